@@ -1,0 +1,191 @@
+"""Write a file or a folder whole, or not at all.
+
+Everything galcnn writes goes to a temporary name beside its target, is flushed to the disk and
+then renamed. A reader never sees half a file, and a full disk or a kill leaves the old one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from galcnn.errors import message
+
+__all__ = ["check_writable", "writing", "writing_folder", "write_json", "write_text"]
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path to write to; on success it becomes `path`, on failure it vanishes.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be written. Its folder is made when missing.
+
+    Yields
+    ------
+    pathlib.Path
+        A path in the same folder with the same suffix, for the caller to write.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written, or the disk is full; `path` is then as it was.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(message("a file to write", "Name a file in it.", path=str(target)))
+    _make_folder(target.parent)
+    # mkstemp's 0600 would make every product private: keep the user's own umask instead.
+    temporary = Path(_unused_name(target))
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+        _flush_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder to fill; on success it becomes `path`, replacing an older one.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder to be written. An existing *file* of this name is refused.
+
+    Yields
+    ------
+    pathlib.Path
+        An empty folder beside `path`.
+
+    Raises
+    ------
+    OSError
+        The parent cannot be written, or the disk is full; an older `path` is then as it was.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(
+            message("a folder to write", "Remove the file or choose another name.", path=str(target))
+        )
+    _make_folder(target.parent)
+    temporary = Path(_unused_name(target))
+    temporary.mkdir()
+    old: Path | None = None
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        _flush_folder(temporary)
+        if target.exists():
+            old = Path(_unused_name(target))
+            os.replace(target, old)
+        try:
+            os.replace(temporary, target)
+        except OSError:
+            if old is not None:
+                os.replace(old, target)
+            raise
+        _flush_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if old is not None and target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    text : str
+        Its content.
+    """
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], content: object) -> None:
+    """Write `content` as indented JSON, whole or not at all; NaN and infinity are refused.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    content : object
+        Anything `json` can write.
+
+    Raises
+    ------
+    ValueError
+        A float is not finite (JSON has no word for it).
+    """
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Fail now rather than after hours of work when `path` could not be written.
+
+    Parameters
+    ----------
+    path : path-like
+        The file or folder that will be written later.
+
+    Raises
+    ------
+    OSError
+        Its folder cannot be made or written.
+    """
+    parent = Path(path).parent
+    _make_folder(parent)
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise type(error)(
+            message("a folder that can be written", "Choose another one.", folder=str(parent), reason=str(error))
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(
+            message(
+                "a folder that can be made", "Choose another one.", folder=str(folder), reason=error.strerror
+            )
+        ) from error
+
+
+def _unused_name(target: Path) -> str:
+    """Hidden, beside the target (renames cross no file system), same suffix (writers look at it)."""
+    stem = f".{target.stem}.{os.getpid()}-{next(tempfile._get_candidate_names())}"  # type: ignore[attr-defined]
+    return str(target.with_name(f"{stem}.partial{target.suffix}"))
+
+
+def _flush(file: Path) -> None:
+    with open(file, "rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,209 @@
+"""Cutout: the calibrated image of one galaxy, its bands on one pixel grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs import WCS
+
+__all__ = ["Cutout"]
+
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """The image of one galaxy in one or more bands on one pixel grid.
+
+    Attributes
+    ----------
+    flux : numpy.ndarray
+        float32, shape (n_bands, ny, nx); row 0 is the bottom row, as in FITS. NaN where nothing
+        was measured.
+    bands : tuple of str
+        Names of the planes, unique.
+    wcs : astropy.wcs.WCS or None
+        Celestial, two pixel axes. None where the file has none.
+    position : astropy.coordinates.SkyCoord or None
+        Of the galaxy, not necessarily of the central pixel.
+    survey : str
+        Where the image comes from, with its release.
+    unit : astropy.units.UnitBase
+        Unit of `flux` per pixel. Calibrated cutouts are in nJy; others say what they are
+        (`galcnn.photometry.DISPLAY` for 8-bit pictures, `UNCALIBRATED`, ``adu`` ...).
+    mask : numpy.ndarray
+        bool, shape of `flux`; True = do not use. Not-a-number pixels are always masked.
+        May be given as one plane for all bands, or None.
+    sigma : numpy.ndarray or None
+        float32, shape of `flux`: standard deviation of each pixel, in `unit`.
+    psf : numpy.ndarray or None
+        float32, shape (n_bands, py, px), each plane with sum 1; pixels of `flux`'s size.
+    redshift : float or None
+        Of the galaxy.
+    meta : dict
+        Provenance: address or path, time, hash, zero point, PSF's source ...
+
+    Raises
+    ------
+    TypeError, ValueError
+        A field does not fit the others; the text says which.
+
+    Notes
+    -----
+    A cutout is data and checks itself; reading, drawing and changing it are functions in other
+    rooms. Arrays are copied only where they must be converted, and are set read-only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cutout = Cutout(np.ones((2, 8, 8)), ("g", "r"), survey="test")
+    >>> cutout.shape, cutout.flux.dtype.name, bool(cutout.mask.any())
+    ((8, 8), 'float32', False)
+    """
+
+    flux: npt.NDArray[np.float32]
+    bands: tuple[str, ...]
+    wcs: WCS | None = None
+    position: SkyCoord | None = None
+    survey: str = "unknown"
+    unit: u.UnitBase = u.nJy
+    mask: npt.NDArray[np.bool_] = None  # type: ignore[assignment]  # None means: only NaN is masked
+    sigma: npt.NDArray[np.float32] | None = None
+    psf: npt.NDArray[np.float32] | None = None
+    redshift: float | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        flux = _plane_stack(self.flux, "flux")
+        bands = (self.bands,) if isinstance(self.bands, str) else tuple(self.bands)
+        if len(bands) != len(flux) or len(set(bands)) != len(bands) or not all(bands):
+            raise ValueError(
+                message(
+                    "one unique name for each plane of flux",
+                    "Name every band once.",
+                    bands=bands,
+                    n_planes=len(flux),
+                )
+            )
+        unit = u.Unit(self.unit)
+        object.__setattr__(self, "flux", flux)
+        object.__setattr__(self, "bands", bands)
+        object.__setattr__(self, "unit", unit)
+        object.__setattr__(self, "mask", self._checked_mask(flux))
+        object.__setattr__(self, "sigma", self._checked_sigma(flux))
+        object.__setattr__(self, "psf", self._checked_psf(len(flux)))
+        object.__setattr__(self, "meta", dict(self.meta))
+        self._check_wcs(flux.shape)
+        if self.position is not None and not self.position.isscalar:
+            raise ValueError(message("one sky position", "", n_positions=self.position.size))
+        if self.redshift is not None and not np.isfinite(self.redshift):
+            raise ValueError(message("a finite redshift or None", "", redshift=self.redshift))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels as (ny, nx)."""
+        return (int(self.flux.shape[1]), int(self.flux.shape[2]))
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether `flux` is a flux density, so that physics may be done with it."""
+        return bool(self.unit.is_equivalent(u.nJy))
+
+    @property
+    def pixel_scale(self) -> u.Quantity | None:
+        """Angular size of a pixel (square root of its area), or None without a WCS."""
+        if self.wcs is None:
+            return None
+        from astropy.wcs.utils import proj_plane_pixel_area
+
+        return float(np.sqrt(proj_plane_pixel_area(self.wcs)) * 3600) * u.arcsec
+
+    @property
+    def masked_fraction(self) -> float:
+        """Share of pixels, over all bands, that must not be used."""
+        return float(self.mask.mean())
+
+    def _checked_mask(self, flux: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        holes = ~np.isfinite(flux)
+        if self.mask is None:
+            return _frozen(holes)
+        mask = np.asarray(self.mask)
+        if mask.dtype != np.bool_:
+            raise TypeError(
+                message("a bool mask, True = do not use", "Compare the flags first.", dtype=str(mask.dtype))
+            )
+        if mask.shape not in (flux.shape, flux.shape[1:]):
+            raise ValueError(
+                message(f"a mask of shape {flux.shape} or {flux.shape[1:]}", "", shape=mask.shape)
+            )
+        return _frozen(np.broadcast_to(mask, flux.shape) | holes)
+
+    def _checked_sigma(self, flux: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        if self.sigma is None:
+            return None
+        sigma = _plane_stack(self.sigma, "sigma")
+        if sigma.shape != flux.shape:
+            raise ValueError(message(f"sigma of shape {flux.shape}", "", shape=sigma.shape))
+        if np.any(sigma < 0):
+            raise ValueError(
+                message("sigma >= 0 (NaN where unknown)", "Give a standard deviation.", minimum=np.nanmin(sigma))
+            )
+        return sigma
+
+    def _checked_psf(self, n_bands: int) -> npt.NDArray[np.float32] | None:
+        if self.psf is None:
+            return None
+        psf = _plane_stack(self.psf, "psf")
+        if len(psf) != n_bands:
+            raise ValueError(message(f"{n_bands} PSF planes", "", n_planes=len(psf)))
+        sums = psf.sum(axis=(1, 2), dtype=float)
+        if not np.allclose(sums, 1, atol=1e-3):
+            raise ValueError(message("PSF planes of sum 1", "Divide each by its sum.", sums=sums.tolist()))
+        return psf
+
+    def _check_wcs(self, shape: tuple[int, ...]) -> None:
+        if self.wcs is None:
+            return
+        if self.wcs.naxis != 2 or not self.wcs.has_celestial:
+            raise ValueError(
+                message(
+                    "a celestial WCS with two axes",
+                    "Use wcs.celestial.",
+                    naxis=self.wcs.naxis,
+                    ctype=list(self.wcs.wcs.ctype),
+                )
+            )
+        stated = self.wcs.array_shape
+        if stated is not None and tuple(stated) != tuple(shape[1:]):
+            raise ValueError(
+                message(f"a WCS for {shape[1:]} pixels (ny, nx)", "Slice the WCS with the image.", array_shape=stated)
+            )
+
+
+def _plane_stack(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
+    """Native-endian float32 with three axes (FITS arrays come big-endian), read-only."""
+    stack = np.asarray(array)
+    if stack.ndim == 2:
+        stack = stack[np.newaxis]
+    if stack.ndim != 3 or 0 in stack.shape:
+        raise ValueError(
+            message(f"{name} of shape (n_bands, ny, nx)", "Put the bands first.", shape=np.shape(array))
+        )
+    if stack.dtype.kind not in "fiu":
+        raise TypeError(message(f"real numbers in {name}", "", dtype=str(stack.dtype)))
+    return _frozen(stack.astype(np.float32, copy=False))
+
+
+def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,246 @@
+"""Target and Explanation: what is explained, and the answer. Nouns only; no Keras here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["WRT", "Context", "Explainer", "Explanation", "Target", "Wrt"]
+
+Wrt = Literal["stretched", "flux", "sigma"]
+WRT: tuple[Wrt, ...] = ("stretched", "flux", "sigma")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is explained: a weighted sum of logits.
+
+    Attributes
+    ----------
+    name : str
+        Short; it ends in the names of FITS layers.
+    weights : tuple of float
+        One a class, not all zero.
+
+    Examples
+    --------
+    >>> Target.of_class("spiral", ("elliptical", "spiral")).weights
+    (0.0, 1.0)
+    >>> Target.margin("spiral", "elliptical", ("elliptical", "spiral")).weights
+    (-1.0, 1.0)
+    """
+
+    name: str
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        weights = tuple(float(w) for w in self.weights)
+        if not weights or not all(np.isfinite(weights)) or not any(weights):
+            raise ValueError(message("finite weights, not all zero", "", target=self.name, weights=weights))
+        object.__setattr__(self, "weights", weights)
+
+    @classmethod
+    def of_class(cls, name: str, classes: Sequence[str]) -> Target:
+        """Target the logit of one class.
+
+        Parameters
+        ----------
+        name : str
+            The class.
+        classes : sequence of str
+            The model's classes, in its order.
+
+        Returns
+        -------
+        Target
+            Weight 1 on `name`.
+        """
+        position = _position(name, classes)
+        return cls(name, tuple(float(i == position) for i in range(len(classes))))
+
+    @classmethod
+    def margin(cls, name: str, other: str, classes: Sequence[str]) -> Target:
+        """Target the logit of one class minus that of another.
+
+        The normaliser of the softmax cancels in the difference, so this is also the logarithm
+        of the ratio of their probabilities.
+
+        Parameters
+        ----------
+        name, other : str
+            Two classes.
+        classes : sequence of str
+            The model's classes, in its order.
+
+        Returns
+        -------
+        Target
+            Weight 1 on `name` and -1 on `other`.
+        """
+        plus, minus = _position(name, classes), _position(other, classes)
+        return cls(f"{name}-{other}", tuple(float(i == plus) - float(i == minus) for i in range(len(classes))))
+
+    @classmethod
+    def parse(cls, text: str, classes: Sequence[str]) -> Target:
+        """Read a target as users type it: ``spiral``, or ``spiral-elliptical`` for a margin.
+
+        Parameters
+        ----------
+        text : str
+            One class, or two joined by a minus sign.
+        classes : sequence of str
+            The model's classes, in its order.
+
+        Returns
+        -------
+        Target
+            A class whose own name holds a minus sign wins over a margin.
+        """
+        if text in classes or "-" not in text:
+            return cls.of_class(text, classes)
+        for i in (i for i, letter in enumerate(text) if letter == "-"):
+            if text[:i] in classes and text[i + 1 :] in classes:
+                return cls.margin(text[:i], text[i + 1 :], classes)
+        return cls.of_class(text, classes)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method may need beside the images; every field may be None.
+
+    Attributes
+    ----------
+    sigma, mask : numpy.ndarray or None
+        Shape of the images, (n, ny, nx, n_bands); sigma in the images' unit.
+    psf : numpy.ndarray or None
+        Shape (n, py, px, n_bands).
+    ids : tuple of str or None
+        One an image: they key the random streams.
+    """
+
+    sigma: npt.NDArray[np.float32] | None = None
+    mask: npt.NDArray[np.bool_] | None = None
+    psf: npt.NDArray[np.float32] | None = None
+    ids: tuple[str, ...] | None = None
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """A method that makes maps; a plugin of the group `galcnn.explainers`.
+
+    Its fields are its settings. `per_band` says whether its map differs from band to band; a
+    method that has one map for all bands gives it in each.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def per_band(self) -> bool: ...
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the maps of some images.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Noise, mask, PSF and ids of the images.
+
+        Returns
+        -------
+        numpy.ndarray
+            Signed, shape of `images`.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The map of one galaxy, one method and one target.
+
+    Attributes
+    ----------
+    attribution : numpy.ndarray
+        float32, shape (n_planes, ny, nx), signed, on the cutout's grid; NaN outside support.
+    bands : tuple of str
+        One a plane; ``("all",)`` for a method that has one map for all bands.
+    method : str
+        Name of the explainer.
+    target : Target
+        What is explained.
+    wrt : {"stretched", "flux", "sigma"}
+        With respect to what: what the network sees, the flux, or the noise.
+    unit : str
+        Of the attribution, as FITS writes it: ``""`` for logits, ``nJy-1`` for logits per nJy.
+    score : float
+        Value of the target for this image.
+    settings : mapping
+        Of the explainer.
+    baseline_score : float or None
+        Value of the target for the baseline of a path method.
+    seed : int or None
+        Of a method that draws random numbers.
+    network_layer : str
+        The network layer a map was made at, if not the input.
+    """
+
+    attribution: npt.NDArray[np.float32]
+    bands: tuple[str, ...]
+    method: str
+    target: Target
+    wrt: Wrt
+    unit: str
+    score: float
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    baseline_score: float | None = None
+    seed: int | None = None
+    network_layer: str = ""
+
+    def __post_init__(self) -> None:
+        attribution = np.ascontiguousarray(self.attribution, dtype=np.float32)
+        if attribution.ndim != 3 or len(attribution) != len(self.bands):
+            raise ValueError(
+                message(
+                    "attribution of shape (n_bands, ny, nx)", "", shape=attribution.shape, bands=self.bands
+                )
+            )
+        if self.wrt not in WRT:
+            raise ValueError(message(f"wrt among {WRT}", "", wrt=self.wrt))
+        attribution.flags.writeable = False
+        object.__setattr__(self, "attribution", attribution)
+        object.__setattr__(self, "settings", dict(self.settings))
+
+    @property
+    def delta(self) -> float | None:
+        """Error of a path method: sum of the map minus the difference of scores; None for others."""
+        if self.baseline_score is None:
+            return None
+        return float(np.nansum(self.attribution, dtype=float) - (self.score - self.baseline_score))
+
+
+def _position(name: str, classes: Sequence[str]) -> int:
+    if name not in classes:
+        raise ValueError(message(f"a class among {tuple(classes)}", "Check the spelling.", target=name))
+    return list(classes).index(name)

@@ -1,0 +1,94 @@
+"""Units and zero points: whatever a file says becomes nJy per pixel, or says that it is not flux.
+
+1 nanomaggy is 3631 nJy (AB zero point 22.5); FITS has no nanomaggy, so galcnn stores nJy.
+"""
+
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+
+from galcnn.errors import message
+
+__all__ = ["DISPLAY", "NANOMAGGY", "UNCALIBRATED", "ab_magnitude", "njy_per_count", "parse_unit"]
+
+#: 8-bit colour pictures (JPEG, PNG): stretched and clipped, not proportional to flux.
+DISPLAY: u.UnitBase = u.def_unit("display", doc="8-bit display value, 0 to 255; not a flux")
+#: Linear or unknown pixel values without a zero point.
+UNCALIBRATED: u.UnitBase = u.def_unit("uncalibrated", doc="pixel value without a zero point")
+#: Flux unit of SDSS and the Legacy Surveys: AB magnitude 22.5.
+NANOMAGGY: u.UnitBase = u.def_unit("nanomaggy", 3631 * u.nJy)
+
+
+
+def njy_per_count(zero_point: float) -> float:
+    """Give the flux of one count for an AB zero point.
+
+    Parameters
+    ----------
+    zero_point : float
+        AB magnitude of a source of 1 count.
+
+    Returns
+    -------
+    float
+        nJy per count, ``3631e9 * 10**(-0.4 * zero_point)`` (Oke & Gunn 1983, ApJ 266, 713).
+
+    Examples
+    --------
+    >>> round(njy_per_count(22.5), 6)
+    3631.0
+    """
+    if not np.isfinite(zero_point):
+        raise ValueError(message("a finite AB zero point", "", zero_point=zero_point))
+    return float(3631e9 * 10 ** (-0.4 * zero_point))
+
+
+def ab_magnitude(flux: float) -> float:
+    """Give the AB magnitude of a flux density.
+
+    Parameters
+    ----------
+    flux : float
+        In nJy.
+
+    Returns
+    -------
+    float
+        NaN for a flux that is not positive.
+
+    Examples
+    --------
+    >>> round(ab_magnitude(3631.0), 4)
+    22.5
+    """
+    return float(-2.5 * np.log10(flux / 3631e9)) if flux > 0 else float("nan")
+
+
+def parse_unit(text: str) -> u.UnitBase:
+    """Read a unit as galcnn and the surveys write it, `display` and `nanomaggy` included.
+
+    Parameters
+    ----------
+    text : str
+        A FITS unit, or one of the three of this module, singular or plural.
+
+    Returns
+    -------
+    astropy.units.UnitBase
+        The unit.
+
+    Raises
+    ------
+    ValueError
+        No such unit.
+    """
+    own = {unit.name: unit for unit in (DISPLAY, UNCALIBRATED, NANOMAGGY)}
+    own |= {"nanomaggies": NANOMAGGY, "nmgy": NANOMAGGY}
+    known = own.get(text.strip().lower())
+    if known is not None:
+        return known
+    try:
+        return u.Unit(text)
+    except ValueError as error:
+        raise ValueError(message("a unit that astropy knows", "Give the unit yourself.", unit=text)) from error

@@ -1,0 +1,123 @@
+"""The two doors for plugins: the entry-point groups `galcnn.surveys` and `galcnn.explainers`.
+
+Our own surveys and explainers enter by the same doors. A plugin is imported only when it is
+asked for; one that is broken is named with its package and version and does not hurt the rest.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from galcnn.errors import PluginError, message
+
+__all__ = ["EXPLAINERS", "SURVEYS", "Plugin", "available", "load"]
+
+SURVEYS = "galcnn.surveys"
+EXPLAINERS = "galcnn.explainers"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One installed plugin, not yet imported.
+
+    Attributes
+    ----------
+    name : str
+        The word users type.
+    group : str
+        The entry-point group.
+    target : str
+        ``module:object``.
+    package, version : str
+        The distribution that brings it.
+    """
+
+    name: str
+    group: str
+    target: str
+    package: str
+    version: str
+
+
+def available(group: str) -> dict[str, Plugin]:
+    """List the plugins of a group by name, without importing any.
+
+    Parameters
+    ----------
+    group : str
+        `SURVEYS` or `EXPLAINERS`.
+
+    Returns
+    -------
+    dict of str to Plugin
+        Sorted by name.
+
+    Raises
+    ------
+    PluginError
+        Two packages claim the same name.
+    """
+    found: dict[str, Plugin] = {}
+    for entry in entry_points(group=group):
+        plugin = _describe(entry, group)
+        twin = found.get(plugin.name)
+        # An editable install beside a stale one lists the same entry twice: that is one plugin.
+        if twin is not None and (twin.package, twin.target) != (plugin.package, plugin.target):
+            raise PluginError(
+                message(
+                    f"one package for each name in {group}",
+                    "Uninstall one of the two.",
+                    name=plugin.name,
+                    packages=sorted({f"{p.package} {p.version}" for p in (twin, plugin)}),
+                )
+            )
+        found[plugin.name] = plugin
+    return dict(sorted(found.items()))
+
+
+def load(group: str, name: str) -> Any:
+    """Import one plugin.
+
+    Parameters
+    ----------
+    group : str
+        `SURVEYS` or `EXPLAINERS`.
+    name : str
+        Its name, see `available`.
+
+    Returns
+    -------
+    object
+        What the entry point names, usually a class.
+
+    Raises
+    ------
+    PluginError
+        No such plugin, or its import fails: the text names its package and version.
+    """
+    plugins = available(group)
+    plugin = plugins.get(name)
+    if plugin is None:
+        near = difflib.get_close_matches(name, plugins, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else "Install the package that brings it."
+        raise PluginError(message(f"a plugin of {group}: {', '.join(plugins) or 'none installed'}", hint, name=name))
+    try:
+        return EntryPoint(plugin.name, plugin.target, group).load()
+    except Exception as error:  # whatever a stranger's module raises on import
+        raise PluginError(
+            message(
+                f"plugin {name!r} of {group} to import",
+                f"Update or uninstall {plugin.package}.",
+                package=f"{plugin.package} {plugin.version}",
+                error=f"{type(error).__name__}: {error}",
+            )
+        ) from error
+
+
+def _describe(entry: EntryPoint, group: str) -> Plugin:
+    package = entry.dist.name if entry.dist is not None else "unknown package"
+    version = entry.dist.version if entry.dist is not None else "unknown version"
+    return Plugin(entry.name, group, entry.value, package, version)

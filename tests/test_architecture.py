@@ -1,0 +1,75 @@
+"""The house keeps its shape: imports run down the floors, and no room is a lumber room."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "galcnn"
+
+FLOORS = [
+    {"errors", "atomic", "seeding", "plugins"},
+    {"cutout", "catalog", "photometry", "observing"},
+    {"geometry", "simulation"},
+    {"files", "redshifting", "preprocessing"},
+    {"surveys", "mosaic"},
+    {"dataset", "model"},
+    {"training", "prediction", "explain"},
+    {"evaluation", "layers"},
+    {"viewers", "testing"},
+    {"experiment"},
+    {"shift", "pipeline", "studies"},
+    {"cli"},
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
+#: Floor 1 has an order of its own: everything may word an error.
+WITHIN_FLOOR = {("atomic", "errors"), ("plugins", "errors"), ("seeding", "errors")}
+#: Asked for by the rules of the house: a station imports the noun it receives.
+LUMBER = {"utils", "common", "core", "helpers", "misc"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+def imports_of(path: Path) -> set[str]:
+    """Rooms of galcnn that a module imports, at its top or inside a function."""
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import by the whole name"
+            if node.module == "galcnn":
+                names = [f"galcnn.{alias.name}" for alias in node.names]
+            elif node.module:
+                names = [node.module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("galcnn.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_down_the_floors(path):
+    room = room_of(path)
+    if room == "__init__":  # the face names rooms as strings only
+        assert imports_of(path) == set()
+        return
+    assert room in FLOOR, f"{room} stands on no floor"
+    for other in imports_of(path) - {room}:
+        if (room, other) not in WITHIN_FLOOR:
+            assert FLOOR[other] < FLOOR[room], f"{path.name} ({room}) imports {other}, which is not below it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_stay_small_and_name_no_lumber_room(path):
+    assert not LUMBER & set(path.relative_to(PACKAGE).with_suffix("").parts)
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_the_walker_sees_an_import_that_runs_up(tmp_path):
+    bad = tmp_path / "cutout.py"
+    bad.write_text("def f():\n    from galcnn.layers import LayerStack\n    import galcnn.cli.main\n")
+    assert imports_of(bad) == {"layers", "cli"}
