@@ -8,11 +8,11 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "galcnn"
 
 FLOORS = [
-    {"errors", "atomic", "seeding", "plugins"},
+    {"errors", "atomic", "seeding", "plugins", "progress"},
     {"cutout", "catalog", "photometry", "observing"},
-    {"geometry", "simulation"},
+    {"geometry", "rendering", "simulation"},
     {"files", "redshifting", "preprocessing"},
-    {"surveys", "mosaic"},
+    {"surveys", "mosaic", "inputs"},
     {"dataset", "model"},
     {"training", "prediction", "explain"},
     {"evaluation", "layers"},

@@ -1,0 +1,96 @@
+"""Dataset: images of one kind with their ids and classes, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.inputs import InputSpec
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images of one kind with their ids and classes.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        One an image.
+    images : numpy.ndarray
+        float32, shape (n, ny, nx, n_bands).
+    labels : numpy.ndarray
+        int32, position in `classes` of each image.
+    classes : tuple of str
+        At least two.
+    inputs : galcnn.inputs.InputSpec
+        What the images are.
+    """
+
+    ids: tuple[str, ...]
+    images: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int32]
+    classes: tuple[str, ...]
+    inputs: InputSpec
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        if self.images.shape != (n, *self.inputs.image_shape) or self.labels.shape != (n,):
+            raise ValueError(
+                message(
+                    f"{n} images of shape {self.inputs.image_shape} and as many labels",
+                    "",
+                    images=self.images.shape,
+                    labels=self.labels.shape,
+                )
+            )
+        if len(self.classes) < 2:
+            raise ValueError(
+                message("at least two classes to tell apart", "Check the label column.", classes=self.classes)
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images of each class."""
+        numbers = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(n) for name, n in zip(self.classes, numbers, strict=True)}
+
+    def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer] | Sequence[int]) -> Dataset:
+        """Give some of the images.
+
+        Parameters
+        ----------
+        rows : array of bool or int
+            Which, and in which order.
+
+        Returns
+        -------
+        Dataset
+            With the same classes, whether or not each still occurs.
+        """
+        chosen = np.arange(len(self))[np.asarray(rows)]
+        return Dataset(
+            tuple(self.ids[i] for i in chosen), self.images[chosen], self.labels[chosen], self.classes, self.inputs
+        )
+
+    def sha256(self) -> str:
+        """Hash ids, classes and pixels, so that a card can name its data.
+
+        Returns
+        -------
+        str
+            Hexadecimal.
+        """
+        digest = hashlib.sha256(repr((self.ids, self.classes, self.images.shape)).encode())
+        digest.update(np.ascontiguousarray(self.labels))
+        digest.update(np.ascontiguousarray(self.images))
+        return digest.hexdigest()

@@ -1,0 +1,152 @@
+"""Splits that keep together what belongs together, and every class on each side."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from galcnn import seeding
+from galcnn.catalog import SPLITS, Catalog
+from galcnn.errors import message
+
+__all__ = ["sdss_field", "split_catalog"]
+
+
+def split_catalog(
+    catalog: Catalog, *, by: str = "auto", fractions: tuple[float, float, float] = (0.7, 0.15, 0.15), seed: int = 0
+) -> Catalog:
+    """Deal the galaxies to train, validation and test.
+
+    Galaxies of one group never stand on two sides. Groups are dealt class by class (a group
+    counts for the rarest class it holds) in the order of a keyed hash, so that the order of the
+    rows changes nothing and a rare class is found on each side.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        With a column `class`. A catalog that has a column `split` is given back as it is.
+    by : str
+        What a group is: ``"object"``, ``"sdss-field"`` (run, camcol and field in the objid: the
+        neighbours of a galaxy, observed in the same seeing), the name of a column, or
+        ``"auto"``: SDSS fields where every id is an SDSS objid, else objects.
+    fractions : tuple of float
+        Of train, validation and test.
+    seed : int
+        Of the hash.
+
+    Returns
+    -------
+    galcnn.catalog.Catalog
+        With a column `split`.
+
+    Raises
+    ------
+    ValueError
+        A class has fewer than three groups, or a word is unknown.
+    """
+    if "split" in catalog.table.colnames:
+        return catalog
+    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ValueError(message("three positive fractions with sum 1", "", fractions=fractions))
+    labels = catalog.labels
+    members = defaultdict(list)
+    for row, group in enumerate(split_groups(catalog, by)):
+        members[group].append(row)
+    frequency = {name: int(np.sum(labels == name)) for name in catalog.classes}
+    strata = defaultdict(list)
+    for group, rows in members.items():
+        strata[min((labels[row] for row in rows), key=lambda name: (frequency[name], name))].append(group)
+    split = np.full(len(catalog), SPLITS[0], dtype="U10")
+    for name in catalog.classes:
+        groups = sorted(strata[name], key=lambda group: (seeding.uniform(seed, "split", group), group))
+        if len(groups) < 3:
+            raise ValueError(
+                message(
+                    f"at least 3 galaxies (groups by {by}) of class {name!r}, one for each of {SPLITS}",
+                    "Merge it with another class or drop it: --merge, --drop.",
+                    n_galaxies=frequency[name],
+                    n_groups=len(groups),
+                )
+            )
+        n_test = max(1, round(fractions[2] * len(groups)))
+        n_validation = max(1, round(fractions[1] * len(groups)))
+        for side, chosen in (
+            ("test", groups[:n_test]),
+            ("validation", groups[n_test : n_test + n_validation]),
+        ):
+            for group in chosen:
+                split[members[group]] = side
+    return catalog.with_column("split", split)
+
+
+def split_groups(catalog: Catalog, by: str) -> list[str]:
+    """Give the group of each galaxy.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        Any.
+    by : str
+        See `split_catalog`.
+
+    Returns
+    -------
+    list of str
+        In row order.
+    """
+    if by == "auto":
+        by = "sdss-field" if _all_sdss(catalog.ids) else "object"
+    if by == "object":
+        return catalog.ids
+    if by == "sdss-field":
+        return ["-".join(map(str, sdss_field(name))) for name in catalog.ids]
+    if by in catalog.table.colnames:
+        return [str(value) for value in catalog.table[by]]
+    raise ValueError(
+        message("a split by object, sdss-field or a column", "Check the spelling.", by=by, columns=catalog.table.colnames)
+    )
+
+
+def sdss_field(objid: str | int) -> tuple[int, int, int]:
+    """Decode the field of an SDSS object from its identifier.
+
+    The bits of an objid are, from the highest: 1 empty, 4 sky version, 11 rerun, 16 run,
+    3 camcol, 1 first field, 12 field, 16 object (SDSS SkyServer, function fObjID).
+
+    Parameters
+    ----------
+    objid : str or int
+        64-bit identifier.
+
+    Returns
+    -------
+    tuple of int
+        Run, camcol, field.
+
+    Raises
+    ------
+    ValueError
+        It is not an SDSS objid.
+
+    Examples
+    --------
+    >>> sdss_field(588848901537202306)
+    (756, 6, 641)
+    """
+    text = str(objid)
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    run, camcol, field = (number >> 32) & 0xFFFF, (number >> 29) & 0x7, (number >> 16) & 0xFFF
+    if number >> 63 or not number >> 59 or not run or not 1 <= camcol <= 6:
+        raise ValueError(message("an SDSS objid", "Split by object or by a column.", objid=text))
+    return run, camcol, field
+
+
+def _all_sdss(ids: Sequence[str]) -> bool:
+    try:
+        for name in ids:
+            sdss_field(name)
+    except ValueError:
+        return False
+    return True

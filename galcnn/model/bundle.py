@@ -1,0 +1,175 @@
+"""TrainedModel: a Keras model and its card, in a folder that is whole or is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import galcnn.preprocessing  # noqa: F401  registers the layers that a saved model is made of
+from galcnn import atomic
+from galcnn.errors import message
+from galcnn.model.card import Card
+from galcnn.model.network import LOGITS, NETWORK, PREPROCESSING
+
+__all__ = ["TrainedModel", "load_model", "save_model"]
+
+_MODEL, _CARD = "model.keras", "card.json"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A Keras model and what is known of it.
+
+    Attributes
+    ----------
+    model : keras.Model
+        From calibrated images to logits; compile, fit and call it as you like.
+    card : galcnn.model.Card
+        What it was trained on, and how well it does.
+    """
+
+    model: keras.Model
+    card: Card
+
+    def __post_init__(self) -> None:
+        names = [layer.name for layer in self.model.layers]
+        if PREPROCESSING not in names or NETWORK not in names:
+            raise ValueError(
+                message(
+                    f"a model with sub-models {PREPROCESSING!r} and {NETWORK!r}", "Join them with assemble().", layers=names
+                )
+            )
+        if self.network.layers[-1].name != LOGITS:
+            raise ValueError(
+                message(f"a network whose last layer is {LOGITS!r}", "Name it so.", last=self.network.layers[-1].name)
+            )
+        if self.model.output_shape[-1] != len(self.card.classes):
+            raise ValueError(
+                message(f"{self.model.output_shape[-1]} classes", "", classes=self.card.classes)
+            )
+
+    @property
+    def preprocessing(self) -> keras.Model:
+        """From calibrated to stretched images."""
+        return self.model.get_layer(PREPROCESSING)
+
+    @property
+    def network(self) -> keras.Model:
+        """From stretched images to logits."""
+        return self.model.get_layer(NETWORK)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In the order of the logits."""
+        return self.card.classes
+
+
+def save_model(
+    trained: TrainedModel, folder: str | os.PathLike[str], *, extra: dict[str, Any] | None = None
+) -> TrainedModel:
+    """Write ``model.keras`` and ``card.json`` into a folder, whole or not at all.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+        What to save.
+    folder : path-like
+        Replaced when it exists and holds a model; refused when it holds anything else.
+    extra : dict of str to callable, optional
+        Further files: name -> function that writes to the path it is given.
+
+    Returns
+    -------
+    TrainedModel
+        The same model with the hash of the file in its card.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written, or holds something that is not a model.
+    """
+    refuse_foreign_folder(folder)
+    with atomic.writing_folder(folder) as temporary:
+        trained.model.save(temporary / _MODEL)
+        saved = replace(trained, card=replace(trained.card, model_sha256=_sha256(temporary / _MODEL)))
+        saved.card.write(temporary / _CARD)
+        for name, write in (extra or {}).items():
+            write(temporary / name)
+    return saved
+
+
+def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
+    """Load a model folder after checking that it is whole and unchanged.
+
+    No code is run from the file: Keras' safe mode is on.
+
+    Parameters
+    ----------
+    folder : path-like
+        Written by `save_model`.
+
+    Returns
+    -------
+    TrainedModel
+        Model and card.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder or one of its files is missing.
+    ValueError
+        The model file is not the one that the card describes, or the card comes from a newer
+        version.
+    """
+    path = Path(folder)
+    for file in (path, path / _CARD, path / _MODEL):
+        if not file.exists():
+            raise FileNotFoundError(
+                message(f"a model folder with {_MODEL} and {_CARD}", "Check the path, or train again.", missing=str(file))
+            )
+    card = Card.read(path / _CARD)
+    found = _sha256(path / _MODEL)
+    if found != card.model_sha256:
+        raise ValueError(
+            message(
+                f"{_MODEL} with the hash in {_CARD}, {card.model_sha256[:12]}...",
+                "The file was altered or belongs to another card: restore it.",
+                sha256=f"{found[:12]}...",
+                folder=str(path),
+            )
+        )
+    return TrainedModel(keras.saving.load_model(path / _MODEL, compile=False, safe_mode=True), card)
+
+
+def refuse_foreign_folder(folder: str | os.PathLike[str]) -> None:
+    """Fail when saving a model here would destroy something that is not a model.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where a model is to go.
+
+    Raises
+    ------
+    OSError
+        A file of this name, or a folder that holds other things.
+    """
+    path = Path(folder)
+    atomic.check_writable(path)
+    if path.is_file():
+        raise NotADirectoryError(message("a folder for the model", "Choose another name.", path=str(path)))
+    if path.is_dir() and any(path.iterdir()) and not (path / _CARD).exists():
+        raise FileExistsError(
+            message("a new or empty folder, or an older model", "Choose another name.", folder=str(path))
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+

@@ -1,0 +1,113 @@
+"""The card of a model: what it was trained on, how, and how well it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from galcnn import atomic
+from galcnn.errors import message
+from galcnn.inputs import InputSpec
+
+__all__ = ["CARD_FORMAT", "Card"]
+
+CARD_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a trained model; beside it as ``card.json``.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        In the order of the logits.
+    inputs : galcnn.inputs.InputSpec
+        Bands, unit, shape, pixel scale and render step of its images.
+    data : mapping
+        Survey, number of galaxies by split and class, rule of the split, SHA-256 over ids,
+        labels and pixels, range of magnitudes and redshifts where known, licence.
+    class_prior : mapping of str to float
+        Frequency of each class in the training set.
+    trained_prior : mapping of str to float
+        Frequency of each class in the loss: weights and sampling included. The network's
+        probabilities are those of such a population.
+    settings : mapping
+        The whole experiment, so that it can be repeated.
+    metrics : mapping
+        Of the untouched test set.
+    versions : mapping
+        Of the software.
+    model_sha256 : str
+        Of ``model.keras``; filled in by `save_model`.
+    created : str
+        ISO time, UTC.
+    format : int
+        Of the card.
+    """
+
+    classes: tuple[str, ...]
+    inputs: InputSpec
+    data: Mapping[str, Any] = field(default_factory=dict)
+    class_prior: Mapping[str, float] = field(default_factory=dict)
+    trained_prior: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    model_sha256: str = ""
+    created: str = ""
+    format: int = CARD_FORMAT
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ValueError(message("at least two distinct classes", "", classes=self.classes))
+
+    def write(self, path: Path) -> None:
+        """Write the card as JSON.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            Usually ``card.json``.
+        """
+        atomic.write_json(path, asdict(self) | {"inputs": self.inputs.to_dict(), "classes": list(self.classes)})
+
+    @classmethod
+    def read(cls, path: Path) -> Card:
+        """Read a card.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            Written by `write`.
+
+        Returns
+        -------
+        Card
+            The same.
+
+        Raises
+        ------
+        ValueError
+            It is not a card, or comes from a newer galcnn.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise TypeError("a JSON object is needed")
+            if int(content["format"]) > CARD_FORMAT:
+                raise ValueError(
+                    message(f"a card of format {CARD_FORMAT} or older", "Update galcnn.", format=content["format"])
+                )
+            known = {f.name for f in fields(cls)}
+            values = {name: value for name, value in content.items() if name in known}
+            values["inputs"] = InputSpec.from_dict(content["inputs"])
+            return cls(**values)
+        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(
+                message("a model card", "Restore the file.", path=str(path), error=f"{type(error).__name__}: {error}")
+            ) from error

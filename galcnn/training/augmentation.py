@@ -1,0 +1,190 @@
+"""Augmentation: a galaxy has no preferred orientation on the sky."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn.errors import message
+
+__all__ = ["Augmentation", "is_chiral"]
+
+#: Class names that speak of a sense of winding, which a mirror reverses.
+_CHIRAL = re.compile(r"(^|[^a-z])(a?cw|ccw|(anti|counter)?-?_?clockwise|[sz]-?_?wise)([^a-z]|$)", re.IGNORECASE)
+
+
+def is_chiral(name: str) -> bool:
+    """Tell whether the name of a class speaks of a sense of winding.
+
+    Parameters
+    ----------
+    name : str
+        Of a class.
+
+    Returns
+    -------
+    bool
+        True for ``spiral_cw``, ``anticlockwise`` and their like.
+
+    Examples
+    --------
+    >>> is_chiral("spiral_acw"), is_chiral("spiral")
+    (True, False)
+    """
+    return _CHIRAL.search(name) is not None
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random orientations of the training images, new in every epoch.
+
+    Attributes
+    ----------
+    flips : bool
+        Mirror images. Refused for chiral classes unless `flip_swaps` says what a mirror makes of
+        them.
+    rotations : {"none", "quarter", "any"}
+        By multiples of 90 degrees, exact to the bit; or by any angle, bilinear, which smooths
+        the noise a little, with mirrored pixels beyond the edge.
+    zoom : float
+        Largest share by which an image is enlarged or shrunk; needs ``rotations="any"``, the
+        resampling of which it shares.
+    flip_swaps : mapping of str to str
+        Class -> class of its mirror image; pairs may be named in one direction.
+    """
+
+    flips: bool = True
+    rotations: Literal["none", "quarter", "any"] = "quarter"
+    zoom: float = 0.0
+    flip_swaps: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rotations not in ("none", "quarter", "any"):
+            raise ValueError(message("rotations among ('none', 'quarter', 'any')", "", rotations=self.rotations))
+        if not 0 <= self.zoom < 1 or (self.zoom and self.rotations != "any"):
+            raise ValueError(
+                message(
+                    "a zoom in [0, 1), and 0 unless rotations are 'any'", "", zoom=self.zoom, rotations=self.rotations
+                )
+            )
+
+    def mirror_of(self, classes: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Give the class of each class's mirror image.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            In order.
+
+        Returns
+        -------
+        numpy.ndarray
+            int32 positions in `classes`.
+
+        Raises
+        ------
+        ValueError
+            A chiral class without a partner, or a name that is not a class.
+        """
+        swaps = dict(self.flip_swaps) | {b: a for a, b in self.flip_swaps.items()}
+        if unknown := sorted(set(swaps) - set(classes)):
+            raise ValueError(message(f"flip swaps among {tuple(classes)}", "", unknown=unknown))
+        if any(swaps[swaps[name]] != name for name in swaps):
+            raise ValueError(message("pairs of classes that mirror each other", "", flip_swaps=dict(self.flip_swaps)))
+        chiral = [name for name in classes if is_chiral(name) and name not in swaps]
+        if self.flips and chiral:
+            raise ValueError(
+                message(
+                    "classes that a mirror image keeps, or the swap a mirror makes",
+                    f"Say --flip-swaps {chiral[0]}:PARTNER, merge them, or switch flips off: --no-flips.",
+                    chiral=chiral,
+                )
+            )
+        return np.array([list(classes).index(swaps.get(name, name)) for name in classes], dtype=np.int32)
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Refuse rotations that the grid does not allow.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Pixels as (ny, nx).
+
+        Raises
+        ------
+        ValueError
+            Rotations of an image that is not square.
+        """
+        if self.rotations != "none" and shape[0] != shape[1]:
+            raise ValueError(
+                message("square images to rotate", "Crop them, or switch rotations off.", shape=shape)
+            )
+
+    def apply(self, images: Any, labels: Any, mirror: Any, seed: Any) -> tuple[Any, Any]:
+        """Turn a batch of images, each by its own draw.
+
+        Parameters
+        ----------
+        images : tensor
+            Shape (n, ny, nx, n_bands), float32.
+        labels : tensor
+            int32 positions of the classes.
+        mirror : tensor
+            From `mirror_of`.
+        seed : tensor
+            Two integers; the same seed gives the same draw.
+
+        Returns
+        -------
+        tuple of tensor
+            Images and labels; a mirrored galaxy bears the class of its mirror image.
+        """
+        n = tf.shape(images)[0]
+        draws = tf.random.stateless_uniform((3, n), seed) < 0.5
+        left, up, across = draws[0], draws[1], draws[2]
+        if self.rotations == "none":
+            across = tf.zeros_like(left)
+            up = up if self.flips else tf.zeros_like(left)
+        if not self.flips:
+            # Two mirrors make a rotation: an even number of them keeps the sense of winding.
+            left = tf.math.logical_xor(up, across)
+        images = _where(left, tf.reverse(images, [2]), images)
+        images = _where(up, tf.reverse(images, [1]), images)
+        images = _where(across, tf.transpose(images, (0, 2, 1, 3)), images)
+        odd = tf.math.logical_xor(tf.math.logical_xor(left, up), across)
+        labels = tf.where(odd, tf.gather(mirror, labels), labels)
+        if self.rotations == "any":
+            images = _turn(images, seed + 1, self.zoom)
+        return images, labels
+
+
+def _where(mask: Any, yes: Any, no: Any) -> Any:
+    return tf.where(mask[:, tf.newaxis, tf.newaxis, tf.newaxis], yes, no)
+
+
+def _turn(images: Any, seed: Any, zoom: float) -> Any:
+    """Rotate about the centre by up to 45 degrees (the rest is exact) and zoom."""
+    n = tf.shape(images)[0]
+    side = tf.cast(tf.shape(images)[1] - 1, tf.float32)
+    angle = tf.random.stateless_uniform((n,), seed, -math.pi / 4, math.pi / 4)
+    scale = tf.random.stateless_uniform((n,), seed + 1, 1 - zoom, 1 + zoom)
+    cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
+    offset_x = side / 2 * (1 - cosine + sine)
+    offset_y = side / 2 * (1 - sine - cosine)
+    zero = tf.zeros_like(angle)
+    transform = tf.stack([cosine, -sine, offset_x, sine, cosine, offset_y, zero, zero], axis=1)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transform,
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
