@@ -1,0 +1,215 @@
+"""Shapes of the galaxies: each component as a GalSim profile of unit flux."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.simulation.galaxy import Galaxy
+from galcnn.simulation.spectra import galsim
+
+__all__ = ["TRUNCATION", "arm_pattern", "components", "tidal_pattern"]
+
+#: Sersic profiles steeper than an exponential end at this many half-light radii, as SDSS' models
+#: do. Half-light radius and flux are those of the truncated profile. Without it the wings of a
+#: large de Vaucouleurs galaxy would need FFTs of thousands of pixels.
+TRUNCATION = 8.0
+
+#: Half-light radius of an exponential disc over its scale length.
+EXPONENTIAL = 1.6783469900166605
+
+#: Pixels a side of a drawn pattern, and half its side in half-light radii of the main body.
+_PATTERN_PIXELS = 128
+_ARMS_REACH = 3.5
+_TIDES_REACH = 6.0
+
+#: Sharpness of an arm: exp(sharpness * (cos(azimuth) - 1)) across it.
+_ARM_SHARPNESS = 3.0
+
+
+def components(galaxy: Galaxy) -> list[tuple[Any, str, float]]:
+    """Give the parts of a galaxy.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+        What to build.
+
+    Returns
+    -------
+    list of tuple
+        GalSim profile of flux 1 (arcsec; x to the west, y to the north), name of its spectrum and
+        its share of the rest-frame r-band flux. Parts without flux are left out.
+    """
+    builders = (_body, _bulge, _bar, _arms, _knots, _companion, _tides)
+    turn = (galaxy.position_angle + 90) * galsim().degrees
+    return [
+        (build(galaxy).rotate(turn), sed, share)
+        for build, (sed, share) in zip(builders, galaxy.shares, strict=True)
+        if share > 0
+    ]
+
+
+def arm_pattern(galaxy: Galaxy) -> npt.NDArray[np.float64]:
+    """Give the surface brightness of the spiral arms in the plane of the disc.
+
+    An exponential disc times a pattern that repeats along the logarithmic spirals
+    ``azimuth = phase + ln(r / start) / tan(pitch)``.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+        With arms.
+
+    Returns
+    -------
+    numpy.ndarray
+        Square, the major axis of the disc along x, spanning +-3.5 half-light radii; arbitrary unit.
+    """
+    x, y = _grid(_ARMS_REACH)
+    radius = np.hypot(x, y) + 1e-9
+    start = galaxy.bar_length if galaxy.bar_fraction > 0 else 0.25
+    wound = np.log(radius / start) / math.tan(math.radians(galaxy.pitch_angle))
+    azimuth = np.arctan2(y, x) - math.radians(galaxy.arm_phase) - wound
+    ridge = np.exp(_ARM_SHARPNESS * (np.cos(galaxy.n_arms * azimuth) - 1))
+    # Arms fade in at their start and out before the edge of the grid, so that no box shows.
+    inner = -np.expm1(-((radius / start) ** 4))
+    outer = np.exp(-((radius / (0.8 * _ARMS_REACH)) ** 8))
+    pattern: npt.NDArray[np.float64] = ridge * inner * outer * np.exp(-EXPONENTIAL * 0.8 * radius)
+    return pattern
+
+
+def tidal_pattern(galaxy: Galaxy) -> npt.NDArray[np.float64]:
+    """Give the surface brightness of the tidal feature on the sky.
+
+    A tail leaves the main body on the side away from the companion, a shorter one the companion
+    on its far side, both bent in the sense of the orbit, and a bridge joins the bodies: the two
+    tails and the bridge of Toomre & Toomre (1972, ApJ 178, 623), as chains of Gaussians.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+        With a companion.
+
+    Returns
+    -------
+    numpy.ndarray
+        Square, the major axis of the main body along x, spanning +-6 of its half-light radii;
+        arbitrary unit.
+    """
+    along = np.linspace(0, 1, 48)
+    angle = math.radians(galaxy.companion_angle)
+    swing = math.radians(galaxy.tidal_swing)
+    companion = galaxy.companion_distance * np.exp(1j * angle)
+    reach = galaxy.tidal_length
+    # Complex numbers are points of the plane: x + i y.
+    tail = (0.6 + reach * along) * np.exp(1j * (angle + np.pi + swing * along))
+    far = companion + (0.3 + 0.6 * reach * along) * np.exp(1j * (angle + swing * along))
+    bridge = companion * along * np.exp(1j * 0.25 * np.sign(swing) * np.sin(np.pi * along))
+    fade = (1 - along) ** 0.7
+    points = np.concatenate([tail, far, bridge])
+    weights = np.concatenate([0.5 * fade, 0.3 * fade, np.full(along.size, 0.15)])
+    widths = np.concatenate([0.14 + 0.14 * along, 0.12 + 0.10 * along, np.full(along.size, 0.13)])
+    axis = _axis(_TIDES_REACH)
+    across_x = np.exp(-0.5 * ((axis - points.real[:, None]) / widths[:, None]) ** 2)
+    across_y = np.exp(-0.5 * ((axis - points.imag[:, None]) / widths[:, None]) ** 2)
+    across_y *= (weights / widths**2)[:, None]
+    # Not a matrix product: BLAS sums in an order that depends on its number of threads.
+    pattern: npt.NDArray[np.float64] = np.einsum("py,px->yx", across_y, across_x)
+    return pattern
+
+
+def _body(galaxy: Galaxy) -> Any:
+    if galaxy.morphology == "edge_on":
+        gs = galsim()
+        return gs.InclinedSersic(
+            galaxy.sersic_n,
+            galaxy.inclination * gs.degrees,
+            half_light_radius=galaxy.half_light_radius,
+            scale_h_over_r=galaxy.thickness,
+        )
+    return _spheroid(galaxy.sersic_n, galaxy.half_light_radius, galaxy.axis_ratio)
+
+
+def _bulge(galaxy: Galaxy) -> Any:
+    # A bulge is rounder than its disc: an oblate body of intrinsic axis ratio 0.6.
+    flattening = math.sqrt(0.36 + 0.64 * galaxy.axis_ratio**2)
+    return _spheroid(galaxy.bulge_n, galaxy.bulge_size * galaxy.half_light_radius, flattening)
+
+
+def _bar(galaxy: Galaxy) -> Any:
+    gs = galsim()
+    # The end of the bar is at about twice the half-light radius of the Gaussian, 2.4 sigma.
+    bar = gs.Gaussian(half_light_radius=0.5 * galaxy.bar_length * galaxy.half_light_radius * math.sqrt(0.22))
+    bar = bar.shear(q=0.22, beta=galaxy.arm_phase * gs.degrees)
+    return _inclined(bar, galaxy.axis_ratio)
+
+
+def _arms(galaxy: Galaxy) -> Any:
+    return _inclined(_picture(arm_pattern(galaxy), _ARMS_REACH, galaxy), galaxy.axis_ratio)
+
+
+def _knots(galaxy: Galaxy) -> Any:
+    gs = galsim()
+    radius = galaxy.half_light_radius
+    rng = gs.BaseDeviate(galaxy.structure_seed)
+    envelope = gs.Gaussian(half_light_radius=0.9 * radius)
+    knots = gs.RandomKnots(galaxy.n_knots, profile=envelope, rng=rng)
+    soft = gs.Convolve(knots, gs.Gaussian(half_light_radius=0.1 * radius))
+    return _inclined(soft, galaxy.axis_ratio).shift(galaxy.knot_offset * radius, 0)
+
+
+def _companion(galaxy: Galaxy) -> Any:
+    gs = galsim()
+    # Equal surface brightness: the smaller body has the smaller radius.
+    main = galaxy.shares[0][1]
+    radius = galaxy.half_light_radius * math.sqrt(galaxy.companion_fraction / main)
+    body = _spheroid(galaxy.companion_n, radius, galaxy.companion_axis_ratio)
+    angle = math.radians(galaxy.companion_angle)
+    distance = galaxy.companion_distance * galaxy.half_light_radius
+    turned = body.rotate((galaxy.companion_angle + galaxy.tidal_swing) * gs.degrees)
+    return turned.shift(distance * math.cos(angle), distance * math.sin(angle))
+
+
+def _tides(galaxy: Galaxy) -> Any:
+    return _picture(tidal_pattern(galaxy), _TIDES_REACH, galaxy)
+
+
+def _spheroid(index: float, radius: float, axis_ratio: float) -> Any:
+    """Sersic profile whose half-light radius along the major axis (x) is `radius`."""
+    gs = galsim()
+    circular = radius * math.sqrt(axis_ratio)
+    if index == 1:
+        profile = gs.Exponential(half_light_radius=circular)
+    else:
+        profile = gs.Sersic(index, half_light_radius=circular, trunc=TRUNCATION * circular)
+    return profile.shear(q=axis_ratio, beta=0 * gs.degrees)
+
+
+def _inclined(profile: Any, axis_ratio: float) -> Any:
+    """See a flat profile at an angle; GalSim keeps surface brightness, so restore the flux."""
+    return profile.transform(1, 0, 0, axis_ratio) / axis_ratio
+
+
+def _picture(pattern: npt.NDArray[np.float64], reach: float, galaxy: Galaxy) -> Any:
+    gs = galsim()
+    scale = 2 * reach * galaxy.half_light_radius / _PATTERN_PIXELS
+    # The patterns are smooth and vanish at their edges: GalSim need not measure them.
+    return gs.InterpolatedImage(
+        gs.Image(pattern), scale=scale, flux=1, calculate_stepk=False, calculate_maxk=False
+    )
+
+
+def _axis(reach: float) -> npt.NDArray[np.float64]:
+    # GalSim takes the true centre of an image for the origin, half a pixel from any pixel here.
+    outermost = reach * (1 - 1 / _PATTERN_PIXELS)
+    return np.linspace(-outermost, outermost, _PATTERN_PIXELS, dtype=np.float64)
+
+
+def _grid(reach: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    axis = _axis(reach)
+    x, y = np.meshgrid(axis, axis)
+    return x, y

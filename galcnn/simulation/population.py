@@ -1,0 +1,241 @@
+"""The population: distances, magnitudes, sizes and shapes of simulated galaxies, as distributions."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+from astropy.coordinates import SkyCoord
+
+from galcnn import seeding
+from galcnn.catalog import Catalog
+from galcnn.errors import message
+from galcnn.simulation.galaxy import CLASSES, Galaxy, to_catalog
+from galcnn.simulation.shapes import shape
+
+__all__ = ["CENTRE", "SPACING", "half_light_radius_kpc", "patch_radius", "simulate_catalog", "sky_offset"]
+
+#: Middle of the patch of sky on which the galaxies stand (ICRS), an invented place.
+CENTRE = SkyCoord(150.0 * u.deg, 2.0 * u.deg, frame="icrs")
+
+#: Galaxy i stands ``SPACING * sqrt(i + 1/2)`` from the middle; no two are nearer than 1.5 times this.
+SPACING = 40 * u.arcsec
+
+#: Luminosity function (Schechter 1976), r band, rounded from Blanton et al. 2003 (ApJ 592, 819).
+_M_STAR, _ALPHA = -21.2, -1.05
+
+#: Counts rise as 10**(slope * mag): flatter than in nature (0.6), so that bright ones are not rare.
+_COUNTS_SLOPE = 0.3
+
+_GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
+
+
+def simulate_catalog(
+    n: int,
+    *,
+    seed: int,
+    classes: Sequence[str] = CLASSES,
+    redshift_range: tuple[float, float] = (0.02, 0.12),
+    magnitude_range: tuple[float, float] = (14.5, 18.5),
+) -> Catalog:
+    """Draw a population of galaxies.
+
+    Row i has its own random stream, so it is the same in a catalog of any length. Classes take
+    turns. Magnitudes are drawn from counts proportional to ``10**(0.3 mag)`` in `magnitude_range`;
+    the redshift of a galaxy of that magnitude from comoving volume times the Schechter function
+    (M* = -21.2, alpha = -1.05, without K correction) in `redshift_range`; the size from
+    `half_light_radius_kpc` with a log-normal scatter of 0.12 dex; shapes from
+    `galcnn.simulation.shapes`. Galaxies stand on a sunflower spiral around `CENTRE`.
+
+    Parameters
+    ----------
+    n : int
+        Number of galaxies.
+    seed : int
+        Of the population.
+    classes : sequence of str
+        Those that take turns, of `CLASSES`.
+    redshift_range : tuple of float
+        Lowest and highest redshift.
+    magnitude_range : tuple of float
+        Brightest and faintest r magnitude (AB).
+
+    Returns
+    -------
+    Catalog
+        One column a field of `Galaxy`: everything that is true of it.
+
+    Raises
+    ------
+    ValueError
+        A number or range makes no sense, or a class is unknown.
+    ImportError
+        GalSim is not installed.
+
+    Examples
+    --------
+    >>> few, many = simulate_catalog(3, seed=1), simulate_catalog(30, seed=1)
+    >>> bool((few.table == many.table[:3]).all())
+    True
+    >>> few.labels.tolist()
+    ['elliptical', 'spiral', 'barred_spiral']
+    """
+    _check_request(n, classes, redshift_range, magnitude_range)
+    galaxies = []
+    for i in range(n):
+        name = f"sim{seed}-{i:06d}"
+        rng = seeding.generator(seed, "galaxy", i)
+        galaxies.append(_galaxy(name, i, classes[i % len(classes)], rng, (*redshift_range, *magnitude_range)))
+    meta: Mapping[str, Any] = {
+        "origin": "galcnn.simulation",
+        "seed": seed,
+        "redshift_range": list(redshift_range),
+        "magnitude_range": list(magnitude_range),
+    }
+    return to_catalog(galaxies, meta=meta)
+
+
+def half_light_radius_kpc(absolute_magnitude: float, *, early: bool) -> float:
+    """Give the median half-light radius of galaxies of a luminosity.
+
+    Early types follow a power law R ~ L^0.65; late types R ~ L^0.26 below and L^0.51 above
+    M = -20.9: the slopes of Shen et al. (2003, MNRAS 343, 978) for the r band, zero points rounded.
+
+    Parameters
+    ----------
+    absolute_magnitude : float
+        In r.
+    early : bool
+        Whether it is an early type.
+
+    Returns
+    -------
+    float
+        kpc.
+
+    Examples
+    --------
+    >>> round(half_light_radius_kpc(-20.9, early=False), 2)
+    3.5
+    """
+    brighter = 0.4 * (-20.9 - absolute_magnitude)
+    if early:
+        return float(2.6 * 10 ** (0.65 * brighter))
+    # Both slopes meet smoothly at M = -20.9.
+    return float(3.5 * 10 ** (0.26 * brighter) * ((1 + 10**brighter) / 2) ** 0.25)
+
+
+def sky_offset(i: int) -> tuple[u.Quantity, u.Quantity]:
+    """Give the place of galaxy i on the patch.
+
+    A sunflower spiral (Vogel 1979, Math. Biosci. 44, 179) fills a disc evenly whatever its size,
+    so places do not depend on how many galaxies there are.
+
+    Parameters
+    ----------
+    i : int
+        Row number.
+
+    Returns
+    -------
+    tuple of astropy.units.Quantity
+        Position angle from `CENTRE` (east of north) and separation.
+    """
+    return (i * _GOLDEN_ANGLE % (2 * math.pi)) * u.rad, SPACING * math.sqrt(i + 0.5)
+
+
+def patch_radius(n: int) -> u.Quantity:
+    """Give the radius around `CENTRE` within which n galaxies stand.
+
+    Parameters
+    ----------
+    n : int
+        Number of galaxies.
+
+    Returns
+    -------
+    astropy.units.Quantity
+        Half a spacing beyond the outermost.
+    """
+    return SPACING * (math.sqrt(n) + 0.5)
+
+
+def _galaxy(
+    name: str, i: int, morphology: str, rng: np.random.Generator, ranges: tuple[float, float, float, float]
+) -> Galaxy:
+    mag = _magnitude(rng.random(), ranges[2], ranges[3])
+    redshift, modulus, kpc_per_arcsec = _redshift(rng.random(), mag, ranges[0], ranges[1])
+    fields = shape(morphology, rng)
+    radius = half_light_radius_kpc(mag - modulus, early=morphology == "elliptical")
+    radius *= 10 ** rng.normal(0, 0.12)
+    position = CENTRE.directional_offset_by(*sky_offset(i))
+    return Galaxy(
+        id=name,
+        ra=float(position.ra.deg),
+        dec=float(position.dec.deg),
+        redshift=redshift,
+        morphology=morphology,
+        mag_r=mag,
+        half_light_radius=radius / kpc_per_arcsec,
+        position_angle=float(rng.uniform(0, 180)),
+        structure_seed=int(rng.integers(1, 2**31 - 1)),
+        **fields,
+    )
+
+
+def _magnitude(chance: float, bright: float, faint: float) -> float:
+    low, high = 10 ** (_COUNTS_SLOPE * bright), 10 ** (_COUNTS_SLOPE * faint)
+    return math.log10(low + chance * (high - low)) / _COUNTS_SLOPE
+
+
+def _redshift(chance: float, mag: float, low: float, high: float) -> tuple[float, float, float]:
+    """Redshift, distance modulus and kpc per arcsec of a galaxy of a given magnitude."""
+    redshifts, volume, modulus, scale = _cosmology(low, high)
+    luminosity = 10 ** (-0.4 * (mag - modulus - _M_STAR))
+    density = volume * luminosity ** (_ALPHA + 1) * np.exp(-luminosity)
+    steps = (density[1:] + density[:-1]) * np.diff(redshifts)
+    if not steps.sum() > 0:
+        # Brighter than any galaxy there: the Schechter function underflows; take the nearest.
+        return low, float(modulus[0]), float(scale[0])
+    cumulative = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
+    redshift = float(np.interp(chance, cumulative, redshifts))
+    return (
+        redshift,
+        float(np.interp(redshift, redshifts, modulus)),
+        float(np.interp(redshift, redshifts, scale)),
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _cosmology(low: float, high: float) -> tuple[npt.NDArray[np.float64], ...]:
+    from astropy.cosmology import Planck18
+
+    redshifts = np.linspace(low, high, 256)
+    volume = Planck18.differential_comoving_volume(redshifts).value
+    modulus = Planck18.distmod(redshifts).value
+    scale = (Planck18.angular_diameter_distance(redshifts) * u.arcsec).to_value(
+        u.kpc, equivalencies=u.dimensionless_angles()
+    )
+    return redshifts, volume, modulus, scale
+
+
+def _check_request(
+    n: int,
+    classes: Sequence[str],
+    redshift_range: tuple[float, float],
+    magnitude_range: tuple[float, float],
+) -> None:
+    if n < 1:
+        raise ValueError(message("at least one galaxy", "", n=n))
+    unknown = [name for name in classes if name not in CLASSES]
+    if unknown or not classes or isinstance(classes, str):
+        raise ValueError(message(f"some of the classes {CLASSES}", "", classes=classes))
+    if not 0 < redshift_range[0] < redshift_range[1]:
+        raise ValueError(message("0 < low < high", "", redshift_range=redshift_range))
+    if not -math.inf < magnitude_range[0] < magnitude_range[1] < math.inf:
+        raise ValueError(message("bright < faint", "", magnitude_range=magnitude_range))

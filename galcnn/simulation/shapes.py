@@ -1,0 +1,141 @@
+"""Shapes of the six classes: what each galaxy's random stream decides beside size and distance."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = ["SERSIC_STEP", "shape"]
+
+#: Sersic indices are multiples of this: each new one costs GalSim tables of 0.2 s.
+SERSIC_STEP = 0.5
+
+Rng = np.random.Generator
+
+
+def shape(morphology: str, rng: Rng) -> dict[str, Any]:
+    """Draw the shape of a galaxy.
+
+    Parameters
+    ----------
+    morphology : str
+        One of `galcnn.simulation.CLASSES`.
+    rng : numpy.random.Generator
+        The galaxy's own stream.
+
+    Returns
+    -------
+    dict of str to object
+        Fields of `galcnn.simulation.Galaxy`.
+    """
+    return _SHAPES[morphology](rng)
+
+
+def _elliptical(rng: Rng) -> dict[str, Any]:
+    return {
+        "axis_ratio": rng.uniform(0.5, 1.0),
+        "sersic_n": _index(rng, 2.5, 5.0),
+        "sed": _pick(rng, E=0.85, Sbc=0.15),
+    }
+
+
+def _spiral(rng: Rng) -> dict[str, Any]:
+    return {**_disc(rng), **_arms(rng, rng.uniform(0, 360))}
+
+
+def _barred_spiral(rng: Rng) -> dict[str, Any]:
+    fields = {**_disc(rng), **_arms(rng, rng.uniform(0, 360))}
+    fields["bulge_fraction"] *= 0.6
+    fields["arm_fraction"] *= 0.8
+    return {**fields, "bar_fraction": rng.uniform(0.08, 0.26), "bar_length": rng.uniform(0.6, 1.0)}
+
+
+def _edge_on(rng: Rng) -> dict[str, Any]:
+    inclination = math.degrees(math.acos(rng.uniform(0.0, math.cos(math.radians(78)))))
+    thickness = rng.uniform(0.10, 0.18)
+    cosine = math.cos(math.radians(inclination))
+    return {
+        **_populations(rng),
+        # Hubble (1926): an oblate body of intrinsic axis ratio q0 seen at an inclination.
+        "axis_ratio": math.sqrt(cosine**2 + (thickness * math.sin(math.radians(inclination))) ** 2),
+        "inclination": inclination,
+        "thickness": thickness,
+        "bulge_fraction": rng.uniform(0.0, 0.3),
+    }
+
+
+def _irregular(rng: Rng) -> dict[str, Any]:
+    return {
+        "axis_ratio": rng.uniform(0.5, 1.0),
+        "sed": _pick(rng, Scd=0.5, Im=0.5),
+        "knot_fraction": rng.uniform(0.25, 0.6),
+        "n_knots": int(rng.integers(8, 31)),
+        "knot_offset": rng.uniform(0.0, 0.4),
+    }
+
+
+def _merger(rng: Rng) -> dict[str, Any]:
+    tidal = rng.uniform(0.1, 0.3)
+    ratio = rng.uniform(0.25, 1.0)
+    return {
+        "axis_ratio": rng.uniform(0.5, 1.0),
+        "sersic_n": _index(rng, 1.0, 4.0),
+        "sed": _pick(rng, E=0.3, Sbc=0.4, Scd=0.3),
+        "young_sed": _pick(rng, Sbc=0.4, Scd=0.6),
+        "companion_sed": _pick(rng, E=0.3, Sbc=0.4, Scd=0.3),
+        "companion_fraction": (1 - tidal) * ratio / (1 + ratio),
+        "companion_distance": rng.uniform(1.2, 2.8),
+        "companion_angle": rng.uniform(0, 360),
+        "companion_axis_ratio": rng.uniform(0.5, 1.0),
+        "companion_n": _index(rng, 1.0, 4.0),
+        "tidal_fraction": tidal,
+        "tidal_length": rng.uniform(1.2, 2.6),
+        "tidal_swing": math.copysign(rng.uniform(40, 130), rng.uniform(-1, 1)),
+    }
+
+
+def _disc(rng: Rng) -> dict[str, Any]:
+    return {
+        **_populations(rng),
+        # Discs at random show every cosine of the inclination equally often.
+        "axis_ratio": rng.uniform(0.35, 1.0),
+        "bulge_fraction": rng.uniform(0.05, 0.35),
+    }
+
+
+def _populations(rng: Rng) -> dict[str, Any]:
+    return {
+        "sed": _pick(rng, E=0.1, Sbc=0.5, Scd=0.4),
+        "bulge_size": rng.uniform(0.15, 0.3),
+        "bulge_n": _index(rng, 1.0, 4.0),
+    }
+
+
+def _arms(rng: Rng, phase: float) -> dict[str, Any]:
+    return {
+        "arm_fraction": rng.uniform(0.15, 0.45),
+        "n_arms": int(rng.choice([2, 2, 2, 3, 4])),
+        "pitch_angle": math.copysign(rng.uniform(12, 30), rng.uniform(-1, 1)),
+        "arm_phase": phase,
+        "young_sed": _pick(rng, Scd=0.3, Im=0.7),
+    }
+
+
+def _index(rng: Rng, low: float, high: float) -> float:
+    return SERSIC_STEP * round(rng.uniform(low, high) / SERSIC_STEP)
+
+
+def _pick(rng: Rng, **weights: float) -> str:
+    return str(rng.choice(list(weights), p=list(weights.values())))
+
+
+_SHAPES = {
+    "elliptical": _elliptical,
+    "spiral": _spiral,
+    "barred_spiral": _barred_spiral,
+    "edge_on": _edge_on,
+    "irregular": _irregular,
+    "merger": _merger,
+}
