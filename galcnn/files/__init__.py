@@ -1,0 +1,5 @@
+"""Files of images -> Cutout, and Cutout -> FITS."""
+
+from galcnn.files.layout import cutout_from_hdus, cutout_hdus, save_cutout
+
+__all__ = ["cutout_from_hdus", "cutout_hdus", "save_cutout"]

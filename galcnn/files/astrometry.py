@@ -1,0 +1,124 @@
+"""FITS header -> celestial WCS of two axes, and back to cards."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS, WcsError
+
+from galcnn.errors import message
+
+__all__ = ["celestial_wcs", "wcs_cards"]
+
+# Only these cards are shown to wcslib: dates, observatories, third axes and alternate systems
+# have no part in the place on the sky, but are where most headers are faulty.
+_KEYS = re.compile(
+    r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d{1,2}"
+    r"|LONPOLE|LATPOLE|RADESYS|EQUINOX|EPOCH|(A|B|AP|BP)_(ORDER|\d_\d)"
+)
+_LOOKUP_TABLES = ("CPDIS1", "CPDIS2", "D2IMDIS1", "D2IMDIS2")
+
+
+def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | None, list[str]]:
+    """Read the celestial WCS of the first two axes.
+
+    Parity, rotation, swapped axes, SIP and TPV distortions stay as they are.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the image.
+    shape : tuple of int
+        Pixels as (ny, nx).
+
+    Returns
+    -------
+    wcs : astropy.wcs.WCS or None
+        With `array_shape` set; None where the header has no valid one.
+    notes : list of str
+        What was mended or is wrong; empty for a clean header.
+
+    Examples
+    --------
+    >>> celestial_wcs(fits.Header(), (8, 8))
+    (None, [])
+    """
+    cards, notes = _cards_of_wcs(header)
+    if "CTYPE1" not in cards or "CTYPE2" not in cards:
+        return None, notes
+    try:
+        wcs = WCS(cards, naxis=2, fix=False)
+        fixes = wcs.wcs.fix()
+        wcs.wcs.set()
+        if not wcs.has_celestial:
+            return None, [*notes, f"axes are not celestial: {list(wcs.wcs.ctype)}"]
+        ny, nx = shape
+        corners = wcs.all_pix2world([[0, 0], [nx - 1, 0], [0, ny - 1], [(nx - 1) / 2, (ny - 1) / 2]], 0)
+    except (WcsError, ValueError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        return None, [*notes, f"no valid WCS: {type(error).__name__}: {reason}"]
+    if not np.isfinite(corners).all():
+        return None, [*notes, "no valid WCS: pixels without a place on the sky"]
+    notes += [f"WCS mended ({name}): {said}" for name, said in fixes.items() if said != "No change"]
+    wcs.array_shape = shape
+    return wcs, notes
+
+
+def wcs_cards(wcs: WCS | None) -> fits.Header:
+    """Write a celestial WCS as cards, RADESYS included.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS or None
+        With two axes.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Empty for None.
+
+    Raises
+    ------
+    ValueError
+        The WCS holds distortion look-up tables, which are no cards.
+    """
+    if wcs is None:
+        return fits.Header()
+    if any(table is not None for table in (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)):
+        raise ValueError(
+            message(
+                "a WCS that header cards can hold",
+                "Resample the image to a plain WCS: galcnn.geometry.resample.",
+                distortion="look-up tables",
+            )
+        )
+    full = wcs.to_header(relax=True)
+    kept = [card for card in full.cards if _KEYS.fullmatch(card.keyword) or card.keyword == "WCSAXES"]
+    header = fits.Header(kept)
+    if "RADESYS" not in header:
+        header["RADESYS"] = ("ICRS", "Equatorial coordinate system")
+    return header
+
+
+def _cards_of_wcs(header: fits.Header) -> tuple[fits.Header, list[str]]:
+    notes = []
+    cards = fits.Header()
+    for card in header.cards:
+        keyword = card.keyword
+        if keyword == "RADECSYS":
+            keyword = "RADESYS"
+            if keyword in header:
+                continue
+        if _KEYS.fullmatch(keyword) and not isinstance(card.value, fits.card.Undefined):
+            cards[keyword] = card.value
+    if any(keyword in header for keyword in _LOOKUP_TABLES):
+        notes.append("distortion look-up tables of the WCS are left out")
+    suffixed = [str(cards.get(key, "")).endswith("-SIP") for key in ("CTYPE1", "CTYPE2")]
+    if "A_ORDER" in cards and "B_ORDER" in cards and not all(suffixed):
+        # Written by pipelines (Spitzer, HST, SWarp) that mean SIP: the coefficients count.
+        for key in ("CTYPE1", "CTYPE2"):
+            cards[key] = f"{str(cards.get(key, '')).removesuffix('-SIP')}-SIP"
+        notes.append("SIP coefficients without -SIP in CTYPE are applied")
+    return cards, notes
