@@ -30,13 +30,16 @@ SIMULATED = Observation(
     bands=("g", "r", "i"),
     pixel_scale=0.4 * u.arcsec,
     psf_fwhm=(1.0, 1.0, 1.0),
-    depth=(23.6, 23.2, 22.8),
+    depth=(23.2, 22.8, 22.4),
     electrons_per_njy=(1.0, 1.0, 0.8),
     source="invented for galcnn's embedded survey",
 )
 
 #: A galaxy is drawn out to this many half-light radii, companion and tails included.
 _REACH = 16.0
+
+#: And at least this many pixels, for the wings of the PSF.
+_LEAST_REACH = 48.0
 
 
 def draw(
@@ -311,11 +314,29 @@ def check_shape(shape: Sequence[int]) -> None:
         raise ValueError(message("a shape of two positive whole numbers (ny, nx)", "", shape=shape))
 
 
+def reach_pixels(galaxy: Galaxy, scale: float) -> float:
+    """Give the distance from its centre beyond which a galaxy is not drawn.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+        What is drawn.
+    scale : float
+        Arcsec per pixel.
+
+    Returns
+    -------
+    float
+        Pixels.
+    """
+    return max(_LEAST_REACH, _REACH * galaxy.half_light_radius / scale)
+
+
 def _bounds(
     galaxy: Galaxy, scale: float, shape: tuple[int, int], centre: tuple[float, float]
 ) -> tuple[int, int, int, int] | None:
     """Part of the grid that the galaxy reaches: x0, x1, y0, y1, ends excluded; None if it reaches none."""
-    reach = max(32.0, _REACH * galaxy.half_light_radius / scale)
+    reach = reach_pixels(galaxy, scale)
     low = [max(0, int(np.floor(place - reach))) for place in centre]
     high = [
         min(side, int(np.ceil(place + reach)) + 1) for place, side in zip(centre, shape[::-1], strict=True)

@@ -35,9 +35,9 @@ def shape(morphology: str, rng: Rng) -> dict[str, Any]:
 
 def _elliptical(rng: Rng) -> dict[str, Any]:
     return {
-        "axis_ratio": rng.uniform(0.5, 1.0),
-        "sersic_n": _index(rng, 2.5, 5.0),
-        "sed": _pick(rng, E=0.85, Sbc=0.15),
+        "axis_ratio": rng.uniform(0.4, 1.0),
+        "sersic_n": _index(rng, 2.0, 5.0),
+        "sed": _pick(rng, E=0.8, Sbc=0.2),
     }
 
 
@@ -47,13 +47,13 @@ def _spiral(rng: Rng) -> dict[str, Any]:
 
 def _barred_spiral(rng: Rng) -> dict[str, Any]:
     fields = {**_disc(rng), **_arms(rng, rng.uniform(0, 360))}
-    fields["bulge_fraction"] *= 0.6
+    fields["bulge_fraction"] *= 0.5
     fields["arm_fraction"] *= 0.8
-    return {**fields, "bar_fraction": rng.uniform(0.08, 0.26), "bar_length": rng.uniform(0.6, 1.0)}
+    return {**fields, "bar_fraction": rng.uniform(0.14, 0.32), "bar_length": rng.uniform(0.8, 1.3)}
 
 
 def _edge_on(rng: Rng) -> dict[str, Any]:
-    inclination = math.degrees(math.acos(rng.uniform(0.0, math.cos(math.radians(78)))))
+    inclination = math.degrees(math.acos(rng.uniform(0.0, math.cos(math.radians(75)))))
     thickness = rng.uniform(0.10, 0.18)
     cosine = math.cos(math.radians(inclination))
     return {
@@ -69,24 +69,24 @@ def _edge_on(rng: Rng) -> dict[str, Any]:
 def _irregular(rng: Rng) -> dict[str, Any]:
     return {
         "axis_ratio": rng.uniform(0.5, 1.0),
-        "sed": _pick(rng, Scd=0.5, Im=0.5),
-        "knot_fraction": rng.uniform(0.25, 0.6),
-        "n_knots": int(rng.integers(8, 31)),
+        "sed": _pick(rng, Sbc=0.1, Scd=0.5, Im=0.4),
+        "knot_fraction": rng.uniform(0.15, 0.5),
+        "n_knots": int(rng.integers(5, 26)),
         "knot_offset": rng.uniform(0.0, 0.4),
     }
 
 
 def _merger(rng: Rng) -> dict[str, Any]:
-    tidal = rng.uniform(0.1, 0.3)
-    ratio = rng.uniform(0.25, 1.0)
+    tidal = rng.uniform(0.08, 0.3)
+    ratio = rng.uniform(0.2, 1.0)
     return {
         "axis_ratio": rng.uniform(0.5, 1.0),
         "sersic_n": _index(rng, 1.0, 4.0),
-        "sed": _pick(rng, E=0.3, Sbc=0.4, Scd=0.3),
-        "young_sed": _pick(rng, Sbc=0.4, Scd=0.6),
-        "companion_sed": _pick(rng, E=0.3, Sbc=0.4, Scd=0.3),
+        "sed": _pick(rng, E=0.2, Sbc=0.3, Scd=0.3, Im=0.2),
+        "young_sed": _pick(rng, Sbc=0.3, Scd=0.4, Im=0.3),
+        "companion_sed": _pick(rng, E=0.2, Sbc=0.3, Scd=0.3, Im=0.2),
         "companion_fraction": (1 - tidal) * ratio / (1 + ratio),
-        "companion_distance": rng.uniform(1.2, 2.8),
+        "companion_distance": rng.uniform(0.9, 2.8),
         "companion_angle": rng.uniform(0, 360),
         "companion_axis_ratio": rng.uniform(0.5, 1.0),
         "companion_n": _index(rng, 1.0, 4.0),
@@ -100,14 +100,14 @@ def _disc(rng: Rng) -> dict[str, Any]:
     return {
         **_populations(rng),
         # Discs at random show every cosine of the inclination equally often.
-        "axis_ratio": rng.uniform(0.35, 1.0),
-        "bulge_fraction": rng.uniform(0.05, 0.35),
+        "axis_ratio": rng.uniform(0.3, 1.0),
+        "bulge_fraction": rng.uniform(0.05, 0.40),
     }
 
 
 def _populations(rng: Rng) -> dict[str, Any]:
     return {
-        "sed": _pick(rng, E=0.1, Sbc=0.5, Scd=0.4),
+        "sed": _pick(rng, E=0.2, Sbc=0.45, Scd=0.35),
         "bulge_size": rng.uniform(0.15, 0.3),
         "bulge_n": _index(rng, 1.0, 4.0),
     }
@@ -115,7 +115,7 @@ def _populations(rng: Rng) -> dict[str, Any]:
 
 def _arms(rng: Rng, phase: float) -> dict[str, Any]:
     return {
-        "arm_fraction": rng.uniform(0.15, 0.45),
+        "arm_fraction": rng.uniform(0.10, 0.45),
         "n_arms": int(rng.choice([2, 2, 2, 3, 4])),
         "pitch_angle": math.copysign(rng.uniform(12, 30), rng.uniform(-1, 1)),
         "arm_phase": phase,

@@ -1,0 +1,175 @@
+"""The embedded survey: a patch of invented sky, with known truth and without a network."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.cutout import Cutout
+from galcnn.errors import CoverageError, message
+from galcnn.observing import Observation
+from galcnn.simulation import SIMULATED, Galaxy, from_catalog, model_image, simulate_catalog
+from galcnn.simulation.drawing import add_noise, psf_planes, reach_pixels, tangent_wcs
+from galcnn.simulation.population import CENTRE, patch_radius
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs import WCS
+
+    from galcnn.catalog import Catalog
+
+__all__ = ["SimulatedSurvey"]
+
+
+@dataclass(frozen=True)
+class SimulatedSurvey:
+    """Images of a simulated patch of sky.
+
+    The patch is a disc around RA 150 deg, Dec +2 deg; with the default 600 galaxies its radius is
+    16.7 arcmin. Each galaxy is at least half an arcminute from any other. Every image of the patch
+    shows the same galaxies; noise differs from request to request, but the same request (centre,
+    pixels, band) gives the same image.
+
+    Attributes
+    ----------
+    seed : int
+        Of the galaxies and of the noise.
+    n_galaxies : int
+        How many there are; they decide the size of the patch.
+    observation : Observation
+        The telescope.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> survey = SimulatedSurvey()
+    >>> where = survey.catalog.positions[1]
+    >>> cutout = survey.cutout(where, 12.8 * u.arcsec, ("r",))
+    >>> cutout.flux.shape, cutout.meta["galaxies"], survey.catalog.labels[1]
+    ((1, 32, 32), ['sim1-000001'], np.str_('spiral'))
+    """
+
+    seed: int = 1
+    n_galaxies: int = 600
+    observation: Observation = SIMULATED
+
+    @property
+    def name(self) -> str:
+        """Of the observation, ``simulated`` by default."""
+        return self.observation.name
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Observed bands."""
+        return self.observation.bands
+
+    @property
+    def pixel_scale(self) -> u.Quantity:
+        """Angle per pixel."""
+        return self.observation.pixel_scale
+
+    @property
+    def radius(self) -> u.Quantity:
+        """Of the patch, arcmin."""
+        return patch_radius(self.n_galaxies).to(u.arcmin)
+
+    @functools.cached_property
+    def catalog(self) -> Catalog:
+        """The galaxies of the patch and what is true of them, see `simulate_catalog`."""
+        return simulate_catalog(self.n_galaxies, seed=self.seed)
+
+    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
+        """Give the image around a position.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image, exactly.
+        width : astropy.units.Quantity
+            Angular side; rounded to whole pixels.
+        bands : tuple of str, optional
+            Wanted bands in the wanted order; all by default.
+
+        Returns
+        -------
+        Cutout
+            nJy, with sigma and PSF. Pixels beyond the edge of the patch are NaN. The ids of the
+            galaxies whose centres it shows are in ``meta["galaxies"]``.
+
+        Raises
+        ------
+        CoverageError
+            The position is not on the patch.
+        ValueError
+            A band is not observed, or the width is not a positive angle.
+        """
+        observation = self.observation if bands is None else self.observation.only(tuple(bands))
+        if not position.isscalar:
+            raise ValueError(message("one sky position", "", n_positions=position.size))
+        side = self._side(width)
+        if position.separation(CENTRE) > self.radius:
+            raise CoverageError(
+                message(
+                    f"a position within {self.radius:.1f} of {CENTRE.to_string('hmsdms')}",
+                    "Choose a galaxy of the survey's catalog.",
+                    position=position.to_string("hmsdms"),
+                )
+            )
+        middle = ((side - 1) / 2, (side - 1) / 2)
+        wcs = tangent_wcs(position, middle, observation.pixel_scale, (side, side))
+        model = np.zeros((len(observation.bands), side, side))
+        shown = []
+        for galaxy, x, y in self._near(position, wcs, side):
+            model += model_image(galaxy, observation=observation, shape=(side, side), centre=(x, y))
+            if min(x, y) >= -0.5 and max(x, y) < side - 0.5:
+                shown.append(galaxy.id)
+        # A milliarcsecond tells any two requests apart and forgives the rounding of a frame change.
+        key = f"{position.icrs.ra.deg:.7f} {position.icrs.dec.deg:.7f} {side}"
+        flux, sigma = add_noise(model, observation=observation, seed=self.seed, key=key)
+        flux[:, self._beyond(wcs, side)] = np.nan
+        return Cutout(
+            flux,
+            observation.bands,
+            wcs=wcs,
+            position=position,
+            survey=self.name,
+            sigma=sigma,
+            psf=psf_planes(observation),
+            meta={
+                "origin": "galcnn.simulation",
+                "seed": self.seed,
+                "n_galaxies": self.n_galaxies,
+                "galaxies": shown,
+            },
+        )
+
+    @functools.cached_property
+    def _galaxies(self) -> list[Galaxy]:
+        return from_catalog(self.catalog)
+
+    def _near(self, position: SkyCoord, wcs: WCS, side: int) -> list[tuple[Galaxy, float, float]]:
+        """Galaxies that may shine into the image, with their pixel positions (x, y)."""
+        positions = self.catalog.positions
+        assert positions is not None  # simulate_catalog always gives them; for the type checker
+        separation = positions.separation(position).to_value(u.arcsec)
+        scale = float(self.pixel_scale.to_value(u.arcsec))
+        reach = np.array([reach_pixels(galaxy, scale) for galaxy in self._galaxies])
+        near = np.flatnonzero(separation / scale < side / np.sqrt(2) + reach)
+        x, y = wcs.world_to_pixel(positions[near])
+        return [(self._galaxies[row], float(x[i]), float(y[i])) for i, row in enumerate(near)]
+
+    def _beyond(self, wcs: WCS, side: int) -> npt.NDArray[np.bool_]:
+        y, x = np.mgrid[:side, :side]
+        beyond: npt.NDArray[np.bool_] = wcs.pixel_to_world(x, y).separation(CENTRE) > self.radius
+        return beyond
+
+    def _side(self, width: u.Quantity) -> int:
+        angle = u.Quantity(width)
+        if not angle.unit.is_equivalent(u.arcsec) or not angle.isscalar or not angle > 0 * u.arcsec:
+            raise ValueError(message("a positive angle", "Give the width in arcsec.", width=width))
+        return max(1, round(float((angle / self.pixel_scale).to_value(u.one))))
