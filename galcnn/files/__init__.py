@@ -1,5 +1,6 @@
 """Files of images -> Cutout, and Cutout -> FITS."""
 
 from galcnn.files.layout import cutout_from_hdus, cutout_hdus, save_cutout
+from galcnn.files.loading import load_cutout
 
-__all__ = ["cutout_from_hdus", "cutout_hdus", "save_cutout"]
+__all__ = ["cutout_from_hdus", "cutout_hdus", "load_cutout", "save_cutout"]

@@ -1,0 +1,329 @@
+"""FITS file -> planes: which HDUs hold the image, and which hold mask and noise."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from lzma import LZMAError
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs.utils import proj_plane_pixel_area
+
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files.astrometry import celestial_wcs
+from galcnn.files.calibration import band_names, calibration_of, survey_of
+from galcnn.files.planes import Planes, join
+
+__all__ = ["HDUChoice", "find_hdu", "opened", "raw_planes", "read_image", "role_of"]
+
+HDUChoice = int | str | Sequence[int | str]
+
+# What astropy and the decompressors raise on damaged files.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    fits.VerifyError,
+    zlib.error,
+    LZMAError,
+)
+# The list of warning filters is one for all threads.
+_WARNINGS_LOCK = threading.RLock()
+
+_ROLES = (
+    ("mask", r"MASK|MASKBITS|DQ|FLAGS?|BPM|MSK"),
+    ("inverse variance", r"INVVAR|IVAR|INVVARIANCE"),
+    ("variance", r"VAR|VARIANCE"),
+    ("sigma", r"SIGMA|ERR|ERROR|RMS|STD|STDDEV|NOISE|UNCERT"),
+    ("weight", r"WGT|WHT|WEIGHT|EXPMAP|EXP|NEXP|COVERAGE"),
+    ("psf", r"PSF|COPSF"),
+    ("other", r"SEG|SEGMAP|SEGMENTATION|MODEL|RESID|RESIDUAL|CTX|CON|SKY|BKG|BACKGROUND|THUMB|CHI2"),
+)
+_FILTER_LIKE = re.compile(r"(?:SCI_)?([A-Z]|F\d{3,4}[A-Z]\d?)", re.IGNORECASE)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[tuple[fits.HDUList, list[str]]]:
+    """Open a FITS file; what astropy would warn of lands in a list.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Plain, or compressed by gzip, bzip2 or tile by tile.
+
+    Yields
+    ------
+    hdulist : astropy.io.fits.HDUList
+        All HDUs.
+    notes : list of str
+        Grows while the file is read.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        The file is damaged or ends too early.
+    """
+    notes: list[str] = []
+    with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AstropyWarning)
+        try:
+            # memmap=False: the file may be replaced or removed while the cutout lives.
+            with fits.open(path, memmap=False, lazy_load_hdus=False) as hdulist:
+                _refuse_cut_off(caught, path)
+                yield hdulist, notes
+        except UnreadableImageError:
+            raise
+        except PermissionError:
+            raise
+        except _DAMAGE as error:
+            said = " ".join(str(error).split())
+            raise UnreadableImageError(
+                message(
+                    "a whole FITS file",
+                    "Fetch it again.",
+                    path=str(path),
+                    size_bytes=path.stat().st_size,
+                    error=f"{type(error).__name__}: {said}",
+                )
+            ) from error
+        finally:
+            notes += [" ".join(str(w.message).split()) for w in caught if _of_astropy(w)]
+            others = [w for w in caught if not _of_astropy(w)]
+    for w in others:
+        warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+
+
+def read_image(hdulist: fits.HDUList, hdu: HDUChoice | None, bands: Sequence[str] | None) -> Planes:
+    """Read the science image of an open file, in nJy where its header is certain.
+
+    Parameters
+    ----------
+    hdulist : astropy.io.fits.HDUList
+        Open.
+    hdu : int, str or sequence of them, or None
+        Which HDUs, by index, EXTNAME or ``EXTNAME,EXTVER``; found out when None.
+    bands : sequence of str or None
+        Wanted; helps to tell which HDUs of several are meant.
+
+    Returns
+    -------
+    Planes
+        One a band.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        No image, or several and no telling which.
+    """
+    if hdu is None:
+        chosen = _science_hdus(hdulist, bands)
+    else:
+        wanted: Sequence[int | str] = [hdu] if isinstance(hdu, int | str) else hdu
+        chosen = [find_hdu(hdulist, one) for one in wanted]
+    named = _names_by_extension(chosen) if len(chosen) > 1 else [None] * len(chosen)
+    return join([_read(hdulist, one, name) for one, name in zip(chosen, named, strict=True)])
+
+
+def find_hdu(hdulist: fits.HDUList, wanted: int | str) -> Any:
+    """Give one HDU by index, EXTNAME or ``EXTNAME,EXTVER``.
+
+    Parameters
+    ----------
+    hdulist : astropy.io.fits.HDUList
+        Open.
+    wanted : int or str
+        Index from 0, or name in any case.
+
+    Returns
+    -------
+    astropy HDU
+        The one.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        None, or several, have this name.
+    """
+    if isinstance(wanted, str):
+        name, _, version = wanted.partition(",")
+        fits_name = name.strip().upper()
+        found = [
+            one
+            for one in hdulist
+            if one.name.upper() == fits_name and (not version.strip() or str(one.ver) == version.strip())
+        ]
+    else:
+        found = [hdulist[wanted]] if -len(hdulist) <= wanted < len(hdulist) else []
+    if len(found) == 1:
+        return found[0]
+    remedy = f"Name one, e.g. hdu='{wanted},1'." if found else "Name one of these."
+    raise UnreadableImageError(
+        message(f"one HDU {wanted!r} among {_listing(hdulist)}", remedy, n_found=len(found))
+    )
+
+
+def raw_planes(hdu: Any) -> npt.NDArray[Any]:
+    """Give the pixels of an image HDU as planes, native-endian, in the file's numbers.
+
+    Parameters
+    ----------
+    hdu : astropy HDU
+        Of an image.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_planes, ny, nx).
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        It is no image of two or three axes.
+    """
+    if not hdu.is_image or hdu.data is None:
+        raise UnreadableImageError(
+            message("an HDU with an image", "Name another.", hdu=hdu.name, kind=type(hdu).__name__)
+        )
+    data = hdu.data
+    shape = data.shape
+    while data.ndim > 2 and data.shape[0] == 1:  # radio-like (1, 1, ny, nx)
+        data = data[0]
+    if data.ndim not in (2, 3) or 0 in data.shape:
+        raise UnreadableImageError(
+            message("an image of two axes, or three with the bands first", "", hdu=hdu.name, shape=shape)
+        )
+    planes: npt.NDArray[Any] = np.asarray(data if data.ndim == 3 else data[np.newaxis])
+    native = planes.dtype.newbyteorder("=")
+    return planes.astype(native, copy=False)
+
+
+def role_of(hdu: Any) -> str:
+    """Tell what an HDU holds by EXTNAME, EXTTYPE or IMAGETYP.
+
+    Parameters
+    ----------
+    hdu : astropy HDU
+        Any.
+
+    Returns
+    -------
+    str
+        ``mask``, ``sigma``, ``variance``, ``inverse variance``, ``weight``, ``psf``, ``other``;
+        ``image`` where nothing speaks against it.
+    """
+    for text in (hdu.name, hdu.header.get("EXTTYPE"), hdu.header.get("IMAGETYP")):
+        word = re.split(r"[\s_\-]", str(text or "").strip().upper())[0]
+        for role, pattern in _ROLES:
+            if re.fullmatch(pattern, word):
+                return role
+    return "image"
+
+
+def _science_hdus(hdulist: fits.HDUList, bands: Sequence[str] | None) -> list[Any]:
+    images = [one for one in hdulist if one.is_image and len(one.shape) >= 2 and 0 not in one.shape]
+    science = [one for one in images if role_of(one) == "image"]
+    if not science:
+        raise UnreadableImageError(
+            message("an HDU with an image of a galaxy", "Name it: hdu=...", found=_listing(hdulist))
+        )
+    if len(science) == 1:
+        return science
+    names = _names_by_extension(science)
+    if all(names) and len(set(names)) == len(names) and len({one.shape for one in science}) == 1:
+        return science
+    if bands is not None and len(bands) > 1:
+        by_name = [[one for one in science if one.name.upper() == band.upper()] for band in bands]
+        if all(len(found) == 1 for found in by_name):
+            return [found[0] for found in by_name]
+    plain = [one for one in science if one.name.upper() in ("SCI", "SCIENCE", "IMAGE")]
+    if len(plain) == 1:
+        return plain
+    raise UnreadableImageError(
+        message(
+            "one image, or one for each band",
+            "Choose with hdu=..., an index or a name, or several.",
+            found=_listing(hdulist),
+        )
+    )
+
+
+def _names_by_extension(hdus: Sequence[Any]) -> list[str | None]:
+    """Bands of several HDUs: by their own cards, else by EXTNAME where it looks like a filter."""
+    names: list[str | None] = [band_names(one.header, 1)[0] for one in hdus]
+    if all(names):
+        return names
+    return [found[1] if (found := _FILTER_LIKE.fullmatch(one.name)) else None for one in hdus]
+
+
+def _read(hdulist: fits.HDUList, hdu: Any, name: str | None) -> Planes:
+    raw = raw_planes(hdu)
+    shape = (raw.shape[1], raw.shape[2])
+    header = _inherited(hdulist, hdu)
+    wcs, notes = celestial_wcs(hdu.header, shape)
+    scale = None if wcs is None else float(np.sqrt(proj_plane_pixel_area(wcs)) * 3600)
+    calibration = calibration_of(header, scale)
+    with np.errstate(over="ignore"):  # beyond float32: infinite, and so masked
+        if calibration.factor == 1:
+            values = raw.astype(np.float32)
+        else:
+            values = (raw.astype(np.float64) * calibration.factor).astype(np.float32)
+    names = (name,) if name is not None and len(raw) == 1 else band_names(header, len(raw))
+    return Planes(
+        values,
+        names,
+        calibration.unit,
+        wcs=wcs,
+        factors=(calibration.factor,) * len(raw),
+        survey=survey_of(header),
+        facts={"format": "FITS", "hdu": _label(hdulist, hdu), **calibration.facts},
+        notes=tuple(notes),
+    )
+
+
+def _inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
+    """Cards of the HDU, and those of the primary header that it does not have."""
+    if hdu is hdulist[0] or hdulist[0].header.get("NAXIS", 0) != 0:
+        return hdu.header
+    header = hdulist[0].header.copy()
+    header.update(hdu.header)
+    return header
+
+
+def _label(hdulist: fits.HDUList, hdu: Any) -> str | int:
+    if hdu.name and sum(one.name == hdu.name for one in hdulist) == 1:
+        return str(hdu.name)
+    return next(i for i, one in enumerate(hdulist) if one is hdu)
+
+
+def _listing(hdulist: fits.HDUList) -> str:
+    parts = []
+    for i, one in enumerate(hdulist[:12]):
+        what = f"image {one.shape}" if one.is_image and one.shape else type(one).__name__
+        parts.append(f"{i} {one.name or '-'}: {what}")
+    rest = f", and {len(hdulist) - 12} more" if len(hdulist) > 12 else ""
+    return "; ".join(parts) + rest
+
+
+def _of_astropy(caught: warnings.WarningMessage) -> bool:
+    return issubclass(caught.category, AstropyWarning)
+
+
+def _refuse_cut_off(caught: Sequence[warnings.WarningMessage], path: Path) -> None:
+    """Astropy only warns of a file that ends too early; its last pixels would be made up or fail."""
+    for w in caught:
+        if _of_astropy(w) and "truncated" in str(w.message):
+            raise UnreadableImageError(
+                message("a whole FITS file", "Fetch it again.", path=str(path), error=str(w.message))
+            )

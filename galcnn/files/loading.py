@@ -1,0 +1,292 @@
+"""One door for image files: FITS, JPEG or PNG -> Cutout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+from astropy.wcs.utils import wcs_to_celestial_frame
+
+from galcnn.cutout import Cutout
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files.calibration import flux_unit
+from galcnn.files.fits_images import HDUChoice, find_hdu, opened, raw_planes, read_image, role_of
+from galcnn.files.layout import cutout_from_hdus, is_our_layout
+from galcnn.files.pictures import read_picture
+from galcnn.files.planes import Planes, choose_bands, join
+
+__all__ = ["load_cutout"]
+
+FilePath = str | os.PathLike[str]
+
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\xfd7zXZ")
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+
+
+def load_cutout(
+    path: FilePath | Sequence[FilePath],
+    *,
+    bands: Sequence[str] | None = None,
+    hdu: HDUChoice | None = None,
+    mask: FilePath | None = None,
+    sigma: FilePath | None = None,
+    redshift: float | None = None,
+) -> Cutout:
+    """Read an image file as a cutout: flux in nJy where the file is certain of it.
+
+    Read are FITS (primary or extension, several extensions or a cube of bands, one file a band,
+    compressed or not), files of `save_cutout` and of `galcnn.layers`, and JPEG and PNG, whose
+    rows are reversed, as FITS counts from below. Position is the place on the sky of the central
+    pixel: cards such as RA and DEC are often those of the telescope.
+
+    Parameters
+    ----------
+    path : path-like or sequence of path-like
+        One file, or one for each band on one grid.
+    bands : sequence of str, optional
+        Which bands, in the wanted order; where the files name none, names for all planes.
+    hdu : int, str or sequence of them, optional
+        Where the image is: index from 0, EXTNAME, or ``EXTNAME,EXTVER``; several for one band
+        each. Found out by default, where there is no doubt.
+    mask : path-like or str, optional
+        Name of an HDU or another file; pixels that are not 0 must not be used.
+    sigma : path-like or str, optional
+        Name of an HDU or another file with the standard deviation in the unit of the image, or,
+        where its name says so, the variance or inverse variance.
+    redshift : float, optional
+        Of the galaxy.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        `meta` holds path, format, calibration, AB zero point, source of the position, and notes
+        on what the header lacks or what was mended in it.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    galcnn.errors.UnreadableImageError
+        It exists, but no image can be made of it; the text says what was found.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from pathlib import Path
+    >>> from galcnn.files import save_cutout
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "galaxy.fits"
+    ...     save_cutout(Cutout(np.ones((2, 8, 8)), ("g", "r"), redshift=0.1), path)
+    ...     cutout = load_cutout(path, bands=("r",))
+    >>> cutout.bands, cutout.unit, cutout.redshift
+    (('r',), Unit("nJy"), 0.1)
+    """
+    paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
+    if isinstance(bands, str):
+        raise TypeError(message("bands as a sequence of names", f"Write ({bands!r},).", bands=bands))
+    if not paths:
+        raise ValueError(message("at least one file", "", path=path))
+    mask_file, mask_hdu = _file_or_hdu(mask)
+    sigma_file, sigma_hdu = _file_or_hdu(sigma)
+    parts = []
+    for one in paths:
+        parts.append(_read_file(one, bands, hdu, mask_hdu, sigma_hdu))
+    planes = join(parts)
+    if mask_file is not None:
+        planes = _masked(planes, *_aside(mask_file))
+    if sigma_file is not None:
+        planes = _with_sigma(planes, *_aside(sigma_file))
+    planes = choose_bands(planes, bands)
+    if not np.isfinite(planes.values).any():
+        raise UnreadableImageError(
+            message("an image with at least one number", "Leave it out.", path=_shown(paths), found="all NaN")
+        )
+    position, source = planes.position, None
+    if planes.wcs is not None and not planes.ours:
+        position, source = _centre(planes.wcs, planes.values.shape), "centre of the image"
+    return Cutout(
+        planes.values,
+        tuple(str(name) for name in planes.names),
+        wcs=planes.wcs,
+        position=position,
+        survey=planes.survey,
+        unit=planes.unit,
+        mask=planes.mask,  # type: ignore[arg-type]  # None means: only NaN is masked
+        sigma=planes.sigma,
+        psf=planes.psf,
+        redshift=planes.redshift if redshift is None else redshift,
+        meta=_meta(planes, paths, source),
+    )
+
+
+def _read_file(
+    path: Path,
+    bands: Sequence[str] | None,
+    hdu: HDUChoice | None,
+    mask: str | None,
+    sigma: str | None,
+) -> Planes:
+    if _kind(path) == "picture":
+        if not hdu is mask is sigma is None:
+            raise UnreadableImageError(
+                message("no HDU of a JPEG or PNG", "Leave it out.", path=str(path), hdu=hdu or mask or sigma)
+            )
+        return read_picture(path)
+    with opened(path) as (hdulist, notes):
+        try:
+            if hdu is None and is_our_layout(hdulist):
+                planes = _planes_of(cutout_from_hdus(hdulist))
+            else:
+                planes = read_image(hdulist, hdu, bands)
+            if mask is not None:
+                one = find_hdu(hdulist, mask)
+                planes = _masked(planes, raw_planes(one), one)
+            if sigma is not None:
+                one = find_hdu(hdulist, sigma)
+                planes = _with_sigma(planes, raw_planes(one), one)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"{path}: {error}") from error
+    return replace(planes, notes=(*planes.notes, *notes))
+
+
+def _planes_of(cutout: Cutout) -> Planes:
+    return Planes(
+        cutout.flux,
+        cutout.bands,
+        cutout.unit,
+        wcs=cutout.wcs,
+        factors=(1.0,) * len(cutout.bands),
+        survey=cutout.survey,
+        mask=cutout.mask,
+        sigma=cutout.sigma,
+        psf=cutout.psf,
+        position=cutout.position,
+        redshift=cutout.redshift,
+        facts=dict(cutout.meta),
+        ours=True,
+    )
+
+
+def _file_or_hdu(source: FilePath | None) -> tuple[Path | None, str | None]:
+    """A word that is no file and looks like none is the name of an HDU."""
+    if source is None:
+        return None, None
+    path = Path(source)
+    if path.is_file():
+        return path, None
+    if isinstance(source, str) and not path.suffix and path.name == source:
+        return None, source
+    raise FileNotFoundError(message("an existing file, or the name of an HDU", "Check it.", path=str(source)))
+
+
+def _aside(path: Path) -> tuple[npt.NDArray[Any], Any]:
+    """The planes of a mask or noise file, and the HDU they are from."""
+    if _kind(path) == "picture":
+        return read_picture(path).values, None
+    with opened(path) as (hdulist, _):
+        images = [one for one in hdulist if one.is_image and len(one.shape) >= 2]
+        if len(images) != 1:
+            raise UnreadableImageError(
+                message("one image in a file of mask or noise", "", path=str(path), n_images=len(images))
+            )
+        return raw_planes(images[0]), images[0]
+
+
+def _masked(planes: Planes, flags: npt.NDArray[Any], hdu: Any) -> Planes:
+    if hdu is not None and any(keyword.startswith("MP_") for keyword in hdu.header):
+        raise UnreadableImageError(
+            message(
+                "a mask whose pixels are bad where they are not 0",
+                "These are flag bits, and some mark good pixels: write a mask of 0 and 1.",
+                flags=[keyword for keyword in hdu.header if keyword.startswith("MP_")],
+            )
+        )
+    fresh = _fitted(flags, planes, "mask") != 0  # NaN too is not 0
+    return replace(planes, mask=fresh if planes.mask is None else fresh | planes.mask)
+
+
+def _with_sigma(planes: Planes, noise: npt.NDArray[Any], hdu: Any) -> Planes:
+    role = "sigma" if hdu is None else role_of(hdu)
+    values = _fitted(noise, planes, "sigma").astype(np.float64)
+    factors = np.array(planes.factors)[:, np.newaxis, np.newaxis]
+    if role in ("weight", "mask", "psf", "other"):
+        raise UnreadableImageError(
+            message(
+                "a standard deviation, variance or inverse variance",
+                "Turn it into a standard deviation first.",
+                hdu=hdu.name,
+                kind=role,
+            )
+        )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if role == "variance":
+            values = np.sqrt(values)
+        elif role == "inverse variance":
+            values = np.where(values > 0, 1 / np.sqrt(values), np.nan)
+        elif hdu is not None and (own := flux_unit(hdu.header)) is not None and planes.unit == own.unit:
+            factors = np.array([[[own.factor]]])
+        values = values * factors
+    # A negative standard deviation is how some pipelines write "unknown".
+    known = np.where(np.isfinite(values) & (values >= 0), values, np.nan)
+    return replace(planes, sigma=known.astype(np.float32))
+
+
+def _fitted(aside: npt.NDArray[Any], planes: Planes, what: str) -> npt.NDArray[Any]:
+    if aside.shape[1:] != planes.values.shape[1:] or len(aside) not in (1, len(planes.values)):
+        raise UnreadableImageError(
+            message(f"{what} for planes of shape {planes.values.shape}", "", shape=aside.shape)
+        )
+    return np.broadcast_to(aside, planes.values.shape)
+
+
+def _centre(wcs: WCS, shape: tuple[int, ...]) -> SkyCoord:
+    sky = wcs.all_pix2world([[(shape[2] - 1) / 2, (shape[1] - 1) / 2]], 0)[0]
+    return SkyCoord(sky[wcs.wcs.lng], sky[wcs.wcs.lat], unit="deg", frame=wcs_to_celestial_frame(wcs))
+
+
+def _meta(planes: Planes, paths: Sequence[Path], source: str | None) -> dict[str, Any]:
+    if planes.ours:
+        return dict(planes.facts)
+    meta: dict[str, Any] = {"path": _shown(paths), **planes.facts}
+    if source is not None:
+        meta["position_source"] = source
+    if planes.notes:
+        meta["notes"] = list(planes.notes)
+    return meta
+
+
+def _shown(paths: Sequence[Path]) -> str | list[str]:
+    return str(paths[0]) if len(paths) == 1 else [str(path) for path in paths]
+
+
+def _kind(path: Path) -> str:
+    """Tell FITS and pictures by their first bytes: names lie."""
+    if not path.exists():
+        raise FileNotFoundError(message("an existing image file", "Check the path.", path=str(path)))
+    if path.is_dir():
+        raise IsADirectoryError(message("an image file", "Name a file in this folder.", path=str(path)))
+    with open(path, "rb") as handle:
+        start = handle.read(512)
+    if start.startswith((b"SIMPLE  =", *_COMPRESSED)):
+        return "fits"
+    if start.startswith(_PICTURES):
+        return "picture"
+    text = start.lstrip().lower()
+    if not start:
+        found = "an empty file"
+    elif text.startswith((b"<!doctype html", b"<html", b"<head")):
+        found = "a web page (a service's error message?)"
+    elif all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
+        found = f"text: {start[:80].decode('ascii')}"
+    else:
+        found = f"bytes {start[:8]!r}"
+    raise UnreadableImageError(
+        message("a FITS, JPEG or PNG file", "Fetch the image again.", path=str(path), found=found)
+    )

@@ -1,0 +1,246 @@
+"""Planes: what was read of one image, before it is a Cutout; joining and choosing them by band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+
+from galcnn.errors import UnreadableImageError, message
+
+__all__ = ["Planes", "choose_bands", "join"]
+
+#: Grids whose corners differ by less than this, in pixels, are one.
+_GRID_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Planes:
+    """One or more planes read from one image.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        float32, shape (n_planes, ny, nx), in `unit`.
+    names : tuple of str or None
+        Of the bands; None where the file does not say.
+    unit : astropy.units.UnitBase
+        Of `values`.
+    wcs : astropy.wcs.WCS or None
+        Celestial.
+    factors : tuple of float
+        By which each plane of the file was multiplied.
+    survey : str
+        As far as the file says.
+    mask : numpy.ndarray or None
+        bool, shape of `values`; True = do not use.
+    sigma : numpy.ndarray or None
+        float32, shape of `values`, in `unit`.
+    psf : numpy.ndarray or None
+        float32, one plane a band.
+    position : astropy.coordinates.SkyCoord or None
+        Of the galaxy, from a file that states it for certain.
+    redshift : float or None
+        Likewise.
+    facts : dict
+        For the meta of the cutout.
+    notes : tuple of str
+        What was mended or is missing.
+    ours : bool
+        Whether galcnn wrote the file, so that position and meta are to be kept as they are.
+    """
+
+    values: npt.NDArray[np.float32]
+    names: tuple[str | None, ...]
+    unit: u.UnitBase
+    wcs: WCS | None = None
+    factors: tuple[float, ...] = ()
+    survey: str = "unknown"
+    mask: npt.NDArray[np.bool_] | None = None
+    sigma: npt.NDArray[np.float32] | None = None
+    psf: npt.NDArray[np.float32] | None = None
+    position: SkyCoord | None = None
+    redshift: float | None = None
+    facts: dict[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    ours: bool = False
+
+    def pick(self, order: Sequence[int]) -> Planes:
+        """Give some of the planes.
+
+        Parameters
+        ----------
+        order : sequence of int
+            Which, in the wanted order.
+
+        Returns
+        -------
+        Planes
+            These alone.
+        """
+        rows = list(order)
+        return replace(
+            self,
+            values=self.values[rows],
+            names=tuple(self.names[row] for row in rows),
+            factors=tuple(self.factors[row] for row in rows),
+            mask=None if self.mask is None else self.mask[rows],
+            sigma=None if self.sigma is None else self.sigma[rows],
+            psf=None if self.psf is None else self.psf[rows],
+        )
+
+
+def join(parts: Sequence[Planes]) -> Planes:
+    """Put planes of several HDUs or files on top of each other.
+
+    Parameters
+    ----------
+    parts : sequence of Planes
+        At least one.
+
+    Returns
+    -------
+    Planes
+        With the WCS of the first that has one.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        They differ in shape, unit or place on the sky.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    shapes = [part.values.shape[1:] for part in parts]
+    if len(set(shapes)) > 1:
+        raise UnreadableImageError(
+            message("bands of one shape (ny, nx)", "Bring them to one grid first.", shapes=shapes)
+        )
+    units = [part.unit for part in parts]
+    if any(unit != first.unit for unit in units):
+        raise UnreadableImageError(
+            message("bands in one unit", "Calibrate them first.", units=[str(unit) for unit in units])
+        )
+    placed = [part.wcs for part in parts if part.wcs is not None]
+    for other in placed[1:]:
+        offset = _grid_offset(placed[0], other, shapes[0])
+        if not offset <= _GRID_TOLERANCE:
+            raise UnreadableImageError(
+                message(
+                    "bands on one grid",
+                    "Resample them to one grid first (reproject).",
+                    offset_pixels=round(offset, 2),
+                    bands=[name for part in parts for name in part.names],
+                )
+            )
+    facts: dict[str, object] = {}
+    for part in parts:
+        for key, value in part.facts.items():
+            known = facts.setdefault(key, value)
+            if known != value:
+                facts[key] = [other.facts.get(key) for other in parts]
+    notes = [note for part in parts for note in part.notes]
+    if placed and len(placed) < len(parts):
+        notes.append("some bands have no WCS: taken to be on the grid of the others")
+    masks = None
+    if any(part.mask is not None for part in parts):
+        masks = np.concatenate(
+            [np.zeros(part.values.shape, bool) if part.mask is None else part.mask for part in parts]
+        )
+    sigmas = _stacked([part.sigma for part in parts], "sigma", notes)
+    psfs = _stacked([part.psf for part in parts], "PSF", notes)
+    return Planes(
+        np.concatenate([part.values for part in parts]),
+        tuple(name for part in parts for name in part.names),
+        first.unit,
+        wcs=placed[0] if placed else None,
+        factors=tuple(factor for part in parts for factor in part.factors),
+        survey=first.survey,
+        mask=masks,
+        sigma=sigmas,
+        psf=psfs,
+        position=first.position,
+        redshift=first.redshift,
+        facts=facts,
+        ours=all(part.ours for part in parts),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
+    """Pick and order planes by name, or name those that have none.
+
+    Parameters
+    ----------
+    planes : Planes
+        All that were read.
+    bands : sequence of str or None
+        Wanted, in the wanted order; names for all planes where the file names none.
+
+    Returns
+    -------
+    Planes
+        All named.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        A band is not there, or the number of names does not fit.
+    """
+    given = [name for name in planes.names if name is not None]
+    twins = sorted({name for name in given if given.count(name) > 1})
+    # Grey pictures, one a band, all call themselves L: names that say nothing may be replaced.
+    nameless = len(given) < len(planes.names) or set(given) == {"L"}
+    if bands is None:
+        if twins:
+            raise UnreadableImageError(
+                message("one plane for each band", "Choose HDUs or files of different bands.", twice=twins)
+            )
+        if len(given) == len(planes.names):
+            return planes
+        names = tuple(name or f"band{i + 1}" for i, name in enumerate(planes.names))
+        return replace(planes, names=names, notes=(*planes.notes, "the file does not name its bands"))
+    wanted = tuple(bands)
+    if len(set(wanted)) != len(wanted) or not wanted:
+        raise UnreadableImageError(message("each band once", "", bands=wanted))
+    if not twins and set(wanted) <= set(given):
+        return planes.pick([planes.names.index(band) for band in wanted])
+    if nameless and len(wanted) == len(planes.names):
+        return replace(planes, names=wanted)
+    if nameless:
+        raise UnreadableImageError(
+            message(
+                f"{len(planes.names)} names, since the file does not name its {len(planes.names)} planes",
+                "Name every plane, in the order of the file.",
+                bands=wanted,
+            )
+        )
+    raise UnreadableImageError(
+        message(f"bands among {tuple(given)}", "Ask for what the file holds.", bands=wanted)
+    )
+
+
+def _stacked(
+    stacks: Sequence[npt.NDArray[np.float32] | None], what: str, notes: list[str]
+) -> npt.NDArray[np.float32] | None:
+    known = [stack for stack in stacks if stack is not None]
+    if not known:
+        return None
+    if len(known) < len(stacks) or len({stack.shape[1:] for stack in known}) > 1:
+        notes.append(f"{what} left out: not known for all bands, or of different shapes")
+        return None
+    return np.concatenate(known)
+
+
+def _grid_offset(one: WCS, other: WCS, shape: tuple[int, ...]) -> float:
+    """How far apart, in pixels, the same corner lies by two WCS; NaN where one has no sky."""
+    ny, nx = shape
+    corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], dtype=float)
+    sky = other.pixel_to_world(corners[:, 0], corners[:, 1])
+    back = np.stack(one.world_to_pixel(sky), axis=1)
+    return float(np.hypot(*(back - corners).T).max())
