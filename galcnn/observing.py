@@ -9,7 +9,7 @@ import numpy as np
 
 from galcnn.errors import message
 
-__all__ = ["Observation"]
+__all__ = ["SDSS", "Observation"]
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,24 @@ class Observation:
     source: str = "stated by the user"
 
     def __post_init__(self) -> None:
-        if not self.pixel_scale.unit.is_equivalent(u.arcsec) or not self.pixel_scale > 0 * u.arcsec:
+        scale = u.Quantity(self.pixel_scale)
+        if not scale.unit.is_equivalent(u.arcsec) or not scale.isscalar or not scale > 0 * u.arcsec:
             raise ValueError(message("a positive angle per pixel", "", pixel_scale=self.pixel_scale))
+        if not self.bands or len(set(self.bands)) != len(self.bands):
+            raise ValueError(message("unique names of bands, at least one", "", bands=self.bands))
         for name in ("psf_fwhm", "depth", "electrons_per_njy"):
             values = getattr(self, name)
             if len(values) != len(self.bands) or not all(np.isfinite(values)):
                 raise ValueError(message(f"{len(self.bands)} finite values of {name}", "", **{name: values}))
-        if self.psf_beta <= 1 or min(self.psf_fwhm) <= 0 or min(self.electrons_per_njy) <= 0:
+        if not self.psf_beta > 1 or min(self.psf_fwhm) <= 0 or min(self.electrons_per_njy) <= 0:
             raise ValueError(
-                message("psf_beta > 1, psf_fwhm > 0 and electrons_per_njy > 0", "", psf_beta=self.psf_beta)
+                message(
+                    "psf_beta > 1, psf_fwhm > 0 and electrons_per_njy > 0",
+                    "",
+                    psf_beta=self.psf_beta,
+                    psf_fwhm=self.psf_fwhm,
+                    electrons_per_njy=self.electrons_per_njy,
+                )
             )
 
     @property
@@ -113,3 +122,15 @@ class Observation:
             self.psf_beta,
             self.source,
         )
+
+
+#: One exposure of the Sloan Digital Sky Survey, in rounded figures.
+SDSS = Observation(
+    name="SDSS",
+    bands=("g", "r", "i"),
+    pixel_scale=0.396 * u.arcsec,
+    psf_fwhm=(1.44, 1.32, 1.26),
+    depth=(23.13, 22.70, 22.20),
+    electrons_per_njy=(0.27, 0.26, 0.20),
+    source="SDSS DR12 scope page (median depths, seeing in r); seeing in g and i, and gains, are typical",
+)

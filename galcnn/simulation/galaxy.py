@@ -22,7 +22,8 @@ CLASSES = ("elliptical", "spiral", "barred_spiral", "edge_on", "irregular", "mer
 
 _DEG: Mapping[str, u.UnitBase] = {"unit": u.deg}
 _ARCSEC: Mapping[str, u.UnitBase] = {"unit": u.arcsec}
-_MAG: Mapping[str, u.UnitBase] = {"unit": u.ABmag}
+#: Plain magnitudes, because FITS tables have no unit mag(AB).
+_MAG: Mapping[str, u.UnitBase] = {"unit": u.mag}
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def simulate_catalog(
     *,
     seed: int,
     classes: Sequence[str] = CLASSES,
-    redshift_range: tuple[float, float] = (0.02, 0.10),
-    magnitude_range: tuple[float, float] = (14.5, 18.5),
+    redshift_range: tuple[float, float] = (0.02, 0.09),
+    magnitude_range: tuple[float, float] = (14.0, 18.0),
 ) -> Catalog:
     """Draw a population of galaxies.
 

@@ -171,7 +171,11 @@ def distances(redshift: float) -> tuple[float, float]:
 
 def _ab_flux(spectrum: Any, band: str, redshift: float) -> float:
     throughput = bandpass(band)
-    wave = np.asarray(throughput.wave_list)
+    # Between these wavelengths both curves are straight lines; the even steps serve their product.
+    seen = np.asarray(spectrum.wave_list) * (1 + redshift)
+    even = np.linspace(throughput.blue_limit, throughput.red_limit, 512)
+    wave = np.unique(np.concatenate([throughput.wave_list, even, seen]))
+    wave = wave[(wave >= throughput.blue_limit) & (wave <= throughput.red_limit)]
     weight = throughput(wave)
     detected = np.trapezoid(spectrum(wave / (1 + redshift)) * weight, wave)
     # A source of constant f_nu has photons/nm in proportion to 1/wave.
