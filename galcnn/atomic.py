@@ -155,7 +155,9 @@ def check_writable(path: str | os.PathLike[str]) -> None:
             pass
     except OSError as error:
         raise type(error)(
-            message("a folder that can be written", "Choose another one.", folder=str(parent), reason=str(error))
+            message(
+                "a folder that can be written", "Choose another one.", folder=str(parent), reason=str(error)
+            )
         ) from error
 
 

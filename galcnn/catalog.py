@@ -66,7 +66,9 @@ class Catalog:
     def __post_init__(self) -> None:
         table = QTable(self.table, copy=True)
         if "id" not in table.colnames:
-            raise ValueError(message("a column 'id'", "Name the column that holds it.", columns=table.colnames))
+            raise ValueError(
+                message("a column 'id'", "Name the column that holds it.", columns=table.colnames)
+            )
         for name in _TEXT_COLUMNS:
             if name in table.colnames:
                 table[name] = _as_text(table[name])
@@ -77,7 +79,7 @@ class Catalog:
         if "dec" in table.colnames and np.any(np.abs(table["dec"].value) > 90):
             raise ValueError(message("declinations within +-90 deg", "Are ra and dec swapped?"))
         if "split" in table.colnames:
-            wrong = sorted(set(table["split"]) - set(SPLITS))
+            wrong = sorted({str(name) for name in table["split"]} - set(SPLITS))
             if wrong:
                 raise ValueError(message(f"splits among {SPLITS}", "", split=wrong))
         object.__setattr__(self, "table", table)
@@ -307,7 +309,11 @@ def _default_ids(table: QTable) -> list[str]:
 def _as_text(column: Any) -> npt.NDArray[np.str_]:
     if np.ma.is_masked(column):
         raise ValueError(
-            message(f"a value in every row of {column.name!r}", "Drop those rows.", missing=int(np.sum(column.mask)))
+            message(
+                f"a value in every row of {column.name!r}",
+                "Drop those rows.",
+                missing=int(np.sum(column.mask)),
+            )
         )
     # FITS and Parquet give bytes.
     values = [value.decode() if isinstance(value, bytes) else str(value).strip() for value in column]

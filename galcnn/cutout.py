@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Cutout"]
 
 
-
 @dataclass(frozen=True, eq=False)
 class Cutout:
     """The image of one galaxy in one or more bands on one pixel grid.
@@ -155,7 +154,9 @@ class Cutout:
             raise ValueError(message(f"sigma of shape {flux.shape}", "", shape=sigma.shape))
         if np.any(sigma < 0):
             raise ValueError(
-                message("sigma >= 0 (NaN where unknown)", "Give a standard deviation.", minimum=np.nanmin(sigma))
+                message(
+                    "sigma >= 0 (NaN where unknown)", "Give a standard deviation.", minimum=np.nanmin(sigma)
+                )
             )
         return sigma
 
@@ -185,7 +186,11 @@ class Cutout:
         stated = self.wcs.array_shape
         if stated is not None and tuple(stated) != tuple(shape[1:]):
             raise ValueError(
-                message(f"a WCS for {shape[1:]} pixels (ny, nx)", "Slice the WCS with the image.", array_shape=stated)
+                message(
+                    f"a WCS for {shape[1:]} pixels (ny, nx)",
+                    "Slice the WCS with the image.",
+                    array_shape=stated,
+                )
             )
 
 

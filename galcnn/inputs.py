@@ -14,11 +14,10 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import geometry, rendering
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 
-__all__ = ["FILL", "InputSpec", "images_from", "planes_from", "prepare"]
+__all__ = ["FILL", "InputSpec", "check_render", "images_from", "planes_from", "prepare"]
 
 #: What masked and not-a-number pixels become: the level of a removed sky.
 FILL = 0.0
@@ -131,6 +130,8 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
         Bands, unit, shape or pixel scale differ and may not be changed.
     """
     if spec.render is not None and cutout.calibrated and spec.unit == "display":
+        from galcnn import rendering
+
         cutout = rendering.render(cutout, spec.render)
     if cutout.bands != spec.bands:
         cutout = _pick_bands(cutout, spec.bands)
@@ -145,6 +146,8 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
             )
         )
     if fit:
+        from galcnn import geometry
+
         return geometry.fit(cutout, spec.shape, pixel_scale=_quantity(spec.pixel_scale))
     if cutout.shape != spec.shape:
         raise ValueError(
@@ -156,6 +159,31 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
         )
     _check_scale(cutout, spec)
     return cutout
+
+
+def check_render(render: str, unit: str) -> None:
+    """Refuse a render step that cannot be.
+
+    Parameters
+    ----------
+    render : str
+        Name of the step.
+    unit : str
+        Of the images that a network reads.
+
+    Raises
+    ------
+    ValueError
+        No such step, or the network does not read 8-bit pictures.
+    """
+    from galcnn import rendering
+
+    if render not in rendering.RENDERS:
+        raise ValueError(message(f"a render step among {tuple(rendering.RENDERS)}", "", render=render))
+    if unit != "display":
+        raise ValueError(
+            message("a network of 8-bit colour pictures to render for", "Leave the step out.", unit=unit)
+        )
 
 
 def images_from(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:
@@ -181,7 +209,11 @@ def images_from(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:
     shapes = {cutout.flux.shape for cutout in cutouts}
     if len(shapes) > 1:
         raise ValueError(
-            message("cutouts of one shape (n_bands, ny, nx)", "Bring them to one grid first.", shapes=sorted(shapes))
+            message(
+                "cutouts of one shape (n_bands, ny, nx)",
+                "Bring them to one grid first.",
+                shapes=sorted(shapes),
+            )
         )
     images = np.empty((len(cutouts), *cutouts[0].shape, len(cutouts[0].bands)), dtype=np.float32)
     for image, cutout in zip(images, cutouts, strict=True):

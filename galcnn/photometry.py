@@ -20,7 +20,6 @@ UNCALIBRATED: u.UnitBase = u.def_unit("uncalibrated", doc="pixel value without a
 NANOMAGGY: u.UnitBase = u.def_unit("nanomaggy", 3631 * u.nJy)
 
 
-
 def njy_per_count(zero_point: float) -> float:
     """Give the flux of one count for an AB zero point.
 
@@ -91,4 +90,6 @@ def parse_unit(text: str) -> u.UnitBase:
     try:
         return u.Unit(text)
     except ValueError as error:
-        raise ValueError(message("a unit that astropy knows", "Give the unit yourself.", unit=text)) from error
+        raise ValueError(
+            message("a unit that astropy knows", "Give the unit yourself.", unit=text)
+        ) from error

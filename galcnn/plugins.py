@@ -103,7 +103,9 @@ def load(group: str, name: str) -> Any:
     if plugin is None:
         near = difflib.get_close_matches(name, plugins, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else "Install the package that brings it."
-        raise PluginError(message(f"a plugin of {group}: {', '.join(plugins) or 'none installed'}", hint, name=name))
+        raise PluginError(
+            message(f"a plugin of {group}: {', '.join(plugins) or 'none installed'}", hint, name=name)
+        )
     try:
         return EntryPoint(plugin.name, plugin.target, group).load()
     except Exception as error:  # whatever a stranger's module raises on import

@@ -115,7 +115,9 @@ class AsinhStretch(BandLayer):
         """
         noise = sky_noise(images)
         if not np.all(noise > 0):
-            raise ValueError(message("sky noise in every band", "Use a linear stretch.", sky_noise=noise.tolist()))
+            raise ValueError(
+                message("sky noise in every band", "Use a linear stretch.", sky_noise=noise.tolist())
+            )
         _ensure_built(self, images.shape)
         self.softening.assign(noise_factor * noise)
 
@@ -245,7 +247,11 @@ class PCAWhitening(BandLayer):
         values, vectors = np.linalg.eigh((pixels - mean).T @ (pixels - mean) / len(pixels))
         if values[0] <= 1e-10 * values[-1]:
             raise ValueError(
-                message("bands that are not linear copies of each other", "Standardize them.", eigenvalues=values.tolist())
+                message(
+                    "bands that are not linear copies of each other",
+                    "Standardize them.",
+                    eigenvalues=values.tolist(),
+                )
             )
         _ensure_built(self, images.shape)
         self.mean.assign(mean)
@@ -333,13 +339,17 @@ def _chosen(what: str, word: str, table: dict[str, Sequence[type[BandLayer]]]) -
     return [kind(name=kind.__name__.lower()) for kind in table[word]]
 
 
-def _mean_and_deviation(images: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _mean_and_deviation(
+    images: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     axes = tuple(range(images.ndim - 1))
     mean = images.mean(axis=axes, dtype=np.float64)
     # A second pass about the mean: sum of squares minus square of sums loses the digits of bright images.
     variance = np.mean([np.mean((image - mean) ** 2, axis=(0, 1)) for image in images], axis=0)
     if not np.all(variance > 0):
-        raise ValueError(message("images that vary in every band", "Drop the empty band.", variance=variance.tolist()))
+        raise ValueError(
+            message("images that vary in every band", "Drop the empty band.", variance=variance.tolist())
+        )
     return mean, np.sqrt(variance)
 
 

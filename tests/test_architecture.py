@@ -16,7 +16,7 @@ FLOORS = [
     {"dataset", "model"},
     {"training", "prediction", "explain"},
     {"evaluation", "layers"},
-    {"viewers", "testing"},
+    {"viewers", "testing", "information"},
     {"experiment"},
     {"shift", "pipeline", "studies"},
     {"cli"},
@@ -47,7 +47,7 @@ def imports_of(path: Path) -> set[str]:
                 names = [node.module]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("galcnn.")}
+        rooms |= {name.split(".")[1] for name in names if name.startswith("galcnn.")} - {"__version__"}
     return rooms
 
 

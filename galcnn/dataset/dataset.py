@@ -79,7 +79,11 @@ class Dataset:
         """
         chosen = np.arange(len(self))[np.asarray(rows)]
         return Dataset(
-            tuple(self.ids[i] for i in chosen), self.images[chosen], self.labels[chosen], self.classes, self.inputs
+            tuple(self.ids[i] for i in chosen),
+            self.images[chosen],
+            self.labels[chosen],
+            self.classes,
+            self.inputs,
         )
 
     def sha256(self) -> str:

@@ -10,8 +10,8 @@ from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset.dataset import Dataset
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files import load_cutout
-from galcnn.inputs import InputSpec, images_from, prepare
+
+from galcnn.inputs import InputSpec, check_render, images_from, prepare
 from galcnn.progress import Progress, silent
 
 __all__ = ["read_dataset"]
@@ -63,6 +63,8 @@ def read_dataset(
         raise ValueError(
             message("at least two classes to tell apart", "Check the label column.", classes=classes)
         )
+    from galcnn.files import load_cutout
+
     images = None
     spec: InputSpec | None = None
     with progress("read images", len(catalog)) as step:
@@ -84,7 +86,11 @@ def read_dataset(
     return Dataset(tuple(catalog.ids), images, labels, classes, spec)
 
 
-def _first_spec(cutout: Cutout, bands: tuple[str, ...] | None, size: int | None, render: str | None) -> InputSpec:
+def _first_spec(
+    cutout: Cutout, bands: tuple[str, ...] | None, size: int | None, render: str | None
+) -> InputSpec:
+    if render is not None:
+        check_render(render, str(cutout.unit))
     spec = InputSpec.of(cutout, render=render)
     if bands is not None:
         spec = replace(spec, bands=bands)

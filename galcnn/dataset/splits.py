@@ -15,7 +15,11 @@ __all__ = ["sdss_field", "split_catalog"]
 
 
 def split_catalog(
-    catalog: Catalog, *, by: str = "auto", fractions: tuple[float, float, float] = (0.7, 0.15, 0.15), seed: int = 0
+    catalog: Catalog,
+    *,
+    by: str = "auto",
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    seed: int = 0,
 ) -> Catalog:
     """Deal the galaxies to train, validation and test.
 
@@ -61,15 +65,8 @@ def split_catalog(
     split = np.full(len(catalog), SPLITS[0], dtype="U10")
     for name in catalog.classes:
         groups = sorted(strata[name], key=lambda group: (seeding.uniform(seed, "split", group), group))
-        if len(groups) < 3:
-            raise ValueError(
-                message(
-                    f"at least 3 galaxies (groups by {by}) of class {name!r}, one for each of {SPLITS}",
-                    "Merge it with another class or drop it: --merge, --drop.",
-                    n_galaxies=frequency[name],
-                    n_groups=len(groups),
-                )
-            )
+        if len(groups) < 3:  # too few to deal; perhaps the class is found in groups of a rarer one
+            continue
         n_test = max(1, round(fractions[2] * len(groups)))
         n_validation = max(1, round(fractions[1] * len(groups)))
         for side, chosen in (
@@ -78,6 +75,15 @@ def split_catalog(
         ):
             for group in chosen:
                 split[members[group]] = side
+    for name in catalog.classes:
+        if set(split[labels == name]) != set(SPLITS):
+            raise ValueError(
+                message(
+                    f"galaxies of class {name!r} in at least 3 groups (by {by}), for each of {SPLITS}",
+                    "Merge it with another class or drop it: --merge, --drop.",
+                    n_galaxies=frequency[name],
+                )
+            )
     return catalog.with_column("split", split)
 
 
@@ -105,7 +111,12 @@ def split_groups(catalog: Catalog, by: str) -> list[str]:
     if by in catalog.table.colnames:
         return [str(value) for value in catalog.table[by]]
     raise ValueError(
-        message("a split by object, sdss-field or a column", "Check the spelling.", by=by, columns=catalog.table.colnames)
+        message(
+            "a split by object, sdss-field or a column",
+            "Check the spelling.",
+            by=by,
+            columns=catalog.table.colnames,
+        )
     )
 
 

@@ -87,7 +87,9 @@ class Target:
             Weight 1 on `name` and -1 on `other`.
         """
         plus, minus = _position(name, classes), _position(other, classes)
-        return cls(f"{name}-{other}", tuple(float(i == plus) - float(i == minus) for i in range(len(classes))))
+        return cls(
+            f"{name}-{other}", tuple(float(i == plus) - float(i == minus) for i in range(len(classes)))
+        )
 
     @classmethod
     def parse(cls, text: str, classes: Sequence[str]) -> Target:
@@ -138,7 +140,9 @@ class Explainer(Protocol):
     """A method that makes maps; a plugin of the group `galcnn.explainers`.
 
     Its fields are its settings. `per_band` says whether its map differs from band to band; a
-    method that has one map for all bands gives it in each.
+    method that has one map for all bands gives it in each. `per_unit` says whether the map is a
+    slope, in logits per unit of the image, and not an amount of logits: only a slope can be
+    asked for with respect to flux or sigma.
     """
 
     @property
@@ -146,6 +150,9 @@ class Explainer(Protocol):
 
     @property
     def per_band(self) -> bool: ...
+
+    @property
+    def per_unit(self) -> bool: ...
 
     def __call__(
         self,
@@ -219,17 +226,22 @@ class Explanation:
     network_layer: str = ""
 
     def __post_init__(self) -> None:
-        attribution = np.ascontiguousarray(self.attribution, dtype=np.float32)
-        if attribution.ndim != 3 or len(attribution) != len(self.bands):
+        attribution = np.ascontiguousarray(self.attribution, dtype=np.float32).view()
+        bands = tuple(self.bands)
+        if attribution.ndim != 3 or len(attribution) != len(bands) or len(set(bands)) != len(bands):
             raise ValueError(
                 message(
-                    "attribution of shape (n_bands, ny, nx)", "", shape=attribution.shape, bands=self.bands
+                    "attribution of shape (n_bands, ny, nx), each band named once",
+                    "",
+                    shape=attribution.shape,
+                    bands=bands,
                 )
             )
         if self.wrt not in WRT:
             raise ValueError(message(f"wrt among {WRT}", "", wrt=self.wrt))
-        attribution.flags.writeable = False
+        attribution.flags.writeable = False  # of our view: the caller's array stays as it was
         object.__setattr__(self, "attribution", attribution)
+        object.__setattr__(self, "bands", bands)
         object.__setattr__(self, "settings", dict(self.settings))
 
     @property

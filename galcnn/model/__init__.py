@@ -1,7 +1,33 @@
-"""Networks that end in logits, and what is known of a trained one (model and card)."""
+"""Networks that end in logits, and what is known of a trained one (model and card).
 
-from galcnn.model.bundle import TrainedModel, load_model, save_model
-from galcnn.model.card import Card
-from galcnn.model.network import NetworkSettings, assemble, build_network
+Lazy: a card can be read without the seconds that Keras takes to import.
+"""
 
-__all__ = ["Card", "NetworkSettings", "TrainedModel", "assemble", "build_network", "load_model", "save_model"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from galcnn.model.bundle import TrainedModel, load_model, refuse_foreign_folder, save_model
+    from galcnn.model.card import Card
+    from galcnn.model.network import NetworkSettings, assemble, build_network
+
+__all__ = [
+    "Card",
+    "NetworkSettings",
+    "TrainedModel",
+    "assemble",
+    "build_network",
+    "load_model",
+    "refuse_foreign_folder",
+    "save_model",
+]
+
+_HOME = {"Card": "card", "NetworkSettings": "network", "assemble": "network", "build_network": "network"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module(f"galcnn.model.{_HOME.get(name, 'bundle')}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ import keras
 import galcnn.preprocessing  # noqa: F401  registers the layers that a saved model is made of
 from galcnn import atomic
 from galcnn.errors import message
+from galcnn.inputs import check_render
 from galcnn.model.card import Card
 from galcnn.model.network import LOGITS, NETWORK, PREPROCESSING
 
@@ -41,17 +42,21 @@ class TrainedModel:
         if PREPROCESSING not in names or NETWORK not in names:
             raise ValueError(
                 message(
-                    f"a model with sub-models {PREPROCESSING!r} and {NETWORK!r}", "Join them with assemble().", layers=names
+                    f"a model with sub-models {PREPROCESSING!r} and {NETWORK!r}",
+                    "Join them with assemble().",
+                    layers=names,
                 )
             )
         if self.network.layers[-1].name != LOGITS:
             raise ValueError(
-                message(f"a network whose last layer is {LOGITS!r}", "Name it so.", last=self.network.layers[-1].name)
+                message(
+                    f"a network whose last layer is {LOGITS!r}",
+                    "Name it so.",
+                    last=self.network.layers[-1].name,
+                )
             )
         if self.model.output_shape[-1] != len(self.card.classes):
-            raise ValueError(
-                message(f"{self.model.output_shape[-1]} classes", "", classes=self.card.classes)
-            )
+            raise ValueError(message(f"{self.model.output_shape[-1]} classes", "", classes=self.card.classes))
 
     @property
     def preprocessing(self) -> keras.Model:
@@ -67,6 +72,29 @@ class TrainedModel:
     def classes(self) -> tuple[str, ...]:
         """In the order of the logits."""
         return self.card.classes
+
+    def with_render(self, render: str | None) -> TrainedModel:
+        """Give the same model with another render step in its card.
+
+        Parameters
+        ----------
+        render : str or None
+            Named step of `galcnn.rendering`; None changes nothing.
+
+        Returns
+        -------
+        TrainedModel
+            With the step by which calibrated cutouts become such pictures.
+
+        Raises
+        ------
+        ValueError
+            No such step, or the model reads flux and needs none.
+        """
+        if render is None:
+            return self
+        check_render(render, self.card.inputs.unit)
+        return replace(self, card=replace(self.card, inputs=replace(self.card.inputs, render=render)))
 
 
 def save_model(
@@ -96,7 +124,10 @@ def save_model(
     refuse_foreign_folder(folder)
     with atomic.writing_folder(folder) as temporary:
         trained.model.save(temporary / _MODEL)
-        saved = replace(trained, card=replace(trained.card, model_sha256=_sha256(temporary / _MODEL)))
+        card = replace(
+            trained.card, name=Path(folder).resolve().name, model_sha256=_sha256(temporary / _MODEL)
+        )
+        saved = replace(trained, card=card)
         saved.card.write(temporary / _CARD)
         for name, write in (extra or {}).items():
             write(temporary / name)
@@ -130,7 +161,11 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
     for file in (path, path / _CARD, path / _MODEL):
         if not file.exists():
             raise FileNotFoundError(
-                message(f"a model folder with {_MODEL} and {_CARD}", "Check the path, or train again.", missing=str(file))
+                message(
+                    f"a model folder with {_MODEL} and {_CARD}",
+                    "Check the path, or train again.",
+                    missing=str(file),
+                )
             )
     card = Card.read(path / _CARD)
     found = _sha256(path / _MODEL)
@@ -172,4 +207,3 @@ def refuse_foreign_folder(folder: str | os.PathLike[str]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-

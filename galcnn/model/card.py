@@ -41,6 +41,8 @@ class Card:
         Of the untouched test set.
     versions : mapping
         Of the software.
+    name : str
+        Of the model: that of its folder, filled in by `save_model`.
     model_sha256 : str
         Of ``model.keras``; filled in by `save_model`.
     created : str
@@ -57,6 +59,7 @@ class Card:
     settings: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    name: str = "galcnn"
     model_sha256: str = ""
     created: str = ""
     format: int = CARD_FORMAT
@@ -74,7 +77,9 @@ class Card:
         path : pathlib.Path
             Usually ``card.json``.
         """
-        atomic.write_json(path, asdict(self) | {"inputs": self.inputs.to_dict(), "classes": list(self.classes)})
+        atomic.write_json(
+            path, asdict(self) | {"inputs": self.inputs.to_dict(), "classes": list(self.classes)}
+        )
 
     @classmethod
     def read(cls, path: Path) -> Card:
@@ -101,7 +106,9 @@ class Card:
                 raise TypeError("a JSON object is needed")
             if int(content["format"]) > CARD_FORMAT:
                 raise ValueError(
-                    message(f"a card of format {CARD_FORMAT} or older", "Update galcnn.", format=content["format"])
+                    message(
+                        f"a card of format {CARD_FORMAT} or older", "Update galcnn.", format=content["format"]
+                    )
                 )
             known = {f.name for f in fields(cls)}
             values = {name: value for name, value in content.items() if name in known}
@@ -109,5 +116,10 @@ class Card:
             return cls(**values)
         except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(
-                message("a model card", "Restore the file.", path=str(path), error=f"{type(error).__name__}: {error}")
+                message(
+                    "a model card",
+                    "Restore the file.",
+                    path=str(path),
+                    error=f"{type(error).__name__}: {error}",
+                )
             ) from error

@@ -80,7 +80,11 @@ class NetworkSettings:
 
 
 def build_network(
-    image_shape: tuple[int, int, int], n_classes: int, *, settings: NetworkSettings | None = None, seed: int = 0
+    image_shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    settings: NetworkSettings | None = None,
+    seed: int = 0,
 ) -> keras.Model:
     """Build a network that ends in logits.
 
@@ -168,13 +172,22 @@ def assemble(preprocessing: keras.Model, network: keras.Model) -> keras.Model:
     """
     for model, name in ((preprocessing, PREPROCESSING), (network, NETWORK)):
         if model.name != name:
-            raise ValueError(message(f"a model named {name!r}", f"Give name={name!r} to keras.Model.", name=model.name))
+            raise ValueError(
+                message(f"a model named {name!r}", f"Give name={name!r} to keras.Model.", name=model.name)
+            )
     inputs = keras.Input(preprocessing.input_shape[1:], name="image", dtype="float32")
     return keras.Model(inputs, network(preprocessing(inputs)), name="galcnn")
 
 
 def _convolution(
-    x: Any, settings: NetworkSettings, width: int, name: str, seed: int, *, kernel: int | None = None, strides: int = 1
+    x: Any,
+    settings: NetworkSettings,
+    width: int,
+    name: str,
+    seed: int,
+    *,
+    kernel: int | None = None,
+    strides: int = 1,
 ) -> Any:
     x = keras.layers.Conv2D(
         width,
@@ -194,7 +207,9 @@ def _seeded(identifier: Identifier, seed: int, name: str) -> keras.initializers.
     """Make an initializer of one layer; a shared unseeded one would draw from the clock."""
     initializer = keras.initializers.get(identifier)
     config = initializer.get_config()
-    if "seed" not in config or (isinstance(identifier, Mapping) and identifier.get("config", {}).get("seed") is not None):
+    if "seed" not in config or (
+        isinstance(identifier, Mapping) and identifier.get("config", {}).get("seed") is not None
+    ):
         return initializer
     return type(initializer).from_config(config | {"seed": seeding.integer(seed, "initializer", name)})
 
@@ -208,10 +223,12 @@ def _group_normalization(x: Any, name: str) -> Any:
 
 
 _NORMALIZATIONS = {
-    "batch": lambda x, name: keras.layers.BatchNormalization(name=name)(x),
+    # Keras' momentum of 0.99 needs some hundred updates before inference agrees with training; sets of
+    # labelled galaxies are often smaller than that.
+    "batch": lambda x, name: keras.layers.BatchNormalization(momentum=0.9, name=name)(x),
     "group": _group_normalization,
     # One group over all channels and pixels of an image: layer normalisation of a feature map.
     "layer": lambda x, name: keras.layers.GroupNormalization(1, name=name)(x),
-    "none": lambda x, name: x,  # noqa: ARG005
+    "none": lambda x, name: x,
 }
 _POOLINGS = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}

@@ -17,7 +17,9 @@ from galcnn.errors import message
 __all__ = ["Augmentation", "is_chiral"]
 
 #: Class names that speak of a sense of winding, which a mirror reverses.
-_CHIRAL = re.compile(r"(^|[^a-z])(a?cw|ccw|(anti|counter)?-?_?clockwise|[sz]-?_?wise)([^a-z]|$)", re.IGNORECASE)
+_CHIRAL = re.compile(
+    r"(^|[^a-z])(a?cw|ccw|(anti|counter)?-?_?clockwise|[sz]-?_?wise)([^a-z]|$)", re.IGNORECASE
+)
 
 
 def is_chiral(name: str) -> bool:
@@ -54,7 +56,8 @@ class Augmentation:
         By multiples of 90 degrees, exact to the bit; or by any angle, bilinear, which smooths
         the noise a little, with mirrored pixels beyond the edge.
     zoom : float
-        Largest share by which an image is enlarged or shrunk; needs ``rotations="any"``, the
+        Largest share by which an image is enlarged or shrunk, up to 0.2: beyond, the mirrored
+        pixels in the corners would show the galaxy again. Needs ``rotations="any"``, the
         resampling of which it shares.
     flip_swaps : mapping of str to str
         Class -> class of its mirror image; pairs may be named in one direction.
@@ -67,11 +70,16 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.rotations not in ("none", "quarter", "any"):
-            raise ValueError(message("rotations among ('none', 'quarter', 'any')", "", rotations=self.rotations))
-        if not 0 <= self.zoom < 1 or (self.zoom and self.rotations != "any"):
+            raise ValueError(
+                message("rotations among ('none', 'quarter', 'any')", "", rotations=self.rotations)
+            )
+        if not 0 <= self.zoom <= 0.2 or (self.zoom and self.rotations != "any"):
             raise ValueError(
                 message(
-                    "a zoom in [0, 1), and 0 unless rotations are 'any'", "", zoom=self.zoom, rotations=self.rotations
+                    "a zoom in [0, 0.2], and 0 unless rotations are 'any'",
+                    "",
+                    zoom=self.zoom,
+                    rotations=self.rotations,
                 )
             )
 
@@ -97,7 +105,9 @@ class Augmentation:
         if unknown := sorted(set(swaps) - set(classes)):
             raise ValueError(message(f"flip swaps among {tuple(classes)}", "", unknown=unknown))
         if any(swaps[swaps[name]] != name for name in swaps):
-            raise ValueError(message("pairs of classes that mirror each other", "", flip_swaps=dict(self.flip_swaps)))
+            raise ValueError(
+                message("pairs of classes that mirror each other", "", flip_swaps=dict(self.flip_swaps))
+            )
         chiral = [name for name in classes if is_chiral(name) and name not in swaps]
         if self.flips and chiral:
             raise ValueError(

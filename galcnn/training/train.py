@@ -134,6 +134,7 @@ def train(
             epochs=settings.epochs,
             validation_data=validation_batches(training, validation, settings),
             callbacks=[keep, _Epochs(step)],
+            shuffle=False,  # the batches shuffle themselves
             verbose=0,
         ).history
     return {name: [float(value) for value in values] for name, values in history.items()}

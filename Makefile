@@ -1,0 +1,46 @@
+# Every target does the set-up it needs; `make venv` alone does only that.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: venv demo test test-full test-viewers viewers check bench clean
+
+venv: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "galcnn needs Python 3.11 to 3.13: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: venv
+	$(BIN)/galcnn demo --out demo
+
+test: venv
+	$(BIN)/python -m pytest -m 'not full and not remote_data'
+
+test-full: venv viewers
+	$(BIN)/python -m pytest -m 'not remote_data'
+
+test-viewers: venv viewers
+	$(BIN)/python -m pytest tests/viewers
+
+# DS9, a virtual screen and fitsverify, from Debian; tests that need them skip where they are not.
+viewers:
+	@if command -v ds9 >/dev/null && command -v Xvfb >/dev/null && command -v fitsverify >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends saods9 xvfb xpa-tools fitsverify; \
+	else echo 'Install saods9, xvfb, xpa-tools and fitsverify to run the viewer tests.'; fi
+
+check: venv
+	$(BIN)/ruff check galcnn tests examples
+	$(BIN)/ruff format --check galcnn tests examples
+	$(BIN)/mypy
+	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'galcnn/*.py')
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: venv
+	$(BIN)/python -m tests.benchmarks --out bench.json
+
+clean:
+	rm -rf .venv build dist *.egg-info demo bench.json

@@ -1,0 +1,91 @@
+"""galcnn classify."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="classify")
+@click.argument("model")
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option(
+    "--catalog", metavar="FILE", help="Classify the images of a catalog instead; its ids name the rows."
+)
+@click.option(
+    "--image-column", default="image", show_default=True, metavar="C", help="Column of the catalog."
+)
+@click.option("--id", "id_", metavar="C", help="Column of the catalog with the identifier.")
+@click.option("--out", required=True, metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
+@options.bands
+@options.fit
+@options.render
+@click.option(
+    "--prior",
+    default="as-trained",
+    show_default=True,
+    help="Expected class frequencies: as-trained, catalog (of the training set), uniform, or CLASS=SHARE,...",
+)
+@options.quiet
+def command(
+    model: str,
+    paths: tuple[str, ...],
+    catalog: str | None,
+    image_column: str,
+    id_: str | None,
+    out: str,
+    bands: str | None,
+    fit: bool,
+    render: str | None,
+    prior: str,
+    quiet: bool,
+) -> None:
+    """Classify images: one row for each, whatever happens to it.
+
+    \b
+    galcnn classify model *.fits --out classes.ecsv
+    galcnn classify model galaxy.fits --bands r --fit --out classes.csv
+    galcnn classify model --catalog new.ecsv --out classes.parquet
+
+    Columns: id, class, p_<class> for each class, entropy (nats), flag (0 good, 1 unreadable,
+    2 does not fit the model, 4 many masked pixels; they add up) and reason.
+    """
+    from galcnn import atomic
+    from galcnn.catalog import read_catalog, table_format, write_table
+    from galcnn.progress import bars, silent
+
+    if bool(paths) == bool(catalog):
+        raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
+    table_format(out)
+    atomic.check_writable(out)
+    if catalog:
+        columns = {"image": image_column} | ({"id": id_} if id_ else {})
+        read = read_catalog(catalog, columns=columns)
+        sources = dict(zip(read.ids, (str(p) for p in read.table["image"]), strict=True))
+    else:
+        sources = options.paths_by_id(paths)
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.model import load_model
+    from galcnn.prediction import UNFIT, UNREADABLE, classify_files, prior_of
+
+    trained = load_model(model).with_render(render)
+    table = classify_files(
+        trained,
+        sources,
+        bands=options.words(bands),
+        fit=fit,
+        prior=prior_of(prior, trained),
+        progress=silent if quiet else bars,
+    )
+    write_table(table, out)
+    failed = table[(table["flag"] & (UNREADABLE | UNFIT)) > 0]
+    if len(failed) == len(table):
+        raise ValueError(f"None of {len(table)} images could be classified. {failed['reason'][0]} See {out}.")
+    if len(failed):
+        click.echo(f"{len(failed)} of {len(table)} images could not be classified; {out} says why", err=True)
+    click.echo(f"wrote {out}: {len(table)} rows")

@@ -1,0 +1,52 @@
+"""galcnn demo."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="demo")
+@click.option("--out", default="demo", show_default=True, metavar="DIR")
+@click.option(
+    "-n", "--number", type=click.IntRange(min=60), default=3000, show_default=True, help="Size."
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@options.quiet
+def command(out: str, number: int, epochs: int, seed: int, quiet: bool) -> None:
+    """Show the whole road in a few minutes: simulate, train, score, classify, explain, FITS layers.
+
+    \b
+    galcnn demo
+    galcnn demo -n 600 --epochs 4 --out quick
+    """
+    from galcnn import atomic
+    from galcnn.cli.quiet import load_tensorflow
+
+    atomic.check_writable(f"{out}/summary.md")
+    load_tensorflow()
+    from galcnn.progress import bars, silent
+    from galcnn.studies.demo import DemoSettings, run_demo
+
+    settings = DemoSettings(number=number, epochs=epochs, seed=seed)
+    click.echo(run_demo(out, settings=settings, progress=silent if quiet else bars))
+    for what, where in (
+        ("the survey, with truth", f"{out}/catalog.ecsv, {out}/cutouts/"),
+        ("the model", f"{out}/model/ (model.keras, card.json, history.csv, test.ecsv)"),
+        ("new galaxies, classified", f"{out}/results.ecsv"),
+        ("maps as FITS layers", f"{out}/layers/"),
+        ("the figure", f"{out}/galaxies.png"),
+        ("this summary", f"{out}/summary.md"),
+    ):
+        click.echo(f"{what:<26} {where}")
+    click.echo(
+        "\nNext:\n"
+        f"  galcnn info {out}/model\n"
+        f"  galcnn explain {out}/model {out}/new/cutouts/*.fits --target spiral-elliptical -o maps/\n"
+        "  galcnn train --catalog YOUR.csv --image-column FILE --label CLASS --out mymodel\n"
+        f"  ds9 -multiframe {out}/layers/*.fits"
+    )

@@ -1,0 +1,89 @@
+"""galcnn explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="explain")
+@click.argument("model")
+@click.argument("cutouts", nargs=-1, required=True, metavar="CUTOUT...")
+@click.option(
+    "--method", "methods", multiple=True, default=("saliency", "cam"), show_default=True, help="See plugins."
+)
+@click.option("--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]")
+@click.option("--wrt", type=click.Choice(["flux", "stretched", "sigma"]), default="flux", show_default=True)
+@click.option(
+    "-o", "--out", required=True, metavar="FITS", help="Layers file, or a folder for several cutouts."
+)
+@options.bands
+@options.fit
+@options.render
+@click.option("--figure", metavar="PNG", help="Also draw the cutouts beside their maps.")
+@options.quiet
+def command(
+    model: str,
+    cutouts: tuple[str, ...],
+    methods: tuple[str, ...],
+    target: str | None,
+    wrt: str,
+    out: str,
+    bands: str | None,
+    fit: bool,
+    render: str | None,
+    figure: str | None,
+    quiet: bool,
+) -> None:
+    """Explain what a model says of galaxies, as layers of a FITS file for DS9 and its like.
+
+    \b
+    galcnn explain model galaxy.fits --method saliency --method cam --target spiral -o layers.fits
+    galcnn explain model *.fits --wrt sigma -o explained/
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    sources = options.paths_by_id(cutouts)
+    files = _targets_on_disk(list(sources), out)
+    load_tensorflow()
+    from galcnn.model import load_model
+    from galcnn.pipeline.explaining import explain_files, explainers_by_name
+    from galcnn.progress import bars, silent
+
+    trained = load_model(model).with_render(render)
+    stacks = explain_files(
+        trained,
+        sources,
+        explainers=explainers_by_name(methods),
+        target=target,
+        wrt=wrt,
+        bands=options.words(bands),
+        fit=fit,
+        progress=silent if quiet else bars,
+    )
+    for file, stack in zip(files, stacks, strict=True):
+        stack.write(file)
+        click.echo(f"wrote {file}")
+    if figure:
+        from galcnn.viewers.figures import explanation_figure, save_figure
+
+        save_figure(explanation_figure(stacks), figure)
+        click.echo(f"wrote {figure}")
+
+
+def _targets_on_disk(names: list[str], out: str) -> list[Path]:
+    from galcnn import atomic
+
+    path = Path(out)
+    folder = path.is_dir() or out.endswith("/") or path.suffix == ""
+    if not folder and len(names) > 1:
+        raise click.UsageError(f"Expected a folder for {len(names)} cutouts. Received: --out {out}.")
+    files = [path / f"{Path(name).stem}-layers.fits" for name in names] if folder else [path]
+    for file in files:
+        atomic.check_writable(file)
+    return files

@@ -1,0 +1,23 @@
+"""galcnn info."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command(name="info")
+@click.argument("path", required=False)
+def command(path: str | None) -> None:
+    """Say what a model, an image, a layers file or a catalog is; or what is installed.
+
+    \b
+    galcnn info
+    galcnn info model
+    galcnn info galaxy.fits
+    galcnn info catalog.ecsv
+    """
+    from galcnn.information import describe_installation, describe_path
+
+    click.echo(describe_path(path) if path else describe_installation())

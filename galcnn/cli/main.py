@@ -1,0 +1,83 @@
+"""The command `galcnn`: finds its commands, and turns every error into one clear line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+import galcnn
+
+__all__ = ["cli", "main"]
+
+#: Bad input, a full disk, a broken plugin: the user can mend these. Anything else is our fault
+#: and keeps its traceback.
+_MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, FloatingPointError)
+
+COMMANDS = ("demo", "simulate", "train", "classify", "explain", "info", "plugins")
+
+
+class _Commands(click.Group):
+    """Commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"galcnn.cli.{cmd_name}").command
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(galcnn.__version__, prog_name="galcnn")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """What is this galaxy, and why? Networks for galaxy morphology, and their explanations.
+
+    \b
+    galcnn demo                      the whole road in a few minutes
+    galcnn train --catalog labels.csv --image-column file --label class --out model
+    galcnn classify model *.fits --out classes.ecsv
+    galcnn explain model galaxy.fits --method saliency --method cam -o layers.fits
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Of the process by default.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 2 bad input, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        cli.main(words, prog_name="galcnn", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("galcnn: interrupted; nothing half-written was left behind", err=True)
+        return 130
+    except _MENDABLE as error:
+        if debug:
+            raise
+        click.echo(f"galcnn: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

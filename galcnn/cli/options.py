@@ -1,0 +1,133 @@
+"""Options that several commands share, and how their words are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["bands", "fit", "numbers", "pairs", "paths_by_id", "quiet", "render", "seed", "stem", "words"]
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+seed: Decorator = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The same seed gives the same result.",
+)
+quiet: Decorator = click.option("--quiet", is_flag=True, help="No progress bars.")
+bands: Decorator = click.option(
+    "--bands", metavar="B,B,...", help="Names of the planes, e.g. r or g,r,i, where the header does not say."
+)
+fit: Decorator = click.option(
+    "--fit", is_flag=True, help="Resample, crop and pad each image to the model's pixel grid."
+)
+render: Decorator = click.option(
+    "--render",
+    metavar="NAME",
+    help="Step that turns calibrated FITS into 8-bit colour pictures like those of the training: sdss.",
+)
+
+
+def words(text: str | None) -> tuple[str, ...] | None:
+    """Read ``a,b,c``; None stays None.
+
+    Parameters
+    ----------
+    text : str or None
+        From the command line.
+
+    Returns
+    -------
+    tuple of str or None
+        Without empty words.
+    """
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """Read ``1,2.5``.
+
+    Parameters
+    ----------
+    option : str
+        For the error.
+    text : str
+        From the command line.
+
+    Returns
+    -------
+    tuple of float
+        In order.
+    """
+    try:
+        return tuple(float(part) for part in words(text) or ())
+    except ValueError as error:
+        raise click.BadParameter(f"expected numbers, received {text!r}", param_hint=option) from error
+
+
+def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
+    """Read ``a=b`` given several times.
+
+    Parameters
+    ----------
+    option : str
+        For the error.
+    texts : sequence of str
+        From the command line.
+    separator : str
+        Between name and value.
+
+    Returns
+    -------
+    dict of str to str
+        In order.
+    """
+    result = {}
+    for text in texts:
+        name, found, value = text.partition(separator)
+        if not found or not name or not value:
+            raise click.BadParameter(f"expected NAME{separator}VALUE, received {text!r}", param_hint=option)
+        result[name] = value
+    return result
+
+
+def paths_by_id(paths: Sequence[str]) -> dict[str, str]:
+    """Name each image by its stem, or by its whole path where stems repeat.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Image files.
+
+    Returns
+    -------
+    dict of str to str
+        Id -> path; a path that is given twice is taken once.
+    """
+    unique = list(dict.fromkeys(paths))
+    stems = [stem(path) for path in unique]
+    return {name if stems.count(name) == 1 else path: path for name, path in zip(stems, unique, strict=True)}
+
+
+def stem(path: str) -> str:
+    """Give a file's name without its folder and image suffixes.
+
+    Parameters
+    ----------
+    path : str
+        ``folder/galaxy.fits.gz``.
+
+    Returns
+    -------
+    str
+        ``galaxy``.
+    """
+    name = Path(path).name
+    for suffix in (".gz", ".bz2", ".fz"):
+        name = name.removesuffix(suffix)
+    return Path(name).stem or name

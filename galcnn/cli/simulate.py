@@ -1,0 +1,85 @@
+"""galcnn simulate."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="simulate")
+@click.option("-n", "--number", type=click.IntRange(min=1), default=600, show_default=True, help="Galaxies.")
+@click.option("--out", required=True, metavar="DIR", help="Gets catalog.ecsv and cutouts/<id>.fits.")
+@click.option("--classes", metavar="C,C,...", help="Which classes.  [default: all six]")
+@click.option("--bands", metavar="B,B,...", help="Some of g,r,i.  [default: all]")
+@click.option("--size", type=click.IntRange(min=8), default=64, show_default=True, help="Pixels of a side.")
+@click.option("--redshifts", type=(float, float), metavar="LOW HIGH", help="Range of redshifts.")
+@click.option("--magnitudes", type=(float, float), metavar="LOW HIGH", help="Range of r magnitudes (AB).")
+@click.option("--pixel-scale", type=float, help="Arcsec a pixel.")
+@click.option("--psf-fwhm", type=float, help="Arcsec, in all bands.")
+@click.option("--depth", metavar="M,M,...", help="AB magnitude of a 5 sigma point source in each band.")
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
+@options.seed
+@options.quiet
+def command(
+    number: int,
+    out: str,
+    classes: str | None,
+    bands: str | None,
+    size: int,
+    redshifts: tuple[float, float] | None,
+    magnitudes: tuple[float, float] | None,
+    pixel_scale: float | None,
+    psf_fwhm: float | None,
+    depth: str | None,
+    processes: int,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Draw galaxies of the embedded survey: a catalog with the truth, and FITS cutouts in nJy.
+
+    \b
+    galcnn simulate -n 600 --seed 1 --out sky
+    galcnn simulate -n 2000 --bands r --pixel-scale 0.396 --psf-fwhm 1.3 --depth 22.6 --out sdss_like
+
+    An interrupted run goes on where it stopped.
+    """
+    from dataclasses import replace
+
+    import astropy.units as u
+
+    from galcnn.progress import bars, silent
+    from galcnn.simulation import SIMULATED, simulate_catalog
+    from galcnn.studies.embedded import write_survey
+
+    observation = SIMULATED.only(options.words(bands) or SIMULATED.bands)
+    changes: dict[str, object] = {}
+    if pixel_scale is not None:
+        changes["pixel_scale"] = pixel_scale * u.arcsec
+    if psf_fwhm is not None:
+        changes["psf_fwhm"] = (psf_fwhm,) * len(observation.bands)
+    if depth is not None:
+        changes["depth"] = options.numbers("--depth", depth)
+    if changes:
+        observation = replace(observation, name="simulated, as asked for", source="command line", **changes)
+    population: dict[str, object] = {}
+    if classes is not None:
+        population["classes"] = options.words(classes)
+    if redshifts is not None:
+        population["redshift_range"] = redshifts
+    if magnitudes is not None:
+        population["magnitude_range"] = magnitudes
+    catalog = simulate_catalog(number, seed=seed, **population)  # type: ignore[arg-type]
+    write_survey(
+        catalog,
+        out,
+        seed=seed,
+        observation=observation,
+        size=size,
+        processes=processes,
+        progress=silent if quiet else bars,
+    )
+    click.echo(f"wrote {out}/catalog.ecsv and {number} cutouts in {', '.join(observation.bands)}")
+    click.echo(f"next: galcnn train --catalog {out}/catalog.ecsv --out model")

@@ -1,0 +1,156 @@
+"""galcnn train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+_BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
+
+
+@click.command(name="train")
+@click.argument("experiment", required=False, metavar="[EXPERIMENT.toml]")
+@click.option(
+    "--catalog", metavar="FILE", help="Table with one row a galaxy (ECSV, CSV, FITS, VOTable, Parquet)."
+)
+@click.option("--image-column", metavar="C", help="Column with the path of each image.  [default: image]")
+@click.option("--label", metavar="C", help="Column with the class.  [default: class]")
+@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
+@click.option(
+    "--merge", multiple=True, metavar="NEW=OLD,OLD", help="Merge classes, e.g. spiral=spiral_cw,spiral_acw."
+)
+@click.option("--drop", multiple=True, metavar="CLASS", help="Leave a class out.")
+@click.option("--out", required=True, metavar="MODEL", help="Folder of the model.")
+@options.bands
+@click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
+@click.option("--stretch", type=click.Choice(["auto", "asinh", "linear"]), help="[default: auto]")
+@click.option("--scaling", type=click.Choice(["standardize", "pca", "none"]), help="[default: standardize]")
+@options.render
+@click.option("--split-by", metavar="WHAT", help="object, sdss-field or a column; neighbours stay together.")
+@click.option("--epochs", type=click.IntRange(min=1))
+@click.option("--batch-size", type=click.IntRange(min=1))
+@click.option("--optimizer", metavar="NAME", help="A Keras identifier: adam, sgd, adamw ...")
+@click.option("--learning-rate", type=float)
+@click.option("--schedule", type=click.Choice(["constant", "cosine"]))
+@click.option("--patience", type=click.IntRange(min=1), help="Epochs without progress before training stops.")
+@click.option("--balance", type=_BALANCE, help="How rare classes are treated.  [default: none]")
+@click.option("--label-smoothing", type=float)
+@click.option("--flips/--no-flips", default=None, help="Mirror training images.  [default: flips]")
+@click.option("--flip-swaps", multiple=True, metavar="A:B", help="Classes that a mirror swaps.")
+@click.option("--rotations", type=click.Choice(["none", "quarter", "any"]), help="Turn training images.")
+@click.option("--widths", metavar="N,N,...", help="Filters of each block.")
+@click.option("--depth", type=click.IntRange(min=1), help="Convolutions in each block.")
+@click.option("--normalization", type=click.Choice(["none", "batch", "group", "layer"]))
+@click.option("--initializer", metavar="NAME", help="A Keras identifier: he_normal, glorot_uniform ...")
+@click.option("--regularizer", metavar="NAME", help="A Keras identifier: l2 ...")
+@click.option("--dropout", type=float)
+@click.option("--licence", metavar="TEXT", help="Of the data; goes into the card.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="The same seed gives the same split and start.  [default: 0]"
+)
+@click.option("--deterministic", is_flag=True, help="Bit-equal repeats on one machine, slower.")
+@options.quiet
+def command(experiment: str | None, out: str, deterministic: bool, quiet: bool, **given: Any) -> None:
+    """Train a network on a labelled catalog, score it once on its test set, and save it.
+
+    \b
+    galcnn train --catalog labels.csv --image-column file --label class_name --id objid \\
+        --merge spiral=spiral_cw,spiral_acw --drop dont_know --out model
+    galcnn train experiment.toml --out model --epochs 10
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.experiment import Experiment, run_experiment
+    from galcnn.experiment.settings import read_toml
+    from galcnn.progress import bars, silent
+
+    content = _overridden(read_toml(experiment) if experiment else {}, given)
+    if "catalog" not in content["data"]:
+        raise click.UsageError("Expected --catalog FILE or an EXPERIMENT.toml that names one.")
+    wanted = Experiment.from_dict(content)
+    if deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    trained = run_experiment(wanted, out, progress=silent if quiet else bars)
+    _report(trained.card, Path(out))
+
+
+def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Lay what was said on the command line over what the file says."""
+    sections: dict[str, dict[str, Any]] = {
+        "data": {
+            "catalog": given["catalog"],
+            "image_column": given["image_column"],
+            "label": given["label"],
+            "id": given["id_"],
+            "merge": {
+                k: list(options.words(v) or ())
+                for k, v in options.pairs("--merge", given["merge"], "=").items()
+            },
+            "drop": list(given["drop"]),
+            "bands": options.words(given["bands"]),
+            "size": given["size"],
+            "render": given["render"],
+            "split_by": given["split_by"],
+            "stretch": given["stretch"],
+            "scaling": given["scaling"],
+            "licence": given["licence"],
+        },
+        "network": {
+            name: given[name] for name in ("depth", "normalization", "initializer", "regularizer", "dropout")
+        }
+        | {"widths": given["widths"] and [int(n) for n in options.numbers("--widths", given["widths"])]},
+        "training": {
+            name: given[name]
+            for name in (
+                "epochs",
+                "batch_size",
+                "optimizer",
+                "learning_rate",
+                "schedule",
+                "patience",
+                "balance",
+                "label_smoothing",
+            )
+        },
+    }
+    augmentation = {
+        "flips": given["flips"],
+        "rotations": given["rotations"],
+        "flip_swaps": options.pairs("--flip-swaps", given["flip_swaps"], ":"),
+    }
+    for name, section in sections.items():
+        content[name] = dict(content.get(name, {})) | _said(section)
+    content["training"]["augmentation"] = dict(content["training"].get("augmentation", {})) | _said(
+        augmentation
+    )
+    return content | _said({"seed": given["seed"]})
+
+
+def _said(section: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in section.items() if value is not None and value != [] and value != {}
+    }
+
+
+def _report(card: Any, out: Path) -> None:
+    counts = {side: sum(n.values()) for side, n in card.data["counts"].items()}
+    click.echo(
+        f"{counts['train']} galaxies for training, {counts['validation']} validation, {counts['test']} test"
+    )
+    click.echo(f"scores on the test set, with 95 % intervals, after {card.metrics['epochs']} epochs:")
+    for name, score in card.metrics["test"].items():
+        if score["value"] is not None:
+            click.echo(
+                f"  {name:<28} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]  n={score['n']}"
+            )
+    click.echo(f"wrote {out}/: model.keras, card.json, history.csv, test.ecsv")
+    click.echo(f"next: galcnn classify {out} IMAGE... --out classes.ecsv")

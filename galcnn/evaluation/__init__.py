@@ -1,0 +1,5 @@
+"""Scores with intervals. No Keras here."""
+
+from galcnn.evaluation.metrics import Score, bootstrap, confusion_matrix, evaluate, expected_calibration_error
+
+__all__ = ["Score", "bootstrap", "confusion_matrix", "evaluate", "expected_calibration_error"]

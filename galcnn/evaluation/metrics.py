@@ -1,0 +1,208 @@
+"""How well a prediction does, each figure with its bootstrap interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn import seeding
+from galcnn.errors import message
+from galcnn.prediction import Prediction
+
+__all__ = ["Score", "bootstrap", "confusion_matrix", "evaluate", "expected_calibration_error"]
+
+Ints = npt.NDArray[np.int_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A figure with its interval.
+
+    Attributes
+    ----------
+    value : float
+        Of the sample; NaN where it is not defined (recall of a class without galaxies).
+    low, high : float
+        Bounds of the 95 % percentile bootstrap interval.
+    n : int
+        Galaxies that the figure rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def evaluate(
+    prediction: Prediction, labels: Sequence[str], *, seed: int = 0, n_bootstrap: int = 2000
+) -> dict[str, Score]:
+    """Score a prediction against true classes.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of galaxies that took no part in training.
+    labels : sequence of str
+        True classes, in the same order.
+    seed : int
+        Of the bootstrap.
+    n_bootstrap : int
+        Draws.
+
+    Returns
+    -------
+    dict of str to Score
+        `accuracy`, `balanced_accuracy` (mean of the recalls of the classes that occur),
+        `calibration_error`, and ``recall_<class>`` (completeness) and ``precision_<class>``
+        (purity) of each class. Draws are stratified by true class, so that a rare class is never
+        missing from one.
+
+    Raises
+    ------
+    ValueError
+        No galaxy, a class that the prediction does not know, or a galaxy without a prediction.
+    """
+    truth = _positions(labels, prediction.classes)
+    if len(truth) != len(prediction) or not len(truth):
+        raise ValueError(
+            message(f"one label for each of {len(prediction)} galaxies", "", n_labels=len(truth))
+        )
+    probabilities = prediction.probabilities
+    if not np.all(np.isfinite(probabilities)):
+        raise ValueError(
+            message(
+                "a prediction for each galaxy",
+                "Drop the failed ones.",
+                failed=int(np.isnan(probabilities[:, 0]).sum()),
+            )
+        )
+    guess = probabilities.argmax(axis=1)
+    n_classes = len(prediction.classes)
+
+    def measure(rows: Ints) -> Floats:
+        matrix = _confusion(truth[rows], guess[rows], n_classes)
+        recall, precision = _ratio(np.diag(matrix), matrix.sum(1)), _ratio(np.diag(matrix), matrix.sum(0))
+        error = _calibration_error(probabilities[rows], truth[rows])
+        return np.concatenate(
+            [[np.diag(matrix).sum() / len(rows), np.nanmean(recall), error], recall, precision]
+        )
+
+    names = ["accuracy", "balanced_accuracy", "calibration_error"]
+    names += [f"{what}_{name}" for what in ("recall", "precision") for name in prediction.classes]
+    per_class = np.bincount(truth, minlength=n_classes), np.bincount(guess, minlength=n_classes)
+    sizes = [len(truth)] * 3 + [int(n) for counts in per_class for n in counts]
+    values, low, high = bootstrap(measure, truth, seed=seed, n_bootstrap=n_bootstrap)
+    return {
+        name: Score(float(v), float(a), float(b), n)
+        for name, v, a, b, n in zip(names, values, low, high, sizes, strict=True)
+    }
+
+
+def bootstrap(
+    measure: Callable[[Ints], Floats], strata: Ints, *, seed: int = 0, n_bootstrap: int = 2000
+) -> tuple[Floats, Floats, Floats]:
+    """Give figures of a sample with their 95 % percentile intervals.
+
+    Parameters
+    ----------
+    measure : callable
+        From row numbers to figures.
+    strata : numpy.ndarray
+        Group of each row; each draw holds as many rows of each group as the sample.
+    seed : int
+        Of the draws.
+    n_bootstrap : int
+        Draws.
+
+    Returns
+    -------
+    values, low, high : numpy.ndarray
+        Of the sample, and the 2.5 % and 97.5 % quantiles of the draws (Efron 1979, Annals of
+        Statistics 7, 1); NaN where a figure is never defined.
+    """
+    rng = seeding.generator(seed, "bootstrap")
+    groups = [np.flatnonzero(strata == name) for name in np.unique(strata)]
+    draws = np.array(
+        [
+            measure(np.concatenate([rng.choice(group, len(group)) for group in groups]))
+            for _ in range(n_bootstrap)
+        ]
+    )
+    values = measure(np.arange(len(strata)))
+    bounds = np.full((2, len(values)), np.nan)
+    defined = np.isfinite(draws).any(axis=0)
+    bounds[:, defined] = np.nanquantile(draws[:, defined], [0.025, 0.975], axis=0)
+    return values, bounds[0], bounds[1]
+
+
+def confusion_matrix(prediction: Prediction, labels: Sequence[str]) -> Ints:
+    """Count true against predicted classes.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of galaxies with known classes.
+    labels : sequence of str
+        True classes, in the same order.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_classes, n_classes); row: true class, column: predicted class.
+    """
+    truth = _positions(labels, prediction.classes)
+    return _confusion(truth, prediction.probabilities.argmax(axis=1), len(prediction.classes))
+
+
+def expected_calibration_error(prediction: Prediction, labels: Sequence[str]) -> float:
+    """Measure how far confidence and accuracy lie apart.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of galaxies with known classes.
+    labels : sequence of str
+        True classes, in the same order.
+
+    Returns
+    -------
+    float
+        Mean over 15 equal bins of the highest probability of |accuracy - confidence|, weighted
+        by the galaxies in them (Guo et al. 2017, equation 3). It is biased upward for few
+        galaxies.
+    """
+    return _calibration_error(prediction.probabilities, _positions(labels, prediction.classes))
+
+
+def _calibration_error(probabilities: Floats, truth: Ints, n_bins: int = 15) -> float:
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    gap = np.bincount(bins, weights=right - confidence, minlength=n_bins)
+    return float(np.abs(gap).sum() / len(truth))
+
+
+def _confusion(truth: Ints, guess: Ints, n_classes: int) -> Ints:
+    return np.bincount(truth * n_classes + guess, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def _ratio(part: Ints, whole: Ints) -> Floats:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def _positions(labels: Sequence[str], classes: Sequence[str]) -> Ints:
+    place = {name: i for i, name in enumerate(classes)}
+    unknown = sorted({str(name) for name in labels} - set(place))
+    if unknown:
+        raise ValueError(
+            message(f"classes among {tuple(classes)}", "Merge or drop the others.", unknown=unknown)
+        )
+    return np.array([place[str(name)] for name in labels], dtype=int)

@@ -1,0 +1,223 @@
+"""What an experiment is: one TOML file, whose every key is known."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+
+from galcnn.errors import message
+from galcnn.model import NetworkSettings
+from galcnn.training import Augmentation, TrainingSettings
+
+__all__ = ["DataSettings", "Experiment"]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which galaxies, and how their images reach the network.
+
+    Attributes
+    ----------
+    catalog : str
+        Table with one row a galaxy.
+    image_column, label : str
+        Columns with the path of the image and the class.
+    id : str or None
+        Column with the identifier; see `galcnn.catalog.read_catalog` for the default.
+    merge : mapping of str to tuple of str
+        New class -> the old ones that it takes in.
+    drop : tuple of str
+        Classes that are left out.
+    bands : tuple of str or None
+        Which to use; all by default.
+    size : int or None
+        Pixels of a side; see `galcnn.dataset.read_dataset`.
+    render : str or None
+        Step by which calibrated cutouts may become such pictures later.
+    split_by : str
+        See `galcnn.dataset.split_catalog`.
+    fractions : tuple of float
+        Of train, validation and test.
+    stretch : {"auto", "asinh", "linear"}
+        Auto: asinh, but linear for 8-bit pictures, which are stretched already.
+    scaling : {"standardize", "pca", "none"}
+        What follows the stretch.
+    survey, licence : str
+        Of the data; they go into the card.
+    """
+
+    catalog: str
+    image_column: str = "image"
+    label: str = "class"
+    id: str | None = None
+    merge: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    bands: tuple[str, ...] | None = None
+    size: int | None = None
+    render: str | None = None
+    split_by: str = "auto"
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    stretch: Literal["auto", "asinh", "linear"] = "auto"
+    scaling: Literal["standardize", "pca", "none"] = "standardize"
+    survey: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides what comes out.
+
+    Attributes
+    ----------
+    data : DataSettings
+        Section ``[data]``.
+    network : galcnn.model.NetworkSettings
+        Section ``[network]``.
+    training : galcnn.training.TrainingSettings
+        Sections ``[training]`` and ``[training.augmentation]``.
+    seed : int
+        Of splits, weights, order and augmentation.
+    """
+
+    data: DataSettings
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    seed: int = 0
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Experiment:
+        """Make an experiment of plain values.
+
+        Parameters
+        ----------
+        content : mapping
+            Sections of keys; those that are missing keep their defaults.
+
+        Returns
+        -------
+        Experiment
+            Checked.
+
+        Raises
+        ------
+        ValueError
+            A key is not known: the nearest known one is named. Or a value does not fit.
+        """
+        experiment: Experiment = _build(cls, content, "")
+        return experiment
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Experiment:
+        """Read an experiment.
+
+        Parameters
+        ----------
+        path : path-like
+            A TOML file; a relative catalog is looked for beside it.
+
+        Returns
+        -------
+        Experiment
+            Checked.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            No such file, no TOML, or see `from_dict`.
+        """
+        return cls.from_dict(read_toml(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as a card keeps them.
+
+        Returns
+        -------
+        dict
+            `from_dict` makes the same experiment of it.
+        """
+        content = asdict(self)
+        if isinstance(self.training.optimizer, keras.optimizers.Optimizer):
+            content["training"]["optimizer"] = keras.optimizers.serialize(self.training.optimizer)
+        return content
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the sections of an experiment without checking them yet.
+
+    Parameters
+    ----------
+    path : path-like
+        A TOML file.
+
+    Returns
+    -------
+    dict
+        Sections of keys, a relative catalog resolved against the file's folder.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such file, or no TOML.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(message("an experiment file", "Check the path.", path=str(file)))
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            message("a TOML file", "Mend that line.", path=str(file), error=str(error))
+        ) from error
+    data = content.get("data")
+    if isinstance(data, dict) and "catalog" in data:
+        data["catalog"] = str(file.resolve().parent / str(data["catalog"]))
+    return content
+
+
+_SECTIONS: Mapping[str, type] = {
+    "data": DataSettings,
+    "network": NetworkSettings,
+    "training": TrainingSettings,
+    "augmentation": Augmentation,
+}
+
+
+def _build(kind: type, content: Any, where: str) -> Any:
+    name = where or "an experiment"
+    if not isinstance(content, Mapping):
+        raise ValueError(message(f"a section {where}", "", **{where: content}))
+    known = {f.name: f for f in fields(kind)}
+    for key in content:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
+            raise ValueError(message(f"a known key in {name}", hint, key=str(key)))
+    missing = [f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING]
+    if absent := [key for key in missing if key not in content]:
+        raise ValueError(message(f"{', '.join(absent)} in {name}", "Add it.", keys=sorted(content)))
+    values = {
+        key: _build(_SECTIONS[key], value, f"{where}.{key}".lstrip("."))
+        if key in _SECTIONS and not is_dataclass(value)
+        else _frozen(value)
+        for key, value in content.items()
+    }
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(message(f"values of the right kind in {name}", "", error=str(error))) from error
+
+
+def _frozen(value: Any) -> Any:
+    """Lists of TOML become the tuples of a frozen record."""
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _frozen(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,133 @@
+"""What a path is, in a few lines: a model, an image, a layers file or a catalog."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from galcnn import plugins
+from galcnn.catalog import FORMATS, read_catalog
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files import load_cutout
+from galcnn.model.card import Card
+from galcnn.photometry import ab_magnitude
+
+__all__ = ["describe_installation", "describe_path"]
+
+_PACKAGES = ("galcnn", "tensorflow", "keras", "astropy", "astroquery", "numpy", "scikit-image", "galsim")
+
+
+def describe_installation() -> str:
+    """List versions and plugins, without importing any of them.
+
+    Returns
+    -------
+    str
+        Lines of text.
+    """
+    lines = [f"python        {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    for name in _PACKAGES:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = "not installed"
+        lines.append(f"{name:<13} {version}")
+    for group in (plugins.SURVEYS, plugins.EXPLAINERS):
+        lines.append(f"{group.removeprefix('galcnn.'):<13} {', '.join(plugins.available(group))}")
+    return "\n".join(lines)
+
+
+def describe_path(path: str) -> str:
+    """Say what is at a path.
+
+    Parameters
+    ----------
+    path : str
+        A model folder, an image, a layers file or a catalog.
+
+    Returns
+    -------
+    str
+        Lines of text.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Nothing there, or nothing that galcnn knows.
+    """
+    place = Path(path)
+    if place.is_dir():
+        return _model(place)
+    if not place.exists():
+        raise FileNotFoundError(
+            message("a model folder, an image or a catalog", "Check the path.", path=path)
+        )
+    try:
+        return _image(place)
+    except UnreadableImageError as error:
+        if place.suffix.lower() not in FORMATS:
+            raise
+        try:
+            return _catalog(place)
+        except ValueError:
+            if FORMATS[place.suffix.lower()] != "fits":
+                raise
+            raise error from None  # a FITS file was more likely meant as an image
+
+
+def _model(folder: Path) -> str:
+    if not (folder / "card.json").is_file():
+        raise FileNotFoundError(
+            message("a model folder with card.json", "Check the path.", folder=str(folder))
+        )
+    card = Card.read(folder / "card.json")
+    spec = card.inputs
+    scale = "varies or unknown" if spec.pixel_scale is None else f"{spec.pixel_scale} arcsec"
+    lines = [
+        f"model of {card.created}, sha256 {card.model_sha256[:12]}",
+        f"classes       {', '.join(card.classes)}",
+        f"images        {spec.shape[1]} x {spec.shape[0]} pixels",
+        f"bands, unit   {', '.join(spec.bands)}; {spec.unit}",
+        f"pixel scale   {scale}",
+        f"render        {spec.render or 'none'}",
+        f"class prior   {', '.join(f'{name} {p:.3f}' for name, p in card.class_prior.items())}",
+        f"as trained    {', '.join(f'{name} {p:.3f}' for name, p in card.trained_prior.items())}",
+    ]
+    for name, score in card.metrics.get("test", {}).items():
+        if score["value"] is not None:
+            lines.append(f"test {name:<28} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]")
+    return "\n".join(lines)
+
+
+def _image(file: Path) -> str:
+    cutout = load_cutout(file)
+    scale = cutout.pixel_scale
+    where = "unknown" if cutout.position is None else cutout.position.to_string("hmsdms")
+    lines = [
+        f"image         {cutout.shape[1]} x {cutout.shape[0]} pixels, bands {', '.join(cutout.bands)}",
+        f"unit          {cutout.unit}{'' if cutout.calibrated else ' (not a flux)'}",
+        f"pixel scale   {'no WCS' if scale is None else f'{scale:.4f}'}",
+        f"position      {where}",
+        f"masked        {cutout.masked_fraction:.1%}",
+        f"sigma         {'no' if cutout.sigma is None else 'yes'}",
+        f"PSF           {'no' if cutout.psf is None else 'yes'}",
+    ]
+    for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True):
+        total = float(np.sum(plane, where=~mask, dtype=float))
+        magnitude = f"  AB {ab_magnitude(total):.2f}" if cutout.calibrated else ""
+        lines.append(f"sum in {band:<6} {total:.6g} {cutout.unit}{magnitude}")
+    return "\n".join(lines)
+
+
+def _catalog(file: Path) -> str:
+    catalog = read_catalog(file)
+    table = catalog.table
+    lines = [f"catalog       {len(catalog)} galaxies", f"columns       {', '.join(table.colnames)}"]
+    for column in ("class", "split"):
+        if column in table.colnames:
+            names, counts = np.unique(np.asarray(table[column]), return_counts=True)
+            lines.append(f"{column:<13} {', '.join(f'{a} {n}' for a, n in zip(names, counts, strict=True))}")
+    return "\n".join(lines)

@@ -1,0 +1,126 @@
+"""The headers of a layers file: what a human reads in a viewer. The tables hold the same exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+from astropy.io import fits
+
+from galcnn import __version__
+from galcnn.layers.text import card_text
+
+if TYPE_CHECKING:
+    from galcnn.explain.explanation import Explanation
+    from galcnn.prediction import Prediction
+
+__all__ = ["FILE_TYPE", "FILE_VERSION", "map_header", "primary_header"]
+
+#: Cards FILETYPE and FILEVERS of the primary header.
+FILE_TYPE, FILE_VERSION = "galcnn layers", 1
+#: FITS allows three digits after CLASS and LOGIT.
+_MOST_CARDS = 999
+_MOST_SETTINGS = 99
+_CARD_LENGTH = 80
+
+
+def primary_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits.Header:
+    """Say what the file is, of which galaxy, by which network, and what it answers.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of one galaxy.
+    provenance : mapping of str to Any
+        Of the stack.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Of an empty primary HDU.
+    """
+    header = fits.Header()
+    told = {key: card_text(str(value)) for key, value in provenance.items()}
+    _put(header, "FILETYPE", FILE_TYPE, "kind of this file")
+    _put(header, "FILEVERS", FILE_VERSION, "version of the kind")
+    _put(header, "OBJECT", card_text(prediction.ids[0]), "id of the galaxy")
+    _put(header, "CREATOR", f"galcnn {__version__}", "software that wrote this file")
+    _put(header, "DATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "UTC of writing")
+    _put(header, "MODEL", told.get("model", "unknown"), "name of the network")
+    _put(header, "MODELSHA", told.get("model_sha256", "unknown"), "SHA-256 of its file")
+    _put(header, "INPUT", told.get("input", "unknown"), "name of the image file")
+    _put(header, "INPUTSHA", told.get("input_sha256", "unknown"), "SHA-256 of it")
+    _put(header, "CLASS", card_text(prediction.best[0]), "most probable class")
+    _put(header, "ENTROPY", float(prediction.entropy[0]), "[nat] entropy of the probabilities")
+    _put(header, "NCLASS", len(prediction.classes), "number of classes")
+    for i, name in enumerate(prediction.classes[:_MOST_CARDS]):
+        _put(header, f"CLASS{i + 1}", card_text(name), "name of a class")
+        _put(header, f"LOGIT{i + 1}", float(prediction.logits[0, i]), "its logit, as the network gave it")
+        _put(header, f"PROB{i + 1}", float(prediction.probabilities[0, i]), "its probability")
+    return header
+
+
+def map_header(name: str, explanation: Explanation, band: str, wcs: fits.Header) -> fits.Header:
+    """Say what one map shows.
+
+    Parameters
+    ----------
+    name : str
+        EXTNAME.
+    explanation : galcnn.explain.Explanation
+        The map is one of its planes.
+    band : str
+        Which one.
+    wcs : astropy.io.fits.Header
+        Cards of the cutout's WCS; empty where it has none.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Of an image HDU.
+    """
+    header = fits.Header()
+    header["EXTNAME"] = name  # not left to astropy, whose comment does not fit beside a long name
+    header.extend(wcs)
+    if _fits_unit(explanation.unit):
+        _put(header, "BUNIT", explanation.unit, "")
+    elif explanation.unit:
+        _put(header, "UNITTEXT", card_text(explanation.unit), "unit, not one of FITS")
+    _put(header, "METHOD", card_text(explanation.method), "explainer")
+    _put(header, "TARGET", card_text(explanation.target.name), "what is explained, a sum of logits")
+    for i, weight in enumerate(explanation.target.weights[:_MOST_CARDS], start=1):
+        if weight:
+            _put(header, f"WGT{i}", weight, f"weight of logit {i}")
+    _put(header, "BAND", card_text(band), "plane of the image that this map is of")
+    _put(header, "WRT", explanation.wrt, "with respect to what")
+    _put(header, "SCORE", explanation.score, "value of the target for this image")
+    if explanation.baseline_score is not None:
+        _put(header, "BASELINE", explanation.baseline_score, "value of the target for the baseline")
+        _put(header, "DELTA", explanation.delta, "sum over the bands - (SCORE - BASELINE)")
+    if explanation.seed is not None:
+        # FITS readers hold integers in 64 bits.
+        seed = explanation.seed if abs(explanation.seed) < 2**63 else str(explanation.seed)
+        _put(header, "SEED", seed, "of the random numbers")
+    if explanation.network_layer:
+        _put(header, "NETLAYER", card_text(explanation.network_layer), "network layer of the map")
+    for i, (key, value) in enumerate(list(explanation.settings.items())[:_MOST_SETTINGS], start=1):
+        _put(header, f"SET{i}", card_text(f"{key} = {value}"), "")
+    return header
+
+
+def _put(header: fits.Header, key: str, value: str | float | None, comment: str) -> None:
+    """Add a card; FITS has no NaN in cards, so that one is left out, and a long text has no comment."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return
+    room = _CARD_LENGTH - len(str(fits.Card(key, value)).rstrip()) - len(" / ")
+    header[key] = (value, comment if len(comment) <= room else "")
+
+
+def _fits_unit(text: str) -> bool:
+    try:
+        return bool(text) and u.Unit(text, format="fits", parse_strict="raise") is not None
+    except ValueError:
+        return False

@@ -1,0 +1,305 @@
+"""LayerStack: everything about one galaxy on one grid, and its FITS file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from galcnn import __version__, atomic
+from galcnn.cutout import Cutout
+from galcnn.errors import UnreadableImageError, message
+from galcnn.explain.explanation import Explanation
+from galcnn.files import cutout_from_hdus, cutout_hdus
+from galcnn.files.astrometry import wcs_cards
+from galcnn.layers import tables
+from galcnn.layers.headers import FILE_TYPE, FILE_VERSION, map_header, primary_header
+from galcnn.layers.text import card_text, extension_name, unique_name
+from galcnn.prediction import Prediction
+
+__all__ = ["LayerStack", "provenance_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStack:
+    """One galaxy: its cutout, what a network says of it, and why.
+
+    Attributes
+    ----------
+    cutout : galcnn.cutout.Cutout
+        What the network saw.
+    prediction : galcnn.prediction.Prediction
+        Of this one galaxy.
+    explanations : tuple of galcnn.explain.Explanation
+        Maps on the cutout's grid; may be empty.
+    provenance : mapping of str to Any
+        Values that JSON can write. `model`, `model_sha256`, `input` and `input_sha256` are shown
+        in the header, see `provenance_of`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A field does not fit the others; the text says which.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from galcnn.explain import Explanation, Target
+    >>> classes = ("elliptical", "spiral")
+    >>> prediction = Prediction(("M 51",), np.array([[-1.0, 2.0]]), classes)
+    >>> target = Target.of_class("spiral", classes)
+    >>> slope = Explanation(np.zeros((1, 8, 8)), ("g",), "saliency", target, "flux", "nJy-1", score=2.0)
+    >>> stack = LayerStack(Cutout(np.ones((1, 8, 8)), ("g",)), prediction, (slope,))
+    >>> hdulist = stack.to_hdulist()
+    >>> [hdu.name for hdu in hdulist if hdu.name.startswith("SAL")], hdulist[0].header["CLASS"]
+    (['SAL_SPIRAL_G'], 'spiral')
+    >>> LayerStack.from_hdulist(hdulist).prediction.best
+    ('spiral',)
+    """
+
+    cutout: Cutout
+    prediction: Prediction
+    explanations: tuple[Explanation, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.prediction) != 1:
+            raise ValueError(
+                message(
+                    "the prediction of one galaxy",
+                    "Use prediction.select([row]).",
+                    n_galaxies=len(self.prediction),
+                )
+            )
+        explanations = tuple(self.explanations)
+        for explanation in explanations:
+            self._check(explanation)
+        provenance = {}
+        for key, value in self.provenance.items():
+            if not isinstance(key, str):
+                raise TypeError(message("text as keys of the provenance", "", key=key))
+            provenance[key] = json.loads(tables.to_json(value, f"provenance {key!r}"))
+        object.__setattr__(self, "explanations", explanations)
+        object.__setattr__(self, "provenance", provenance)
+
+    @property
+    def id(self) -> str:
+        """Of the galaxy."""
+        return self.prediction.ids[0]
+
+    def to_hdulist(self) -> fits.HDUList:
+        """Lay the stack out as `galcnn.layers` describes.
+
+        Returns
+        -------
+        astropy.io.fits.HDUList
+            With checksums.
+        """
+        images: list[Any] = list(cutout_hdus(self.cutout))
+        taken = {hdu.name for hdu in images} | {
+            "PRIMARY",
+            tables.MORPHOLOGY,
+            tables.LAYERS,
+            tables.PROVENANCE,
+        }
+        wcs = wcs_cards(self.cutout.wcs)
+        names = []
+        for explanation in self.explanations:
+            planes = []
+            for band, plane in zip(explanation.bands, explanation.attribution, strict=True):
+                name = unique_name(extension_name(explanation.method, explanation.target.name, band), taken)
+                taken.add(name)
+                planes.append(name)
+                images.append(fits.ImageHDU(plane, map_header(name, explanation, band, wcs)))
+            names.append(planes)
+        for hdu in images:
+            if hdu.is_image:
+                hdu.header["OBJECT"] = card_text(self.id)  # viewers show it beside the image
+            if hdu.name == "MASK" or hdu.name.startswith("MASK_"):
+                hdu.header["MP_BAD"] = (0, "number of the bit: do not use")
+        ends = [tables.morphology_table(self.prediction)]
+        if self.explanations:
+            ends.append(tables.layers_table(self.explanations, names))
+        ends.append(tables.provenance_table(self.provenance))
+        primary = fits.PrimaryHDU(header=primary_header(self.prediction, self.provenance))
+        hdulist = fits.HDUList([primary, *images, *ends])
+        primary.header["NEXTEND"] = (len(hdulist) - 1, "number of extensions")
+        for hdu in hdulist:
+            hdu.add_checksum()
+        hdulist.verify("exception")
+        return hdulist
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the stack as a FITS file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ends in ``.fits``. An older file is replaced.
+        """
+        hdulist = self.to_hdulist()
+        with atomic.writing(path) as temporary, open(temporary, "wb") as handle:
+            hdulist.writeto(handle)
+
+    @classmethod
+    def from_hdulist(cls, hdulist: fits.HDUList) -> LayerStack:
+        """Read what `to_hdulist` gave, bit by bit.
+
+        Parameters
+        ----------
+        hdulist : astropy.io.fits.HDUList
+            Of a layers file.
+
+        Returns
+        -------
+        LayerStack
+            In native byte order.
+
+        Raises
+        ------
+        galcnn.errors.UnreadableImageError
+            It is not a layers file, a part is missing, or it is of a newer version.
+        """
+        header = hdulist[0].header
+        if header.get("FILETYPE") != FILE_TYPE:
+            raise UnreadableImageError(
+                message(
+                    "a layers file",
+                    "Make one with LayerStack.write; galcnn.files.load_cutout reads other FITS files.",
+                    filetype=header.get("FILETYPE"),
+                )
+            )
+        version = header.get("FILEVERS")
+        if not isinstance(version, int) or not 1 <= version <= FILE_VERSION:
+            raise UnreadableImageError(
+                message(
+                    f"a layers file of version {FILE_VERSION} or older", "Update galcnn.", version=version
+                )
+            )
+        stated = header.get("NEXTEND")
+        if not isinstance(stated, int) or len(hdulist) - 1 < stated:
+            raise UnreadableImageError(
+                message(f"a layers file with {stated} extensions", "Write it again.", found=len(hdulist) - 1)
+            )
+        try:
+            return cls(
+                cutout_from_hdus(hdulist),
+                tables.prediction_from(hdulist[tables.MORPHOLOGY]),
+                tables.explanations_from(hdulist),
+                tables.provenance_from(hdulist[tables.PROVENANCE]),
+            )
+        except UnreadableImageError:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise UnreadableImageError(
+                message("a whole layers file", "Write it again.", error=f"{type(error).__name__}: {error}")
+            ) from error
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> LayerStack:
+        """Read a file that `write` wrote, bit by bit.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        LayerStack
+            In native byte order.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        galcnn.errors.UnreadableImageError
+            It is not a layers file, is damaged, or is of a newer version.
+        """
+        file = Path(path)
+        content = io.BytesIO(file.read_bytes())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", AstropyWarning)  # of a file that ends too early, say
+                hdulist = fits.open(content, lazy_load_hdus=False)
+            with hdulist:
+                damaged = [hdu.name for hdu in hdulist if hdu.verify_datasum() == 0]
+                if damaged:
+                    raise UnreadableImageError(
+                        message("data that match their checksum", "Restore the file.", layers=damaged)
+                    )
+                return cls.from_hdulist(hdulist)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"{file}: {error}") from error
+        except (OSError, ValueError, TypeError, KeyError, IndexError, AstropyWarning) as error:
+            raise UnreadableImageError(
+                message(
+                    "a whole FITS file",
+                    "Restore the file.",
+                    path=str(file),
+                    error=f"{type(error).__name__}: {error}",
+                )
+            ) from error
+
+    def _check(self, explanation: Explanation) -> None:
+        if explanation.attribution.shape[1:] != self.cutout.shape:
+            raise ValueError(
+                message(
+                    f"maps on the cutout's grid, {self.cutout.shape} pixels (ny, nx)",
+                    "Explain this very cutout.",
+                    method=explanation.method,
+                    shape=explanation.attribution.shape[1:],
+                )
+            )
+        if len(explanation.target.weights) != len(self.prediction.classes):
+            raise ValueError(
+                message(
+                    f"one weight for each of {self.prediction.classes}",
+                    "",
+                    target=explanation.target.name,
+                    weights=explanation.target.weights,
+                )
+            )
+
+
+def provenance_of(input_path: str | os.PathLike[str], *, model: str, model_sha256: str) -> dict[str, str]:
+    """Say where a stack comes from.
+
+    Parameters
+    ----------
+    input_path : path-like
+        The image file that was classified.
+    model : str
+        Name of the model.
+    model_sha256 : str
+        Of its file, from its card.
+
+    Returns
+    -------
+    dict of str to str
+        `model`, `model_sha256`, `input` (the file's name), `input_sha256`, `creator`.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    """
+    file = Path(input_path)
+    with open(file, "rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return {
+        "model": model,
+        "model_sha256": model_sha256,
+        "input": file.name,
+        "input_sha256": digest,
+        "creator": f"galcnn {__version__}",
+    }

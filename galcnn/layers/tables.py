@@ -1,0 +1,250 @@
+"""The tables of a layers file: MORPHOLOGY, LAYERS and PROVENANCE. They hold what must come back exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from galcnn.errors import message
+from galcnn.explain.explanation import Explanation, Target
+from galcnn.layers.text import escape, unescape
+from galcnn.prediction import Prediction
+
+__all__ = [
+    "LAYERS",
+    "MORPHOLOGY",
+    "PROVENANCE",
+    "explanations_from",
+    "layers_table",
+    "morphology_table",
+    "prediction_from",
+    "provenance_from",
+    "provenance_table",
+    "to_json",
+]
+
+MORPHOLOGY, LAYERS, PROVENANCE = "MORPHOLOGY", "LAYERS", "PROVENANCE"
+
+
+def morphology_table(prediction: Prediction) -> fits.BinTableHDU:
+    """Lay out the prediction of one galaxy, a row a class.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of one galaxy.
+
+    Returns
+    -------
+    astropy.io.fits.BinTableHDU
+        Columns `id`, `class`, `logit` (float32, as the network gave it), `adjustment`,
+        `probability`, `entropy` (of the galaxy, nats). Tables of many galaxies can be stacked.
+    """
+    n = len(prediction.classes)
+    columns = [
+        _text("id", prediction.ids * n),
+        _text("class", prediction.classes),
+        fits.Column("logit", "E", array=prediction.logits[0]),
+        fits.Column("adjustment", "D", array=np.array(prediction.adjustment)),
+        fits.Column("probability", "D", array=prediction.probabilities[0]),
+        fits.Column("entropy", "D", array=np.full(n, prediction.entropy[0])),
+    ]
+    return fits.BinTableHDU.from_columns(columns, name=MORPHOLOGY)
+
+
+def prediction_from(table: fits.BinTableHDU) -> Prediction:
+    """Read what `morphology_table` wrote.
+
+    Parameters
+    ----------
+    table : astropy.io.fits.BinTableHDU
+        MORPHOLOGY.
+
+    Returns
+    -------
+    galcnn.prediction.Prediction
+        Of one galaxy, bit by bit.
+    """
+    rows = table.data
+    return Prediction(
+        (unescape(rows["id"][0]),),
+        np.asarray(rows["logit"], dtype=np.float32)[np.newaxis],
+        tuple(unescape(name) for name in rows["class"]),
+        tuple(float(value) for value in rows["adjustment"]),
+    )
+
+
+def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[str]]) -> fits.BinTableHDU:
+    """Lay out what is known of the maps, a row a layer.
+
+    Parameters
+    ----------
+    explanations : sequence of galcnn.explain.Explanation
+        At least one.
+    names : sequence of sequence of str
+        For each explanation the EXTNAMEs of its planes.
+
+    Returns
+    -------
+    astropy.io.fits.BinTableHDU
+        Columns `layer` (EXTNAME), `explanation` (from 1), `method`, `target`, `weights` (one a
+        class), `band`, `wrt`, `unit`, `score`, `baseline` (NaN: none), `seed`, `network_layer`,
+        `settings` (JSON).
+    """
+    rows = [
+        (number, explanation, band, name)
+        for number, (explanation, planes) in enumerate(zip(explanations, names, strict=True), start=1)
+        for band, name in zip(explanation.bands, planes, strict=True)
+    ]
+    of = [explanation for _, explanation, _, _ in rows]
+    weights = np.array([e.target.weights for e in of])
+    columns = [
+        _text("layer", [name for *_, name in rows]),
+        fits.Column("explanation", "J", array=np.array([number for number, *_ in rows])),
+        _text("method", [e.method for e in of]),
+        _text("target", [e.target.name for e in of]),
+        fits.Column("weights", f"{weights.shape[1]}D", array=weights),
+        _text("band", [band for _, _, band, _ in rows]),
+        _text("wrt", [e.wrt for e in of]),
+        _text("unit", [e.unit for e in of]),
+        fits.Column("score", "D", array=np.array([e.score for e in of])),
+        fits.Column("baseline", "D", array=np.array([e.baseline_score for e in of], dtype=float)),
+        _text("seed", ["" if e.seed is None else str(e.seed) for e in of]),
+        _text("network_layer", [e.network_layer for e in of]),
+        _plain("settings", [to_json(e.settings, f"settings of {e.method}") for e in of]),
+    ]
+    return fits.BinTableHDU.from_columns(columns, name=LAYERS)
+
+
+def explanations_from(hdulist: fits.HDUList) -> tuple[Explanation, ...]:
+    """Read what `layers_table` describes and the layers themselves.
+
+    Parameters
+    ----------
+    hdulist : astropy.io.fits.HDUList
+        Of a layers file.
+
+    Returns
+    -------
+    tuple of galcnn.explain.Explanation
+        Bit by bit; sequences in the settings come back as tuples.
+    """
+    if LAYERS not in hdulist:
+        return ()
+    rows = hdulist[LAYERS].data
+    numbers = np.asarray(rows["explanation"])
+    return tuple(
+        _explanation(hdulist, rows[numbers == number]) for number in range(1, int(numbers.max(initial=0)) + 1)
+    )
+
+
+def provenance_table(provenance: Mapping[str, Any]) -> fits.BinTableHDU:
+    """Lay out where everything comes from, a row a key.
+
+    Parameters
+    ----------
+    provenance : mapping of str to Any
+        Values that JSON can write.
+
+    Returns
+    -------
+    astropy.io.fits.BinTableHDU
+        Columns `key` and `value` (JSON).
+    """
+    keys = list(provenance)
+    values = [to_json(provenance[key], f"provenance {key!r}") for key in keys]
+    return fits.BinTableHDU.from_columns([_text("key", keys), _plain("value", values)], name=PROVENANCE)
+
+
+def provenance_from(table: fits.BinTableHDU) -> dict[str, Any]:
+    """Read what `provenance_table` wrote.
+
+    Parameters
+    ----------
+    table : astropy.io.fits.BinTableHDU
+        PROVENANCE.
+
+    Returns
+    -------
+    dict of str to Any
+        The same; sequences come back as lists.
+    """
+    rows = table.data
+    return {unescape(key): json.loads(value) for key, value in zip(rows["key"], rows["value"], strict=True)}
+
+
+def to_json(value: object, what: str) -> str:
+    """Write a value as printable ASCII.
+
+    Parameters
+    ----------
+    value : object
+        Of what JSON knows; numpy's numbers and arrays as Python's.
+    what : str
+        For the error.
+
+    Returns
+    -------
+    str
+        JSON, keys in order, `NaN` and `Infinity` as Python writes them.
+
+    Raises
+    ------
+    TypeError
+        JSON does not know it.
+    """
+    try:
+        text = json.dumps(value, default=_plain_python)
+    except TypeError as error:
+        raise TypeError(
+            message(
+                f"{what} of numbers, text, lists and mappings", "Give its name instead.", error=str(error)
+            )
+        ) from error
+    return text.replace("\x7f", "\\u007f")  # the one character that json leaves and FITS forbids
+
+
+def _explanation(hdulist: fits.HDUList, rows: fits.FITS_rec) -> Explanation:
+    first = rows[0]
+    baseline, seed = float(first["baseline"]), str(first["seed"])
+    return Explanation(
+        attribution=np.stack([hdulist[name].data for name in rows["layer"]]),
+        bands=tuple(unescape(band) for band in rows["band"]),
+        method=unescape(first["method"]),
+        target=Target(unescape(first["target"]), tuple(np.atleast_1d(first["weights"]).tolist())),
+        wrt=unescape(first["wrt"]),  # type: ignore[arg-type]  # checked by Explanation
+        unit=unescape(first["unit"]),
+        score=float(first["score"]),
+        settings=_tuples(json.loads(first["settings"])),
+        baseline_score=None if np.isnan(baseline) else baseline,
+        seed=int(seed) if seed else None,
+        network_layer=unescape(first["network_layer"]),
+    )
+
+
+def _text(name: str, values: Sequence[str]) -> fits.Column:
+    return _plain(name, [escape(value) for value in values])
+
+
+def _plain(name: str, values: Sequence[str]) -> fits.Column:
+    array: npt.NDArray[Any] = np.array(values, dtype="S") if values else np.zeros(0, dtype="S1")
+    return fits.Column(name, f"{max(array.dtype.itemsize, 1)}A", array=array)
+
+
+def _plain_python(value: object) -> object:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not known to JSON")
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value

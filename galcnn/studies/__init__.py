@@ -1,0 +1,1 @@
+"""What runs many steps: the demo, later comparisons and ablations."""

@@ -1,0 +1,209 @@
+"""The demo: the whole road on the embedded survey, from simulated sky to explained galaxies."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from galcnn import atomic, seeding
+from galcnn.catalog import Catalog, write_table
+from galcnn.evaluation import Score, confusion_matrix, evaluate
+from galcnn.experiment import DataSettings, Experiment, run_experiment
+from galcnn.layers import LayerStack
+from galcnn.model import NetworkSettings, TrainedModel
+from galcnn.pipeline import explain_files
+from galcnn.pipeline.explaining import explainers_by_name
+from galcnn.prediction import Prediction, classify_files
+from galcnn.progress import Progress, silent
+from galcnn.simulation import simulate_catalog
+from galcnn.studies.embedded import write_survey
+from galcnn.training import Augmentation, TrainingSettings
+from galcnn.viewers.figures import explanation_figure, save_figure
+
+__all__ = ["DemoSettings", "run_demo"]
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """How large the demo is.
+
+    Attributes
+    ----------
+    number : int
+        Galaxies of the survey, from which training, validation and test sets come.
+    new : int
+        Galaxies of a second survey, classified as if nothing were known of them.
+    explained : int
+        How many of these are explained.
+    epochs : int
+        Of the training.
+    seed : int
+        Of everything.
+    processes : int
+        That draw galaxies.
+    """
+
+    number: int = 3000
+    new: int = 60
+    explained: int = 6
+    epochs: int = 16
+    seed: int = 1
+    processes: int = 2
+
+
+def run_demo(
+    folder: str | os.PathLike[str], *, settings: DemoSettings | None = None, progress: Progress = silent
+) -> str:
+    """Simulate, train, score, classify, explain, and write everything down.
+
+    Parameters
+    ----------
+    folder : path-like
+        Gets ``catalog.ecsv``, ``cutouts/``, ``model/``, ``new/``, ``results.ecsv``,
+        ``layers/*-layers.fits``, ``galaxies.png`` and ``summary.md``.
+    settings : DemoSettings, optional
+        The defaults when not given.
+    progress : galcnn.progress.Progress
+        Shows each step.
+
+    Returns
+    -------
+    str
+        The summary, also in ``summary.md``.
+    """
+    chosen = settings or DemoSettings()
+    out, seed = Path(folder), chosen.seed
+    clock = _Clock()
+    survey = simulate_catalog(chosen.number, seed=seed)
+    write_survey(survey, out, seed=seed, processes=chosen.processes, progress=progress)
+    clock.lap("simulate")
+    experiment = Experiment(
+        DataSettings(str(out / "catalog.ecsv"), survey="galcnn embedded survey", licence="BSD-3-Clause"),
+        NetworkSettings(widths=(16, 32, 64, 64)),
+        TrainingSettings(epochs=chosen.epochs, augmentation=Augmentation(rotations="quarter")),
+        seed=seed,
+    )
+    trained = run_experiment(experiment, out / "model", progress=progress)
+    clock.lap("train and score")
+    # Another seed: galaxies that neither training nor test has seen.
+    sky = simulate_catalog(chosen.new, seed=seeding.integer(seed, "new"))
+    new = write_survey(sky, out / "new", seed=seeding.integer(seed, "new"), progress=progress)
+    paths = {name: out / "new" / str(image) for name, image in zip(new.ids, new.table["image"], strict=True)}
+    table = classify_files(trained, paths, progress=progress)
+    table.add_column(new.labels, name="true_class", index=2)
+    write_table(table, out / "results.ecsv")
+    clock.lap("classify new galaxies")
+    shown = _one_of_each(new, table, chosen.explained)
+    stacks = explain_files(
+        trained,
+        {name: paths[name] for name in shown},
+        explainers=explainers_by_name(["saliency", "cam"]),
+        wrt="sigma",
+        progress=progress,
+    )
+    for stack in stacks:
+        stack.write(out / "layers" / f"{stack.id}-layers.fits")
+    truths = dict(zip(new.ids, new.labels.tolist(), strict=True))
+    figure = explanation_figure(stacks, truths={name: truths[name] for name in shown})
+    save_figure(figure, out / "galaxies.png")
+    clock.lap("explain and draw")
+    summary = _summary(trained, new, table, stacks, clock.laps)
+    atomic.write_text(out / "summary.md", summary)
+    return summary
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now
+
+
+def _one_of_each(catalog: Catalog, table: Table, n: int) -> list[str]:
+    """Galaxies of all classes in turn, the surest first, so that the figure shows what was learned."""
+    confidence = np.max([table[f"p_{name}"] for name in catalog.classes], axis=0)
+    queues = []
+    for name in catalog.classes:
+        rows = np.flatnonzero(catalog.labels == name)
+        queues.append([catalog.ids[row] for row in rows[np.argsort(-confidence[rows])]])
+    turns = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
+    return turns[:n]
+
+
+def _summary(
+    trained: TrainedModel, new: Catalog, table: Table, stacks: list[LayerStack], laps: Mapping[str, float]
+) -> str:
+    card = trained.card
+    counts = {side: sum(classes.values()) for side, classes in card.data["counts"].items()}
+    scores = card.metrics["test"]
+    fresh = _fresh_scores(trained, new, table)
+    lines = [
+        "# galcnn demo",
+        "",
+        "Figures measured in this run of `galcnn demo`.",
+        "",
+        f"- Embedded survey: {sum(counts.values())} galaxies of {len(card.classes)} classes, "
+        f"{counts['train']} for training, {counts['validation']} for validation, {counts['test']} for the test.",
+        f"- Test accuracy {_interval(scores['accuracy'])}, balanced accuracy "
+        f"{_interval(scores['balanced_accuracy'])}, calibration error {_interval(scores['calibration_error'])} "
+        "(95 % bootstrap intervals).",
+        f"- {len(new)} new galaxies of another seed: accuracy {fresh['accuracy']}.",
+        "",
+        "| class | test galaxies | completeness | purity |",
+        "|---|---|---|---|",
+    ]
+    for name in card.classes:
+        recall, precision = scores[f"recall_{name}"], scores[f"precision_{name}"]
+        lines.append(f"| {name} | {recall['n']} | {_interval(recall)} | {_interval(precision)} |")
+    lines += ["", "Where the new galaxies went (rows: truth, columns: answer):", ""]
+    lines += _confusion_table(trained, new, table)
+    lines += [
+        "",
+        "Explained:",
+        "",
+        "| galaxy | truth | answer | probability | layers |",
+        "|---|---|---|---|---|",
+    ]
+    truth = dict(zip(new.ids, new.labels, strict=True))
+    for stack in stacks:
+        answer, probability = stack.prediction.best[0], stack.prediction.probabilities.max()
+        lines.append(
+            f"| {stack.id} | {truth[stack.id]} | {answer} | {probability:.2f} | layers/{stack.id}-layers.fits |"
+        )
+    lines += ["", "Time: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in laps.items()) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def _fresh_scores(trained: TrainedModel, new: Catalog, table: Table) -> dict[str, Score]:
+    return evaluate(_prediction(trained, table), new.labels.tolist())
+
+
+def _prediction(trained: TrainedModel, table: Table) -> Prediction:
+    """The logarithm of a probability is a logit: the softmax of it gives the probability back."""
+    probabilities = np.array([table[f"p_{name}"] for name in trained.classes]).T
+    floor = np.finfo(np.float32).tiny
+    return Prediction(tuple(table["id"]), np.log(np.maximum(probabilities, floor)), trained.classes)
+
+
+def _confusion_table(trained: TrainedModel, new: Catalog, table: Table) -> list[str]:
+    matrix = confusion_matrix(_prediction(trained, table), new.labels.tolist())
+    lines = ["| | " + " | ".join(trained.classes) + " |", "|---" * (len(trained.classes) + 1) + "|"]
+    for name, row in zip(trained.classes, matrix, strict=True):
+        lines.append(f"| **{name}** | " + " | ".join(str(n) for n in row) + " |")
+    return lines
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+    if score["value"] is None:
+        return "-"
+    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"

@@ -1,0 +1,102 @@
+"""Write a part of the embedded survey to disk: a catalog with truth and a folder of cutouts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from galcnn import atomic
+from galcnn.catalog import Catalog, write_table
+from galcnn.errors import message
+from galcnn.files import save_cutout
+from galcnn.observing import Observation
+from galcnn.progress import Progress, silent
+from galcnn.simulation import SIMULATED, simulate
+
+__all__ = ["write_survey"]
+
+
+def write_survey(
+    catalog: Catalog,
+    folder: str | os.PathLike[str],
+    *,
+    seed: int,
+    observation: Observation = SIMULATED,
+    size: int = 64,
+    processes: int = 1,
+    progress: Progress = silent,
+) -> Catalog:
+    """Draw the galaxies of a catalog and write them.
+
+    A run that was interrupted goes on where it stopped: cutouts that stand are kept, since the
+    same seed draws them bit by bit the same.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        From `galcnn.simulation.simulate_catalog`.
+    folder : path-like
+        Gets ``cutouts/<id>.fits`` and, last, ``catalog.ecsv``.
+    seed : int
+        Of the noise.
+    observation : galcnn.observing.Observation
+        The telescope.
+    size : int
+        Pixels of a side.
+    processes : int
+        How many draw at once.
+    progress : galcnn.progress.Progress
+        Shows the galaxies.
+
+    Returns
+    -------
+    galcnn.catalog.Catalog
+        With a column `image`, relative to `folder`.
+
+    Raises
+    ------
+    ValueError
+        The folder holds cutouts of other settings.
+    """
+    out = Path(folder)
+    described = repr((seed, size, observation, [str(row) for row in catalog.table]))
+    _claim(out, described)
+    images = [f"cutouts/{name}.fits" for name in catalog.ids]
+    missing = [row for row, image in enumerate(images) if not (out / image).exists()]
+    with progress("simulate", len(missing)) as step:
+        drawn = (
+            simulate(
+                catalog.select(missing),
+                seed=seed,
+                observation=observation,
+                shape=(size, size),
+                processes=processes,
+            )
+            if missing
+            else ()
+        )
+        for row, cutout in zip(missing, drawn, strict=True):
+            save_cutout(cutout, out / images[row])
+            step()
+    written = catalog.with_column("image", images)
+    write_table(written.table, out / "catalog.ecsv")
+    return written
+
+
+def _claim(folder: Path, described: str) -> None:
+    """Leave a mark, so that a second run of other settings does not mix with the first."""
+    mark, digest = folder / "cutouts" / ".settings", hashlib.sha256(described.encode()).hexdigest()
+    if mark.exists():
+        if mark.read_text(encoding="utf-8") != digest:
+            raise ValueError(
+                message(
+                    "a new folder, or one with cutouts of the same seed and settings",
+                    "Choose another folder or remove it.",
+                    folder=str(folder),
+                )
+            )
+    elif (folder / "cutouts").is_dir() and any((folder / "cutouts").iterdir()):
+        raise ValueError(message("a new folder", "Choose another one.", folder=str(folder)))
+    else:
+        atomic.write_text(mark, digest)

@@ -1,0 +1,342 @@
+"""What is drawn into one panel: a colour cutout with its compass and scale bar, or a signed map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.rendering import display_rgb
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from galcnn.cutout import Cutout
+    from galcnn.explain.explanation import Explanation
+
+__all__ = [
+    "colour_limit",
+    "compass",
+    "draw_colour_bar",
+    "draw_contours",
+    "draw_cutout",
+    "draw_map",
+    "drawable",
+    "scale_bar",
+    "summed",
+]
+
+#: Diverging, told apart with every common colour blindness, white at zero.
+SIGNED = "RdBu_r"
+_NO_DATA = "0.75"
+#: Share of |map| that the colours reach; the few largest values would make the rest white.
+_PERCENTILE = 99.5
+#: Steps of a scale bar.
+_STEPS = (1.0, 2.0, 5.0)
+#: Arcsec in a degree, an arcmin and an arcsec; below that, decimals of an arcsec.
+_ANGLES = ((3600.0, "°"), (60.0, "\N{PRIME}"))
+_BAR_SHARE = 0.3
+_COMPASS_SHARE = 0.13
+_SMALL = 7
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_WRT = {"flux": "logit per flux", "stretched": "logit", "sigma": "logit per sigma of noise"}
+
+
+def draw_cutout(axes: Axes, cutout: Cutout) -> None:
+    """Draw a cutout in colour, with compass and scale bar where it has a WCS.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Empty.
+    cutout : galcnn.cutout.Cutout
+        Any.
+    """
+    axes.imshow(display_rgb(cutout), origin="lower", interpolation="nearest")
+    axes.set_axis_off()
+    if cutout.wcs is None:
+        return
+    _draw_bar(axes, cutout)
+    _draw_compass(axes, cutout)
+
+
+def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout) -> Any:
+    """Draw a map, summed over its bands, in signed colours, with the galaxy's outline over it.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Empty.
+    explanation : galcnn.explain.Explanation
+        Its limits are `colour_limit` on both sides of zero; grey where there is no value.
+    cutout : galcnn.cutout.Cutout
+        What is explained.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+        For a colour bar.
+    """
+    from matplotlib import colormaps
+
+    values = summed(explanation)
+    limit = colour_limit(values)
+    colours = colormaps[SIGNED].with_extremes(bad=_NO_DATA)
+    drawn = axes.imshow(
+        values, origin="lower", interpolation="nearest", cmap=colours, vmin=-limit, vmax=limit
+    )
+    _draw_outline(axes, cutout)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return drawn
+
+
+def draw_contours(axes: Axes, explanation: Explanation) -> None:
+    """Draw a map's contours over a picture: solid where it raises the target, dashed where it lowers it.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        With the picture.
+    explanation : galcnn.explain.Explanation
+        Contours stand at 1/4, 1/2 and 3/4 of its greatest absolute value.
+    """
+    values = summed(explanation)
+    peak = float(np.nanmax(np.abs(values), initial=0))
+    if peak > 0:
+        levels = peak * np.array([-0.75, -0.5, -0.25, 0.25, 0.5, 0.75])
+        styles = ["dashed"] * 3 + ["solid"] * 3
+        axes.contour(values, levels=levels, colors="white", linestyles=styles, linewidths=0.7)
+
+
+def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation) -> None:
+    """Draw the colour bar of a map below it, powers of ten in its label.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Of the map.
+    drawn : matplotlib.image.AxesImage
+        The map.
+    explanation : galcnn.explain.Explanation
+        What it shows.
+    """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    exponent = int(np.floor(np.log10(drawn.norm.vmax)))
+    exponent = 0 if -2 <= exponent <= 2 else exponent
+    bar = axes.figure.colorbar(
+        drawn,
+        cax=axes.inset_axes((0.04, -0.085, 0.92, 0.045)),
+        orientation="horizontal",
+        ticks=MaxNLocator(5, symmetric=True),
+        format=FuncFormatter(lambda value, _: f"{value / 10.0**exponent:g}".replace("-", "\N{MINUS SIGN}")),
+    )
+    bar.set_label(_bar_label(explanation, exponent), fontsize=_SMALL)
+    bar.ax.tick_params(labelsize=_SMALL)
+
+
+def summed(explanation: Explanation) -> npt.NDArray[np.float64]:
+    """Add the bands of a map: the effect of the same change in all of them.
+
+    Parameters
+    ----------
+    explanation : galcnn.explain.Explanation
+        Any.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (ny, nx); NaN where no band has a value.
+    """
+    planes = explanation.attribution.astype(np.float64)
+    known = np.isfinite(planes)
+    total: npt.NDArray[np.float64] = np.where(known, planes, 0).sum(axis=0)
+    return np.where(known.any(axis=0), total, np.nan)
+
+
+def colour_limit(values: npt.NDArray[np.float64]) -> float:
+    """Give the value at the ends of a signed colour scale.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        A map.
+
+    Returns
+    -------
+    float
+        Positive: the 99.5th percentile of the absolute value, the largest where that is zero,
+        and 1 for a map of zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> colour_limit(np.linspace(-100, 200, 301)).__round__(1)
+    198.5
+    """
+    sizes = np.abs(values[np.isfinite(values)])
+    if not sizes.any():
+        return 1.0
+    return float(np.percentile(sizes, _PERCENTILE)) or float(sizes.max())
+
+
+def scale_bar(cutout: Cutout) -> tuple[float, float, str]:
+    """Choose a scale bar: the largest round angle below 0.3 of the width.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With a WCS.
+
+    Returns
+    -------
+    tuple of float, float and str
+        Length in arcsec and in pixels, and its label: 1, 2 or 5 times a power of ten, in arcsec,
+        arcmin or degrees.
+
+    Raises
+    ------
+    ValueError
+        The cutout has no WCS.
+    """
+    scale = cutout.pixel_scale
+    if scale is None:
+        raise ValueError(message("a cutout with a WCS", "", wcs=None))
+    arcsec = float(scale.to_value(u.arcsec))
+    longest = _BAR_SHARE * cutout.shape[1] * arcsec
+    size, sign = next((size, sign) for size, sign in (*_ANGLES, (1.0, "″")) if longest >= size or size == 1)
+    decade = 10.0 ** np.floor(np.log10(longest / size))
+    length = float(max(step * decade for step in _STEPS if step * decade * size <= longest))
+    return length * size, length * size / arcsec, f"{length:g}{sign}"
+
+
+def compass(cutout: Cutout) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Give the directions of North and East at the centre of a cutout.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With a WCS, of either parity and any celestial frame.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Two unit vectors (x, y) in pixels, for right ascension and declination in ICRS.
+    """
+    from astropy.wcs.utils import pixel_to_skycoord, skycoord_to_pixel
+
+    ny, nx = cutout.shape
+    centre = np.array([(nx - 1) / 2, (ny - 1) / 2])
+    sky = pixel_to_skycoord(*centre, cutout.wcs).icrs
+    vectors = []
+    for angle in (0 * u.deg, 90 * u.deg):
+        moved = sky.directional_offset_by(angle, cutout.pixel_scale)
+        vector = np.array(skycoord_to_pixel(moved, cutout.wcs), dtype=float) - centre
+        vectors.append(vector / np.hypot(*vector))
+    return vectors[0], vectors[1]
+
+
+def drawable(text: str, length: int = 40) -> str:
+    """Make any text fit a title: one line, short, of characters that the font has.
+
+    Parameters
+    ----------
+    text : str
+        An id or a class.
+    length : int
+        The longest.
+
+    Returns
+    -------
+    str
+        With ``?`` for what the font does not have.
+    """
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties()))
+    line = " ".join(text.split())
+    line = line if len(line) <= length else line[: length - 1] + "…"
+    return "".join(c if c.isprintable() and font.get_char_index(ord(c)) else "?" for c in line)
+
+
+def _draw_bar(axes: Axes, cutout: Cutout) -> None:
+    ny, nx = cutout.shape
+    _, pixels, label = scale_bar(cutout)
+    left, low = 0.05 * nx - 0.5, 0.06 * ny - 0.5
+    axes.plot(
+        [left, left + pixels], [low, low], color="white", lw=1.8, solid_capstyle="butt", path_effects=_edge(3)
+    )
+    axes.text(
+        left + pixels / 2,
+        low + 0.02 * ny,
+        label,
+        color="white",
+        ha="center",
+        va="bottom",
+        fontsize=_SMALL,
+        path_effects=_edge(1.5),
+    )
+
+
+def _draw_compass(axes: Axes, cutout: Cutout) -> None:
+    ny, nx = cutout.shape
+    arm = _COMPASS_SHARE * min(nx, ny)
+    arrows = [arm * direction for direction in compass(cutout)]
+    # The letters stand beyond the tips; all of it fits the lower right corner whatever the angle.
+    reach = np.array([[0.0, 0.0], *(1.35 * arrow for arrow in arrows)])
+    origin = np.array([0.95 * nx - 0.5 - reach[:, 0].max(), 0.06 * ny - 0.5 - reach[:, 1].min()])
+    for letter, arrow in zip("NE", arrows, strict=True):
+        axes.annotate(
+            "",
+            xy=tuple(origin + arrow),
+            xytext=tuple(origin),
+            arrowprops={
+                "arrowstyle": "-|>,head_length=0.25,head_width=0.13",
+                "color": "white",
+                "lw": 1,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "path_effects": _edge(2),
+            },
+        )
+        x, y = origin + 1.35 * arrow
+        axes.text(
+            float(x),
+            float(y),
+            letter,
+            color="white",
+            ha="center",
+            va="center",
+            fontsize=_SMALL,
+            path_effects=_edge(1.5),
+        )
+
+
+def _draw_outline(axes: Axes, cutout: Cutout) -> None:
+    """Isophotes of the picture: they say where on the galaxy a value lies."""
+    from scipy.ndimage import gaussian_filter
+
+    light = gaussian_filter(display_rgb(cutout).mean(axis=2), sigma=1)
+    low, high = np.percentile(light, (50, 99.8))
+    if high - low > 1:  # of 255: a picture with something in it
+        axes.contour(light, levels=low + (high - low) * np.array([0.25, 0.65]), colors="0.25", linewidths=0.5)
+
+
+def _edge(width: float) -> list[Any]:
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=width, foreground="black")]
+
+
+def _bar_label(explanation: Explanation, exponent: int) -> str:
+    power = f"10{str(exponent).translate(_RAISED)}" if exponent else ""
+    try:
+        unit = u.Unit(explanation.unit).to_string("unicode")
+    except ValueError:
+        unit = drawable(explanation.unit)
+    scale = " ".join(part for part in (power, unit) if part)
+    return f"{_WRT[explanation.wrt]} [{scale}]" if scale else _WRT[explanation.wrt]

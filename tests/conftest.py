@@ -1,0 +1,66 @@
+"""What many tests share: a learnable set of images, and one model trained on it for the whole run."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REAL_DATA = Path(os.environ.get("GALCNN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real galaxies (fits/, gz1/ ...), or a skip that says how to have it."""
+    if not (REAL_DATA / "fits").is_dir():
+        pytest.skip("real galaxies are not here: set GALCNN_DATA to the folder that holds fits/ and gz1/")
+    return REAL_DATA
+
+
+def toy_images(n, *, seed=0, size=16, n_bands=2):
+    """Round and elongated blobs in noise: two classes that a small network tells apart."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    images = np.empty((n, size, size, n_bands), dtype=np.float32)
+    labels = np.arange(n, dtype=np.int32) % 2
+    for image, label in zip(images, labels, strict=True):
+        angle = rng.uniform(0, np.pi)
+        major = x * np.cos(angle) + y * np.sin(angle)
+        minor = -x * np.sin(angle) + y * np.cos(angle)
+        squeeze = 4.0 if label else 1.0
+        blob = np.exp(-(major**2 / (8 * squeeze) + minor**2 * squeeze / 8))
+        flux = rng.uniform(50, 200, n_bands)
+        image[...] = blob[..., np.newaxis] * flux + rng.normal(0, 3, (size, size, n_bands))
+    return images, labels
+
+
+@pytest.fixture(scope="session")
+def toy_dataset():
+    from galcnn.dataset import Dataset
+    from galcnn.inputs import InputSpec
+
+    images, labels = toy_images(240)
+    spec = InputSpec(("g", "r"), "nJy", (16, 16), 0.4)
+    return Dataset(tuple(f"toy{i}" for i in range(240)), images, labels, ("round", "thin"), spec)
+
+
+@pytest.fixture(scope="session")
+def trained(toy_dataset):
+    """A small model that has learned to tell round from thin; never change it."""
+    from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network
+    from galcnn.preprocessing import fit_preprocessing
+    from galcnn.training import TrainingSettings, class_frequency, train, trained_prior
+
+    training, validation = toy_dataset.select(np.arange(180)), toy_dataset.select(np.arange(180, 240))
+    settings = NetworkSettings(widths=(8, 8, 16), dropout=0.1)
+    model = assemble(
+        fit_preprocessing(training.images), build_network((16, 16, 2), 2, settings=settings, seed=3)
+    )
+    train(model, training, validation, settings=TrainingSettings(epochs=8, learning_rate=0.01), seed=3)
+    card = Card(
+        classes=("round", "thin"),
+        inputs=toy_dataset.inputs,
+        class_prior=class_frequency(training),
+        trained_prior=trained_prior(training, "none"),
+    )
+    return TrainedModel(model, card)

@@ -1,0 +1,107 @@
+"""The builder: parameters counted by hand, seeds, names, refusals."""
+
+import keras
+import numpy as np
+import pytest
+
+from galcnn.model import NetworkSettings, assemble, build_network
+from galcnn.preprocessing import fit_preprocessing
+
+
+def test_parameters_are_those_of_the_formula():
+    net = build_network((32, 32, 3), 4, settings=NetworkSettings(widths=(8, 16), normalization="none"))
+    assert net.count_params() == (3 * 9 + 1) * 8 + (8 * 9 + 1) * 16 + (16 + 1) * 4
+    net = build_network((32, 32, 3), 4, settings=NetworkSettings(widths=(8, 16), depth=2, stem=4))
+    # With batch norm: no bias, four numbers a channel.
+    convolutions = 3 * 25 * 4 + (4 + 8) * 9 * 8 + (8 + 16) * 9 * 16
+    assert net.count_params() == convolutions + 4 * (4 + 8 + 8 + 16 + 16) + (16 + 1) * 4
+
+
+def test_it_ends_in_logits_without_a_softmax():
+    net = build_network((16, 16, 1), 3, settings=NetworkSettings(widths=(4,)))
+    assert net.name == "network"
+    assert net.layers[-1].name == "logits"
+    assert net.layers[-1].activation is keras.activations.linear
+
+
+def test_the_same_seed_gives_the_same_weights_and_layers_differ_from_each_other():
+    settings = NetworkSettings(widths=(8, 8), depth=2)
+    one, two, other = (build_network((16, 16, 8), 2, settings=settings, seed=s) for s in (1, 1, 2))
+    for a, b, c in zip(one.weights, two.weights, other.weights, strict=True):
+        assert np.array_equal(a, b)
+        if "kernel" in a.path:
+            assert not np.array_equal(a, c)
+    kernels = [np.asarray(w) for w in one.weights if w.path.endswith("kernel") and w.ndim == 4]
+    assert len(kernels) == 4
+    assert not any(np.array_equal(kernels[0], k) for k in kernels[1:])
+
+
+def test_he_normal_has_the_variance_of_the_paper():
+    net = build_network((16, 16, 3), 2, settings=NetworkSettings(widths=(64, 128)), seed=4)
+    kernel = np.asarray(net.get_layer("conv2_1").kernel)
+    assert kernel.var() == pytest.approx(2 / (64 * 9), rel=0.02)
+
+
+def test_an_initializers_own_seed_and_configuration_are_kept():
+    constant = {"class_name": "Constant", "config": {"value": 0.25}}
+    net = build_network((8, 8, 1), 2, settings=NetworkSettings(widths=(2,), initializer=constant))
+    assert np.all(np.asarray(net.get_layer("conv1_1").kernel) == 0.25)
+    regularized = NetworkSettings(widths=(2,), initializer=constant, regularizer="l2", normalization="none")
+    net = build_network((8, 8, 1), 2, settings=regularized)
+    # Keras' l2 is 0.01 times the sum of squares: 18 weights of the convolution, 4 of the Dense.
+    assert float(sum(net.losses)) == pytest.approx(0.01 * 0.25**2 * (18 + 4))
+
+
+@pytest.mark.parametrize("normalization", ["batch", "group", "layer", "none"])
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_every_word_builds_a_network_that_sees(normalization, pooling):
+    settings = NetworkSettings(widths=(4, 12), normalization=normalization, pooling=pooling, dropout=0.5)
+    net = build_network((16, 16, 2), 3, settings=settings)
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 2)).astype("float32")
+    logits = net.predict(images, verbose=0)
+    assert np.all(np.isfinite(logits))
+    assert not np.allclose(logits[0], logits[1])
+
+
+def test_group_and_layer_norm_make_each_image_its_own_reference():
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 2)).astype("float32")
+    for normalization in ("group", "layer"):
+        settings = NetworkSettings(widths=(8,), normalization=normalization)
+        net = build_network((16, 16, 2), 3, settings=settings)
+        # The first layer has no bias: a brighter image is normalised away, up to epsilon.
+        np.testing.assert_allclose(
+            net.predict(images, verbose=0), net.predict(images * 50, verbose=0), atol=2e-3
+        )
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: build_network((32, 32, 3), 1), "at least two classes"),
+        (lambda: build_network((6, 6, 3), 2), "images of at least 8 pixels for 3 halvings"),
+        (lambda: NetworkSettings(normalization="instance"), "normalization among"),
+        (lambda: NetworkSettings(widths=()), "widths, depth and kernel of at least 1"),
+        (lambda: NetworkSettings(dropout=1.0), r"dropout rate in \[0, 1\)"),
+        (
+            lambda: assemble(keras.Sequential(name="x"), keras.Sequential(name="network")),
+            "named 'preprocessing'",
+        ),
+    ],
+)
+def test_bad_settings_are_refused(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
+
+
+def test_logits_stay_float32_under_a_mixed_policy():
+    old = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        images = np.random.default_rng(0).normal(0, 5, (8, 16, 16, 2)).astype("float32")
+        model = assemble(fit_preprocessing(images), build_network((16, 16, 2), 2))
+        assert model.get_layer("network").get_layer("conv1_1").compute_dtype == "float16"
+        logits = model(images)
+    finally:
+        keras.config.set_dtype_policy(old)
+    assert logits.dtype == "float32"
+    assert np.all(np.isfinite(logits))

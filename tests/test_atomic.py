@@ -1,0 +1,101 @@
+"""Whole or not at all: also on a full disk, also when the writer fails half-way."""
+
+import json
+import os
+import resource
+import signal
+import stat
+
+import pytest
+
+from galcnn import atomic
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_file_appears_whole_with_the_users_own_permissions(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    old = os.umask(0o022)
+    try:
+        atomic.write_text(path, "galaxy\n")
+    finally:
+        os.umask(old)
+    assert path.read_text() == "galaxy\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert names(path.parent) == ["a.txt"]
+
+
+def test_a_failed_writer_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic.writing(path) as temporary:
+        temporary.write_text("half")
+        assert temporary.suffix == ".txt"
+        assert path.read_text() == "old"
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_failed_folder_leaves_the_old_folder_and_nothing_else(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "old").write_text("1")
+    with pytest.raises(ZeroDivisionError), atomic.writing_folder(folder) as temporary:
+        (temporary / "new").write_text("2")
+        raise ZeroDivisionError
+    assert names(folder) == ["old"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "old").write_text("1")
+    with atomic.writing_folder(folder) as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "new").write_text("2")
+    assert names(folder) == ["sub"]
+    assert (folder / "sub" / "new").read_text() == "2"
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path):
+    """The kernel's own limit on file sizes stands in for a full disk: write() fails half-way."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        with pytest.raises(OSError, match="too large"):
+            atomic.write_text(path, "x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_file_in_the_way_of_a_folder_is_said(tmp_path):
+    (tmp_path / "f").write_text("")
+    for target in (tmp_path / "f" / "x.txt", tmp_path / "f" / "deep" / "x.txt"):
+        with pytest.raises(OSError, match=r"Expected a folder that can be made. Received: folder="):
+            atomic.check_writable(target)
+    with (
+        pytest.raises(NotADirectoryError, match="Expected a folder to write"),
+        atomic.writing_folder(tmp_path / "f"),
+    ):
+        pass
+    with pytest.raises(IsADirectoryError), atomic.writing(tmp_path):
+        pass
+
+
+def test_json_refuses_what_json_cannot_say(tmp_path):
+    atomic.write_json(tmp_path / "a.json", {"x": [1, None, "é"]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": [1, None, "é"]}
+    with pytest.raises(ValueError):
+        atomic.write_json(tmp_path / "b.json", {"x": float("nan")})
+    assert names(tmp_path) == ["a.json"]

@@ -1,0 +1,251 @@
+"""A layers file opens in the real DS9: pixel values, sky positions and picture, read back through XPA."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from PIL import Image
+
+from galcnn.cutout import Cutout
+from galcnn.explain.explanation import Explanation, Target
+from galcnn.layers import LayerStack
+from galcnn.prediction import Prediction
+
+MISSING = [name for name in ("ds9", "Xvfb", "xpaget", "xpaset") if shutil.which(name) is None]
+
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"not installed: {', '.join(MISSING)}. Run `make viewers` (Debian: apt-get install saods9 xvfb xpa-tools)",
+    ),
+]
+
+TITLE = "galcnn_test"
+SHAPE = (48, 56)
+CLASSES = ("elliptical", "edge-on / disc", "spiral")
+
+
+def a_stack():
+    """Asymmetric in x and y, rotated by 30 degrees, with NaN and values from 1e-6 to 1e5."""
+    ny, nx = SHAPE
+    y, x = np.mgrid[:ny, :nx].astype(float)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [201.3650633, -43.0191125]
+    wcs.wcs.crpix = [20.25, 30.75]
+    cos, sin = np.cos(np.pi / 6), np.sin(np.pi / 6)
+    wcs.wcs.cd = np.array([[-cos, -sin], [-sin, cos]]) * 0.262 / 3600
+    rng = np.random.default_rng(0)
+    galaxy = 1e5 * np.exp(-np.hypot((x - 20) / 9, (y - 25) / 5)) + rng.normal(size=SHAPE)
+    flux = np.stack([galaxy, 1.5 * galaxy + x - 1000 * y])
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[3:9, 40:50] = True
+    slope = (1e-6 * rng.normal(size=(2, *SHAPE))).astype(np.float32)
+    slope[:, mask] = np.nan
+    coarse = (x - 2 * y)[np.newaxis] / 10
+    explanations = (
+        Explanation(slope, ("g", "r"), "saliency", Target.of_class("spiral", CLASSES), "flux", "nJy-1", 2.0),
+        Explanation(
+            coarse, ("all",), "cam", Target.of_class("edge-on / disc", CLASSES), "stretched", "", 2.0
+        ),
+    )
+    cutout = Cutout(flux, ("g", "r"), wcs=wcs, mask=mask, sigma=np.full(flux.shape, 3.0))
+    return LayerStack(cutout, Prediction(("NGC 5128",), [[0.0, 1.0, 2.0]], CLASSES), explanations)
+
+
+@pytest.fixture(scope="module")
+def layers_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ds9") / "layers.fits"
+    a_stack().write(path)
+    return path
+
+
+@contextlib.contextmanager
+def ended(process):
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A screen of our own, and XPA through sockets in a folder of our own."""
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with ended(subprocess.Popen(command, pass_fds=(write,), **quiet)), os.fdopen(read) as answer:
+        os.close(write)
+        display = answer.readline().strip()  # Xvfb says which display it took, or ends
+        assert display, "Xvfb did not start"
+        home = tmp_path_factory.mktemp("home")
+        yield os.environ | {
+            "DISPLAY": f":{display}",
+            "HOME": str(home),
+            "XPA_METHOD": "local",
+            "XPA_TMPDIR": str(home),
+            "XPA_SHORT_TIMEOUT": "15",
+        }
+
+
+@pytest.fixture(scope="module")
+def img_tcl(tmp_path_factory):
+    """Without this package `-saveimage png` writes nothing, and says nothing."""
+    path = tmp_path_factory.mktemp("tcl") / "img.tcl"
+    path.write_text("package require Img\n")
+    return path
+
+
+class DS9:
+    def __init__(self, environment):
+        self.environment = environment
+
+    def get(self, *words):
+        done = subprocess.run(
+            ["xpaget", TITLE, *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if (
+            done.returncode != 1 or "XPA$ERROR" in done.stdout + done.stderr
+        ):  # xpaget gives the number of answers
+            raise RuntimeError(f"{words}: {done.stdout} {done.stderr}")
+        return done.stdout.strip()
+
+    def set(self, *words):
+        done = subprocess.run(
+            ["xpaset", "-p", TITLE, *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if done.returncode != 0 or "XPA$ERROR" in done.stdout + done.stderr:
+            raise RuntimeError(f"{words}: {done.stdout} {done.stderr}")
+
+    def pixel(self, x, y):
+        """As DS9 reads it, x and y counted from 1."""
+        return float(self.get("data", "image", str(x), str(y), "1", "1", "yes"))
+
+
+@pytest.fixture(scope="module")
+def ds9(environment, img_tcl):
+    command = ["ds9", "-title", TITLE, "-source", str(img_tcl), "-geometry", "1200x900"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with ended(subprocess.Popen(command, env=environment, **quiet)) as process:
+        program, end = DS9(environment), time.monotonic() + 60
+        while True:
+            try:
+                program.get("version")
+                break
+            except RuntimeError:
+                assert process.poll() is None, "DS9 ended"
+                assert time.monotonic() < end, "DS9 did not answer within a minute"
+                time.sleep(0.3)
+        yield program
+
+
+@pytest.mark.parametrize("layer", ["SCI_G", "SCI_R", "MASK", "SIGMA_G", "SAL_SPIRAL_R", "CAM_EDGE_ON_DISC"])
+def test_ds9_reads_the_values_of_each_layer_by_name(ds9, layers_file, layer):
+    data = fits.getdata(layers_file, layer)
+    ds9.set("file", f"{layers_file}[{layer}]")
+    assert ds9.get("fits", "width") == str(SHAPE[1])
+    assert ds9.get("fits", "height") == str(SHAPE[0])
+    for x, y in [(1, 1), (SHAPE[1], 1), (1, SHAPE[0]), (21, 26), (45, 12)]:
+        assert ds9.pixel(x, y) == pytest.approx(data[y - 1, x - 1], rel=1e-5), (x, y)
+
+
+def test_ds9_sees_no_value_where_a_map_has_none(ds9, layers_file):
+    ds9.set("file", f"{layers_file}[SAL_SPIRAL_G]")
+    assert np.isnan(fits.getdata(layers_file, "SAL_SPIRAL_G")[4, 44])
+    assert np.isnan(ds9.pixel(45, 5))
+
+
+@pytest.mark.parametrize("layer", ["SCI_G", "SAL_SPIRAL_G", "CAM_EDGE_ON_DISC"])
+def test_ds9_finds_the_same_place_on_the_sky(ds9, layers_file, layer):
+    ds9.set("file", f"{layers_file}[{layer}]")
+    wcs = a_stack().cutout.wcs
+    for x, y in [(1, 1), (50, 7), (13, 44)]:
+        ds9.set("crosshair", str(x), str(y), "image")
+        ra, dec = map(float, ds9.get("crosshair", "wcs", "icrs", "degrees").split())
+        expected = wcs.wcs_pix2world([[x, y]], 1)[0]
+        offset = np.hypot((ra - expected[0]) * np.cos(np.deg2rad(dec)), dec - expected[1]) * 3600
+        assert offset < 0.01  # arcsec; B1950, which DS9 assumes without RADESYS, is half a degree away
+
+
+def test_ds9_shows_the_name_of_the_galaxy(ds9, layers_file):
+    ds9.set("file", f"{layers_file}[CAM_EDGE_ON_DISC]")
+    assert ds9.get("fits", "header", "keyword", "OBJECT") == "NGC 5128"
+    assert ds9.get("fits", "header", "keyword", "METHOD") == "cam"
+
+
+def test_ds9_draws_all_layers_and_saves_the_picture(ds9, layers_file, tmp_path):
+    ds9.set("frame", "delete", "all")
+    ds9.set("multiframe", str(layers_file))
+    with fits.open(layers_file) as hdulist:
+        images = [hdu.name for hdu in hdulist[1:] if hdu.is_image]
+    assert len(ds9.get("frame", "all").split()) == len(images)
+    first = ds9.get("frame", "all").split()[0]
+    ds9.set("frame", first)
+    assert "[SCI_G]" in ds9.get("file")
+    ds9.set("tile", "yes")
+    ds9.set("match", "frame", "wcs")
+    ds9.set("saveimage", "png", str(tmp_path / "all.png"))
+    keep = os.environ.get("GALCNN_DS9_PICTURE")
+    if keep:
+        shutil.copy(tmp_path / "all.png", keep)
+    with Image.open(tmp_path / "all.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+    assert min(pixels.shape) > 300
+    # A blank frame has one grey; eight layers in tiles have many, in every quarter of the picture.
+    ny, nx = pixels.shape
+    for quarter in (pixels[: ny // 2, : nx // 2], pixels[: ny // 2, nx // 2 :], pixels[ny // 2 :, : nx // 2]):
+        assert len(np.unique(quarter)) > 20
+
+
+def test_ds9_overlays_the_mask_from_the_command_line(environment, img_tcl, layers_file, tmp_path):
+    saved = {}
+    for name, extra in (
+        ("plain", []),
+        (
+            "masked",
+            ["-mask", "transparency", "0", "-mask", "color", "red", "-mask", "load", f"{layers_file}[MASK]"],
+        ),
+    ):
+        path = tmp_path / f"{name}.png"
+        command = [
+            "ds9",
+            "-title",
+            f"{TITLE}_{name}",
+            "-source",
+            str(img_tcl),
+            f"{layers_file}[SCI_R]",
+            *extra,
+        ]
+        command += ["-zoom", "to", "fit", "-saveimage", "png", str(path), "-exit"]
+        subprocess.run(command, env=environment, timeout=60, check=True, capture_output=True)
+        with Image.open(path) as picture:
+            saved[name] = np.asarray(picture.convert("RGB")).astype(int)
+    red = {name: ((p[..., 0] > 200) & (p[..., 1:] < 60).all(axis=2)) for name, p in saved.items()}
+    assert red["plain"].sum() == 0
+    rows, columns = np.nonzero(red["masked"])
+    # The mask is 10 x 6 pixels of 56 x 48, low and right of the centre.
+    assert np.ptp(columns) / np.ptp(rows) == pytest.approx(10 / 6, rel=0.1)
+    assert columns.mean() > saved["masked"].shape[1] / 2
+    assert rows.mean() > saved["masked"].shape[0] / 2
