@@ -5,10 +5,11 @@ telescope of the embedded survey. GalSim is imported when the first galaxy is dr
 """
 
 from galcnn.simulation.batch import simulate
-from galcnn.simulation.drawing import SIMULATED, draw, model_image
+from galcnn.simulation.drawing import draw, model_image
 from galcnn.simulation.galaxy import CLASSES, Galaxy, from_catalog, to_catalog
 from galcnn.simulation.population import simulate_catalog
 from galcnn.simulation.spectra import BANDS
+from galcnn.simulation.telescope import SIMULATED
 
 __all__ = [
     "BANDS",

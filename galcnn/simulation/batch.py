@@ -13,9 +13,10 @@ from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.observing import Observation
-from galcnn.simulation.drawing import SIMULATED, assemble, check_shape, draw, exposure
+from galcnn.simulation.drawing import Exposure, assemble, check_shape, draw, expose
 from galcnn.simulation.galaxy import Galaxy, from_catalog
 from galcnn.simulation.spectra import bandpass
+from galcnn.simulation.telescope import SIMULATED
 
 __all__ = ["simulate"]
 
@@ -95,19 +96,14 @@ def _in_processes(galaxies: Sequence[Galaxy], settings: dict[str, Any], processe
                 arrays = future.result()
                 for chunk in itertools.islice(chunks, 1):
                     waiting.append((chunk, pool.submit(_expose, chunk, settings)))
-                for galaxy, (flux, sigma, centre) in zip(done, arrays, strict=True):
+                for galaxy, exposed in zip(done, arrays, strict=True):
                     yield assemble(
-                        galaxy,
-                        flux,
-                        sigma,
-                        centre,
-                        observation=settings["observation"],
-                        seed=settings["seed"],
+                        galaxy, exposed, observation=settings["observation"], seed=settings["seed"]
                     )
         finally:
             # A caller who stops early must not wait for what nobody will read.
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _expose(galaxies: Sequence[Galaxy], settings: dict[str, Any]) -> list[Any]:
-    return [exposure(galaxy, noise=True, **settings) for galaxy in galaxies]
+def _expose(galaxies: Sequence[Galaxy], settings: dict[str, Any]) -> list[Exposure]:
+    return [expose(galaxy, **settings) for galaxy in galaxies]

@@ -8,7 +8,6 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.coordinates import SkyCoord
-from astropy.wcs import WCS
 
 from galcnn import seeding
 from galcnn.cutout import Cutout
@@ -17,23 +16,15 @@ from galcnn.observing import Observation
 from galcnn.simulation.components import components
 from galcnn.simulation.galaxy import Galaxy
 from galcnn.simulation.spectra import bandpass, galsim
+from galcnn.simulation.telescope import SIMULATED, add_noise, psf_planes, tangent_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SIMULATED", "add_noise", "draw", "model_image", "psf_planes", "tangent_wcs"]
+__all__ = ["Exposure", "assemble", "check_shape", "draw", "expose", "model_image", "reach_pixels"]
 
-#: The telescope of the embedded survey. An invention, between SDSS and LSST: the PSF is the same
-#: in each band, as in a PSF-matched coadd, and 64 pixels hold most galaxies of the default catalog.
-SIMULATED = Observation(
-    name="simulated",
-    bands=("g", "r", "i"),
-    pixel_scale=0.4 * u.arcsec,
-    psf_fwhm=(1.0, 1.0, 1.0),
-    depth=(23.2, 22.8, 22.4),
-    electrons_per_njy=(1.0, 1.0, 0.8),
-    source="invented for galcnn's embedded survey",
-)
+#: Flux, sigma and place (x, y) of a galaxy.
+Exposure = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], tuple[float, float]]
 
 #: A galaxy is drawn out to this many half-light radii, companion and tails included.
 _REACH = 16.0
@@ -88,19 +79,27 @@ def draw(
     >>> round(float(cutout.flux[1].sum() / galaxy.flux("r")), 3)
     1.0
     """
-    flux, sigma, centre = exposure(galaxy, seed=seed, observation=observation, shape=shape, noise=noise)
-    return assemble(galaxy, flux, sigma, centre, observation=observation, seed=seed)
+    arrays = expose(galaxy, seed=seed, observation=observation, shape=shape, noise=noise)
+    return assemble(galaxy, arrays, observation=observation, seed=seed)
 
 
-def exposure(
-    galaxy: Galaxy, *, seed: int, observation: Observation, shape: tuple[int, int], noise: bool
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], tuple[float, float]]:
+def expose(
+    galaxy: Galaxy, *, seed: int, observation: Observation, shape: tuple[int, int], noise: bool = True
+) -> Exposure:
     """Draw one galaxy as arrays, which cross processes cheaper than a Cutout does.
 
     Parameters
     ----------
-    galaxy, seed, observation, shape, noise
-        As for `draw`.
+    galaxy : Galaxy
+        What to draw.
+    seed : int
+        Of noise and sub-pixel offset.
+    observation : Observation
+        The telescope.
+    shape : tuple of int
+        Pixels (ny, nx).
+    noise : bool
+        Whether noise is added.
 
     Returns
     -------
@@ -116,32 +115,31 @@ def exposure(
     return (flux if noise else model.astype(np.float32)), sigma, centre
 
 
-def assemble(
-    galaxy: Galaxy,
-    flux: npt.NDArray[np.float32],
-    sigma: npt.NDArray[np.float32],
-    centre: tuple[float, float],
-    *,
-    observation: Observation,
-    seed: int,
-) -> Cutout:
-    """Make a Cutout of the arrays of `exposure`.
+def assemble(galaxy: Galaxy, arrays: Exposure, *, observation: Observation, seed: int) -> Cutout:
+    """Make a Cutout of the arrays that `expose` gave.
 
     Parameters
     ----------
-    galaxy, flux, sigma, centre, observation, seed
-        What was drawn, and how.
+    galaxy : Galaxy
+        What was drawn.
+    arrays : tuple
+        Flux, sigma and place.
+    observation : Observation
+        The telescope.
+    seed : int
+        Of the noise.
 
     Returns
     -------
     Cutout
         With WCS, position, PSF and provenance.
     """
+    flux, sigma, centre = arrays
     position = SkyCoord(galaxy.ra * u.deg, galaxy.dec * u.deg, frame="icrs")
     return Cutout(
         flux,
         observation.bands,
-        wcs=tangent_wcs(position, centre, observation.pixel_scale, flux.shape[1:]),
+        wcs=tangent_wcs(position, centre, pixel_scale=observation.pixel_scale, shape=flux.shape[1:]),
         position=position,
         survey=observation.name,
         sigma=sigma,
@@ -204,97 +202,6 @@ def model_image(
                 drawn[sed, fwhm] = image.array
             plane[y0:y1, x0:x1] += drawn[sed, fwhm] * (flux / shares[sed])
     return planes
-
-
-def add_noise(
-    model: npt.NDArray[np.float64], *, observation: Observation, seed: int, key: str
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Add the noise of sky and source to a noiseless image.
-
-    Both are Gaussian; the variance of a pixel is ``sky_sigma**2 + flux / electrons_per_njy``.
-
-    Parameters
-    ----------
-    model : numpy.ndarray
-        nJy per pixel, (n_bands, ny, nx).
-    observation : Observation
-        Depth and electrons per nJy.
-    seed : int
-        Of the noise.
-    key : str
-        What the noise is for: another key gives independent noise.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Flux and sigma, float32.
-    """
-    sky = np.array(observation.sky_sigma)[:, None, None]
-    electrons = np.array(observation.electrons_per_njy)[:, None, None]
-    sigma = np.sqrt(sky**2 + np.clip(model, 0, None) / electrons)
-    unit = [
-        seeding.generator(seed, "noise", key, band).standard_normal(model.shape[1:])
-        for band in observation.bands
-    ]
-    return (model + sigma * np.stack(unit)).astype(np.float32), sigma.astype(np.float32)
-
-
-def psf_planes(observation: Observation) -> npt.NDArray[np.float32]:
-    """Draw the PSF of each band.
-
-    Parameters
-    ----------
-    observation : Observation
-        PSF and pixel scale.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, (n_bands, n, n) with n odd, eight times the broadest FWHM; each plane sums to 1.
-    """
-    gs = galsim()
-    scale = float(observation.pixel_scale.to_value(u.arcsec))
-    side = 2 * int(np.ceil(4 * max(observation.psf_fwhm) / scale)) + 1
-    planes = []
-    for fwhm in observation.psf_fwhm:
-        psf = gs.Moffat(observation.psf_beta, fwhm=fwhm)
-        plane = psf.drawImage(nx=side, ny=side, scale=scale, method="no_pixel", dtype=float).array
-        planes.append(plane / plane.sum())
-    return np.stack(planes).astype(np.float32)
-
-
-def tangent_wcs(
-    position: SkyCoord, centre: tuple[float, float], pixel_scale: u.Quantity, shape: Sequence[int]
-) -> WCS:
-    """Make a tangential WCS with north up and east to the left.
-
-    Parameters
-    ----------
-    position : astropy.coordinates.SkyCoord
-        Where the plane touches the sky.
-    centre : tuple of float
-        The same place (x, y) in pixels from 0.
-    pixel_scale : astropy.units.Quantity
-        Angle per pixel.
-    shape : sequence of int
-        Pixels (ny, nx).
-
-    Returns
-    -------
-    astropy.wcs.WCS
-        ICRS, gnomonic projection.
-    """
-    wcs = WCS(naxis=2)
-    step = float(pixel_scale.to_value(u.deg))
-    icrs = position.icrs
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.radesys = "ICRS"
-    wcs.wcs.cunit = ["deg", "deg"]
-    wcs.wcs.crval = [icrs.ra.deg, icrs.dec.deg]
-    wcs.wcs.crpix = [centre[0] + 1, centre[1] + 1]
-    wcs.wcs.cdelt = [-step, step]
-    wcs.array_shape = tuple(int(side) for side in shape)
-    return wcs
 
 
 def check_shape(shape: Sequence[int]) -> None:

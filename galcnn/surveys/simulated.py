@@ -14,8 +14,9 @@ from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError, message
 from galcnn.observing import Observation
 from galcnn.simulation import SIMULATED, Galaxy, from_catalog, model_image, simulate_catalog
-from galcnn.simulation.drawing import add_noise, psf_planes, reach_pixels, tangent_wcs
+from galcnn.simulation.drawing import reach_pixels
 from galcnn.simulation.population import CENTRE, patch_radius
+from galcnn.simulation.telescope import add_noise, psf_planes, tangent_wcs
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -121,7 +122,7 @@ class SimulatedSurvey:
                 )
             )
         middle = ((side - 1) / 2, (side - 1) / 2)
-        wcs = tangent_wcs(position, middle, observation.pixel_scale, (side, side))
+        wcs = tangent_wcs(position, middle, pixel_scale=observation.pixel_scale, shape=(side, side))
         model = np.zeros((len(observation.bands), side, side))
         shown = []
         for galaxy, x, y in self._near(position, wcs, side):

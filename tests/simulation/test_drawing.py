@@ -19,7 +19,7 @@ from galcnn.simulation import (
     simulate_catalog,
 )
 from galcnn.simulation.components import components
-from galcnn.simulation.drawing import add_noise, psf_planes
+from galcnn.simulation.telescope import add_noise, psf_planes
 from tests.simulation.test_components import second_moments
 
 FINE = Observation("fine", ("r",), 0.1 * u.arcsec, (0.2,), (26.0,), (10.0,))
