@@ -157,9 +157,12 @@ def _knots(galaxy: Galaxy) -> Any:
     radius = galaxy.half_light_radius
     rng = gs.BaseDeviate(galaxy.structure_seed)
     envelope = gs.Gaussian(half_light_radius=0.9 * radius)
-    knots = gs.RandomKnots(galaxy.n_knots, profile=envelope, rng=rng)
-    soft = gs.Convolve(knots, gs.Gaussian(half_light_radius=0.1 * radius))
-    return _inclined(soft, galaxy.axis_ratio).shift(galaxy.knot_offset * radius, 0)
+    # Star-forming regions come in sizes: a few large ones, and three times as many small ones.
+    large = gs.RandomKnots(galaxy.n_knots, profile=envelope, rng=rng)
+    small = gs.RandomKnots(3 * galaxy.n_knots, profile=envelope, rng=rng)
+    knots = 0.6 * gs.Convolve(large, gs.Gaussian(half_light_radius=0.15 * radius))
+    knots += 0.4 * gs.Convolve(small, gs.Gaussian(half_light_radius=0.06 * radius))
+    return _inclined(knots, galaxy.axis_ratio).shift(galaxy.knot_offset * radius, 0)
 
 
 def _companion(galaxy: Galaxy) -> Any:

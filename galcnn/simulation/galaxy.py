@@ -66,7 +66,8 @@ class Galaxy:
     bar_fraction, bar_length : float
         Flux and half-length of the bar, whose spectrum is that of the bulge.
     knot_fraction, n_knots, knot_offset : float
-        Star-forming knots: flux, number, and distance of their centre from the body's.
+        Star-forming knots: flux, number of large ones (there are three small ones for each), and
+        distance of their centre from the body's.
     companion_fraction, companion_distance, companion_angle, companion_axis_ratio : float
         The second body of a merger: flux, distance and direction on the sky (deg from the main
         body's major axis), axis ratio.

@@ -71,7 +71,7 @@ def _irregular(rng: Rng) -> dict[str, Any]:
         "axis_ratio": rng.uniform(0.5, 1.0),
         "sed": _pick(rng, Sbc=0.1, Scd=0.5, Im=0.4),
         "knot_fraction": rng.uniform(0.15, 0.5),
-        "n_knots": int(rng.integers(5, 26)),
+        "n_knots": int(rng.integers(4, 15)),
         "knot_offset": rng.uniform(0.0, 0.4),
     }
 
