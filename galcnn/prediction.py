@@ -310,9 +310,8 @@ def prediction_table(
     table["entropy"] = prediction.entropy
     table["entropy"].description = "Shannon entropy of the probabilities, nats"
     table["flag"] = np.zeros(len(prediction), dtype=np.int16) if flags is None else flags
-    table[
-        "flag"
-    ].description = f"{UNREADABLE} unreadable + {UNFIT} does not fit the model + {MASKED} over {MASKED_LIMIT:.0%} masked; 0 good"
+    meaning = f"{UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over {MASKED_LIMIT:.0%} masked"
+    table["flag"].description = f"sum of {meaning}"
     table["reason"] = np.array([""] * len(prediction) if reasons is None else list(reasons), dtype=str)
     return table
 

@@ -10,7 +10,6 @@ from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset.dataset import Dataset
 from galcnn.errors import UnreadableImageError, message
-
 from galcnn.inputs import InputSpec, check_render, images_from, prepare
 from galcnn.progress import Progress, silent
 

@@ -48,14 +48,14 @@ class NetworkSettings:
         Keras identifier or configuration for the kernels.
     """
 
-    widths: tuple[int, ...] = (32, 64, 128, 256)
-    depth: int = 1
-    stem: int = 0
+    widths: tuple[int, ...] = (16, 32, 64, 128)
+    depth: int = 2
+    stem: int = 16
     kernel: int = 3
     normalization: Literal["batch", "group", "layer", "none"] = "batch"
     activation: Identifier = "relu"
     pooling: Literal["max", "average"] = "max"
-    dropout: float = 0.0
+    dropout: float = 0.2
     initializer: Identifier = "he_normal"
     regularizer: Identifier = None
 

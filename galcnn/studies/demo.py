@@ -29,6 +29,8 @@ from galcnn.viewers.figures import explanation_figure, save_figure
 
 __all__ = ["DemoSettings", "run_demo"]
 
+_HEADLINES = ("accuracy", "balanced_accuracy", "calibration_error")
+
 
 @dataclass(frozen=True)
 class DemoSettings:
@@ -111,7 +113,7 @@ def run_demo(
     for stack in stacks:
         stack.write(out / "layers" / f"{stack.id}-layers.fits")
     truths = dict(zip(new.ids, new.labels.tolist(), strict=True))
-    figure = explanation_figure(stacks, truths={name: truths[name] for name in shown})
+    figure = explanation_figure(stacks, truth=[truths[name] for name in shown])
     save_figure(figure, out / "galaxies.png")
     clock.lap("explain and draw")
     summary = _summary(trained, new, table, stacks, clock.laps)
@@ -152,11 +154,11 @@ def _summary(
         "",
         "Figures measured in this run of `galcnn demo`.",
         "",
-        f"- Embedded survey: {sum(counts.values())} galaxies of {len(card.classes)} classes, "
-        f"{counts['train']} for training, {counts['validation']} for validation, {counts['test']} for the test.",
-        f"- Test accuracy {_interval(scores['accuracy'])}, balanced accuracy "
-        f"{_interval(scores['balanced_accuracy'])}, calibration error {_interval(scores['calibration_error'])} "
-        "(95 % bootstrap intervals).",
+        f"- Embedded survey: {sum(counts.values())} galaxies of {len(card.classes)} classes.",
+        f"- {counts['train']} for training, {counts['validation']} to stop it, {counts['test']} to test it.",
+        "- Scores on the test set, with 95 % bootstrap intervals: "
+        + ", ".join(f"{name.replace('_', ' ')} {_interval(scores[name])}" for name in _HEADLINES)
+        + ".",
         f"- {len(new)} new galaxies of another seed: accuracy {fresh['accuracy']}.",
         "",
         "| class | test galaxies | completeness | purity |",
@@ -178,7 +180,8 @@ def _summary(
     for stack in stacks:
         answer, probability = stack.prediction.best[0], stack.prediction.probabilities.max()
         lines.append(
-            f"| {stack.id} | {truth[stack.id]} | {answer} | {probability:.2f} | layers/{stack.id}-layers.fits |"
+            f"| {stack.id} | {truth[stack.id]} | {answer} | {probability:.2f} "
+            f"| layers/{stack.id}-layers.fits |"
         )
     lines += ["", "Time: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in laps.items()) + "."]
     return "\n".join(lines) + "\n"

@@ -64,7 +64,7 @@ class Augmentation:
     """
 
     flips: bool = True
-    rotations: Literal["none", "quarter", "any"] = "quarter"
+    rotations: Literal["none", "quarter", "any"] = "any"
     zoom: float = 0.0
     flip_swaps: Mapping[str, str] = field(default_factory=dict)
 

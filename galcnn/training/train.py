@@ -31,7 +31,8 @@ class TrainingSettings:
     batch_size : int
         Images for one update.
     optimizer : str, mapping or keras.optimizers.Optimizer
-        Keras identifier, configuration (``{"class_name": ..., "config": {...}}``) or object.
+        Keras identifier, configuration (``{"class_name": ..., "config": {...}}``) or object. A
+        decoupled weight decay acts on kernels alone, not on biases and normalisations.
     learning_rate : float or None
         Of the optimizer at its peak; None keeps what the optimizer has.
     schedule : {"constant", "cosine"}
@@ -48,14 +49,19 @@ class TrainingSettings:
         Of the training images.
     """
 
-    epochs: int = 30
-    batch_size: int = 32
-    optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = "adam"
+    epochs: int = 24
+    batch_size: int = 64
+    optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = field(
+        default_factory=lambda: {
+            "class_name": "AdamW",
+            "config": {"learning_rate": 3e-3, "weight_decay": 0.02},
+        }
+    )
     learning_rate: float | None = None
     schedule: Literal["constant", "cosine"] = "cosine"
     label_smoothing: float = 0.0
     patience: int | None = 10
-    balance: Balance = "none"
+    balance: Balance = "sqrt-weights"
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -170,7 +176,9 @@ def optimizer(settings: TrainingSettings, *, updates_per_epoch: int) -> keras.op
             warmup_target=float(peak),
             warmup_steps=warm_up,
         )
-    return type(wanted).from_config(config | {"learning_rate": peak})
+    made = type(wanted).from_config(config | {"learning_rate": peak})
+    made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return made
 
 
 def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) -> tf.data.Dataset:
@@ -251,6 +259,6 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
                 )
             )
         self.step(
-            f"loss {values['loss']:.3f}  validation loss {values['val_loss']:.3f} "
+            f"loss {values['loss']:.3f}, validation {values['val_loss']:.3f}, "
             f"accuracy {values['val_accuracy']:.3f}"
         )

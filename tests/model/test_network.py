@@ -1,5 +1,7 @@
 """The builder: parameters counted by hand, seeds, names, refusals."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,9 +9,11 @@ import pytest
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 
+PLAIN = NetworkSettings(widths=(8, 16), depth=1, stem=0, normalization="none")
+
 
 def test_parameters_are_those_of_the_formula():
-    net = build_network((32, 32, 3), 4, settings=NetworkSettings(widths=(8, 16), normalization="none"))
+    net = build_network((32, 32, 3), 4, settings=PLAIN)
     assert net.count_params() == (3 * 9 + 1) * 8 + (8 * 9 + 1) * 16 + (16 + 1) * 4
     net = build_network((32, 32, 3), 4, settings=NetworkSettings(widths=(8, 16), depth=2, stem=4))
     # With batch norm: no bias, four numbers a channel.
@@ -25,7 +29,7 @@ def test_it_ends_in_logits_without_a_softmax():
 
 
 def test_the_same_seed_gives_the_same_weights_and_layers_differ_from_each_other():
-    settings = NetworkSettings(widths=(8, 8), depth=2)
+    settings = NetworkSettings(widths=(8, 8), depth=2, stem=0)
     one, two, other = (build_network((16, 16, 8), 2, settings=settings, seed=s) for s in (1, 1, 2))
     for a, b, c in zip(one.weights, two.weights, other.weights, strict=True):
         assert np.array_equal(a, b)
@@ -44,9 +48,11 @@ def test_he_normal_has_the_variance_of_the_paper():
 
 def test_an_initializers_own_seed_and_configuration_are_kept():
     constant = {"class_name": "Constant", "config": {"value": 0.25}}
-    net = build_network((8, 8, 1), 2, settings=NetworkSettings(widths=(2,), initializer=constant))
+    net = build_network(
+        (8, 8, 1), 2, settings=NetworkSettings(widths=(2,), depth=1, stem=0, initializer=constant)
+    )
     assert np.all(np.asarray(net.get_layer("conv1_1").kernel) == 0.25)
-    regularized = NetworkSettings(widths=(2,), initializer=constant, regularizer="l2", normalization="none")
+    regularized = replace(PLAIN, widths=(2,), initializer=constant, regularizer="l2")
     net = build_network((8, 8, 1), 2, settings=regularized)
     # Keras' l2 is 0.01 times the sum of squares: 18 weights of the convolution, 4 of the Dense.
     assert float(sum(net.losses)) == pytest.approx(0.01 * 0.25**2 * (18 + 4))
@@ -78,7 +84,7 @@ def test_group_and_layer_norm_make_each_image_its_own_reference():
     ("call", "text"),
     [
         (lambda: build_network((32, 32, 3), 1), "at least two classes"),
-        (lambda: build_network((6, 6, 3), 2), "images of at least 8 pixels for 3 halvings"),
+        (lambda: build_network((6, 6, 3), 2), "images of at least 16 pixels for 4 halvings"),
         (lambda: NetworkSettings(normalization="instance"), "normalization among"),
         (lambda: NetworkSettings(widths=()), "widths, depth and kernel of at least 1"),
         (lambda: NetworkSettings(dropout=1.0), r"dropout rate in \[0, 1\)"),

@@ -1,0 +1,109 @@
+"""The command line is quick, quiet, and answers in one line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from galcnn.cli.main import COMMANDS, cli, main
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0
+    assert f"galcnn {name}" in result.output.replace("Usage: cli", "Usage: galcnn")
+    assert result.output.count(f"galcnn {name}") >= 2, "a usage line and an example"
+
+
+def test_help_lists_every_command(capsys):
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {name} " in shown for name in COMMANDS)
+
+
+def imported_by(code):
+    """Modules that a fresh Python has imported after running a piece of code."""
+    script = f"{code}\nimport sys, json; print('\\n' + json.dumps(sorted(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(json.loads(result.stdout.splitlines()[-1]))
+
+
+def test_the_face_and_the_help_import_nothing_slow():
+    slow = {"tensorflow", "keras", "astropy.table", "astropy.coordinates", "matplotlib", "galsim", "scipy"}
+    assert not slow & imported_by("import galcnn")
+    assert not slow & imported_by("from galcnn.cli.main import main; main(['--help'])")
+
+
+@pytest.mark.parametrize("words", [["info"], ["plugins"], ["simulate", "--help"], ["info", "pyproject.toml"]])
+def test_commands_that_run_no_network_do_not_import_keras(words):
+    assert not {"tensorflow", "keras"} & imported_by(f"from galcnn.cli.main import main; main({words})")
+
+
+def test_rooms_that_run_no_network_do_not_import_keras():
+    rooms = (
+        "cutout catalog photometry observing geometry rendering simulation files inputs surveys.simulated "
+        "prediction explain.explanation layers viewers.figures evaluation model.card information "
+        "studies.embedded"
+    )
+    code = "\n".join(f"import galcnn.{room}" for room in rooms.split())
+    assert not {"tensorflow", "keras"} & imported_by(code)
+
+
+def test_tensorflow_says_nothing_on_the_terminal():
+    code = (
+        "from galcnn.cli.quiet import load_tensorflow; load_tensorflow(); import keras; keras.ops.ones(3) + 1"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert result.stderr == ""
+    loud = subprocess.run(
+        [sys.executable, "-c", "import keras; keras.ops.ones(3) + 1"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert loud.stderr != "", "if TensorFlow has learned to be quiet, the muting can go"
+
+
+def test_what_was_muted_is_shown_when_the_import_fails():
+    code = (
+        "import os\nfrom galcnn.cli.quiet import muted_stderr\n"
+        "with muted_stderr():\n    os.write(2, b'no such device\\n')\n    raise ImportError('libcuda')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.stderr.startswith("no such device\n")
+    assert "ImportError: libcuda" in result.stderr
+
+
+def test_another_backend_is_refused_with_a_remedy():
+    code = (
+        "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
+        "from galcnn.cli.quiet import load_tensorflow; load_tensorflow()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "backend='numpy'" in result.stderr
+    assert "Unset KERAS_BACKEND" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["nonsense"], ["train"], ["classify", "m"], ["explain", "m"], ["simulate"], ["train", "--epochs", "x"]],
+)
+def test_wrong_usage_exits_with_2(words, capsys):
+    assert main(words) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_plugins_lists_and_checks_ours(capsys):
+    assert main(["plugins", "--check"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("simulated", "saliency", "cam"):
+        assert f"  {name} " in shown
+    assert shown.count("  ok") >= 3
+    assert "BROKEN" not in shown
