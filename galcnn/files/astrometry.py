@@ -15,9 +15,11 @@ __all__ = ["celestial_wcs", "wcs_cards"]
 # Only these cards are shown to wcslib: dates, observatories, third axes and alternate systems
 # have no part in the place on the sky, but are where most headers are faulty.
 _KEYS = re.compile(
-    r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d{1,2}"
+    r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d{1,2}"
     r"|LONPOLE|LATPOLE|RADESYS|EQUINOX|EPOCH|(A|B|AP|BP)_(ORDER|\d_\d)"
 )
+#: Of drafts of the standard; Pan-STARRS writes the matrix so.
+_OLD_NAMES = {"RADECSYS": "RADESYS"} | {f"PC00{i}00{j}": f"PC{i}_{j}" for i in (1, 2) for j in (1, 2)}
 _LOOKUP_TABLES = ("CPDIS1", "CPDIS2", "D2IMDIS1", "D2IMDIS2")
 
 
@@ -61,7 +63,9 @@ def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | No
         return None, [*notes, f"no valid WCS: {type(error).__name__}: {reason}"]
     if not np.isfinite(corners).all():
         return None, [*notes, "no valid WCS: pixels without a place on the sky"]
-    notes += [f"WCS mended ({name}): {said}" for name, said in fixes.items() if said != "No change"]
+    # datfix speaks of dates that were not even shown to it.
+    mended = {name: said for name, said in fixes.items() if said != "No change" and name != "datfix"}
+    notes += [f"WCS mended ({name}): {said}" for name, said in mended.items()]
     wcs.array_shape = shape
     return wcs, notes
 
@@ -107,8 +111,8 @@ def _cards_of_wcs(header: fits.Header) -> tuple[fits.Header, list[str]]:
     cards = fits.Header()
     for card in header.cards:
         keyword = card.keyword
-        if keyword == "RADECSYS":
-            keyword = "RADESYS"
+        if keyword in _OLD_NAMES:
+            keyword = _OLD_NAMES[keyword]
             if keyword in header:
                 continue
         if _KEYS.fullmatch(keyword) and not isinstance(card.value, fits.card.Undefined):

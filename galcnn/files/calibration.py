@@ -21,6 +21,14 @@ from galcnn.photometry import UNCALIBRATED, njy_per_count, parse_unit
 __all__ = ["Calibration", "band_names", "calibration_of", "flux_unit", "survey_of"]
 
 
+_PIPELINES: tuple[tuple[str, Callable[[fits.Header], bool]], ...] = (
+    ("SDSS", lambda header: _text(header, "ORIGIN") == "SDSS"),
+    ("DES", lambda header: "DES_EXT" in header),
+    ("HSC", lambda header: "HSCPIPE_VERSION" in header),
+    ("Pan-STARRS", lambda header: "TESS_ID" in header and "SKYCELL" in header),
+)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What turns the numbers of a file into `unit`.
@@ -133,8 +141,13 @@ def survey_of(header: fits.Header) -> str:
     Returns
     -------
     str
-        SURVEY and VERSION, else TELESCOP and INSTRUME, else ``unknown``.
+        SURVEY and VERSION, else SDSS, DES, HSC or Pan-STARRS by the cards of their pipelines, else
+        TELESCOP and INSTRUME, else ``unknown``.
     """
+    if not _text(header, "SURVEY"):
+        for name, mark in _PIPELINES:
+            if mark(header):
+                return name
     for keys in (("SURVEY", "VERSION"), ("TELESCOP", "INSTRUME")):
         if _text(header, keys[0]):
             return " ".join(filter(None, (_text(header, key) for key in keys)))

@@ -1,0 +1,326 @@
+"""Calibrated bands -> 8-bit colour pictures, as networks trained on such pictures read them.
+
+`render` is a step with published settings that a model's card records and applies again;
+`display_rgb` scales itself to the image and is for human eyes only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.cutout import Cutout
+from galcnn.errors import message
+from galcnn.photometry import DISPLAY
+
+__all__ = ["RENDERS", "RenderStep", "display_rgb", "render"]
+
+_NJY_PER_NANOMAGGY = 3631.0
+#: Middle of the bands in nm, for the order of colours only.
+_WAVELENGTHS = {
+    "FUV": 154, "NUV": 232, "U": 365, "u": 355, "B": 440, "g": 480, "V": 550, "r": 620, "R": 650,
+    "i": 760, "I": 800, "z": 900, "y": 1000, "Y": 1020, "J": 1240, "H": 1650, "K": 2160, "Ks": 2160,
+    "j": 1240, "h": 1650, "k": 2160, "VIS": 720, "W1": 3400, "W2": 4600, "W3": 12000, "W4": 22000,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RenderStep:
+    """Settings by which three bands become a colour picture.
+
+    Attributes
+    ----------
+    name : str
+        What a card records.
+    bands : tuple of str
+        For red, green and blue.
+    scales : tuple of float
+        Brightness of red, green and blue, per nanomaggy in a pixel of `pixel_scale`.
+    nonlinearity : float
+        Of the asinh; 0 for a linear picture.
+    pixel_scale : float
+        Arcsec: other pixels are brought to the same surface brightness.
+    substitutes : mapping of str to tuple
+        ``band: (other band, its scale)`` for cutouts without the band.
+    """
+
+    name: str
+    bands: tuple[str, str, str]
+    scales: tuple[float, float, float]
+    nonlinearity: float
+    pixel_scale: float
+    substitutes: Mapping[str, tuple[str, float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for a card.
+
+        Returns
+        -------
+        dict
+            Lists, numbers and text.
+        """
+        substitutes = {band: list(other) for band, other in self.substitutes.items()}
+        lists = {"bands": list(self.bands), "scales": list(self.scales), "substitutes": substitutes}
+        return asdict(self) | lists
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> RenderStep:
+        """Read what `to_dict` gave.
+
+        Parameters
+        ----------
+        content : mapping
+            From a card.
+
+        Returns
+        -------
+        RenderStep
+            The same as before.
+        """
+        red, green, blue = content["bands"]
+        scale_red, scale_green, scale_blue = content["scales"]
+        return cls(
+            str(content["name"]),
+            (red, green, blue),
+            (float(scale_red), float(scale_green), float(scale_blue)),
+            float(content["nonlinearity"]),
+            float(content["pixel_scale"]),
+            {band: (str(other), float(scale)) for band, (other, scale) in content["substitutes"].items()},
+        )
+
+
+#: Steps by name. ``sdss``: the SkyServer's Navigate tool, from which the pictures of Galaxy Zoo 1
+#: and 2 come (Lupton et al. 2004, PASP 116, 133; Nieto-Santisteban, Szalay & Gray 2004, ASPC 314,
+#: 666). Where there is no i band z stands in; its scale follows from the others, which go as the
+#: inverse of the wavelength.
+RENDERS: dict[str, RenderStep] = {
+    "sdss": RenderStep("sdss", ("i", "r", "g"), (4.9, 5.7, 7.8), 2.25, 0.396, {"i": ("z", 4.1)}),
+}
+
+
+def render(cutout: Cutout, style: str | RenderStep = "sdss", *, bands: Sequence[str] | None = None) -> Cutout:
+    """Make the 8-bit colour picture of three calibrated bands.
+
+    With c the three scaled surface brightnesses, s their sum and n the nonlinearity, the picture
+    is c asinh(n s) / (n s); where a colour exceeds 1 all three are divided by it, so that the
+    hue stays (Lupton et al. 2004, eq. 2 and 3); times 255, rounded.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        In a flux unit, with WCS, its sky removed.
+    style : str or RenderStep
+        Name in `RENDERS`, or settings of your own.
+    bands : sequence of str, optional
+        Bands for red, green and blue in place of the step's own.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        Bands R, G, B in `galcnn.photometry.DISPLAY`, whole numbers from 0 to 255, on the same
+        grid with the same WCS. Masked where any of the three bands is, NaN likewise. Sigma and
+        PSF are left out, since the picture is not linear. ``meta["render"]`` has the settings.
+
+    Raises
+    ------
+    ValueError
+        The cutout is not calibrated, has no pixel scale, or lacks a band.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.396 / 3600, 0.396 / 3600]
+    >>> flux = np.array([20.0, 30.0, 40.0]).reshape(3, 1, 1)
+    >>> render(Cutout(flux, ("g", "r", "i"), wcs)).flux.ravel().tolist()
+    [14.0, 12.0, 11.0]
+    """
+    step = _step(style)
+    if not cutout.calibrated:
+        raise ValueError(
+            message(
+                "an image in a unit of flux",
+                "Calibrate it first: a picture's colours and brightness mean a flux.",
+                unit=str(cutout.unit),
+            )
+        )
+    scale = cutout.pixel_scale
+    if scale is None:
+        raise ValueError(message("a cutout with a WCS, whose pixel scale is known", "", wcs=None))
+    chosen, scales = _bands_of(cutout, step, bands)
+    rows = [cutout.bands.index(band) for band in chosen]
+    arcsec = float(scale.to_value(u.arcsec))
+    to_step = float(cutout.unit.to(u.nJy)) / _NJY_PER_NANOMAGGY * (step.pixel_scale / arcsec) ** 2
+    colours = cutout.flux[rows].astype(np.float64) * to_step * np.array(scales)[:, np.newaxis, np.newaxis]
+    picture = np.rint(255 * _lupton(colours, step.nonlinearity))
+    mask: npt.NDArray[np.bool_] = np.logical_or.reduce(cutout.mask[rows])
+    record = step.to_dict() | {"bands": list(chosen), "scales": list(scales), "from_pixel_scale": arcsec}
+    return replace(
+        cutout,
+        flux=picture.astype(np.float32),
+        bands=("R", "G", "B"),
+        unit=DISPLAY,
+        mask=mask,
+        sigma=None,
+        psf=None,
+        meta={**cutout.meta, "render": record},
+    )
+
+
+def display_rgb(cutout: Cutout) -> npt.NDArray[np.uint8]:
+    """Draw any cutout in colour for a figure, scaled by its own sky noise and brightest parts.
+
+    One band becomes grey; of two the mean is green; of more the reddest, middle and bluest are
+    taken, by wavelength where all names are known, else the last, middle and first. Calibrated
+    bands keep their true ratios; others are balanced.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        Any; pictures are given back as they are.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, shape (ny, nx, 3), row 0 at the bottom as in the cutout: ``imshow(...,
+        origin="lower")``. Not-a-number pixels are black.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> picture = Cutout(np.full((3, 2, 2), 7.0), ("R", "G", "B"), unit=DISPLAY)
+    >>> display_rgb(picture)[0, 0].tolist()
+    [7, 7, 7]
+    """
+    if cutout.unit == DISPLAY:
+        planes = _three(cutout.flux, range(len(cutout.bands)))
+        if cutout.bands == ("R", "G", "B"):
+            planes = cutout.flux
+        return _bytes(planes / 255)
+    order = _by_wavelength(cutout)
+    planes = cutout.flux.astype(np.float64)[order]
+    good = ~cutout.mask[order]
+    for plane, usable in zip(planes, good, strict=True):
+        plane -= _sky(plane[usable])[0]
+    if not cutout.calibrated:
+        levels = [_bright(plane[usable]) for plane, usable in zip(planes, good, strict=True)]
+        planes /= np.array(levels)[:, np.newaxis, np.newaxis]
+    if cutout.calibrated:
+        wavelengths = [_wavelength(cutout.bands[row], cutout.survey) for row in order]
+        if all(wavelengths):  # as SDSS weighs g, r and i: galaxies are neither all red nor all blue
+            planes *= 620 / np.array(wavelengths, dtype=float)[:, np.newaxis, np.newaxis]
+    colours = _three(planes, range(len(planes)))
+    intensity = colours.mean(axis=0)
+    usable = good.all(axis=0)
+    noise = _sky(intensity[usable])[1]
+    white = _bright(intensity[usable])
+    softening = max(3 * noise, white / 100)
+    # Below 1 at the bright end: headroom for colours, which would all be clipped to one hue.
+    stretched = 0.8 * np.arcsinh(intensity / softening) / np.arcsinh(white / softening)
+    ratio = np.divide(stretched, intensity, out=np.zeros_like(intensity), where=intensity != 0)
+    return _bytes(_into_box(colours * ratio))
+
+
+def _step(style: str | RenderStep) -> RenderStep:
+    if isinstance(style, RenderStep):
+        return style
+    if style not in RENDERS:
+        raise ValueError(message(f"a style among {tuple(RENDERS)}", "", style=style))
+    return RENDERS[style]
+
+
+def _bands_of(
+    cutout: Cutout, step: RenderStep, bands: Sequence[str] | None
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    if bands is not None:
+        chosen = list(zip(bands, step.scales, strict=False))
+        wanted = tuple(bands)
+    else:
+        wanted = step.bands
+        chosen = [
+            step.substitutes[band] if band not in cutout.bands and band in step.substitutes else (band, scale)
+            for band, scale in zip(step.bands, step.scales, strict=True)
+        ]
+    if len(wanted) != 3 or any(band not in cutout.bands for band, _ in chosen):
+        raise ValueError(
+            message(
+                f"three bands of {cutout.bands} for red, green and blue",
+                "Name them: bands=(red, green, blue).",
+                bands=wanted,
+            )
+        )
+    return tuple(band for band, _ in chosen), tuple(float(scale) for _, scale in chosen)
+
+
+def _lupton(colours: npt.NDArray[np.float64], nonlinearity: float) -> npt.NDArray[np.float64]:
+    radius = nonlinearity * colours.sum(axis=0)
+    # asinh(x) / x is 1 at 0, where the quotient cannot be taken.
+    ratio = np.divide(np.arcsinh(radius), radius, out=np.ones_like(radius), where=radius != 0)
+    return np.clip(_into_box(colours * ratio), 0, 1)
+
+
+def _into_box(colours: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Divide pixels brighter than 1 by their brightest colour: white would lose the hue."""
+    inside: npt.NDArray[np.float64] = colours / np.maximum(colours.max(axis=0), 1)
+    return inside
+
+
+def _bytes(planes: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    shown = np.where(np.isfinite(planes), np.clip(planes, 0, 1), 0)
+    return np.ascontiguousarray(np.moveaxis(np.rint(255 * shown), 0, -1)).astype(np.uint8)
+
+
+def _three(planes: npt.NDArray[Any], order: Sequence[int]) -> npt.NDArray[Any]:
+    """Red, green, blue of planes that run from blue to red."""
+    n = len(order)
+    blue, red = planes[order[0]], planes[order[-1]]
+    green = (blue + red) / 2 if n == 2 else planes[order[n // 2]]
+    return np.stack([red, green, blue])
+
+
+def _by_wavelength(cutout: Cutout) -> list[int]:
+    """Rows of the planes from blue to red; as they are where a name is unknown."""
+    found = [_wavelength(band, cutout.survey) for band in cutout.bands]
+    rows = list(range(len(found)))
+    known = [w for w in found if w is not None]
+    return rows if len(known) < len(found) else sorted(rows, key=lambda row: known[row])
+
+
+def _wavelength(band: str, survey: str) -> float | None:
+    if band in _WAVELENGTHS:
+        return float(_WAVELENGTHS[band])
+    space = re.fullmatch(r"F(\d{3,4})[A-Z]+\d?", band)
+    if space is None:
+        return None
+    # HST counts nm for its optical cameras and tens of nm in the infrared, JWST always tens.
+    number = float(space[1])
+    return number * 10 if "JWST" in survey or number < 200 else number
+
+
+def _sky(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Level and noise of the sky: median and scaled MAD after clipping at 3 sigma."""
+    if values.size == 0:
+        return 0.0, 0.0
+    kept = values
+    for _ in range(5):
+        level = np.median(kept)
+        noise = 1.4826 * np.median(np.abs(kept - level))
+        inside = kept[np.abs(kept - level) <= 3 * noise]
+        if inside.size in (0, kept.size):
+            break
+        kept = inside
+    return float(level), float(noise)
+
+
+def _bright(values: npt.NDArray[np.float64]) -> float:
+    """What is shown white: exceeded by 1 pixel in 1000; 1 for an image without any light."""
+    top = float(np.quantile(values, 0.999)) if values.size else 0.0
+    top = top if top > 0 else float(values.max(initial=0.0))
+    return top if top > 0 else 1.0
