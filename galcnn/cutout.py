@@ -122,9 +122,9 @@ class Cutout:
         """Angular size of a pixel (square root of its area), or None without a WCS."""
         if self.wcs is None:
             return None
-        from astropy.wcs.utils import proj_plane_pixel_area
-
-        return float(np.sqrt(proj_plane_pixel_area(self.wcs)) * 3600) * u.arcsec
+        # What astropy.wcs.utils.proj_plane_pixel_area gives, without copying the WCS.
+        area = abs(np.linalg.det(self.wcs.pixel_scale_matrix))
+        return float(np.sqrt(area) * 3600) * u.arcsec
 
     @property
     def masked_fraction(self) -> float:

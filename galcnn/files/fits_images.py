@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
-from astropy.wcs.utils import proj_plane_pixel_area
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
@@ -272,7 +271,7 @@ def _read(hdulist: fits.HDUList, hdu: Any, name: str | None) -> Planes:
     shape = (raw.shape[1], raw.shape[2])
     header = _inherited(hdulist, hdu)
     wcs, notes = celestial_wcs(hdu.header, shape)
-    scale = None if wcs is None else float(np.sqrt(proj_plane_pixel_area(wcs)) * 3600)
+    scale = None if wcs is None else float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600)
     calibration = calibration_of(header, scale)
     with np.errstate(over="ignore"):  # beyond float32: infinite, and so masked
         if calibration.factor == 1:

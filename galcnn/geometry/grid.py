@@ -1,0 +1,122 @@
+"""Grids: their shapes and WCS, and the record of what was done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import WCS, Sip
+
+from galcnn.errors import message
+
+__all__ = ["checked_shape", "recorded", "scaled_wcs"]
+
+_DISTORTING = ("TPV", "TPD", "TNX", "ZPX")
+
+_Array = npt.NDArray[Any]
+
+
+def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Refuse what is no shape of an image.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Pixels as (ny, nx).
+
+    Returns
+    -------
+    tuple of int
+        The same as plain integers.
+
+    Raises
+    ------
+    ValueError
+        Not two positive whole numbers.
+    """
+    numbers = tuple(shape)
+    if len(numbers) != 2 or any(n != int(n) or n < 1 for n in numbers):
+        raise ValueError(message("a shape of positive whole numbers (ny, nx)", "", shape=shape))
+    return (int(numbers[0]), int(numbers[1]))
+
+
+def recorded(meta: Mapping[str, Any], step: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a step to the list ``meta["geometry"]``.
+
+    Parameters
+    ----------
+    meta : mapping
+        Of a cutout.
+    step : mapping
+        What was done; plain values.
+
+    Returns
+    -------
+    dict
+        A new meta.
+    """
+    return {**meta, "geometry": [*meta.get("geometry", []), dict(step)]}
+
+
+def scaled_wcs(
+    wcs: WCS | None, ratios: tuple[float, float], first: tuple[float, float], shape: tuple[int, int]
+) -> WCS | None:
+    """Give the WCS of a parallel grid with other pixels, its distortions scaled along.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS or None
+        Of the old grid.
+    ratios : tuple of float
+        Size of the new pixels along (y, x) in old ones.
+    first : tuple of float
+        Where, in the old grid, (y, x) from 0, the middle of the first new pixel lies.
+    shape : tuple of int
+        Pixels of the new grid as (ny, nx).
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        With `array_shape`; None for None.
+    """
+    if wcs is None:
+        return None
+    ratio, origin = np.array(ratios[::-1]), np.array(first[::-1])  # FITS has x first
+    crpix = (wcs.wcs.crpix - 1 - origin) / ratio + 1
+    matrix = (wcs.wcs.cd if wcs.wcs.has_cd() else wcs.wcs.get_pc()) * ratio  # columns are pixel axes
+    header = wcs.to_header(relax=True)
+    if header["CTYPE1"][-3:] in _DISTORTING:
+        # wcslib keeps these as they were read and ignores a changed matrix: read a changed header.
+        old = WCS(header).wcs
+        for i in (0, 1):
+            header[f"CRPIX{i + 1}"] = crpix[i]
+            for j in (0, 1):
+                header[f"PC{i + 1}_{j + 1}"] = old.get_pc()[i, j] * ratio[j]
+        new = WCS(header)
+    else:
+        new = wcs.deepcopy()
+        new.wcs.crpix = crpix
+        if new.wcs.has_cd():
+            new.wcs.cd = matrix
+        else:
+            new.wcs.pc = matrix
+    if wcs.sip is not None:
+        new.sip = _scaled_sip(wcs.sip, ratio, (np.array(wcs.sip.crpix) - 1 - origin) / ratio + 1)
+    new.array_shape = shape
+    new.wcs.set()
+    return new
+
+
+def _scaled_sip(sip: Sip, ratio: _Array, crpix: _Array) -> Sip:
+    """The same distortion in new pixels: u = r u', f' = f / r (Shupe et al. 2005, eq. 1-3)."""
+
+    def scaled(coefficients: _Array | None, axis: int) -> _Array | None:
+        if coefficients is None:
+            return None
+        powers = np.arange(len(coefficients))
+        factors: _Array = np.outer(ratio[0] ** powers, ratio[1] ** powers) / ratio[axis]
+        return coefficients * factors
+
+    return Sip(scaled(sip.a, 0), scaled(sip.b, 1), scaled(sip.ap, 0), scaled(sip.bp, 1), crpix)

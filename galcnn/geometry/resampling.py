@@ -1,0 +1,177 @@
+"""Area-weighted resampling onto a parallel grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.cutout import Cutout
+from galcnn.errors import message
+from galcnn.geometry.grid import checked_shape, recorded, scaled_wcs
+from galcnn.photometry import DISPLAY
+
+__all__ = ["MIN_COVERAGE", "resample", "resize"]
+
+#: A new pixel is masked where less than this share of it is covered by good old pixels.
+MIN_COVERAGE = 0.5
+
+_Array = npt.NDArray[Any]
+
+
+def resample(cutout: Cutout, pixel_scale: u.Quantity, shape: tuple[int, int] | None = None) -> Cutout:
+    """Bring a cutout to another pixel scale; flux is conserved, the middle of the field is kept.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With a WCS.
+    pixel_scale : astropy.units.Quantity
+        Wanted angle per pixel.
+    shape : tuple of int, optional
+        Pixels as (ny, nx) of the result; by default as many as are wholly inside the old field.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        Flux per pixel is multiplied by the area of the pixels, surface brightness and display
+        values are not. Masked pixels add nothing: a new pixel with at least half of its area
+        good has the mean of that part, others are NaN and masked. `sigma` is propagated as
+        variance for independent pixels; the correlation between new pixels that share an old
+        one is not recorded, so sums over many pixels have more noise than their sigma says when
+        the new pixels are smaller. The PSF is resampled alike, with sum 1. `cutout` itself where
+        there is nothing to do.
+
+    Raises
+    ------
+    ValueError
+        There is no WCS (use `resize`), or the scale is not a positive angle.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
+    >>> binned = resample(Cutout(np.ones((1, 4, 4)), ("r",), wcs), 2 * u.arcsec)
+    >>> binned.flux.tolist(), binned.pixel_scale.round(6)
+    ([[[4.0, 4.0], [4.0, 4.0]]], <Quantity 2. arcsec>)
+    """
+    if not pixel_scale.unit.is_equivalent(u.arcsec) or not np.isfinite(pixel_scale) or not pixel_scale > 0:
+        raise ValueError(message("a positive angle per pixel", "", pixel_scale=pixel_scale))
+    own = cutout.pixel_scale
+    if own is None:
+        raise ValueError(
+            message(
+                "a cutout with a WCS, whose pixel scale is known",
+                "Use resize to bring the whole field onto another grid.",
+                wcs=None,
+            )
+        )
+    ratio = float((pixel_scale / own).to_value(u.dimensionless_unscaled))
+    if shape is None:
+        ny, nx = (max(1, int(n / ratio + 1e-6)) for n in cutout.shape)
+        shape = (ny, nx)
+    shape = checked_shape(shape)
+    if abs(ratio - 1) < 1e-9 and shape == cutout.shape:
+        return cutout
+    step = {"step": "resample", "pixel_scale": float(pixel_scale.to_value(u.arcsec))}
+    return _regridded(cutout, shape, (ratio, ratio), step)
+
+
+def resize(cutout: Cutout, shape: tuple[int, int]) -> Cutout:
+    """Bring the whole field of a cutout onto another number of pixels.
+
+    For pictures, whose pixel scale is unknown. The area weighting averages what falls into a
+    pixel, so nothing aliases; a field of another aspect ratio is stretched.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With or without WCS.
+    shape : tuple of int
+        Pixels as (ny, nx).
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        Display values and surface brightness are averaged, flux per pixel is conserved; mask,
+        sigma and PSF as in `resample`. `cutout` itself where the shape is its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> picture = Cutout(np.array([[0.0, 100.0], [50.0, 250.0]]), ("L",), unit=DISPLAY)
+    >>> resize(picture, (1, 1)).flux.tolist()
+    [[[100.0]]]
+    """
+    shape = checked_shape(shape)
+    if shape == cutout.shape:
+        return cutout
+    ratios = (cutout.shape[0] / shape[0], cutout.shape[1] / shape[1])
+    return _regridded(cutout, shape, ratios, {"step": "resize"})
+
+
+def _regridded(
+    cutout: Cutout, shape: tuple[int, int], ratios: tuple[float, float], step: Mapping[str, Any]
+) -> Cutout:
+    """Area-weighted onto `shape` pixels, each `ratios` (y, x) old pixels wide, about the middle."""
+    along_y = _overlaps(cutout.shape[0], shape[0], ratios[0])
+    along_x = _overlaps(cutout.shape[1], shape[1], ratios[1])
+    good = ~cutout.mask
+    if cutout.mask.any():
+        coverage = along_y @ good.astype(np.float64) @ along_x.T
+    else:
+        inside = np.outer(along_y.sum(axis=1), along_x.sum(axis=1))
+        coverage = np.broadcast_to(inside, (len(good), *shape))
+    enough = coverage >= MIN_COVERAGE
+    area = 1.0 if _per_area(cutout.unit) else ratios[0] * ratios[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = along_y @ np.where(good, cutout.flux, 0.0) @ along_x.T / coverage
+        flux = np.where(enough, mean * area, np.nan)
+        sigma = None
+        if cutout.sigma is not None:
+            variance = np.where(good, cutout.sigma, 0.0) ** 2
+            spread = np.sqrt(along_y**2 @ variance @ (along_x**2).T) / coverage
+            sigma = np.where(enough, spread * area, np.nan).astype(np.float32)
+    first = tuple((n - 1) / 2 - (m - 1) / 2 * r for n, m, r in zip(cutout.shape, shape, ratios, strict=True))
+    facts = {"from": list(cutout.shape), "shape": list(shape), "ratio": list(ratios)}
+    return replace(
+        cutout,
+        flux=flux.astype(np.float32),
+        mask=~enough,
+        sigma=sigma,
+        psf=None if cutout.psf is None else _regridded_psf(cutout.psf, ratios),
+        wcs=scaled_wcs(cutout.wcs, ratios, (first[0], first[1]), shape),
+        meta=recorded(cutout.meta, {**step, **facts}),
+    )
+
+
+def _overlaps(n_old: int, n_new: int, ratio: float) -> npt.NDArray[np.float64]:
+    """Share of each new pixel (row) that lies on each old pixel (column), about the middle."""
+    middle = (n_old - 1) / 2 + (np.arange(n_new) - (n_new - 1) / 2) * ratio
+    old = np.arange(n_old)
+    upper = np.minimum(middle[:, np.newaxis] + ratio / 2, old + 0.5)
+    lower = np.maximum(middle[:, np.newaxis] - ratio / 2, old - 0.5)
+    shares: npt.NDArray[np.float64] = np.clip(upper - lower, 0, None) / ratio
+    return shares
+
+
+def _per_area(unit: u.UnitBase) -> bool:
+    """Whether values are averaged, not added, when pixels merge."""
+    return bool(unit == DISPLAY or u.rad in unit.decompose().bases)
+
+
+def _regridded_psf(psf: _Array, ratios: tuple[float, float]) -> npt.NDArray[np.float32]:
+    matrices = []
+    for n, ratio in zip(psf.shape[1:], ratios, strict=True):
+        m = int(np.ceil(n / ratio - 1e-9))
+        m += (m - n) % 2  # odd stays odd: the middle of the stamp stays on a pixel
+        matrices.append(_overlaps(n, m, ratio))
+    planes = matrices[0] @ psf.astype(np.float64) @ matrices[1].T
+    unit_sum: npt.NDArray[np.float32] = (planes / planes.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
+    return unit_sum
