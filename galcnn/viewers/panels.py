@@ -1,4 +1,4 @@
-"""What is drawn into one panel: a colour cutout with its compass and scale bar, or a signed map."""
+"""What is drawn into one panel: a colour cutout, or a signed map with its colour bar."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.errors import message
 from galcnn.rendering import display_rgb
+from galcnn.viewers.orientation import draw_compass, draw_scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "colour_limit",
-    "compass",
     "draw_colour_bar",
     "draw_contours",
     "draw_cutout",
     "draw_map",
     "drawable",
-    "scale_bar",
     "summed",
 ]
 
@@ -34,13 +32,8 @@ SIGNED = "RdBu_r"
 _NO_DATA = "0.75"
 #: Share of |map| that the colours reach; the few largest values would make the rest white.
 _PERCENTILE = 99.5
-#: Steps of a scale bar.
-_STEPS = (1.0, 2.0, 5.0)
-#: Arcsec in a degree, an arcmin and an arcsec; below that, decimals of an arcsec.
-_ANGLES = ((3600.0, "°"), (60.0, "\N{PRIME}"))
-_BAR_SHARE = 0.3
-_COMPASS_SHARE = 0.13
-_SMALL = 7
+_TITLE, _SMALL = 8, 7
+_LONGEST = 200
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _WRT = {"flux": "logit per flux", "stretched": "logit", "sigma": "logit per sigma of noise"}
 
@@ -59,8 +52,8 @@ def draw_cutout(axes: Axes, cutout: Cutout) -> None:
     axes.set_axis_off()
     if cutout.wcs is None:
         return
-    _draw_bar(axes, cutout)
-    _draw_compass(axes, cutout)
+    draw_scale_bar(axes, cutout)
+    draw_compass(axes, cutout)
 
 
 def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout) -> Any:
@@ -184,136 +177,33 @@ def colour_limit(values: npt.NDArray[np.float64]) -> float:
     return float(np.percentile(sizes, _PERCENTILE)) or float(sizes.max())
 
 
-def scale_bar(cutout: Cutout) -> tuple[float, float, str]:
-    """Choose a scale bar: the largest round angle below 0.3 of the width.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        With a WCS.
-
-    Returns
-    -------
-    tuple of float, float and str
-        Length in arcsec and in pixels, and its label: 1, 2 or 5 times a power of ten, in arcsec,
-        arcmin or degrees.
-
-    Raises
-    ------
-    ValueError
-        The cutout has no WCS.
-    """
-    scale = cutout.pixel_scale
-    if scale is None:
-        raise ValueError(message("a cutout with a WCS", "", wcs=None))
-    arcsec = float(scale.to_value(u.arcsec))
-    longest = _BAR_SHARE * cutout.shape[1] * arcsec
-    size, sign = next((size, sign) for size, sign in (*_ANGLES, (1.0, "″")) if longest >= size or size == 1)
-    decade = 10.0 ** np.floor(np.log10(longest / size))
-    length = float(max(step * decade for step in _STEPS if step * decade * size <= longest))
-    return length * size, length * size / arcsec, f"{length:g}{sign}"
-
-
-def compass(cutout: Cutout) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the directions of North and East at the centre of a cutout.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        With a WCS, of either parity and any celestial frame.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Two unit vectors (x, y) in pixels, for right ascension and declination in ICRS.
-    """
-    from astropy.wcs.utils import pixel_to_skycoord, skycoord_to_pixel
-
-    ny, nx = cutout.shape
-    centre = np.array([(nx - 1) / 2, (ny - 1) / 2])
-    sky = pixel_to_skycoord(*centre, cutout.wcs).icrs
-    vectors = []
-    for angle in (0 * u.deg, 90 * u.deg):
-        moved = sky.directional_offset_by(angle, cutout.pixel_scale)
-        vector = np.array(skycoord_to_pixel(moved, cutout.wcs), dtype=float) - centre
-        vectors.append(vector / np.hypot(*vector))
-    return vectors[0], vectors[1]
-
-
-def drawable(text: str, length: int = 40) -> str:
-    """Make any text fit a title: one line, short, of characters that the font has.
+def drawable(text: str, points: float = 155.0) -> str:
+    """Make any text fit a title of 8 points: one line, narrow, of characters that the font has.
 
     Parameters
     ----------
     text : str
         An id or a class.
-    length : int
-        The longest.
+    points : float
+        The widest, in 1/72 inch.
 
     Returns
     -------
     str
-        With ``?`` for what the font does not have.
+        With ``?`` for what the font does not have; a long text ends in dots.
     """
     from matplotlib.font_manager import FontProperties, findfont, get_font
+    from matplotlib.textpath import text_to_path
 
-    font = get_font(findfont(FontProperties()))
-    line = " ".join(text.split())
-    line = line if len(line) <= length else line[: length - 1] + "…"
-    return "".join(c if c.isprintable() and font.get_char_index(ord(c)) else "?" for c in line)
-
-
-def _draw_bar(axes: Axes, cutout: Cutout) -> None:
-    ny, nx = cutout.shape
-    _, pixels, label = scale_bar(cutout)
-    left, low = 0.05 * nx - 0.5, 0.06 * ny - 0.5
-    axes.plot(
-        [left, left + pixels], [low, low], color="white", lw=1.8, solid_capstyle="butt", path_effects=_edge(3)
-    )
-    axes.text(
-        left + pixels / 2,
-        low + 0.02 * ny,
-        label,
-        color="white",
-        ha="center",
-        va="bottom",
-        fontsize=_SMALL,
-        path_effects=_edge(1.5),
-    )
-
-
-def _draw_compass(axes: Axes, cutout: Cutout) -> None:
-    ny, nx = cutout.shape
-    arm = _COMPASS_SHARE * min(nx, ny)
-    arrows = [arm * direction for direction in compass(cutout)]
-    # The letters stand beyond the tips; all of it fits the lower right corner whatever the angle.
-    reach = np.array([[0.0, 0.0], *(1.35 * arrow for arrow in arrows)])
-    origin = np.array([0.95 * nx - 0.5 - reach[:, 0].max(), 0.06 * ny - 0.5 - reach[:, 1].min()])
-    for letter, arrow in zip("NE", arrows, strict=True):
-        axes.annotate(
-            "",
-            xy=tuple(origin + arrow),
-            xytext=tuple(origin),
-            arrowprops={
-                "arrowstyle": "-|>,head_length=0.25,head_width=0.13",
-                "color": "white",
-                "lw": 1,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "path_effects": _edge(2),
-            },
-        )
-        x, y = origin + 1.35 * arrow
-        axes.text(
-            float(x),
-            float(y),
-            letter,
-            color="white",
-            ha="center",
-            va="center",
-            fontsize=_SMALL,
-            path_effects=_edge(1.5),
-        )
+    properties = FontProperties(size=_TITLE)
+    font = get_font(findfont(properties))
+    line = " ".join(text.split())[:_LONGEST]
+    line = "".join(c if c.isprintable() and font.get_char_index(ord(c)) else "?" for c in line)
+    shown = line
+    while line and text_to_path.get_text_width_height_descent(shown, properties, ismath=False)[0] > points:
+        line = line[:-1]
+        shown = line.rstrip() + "…"
+    return shown
 
 
 def _draw_outline(axes: Axes, cutout: Cutout) -> None:
@@ -324,12 +214,6 @@ def _draw_outline(axes: Axes, cutout: Cutout) -> None:
     low, high = np.percentile(light, (50, 99.8))
     if high - low > 1:  # of 255: a picture with something in it
         axes.contour(light, levels=low + (high - low) * np.array([0.25, 0.65]), colors="0.25", linewidths=0.5)
-
-
-def _edge(width: float) -> list[Any]:
-    from matplotlib.patheffects import withStroke
-
-    return [withStroke(linewidth=width, foreground="black")]
 
 
 def _bar_label(explanation: Explanation, exponent: int) -> str:
