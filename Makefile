@@ -27,7 +27,8 @@ test-viewers: venv viewers
 
 # DS9, a virtual screen and fitsverify, from Debian; tests that need them skip where they are not.
 viewers:
-	@if command -v ds9 >/dev/null && command -v Xvfb >/dev/null && command -v fitsverify >/dev/null; then :; \
+	@if command -v ds9 >/dev/null && command -v Xvfb >/dev/null && command -v xpaget >/dev/null \
+		&& command -v fitsverify >/dev/null; then :; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends saods9 xvfb xpa-tools fitsverify; \
 	else echo 'Install saods9, xvfb, xpa-tools and fitsverify to run the viewer tests.'; fi

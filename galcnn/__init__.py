@@ -1,3 +1,75 @@
-"""Galaxy morphology with convolutional networks that say what a galaxy is, and why."""
+"""Galaxy morphology with convolutional networks that say what a galaxy is, and why.
+
+The map of the house, in the order in which data travels::
+
+    survey / files -> Cutout -> dataset -> network -> prediction -> explanation -> FITS layers -> viewer
+
+- `galcnn.cutout`, `galcnn.catalog`: the image of one galaxy; what is known of many.
+- `galcnn.photometry`, `galcnn.observing`: units and zero points; how a survey looks at the sky.
+- `galcnn.simulation`, `galcnn.surveys`: galaxies of known truth; sky position -> Cutout.
+- `galcnn.files`, `galcnn.geometry`, `galcnn.rendering`: files <-> Cutout; pixel grids; colour pictures.
+- `galcnn.inputs`, `galcnn.dataset`, `galcnn.preprocessing`: what a network sees; splits; Keras layers.
+- `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one experiment in one TOML.
+- `galcnn.prediction`, `galcnn.evaluation`: logits to probabilities; scores with intervals.
+- `galcnn.explain`, `galcnn.layers`, `galcnn.viewers`: maps, their FITS layers, figures.
+- `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo.
+- `galcnn.plugins`, `galcnn.errors`, `galcnn.atomic`, `galcnn.seeding`, `galcnn.progress`: the foundation.
+
+Importing galcnn imports none of them: each name below comes when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from galcnn.catalog import Catalog as Catalog
+    from galcnn.catalog import read_catalog as read_catalog
+    from galcnn.cutout import Cutout as Cutout
+    from galcnn.evaluation import evaluate as evaluate
+    from galcnn.experiment import Experiment as Experiment
+    from galcnn.experiment import run_experiment as run_experiment
+    from galcnn.explain import Explanation as Explanation
+    from galcnn.explain import Target as Target
+    from galcnn.files import load_cutout as load_cutout
+    from galcnn.files import save_cutout as save_cutout
+    from galcnn.layers import LayerStack as LayerStack
+    from galcnn.model import TrainedModel as TrainedModel
+    from galcnn.model import load_model as load_model
+    from galcnn.model import save_model as save_model
+    from galcnn.prediction import Prediction as Prediction
+    from galcnn.prediction import predict as predict
+
+_HOME = {
+    "Catalog": "catalog",
+    "Cutout": "cutout",
+    "Experiment": "experiment",
+    "Explanation": "explain",
+    "LayerStack": "layers",
+    "Prediction": "prediction",
+    "Target": "explain",
+    "TrainedModel": "model",
+    "evaluate": "evaluation",
+    "load_cutout": "files",
+    "load_model": "model",
+    "predict": "prediction",
+    "read_catalog": "catalog",
+    "run_experiment": "experiment",
+    "save_cutout": "files",
+    "save_model": "model",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"galcnn.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

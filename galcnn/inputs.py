@@ -14,6 +14,7 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
+from galcnn import geometry, rendering
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 
@@ -130,8 +131,6 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
         Bands, unit, shape or pixel scale differ and may not be changed.
     """
     if spec.render is not None and cutout.calibrated and spec.unit == "display":
-        from galcnn import rendering
-
         cutout = rendering.render(cutout, spec.render)
     if cutout.bands != spec.bands:
         cutout = _pick_bands(cutout, spec.bands)
@@ -146,8 +145,6 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
             )
         )
     if fit:
-        from galcnn import geometry
-
         return geometry.fit(cutout, spec.shape, pixel_scale=_quantity(spec.pixel_scale))
     if cutout.shape != spec.shape:
         raise ValueError(
@@ -176,8 +173,6 @@ def check_render(render: str, unit: str) -> None:
     ValueError
         No such step, or the network does not read 8-bit pictures.
     """
-    from galcnn import rendering
-
     if render not in rendering.RENDERS:
         raise ValueError(message(f"a render step among {tuple(rendering.RENDERS)}", "", render=render))
     if unit != "display":

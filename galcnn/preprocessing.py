@@ -24,7 +24,7 @@ Scaling = Literal["standardize", "pca", "none"]
 _EDGE = 4  # pixels of frame in which the sky is measured
 
 
-class BandLayer(keras.layers.Layer):  # type: ignore[misc]
+class BandLayer(keras.layers.Layer):
     """Base of the preprocessing layers: float32, constants as weights, one fit.
 
     Parameters

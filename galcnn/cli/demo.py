@@ -11,9 +11,7 @@ __all__ = ["command"]
 
 @click.command(name="demo")
 @click.option("--out", default="demo", show_default=True, metavar="DIR")
-@click.option(
-    "-n", "--number", type=click.IntRange(min=60), default=3000, show_default=True, help="Size."
-)
+@click.option("-n", "--number", type=click.IntRange(min=60), default=3000, show_default=True, help="Size.")
 @click.option("--epochs", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @options.quiet

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from galcnn.cli import options
+
+if TYPE_CHECKING:
+    from galcnn.explain.explanation import Wrt
 
 __all__ = ["command"]
 
@@ -32,7 +36,7 @@ def command(
     cutouts: tuple[str, ...],
     methods: tuple[str, ...],
     target: str | None,
-    wrt: str,
+    wrt: Wrt,
     out: str,
     bands: str | None,
     fit: bool,
@@ -52,7 +56,7 @@ def command(
     files = _targets_on_disk(list(sources), out)
     load_tensorflow()
     from galcnn.model import load_model
-    from galcnn.pipeline.explaining import explain_files, explainers_by_name
+    from galcnn.pipeline import explain_files, explainers_by_name
     from galcnn.progress import bars, silent
 
     trained = load_model(model).with_render(render)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from galcnn.cli import options
@@ -55,7 +57,7 @@ def command(
     from galcnn.studies.embedded import write_survey
 
     observation = SIMULATED.only(options.words(bands) or SIMULATED.bands)
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if pixel_scale is not None:
         changes["pixel_scale"] = pixel_scale * u.arcsec
     if psf_fwhm is not None:
@@ -64,14 +66,14 @@ def command(
         changes["depth"] = options.numbers("--depth", depth)
     if changes:
         observation = replace(observation, name="simulated, as asked for", source="command line", **changes)
-    population: dict[str, object] = {}
+    population: dict[str, Any] = {}
     if classes is not None:
         population["classes"] = options.words(classes)
     if redshifts is not None:
         population["redshift_range"] = redshifts
     if magnitudes is not None:
         population["magnitude_range"] = magnitudes
-    catalog = simulate_catalog(number, seed=seed, **population)  # type: ignore[arg-type]
+    catalog = simulate_catalog(number, seed=seed, **population)
     write_survey(
         catalog,
         out,

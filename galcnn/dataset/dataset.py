@@ -95,6 +95,6 @@ class Dataset:
             Hexadecimal.
         """
         digest = hashlib.sha256(repr((self.ids, self.classes, self.images.shape)).encode())
-        digest.update(np.ascontiguousarray(self.labels))
-        digest.update(np.ascontiguousarray(self.images))
+        digest.update(np.ascontiguousarray(self.labels).data)
+        digest.update(np.ascontiguousarray(self.images).data)
         return digest.hexdigest()

@@ -10,6 +10,7 @@ from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset.dataset import Dataset
 from galcnn.errors import UnreadableImageError, message
+from galcnn.files import load_cutout
 from galcnn.inputs import InputSpec, check_render, images_from, prepare
 from galcnn.progress import Progress, silent
 
@@ -62,8 +63,6 @@ def read_dataset(
         raise ValueError(
             message("at least two classes to tell apart", "Check the label column.", classes=classes)
         )
-    from galcnn.files import load_cutout
-
     images = None
     spec: InputSpec | None = None
     with progress("read images", len(catalog)) as step:

@@ -195,7 +195,8 @@ def _confusion(truth: Ints, guess: Ints, n_classes: int) -> Ints:
 
 
 def _ratio(part: Ints, whole: Ints) -> Floats:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    ratio: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return ratio
 
 
 def _positions(labels: Sequence[str], classes: Sequence[str]) -> Ints:

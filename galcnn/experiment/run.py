@@ -80,7 +80,7 @@ def run_experiment(
     )
     test = sides["test"]
     prediction = Prediction(test.ids, predict_images(model, test.images), dataset.classes)
-    labels = np.array(dataset.classes)[test.labels]
+    labels = [dataset.classes[i] for i in test.labels]
     balance = experiment.training.balance
     card = Card(
         classes=dataset.classes,

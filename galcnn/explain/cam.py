@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ from galcnn.explain.receptive import cell_grid, resampling_matrix
 
 __all__ = ["CAM"]
 
-_BATCH = 256
+_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,11 @@ class CAM:
         """
         weights = target_weights(network, target, len(images))
         head = _find_head(network)
-        for model in head.path:
-            images = model.predict(images, batch_size=_BATCH, verbose=0)
-        kernel = keras.ops.convert_to_numpy(head.dense.kernel).astype(np.float32)  # (features, classes)
-        maps: npt.NDArray[np.float32] = np.einsum(
-            "nyxf,nf->nyx", images.astype(np.float32), weights @ kernel.T, optimize=True
+        features = np.concatenate(
+            [head.features_of(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
         )
+        kernel = keras.ops.convert_to_numpy(head.dense.kernel).astype(np.float32)  # (features, classes)
+        maps: npt.NDArray[np.float32] = np.einsum("nyxf,nf->nyx", features, weights @ kernel.T, optimize=True)
         return maps
 
 
@@ -109,6 +108,11 @@ class _Head:
     path: tuple[keras.Model, ...]  # applied in turn, they carry images to the feature maps
     features: keras.KerasTensor  # of the innermost model
     dense: keras.layers.Dense
+
+    def features_of(self, images: Any) -> npt.NDArray[np.float32]:
+        for model in self.path:
+            images = model(images, training=False)
+        return np.asarray(keras.ops.convert_to_numpy(images), dtype=np.float32)
 
 
 def _find_head(network: keras.Model) -> _Head:

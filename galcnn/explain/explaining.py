@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -81,8 +82,9 @@ def _explain_batch(
 ) -> list[tuple[Explanation, ...]]:
     fitting = [prepare(cutout, trained.card.inputs) for cutout in cutouts]
     images = images_from(fitting)
-    stretched = trained.preprocessing.predict(images, verbose=0)
-    logits = trained.network.predict(stretched, verbose=0)
+    # Called, not predicted: Keras' predict compiles a function for every model it is used on.
+    stretched = keras.ops.convert_to_numpy(trained.preprocessing(images, training=False))
+    logits = keras.ops.convert_to_numpy(trained.network(stretched, training=False))
     chosen = _targets(targets, logits, trained.classes)
     scores = np.sum(logits * np.array([t.weights for t in chosen]), axis=1)
     columns = []
@@ -110,9 +112,10 @@ def _explanation(
     wrt: Wrt,
     score: float,
 ) -> Explanation:
-    mask, bands = cutout.mask, cutout.bands
+    mask: npt.NDArray[np.bool_] = cutout.mask
+    bands = cutout.bands
     if not explainer.per_band:  # the one map is known wherever any band is
-        planes, mask, bands = planes[:1], mask.all(axis=0), ("all",)
+        planes, mask, bands = planes[:1], np.all(mask, axis=0, keepdims=True), ("all",)
     planes = np.where(mask, np.float32(np.nan), planes)
     return Explanation(
         attribution=planes,
@@ -140,9 +143,9 @@ def _targets(
 
 def _context(cutouts: Sequence[Cutout], ids: Sequence[str]) -> Context:
     mask = np.stack([np.moveaxis(cutout.mask, 0, -1) for cutout in cutouts])
-    known = all(cutout.sigma is not None for cutout in cutouts)
-    sigma = images_from([replace(c, flux=c.sigma, sigma=None) for c in cutouts]) if known else None
-    return Context(sigma=sigma, mask=mask, ids=tuple(ids))
+    sigma = [replace(c, flux=c.sigma, sigma=None) for c in cutouts if c.sigma is not None]
+    known = len(sigma) == len(cutouts)
+    return Context(sigma=images_from(sigma) if known else None, mask=mask, ids=tuple(ids))
 
 
 def _sigma(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:

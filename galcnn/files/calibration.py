@@ -47,9 +47,14 @@ class Calibration:
     factor: float
     source: str
 
-    @property
     def facts(self) -> dict[str, object]:
-        """For the meta of the cutout: the zero point is that of a number 1 in the file."""
+        """Give what the meta of a cutout says of this.
+
+        Returns
+        -------
+        dict
+            The cards, and the AB magnitude of a number 1 in the file.
+        """
         if self.unit != u.nJy:
             return {"calibration": self.source}
         return {

@@ -286,7 +286,7 @@ def _read(hdulist: fits.HDUList, hdu: Any, name: str | None) -> Planes:
         wcs=wcs,
         factors=(calibration.factor,) * len(raw),
         survey=survey_of(header),
-        facts={"format": "FITS", "hdu": _label(hdulist, hdu), **calibration.facts},
+        facts={"format": "FITS", "hdu": _label(hdulist, hdu), **calibration.facts()},
         notes=tuple(notes),
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
@@ -144,7 +145,11 @@ def _read_file(
             if hdu is None and is_our_layout(hdulist):
                 planes = _planes_of(cutout_from_hdus(hdulist))
             else:
-                planes = read_image(hdulist, hdu, bands)
+                try:
+                    planes = read_image(hdulist, hdu, bands)
+                except fits.VerifyError:  # a card that is not FITS, such as text without quotes
+                    hdulist.verify("fix")  # what is mended lands in the notes
+                    planes = read_image(hdulist, hdu, bands)
             if mask is not None:
                 one = find_hdu(hdulist, mask)
                 planes = _masked(planes, raw_planes(one), one)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -222,7 +222,7 @@ def _group_normalization(x: Any, name: str) -> Any:
     return keras.layers.GroupNormalization(groups, name=name)(x)
 
 
-_NORMALIZATIONS = {
+_NORMALIZATIONS: Mapping[str, Callable[[Any, str], Any]] = {
     # Keras' momentum of 0.99 needs some hundred updates before inference agrees with training; sets of
     # labelled galaxies are often smaller than that.
     "batch": lambda x, name: keras.layers.BatchNormalization(momentum=0.9, name=name)(x),

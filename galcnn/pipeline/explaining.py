@@ -16,9 +16,12 @@ from galcnn.prediction import predict
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from galcnn.cutout import Cutout
     from galcnn.model import TrainedModel
 
-__all__ = ["explain_files"]
+__all__ = ["explain_files", "explainers_by_name", "provenance"]
+
+_BATCH = 64
 
 
 def explain_files(
@@ -64,23 +67,27 @@ def explain_files(
         A file cannot be read or does not fit; the text names it.
     """
     goal = None if target is None else Target.parse(target, trained.classes)
-    stacks = []
-    with progress("explain", len(paths)) as step:
-        for name, path in paths.items():
-            try:
-                cutout = prepare(load_cutout(path, bands=bands), trained.card.inputs, fit=fit)
-            except (OSError, ValueError) as error:
-                raise type(error)(f"{path}: {error}") from error
-            (explanations,) = explain(
-                trained, [cutout], explainers=explainers, targets=goal, wrt=wrt, ids=[name]
-            )
-            stacks.append(
-                LayerStack(
-                    cutout, predict(trained, [cutout], ids=[name]), explanations, provenance(trained, path)
-                )
-            )
-            step()
+    names, stacks = list(paths), []
+    with progress("explain", len(names)) as step:
+        for start in range(0, len(names), _BATCH):
+            own = names[start : start + _BATCH]
+            cutouts = [_prepared(paths[name], trained, bands, fit) for name in own]
+            prediction = predict(trained, cutouts, ids=own)
+            explained = explain(trained, cutouts, explainers=explainers, targets=goal, wrt=wrt, ids=own)
+            for row, (name, cutout, maps) in enumerate(zip(own, cutouts, explained, strict=True)):
+                origin = provenance(trained, paths[name])
+                stacks.append(LayerStack(cutout, prediction.select([row]), maps, origin))
+                step()
     return stacks
+
+
+def _prepared(
+    path: str | os.PathLike[str], trained: TrainedModel, bands: tuple[str, ...] | None, fit: bool
+) -> Cutout:
+    try:
+        return prepare(load_cutout(path, bands=bands), trained.card.inputs, fit=fit)
+    except (OSError, ValueError) as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from error
 
 
 def explainers_by_name(names: Sequence[str]) -> list[Explainer]:

@@ -18,8 +18,7 @@ from galcnn.evaluation import Score, confusion_matrix, evaluate
 from galcnn.experiment import DataSettings, Experiment, run_experiment
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
-from galcnn.pipeline import explain_files
-from galcnn.pipeline.explaining import explainers_by_name
+from galcnn.pipeline import explain_files, explainers_by_name
 from galcnn.prediction import Prediction, classify_files
 from galcnn.progress import Progress, silent
 from galcnn.simulation import simulate_catalog
@@ -88,8 +87,10 @@ def run_demo(
     clock.lap("simulate")
     experiment = Experiment(
         DataSettings(str(out / "catalog.ecsv"), survey="galcnn embedded survey", licence="BSD-3-Clause"),
-        NetworkSettings(widths=(16, 32, 64, 64)),
-        TrainingSettings(epochs=chosen.epochs, augmentation=Augmentation(rotations="quarter")),
+        NetworkSettings(widths=(16, 32, 64, 128), depth=1, stem=0),
+        TrainingSettings(
+            epochs=chosen.epochs, balance="none", augmentation=Augmentation(rotations="quarter")
+        ),
         seed=seed,
     )
     trained = run_experiment(experiment, out / "model", progress=progress)
@@ -102,7 +103,7 @@ def run_demo(
     table.add_column(new.labels, name="true_class", index=2)
     write_table(table, out / "results.ecsv")
     clock.lap("classify new galaxies")
-    shown = _one_of_each(new, table, chosen.explained)
+    shown = _one_of_each(new, chosen.explained)
     stacks = explain_files(
         trained,
         {name: paths[name] for name in shown},
@@ -131,13 +132,13 @@ class _Clock:
         self.laps[name], self._last = now - self._last, now
 
 
-def _one_of_each(catalog: Catalog, table: Table, n: int) -> list[str]:
-    """Galaxies of all classes in turn, the surest first, so that the figure shows what was learned."""
-    confidence = np.max([table[f"p_{name}"] for name in catalog.classes], axis=0)
+def _one_of_each(catalog: Catalog, n: int) -> list[str]:
+    """Galaxies of all classes in turn, the brightest first: right or wrong, but with something to see."""
+    brightness = -np.asarray(catalog.table["mag_r"], dtype=float)
     queues = []
     for name in catalog.classes:
         rows = np.flatnonzero(catalog.labels == name)
-        queues.append([catalog.ids[row] for row in rows[np.argsort(-confidence[rows])]])
+        queues.append([catalog.ids[row] for row in rows[np.argsort(-brightness[rows])]])
     turns = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
     return turns[:n]
 

@@ -240,7 +240,7 @@ def validation_batches(training: Dataset, validation: Dataset, settings: Trainin
     return tf.data.Dataset.from_tensor_slices((validation.images, targets, weights)).batch(256)
 
 
-class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
+class _Epochs(keras.callbacks.Callback):
     """Show each epoch, and stop with a clear word where the loss is lost."""
 
     def __init__(self, step: Step) -> None:
