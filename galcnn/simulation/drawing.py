@@ -203,18 +203,8 @@ def model_image(
                 image = gs.ImageD(gs.BoundsI(x0, x1 - 1, y0, y1 - 1), scale=scale)
                 seen = gs.Convolve(gs.Sum(by_sed[sed]), gs.Moffat(observation.psf_beta, fwhm=fwhm))
                 # The FWHM of an Observation includes the pixel: do not blur by it again.
-                try:
-                    seen.drawImage(image, method="no_pixel", center=gs.PositionD(*centre))
-                except gs.GalSimFFTSizeError as error:
-                    raise ValueError(
-                        message(
-                            "a galaxy of at most a few hundred pixels",
-                            "Give larger pixels, or put it further away with Galaxy.at.",
-                            id=galaxy.id,
-                            half_light_radius=galaxy.half_light_radius,
-                            pixel_scale=scale,
-                        )
-                    ) from error
+                _check_transform(seen, galaxy, scale)
+                seen.drawImage(image, method="no_pixel", center=gs.PositionD(*centre))
                 drawn[sed, fwhm] = image.array
             plane[y0:y1, x0:x1] += drawn[sed, fwhm] * (flux / shares[sed])
     return planes
@@ -253,6 +243,21 @@ def reach_pixels(galaxy: Galaxy, scale: float) -> float:
         Pixels.
     """
     return max(_LEAST_REACH, _REACH * galaxy.half_light_radius / scale)
+
+
+def _check_transform(seen: Any, galaxy: Galaxy, scale: float) -> None:
+    """Refuse what GalSim would draw by a transform of gigabytes, with no more than a warning."""
+    side = galsim().Image.good_fft_size(seen.getGoodImageSize(scale))
+    if side * max(1.0, seen.maxk * scale / np.pi) > seen.gsparams.maximum_fft_size:
+        raise ValueError(
+            message(
+                "a galaxy with a half-light radius of a few hundred pixels at most",
+                "Give larger pixels, or put it further away with Galaxy.at.",
+                id=galaxy.id,
+                half_light_radius=galaxy.half_light_radius,
+                pixel_scale=scale,
+            )
+        )
 
 
 def _bounds(

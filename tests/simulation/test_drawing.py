@@ -245,7 +245,9 @@ def test_a_shape_is_two_positive_whole_numbers(shape):
 
 
 def test_a_galaxy_of_too_many_pixels_says_so():
-    huge = replace(ROUND, half_light_radius=300.0, sersic_n=4.0)
+    large = replace(ROUND, half_light_radius=20.0, sersic_n=4.0)
+    assert draw(large, seed=1, observation=FINE).flux.max() > 0
+    huge = replace(large, half_light_radius=100.0)
     with pytest.raises(ValueError, match="few hundred pixels"):
         draw(huge, seed=1, observation=FINE)
 
