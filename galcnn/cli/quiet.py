@@ -13,6 +13,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from galcnn.errors import message
+
 __all__ = ["load_tensorflow", "muted_stderr"]
 
 
@@ -48,6 +50,8 @@ def load_tensorflow() -> None:
     RuntimeError
         Keras was told to use another backend, or channels first.
     """
+    # Asked first: Keras on another backend needs packages that may not be there.
+    _check_backend(os.environ.get("KERAS_BACKEND") or "tensorflow")
     if "tensorflow" in sys.modules:
         return
     with muted_stderr():
@@ -55,9 +59,16 @@ def load_tensorflow() -> None:
         import tensorflow as tf
 
         tf.constant(0) + 1  # the first operation starts the devices, which talk too
-    if keras.backend.backend() != "tensorflow" or keras.config.image_data_format() != "channels_last":
+    _check_backend(keras.backend.backend(), keras.config.image_data_format())
+
+
+def _check_backend(backend: str, data_format: str = "channels_last") -> None:
+    if (backend, data_format) != ("tensorflow", "channels_last"):
         raise RuntimeError(
-            "Expected Keras on TensorFlow with channels last. Received: "
-            f"backend={keras.backend.backend()!r}, image_data_format={keras.config.image_data_format()!r}. "
-            "Unset KERAS_BACKEND and mend ~/.keras/keras.json."
+            message(
+                "Keras on TensorFlow with channels last",
+                "Unset KERAS_BACKEND, or mend ~/.keras/keras.json.",
+                backend=backend,
+                image_data_format=data_format,
+            )
         )

@@ -119,7 +119,7 @@ def _find_head(network: keras.Model) -> _Head:
     path, body = [], network
     layer, sources = producer(body.outputs[0])
     while isinstance(layer, keras.Model):
-        path.append(keras.Model(body.inputs, sources))
+        path.append(keras.Model(body.input, sources[0]))
         body = layer
         layer, sources = producer(body.outputs[0])
     dense, chain = layer, [type(layer).__name__]
@@ -130,7 +130,7 @@ def _find_head(network: keras.Model) -> _Head:
             layer, sources = producer(sources[0])
         chain.insert(0, type(layer).__name__)
         if isinstance(layer, keras.layers.GlobalAveragePooling2D):
-            path.append(keras.Model(body.inputs, sources))
+            path.append(keras.Model(body.input, sources[0]))
             return _Head(tuple(path), sources[0], dense)
     raise ValueError(
         message(

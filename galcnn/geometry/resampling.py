@@ -128,7 +128,7 @@ def _regridded(
     else:
         inside = np.outer(along_y.sum(axis=1), along_x.sum(axis=1))
         coverage = np.broadcast_to(inside, (len(good), *shape))
-    enough = coverage >= MIN_COVERAGE
+    enough = coverage > MIN_COVERAGE - 1e-6  # rounding must not decide about a half
     area = 1.0 if _per_area(cutout.unit) else ratios[0] * ratios[1]
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = along_y @ np.where(good, cutout.flux, 0.0) @ along_x.T / coverage

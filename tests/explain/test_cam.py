@@ -32,7 +32,7 @@ def test_mean_of_the_cells_plus_bias_is_the_score(settings):
 
 
 def test_without_pooling_the_map_itself_sums_to_the_score():
-    model = network(widths=(6,))
+    model = network(widths=(6,), depth=1, stem=0)
     maps = CAM()(model, IMAGES, Target.of_class("b", "abc"))
     scores = model.predict(IMAGES, verbose=0)[:, 1]
     np.testing.assert_allclose(maps[..., 0].mean(axis=(1, 2)), scores, rtol=1e-4, atol=1e-6)

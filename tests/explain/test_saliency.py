@@ -70,7 +70,7 @@ def test_each_image_may_have_its_own_target_and_a_batch_changes_nothing():
 
 
 def test_twice_the_target_is_twice_the_map_and_a_blind_band_has_none():
-    network = build_network((8, 8, 3), 3, settings=NetworkSettings(widths=(4, 8)), seed=1)
+    network = build_network((8, 8, 3), 3, settings=NetworkSettings(widths=(4, 8), stem=0), seed=1)
     kernel = np.asarray(network.get_layer("conv1_1").kernel).copy()
     kernel[:, :, 1] = 0
     network.get_layer("conv1_1").kernel.assign(kernel)

@@ -1,0 +1,23 @@
+"""Draw galaxies of known truth, look at one, and write a small survey to ./sky."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from galcnn.rendering import display_rgb
+from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
+from galcnn.studies.embedded import write_survey
+
+if __name__ == "__main__":
+    catalog = simulate_catalog(360, seed=7, classes=("elliptical", "spiral", "edge_on"))
+    print(catalog.table["id", "class", "redshift", "mag_r", "half_light_radius"][:6])
+
+    spiral = next(g for g in from_catalog(catalog) if g.morphology == "spiral")
+    cutout = draw(spiral, observation=SIMULATED, shape=(96, 96), seed=7)
+    print(cutout.bands, cutout.unit, cutout.pixel_scale, cutout.position.to_string("hmsdms"))
+    # Rows of a cutout run upward, as in FITS; those of a PNG run downward.
+    Image.fromarray(np.ascontiguousarray(display_rgb(cutout)[::-1])).resize((384, 384)).save("spiral.png")
+
+    write_survey(catalog, Path("sky"), seed=7)
+    print("wrote spiral.png, sky/catalog.ecsv and sky/cutouts/")
