@@ -7,6 +7,7 @@ import re
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS, WcsError
+from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.errors import message
 
@@ -56,6 +57,7 @@ def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | No
         wcs.wcs.set()
         if not wcs.has_celestial:
             return None, [*notes, f"axes are not celestial: {list(wcs.wcs.ctype)}"]
+        wcs_to_celestial_frame(wcs)  # refuses a RADESYS or EQUINOX that is none
         ny, nx = shape
         corners = wcs.all_pix2world([[0, 0], [nx - 1, 0], [0, ny - 1], [(nx - 1) / 2, (ny - 1) / 2]], 0)
     except (WcsError, ValueError, TypeError, KeyError) as error:

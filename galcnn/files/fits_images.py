@@ -79,7 +79,11 @@ def opened(path: Path) -> Iterator[tuple[fits.HDUList, list[str]]]:
         warnings.simplefilter("always", AstropyWarning)
         try:
             # memmap=False: the file may be replaced or removed while the cutout lives.
-            with fits.open(path, memmap=False, lazy_load_hdus=False) as hdulist:
+            # A handle of our own: astropy leaves its open where the file is damaged.
+            with (
+                open(path, "rb") as handle,
+                fits.open(handle, memmap=False, lazy_load_hdus=False) as hdulist,
+            ):
                 _refuse_cut_off(caught, path)
                 yield hdulist, notes
         except UnreadableImageError:
@@ -231,7 +235,7 @@ def role_of(hdu: Any) -> str:
 
 
 def _science_hdus(hdulist: fits.HDUList, bands: Sequence[str] | None) -> list[Any]:
-    images = [one for one in hdulist if one.is_image and len(one.shape) >= 2 and 0 not in one.shape]
+    images = [one for one in hdulist if one.is_image and len(_shape(one)) >= 2 and 0 not in _shape(one)]
     science = [one for one in images if role_of(one) == "image"]
     if not science:
         raise UnreadableImageError(
@@ -240,7 +244,7 @@ def _science_hdus(hdulist: fits.HDUList, bands: Sequence[str] | None) -> list[An
     if len(science) == 1:
         return science
     names = _names_by_extension(science)
-    if all(names) and len(set(names)) == len(names) and len({one.shape for one in science}) == 1:
+    if all(names) and len(set(names)) == len(names) and len({_shape(one) for one in science}) == 1:
         return science
     if bands is not None and len(bands) > 1:
         by_name = [[one for one in science if one.name.upper() == band.upper()] for band in bands]
@@ -309,10 +313,15 @@ def _label(hdulist: fits.HDUList, hdu: Any) -> str | int:
 def _listing(hdulist: fits.HDUList) -> str:
     parts = []
     for i, one in enumerate(hdulist[:12]):
-        what = f"image {one.shape}" if one.is_image and one.shape else type(one).__name__
+        what = f"image {_shape(one)}" if one.is_image and _shape(one) else type(one).__name__
         parts.append(f"{i} {one.name or '-'}: {what}")
     rest = f", and {len(hdulist) - 12} more" if len(hdulist) > 12 else ""
     return "; ".join(parts) + rest
+
+
+def _shape(hdu: Any) -> tuple[int, ...]:
+    """Of the pixels; none for an extension of a kind that astropy does not know."""
+    return tuple(getattr(hdu, "shape", None) or ())
 
 
 def _of_astropy(caught: warnings.WarningMessage) -> bool:

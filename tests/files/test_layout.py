@@ -251,3 +251,24 @@ def test_other_layers_are_passed_over():
 def test_damaged_layouts_are_unreadable(spoil, said):
     with pytest.raises(UnreadableImageError, match=said):
         cutout_from_hdus(spoil(cutout_hdus(a_cutout())))
+
+
+def test_a_changed_pixel_does_not_pass_unseen(tmp_path):
+    path = tmp_path / "a.fits"
+    save_cutout(a_cutout(), path)
+    content = bytearray(path.read_bytes())
+    with fits.open(path) as hdulist:
+        start = hdulist["SCI_R"].fileinfo()["datLoc"]
+    content[start + 41] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImageError, match=r"match their checksum.*SCI_R"):
+        load_cutout(path)
+
+
+def test_layers_files_are_read_as_cutouts(tmp_path):
+    """What galcnn.layers writes: the same layers among maps and tables, another primary header."""
+    map_layer = fits.ImageHDU(np.ones((7, 9), np.float32), name="SAL_SPIRAL_G")
+    table = fits.BinTableHDU.from_columns([fits.Column("ID", "2A", array=np.array(["x"]))], name="MORPHOLOGY")
+    primary = fits.PrimaryHDU(header=fits.Header({"FILETYPE": "galcnn layers"}))
+    fits.HDUList([primary, *cutout_hdus(a_cutout()), map_layer, table]).writeto(tmp_path / "a.fits")
+    assert_same(a_cutout(), load_cutout(tmp_path / "a.fits"))

@@ -449,6 +449,29 @@ def test_files_without_an_image_say_what_was_found(tmp_path, hdus, said):
     assert "a.fits" in str(caught.value)
 
 
+def test_random_damage_never_ends_in_another_error(tmp_path):
+    whole_files = [whole(tmp_path), an_extension_a_band(tmp_path).read_bytes()]
+    rng = np.random.default_rng(6)
+    path = tmp_path / "damaged.fits"
+    outcomes = {True: 0, False: 0}
+    for i in range(150):
+        content = bytearray(whole_files[i % 2])
+        for at in rng.integers(0, len(content), rng.choice([1, 20, 300])):
+            content[at] = rng.integers(32, 127)
+        path.write_bytes(content[: rng.integers(1, 2 * len(content))])
+        try:
+            outcomes[load_cutout(path).shape != ()] += 1
+        except UnreadableImageError:
+            outcomes[False] += 1
+    assert min(outcomes.values()) > 10
+
+
+def test_a_wcs_of_no_known_frame_is_none(tmp_path):
+    cutout = load_cutout(written(tmp_path / "a.fits", primary("r", RADESYS="NOSUCH")))
+    assert cutout.wcs is None
+    assert "no valid WCS" in " ".join(cutout.meta["notes"])
+
+
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match="an existing image file"):
         load_cutout(tmp_path / "none.fits")
