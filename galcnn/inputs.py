@@ -6,6 +6,7 @@ channels last) and `planes_from` (back).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,8 +18,9 @@ import numpy.typing as npt
 from galcnn import geometry, rendering
 from galcnn.cutout import Cutout
 from galcnn.errors import message
+from galcnn.files import load_cutout
 
-__all__ = ["FILL", "InputSpec", "check_render", "images_from", "planes_from", "prepare"]
+__all__ = ["FILL", "InputFiles", "InputSpec", "check_render", "images_from", "planes_from", "prepare"]
 
 #: What masked and not-a-number pixels become: the level of a removed sky.
 FILL = 0.0
@@ -158,6 +160,51 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
     return cutout
 
 
+@dataclass(frozen=True)
+class InputFiles:
+    """Image files that are to be brought to what a network sees.
+
+    Attributes
+    ----------
+    paths : mapping of str to path-like
+        Id -> file.
+    bands : tuple of str or None
+        Names of the planes of the files, where their headers do not say.
+    width : astropy.units.Quantity or None
+        Angular side of the field about the centre that is used; all of it by default.
+    fit : bool
+        Whether the pixel grid may be changed, see `prepare`.
+    """
+
+    paths: Mapping[str, str | os.PathLike[str]]
+    bands: tuple[str, ...] | None = None
+    width: u.Quantity | None = None
+    fit: bool = False
+
+    def load(self, name: str) -> Cutout:
+        """Load one of the files as it is, cut to the width.
+
+        Parameters
+        ----------
+        name : str
+            Its id.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout
+            Not yet prepared for a network.
+
+        Raises
+        ------
+        galcnn.errors.UnreadableImageError, FileNotFoundError
+            It cannot be read.
+        ValueError
+            It has no WCS, or is smaller than the width.
+        """
+        cutout = load_cutout(self.paths[name], bands=self.bands)
+        return cutout if self.width is None else _cut(cutout, self.width)
+
+
 def check_render(render: str, unit: str) -> None:
     """Refuse a render step that cannot be.
 
@@ -230,6 +277,25 @@ def planes_from(maps: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         float32, shape (n, n_bands, ny, nx).
     """
     return np.ascontiguousarray(np.moveaxis(maps, -1, 1), dtype=np.float32)
+
+
+def _cut(cutout: Cutout, width: u.Quantity) -> Cutout:
+    scale = cutout.pixel_scale
+    if scale is None:
+        raise ValueError(
+            message("an image with a WCS, to cut an angular width", "Leave the width out.", wcs=None)
+        )
+    side = round(float((width / scale).to_value(u.dimensionless_unscaled)))
+    if not 1 <= side <= min(cutout.shape):
+        raise ValueError(
+            message(
+                "a width within the image",
+                "Choose a smaller one, or an image of a wider field.",
+                width=str(width),
+                image=str((scale * min(cutout.shape)).to(width.unit)),
+            )
+        )
+    return geometry.crop(cutout, (side, side))
 
 
 def _pick_bands(cutout: Cutout, bands: tuple[str, ...]) -> Cutout:

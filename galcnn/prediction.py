@@ -5,7 +5,6 @@ No Keras is imported here: a model is called, not made.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.inputs import images_from, prepare
+from galcnn.inputs import InputFiles, images_from, prepare
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -213,10 +212,8 @@ def predict_images(model: Any, images: npt.NDArray[np.float32]) -> npt.NDArray[n
 
 def classify_files(
     trained: TrainedModel,
-    paths: Mapping[str, str | os.PathLike[str]],
+    files: InputFiles,
     *,
-    bands: tuple[str, ...] | None = None,
-    fit: bool = False,
     prior: Mapping[str, float] | None = None,
     progress: Progress = silent,
 ) -> Table:
@@ -226,12 +223,8 @@ def classify_files(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    paths : mapping of str to path-like
-        Id -> image file.
-    bands : tuple of str, optional
-        Names of the planes of the files, where their headers do not say.
-    fit : bool
-        Whether images are brought to the model's pixel grid, see `galcnn.inputs.prepare`.
+    files : galcnn.inputs.InputFiles
+        The images.
     prior : mapping of str to float, optional
         Expected frequency of each class; as the model was trained by default.
     progress : galcnn.progress.Progress
@@ -242,10 +235,8 @@ def classify_files(
     astropy.table.Table
         See `prediction_table`. Bounded memory: images are read batch by batch.
     """
-    from galcnn.files import load_cutout
-
     spec = trained.card.inputs
-    names = list(paths)
+    names = list(files.paths)
     logits = np.full((len(names), len(trained.classes)), np.nan, dtype=np.float32)
     flags, reasons = np.zeros(len(names), dtype=np.int16), [""] * len(names)
     with progress("classify", len(names)) as step:
@@ -254,12 +245,10 @@ def classify_files(
             for row in range(start, min(start + _BATCH, len(names))):
                 step()
                 try:
-                    loaded = load_cutout(paths[names[row]], bands=bands)
+                    cutout = prepare(files.load(names[row]), spec, fit=files.fit)
                 except (UnreadableImageError, OSError) as error:
                     flags[row], reasons[row] = UNREADABLE, str(error)
                     continue
-                try:
-                    cutout = prepare(loaded, spec, fit=fit)
                 except ValueError as error:
                     flags[row], reasons[row] = UNFIT, str(error)
                     continue

@@ -22,6 +22,7 @@ __all__ = ["command"]
 @click.option("--out", required=True, metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
 @options.bands
 @options.fit
+@options.width
 @options.render
 @click.option(
     "--prior",
@@ -39,6 +40,7 @@ def command(
     out: str,
     bands: str | None,
     fit: bool,
+    width: str | None,
     render: str | None,
     prior: str,
     quiet: bool,
@@ -70,15 +72,14 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
+    from galcnn.inputs import InputFiles
     from galcnn.model import load_model
     from galcnn.prediction import UNFIT, UNREADABLE, classify_files, prior_of
 
     trained = load_model(model).with_render(render)
     table = classify_files(
         trained,
-        sources,
-        bands=options.words(bands),
-        fit=fit,
+        InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit),
         prior=prior_of(prior, trained),
         progress=silent if quiet else bars,
     )

@@ -28,6 +28,7 @@ __all__ = ["command"]
 )
 @options.bands
 @options.fit
+@options.width
 @options.render
 @click.option("--figure", metavar="PNG", help="Also draw the cutouts beside their maps.")
 @options.quiet
@@ -40,6 +41,7 @@ def command(
     out: str,
     bands: str | None,
     fit: bool,
+    width: str | None,
     render: str | None,
     figure: str | None,
     quiet: bool,
@@ -55,6 +57,7 @@ def command(
     sources = options.paths_by_id(cutouts)
     files = _targets_on_disk(list(sources), out)
     load_tensorflow()
+    from galcnn.inputs import InputFiles
     from galcnn.model import load_model
     from galcnn.pipeline import explain_files, explainers_by_name
     from galcnn.progress import bars, silent
@@ -62,12 +65,10 @@ def command(
     trained = load_model(model).with_render(render)
     stacks = explain_files(
         trained,
-        sources,
+        InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit),
         explainers=explainers_by_name(methods),
         target=target,
         wrt=wrt,
-        bands=options.words(bands),
-        fit=fit,
         progress=silent if quiet else bars,
     )
     for file, stack in zip(files, stacks, strict=True):

@@ -8,7 +8,20 @@ from typing import Any
 
 import click
 
-__all__ = ["bands", "fit", "numbers", "pairs", "paths_by_id", "quiet", "render", "seed", "stem", "words"]
+__all__ = [
+    "angle",
+    "bands",
+    "fit",
+    "numbers",
+    "pairs",
+    "paths_by_id",
+    "quiet",
+    "render",
+    "seed",
+    "stem",
+    "width",
+    "words",
+]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -25,6 +38,9 @@ bands: Decorator = click.option(
 )
 fit: Decorator = click.option(
     "--fit", is_flag=True, help="Resample, crop and pad each image to the model's pixel grid."
+)
+width: Decorator = click.option(
+    "--width", metavar="ANGLE", help="Use the central field of this side, e.g. 40arcsec; needs a WCS."
 )
 render: Decorator = click.option(
     "--render",
@@ -47,6 +63,32 @@ def words(text: str | None) -> tuple[str, ...] | None:
         Without empty words.
     """
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def angle(text: str | None) -> Any:
+    """Read ``40arcsec``.
+
+    Parameters
+    ----------
+    text : str or None
+        From the command line.
+
+    Returns
+    -------
+    astropy.units.Quantity or None
+        A positive angle.
+    """
+    if text is None:
+        return None
+    import astropy.units as u
+
+    try:
+        found = u.Quantity(text)
+    except (TypeError, ValueError) as error:
+        raise click.BadParameter(f"expected an angle, received {text!r}", param_hint="--width") from error
+    if not found.unit.is_equivalent(u.arcsec) or not found > 0 * u.arcsec:
+        raise click.BadParameter(f"expected a positive angle, received {text!r}", param_hint="--width")
+    return found
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from galcnn import plugins
 from galcnn.explain import Explainer, Target, explain
 from galcnn.explain.explanation import Wrt
-from galcnn.files import load_cutout
-from galcnn.inputs import prepare
+from galcnn.inputs import InputFiles, prepare
 from galcnn.layers import LayerStack, provenance_of
 from galcnn.prediction import predict
 from galcnn.progress import Progress, silent
@@ -26,13 +25,11 @@ _BATCH = 64
 
 def explain_files(
     trained: TrainedModel,
-    paths: Mapping[str, str | os.PathLike[str]],
+    files: InputFiles,
     *,
     explainers: Sequence[Explainer],
     target: str | None = None,
     wrt: Wrt = "flux",
-    fit: bool = False,
-    bands: tuple[str, ...] | None = None,
     progress: Progress = silent,
 ) -> list[LayerStack]:
     """Classify and explain image files.
@@ -41,18 +38,14 @@ def explain_files(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    paths : mapping of str to path-like
-        Id -> image file.
+    files : galcnn.inputs.InputFiles
+        The images.
     explainers : sequence of Explainer
         Methods, see `explainers_by_name`.
     target : str, optional
         A class, or ``class-class`` for a margin; the predicted class of each by default.
     wrt : {"flux", "stretched", "sigma"}
         See `galcnn.explain.explain`.
-    fit : bool
-        Whether images are brought to the model's pixel grid, see `galcnn.inputs.prepare`.
-    bands : tuple of str, optional
-        Names of the planes of the files, where their headers do not say.
     progress : galcnn.progress.Progress
         Shows the files.
 
@@ -67,27 +60,25 @@ def explain_files(
         A file cannot be read or does not fit; the text names it.
     """
     goal = None if target is None else Target.parse(target, trained.classes)
-    names, stacks = list(paths), []
+    names, stacks = list(files.paths), []
     with progress("explain", len(names)) as step:
         for start in range(0, len(names), _BATCH):
             own = names[start : start + _BATCH]
-            cutouts = [_prepared(paths[name], trained, bands, fit) for name in own]
+            cutouts = [_prepared(files, name, trained) for name in own]
             prediction = predict(trained, cutouts, ids=own)
             explained = explain(trained, cutouts, explainers=explainers, targets=goal, wrt=wrt, ids=own)
             for row, (name, cutout, maps) in enumerate(zip(own, cutouts, explained, strict=True)):
-                origin = provenance(trained, paths[name])
+                origin = provenance(trained, files.paths[name])
                 stacks.append(LayerStack(cutout, prediction.select([row]), maps, origin))
                 step()
     return stacks
 
 
-def _prepared(
-    path: str | os.PathLike[str], trained: TrainedModel, bands: tuple[str, ...] | None, fit: bool
-) -> Cutout:
+def _prepared(files: InputFiles, name: str, trained: TrainedModel) -> Cutout:
     try:
-        return prepare(load_cutout(path, bands=bands), trained.card.inputs, fit=fit)
+        return prepare(files.load(name), trained.card.inputs, fit=files.fit)
     except (OSError, ValueError) as error:
-        raise type(error)(f"{os.fspath(path)}: {error}") from error
+        raise type(error)(f"{os.fspath(files.paths[name])}: {error}") from error
 
 
 def explainers_by_name(names: Sequence[str]) -> list[Explainer]:

@@ -16,6 +16,7 @@ from galcnn import atomic, seeding
 from galcnn.catalog import Catalog, write_table
 from galcnn.evaluation import Score, confusion_matrix, evaluate
 from galcnn.experiment import DataSettings, Experiment, run_experiment
+from galcnn.inputs import InputFiles
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
 from galcnn.pipeline import explain_files, explainers_by_name
@@ -99,14 +100,14 @@ def run_demo(
     sky = simulate_catalog(chosen.new, seed=seeding.integer(seed, "new"))
     new = write_survey(sky, out / "new", seed=seeding.integer(seed, "new"), progress=progress)
     paths = {name: out / "new" / str(image) for name, image in zip(new.ids, new.table["image"], strict=True)}
-    table = classify_files(trained, paths, progress=progress)
+    table = classify_files(trained, InputFiles(paths), progress=progress)
     table.add_column(new.labels, name="true_class", index=2)
     write_table(table, out / "results.ecsv")
     clock.lap("classify new galaxies")
     shown = _one_of_each(new, chosen.explained)
     stacks = explain_files(
         trained,
-        {name: paths[name] for name in shown},
+        InputFiles({name: paths[name] for name in shown}),
         explainers=explainers_by_name(["saliency", "cam"]),
         wrt="sigma",
         progress=progress,
