@@ -88,7 +88,7 @@ def _targets_on_disk(names: list[str], out: str) -> list[Path]:
     folder = path.is_dir() or out.endswith("/") or path.suffix == ""
     if not folder and len(names) > 1:
         raise click.UsageError(f"Expected a folder for {len(names)} cutouts. Received: --out {out}.")
-    files = [path / f"{Path(name).stem}-layers.fits" for name in names] if folder else [path]
+    files = [path / f"{name.replace('/', '_')}-layers.fits" for name in names] if folder else [path]
     for file in files:
         atomic.check_writable(file)
     return files

@@ -19,6 +19,9 @@ __all__ = ["command"]
 @click.option("--size", type=click.IntRange(min=8), default=64, show_default=True, help="Pixels of a side.")
 @click.option("--redshifts", type=(float, float), metavar="LOW HIGH", help="Range of redshifts.")
 @click.option("--magnitudes", type=(float, float), metavar="LOW HIGH", help="Range of r magnitudes (AB).")
+@click.option(
+    "--as", "telescope", type=click.Choice(["simulated", "sdss"]), default="simulated", show_default=True
+)
 @click.option("--pixel-scale", type=float, help="Arcsec a pixel.")
 @click.option("--psf-fwhm", type=float, help="Arcsec, in all bands.")
 @click.option("--depth", metavar="M,M,...", help="AB magnitude of a 5 sigma point source in each band.")
@@ -33,6 +36,7 @@ def command(
     size: int,
     redshifts: tuple[float, float] | None,
     magnitudes: tuple[float, float] | None,
+    telescope: str,
     pixel_scale: float | None,
     psf_fwhm: float | None,
     depth: str | None,
@@ -44,7 +48,7 @@ def command(
 
     \b
     galcnn simulate -n 600 --seed 1 --out sky
-    galcnn simulate -n 2000 --bands r --pixel-scale 0.396 --psf-fwhm 1.3 --depth 22.6 --out sdss_like
+    galcnn simulate -n 3000 --as sdss --bands r --size 128 --magnitudes 13 16.5 --out sdss_like
 
     An interrupted run goes on where it stopped.
     """
@@ -53,10 +57,11 @@ def command(
     import astropy.units as u
 
     from galcnn.progress import bars, silent
-    from galcnn.simulation import SIMULATED, simulate_catalog
-    from galcnn.studies.embedded import write_survey
+    from galcnn.simulation import simulate_catalog
+    from galcnn.studies.embedded import TELESCOPES, write_survey
 
-    observation = SIMULATED.only(options.words(bands) or SIMULATED.bands)
+    observation = TELESCOPES[telescope]
+    observation = observation.only(options.words(bands) or observation.bands)
     changes: dict[str, Any] = {}
     if pixel_scale is not None:
         changes["pixel_scale"] = pixel_scale * u.arcsec
@@ -65,7 +70,9 @@ def command(
     if depth is not None:
         changes["depth"] = options.numbers("--depth", depth)
     if changes:
-        observation = replace(observation, name="simulated, as asked for", source="command line", **changes)
+        observation = replace(
+            observation, name=f"{observation.name}, changed", source="command line", **changes
+        )
     population: dict[str, Any] = {}
     if classes is not None:
         population["classes"] = options.words(classes)

@@ -10,11 +10,14 @@ from galcnn import atomic
 from galcnn.catalog import Catalog, write_table
 from galcnn.errors import message
 from galcnn.files import save_cutout
-from galcnn.observing import Observation
+from galcnn.observing import SDSS, Observation
 from galcnn.progress import Progress, silent
 from galcnn.simulation import SIMULATED, simulate
 
-__all__ = ["write_survey"]
+__all__ = ["TELESCOPES", "write_survey"]
+
+#: Observations by the name that users type.
+TELESCOPES = {"simulated": SIMULATED, "sdss": SDSS}
 
 
 def write_survey(

@@ -1,0 +1,30 @@
+"""The examples run as the reader is told to run them, one after the other in an empty folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from galcnn.layers import LayerStack
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.mark.full
+def test_the_numbered_examples_run_in_order(tmp_path):
+    for script in sorted(EXAMPLES.glob("0*.py")):
+        done = subprocess.run(
+            [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, f"{script.name}: {done.stderr[-2000:]}"
+    stack = LayerStack.read(tmp_path / "sim7-000003-layers.fits")
+    assert {e.method for e in stack.explanations} == {"saliency", "cam"}
+    assert (tmp_path / "spiral.png").exists()
+
+
+def test_the_experiment_files_are_valid():
+    from galcnn.experiment import Experiment
+
+    for path in EXAMPLES.glob("*.toml"):
+        assert Experiment.from_toml(path).data.catalog.endswith("labels.csv")
