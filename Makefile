@@ -37,8 +37,7 @@ check: venv
 	$(BIN)/ruff check galcnn tests examples
 	$(BIN)/ruff format --check galcnn tests examples
 	$(BIN)/mypy
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'galcnn/*.py')
-	$(BIN)/python -m pytest -q tests/test_architecture.py
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_docstrings.py
 
 bench: venv
 	$(BIN)/python -m tests.benchmarks --out bench.json

@@ -7,7 +7,7 @@ from PIL import Image
 
 from galcnn.rendering import display_rgb
 from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
-from galcnn.studies.embedded import write_survey
+from galcnn.studies.embedded import SurveySettings, write_survey
 
 if __name__ == "__main__":
     catalog = simulate_catalog(360, seed=7, classes=("elliptical", "spiral", "edge_on"))
@@ -19,5 +19,5 @@ if __name__ == "__main__":
     # Rows of a cutout run upward, as in FITS; those of a PNG run downward.
     Image.fromarray(np.ascontiguousarray(display_rgb(cutout)[::-1])).resize((384, 384)).save("spiral.png")
 
-    write_survey(catalog, Path("sky"), seed=7)
+    write_survey(catalog, Path("sky"), settings=SurveySettings(seed=7))
     print("wrote spiral.png, sky/catalog.ecsv and sky/cutouts/")

@@ -78,6 +78,11 @@ class AsinhStretch(BandLayer):
 
     Lupton, Gunn & Szalay 1999, AJ 118, 1406; one softening a band, in the unit of the images.
 
+    Parameters
+    ----------
+    **kwargs
+        Of `keras.layers.Layer`.
+
     Examples
     --------
     >>> import numpy as np
@@ -140,6 +145,11 @@ class AsinhStretch(BandLayer):
 @keras.saving.register_keras_serializable(package="galcnn")
 class Standardize(BandLayer):
     """(x - mean) / deviation of each band over the training set.
+
+    Parameters
+    ----------
+    **kwargs
+        Of `keras.layers.Layer`.
 
     Examples
     --------
@@ -204,6 +214,11 @@ class PCAWhitening(BandLayer):
 
     The rotation acts on the bands of each pixel, so images stay images. With the covariance
     C = E diag(l) E^T the output is (x - mean) E diag(l)^(-1/2).
+
+    Parameters
+    ----------
+    **kwargs
+        Of `keras.layers.Layer`.
 
     Examples
     --------

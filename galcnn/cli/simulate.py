@@ -58,7 +58,7 @@ def command(
 
     from galcnn.progress import bars, silent
     from galcnn.simulation import simulate_catalog
-    from galcnn.studies.embedded import TELESCOPES, write_survey
+    from galcnn.studies.embedded import TELESCOPES, SurveySettings, write_survey
 
     observation = TELESCOPES[telescope]
     observation = observation.only(options.words(bands) or observation.bands)
@@ -84,9 +84,7 @@ def command(
     write_survey(
         catalog,
         out,
-        seed=seed,
-        observation=observation,
-        size=size,
+        settings=SurveySettings(seed, observation, size),
         processes=processes,
         progress=silent if quiet else bars,
     )

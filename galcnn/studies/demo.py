@@ -23,7 +23,7 @@ from galcnn.pipeline import explain_files, explainers_by_name
 from galcnn.prediction import Prediction, classify_files
 from galcnn.progress import Progress, silent
 from galcnn.simulation import simulate_catalog
-from galcnn.studies.embedded import write_survey
+from galcnn.studies.embedded import SurveySettings, write_survey
 from galcnn.training import Augmentation, TrainingSettings
 from galcnn.viewers.figures import explanation_figure, save_figure
 
@@ -84,7 +84,7 @@ def run_demo(
     out, seed = Path(folder), chosen.seed
     clock = _Clock()
     survey = simulate_catalog(chosen.number, seed=seed)
-    write_survey(survey, out, seed=seed, processes=chosen.processes, progress=progress)
+    write_survey(survey, out, settings=SurveySettings(seed), processes=chosen.processes, progress=progress)
     clock.lap("simulate")
     experiment = Experiment(
         DataSettings(str(out / "catalog.ecsv"), survey="galcnn embedded survey", licence="BSD-3-Clause"),
@@ -97,8 +97,9 @@ def run_demo(
     trained = run_experiment(experiment, out / "model", progress=progress)
     clock.lap("train and score")
     # Another seed: galaxies that neither training nor test has seen.
-    sky = simulate_catalog(chosen.new, seed=seeding.integer(seed, "new"))
-    new = write_survey(sky, out / "new", seed=seeding.integer(seed, "new"), progress=progress)
+    other = seeding.integer(seed, "new")
+    sky = simulate_catalog(chosen.new, seed=other)
+    new = write_survey(sky, out / "new", settings=SurveySettings(other), progress=progress)
     paths = {name: out / "new" / str(image) for name, image in zip(new.ids, new.table["image"], strict=True)}
     table = classify_files(trained, InputFiles(paths), progress=progress)
     table.add_column(new.labels, name="true_class", index=2)

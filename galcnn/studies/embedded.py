@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from galcnn import atomic
@@ -14,19 +15,36 @@ from galcnn.observing import SDSS, Observation
 from galcnn.progress import Progress, silent
 from galcnn.simulation import SIMULATED, simulate
 
-__all__ = ["TELESCOPES", "write_survey"]
+__all__ = ["TELESCOPES", "SurveySettings", "write_survey"]
 
 #: Observations by the name that users type.
 TELESCOPES = {"simulated": SIMULATED, "sdss": SDSS}
+
+
+@dataclass(frozen=True)
+class SurveySettings:
+    """What the cutouts of a survey have in common.
+
+    Attributes
+    ----------
+    seed : int
+        Of the noise.
+    observation : galcnn.observing.Observation
+        The telescope.
+    size : int
+        Pixels of a side.
+    """
+
+    seed: int = 0
+    observation: Observation = SIMULATED
+    size: int = 64
 
 
 def write_survey(
     catalog: Catalog,
     folder: str | os.PathLike[str],
     *,
-    seed: int,
-    observation: Observation = SIMULATED,
-    size: int = 64,
+    settings: SurveySettings,
     processes: int = 1,
     progress: Progress = silent,
 ) -> Catalog:
@@ -41,12 +59,8 @@ def write_survey(
         From `galcnn.simulation.simulate_catalog`.
     folder : path-like
         Gets ``cutouts/<id>.fits`` and, last, ``catalog.ecsv``.
-    seed : int
-        Of the noise.
-    observation : galcnn.observing.Observation
-        The telescope.
-    size : int
-        Pixels of a side.
+    settings : SurveySettings
+        How the galaxies are drawn.
     processes : int
         How many draw at once.
     progress : galcnn.progress.Progress
@@ -63,17 +77,18 @@ def write_survey(
         The folder holds cutouts of other settings.
     """
     out = Path(folder)
-    described = repr((seed, size, observation, [str(row) for row in catalog.table]))
+    described = repr((settings, [str(row) for row in catalog.table]))
     _claim(out, described)
     images = [f"cutouts/{name}.fits" for name in catalog.ids]
     missing = [row for row, image in enumerate(images) if not (out / image).exists()]
     with progress("simulate", len(missing)) as step:
+        shape = (settings.size, settings.size)
         drawn = (
             simulate(
                 catalog.select(missing),
-                seed=seed,
-                observation=observation,
-                shape=(size, size),
+                seed=settings.seed,
+                observation=settings.observation,
+                shape=shape,
                 processes=processes,
             )
             if missing
