@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import threading
-import warnings
-import zlib
-from collections.abc import Iterator, Sequence
-from lzma import LZMAError
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.calibration import band_names, calibration_of, survey_of
 from galcnn.files.planes import Planes, join
 
-__all__ = ["HDUChoice", "find_hdu", "opened", "raw_planes", "read_image", "role_of"]
+__all__ = ["HDUChoice", "find_hdu", "raw_planes", "read_image", "role_of"]
 
 HDUChoice = int | str | Sequence[int | str]
-
-# What astropy and the decompressors raise on damaged files.
-_DAMAGE = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    fits.VerifyError,
-    zlib.error,
-    LZMAError,
-)
-# The list of warning filters is one for all threads.
-_WARNINGS_LOCK = threading.RLock()
 
 _ROLES = (
     ("mask", r"MASK|MASKBITS|DQ|FLAGS?|BPM|MSK"),
@@ -51,61 +29,6 @@ _ROLES = (
     ("other", r"SEG|SEGMAP|SEGMENTATION|MODEL|RESID|RESIDUAL|CTX|CON|SKY|BKG|BACKGROUND|THUMB|CHI2"),
 )
 _FILTER_LIKE = re.compile(r"(?:SCI_)?([A-Z]|F\d{3,4}[A-Z]\d?)", re.IGNORECASE)
-
-
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[tuple[fits.HDUList, list[str]]]:
-    """Open a FITS file; what astropy would warn of lands in a list.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Plain, or compressed by gzip, bzip2 or tile by tile.
-
-    Yields
-    ------
-    hdulist : astropy.io.fits.HDUList
-        All HDUs.
-    notes : list of str
-        Grows while the file is read.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        The file is damaged or ends too early.
-    """
-    notes: list[str] = []
-    with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", AstropyWarning)
-        try:
-            # memmap=False: the file may be replaced or removed while the cutout lives.
-            # A handle of our own: astropy leaves its open where the file is damaged.
-            with (
-                open(path, "rb") as handle,
-                fits.open(handle, memmap=False, lazy_load_hdus=False) as hdulist,
-            ):
-                _refuse_cut_off(caught, path)
-                yield hdulist, notes
-        except UnreadableImageError:
-            raise
-        except PermissionError:
-            raise
-        except _DAMAGE as error:
-            said = " ".join(str(error).split())
-            raise UnreadableImageError(
-                message(
-                    "a whole FITS file",
-                    "Fetch it again.",
-                    path=str(path),
-                    size_bytes=path.stat().st_size,
-                    error=f"{type(error).__name__}: {said}",
-                )
-            ) from error
-        finally:
-            notes += [" ".join(str(w.message).split()) for w in caught if _of_astropy(w)]
-            others = [w for w in caught if not _of_astropy(w)]
-    for w in others:
-        warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
 
 
 def read_image(hdulist: fits.HDUList, hdu: HDUChoice | None, bands: Sequence[str] | None) -> Planes:
@@ -322,16 +245,3 @@ def _listing(hdulist: fits.HDUList) -> str:
 def _shape(hdu: Any) -> tuple[int, ...]:
     """Of the pixels; none for an extension of a kind that astropy does not know."""
     return tuple(getattr(hdu, "shape", None) or ())
-
-
-def _of_astropy(caught: warnings.WarningMessage) -> bool:
-    return issubclass(caught.category, AstropyWarning)
-
-
-def _refuse_cut_off(caught: Sequence[warnings.WarningMessage], path: Path) -> None:
-    """Astropy only warns of a file that ends too early; its last pixels would be made up or fail."""
-    for w in caught:
-        if _of_astropy(w) and "truncated" in str(w.message):
-            raise UnreadableImageError(
-                message("a whole FITS file", "Fetch it again.", path=str(path), error=str(w.message))
-            )

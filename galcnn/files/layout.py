@@ -1,17 +1,17 @@
 """How galcnn lays a cutout out in FITS: Cutout -> HDUs -> Cutout, bit by bit.
 
-``SCI_<BAND>`` one image a band; ``MASK`` (1 = do not use) one for all bands, or ``MASK_<BAND>``
-where they differ; ``SIGMA_<BAND>`` and ``PSF_<BAND>`` where known; ``META`` a table of JSON
-values. Each carries the card GALCNN, each image on the cutout's grid its whole WCS.
+``SCI_<BAND>`` one image a band, each with their number in the card NBANDS; ``MASK`` (1 = do not
+use, the bit of the card MP_BAD) one for all bands, or ``MASK_<BAND>`` where they differ;
+``SIGMA_<BAND>`` and ``PSF_<BAND>`` where known; ``META`` a table of JSON values. Each carries the
+card GALCNN, each image on the cutout's grid its whole WCS.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import astropy.units as u
 import numpy as np
@@ -23,11 +23,18 @@ from galcnn import __version__, atomic
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs, wcs_cards
+from galcnn.files.text import escape, text_column, to_json, unescape, unique_name, word
 from galcnn.photometry import parse_unit
 
 __all__ = ["cutout_from_hdus", "cutout_hdus", "is_our_layout", "save_cutout"]
 
+_Card: TypeAlias = tuple[str, str | int, str] | fits.Card
+
 _VERSION = 1
+_LAYOUT_CARD = ("GALCNN", _VERSION, "version of the layout of this cutout")
+_BAD_CARD = ("MP_BAD", 0, "number of the bit: do not use")
+#: Letters of a band in EXTNAME.
+_LONGEST_BAND = 40
 
 
 def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
@@ -58,23 +65,27 @@ def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
     {'seed': 1}
     """
     suffixes = _suffixes(cutout.bands)
-    wcs = wcs_cards(cutout.wcs)
-    unit = _unit_cards(cutout.unit)
-    hdus = []
-    for suffix, band, plane in zip(suffixes, cutout.bands, cutout.flux, strict=True):
-        hdus.append(_image(f"SCI_{suffix}", plane, wcs, unit, band))
+    wcs, unit = wcs_cards(cutout.wcs), _unit_card(cutout.unit)
+    wcs.tostring()  # formats the cards once: their copies in the layers need no formatting
+
+    def of_bands(kind: str, planes: npt.NDArray[Any], *cards: _Card) -> list[fits.ImageHDU]:
+        return [
+            _image(f"{kind}_{suffix}", plane, [("BAND", escape(band), "filter"), *cards])
+            for suffix, band, plane in zip(suffixes, cutout.bands, planes, strict=True)
+        ]
+
+    n_bands = ("NBANDS", len(cutout.bands), "number of SCI layers of this cutout")
+    hdus = of_bands("SCI", cutout.flux, n_bands, unit, *wcs.cards)
     hdus[0].header.update(_object_cards(cutout))
-    if (cutout.mask == cutout.mask[0]).all():
-        hdus.append(_image("MASK", cutout.mask[0].astype(np.uint8), wcs))
+    mask = cutout.mask.astype(np.uint8)
+    if (mask == mask[0]).all():
+        hdus.append(_image("MASK", mask[0], [_BAD_CARD, *wcs.cards]))
     else:
-        for suffix, band, plane in zip(suffixes, cutout.bands, cutout.mask, strict=True):
-            hdus.append(_image(f"MASK_{suffix}", plane.astype(np.uint8), wcs, band=band))
+        hdus += of_bands("MASK", mask, _BAD_CARD, *wcs.cards)
     if cutout.sigma is not None:
-        for suffix, band, plane in zip(suffixes, cutout.bands, cutout.sigma, strict=True):
-            hdus.append(_image(f"SIGMA_{suffix}", plane, wcs, unit, band))
+        hdus += of_bands("SIGMA", cutout.sigma, unit, *wcs.cards)
     if cutout.psf is not None:
-        for suffix, band, plane in zip(suffixes, cutout.bands, cutout.psf, strict=True):
-            hdus.append(_image(f"PSF_{suffix}", plane, band=band))
+        hdus += of_bands("PSF", cutout.psf)
     if cutout.meta:
         hdus.append(_meta_table(cutout.meta))
     return hdus
@@ -110,24 +121,27 @@ def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
         raise UnreadableImageError(
             message(f"a cutout layout of version {_VERSION} or older", "Update galcnn.", version=version)
         )
+    # Files written before there was this card lack it.
+    n_bands = first.header.get("NBANDS", len(science))
+    if n_bands != len(science):
+        raise UnreadableImageError(
+            message(f"{n_bands} layers named SCI_<BAND>", "Restore the file.", found=science)
+        )
     suffixes = [name.removeprefix("SCI_") for name in science]
     try:
         flux = _planes(ours, "SCI", suffixes)
-        if flux is None:
-            raise UnreadableImageError(message("an image in each SCI layer", "", found=science))
-        masks = _planes(ours, "MASK", suffixes)
-        mask = (ours["MASK"].data if masks is None else masks) != 0
+        mask = ours["MASK"].data if "MASK" in ours else _planes(ours, "MASK", suffixes)
         wcs, _ = celestial_wcs(first.header, (flux.shape[1], flux.shape[2]))
         return Cutout(
             flux,
-            tuple(_unescape(ours[name].header["BAND"]) for name in science),
+            tuple(unescape(ours[name].header["BAND"]) for name in science),
             wcs=wcs,
             position=_position(first.header),
-            survey=_unescape(first.header.get("SURVEY", "unknown")),
+            survey=unescape(first.header.get("SURVEY", "unknown")),
             unit=_unit(first.header),
-            mask=mask,
-            sigma=_planes(ours, "SIGMA", suffixes),
-            psf=_planes(ours, "PSF", suffixes),
+            mask=mask != 0,
+            sigma=_planes_if_any(ours, "SIGMA", suffixes),
+            psf=_planes_if_any(ours, "PSF", suffixes),
             redshift=first.header.get("REDSHIFT"),
             meta=_meta(ours["META"]) if "META" in ours else {},
         )
@@ -174,39 +188,26 @@ def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:
         The file cannot be written; an older one is then as it was.
     """
     primary = fits.PrimaryHDU()
-    header = primary.header
-    header["FILETYPE"] = ("galcnn cutout", "kind of this file")
-    header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
-    layers = cutout_hdus(cutout)
-    header.update(_object_cards(cutout))
-    hdulist = fits.HDUList([primary, *layers])
+    primary.header["FILETYPE"] = ("galcnn cutout", "kind of this file")
+    primary.header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
+    primary.header.update(_object_cards(cutout))
+    hdulist = fits.HDUList([primary, *cutout_hdus(cutout)])
     for hdu in hdulist:
         hdu.add_checksum()
     # A file object: astropy would compress or refuse by the name of the temporary file.
     with atomic.writing(path) as temporary, open(temporary, "wb") as handle:
-        hdulist.writeto(handle)
+        # Not verified at each writing, which is slow: the tests verify what is written here.
+        hdulist.writeto(handle, output_verify="ignore")
 
 
-def _image(
-    name: str,
-    plane: npt.NDArray[Any],
-    wcs: fits.Header | None = None,
-    unit: fits.Header | None = None,
-    band: str | None = None,
-) -> fits.ImageHDU:
-    header = fits.Header()
-    header["GALCNN"] = (_VERSION, "version of the layout of this cutout")
-    if band is not None:
-        header["BAND"] = (_escape(band), "filter")
-    for cards in (unit, wcs):
-        if cards is not None:
-            header.extend(cards, strip=False)
-    return fits.ImageHDU(plane, header, name=name)
+def _image(name: str, plane: npt.NDArray[Any], cards: Sequence[_Card]) -> fits.ImageHDU:
+    own = [("EXTNAME", name, "name of this layer"), _LAYOUT_CARD]
+    return fits.ImageHDU(plane, fits.Header([*own, *cards]))  # copies the cards
 
 
 def _object_cards(cutout: Cutout) -> fits.Header:
     header = fits.Header()
-    header["SURVEY"] = (_escape(cutout.survey), "source of the image")
+    header["SURVEY"] = (escape(cutout.survey), "source of the image")
     if cutout.redshift is not None:
         header["REDSHIFT"] = (float(cutout.redshift), "of the galaxy")
     if cutout.position is not None:
@@ -222,78 +223,43 @@ def _position(header: fits.Header) -> SkyCoord | None:
     return SkyCoord(float(header["RA_OBJ"]), float(header["DEC_OBJ"]), unit="deg", frame="icrs")
 
 
-def _unit_cards(unit: u.UnitBase) -> fits.Header:
+def _unit_card(unit: u.UnitBase) -> tuple[str, str, str]:
     """BUNIT where FITS knows the unit; a card of our own where it does not (electron, nanomaggy)."""
-    header = fits.Header()
     try:
-        header["BUNIT"] = (unit.to_string("fits"), "unit per pixel")
+        return ("BUNIT", unit.to_string("fits"), "unit per pixel")
     except ValueError:
-        header["GUNIT"] = (unit.to_string(), "unit per pixel, which FITS does not know")
-    return header
+        return ("GUNIT", unit.to_string(), "unit per pixel, which FITS does not know")
 
 
 def _unit(header: fits.Header) -> u.UnitBase:
     return parse_unit(str(header["GUNIT"] if "GUNIT" in header else header["BUNIT"]))
 
 
-def _planes(ours: Mapping[str, Any], kind: str, suffixes: list[str]) -> npt.NDArray[Any] | None:
-    names = [f"{kind}_{suffix}" for suffix in suffixes]
-    if not any(name in ours for name in names):
-        return None
-    planes = np.stack([ours[name].data for name in names])
+def _planes(ours: Mapping[str, Any], kind: str, suffixes: Sequence[str]) -> npt.NDArray[Any]:
+    planes = np.stack([ours[f"{kind}_{suffix}"].data for suffix in suffixes])
     return planes.astype(planes.dtype.newbyteorder("="), copy=False)
+
+
+def _planes_if_any(ours: Mapping[str, Any], kind: str, suffixes: Sequence[str]) -> npt.NDArray[Any] | None:
+    known = any(f"{kind}_{suffix}" in ours for suffix in suffixes)
+    return _planes(ours, kind, suffixes) if known else None
 
 
 def _suffixes(bands: tuple[str, ...]) -> list[str]:
     """Band names as EXTNAME can have them: upper case, plain, unique."""
     found: list[str] = []
     for band in bands:
-        plain = re.sub("[^A-Z0-9]+", "_", band.upper()).strip("_")[:40] or "X"
-        name, number = plain, 2
-        while name in found:
-            name, number = f"{plain}_{number}", number + 1
-        found.append(name)
+        found.append(unique_name(word(band, _LONGEST_BAND), found))
     return found
 
 
 def _meta_table(meta: Mapping[str, Any]) -> fits.BinTableHDU:
-    keys, values = [], []
-    for key, value in meta.items():
-        try:
-            text = json.dumps(value, allow_nan=False, default=_plain)
-        except (TypeError, ValueError) as error:
-            raise type(error)(
-                message(
-                    "meta that JSON can write", "Use text, finite numbers and lists.", **{str(key): value}
-                )
-            ) from error
-        keys.append(_escape(key))
-        values.append(text)
-    columns = [
-        fits.Column("KEY", f"{max(map(len, keys), default=1) or 1}A", array=np.array(keys)),
-        fits.Column("VALUE", f"{max(map(len, values), default=1)}A", array=np.array(values)),
-    ]
+    values = [to_json(value, f"meta {key!r}", allow_nan=False) for key, value in meta.items()]
+    columns = [text_column("KEY", [escape(key) for key in meta]), text_column("VALUE", values)]
     table = fits.BinTableHDU.from_columns(columns, name="META")
-    table.header["GALCNN"] = (_VERSION, "version of the layout of this cutout")
+    table.header[_LAYOUT_CARD[0]] = _LAYOUT_CARD[1:]
     return table
 
 
 def _meta(table: fits.BinTableHDU) -> dict[str, Any]:
-    return {_unescape(key): json.loads(value) for key, value in table.data}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(type(value).__name__)
-
-
-def _escape(text: str) -> str:
-    r"""Printable ASCII for a card, reversibly: backslash escapes; FITS drops spaces at the end."""
-    escaped = text.encode("unicode_escape").decode("ascii")
-    kept = escaped.rstrip(" ")
-    return kept + r"\x20" * (len(escaped) - len(kept))
-
-
-def _unescape(text: str) -> str:
-    return text.encode("ascii").decode("unicode_escape")
+    return {unescape(key): json.loads(value) for key, value in table.data}

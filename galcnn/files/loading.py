@@ -18,8 +18,9 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.calibration import flux_unit
-from galcnn.files.fits_images import HDUChoice, find_hdu, opened, raw_planes, read_image, role_of
+from galcnn.files.fits_images import HDUChoice, find_hdu, raw_planes, read_image, role_of
 from galcnn.files.layout import cutout_from_hdus, is_our_layout
+from galcnn.files.opening import check_sums, opened
 from galcnn.files.pictures import read_picture
 from galcnn.files.planes import Planes, choose_bands, join
 
@@ -96,10 +97,7 @@ def load_cutout(
         raise ValueError(message("at least one file", "", path=path))
     mask_file, mask_hdu = _file_or_hdu(mask)
     sigma_file, sigma_hdu = _file_or_hdu(sigma)
-    parts = []
-    for one in paths:
-        parts.append(_read_file(one, bands, hdu, mask_hdu, sigma_hdu))
-    planes = join(parts)
+    planes = join([_read_file(one, bands, hdu, mask_hdu, sigma_hdu) for one in paths])
     if mask_file is not None:
         planes = _masked(planes, *_aside(mask_file))
     if sigma_file is not None:
@@ -135,22 +133,15 @@ def _read_file(
     sigma: str | None,
 ) -> Planes:
     if _kind(path) == "picture":
-        if not hdu is mask is sigma is None:
+        asked = [one for one in (hdu, mask, sigma) if one is not None]
+        if asked:
             raise UnreadableImageError(
-                message("no HDU of a JPEG or PNG", "Leave it out.", path=str(path), hdu=hdu or mask or sigma)
+                message("no HDU of a JPEG or PNG", "Leave it out.", path=str(path), hdu=asked[0])
             )
         return read_picture(path)
     with opened(path) as (hdulist, notes):
         try:
-            if hdu is None and is_our_layout(hdulist):
-                _check_sums(hdulist)
-                planes = _planes_of(cutout_from_hdus(hdulist))
-            else:
-                try:
-                    planes = read_image(hdulist, hdu, bands)
-                except fits.VerifyError:  # a card that is not FITS, such as text without quotes
-                    hdulist.verify("fix")  # what is mended lands in the notes
-                    planes = read_image(hdulist, hdu, bands)
+            planes = _science(hdulist, bands, hdu)
             if mask is not None:
                 one = find_hdu(hdulist, mask)
                 planes = _masked(planes, raw_planes(one), one)
@@ -162,18 +153,15 @@ def _read_file(
     return replace(planes, notes=(*planes.notes, *notes))
 
 
-def _check_sums(hdulist: fits.HDUList) -> None:
-    """Our own files carry checksums, so a changed pixel need not pass unseen."""
-    # What astropy cannot make out at all has no method to verify it.
-    changed = [
-        hdu.name or type(hdu).__name__
-        for hdu in hdulist
-        if not hasattr(hdu, "verify_datasum") or ("DATASUM" in hdu.header and hdu.verify_datasum() == 0)
-    ]
-    if changed:
-        raise UnreadableImageError(
-            message("data that match their checksum", "Restore the file.", damaged=changed)
-        )
+def _science(hdulist: fits.HDUList, bands: Sequence[str] | None, hdu: HDUChoice | None) -> Planes:
+    if hdu is None and is_our_layout(hdulist):
+        check_sums(hdulist)
+        return _planes_of(cutout_from_hdus(hdulist))
+    try:
+        return read_image(hdulist, hdu, bands)
+    except fits.VerifyError:  # a card that is not FITS, such as text without quotes
+        hdulist.verify("fix")  # what is mended lands in the notes
+        return read_image(hdulist, hdu, bands)
 
 
 def _planes_of(cutout: Cutout) -> Planes:
@@ -181,8 +169,8 @@ def _planes_of(cutout: Cutout) -> Planes:
         cutout.flux,
         cutout.bands,
         cutout.unit,
-        wcs=cutout.wcs,
         factors=(1.0,) * len(cutout.bands),
+        wcs=cutout.wcs,
         survey=cutout.survey,
         mask=cutout.mask,
         sigma=cutout.sigma,
@@ -220,12 +208,13 @@ def _aside(path: Path) -> tuple[npt.NDArray[Any], Any]:
 
 
 def _masked(planes: Planes, flags: npt.NDArray[Any], hdu: Any) -> Planes:
-    if hdu is not None and any(keyword.startswith("MP_") for keyword in hdu.header):
+    planes_of_bits = [] if hdu is None else [key for key in hdu.header if key.startswith("MP_")]
+    if set(planes_of_bits) - {"MP_BAD"}:
         raise UnreadableImageError(
             message(
                 "a mask whose pixels are bad where they are not 0",
                 "These are flag bits, and some mark good pixels: write a mask of 0 and 1.",
-                flags=[keyword for keyword in hdu.header if keyword.startswith("MP_")],
+                flags=planes_of_bits,
             )
         )
     fresh = _fitted(flags, planes, "mask") != 0  # NaN too is not 0

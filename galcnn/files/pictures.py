@@ -44,20 +44,16 @@ def read_picture(path: Path) -> Planes:
             picture.load()
             deep = picture.mode.startswith("I")
             pixels = np.asarray(picture if deep else _plain_mode(picture))
+    except (PermissionError, UnreadableImageError):
+        raise
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, PermissionError | UnreadableImageError):
-            raise
         raise UnreadableImageError(
             message("a whole JPEG or PNG", "Fetch the picture again.", path=str(path), error=str(error))
         ) from error
     pixels = pixels[::-1] if pixels.ndim == 3 else pixels[::-1, :, np.newaxis]
-    mask = None
+    transparent = np.zeros(pixels.shape[:2], dtype=np.bool_)
     if pixels.shape[2] in (2, 4):  # the last one is opacity
         transparent = pixels[:, :, -1] < 255
-        opaque_only = not transparent.any()
-        mask = (
-            None if opaque_only else np.broadcast_to(transparent, (pixels.shape[2] - 1, *transparent.shape))
-        )
         pixels = pixels[:, :, :-1]
     values = np.ascontiguousarray(np.moveaxis(pixels, -1, 0), dtype=np.float32)
     grey = len(values) == 1
@@ -66,7 +62,7 @@ def read_picture(path: Path) -> Planes:
         ("L",) if grey else ("R", "G", "B"),
         UNCALIBRATED if deep else DISPLAY,
         factors=(1.0,) * len(values),
-        mask=mask,
+        mask=np.broadcast_to(transparent, values.shape),
         facts={"format": kind},
     )
 

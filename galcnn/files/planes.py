@@ -31,10 +31,10 @@ class Planes:
         Of the bands; None where the file does not say.
     unit : astropy.units.UnitBase
         Of `values`.
-    wcs : astropy.wcs.WCS or None
-        Celestial.
     factors : tuple of float
         By which each plane of the file was multiplied.
+    wcs : astropy.wcs.WCS or None
+        Celestial.
     survey : str
         As far as the file says.
     mask : numpy.ndarray or None
@@ -58,8 +58,8 @@ class Planes:
     values: npt.NDArray[np.float32]
     names: tuple[str | None, ...]
     unit: u.UnitBase
+    factors: tuple[float, ...]
     wcs: WCS | None = None
-    factors: tuple[float, ...] = ()
     survey: str = "unknown"
     mask: npt.NDArray[np.bool_] | None = None
     sigma: npt.NDArray[np.float32] | None = None
@@ -138,12 +138,6 @@ def join(parts: Sequence[Planes]) -> Planes:
                     bands=[name for part in parts for name in part.names],
                 )
             )
-    facts: dict[str, object] = {}
-    for part in parts:
-        for key, value in part.facts.items():
-            known = facts.setdefault(key, value)
-            if known != value:
-                facts[key] = [other.facts.get(key) for other in parts]
     notes = [note for part in parts for note in part.notes]
     if placed and len(placed) < len(parts):
         notes.append("some bands have no WCS: taken to be on the grid of the others")
@@ -158,15 +152,15 @@ def join(parts: Sequence[Planes]) -> Planes:
         np.concatenate([part.values for part in parts]),
         tuple(name for part in parts for name in part.names),
         first.unit,
-        wcs=placed[0] if placed else None,
         factors=tuple(factor for part in parts for factor in part.factors),
+        wcs=placed[0] if placed else None,
         survey=first.survey,
         mask=masks,
         sigma=sigmas,
         psf=psfs,
         position=first.position,
         redshift=first.redshift,
-        facts=facts,
+        facts=_joined([part.facts for part in parts]),
         ours=all(part.ours for part in parts),
         notes=tuple(dict.fromkeys(notes)),
     )
@@ -216,13 +210,22 @@ def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
         raise UnreadableImageError(
             message(
                 f"{len(planes.names)} names, since the file does not name its {len(planes.names)} planes",
-                "Name every plane, in the order of the file.",
+                "Name every plane, in the order of the file: bands=..., --bands.",
                 bands=wanted,
             )
         )
     raise UnreadableImageError(
-        message(f"bands among {tuple(given)}", "Ask for what the file holds.", bands=wanted)
+        message(f"bands among {tuple(given)}", "Choose among these: bands=..., --bands.", bands=wanted)
     )
+
+
+def _joined(facts: Sequence[dict[str, object]]) -> dict[str, object]:
+    """What all parts agree on, and a list of what they do not."""
+    joined: dict[str, object] = {}
+    for key in dict.fromkeys(key for own in facts for key in own):
+        said = [own[key] for own in facts if key in own]
+        joined[key] = said[0] if all(one == said[0] for one in said) else [own.get(key) for own in facts]
+    return joined
 
 
 def _stacked(

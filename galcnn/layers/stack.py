@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 
 from galcnn import __version__, atomic
 from galcnn.cutout import Cutout
@@ -21,9 +18,11 @@ from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.explanation import Explanation
 from galcnn.files import cutout_from_hdus, cutout_hdus
 from galcnn.files.astrometry import wcs_cards
+from galcnn.files.opening import check_sums, opened
+from galcnn.files.text import to_json, unique_name
 from galcnn.layers import tables
 from galcnn.layers.headers import FILE_TYPE, FILE_VERSION, map_header, primary_header
-from galcnn.layers.text import card_text, extension_name, unique_name
+from galcnn.layers.text import card_text, extension_name
 from galcnn.prediction import Prediction
 
 __all__ = ["LayerStack", "provenance_of"]
@@ -87,7 +86,7 @@ class LayerStack:
         for key, value in self.provenance.items():
             if not isinstance(key, str):
                 raise TypeError(message("text as keys of the provenance", "", key=key))
-            provenance[key] = json.loads(tables.to_json(value, f"provenance {key!r}"))
+            provenance[key] = json.loads(to_json(value, f"provenance {key!r}"))
         object.__setattr__(self, "explanations", explanations)
         object.__setattr__(self, "provenance", provenance)
 
@@ -105,12 +104,8 @@ class LayerStack:
             With checksums.
         """
         images: list[Any] = list(cutout_hdus(self.cutout))
-        taken = {hdu.name for hdu in images} | {
-            "PRIMARY",
-            tables.MORPHOLOGY,
-            tables.LAYERS,
-            tables.PROVENANCE,
-        }
+        taken = {"PRIMARY", tables.MORPHOLOGY, tables.LAYERS, tables.PROVENANCE}
+        taken |= {hdu.name for hdu in images}
         wcs = wcs_cards(self.cutout.wcs)
         names = []
         for explanation in self.explanations:
@@ -124,8 +119,6 @@ class LayerStack:
         for hdu in images:
             if hdu.is_image:
                 hdu.header["OBJECT"] = card_text(self.id)  # viewers show it beside the image
-            if hdu.name == "MASK" or hdu.name.startswith("MASK_"):
-                hdu.header["MP_BAD"] = (0, "number of the bit: do not use")
         ends = [tables.morphology_table(self.prediction)]
         if self.explanations:
             ends.append(tables.layers_table(self.explanations, names))
@@ -148,7 +141,7 @@ class LayerStack:
         """
         hdulist = self.to_hdulist()
         with atomic.writing(path) as temporary, open(temporary, "wb") as handle:
-            hdulist.writeto(handle)
+            hdulist.writeto(handle, output_verify="ignore")  # to_hdulist has verified it
 
     @classmethod
     def from_hdulist(cls, hdulist: fits.HDUList) -> LayerStack:
@@ -226,29 +219,12 @@ class LayerStack:
             It is not a layers file, is damaged, or is of a newer version.
         """
         file = Path(path)
-        content = io.BytesIO(file.read_bytes())
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", AstropyWarning)  # of a file that ends too early, say
-                hdulist = fits.open(content, lazy_load_hdus=False)
-            with hdulist:
-                damaged = [hdu.name for hdu in hdulist if hdu.verify_datasum() == 0]
-                if damaged:
-                    raise UnreadableImageError(
-                        message("data that match their checksum", "Restore the file.", layers=damaged)
-                    )
+        with opened(file) as (hdulist, _):
+            try:
+                check_sums(hdulist)
                 return cls.from_hdulist(hdulist)
-        except UnreadableImageError as error:
-            raise UnreadableImageError(f"{file}: {error}") from error
-        except (OSError, ValueError, TypeError, KeyError, IndexError, AstropyWarning) as error:
-            raise UnreadableImageError(
-                message(
-                    "a whole FITS file",
-                    "Restore the file.",
-                    path=str(file),
-                    error=f"{type(error).__name__}: {error}",
-                )
-            ) from error
+            except UnreadableImageError as error:
+                raise UnreadableImageError(f"{file}: {error}") from error
 
     def _check(self, explanation: Explanation) -> None:
         if explanation.attribution.shape[1:] != self.cutout.shape:

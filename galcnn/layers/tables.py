@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy.io import fits
 
-from galcnn.errors import message
 from galcnn.explain.explanation import Explanation, Target
-from galcnn.layers.text import escape, unescape
+from galcnn.files.text import escape, text_column, to_json, unescape
 from galcnn.prediction import Prediction
 
 __all__ = [
@@ -25,7 +23,6 @@ __all__ = [
     "prediction_from",
     "provenance_from",
     "provenance_table",
-    "to_json",
 ]
 
 MORPHOLOGY, LAYERS, PROVENANCE = "MORPHOLOGY", "LAYERS", "PROVENANCE"
@@ -116,7 +113,7 @@ def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[s
         fits.Column("baseline", "D", array=np.array([e.baseline_score for e in of], dtype=float)),
         _text("seed", ["" if e.seed is None else str(e.seed) for e in of]),
         _text("network_layer", [e.network_layer for e in of]),
-        _plain("settings", [to_json(e.settings, f"settings of {e.method}") for e in of]),
+        text_column("settings", [to_json(e.settings, f"settings of {e.method}") for e in of]),
     ]
     return fits.BinTableHDU.from_columns(columns, name=LAYERS)
 
@@ -158,7 +155,7 @@ def provenance_table(provenance: Mapping[str, Any]) -> fits.BinTableHDU:
     """
     keys = list(provenance)
     values = [to_json(provenance[key], f"provenance {key!r}") for key in keys]
-    return fits.BinTableHDU.from_columns([_text("key", keys), _plain("value", values)], name=PROVENANCE)
+    return fits.BinTableHDU.from_columns([_text("key", keys), text_column("value", values)], name=PROVENANCE)
 
 
 def provenance_from(table: fits.BinTableHDU) -> dict[str, Any]:
@@ -176,37 +173,6 @@ def provenance_from(table: fits.BinTableHDU) -> dict[str, Any]:
     """
     rows = table.data
     return {unescape(key): json.loads(value) for key, value in zip(rows["key"], rows["value"], strict=True)}
-
-
-def to_json(value: object, what: str) -> str:
-    """Write a value as printable ASCII.
-
-    Parameters
-    ----------
-    value : object
-        Of what JSON knows; numpy's numbers and arrays as Python's.
-    what : str
-        For the error.
-
-    Returns
-    -------
-    str
-        JSON, keys in order, `NaN` and `Infinity` as Python writes them.
-
-    Raises
-    ------
-    TypeError
-        JSON does not know it.
-    """
-    try:
-        text = json.dumps(value, default=_plain_python)
-    except TypeError as error:
-        raise TypeError(
-            message(
-                f"{what} of numbers, text, lists and mappings", "Give its name instead.", error=str(error)
-            )
-        ) from error
-    return text.replace("\x7f", "\\u007f")  # the one character that json leaves and FITS forbids
 
 
 def _explanation(hdulist: fits.HDUList, rows: fits.FITS_rec) -> Explanation:
@@ -228,18 +194,7 @@ def _explanation(hdulist: fits.HDUList, rows: fits.FITS_rec) -> Explanation:
 
 
 def _text(name: str, values: Sequence[str]) -> fits.Column:
-    return _plain(name, [escape(value) for value in values])
-
-
-def _plain(name: str, values: Sequence[str]) -> fits.Column:
-    array: npt.NDArray[Any] = np.array(values, dtype="S") if values else np.zeros(0, dtype="S1")
-    return fits.Column(name, f"{max(array.dtype.itemsize, 1)}A", array=array)
-
-
-def _plain_python(value: object) -> object:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not known to JSON")
+    return text_column(name, [escape(value) for value in values])
 
 
 def _tuples(value: Any) -> Any:

@@ -1,12 +1,10 @@
-"""Text for FITS: any Unicode as printable ASCII and back, names of extensions, short cards."""
+"""Names of the layers of maps, and text that fits one header card."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Sequence
+from galcnn.files.text import escape, word
 
-__all__ = ["card_text", "escape", "extension_name", "unescape", "unique_name"]
+__all__ = ["card_text", "extension_name"]
 
 #: What fits between the quotes of one card.
 _CARD_LENGTH = 68
@@ -14,51 +12,6 @@ _CARD_LENGTH = 68
 _PART_LENGTHS = (16, 32, 12)
 #: Long names have short forms, so that viewers' menus can be read.
 _SHORT = {"saliency": "SAL"}
-
-
-def escape(text: str) -> str:
-    r"""Write any text in printable ASCII, as FITS tables and cards want it.
-
-    Parameters
-    ----------
-    text : str
-        Anything.
-
-    Returns
-    -------
-    str
-        The same where `text` is printable ASCII without a backslash and without a space at its
-        end (FITS drops those); backslash escapes elsewhere.
-
-    Examples
-    --------
-    >>> escape("spiral"), escape("gal\né "), unescape(escape("gal\né "))
-    ('spiral', 'gal\\n\\xe9\\x20', 'gal\né ')
-    """
-    escaped = text.encode("unicode_escape").decode("ascii")
-    kept = escaped.rstrip(" ")
-    return kept + r"\x20" * (len(escaped) - len(kept))
-
-
-def unescape(text: str) -> str:
-    """Undo `escape`.
-
-    Parameters
-    ----------
-    text : str
-        From `escape`.
-
-    Returns
-    -------
-    str
-        What it was made of.
-
-    Raises
-    ------
-    ValueError
-        It was not made by `escape`.
-    """
-    return text.encode("ascii").decode("unicode_escape")
 
 
 def card_text(text: str) -> str:
@@ -98,33 +51,4 @@ def extension_name(method: str, target: str, band: str) -> str:
     ('SAL_EDGE_ON_DISC_G', 'CAM_SPIRAL')
     """
     parts = [_SHORT.get(method, method), target] + ([] if band == "all" else [band])
-    return "_".join(
-        _word(part)[:length].strip("_") for part, length in zip(parts, _PART_LENGTHS, strict=False)
-    )
-
-
-def unique_name(name: str, taken: Sequence[str] | set[str]) -> str:
-    """Number a name that is taken: DS9 cannot address EXTVER.
-
-    Parameters
-    ----------
-    name : str
-        Wanted.
-    taken : sequence or set of str
-        In use.
-
-    Returns
-    -------
-    str
-        `name`, or `name` and a number from 2 on.
-    """
-    number, free = 2, name
-    while free in taken:
-        free = f"{name}_{number}"
-        number += 1
-    return free
-
-
-def _word(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").upper()
-    return re.sub("[^A-Z0-9]+", "_", plain).strip("_") or "X"
+    return "_".join(word(part, length) for part, length in zip(parts, _PART_LENGTHS, strict=False))

@@ -129,9 +129,13 @@ def test_16_bit_colour_is_refused_since_pillow_drops_half(tmp_path):
         load_cutout(path)
 
 
-def test_pictures_have_no_hdu(tmp_path):
-    with pytest.raises(UnreadableImageError, match="no HDU"):
-        load_cutout(saved(tmp_path / "a.png", COLOURS), hdu=1)
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({"hdu": 0}, "hdu=0"), ({"mask": "MASK"}, "hdu='MASK'"), ({"sigma": "ERR"}, "hdu='ERR'")],
+)
+def test_pictures_have_no_hdu(tmp_path, asked, said):
+    with pytest.raises(UnreadableImageError, match=f"no HDU.*{said}"):
+        load_cutout(saved(tmp_path / "a.png", COLOURS), **asked)
 
 
 def test_a_picture_may_be_a_mask(tmp_path):

@@ -1,0 +1,126 @@
+"""Open a FITS file: damage is one kind of error, and what astropy warns of is kept as notes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from lzma import LZMAError
+from pathlib import Path
+
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from galcnn.errors import UnreadableImageError, message
+
+__all__ = ["check_sums", "opened"]
+
+# What astropy and the decompressors raise on damaged files.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    fits.VerifyError,
+    zlib.error,
+    LZMAError,
+)
+# The list of warning filters is one for all threads.
+_WARNINGS_LOCK = threading.RLock()
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[tuple[fits.HDUList, list[str]]]:
+    """Open a FITS file; what astropy would warn of lands in a list.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Plain, or compressed by gzip, bzip2 or tile by tile.
+
+    Yields
+    ------
+    hdulist : astropy.io.fits.HDUList
+        All HDUs.
+    notes : list of str
+        Grows while the file is read.
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError
+        There is no such file, or it may not be read.
+    galcnn.errors.UnreadableImageError
+        The file is damaged or ends too early.
+    """
+    notes: list[str] = []
+    with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AstropyWarning)
+        try:
+            # memmap=False: the file may be replaced or removed while the cutout lives.
+            # A handle of our own: astropy leaves its open where the file is damaged.
+            with (
+                open(path, "rb") as handle,
+                fits.open(handle, memmap=False, lazy_load_hdus=False) as hdulist,
+            ):
+                _refuse_cut_off(caught, path)
+                yield hdulist, notes
+        except (UnreadableImageError, FileNotFoundError, PermissionError):
+            raise
+        except _DAMAGE as error:
+            said = " ".join(str(error).split())
+            raise UnreadableImageError(
+                message(
+                    "a whole FITS file",
+                    "Fetch it again.",
+                    path=str(path),
+                    size_bytes=path.stat().st_size,
+                    error=f"{type(error).__name__}: {said}",
+                )
+            ) from error
+        finally:
+            notes += [" ".join(str(w.message).split()) for w in caught if _of_astropy(w)]
+            others = [w for w in caught if not _of_astropy(w)]
+    for w in others:
+        warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+
+
+def check_sums(hdulist: fits.HDUList) -> None:
+    """Refuse data that do not match their checksum: a changed pixel need not pass unseen.
+
+    Parameters
+    ----------
+    hdulist : astropy.io.fits.HDUList
+        Of a file that galcnn wrote.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        An HDU is damaged; the text names it.
+    """
+    # What astropy cannot make out at all has no method to verify it.
+    changed = [
+        hdu.name or type(hdu).__name__
+        for hdu in hdulist
+        if not hasattr(hdu, "verify_datasum") or ("DATASUM" in hdu.header and hdu.verify_datasum() == 0)
+    ]
+    if changed:
+        raise UnreadableImageError(
+            message("data that match their checksum", "Restore the file.", damaged=changed)
+        )
+
+
+def _of_astropy(caught: warnings.WarningMessage) -> bool:
+    return issubclass(caught.category, AstropyWarning)
+
+
+def _refuse_cut_off(caught: Sequence[warnings.WarningMessage], path: Path) -> None:
+    """Astropy only warns of a file that ends too early; its last pixels would be made up or fail."""
+    for w in caught:
+        if _of_astropy(w) and "truncated" in str(w.message):
+            raise UnreadableImageError(
+                message("a whole FITS file", "Fetch it again.", path=str(path), error=str(w.message))
+            )

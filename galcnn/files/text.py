@@ -1,0 +1,166 @@
+"""Text in FITS: any Unicode as printable ASCII and back, JSON, columns and names of extensions."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from astropy.io import fits
+
+from galcnn.errors import message
+
+__all__ = ["escape", "text_column", "to_json", "unescape", "unique_name", "word"]
+
+
+def escape(text: str) -> str:
+    r"""Write any text in printable ASCII, as FITS tables and cards want it.
+
+    Parameters
+    ----------
+    text : str
+        Anything.
+
+    Returns
+    -------
+    str
+        The same where `text` is printable ASCII without a backslash and without a space at its
+        end (FITS drops those); backslash escapes elsewhere.
+
+    Examples
+    --------
+    >>> escape("spiral"), escape("gal\né "), unescape(escape("gal\né "))
+    ('spiral', 'gal\\n\\xe9\\x20', 'gal\né ')
+    """
+    escaped = text.encode("unicode_escape").decode("ascii")
+    kept = escaped.rstrip(" ")
+    return kept + r"\x20" * (len(escaped) - len(kept))
+
+
+def unescape(text: str) -> str:
+    """Undo `escape`.
+
+    Parameters
+    ----------
+    text : str
+        From `escape`.
+
+    Returns
+    -------
+    str
+        What it was made of.
+
+    Raises
+    ------
+    ValueError
+        It was not made by `escape`.
+    """
+    return text.encode("ascii").decode("unicode_escape")
+
+
+def to_json(value: object, what: str, *, allow_nan: bool = True) -> str:
+    """Write a value as printable ASCII.
+
+    Parameters
+    ----------
+    value : object
+        Of what JSON knows; numpy's numbers and arrays as Python's.
+    what : str
+        For the error.
+    allow_nan : bool
+        Whether `NaN` and `Infinity` may stand there, as Python writes them.
+
+    Returns
+    -------
+    str
+        JSON, keys in order.
+
+    Raises
+    ------
+    TypeError
+        JSON does not know it.
+    ValueError
+        A number is not finite, though it must be.
+    """
+    try:
+        text = json.dumps(value, allow_nan=allow_nan, default=_plain_python)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            message(
+                f"{what} of numbers, text, lists and mappings", "Give its name instead.", error=str(error)
+            )
+        ) from error
+    return text.replace("\x7f", "\\u007f")  # the one character that json leaves and FITS forbids
+
+
+def text_column(name: str, values: Sequence[str]) -> fits.Column:
+    """Lay out texts as a column of a FITS table.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    values : sequence of str
+        Printable ASCII, see `escape` and `to_json`; may be empty.
+
+    Returns
+    -------
+    astropy.io.fits.Column
+        As wide as the longest.
+    """
+    array = np.array(values, dtype="S") if values else np.zeros(0, dtype="S1")
+    return fits.Column(name, f"{max(array.dtype.itemsize, 1)}A", array=array)
+
+
+def word(text: str, longest: int) -> str:
+    """Write any text as part of an EXTNAME that viewers address without quoting.
+
+    Parameters
+    ----------
+    text : str
+        Anything.
+    longest : int
+        Most letters.
+
+    Returns
+    -------
+    str
+        Of A-Z, 0-9 and single underscores inside; ``X`` where nothing is left.
+
+    Examples
+    --------
+    >>> word("edge-on / disc", 40), word("銀河", 40)
+    ('EDGE_ON_DISC', 'X')
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").upper()
+    return re.sub("[^A-Z0-9]+", "_", plain).strip("_")[:longest].strip("_") or "X"
+
+
+def unique_name(name: str, taken: Collection[str]) -> str:
+    """Number a name that is taken: DS9 cannot address EXTVER.
+
+    Parameters
+    ----------
+    name : str
+        Wanted.
+    taken : collection of str
+        In use.
+
+    Returns
+    -------
+    str
+        `name`, or `name` and a number from 2 on.
+    """
+    number, free = 2, name
+    while free in taken:
+        free = f"{name}_{number}"
+        number += 1
+    return free
+
+
+def _plain_python(value: object) -> object:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not known to JSON")
