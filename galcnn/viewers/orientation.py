@@ -101,16 +101,7 @@ def draw_scale_bar(axes: Axes, cutout: Cutout) -> None:
     axes.plot(
         [left, left + pixels], [low, low], color="white", lw=1.8, solid_capstyle="butt", path_effects=_edge(3)
     )
-    axes.text(
-        left + pixels / 2,
-        low + 0.02 * ny,
-        label,
-        color="white",
-        ha="center",
-        va="bottom",
-        fontsize=_SMALL,
-        path_effects=_edge(1.5),
-    )
+    _write(axes, label, (left + pixels / 2, low + 0.02 * ny), va="bottom")
 
 
 def draw_compass(axes: Axes, cutout: Cutout) -> None:
@@ -144,16 +135,11 @@ def draw_compass(axes: Axes, cutout: Cutout) -> None:
             },
         )
         x, y = origin + 1.35 * arrow
-        axes.text(
-            float(x),
-            float(y),
-            letter,
-            color="white",
-            ha="center",
-            va="center",
-            fontsize=_SMALL,
-            path_effects=_edge(1.5),
-        )
+        _write(axes, letter, (float(x), float(y)), va="center")
+
+
+def _write(axes: Axes, text: str, place: tuple[float, float], *, va: str) -> None:
+    axes.text(*place, text, color="white", ha="center", va=va, fontsize=_SMALL, path_effects=_edge(1.5))
 
 
 def _edge(width: float) -> list[Any]:

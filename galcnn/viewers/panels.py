@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
@@ -35,7 +34,8 @@ _PERCENTILE = 99.5
 _TITLE, _SMALL = 8, 7
 _LONGEST = 200
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_WRT = {"flux": "logit per flux", "stretched": "logit", "sigma": "logit per sigma of noise"}
+#: For units whose name says nothing beside "per".
+_UNITS = {"display": "display value", "uncalibrated": "pixel value"}
 
 
 def draw_cutout(axes: Axes, cutout: Cutout) -> None:
@@ -105,8 +105,8 @@ def draw_contours(axes: Axes, explanation: Explanation) -> None:
         axes.contour(values, levels=levels, colors="white", linestyles=styles, linewidths=0.7)
 
 
-def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation) -> None:
-    """Draw the colour bar of a map below it, powers of ten in its label.
+def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, cutout: Cutout) -> None:
+    """Draw the colour bar of a map below it, its unit with a power of ten as label.
 
     Parameters
     ----------
@@ -115,7 +115,9 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation) -> None:
     drawn : matplotlib.image.AxesImage
         The map.
     explanation : galcnn.explain.Explanation
-        What it shows.
+        What it shows: an amount of logits, or logits per nJy, per display value or per sigma.
+    cutout : galcnn.cutout.Cutout
+        What is explained.
     """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -128,7 +130,8 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation) -> None:
         ticks=MaxNLocator(5, symmetric=True),
         format=FuncFormatter(lambda value, _: f"{value / 10.0**exponent:g}".replace("-", "\N{MINUS SIGN}")),
     )
-    bar.set_label(_bar_label(explanation, exponent), fontsize=_SMALL)
+    power = f"10{str(exponent).translate(_RAISED)} " if exponent else ""
+    bar.set_label(power + _unit_label(explanation, cutout), fontsize=_SMALL)
     bar.ax.tick_params(labelsize=_SMALL)
 
 
@@ -216,11 +219,13 @@ def _draw_outline(axes: Axes, cutout: Cutout) -> None:
         axes.contour(light, levels=low + (high - low) * np.array([0.25, 0.65]), colors="0.25", linewidths=0.5)
 
 
-def _bar_label(explanation: Explanation, exponent: int) -> str:
-    power = f"10{str(exponent).translate(_RAISED)}" if exponent else ""
-    try:
-        unit = u.Unit(explanation.unit).to_string("unicode")
-    except ValueError:
-        unit = drawable(explanation.unit)
-    scale = " ".join(part for part in (power, unit) if part)
-    return f"{_WRT[explanation.wrt]} [{scale}]" if scale else _WRT[explanation.wrt]
+def _unit_label(explanation: Explanation, cutout: Cutout) -> str:
+    unit = explanation.unit
+    if not unit and explanation.wrt == "flux":  # slopes of images that are not calibrated
+        unit = f"{cutout.unit}-1"
+    if not unit:
+        return "logit per sigma of noise" if explanation.wrt == "sigma" else "logit"
+    if not unit.endswith("-1"):
+        return f"logit [{drawable(unit)}]"
+    per = unit.removesuffix("-1")
+    return f"logit per {_UNITS.get(per) or drawable(per)}"

@@ -1,9 +1,11 @@
 """What the figures draw: the arrays, limits, directions and lengths behind the picture."""
 
+import dataclasses
 import itertools
 import subprocess
 import sys
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.wcs import WCS, NoConvergence, Sip
@@ -13,6 +15,7 @@ from PIL import Image
 from galcnn.cutout import Cutout
 from galcnn.explain.explanation import Explanation, Target
 from galcnn.layers import LayerStack
+from galcnn.photometry import DISPLAY, UNCALIBRATED
 from galcnn.prediction import Prediction
 from galcnn.rendering import display_rgb
 from galcnn.viewers.figures import confusion_figure, explanation_figure, save_figure
@@ -236,7 +239,7 @@ def test_colour_bars_carry_units_and_powers_of_ten():
     figure = explanation_figure([a_stack(explanations=(small, a_cam()))])
     figure.draw_without_rendering()
     bars = [axes.child_axes[0] for axes in panels(figure)[1:]]
-    assert [bar.get_xlabel() for bar in bars] == ["logit per flux [10⁻⁴ nJy⁻¹]", "logit"]
+    assert [bar.get_xlabel() for bar in bars] == ["10⁻⁴ logit per nJy", "logit"]
     limit = panels(figure)[1].images[0].norm.vmax
     ticks = [
         (tick, label.get_text().replace("\N{MINUS SIGN}", "-"))
@@ -246,6 +249,29 @@ def test_colour_bars_carry_units_and_powers_of_ten():
     assert len(ticks) >= 3
     for tick, label in ticks:
         assert float(label) == pytest.approx(tick * 1e4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrt", "unit", "of_cutout", "label"),
+    [
+        ("flux", "nJy-1", u.nJy, "logit per nJy"),
+        ("flux", "", DISPLAY, "logit per display value"),
+        ("flux", "display-1", DISPLAY, "logit per display value"),
+        ("flux", "", UNCALIBRATED, "logit per pixel value"),
+        ("flux", "", u.adu, "logit per adu"),
+        ("sigma", "", u.nJy, "logit per sigma of noise"),
+        ("stretched", "", u.nJy, "logit"),
+        ("stretched", "", DISPLAY, "logit"),
+        ("stretched", "a b", u.nJy, "logit [a b]"),
+    ],
+)
+def test_colour_bars_say_what_the_logit_is_per(wrt, unit, of_cutout, label):
+    cutout = dataclasses.replace(a_cutout(), unit=of_cutout)
+    stack = LayerStack(
+        cutout, Prediction(("a",), [[0.0, 1.0]], CLASSES), (a_slope(seed=1, wrt=wrt, unit=unit),)
+    )
+    (bar,) = panels(explanation_figure([stack]))[1].child_axes
+    assert bar.get_xlabel() == label
 
 
 def test_contours_of_a_method_are_drawn_over_the_image():
