@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -174,7 +175,7 @@ def _make_folder(folder: Path) -> None:
 
 def _unused_name(target: Path) -> str:
     """Hidden, beside the target (renames cross no file system), same suffix (writers look at it)."""
-    stem = f".{target.stem}.{os.getpid()}-{next(tempfile._get_candidate_names())}"  # type: ignore[attr-defined]
+    stem = f".{target.stem}.{os.getpid()}-{secrets.token_hex(4)}"
     return str(target.with_name(f"{stem}.partial{target.suffix}"))
 
 
