@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import astropy.units as u
 import numpy as np
@@ -27,7 +27,8 @@ class Observation:
     psf_fwhm : tuple of float
         Full width at half maximum of the PSF in each band, arcsec, pixel included.
     depth : tuple of float
-        AB magnitude of a point source detected at 5 sigma in each band, background-limited.
+        AB magnitude of a point source detected at 5 sigma in each band, background-limited, with
+        the PSF as weights.
     electrons_per_njy : tuple of float
         Detected electrons for a flux of 1 nJy over the whole exposure, for source noise.
     psf_beta : float
@@ -112,19 +113,17 @@ class Observation:
         if missing or not bands:
             raise ValueError(message(f"bands among {self.bands}", "", bands=bands))
         order = [self.bands.index(band) for band in bands]
-        return Observation(
-            self.name,
-            tuple(bands),
-            self.pixel_scale,
-            tuple(self.psf_fwhm[i] for i in order),
-            tuple(self.depth[i] for i in order),
-            tuple(self.electrons_per_njy[i] for i in order),
-            self.psf_beta,
-            self.source,
+        return replace(
+            self,
+            bands=tuple(bands),
+            psf_fwhm=tuple(self.psf_fwhm[i] for i in order),
+            depth=tuple(self.depth[i] for i in order),
+            electrons_per_njy=tuple(self.electrons_per_njy[i] for i in order),
         )
 
 
-#: One exposure of the Sloan Digital Sky Survey, in rounded figures.
+#: One exposure like those of the Sloan Digital Sky Survey. The figures are rounded typical ones,
+#: chosen to fit together: in r the noise is that of SDSS's median sky, within 10 %.
 SDSS = Observation(
     name="SDSS",
     bands=("g", "r", "i"),
@@ -132,5 +131,5 @@ SDSS = Observation(
     psf_fwhm=(1.44, 1.32, 1.26),
     depth=(23.13, 22.70, 22.20),
     electrons_per_njy=(0.27, 0.26, 0.20),
-    source="SDSS DR12 scope page (median depths, seeing in r); seeing in g and i, and gains, are typical",
+    source="rounded typical figures, not measured from a release",
 )

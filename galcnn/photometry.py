@@ -10,7 +10,7 @@ import numpy as np
 
 from galcnn.errors import message
 
-__all__ = ["DISPLAY", "NANOMAGGY", "UNCALIBRATED", "ab_magnitude", "njy_per_count", "parse_unit"]
+__all__ = ["DISPLAY", "NANOMAGGY", "UNCALIBRATED", "ab_flux", "ab_magnitude", "parse_unit"]
 
 #: 8-bit colour pictures (JPEG, PNG): stretched and clipped, not proportional to flux.
 DISPLAY: u.UnitBase = u.def_unit("display", doc="8-bit display value, 0 to 255; not a flux")
@@ -20,27 +20,32 @@ UNCALIBRATED: u.UnitBase = u.def_unit("uncalibrated", doc="pixel value without a
 NANOMAGGY: u.UnitBase = u.def_unit("nanomaggy", 3631 * u.nJy)
 
 
-def njy_per_count(zero_point: float) -> float:
-    """Give the flux of one count for an AB zero point.
+def ab_flux(magnitude: float) -> float:
+    """Give the flux density of an AB magnitude: of a source, or of one count for a zero point.
 
     Parameters
     ----------
-    zero_point : float
-        AB magnitude of a source of 1 count.
+    magnitude : float
+        AB.
 
     Returns
     -------
     float
-        nJy per count, ``3631e9 * 10**(-0.4 * zero_point)`` (Oke & Gunn 1983, ApJ 266, 713).
+        nJy, ``3631e9 * 10**(-0.4 * magnitude)`` (Oke & Gunn 1983, ApJ 266, 713).
+
+    Raises
+    ------
+    ValueError
+        The magnitude is not finite.
 
     Examples
     --------
-    >>> round(njy_per_count(22.5), 6)
+    >>> round(ab_flux(22.5), 6)
     3631.0
     """
-    if not np.isfinite(zero_point):
-        raise ValueError(message("a finite AB zero point", "", zero_point=zero_point))
-    return float(3631e9 * 10 ** (-0.4 * zero_point))
+    if not np.isfinite(magnitude):
+        raise ValueError(message("a finite AB magnitude", "", magnitude=magnitude))
+    return float(3631e9 * 10 ** (-0.4 * magnitude))
 
 
 def ab_magnitude(flux: float) -> float:

@@ -16,7 +16,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 
-from galcnn.photometry import UNCALIBRATED, njy_per_count, parse_unit
+from galcnn.photometry import UNCALIBRATED, ab_flux, ab_magnitude, parse_unit
 
 __all__ = ["Calibration", "band_names", "calibration_of", "flux_unit", "survey_of"]
 
@@ -59,7 +59,7 @@ class Calibration:
             return {"calibration": self.source}
         return {
             "calibration": self.source,
-            "zero_point_ab": round(float(-2.5 * np.log10(self.factor / 3631e9)), 6),
+            "zero_point_ab": round(ab_magnitude(self.factor), 6),
         }
 
 
@@ -204,7 +204,7 @@ def _stated_unit(text: str) -> u.UnitBase | None:
 
 
 def flux_unit(header: fits.Header) -> Calibration | None:
-    """Apply the first rule: BUNIT is a unit of flux density.
+    """Apply the first rule of calibration: BUNIT is a unit of flux density.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def _fluxmag0(header: fits.Header) -> Calibration | None:
     counts = _number(header, "FLUXMAG0")
     if counts is None or counts <= 0:
         return None
-    return Calibration(u.nJy, 3631e9 / counts, f"FLUXMAG0 = {counts:g}")
+    return Calibration(u.nJy, ab_flux(0) / counts, f"FLUXMAG0 = {counts:g}")
 
 
 def _legacy_surveys(header: fits.Header, pixel_scale: float | None) -> Calibration | None:
@@ -240,7 +240,7 @@ def _legacy_surveys(header: fits.Header, pixel_scale: float | None) -> Calibrati
         return None
     if abs(pixel_scale / 0.262 - 1) > 1e-3:
         return None
-    return Calibration(u.nJy, 3631.0, f"SURVEY = {survey}, 0.262 arcsec: nanomaggies")
+    return Calibration(u.nJy, ab_flux(22.5), f"SURVEY = {survey}, 0.262 arcsec: nanomaggies")
 
 
 def _stated_ab(header: fits.Header) -> Calibration | None:
@@ -257,13 +257,13 @@ def _stated_ab(header: fits.Header) -> Calibration | None:
         # A zero point for counts a second does not fit counts of a whole exposure.
         if per_second.search(comment) and not per_second.search(_text(header, "BUNIT")):
             continue
-        return Calibration(u.nJy, njy_per_count(value), f"{key} = {value:g} AB")
+        return Calibration(u.nJy, ab_flux(value), f"{key} = {value:g} AB")
     return None
 
 
 def _des_coadd(header: fits.Header) -> Calibration | None:
-    """DES coadds are scaled to one AB zero point (Abbott et al. 2018, ApJS 239, 18, section 4)."""
+    """DES coadds are scaled to one AB zero point (Abbott et al. 2018, ApJS 239, 18)."""
     zero_point = _number(header, "MAGZERO")
     if zero_point is None or "DES_EXT" not in header or "TILENAME" not in header:
         return None
-    return Calibration(u.nJy, njy_per_count(zero_point), f"DES coadd, MAGZERO = {zero_point:g} AB")
+    return Calibration(u.nJy, ab_flux(zero_point), f"DES coadd, MAGZERO = {zero_point:g} AB")

@@ -70,7 +70,7 @@ def scaled_wcs(
     wcs : astropy.wcs.WCS or None
         Of the old grid.
     ratios : tuple of float
-        Size of the new pixels along (y, x) in old ones.
+        Sides of the new pixels along (y, x) in old ones.
     first : tuple of float
         Where, in the old grid, (y, x) from 0, the middle of the first new pixel lies.
     shape : tuple of int
@@ -110,7 +110,7 @@ def scaled_wcs(
 
 
 def _scaled_sip(sip: Sip, ratio: _Array, crpix: _Array) -> Sip:
-    """The same distortion in new pixels: u = r u', f' = f / r (Shupe et al. 2005, eq. 1-3)."""
+    """The same distortion in new pixels: u = r u', f' = f / r (Shupe et al. 2005)."""
 
     def scaled(coefficients: _Array | None, axis: int) -> _Array | None:
         if coefficients is None:

@@ -170,7 +170,7 @@ def _regridded_psf(psf: _Array, ratios: tuple[float, float]) -> npt.NDArray[np.f
     matrices = []
     for n, ratio in zip(psf.shape[1:], ratios, strict=True):
         m = int(np.ceil(n / ratio - 1e-9))
-        m += (m - n) % 2  # odd stays odd: the middle of the stamp stays on a pixel
+        m += (m - n) % 2  # odd stays odd: the middle of the PSF stays on a pixel
         matrices.append(_overlaps(n, m, ratio))
     planes = matrices[0] @ psf.astype(np.float64) @ matrices[1].T
     unit_sum: npt.NDArray[np.float32] = (planes / planes.sum(axis=(1, 2), keepdims=True)).astype(np.float32)

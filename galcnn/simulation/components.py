@@ -13,9 +13,9 @@ from galcnn.simulation.spectra import galsim
 
 __all__ = ["TRUNCATION", "arm_pattern", "components", "tidal_pattern"]
 
-#: Sersic profiles steeper than an exponential end at this many half-light radii, as SDSS' models
-#: do. Half-light radius and flux are those of the truncated profile. Without it the wings of a
-#: large de Vaucouleurs galaxy would need FFTs of thousands of pixels.
+#: Sersic profiles steeper than an exponential end at this many half-light radii. Half-light
+#: radius and flux are those of the truncated profile. Without it the wings of a large
+#: de Vaucouleurs galaxy would need FFTs of thousands of pixels.
 TRUNCATION = 8.0
 
 #: Half-light radius of an exponential disc over its scale length.
@@ -86,8 +86,8 @@ def tidal_pattern(galaxy: Galaxy) -> npt.NDArray[np.float64]:
     """Give the surface brightness of the tidal feature on the sky.
 
     A tail leaves the main body on the side away from the companion, a shorter one the companion
-    on its far side, both bent in the sense of the orbit, and a bridge joins the bodies: the two
-    tails and the bridge of Toomre & Toomre (1972, ApJ 178, 623), as chains of Gaussians.
+    on its far side, both bent in the sense of the orbit, and a bridge joins the bodies: drawn, not
+    computed, as chains of Gaussians, in the spirit of Toomre & Toomre (1972, ApJ 178, 623).
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from astropy.table import QTable
 
 from galcnn.catalog import Catalog
 from galcnn.errors import message
+from galcnn.photometry import ab_flux
 from galcnn.simulation.spectra import SEDS, band_flux, distances
 
 __all__ = ["CLASSES", "Galaxy", "from_catalog", "to_catalog"]
@@ -186,7 +187,7 @@ class Galaxy:
         dict of str to float
             nJy by spectrum; the sum is `flux`.
         """
-        total = 3631e9 * 10 ** (-0.4 * self.mag_r) / self._brightness("r")
+        total = ab_flux(self.mag_r) / self._brightness("r")
         fluxes: dict[str, float] = {}
         for sed, share in self.shares:
             if share > 0:

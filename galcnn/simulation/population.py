@@ -1,4 +1,8 @@
-"""The population: distances, magnitudes, sizes and shapes of simulated galaxies, as distributions."""
+"""The population: distances, magnitudes and sizes of simulated galaxies.
+
+Its distributions are invented, in forms that are usual for galaxies and with numbers of their
+order of magnitude; they are stated here and fitted to no survey.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,10 @@ CENTRE = SkyCoord(150.0 * u.deg, 2.0 * u.deg, frame="icrs")
 #: Galaxy i stands ``SPACING * sqrt(i + 1/2)`` from the middle; no two are nearer than 1.5 times this.
 SPACING = 40 * u.arcsec
 
-#: Luminosity function (Schechter 1976), r band, rounded from Blanton et al. 2003 (ApJ 592, 819).
+#: Luminosity function in r, of the form of Schechter (1976, ApJ 203, 297); invented numbers.
 _M_STAR, _ALPHA = -21.2, -1.05
 
-#: Counts rise as 10**(slope * mag): flatter than in nature (0.6), so that bright ones are not rare.
+#: Counts rise as 10**(slope * mag): flatter than the 0.6 of evenly filled space, for more bright ones.
 _COUNTS_SLOPE = 0.3
 
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
@@ -101,10 +105,10 @@ def simulate_catalog(
 
 
 def half_light_radius_kpc(absolute_magnitude: float, *, early: bool) -> float:
-    """Give the median half-light radius of galaxies of a luminosity.
+    """Give the median half-light radius of the simulated galaxies of a luminosity.
 
-    Early types follow a power law R ~ L^0.65; late types R ~ L^0.26 below and L^0.51 above
-    M = -20.9: the slopes of Shen et al. (2003, MNRAS 343, 978) for the r band, zero points rounded.
+    Early types follow a power law R ~ L^0.65; late types R ~ L^0.26 far below M = -20.9 and
+    L^0.51 far above: invented numbers, in the spirit of Shen et al. (2003, MNRAS 343, 978).
 
     Parameters
     ----------
@@ -133,7 +137,7 @@ def half_light_radius_kpc(absolute_magnitude: float, *, early: bool) -> float:
 def place(i: int) -> tuple[float, float]:
     """Give the place of galaxy i on the sky.
 
-    A sunflower spiral (Vogel 1979, Math. Biosci. 44, 179) fills a disc evenly whatever its size,
+    A sunflower spiral (after Vogel 1979) fills a disc evenly whatever its size,
     so places do not depend on how many galaxies there are.
 
     Parameters
@@ -149,7 +153,7 @@ def place(i: int) -> tuple[float, float]:
     angle = i * _GOLDEN_ANGLE % (2 * math.pi)
     distance = float(SPACING.to_value(u.rad)) * math.sqrt(i + 0.5)
     dec0 = float(CENTRE.dec.rad)
-    # Spherical triangle with the pole; plain numbers, because SkyCoord costs 2 ms a galaxy.
+    # Spherical triangle with the pole; plain numbers, because a SkyCoord for each galaxy is slow.
     east, north = math.sin(distance) * math.sin(angle), math.sin(distance) * math.cos(angle)
     dec = math.asin(math.sin(dec0) * math.cos(distance) + math.cos(dec0) * north)
     shift = math.atan2(east, math.cos(dec0) * math.cos(distance) - math.sin(dec0) * north)

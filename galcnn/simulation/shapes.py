@@ -1,10 +1,8 @@
 """Shapes of the six classes: what each galaxy's random stream decides beside size and distance.
 
-The classes overlap on purpose: arms may be faint, bars short or foreshortened, discs inclined
-almost to edge-on, ellipticals flat and blue, knots few and companions small. Four blocks of
-convolutions (16, 32, 64, 64; batch normalisation) trained on 3000 cutouts of the default catalog
-were right in 93 % of 1200 others in g, r, i, and in 87 % in r alone; most of what they confuse
-are small spirals with and without a bar.
+All ranges and shares are invented. The classes overlap on purpose: arms may be faint, bars short
+or foreshortened, discs inclined almost to edge-on, ellipticals flat and blue, knots few and
+companions small.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import numpy as np
 
 __all__ = ["SERSIC_STEP", "shape"]
 
-#: Sersic indices are multiples of this: each new one costs GalSim tables of 0.2 s.
+#: Sersic indices are multiples of this: GalSim makes tables for each new one, which is slow.
 SERSIC_STEP = 0.5
 
 Rng = np.random.Generator
@@ -65,7 +63,7 @@ def _edge_on(rng: Rng) -> dict[str, Any]:
     cosine = math.cos(math.radians(inclination))
     return {
         **_populations(rng),
-        # Hubble (1926): an oblate body of intrinsic axis ratio q0 seen at an inclination.
+        # An oblate body whose intrinsic axis ratio is the thickness, seen at an inclination.
         "axis_ratio": math.sqrt(cosine**2 + (thickness * math.sin(math.radians(inclination))) ** 2),
         "inclination": inclination,
         "thickness": thickness,

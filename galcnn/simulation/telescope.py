@@ -16,8 +16,8 @@ from galcnn.simulation.spectra import galsim
 
 __all__ = ["SIMULATED", "add_noise", "psf_planes", "tangent_wcs"]
 
-#: The telescope of the embedded survey. An invention, between SDSS and LSST: the PSF is the same
-#: in each band, as in a PSF-matched coadd, and 64 pixels hold most galaxies of the default catalog.
+#: The telescope of the embedded survey, an invention: the PSF is the same in each band, as in a
+#: PSF-matched coadd.
 SIMULATED = Observation(
     name="simulated",
     bands=("g", "r", "i"),

@@ -32,7 +32,7 @@ class SimulatedSurvey:
     """Images of a simulated patch of sky.
 
     The patch is a disc around RA 150 deg, Dec +2 deg; with the default 600 galaxies its radius is
-    16.7 arcmin. Each galaxy is at least half an arcminute from any other. Every image of the patch
+    16.7 arcmin. Each galaxy is at least an arcminute from any other. Every image of the patch
     shows the same galaxies; noise differs from request to request, but the same request (centre,
     pixels, band) gives the same image.
 
