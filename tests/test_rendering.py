@@ -1,4 +1,4 @@
-"""Pictures: the published stretch by value, against astropy's, and nothing that is not flux."""
+"""Pictures: the stated stretch by value, against astropy's, and nothing that is not flux."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ def a_cutout(*nanomaggies, arcsec=0.396, bands=("g", "r", "i"), **changes):
 
 
 def by_hand(g, r, i):
-    """Lupton et al. 2004, eq. 2 and 3, as Navigate's settings have it, one pixel."""
+    """Lupton's stretch with the settings of ``sdss``, one pixel."""
     red, green, blue = 4.9 * i, 5.7 * r, 7.8 * g
     total = red + green + blue
     factor = np.arcsinh(2.25 * total) / (2.25 * total)
@@ -45,7 +45,7 @@ PIXELS = [(0.01, 0.02, 0.03), (0.1, 0.2, 0.25), (1, 2, 3), (30, 100, 150), (5, 0
 
 
 @pytest.mark.parametrize("pixel", PIXELS)
-def test_the_published_stretch(pixel):
+def test_the_stated_stretch(pixel):
     picture = render(a_cutout(pixel))
     np.testing.assert_array_equal(picture.flux.ravel(), by_hand(*pixel))
     assert (picture.bands, picture.unit) == (("R", "G", "B"), DISPLAY)
@@ -141,13 +141,17 @@ def test_grid_and_provenance_stay():
     assert picture.sigma is None
 
 
-def test_a_card_can_hold_the_step():
-    step = RENDERS["sdss"]
-    text = json.dumps(step.to_dict(), allow_nan=False)
-    again = RenderStep.from_dict(json.loads(text))
-    assert again == step
-    cutout = a_cutout((0.4, 0.8, 1.2))
-    np.testing.assert_array_equal(render(cutout, again).flux, render(cutout, "sdss").flux)
+def test_settings_of_your_own_are_applied_and_recorded():
+    cutout = a_cutout((0.004, 0.008, 0.012))
+    np.testing.assert_array_equal(render(cutout, RENDERS["sdss"]).flux, render(cutout, "sdss").flux)
+    linear = RenderStep("linear", ("i", "r", "g"), (50.0, 25.0, 12.5), 0.0, 0.396, {})
+    picture = render(cutout, linear)
+    np.testing.assert_array_equal(picture.flux.ravel(), np.rint([255 * 0.6, 255 * 0.2, 255 * 0.05]))
+    record = json.loads(json.dumps(picture.meta["render"], allow_nan=False))
+    assert record == {
+        "name": "linear", "bands": ["i", "r", "g"], "scales": [50.0, 25.0, 12.5], "nonlinearity": 0.0,
+        "pixel_scale": 0.396, "substitutes": {}, "from_pixel_scale": pytest.approx(0.396),
+    }  # fmt: skip
 
 
 # For eyes -------------------------------------------------------------------------------------
