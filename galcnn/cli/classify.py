@@ -49,6 +49,7 @@ def command(
 
     \b
     galcnn classify model *.fits --out classes.ecsv
+    galcnn classify model folder_of_images --out classes.csv
     galcnn classify model galaxy.fits --bands r --fit --out classes.csv
     galcnn classify model --catalog new.ecsv --out classes.parquet
 

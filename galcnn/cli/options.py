@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ __all__ = [
 ]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
 
 seed: Decorator = click.option(
     "--seed",
@@ -139,21 +143,35 @@ def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
 
 
 def paths_by_id(paths: Sequence[str]) -> dict[str, str]:
-    """Name each image by its stem, or by its whole path where stems repeat.
+    """Name each image by its stem; where stems repeat by folder/stem, then by its whole path.
 
     Parameters
     ----------
     paths : sequence of str
-        Image files.
+        Image files, and folders that stand for the images in them.
 
     Returns
     -------
     dict of str to str
         Id -> path; a path that is given twice is taken once.
     """
-    unique = list(dict.fromkeys(paths))
-    stems = [stem(path) for path in unique]
-    return {name if stems.count(name) == 1 else path: path for name, path in zip(stems, unique, strict=True)}
+    unique = list(dict.fromkeys(file for path in paths for file in _images_of(path)))
+    names = [stem(path) for path in unique]
+    for longer in (lambda path: f"{Path(path).resolve().parent.name}/{stem(path)}", str):
+        repeated = {name for name, n in Counter(names).items() if n > 1}
+        names = [longer(path) if name in repeated else name for name, path in zip(names, unique, strict=True)]
+    return dict(zip(names, unique, strict=True))
+
+
+def _images_of(path: str) -> list[str]:
+    if not Path(path).is_dir():
+        return [path]
+    images = [str(file) for file in sorted(Path(path).iterdir()) if _IMAGE.search(file.name)]
+    if not images:
+        raise click.UsageError(
+            f"Expected images (FITS, JPEG, PNG) in a folder. Received: {path!r}, with none."
+        )
+    return images
 
 
 def stem(path: str) -> str:

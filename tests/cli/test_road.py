@@ -344,3 +344,26 @@ def test_info_describes_images_and_catalogs(sky, capsys):
     assert "unit          nJy" in shown
     assert main(["info", str(sky / "catalog.ecsv")]) == 0
     assert "catalog       72 galaxies" in capsys.readouterr().out
+
+
+def test_a_folder_stands_for_its_images_and_equal_stems_are_told_apart(model, sky, tmp_path, capsys):
+    one, two = cutouts(sky, 2)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(one, tmp_path / name / "same.fits")
+    shutil.copy(two, tmp_path / "a" / "other.fits")
+    (tmp_path / "a" / "notes.txt").write_text("")
+    out = tmp_path / "t.ecsv"
+    words = [
+        "classify",
+        str(model),
+        str(tmp_path / "a"),
+        str(tmp_path / "b" / "same.fits"),
+        "--out",
+        str(out),
+    ]
+    assert main([*words, "--quiet"]) == 0
+    assert Table.read(out)["id"].tolist() == ["other", "a/same", "b/same"]
+    (tmp_path / "empty").mkdir()
+    assert main(["classify", str(model), str(tmp_path / "empty"), "--out", str(out)]) == 2
+    assert "Expected images" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_the_new_galaxies_are_new(demo):
 
 def test_a_second_run_goes_on_and_ends_the_same(demo):
     """Cutouts are kept; the model is trained again, on the same split from the same start."""
-    folder, summary = demo
+    folder, _ = demo
     stamps = {p.name: p.stat().st_mtime_ns for p in (folder / "cutouts").glob("*.fits")}
     card = json.loads((folder / "model" / "card.json").read_text())
     run_demo(folder, settings=DemoSettings(number=60, new=12, explained=3, epochs=1, seed=3, processes=1))
