@@ -217,7 +217,7 @@ def test_the_wcs_is_exact_distortions_and_parity_included(kind, operation):
         cutout.wcs.all_pix2world(old, 0), rtol=0, atol=1e-10,
     )  # fmt: skip
     hands = [np.sign(np.linalg.det(c.wcs.pixel_scale_matrix)) for c in (cutout, new)]
-    assert hands == [1, 1] if kind == "mirrored" else [-1, -1]
+    assert hands == ([1, 1] if kind == "mirrored" else [-1, -1])
     assert new.wcs.array_shape == new.shape
 
 

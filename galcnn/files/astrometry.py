@@ -59,11 +59,12 @@ def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | No
             return None, [*notes, f"axes are not celestial: {list(wcs.wcs.ctype)}"]
         wcs_to_celestial_frame(wcs)  # refuses a RADESYS or EQUINOX that is none
         ny, nx = shape
-        corners = wcs.all_pix2world([[0, 0], [nx - 1, 0], [0, ny - 1], [(nx - 1) / 2, (ny - 1) / 2]], 0)
+        x, y = nx - 1, ny - 1
+        places = wcs.all_pix2world([[0, 0], [x, 0], [0, y], [x, y], [x / 2, y / 2]], 0)
     except (WcsError, ValueError, TypeError, KeyError) as error:
         reason = " ".join(str(error).split())
         return None, [*notes, f"no valid WCS: {type(error).__name__}: {reason}"]
-    if not np.isfinite(corners).all():
+    if not np.isfinite(places).all():
         return None, [*notes, "no valid WCS: pixels without a place on the sky"]
     # datfix speaks of dates that were not even shown to it.
     mended = {name: said for name, said in fixes.items() if said != "No change" and name != "datfix"}

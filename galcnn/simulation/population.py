@@ -36,6 +36,9 @@ _M_STAR, _ALPHA = -21.2, -1.05
 #: Counts rise as 10**(slope * mag): flatter than the 0.6 of evenly filled space, for more bright ones.
 _COUNTS_SLOPE = 0.3
 
+#: Of the sizes about their median, dex.
+_SIZE_SCATTER = 0.12
+
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
@@ -94,7 +97,27 @@ def simulate_catalog(
     for i in range(n):
         name = f"sim{seed}-{i:06d}"
         rng = seeding.generator(seed, "galaxy", i)
-        galaxies.append(_galaxy(name, i, classes[i % len(classes)], rng, (*redshift_range, *magnitude_range)))
+        morphology = classes[i % len(classes)]
+        mag = _magnitude(rng.random(), *magnitude_range)
+        redshift, modulus, kpc_per_arcsec = _redshift(rng.random(), mag, *redshift_range)
+        fields = shape(morphology, rng)
+        radius = half_light_radius_kpc(mag - modulus, early=morphology == "elliptical")
+        radius *= 10 ** rng.normal(0, _SIZE_SCATTER)
+        ra, dec = place(i)
+        galaxies.append(
+            Galaxy(
+                id=name,
+                ra=ra,
+                dec=dec,
+                redshift=redshift,
+                morphology=morphology,
+                mag_r=mag,
+                half_light_radius=radius / kpc_per_arcsec,
+                position_angle=float(rng.uniform(0, 180)),
+                structure_seed=int(rng.integers(1, 2**31 - 1)),
+                **fields,
+            )
+        )
     meta: Mapping[str, Any] = {
         "origin": "galcnn.simulation",
         "seed": seed,
@@ -174,29 +197,6 @@ def patch_radius(n: int) -> u.Quantity:
         Half a spacing beyond the outermost.
     """
     return SPACING * (math.sqrt(n) + 0.5)
-
-
-def _galaxy(
-    name: str, i: int, morphology: str, rng: np.random.Generator, ranges: tuple[float, float, float, float]
-) -> Galaxy:
-    mag = _magnitude(rng.random(), ranges[2], ranges[3])
-    redshift, modulus, kpc_per_arcsec = _redshift(rng.random(), mag, ranges[0], ranges[1])
-    fields = shape(morphology, rng)
-    radius = half_light_radius_kpc(mag - modulus, early=morphology == "elliptical")
-    radius *= 10 ** rng.normal(0, 0.12)
-    ra, dec = place(i)
-    return Galaxy(
-        id=name,
-        ra=ra,
-        dec=dec,
-        redshift=redshift,
-        morphology=morphology,
-        mag_r=mag,
-        half_light_radius=radius / kpc_per_arcsec,
-        position_angle=float(rng.uniform(0, 180)),
-        structure_seed=int(rng.integers(1, 2**31 - 1)),
-        **fields,
-    )
 
 
 def _magnitude(chance: float, bright: float, faint: float) -> float:

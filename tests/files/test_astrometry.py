@@ -106,6 +106,20 @@ def test_an_invalid_wcs_is_none_and_says_why(faults, said):
     assert said in " ".join(notes)
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (59, 0), (0, 39), (59, 39)])
+def test_a_wcs_that_leaves_the_sky_in_any_corner_is_none(corner):
+    # Orthographic: the sky ends at 1 radian-sized unit of the plane, here 40 pixels from the middle.
+    step = np.degrees(1) / 40
+    cards = BASE | {"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN", "CD1_1": -step, "CD1_2": 0.0,
+                    "CD2_1": 0.0, "CD2_2": step}  # fmt: skip
+    middle = {"CRPIX1": 30.5, "CRPIX2": 20.5}
+    assert celestial_wcs(fits.Header(cards | middle), SHAPE)[0] is not None
+    shift = {"CRPIX1": 30.5 - 6 * np.sign(corner[0] - 29), "CRPIX2": 20.5 - 6 * np.sign(corner[1] - 19)}
+    wcs, notes = celestial_wcs(fits.Header(cards | shift), SHAPE)
+    assert wcs is None
+    assert "without a place" in " ".join(notes)
+
+
 def test_look_up_tables_are_left_out_and_said_so():
     wcs, notes = celestial_wcs(fits.Header(BASE | CD | {"CPDIS1": "LOOKUP", "DP1": "EXTVER: 1"}), SHAPE)
     assert wcs.cpdis1 is None
