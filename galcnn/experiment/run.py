@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
@@ -18,7 +17,6 @@ from galcnn.dataset import Dataset, read_dataset, split_catalog
 from galcnn.errors import message
 from galcnn.evaluation import Score, evaluate
 from galcnn.experiment.settings import DataSettings, Experiment
-from galcnn.inputs import InputSpec
 from galcnn.model import (
     Card,
     TrainedModel,
@@ -27,9 +25,8 @@ from galcnn.model import (
     refuse_foreign_folder,
     save_model,
 )
-from galcnn.photometry import parse_unit
 from galcnn.prediction import Prediction, predict_images, prediction_table
-from galcnn.preprocessing import Stretch, fit_preprocessing
+from galcnn.preprocessing import Stretch, fit_preprocessing, sky_noise
 from galcnn.progress import Progress, silent
 from galcnn.training import class_frequency, train, trained_prior
 
@@ -70,7 +67,7 @@ def run_experiment(
     _check_sides(sides)
     training = sides["train"]
     model = assemble(
-        fit_preprocessing(training.images, stretch=_stretch(data, dataset.inputs), scaling=data.scaling),
+        fit_preprocessing(training.images, stretch=_stretch(data, training), scaling=data.scaling),
         build_network(
             dataset.inputs.image_shape, len(dataset.classes), settings=experiment.network, seed=seed
         ),
@@ -135,10 +132,10 @@ def _check_sides(sides: Mapping[str, Dataset]) -> None:
             )
 
 
-def _stretch(data: DataSettings, inputs: InputSpec) -> Stretch:
+def _stretch(data: DataSettings, training: Dataset) -> Stretch:
     if data.stretch != "auto":
         return data.stretch
-    return "asinh" if parse_unit(inputs.unit).is_equivalent(u.nJy) else "linear"
+    return "asinh" if np.all(sky_noise(training.images) > 0) else "linear"
 
 
 def _describe(

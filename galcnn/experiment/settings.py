@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -46,7 +47,7 @@ class DataSettings:
     fractions : tuple of float
         Of train, validation and test.
     stretch : {"auto", "asinh", "linear"}
-        Auto: asinh, but linear for 8-bit pictures, which are stretched already.
+        Auto: asinh, but linear where a band has no sky noise to measure a softening by.
     scaling : {"standardize", "pca", "none"}
         What follows the stretch.
     survey, licence : str
@@ -145,7 +146,8 @@ class Experiment:
         content = asdict(self)
         if isinstance(self.training.optimizer, keras.optimizers.Optimizer):
             content["training"]["optimizer"] = keras.optimizers.serialize(self.training.optimizer)
-        return content
+        plain: dict[str, Any] = json.loads(json.dumps(content))  # tuples become the lists of JSON
+        return plain
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:

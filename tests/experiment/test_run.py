@@ -1,0 +1,103 @@
+"""An experiment from its catalog to its card: what is scored, what is kept, what repeats."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from PIL import Image
+
+from galcnn.experiment import DataSettings, Experiment, run_experiment
+from galcnn.model import NetworkSettings, load_model
+from galcnn.training import Augmentation, TrainingSettings
+
+NETWORK = NetworkSettings(widths=(4, 8), depth=1, stem=0)
+ONCE = TrainingSettings(epochs=1, batch_size=8, augmentation=Augmentation(rotations="quarter"))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A catalog of PNG pictures on perfectly black sky: red blobs and blue blobs."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    names, kinds = [], []
+    for i in range(48):
+        picture = np.zeros((20, 20, 3), dtype=np.uint8)
+        kind = ("red", "blue")[i % 2]
+        picture[6:14, 6:14, 0 if kind == "red" else 2] = rng.integers(100, 255, (8, 8))
+        picture[6:14, 6:14, 1] = rng.integers(30, 60, (8, 8))
+        Image.fromarray(picture).save(folder / f"p{i}.png")
+        names.append(f"p{i}.png")
+        kinds.append(kind)
+    Table({"image": names, "class": kinds, "redshift": np.linspace(0.01, 0.2, 48)}).write(folder / "c.ecsv")
+    return folder
+
+
+def test_a_sky_without_noise_is_stretched_linearly_and_the_card_says_the_range(pictures, tmp_path):
+    trained = run_experiment(
+        Experiment(DataSettings(str(pictures / "c.ecsv")), NETWORK, ONCE), tmp_path / "m"
+    )
+    assert [layer.name for layer in trained.preprocessing.layers] == ["image", "standardize"]
+    assert trained.card.inputs.unit == "display"
+    low, high = trained.card.data["redshift_range"]
+    assert 0.01 <= low < high <= 0.2
+    assert load_model(tmp_path / "m").card == trained.card
+
+
+def test_the_test_set_took_no_part(pictures, tmp_path):
+    """Other labels on the test galaxies change their score and not one weight of the preprocessing."""
+    table = Table.read(pictures / "c.ecsv")
+    table["image"] = [str(pictures / name) for name in table["image"]]
+    table["split"] = np.array(["train"] * 24 + ["validation"] * 12 + ["test"] * 12)
+    table.write(tmp_path / "a.ecsv")
+    honest = run_experiment(Experiment(DataSettings(str(tmp_path / "a.ecsv")), NETWORK, ONCE), tmp_path / "a")
+    table["class"][36:] = np.where(table["class"][36:] == "red", "blue", "red")
+    table.write(tmp_path / "b.ecsv")
+    swapped = run_experiment(
+        Experiment(DataSettings(str(tmp_path / "b.ecsv")), NETWORK, ONCE), tmp_path / "b"
+    )
+    for one, other in zip(
+        honest.preprocessing.get_weights(), swapped.preprocessing.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    # Threads add in any order: the trained weights agree to rounding.
+    for one, other in zip(honest.network.get_weights(), swapped.network.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    a, b = (m.card.metrics["test"]["accuracy"]["value"] for m in (honest, swapped))
+    assert a == pytest.approx(1 - b, abs=1e-6)
+
+
+def test_a_class_missing_on_one_side_is_named(pictures, tmp_path):
+    table = Table.read(pictures / "c.ecsv")
+    table["image"] = [str(pictures / name) for name in table["image"]]
+    table["split"] = np.where(
+        table["class"] == "red", "train", np.resize(["train", "validation", "test"], 48)
+    )
+    table.write(tmp_path / "c.ecsv")
+    with pytest.raises(ValueError, match=r"galaxies of every class in the split 'validation'.*\['red'\]"):
+        run_experiment(Experiment(DataSettings(str(tmp_path / "c.ecsv")), NETWORK, ONCE), tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.full
+def test_deterministic_training_repeats_bit_by_bit(pictures, tmp_path):
+    """In processes of their own: the switch cannot be undone."""
+    shas = []
+    for name in ("a", "b"):
+        words = [
+            "train",
+            "--catalog",
+            str(pictures / "c.ecsv"),
+            "--epochs",
+            "2",
+            "--widths",
+            "4,8",
+            "--quiet",
+        ]
+        words += ["--batch-size", "8", "--deterministic", "--seed", "3", "--out", str(tmp_path / name)]
+        subprocess.run([sys.executable, "-m", "galcnn.cli.main", *words], check=True, timeout=120)
+        shas.append(load_model(tmp_path / name).model.get_weights())
+        json.loads((tmp_path / name / "card.json").read_text())
+    assert all(np.array_equal(a, b) for a, b in zip(*shas, strict=True))
