@@ -7,8 +7,10 @@ then renamed. A reader never sees half a file, and a full disk or a kill leaves 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import platform
 import secrets
 import shutil
 import tempfile
@@ -39,10 +41,10 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     OSError
         The folder cannot be written, or the disk is full; `path` is then as it was.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(message("a file to write", "Name a file in it.", path=str(target)))
+    target = Path(path).resolve()  # a link is written through, not replaced
+    _refuse_folder(target)
     _make_folder(target.parent)
+    _sweep(target)
     # mkstemp's 0600 would make every product private: keep the user's own umask instead.
     temporary = Path(_unused_name(target))
     try:
@@ -73,12 +75,13 @@ def writing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     OSError
         The parent cannot be written, or the disk is full; an older `path` is then as it was.
     """
-    target = Path(path)
+    target = Path(path).resolve()  # a link is written through, not replaced
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(
             message("a folder to write", "Remove the file or choose another name.", path=str(target))
         )
     _make_folder(target.parent)
+    _sweep(target)
     temporary = Path(_unused_name(target))
     temporary.mkdir()
     old: Path | None = None
@@ -136,21 +139,30 @@ def write_json(path: str | os.PathLike[str], content: object) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
+def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> None:
     """Fail now rather than after hours of work when `path` could not be written.
 
     Parameters
     ----------
     path : path-like
         The file or folder that will be written later.
+    folder : bool
+        Whether it is to be a folder.
 
     Raises
     ------
     OSError
-        Its folder cannot be made or written.
+        It or its folder cannot be made or written.
     """
-    parent = Path(path).parent
+    target = Path(path).resolve()
+    if folder and target.exists() and not target.is_dir():
+        raise NotADirectoryError(message("a folder to write", "Choose another name.", path=str(target)))
+    if not folder:
+        _refuse_folder(target)
+    parent = target.parent
     _make_folder(parent)
+    if len(os.fsencode(target.name)) > os.pathconf(parent, "PC_NAME_MAX"):
+        raise OSError(message("a shorter file name", "Choose another one.", name=target.name))
     try:
         with tempfile.TemporaryFile(dir=parent):
             pass
@@ -175,8 +187,38 @@ def _make_folder(folder: Path) -> None:
 
 def _unused_name(target: Path) -> str:
     """Hidden, beside the target (renames cross no file system), same suffix (writers look at it)."""
-    stem = f".{target.stem}.{os.getpid()}-{secrets.token_hex(4)}"
-    return str(target.with_name(f"{stem}.partial{target.suffix}"))
+    return str(
+        target.with_name(f"{_ours(target)}{os.getpid()}-{secrets.token_hex(4)}.partial{target.suffix}")
+    )
+
+
+def _ours(target: Path) -> str:
+    """How temporary names of this target and this machine begin; short, whatever the target's length."""
+    owner = f"{platform.node()}/{target.name}".encode()
+    return f".{hashlib.sha256(owner).hexdigest()[:12]}-"
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a killed process of this machine left of this target."""
+    for left in target.parent.glob(f"{_ours(target)}*.partial{target.suffix}"):
+        owner = left.name.removeprefix(_ours(target)).partition("-")[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user: it lives
+        return True
+    return True
+
+
+def _refuse_folder(target: Path) -> None:
+    if target.is_dir():
+        raise IsADirectoryError(message("a file to write", "Name a file in it.", path=str(target)))
 
 
 def _flush(file: Path) -> None:

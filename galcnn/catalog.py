@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ FORMATS: Mapping[str, str] = {
 }
 
 _TEXT_COLUMNS = ("id", "class", "split", "image")
+#: Taken for the id, in this order, where no column is named.
+_ID_COLUMNS = ("objid", "objID", "ID", "name")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ class Catalog:
             )
         for name in _TEXT_COLUMNS:
             if name in table.colnames:
-                table[name] = _as_text(table[name])
+                table[name] = _as_text(table[name], name)
         _check_ids(table["id"])
         for name in ("ra", "dec"):
             if name in table.colnames:
@@ -94,12 +96,15 @@ class Catalog:
 
     @property
     def labels(self) -> npt.NDArray[np.str_]:
-        """Class of each galaxy; raises `ValueError` without a column `class`."""
+        """Class of each galaxy; raises `ValueError` without a column `class`, or with gaps in it."""
         if "class" not in self.table.colnames:
             raise ValueError(
                 message("a column 'class'", "Name the column that holds it.", columns=self.table.colnames)
             )
-        return np.asarray(self.table["class"], dtype=str)
+        labels = np.asarray(self.table["class"], dtype=str)
+        if missing := int(np.sum(labels == "")):
+            raise ValueError(message("a class in every row", "Drop the rows without one.", missing=missing))
+        return labels
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -159,7 +164,7 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | N
         ECSV, CSV, FITS, VOTable or Parquet, told apart by suffix.
     columns : mapping of str to str, optional
         The file's names of the known columns, e.g. ``{"id": "objid", "class": "morphology"}``.
-        Without an entry for `id`, a column `id`, `objid`, `objID`, `name` or `ID` is taken, else
+        Without an entry for `id`, a column `id`, `objid`, `objID`, `ID` or `name` is taken, else
         the stem of the `image` column, else the row number.
 
     Returns
@@ -175,7 +180,7 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | N
         It cannot be read, or a named column is not there.
     """
     file = Path(path)
-    table = _read_table(file)
+    table = _read_table(file, (columns or {}).values())
     for known, actual in (columns or {}).items():
         if actual not in table.colnames:
             raise ValueError(
@@ -210,8 +215,19 @@ def write_table(table: Table, path: str | os.PathLike[str]) -> None:
         The folder cannot be written.
     """
     form = table_format(path)
+    if form == "fits":
+        table = _ascii(table)
     with atomic.writing(path) as temporary:
         table.write(temporary, format=form, overwrite=True)
+
+
+def _ascii(table: Table) -> Table:
+    """FITS tables hold ASCII alone: other letters become backslash escapes."""
+    table = table.copy()
+    for name in table.colnames:
+        if table[name].dtype.kind == "U":
+            table[name] = np.char.encode(np.asarray(table[name], dtype=str), "ascii", "backslashreplace")
+    return table
 
 
 def table_format(path: str | os.PathLike[str]) -> str:
@@ -282,12 +298,12 @@ def relabel(
     return catalog.with_column("class", labels.astype(str)).select(kept)
 
 
-def _read_table(file: Path) -> QTable:
+def _read_table(file: Path, texts: Iterable[str]) -> QTable:
     form = table_format(file)
     if not file.is_file():
         raise FileNotFoundError(message("a catalog file", "Check the path.", path=str(file)))
     try:
-        table = QTable.read(file, format=form)
+        table = _read_csv(file, texts) if form == "ascii.csv" else QTable.read(file, format=form)
     except Exception as error:  # astropy's readers raise many kinds on a broken file
         raise ValueError(
             message(f"a readable {form} table", "Is the file whole?", path=str(file), error=str(error))
@@ -297,8 +313,16 @@ def _read_table(file: Path) -> QTable:
     return table
 
 
+def _read_csv(file: Path, texts: Iterable[str]) -> QTable:
+    """CSV knows no types: ids such as 00042 and 100E3 must not be taken for numbers."""
+    import pandas as pd
+
+    kept = dict.fromkeys({*texts, *_TEXT_COLUMNS, *_ID_COLUMNS}, str)
+    return QTable.from_pandas(pd.read_csv(file, dtype=kept, keep_default_na=False, na_values=[""]))
+
+
 def _default_ids(table: QTable) -> list[str]:
-    for name in ("objid", "objID", "ID", "name"):
+    for name in _ID_COLUMNS:
         if name in table.colnames:
             return [str(value) for value in table[name]]
     if "image" in table.colnames:
@@ -306,18 +330,20 @@ def _default_ids(table: QTable) -> list[str]:
     return [str(i) for i in range(len(table))]
 
 
-def _as_text(column: Any) -> npt.NDArray[np.str_]:
-    if np.ma.is_masked(column):
-        raise ValueError(
-            message(
-                f"a value in every row of {column.name!r}",
-                "Drop those rows.",
-                missing=int(np.sum(column.mask)),
-            )
-        )
-    # FITS and Parquet give bytes.
-    values = [value.decode() if isinstance(value, bytes) else str(value).strip() for value in column]
-    return np.array(values, dtype=str)
+def _as_text(column: Any, name: str) -> npt.NDArray[np.str_]:
+    """Text of any column; a missing value is empty, and what is empty is refused where it matters."""
+    texts = [_text(value) for value in column]
+    if odd := [text for text in texts if not text.isprintable()]:
+        raise ValueError(message(f"printable text in {name!r}", "Rename it.", received=odd[0]))
+    return np.array(texts, dtype=str)
+
+
+def _text(value: Any) -> str:
+    if value is np.ma.masked or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+        return ""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))  # FITS and pandas make floats of integers with gaps
+    return value.decode().strip() if isinstance(value, bytes) else str(value).strip()
 
 
 def _check_ids(column: Any) -> None:

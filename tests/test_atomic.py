@@ -5,6 +5,8 @@ import os
 import resource
 import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -99,3 +101,49 @@ def test_json_refuses_what_json_cannot_say(tmp_path):
     with pytest.raises(ValueError):
         atomic.write_json(tmp_path / "b.json", {"x": float("nan")})
     assert names(tmp_path) == ["a.json"]
+
+
+def test_a_link_is_written_through(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real" / "a.txt")
+    atomic.write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real" / "a.txt").read_text() == "new"
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with atomic.writing_folder(tmp_path / "link") as temporary:
+        (temporary / "b").write_text("")
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "real") == ["b"]
+    assert names(tmp_path) == ["link", "link.txt", "real"]
+
+
+def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path):
+    script = (
+        "import os, signal\nfrom galcnn import atomic\n"
+        f"with atomic.writing_folder({str(tmp_path / 'model')!r}) as t:\n"
+        "    (t / 'half').write_text('')\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert len(names(tmp_path)) == 1
+    with atomic.writing(tmp_path / "other.txt") as temporary:
+        temporary.write_text("")
+    assert len(names(tmp_path)) == 2, "what belongs to another target stays"
+    with (
+        atomic.writing_folder(tmp_path / "model") as outer,
+        atomic.writing_folder(tmp_path / "model") as inner,
+    ):
+        assert outer.exists(), "a living process is left in peace"
+        assert inner != outer
+    assert names(tmp_path) == ["model", "other.txt"]
+
+
+def test_names_that_cannot_be_are_refused_before_the_work(tmp_path):
+    with pytest.raises(OSError, match="a shorter file name"):
+        atomic.check_writable(tmp_path / ("x" * 300))
+    atomic.write_text(tmp_path / ("x" * 250), "")
+    with pytest.raises(IsADirectoryError):
+        atomic.check_writable(tmp_path)
+    atomic.check_writable(tmp_path, folder=True)
+    with pytest.raises(NotADirectoryError):
+        atomic.check_writable(tmp_path / ("x" * 250), folder=True)

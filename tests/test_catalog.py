@@ -37,7 +37,7 @@ def test_the_users_table_is_not_touched():
         ({"dec": [0.0, 91.0, 0.0]}, "Are ra and dec swapped"),
         ({"ra": [0.0, np.nan, 0.0]}, "finite degrees in 'ra'"),
         ({"split": ["train", "dev", "test"]}, r"split=\['dev'\]"),
-        ({"class": np.ma.array(["x", "y", "z"], mask=[0, 1, 0])}, "a value in every row of 'class'"),
+        ({"class": ["x", "y\nz", "z"]}, "printable text in 'class'"),
     ],
 )
 def test_bad_columns_are_refused(columns, text):
@@ -107,3 +107,29 @@ def test_relabel_merges_and_drops():
 def test_merging_into_a_name_that_exists_keeps_both():
     catalog = Catalog(QTable({"id": list("abc"), "class": ["spiral", "cw", "e"]}))
     assert relabel(catalog, merge={"spiral": ["cw"]}).labels.tolist() == ["spiral", "spiral", "e"]
+
+
+def test_gaps_in_the_class_are_refused_where_classes_are_needed(tmp_path):
+    """A table of answers has gaps, and is a catalog all the same."""
+    for column in (np.ma.array(["x", "y", "z"], mask=[0, 1, 0]), np.array([0.0, np.nan, 1.0])):
+        catalog = Catalog(table(**{"class": column}))
+        assert catalog.table["class"][1] == ""
+        with pytest.raises(ValueError, match=r"a class in every row.*missing=1"):
+            _ = catalog.labels
+    assert Catalog(table(**{"class": np.array([0.0, 2.0, 1.0])})).labels.tolist() == ["0", "2", "1"]
+
+
+def test_text_in_csv_is_not_taken_for_numbers(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text("id,kind,flux\n00042,1e3,1e3\n42,100E3,2\nNA,x,\n")
+    catalog = read_catalog(path, columns={"class": "kind"})
+    assert catalog.ids == ["00042", "42", "NA"]
+    assert catalog.labels.tolist() == ["1e3", "100E3", "x"]
+    assert catalog.table["flux"][0] == 1000.0
+
+
+def test_letters_that_fits_does_not_have_become_escapes(tmp_path):
+    write_table(Table({"id": ["gäl", "b"]}), tmp_path / "t.fits")
+    assert read_catalog(tmp_path / "t.fits").ids == ["g\\xe4l", "b"]
+    write_table(Table({"id": ["gäl", "b"]}), tmp_path / "t.ecsv")
+    assert read_catalog(tmp_path / "t.ecsv").ids == ["gäl", "b"]

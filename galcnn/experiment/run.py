@@ -79,12 +79,13 @@ def run_experiment(
     prediction = Prediction(test.ids, predict_images(model, test.images), dataset.classes)
     labels = [dataset.classes[i] for i in test.labels]
     balance = experiment.training.balance
+    mirror = experiment.training.augmentation.mirror_of(dataset.classes)
     card = Card(
         classes=dataset.classes,
         inputs=dataset.inputs,
         data=_describe(catalog, dataset, sides, data),
         class_prior=class_frequency(training),
-        trained_prior=trained_prior(training, balance),
+        trained_prior=trained_prior(training, balance, mirror),
         settings=experiment.to_dict(),
         metrics=_metrics(evaluate(prediction, labels, seed=seed), len(test), len(history["loss"])),
         versions=_versions(),

@@ -20,6 +20,8 @@ from galcnn.model.network import LOGITS, NETWORK, PREPROCESSING
 __all__ = ["TrainedModel", "load_model", "save_model"]
 
 _MODEL, _CARD = "model.keras", "card.json"
+#: All that a model folder holds; a folder with anything else is not replaced.
+_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,13 +196,17 @@ def refuse_foreign_folder(folder: str | os.PathLike[str]) -> None:
     OSError
         A file of this name, or a folder that holds other things.
     """
+    atomic.check_writable(folder, folder=True)
     path = Path(folder)
-    atomic.check_writable(path)
-    if path.is_file():
-        raise NotADirectoryError(message("a folder for the model", "Choose another name.", path=str(path)))
-    if path.is_dir() and any(path.iterdir()) and not (path / _CARD).exists():
+    foreign = sorted({file.name for file in path.iterdir()} - _OWN) if path.is_dir() else []
+    if foreign:
         raise FileExistsError(
-            message("a new or empty folder, or an older model", "Choose another name.", folder=str(path))
+            message(
+                "a new or empty folder, or an older model and nothing else",
+                "Choose another name.",
+                folder=str(path),
+                holds=foreign[:3],
+            )
         )
 
 

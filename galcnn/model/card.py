@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -77,9 +78,8 @@ class Card:
         path : pathlib.Path
             Usually ``card.json``.
         """
-        atomic.write_json(
-            path, asdict(self) | {"inputs": self.inputs.to_dict(), "classes": list(self.classes)}
-        )
+        content = asdict(self) | {"inputs": self.inputs.to_dict(), "classes": list(self.classes)}
+        atomic.write_json(path, content | {"card_sha256": _digest(content)})
 
     @classmethod
     def read(cls, path: Path) -> Card:
@@ -98,23 +98,17 @@ class Card:
         Raises
         ------
         ValueError
-            It is not a card, or comes from a newer galcnn.
+            It is not a card, was altered, or comes from a newer galcnn.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(content, dict):
-                raise TypeError("a JSON object is needed")
-            if int(content["format"]) > CARD_FORMAT:
-                raise ValueError(
-                    message(
-                        f"a card of format {CARD_FORMAT} or older", "Update galcnn.", format=content["format"]
-                    )
-                )
+            newer = int(content["format"]) > CARD_FORMAT
+            stated = content.pop("card_sha256", None)
             known = {f.name for f in fields(cls)}
             values = {name: value for name, value in content.items() if name in known}
             values["inputs"] = InputSpec.from_dict(content["inputs"])
-            return cls(**values)
-        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            card = None if newer else cls(**values)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(
                 message(
                     "a model card",
@@ -123,3 +117,20 @@ class Card:
                     error=f"{type(error).__name__}: {error}",
                 )
             ) from error
+        if card is None:
+            raise ValueError(
+                message(
+                    f"a card of format {CARD_FORMAT} or older", "Update galcnn.", format=content["format"]
+                )
+            )
+        if stated != _digest(content):
+            raise ValueError(
+                message("the card as it was written", "It was altered: restore it.", path=str(path))
+            )
+        return card
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """Of the card's content: classes in another order would answer wrongly without a word."""
+    plain = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

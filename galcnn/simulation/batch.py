@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
@@ -86,7 +87,7 @@ def _in_processes(galaxies: Sequence[Galaxy], settings: dict[str, Any], processe
     chunks = iter([galaxies[i : i + _CHUNK] for i in range(0, len(galaxies), _CHUNK)])
     # Spawned, never forked: a fork of a process that runs TensorFlow's threads may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupts) as pool:
         waiting: collections.deque[tuple[Sequence[Galaxy], Future[Any]]] = collections.deque()
         try:
             for chunk in itertools.islice(chunks, 2 * processes):
@@ -107,3 +108,8 @@ def _in_processes(galaxies: Sequence[Galaxy], settings: dict[str, Any], processe
 
 def _expose(galaxies: Sequence[Galaxy], settings: dict[str, Any]) -> list[Exposure]:
     return [expose(galaxy, **settings) for galaxy in galaxies]
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal: the one that asked for the galaxies answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

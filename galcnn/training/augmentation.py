@@ -95,7 +95,7 @@ class Augmentation:
         Returns
         -------
         numpy.ndarray
-            int32 positions in `classes`.
+            int32 positions in `classes`; each class itself where images are not mirrored.
 
         Raises
         ------
@@ -118,7 +118,8 @@ class Augmentation:
                     chiral=chiral,
                 )
             )
-        return np.array([list(classes).index(swaps.get(name, name)) for name in classes], dtype=np.int32)
+        mirrored = [swaps.get(name, name) if self.flips else name for name in classes]
+        return np.array([list(classes).index(name) for name in mirrored], dtype=np.int32)
 
     def check(self, shape: tuple[int, int]) -> None:
         """Refuse rotations that the grid does not allow.

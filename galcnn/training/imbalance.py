@@ -14,29 +14,36 @@ from galcnn.errors import message
 
 __all__ = ["BALANCES", "Balance", "class_frequency", "class_weights", "resample", "trained_prior"]
 
+Mirror = npt.NDArray[np.int32]
 Balance = Literal["none", "weights", "sqrt-weights", "sampling"]
 
 #: Power of the inverse class frequency by which a class counts in the loss.
 BALANCES: Mapping[str, float] = {"none": 0.0, "weights": 1.0, "sqrt-weights": 0.5, "sampling": 1.0}
 
 
-def class_frequency(dataset: Dataset) -> dict[str, float]:
+def class_frequency(dataset: Dataset, mirror: Mirror | None = None) -> dict[str, float]:
     """Give the share of each class.
 
     Parameters
     ----------
     dataset : galcnn.dataset.Dataset
         Any.
+    mirror : numpy.ndarray, optional
+        Class of each class's mirror image, where half of the images are mirrored in training.
 
     Returns
     -------
     dict of str to float
         Sum 1.
     """
-    return {name: n / len(dataset) for name, n in dataset.counts.items()}
+    counts = np.array(list(dataset.counts.values()), dtype=float)
+    shown = counts if mirror is None else (counts + counts[mirror]) / 2
+    return {name: float(n) / len(dataset) for name, n in zip(dataset.classes, shown, strict=True)}
 
 
-def class_weights(dataset: Dataset, balance: Balance) -> npt.NDArray[np.float32]:
+def class_weights(
+    dataset: Dataset, balance: Balance, mirror: Mirror | None = None
+) -> npt.NDArray[np.float32]:
     """Give the weight of each class in the loss.
 
     Parameters
@@ -46,6 +53,8 @@ def class_weights(dataset: Dataset, balance: Balance) -> npt.NDArray[np.float32]
     balance : {"none", "weights", "sqrt-weights", "sampling"}
         Weights go with the inverse frequency, or its square root; with ``none`` and ``sampling``
         all are 1.
+    mirror : numpy.ndarray, optional
+        See `class_frequency`.
 
     Returns
     -------
@@ -54,7 +63,7 @@ def class_weights(dataset: Dataset, balance: Balance) -> npt.NDArray[np.float32]
         rate keeps its meaning.
     """
     power = 0.0 if balance == "sampling" else _power(balance)
-    frequency = _positive_frequency(dataset)
+    frequency = _positive_frequency(dataset, mirror)
     weights = frequency**-power
     return (weights / np.sum(weights * frequency)).astype(np.float32)
 
@@ -84,7 +93,7 @@ def resample(dataset: Dataset, seed: int) -> npt.NDArray[np.intp]:
     return np.concatenate(rows)
 
 
-def trained_prior(dataset: Dataset, balance: Balance) -> dict[str, float]:
+def trained_prior(dataset: Dataset, balance: Balance, mirror: Mirror | None = None) -> dict[str, float]:
     """Give the class prior that the loss teaches: frequency times weight.
 
     Parameters
@@ -93,13 +102,15 @@ def trained_prior(dataset: Dataset, balance: Balance) -> dict[str, float]:
         The training set.
     balance : {"none", "weights", "sqrt-weights", "sampling"}
         How classes were balanced.
+    mirror : numpy.ndarray, optional
+        See `class_frequency`.
 
     Returns
     -------
     dict of str to float
         Sum 1; the frequencies themselves for ``none``, equal shares for ``weights``.
     """
-    shares = _positive_frequency(dataset) ** (1 - _power(balance))
+    shares = _positive_frequency(dataset, mirror) ** (1 - _power(balance))
     return {name: float(p) for name, p in zip(dataset.classes, shares / shares.sum(), strict=True)}
 
 
@@ -109,8 +120,8 @@ def _power(balance: str) -> float:
     return BALANCES[balance]
 
 
-def _positive_frequency(dataset: Dataset) -> npt.NDArray[np.float64]:
+def _positive_frequency(dataset: Dataset, mirror: Mirror | None) -> npt.NDArray[np.float64]:
     empty = [name for name, n in dataset.counts.items() if n == 0]
     if empty:
         raise ValueError(message("training images of every class", "", classes_without=empty))
-    return np.array(list(class_frequency(dataset).values()))
+    return np.array(list(class_frequency(dataset, mirror).values()))

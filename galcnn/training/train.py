@@ -171,7 +171,7 @@ def optimizer(settings: TrainingSettings, *, updates_per_epoch: int) -> keras.op
         updates = settings.epochs * updates_per_epoch
         warm_up = max(updates // 20, 1)
         peak = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0,
+            initial_learning_rate=float(peak) / 100,
             decay_steps=max(updates - warm_up, 1),
             warmup_target=float(peak),
             warmup_steps=warm_up,
@@ -202,7 +202,7 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
     augmentation.check(dataset.inputs.shape)
     mirror = tf.constant(augmentation.mirror_of(dataset.classes))
     images, labels = tf.constant(dataset.images), tf.constant(dataset.labels)
-    weights = tf.constant(class_weights(dataset, settings.balance))
+    weights = tf.constant(class_weights(dataset, settings.balance, augmentation.mirror_of(dataset.classes)))
     rows = resample(dataset, seed) if settings.balance == "sampling" else np.arange(len(dataset))
     n_classes = len(dataset.classes)
 
@@ -234,7 +234,8 @@ def validation_batches(training: Dataset, validation: Dataset, settings: Trainin
         Of (images, one-hot labels, weights).
     """
     frequency = np.bincount(training.labels, minlength=len(training.classes)) / len(training)
-    prior = np.array(list(trained_prior(training, settings.balance).values()))
+    mirror = settings.augmentation.mirror_of(training.classes)
+    prior = np.array(list(trained_prior(training, settings.balance, mirror).values()))
     weights = (prior / frequency).astype(np.float32)[validation.labels]
     targets = np.eye(len(training.classes), dtype=np.float32)[validation.labels]
     return tf.data.Dataset.from_tensor_slices((validation.images, targets, weights)).batch(256)

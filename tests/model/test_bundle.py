@@ -1,7 +1,9 @@
 """A model folder is whole and unchanged, or it is refused."""
 
+import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +56,16 @@ def test_a_broken_card_is_refused(folder, text):
         load_model(folder)
 
 
+def test_an_altered_card_is_refused(folder):
+    """Classes in another order would give wrong answers without a word."""
+    content = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(content, indent=4))
+    load_model(folder)  # laid out otherwise, but the same
+    (folder / "card.json").write_text(json.dumps(content | {"classes": content["classes"][::-1]}))
+    with pytest.raises(ValueError, match="the card as it was written"):
+        load_model(folder)
+
+
 def test_a_card_of_a_newer_galcnn_is_refused(folder):
     content = json.loads((folder / "card.json").read_text())
     (folder / "card.json").write_text(json.dumps(content | {"format": 2}))
@@ -66,9 +78,12 @@ def test_saving_replaces_a_model_but_never_anything_else(trained, folder, tmp_pa
     precious = tmp_path / "thesis"
     precious.mkdir()
     (precious / "chapter1.tex").write_text("x")
-    with pytest.raises(FileExistsError, match="a new or empty folder, or an older model"):
-        save_model(trained, precious)
-    assert (precious / "chapter1.tex").read_text() == "x"
+    for extra in ("", "card.json"):
+        if extra:
+            (precious / extra).write_text("{}")
+        with pytest.raises(FileExistsError, match=r"an older model and nothing else.*chapter1\.tex"):
+            save_model(trained, precious)
+        assert (precious / "chapter1.tex").read_text() == "x"
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError):
         save_model(trained, tmp_path / "file")
@@ -94,11 +109,8 @@ def test_loading_runs_no_code_from_the_file(trained, folder, tmp_path):
     evil = keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs))
     evil.save(tmp_path / "evil.keras")
     shutil.copy(tmp_path / "evil.keras", folder / "model.keras")
-    import hashlib
-
-    content = json.loads((folder / "card.json").read_text())
-    content["model_sha256"] = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
-    (folder / "card.json").write_text(json.dumps(content))
+    digest = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
+    replace(trained.card, model_sha256=digest).write(folder / "card.json")
     with pytest.raises(ValueError, match=r"[Ll]ambda"):
         load_model(folder)
 

@@ -50,6 +50,26 @@ def test_sampling_uses_each_galaxy_and_as_evenly_as_it_can():
     assert not np.array_equal(rows, resample(dataset([90, 40, 7]), seed=4))
 
 
+def test_mirrors_change_what_the_loss_sees():
+    """Half of the images are mirrored, and bear the class of their mirror image: a and b even out."""
+    import tensorflow as tf
+
+    from galcnn.training import Augmentation, TrainingSettings
+    from galcnn.training.train import training_batches
+
+    skewed = dataset([1600, 300, 100])
+    augmentation = Augmentation(rotations="quarter", flip_swaps={"a": "b"})
+    for balance in BALANCES:
+        settings = TrainingSettings(batch_size=500, balance=balance, augmentation=augmentation)
+        seen = sum(
+            tf.reduce_sum(y * w[:, None], 0).numpy() for _, y, w in training_batches(skewed, settings, 1)
+        )
+        prior = trained_prior(skewed, balance, augmentation.mirror_of(skewed.classes))
+        assert seen / seen.sum() == pytest.approx(list(prior.values()), abs=0.03), balance
+    still = Augmentation(flips=False, flip_swaps={"a": "b"})
+    assert still.mirror_of(skewed.classes).tolist() == [0, 1, 2]
+
+
 def test_a_class_without_images_is_refused():
     with pytest.raises(ValueError, match=r"classes_without=\['b'\]"):
         class_weights(dataset([5, 0, 5]), "weights")
