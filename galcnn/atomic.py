@@ -155,14 +155,14 @@ def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> Non
         It or its folder cannot be made or written.
     """
     target = Path(path).resolve()
+    _make_folder(target.parent)
+    if len(os.fsencode(target.name)) > os.pathconf(target.parent, "PC_NAME_MAX"):
+        raise OSError(message("a shorter file name", "Choose another one.", name=target.name))
     if folder and target.exists() and not target.is_dir():
         raise NotADirectoryError(message("a folder to write", "Choose another name.", path=str(target)))
     if not folder:
         _refuse_folder(target)
     parent = target.parent
-    _make_folder(parent)
-    if len(os.fsencode(target.name)) > os.pathconf(parent, "PC_NAME_MAX"):
-        raise OSError(message("a shorter file name", "Choose another one.", name=target.name))
     try:
         with tempfile.TemporaryFile(dir=parent):
             pass

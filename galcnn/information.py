@@ -12,6 +12,7 @@ from galcnn import plugins
 from galcnn.catalog import FORMATS, read_catalog
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import load_cutout
+from galcnn.layers import LayerStack
 from galcnn.model.card import Card
 from galcnn.photometry import ab_magnitude
 
@@ -107,6 +108,7 @@ def _image(file: Path) -> str:
     scale = cutout.pixel_scale
     where = "unknown" if cutout.position is None else cutout.position.to_string("hmsdms")
     lines = [
+        *_layers(file),
         f"image         {cutout.shape[1]} x {cutout.shape[0]} pixels, bands {', '.join(cutout.bands)}",
         f"unit          {cutout.unit}{'' if cutout.calibrated else ' (not a flux)'}",
         f"pixel scale   {'no WCS' if scale is None else f'{scale:.4f}'}",
@@ -120,6 +122,24 @@ def _image(file: Path) -> str:
         magnitude = f"  AB {ab_magnitude(total):.2f}" if cutout.calibrated else ""
         lines.append(f"sum in {band:<6} {total:.6g} {cutout.unit}{magnitude}")
     return "\n".join(lines)
+
+
+def _layers(file: Path) -> list[str]:
+    """What a layers file says of its galaxy, if it is one."""
+    try:
+        stack = LayerStack.read(file)
+    except UnreadableImageError:
+        return []
+    best, probability = stack.prediction.best[0], float(stack.prediction.probabilities.max())
+    lines = [
+        f"layers file   of {stack.id!r}: {best} with probability {probability:.2f}",
+        f"model         {stack.provenance.get('model', '?')} {stack.provenance.get('model_sha256', '')[:12]}",
+    ]
+    lines += [
+        f"map           {e.method} of {e.target.name}, wrt {e.wrt}, {','.join(e.bands)}; score {e.score:.2f}"
+        for e in stack.explanations
+    ]
+    return lines
 
 
 def _catalog(file: Path) -> str:

@@ -152,7 +152,7 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
         raise ValueError(
             message(
                 f"an image of {spec.shape} pixels (ny, nx), like those the network was trained on",
-                "Let it be resampled and cropped: fit=True, --fit.",
+                "Let it be resampled and cropped: --fit (fit=True); in training, --size.",
                 shape=cutout.shape,
             )
         )
@@ -328,7 +328,7 @@ def _check_scale(cutout: Cutout, spec: InputSpec) -> None:
         raise ValueError(
             message(
                 f"pixels of {spec.pixel_scale} arcsec, like those the network was trained on",
-                "Let it be resampled: fit=True, --fit.",
+                "Let it be resampled: --fit (fit=True); in training, --size.",
                 pixel_scale=f"{scale.to_value(u.arcsec):.4f} arcsec",
             )
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from galcnn.model import TrainedModel
 
 __all__ = [
+    "BLANK",
     "MASKED",
     "MASKED_LIMIT",
     "UNFIT",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 #: Bits of the column `flag`.
-UNREADABLE, UNFIT, MASKED = 1, 2, 4
+UNREADABLE, UNFIT, MASKED, BLANK = 1, 2, 4, 8
 #: Share of masked pixels beyond which a galaxy is flagged `MASKED`.
 MASKED_LIMIT = 0.1
 
@@ -254,17 +255,30 @@ def classify_files(
                     continue
                 rows.append(row)
                 cutouts.append(cutout)
-                if cutout.masked_fraction > MASKED_LIMIT:
-                    flags[row] |= MASKED
-                    reasons[row] = (
-                        f"{cutout.masked_fraction:.0%} of the pixels are masked and were filled with sky"
-                    )
+                flags[row], reasons[row] = _doubts(cutout)
             if rows:
                 logits[rows] = predict_images(trained.model, images_from(cutouts))
     prediction = Prediction(tuple(names), logits, trained.classes)
     if prior is not None:
         prediction = prediction.with_prior(prior, trained.card.trained_prior)
     return prediction_table(prediction, flags=flags, reasons=reasons)
+
+
+def _doubts(cutout: Cutout) -> tuple[int, str]:
+    """Images that have an answer but little to base it on."""
+    flag, reasons = 0, []
+    if cutout.masked_fraction > MASKED_LIMIT:
+        flag |= MASKED
+        reasons.append(f"{cutout.masked_fraction:.0%} of the pixels are masked and were filled with sky")
+    blank = [
+        band
+        for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True)
+        if mask.all() or np.ptp(plane[~mask]) == 0
+    ]
+    if blank:
+        flag |= BLANK
+        reasons.append(f"nothing is seen in {', '.join(blank)}: all pixels are equal")
+    return flag, "; ".join(reasons)
 
 
 def prediction_table(
@@ -280,7 +294,7 @@ def prediction_table(
     prediction : Prediction
         Of any number of galaxies.
     flags : numpy.ndarray, optional
-        Sum of `UNREADABLE`, `UNFIT` and `MASKED` for each galaxy.
+        Sum of `UNREADABLE`, `UNFIT`, `MASKED` and `BLANK` for each galaxy.
     reasons : sequence of str, optional
         What the flag means here.
 
@@ -299,8 +313,10 @@ def prediction_table(
     table["entropy"] = prediction.entropy
     table["entropy"].description = "Shannon entropy of the probabilities, nats"
     table["flag"] = np.zeros(len(prediction), dtype=np.int16) if flags is None else flags
-    meaning = f"{UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over {MASKED_LIMIT:.0%} masked"
-    table["flag"].description = f"sum of {meaning}"
+    table["flag"].description = (
+        f"sum of {UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over "
+        f"{MASKED_LIMIT:.0%} masked, {BLANK} blank band"
+    )
     table["reason"] = np.array([""] * len(prediction) if reasons is None else list(reasons), dtype=str)
     return table
 

@@ -83,6 +83,13 @@ def test_draws_are_stratified_and_repeatable():
     assert one["accuracy"] == two["accuracy"]
 
 
+def test_a_share_without_scatter_has_the_interval_of_wilson():
+    """15 of 15 right does not mean that all galaxies would be right: at 95 % it may be 79.6 %."""
+    scores = evaluate(sure([0] * 15 + [1] * 5 + [1]), ["a"] * 15 + ["b"] * 5 + ["c"], n_bootstrap=50)
+    assert (scores["recall_a"].low, scores["recall_a"].high) == (pytest.approx(0.7961, abs=1e-4), 1.0)
+    assert (scores["recall_c"].low, scores["recall_c"].high) == (0.0, pytest.approx(0.7935, abs=1e-4))
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [

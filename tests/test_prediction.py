@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 import galcnn.prediction
 from galcnn.cutout import Cutout
 from galcnn.files import save_cutout
-from galcnn.inputs import InputSpec
+from galcnn.inputs import InputFiles, InputSpec
 from galcnn.prediction import (
     MASKED,
     UNFIT,
@@ -48,7 +48,9 @@ def trained():
 
 
 def flat(g, r, **fields):
-    return Cutout(np.stack([np.full((8, 8), g), np.full((8, 8), r)]), ("g", "r"), **fields)
+    """Flat but for a chequered half, of mean zero: an image of equal pixels would be flagged as blank."""
+    chequered = np.indices((8, 8)).sum(axis=0) % 2 - 0.5
+    return Cutout(np.stack([g + chequered, r + chequered]), ("g", "r"), **fields)
 
 
 def test_probabilities_are_the_softmax():
@@ -162,7 +164,7 @@ def test_every_file_has_its_row(trained, tmp_path, monkeypatch):
     fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
     order = ["good0", "broken", "missing", "good1", "large", "holes", "good2", "empty", "good3", "good4"]
     paths = {name: tmp_path / f"{name}.fits" for name in order}
-    table = classify_files(trained, paths)
+    table = classify_files(trained, InputFiles(paths))
     assert list(table["id"]) == order
     flags = dict(zip(table["id"], table["flag"], strict=True))
     assert {name: flag for name, flag in flags.items() if flag} == {
@@ -188,7 +190,7 @@ def test_every_file_has_its_row(trained, tmp_path, monkeypatch):
 def test_files_can_be_read_under_another_prior(trained, tmp_path):
     save_cutout(flat(1, 0.5), tmp_path / "a.fits")  # logits 1 and 1
     for prior, share in [(None, 0.5), ({"elliptical": 0.9, "spiral": 0.1}, 0.9)]:
-        table = classify_files(trained, {"a": tmp_path / "a.fits"}, prior=prior)
+        table = classify_files(trained, InputFiles({"a": tmp_path / "a.fits"}), prior=prior)
         assert table["p_elliptical"][0] == pytest.approx(share)
 
 

@@ -15,9 +15,7 @@ __all__ = ["command"]
 @click.option(
     "--catalog", metavar="FILE", help="Classify the images of a catalog instead; its ids name the rows."
 )
-@click.option(
-    "--image-column", default="image", show_default=True, metavar="C", help="Column of the catalog."
-)
+@click.option("--image-column", metavar="C", help="Column of the catalog.  [default: image]")
 @click.option("--id", "id_", metavar="C", help="Column of the catalog with the identifier.")
 @click.option("--out", required=True, metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
 @options.bands
@@ -35,7 +33,7 @@ def command(
     model: str,
     paths: tuple[str, ...],
     catalog: str | None,
-    image_column: str,
+    image_column: str | None,
     id_: str | None,
     out: str,
     bands: str | None,
@@ -54,7 +52,7 @@ def command(
     galcnn classify model --catalog new.ecsv --out classes.parquet
 
     Columns: id, class, p_<class> for each class, entropy (nats), flag (0 good, 1 unreadable,
-    2 does not fit the model, 4 many masked pixels; they add up) and reason.
+    2 does not fit the model, 4 many masked pixels, 8 a blank band; they add up) and reason.
     """
     from galcnn import atomic
     from galcnn.catalog import read_catalog, table_format, write_table
@@ -62,10 +60,12 @@ def command(
 
     if bool(paths) == bool(catalog):
         raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
+    if not catalog and (image_column or id_):
+        raise click.UsageError("Expected --catalog FILE with --image-column and --id.")
     table_format(out)
     atomic.check_writable(out)
     if catalog:
-        columns = {"image": image_column} | ({"id": id_} if id_ else {})
+        columns = {"image": image_column or "image"} | ({"id": id_} if id_ else {})
         read = read_catalog(catalog, columns=columns)
         sources = dict(zip(read.ids, (str(p) for p in read.table["image"]), strict=True))
     else:

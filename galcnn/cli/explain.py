@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     sources = options.paths_by_id(cutouts)
-    files = _targets_on_disk(list(sources), out)
+    files = _targets_on_disk(sources, out, figure)
     load_tensorflow()
     from galcnn.inputs import InputFiles
     from galcnn.model import load_model
@@ -81,14 +82,28 @@ def command(
         click.echo(f"wrote {figure}")
 
 
-def _targets_on_disk(names: list[str], out: str) -> list[Path]:
+def _targets_on_disk(sources: Mapping[str, str], out: str, figure: str | None) -> list[Path]:
     from galcnn import atomic
 
     path = Path(out)
     folder = path.is_dir() or out.endswith("/") or path.suffix == ""
-    if not folder and len(names) > 1:
-        raise click.UsageError(f"Expected a folder for {len(names)} cutouts. Received: --out {out}.")
-    files = [path / f"{name.replace('/', '_')}-layers.fits" for name in names] if folder else [path]
+    if not out or not (folder or path.suffix.lower() in (".fits", ".fit")):
+        raise click.UsageError(f"Expected a folder or a file ending in .fits. Received: --out {out!r}.")
+    if not folder and len(sources) > 1:
+        raise click.UsageError(f"Expected a folder for {len(sources)} cutouts. Received: --out {out!r}.")
+    files = [path / f"{_plain(name)}-layers.fits" for name in sources] if folder else [path]
+    inputs = {Path(source).resolve() for source in sources.values()}
     for file in files:
+        if file.resolve() in inputs:
+            raise click.UsageError(f"Expected another file than the cutout itself. Received: --out {out!r}.")
         atomic.check_writable(file)
+    if figure is not None:
+        if Path(figure).suffix.lower() not in (".png", ".pdf"):
+            raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {figure!r}.")
+        atomic.check_writable(figure)
     return files
+
+
+def _plain(name: str) -> str:
+    """A file name that stays in its folder and is not hidden."""
+    return name.replace("/", "_").lstrip("._") or "cutout"

@@ -12,9 +12,8 @@ import galcnn
 
 __all__ = ["cli", "main"]
 
-#: Bad input, a full disk, a broken plugin: the user can mend these. Anything else is our fault
-#: and keeps its traceback.
-_MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, FloatingPointError)
+#: Bad input, a full disk, a broken plugin: the user can mend these. Anything else is our fault.
+_MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, FloatingPointError, MemoryError)
 
 COMMANDS = ("demo", "simulate", "train", "classify", "explain", "info", "plugins")
 
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done, 2 bad input, 130 interrupted.
+        Exit code: 0 done, 1 a fault of galcnn's own, 2 bad input, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
@@ -66,17 +65,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
-        error.show()
+        _say(error.format_message())
         return 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("galcnn: interrupted; nothing half-written was left behind", err=True)
+        _say("interrupted; nothing half-written was left behind")
         return 130
     except _MENDABLE as error:
         if debug:
             raise
-        click.echo(f"galcnn: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+        _say(_sentence(error))
         return 2
+    except Exception as error:  # never a traceback: this one is our fault, and says so
+        if debug:
+            raise
+        _say(f"unexpected {type(error).__name__}: {error}. Please report it, with the output of --debug.")
+        return 1
     return 0
+
+
+def _sentence(error: BaseException) -> str:
+    """The system's own errors name a number and perhaps a file: say them in words."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f" Received: path={error.filename!r}." if error.filename else ""
+        return f"Expected to read and write files. {error.strerror}.{where}"
+    return str(error) or type(error).__name__
+
+
+def _say(text: str) -> None:
+    click.echo(f"galcnn: {' '.join(text.split())}", err=True)
 
 
 if __name__ == "__main__":

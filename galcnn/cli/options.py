@@ -21,6 +21,7 @@ __all__ = [
     "render",
     "seed",
     "stem",
+    "whole_numbers",
     "width",
     "words",
 ]
@@ -85,12 +86,13 @@ def angle(text: str | None) -> Any:
     if text is None:
         return None
     import astropy.units as u
+    import numpy as np
 
     try:
         found = u.Quantity(text)
     except (TypeError, ValueError) as error:
         raise click.BadParameter(f"expected an angle, received {text!r}", param_hint="--width") from error
-    if not found.unit.is_equivalent(u.arcsec) or not found > 0 * u.arcsec:
+    if not found.unit.is_equivalent(u.arcsec) or not 0 * u.arcsec < found < np.inf * u.arcsec:
         raise click.BadParameter(f"expected a positive angle, received {text!r}", param_hint="--width")
     return found
 
@@ -111,9 +113,35 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
         In order.
     """
     try:
-        return tuple(float(part) for part in words(text) or ())
+        found = tuple(float(part) for part in words(text) or ())
     except ValueError as error:
         raise click.BadParameter(f"expected numbers, received {text!r}", param_hint=option) from error
+    if not found:
+        raise click.BadParameter(f"expected numbers, received {text!r}", param_hint=option)
+    return found
+
+
+def whole_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Read ``16,32``; None stays None.
+
+    Parameters
+    ----------
+    option : str
+        For the error.
+    text : str or None
+        From the command line.
+
+    Returns
+    -------
+    tuple of int or None
+        In order.
+    """
+    if text is None:
+        return None
+    found = numbers(option, text)
+    if not all(number.is_integer() for number in found):
+        raise click.BadParameter(f"expected whole numbers, received {text!r}", param_hint=option)
+    return tuple(int(number) for number in found)
 
 
 def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
@@ -138,6 +166,10 @@ def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
         name, found, value = text.partition(separator)
         if not found or not name or not value:
             raise click.BadParameter(f"expected NAME{separator}VALUE, received {text!r}", param_hint=option)
+        if name in result:
+            raise click.BadParameter(
+                f"expected {name!r} once, received it again in {text!r}", param_hint=option
+            )
         result[name] = value
     return result
 
@@ -153,20 +185,30 @@ def paths_by_id(paths: Sequence[str]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Id -> path; a path that is given twice is taken once.
+        Id -> path, one entry a path; one that is given twice is numbered.
     """
-    unique = list(dict.fromkeys(file for path in paths for file in _images_of(path)))
-    names = [stem(path) for path in unique]
+    files = [file for path in paths for file in _images_of(path)]
+    names = [stem(path) for path in files]
     for longer in (lambda path: f"{Path(path).resolve().parent.name}/{stem(path)}", str):
         repeated = {name for name, n in Counter(names).items() if n > 1}
-        names = [longer(path) if name in repeated else name for name, path in zip(names, unique, strict=True)]
-    return dict(zip(names, unique, strict=True))
+        names = [longer(path) if name in repeated else name for name, path in zip(names, files, strict=True)]
+    return dict(zip(_numbered(names), files, strict=True))
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """One name a file, whatever was given twice."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return numbered
 
 
 def _images_of(path: str) -> list[str]:
     if not Path(path).is_dir():
         return [path]
-    images = [str(file) for file in sorted(Path(path).iterdir()) if _IMAGE.search(file.name)]
+    images = [str(file) for file in sorted(Path(path).glob("[!.]*")) if _IMAGE.search(file.name)]
     if not images:
         raise click.UsageError(
             f"Expected images (FITS, JPEG, PNG) in a folder. Received: {path!r}, with none."

@@ -19,6 +19,10 @@ def command(check: bool) -> None:
     from galcnn import plugins
     from galcnn.errors import PluginError
 
+    if check:
+        from galcnn.cli.quiet import load_tensorflow
+
+        load_tensorflow()
     broken = 0
     for group in (plugins.SURVEYS, plugins.EXPLAINERS):
         click.echo(group)

@@ -33,7 +33,7 @@ def muted_stderr() -> Iterator[None]:
         os.dup2(said.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             said.seek(0)
             os.write(saved, said.read())
             raise

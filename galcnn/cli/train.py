@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 )
 @click.option("--drop", multiple=True, metavar="CLASS", help="Leave a class out.")
 @click.option("--out", required=True, metavar="MODEL", help="Folder of the model.")
-@options.bands
+@click.option("--bands", metavar="B,B,...", help="Which bands to use, in which order.  [default: all]")
 @click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
 @click.option("--stretch", type=click.Choice(["auto", "asinh", "linear"]), help="[default: auto]")
 @click.option("--scaling", type=click.Choice(["standardize", "pca", "none"]), help="[default: standardize]")
@@ -39,7 +40,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option("--learning-rate", type=float)
 @click.option("--schedule", type=click.Choice(["constant", "cosine"]))
 @click.option("--patience", type=click.IntRange(min=1), help="Epochs without progress before training stops.")
-@click.option("--balance", type=_BALANCE, help="How rare classes are treated.  [default: sqrt-weights]")
+@click.option("--balance", type=_BALANCE, help="How rare classes are treated.  [default: none]")
 @click.option("--label-smoothing", type=float)
 @click.option("--flips/--no-flips", default=None, help="Mirror training images.  [default: flips]")
 @click.option("--flip-swaps", multiple=True, metavar="A:B", help="Classes that a mirror swaps.")
@@ -91,10 +92,7 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
             "image_column": given["image_column"],
             "label": given["label"],
             "id": given["id_"],
-            "merge": {
-                k: list(options.words(v) or ())
-                for k, v in options.pairs("--merge", given["merge"], "=").items()
-            },
+            "merge": _merges(given["merge"]),
             "drop": list(given["drop"]),
             "bands": options.words(given["bands"]),
             "size": given["size"],
@@ -107,7 +105,7 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
         "network": {
             name: given[name] for name in ("depth", "normalization", "initializer", "regularizer", "dropout")
         }
-        | {"widths": given["widths"] and [int(n) for n in options.numbers("--widths", given["widths"])]},
+        | {"widths": options.whole_numbers("--widths", given["widths"])},
         "training": {
             name: given[name]
             for name in (
@@ -128,11 +126,25 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
         "flip_swaps": options.pairs("--flip-swaps", given["flip_swaps"], ":"),
     }
     for name, section in sections.items():
-        content[name] = dict(content.get(name, {})) | _said(section)
-    content["training"]["augmentation"] = dict(content["training"].get("augmentation", {})) | _said(
-        augmentation
-    )
+        content[name] = _section(content, name) | _said(section)
+    content["training"]["augmentation"] = _section(content["training"], "augmentation") | _said(augmentation)
     return content | _said({"seed": given["seed"]})
+
+
+def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
+    section = content.get(name, {})
+    if not isinstance(section, dict):
+        raise click.UsageError(f"Expected a section [{name}]. Received: {name}={section!r}.")
+    return dict(section)
+
+
+def _merges(texts: Sequence[str]) -> dict[str, list[str]]:
+    """A class may be named again: what is merged into it adds up."""
+    merged: dict[str, list[str]] = {}
+    for text in texts:
+        for new, olds in options.pairs("--merge", [text], "=").items():
+            merged.setdefault(new, []).extend(options.words(olds) or ())
+    return merged
 
 
 def _said(section: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +158,8 @@ def _report(card: Any, out: Path) -> None:
     click.echo(
         f"{counts['train']} galaxies for training, {counts['validation']} validation, {counts['test']} test"
     )
+    if card.data["masked_fraction"] > 0.01:
+        click.echo(f"{card.data['masked_fraction']:.0%} of all pixels are masked and were filled with sky")
     click.echo(f"scores on the test set, with 95 % intervals, after {card.metrics['epochs']} epochs:")
     for name, score in card.metrics["test"].items():
         if score["value"] is not None:

@@ -31,6 +31,8 @@ class Dataset:
         At least two.
     inputs : galcnn.inputs.InputSpec
         What the images are.
+    masked_fraction : float
+        Share of their pixels that were masked and filled.
     """
 
     ids: tuple[str, ...]
@@ -38,6 +40,7 @@ class Dataset:
     labels: npt.NDArray[np.int32]
     classes: tuple[str, ...]
     inputs: InputSpec
+    masked_fraction: float = 0.0
 
     def __post_init__(self) -> None:
         n = len(self.ids)

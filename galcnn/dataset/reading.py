@@ -63,25 +63,27 @@ def read_dataset(
         raise ValueError(
             message("at least two classes to tell apart", "Check the label column.", classes=classes)
         )
-    images = None
+    images, masked = None, 0.0
     spec: InputSpec | None = None
     with progress("read images", len(catalog)) as step:
         for row, (name, path) in enumerate(zip(catalog.ids, catalog.table["image"], strict=True)):
             try:
-                cutout = load_cutout(str(path))
+                cutout = load_cutout(str(path), bands=bands)
                 if spec is None:
                     spec = _first_spec(cutout, bands, size, render)
-                image = images_from([prepare(cutout, spec, fit=size is not None)])
+                fitting = prepare(cutout, spec, fit=size is not None)
+                image = images_from([fitting])
             except (UnreadableImageError, FileNotFoundError, ValueError) as error:
                 raise type(error)(f"Galaxy {name} ({path}): {error}") from error
             if images is None:
                 images = np.empty((len(catalog), *spec.image_shape), dtype=np.float32)
             images[row] = image[0]
+            masked += fitting.masked_fraction / len(catalog)
             step()
     if images is None or spec is None:
         raise ValueError(message("a catalog with at least one galaxy", "", n=len(catalog)))
     labels = np.searchsorted(np.array(classes), catalog.labels).astype(np.int32)
-    return Dataset(tuple(catalog.ids), images, labels, classes, spec)
+    return Dataset(tuple(catalog.ids), images, labels, classes, spec, masked)
 
 
 def _first_spec(

@@ -63,27 +63,15 @@ def evaluate(
         `accuracy`, `balanced_accuracy` (mean of the recalls of the classes that occur),
         `calibration_error`, and ``recall_<class>`` (completeness) and ``precision_<class>``
         (purity) of each class. Draws are stratified by true class, so that a rare class is never
-        missing from one.
+        missing from one. A share of exactly 0 or 1 has no scatter in any draw; its interval is
+        that of Wilson (1927, JASA 22, 209).
 
     Raises
     ------
     ValueError
         No galaxy, a class that the prediction does not know, or a galaxy without a prediction.
     """
-    truth = _positions(labels, prediction.classes)
-    if len(truth) != len(prediction) or not len(truth):
-        raise ValueError(
-            message(f"one label for each of {len(prediction)} galaxies", "", n_labels=len(truth))
-        )
-    probabilities = prediction.probabilities
-    if not np.all(np.isfinite(probabilities)):
-        raise ValueError(
-            message(
-                "a prediction for each galaxy",
-                "Drop the failed ones.",
-                failed=int(np.isnan(probabilities[:, 0]).sum()),
-            )
-        )
+    truth, probabilities = _checked(prediction, labels)
     guess = probabilities.argmax(axis=1)
     n_classes = len(prediction.classes)
 
@@ -100,10 +88,12 @@ def evaluate(
     per_class = np.bincount(truth, minlength=n_classes), np.bincount(guess, minlength=n_classes)
     sizes = [len(truth)] * 3 + [int(n) for counts in per_class for n in counts]
     values, low, high = bootstrap(measure, truth, seed=seed, n_bootstrap=n_bootstrap)
-    return {
+    scores = {
         name: Score(float(v), float(a), float(b), n)
         for name, v, a, b, n in zip(names, values, low, high, sizes, strict=True)
     }
+    shares = [name for name in names if name == "accuracy" or name.startswith(("recall_", "precision_"))]
+    return scores | {name: _widened(scores[name]) for name in shares}
 
 
 def bootstrap(
@@ -158,8 +148,8 @@ def confusion_matrix(prediction: Prediction, labels: Sequence[str]) -> Ints:
     numpy.ndarray
         Shape (n_classes, n_classes); row: true class, column: predicted class.
     """
-    truth = _positions(labels, prediction.classes)
-    return _confusion(truth, prediction.probabilities.argmax(axis=1), len(prediction.classes))
+    truth, probabilities = _checked(prediction, labels)
+    return _confusion(truth, probabilities.argmax(axis=1), len(prediction.classes))
 
 
 def expected_calibration_error(prediction: Prediction, labels: Sequence[str]) -> float:
@@ -179,7 +169,8 @@ def expected_calibration_error(prediction: Prediction, labels: Sequence[str]) ->
         by the galaxies in them (Guo et al. 2017, equation 3). It is biased upward for few
         galaxies.
     """
-    return _calibration_error(prediction.probabilities, _positions(labels, prediction.classes))
+    truth, probabilities = _checked(prediction, labels)
+    return _calibration_error(probabilities, truth)
 
 
 def _calibration_error(probabilities: Floats, truth: Ints, n_bins: int = 15) -> float:
@@ -190,6 +181,13 @@ def _calibration_error(probabilities: Floats, truth: Ints, n_bins: int = 15) -> 
     return float(np.abs(gap).sum() / len(truth))
 
 
+def _widened(score: Score) -> Score:
+    if score.value not in (0.0, 1.0):
+        return score
+    far = 1.959964**2 / (score.n + 1.959964**2)
+    return Score(score.value, 0.0, far, score.n) if score.value == 0 else Score(1.0, 1 - far, 1.0, score.n)
+
+
 def _confusion(truth: Ints, guess: Ints, n_classes: int) -> Ints:
     return np.bincount(truth * n_classes + guess, minlength=n_classes**2).reshape(n_classes, n_classes)
 
@@ -197,6 +195,19 @@ def _confusion(truth: Ints, guess: Ints, n_classes: int) -> Ints:
 def _ratio(part: Ints, whole: Ints) -> Floats:
     ratio: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
     return ratio
+
+
+def _checked(prediction: Prediction, labels: Sequence[str]) -> tuple[Ints, Floats]:
+    truth = _positions(labels, prediction.classes)
+    if len(truth) != len(prediction) or not len(truth):
+        raise ValueError(
+            message(f"one label for each of {len(prediction)} galaxies", "", n_labels=len(truth))
+        )
+    probabilities = prediction.probabilities
+    failed = int(np.sum(~np.isfinite(probabilities).all(axis=1)))
+    if failed:
+        raise ValueError(message("a prediction for each galaxy", "Drop the failed ones.", failed=failed))
+    return truth, probabilities
 
 
 def _positions(labels: Sequence[str], classes: Sequence[str]) -> Ints:

@@ -147,6 +147,7 @@ def _describe(
         "licence": data.licence,
         "sha256": dataset.sha256(),
         "split_by": data.split_by,
+        "masked_fraction": round(dataset.masked_fraction, 6),
         "counts": {name: side.counts for name, side in sides.items()},
     }
     training = catalog.select(np.asarray(catalog.table["split"]) == "train").table

@@ -9,7 +9,8 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import keras
 
@@ -91,6 +92,10 @@ class Experiment:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(message("a seed of 0 or more", "", seed=self.seed))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Experiment:
@@ -204,6 +209,11 @@ def _build(kind: type, content: Any, where: str) -> Any:
     missing = [f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING]
     if absent := [key for key in missing if key not in content]:
         raise ValueError(message(f"{', '.join(absent)} in {name}", "Add it.", keys=sorted(content)))
+    hints = get_type_hints(kind)
+    for key, value in content.items():
+        if key not in _SECTIONS and not _fits(_frozen(value), hints[key]):
+            wanted = str(hints[key]).replace("typing.", "")
+            raise ValueError(message(f"{key} of kind {wanted} in {name}", "", **{str(key): value}))
     values = {
         key: _build(_SECTIONS[key], value, f"{where}.{key}".lstrip("."))
         if key in _SECTIONS and not is_dataclass(value)
@@ -214,6 +224,25 @@ def _build(kind: type, content: Any, where: str) -> Any:
         return kind(**values)
     except TypeError as error:
         raise ValueError(message(f"values of the right kind in {name}", "", error=str(error))) from error
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of a kind that a field takes; what only Keras can judge passes."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, option) for option in inner)
+    if origin is Literal:
+        return value in inner
+    if origin is tuple:
+        kinds = inner[:1] * len(value) if isinstance(value, tuple) and inner[-1] is Ellipsis else inner
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if origin is not None:  # a mapping
+        return isinstance(value, origin) and all(_fits(item, inner[-1]) for item in value.values())
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return hint is Any or isinstance(value, hint)
 
 
 def _frozen(value: Any) -> Any:

@@ -123,7 +123,7 @@ def _explanation(
         method=explainer.name,
         target=target,
         wrt=wrt,
-        unit=f"{cutout.unit}-1" if wrt == "flux" and cutout.calibrated else "",
+        unit=f"{cutout.unit}-1" if wrt == "flux" else "",
         score=score,
         settings=_settings(explainer),
         seed=getattr(explainer, "seed", None),
@@ -142,7 +142,10 @@ def _targets(
 
 
 def _context(cutouts: Sequence[Cutout], ids: Sequence[str]) -> Context:
-    mask = np.stack([np.moveaxis(cutout.mask, 0, -1) for cutout in cutouts])
+    unmasked = [
+        replace(c, sigma=None, mask=np.zeros_like(c.mask), flux=c.mask.astype(np.float32)) for c in cutouts
+    ]
+    mask = images_from(unmasked) > 0
     sigma = [replace(c, flux=c.sigma, sigma=None) for c in cutouts if c.sigma is not None]
     known = len(sigma) == len(cutouts)
     return Context(sigma=images_from(sigma) if known else None, mask=mask, ids=tuple(ids))

@@ -14,6 +14,17 @@ from galcnn.explain.graph import producer
 __all__ = ["CellGrid", "cell_grid", "resampling_matrix"]
 
 
+_WINDOWED = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+)
+#: These may keep the shape and still put other pixels in a cell's place.
+_MOVING = (keras.layers.Conv2DTranspose, keras.layers.Permute, keras.layers.Reshape, keras.layers.Dense)
+
+
 @dataclass(frozen=True)
 class CellGrid:
     """Centres of a feature map's cells: pixel ``start + jump * i`` for cell i, along y and x.
@@ -96,14 +107,17 @@ def _after(
     if isinstance(layer, keras.Model):
         inner = cell_grid(layer.outputs[0])
         return _compose(before, inner)
-    window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-    if window is not None and hasattr(layer, "strides"):
+    if isinstance(layer, _WINDOWED):
+        window = getattr(layer, "kernel_size", None) or layer.pool_size
         dilation = getattr(layer, "dilation_rate", (1, 1))
         return _compose(before, _window(input_shape[1:3], window, layer.strides, dilation, layer.padding))
     if isinstance(layer, keras.layers.ZeroPadding2D):
         (top, _), (left, _) = layer.padding
         return _compose(before, CellGrid((-float(top), -float(left))))
-    if tuple(output_shape[1:3]) != tuple(input_shape[1:3]):
+    if isinstance(layer, keras.layers.Cropping2D):
+        (top, _), (left, _) = layer.cropping
+        return _compose(before, CellGrid((float(top), float(left))))
+    if isinstance(layer, _MOVING) or tuple(output_shape[1:3]) != tuple(input_shape[1:3]):
         raise ValueError(
             message(
                 "convolutions, poolings and layers that keep the grid",

@@ -136,11 +136,11 @@ class _Clock:
 
 def _one_of_each(catalog: Catalog, n: int) -> list[str]:
     """Galaxies of all classes in turn, the brightest first: right or wrong, but with something to see."""
-    brightness = -np.asarray(catalog.table["mag_r"], dtype=float)
+    magnitude = np.asarray(catalog.table["mag_r"], dtype=float)
     queues = []
     for name in catalog.classes:
         rows = np.flatnonzero(catalog.labels == name)
-        queues.append([catalog.ids[row] for row in rows[np.argsort(-brightness[rows])]])
+        queues.append([catalog.ids[row] for row in rows[np.argsort(magnitude[rows])]])
     turns = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
     return turns[:n]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +78,7 @@ def write_survey(
         The folder holds cutouts of other settings.
     """
     out = Path(folder)
-    described = repr((settings, [str(row) for row in catalog.table]))
-    _claim(out, described)
+    mark = _mark(out, repr((settings, [str(row) for row in catalog.table])))
     images = [f"cutouts/{name}.fits" for name in catalog.ids]
     missing = [row for row, image in enumerate(images) if not (out / image).exists()]
     with progress("simulate", len(missing)) as step:
@@ -95,6 +95,7 @@ def write_survey(
             else ()
         )
         for row, cutout in zip(missing, drawn, strict=True):
+            mark()
             save_cutout(cutout, out / images[row])
             step()
     written = catalog.with_column("image", images)
@@ -102,11 +103,14 @@ def write_survey(
     return written
 
 
-def _claim(folder: Path, described: str) -> None:
-    """Leave a mark, so that a second run of other settings does not mix with the first."""
-    mark, digest = folder / "cutouts" / ".settings", hashlib.sha256(described.encode()).hexdigest()
-    if mark.exists():
-        if mark.read_text(encoding="utf-8") != digest:
+def _mark(folder: Path, described: str) -> Callable[[], None]:
+    """Refuse a folder of other settings or of somebody else; give what marks it as ours.
+
+    The mark comes with the first cutout, so that settings that cannot be drawn claim nothing.
+    """
+    file, digest = folder / "cutouts" / ".settings", hashlib.sha256(described.encode()).hexdigest()
+    if file.exists():
+        if file.read_text(encoding="utf-8") != digest:
             raise ValueError(
                 message(
                     "a new folder, or one with cutouts of the same seed and settings",
@@ -114,7 +118,7 @@ def _claim(folder: Path, described: str) -> None:
                     folder=str(folder),
                 )
             )
-    elif (folder / "cutouts").is_dir() and any((folder / "cutouts").iterdir()):
-        raise ValueError(message("a new folder", "Choose another one.", folder=str(folder)))
-    else:
-        atomic.write_text(mark, digest)
+        return lambda: None
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(message("a new or empty folder", "Choose another one.", folder=str(folder)))
+    return lambda: None if file.exists() else atomic.write_text(file, digest)

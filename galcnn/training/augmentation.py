@@ -50,23 +50,23 @@ class Augmentation:
     Attributes
     ----------
     flips : bool
-        Mirror images. Refused for chiral classes unless `flip_swaps` says what a mirror makes of
-        them.
+        Mirror images along both axes; two of them make half a turn. Refused for chiral classes
+        unless `flip_swaps` says what a mirror makes of them.
     rotations : {"none", "quarter", "any"}
         By multiples of 90 degrees, exact to the bit; or half of the images by any angle, bilinear,
         with mirrored pixels beyond the edge. The interpolation smooths the noise, and a network
         that is never shown unsmoothed noise does worse on it: so the other half stays exact.
-    zoom : float
+    zoom : float or None
         Largest share by which an image is enlarged or shrunk, up to 0.2: beyond, the mirrored
         pixels in the corners would show the galaxy again. Needs ``rotations="any"``, the
-        resampling of which it shares.
+        resampling of which it shares; None is 0.1 there and 0 elsewhere.
     flip_swaps : mapping of str to str
         Class -> class of its mirror image; pairs may be named in one direction.
     """
 
     flips: bool = True
     rotations: Literal["none", "quarter", "any"] = "any"
-    zoom: float = 0.0
+    zoom: float | None = None
     flip_swaps: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class Augmentation:
             raise ValueError(
                 message("rotations among ('none', 'quarter', 'any')", "", rotations=self.rotations)
             )
-        if not 0 <= self.zoom <= 0.2 or (self.zoom and self.rotations != "any"):
+        if not 0 <= self.zoom_range <= 0.2 or (self.zoom and self.rotations != "any"):
             raise ValueError(
                 message(
                     "a zoom in [0, 0.2], and 0 unless rotations are 'any'",
@@ -83,6 +83,13 @@ class Augmentation:
                     rotations=self.rotations,
                 )
             )
+
+    @property
+    def zoom_range(self) -> float:
+        """Largest share by which an image is enlarged or shrunk."""
+        if self.zoom is None:
+            return 0.1 if self.rotations == "any" else 0.0
+        return self.zoom
 
     def mirror_of(self, classes: Sequence[str]) -> npt.NDArray[np.int32]:
         """Give the class of each class's mirror image.
@@ -173,7 +180,7 @@ class Augmentation:
         odd = tf.math.logical_xor(tf.math.logical_xor(left, up), across)
         labels = tf.where(odd, tf.gather(mirror, labels), labels)
         if self.rotations == "any":
-            images = _turn(images, seed + 1, self.zoom)
+            images = _turn(images, seed + 1, self.zoom_range)
         return images, labels
 
 

@@ -49,7 +49,7 @@ class TrainingSettings:
         Of the training images.
     """
 
-    epochs: int = 24
+    epochs: int = 30
     batch_size: int = 64
     optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = field(
         default_factory=lambda: {
@@ -59,9 +59,9 @@ class TrainingSettings:
     )
     learning_rate: float | None = None
     schedule: Literal["constant", "cosine"] = "cosine"
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.05
     patience: int | None = 10
-    balance: Balance = "sqrt-weights"
+    balance: Balance = "none"
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -250,13 +250,14 @@ class _Epochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         values = logs or {}
-        if not np.isfinite(values["loss"]):
+        if not np.isfinite([values["loss"], values["val_loss"]]).all():
             raise FloatingPointError(
                 message(
                     "a finite loss",
                     "Lower the learning rate, or clip the gradient in the optimizer's configuration.",
                     epoch=epoch + 1,
                     loss=values["loss"],
+                    validation_loss=values["val_loss"],
                 )
             )
         self.step(

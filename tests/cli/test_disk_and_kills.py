@@ -71,7 +71,7 @@ def kill_simulate(out, after):
     words = ["simulate", "-n", "60", "--size", "32", "--seed", "8", "--quiet", "--out", str(out)]
     process = subprocess.Popen([sys.executable, "-m", "galcnn.cli.main", *words], start_new_session=True)
     deadline = time.monotonic() + 60
-    while process.poll() is None and len(list(out.glob("cutouts/*.fits"))) < after:
+    while process.poll() is None and len(list(out.glob("cutouts/[!.]*.fits"))) < after:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     if process.poll() is None:
@@ -85,15 +85,15 @@ def kill_simulate(out, after):
 def test_simulate_killed_anywhere_goes_on_to_the_same_survey(after, tmp_path):
     out = tmp_path / "sky"
     words = kill_simulate(out, after)
-    before = {path.name: path.stat().st_mtime_ns for path in out.glob("cutouts/*.fits")}
-    for path in out.glob("cutouts/*.fits"):
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("cutouts/[!.]*.fits")}
+    for path in out.glob("cutouts/[!.]*.fits"):
         load_cutout(path)  # what stands is whole
     assert main(words) == 0
     catalog = read_catalog(out / "catalog.ecsv")
     assert catalog.ids == simulate_catalog(60, seed=8).ids
     for image in catalog.table["image"]:
         load_cutout(str(image))
-    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("cutouts/*.fits")}
+    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("cutouts/[!.]*.fits")}
     assert before.items() <= kept.items()
 
 

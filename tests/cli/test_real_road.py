@@ -42,7 +42,19 @@ def zoo(real_data, tmp_path_factory):
         "--render",
         "sdss",
     ]
-    words += ["--epochs", "2", "--widths", "8,8,8", "--depth", "1", "--batch-size", "16", "--quiet"]
+    words += [
+        "--balance",
+        "sqrt-weights",
+        "--epochs",
+        "2",
+        "--widths",
+        "8,8,8",
+        "--depth",
+        "1",
+        "--batch-size",
+        "16",
+        "--quiet",
+    ]
     assert main([*words, "--out", str(folder / "model")]) == 0
     return folder
 

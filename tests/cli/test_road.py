@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,7 +258,7 @@ def test_bad_training_input_is_one_clear_line_and_leaves_nothing(labels, sky, tm
         (["--catalog", str(path), "--render", "sdss"], "a network of 8-bit colour pictures"),
         (["--catalog", str(path), "--optimizer", "adamm"], "adamm"),
         (["--catalog", str(path), "--widths", "0"], "widths, depth and kernel of at least 1"),
-        (["--catalog", str(path), "--bands", "z"], "the bands ('z',)"),
+        (["--catalog", str(path), "--bands", "z"], "bands=('z',)"),
     ]
     for words, text in cases:
         assert main(["train", *words, "--out", str(out), *TRAIN[:2], "--quiet"]) == 2, words
@@ -367,3 +368,109 @@ def test_a_folder_stands_for_its_images_and_equal_stems_are_told_apart(model, sk
     (tmp_path / "empty").mkdir()
     assert main(["classify", str(model), str(tmp_path / "empty"), "--out", str(out)]) == 2
     assert "Expected images" in capsys.readouterr().err
+
+
+def test_what_stands_in_the_way_is_kept(model, sky, tmp_path, capsys):
+    """Nothing of the user's is replaced: files beside a model, the input itself, a strange folder."""
+    (good,) = cutouts(sky, 1)
+    copy = tmp_path / "galaxy.fits"
+    shutil.copy(good, copy)
+    notes = tmp_path / "model"
+    shutil.copytree(model, notes)
+    (notes / "notes.txt").write_text("years of work")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "catalog.ecsv").write_text("mine")
+    sky_words = ["simulate", "-n", "2", "--size", "16", "--out"]
+    cases = [
+        (
+            ["train", "--catalog", str(sky / "catalog.ecsv"), "--out", str(notes), *TRAIN],
+            "holds=['notes.txt']",
+        ),
+        (["explain", str(model), str(copy), "-o", str(copy)], "another file than the cutout itself"),
+        (["explain", str(model), str(copy), "-o", str(tmp_path / "x.gz")], "a file ending in .fits"),
+        (
+            ["explain", str(model), str(copy), "-o", str(tmp_path / "l.fits"), "--figure", "f.jpg"],
+            ".png or .pdf",
+        ),
+        (
+            ["classify", str(model), str(copy), "--out", str(tmp_path / "t.csv"), "--id", "x"],
+            "--catalog FILE",
+        ),
+        (
+            ["classify", str(model), str(copy), "--out", str(tmp_path / "t.csv"), "--width", "inf arcsec"],
+            "angle",
+        ),
+        ([*sky_words, str(other)], "a new or empty folder"),
+        ([*sky_words, str(tmp_path / "x"), "--pixel-scale", "1e-6", "--quiet"], "Expected"),
+    ]
+    for words, text in cases:
+        assert main(words) == 2, words
+        assert text in one_line(capsys), words
+    assert copy.read_bytes() == Path(good).read_bytes()
+    assert (notes / "notes.txt").read_text() == "years of work"
+    assert (other / "catalog.ecsv").read_text() == "mine"
+    assert not (tmp_path / "l.fits").exists()
+    assert main([*sky_words, str(tmp_path / "x"), "--quiet"]) == 0, (
+        "settings that cannot be drawn claim nothing"
+    )
+
+
+def test_an_image_without_anything_on_it_is_flagged(model, sky, tmp_path):
+    from dataclasses import replace
+
+    from galcnn.files import load_cutout, save_cutout
+
+    (good,) = cutouts(sky, 1)
+    cutout = load_cutout(good)
+    flux = cutout.flux.copy()
+    flux[1] = 0
+    save_cutout(replace(cutout, flux=flux), tmp_path / "blank.fits")
+    mask = np.zeros((32, 32), bool)
+    mask[:8] = True
+    save_cutout(replace(cutout, mask=mask), tmp_path / "masked.fits")
+    out = tmp_path / "t.ecsv"
+    paths = [str(tmp_path / "blank.fits"), str(tmp_path / "masked.fits"), good, good]
+    assert main(["classify", str(model), *paths, "--out", str(out), "--quiet"]) == 0
+    table = Table.read(out)
+    assert table["flag"].tolist() == [8, 4, 0, 0]
+    assert "nothing is seen in r" in table["reason"][0]
+    assert table["id"][3] == f"{table['id'][2]}#2", "one row an input, also for one that is given twice"
+
+
+def test_classes_merged_in_two_steps_add_up(labels, tmp_path):
+    table, path = labels
+    table.write(path)
+    words = ["train", "--catalog", str(path), "--merge", "late=spiral", "--merge", "late=edge_on"]
+    assert main([*words, "--out", str(tmp_path / "m"), *TRAIN, "--epochs", "1"]) == 0
+    assert load_model(tmp_path / "m").classes == ("elliptical", "late")
+
+
+def test_info_describes_layers_and_tables_with_gaps(model, sky, tmp_path, capsys):
+    (good,) = cutouts(sky, 1)
+    out = tmp_path / "layers.fits"
+    assert main(["explain", str(model), good, "--target", "spiral", "-o", str(out), "--quiet"]) == 0
+    table = tmp_path / "t.csv"
+    assert (
+        main(["classify", str(model), good, str(tmp_path / "no.fits"), "--out", str(table), "--quiet"]) == 0
+    )
+    capsys.readouterr()
+    assert main(["info", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "map           saliency of spiral, wrt flux, g,r,i" in shown
+    assert "layers file   of" in shown
+    assert main(["info", str(table)]) == 0
+    assert "catalog       2 galaxies" in capsys.readouterr().out
+
+
+def test_a_fault_of_our_own_is_one_line_too(monkeypatch, capsys):
+    import galcnn.information
+
+    def fail():
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(galcnn.information, "describe_installation", fail)
+    assert main(["info"]) == 1
+    assert "unexpected ZeroDivisionError" in one_line(capsys)
+    with pytest.raises(ZeroDivisionError):
+        main(["--debug", "info"])

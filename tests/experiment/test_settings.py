@@ -61,7 +61,16 @@ def test_a_card_repeats_the_experiment():
         ({"data": {}}, "catalog in data"),
         ({}, "data in an experiment"),
         ({"data": 3}, "a section data"),
-        ({"data": {"catalog": "c"}, "training": {"epochs": "three"}}, "values of the right kind in training"),
+        ({"data": {"catalog": "c"}, "training": {"epochs": "three"}}, "epochs of kind .*int.* in training"),
+        ({"data": {"catalog": "c"}, "training": {"epochs": True}}, "epochs of kind"),
+        ({"data": {"catalog": "c"}, "training": {"epochs": 1.5}}, "epochs of kind"),
+        ({"data": {"catalog": "c", "bands": "r"}}, "bands of kind"),
+        ({"data": {"catalog": "c", "drop": "spiral"}}, "drop of kind"),
+        ({"data": {"catalog": "c", "merge": "x"}}, "merge of kind"),
+        ({"data": {"catalog": "c", "fractions": [0.5, 0.5]}}, "fractions of kind"),
+        ({"data": {"catalog": "c"}, "network": {"normalization": "lrn"}}, "normalization of kind"),
+        ({"data": {"catalog": "c"}, "seed": "a"}, "seed of kind"),
+        ({"data": {"catalog": "c"}, "seed": -3}, "a seed of 0 or more"),
     ],
 )
 def test_what_is_wrong_is_said(content, text):

@@ -102,7 +102,7 @@ def test_flips_of_chiral_classes_are_refused_until_a_swap_is_named():
 def test_any_angle_keeps_a_round_galaxy_where_and_what_it_is():
     y, x = np.mgrid[:33, :33] - 16.0
     blob = (np.exp(-(x**2 + y**2) / 20) * 100).astype("float32")
-    images, _ = turned(Augmentation(rotations="any"), n=50, image=blob)
+    images, _ = turned(Augmentation(rotations="any", zoom=0.0), n=50, image=blob)
     for image in images:
         assert image.sum() == pytest.approx(blob.sum(), rel=2e-3)
         assert (image * x).sum() / image.sum() == pytest.approx(0, abs=0.02)
