@@ -116,7 +116,7 @@ def run_demo(
     for stack in stacks:
         stack.write(out / "layers" / f"{stack.id}-layers.fits")
     truths = dict(zip(new.ids, new.labels.tolist(), strict=True))
-    figure = explanation_figure(stacks, truth=[truths[name] for name in shown])
+    figure = explanation_figure(stacks, truth=[truths[name] for name in shown], across=2)
     save_figure(figure, out / "galaxies.png")
     clock.lap("explain and draw")
     summary = _summary(trained, new, table, stacks, clock.laps)

@@ -35,9 +35,13 @@ _WRONG, _RIGHT = "#D55E00", "#007A5A"
 
 
 def explanation_figure(
-    stacks: Sequence[LayerStack], *, truth: Sequence[str | None] | None = None, contours: str | None = None
+    stacks: Sequence[LayerStack],
+    *,
+    truth: Sequence[str | None] | None = None,
+    contours: str | None = None,
+    across: int = 1,
 ) -> Figure:
-    """Draw galaxies beside what moved their logits: one row a galaxy.
+    """Draw galaxies beside what moved their logits.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ def explanation_figure(
     contours : str, optional
         A method whose map is drawn over the cutout too, as contours at 1/4, 1/2 and 3/4 of its
         greatest absolute value, dashed where negative. Smooth maps such as ``cam`` suit this.
+    across : int
+        Galaxies in a row.
 
     Returns
     -------
@@ -79,10 +85,16 @@ def explanation_figure(
         raise ValueError(
             message(f"a method among {sorted(methods)}", "Explain with it first.", contours=contours)
         )
+    if across < 1:
+        raise ValueError(message("at least one galaxy in a row", "", across=across))
     n_columns = 1 + max(len(stack.explanations) for stack in rows)
-    figure = Figure(figsize=(_PANEL * n_columns, _PANEL * 1.42 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), n_columns, squeeze=False)
-    for panels, stack, true in zip(grid, rows, known, strict=True):
+    n_rows = -(-len(rows) // across)
+    figure = Figure(figsize=(_PANEL * n_columns * across, _PANEL * 1.42 * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns * across, squeeze=False).reshape(-1, n_columns)
+    for panels in grid[len(rows) :]:
+        for axes in panels:
+            axes.set_axis_off()
+    for panels, stack, true in zip(grid, rows, known, strict=False):
         draw_cutout(panels[0], stack.cutout)
         for explanation in stack.explanations:
             if explanation.method == contours:

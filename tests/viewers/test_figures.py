@@ -403,3 +403,15 @@ def test_no_window_system_and_no_global_state(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], check=True, timeout=60)
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_several_galaxies_in_a_row_keep_their_panels_together():
+    stacks = [a_stack(f"gal{i}") for i in range(3)]
+    figure = explanation_figure(stacks, across=2)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title().startswith("gal")]
+    assert [title.split("\n")[0] for title in titles] == ["gal0", "gal1", "gal2"]
+    width, height = figure.get_size_inches()
+    tall = explanation_figure(stacks).get_size_inches()
+    assert (width, height) == (pytest.approx(2 * tall[0]), pytest.approx(tall[1] * 2 / 3))
+    with pytest.raises(ValueError, match="at least one galaxy in a row"):
+        explanation_figure(stacks, across=0)
