@@ -32,6 +32,9 @@ class NetworkSettings:
     stem : int
         Filters of a first 5 x 5 convolution of stride 2, which quarters the cost of all that
         follows; 0 for none.
+    field : float
+        Share of the image's side, about the centre, that the network looks at. Galaxy Zoo's
+        pictures are some four Petrosian radii wide: neighbours stand in their outer parts.
     kernel : int
         Side of the other convolutions.
     normalization : {"batch", "group", "layer", "none"}
@@ -51,6 +54,7 @@ class NetworkSettings:
     widths: tuple[int, ...] = (16, 32, 64, 128)
     depth: int = 2
     stem: int = 16
+    field: float = 1.0
     kernel: int = 3
     normalization: Literal["batch", "group", "layer", "none"] = "batch"
     activation: Identifier = "relu"
@@ -72,6 +76,8 @@ class NetworkSettings:
                     kernel=self.kernel,
                 )
             )
+        if not 0 < self.field <= 1:
+            raise ValueError(message("a field in (0, 1]", "", field=self.field))
         if not 0 <= self.dropout < 1:
             raise ValueError(message("a dropout rate in [0, 1)", "", dropout=self.dropout))
         for name, words in (("normalization", _NORMALIZATIONS), ("pooling", _POOLINGS)):
@@ -119,16 +125,20 @@ def build_network(
     if n_classes < 2:
         raise ValueError(message("at least two classes", "", n_classes=n_classes))
     halvings = len(settings.widths) - 1 + (settings.stem > 0)
-    if min(image_shape[:2]) < 2**halvings:
+    margins = [round((1 - settings.field) / 2 * n) for n in image_shape[:2]]
+    if min(n - 2 * margin for n, margin in zip(image_shape[:2], margins, strict=True)) < 2**halvings:
         raise ValueError(
             message(
                 f"images of at least {2**halvings} pixels for {halvings} halvings",
                 "Use fewer widths.",
                 image_shape=image_shape,
+                field=settings.field,
             )
         )
     inputs = keras.Input(image_shape, name="stretched")
     x = inputs
+    if any(margins):
+        x = keras.layers.Cropping2D([(margin, margin) for margin in margins], name="field")(x)
     if settings.stem:
         x = _convolution(x, settings, settings.stem, "stem", seed, kernel=5, strides=2)
     for block, width in enumerate(settings.widths, start=1):

@@ -47,7 +47,7 @@ def test_nested_and_flat_networks_have_the_same_map():
     np.testing.assert_allclose(CAM()(nested, IMAGES, target), CAM()(flat, IMAGES, target), rtol=1e-5)
 
 
-@pytest.mark.parametrize("build", ["pool", "stem", "strided", "valid", "residual"])
+@pytest.mark.parametrize("build", ["field", "pool", "stem", "strided", "valid", "residual"])
 @pytest.mark.parametrize("size", [32, 33])
 def test_the_peak_stands_where_the_light_is(build, size):
     """A network of box kernels: the map of a point is centred on the point to half a cell."""
@@ -63,6 +63,9 @@ def test_the_peak_stands_where_the_light_is(build, size):
     elif build == "strided":
         x = keras.layers.Conv2D(1, 3, strides=2, padding="same", **box)(inputs)
         x = keras.layers.Conv2D(1, 3, strides=2, padding="same", **box)(x)
+    elif build == "field":
+        x = keras.layers.Cropping2D(((4, 6), (8, 2)))(inputs)
+        x = keras.layers.Conv2D(1, 5, padding="same", **box)(x)
     elif build == "valid":
         x = keras.layers.ZeroPadding2D(((3, 0), (0, 2)))(inputs)
         x = keras.layers.Conv2D(1, 5, dilation_rate=2, **box)(x)

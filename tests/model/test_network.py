@@ -86,6 +86,8 @@ def test_group_and_layer_norm_make_each_image_its_own_reference():
         (lambda: build_network((32, 32, 3), 1), "at least two classes"),
         (lambda: build_network((6, 6, 3), 2), "images of at least 16 pixels for 4 halvings"),
         (lambda: NetworkSettings(normalization="instance"), "normalization among"),
+        (lambda: NetworkSettings(field=0.0), r"a field in \(0, 1\]"),
+        (lambda: build_network((48, 48, 3), 2, settings=NetworkSettings(field=0.2)), "images of at least 16"),
         (lambda: NetworkSettings(widths=()), "widths, depth and kernel of at least 1"),
         (lambda: NetworkSettings(dropout=1.0), r"dropout rate in \[0, 1\)"),
         (
@@ -111,3 +113,15 @@ def test_logits_stay_float32_under_a_mixed_policy():
         keras.config.set_dtype_policy(old)
     assert logits.dtype == "float32"
     assert np.all(np.isfinite(logits))
+
+
+def test_a_network_is_blind_beyond_its_field():
+    settings = NetworkSettings(widths=(4, 8), depth=1, stem=0, field=0.5)
+    net = build_network((32, 32, 2), 3, settings=settings)
+    images = np.random.default_rng(0).normal(size=(2, 32, 32, 2)).astype("float32")
+    seen = net.predict(images, verbose=0)
+    elsewhere = images.copy()
+    elsewhere[:, :8] = elsewhere[:, 24:] = elsewhere[:, :, :8] = elsewhere[:, :, 24:] = 99
+    np.testing.assert_array_equal(net.predict(elsewhere, verbose=0), seen)
+    elsewhere[:, 8] = 99
+    assert not np.allclose(net.predict(elsewhere, verbose=0), seen)
