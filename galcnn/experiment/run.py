@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,12 +26,17 @@ from galcnn.model import (
     refuse_foreign_folder,
     save_model,
 )
+from galcnn.photometry import DISPLAY
 from galcnn.prediction import Prediction, predict_images, prediction_table
 from galcnn.preprocessing import Stretch, fit_preprocessing, sky_noise
 from galcnn.progress import Progress, silent
 from galcnn.training import class_frequency, train, trained_prior
 
 __all__ = ["run_experiment"]
+
+#: Pictures of Galaxy Zoo are scaled to their galaxy and some four Petrosian radii wide: the outer third of
+#: their side shows neighbours and sky.
+_PICTURE_FIELD = 2 / 3
 
 
 def run_experiment(
@@ -66,11 +72,12 @@ def run_experiment(
     sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
     training = sides["train"]
+    network = experiment.network
+    if network.field is None and dataset.inputs.unit == DISPLAY.name and dataset.inputs.pixel_scale is None:
+        network = replace(network, field=_PICTURE_FIELD)
     model = assemble(
         fit_preprocessing(training.images, stretch=_stretch(data, training), scaling=data.scaling),
-        build_network(
-            dataset.inputs.image_shape, len(dataset.classes), settings=experiment.network, seed=seed
-        ),
+        build_network(dataset.inputs.image_shape, len(dataset.classes), settings=network, seed=seed),
     )
     history = train(
         model, training, sides["validation"], settings=experiment.training, seed=seed, progress=progress

@@ -32,9 +32,9 @@ class NetworkSettings:
     stem : int
         Filters of a first 5 x 5 convolution of stride 2, which quarters the cost of all that
         follows; 0 for none.
-    field : float
-        Share of the image's side, about the centre, that the network looks at. Galaxy Zoo's
-        pictures are some four Petrosian radii wide: neighbours stand in their outer parts.
+    field : float or None
+        Share of the image's side, about the centre, that the network looks at; None is all of
+        it. (An experiment takes None for two thirds where pictures are scaled to their galaxy.)
     kernel : int
         Side of the other convolutions.
     normalization : {"batch", "group", "layer", "none"}
@@ -54,7 +54,7 @@ class NetworkSettings:
     widths: tuple[int, ...] = (16, 32, 64, 128)
     depth: int = 2
     stem: int = 16
-    field: float = 1.0
+    field: float | None = None
     kernel: int = 3
     normalization: Literal["batch", "group", "layer", "none"] = "batch"
     activation: Identifier = "relu"
@@ -76,7 +76,7 @@ class NetworkSettings:
                     kernel=self.kernel,
                 )
             )
-        if not 0 < self.field <= 1:
+        if self.field is not None and not 0 < self.field <= 1:
             raise ValueError(message("a field in (0, 1]", "", field=self.field))
         if not 0 <= self.dropout < 1:
             raise ValueError(message("a dropout rate in [0, 1)", "", dropout=self.dropout))
@@ -125,7 +125,8 @@ def build_network(
     if n_classes < 2:
         raise ValueError(message("at least two classes", "", n_classes=n_classes))
     halvings = len(settings.widths) - 1 + (settings.stem > 0)
-    margins = [round((1 - settings.field) / 2 * n) for n in image_shape[:2]]
+    field = 1.0 if settings.field is None else settings.field
+    margins = [round((1 - field) / 2 * n) for n in image_shape[:2]]
     if min(n - 2 * margin for n, margin in zip(image_shape[:2], margins, strict=True)) < 2**halvings:
         raise ValueError(
             message(

@@ -41,6 +41,8 @@ def test_a_sky_without_noise_is_stretched_linearly_and_the_card_says_the_range(p
     )
     assert [layer.name for layer in trained.preprocessing.layers] == ["image", "standardize"]
     assert trained.card.inputs.unit == "display"
+    # Pictures are scaled to their galaxy: the network looks at two thirds of the side, 14 of 20 pixels.
+    assert trained.network.get_layer("field").output.shape[1:3] == (14, 14)
     low, high = trained.card.data["redshift_range"]
     assert 0.01 <= low < high <= 0.2
     assert load_model(tmp_path / "m").card == trained.card
