@@ -14,7 +14,7 @@ from galcnn.errors import message
 from galcnn.explain.explanation import Context, Target
 from galcnn.explain.gradients import target_weights
 from galcnn.explain.graph import producer
-from galcnn.explain.receptive import cell_grid, resampling_matrix
+from galcnn.explain.receptive import CellGrid, cell_grid, resampling_matrix
 
 __all__ = ["CAM"]
 
@@ -59,7 +59,7 @@ class CAM:
         -------
         numpy.ndarray
             float32, shape of `images`, the same in each band; cells interpolated linearly
-            between the pixels that they look at.
+            between the pixels that they look at. NaN where the network crops the image away.
 
         Raises
         ------
@@ -68,10 +68,12 @@ class CAM:
         """
         del context
         coarse = self.coarse(network, images, target)
-        grid = cell_grid(_find_head(network).features)
+        head = _find_head(network)
+        grid = cell_grid(head.features)
         rows = resampling_matrix(images.shape[1], coarse.shape[1], grid.start[0], grid.jump[0])
         columns = resampling_matrix(images.shape[2], coarse.shape[2], grid.start[1], grid.jump[1])
         maps = np.einsum("yi,nij,xj->nyx", rows, coarse, columns, optimize=True).astype(np.float32)
+        maps[:, _unseen(head, images.shape[1:3])] = np.nan
         return np.broadcast_to(maps[..., np.newaxis], images.shape)
 
     def coarse(
@@ -113,6 +115,17 @@ class _Head:
         for model in self.path:
             images = model(images, training=False)
         return np.asarray(keras.ops.convert_to_numpy(images), dtype=np.float32)
+
+
+def _unseen(head: _Head, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Pixels that a cropping at the input keeps from the network."""
+    unseen = np.zeros(shape, dtype=bool)
+    for layer in head.path[-1].layers:
+        if isinstance(layer, keras.layers.Cropping2D) and cell_grid(layer.input) == CellGrid():
+            (top, bottom), (left, right) = layer.cropping
+            unseen[:] = True
+            unseen[top : shape[0] - bottom, left : shape[1] - right] = False
+    return unseen
 
 
 def _find_head(network: keras.Model) -> _Head:
