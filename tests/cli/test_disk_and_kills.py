@@ -1,5 +1,6 @@
 """A full disk and a kill at any moment leave what was there, and a second run goes on."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -15,15 +16,20 @@ from galcnn.files import load_cutout
 from galcnn.simulation import simulate_catalog
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """The kernel's limit on the size of a file stands in for a full disk: every longer write fails."""
+    """The kernel's limit on the size of a file stands in for a full disk: every longer write fails.
+
+    Only around the call: pytest's own log may be a longer file.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, ignored)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def train_words(folder):
 
 
 @pytest.mark.parametrize("command", ["simulate", "train", "classify", "explain"])
-def test_a_full_disk_is_one_line_and_leaves_nothing(command, ready, tmp_path, full_disk, capsys):
+def test_a_full_disk_is_one_line_and_leaves_nothing(command, ready, tmp_path, capsys):
     image = str(next((ready / "sky" / "cutouts").glob("*.fits")))
     out = {"simulate": "sky", "train": "model", "classify": "t.fits", "explain": "l.fits"}[command]
     words = {
@@ -59,7 +65,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(command, ready, tmp_path, fu
         "classify": ["classify", str(ready / "model"), image, "--quiet"],
         "explain": ["explain", str(ready / "model"), image, "--quiet"],
     }[command]
-    assert main([*words, "--out", str(tmp_path / out)]) == 2
+    with full_disk():
+        assert main([*words, "--out", str(tmp_path / out)]) == 2
     said = capsys.readouterr().err.strip()
     assert "Traceback" not in said
     assert said.startswith("galcnn: ")
