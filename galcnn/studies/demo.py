@@ -89,8 +89,12 @@ def run_demo(
     experiment = Experiment(
         DataSettings(str(out / "catalog.ecsv"), survey="galcnn embedded survey", licence="BSD-3-Clause"),
         NetworkSettings(widths=(16, 32, 64, 128), depth=1, stem=0),
+        # Labels are the truth here: smoothed ones would make the probabilities more cautious than they need be.
         TrainingSettings(
-            epochs=chosen.epochs, balance="none", augmentation=Augmentation(rotations="quarter")
+            epochs=chosen.epochs,
+            batch_size=32,
+            label_smoothing=0.0,
+            augmentation=Augmentation(rotations="quarter"),
         ),
         seed=seed,
     )

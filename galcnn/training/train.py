@@ -39,7 +39,8 @@ class TrainingSettings:
         Cosine: warm-up over 5 % of the updates, then down to zero at the last epoch (Loshchilov
         & Hutter 2017).
     label_smoothing : float
-        Share of each label that is spread over all classes.
+        Share of each label that is spread over all classes: it forgives wrong labels, and makes
+        the probabilities more cautious.
     patience : int or None
         Epochs without a lower validation loss before training stops; None: never. The weights
         with the lowest validation loss are kept in any case.
