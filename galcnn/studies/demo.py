@@ -89,7 +89,7 @@ def run_demo(
     experiment = Experiment(
         DataSettings(str(out / "catalog.ecsv"), survey="galcnn embedded survey", licence="BSD-3-Clause"),
         NetworkSettings(widths=(16, 32, 64, 128), depth=1, stem=0),
-        # Labels are the truth here: smoothed ones would make the probabilities more cautious than they need be.
+        # Labels are the truth here: smoothing them would only make the probabilities too cautious.
         TrainingSettings(
             epochs=chosen.epochs,
             batch_size=32,
