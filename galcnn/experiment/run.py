@@ -179,7 +179,7 @@ def _metrics(scores: Mapping[str, Score], n_test: int, epochs: int) -> dict[str,
     return {
         "n_test": n_test,
         "epochs": epochs,
-        "interval": "95 % bootstrap, stratified by class",
+        "interval": "95 % bootstrap, stratified by class; Wilson for a share of 0 or 1",
         "test": figures,
     }
 

@@ -14,7 +14,7 @@ from astropy.table import Table
 
 from galcnn import atomic, seeding
 from galcnn.catalog import Catalog, write_table
-from galcnn.evaluation import Score, confusion_matrix, evaluate
+from galcnn.evaluation import confusion_matrix, evaluate
 from galcnn.experiment import DataSettings, Experiment, run_experiment
 from galcnn.inputs import InputFiles
 from galcnn.layers import LayerStack
@@ -155,7 +155,7 @@ def _summary(
     card = trained.card
     counts = {side: sum(classes.values()) for side, classes in card.data["counts"].items()}
     scores = card.metrics["test"]
-    fresh = _fresh_scores(trained, new, table)
+    answers, truths = _prediction(trained, table), new.labels.tolist()
     lines = [
         "# galcnn demo",
         "",
@@ -166,7 +166,7 @@ def _summary(
         "- Scores on the test set, with 95 % bootstrap intervals: "
         + ", ".join(f"{name.replace('_', ' ')} {_interval(scores[name])}" for name in _HEADLINES)
         + ".",
-        f"- {len(new)} new galaxies of another seed: accuracy {fresh['accuracy']}.",
+        f"- {len(new)} new galaxies of another seed: accuracy {evaluate(answers, truths)['accuracy']}.",
         "",
         "| class | test galaxies | completeness | purity |",
         "|---|---|---|---|",
@@ -175,7 +175,7 @@ def _summary(
         recall, precision = scores[f"recall_{name}"], scores[f"precision_{name}"]
         lines.append(f"| {name} | {recall['n']} | {_interval(recall)} | {_interval(precision)} |")
     lines += ["", "Where the new galaxies went (rows: truth, columns: answer):", ""]
-    lines += _confusion_table(trained, new, table)
+    lines += _confusion_table(answers, truths)
     lines += [
         "",
         "Explained:",
@@ -194,10 +194,6 @@ def _summary(
     return "\n".join(lines) + "\n"
 
 
-def _fresh_scores(trained: TrainedModel, new: Catalog, table: Table) -> dict[str, Score]:
-    return evaluate(_prediction(trained, table), new.labels.tolist())
-
-
 def _prediction(trained: TrainedModel, table: Table) -> Prediction:
     """The logarithm of a probability is a logit: the softmax of it gives the probability back."""
     probabilities = np.array([table[f"p_{name}"] for name in trained.classes]).T
@@ -205,10 +201,9 @@ def _prediction(trained: TrainedModel, table: Table) -> Prediction:
     return Prediction(tuple(table["id"]), np.log(np.maximum(probabilities, floor)), trained.classes)
 
 
-def _confusion_table(trained: TrainedModel, new: Catalog, table: Table) -> list[str]:
-    matrix = confusion_matrix(_prediction(trained, table), new.labels.tolist())
-    lines = ["| | " + " | ".join(trained.classes) + " |", "|---" * (len(trained.classes) + 1) + "|"]
-    for name, row in zip(trained.classes, matrix, strict=True):
+def _confusion_table(answers: Prediction, truths: list[str]) -> list[str]:
+    lines = ["| | " + " | ".join(answers.classes) + " |", "|---" * (len(answers.classes) + 1) + "|"]
+    for name, row in zip(answers.classes, confusion_matrix(answers, truths), strict=True):
         lines.append(f"| **{name}** | " + " | ".join(str(n) for n in row) + " |")
     return lines
 
