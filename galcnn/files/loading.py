@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,22 +21,18 @@ from galcnn.files.layout import cutout_from_hdus, is_our_layout
 from galcnn.files.opening import check_sums, opened
 from galcnn.files.pictures import read_picture
 from galcnn.files.planes import Planes, choose_bands, join
+from galcnn.files.source import FileLike, Source, kind_of, source_of
 
 __all__ = ["load_cutout"]
 
-FilePath = str | os.PathLike[str]
-
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\xfd7zXZ")
-_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
-
 
 def load_cutout(
-    path: FilePath | Sequence[FilePath],
+    path: FileLike | Sequence[FileLike],
     *,
     bands: Sequence[str] | None = None,
     hdu: HDUChoice | None = None,
-    mask: FilePath | None = None,
-    sigma: FilePath | None = None,
+    mask: FileLike | None = None,
+    sigma: FileLike | None = None,
     redshift: float | None = None,
 ) -> Cutout:
     """Read an image file as a cutout: flux in nJy where the file is certain of it.
@@ -50,16 +44,16 @@ def load_cutout(
 
     Parameters
     ----------
-    path : path-like or sequence of path-like
-        One file, or one for each band on one grid.
+    path : path-like, bytes, binary file, or sequence of them
+        One file, on the disk or in memory, or one for each band on one grid.
     bands : sequence of str, optional
         Which bands, in the wanted order; where the files name none, names for all planes.
     hdu : int, str or sequence of them, optional
         Where the image is: index from 0, EXTNAME, or ``EXTNAME,EXTVER``; several for one band
         each. Found out by default, where there is no doubt.
-    mask : path-like or str, optional
+    mask : path-like, bytes or str, optional
         Name of an HDU or another file; pixels that are not 0 must not be used.
-    sigma : path-like or str, optional
+    sigma : path-like, bytes or str, optional
         Name of an HDU or another file with the standard deviation in the unit of the image, or,
         where its name says so, the variance or inverse variance.
     redshift : float, optional
@@ -90,14 +84,14 @@ def load_cutout(
     >>> cutout.bands, cutout.unit, cutout.redshift
     (('r',), Unit("nJy"), 0.1)
     """
-    paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
+    sources = _sources(path)
     if isinstance(bands, str):
         raise TypeError(message("bands as a sequence of names", f"Write ({bands!r},).", bands=bands))
-    if not paths:
+    if not sources:
         raise ValueError(message("at least one file", "", path=path))
     mask_file, mask_hdu = _file_or_hdu(mask)
     sigma_file, sigma_hdu = _file_or_hdu(sigma)
-    planes = join([_read_file(one, bands, hdu, mask_hdu, sigma_hdu) for one in paths])
+    planes = join([_read_file(one, bands, hdu, mask_hdu, sigma_hdu) for one in sources])
     if mask_file is not None:
         planes = _masked(planes, *_aside(mask_file))
     if sigma_file is not None:
@@ -105,11 +99,13 @@ def load_cutout(
     planes = choose_bands(planes, bands)
     if not np.isfinite(planes.values).any():
         raise UnreadableImageError(
-            message("an image with at least one number", "Leave it out.", path=_shown(paths), found="all NaN")
+            message(
+                "an image with at least one number", "Leave it out.", path=_shown(sources), found="all NaN"
+            )
         )
-    position, source = planes.position, None
+    position, position_source = planes.position, None
     if planes.wcs is not None and not planes.ours:
-        position, source = _centre(planes.wcs, planes.values.shape), "centre of the image"
+        position, position_source = _centre(planes.wcs, planes.values.shape), "centre of the image"
     return Cutout(
         planes.values,
         tuple(str(name) for name in planes.names),
@@ -121,25 +117,25 @@ def load_cutout(
         sigma=planes.sigma,
         psf=planes.psf,
         redshift=planes.redshift if redshift is None else redshift,
-        meta=_meta(planes, paths, source),
+        meta=_meta(planes, sources, position_source),
     )
 
 
 def _read_file(
-    path: Path,
+    source: Source,
     bands: Sequence[str] | None,
     hdu: HDUChoice | None,
     mask: str | None,
     sigma: str | None,
 ) -> Planes:
-    if _kind(path) == "picture":
+    if kind_of(source) == "picture":
         asked = [one for one in (hdu, mask, sigma) if one is not None]
         if asked:
             raise UnreadableImageError(
-                message("no HDU of a JPEG or PNG", "Leave it out.", path=str(path), hdu=asked[0])
+                message("no HDU of a JPEG or PNG", "Leave it out.", path=source.name, hdu=asked[0])
             )
-        return read_picture(path)
-    with opened(path) as (hdulist, notes):
+        return read_picture(source)
+    with opened(source) as (hdulist, notes):
         try:
             planes = _science(hdulist, bands, hdu)
             if mask is not None:
@@ -149,7 +145,7 @@ def _read_file(
                 one = find_hdu(hdulist, sigma)
                 planes = _with_sigma(planes, raw_planes(one), one)
         except UnreadableImageError as error:
-            raise UnreadableImageError(f"{path}: {error}") from error
+            raise UnreadableImageError(f"{source.name}: {error}") from error
     return replace(planes, notes=(*planes.notes, *notes))
 
 
@@ -182,27 +178,33 @@ def _planes_of(cutout: Cutout) -> Planes:
     )
 
 
-def _file_or_hdu(source: FilePath | None) -> tuple[Path | None, str | None]:
+def _sources(path: FileLike | Sequence[FileLike]) -> list[Source]:
+    if isinstance(path, Sequence) and not isinstance(path, str | bytes | bytearray | memoryview):
+        return [source_of(one) for one in path]
+    return [source_of(path)]
+
+
+def _file_or_hdu(given: FileLike | None) -> tuple[Source | None, str | None]:
     """A word that is no file and looks like none is the name of an HDU."""
-    if source is None:
+    if given is None:
         return None, None
-    path = Path(source)
-    if path.is_file():
-        return path, None
-    if isinstance(source, str) and not path.suffix and path.name == source:
-        return None, source
-    raise FileNotFoundError(message("an existing file, or the name of an HDU", "Check it.", path=str(source)))
+    source = source_of(given)
+    if source.path is None or source.path.is_file():
+        return source, None
+    if isinstance(given, str) and not source.path.suffix and source.path.name == given:
+        return None, given
+    raise FileNotFoundError(message("an existing file, or the name of an HDU", "Check it.", path=source.name))
 
 
-def _aside(path: Path) -> tuple[npt.NDArray[Any], Any]:
+def _aside(source: Source) -> tuple[npt.NDArray[Any], Any]:
     """The planes of a mask or noise file, and the HDU they are from."""
-    if _kind(path) == "picture":
-        return read_picture(path).values, None
-    with opened(path) as (hdulist, _):
+    if kind_of(source) == "picture":
+        return read_picture(source).values, None
+    with opened(source) as (hdulist, _):
         images = [one for one in hdulist if one.is_image and one.shape and len(one.shape) >= 2]
         if len(images) != 1:
             raise UnreadableImageError(
-                message("one image in a file of mask or noise", "", path=str(path), n_images=len(images))
+                message("one image in a file of mask or noise", "", path=source.name, n_images=len(images))
             )
         return raw_planes(images[0]), images[0]
 
@@ -260,42 +262,16 @@ def _centre(wcs: WCS, shape: tuple[int, ...]) -> SkyCoord:
     return SkyCoord(sky[wcs.wcs.lng], sky[wcs.wcs.lat], unit="deg", frame=wcs_to_celestial_frame(wcs))
 
 
-def _meta(planes: Planes, paths: Sequence[Path], source: str | None) -> dict[str, Any]:
+def _meta(planes: Planes, sources: Sequence[Source], position_source: str | None) -> dict[str, Any]:
     if planes.ours:
         return dict(planes.facts)
-    meta: dict[str, Any] = {"path": _shown(paths), **planes.facts}
-    if source is not None:
-        meta["position_source"] = source
+    meta: dict[str, Any] = {"path": _shown(sources), **planes.facts}
+    if position_source is not None:
+        meta["position_source"] = position_source
     if planes.notes:
         meta["notes"] = list(planes.notes)
     return meta
 
 
-def _shown(paths: Sequence[Path]) -> str | list[str]:
-    return str(paths[0]) if len(paths) == 1 else [str(path) for path in paths]
-
-
-def _kind(path: Path) -> str:
-    """Tell FITS and pictures by their first bytes: names lie."""
-    if not path.exists():
-        raise FileNotFoundError(message("an existing image file", "Check the path.", path=str(path)))
-    if path.is_dir():
-        raise IsADirectoryError(message("an image file", "Name a file in this folder.", path=str(path)))
-    with open(path, "rb") as handle:
-        start = handle.read(512)
-    if start.startswith((b"SIMPLE  =", *_COMPRESSED)):
-        return "fits"
-    if start.startswith(_PICTURES):
-        return "picture"
-    text = start.lstrip().lower()
-    if not start:
-        found = "an empty file"
-    elif text.startswith((b"<!doctype html", b"<html", b"<head")):
-        found = "a web page (a service's error message?)"
-    elif all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
-        found = f"text: {start[:80].decode('ascii')}"
-    else:
-        found = f"bytes {start[:8]!r}"
-    raise UnreadableImageError(
-        message("a FITS, JPEG or PNG file", "Fetch the image again.", path=str(path), found=found)
-    )
+def _shown(sources: Sequence[Source]) -> str | list[str]:
+    return sources[0].name if len(sources) == 1 else [source.name for source in sources]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
+import io
+import lzma
 import threading
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from lzma import LZMAError
-from pathlib import Path
+from typing import Any, BinaryIO
 
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from galcnn.errors import UnreadableImageError, message
+from galcnn.files.source import FileLike, Source, source_of
 
 __all__ = ["check_sums", "opened"]
 
@@ -27,19 +32,21 @@ _DAMAGE = (
     IndexError,
     fits.VerifyError,
     zlib.error,
-    LZMAError,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
 )
+_DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma))
 # The list of warning filters is one for all threads.
 _WARNINGS_LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[tuple[fits.HDUList, list[str]]]:
+def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
     """Open a FITS file; what astropy would warn of lands in a list.
 
     Parameters
     ----------
-    path : pathlib.Path
+    file : path-like, bytes or binary file
         Plain, or compressed by gzip, bzip2 or tile by tile.
 
     Yields
@@ -56,6 +63,7 @@ def opened(path: Path) -> Iterator[tuple[fits.HDUList, list[str]]]:
     galcnn.errors.UnreadableImageError
         The file is damaged or ends too early.
     """
+    source = source_of(file)
     notes: list[str] = []
     with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AstropyWarning)
@@ -63,10 +71,10 @@ def opened(path: Path) -> Iterator[tuple[fits.HDUList, list[str]]]:
             # memmap=False: the file may be replaced or removed while the cutout lives.
             # A handle of our own: astropy leaves its open where the file is damaged.
             with (
-                open(path, "rb") as handle,
+                _plain(source) as handle,
                 fits.open(handle, memmap=False, lazy_load_hdus=False) as hdulist,
             ):
-                _refuse_cut_off(caught, path)
+                _refuse_cut_off(caught, source.name)
                 yield hdulist, notes
         except (UnreadableImageError, FileNotFoundError, PermissionError):
             raise
@@ -76,8 +84,8 @@ def opened(path: Path) -> Iterator[tuple[fits.HDUList, list[str]]]:
                 message(
                     "a whole FITS file",
                     "Fetch it again.",
-                    path=str(path),
-                    size_bytes=path.stat().st_size,
+                    path=source.name,
+                    size_bytes=source.size,
                     error=f"{type(error).__name__}: {said}",
                 )
             ) from error
@@ -113,14 +121,32 @@ def check_sums(hdulist: fits.HDUList) -> None:
         )
 
 
+def _plain(source: Source) -> BinaryIO:
+    """What astropy reads: it decompresses files by itself, but not what is in memory."""
+    handle = source.open()
+    if source.content is None:
+        return handle
+    if source.content.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(handle) as archive:
+            names = archive.namelist()
+            if len(names) != 1:
+                raise OSError(f"a zip archive of {len(names)} files, not one")
+            return io.BytesIO(archive.read(names[0]))
+    for magic, module in _DECOMPRESSORS:
+        if source.content.startswith(magic):
+            with module.open(handle) as plain:
+                return io.BytesIO(plain.read())
+    return handle
+
+
 def _of_astropy(caught: warnings.WarningMessage) -> bool:
     return issubclass(caught.category, AstropyWarning)
 
 
-def _refuse_cut_off(caught: Sequence[warnings.WarningMessage], path: Path) -> None:
+def _refuse_cut_off(caught: Sequence[warnings.WarningMessage], name: str) -> None:
     """Astropy only warns of a file that ends too early; its last pixels would be made up or fail."""
     for w in caught:
         if _of_astropy(w) and "truncated" in str(w.message):
             raise UnreadableImageError(
-                message("a whole FITS file", "Fetch it again.", path=str(path), error=str(w.message))
+                message("a whole FITS file", "Fetch it again.", path=name, error=str(w.message))
             )

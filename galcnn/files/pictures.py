@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.planes import Planes
+from galcnn.files.source import Source
 from galcnn.photometry import DISPLAY, UNCALIBRATED
 
 __all__ = ["read_picture"]
@@ -17,12 +16,12 @@ __all__ = ["read_picture"]
 _PNG_BITS, _PNG_COLOUR, _PNG_TRUECOLOUR = 24, 25, (2, 6)
 
 
-def read_picture(path: Path) -> Planes:
+def read_picture(source: Source) -> Planes:
     """Read a JPEG or PNG; rows are reversed, since FITS counts them from below.
 
     Parameters
     ----------
-    path : pathlib.Path
+    source : galcnn.files.source.Source
         The file.
 
     Returns
@@ -37,10 +36,10 @@ def read_picture(path: Path) -> Planes:
         It is damaged, or a kind whose values Pillow would change.
     """
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as picture:
+        with source.open() as handle, Image.open(handle, formats=("JPEG", "PNG")) as picture:
             kind = str(picture.format)
             if kind == "PNG":
-                _refuse_deep_colour(path)
+                _refuse_deep_colour(source)
             picture.load()
             deep = picture.mode.startswith("I")
             pixels = np.asarray(picture if deep else _plain_mode(picture))
@@ -48,7 +47,7 @@ def read_picture(path: Path) -> Planes:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(
-            message("a whole JPEG or PNG", "Fetch the picture again.", path=str(path), error=str(error))
+            message("a whole JPEG or PNG", "Fetch the picture again.", path=source.name, error=str(error))
         ) from error
     pixels = pixels[::-1] if pixels.ndim == 3 else pixels[::-1, :, np.newaxis]
     transparent = np.zeros(pixels.shape[:2], dtype=np.bool_)
@@ -78,11 +77,13 @@ def _plain_mode(picture: Image.Image) -> Image.Image:
     return picture.convert("RGBA" if transparent else "RGB")
 
 
-def _refuse_deep_colour(path: Path) -> None:
+def _refuse_deep_colour(source: Source) -> None:
     """Pillow drops the low byte of 16-bit colour without a word."""
-    with open(path, "rb") as handle:
+    with source.open() as handle:
         start = handle.read(_PNG_COLOUR + 1)
     if len(start) > _PNG_COLOUR and start[_PNG_BITS] == 16 and start[_PNG_COLOUR] in _PNG_TRUECOLOUR:
         raise UnreadableImageError(
-            message("8-bit colour or 16-bit grey", "Save one file a band, or FITS.", path=str(path), bits=16)
+            message(
+                "8-bit colour or 16-bit grey", "Save one file a band, or FITS.", path=source.name, bits=16
+            )
         )

@@ -3,8 +3,11 @@
 import bz2
 import dataclasses
 import gzip
+import io
+import lzma
 import threading
 import warnings
+import zipfile
 
 import astropy.units as u
 import numpy as np
@@ -530,3 +533,59 @@ def test_a_cutout_does_not_hold_its_file(tmp_path):
     path.unlink()
     np.testing.assert_array_equal(cutout.flux[0], GALAXY["r"])
     assert dataclasses.replace(cutout, survey="x").survey == "x"
+
+
+# In memory ------------------------------------------------------------------------------------
+def zipped(folder):
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.write(as_primary(folder), "a.fits")
+    return folder / "a.zip"
+
+
+def xzipped(folder):
+    path = folder / "a.fits.xz"
+    path.write_bytes(lzma.compress(as_primary(folder).read_bytes()))
+    return path
+
+
+IN_MEMORY = {kind: KINDS[kind] for kind in ("primary", "gz", "bz2", "rice")} | {"zip": zipped, "xz": xzipped}
+
+
+@pytest.mark.parametrize("kind", IN_MEMORY)
+def test_bytes_and_open_files_are_read_like_paths(tmp_path, kind):
+    path = IN_MEMORY[kind](tmp_path)
+    expected = load_cutout(path)
+    content = path.read_bytes()
+    stream = io.BytesIO(b"before" + content)
+    stream.seek(6)  # read from where it stands
+    with open(path, "rb") as handle:
+        for given in (content, bytearray(content), memoryview(content), stream, handle):
+            cutout = load_cutout(given)
+            assert cutout.flux.tobytes() == expected.flux.tobytes()
+            assert cutout.meta["hdu"] == expected.meta["hdu"]
+        assert cutout.meta["path"] == str(path)
+    assert load_cutout(content).meta["path"] == f"{len(content)} bytes in memory"
+
+
+def test_bands_mask_and_sigma_in_memory(tmp_path):
+    content = [path.read_bytes() for path in a_file_a_band(tmp_path)]
+    flags = io.BytesIO()
+    fits.PrimaryHDU(FLAGS.astype(np.int16)).writeto(flags)
+    noise = written(tmp_path / "s.fits", other_layer("SIGMA", 2.0)).read_bytes()
+    cutout = load_cutout(content, mask=flags.getvalue(), sigma=io.BytesIO(noise))
+    np.testing.assert_array_equal(cutout.flux, CUBE.astype(np.float32))
+    np.testing.assert_array_equal(cutout.mask[1], FLAGS)
+    assert (cutout.sigma == 2).all()
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_damaged_bytes_say_what_was_found(tmp_path, kind):
+    content, said = UNREADABLE[kind]
+    with pytest.raises(UnreadableImageError, match=said):
+        load_cutout(content(tmp_path))
+
+
+@pytest.mark.parametrize("given", [io.StringIO("SIMPLE"), 3, None])
+def test_what_is_no_file_is_refused(given):
+    with pytest.raises(TypeError, match="a path, bytes, or a file open for reading bytes"):
+        load_cutout(given)
