@@ -50,7 +50,11 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option("--normalization", type=click.Choice(["none", "batch", "group", "layer"]))
 @click.option("--initializer", metavar="NAME", help="A Keras identifier: he_normal, glorot_uniform ...")
 @click.option("--regularizer", metavar="NAME", help="A Keras identifier: l2 ...")
-@click.option("--dropout", type=float)
+@click.option("--dropout", type=float, help="Rate before the logits.")
+@click.option("--spatial-dropout", type=float, help="Rate of whole feature maps, after each block.")
+@click.option("--l1", type=float, help="Penalty L1 sum |w| of the kernels.")
+@click.option("--l2", type=float, help="Penalty L2 / 2 sum w^2 of the kernels: dC/dw = dE/dw + L2 w.")
+@click.option("--max-norm", type=float, help="Largest norm of the weights into one unit.")
 @click.option("--licence", metavar="TEXT", help="Of the data; goes into the card.")
 @click.option(
     "--seed", type=click.IntRange(min=0), help="The same seed gives the same split and start.  [default: 0]"
@@ -103,7 +107,18 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
             "licence": given["licence"],
         },
         "network": {
-            name: given[name] for name in ("depth", "normalization", "initializer", "regularizer", "dropout")
+            name: given[name]
+            for name in (
+                "depth",
+                "normalization",
+                "initializer",
+                "regularizer",
+                "dropout",
+                "spatial_dropout",
+                "l1",
+                "l2",
+                "max_norm",
+            )
         }
         | {"widths": options.whole_numbers("--widths", given["widths"])},
         "training": {

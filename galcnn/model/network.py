@@ -45,10 +45,21 @@ class NetworkSettings:
         At the end of each block but the last.
     dropout : float
         Rate before the logits.
+    spatial_dropout : float
+        Rate at which whole feature maps are dropped at the end of each block: neighbouring pixels
+        of a map are so alike that dropping single ones changes little (Tompson et al. 2015).
     initializer : str or mapping
         Keras identifier or configuration of the kernels; seeded for each layer.
     regularizer : str, mapping or None
         Keras identifier or configuration for the kernels.
+    l1, l2 : float
+        Penalties of the kernels, lambda in ``C = E + l1 sum |w| + l2 / 2 sum w**2``, so that
+        ``dC/dw = dE/dw + l1 sign(w) + l2 w``. (Keras' own ``l2`` has no half: its gradient is
+        twice as large.) A decay in the update rule is `weight_decay` of the training.
+    max_norm : float or None
+        Largest norm of the weights that lead into one unit or feature map.
+    max_parameters : int or None
+        Capacity that a network may have at most; a larger one is refused.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128)
@@ -60,8 +71,13 @@ class NetworkSettings:
     activation: Identifier = "relu"
     pooling: Literal["max", "average"] = "max"
     dropout: float = 0.2
+    spatial_dropout: float = 0.0
     initializer: Identifier = "he_normal"
     regularizer: Identifier = None
+    l1: float = 0.0
+    l2: float = 0.0
+    max_norm: float | None = None
+    max_parameters: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(int(w) for w in self.widths))
@@ -78,8 +94,23 @@ class NetworkSettings:
             )
         if self.field is not None and not 0 < self.field <= 1:
             raise ValueError(message("a field in (0, 1]", "", field=self.field))
-        if not 0 <= self.dropout < 1:
-            raise ValueError(message("a dropout rate in [0, 1)", "", dropout=self.dropout))
+        for name in ("dropout", "spatial_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(message("a dropout rate in [0, 1)", "", **{name: getattr(self, name)}))
+        if min(self.l1, self.l2) < 0 or (self.max_norm is not None and self.max_norm <= 0):
+            raise ValueError(
+                message("penalties of 0 or more", "", l1=self.l1, l2=self.l2, max_norm=self.max_norm)
+            )
+        if self.regularizer is not None and (self.l1 or self.l2):
+            raise ValueError(
+                message(
+                    "l1 and l2, or a regularizer",
+                    "Leave one out.",
+                    regularizer=self.regularizer,
+                    l1=self.l1,
+                    l2=self.l2,
+                )
+            )
         for name, words in (("normalization", _NORMALIZATIONS), ("pooling", _POOLINGS)):
             if getattr(self, name) not in words:
                 raise ValueError(message(f"{name} among {tuple(words)}", "", **{name: getattr(self, name)}))
@@ -113,7 +144,8 @@ def build_network(
     Raises
     ------
     ValueError
-        Fewer than two classes, an unknown word, or an image too small for the pooling.
+        Fewer than two classes, an unknown word, an image too small for the pooling, or more
+        parameters than allowed.
 
     Examples
     --------
@@ -145,6 +177,12 @@ def build_network(
     for block, width in enumerate(settings.widths, start=1):
         for step in range(1, settings.depth + 1):
             x = _convolution(x, settings, width, f"conv{block}_{step}", seed)
+        if settings.spatial_dropout:
+            x = keras.layers.SpatialDropout2D(
+                settings.spatial_dropout,
+                seed=seeding.integer(seed, "spatial dropout", block),
+                name=f"spatial_dropout{block}",
+            )(x)
         if block < len(settings.widths):
             x = _POOLINGS[settings.pooling](2, name=f"pool{block}")(x)
     x = keras.layers.GlobalAveragePooling2D(name="gap")(x)
@@ -156,9 +194,20 @@ def build_network(
         dtype="float32",
         name=LOGITS,
         kernel_initializer=_seeded(settings.initializer, seed, LOGITS),
-        kernel_regularizer=keras.regularizers.get(settings.regularizer),
+        kernel_regularizer=_penalty(settings),
+        kernel_constraint=_norm_limit(settings, axis=0),
     )(x)
-    return keras.Model(inputs, logits, name=NETWORK)
+    network = keras.Model(inputs, logits, name=NETWORK)
+    parameters = network.count_params()
+    if settings.max_parameters is not None and parameters > settings.max_parameters:
+        raise ValueError(
+            message(
+                f"a network of at most {settings.max_parameters} parameters",
+                "Use fewer or smaller widths, or raise max_parameters.",
+                parameters=parameters,
+            )
+        )
+    return network
 
 
 def assemble(preprocessing: keras.Model, network: keras.Model) -> keras.Model:
@@ -207,11 +256,22 @@ def _convolution(
         padding="same",
         use_bias=settings.normalization == "none",  # a normalisation has a shift of its own
         kernel_initializer=_seeded(settings.initializer, seed, name),
-        kernel_regularizer=keras.regularizers.get(settings.regularizer),
+        kernel_regularizer=_penalty(settings),
+        kernel_constraint=_norm_limit(settings, axis=(0, 1, 2)),
         name=name,
     )(x)
     x = _NORMALIZATIONS[settings.normalization](x, f"{name}_{settings.normalization}norm")
     return keras.layers.Activation(settings.activation, name=f"{name}_activation")(x)
+
+
+def _penalty(settings: NetworkSettings) -> keras.regularizers.Regularizer | None:
+    if settings.l1 or settings.l2:
+        return keras.regularizers.L1L2(l1=settings.l1, l2=settings.l2 / 2)
+    return keras.regularizers.get(settings.regularizer)
+
+
+def _norm_limit(settings: NetworkSettings, axis: int | tuple[int, ...]) -> keras.constraints.MaxNorm | None:
+    return None if settings.max_norm is None else keras.constraints.MaxNorm(settings.max_norm, axis=axis)
 
 
 def _seeded(identifier: Identifier, seed: int, name: str) -> keras.initializers.Initializer:
