@@ -17,6 +17,7 @@ __all__ = [
     "numbers",
     "pairs",
     "paths_by_id",
+    "preprocessing",
     "quiet",
     "render",
     "seed",
@@ -52,6 +53,37 @@ render: Decorator = click.option(
     metavar="NAME",
     help="Step that turns calibrated FITS into 8-bit colour pictures like those of the training: sdss.",
 )
+
+
+def preprocessing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose how images are stretched and scaled.
+
+    Parameters
+    ----------
+    function : callable
+        A command.
+
+    Returns
+    -------
+    callable
+        The same, with ``stretch``, ``scaling`` and ``per``.
+    """
+    scalings = ["none", "center", "scale", "standardize", "pca", "whiten"]
+    for option in (
+        click.option(
+            "--per",
+            type=click.Choice(["band", "set", "image", "image-band"]),
+            help="What the mean and deviation are of.  [default: band]",
+        ),
+        click.option("--scaling", type=click.Choice(scalings), help="[default: standardize]"),
+        click.option(
+            "--stretch",
+            type=click.Choice(["auto", "asinh", "lupton", "linear"]),
+            help="lupton keeps colours.  [default: auto]",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def words(text: str | None) -> tuple[str, ...] | None:

@@ -30,8 +30,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option("--out", required=True, metavar="MODEL", help="Folder of the model.")
 @click.option("--bands", metavar="B,B,...", help="Which bands to use, in which order.  [default: all]")
 @click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
-@click.option("--stretch", type=click.Choice(["auto", "asinh", "linear"]), help="[default: auto]")
-@click.option("--scaling", type=click.Choice(["standardize", "pca", "none"]), help="[default: standardize]")
+@options.preprocessing
 @options.render
 @click.option("--split-by", metavar="WHAT", help="object, sdss-field or a column; neighbours stay together.")
 @click.option("--epochs", type=click.IntRange(min=1))
@@ -104,6 +103,7 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
             "split_by": given["split_by"],
             "stretch": given["stretch"],
             "scaling": given["scaling"],
+            "per": given["per"],
             "licence": given["licence"],
         },
         "network": {

@@ -76,7 +76,9 @@ def run_experiment(
     if network.field is None and dataset.inputs.unit == DISPLAY.name and dataset.inputs.pixel_scale is None:
         network = replace(network, field=_PICTURE_FIELD)
     model = assemble(
-        fit_preprocessing(training.images, stretch=_stretch(data, training), scaling=data.scaling),
+        fit_preprocessing(
+            training.images, stretch=_stretch(data, training), scaling=data.scaling, per=data.per
+        ),
         build_network(dataset.inputs.image_shape, len(dataset.classes), settings=network, seed=seed),
     )
     history = train(

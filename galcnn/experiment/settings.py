@@ -16,6 +16,7 @@ import keras
 
 from galcnn.errors import message
 from galcnn.model import NetworkSettings
+from galcnn.preprocessing import Per, Scaling
 from galcnn.training import Augmentation, TrainingSettings
 
 __all__ = ["DataSettings", "Experiment"]
@@ -47,10 +48,12 @@ class DataSettings:
         See `galcnn.dataset.split_catalog`.
     fractions : tuple of float
         Of train, validation and test.
-    stretch : {"auto", "asinh", "linear"}
+    stretch : {"auto", "asinh", "lupton", "linear"}
         Auto: asinh, but linear where a band has no sky noise to measure a softening by.
-    scaling : {"standardize", "pca", "none"}
-        What follows the stretch.
+    scaling : {"none", "center", "scale", "standardize", "pca", "whiten"}
+        What follows the stretch; see `galcnn.preprocessing.fit_preprocessing`.
+    per : {"band", "set", "image", "image-band"}
+        What the scaling's mean and deviation are of.
     survey, licence : str
         Of the data; they go into the card.
     """
@@ -66,8 +69,9 @@ class DataSettings:
     render: str | None = None
     split_by: str = "auto"
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
-    stretch: Literal["auto", "asinh", "linear"] = "auto"
-    scaling: Literal["standardize", "pca", "none"] = "standardize"
+    stretch: Literal["auto", "asinh", "lupton", "linear"] = "auto"
+    scaling: Scaling = "standardize"
+    per: Per = "band"
     survey: str = ""
     licence: str = ""
 
