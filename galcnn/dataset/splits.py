@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import astropy.units as u
 import numpy as np
 
 from galcnn import seeding
 from galcnn.catalog import SPLITS, Catalog
+from galcnn.dataset.sky import join_neighbours, sky_cells
 from galcnn.errors import message
 
-__all__ = ["sdss_field", "split_catalog"]
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["NEIGHBOURS", "sdss_field", "split_catalog"]
+
+#: Galaxies of two sky regions that are this close to each other stay together.
+NEIGHBOURS = 1 * u.arcmin
 
 
 def split_catalog(
@@ -20,6 +29,8 @@ def split_catalog(
     by: str = "auto",
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
     seed: int = 0,
+    radius: u.Quantity | None = None,
+    nside: int = 16,
 ) -> Catalog:
     """Deal the galaxies to train, validation and test.
 
@@ -33,12 +44,19 @@ def split_catalog(
         With a column `class`. A catalog that has a column `split` is given back as it is.
     by : str
         What a group is: ``"object"``, ``"sdss-field"`` (run, camcol and field in the objid: the
-        neighbours of a galaxy, observed in the same seeing), the name of a column, or
-        ``"auto"``: SDSS fields where every id is an SDSS objid, else objects.
+        neighbours of a galaxy, observed in the same seeing), ``"sky-region"`` (its HEALPix cell),
+        the name of a column, or ``"auto"``: SDSS fields where every id is an SDSS objid, else
+        objects.
     fractions : tuple of float
         Of train, validation and test.
     seed : int
         Of the hash.
+    radius : astropy.units.Quantity, optional
+        No two galaxies within this angle of each other stand on two sides: groups with such
+        neighbours become one; of two sky regions, the neighbours alone go to one of them. By
+        default 1 arcmin for sky regions, and nothing of the kind otherwise.
+    nside : int
+        Of the sky regions: HEALPix cells in nested order (ICRS), 3.7 deg wide for 16.
 
     Returns
     -------
@@ -56,7 +74,7 @@ def split_catalog(
         raise ValueError(message("three positive fractions with sum 1", "", fractions=fractions))
     labels = catalog.labels
     members = defaultdict(list)
-    for row, group in enumerate(split_groups(catalog, by)):
+    for row, group in enumerate(split_groups(catalog, by, radius=radius, nside=nside)):
         members[group].append(row)
     frequency = {name: int(np.sum(labels == name)) for name in catalog.classes}
     strata = defaultdict(list)
@@ -87,7 +105,9 @@ def split_catalog(
     return catalog.with_column("split", split)
 
 
-def split_groups(catalog: Catalog, by: str) -> list[str]:
+def split_groups(
+    catalog: Catalog, by: str, *, radius: u.Quantity | None = None, nside: int = 16
+) -> list[str]:
     """Give the group of each galaxy.
 
     Parameters
@@ -96,12 +116,30 @@ def split_groups(catalog: Catalog, by: str) -> list[str]:
         Any.
     by : str
         See `split_catalog`.
+    radius : astropy.units.Quantity, optional
+        See `split_catalog`.
+    nside : int
+        See `split_catalog`.
 
     Returns
     -------
     list of str
         In row order.
+
+    Raises
+    ------
+    ValueError
+        A word is unknown, or there are no positions where they are needed.
     """
+    if by == "sky-region":
+        positions = _positions(catalog)
+        cells = [f"{cell:09d}" for cell in sky_cells(positions, nside)]
+        return join_neighbours(cells, positions, NEIGHBOURS if radius is None else radius, whole=False)
+    groups = _plain_groups(catalog, by)
+    return groups if radius is None else join_neighbours(groups, _positions(catalog), radius)
+
+
+def _plain_groups(catalog: Catalog, by: str) -> list[str]:
     if by == "auto":
         by = "sdss-field" if _all_sdss(catalog.ids) else "object"
     if by == "object":
@@ -112,12 +150,25 @@ def split_groups(catalog: Catalog, by: str) -> list[str]:
         return [str(value) for value in catalog.table[by]]
     raise ValueError(
         message(
-            "a split by object, sdss-field or a column",
+            "a split by object, sdss-field, sky-region or a column",
             "Check the spelling.",
             by=by,
             columns=catalog.table.colnames,
         )
     )
+
+
+def _positions(catalog: Catalog) -> SkyCoord:
+    positions = catalog.positions
+    if positions is None:
+        raise ValueError(
+            message(
+                "positions, to know regions and neighbours on the sky",
+                "Name the columns ra and dec, or split by object without a radius.",
+                columns=catalog.table.colnames,
+            )
+        )
+    return positions
 
 
 def sdss_field(objid: str | int) -> tuple[int, int, int]:

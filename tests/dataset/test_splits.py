@@ -91,7 +91,7 @@ def test_a_class_too_small_to_split_is_named(n_rare):
 
 
 def test_bad_words_are_refused():
-    with pytest.raises(ValueError, match="a split by object, sdss-field or a column"):
+    with pytest.raises(ValueError, match="a split by object, sdss-field, sky-region or a column"):
         split_catalog(catalog(30), by="fild")
     with pytest.raises(ValueError, match="three positive fractions"):
         split_catalog(catalog(30), fractions=(0.9, 0.2, 0.1))

@@ -1,0 +1,133 @@
+"""What people said of each galaxy: classes merged and dropped, vote fractions checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.catalog.catalog import Catalog
+from galcnn.catalog.columns import as_numbers
+from galcnn.errors import message
+
+__all__ = ["relabel", "vote_fractions"]
+
+#: Published fractions are rounded: seven answers of Galaxy Zoo 2 sum to 1.002.
+_ROUNDING = 0.01
+
+
+def relabel(
+    catalog: Catalog, *, merge: Mapping[str, Sequence[str]] | None = None, drop: Sequence[str] = ()
+) -> Catalog:
+    """Merge classes into one and drop others.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        With a column `class`.
+    merge : mapping of str to sequence of str, optional
+        New class -> the old ones that it takes in.
+    drop : sequence of str, optional
+        Classes whose galaxies are left out.
+
+    Returns
+    -------
+    Catalog
+        With the new classes.
+
+    Raises
+    ------
+    ValueError
+        A class is not there, or is merged twice.
+
+    Examples
+    --------
+    >>> from astropy.table import QTable
+    >>> catalog = Catalog(QTable({"id": ["1", "2", "3"], "class": ["cw", "acw", "star"]}))
+    >>> relabel(catalog, merge={"spiral": ["cw", "acw"]}, drop=["star"]).labels.tolist()
+    ['spiral', 'spiral']
+    """
+    labels = catalog.labels.astype(object)
+    known = set(catalog.classes)
+    named = [old for olds in (merge or {}).values() for old in olds] + list(drop)
+    if unknown := sorted(set(named) - known):
+        raise ValueError(message(f"classes among {sorted(known)}", "Check the spelling.", unknown=unknown))
+    if len(set(named)) != len(named):
+        raise ValueError(message("each class merged or dropped once", "", classes=named))
+    for new, olds in (merge or {}).items():
+        labels[np.isin(catalog.labels, list(olds))] = new
+    kept = ~np.isin(catalog.labels, list(drop))
+    return catalog.with_column("class", labels.astype(str)).select(kept)
+
+
+def vote_fractions(
+    catalog: Catalog, answers: Sequence[str], *, parent: str | None = None
+) -> npt.NDArray[np.float64]:
+    """Give the vote fractions of all answers to one question, checked.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        With one column an answer.
+    answers : sequence of str
+        The columns of one question.
+    parent : str, optional
+        Column of the answer on which the question was asked, where fractions are cumulative and
+        sum to that one's (Kaggle's Galaxy Zoo challenge); to 1 by default.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (n, n_answers). Rows of NaN where the question was not asked: nothing but
+        gaps, or nothing but zeros where the sum is to be 1.
+
+    Raises
+    ------
+    ValueError
+        A fraction is outside of 0 to 1, missing beside others, or the sum is wrong.
+
+    Examples
+    --------
+    >>> from astropy.table import QTable
+    >>> votes = {"id": ["a", "b"], "bar": [0.25, 0.0], "no_bar": [0.75, 0.0]}
+    >>> vote_fractions(Catalog(QTable(votes)), ["bar", "no_bar"]).tolist()
+    [[0.25, 0.75], [nan, nan]]
+    """
+    names = [*answers] if parent is None else [*answers, parent]
+    if missing := [name for name in names if name not in catalog.table.colnames]:
+        raise ValueError(
+            message("a column for each answer", "", missing=missing, columns=catalog.table.colnames)
+        )
+    if len(answers) < 2:
+        raise ValueError(message("at least two answers to a question", "", answers=list(answers)))
+    votes = np.stack([as_numbers(catalog.table[name], name) for name in answers], axis=1)
+    total = np.ones(len(catalog)) if parent is None else as_numbers(catalog.table[parent], parent)
+    asked = np.isfinite(votes).any(axis=1)
+    if parent is None:
+        asked &= (votes != 0).any(axis=1)
+    sums = votes.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        outside = np.logical_and(asked, ((votes < 0) | (votes > 1)).any(axis=1))
+        wrong = np.logical_and(asked & ~outside, ~(np.abs(sums - total) <= _ROUNDING))
+    _refuse(catalog, outside, "vote fractions within 0 and 1", "Divide counts by their total.", votes)
+    summing = "1" if parent is None else repr(parent)
+    _refuse(catalog, wrong, f"answers {list(answers)} that sum to {summing}", "", votes)
+    votes[~asked] = np.nan
+    return votes
+
+
+def _refuse(
+    catalog: Catalog,
+    wrong: npt.NDArray[np.bool_],
+    expected: str,
+    remedy: str,
+    votes: npt.NDArray[np.float64],
+) -> None:
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            message(
+                expected, remedy, id=catalog.ids[first], votes=votes[first].tolist(), n_wrong=int(wrong.sum())
+            )
+        )

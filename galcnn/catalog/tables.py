@@ -1,0 +1,188 @@
+"""Tables and their files: every format gives values, units, gaps and letters back.
+
+What a format has no place for: CSV keeps a unit in the name of its column, ``majax [arcmin]``; FITS
+has no letters but ASCII, so that text is written in backslash escapes, which are undone on reading
+(card ESCAPED), and no true or false with gaps, which becomes 1 and 0. A missing text is an empty one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import MaskedColumn, QTable, Table
+
+from galcnn import atomic
+from galcnn.errors import message
+
+__all__ = ["FORMATS", "read_table", "table_format", "write_table"]
+
+#: Table formats by suffix, in astropy's names.
+FORMATS: Mapping[str, str] = {
+    ".ecsv": "ascii.ecsv",
+    ".csv": "ascii.csv",
+    ".fits": "fits",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".parquet": "parquet",
+}
+
+_ESCAPED = "ESCAPED"
+_WITH_UNIT = re.compile(r"(.+) \[(.+)\]")
+
+
+def table_format(path: str | os.PathLike[str]) -> str:
+    """Give astropy's name of a table file's format.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    str
+        See `FORMATS`.
+
+    Raises
+    ------
+    ValueError
+        A suffix that is not known.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise ValueError(message(f"a table file ending in {', '.join(FORMATS)}", "", path=str(path)))
+    return FORMATS[suffix]
+
+
+def write_table(table: Table, path: str | os.PathLike[str]) -> None:
+    """Write a table whole or not at all, in the format of its suffix.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        What to write.
+    path : path-like
+        Ends in .ecsv, .csv, .fits, .vot, .xml or .parquet.
+
+    Raises
+    ------
+    ValueError
+        Another suffix.
+    OSError
+        The folder cannot be written.
+    """
+    form = table_format(path)
+    if form == "fits":
+        table = _for_fits(table)
+    elif form == "ascii.csv":
+        table = _for_csv(table)
+    with atomic.writing(path) as temporary:
+        table.write(temporary, format=form, overwrite=True)
+
+
+def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QTable:
+    """Read a table in the format of its suffix.
+
+    Parameters
+    ----------
+    path : path-like
+        Of `write_table`, or of anybody else.
+    texts : iterable of str
+        Columns that are text in a CSV, which knows no types: 00042 and 100E3 are not numbers there.
+
+    Returns
+    -------
+    astropy.table.QTable
+        With units and masked values.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ValueError
+        It cannot be read, or has no rows.
+    """
+    file, form = Path(path), table_format(path)
+    if not file.is_file():
+        raise FileNotFoundError(message("a catalog file", "Check the path.", path=str(file)))
+    try:
+        table = _read_csv(file, set(texts)) if form == "ascii.csv" else QTable.read(file, format=form)
+        if table.meta.pop(_ESCAPED, False):
+            _unescape(table)
+    except Exception as error:  # astropy's readers raise many kinds on a broken file
+        raise ValueError(
+            message(f"a readable {form} table", "Is the file whole?", path=str(file), error=str(error))
+        ) from error
+    if len(table) == 0:
+        raise ValueError(message("a catalog with at least one row", "", path=str(file)))
+    return table
+
+
+def _read_csv(file: Path, texts: set[str]) -> QTable:
+    import pandas as pd
+
+    frame = pd.read_csv(
+        file,
+        dtype=dict.fromkeys(texts, str),
+        keep_default_na=False,
+        na_values=[""],
+        dtype_backend="numpy_nullable",  # whole numbers with gaps stay whole numbers
+    )
+    table = Table.from_pandas(frame)
+    for name in table.colnames:
+        found = _WITH_UNIT.fullmatch(name)
+        if (
+            found is None
+            or name in texts
+            or found[1] in table.colnames
+            or table[name].dtype.kind not in "iuf"
+        ):
+            continue
+        try:
+            unit = u.Unit(found[2])
+        except ValueError:  # some other remark in brackets
+            continue
+        table.rename_column(name, found[1])
+        table[found[1]].unit = unit
+    return QTable(table)
+
+
+def _for_csv(table: Table) -> Table:
+    """Names of columns with their units; positions in degrees are what galcnn takes them for."""
+    plain = table.copy()
+    for name in table.colnames:
+        unit = getattr(table[name], "unit", None)
+        if unit is None or unit == u.dimensionless_unscaled or (name in ("ra", "dec") and unit == u.deg):
+            continue
+        plain.rename_column(name, f"{name} [{unit.to_string()}]")
+    return plain
+
+
+def _for_fits(table: Table) -> Table:
+    table = table.copy()
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind == "U":
+            table[name] = _each(column, lambda text: text.encode("unicode_escape"))
+            table.meta[_ESCAPED] = True
+        elif column.dtype.kind == "b" and np.any(getattr(column, "mask", False)):
+            table[name] = MaskedColumn(np.asarray(column.data, dtype=np.int16), mask=column.mask)
+    return table
+
+
+def _unescape(table: QTable) -> None:
+    for name in table.colnames:
+        if table[name].dtype.kind == "S":
+            table[name] = _each(table[name], lambda text: text.decode("unicode_escape"))
+
+
+def _each(column: Any, change: Any) -> Any:
+    mask = getattr(column, "mask", None)
+    changed = np.array([change(value) for value in np.asarray(column).tolist()])
+    return changed if mask is None else MaskedColumn(changed, mask=mask)
