@@ -11,11 +11,11 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.astrometry import celestial_wcs
-from galcnn.files.calibration import band_names, calibration_of, survey_of
+from galcnn.files.calibration import band_names
 from galcnn.files.planes import Planes, join
+from galcnn.files.stored import calibrated, stored_image
 
-__all__ = ["HDUChoice", "find_hdu", "raw_planes", "read_image", "role_of"]
+__all__ = ["HDUChoice", "chosen_hdus", "find_hdu", "raw_planes", "read_image", "role_of"]
 
 HDUChoice = int | str | Sequence[int | str]
 
@@ -53,13 +53,40 @@ def read_image(hdulist: fits.HDUList, hdu: HDUChoice | None, bands: Sequence[str
     galcnn.errors.UnreadableImageError
         No image, or several and no telling which.
     """
+    return join([_read(hdulist, one, name) for one, name in chosen_hdus(hdulist, hdu, bands)])
+
+
+def chosen_hdus(
+    hdulist: fits.HDUList, hdu: HDUChoice | None, bands: Sequence[str] | None
+) -> list[tuple[Any, str | None]]:
+    """Tell which HDUs hold the science image, without reading it.
+
+    Parameters
+    ----------
+    hdulist : astropy.io.fits.HDUList
+        Open.
+    hdu : int, str or sequence of them, or None
+        See `read_image`.
+    bands : sequence of str or None
+        See `read_image`.
+
+    Returns
+    -------
+    list of tuple
+        HDUs, each with the band that sets it apart from the others; None for a single one.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        No image, or several and no telling which.
+    """
     if hdu is None:
         chosen = _science_hdus(hdulist, bands)
     else:
         wanted: Sequence[int | str] = [hdu] if isinstance(hdu, int | str) else hdu
         chosen = [find_hdu(hdulist, one) for one in wanted]
     named = _names_by_extension(chosen) if len(chosen) > 1 else [None] * len(chosen)
-    return join([_read(hdulist, one, name) for one, name in zip(chosen, named, strict=True)])
+    return list(zip(chosen, named, strict=True))
 
 
 def find_hdu(hdulist: fits.HDUList, wanted: int | str) -> Any:
@@ -195,42 +222,17 @@ def _names_by_extension(hdus: Sequence[Any]) -> list[str | None]:
 
 def _read(hdulist: fits.HDUList, hdu: Any, name: str | None) -> Planes:
     raw = raw_planes(hdu)
-    shape = (raw.shape[1], raw.shape[2])
-    header = _inherited(hdulist, hdu)
-    wcs, notes = celestial_wcs(hdu.header, shape)
-    scale = None if wcs is None else float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600)
-    calibration = calibration_of(header, scale)
-    with np.errstate(over="ignore"):  # beyond float32: infinite, and so masked
-        if calibration.factor == 1:
-            values = raw.astype(np.float32)
-        else:
-            values = (raw.astype(np.float64) * calibration.factor).astype(np.float32)
-    names = (name,) if name is not None and len(raw) == 1 else band_names(header, len(raw))
+    stored = stored_image(hdulist, hdu, name)
     return Planes(
-        values,
-        names,
-        calibration.unit,
-        wcs=wcs,
-        factors=(calibration.factor,) * len(raw),
-        survey=survey_of(header),
-        facts={"format": "FITS", "hdu": _label(hdulist, hdu), **calibration.facts()},
-        notes=tuple(notes),
+        calibrated(raw, stored.calibration.factor),
+        stored.names,
+        stored.calibration.unit,
+        wcs=stored.wcs,
+        factors=(stored.calibration.factor,) * len(raw),
+        survey=stored.survey,
+        facts=stored.facts,
+        notes=stored.notes,
     )
-
-
-def _inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
-    """Cards of the HDU, and those of the primary header that it does not have."""
-    if hdu is hdulist[0] or hdulist[0].header.get("NAXIS", 0) != 0:
-        return hdu.header
-    header = hdulist[0].header.copy()
-    header.update(hdu.header)
-    return header
-
-
-def _label(hdulist: fits.HDUList, hdu: Any) -> str | int:
-    if hdu.name and sum(one.name == hdu.name for one in hdulist) == 1:
-        return str(hdu.name)
-    return next(i for i, one in enumerate(hdulist) if one is hdu)
 
 
 def _listing(hdulist: fits.HDUList) -> str:

@@ -15,7 +15,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.calibration import flux_unit
+from galcnn.files.aside import noise_factor, refuse_flag_bits, refuse_other_roles, standard_deviation
 from galcnn.files.fits_images import HDUChoice, find_hdu, raw_planes, read_image, role_of
 from galcnn.files.layout import cutout_from_hdus, is_our_layout
 from galcnn.files.opening import check_sums, opened
@@ -210,43 +210,20 @@ def _aside(source: Source) -> tuple[npt.NDArray[Any], Any]:
 
 
 def _masked(planes: Planes, flags: npt.NDArray[Any], hdu: Any) -> Planes:
-    planes_of_bits = [] if hdu is None else [key for key in hdu.header if key.startswith("MP_")]
-    if set(planes_of_bits) - {"MP_BAD"}:
-        raise UnreadableImageError(
-            message(
-                "a mask whose pixels are bad where they are not 0",
-                "These are flag bits, and some mark good pixels: write a mask of 0 and 1.",
-                flags=planes_of_bits,
-            )
-        )
+    if hdu is not None:
+        refuse_flag_bits(hdu.header)
     fresh = _fitted(flags, planes, "mask") != 0  # NaN too is not 0
     return replace(planes, mask=fresh if planes.mask is None else fresh | planes.mask)
 
 
 def _with_sigma(planes: Planes, noise: npt.NDArray[Any], hdu: Any) -> Planes:
     role = "sigma" if hdu is None else role_of(hdu)
-    values = _fitted(noise, planes, "sigma").astype(np.float64)
     factors = np.array(planes.factors)[:, np.newaxis, np.newaxis]
-    if role in ("weight", "mask", "psf", "other"):
-        raise UnreadableImageError(
-            message(
-                "a standard deviation, variance or inverse variance",
-                "Turn it into a standard deviation first.",
-                hdu=hdu.name,
-                kind=role,
-            )
-        )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if role == "variance":
-            values = np.sqrt(values)
-        elif role == "inverse variance":
-            values = np.where(values > 0, 1 / np.sqrt(values), np.nan)
-        elif hdu is not None and (own := flux_unit(hdu.header)) is not None and planes.unit == own.unit:
-            factors = np.array([[[own.factor]]])
-        values = values * factors
-    # A negative standard deviation is how some pipelines write "unknown".
-    known = np.where(np.isfinite(values) & (values >= 0), values, np.nan)
-    return replace(planes, sigma=known.astype(np.float32))
+    if hdu is not None:
+        refuse_other_roles(role, hdu.name)
+        own = noise_factor(hdu.header, role, planes.unit)
+        factors = factors if own is None else np.array([[[own]]])
+    return replace(planes, sigma=standard_deviation(_fitted(noise, planes, "sigma"), role, factors))
 
 
 def _fitted(aside: npt.NDArray[Any], planes: Planes, what: str) -> npt.NDArray[Any]:

@@ -500,13 +500,13 @@ def test_fixable_headers_warn_in_meta_and_nowhere_else(tmp_path):
 
 
 def test_warnings_of_others_are_passed_on(tmp_path, monkeypatch):
-    from galcnn.files import fits_images
+    from galcnn.files import stored
 
     def warn(*args):
         warnings.warn("not astropy's", RuntimeWarning, stacklevel=1)
         return ("r",)
 
-    monkeypatch.setattr(fits_images, "band_names", warn)
+    monkeypatch.setattr(stored, "band_names", warn)
     with pytest.warns(RuntimeWarning, match="not astropy's"):
         load_cutout(as_primary(tmp_path))
 

@@ -1,0 +1,164 @@
+"""An image as it stands in a FITS file: all that its header says, without its pixels.
+
+Images too large to be loaded whole are read through it in parts, and mean the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files.astrometry import celestial_wcs
+from galcnn.files.calibration import Calibration, band_names, calibration_of, survey_of
+
+__all__ = ["StoredImage", "calibrated", "plane_indices", "stored_image"]
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """The image of one HDU, still in its file.
+
+    Attributes
+    ----------
+    hdu : int
+        Index of the HDU from 0.
+    indices : tuple of tuple of int
+        Where each plane is along the leading axes of the HDU; one empty tuple for a plain image.
+    shape : tuple of int
+        Pixels of a plane as (ny, nx).
+    names : tuple of str or None
+        Of the bands; None where the file does not say.
+    wcs : astropy.wcs.WCS or None
+        Celestial.
+    calibration : galcnn.files.calibration.Calibration
+        What the numbers in the file mean.
+    survey : str
+        As far as the file says.
+    facts : dict
+        For the meta of a cutout.
+    notes : tuple of str
+        What was mended or is missing.
+    """
+
+    hdu: int
+    indices: tuple[tuple[int, ...], ...]
+    shape: tuple[int, int]
+    names: tuple[str | None, ...]
+    wcs: WCS | None
+    calibration: Calibration
+    survey: str
+    facts: dict[str, object]
+    notes: tuple[str, ...]
+
+
+def stored_image(hdulist: fits.HDUList, hdu: Any, name: str | None) -> StoredImage:
+    """Read what the header of an image says.
+
+    Parameters
+    ----------
+    hdulist : astropy.io.fits.HDUList
+        Open.
+    hdu : astropy HDU
+        Of an image, one of `hdulist`.
+    name : str or None
+        Of the band, where the other HDUs tell.
+
+    Returns
+    -------
+    StoredImage
+        Pixels are not touched.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        It is no image of two axes, or three with the bands first.
+    """
+    indices, shape = plane_indices(hdu)
+    header = _inherited(hdulist, hdu)
+    wcs, notes = celestial_wcs(hdu.header, shape)
+    scale = None if wcs is None else float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600)
+    calibration = calibration_of(header, scale)
+    named = name is not None and len(indices) == 1
+    return StoredImage(
+        next(i for i, one in enumerate(hdulist) if one is hdu),
+        indices,
+        shape,
+        (name,) if named else band_names(header, len(indices)),
+        wcs,
+        calibration,
+        survey_of(header),
+        {"format": "FITS", "hdu": _label(hdulist, hdu), **calibration.facts()},
+        tuple(notes),
+    )
+
+
+def plane_indices(hdu: Any) -> tuple[tuple[tuple[int, ...], ...], tuple[int, int]]:
+    """Tell where the planes of an image HDU are, without reading it.
+
+    Parameters
+    ----------
+    hdu : astropy HDU
+        Any.
+
+    Returns
+    -------
+    indices : tuple of tuple of int
+        Along the leading axes, one a plane.
+    shape : tuple of int
+        Pixels of a plane as (ny, nx).
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        It is no image of two axes, or three with the bands first.
+    """
+    shape = tuple(getattr(hdu, "shape", None) or ())
+    leading = shape[:-2]
+    # Radio-like (1, 1, ny, nx) is one plane.
+    if not hdu.is_image or len(shape) < 2 or 0 in shape or any(n > 1 for n in leading[:-1]):
+        raise UnreadableImageError(
+            message("an image of two axes, or three with the bands first", "", hdu=hdu.name, shape=shape)
+        )
+    return tuple(np.ndindex(leading)), (shape[-2], shape[-1])
+
+
+def calibrated(raw: npt.NDArray[Any], factor: float) -> npt.NDArray[np.float32]:
+    """Turn the numbers of a file into those of a cutout.
+
+    Parameters
+    ----------
+    raw : numpy.ndarray
+        Of any real type and byte order.
+    factor : float
+        Of the calibration.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, native byte order; what is beyond its range is infinite, and so masked.
+    """
+    with np.errstate(over="ignore"):
+        if factor == 1:
+            return raw.astype(np.float32)
+        return (raw.astype(np.float64) * factor).astype(np.float32)
+
+
+def _inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
+    """Cards of the HDU, and those of the primary header that it does not have."""
+    if hdu is hdulist[0] or hdulist[0].header.get("NAXIS", 0) != 0:
+        return hdu.header
+    header = hdulist[0].header.copy()
+    header.update(hdu.header)
+    return header
+
+
+def _label(hdulist: fits.HDUList, hdu: Any) -> str | int:
+    if hdu.name and sum(one.name == hdu.name for one in hdulist) == 1:
+        return str(hdu.name)
+    return next(i for i, one in enumerate(hdulist) if one is hdu)
