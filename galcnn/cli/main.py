@@ -15,7 +15,7 @@ __all__ = ["cli", "main"]
 #: Bad input, a full disk, a broken plugin: the user can mend these. Anything else is our fault.
 _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, FloatingPointError, MemoryError)
 
-COMMANDS = ("demo", "simulate", "train", "classify", "explain", "info", "plugins")
+COMMANDS = ("demo", "simulate", "fetch", "train", "classify", "explain", "info", "plugins")
 
 
 class _Commands(click.Group):
@@ -56,12 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done, 1 a fault of galcnn's own, 2 bad input, 130 interrupted.
+        Exit code: 0 done, 1 a fault of galcnn's own, 2 bad input, 3 some galaxies could not be fetched,
+        130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     try:
-        cli.main(words, prog_name="galcnn", standalone_mode=False)
+        code = cli.main(words, prog_name="galcnn", standalone_mode=False)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _say(f"unexpected {type(error).__name__}: {error}. Please report it, with the output of --debug.")
         return 1
-    return 0
+    return code if isinstance(code, int) else 0  # an exit code, where a command ends with one
 
 
 def _sentence(error: BaseException) -> str:

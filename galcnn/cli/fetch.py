@@ -1,0 +1,97 @@
+"""galcnn fetch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+#: Exit code where some galaxies could not be fetched: run it again later.
+_AGAIN = 3
+
+
+@click.command(name="fetch")
+@click.argument("catalog")
+@click.option("--survey", required=True, metavar="NAME", help="See galcnn plugins.")
+@click.option("--out", required=True, metavar="DIR", help="Gets cutouts, catalog.ecsv and report.json.")
+@click.option("--bands", metavar="B,B,...", help="gri or g,r,i.  [default: all of the survey]")
+@click.option("--width", metavar="ANGLE", help="Side of the cutouts, e.g. 30arcsec.")
+@click.option(
+    "--width-column", metavar="C", help="Side in proportion to a column; --width where it is empty."
+)
+@click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column.")
+@click.option("--width-unit", metavar="UNIT", help="Of a column without a unit: arcsec, arcmin, deg.")
+@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
+@click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")
+@click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")
+@click.option("--class", "class_", metavar="C", help="Column with the class.  [default: class]")
+@click.option(
+    "--option", "said", multiple=True, metavar="NAME=VALUE", help="Of the survey, e.g. layer=ls-dr10."
+)
+@click.option("--server", metavar="URL", help="Ask a mirror or a test server instead.")
+@click.option("--at-once", type=click.IntRange(min=1), default=4, show_default=True, help="Galaxies at once.")
+@click.option("--time-limit", type=float, default=600.0, show_default=True, help="Seconds for one galaxy.")
+@click.option("--cache", metavar="DIR", help="Shared between runs.  [default: ~/.cache/galcnn]")
+@click.option("--cache-size", type=float, default=5.0, show_default=True, help="GB; 0 for no cache.")
+@click.option("--dry-run", is_flag=True, help="Print the requests; ask and write nothing.")
+@options.quiet
+def command(catalog: str, survey: str, out: str, **given: Any) -> None:
+    """Fetch a cutout of each galaxy of a catalog: one FITS each, and a catalog to train on.
+
+    \b
+    galcnn fetch galaxies.ecsv --survey legacysurvey --bands grz --width 60arcsec --out ngc
+    galcnn fetch galaxies.ecsv --survey simulated --width-column majax --width-factor 1.5 --out ngc
+    galcnn train --catalog ngc/catalog.ecsv --out model
+
+    Stopped at any moment, started again it goes on. Exit code 3: some could not be fetched and may
+    be tried again. Galaxies that the survey does not cover are listed, and are no failure.
+    """
+    import astropy.units as u
+
+    from galcnn.catalog import read_catalog
+    from galcnn.progress import bars, silent
+    from galcnn.surveys.cache import Cache, default_folder
+    from galcnn.surveys.choosing import open_survey
+    from galcnn.surveys.fetch import FetchSettings, fetch, planned
+    from galcnn.surveys.requests import widths_of
+
+    renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["class_"]}
+    read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
+    said = options.pairs("--option", given["said"], "=")
+    if given["server"]:
+        said["server"] = given["server"]
+    source = open_survey(survey, said)
+    width = options.angle(given["width"])
+    if given["width_column"]:
+        unit = u.Unit(given["width_unit"]) if given["width_unit"] else None
+        width = widths_of(read, given["width_column"], factor=given["width_factor"], unit=unit, default=width)
+    elif width is None:
+        raise click.UsageError("Expected --width ANGLE or --width-column C.")
+    settings = FetchSettings(
+        width, options.words(given["bands"]), at_once=given["at_once"], time_limit=given["time_limit"]
+    )
+    if given["dry_run"]:
+        for line in planned(read, source, settings):
+            click.echo(line)
+        return
+    folder = Path(given["cache"]) if given["cache"] else default_folder()
+    report = fetch(
+        read,
+        source,
+        out=out,
+        settings=settings,
+        cache=Cache(folder, int(given["cache_size"] * 1e9)) if given["cache_size"] > 0 else None,
+        progress=silent if given["quiet"] else bars,
+    )
+    for line in report.lines():
+        click.echo(line)
+    counts = report.counts
+    if counts["fetched"]:
+        click.echo(f"next: galcnn train --catalog {out}/catalog.ecsv --out model")
+    if counts["failed"] or counts["not tried"]:
+        click.get_current_context().exit(_AGAIN)

@@ -1,0 +1,153 @@
+"""A cache on disk, shared between runs: size-limited, and every entry checked by its hash."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from galcnn import atomic
+from galcnn.errors import message
+
+__all__ = ["DEFAULT_LIMIT", "Cache", "default_folder"]
+
+#: Bytes.
+DEFAULT_LIMIT = 5_000_000_000
+#: Down to which share of the limit the oldest entries are removed, so that it is not done at each write.
+_ROOM = 0.8
+#: Seconds after which a file that is still being written was left by a kill.
+_ABANDONED = 86400.0
+
+
+def default_folder() -> Path:
+    """Give the folder that all runs of a user share.
+
+    Returns
+    -------
+    pathlib.Path
+        ``$GALCNN_CACHE``, else ``galcnn`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+    """
+    if own := os.environ.get("GALCNN_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "galcnn"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Answers by what was asked for.
+
+    An entry is one file named by the hash of its key and the hash of its content, written whole.
+    One whose content does not match its name is removed and never given. When the entries are
+    larger than the limit together, those that were not used for longest are removed. Any number
+    of threads and processes may share a cache.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Made when the first entry is written.
+    limit : int
+        Bytes of all entries together.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cache = Cache(Path(folder))
+    ...     cache.put("what was asked", b"the answer")
+    ...     cache.get("what was asked"), cache.get("anything else")
+    (b'the answer', None)
+    """
+
+    folder: Path
+    limit: int = DEFAULT_LIMIT
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+    #: Bytes as far as this process knows: [counted, or -1 before the first count].
+    _known: list[int] = field(default_factory=lambda: [-1], init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise ValueError(message("a limit in bytes that is not negative", "", limit=self.limit))
+        object.__setattr__(self, "folder", Path(self.folder))
+
+    def get(self, key: str) -> bytes | None:
+        """Give the entry of a key.
+
+        Parameters
+        ----------
+        key : str
+            Whole description of what was asked for.
+
+        Returns
+        -------
+        bytes or None
+            None where there is none, or only a damaged one.
+        """
+        for path in self._folder(key).glob(f"{_hash(key.encode())}-*"):
+            if path.suffix:  # being written
+                continue
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:  # removed by another process
+                continue
+            if path.name.endswith(_hash(content)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(path)  # used now
+                return content
+            path.unlink(missing_ok=True)
+        return None
+
+    def put(self, key: str, content: bytes) -> None:
+        """Keep an entry, and make room.
+
+        Parameters
+        ----------
+        key : str
+            Whole description of what was asked for.
+        content : bytes
+            The answer. One larger than the limit is not kept.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be written.
+        """
+        if len(content) > self.limit:
+            return
+        with atomic.writing(self._folder(key) / f"{_hash(key.encode())}-{_hash(content)}") as temporary:
+            temporary.write_bytes(content)
+        with self._lock:
+            if self._known[0] >= 0:
+                self._known[0] += len(content)
+            if self._known[0] < 0 or self._known[0] > self.limit:
+                self._make_room()
+
+    def _folder(self, key: str) -> Path:
+        return self.folder / _hash(key.encode())[:2]
+
+    def _make_room(self) -> None:
+        """Count what all processes have written, and remove the oldest where that is too much."""
+        entries = []
+        for path in self.folder.glob("??/*"):
+            with contextlib.suppress(FileNotFoundError):
+                age = path.stat()
+                if not path.suffix:
+                    entries.append((age.st_mtime_ns, age.st_size, path))
+                elif age.st_mtime < time.time() - _ABANDONED:
+                    path.unlink()
+        total = sum(size for _, size, _ in entries)
+        if total > self.limit:
+            *older, newest = sorted(entries)
+            for _, size, path in [*older, newest]:
+                if total <= self.limit * (_ROOM if path != newest[2] else 1):
+                    break
+                path.unlink(missing_ok=True)
+                total -= size
+        self._known[0] = total
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,247 @@
+"""What is asked of a survey, object by object."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+
+from galcnn.catalog import Catalog
+from galcnn.errors import message
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+    from galcnn.surveys.survey import Survey
+
+__all__ = ["Request", "checked_bands", "identity", "requests_of", "widths_of"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One object.
+
+    Attributes
+    ----------
+    id : str
+        Of the object.
+    ra, dec : float
+        Of the centre, degrees, ICRS.
+    width : astropy.units.Quantity
+        Side; NaN where it is not known.
+    redshift : float or None
+        Goes into the cutout.
+    key : str
+        All that decides what the cutout is, for cache and manifest.
+    """
+
+    id: str
+    ra: float
+    dec: float
+    width: u.Quantity
+    redshift: float | None
+    key: str
+
+    @property
+    def position(self) -> SkyCoord:
+        """Centre."""
+        from astropy.coordinates import SkyCoord
+
+        return SkyCoord(self.ra, self.dec, unit="deg", frame="icrs")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the key."""
+        return hashlib.sha256(self.key.encode()).hexdigest()
+
+
+def requests_of(catalog: Catalog, survey: Survey, bands: tuple[str, ...], width: u.Quantity) -> list[Request]:
+    """Make the request of each galaxy.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        With positions.
+    survey : galcnn.surveys.survey.Survey
+        Where to look.
+    bands : tuple of str
+        Wanted.
+    width : astropy.units.Quantity
+        One angle for all, or one each.
+
+    Returns
+    -------
+    list of Request
+        In the catalog's order.
+
+    Raises
+    ------
+    ValueError
+        The catalog has no positions, or there is not one width for each.
+    """
+    positions = catalog.positions
+    if positions is None:
+        raise ValueError(message("columns ra and dec", "Name them.", columns=catalog.table.colnames))
+    sides = u.Quantity(width).to_value(u.arcsec)
+    if np.ndim(sides) and np.shape(sides) != (len(catalog),):
+        raise ValueError(message(f"one width, or {len(catalog)}", "", n_widths=np.shape(sides)))
+    sides = np.broadcast_to(sides, len(catalog)).tolist()
+    common = [identity(survey), list(bands)]
+    requests = []
+    for name, ra, dec, side, redshift in zip(
+        catalog.ids,
+        positions.ra.deg.tolist(),
+        positions.dec.deg.tolist(),
+        sides,
+        _redshifts(catalog),
+        strict=True,
+    ):
+        # A microarcsecond of place and of width: what a change of units does to them is no change.
+        key = json.dumps([*common, f"{ra:.10f} {dec:.10f}", f"{side:.6f}", redshift])
+        requests.append(Request(name, ra, dec, side * u.arcsec, redshift, key))
+    return requests
+
+
+def identity(survey: Survey) -> str:
+    """Tell one survey with its options from another, from one run to the next.
+
+    Parameters
+    ----------
+    survey : galcnn.surveys.survey.Survey
+        Any.
+
+    Returns
+    -------
+    str
+        Class, name and, for a dataclass, the fields that its repr shows: those that do not decide
+        what an image is (time limits, say) are to be declared with ``repr=False``.
+    """
+    kind = type(survey)
+    options = re.sub(r" at 0x[0-9a-f]+", "", repr(survey)) if dataclasses.is_dataclass(survey) else ""
+    return f"{kind.__module__}.{kind.__qualname__} {survey.name} {options}".strip()
+
+
+def checked_bands(bands: tuple[str, ...] | None, survey: Survey) -> tuple[str, ...]:
+    """Refuse bands that a survey does not have.
+
+    Parameters
+    ----------
+    bands : tuple of str or None
+        Wanted; all of the survey for None. One word of letters that are bands each means these.
+    survey : galcnn.surveys.survey.Survey
+        One that names no bands is taken to have those that are asked for.
+
+    Returns
+    -------
+    tuple of str
+        In the wanted order.
+
+    Raises
+    ------
+    ValueError
+        A band is not there or named twice, or none is named.
+
+    Examples
+    --------
+    >>> from galcnn.surveys.simulated import SimulatedSurvey
+    >>> checked_bands(("gi",), SimulatedSurvey())
+    ('g', 'i')
+    """
+    own = tuple(survey.bands)
+    wanted = own if bands is None else tuple(bands)
+    if len(wanted) == 1 and wanted[0] not in own and set(wanted[0]) <= set(own):
+        wanted = tuple(wanted[0])
+    unknown = [band for band in wanted if own and band not in own]
+    if unknown or not wanted or len(set(wanted)) != len(wanted):
+        known = f"bands among {own}, each once" if own else "names of bands, each once"
+        raise ValueError(message(known, "", bands=wanted))
+    return wanted
+
+
+def widths_of(
+    catalog: Catalog,
+    column: str,
+    *,
+    factor: float = 1.0,
+    unit: u.UnitBase | None = None,
+    default: u.Quantity | None = None,
+) -> u.Quantity:
+    """Give each galaxy a width in proportion to a column.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        With the column.
+    column : str
+        An angle, such as the major axis.
+    factor : float
+        Times the column.
+    unit : astropy.units.UnitBase, optional
+        Of a column that has none.
+    default : astropy.units.Quantity, optional
+        Width where the column has no positive value; NaN by default.
+
+    Returns
+    -------
+    astropy.units.Quantity
+        arcsec, one a galaxy.
+
+    Raises
+    ------
+    ValueError
+        No such column, it is no angle, or it has no unit and none is given, or another than the
+        one that is given.
+
+    Examples
+    --------
+    >>> from astropy.table import QTable
+    >>> catalog = Catalog(QTable({"id": ["a", "b"], "majax": [1.0, 2.0] * u.arcmin}))
+    >>> widths_of(catalog, "majax", factor=1.5)
+    <Quantity [ 90., 180.] arcsec>
+    """
+    if column not in catalog.table.colnames:
+        raise ValueError(
+            message(f"a column {column!r}", "Check its spelling.", columns=catalog.table.colnames)
+        )
+    if not 0 < factor < np.inf:
+        raise ValueError(message("a positive factor", "", factor=factor))
+    values = catalog.table[column]
+    own = getattr(values, "unit", None)
+    if own is None and unit is None:
+        raise ValueError(
+            message(
+                f"a unit of the column {column!r}",
+                "Say it: --width-unit arcsec (unit=...).",
+                unit=None,
+            )
+        )
+    if own is not None and unit is not None and u.Unit(own) != u.Unit(unit):
+        raise ValueError(
+            message(f"the unit of the column {column!r}: {own}", "Leave it out.", unit=str(unit))
+        )
+    found = u.Unit(own or unit)
+    if not found.is_equivalent(u.arcsec):
+        raise ValueError(message(f"an angle in the column {column!r}", "", unit=str(found)))
+    bare = getattr(values, "value", values)
+    try:
+        numbers = np.ma.filled(np.ma.asarray(bare).astype(float), np.nan)
+    except ValueError as error:
+        raise ValueError(message(f"numbers in the column {column!r}", "", error=str(error))) from error
+    arcsec = np.where(np.isfinite(numbers) & (numbers > 0), numbers, np.nan) * found.to(u.arcsec) * factor
+    if default is not None:
+        arcsec = np.where(np.isnan(arcsec), default.to_value(u.arcsec), arcsec)
+    return arcsec * u.arcsec
+
+
+def _redshifts(catalog: Catalog) -> list[float | None]:
+    if "redshift" not in catalog.table.colnames:
+        return [None] * len(catalog)
+    column = catalog.table["redshift"]
+    numbers = np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
+    return [float(z) if np.isfinite(z) else None for z in numbers]

@@ -1,0 +1,124 @@
+"""galcnn fetch: from a catalog to a folder that train and classify read."""
+
+import json
+
+import numpy as np
+import pytest
+
+from galcnn.catalog import read_catalog, write_table
+from galcnn.cli.main import main
+from galcnn.files import load_cutout
+from galcnn.surveys.simulated import SimulatedSurvey
+from tests.cli.test_disk_and_kills import full_disk
+
+
+@pytest.fixture
+def words(tmp_path):
+    """A catalog of 12 galaxies and one that is nowhere near; the words that fetch them."""
+    catalog = SimulatedSurvey(n_galaxies=12).catalog
+    table = catalog.table.copy()
+    table["id"][3] = "../NGC 3/4"
+    table["ra"][5] = table["ra"][5] + 90 * table["ra"].unit
+    table["majax"] = np.linspace(0.1, 0.2, 12)
+    write_table(table, tmp_path / "in.ecsv")
+    said = [
+        "fetch",
+        str(tmp_path / "in.ecsv"),
+        "--survey",
+        "simulated",
+        "--option",
+        "n_galaxies=12",
+        "--quiet",
+    ]
+    return [*said, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
+
+
+def test_it_fetches_reports_and_goes_on(words, tmp_path, capsys):
+    assert main([*words, "--bands", "gr", "--width", "12arcsec"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "11 fetched, 1 not covered"
+    assert "sim1-000005" in shown[1]
+    assert "not covered  Expected a position within" in shown[1]
+    read = read_catalog(tmp_path / "out" / "catalog.ecsv")
+    assert len(read) == 11
+    assert read.ids[3] == "../NGC 3/4"
+    assert set(read.labels) <= set(SimulatedSurvey(n_galaxies=12).catalog.classes)
+    cutout = load_cutout(read.table["image"][3])
+    assert (cutout.bands, cutout.shape) == (("g", "r"), (30, 30))
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["counts"]["not covered"] == 1
+    assert [row["id"] for row in report["missing"]] == ["sim1-000005"]
+    assert main([*words, "--bands", "gr", "--width", "12arcsec"]) == 0
+    assert "11 of the fetched stood already" in capsys.readouterr().out
+
+
+def test_widths_come_from_a_column_whose_unit_is_said(words, tmp_path, capsys):
+    column = ["--width-column", "majax", "--width-factor", "1.5"]
+    assert main([*words, *column]) == 2
+    assert "--width-unit" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*words, *column, "--width-unit", "arcmin"]) == 0
+    first, last = (
+        load_cutout(read_catalog(tmp_path / "out/catalog.ecsv").table["image"][i]) for i in (0, -1)
+    )
+    # 0.1 and 0.2 arcmin times 1.5 in pixels of 0.4 arcsec.
+    assert first.shape == (22, 22)
+    assert last.shape == (45, 45)
+
+
+def test_a_dry_run_prints_the_requests_and_writes_nothing(words, tmp_path, capsys):
+    assert main([*words, "--bands", "r", "--width", "12arcsec", "--dry-run"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 12
+    assert shown[3].startswith("../NGC 3/4: simulated ")
+    assert shown[3].endswith(" 12.00 arcsec r")
+    assert {path.name for path in tmp_path.iterdir()} == {"in.ecsv"}
+
+
+def test_failures_have_an_exit_code_of_their_own(words, tmp_path, capsys):
+    """Rows without a width cannot be fetched; the others are."""
+    table = read_catalog(tmp_path / "in.ecsv").table
+    table["majax"][[1, 2]] = np.nan
+    write_table(table, tmp_path / "in.ecsv")
+    column = ["--width-column", "majax", "--width-unit", "arcmin", "--bands", "r"]
+    assert main([*words, *column]) == 3
+    shown = capsys.readouterr().out
+    assert shown.startswith("9 fetched, 1 not covered, 2 failed\n")
+    assert main([*words, *column, "--width", "9arcsec"]) == 0  # of those where the column says none
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([], "--width ANGLE or --width-column"),
+        (["--width", "12"], "positive angle"),
+        (["--width", "12arcsec", "--bands", "u"], "bands among"),
+        (["--width", "12arcsec", "--option", "sed=1"], "Did you mean 'seed'"),
+        (["--width", "12arcsec", "--server", "http://x"], "server"),
+        (["--width", "12arcsec", "--ra", "nowhere"], "a column 'nowhere'"),
+        (["--width-column", "majax", "--width-unit", "furlong"], "furlong"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_exit_code_2(more, said, words, tmp_path, capsys):
+    assert main([*words, *more]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_survey_is_named_with_those_there_are(words, capsys):
+    words[words.index("simulated")] = "simulatd"
+    assert main([*words, "--width", "12arcsec"]) == 2
+    assert "Did you mean 'simulated'" in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_the_next_goes_on(words, tmp_path, capsys):
+    words += ["--bands", "r", "--width", "12arcsec"]
+    with full_disk():
+        assert main([*words, "--cache-size", "0"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("galcnn: ")
+    assert "Traceback" not in said
+    assert list((tmp_path / "out").glob("cutouts/*")) == []
+    assert main(words) == 0
+    assert len(list((tmp_path / "out").glob("cutouts/*"))) == 11

@@ -1,0 +1,62 @@
+import contextlib
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from galcnn.surveys.workers import run
+
+
+@dataclass
+class Job:
+    answer: object
+    seconds: float = 0.0
+    settled: list = field(default_factory=list)
+
+    def ask(self):
+        time.sleep(self.seconds)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def settle(self, answer):
+        self.settled.append(answer)
+        if answer == "full disk":
+            raise OSError("full")
+        return answer
+
+
+def test_each_job_is_settled_once_with_its_answer_or_its_error():
+    error = KeyError("x")
+    jobs = [Job(1), Job(error), Job(3)]
+    assert set(run(jobs, at_once=2, time_limit=5)) == {1, error, 3}
+    assert [job.settled for job in jobs] == [[1], [error], [3]]
+    assert list(run([], at_once=2, time_limit=5)) == []
+
+
+def test_a_late_job_is_settled_as_late_and_never_again():
+    jobs = [Job("late", 0.6), Job("b"), Job("c")]
+    results = list(run(jobs, at_once=1, time_limit=0.2))
+    assert results[1:] == ["b", "c"]
+    assert isinstance(results[0], TimeoutError)
+    time.sleep(0.6)
+    assert len(jobs[0].settled) == 1
+
+
+def test_an_error_of_settling_ends_the_run():
+    jobs = [Job("full disk"), *(Job(i, 0.05) for i in range(20))]
+    with pytest.raises(OSError, match="full"):
+        list(run(jobs, at_once=1, time_limit=5))
+    assert sum(len(job.settled) for job in jobs) < 4
+
+
+def test_when_it_is_closed_nothing_is_settled_any_more():
+    before = set(threading.enumerate())
+    jobs = [Job(i, 0.02 * i) for i in range(12)]
+    with contextlib.closing(run(jobs, at_once=3, time_limit=5)) as results:
+        next(results)
+    settled = sum(len(job.settled) for job in jobs)
+    time.sleep(0.3)
+    assert sum(len(job.settled) for job in jobs) == settled
+    assert set(threading.enumerate()) <= before
