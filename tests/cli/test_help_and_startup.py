@@ -39,15 +39,18 @@ def test_the_face_and_the_help_import_nothing_slow():
     assert not slow & imported_by("from galcnn.cli.main import main; main(['--help'])")
 
 
-@pytest.mark.parametrize("words", [["info"], ["plugins"], ["simulate", "--help"], ["fetch", "--help"], ["info", "pyproject.toml"]])
+@pytest.mark.parametrize(
+    "words",
+    [["info"], ["plugins"], ["simulate", "--help"], ["fetch", "--help"], ["info", "pyproject.toml"]],
+)
 def test_commands_that_run_no_network_do_not_import_keras(words):
     assert not {"tensorflow", "keras"} & imported_by(f"from galcnn.cli.main import main; main({words})")
 
 
 def test_rooms_that_run_no_network_do_not_import_keras():
     rooms = (
-        "cutout catalog photometry observing geometry rendering simulation files inputs surveys.simulated surveys.fetch "
-        "prediction explain.explanation layers viewers.figures evaluation model.card information "
+        "cutout catalog photometry observing geometry rendering simulation files inputs surveys.simulated "
+        "surveys.fetch prediction explain.explanation layers viewers.figures evaluation model.card information "
         "studies.embedded"
     )
     code = "\n".join(f"import galcnn.{room}" for room in rooms.split())
