@@ -1,4 +1,9 @@
-"""Explanations: what in the image moved a logit. One method a file; lazy, since Keras is slow to import."""
+"""Explanations: what in the image moved a logit, and what the network itself looks like.
+
+Maps of images, one method a file; then seeing the network: its filters, what its layers make of
+an image, the images that it likes best, its boundaries, its backward pass. Lazy, since Keras is
+slow to import.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +11,65 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from galcnn.explain.adjoint import backward_pass
+    from galcnn.explain.boundaries import decision_plane, line_between
     from galcnn.explain.cam import CAM
     from galcnn.explain.explaining import explain
     from galcnn.explain.explanation import Context, Explainer, Explanation, Target
+    from galcnn.explain.forward import network_layers
+    from galcnn.explain.kernels import filter_result, filters, weight_table
+    from galcnn.explain.network_maps import activations, layer_gradients, weight_gradients
     from galcnn.explain.saliency import Saliency
+    from galcnn.explain.synthesis import Synthesis
+    from galcnn.explain.taylor import first_order
+    from galcnn.explain.visualisation import ClassModels, FilterImages
 
-__all__ = ["CAM", "Context", "Explainer", "Explanation", "Saliency", "Target", "explain"]
+__all__ = [
+    "CAM",
+    "ClassModels",
+    "Context",
+    "Explainer",
+    "Explanation",
+    "FilterImages",
+    "Saliency",
+    "Synthesis",
+    "Target",
+    "activations",
+    "backward_pass",
+    "decision_plane",
+    "explain",
+    "filter_result",
+    "filters",
+    "first_order",
+    "layer_gradients",
+    "line_between",
+    "network_layers",
+    "weight_gradients",
+    "weight_table",
+]
 
 _HOME = {
     "CAM": "cam",
+    "ClassModels": "visualisation",
     "Context": "explanation",
     "Explainer": "explanation",
     "Explanation": "explanation",
+    "FilterImages": "visualisation",
     "Saliency": "saliency",
+    "Synthesis": "synthesis",
     "Target": "explanation",
+    "activations": "network_maps",
+    "backward_pass": "adjoint",
+    "decision_plane": "boundaries",
     "explain": "explaining",
+    "filter_result": "kernels",
+    "filters": "kernels",
+    "first_order": "taylor",
+    "layer_gradients": "network_maps",
+    "line_between": "boundaries",
+    "network_layers": "forward",
+    "weight_gradients": "network_maps",
+    "weight_table": "kernels",
 }
 
 

@@ -1,0 +1,197 @@
+"""What each network layer makes of images, and how a target's gradient travels back through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn.errors import message
+from galcnn.explain.explanation import Target
+from galcnn.explain.forward import compiled, forward, network_layers
+from galcnn.explain.gradients import target_weights
+from galcnn.files.text import unique_name
+
+__all__ = ["activations", "layer_gradients", "weight_gradients"]
+
+_BATCH = 64
+
+Maps = dict[str, npt.NDArray[np.float32]]
+
+
+def activations(
+    network: keras.Model, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
+) -> Maps:
+    """Compute what network layers give for some images.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Run in inference mode and left as it is.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    layers : sequence of str, optional
+        Names as `galcnn.explain.forward.network_layers` gives them; all by default.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        float32, shape (n, cells_y, cells_x, channels) or (n, units), in the order of the pass.
+
+    Raises
+    ------
+    ValueError
+        No network layer of such a name.
+    """
+    names = _known(network, layers)
+
+    def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any) -> list[Any]:
+            _, seen = forward(of(), images)
+            return [tf.cast(seen[name], tf.float32) for name in names]
+
+        return run
+
+    run = compiled(network, ("activations", names), build, signature=[_images(network)])
+    return _batched(lambda piece: run(_tensor(images[piece])), len(images), names)
+
+
+def layer_gradients(
+    network: keras.Model,
+    images: npt.NDArray[np.float32],
+    target: Target | Sequence[Target],
+    *,
+    layers: Sequence[str] | None = None,
+) -> Maps:
+    """Differentiate a target with respect to what each network layer gives.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    target : Target or sequence of Target
+        One for all, or one an image.
+    layers : sequence of str, optional
+        Names; all by default.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        float32, the shapes of `activations`: the target grows by this much when a cell grows by
+        one. Zero where nothing flows back.
+
+    Raises
+    ------
+    ValueError
+        No such network layer, no logits, or a target that does not fit.
+    """
+    names, weights = _known(network, layers), target_weights(network, target, len(images))
+
+    def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any, weights: Any) -> list[Any]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(images)
+                outputs, seen = forward(of(), images)
+                score = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights)
+            found = tape.gradient(
+                score, [seen[name] for name in names], unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            return [tf.cast(gradient, tf.float32) for gradient in found]
+
+        return run
+
+    signature = [_images(network), tf.TensorSpec((None, weights.shape[1]), tf.float32)]
+    run = compiled(network, ("layer gradients", names), build, signature=signature)
+    return _batched(lambda piece: run(_tensor(images[piece]), _tensor(weights[piece])), len(images), names)
+
+
+def weight_gradients(
+    network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
+) -> Maps:
+    """Differentiate the mean of a target over images with respect to the trainable weights.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    target : Target or sequence of Target
+        One for all, or one an image.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        float32, by network layer and weight (``conv1_1/kernel``), in the shape of the weight.
+
+    Raises
+    ------
+    ValueError
+        No logits, or a target that does not fit.
+    """
+    weights, names = target_weights(network, target, len(images)), tuple(_trainable(network))
+
+    def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any, weights: Any) -> list[Any]:
+            variables = _trainable(of())
+            values = [variables[name].value for name in names]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(values)
+                score = tf.reduce_sum(tf.cast(of()(images, training=False), tf.float32) * weights)
+            return list(tape.gradient(score, values, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+
+        return run
+
+    signature = [_images(network), tf.TensorSpec((None, weights.shape[1]), tf.float32)]
+    run = compiled(network, ("weight gradients", names), build, signature=signature)
+    total = [np.zeros(variable.shape) for variable in _trainable(network).values()]
+    for start in range(0, len(images), _BATCH):
+        piece = slice(start, start + _BATCH)
+        for sum_, gradient in zip(total, run(_tensor(images[piece]), _tensor(weights[piece])), strict=True):
+            sum_ += gradient.numpy()
+    return {name: (sum_ / len(images)).astype(np.float32) for name, sum_ in zip(names, total, strict=True)}
+
+
+def _trainable(network: keras.Model) -> dict[str, Any]:
+    """The trainable variables, named after their network layers; a shared one counts once."""
+    found: dict[str, Any] = {}
+    taken: set[int] = set()
+    for name, step in network_layers(network).items():
+        own = [] if isinstance(step.layer, keras.Model) else getattr(step.layer, "trainable_weights", [])
+        for variable in own:
+            if id(variable) not in taken:
+                taken.add(id(variable))
+                found[unique_name(f"{name}/{variable.name}", found)] = variable
+    return found
+
+
+def _known(network: keras.Model, layers: Sequence[str] | None) -> tuple[str, ...]:
+    if layers is None:
+        return tuple(network_layers(network))
+    names = tuple(layers)
+    known = network_layers(network)
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise ValueError(
+            message(f"network layers among {', '.join(known)}", "Check the spelling.", layers=unknown)
+        )
+    return names
+
+
+def _images(network: keras.Model) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)
+
+
+def _tensor(array: npt.NDArray[np.float32]) -> Any:
+    return tf.convert_to_tensor(array, tf.float32)
+
+
+def _batched(run: Callable[[slice], list[Any]], n: int, names: Sequence[str]) -> Maps:
+    pieces = [[found.numpy() for found in run(slice(start, start + _BATCH))] for start in range(0, n, _BATCH)]
+    return {name: np.concatenate(parts) for name, parts in zip(names, zip(*pieces, strict=True), strict=True)}
