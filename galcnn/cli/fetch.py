@@ -56,16 +56,14 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
     from galcnn.catalog import read_catalog
     from galcnn.progress import bars, silent
     from galcnn.surveys.cache import Cache, default_folder
-    from galcnn.surveys.choosing import open_survey
     from galcnn.surveys.fetch import FetchSettings, fetch, planned
     from galcnn.surveys.requests import widths_of
+    from galcnn.surveys.survey import open_survey
 
     renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["class_"]}
     read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
     said = options.pairs("--option", given["said"], "=")
-    if given["server"]:
-        said["server"] = given["server"]
-    source = open_survey(survey, said)
+    source = open_survey(survey, server=given["server"], options=said)
     width = options.angle(given["width"])
     if given["width_column"]:
         unit = u.Unit(given["width_unit"]) if given["width_unit"] else None

@@ -12,7 +12,7 @@ keep the middle of the field exactly.
 """
 
 from galcnn.geometry.fitting import fit
-from galcnn.geometry.moving import crop, pad
+from galcnn.geometry.moving import crop, pad, window
 from galcnn.geometry.resampling import resample, resize
 
-__all__ = ["crop", "fit", "pad", "resample", "resize"]
+__all__ = ["crop", "fit", "pad", "resample", "resize", "window"]

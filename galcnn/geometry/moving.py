@@ -12,7 +12,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.geometry.grid import checked_shape, recorded, scaled_wcs
 
-__all__ = ["crop", "pad"]
+__all__ = ["crop", "pad", "window"]
 
 _Array = npt.NDArray[Any]
 
@@ -94,6 +94,32 @@ def pad(cutout: Cutout, shape: tuple[int, int]) -> Cutout:
             message(f"at least {cutout.shape} pixels (ny, nx)", "Use crop for fewer pixels.", shape=shape)
         )
     return _moved(cutout, shape, _centred(cutout.shape, shape), "pad")
+
+
+def window(cutout: Cutout, shape: tuple[int, int], corner: tuple[int, int]) -> Cutout:
+    """Give a part of a cutout that may reach over its edge.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        Any.
+    shape : tuple of int
+        Pixels as (ny, nx).
+    corner : tuple of int
+        First row and column; negative before the edge.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        Pixels beyond the edge are NaN and masked. `cutout` itself where it is the whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> window(Cutout(np.arange(4.0).reshape(2, 2), ("r",)), (1, 3), (1, -1)).flux.tolist()
+    [[[nan, 2.0, 3.0]]]
+    """
+    return _moved(cutout, checked_shape(shape), (int(corner[0]), int(corner[1])), "window")
 
 
 def _centred(old: tuple[int, int], new: tuple[int, int]) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
@@ -16,19 +15,17 @@ from filelock import FileLock, Timeout
 
 from galcnn import atomic
 from galcnn.catalog import Catalog
+from galcnn.catalog.naming import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.files import save_cutout
 from galcnn.progress import Progress, silent
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.manifest import FAILED, FETCHED, FOLDER, NOT_COVERED, Manifest, Record, file_hash
-from galcnn.surveys.naming import file_stems
 from galcnn.surveys.report import FetchReport, write_report
 from galcnn.surveys.requests import Request, checked_bands, identity, requests_of
+from galcnn.surveys.survey import RemoteSurvey, Survey
 from galcnn.surveys.workers import run
-
-if TYPE_CHECKING:
-    from galcnn.surveys.survey import Survey
 
 __all__ = ["FetchReport", "FetchSettings", "fetch", "planned"]
 
@@ -161,7 +158,7 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
     catalog : galcnn.catalog.Catalog
         With positions.
     survey : galcnn.surveys.survey.Survey
-        One with a method ``addresses`` says what it would ask for first.
+        A `RemoteSurvey` says what it would ask its service.
     settings : FetchSettings
         Width and bands.
 
@@ -176,12 +173,11 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
         As `fetch`.
     """
     bands = checked_bands(settings.bands, survey)
-    addresses = getattr(survey, "addresses", None)
     for request in requests_of(catalog, survey, bands, settings.width):
         place = f"{request.ra:.6f} {request.dec:+.6f}"
         yield f"{request.id}: {survey.name} {place} {request.width:.2f} {','.join(bands)}"
-        if addresses is not None and np.isfinite(request.width):
-            yield from (f"  {one}" for one in addresses(request.position, request.width, bands))
+        if isinstance(survey, RemoteSurvey) and np.isfinite(request.width):
+            yield from (f"  {one}" for one in survey.requests(request.position, request.width, bands))
 
 
 @contextlib.contextmanager

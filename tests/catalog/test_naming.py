@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from galcnn.surveys.naming import file_stems
+from galcnn.catalog.naming import file_stems
 
 NAMES = st.text(st.characters(exclude_categories=[]), max_size=300)
 NEARLY_PLAIN = st.text("aA./-_ 1", max_size=8)
