@@ -5,12 +5,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import astropy.units as u
 import numpy as np
 
 from galcnn.errors import message
 
-__all__ = ["DISPLAY", "NANOMAGGY", "UNCALIBRATED", "ab_flux", "ab_magnitude", "parse_unit"]
+__all__ = [
+    "DISPLAY",
+    "NANOMAGGY",
+    "UNCALIBRATED",
+    "VEGA_TO_AB",
+    "VegaOffset",
+    "ab_flux",
+    "ab_magnitude",
+    "parse_unit",
+]
 
 #: 8-bit colour pictures (JPEG, PNG): stretched and clipped, not proportional to flux.
 DISPLAY: u.UnitBase = u.def_unit("display", doc="8-bit display value, 0 to 255; not a flux")
@@ -18,6 +29,36 @@ DISPLAY: u.UnitBase = u.def_unit("display", doc="8-bit display value, 0 to 255; 
 UNCALIBRATED: u.UnitBase = u.def_unit("uncalibrated", doc="pixel value without a zero point")
 #: Flux unit of SDSS and the Legacy Surveys: AB magnitude 22.5.
 NANOMAGGY: u.UnitBase = u.def_unit("nanomaggy", 3631 * u.nJy)
+
+
+@dataclass(frozen=True)
+class VegaOffset:
+    """What turns a Vega magnitude into AB.
+
+    Attributes
+    ----------
+    magnitude : float
+        AB minus Vega.
+    source : str
+        Where it is published.
+    """
+
+    magnitude: float
+    source: str
+
+
+_BLANTON = "Blanton & Roweis 2007, AJ 133, 734"
+_WISE = "WISE All-Sky Explanatory Supplement, IV.4.h"
+#: By survey and band.
+VEGA_TO_AB = {
+    "2MASS J": VegaOffset(0.91, _BLANTON),
+    "2MASS H": VegaOffset(1.39, _BLANTON),
+    "2MASS K": VegaOffset(1.85, _BLANTON),
+    "WISE W1": VegaOffset(2.699, _WISE),
+    "WISE W2": VegaOffset(3.339, _WISE),
+    "WISE W3": VegaOffset(5.174, _WISE),
+    "WISE W4": VegaOffset(6.620, _WISE),
+}
 
 
 def ab_flux(magnitude: float) -> float:

@@ -6,32 +6,29 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.calibration import band_names
+from galcnn.files.companions import KINDS, with_own_layers
+from galcnn.files.naming import band_names
 from galcnn.files.planes import Planes, join
-from galcnn.files.stored import calibrated, stored_image
+from galcnn.files.roles import role_of
+from galcnn.files.stored import raw_planes, stored_image
 
-__all__ = ["HDUChoice", "chosen_hdus", "find_hdu", "raw_planes", "read_image", "role_of"]
+__all__ = ["HDUChoice", "chosen_hdus", "find_hdu", "read_image", "role_of"]
 
 HDUChoice = int | str | Sequence[int | str]
 
-_ROLES = (
-    ("mask", r"MASK|MASKBITS|DQ|FLAGS?|BPM|MSK"),
-    ("inverse variance", r"INVVAR|IVAR|INVVARIANCE"),
-    ("variance", r"VAR|VARIANCE"),
-    ("sigma", r"SIGMA|ERR|ERROR|RMS|STD|STDDEV|NOISE|UNCERT"),
-    ("weight", r"WGT|WHT|WEIGHT|EXPMAP|EXP|NEXP|COVERAGE"),
-    ("psf", r"PSF|COPSF"),
-    ("other", r"SEG|SEGMAP|SEGMENTATION|MODEL|RESID|RESIDUAL|CTX|CON|SKY|BKG|BACKGROUND|THUMB|CHI2"),
-)
 _FILTER_LIKE = re.compile(r"(?:SCI_)?([A-Z]|F\d{3,4}[A-Z]\d?)", re.IGNORECASE)
 
 
-def read_image(hdulist: fits.HDUList, hdu: HDUChoice | None, bands: Sequence[str] | None) -> Planes:
+def read_image(
+    hdulist: fits.HDUList,
+    hdu: HDUChoice | None,
+    bands: Sequence[str] | None,
+    *,
+    kinds: Sequence[str] = KINDS,
+) -> Planes:
     """Read the science image of an open file, in nJy where its header is certain.
 
     Parameters
@@ -42,6 +39,8 @@ def read_image(hdulist: fits.HDUList, hdu: HDUChoice | None, bands: Sequence[str
         Which HDUs, by index, EXTNAME or ``EXTNAME,EXTVER``; found out when None.
     bands : sequence of str or None
         Wanted; helps to tell which HDUs of several are meant.
+    kinds : sequence of str
+        Which layers of the file, where their roles are certain, are read with the image.
 
     Returns
     -------
@@ -53,7 +52,12 @@ def read_image(hdulist: fits.HDUList, hdu: HDUChoice | None, bands: Sequence[str
     galcnn.errors.UnreadableImageError
         No image, or several and no telling which.
     """
-    return join([_read(hdulist, one, name) for one, name in chosen_hdus(hdulist, hdu, bands)])
+    alone = sum(_is_image(one) and role_of(one) == "image" for one in hdulist) == 1
+    parts = []
+    for one, name in chosen_hdus(hdulist, hdu, bands):
+        planes = _read(hdulist, one, name)
+        parts.append(with_own_layers(planes, hdulist, one, alone=alone, kinds=kinds))
+    return join(parts)
 
 
 def chosen_hdus(
@@ -127,66 +131,8 @@ def find_hdu(hdulist: fits.HDUList, wanted: int | str) -> Any:
     )
 
 
-def raw_planes(hdu: Any) -> npt.NDArray[Any]:
-    """Give the pixels of an image HDU as planes, native-endian, in the file's numbers.
-
-    Parameters
-    ----------
-    hdu : astropy HDU
-        Of an image.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_planes, ny, nx).
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It is no image of two or three axes.
-    """
-    if not hdu.is_image or hdu.data is None:
-        raise UnreadableImageError(
-            message("an HDU with an image", "Name another.", hdu=hdu.name, kind=type(hdu).__name__)
-        )
-    data = hdu.data
-    shape = data.shape
-    while data.ndim > 2 and data.shape[0] == 1:  # radio-like (1, 1, ny, nx)
-        data = data[0]
-    if data.ndim not in (2, 3) or 0 in data.shape:
-        raise UnreadableImageError(
-            message("an image of two axes, or three with the bands first", "", hdu=hdu.name, shape=shape)
-        )
-    planes: npt.NDArray[Any] = np.asarray(data if data.ndim == 3 else data[np.newaxis])
-    native = planes.dtype.newbyteorder("=")
-    return planes.astype(native, copy=False)
-
-
-def role_of(hdu: Any) -> str:
-    """Tell what an HDU holds by EXTNAME, EXTTYPE or IMAGETYP.
-
-    Parameters
-    ----------
-    hdu : astropy HDU
-        Any.
-
-    Returns
-    -------
-    str
-        ``mask``, ``sigma``, ``variance``, ``inverse variance``, ``weight``, ``psf``, ``other``;
-        ``image`` where nothing speaks against it.
-    """
-    for text in (hdu.name, hdu.header.get("EXTTYPE"), hdu.header.get("IMAGETYP")):
-        word = re.split(r"[\s_\-]", str(text or "").strip().upper())[0]
-        for role, pattern in _ROLES:
-            if re.fullmatch(pattern, word):
-                return role
-    return "image"
-
-
 def _science_hdus(hdulist: fits.HDUList, bands: Sequence[str] | None) -> list[Any]:
-    images = [one for one in hdulist if one.is_image and len(_shape(one)) >= 2 and 0 not in _shape(one)]
-    science = [one for one in images if role_of(one) == "image"]
+    science = [one for one in hdulist if _is_image(one) and role_of(one) == "image"]
     if not science:
         raise UnreadableImageError(
             message("an HDU with an image of a galaxy", "Name it: hdu=...", found=_listing(hdulist))
@@ -222,9 +168,9 @@ def _names_by_extension(hdus: Sequence[Any]) -> list[str | None]:
 
 def _read(hdulist: fits.HDUList, hdu: Any, name: str | None) -> Planes:
     raw = raw_planes(hdu)
-    stored = stored_image(hdulist, hdu, name)
+    stored = stored_image(hdulist, hdu, name, values=raw)
     return Planes(
-        calibrated(raw, stored.calibration.factor),
+        stored.calibration.apply(raw),
         stored.names,
         stored.calibration.unit,
         wcs=stored.wcs,
@@ -247,3 +193,7 @@ def _listing(hdulist: fits.HDUList) -> str:
 def _shape(hdu: Any) -> tuple[int, ...]:
     """Of the pixels; none for an extension of a kind that astropy does not know."""
     return tuple(getattr(hdu, "shape", None) or ())
+
+
+def _is_image(hdu: Any) -> bool:
+    return hdu.is_image and len(_shape(hdu)) >= 2 and 0 not in _shape(hdu)

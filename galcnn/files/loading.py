@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import astropy.units as u
 import numpy as np
-import numpy.typing as npt
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
@@ -15,13 +15,15 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.aside import noise_factor, refuse_flag_bits, refuse_other_roles, standard_deviation
-from galcnn.files.fits_images import HDUChoice, find_hdu, raw_planes, read_image, role_of
+from galcnn.files.companions import KINDS, Companions, attach, layer_of_file, layer_of_hdu
+from galcnn.files.fits_images import HDUChoice, find_hdu, read_image
 from galcnn.files.layout import cutout_from_hdus, is_our_layout
 from galcnn.files.opening import check_sums, opened
 from galcnn.files.pictures import read_picture
 from galcnn.files.planes import Planes, choose_bands, join
+from galcnn.files.roles import role_of_name
 from galcnn.files.source import FileLike, Source, kind_of, source_of
+from galcnn.photometry import UNCALIBRATED
 
 __all__ = ["load_cutout"]
 
@@ -31,46 +33,48 @@ def load_cutout(
     *,
     bands: Sequence[str] | None = None,
     hdu: HDUChoice | None = None,
-    mask: FileLike | None = None,
-    sigma: FileLike | None = None,
+    companions: Companions | None = None,
+    position: SkyCoord | None = None,
     redshift: float | None = None,
 ) -> Cutout:
     """Read an image file as a cutout: flux in nJy where the file is certain of it.
 
     Read are FITS (primary or extension, several extensions or a cube of bands, one file a band,
     compressed or not), files of `save_cutout` and of `galcnn.layers`, and JPEG and PNG, whose
-    rows are reversed, as FITS counts from below. Position is the place on the sky of the central
-    pixel: cards such as RA and DEC are often those of the telescope.
+    rows are reversed, as FITS counts from below. Mask, noise and PSF are read with the image
+    where the file holds them and their roles are certain.
 
     Parameters
     ----------
     path : path-like, bytes, binary file, or sequence of them
-        One file, on the disk or in memory, or one for each band on one grid.
+        One file, on the disk or in memory, or one for each band on one grid (`load_bands` brings
+        them to one).
     bands : sequence of str, optional
         Which bands, in the wanted order; where the files name none, names for all planes.
     hdu : int, str or sequence of them, optional
         Where the image is: index from 0, EXTNAME, or ``EXTNAME,EXTVER``; several for one band
         each. Found out by default, where there is no doubt.
-    mask : path-like, bytes or str, optional
-        Name of an HDU or another file; pixels that are not 0 must not be used.
-    sigma : path-like, bytes or str, optional
-        Name of an HDU or another file with the standard deviation in the unit of the image, or,
-        where its name says so, the variance or inverse variance.
+    companions : Companions, optional
+        Where mask, noise and PSF are, in place of those found.
+    position : astropy.coordinates.SkyCoord, optional
+        Of the galaxy; by default the place on the sky of the central pixel, since cards such as
+        RA and DEC are often those of the telescope.
     redshift : float, optional
         Of the galaxy.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        `meta` holds path, format, calibration, AB zero point, source of the position, and notes
-        on what the header lacks or what was mended in it.
+        `meta` holds path, format, calibration, AB zero point, the sources of position, mask,
+        sigma and PSF, and notes on what the header lacks or what was mended in it.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
     galcnn.errors.UnreadableImageError
-        It exists, but no image can be made of it; the text says what was found.
+        It exists, but no image can be made of it; the text says what was found. Or `position`
+        lies outside of the image: then one of them is wrong, often a stale WCS.
 
     Examples
     --------
@@ -89,13 +93,11 @@ def load_cutout(
         raise TypeError(message("bands as a sequence of names", f"Write ({bands!r},).", bands=bands))
     if not sources:
         raise ValueError(message("at least one file", "", path=path))
-    mask_file, mask_hdu = _file_or_hdu(mask)
-    sigma_file, sigma_hdu = _file_or_hdu(sigma)
-    planes = join([_read_file(one, bands, hdu, mask_hdu, sigma_hdu) for one in sources])
-    if mask_file is not None:
-        planes = _masked(planes, *_aside(mask_file))
-    if sigma_file is not None:
-        planes = _with_sigma(planes, *_aside(sigma_file))
+    given = _given(companions or Companions())
+    planes = join([_read_file(source, bands, hdu, given) for source in sources])
+    for kind, layer_file in given.items():
+        if isinstance(layer_file, Source):
+            planes = attach(planes, layer_of_file(layer_file, kind), kind)
     planes = choose_bands(planes, bands)
     if not np.isfinite(planes.values).any():
         raise UnreadableImageError(
@@ -103,21 +105,24 @@ def load_cutout(
                 "an image with at least one number", "Leave it out.", path=_shown(sources), found="all NaN"
             )
         )
-    position, position_source = planes.position, None
-    if planes.wcs is not None and not planes.ours:
-        position, position_source = _centre(planes.wcs, planes.values.shape), "centre of the image"
+    place, place_source = planes.position, None
+    if position is not None:
+        _check_inside(planes, position, sources)
+        place, place_source = position, "given"
+    elif planes.wcs is not None and not planes.ours:
+        place, place_source = _centre(planes.wcs, planes.values.shape), "centre of the image"
     return Cutout(
         planes.values,
         tuple(str(name) for name in planes.names),
         wcs=planes.wcs,
-        position=position,
+        position=place,
         survey=planes.survey,
         unit=planes.unit,
         mask=planes.mask,  # type: ignore[arg-type]  # None means: only NaN is masked
         sigma=planes.sigma,
         psf=planes.psf,
         redshift=planes.redshift if redshift is None else redshift,
-        meta=_meta(planes, sources, position_source),
+        meta=_meta(planes, sources, place_source),
     )
 
 
@@ -125,11 +130,11 @@ def _read_file(
     source: Source,
     bands: Sequence[str] | None,
     hdu: HDUChoice | None,
-    mask: str | None,
-    sigma: str | None,
+    given: Mapping[str, Source | str],
 ) -> Planes:
+    named = {kind: name for kind, name in given.items() if isinstance(name, str)}
     if kind_of(source) == "picture":
-        asked = [one for one in (hdu, mask, sigma) if one is not None]
+        asked = [one for one in (hdu, *named.values()) if one is not None]
         if asked:
             raise UnreadableImageError(
                 message("no HDU of a JPEG or PNG", "Leave it out.", path=source.name, hdu=asked[0])
@@ -137,27 +142,46 @@ def _read_file(
         return read_picture(source)
     with opened(source) as (hdulist, notes):
         try:
-            planes = _science(hdulist, bands, hdu)
-            if mask is not None:
-                one = find_hdu(hdulist, mask)
-                planes = _masked(planes, raw_planes(one), one)
-            if sigma is not None:
-                one = find_hdu(hdulist, sigma)
-                planes = _with_sigma(planes, raw_planes(one), one)
+            planes = _science(hdulist, bands, hdu, [kind for kind in KINDS if kind not in given])
+            for kind, name in named.items():
+                planes = attach(planes, layer_of_hdu(hdulist, find_hdu(hdulist, name)), kind)
         except UnreadableImageError as error:
             raise UnreadableImageError(f"{source.name}: {error}") from error
-    return replace(planes, notes=(*planes.notes, *notes))
+    return _doubted(replace(planes, notes=(*planes.notes, *notes)), source)
 
 
-def _science(hdulist: fits.HDUList, bands: Sequence[str] | None, hdu: HDUChoice | None) -> Planes:
+def _science(
+    hdulist: fits.HDUList, bands: Sequence[str] | None, hdu: HDUChoice | None, kinds: Sequence[str]
+) -> Planes:
     if hdu is None and is_our_layout(hdulist):
         check_sums(hdulist)
         return _planes_of(cutout_from_hdus(hdulist))
     try:
-        return read_image(hdulist, hdu, bands)
+        return read_image(hdulist, hdu, bands, kinds=kinds)
     except fits.VerifyError:  # a card that is not FITS, such as text without quotes
         hdulist.verify("fix")  # what is mended lands in the notes
-        return read_image(hdulist, hdu, bands)
+        return read_image(hdulist, hdu, bands, kinds=kinds)
+
+
+def _doubted(planes: Planes, source: Source) -> Planes:
+    """Maps of noise, weight or segments often carry the header of their image, zero point and all."""
+    role = role_of_name(source.name)
+    if planes.ours or role == "image":
+        return planes
+    notes = (*planes.notes, f"the name of the file says {role}: is this the image of a galaxy?")
+    if planes.unit != u.nJy:
+        return replace(planes, notes=notes)
+    factors = np.array(planes.factors, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    facts = {key: value for key, value in planes.facts.items() if key != "zero_point_ab"}
+    return replace(
+        planes,
+        values=planes.values / factors,
+        sigma=None if planes.sigma is None else planes.sigma / factors,
+        unit=UNCALIBRATED,
+        factors=(1.0,) * len(planes.factors),
+        facts=facts | {"calibration": f"none: the name of the file says {role}"},
+        notes=notes,
+    )
 
 
 def _planes_of(cutout: Cutout) -> Planes:
@@ -184,54 +208,39 @@ def _sources(path: FileLike | Sequence[FileLike]) -> list[Source]:
     return [source_of(path)]
 
 
-def _file_or_hdu(given: FileLike | None) -> tuple[Source | None, str | None]:
+def _given(companions: Companions) -> dict[str, Source | str]:
+    """Each layer that the user gave: a file, or the name of an HDU."""
+    given = {kind: getattr(companions, kind) for kind in KINDS}
+    return {kind: _file_or_hdu(value) for kind, value in given.items() if value is not None}
+
+
+def _file_or_hdu(given: FileLike) -> Source | str:
     """A word that is no file and looks like none is the name of an HDU."""
-    if given is None:
-        return None, None
     source = source_of(given)
     if source.path is None or source.path.is_file():
-        return source, None
+        return source
     if isinstance(given, str) and not source.path.suffix and source.path.name == given:
-        return None, given
+        return given
     raise FileNotFoundError(message("an existing file, or the name of an HDU", "Check it.", path=source.name))
 
 
-def _aside(source: Source) -> tuple[npt.NDArray[Any], Any]:
-    """The planes of a mask or noise file, and the HDU they are from."""
-    if kind_of(source) == "picture":
-        return read_picture(source).values, None
-    with opened(source) as (hdulist, _):
-        images = [one for one in hdulist if one.is_image and one.shape and len(one.shape) >= 2]
-        if len(images) != 1:
-            raise UnreadableImageError(
-                message("one image in a file of mask or noise", "", path=source.name, n_images=len(images))
-            )
-        return raw_planes(images[0]), images[0]
-
-
-def _masked(planes: Planes, flags: npt.NDArray[Any], hdu: Any) -> Planes:
-    if hdu is not None:
-        refuse_flag_bits(hdu.header)
-    fresh = _fitted(flags, planes, "mask") != 0  # NaN too is not 0
-    return replace(planes, mask=fresh if planes.mask is None else fresh | planes.mask)
-
-
-def _with_sigma(planes: Planes, noise: npt.NDArray[Any], hdu: Any) -> Planes:
-    role = "sigma" if hdu is None else role_of(hdu)
-    factors = np.array(planes.factors)[:, np.newaxis, np.newaxis]
-    if hdu is not None:
-        refuse_other_roles(role, hdu.name)
-        own = noise_factor(hdu.header, role, planes.unit)
-        factors = factors if own is None else np.array([[[own]]])
-    return replace(planes, sigma=standard_deviation(_fitted(noise, planes, "sigma"), role, factors))
-
-
-def _fitted(aside: npt.NDArray[Any], planes: Planes, what: str) -> npt.NDArray[Any]:
-    if aside.shape[1:] != planes.values.shape[1:] or len(aside) not in (1, len(planes.values)):
-        raise UnreadableImageError(
-            message(f"{what} for planes of shape {planes.values.shape}", "", shape=aside.shape)
+def _check_inside(planes: Planes, position: SkyCoord, sources: Sequence[Source]) -> None:
+    if planes.wcs is None:
+        return
+    ny, nx = planes.values.shape[1:]
+    x, y = planes.wcs.world_to_pixel(position)
+    if -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5:
+        return
+    centre = _centre(planes.wcs, planes.values.shape)
+    raise UnreadableImageError(
+        message(
+            "the galaxy inside of the image",
+            "The WCS may be stale; leave the position out to have the image as its header says.",
+            path=_shown(sources),
+            position=position.to_string("decimal"),
+            from_centre=f"{centre.separation(position).to_value(u.arcsec):.1f} arcsec",
         )
-    return np.broadcast_to(aside, planes.values.shape)
+    )
 
 
 def _centre(wcs: WCS, shape: tuple[int, ...]) -> SkyCoord:

@@ -15,9 +15,10 @@ from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
-from galcnn.files.calibration import Calibration, band_names, calibration_of, survey_of
+from galcnn.files.calibration import Calibration, calibration_of
+from galcnn.files.naming import band_names, survey_of
 
-__all__ = ["StoredImage", "calibrated", "plane_indices", "stored_image"]
+__all__ = ["StoredImage", "calibrated", "inherited", "plane_indices", "raw_planes", "stored_image"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class StoredImage:
     notes: tuple[str, ...]
 
 
-def stored_image(hdulist: fits.HDUList, hdu: Any, name: str | None) -> StoredImage:
+def stored_image(
+    hdulist: fits.HDUList, hdu: Any, name: str | None, *, values: npt.NDArray[Any] | None = None
+) -> StoredImage:
     """Read what the header of an image says.
 
     Parameters
@@ -68,6 +71,8 @@ def stored_image(hdulist: fits.HDUList, hdu: Any, name: str | None) -> StoredIma
         Of an image, one of `hdulist`.
     name : str or None
         Of the band, where the other HDUs tell.
+    values : numpy.ndarray, optional
+        Its pixels where they are at hand, see `calibration_of`.
 
     Returns
     -------
@@ -80,10 +85,10 @@ def stored_image(hdulist: fits.HDUList, hdu: Any, name: str | None) -> StoredIma
         It is no image of two axes, or three with the bands first.
     """
     indices, shape = plane_indices(hdu)
-    header = _inherited(hdulist, hdu)
+    header = inherited(hdulist, hdu)
     wcs, notes = celestial_wcs(hdu.header, shape)
     scale = None if wcs is None else float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600)
-    calibration = calibration_of(header, scale)
+    calibration = calibration_of(header, scale, values)
     named = name is not None and len(indices) == 1
     return StoredImage(
         next(i for i, one in enumerate(hdulist) if one is hdu),
@@ -149,8 +154,56 @@ def calibrated(raw: npt.NDArray[Any], factor: float) -> npt.NDArray[np.float32]:
         return (raw.astype(np.float64) * factor).astype(np.float32)
 
 
-def _inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
-    """Cards of the HDU, and those of the primary header that it does not have."""
+def raw_planes(hdu: Any) -> npt.NDArray[Any]:
+    """Give the pixels of an image HDU as planes, native-endian, in the file's numbers.
+
+    Parameters
+    ----------
+    hdu : astropy HDU
+        Of an image.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_planes, ny, nx).
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        It is no image of two or three axes.
+    """
+    if not hdu.is_image or hdu.data is None:
+        raise UnreadableImageError(
+            message("an HDU with an image", "Name another.", hdu=hdu.name, kind=type(hdu).__name__)
+        )
+    data = hdu.data
+    shape = data.shape
+    while data.ndim > 2 and data.shape[0] == 1:  # radio-like (1, 1, ny, nx)
+        data = data[0]
+    if data.ndim not in (2, 3) or 0 in data.shape:
+        raise UnreadableImageError(
+            message("an image of two axes, or three with the bands first", "", hdu=hdu.name, shape=shape)
+        )
+    planes: npt.NDArray[Any] = np.asarray(data if data.ndim == 3 else data[np.newaxis])
+    native = planes.dtype.newbyteorder("=")
+    return planes.astype(native, copy=False)
+
+
+def inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
+    """Give the cards of an HDU, and those of an empty primary header that it does not have.
+
+    Parameters
+    ----------
+    hdulist : astropy.io.fits.HDUList
+        Open.
+    hdu : astropy HDU
+        One of them.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Of its own where there is nothing to inherit.
+    """
     if hdu is hdulist[0] or hdulist[0].header.get("NAXIS", 0) != 0:
         return hdu.header
     header = hdulist[0].header.copy()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
-from galcnn.files import cutout_from_hdus, cutout_hdus, load_cutout, save_cutout
+from galcnn.files import Companions, cutout_from_hdus, cutout_hdus, load_cutout, save_cutout
 from galcnn.photometry import DISPLAY, NANOMAGGY, UNCALIBRATED
 
 ARRAYS = ("flux", "mask", "sigma", "psf")
@@ -173,7 +173,8 @@ def test_bands_are_chosen_from_our_files_with_all_their_planes(tmp_path):
 def test_one_layer_can_be_read_as_any_image(tmp_path):
     cutout = a_cutout()
     save_cutout(cutout, tmp_path / "a.fits")
-    one = load_cutout(tmp_path / "a.fits", hdu="SCI_R", sigma="SIGMA_R", mask="MASK_F160W")
+    layers = Companions(mask="MASK_F160W", sigma="SIGMA_R")
+    one = load_cutout(tmp_path / "a.fits", hdu="SCI_R", companions=layers)
     assert (one.bands, one.unit) == (("r",), u.nJy)
     np.testing.assert_array_equal(one.flux[0], cutout.flux[1])
     np.testing.assert_array_equal(one.mask[0], cutout.mask[2] | ~np.isfinite(cutout.flux[1]))

@@ -15,7 +15,7 @@ import pytest
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError
-from galcnn.files import load_cutout
+from galcnn.files import Companions, load_cutout
 from galcnn.photometry import UNCALIBRATED
 
 NY, NX = 12, 17
@@ -71,8 +71,8 @@ def as_extension(folder):
 
 
 def by_name_beside_others(folder):
-    layers = [other_layer(name) for name in ("MASK", "VARIANCE", "IVAR", "WHT", "ERR", "PSF", "DQ")]
-    return written(folder / "a.fits", image("r", name="SCI"), *layers)
+    layers = [other_layer(name) for name in ("VARIANCE", "IVAR", "WHT", "ERR", "PSF")]
+    return written(folder / "a.fits", image("r", name="SCI"), other_layer("MASK", 0.0), *layers)
 
 
 def beside_a_table(folder):
@@ -311,7 +311,7 @@ def test_mask(tmp_path, where):
         source = written(
             tmp_path / "m.fits", fits.PrimaryHDU(flags[np.newaxis] if where == "cube" else flags)
         )
-    np.testing.assert_array_equal(load_cutout(path, mask=source).mask[0], FLAGS)
+    np.testing.assert_array_equal(load_cutout(path, companions=Companions(mask=source)).mask[0], FLAGS)
 
 
 def test_nan_and_blank_are_masked(tmp_path):
@@ -324,19 +324,12 @@ def test_nan_and_blank_are_masked(tmp_path):
     np.testing.assert_array_equal(cutout.mask[0], FLAGS)
 
 
-def test_flag_bits_that_mark_good_pixels_are_refused(tmp_path):
-    mask = fits.ImageHDU(np.ones((NY, NX), np.int32), fits.Header({"HIERARCH MP_DETECTED": 5}), name="MASK")
-    path = written(tmp_path / "a.fits", image("r"), mask)
-    with pytest.raises(UnreadableImageError, match="MP_DETECTED"):
-        load_cutout(path, mask="MASK")
-
-
 @pytest.mark.parametrize(
     ("name", "value"), [("SIGMA", 3.0), ("ERR", 3.0), ("VARIANCE", 9.0), ("INVVAR", 1 / 9), ("IVAR", 1 / 9)]
 )
 def test_noise_is_a_standard_deviation_in_the_unit_of_the_flux(tmp_path, name, value):
     path = written(tmp_path / "a.fits", image("r", BUNIT="uJy"), other_layer(name, value))
-    sigma = load_cutout(path, sigma=name).sigma
+    sigma = load_cutout(path, companions=Companions(sigma=name)).sigma
     np.testing.assert_allclose(sigma, np.full((1, NY, NX), 3000.0), rtol=1e-6)
 
 
@@ -344,7 +337,7 @@ def test_noise_without_a_value_is_nan(tmp_path):
     noise = np.full((NY, NX), 4.0)
     noise[0, :3] = [0.0, -1.0, np.nan]
     path = written(tmp_path / "a.fits", image("r"), fits.ImageHDU(noise, name="IVAR"))
-    sigma = load_cutout(path, sigma="IVAR").sigma[0]
+    sigma = load_cutout(path, companions=Companions(sigma="IVAR")).sigma[0]
     assert np.isnan(sigma[0, :3]).all()
     assert (sigma[1:] == 0.5).all()
 
@@ -354,24 +347,24 @@ def test_noise_of_a_file_that_has_a_unit_of_its_own(tmp_path):
     noise = written(
         tmp_path / "rms.fits", fits.PrimaryHDU(np.full((NY, NX), 2.0), fits.Header({"BUNIT": "uJy"}))
     )
-    np.testing.assert_allclose(load_cutout(path, sigma=noise).sigma, 2000.0, rtol=1e-7)
+    np.testing.assert_allclose(load_cutout(path, companions=Companions(sigma=noise)).sigma, 2000.0, rtol=1e-7)
     plain = written(tmp_path / "plain.fits", fits.PrimaryHDU(np.full((NY, NX), 2.0)))
-    np.testing.assert_allclose(load_cutout(path, sigma=plain).sigma, 7262.0, rtol=1e-7)
+    np.testing.assert_allclose(load_cutout(path, companions=Companions(sigma=plain)).sigma, 7262.0, rtol=1e-7)
 
 
 @pytest.mark.parametrize(("name", "said"), [("WHT", "weight"), ("PSF", "psf"), ("SIGMA2", "HDU")])
 def test_what_is_no_noise_is_refused(tmp_path, name, said):
     path = written(tmp_path / "a.fits", image("r"), other_layer("WHT"), other_layer("PSF"))
     with pytest.raises(UnreadableImageError, match=said):
-        load_cutout(path, sigma=name)
+        load_cutout(path, companions=Companions(sigma=name))
 
 
 def test_mask_and_noise_must_fit(tmp_path):
     path = written(tmp_path / "a.fits", image("r"), fits.ImageHDU(np.ones((3, 3)), name="MASK"))
     with pytest.raises(UnreadableImageError, match=r"mask for planes of shape \(1, 12, 17\)"):
-        load_cutout(path, mask="MASK")
+        load_cutout(path, companions=Companions(mask="MASK"))
     with pytest.raises(FileNotFoundError, match="an existing file, or the name of an HDU"):
-        load_cutout(path, mask=tmp_path / "none.fits")
+        load_cutout(path, companions=Companions(mask=tmp_path / "none.fits"))
 
 
 # WCS, survey, redshift ------------------------------------------------------------------------
@@ -572,7 +565,7 @@ def test_bands_mask_and_sigma_in_memory(tmp_path):
     flags = io.BytesIO()
     fits.PrimaryHDU(FLAGS.astype(np.int16)).writeto(flags)
     noise = written(tmp_path / "s.fits", other_layer("SIGMA", 2.0)).read_bytes()
-    cutout = load_cutout(content, mask=flags.getvalue(), sigma=io.BytesIO(noise))
+    cutout = load_cutout(content, companions=Companions(flags.getvalue(), io.BytesIO(noise)))
     np.testing.assert_array_equal(cutout.flux, CUBE.astype(np.float32))
     np.testing.assert_array_equal(cutout.mask[1], FLAGS)
     assert (cutout.sigma == 2).all()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from galcnn.errors import UnreadableImageError
-from galcnn.files import load_cutout
+from galcnn.files import Companions, load_cutout
 from galcnn.photometry import DISPLAY, UNCALIBRATED
 
 # Rows as in a picture, from the top: red over green, blue over white.
@@ -131,7 +131,11 @@ def test_16_bit_colour_is_refused_since_pillow_drops_half(tmp_path):
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [({"hdu": 0}, "hdu=0"), ({"mask": "MASK"}, "hdu='MASK'"), ({"sigma": "ERR"}, "hdu='ERR'")],
+    [
+        ({"hdu": 0}, "hdu=0"),
+        ({"companions": Companions(mask="MASK")}, "hdu='MASK'"),
+        ({"companions": Companions(sigma="ERR")}, "hdu='ERR'"),
+    ],
 )
 def test_pictures_have_no_hdu(tmp_path, asked, said):
     with pytest.raises(UnreadableImageError, match=f"no HDU.*{said}"):
@@ -141,7 +145,7 @@ def test_pictures_have_no_hdu(tmp_path, asked, said):
 def test_a_picture_may_be_a_mask(tmp_path):
     path = saved(tmp_path / "a.png", COLOURS)
     flags = saved(tmp_path / "m.png", np.array([[0, 255], [0, 0]], dtype=np.uint8))
-    cutout = load_cutout(path, mask=flags)
+    cutout = load_cutout(path, companions=Companions(mask=flags))
     np.testing.assert_array_equal(cutout.mask[0], [[False, False], [False, True]])
 
 

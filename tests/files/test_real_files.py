@@ -10,10 +10,18 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 
 from galcnn.errors import UnreadableImageError
-from galcnn.files import load_cutout, save_cutout
+from galcnn.files import Companions, load_cutout, save_cutout
 from galcnn.photometry import DISPLAY, UNCALIBRATED
 
 GADOTTI = "fits/sdss_gadotti/Plate0721_MJD52228_Fiber011_r"
+
+
+def _hst(flam, pivot):
+    """nJy of an electron a second, by astropy's own units."""
+    density = flam * u.erg / u.s / u.cm**2 / u.AA
+    return density.to_value(u.nJy, u.spectral_density(pivot * u.AA))
+
+
 #: path, HDU of the image, nJy per number (None: not certain), bands, arcsec, handedness of (x, y).
 #: North up and east left is -1, a mirror image +1.
 SAMPLES = [
@@ -25,13 +33,34 @@ SAMPLES = [
     ("fits/hsc_astroquery/image.fits", 1, 3631 * 10**-1.8, ("r",), 0.168, -1),
     ("fits/hsc_galmask/gal1_G.fits", 1, 3631 * 10**-1.8, ("g",), 0.168, -1),
     ("fits/decam_interacting/132_gband.fits", 0, None, ("band1",), 0.262, None),
-    ("fits/cosmos_galsim/100610.img.fits", 0, None, ("F814W",), 0.03, -1),
-    ("fits/hst_petrofit/abell_2744_dwarf_galaxy_f105w.fits.gz", 0, None, ("F105W",), 0.06, -1),
-    ("fits/hst_dopterian/SCI_F160W.fits", 0, None, ("F160W",), 0.065, -1),
+    ("fits/cosmos_galsim/100610.img.fits", 0, _hst(7.07236e-20, 8059.7598), ("F814W",), 0.03, -1),
+    (
+        "fits/hst_petrofit/abell_2744_dwarf_galaxy_f105w.fits.gz",
+        0,
+        _hst(3.03865739999999e-20, 10551.047),
+        ("F105W",),
+        0.06,
+        -1,
+    ),
+    ("fits/hst_dopterian/SCI_F160W.fits", 0, _hst(1.9275672e-20, 15369.173) / 5029.34, ("F160W",), 0.065, -1),
     ("fits/sdss_imfit/n3073rss_small.fits", 0, None, ("r",), 0.396, None),
-    ("services/panstarrs_fitscut/PS1_g.fits", 0, None, ("band1",), 0.25, -1),
-    ("services/native_archive_cutouts/2010H__2MASS__2MASS_J.fits", 0, None, ("j",), 1.0, -1),
-    ("services/native_archive_cutouts/2010ai__WISE__WISE_W1.fits", 0, None, ("band1",), 1.375, -1),
+    ("services/panstarrs_fitscut/PS1_g.fits", 0, 3631e9 * 10**-10 / 860, ("g",), 0.25, -1),
+    (
+        "services/native_archive_cutouts/2010H__2MASS__2MASS_J.fits",
+        0,
+        3631e9 * 10 ** (-0.4 * 21.7158),
+        ("j",),
+        1.0,
+        -1,
+    ),
+    (
+        "services/native_archive_cutouts/2010ai__WISE__WISE_W1.fits",
+        0,
+        3631e9 * 10 ** (-0.4 * 23.199),
+        ("W1",),
+        1.375,
+        -1,
+    ),
 ]
 
 
@@ -108,13 +137,16 @@ def test_decals_extensions_are_bands_and_their_weights_are_not(real_data):
 
 def test_sdss_with_mask_and_sigma_files(real_data):
     folder = real_data / GADOTTI
-    cutout = load_cutout(folder / "image.fits", mask=folder / "mask.fits", sigma=folder / "sigma.fits")
+    files = Companions(folder / "mask.fits", folder / "sigma.fits", folder / "psf.fits")
+    cutout = load_cutout(folder / "image.fits", companions=files)
     image, mask, sigma = (fits.getdata(folder / f"{name}.fits") for name in ("image", "mask", "sigma"))
     np.testing.assert_array_equal(cutout.mask[0], (mask != 0) | ~np.isfinite(image))
     np.testing.assert_allclose(cutout.sigma[0], sigma * 3631.0, rtol=1e-6)
     sky = cutout.flux[0][~cutout.mask[0]]
     spread = 1.4826 * np.median(np.abs(sky - np.median(sky)))
     assert 0.5 < spread / np.median(cutout.sigma) < 2  # noise in the unit of the flux
+    psf = fits.getdata(folder / "psf.fits")
+    np.testing.assert_allclose(cutout.psf[0], psf / psf.sum(dtype=float), rtol=1e-5, atol=1e-9)
 
 
 def test_des_bands_share_a_grid_and_stale_sdss_bands_do_not(real_data):
@@ -135,7 +167,9 @@ def test_hundred_galaxies_in_one_file_are_not_guessed_at(real_data):
 
 def test_segmentation_maps_by_path_are_masks(real_data):
     folder = real_data / "fits/sdss_imfit"
-    cutout = load_cutout(folder / "ic3478rss_256.fits", mask=folder / "ic3478rss_256_mask.fits")
+    cutout = load_cutout(
+        folder / "ic3478rss_256.fits", companions=Companions(mask=folder / "ic3478rss_256_mask.fits")
+    )
     np.testing.assert_array_equal(cutout.mask[0], fits.getdata(folder / "ic3478rss_256_mask.fits") != 0)
 
 

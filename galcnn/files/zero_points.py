@@ -1,0 +1,300 @@
+"""Zero points: how each pipeline states what one of its numbers is in nJy."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from galcnn.files.naming import card_number, card_text, survey_of
+from galcnn.photometry import VEGA_TO_AB, ab_flux, parse_unit
+
+__all__ = ["RULES", "Pixels", "Scale", "linear", "stated_unit"]
+
+#: Pogson's 2.5 log10(e): asinh-scaled numbers are asinh magnitudes of opposite sign.
+_POGSON = 2.5 * np.log10(np.e)
+#: No asinh-scaled image has larger numbers: 1e15 counts.
+_LARGEST_ASINH = 40.0
+#: Sky noise, in electrons a pixel, that an exposure can have: read noise alone to a very bright sky.
+_ELECTRONS = (0.5, 5000.0)
+_LIGHT = 2.99792458e18  # Angstrom a second
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What a rule may know beside the header.
+
+    Attributes
+    ----------
+    scale : float or None
+        Arcsec a pixel.
+    values : numpy.ndarray or None
+        The numbers in the file.
+    """
+
+    scale: float | None
+    values: npt.NDArray[np.generic] | None = None
+
+    def has_scale(self, arcsec: float) -> bool:
+        """Tell whether the pixels are of this size; a survey's resampled pixels are no flux.
+
+        Parameters
+        ----------
+        arcsec : float
+            Native size.
+
+        Returns
+        -------
+        bool
+            False where it is not known.
+        """
+        return self.scale is not None and abs(self.scale / arcsec - 1) < 1e-3
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a rule found.
+
+    Attributes
+    ----------
+    njy : float or None
+        Of a number 1 in the file; None where the rule knows the file and that it is not certain.
+    source : str
+        The cards, or the reason.
+    asinh : tuple of float or None
+        See `Calibration`.
+    """
+
+    njy: float | None
+    source: str
+    asinh: tuple[float, float] | None = None
+
+
+def linear(values: npt.NDArray[np.float64], softening: float, offset: float) -> npt.NDArray[np.float64]:
+    """Undo the asinh scaling of Pan-STARRS skycells.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        ``v = a asinh((f - offset) / (2 softening))`` with ``a = 2.5 log10(e)``.
+    softening, offset : float
+        Cards BSOFTEN and BOFFSET.
+
+    Returns
+    -------
+    numpy.ndarray
+        f (Waters et al. 2020, ApJS 251, 4).
+
+    Examples
+    --------
+    >>> float(linear(np.array(2.5 * np.log10(np.e) * np.arcsinh(3 / (2 * 4.0))), 4.0, 10.0).round(9))
+    13.0
+    """
+    scaled: npt.NDArray[np.float64] = offset + 2 * softening * np.sinh(values / _POGSON)
+    return scaled
+
+
+def stated_unit(text: str) -> u.UnitBase | None:
+    """Read BUNIT as headers hold it.
+
+    Parameters
+    ----------
+    text : str
+        ``ELECTRONS/S``, ``Jy/beam``, ``nanomaggy`` ...
+
+    Returns
+    -------
+    astropy.units.UnitBase or None
+        None where it is no unit.
+    """
+    if not text:
+        return None
+    for candidate in (text, text.lower(), re.sub(r"\b(electron|count|photon)s\b", r"\1", text.lower())):
+        with warnings.catch_warnings():
+            # "a/b/c" is discouraged in FITS but is what headers hold; what it means is settled.
+            warnings.simplefilter("ignore", u.UnitsWarning)
+            try:
+                return parse_unit(candidate)
+            except (ValueError, TypeError):
+                continue
+    return None
+
+
+def _surface_brightness(header: fits.Header, pixels: Pixels) -> Scale | None:
+    """MJy/sr and their like: times the area of a pixel."""
+    text = card_text(header, "BUNIT")
+    unit = stated_unit(text)
+    if unit is not None and "beam" in [getattr(base, "name", "") for base in unit.bases]:
+        return Scale(None, f"BUNIT = {text}: a beam is no pixel")
+    if unit is None or not unit.is_equivalent(u.nJy / u.sr):
+        return None
+    if pixels.scale is None:
+        return Scale(None, f"BUNIT = {text}, but no WCS to give the area of a pixel")
+    area = pixels.scale**2 * u.arcsec**2
+    return Scale(
+        float((1 * unit * area).to_value(u.nJy)), f"BUNIT = {text}, pixels of {pixels.scale:.6g} arcsec"
+    )
+
+
+def _fluxmag0(header: fits.Header, _: Pixels) -> Scale | None:
+    """HSC and LSST pipelines: counts of a source of AB magnitude 0."""
+    counts = card_number(header, "FLUXMAG0")
+    if counts is None or counts <= 0:
+        return None
+    return Scale(ab_flux(0) / counts, f"FLUXMAG0 = {counts:g}")
+
+
+def _legacy_surveys(header: fits.Header, pixels: Pixels) -> Scale | None:
+    """Legacy Surveys' viewer: nanomaggies, but no unit in the header; only at its native pixels."""
+    survey = card_text(header, "SURVEY").lower()
+    ours = survey.startswith(("decals", "legacysurvey", "mzls", "bass"))
+    if not ours or card_text(header, "IMAGETYP") != "image":
+        return None
+    if not pixels.has_scale(0.262):
+        return Scale(None, f"SURVEY = {survey}, but resampled from 0.262 arcsec: surface brightness is kept")
+    return Scale(ab_flux(22.5), f"SURVEY = {survey}, 0.262 arcsec: nanomaggies")
+
+
+def _pan_starrs(header: fits.Header, pixels: Pixels) -> Scale | None:
+    """Stacks and warps: 25 + 2.5 log10(EXPTIME) for linear numbers (Waters et al. 2020)."""
+    exposure, base = card_number(header, "EXPTIME"), card_number(header, "FPA.ZP")
+    if survey_of(header) != "Pan-STARRS" or base is None:
+        return None
+    if exposure is None or exposure <= 0:
+        return Scale(None, "Pan-STARRS without EXPTIME")
+    if not pixels.has_scale(0.25):
+        return Scale(None, "Pan-STARRS, but resampled from 0.25 arcsec")
+    zero_point = base + 2.5 * np.log10(exposure)
+    source = f"FPA.ZP = {base:g} + 2.5 log10(EXPTIME = {exposure:g})"
+    softening, offset = card_number(header, "BSOFTEN"), card_number(header, "BOFFSET")
+    if softening is None and offset is None:
+        return Scale(ab_flux(zero_point), source)
+    if softening is None or offset is None or softening <= 0:
+        return Scale(None, "asinh-scaled, but BSOFTEN and BOFFSET are not both there")
+    if pixels.values is None:
+        return Scale(None, "asinh-scaled, perhaps undone by a cutout service: only its numbers tell")
+    largest = np.nanmax(np.abs(pixels.values.astype(float)), initial=0.0)
+    if largest > _LARGEST_ASINH:
+        return Scale(None, f"BSOFTEN says asinh-scaled, which numbers of {largest:g} are not")
+    source = f"{source}, asinh by BSOFTEN = {softening:g}, BOFFSET = {offset:g} undone"
+    return Scale(ab_flux(zero_point), source, (softening, offset))
+
+
+def _hubble(header: fits.Header, pixels: Pixels) -> Scale | None:
+    """HST: PHOTFLAM, the flux per wavelength of one electron (or DN) a second, at PHOTPLAM."""
+    flam, pivot = card_number(header, "PHOTFLAM"), card_number(header, "PHOTPLAM")
+    if card_text(header, "TELESCOP") != "HST" or not flam or not pivot or flam < 0 or pivot < 0:
+        return None
+    text = card_text(header, "BUNIT")
+    unit = stated_unit(text)
+    what = re.match(r"electron|count|ct|dn", text.lower())
+    if unit is None or what is None:
+        return Scale(None, f"PHOTFLAM, but BUNIT = {text}" if text else "PHOTFLAM, but no BUNIT")
+    counted = "electron" if what[0] == "electron" else "count"
+    of = re.search(r"/\s*(electron|count|dn)", header.comments["PHOTFLAM"].lower())
+    if of is not None and ("electron" if of[1] == "electron" else "count") != counted:
+        return Scale(None, f"PHOTFLAM is of {of[1]}s, but BUNIT = {text}")
+    njy = flam * pivot**2 / _LIGHT * 1e32
+    source = f"PHOTFLAM = {flam:g}, PHOTPLAM = {pivot:g}"
+    exposure = card_number(header, "EXPTIME") or 0.0
+    said = {"cps": True, "counts": False}.get(card_text(header, "D001OUUN"))
+    per_second = u.s in unit.bases
+    if said is not None and said != per_second:
+        found = _rate_by_noise(pixels.values, exposure) if counted == "electron" else None
+        doubt = f"BUNIT = {text} but Drizzle wrote {card_text(header, 'D001OUUN')}"
+        if found is None:
+            return Scale(None, doubt)
+        per_second = found
+        source += f"; {doubt}: the noise is that of {'electrons a second' if found else 'electrons'}"
+    if per_second:
+        if pixels.values is not None and _whole(pixels.values):
+            return Scale(None, "whole numbers are no rate: a segmentation map or mask?")
+        return Scale(njy, source)
+    if exposure <= 0:
+        return Scale(None, f"BUNIT = {text} without EXPTIME")
+    return Scale(njy / exposure, f"{source}; EXPTIME = {exposure:g}")
+
+
+def _rate_by_noise(values: npt.NDArray[np.generic] | None, exposure: float) -> bool | None:
+    """Whether electrons are counted by the second: only one of the two gives a noise that can be."""
+    if values is None or exposure <= 0:
+        return None
+    steps = np.diff(values.astype(float), axis=-1)
+    steps = steps[np.isfinite(steps)]
+    if steps.size == 0:
+        return None
+    noise = 1.4826 * float(np.median(np.abs(steps - np.median(steps)))) / np.sqrt(2)
+    total, rate = (_ELECTRONS[0] <= noise * factor <= _ELECTRONS[1] for factor in (1.0, exposure))
+    return rate if total != rate else None
+
+
+def _whole(values: npt.NDArray[np.generic]) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool((finite == np.round(finite)).all())
+
+
+def _stated_ab(header: fits.Header, _: Pixels) -> Scale | None:
+    """A zero point of the numbers in the file, where the header says AB, in a card or a comment."""
+    system = next(
+        (card_text(header, key) for key in ("MAGSYS", "PHOTSYS", "ZPSYS") if card_text(header, key)), ""
+    )
+    per_second = re.compile(r"/\s*s\b|/\s*sec|per sec|s-1", re.IGNORECASE)
+    for key in _AB_KEYS:
+        value = card_number(header, key)
+        if value is None:
+            continue
+        comment = header.comments[key]
+        named = "AB" in key.replace("ZPAB", "ZP_AB").split("_") or key.startswith("AB")
+        if not named and system.upper() not in ("AB", "ABMAG") and not re.search(r"\bAB\b", comment):
+            continue
+        # A zero point for counts a second does not fit counts of a whole exposure.
+        if per_second.search(comment) and not per_second.search(card_text(header, "BUNIT")):
+            continue
+        return Scale(ab_flux(value), f"{key} = {value:g} AB")
+    return None
+
+
+_AB_KEYS = ("ABMAGZP", "ABZP", "ZP_AB", "ZPAB", "MAGZERO", "MAGZPT", "PHOTZP", "ZEROPT", "ZPT", "MAGZP", "ZP")
+
+
+def _des_coadd(header: fits.Header, _: Pixels) -> Scale | None:
+    """DES coadds are scaled to one AB zero point (Abbott et al. 2018, ApJS 239, 18)."""
+    zero_point = card_number(header, "MAGZERO")
+    if zero_point is None or "DES_EXT" not in header or "TILENAME" not in header:
+        return None
+    return Scale(ab_flux(zero_point), f"DES coadd, MAGZERO = {zero_point:g} AB")
+
+
+def _vega(header: fits.Header, pixels: Pixels) -> Scale | None:
+    """2MASS and WISE Atlas images: MAGZP is Vega; to AB by offsets that are published."""
+    zero_point, survey = card_number(header, "MAGZP"), survey_of(header)
+    native = {"2MASS": 1.0, "WISE": 1.375}.get(survey)
+    if zero_point is None or native is None:
+        return None
+    band = card_text(header, "FILTER").upper() if survey == "2MASS" else f"W{header.get('BAND')}"
+    offset = VEGA_TO_AB.get(f"{survey} {band}")
+    if offset is None:
+        return None
+    if not pixels.has_scale(native):
+        return Scale(None, f"{survey}, but resampled from {native:g} arcsec")
+    source = f"MAGZP = {zero_point:g} Vega + {offset.magnitude:g} ({offset.source})"
+    return Scale(ab_flux(zero_point + offset.magnitude), source)
+
+
+Rule = Callable[[fits.Header, Pixels], Scale | None]
+RULES: tuple[Rule, ...] = (
+    _surface_brightness,
+    _fluxmag0,
+    _legacy_surveys,
+    _pan_starrs,
+    _hubble,
+    _stated_ab,
+    _des_coadd,
+    _vega,
+)
