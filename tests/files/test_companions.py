@@ -130,8 +130,16 @@ BITS = np.array([[[0, 1, 2, 4, 8, 16, 32, 64, 128]]], dtype=np.int32)
 
 
 def test_hsc_flags_by_their_planes():
-    planes = {"MP_BAD": 0, "MP_SAT": 1, "MP_INTRP": 2, "MP_CR": 3, "MP_EDGE": 4, "MP_DETECTED": 5,
-              "MP_NO_DATA": 6, "MP_BRIGHT_OBJECT": 7}  # fmt: skip
+    planes = {
+        "MP_BAD": 0,
+        "MP_SAT": 1,
+        "MP_INTRP": 2,
+        "MP_CR": 3,
+        "MP_EDGE": 4,
+        "MP_DETECTED": 5,
+        "MP_NO_DATA": 6,
+        "MP_BRIGHT_OBJECT": 7,
+    }
     header = fits.Header()
     for key, bit in planes.items():
         header[f"HIERARCH {key}"] = bit
@@ -158,8 +166,18 @@ def test_flags_of_the_legacy_surveys_are_of_one_band():
 
 def test_a_cube_of_the_legacy_surveys_with_invvar_and_maskbits():
     cards = {"SURVEY": "LegacySurvey", "VERSION": "DR10", "BANDS": "gz"}
-    wcs = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 1.0, "CRPIX1": 4.0,
-           "CRPIX2": 3.5, "CD1_1": -0.262 / 3600, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 0.262 / 3600}  # fmt: skip
+    wcs = {
+        "CTYPE1": "RA---TAN",
+        "CTYPE2": "DEC--TAN",
+        "CRVAL1": 10.0,
+        "CRVAL2": 1.0,
+        "CRPIX1": 4.0,
+        "CRPIX2": 3.5,
+        "CD1_1": -0.262 / 3600,
+        "CD1_2": 0.0,
+        "CD2_1": 0.0,
+        "CD2_2": 0.262 / 3600,
+    }
     cube = np.stack([FLUX, 2 * FLUX])
     bits = np.where(X == 2, 4, 0).astype(np.int32)  # SATUR_G
     cutout = load_cutout(
@@ -244,10 +262,19 @@ def test_a_map_of_noise_with_the_header_of_its_image_is_no_flux(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "role"),
-    [("galaxy.fits", "image"), ("mask.fits", "mask"), ("/d.mask/m51.fits.gz", "image"),
-     ("a-psf.fits.bz2", "psf"), ("PSF.FITS", "psf"), ("a_ivar.fits.fz", "inverse variance"), ("147246_masknoise.fits", "image"),
-     ("GDS_1_segmap.fits", "other"), ("sky.fits", "image"), ("3 bytes in memory", "image")],
-)  # fmt: skip
+    [
+        ("galaxy.fits", "image"),
+        ("mask.fits", "mask"),
+        ("/d.mask/m51.fits.gz", "image"),
+        ("a-psf.fits.bz2", "psf"),
+        ("PSF.FITS", "psf"),
+        ("a_ivar.fits.fz", "inverse variance"),
+        ("GDS_1_segmap.fits", "other"),
+        ("sky.fits", "image"),
+        ("3 bytes in memory", "image"),
+        ("147246_masknoise.fits", "image"),
+    ],
+)
 def test_roles_by_name(name, role):
     assert role_of_name(name) == role
 
