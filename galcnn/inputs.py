@@ -20,7 +20,16 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.files import load_cutout
 
-__all__ = ["FILL", "InputFiles", "InputSpec", "check_render", "images_from", "planes_from", "prepare"]
+__all__ = [
+    "FILL",
+    "InputFiles",
+    "InputSpec",
+    "blank_bands",
+    "check_render",
+    "images_from",
+    "planes_from",
+    "prepare",
+]
 
 #: What masked and not-a-number pixels become: the level of a removed sky.
 FILL = 0.0
@@ -226,6 +235,26 @@ def check_render(render: str, unit: str) -> None:
         raise ValueError(
             message("a network of 8-bit colour pictures to render for", "Leave the step out.", unit=unit)
         )
+
+
+def blank_bands(cutout: Cutout) -> tuple[str, ...]:
+    """Name the bands in which nothing is seen.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        Any.
+
+    Returns
+    -------
+    tuple of str
+        Those of which all usable pixels are equal, or none is usable.
+    """
+    return tuple(
+        band
+        for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True)
+        if mask.all() or np.ptp(plane[~mask]) == 0
+    )
 
 
 def images_from(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:

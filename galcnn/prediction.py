@@ -14,7 +14,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.inputs import InputFiles, images_from, prepare
+from galcnn.inputs import InputFiles, blank_bands, images_from, prepare
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -270,12 +270,7 @@ def _doubts(cutout: Cutout) -> tuple[int, str]:
     if cutout.masked_fraction > MASKED_LIMIT:
         flag |= MASKED
         reasons.append(f"{cutout.masked_fraction:.0%} of the pixels are masked and were filled with sky")
-    blank = [
-        band
-        for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True)
-        if mask.all() or np.ptp(plane[~mask]) == 0
-    ]
-    if blank:
+    if blank := blank_bands(cutout):
         flag |= BLANK
         reasons.append(f"nothing is seen in {', '.join(blank)}: all pixels are equal")
     return flag, "; ".join(reasons)

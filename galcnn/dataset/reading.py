@@ -1,4 +1,4 @@
-"""Catalog with an image column -> Dataset."""
+"""Catalog with an image column -> cutouts of one kind, and their Dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,97 @@ from galcnn.files import load_cutout
 from galcnn.inputs import InputSpec, check_render, images_from, prepare
 from galcnn.progress import Progress, silent
 
-__all__ = ["read_dataset"]
+__all__ = ["CutoutReader", "read_dataset"]
+
+
+class CutoutReader:
+    """Reads the image of each galaxy of a catalog, all alike.
+
+    The first image settles bands, unit, shape and pixel scale; one that differs is refused by
+    its name, since a network would learn the difference.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        With a column `image`.
+    bands : tuple of str, optional
+        Which bands to take; all of the first image by default.
+    size : int, optional
+        Bring each image to size x size pixels: a centre crop (or padding) at its own pixel scale,
+        or the whole field resampled where there is no WCS.
+    render : str, optional
+        Recorded as the step by which calibrated cutouts become such pictures.
+
+    Raises
+    ------
+    ValueError
+        No column `image`.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        bands: tuple[str, ...] | None = None,
+        size: int | None = None,
+        render: str | None = None,
+    ) -> None:
+        if "image" not in catalog.table.colnames:
+            raise ValueError(
+                message("a column with the path of each image", "Name it.", columns=catalog.table.colnames)
+            )
+        if len(catalog) == 0:
+            raise ValueError(message("a catalog with at least one galaxy", "", n=0))
+        self.catalog, self.bands, self.size, self.render = catalog, bands, size, render
+        self.ids = catalog.ids
+        self.paths = [str(path) for path in catalog.table["image"]]
+        self._spec: InputSpec | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def spec(self) -> InputSpec:
+        """What the images are; the first is read when none has been yet."""
+        if self._spec is None:
+            self.read(0)
+        assert self._spec is not None
+        return self._spec
+
+    def read(self, row: int) -> Cutout:
+        """Read the image of one galaxy.
+
+        Parameters
+        ----------
+        row : int
+            Of the catalog.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout
+            In the bands, unit and shape of `spec`.
+
+        Raises
+        ------
+        galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+            The image cannot be read or differs from the first; the text names the galaxy.
+        """
+        try:
+            cutout = load_cutout(self.paths[row], bands=self.bands)
+            spec = self._spec or self._first_spec(cutout)
+            fitting = prepare(cutout, spec, fit=self.size is not None)
+        except (UnreadableImageError, FileNotFoundError, ValueError) as error:
+            raise type(error)(f"Galaxy {self.ids[row]} ({self.paths[row]}): {error}") from error
+        self._spec = spec
+        return fitting
+
+    def _first_spec(self, cutout: Cutout) -> InputSpec:
+        if self.render is not None:
+            check_render(self.render, str(cutout.unit))
+        spec = InputSpec.of(cutout, render=self.render)
+        if self.bands is not None:
+            spec = replace(spec, bands=self.bands)
+        return spec if self.size is None else replace(spec, shape=(self.size, self.size))
 
 
 def read_dataset(
@@ -27,20 +117,12 @@ def read_dataset(
 ) -> Dataset:
     """Read the image of every galaxy of a catalog.
 
-    The first image settles bands, unit, shape and pixel scale; one that differs is refused by
-    its name, since a network would learn the difference.
-
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
         With columns `image` and `class`.
-    bands : tuple of str, optional
-        Which bands to take; all of the first image by default.
-    size : int, optional
-        Bring each image to size x size pixels: a centre crop (or padding) at its own pixel scale,
-        or the whole field resampled where there is no WCS.
-    render : str, optional
-        Recorded as the step by which calibrated cutouts become such pictures.
+    bands, size, render
+        See `CutoutReader`.
     progress : galcnn.progress.Progress
         Shows the reading.
 
@@ -54,44 +136,20 @@ def read_dataset(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         An image cannot be read or differs from the first; the text names the galaxy.
     """
-    if "image" not in catalog.table.colnames:
-        raise ValueError(
-            message("a column with the path of each image", "Name it.", columns=catalog.table.colnames)
-        )
+    reader = CutoutReader(catalog, bands=bands, size=size, render=render)
     classes = catalog.classes
     if len(classes) < 2:
         raise ValueError(
             message("at least two classes to tell apart", "Check the label column.", classes=classes)
         )
-    images, masked = None, 0.0
-    spec: InputSpec | None = None
+    images, masked = np.empty((0,), dtype=np.float32), 0.0
     with progress("read images", len(catalog)) as step:
-        for row, (name, path) in enumerate(zip(catalog.ids, catalog.table["image"], strict=True)):
-            try:
-                cutout = load_cutout(str(path), bands=bands)
-                if spec is None:
-                    spec = _first_spec(cutout, bands, size, render)
-                fitting = prepare(cutout, spec, fit=size is not None)
-                image = images_from([fitting])
-            except (UnreadableImageError, FileNotFoundError, ValueError) as error:
-                raise type(error)(f"Galaxy {name} ({path}): {error}") from error
-            if images is None:
-                images = np.empty((len(catalog), *spec.image_shape), dtype=np.float32)
-            images[row] = image[0]
-            masked += fitting.masked_fraction / len(catalog)
+        for row in range(len(reader)):
+            cutout = reader.read(row)
+            if row == 0:
+                images = np.empty((len(reader), *reader.spec.image_shape), dtype=np.float32)
+            images[row] = images_from([cutout])[0]
+            masked += cutout.masked_fraction / len(reader)
             step()
-    if images is None or spec is None:
-        raise ValueError(message("a catalog with at least one galaxy", "", n=len(catalog)))
     labels = np.searchsorted(np.array(classes), catalog.labels).astype(np.int32)
-    return Dataset(tuple(catalog.ids), images, labels, classes, spec, masked)
-
-
-def _first_spec(
-    cutout: Cutout, bands: tuple[str, ...] | None, size: int | None, render: str | None
-) -> InputSpec:
-    if render is not None:
-        check_render(render, str(cutout.unit))
-    spec = InputSpec.of(cutout, render=render)
-    if bands is not None:
-        spec = replace(spec, bands=bands)
-    return spec if size is None else replace(spec, shape=(size, size))
+    return Dataset(tuple(reader.ids), images, labels, classes, reader.spec, masked)

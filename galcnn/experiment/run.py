@@ -28,7 +28,7 @@ from galcnn.model import (
 )
 from galcnn.photometry import DISPLAY
 from galcnn.prediction import Prediction, predict_images, prediction_table
-from galcnn.preprocessing import Stretch, fit_preprocessing, sky_noise
+from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import Progress, silent
 from galcnn.training import class_frequency, train, trained_prior
 
@@ -76,9 +76,7 @@ def run_experiment(
     if network.field is None and dataset.inputs.unit == DISPLAY.name and dataset.inputs.pixel_scale is None:
         network = replace(network, field=_PICTURE_FIELD)
     model = assemble(
-        fit_preprocessing(
-            training.images, stretch=_stretch(data, training), scaling=data.scaling, per=data.per
-        ),
+        fit_preprocessing(training.images, stretch=data.stretch, scaling=data.scaling, per=data.per),
         build_network(dataset.inputs.image_shape, len(dataset.classes), settings=network, seed=seed),
     )
     history = train(
@@ -140,12 +138,6 @@ def _check_sides(sides: Mapping[str, Dataset]) -> None:
                     classes_without=empty,
                 )
             )
-
-
-def _stretch(data: DataSettings, training: Dataset) -> Stretch:
-    if data.stretch != "auto":
-        return data.stretch
-    return "asinh" if np.all(sky_noise(training.images) > 0) else "linear"
 
 
 def _describe(

@@ -16,7 +16,7 @@ import keras
 
 from galcnn.errors import message
 from galcnn.model import NetworkSettings
-from galcnn.preprocessing import Per, Scaling
+from galcnn.preprocessing import Per, Scaling, Stretch
 from galcnn.training import Augmentation, TrainingSettings
 
 __all__ = ["DataSettings", "Experiment"]
@@ -48,12 +48,8 @@ class DataSettings:
         See `galcnn.dataset.split_catalog`.
     fractions : tuple of float
         Of train, validation and test.
-    stretch : {"auto", "asinh", "lupton", "linear"}
-        Auto: asinh, but linear where a band has no sky noise to measure a softening by.
-    scaling : {"none", "center", "scale", "standardize", "pca", "whiten"}
-        What follows the stretch; see `galcnn.preprocessing.fit_preprocessing`.
-    per : {"band", "set", "image", "image-band"}
-        What the scaling's mean and deviation are of.
+    stretch, scaling, per
+        See `galcnn.preprocessing.fit_preprocessing`.
     survey, licence : str
         Of the data; they go into the card.
     """
@@ -69,7 +65,7 @@ class DataSettings:
     render: str | None = None
     split_by: str = "auto"
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
-    stretch: Literal["auto", "asinh", "lupton", "linear"] = "auto"
+    stretch: Stretch = "auto"
     scaling: Scaling = "standardize"
     per: Per = "band"
     survey: str = ""

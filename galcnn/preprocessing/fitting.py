@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,11 +13,11 @@ from galcnn.errors import message
 from galcnn.preprocessing.base import BandLayer
 from galcnn.preprocessing.pca import PCA, PCAWhitening
 from galcnn.preprocessing.scaling import ImageStandardize, Standardize
-from galcnn.preprocessing.statistics import ImageStack
+from galcnn.preprocessing.statistics import ImageStack, sky_noise
 from galcnn.preprocessing.stretch import AsinhStretch, LuptonStretch
 from galcnn.preprocessing.words import Per, Scaling, Stretch
 
-__all__ = ["fit_preprocessing", "invert"]
+__all__ = ["Preprocessed", "fit_preprocessing", "invert"]
 
 _STRETCHES: Mapping[str, type[BandLayer] | None] = {
     "asinh": AsinhStretch,
@@ -49,9 +49,10 @@ def fit_preprocessing(
     ----------
     images : numpy.ndarray or ImageStack
         Training images, float32, shape (n, ny, nx, n_bands).
-    stretch : {"asinh", "lupton", "linear"}
+    stretch : {"asinh", "lupton", "linear", "auto"}
         asinh for flux, each band by its own; lupton by the mean of the bands, which keeps
-        colours; linear for pictures that are already stretched.
+        colours; linear for pictures that are already stretched; auto is asinh, but linear where
+        a band has no sky noise to measure a softening by.
     scaling : {"none", "center", "scale", "standardize", "pca", "whiten"}
         What follows: mean 0, deviation 1, both, principal components of the bands, or these with
         deviation 1.
@@ -69,11 +70,13 @@ def fit_preprocessing(
     ValueError
         Another word, or images that cannot be scaled.
     """
+    if stretch == "auto":
+        stretch = "asinh" if np.all(sky_noise(images) > 0) else "linear"
     layers = _layers(stretch, scaling, per)
     inputs = keras.Input(images.shape[1:], name="image", dtype="float32")
     outputs: Any = inputs
     for done, layer in enumerate(layers):
-        layer.adapt(_Seen(images, layers[:done]) if done else images)
+        layer.adapt(Preprocessed(images, layers[:done]) if done else images)
         outputs = layer(outputs)
     if not layers:  # a model needs a layer between its input and its output
         outputs = keras.layers.Identity(dtype="float32")(inputs)
@@ -108,10 +111,18 @@ def invert(preprocessing: keras.Model, outputs: npt.NDArray[np.float32]) -> npt.
     return outputs
 
 
-class _Seen:
-    """Images behind the layers that are fitted already, made piece by piece."""
+class Preprocessed:
+    """Images behind some layers, made piece by piece when they are read.
 
-    def __init__(self, images: ImageStack, layers: Sequence[BandLayer]) -> None:
+    Parameters
+    ----------
+    images : numpy.ndarray or ImageStack
+        Shape (n, ny, nx, n_bands).
+    layers : sequence of keras.layers.Layer or keras.Model
+        Applied in order.
+    """
+
+    def __init__(self, images: ImageStack, layers: Sequence[Callable[[Any], Any]]) -> None:
         self.images, self.layers, self.shape = images, layers, images.shape
 
     def __len__(self) -> int:

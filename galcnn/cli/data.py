@@ -1,0 +1,85 @@
+"""galcnn data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="data")
+@click.argument("catalog")
+@click.option(
+    "--image-column", metavar="C", default="image", show_default=True, help="Column with the paths."
+)
+@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
+@options.bands
+@click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
+@options.preprocessing
+@click.option("--masked-limit", type=float, help="List beyond this share of masked pixels.  [default: 0.5]")
+@click.option("--saturated-limit", type=float, help="... of saturated pixels.  [default: 0.003]")
+@click.option("--outlier-limit", type=float, help="... robust standard deviations.  [default: 6]")
+@click.option("--duplicate-limit", type=float, help="... correlation with another image.  [default: 0.8]")
+@click.option("--out", required=True, metavar="DIR", help="Folder of the figures and tables.")
+@options.seed
+@options.quiet
+def command(
+    catalog: str,
+    image_column: str,
+    id_: str | None,
+    bands: str | None,
+    size: int | None,
+    stretch: str | None,
+    scaling: str | None,
+    per: str | None,
+    masked_limit: float | None,
+    saturated_limit: float | None,
+    outlier_limit: float | None,
+    duplicate_limit: float | None,
+    out: str,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Look at a data set: before and after preprocessing, and its suspicious cutouts.
+
+    \b
+    galcnn data sky/catalog.ecsv --out look
+    galcnn data labels.csv --image-column file --id objid --scaling whiten --out look
+
+    Suspicious is what is unreadable, blank, mostly masked, saturated, an outlier or a duplicate;
+    each is listed with its reason and figure.
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.catalog import read_catalog
+    from galcnn.dataset import CutoutReader, SuspicionLimits
+    from galcnn.pipeline.data import DataView, show_data
+    from galcnn.progress import bars, silent
+
+    columns = {"image": image_column} | ({"id": id_} if id_ else {})
+    reader = CutoutReader(read_catalog(catalog, columns=columns), bands=options.words(bands), size=size)
+    limits = {
+        "masked": masked_limit,
+        "saturated": saturated_limit,
+        "outlier": outlier_limit,
+        "duplicate": duplicate_limit,
+    }
+    words = {"stretch": stretch, "scaling": scaling, "per": per}
+    view = DataView(
+        limits=SuspicionLimits(**{name: value for name, value in limits.items() if value is not None}),
+        seed=seed,
+        **{name: word for name, word in words.items() if word is not None},  # type: ignore[arg-type]
+    )
+    table = show_data(reader, out, view=view, progress=silent if quiet else bars)
+    reasons = Counter(str(name) for name in table["reason"])
+    click.echo(f"{len(reader)} galaxies, {len(set(table['row']))} of them suspicious")
+    for name, n in reasons.items():
+        click.echo(f"  {name:<12} {n}")
+    files = ("preprocessing.png", "statistics.ecsv", "suspicious.ecsv", "suspicious.png")
+    click.echo(f"wrote {out}/: {', '.join(name for name in files if (Path(out) / name).exists())}")

@@ -1,0 +1,198 @@
+"""What a data set looks like before and after preprocessing, and what in it is suspicious."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from galcnn import atomic, seeding
+from galcnn.catalog import write_table
+from galcnn.dataset import CutoutReader, SuspicionLimits, measure_cutout, suspicious_table
+from galcnn.dataset.suspicious import CutoutMeasure
+from galcnn.errors import UnreadableImageError, message
+from galcnn.inputs import images_from
+from galcnn.preprocessing import Per, Scaling, Stretch, fit_preprocessing, sky_noise
+from galcnn.preprocessing.fitting import Preprocessed
+from galcnn.preprocessing.statistics import ImageStack, moments, pieces
+from galcnn.progress import Progress, silent
+from galcnn.viewers.data_figures import preprocessing_figure, suspicious_figure
+from galcnn.viewers.figures import save_figure
+
+if TYPE_CHECKING:
+    from galcnn.cutout import Cutout
+
+__all__ = ["DataView", "show_data"]
+
+_GALAXIES = 8
+_PIXELS = 500_000
+
+
+@dataclass(frozen=True)
+class DataView:
+    """How a data set is shown.
+
+    Attributes
+    ----------
+    stretch, scaling, per
+        See `galcnn.preprocessing.fit_preprocessing`.
+    limits : galcnn.dataset.SuspicionLimits
+        Beyond which figure a cutout is listed.
+    seed : int
+        Of the galaxies and pixels that are drawn.
+    """
+
+    stretch: Stretch = "auto"
+    scaling: Scaling = "standardize"
+    per: Per = "band"
+    limits: SuspicionLimits = field(default_factory=SuspicionLimits)
+    seed: int = 0
+
+
+def show_data(
+    reader: CutoutReader,
+    out: str | os.PathLike[str],
+    *,
+    view: DataView | None = None,
+    progress: Progress = silent,
+) -> Table:
+    """Draw a data set before and after preprocessing, and list its suspicious cutouts.
+
+    Preprocessing is fitted as a training would: on the training galaxies where the catalog has a
+    column `split`, else on all that can be read.
+
+    Parameters
+    ----------
+    reader : galcnn.dataset.CutoutReader
+        The galaxies.
+    out : path-like
+        Folder; gets ``preprocessing.png``, ``statistics.ecsv`` (each plane before and after),
+        ``suspicious.ecsv`` and, where there are any, ``suspicious.png``.
+    view : DataView, optional
+        The defaults when not given.
+    progress : galcnn.progress.Progress
+        Shows the reading.
+
+    Returns
+    -------
+    astropy.table.Table
+        The suspicious cutouts, see `galcnn.dataset.suspicious_table`.
+
+    Raises
+    ------
+    OSError, ValueError
+        No image can be read, or the folder cannot be written.
+    """
+    view = view or DataView()
+    folder = Path(out)
+    atomic.check_writable(folder, folder=True)
+    images: list[npt.NDArray[np.float32]] = []
+    measures: list[CutoutMeasure | None] = []
+    errors: list[str] = []
+    with progress("read images", len(reader)) as step:
+        for row in range(len(reader)):
+            step()
+            try:
+                cutout = reader.read(row)
+            except (UnreadableImageError, OSError, ValueError) as error:
+                measures.append(None)
+                errors.append(str(error))
+                continue
+            images.append(images_from([cutout])[0])
+            measures.append(measure_cutout(cutout))
+            errors.append("")
+    if not images:
+        raise ValueError(message("an image that can be read", errors[0], n_galaxies=len(reader)))
+    stack = np.stack(images)
+    rows = np.array([i for i, one in enumerate(measures) if one is not None])
+    training = stack[_training(reader, rows)]
+    model = fit_preprocessing(training, stretch=view.stretch, scaling=view.scaling, per=view.per)
+    bands = reader.spec.bands
+    rotated = view.scaling in ("pca", "whiten")
+    planes = tuple(f"component {i + 1}" for i in range(len(bands))) if rotated else bands
+    names = {"before": bands, "after": planes}
+    stages: dict[str, ImageStack] = {"before": training, "after": Preprocessed(training, [model])}
+    table = suspicious_table(reader.ids, measures, limits=view.limits, errors=errors)
+    table.meta["n_galaxies"] = len(reader)
+    statistics = _statistics(stages, names)
+    statistics.meta["layers"] = [layer.name for layer in model.layers if layer.name != "image"]
+    statistics.meta["n_galaxies"] = len(training)
+    write_table(statistics, folder / "statistics.ecsv")
+    write_table(table, folder / "suspicious.ecsv")
+    rng = seeding.generator(view.seed, "data")
+    some = np.sort(rng.permutation(len(stack))[:_GALAXIES])
+    figure = preprocessing_figure(
+        [reader.read(int(rows[i])) for i in some],
+        stack[some],
+        model.predict(stack[some], verbose=0),
+        pixels={stage: _sample(images) for stage, images in stages.items()},
+        planes=planes,
+    )
+    save_figure(figure, folder / "preprocessing.png")
+    _draw_suspicious(reader, table, folder / "suspicious.png")
+    return table
+
+
+def _training(reader: CutoutReader, rows: npt.NDArray[np.int_]) -> npt.NDArray[np.bool_]:
+    table = reader.catalog.table
+    everything = np.ones(len(rows), dtype=bool)
+    side = np.asarray(table["split"])[rows] == "train" if "split" in table.colnames else everything
+    return side if side.any() else everything
+
+
+def _sample(images: ImageStack) -> npt.NDArray[np.float32]:
+    """Pixels of evenly spaced galaxies; each whole, since scaling may be per image."""
+    n = min(max(_PIXELS // int(np.prod(images.shape[1:3])), 1), len(images))
+    rows = np.linspace(0, len(images) - 1, n).astype(int)
+    sample: npt.NDArray[np.float32] = np.concatenate([images[i : i + 1] for i in rows])
+    return sample.reshape(-1, images.shape[-1])
+
+
+def _statistics(stages: Mapping[str, ImageStack], names: Mapping[str, Sequence[str]]) -> Table:
+    """One row a plane and stage. Percentiles are of the sample; all else is of the whole training set."""
+    rows = []
+    for stage, images in stages.items():
+        mean, covariance = moments(images)
+        noise, pixels = sky_noise(images), _sample(images)
+        for i, name in enumerate(names[stage]):
+            low, middle, high = np.percentile(pixels[:, i], (1, 50, 99))
+            figures = {
+                "mean": mean[i],
+                "deviation": np.sqrt(covariance[i, i]),
+                "minimum": min(piece[..., i].min() for piece in pieces(images)),
+                "percentile_1": low,
+                "median": middle,
+                "percentile_99": high,
+                "maximum": max(piece[..., i].max() for piece in pieces(images)),
+                "frame_noise": noise[i],
+            }
+            figures |= {f"covariance_{j + 1}": covariance[i, j] for j in range(len(mean))}
+            rows.append({"stage": stage, "plane": name} | {k: float(v) for k, v in figures.items()})
+    return Table(rows)
+
+
+def _draw_suspicious(reader: CutoutReader, table: Table, path: Path) -> None:
+    """Draw those that can be read, the worst of every reason in turn; a figure of none is removed."""
+    wanted: list[int] = []
+    groups = [np.flatnonzero(table["reason"] == name) for name in dict.fromkeys(table["reason"])]
+    for depth in range(max((len(group) for group in groups), default=0)):
+        wanted += [int(group[depth]) for group in groups if depth < len(group)]
+    cutouts: list[Cutout] = []
+    titles: list[str] = []
+    for position in wanted[:40]:
+        one = table[position]
+        if one["reason"] == "unreadable":
+            continue
+        cutouts.append(reader.read(int(one["row"])))
+        detail = str(one["detail"]).replace(": ", "\n")
+        titles.append(f"{one['id']}\n{one['reason']} {one['value']:.3g}\n{detail}".rstrip())
+    if cutouts:
+        save_figure(suspicious_figure(cutouts, titles, total=len(set(table["row"]))), path)
+    else:
+        path.unlink(missing_ok=True)

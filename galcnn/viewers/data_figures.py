@@ -1,0 +1,144 @@
+"""Figures of a data set: before and after preprocessing, and its suspicious cutouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.photometry import DISPLAY
+from galcnn.rendering import display_rgb
+from galcnn.viewers.panels import drawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from galcnn.cutout import Cutout
+__all__ = ["preprocessing_figure", "suspicious_figure"]
+
+_PANEL, _TITLE, _SMALL = 1.35, 8, 7
+_MOST_BANDS = 3
+_ACROSS, _MOST = 8, 40
+_NO_DATA = "0.75"
+#: Okabe & Ito's colours, told apart with every common colour blindness.
+_COLOURS = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+
+
+def preprocessing_figure(
+    cutouts: Sequence[Cutout],
+    before: npt.NDArray[np.float32],
+    after: npt.NDArray[np.float32],
+    *,
+    pixels: Mapping[str, npt.NDArray[np.float32]],
+    planes: Sequence[str],
+) -> Figure:
+    """Draw galaxies and histograms before and after preprocessing.
+
+    Parameters
+    ----------
+    cutouts : sequence of galcnn.cutout.Cutout
+        Some galaxies; their first row shows them stretched for the eye (asinh of the mean of the
+        bands, colours kept).
+    before, after : numpy.ndarray
+        The same galaxies' images as read and as the network sees them, shape (n, ny, nx,
+        n_bands); grey from the 1st to the 99.5th percentile of each band over these galaxies.
+    pixels : mapping of str to numpy.ndarray
+        ``"before"`` and ``"after"``: values of many pixels of the set, shape (n_pixels, n_bands).
+    planes : sequence of str
+        Names of what is in the last axis after preprocessing: bands, or components.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Rows: for the eye; the first bands before; the same after; below, two histograms with
+        logarithmic counts.
+
+    Raises
+    ------
+    ValueError
+        No galaxies, or arrays of different lengths.
+    """
+    from matplotlib.figure import Figure
+
+    n = len(cutouts)
+    if not n or len(before) != n or len(after) != n:
+        raise ValueError(
+            message("as many images as cutouts", "", cutouts=n, before=len(before), after=len(after))
+        )
+    bands, shown = cutouts[0].bands, range(min(before.shape[-1], _MOST_BANDS))
+    labels = ["for the eye"] + [f"{bands[b]}, before" for b in shown] + [f"{planes[b]}, after" for b in shown]
+    stacks = [before[..., b] for b in shown] + [after[..., b] for b in shown]
+    height = _PANEL * len(labels)
+    figure = Figure(figsize=(max(_PANEL * n, 7), height + 2.6), layout="constrained")
+    halves: Any = figure.subfigures(2, 1, height_ratios=(height, 2.6))
+    upper, lower = halves
+    grid = upper.subplots(len(labels), n, squeeze=False)
+    for row, (label, panels) in enumerate(zip(labels, grid, strict=True)):
+        for i, axes in enumerate(panels):
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if row == 0:
+                axes.imshow(display_rgb(cutouts[i]), origin="lower", interpolation="nearest")
+            else:
+                stack = stacks[row - 1]
+                low, high = np.percentile(stack, (1, 99.5))
+                axes.imshow(
+                    stack[i], origin="lower", interpolation="nearest", cmap="gray", vmin=low, vmax=high
+                )
+        panels[0].set_ylabel(drawable(label, 90), fontsize=_SMALL, parse_math=False)
+    left, right = lower.subplots(1, 2)
+    unit = "display value" if cutouts[0].unit == DISPLAY else str(cutouts[0].unit)
+    _histogram(left, pixels["before"], bands, f"before: {unit} in a pixel")
+    _histogram(right, pixels["after"], planes, "after: what the network sees")
+    return figure
+
+
+def suspicious_figure(cutouts: Sequence[Cutout], titles: Sequence[str], *, total: int) -> Figure:
+    """Draw suspicious cutouts, each with its reason.
+
+    Parameters
+    ----------
+    cutouts : sequence of galcnn.cutout.Cutout
+        The first 40 are drawn.
+    titles : sequence of str
+        One a cutout; lines are kept.
+    total : int
+        How many there are in all, said above the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Eight in a row; masked pixels are grey.
+    """
+    from matplotlib.figure import Figure
+
+    n = min(len(cutouts), _MOST)
+    rows = max(-(-n // _ACROSS), 1)
+    figure = Figure(figsize=(_PANEL * _ACROSS, (_PANEL + 0.7) * rows + 0.4), layout="constrained")
+    figure.suptitle(f"{n} of {total} suspicious cutouts" if total > n else f"{total} suspicious cutouts")
+    grid = figure.subplots(rows, _ACROSS, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, cutout, title in zip(grid, cutouts, titles, strict=False):
+        picture = display_rgb(cutout).astype(np.float32) / 255
+        picture[cutout.mask.all(axis=0)] = float(_NO_DATA)
+        axes.imshow(picture, origin="lower", interpolation="nearest")
+        lines = [drawable(line, 92) for line in title.splitlines()]
+        axes.set_title("\n".join(lines), fontsize=_SMALL - 1, parse_math=False)
+    return figure
+
+
+def _histogram(axes: Axes, values: npt.NDArray[np.float32], names: Sequence[str], label: str) -> None:
+    low, high = float(values.min()), float(values.max())
+    edges = np.linspace(low, high if high > low else low + 1, 101).tolist()
+    for i, name in enumerate(names):
+        colour = _COLOURS[i % len(_COLOURS)]
+        axes.hist(values[:, i], edges, histtype="step", log=True, color=colour, label=drawable(name, 60))
+    axes.set_xlabel(label, fontsize=_TITLE, parse_math=False)
+    axes.set_ylabel("pixels", fontsize=_TITLE)
+    axes.tick_params(labelsize=_SMALL)
+    axes.legend(fontsize=_SMALL)
