@@ -121,7 +121,11 @@ def read_dataset(
     ----------
     catalog : galcnn.catalog.Catalog
         With columns `image` and `class`.
-    bands, size, render
+    bands : tuple of str, optional
+        See `CutoutReader`.
+    size : int, optional
+        See `CutoutReader`.
+    render : str, optional
         See `CutoutReader`.
     progress : galcnn.progress.Progress
         Shows the reading.
