@@ -30,7 +30,7 @@ from galcnn.photometry import DISPLAY
 from galcnn.prediction import Prediction, predict_images, prediction_table
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import Progress, silent
-from galcnn.training import class_frequency, train, trained_prior
+from galcnn.training import Epochs, class_frequency, train, trained_prior
 
 __all__ = ["run_experiment"]
 
@@ -79,9 +79,15 @@ def run_experiment(
         fit_preprocessing(training.images, stretch=data.stretch, scaling=data.scaling, per=data.per),
         build_network(dataset.inputs.image_shape, len(dataset.classes), settings=network, seed=seed),
     )
-    history = train(
-        model, training, sides["validation"], settings=experiment.training, seed=seed, progress=progress
-    )
+    with progress("train", experiment.training.epochs) as step:
+        history = train(
+            model,
+            training,
+            sides["validation"],
+            settings=experiment.training,
+            seed=seed,
+            callbacks=[Epochs(step)],
+        )
     test = sides["test"]
     prediction = Prediction(test.ids, predict_images(model, test.images), dataset.classes)
     labels = [dataset.classes[i] for i in test.labels]

@@ -7,17 +7,15 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import keras
-
 from galcnn.errors import message
 from galcnn.model import NetworkSettings
 from galcnn.preprocessing import Per, Scaling, Stretch
-from galcnn.training import Augmentation, TrainingSettings
+from galcnn.training import Augmentation, Schedule, TrainingSettings
 
 __all__ = ["DataSettings", "Experiment"]
 
@@ -148,9 +146,7 @@ class Experiment:
         dict
             `from_dict` makes the same experiment of it.
         """
-        content = asdict(self)
-        if isinstance(self.training.optimizer, keras.optimizers.Optimizer):
-            content["training"]["optimizer"] = keras.optimizers.serialize(self.training.optimizer)
+        content = asdict(replace(self, training=TrainingSettings())) | {"training": self.training.to_dict()}
         plain: dict[str, Any] = json.loads(json.dumps(content))  # tuples become the lists of JSON
         return plain
 
@@ -193,11 +189,18 @@ _SECTIONS: Mapping[str, type] = {
     "network": NetworkSettings,
     "training": TrainingSettings,
     "augmentation": Augmentation,
+    "schedule": Schedule,
 }
+
+
+#: Sections for which one word may stand, and the key that it then is.
+_SHORT = {"schedule": "name"}
 
 
 def _build(kind: type, content: Any, where: str) -> Any:
     name = where or "an experiment"
+    if isinstance(content, str) and (key := where.rpartition(".")[2]) in _SHORT:
+        content = {_SHORT[key]: content}
     if not isinstance(content, Mapping):
         raise ValueError(message(f"a section {where}", "", **{where: content}))
     known = {f.name: f for f in fields(kind)}

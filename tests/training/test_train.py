@@ -1,5 +1,7 @@
 """Training: what is fed, what is kept, and that the same seed gives the same model."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.training import Augmentation, TrainingSettings, train
-from galcnn.training.train import optimizer, training_batches, validation_batches
+from galcnn.training.batches import training_batches, validation_batches
 
 
 def small_model(dataset, seed=0, **settings):
@@ -27,15 +29,29 @@ def parts(toy_dataset):
 STILL = Augmentation(flips=False, rotations="none")
 
 
+def epochs_of(training, settings, n, *, first=0):
+    """Images, targets and weights of each of n epochs, joined over its batches."""
+    batches = training_batches(training, replace(settings, epochs=first + n), seed=1)
+    found = [tuple(t.numpy() for t in batch) for batch in batches.beginning_at(first)]
+    assert len(found) == n * batches.per_epoch
+    parts = [found[i * batches.per_epoch : (i + 1) * batches.per_epoch] for i in range(n)]
+    return [tuple(np.concatenate(part) for part in zip(*epoch, strict=True)) for epoch in parts]
+
+
+def test_an_epoch_depends_on_its_number_and_the_seed_alone(parts):
+    """What is fed from the third epoch on is what a training from the start is fed there."""
+    settings = TrainingSettings(batch_size=20)
+    whole, later = epochs_of(parts[0], settings, 4), epochs_of(parts[0], settings, 2, first=2)
+    for one, other in zip(whole[2:], later, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(whole[0][0], whole[1][0])
+
+
 def test_an_epoch_shows_each_image_once_with_its_label(parts):
     training, _ = parts
     settings = TrainingSettings(batch_size=20, augmentation=STILL)
-    batches = training_batches(training, settings, seed=1)
-    assert int(batches.cardinality()) == 5
-    seen = [
-        tuple(np.concatenate(part) for part in zip(*epoch, strict=True))
-        for epoch in ([tuple(t.numpy() for t in batch) for batch in batches] for _ in range(2))
-    ]
+    seen = epochs_of(training, settings, 2)
     where = {image.tobytes(): label for image, label in zip(training.images, training.labels, strict=True)}
     for images, targets, weights in seen:
         assert {image.tobytes() for image in images} == set(where)
@@ -46,9 +62,9 @@ def test_an_epoch_shows_each_image_once_with_its_label(parts):
 
 def test_each_epoch_draws_other_orientations(parts):
     training, _ = parts
-    settings = TrainingSettings(augmentation=Augmentation(rotations="quarter"))
+    settings = TrainingSettings(epochs=80, augmentation=Augmentation(rotations="quarter"))
     batches = training_batches(training.select([0, 1]), settings, seed=1)
-    drawn = {image.tobytes() for _ in range(80) for batch in batches for image in batch[0].numpy()}
+    drawn = {image.tobytes() for batch in batches.beginning_at(0) for image in batch[0].numpy()}
     assert len(drawn) == 2 * 8
 
 
@@ -83,7 +99,9 @@ def test_the_weights_of_the_best_epoch_are_kept(parts):
     training, validation = parts
     wild = keras.optimizers.SGD(keras.optimizers.schedules.PiecewiseConstantDecay([12], [0.02, 2.0]))
     model = small_model(training, normalization="none")
-    settings = TrainingSettings(epochs=6, batch_size=24, optimizer=wild, augmentation=STILL, patience=None)
+    settings = TrainingSettings(
+        epochs=6, batch_size=24, optimizer=wild, augmentation=STILL, patience=None, label_smoothing=0.0
+    )
     history = train(model, training, validation, settings=settings)
     assert len(history["val_loss"]) == 6
     assert history["val_loss"][-1] > min(history["val_loss"])
@@ -105,28 +123,6 @@ def test_a_lost_loss_stops_with_a_remedy(parts):
     settings = TrainingSettings(epochs=3, optimizer="sgd", learning_rate=1e30, schedule="constant")
     with pytest.raises(FloatingPointError, match=r"a finite loss.*epoch=1.*Lower the learning rate"):
         train(small_model(parts[0], normalization="none"), *parts, settings=settings)
-
-
-def test_the_cosine_schedule_warms_up_and_ends_at_zero():
-    opt = optimizer(TrainingSettings(epochs=10, learning_rate=0.2), updates_per_epoch=40)
-    rate = opt.get_config()["learning_rate"]
-    schedule = keras.optimizers.schedules.deserialize(rate)
-    at = [float(schedule(step)) for step in (0, 10, 20, 20 + 190, 400)]
-    assert at == pytest.approx([0.002, 0.101, 0.2, 0.1, 0], abs=1e-6)
-
-
-def test_optimizers_are_names_configurations_or_objects_and_mine_is_not_touched():
-    configured = {"class_name": "SGD", "config": {"learning_rate": 0.3, "momentum": 0.9}}
-    made = optimizer(TrainingSettings(optimizer=configured, schedule="constant"), updates_per_epoch=1)
-    assert (float(made.learning_rate), made.momentum) == (pytest.approx(0.3), 0.9)
-    mine = keras.optimizers.Adam(0.5)
-    made = optimizer(
-        TrainingSettings(optimizer=mine, learning_rate=0.25, schedule="constant"), updates_per_epoch=1
-    )
-    assert made is not mine
-    assert (float(made.learning_rate), float(mine.learning_rate)) == (0.25, 0.5)
-    with pytest.raises(ValueError, match="adamm"):
-        optimizer(TrainingSettings(optimizer="adamm"), updates_per_epoch=1)
 
 
 @pytest.mark.parametrize(

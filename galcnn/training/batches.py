@@ -1,0 +1,132 @@
+"""What a network is fed: batches whose order and augmentation depend on (seed, epoch) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from galcnn import seeding
+from galcnn.dataset import Dataset
+from galcnn.training.imbalance import class_weights, resample, trained_prior
+from galcnn.training.settings import TrainingSettings
+
+__all__ = ["Batches", "training_batches", "validation_batches"]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Training batches, epoch after epoch.
+
+    Attributes
+    ----------
+    beginning_at : callable
+        Number of an epoch -> `tf.data.Dataset` of (images, one-hot labels, weights) that begins
+        with that epoch and goes on to the last. What an epoch holds must depend on its number and
+        a seed alone: else a training that was interrupted does not go on as it would have.
+    per_epoch : int
+        Batches of one epoch.
+    chunks : int
+        Batches of which the mean gradient makes one update.
+    """
+
+    beginning_at: Callable[[int], tf.data.Dataset]
+    per_epoch: int
+    chunks: int = 1
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Updates of one epoch."""
+        return self.per_epoch // self.chunks
+
+
+def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) -> Batches:
+    """Give shuffled, augmented batches, another draw in each epoch.
+
+    With ``batch_size="all"`` an epoch is split into chunks of one size, the last filled up with
+    images of weight 0, and weights are scaled so that the mean over chunks is the mean over all
+    images: the mean gradient of the chunks is the gradient of the mean loss.
+
+    Parameters
+    ----------
+    dataset : galcnn.dataset.Dataset
+        The training set.
+    settings : TrainingSettings
+        Epochs, batch size, balance, augmentation.
+    seed : int
+        The same seed gives the same batches.
+
+    Returns
+    -------
+    Batches
+        Of all epochs.
+
+    Raises
+    ------
+    ValueError
+        A class has no image, or the augmentation does not fit the classes or the grid.
+    """
+    augmentation = settings.augmentation
+    augmentation.check(dataset.inputs.shape)
+    mirror = augmentation.mirror_of(dataset.classes)
+    images, labels = tf.constant(dataset.images), tf.constant(dataset.labels)
+    weights = tf.constant(class_weights(dataset, settings.balance, mirror))
+    rows = resample(dataset, seed) if settings.balance == "sampling" else np.arange(len(dataset))
+    size, number, chunks = _sizes(len(rows), settings)
+    filled = number * size - len(rows) if chunks > 1 else 0
+    scale = np.float32(number * size / len(rows) if filled else 1.0)
+    shuffle, augment = seeding.integer(seed, "shuffle"), seeding.integer(seed, "augment")
+
+    def order(epoch: Any) -> tf.data.Dataset:
+        shuffled = tf.random.experimental.stateless_shuffle(rows, [shuffle, tf.cast(epoch, tf.int32)])
+        shares = tf.concat([tf.fill([len(rows)], scale), tf.zeros([filled])], 0)
+        padded = tf.concat([shuffled, tf.fill([filled], tf.constant(rows[0]))], 0)
+        batches = tf.data.Dataset.from_tensor_slices((padded, shares)).batch(size)
+        return tf.data.Dataset.zip((batches, tf.data.Dataset.range(epoch * number, (epoch + 1) * number)))
+
+    def batch(chosen: tuple[Any, Any], draw: Any) -> tuple[Any, Any, Any]:
+        key = tf.stack([tf.constant(augment, tf.int64), draw])
+        turned, kinds = augmentation.apply(
+            tf.gather(images, chosen[0]), tf.gather(labels, chosen[0]), tf.constant(mirror), key
+        )
+        return turned, tf.one_hot(kinds, len(dataset.classes)), chosen[1] * tf.gather(weights, kinds)
+
+    def beginning_at(epoch: int) -> tf.data.Dataset:
+        orders = tf.data.Dataset.range(epoch, settings.epochs).flat_map(order)
+        return orders.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+    return Batches(beginning_at, number, chunks)
+
+
+def _sizes(n: int, settings: TrainingSettings) -> tuple[int, int, int]:
+    """Size of a batch, batches of an epoch, and of how many of them an update is made."""
+    if settings.batch_size != "all":
+        return settings.batch_size, -(-n // settings.batch_size), 1
+    chunks = -(-n // settings.chunk_size)
+    return -(-n // chunks), chunks, chunks
+
+
+def validation_batches(training: Dataset, validation: Dataset, settings: TrainingSettings) -> tf.data.Dataset:
+    """Give the validation set in order, weighted as the loss weighs the training set.
+
+    Parameters
+    ----------
+    training, validation : galcnn.dataset.Dataset
+        The two sets.
+    settings : TrainingSettings
+        Batch size and balance.
+
+    Returns
+    -------
+    tf.data.Dataset
+        Of (images, one-hot labels, weights).
+    """
+    frequency = np.bincount(training.labels, minlength=len(training.classes)) / len(training)
+    mirror = settings.augmentation.mirror_of(training.classes)
+    prior = np.array(list(trained_prior(training, settings.balance, mirror).values()))
+    weights = (prior / frequency).astype(np.float32)[validation.labels]
+    targets = np.eye(len(training.classes), dtype=np.float32)[validation.labels]
+    return tf.data.Dataset.from_tensor_slices((validation.images, targets, weights)).batch(256)

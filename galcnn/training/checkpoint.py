@@ -1,0 +1,332 @@
+"""Checkpoints: the whole state of a training after an epoch, in one file, whole or not at all.
+
+Keras' own files leave out the state of dropout's random numbers, and the callbacks. Here every
+variable of model and optimizer is kept, so that a training that was killed goes on as if nothing
+had happened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn import atomic
+from galcnn.errors import message
+
+__all__ = ["Checkpoint", "TrainingState", "changed_keys", "read_state", "restore_best"]
+
+_FORMAT = 1
+#: Attributes that make up the state of Keras' own callbacks, which cannot say it themselves.
+_ATTRIBUTES: Mapping[type, tuple[str, ...]] = {
+    keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+}
+Arrays = list[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that a training is after an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs done.
+    history : mapping of str to list of float
+        Figures of these epochs.
+    identity : mapping
+        What the training was told to do.
+    stopped : bool
+        Whether it has ended before its last epoch.
+    callbacks : list
+        State of each callback.
+    model, optimizer : list of numpy.ndarray
+        Values of all variables.
+    """
+
+    epoch: int
+    history: Mapping[str, list[float]]
+    identity: Mapping[str, Any]
+    stopped: bool
+    callbacks: Sequence[Mapping[str, Any]]
+    model: Arrays = field(repr=False)
+    optimizer: Arrays = field(repr=False)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the state, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            A file, ``.npz``.
+        """
+        arrays: dict[str, npt.NDArray[Any]] = {}
+
+        def kept(name: str, value: Any) -> Any:
+            """Arrays go into the file by name; everything else is plain."""
+            if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+                arrays.update({f"{name}/{i:05d}": array for i, array in enumerate(value)})
+                return {"arrays": name}
+            return value.item() if isinstance(value, np.generic) else value
+
+        plain = {
+            "format": _FORMAT,
+            "epoch": self.epoch,
+            "history": self.history,
+            "identity": self.identity,
+            "stopped": self.stopped,
+            "callbacks": [
+                {key: kept(f"callback{i}/{key}", value) for key, value in state.items()}
+                for i, state in enumerate(self.callbacks)
+            ],
+            "model": kept("model", self.model),
+            "optimizer": kept("optimizer", self.optimizer),
+        }
+        with atomic.writing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, state=np.array(json.dumps(plain)), **arrays)  # type: ignore[arg-type]
+
+
+def read_state(path: str | os.PathLike[str]) -> TrainingState:
+    """Read the state of a training.
+
+    Parameters
+    ----------
+    path : path-like
+        Written by a `Checkpoint`.
+
+    Returns
+    -------
+    TrainingState
+        As written.
+
+    Raises
+    ------
+    ValueError
+        It is no such file, or was altered.
+    """
+    try:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+            plain = json.loads(str(file["state"]))
+            arrays = {name: file[name] for name in file.files if name != "state"}
+        if plain.pop("format") != _FORMAT:
+            raise ValueError("another format")
+
+        def found(value: Any) -> Any:
+            if isinstance(value, dict) and set(value) == {"arrays"}:
+                return [arrays[name] for name in sorted(arrays) if name.startswith(f"{value['arrays']}/")]
+            return value
+
+        plain["callbacks"] = [{k: found(v) for k, v in state.items()} for state in plain["callbacks"]]
+        return TrainingState(**plain | {name: found(plain[name]) for name in ("model", "optimizer")})
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            message(
+                "the checkpoint of a training",
+                "Remove it to begin anew.",
+                path=str(path),
+                error=f"{type(error).__name__}: {error}",
+            )
+        ) from error
+
+
+def restore_best(model: keras.Model, path: str | os.PathLike[str]) -> int:
+    """Put the best weights of a training that has not ended into its model.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built like the one that was trained.
+    path : path-like
+        Checkpoint of the training.
+
+    Returns
+    -------
+    int
+        Number of the epoch, from 1, with the lowest validation loss.
+
+    Raises
+    ------
+    ValueError
+        It is no checkpoint, or of another model.
+    """
+    state = read_state(path)
+    best = next(s for s in state.callbacks if "best_weights" in s)
+    try:
+        model.set_weights(best["best_weights"])
+    except ValueError as error:
+        raise ValueError(
+            message("the checkpoint of this model", "Build the same model.", path=str(path))
+        ) from error
+    return int(best["best_epoch"]) + 1
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Write the whole state of a training after each epoch, and let it go on from there.
+
+    Parameters
+    ----------
+    path : path-like
+        File of the checkpoint, ``.npz``.
+    identity : mapping, optional
+        Further settings that must be the same to go on.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self.identity = dict(identity or {})
+        self.callbacks: Sequence[keras.callbacks.Callback] = ()
+        self.state: TrainingState | None = None
+        self.history: dict[str, list[float]] = {}
+
+    def begin(
+        self,
+        model: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback],
+        identity: Mapping[str, Any],
+    ) -> TrainingState | None:
+        """Put the state of the file, if there is one, into model and optimizer.
+
+        Parameters
+        ----------
+        model : keras.Model
+            Compiled.
+        callbacks : sequence of keras.callbacks.Callback
+            Whose state is kept: Keras' EarlyStopping and ReduceLROnPlateau, and any that has
+            ``get_state() -> dict`` and ``set_state(dict)``; others are as they are.
+        identity : mapping
+            What the training is told to do; another one does not go on from this file.
+
+        Returns
+        -------
+        TrainingState or None
+            Of the file.
+
+        Raises
+        ------
+        ValueError
+            The file belongs to a training that was told something else.
+        """
+        self.callbacks = [callback for callback in callbacks if _has_state(callback)]
+        kinds = [type(callback).__name__ for callback in self.callbacks]
+        told = self.identity | dict(identity) | {"callbacks": kinds}
+        self.identity = json.loads(json.dumps(told))
+        self.state, self.history = None, {}
+        if not self.path.exists():
+            return None
+        state = read_state(self.path)
+        if changed := changed_keys(state.identity, self.identity):
+            raise ValueError(
+                message(
+                    "the settings with which this training began",
+                    "Say them again, choose another name, or begin anew (--overwrite).",
+                    changed=changed,
+                    checkpoint=str(self.path),
+                )
+            )
+        model.optimizer.build(model.trainable_variables)
+        _assign(model.variables, state.model)
+        _assign(model.optimizer.variables, state.optimizer)
+        self.state, self.history = state, {name: list(values) for name, values in state.history.items()}
+        return state
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Hand each callback its state, after it has reset itself.
+
+        Parameters
+        ----------
+        logs : mapping, optional
+            Not used.
+        """
+        if self.state is not None:
+            for callback, state in zip(self.callbacks, self.state.callbacks, strict=True):
+                _set_state(callback, state)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Write the file.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+        logs : mapping, optional
+            Its figures.
+        """
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))
+        TrainingState(
+            epoch=epoch + 1,
+            history=self.history,
+            identity=self.identity,
+            stopped=bool(self.model.stop_training),
+            callbacks=[_get_state(callback) for callback in self.callbacks],
+            model=[np.asarray(v) for v in self.model.variables],
+            optimizer=[np.asarray(v) for v in self.model.optimizer.variables],
+        ).write(self.path)
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Name what differs between two settings.
+
+    Parameters
+    ----------
+    old, new : mapping
+        Plain values, perhaps nested.
+
+    Returns
+    -------
+    str
+        ``"training.epochs: 3 -> 5; seed: 0 -> 1"``; empty where nothing differs.
+
+    Examples
+    --------
+    >>> changed_keys({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}})
+    'a.b: 1 -> 3'
+    """
+    flat_old, flat_new = _flat(old), _flat(new)
+    keys = [*flat_old, *(key for key in flat_new if key not in flat_old)]
+    return "; ".join(
+        f"{key}: {flat_old.get(key)!r} -> {flat_new.get(key)!r}"
+        for key in keys
+        if flat_old.get(key) != flat_new.get(key)
+    )
+
+
+def _flat(content: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= _flat(value, f"{where}{key}.") if isinstance(value, Mapping) else {f"{where}{key}": value}
+    return flat
+
+
+def _assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _has_state(callback: keras.callbacks.Callback) -> bool:
+    return isinstance(callback, tuple(_ATTRIBUTES)) or hasattr(callback, "get_state")
+
+
+def _get_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    for kind, names in _ATTRIBUTES.items():
+        if isinstance(callback, kind):
+            return {name: getattr(callback, name) for name in names}
+    return dict(callback.get_state())
+
+
+def _set_state(callback: keras.callbacks.Callback, state: Mapping[str, Any]) -> None:
+    if isinstance(callback, tuple(_ATTRIBUTES)):
+        for name, value in state.items():
+            setattr(callback, name, value)
+    else:
+        callback.set_state(state)

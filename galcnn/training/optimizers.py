@@ -1,0 +1,80 @@
+"""Optimizers by name, with their schedule, clipping and decoupled weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from galcnn.errors import message
+from galcnn.training.schedules import Schedule, learning_rate
+from galcnn.training.settings import TrainingSettings
+
+__all__ = ["make_optimizer"]
+
+#: Words of the textbooks for which Keras has a setting of SGD.
+_WORDS: Mapping[str, Mapping[str, Any]] = {
+    "momentum": {"class_name": "SGD", "config": {"momentum": 0.9}},
+    "nesterov": {"class_name": "SGD", "config": {"momentum": 0.9, "nesterov": True}},
+}
+
+
+def make_optimizer(
+    settings: TrainingSettings, *, updates_per_epoch: int, chunks: int = 1
+) -> keras.optimizers.Optimizer:
+    """Make the optimizer with its schedule; one that is passed as an object stays as it is.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Names, configures or holds the optimizer.
+    updates_per_epoch : int
+        Length of an epoch, for the schedule.
+    chunks : int
+        Batches of which the mean gradient makes one update.
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
+        A new one.
+
+    Raises
+    ------
+    ValueError
+        Keras knows no such optimizer, or its configuration does not fit.
+
+    Examples
+    --------
+    >>> made = make_optimizer(TrainingSettings(optimizer="nesterov"), updates_per_epoch=10)
+    >>> type(made).__name__, made.momentum, made.nesterov
+    ('SGD', 0.9, True)
+    """
+    given = settings.optimizer
+    if isinstance(given, str):
+        given = _WORDS.get(given.lower(), given)
+    try:
+        wanted = keras.optimizers.get(dict(given) if isinstance(given, Mapping) else given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            message(
+                f"an optimizer of Keras, or one of {tuple(_WORDS)}",
+                "Check its name and configuration.",
+                optimizer=given,
+                error=str(error).splitlines()[0],
+            )
+        ) from error
+    config = wanted.get_config()
+    said = {"weight_decay": settings.weight_decay} if settings.weight_decay is not None else {}
+    config |= settings.clipping | said
+    if chunks > 1:
+        config["gradient_accumulation_steps"] = chunks
+    peak = settings.learning_rate if settings.learning_rate is not None else config["learning_rate"]
+    if not isinstance(peak, dict):  # else a schedule of the user's own
+        assert isinstance(settings.schedule, Schedule)
+        peak = learning_rate(
+            settings.schedule, float(peak), epochs=settings.epochs, updates_per_epoch=updates_per_epoch
+        )
+    made = type(wanted).from_config(config | {"learning_rate": peak})
+    made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return made
