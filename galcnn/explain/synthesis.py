@@ -126,8 +126,9 @@ class Synthesis:
 
     @property
     def perturbation(self) -> npt.NDArray[np.float32]:
-        """What was added to the start, float32, shape of the image."""
-        return self.image - self.start
+        """What was added to the start, float32, shape of the image; NaN where either has no value."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self.image - self.start
 
     @property
     def gain(self) -> float:

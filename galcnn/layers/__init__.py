@@ -18,6 +18,8 @@ every HDU:
 4. the table MORPHOLOGY, a row a class: `id`, `class`, `logit`, `adjustment` (for the class prior),
    `probability`, `entropy`;
 5. the table LAYERS, a row a map layer, if there are any;
+   images made of the cutout (attacks, dreams), if there are any, stand with their table
+   SYNTHESES after the maps: see `galcnn.layers.syntheses`;
 6. the table PROVENANCE: `key`, `value` (JSON).
 
 The cards are for human readers: long or odd texts are shortened and escaped. The tables hold
@@ -31,5 +33,6 @@ Any FITS reader shows the layers; ``ds9 'galaxy.fits[SAL_SPIRAL_G]'``, or in Pyt
 """
 
 from galcnn.layers.stack import LayerStack, provenance_of
+from galcnn.layers.syntheses import read_syntheses, write_syntheses
 
-__all__ = ["LayerStack", "provenance_of"]
+__all__ = ["LayerStack", "provenance_of", "read_syntheses", "write_syntheses"]

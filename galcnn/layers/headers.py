@@ -14,10 +14,11 @@ from galcnn import __version__
 from galcnn.layers.text import card_text
 
 if TYPE_CHECKING:
-    from galcnn.explain.explanation import Explanation
+    from galcnn.explain.explanation import Explanation, Target
+    from galcnn.explain.synthesis import Synthesis
     from galcnn.prediction import Prediction
 
-__all__ = ["FILE_TYPE", "FILE_VERSION", "map_header", "primary_header"]
+__all__ = ["FILE_TYPE", "FILE_VERSION", "map_header", "primary_header", "synthesis_header"]
 
 #: Cards FILETYPE and FILEVERS of the primary header.
 FILE_TYPE, FILE_VERSION = "galcnn layers", 1
@@ -82,33 +83,81 @@ def map_header(name: str, explanation: Explanation, band: str, wcs: fits.Header)
     astropy.io.fits.Header
         Of an image HDU.
     """
-    header = fits.Header()
-    header["EXTNAME"] = name  # not left to astropy, whose comment does not fit beside a long name
-    header.extend(wcs)
-    if _fits_unit(explanation.unit):
-        _put(header, "BUNIT", explanation.unit, "")
-    elif explanation.unit:
-        _put(header, "UNITTEXT", card_text(explanation.unit), "unit, not one of FITS")
+    header = _layer_header(name, explanation.unit, wcs)
     _put(header, "METHOD", card_text(explanation.method), "explainer")
-    _put(header, "TARGET", card_text(explanation.target.name), "what is explained, a sum of logits")
-    for i, weight in enumerate(explanation.target.weights[:_MOST_CARDS], start=1):
-        if weight:
-            _put(header, f"WGT{i}", weight, f"weight of logit {i}")
+    _put_target(header, explanation.target)
     _put(header, "BAND", card_text(band), "plane of the image that this map is of")
     _put(header, "WRT", explanation.wrt, "with respect to what")
     _put(header, "SCORE", explanation.score, "value of the target for this image")
     if explanation.baseline_score is not None:
         _put(header, "BASELINE", explanation.baseline_score, "value of the target for the baseline")
         _put(header, "DELTA", explanation.delta, "sum over the bands - (SCORE - BASELINE)")
-    if explanation.seed is not None:
-        # FITS readers hold integers in 64 bits.
-        seed = explanation.seed if abs(explanation.seed) < 2**63 else str(explanation.seed)
-        _put(header, "SEED", seed, "of the random numbers")
-    if explanation.network_layer:
-        _put(header, "NETLAYER", card_text(explanation.network_layer), "network layer of the map")
-    for i, (key, value) in enumerate(list(explanation.settings.items())[:_MOST_SETTINGS], start=1):
-        _put(header, f"SET{i}", card_text(f"{key} = {value}"), "")
+    _put_making(header, explanation)
     return header
+
+
+def synthesis_header(
+    name: str, synthesis: Synthesis, place: tuple[str, str], wcs: fits.Header
+) -> fits.Header:
+    """Say what one plane of a synthesis shows.
+
+    Parameters
+    ----------
+    name : str
+        EXTNAME.
+    synthesis : galcnn.explain.Synthesis
+        The plane is one of its own.
+    place : tuple of str
+        Part (image, start or difference) and band.
+    wcs : astropy.io.fits.Header
+        Cards of the cutout's WCS; empty where it has none.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Of an image HDU.
+    """
+    part, band = place
+    header = _layer_header(name, synthesis.unit, wcs)
+    _put(header, "METHOD", card_text(synthesis.method), "how the image was made")
+    _put(header, "PART", part, "image, start or difference of the two")
+    _put_target(header, synthesis.target)
+    _put(header, "BAND", card_text(band), "plane of the image")
+    _put(header, "WRT", synthesis.wrt, "flux, or what the network sees (stretched)")
+    _put(header, "SCORE", synthesis.score, "value of the target for the image")
+    _put(header, "START", synthesis.start_score, "value of the target for the start")
+    header["SUCCESS"] = (synthesis.success, "confirmed by an independent prediction")
+    _put_making(header, synthesis)
+    return header
+
+
+def _layer_header(name: str, unit: str, wcs: fits.Header) -> fits.Header:
+    header = fits.Header()
+    header["EXTNAME"] = name  # not left to astropy, whose comment does not fit beside a long name
+    header.extend(wcs)
+    if _fits_unit(unit):
+        _put(header, "BUNIT", unit, "")
+    elif unit:
+        _put(header, "UNITTEXT", card_text(unit), "unit, not one of FITS")
+    return header
+
+
+def _put_target(header: fits.Header, target: Target) -> None:
+    _put(header, "TARGET", card_text(target.name), "a sum of logits, or of channels of NETLAYER")
+    for i, weight in enumerate(target.weights[:_MOST_CARDS], start=1):
+        if weight:
+            _put(header, f"WGT{i}", weight, f"weight {i} of the sum")
+
+
+def _put_making(header: fits.Header, made: Explanation | Synthesis) -> None:
+    if made.seed is not None:
+        # FITS readers hold integers in 64 bits.
+        seed = made.seed if abs(made.seed) < 2**63 else str(made.seed)
+        _put(header, "SEED", seed, "of the random numbers")
+    if made.network_layer:
+        _put(header, "NETLAYER", card_text(made.network_layer), "network layer that it was made at")
+    for i, (key, value) in enumerate(list(made.settings.items())[:_MOST_SETTINGS], start=1):
+        _put(header, f"SET{i}", card_text(f"{key} = {value}"), "")
 
 
 def _put(header: fits.Header, key: str, value: str | float | None, comment: str) -> None:

@@ -16,12 +16,14 @@ from galcnn import __version__, atomic
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.explanation import Explanation
+from galcnn.explain.synthesis import Synthesis
 from galcnn.files import cutout_from_hdus, cutout_hdus
 from galcnn.files.astrometry import wcs_cards
 from galcnn.files.opening import check_sums, opened
 from galcnn.files.text import to_json, unique_name
 from galcnn.layers import tables
 from galcnn.layers.headers import FILE_TYPE, FILE_VERSION, map_header, primary_header
+from galcnn.layers.syntheses import syntheses_from, synthesis_hdus
 from galcnn.layers.text import card_text, extension_name
 from galcnn.prediction import Prediction
 
@@ -43,6 +45,8 @@ class LayerStack:
     provenance : mapping of str to Any
         Values that JSON can write. `model`, `model_sha256`, `input` and `input_sha256` are shown
         in the header, see `provenance_of`.
+    syntheses : tuple of galcnn.explain.Synthesis
+        Images made of this cutout, on its grid; may be empty.
 
     Raises
     ------
@@ -69,6 +73,7 @@ class LayerStack:
     prediction: Prediction
     explanations: tuple[Explanation, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    syntheses: tuple[Synthesis, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.prediction) != 1:
@@ -87,7 +92,17 @@ class LayerStack:
             if not isinstance(key, str):
                 raise TypeError(message("text as keys of the provenance", "", key=key))
             provenance[key] = json.loads(to_json(value, f"provenance {key!r}"))
+        wrong = [made.image.shape[1:] for made in self.syntheses if made.image.shape[1:] != self.cutout.shape]
+        if wrong:
+            raise ValueError(
+                message(
+                    f"syntheses on the cutout's grid, {self.cutout.shape} pixels (ny, nx)",
+                    "",
+                    shapes=wrong,
+                )
+            )
         object.__setattr__(self, "explanations", explanations)
+        object.__setattr__(self, "syntheses", tuple(self.syntheses))
         object.__setattr__(self, "provenance", provenance)
 
     @property
@@ -116,6 +131,8 @@ class LayerStack:
                 planes.append(name)
                 images.append(fits.ImageHDU(plane, map_header(name, explanation, band, wcs)))
             names.append(planes)
+        if self.syntheses:
+            images += synthesis_hdus(self.syntheses, taken, wcs)
         for hdu in images:
             if hdu.is_image:
                 hdu.header["OBJECT"] = card_text(self.id)  # viewers show it beside the image
@@ -189,6 +206,7 @@ class LayerStack:
                 tables.prediction_from(hdulist[tables.MORPHOLOGY]),
                 tables.explanations_from(hdulist),
                 tables.provenance_from(hdulist[tables.PROVENANCE]),
+                syntheses_from(hdulist),
             )
         except UnreadableImageError:
             raise

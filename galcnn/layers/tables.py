@@ -23,6 +23,7 @@ __all__ = [
     "prediction_from",
     "provenance_from",
     "provenance_table",
+    "tuples",
 ]
 
 MORPHOLOGY, LAYERS, PROVENANCE = "MORPHOLOGY", "LAYERS", "PROVENANCE"
@@ -186,7 +187,7 @@ def _explanation(hdulist: fits.HDUList, rows: fits.FITS_rec) -> Explanation:
         wrt=unescape(first["wrt"]),  # type: ignore[arg-type]  # checked by Explanation
         unit=unescape(first["unit"]),
         score=float(first["score"]),
-        settings=_tuples(json.loads(first["settings"])),
+        settings=tuples(json.loads(first["settings"])),
         baseline_score=None if np.isnan(baseline) else baseline,
         seed=int(seed) if seed else None,
         network_layer=unescape(first["network_layer"]),
@@ -197,9 +198,21 @@ def _text(name: str, values: Sequence[str]) -> fits.Column:
     return text_column(name, [escape(value) for value in values])
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
+    """Turn the lists that JSON gives back into tuples.
+
+    Parameters
+    ----------
+    value : Any
+        From JSON.
+
+    Returns
+    -------
+    Any
+        The same with tuples.
+    """
     if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
+        return tuple(tuples(item) for item in value)
     if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
+        return {key: tuples(item) for key, item in value.items()}
     return value

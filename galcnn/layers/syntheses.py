@@ -1,0 +1,239 @@
+"""Synthesis <-> FITS: images made for a target, as layers of a galaxy's file or in a file of their own.
+
+**In a layers file**, after the maps: for each synthesis and band the image, named
+METHOD_TARGET_BAND (``CLASS_MODEL_SPIRAL_G``; with the network layer before the target where it
+has one); unless it started from zero also ``START_...`` and ``DIFF_...``, the start and image
+minus start (for viewers; reading takes the first two). All on the cutout's grid and WCS. Cards as
+those of maps, and `PART` (image, start or difference), `START`, `SUCCESS`. Then the table
+SYNTHESES, a row a synthesis, which holds everything exactly.
+
+**A file of its own** (`write_syntheses`): an empty PRIMARY with `FILETYPE` = ``'galcnn
+syntheses'``, `FILEVERS` = 1 and `NEXTEND`, the same layers, SYNTHESES and PROVENANCE.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from galcnn import __version__, atomic
+from galcnn.errors import UnreadableImageError, message
+from galcnn.explain.explanation import Target
+from galcnn.explain.synthesis import Synthesis
+from galcnn.files.opening import check_sums, opened
+from galcnn.files.text import escape, text_column, to_json, unescape, unique_name
+from galcnn.layers import tables
+from galcnn.layers.headers import synthesis_header
+from galcnn.layers.text import extension_name
+
+__all__ = ["SYNTHESES", "read_syntheses", "syntheses_from", "synthesis_hdus", "write_syntheses"]
+
+SYNTHESES = "SYNTHESES"
+#: Cards FILETYPE and FILEVERS of the primary header of a file of syntheses.
+_FILE_TYPE, _FILE_VERSION = "galcnn syntheses", 1
+
+
+def synthesis_hdus(
+    syntheses: Sequence[Synthesis], taken: set[str], wcs: fits.Header
+) -> list[fits.ImageHDU | fits.BinTableHDU]:
+    """Lay syntheses out as image HDUs and the table SYNTHESES.
+
+    Parameters
+    ----------
+    syntheses : sequence of galcnn.explain.Synthesis
+        At least one.
+    taken : set of str
+        EXTNAMEs in use; those of the new HDUs are added.
+    wcs : astropy.io.fits.Header
+        Cards of the cutout's WCS; empty where there is none.
+
+    Returns
+    -------
+    list of astropy.io.fits.ImageHDU and BinTableHDU
+        The table comes last.
+    """
+    images, names = [], []
+    for synthesis in syntheses:
+        about = f"{synthesis.network_layer} {synthesis.target.name}".strip()
+        parts = {"image": synthesis.image}
+        if synthesis.start.any():
+            parts |= {"start": synthesis.start, "difference": synthesis.perturbation}
+        of_parts: dict[str, list[str]] = {part: [] for part in ("image", "start", "difference")}
+        for part, planes in parts.items():
+            prefix = {"image": "", "start": "START_", "difference": "DIFF_"}[part]
+            for band, plane in zip(synthesis.bands, planes, strict=True):
+                name = unique_name(prefix + extension_name(synthesis.method, about, band), taken)
+                taken.add(name)
+                of_parts[part].append(name)
+                images.append(fits.ImageHDU(plane, synthesis_header(name, synthesis, (part, band), wcs)))
+        names.append(of_parts)
+    taken.add(SYNTHESES)
+    return [*images, _table(syntheses, names)]
+
+
+def syntheses_from(hdulist: fits.HDUList) -> tuple[Synthesis, ...]:
+    """Read what `synthesis_hdus` laid out.
+
+    Parameters
+    ----------
+    hdulist : astropy.io.fits.HDUList
+        Of a layers file or of a file of syntheses.
+
+    Returns
+    -------
+    tuple of galcnn.explain.Synthesis
+        Bit by bit; sequences in the settings come back as tuples. Empty where there is no table.
+    """
+    if SYNTHESES not in hdulist:
+        return ()
+    return tuple(_synthesis(hdulist, row) for row in hdulist[SYNTHESES].data)
+
+
+def write_syntheses(
+    path: str | os.PathLike[str],
+    syntheses: Sequence[Synthesis],
+    *,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write images made for targets into a FITS file of their own, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        Usually ends in ``.fits``. An older file is replaced.
+    syntheses : sequence of galcnn.explain.Synthesis
+        At least one.
+    provenance : mapping of str to Any, optional
+        Values that JSON can write: the model, its hash ...
+
+    Raises
+    ------
+    ValueError
+        None given.
+    """
+    if not syntheses:
+        raise ValueError(message("at least one synthesis", "", n=0))
+    layers = synthesis_hdus(syntheses, {"PRIMARY", tables.PROVENANCE}, fits.Header())
+    header = fits.Header()
+    header["FILETYPE"] = (_FILE_TYPE, "kind of this file")
+    header["FILEVERS"] = (_FILE_VERSION, "version of the kind")
+    header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
+    header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "UTC of writing")
+    header["NEXTEND"] = (len(layers) + 1, "number of extensions")
+    end = tables.provenance_table(provenance or {})
+    hdulist = fits.HDUList([fits.PrimaryHDU(header=header), *layers, end])
+    for hdu in hdulist:
+        hdu.add_checksum()
+    hdulist.verify("exception")
+    with atomic.writing(path) as temporary, open(temporary, "wb") as handle:
+        hdulist.writeto(handle, output_verify="ignore")  # verified above
+
+
+def read_syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
+    """Read a file that `write_syntheses` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    tuple of galcnn.explain.Synthesis
+        Bit by bit.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    galcnn.errors.UnreadableImageError
+        It is no such file, is damaged, or is of a newer version.
+    """
+    file = Path(path)
+    with opened(file) as (hdulist, _):
+        header = hdulist[0].header
+        version, stated = header.get("FILEVERS"), header.get("NEXTEND")
+        known = isinstance(version, int) and 1 <= version <= _FILE_VERSION
+        if header.get("FILETYPE") != _FILE_TYPE or not known or len(hdulist) - 1 != stated:
+            raise UnreadableImageError(
+                message(
+                    f"a whole file of syntheses of version {_FILE_VERSION} or older",
+                    "LayerStack.read reads layers files.",
+                    path=str(file),
+                    filetype=header.get("FILETYPE"),
+                    version=version,
+                    extensions=(len(hdulist) - 1, stated),
+                )
+            )
+        check_sums(hdulist)
+        try:
+            return syntheses_from(hdulist)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise UnreadableImageError(
+                message(
+                    "a whole file of syntheses",
+                    "Write it again.",
+                    path=str(file),
+                    error=f"{type(error).__name__}: {error}",
+                )
+            ) from error
+
+
+def _table(syntheses: Sequence[Synthesis], names: Sequence[Mapping[str, list[str]]]) -> fits.BinTableHDU:
+    def text(name: str, values: Sequence[str]) -> fits.Column:
+        return text_column(name, [escape(value) for value in values])
+
+    def plain(name: str, values: Sequence[object]) -> fits.Column:
+        return text_column(name, [to_json(value, name) for value in values])
+
+    columns = [
+        plain("image", [of_parts["image"] for of_parts in names]),
+        plain("start", [of_parts["start"] for of_parts in names]),
+        plain("difference", [of_parts["difference"] for of_parts in names]),
+        plain("bands", [s.bands for s in syntheses]),
+        text("method", [s.method for s in syntheses]),
+        text("target", [s.target.name for s in syntheses]),
+        plain("weights", [s.target.weights for s in syntheses]),
+        text("wrt", [s.wrt for s in syntheses]),
+        text("unit", [s.unit for s in syntheses]),
+        fits.Column("score", "D", array=np.array([s.score for s in syntheses])),
+        fits.Column("start_score", "D", array=np.array([s.start_score for s in syntheses])),
+        fits.Column("success", "L", array=np.array([s.success for s in syntheses])),
+        plain("logits", [s.logits for s in syntheses]),
+        plain("start_logits", [s.start_logits for s in syntheses]),
+        text("seed", ["" if s.seed is None else str(s.seed) for s in syntheses]),
+        text("network_layer", [s.network_layer for s in syntheses]),
+        plain("settings", [s.settings for s in syntheses]),
+    ]
+    return fits.BinTableHDU.from_columns(columns, name=SYNTHESES)
+
+
+def _synthesis(hdulist: fits.HDUList, row: fits.FITS_record) -> Synthesis:
+    def planes(part: str) -> Any:
+        return np.stack([hdulist[name].data for name in json.loads(row[part])])
+
+    image, seed = planes("image"), str(row["seed"])
+    return Synthesis(
+        image=image,
+        start=planes("start") if json.loads(row["start"]) else np.zeros_like(image),
+        bands=tuple(json.loads(row["bands"])),
+        method=unescape(row["method"]),
+        target=Target(unescape(row["target"]), tuple(json.loads(row["weights"]))),
+        wrt=unescape(row["wrt"]),  # type: ignore[arg-type]  # checked by Synthesis
+        unit=unescape(row["unit"]),
+        score=float(row["score"]),
+        start_score=float(row["start_score"]),
+        success=bool(row["success"]),
+        logits=tuple(json.loads(row["logits"])),
+        start_logits=tuple(json.loads(row["start_logits"])),
+        settings=tables.tuples(json.loads(row["settings"])),
+        seed=int(seed) if seed else None,
+        network_layer=unescape(row["network_layer"]),
+    )
