@@ -14,12 +14,20 @@ if TYPE_CHECKING:
     from galcnn.explain.adjoint import backward_pass
     from galcnn.explain.boundaries import decision_plane, line_between
     from galcnn.explain.cam import CAM
+    from galcnn.explain.deconvnet import Deconvnet
     from galcnn.explain.explaining import explain
     from galcnn.explain.explanation import Context, Explainer, Explanation, Target
     from galcnn.explain.forward import network_layers
+    from galcnn.explain.gradcam import GradCAM
+    from galcnn.explain.guided import GuidedBackprop
+    from galcnn.explain.input_x_gradient import InputXGradient
+    from galcnn.explain.integrated_gradients import IntegratedGradients
     from galcnn.explain.kernels import filter_result, filters, weight_table
     from galcnn.explain.network_maps import activations, layer_gradients, weight_gradients
+    from galcnn.explain.occlusion import Occlusion
     from galcnn.explain.saliency import Saliency
+    from galcnn.explain.smoothgrad import SmoothGrad
+    from galcnn.explain.strongest import StrongestActivations, strongest_activations
     from galcnn.explain.synthesis import Synthesis
     from galcnn.explain.taylor import first_order
     from galcnn.explain.visualisation import ClassModels, FilterImages
@@ -28,10 +36,18 @@ __all__ = [
     "CAM",
     "ClassModels",
     "Context",
+    "Deconvnet",
     "Explainer",
     "Explanation",
     "FilterImages",
+    "GradCAM",
+    "GuidedBackprop",
+    "InputXGradient",
+    "IntegratedGradients",
+    "Occlusion",
     "Saliency",
+    "SmoothGrad",
+    "StrongestActivations",
     "Synthesis",
     "Target",
     "activations",
@@ -44,6 +60,7 @@ __all__ = [
     "layer_gradients",
     "line_between",
     "network_layers",
+    "strongest_activations",
     "weight_gradients",
     "weight_table",
 ]
@@ -52,10 +69,18 @@ _HOME = {
     "CAM": "cam",
     "ClassModels": "visualisation",
     "Context": "explanation",
+    "Deconvnet": "deconvnet",
     "Explainer": "explanation",
     "Explanation": "explanation",
     "FilterImages": "visualisation",
+    "GradCAM": "gradcam",
+    "GuidedBackprop": "guided",
+    "InputXGradient": "input_x_gradient",
+    "IntegratedGradients": "integrated_gradients",
+    "Occlusion": "occlusion",
     "Saliency": "saliency",
+    "SmoothGrad": "smoothgrad",
+    "StrongestActivations": "strongest",
     "Synthesis": "synthesis",
     "Target": "explanation",
     "activations": "network_maps",
@@ -68,6 +93,7 @@ _HOME = {
     "layer_gradients": "network_maps",
     "line_between": "boundaries",
     "network_layers": "forward",
+    "strongest_activations": "strongest",
     "weight_gradients": "network_maps",
     "weight_table": "kernels",
 }

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Target
-from galcnn.explain.gradients import target_weights
-from galcnn.explain.graph import producer
-from galcnn.explain.receptive import CellGrid, cell_grid, resampling_matrix
+from galcnn.explain.explanation import Context, Kind, Target
+from galcnn.explain.gradients import logits_and_features, target_weights
+from galcnn.explain.graph import Location, upstream
+from galcnn.explain.receptive import on_image_grid
+from galcnn.explain.tracing import compiled, run_in_batches
 
 __all__ = ["CAM"]
-
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CAM:
 
     name: ClassVar[str] = "cam"
     per_band: ClassVar[bool] = False
-    per_unit: ClassVar[bool] = False
+    kind: ClassVar[Kind] = "features"
 
     def __call__(
         self,
@@ -58,8 +58,8 @@ class CAM:
         Returns
         -------
         numpy.ndarray
-            float32, shape of `images`, the same in each band; cells interpolated linearly
-            between the pixels that they look at. NaN where the network crops the image away.
+            Shape of `images`, the same in each band; cells interpolated linearly between the
+            pixels that they look at. NaN where the network crops the image away.
 
         Raises
         ------
@@ -67,13 +67,8 @@ class CAM:
             Another head.
         """
         del context
-        coarse = self.coarse(network, images, target)
-        head = _find_head(network)
-        grid = cell_grid(head.features)
-        rows = resampling_matrix(images.shape[1], coarse.shape[1], grid.start[0], grid.jump[0])
-        columns = resampling_matrix(images.shape[2], coarse.shape[2], grid.start[1], grid.jump[1])
-        maps = np.einsum("yi,nij,xj->nyx", rows, coarse, columns, optimize=True).astype(np.float32)
-        maps[:, _unseen(head, images.shape[1:3])] = np.nan
+        features, _ = _head(network)
+        maps = on_image_grid(self.coarse(network, images, target), network, features, images.shape)
         return np.broadcast_to(maps[..., np.newaxis], images.shape)
 
     def coarse(
@@ -93,63 +88,66 @@ class CAM:
         Returns
         -------
         numpy.ndarray
-            float32, shape (n, cells_y, cells_x).
+            Shape (n, cells_y, cells_x).
         """
-        weights = target_weights(network, target, len(images))
-        head = _find_head(network)
-        features = np.concatenate(
-            [head.features_of(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
-        )
-        kernel = keras.ops.convert_to_numpy(head.dense.kernel).astype(np.float32)  # (features, classes)
-        maps: npt.NDArray[np.float32] = np.einsum("nyxf,nf->nyx", features, weights @ kernel.T, optimize=True)
-        return maps
+        weights = target_weights(network, target, images)
+        _, dense = _head(network)
+        kernel = keras.ops.convert_to_numpy(dense.kernel).astype(weights.dtype)  # (features, classes)
+        shares = weights @ kernel.T
+        return run_in_batches(compiled(network, self.name, _build, (images, shares)), images, shares)[0]
+
+    def network_layer_of(self, network: keras.Model) -> str:
+        """Name the layer whose feature maps are weighed.
+
+        Parameters
+        ----------
+        network : keras.Model
+            See `__call__`.
+
+        Returns
+        -------
+        str
+            Names joined by slashes.
+        """
+        return _head(network)[0].address
 
 
-@dataclass(frozen=True)
-class _Head:
-    path: tuple[keras.Model, ...]  # applied in turn, they carry images to the feature maps
-    features: keras.KerasTensor  # of the innermost model
-    dense: keras.layers.Dense
+def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+    def run(images: Any, shares: Any) -> tuple[Any]:
+        network = network_of()
+        _, features = logits_and_features(network, images, _head(network)[0])
+        return (tf.einsum("nyxf,nf->nyx", tf.cast(features, images.dtype), shares),)
 
-    def features_of(self, images: Any) -> npt.NDArray[np.float32]:
-        for model in self.path:
-            images = model(images, training=False)
-        return np.asarray(keras.ops.convert_to_numpy(images), dtype=np.float32)
+    return run
 
 
-def _unseen(head: _Head, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Pixels that a cropping at the input keeps from the network."""
-    unseen = np.zeros(shape, dtype=bool)
-    for layer in head.path[-1].layers:
-        if isinstance(layer, keras.layers.Cropping2D) and cell_grid(layer.input) == CellGrid():
-            (top, bottom), (left, right) = layer.cropping
-            unseen[:] = True
-            unseen[top : shape[0] - bottom, left : shape[1] - right] = False
-    return unseen
-
-
-def _find_head(network: keras.Model) -> _Head:
-    path, body = [], network
-    layer, sources = producer(body.outputs[0])
-    while isinstance(layer, keras.Model):
-        path.append(keras.Model(body.input, sources[0]))
-        body = layer
-        layer, sources = producer(body.outputs[0])
-    dense, chain = layer, [type(layer).__name__]
-    if isinstance(dense, keras.layers.Dense):
-        layer, sources = producer(sources[0])
-        while isinstance(layer, keras.layers.Dropout):
-            chain.insert(0, type(layer).__name__)
-            layer, sources = producer(sources[0])
+def _head(network: keras.Model) -> tuple[Location, keras.layers.Dense]:
+    """Give the feature maps and the Dense layer of a head of GlobalAveragePooling2D and Dense."""
+    chain: list[str] = []
+    dense = None
+    averaged = False
+    for location in upstream(network):
+        layer = location.layer
+        if averaged and len(location.tensors(network)[-1][1].shape) == 4:
+            return location, dense
         chain.insert(0, type(layer).__name__)
-        if isinstance(layer, keras.layers.GlobalAveragePooling2D):
-            path.append(keras.Model(body.input, sources[0]))
-            return _Head(tuple(path), sources[0], dense)
+        if dense is None and isinstance(layer, keras.layers.Dense):
+            dense = layer
+        elif dense is not None and isinstance(layer, keras.layers.GlobalAveragePooling2D):
+            averaged = True
+        elif not _passes(layer):
+            break
     raise ValueError(
         message(
             "a network that ends in GlobalAveragePooling2D and Dense",
-            "Use another method, e.g. saliency.",
+            "Use another method, e.g. gradcam or saliency.",
             network=network.name,
             ends_in=" -> ".join(chain),
         )
     )
+
+
+def _passes(layer: Any) -> bool:
+    """Whether a layer of the head leaves its values as they are."""
+    linear = isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear
+    return linear or isinstance(layer, keras.layers.Dropout | keras.layers.Identity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
 import keras
@@ -12,7 +12,17 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.explain.explanation import WRT, Context, Explainer, Explanation, Target, Wrt
+from galcnn.explain.explanation import (
+    WRT,
+    AtNetworkLayer,
+    Context,
+    Explainer,
+    Explanation,
+    FromBaseline,
+    Target,
+    Wrt,
+)
+from galcnn.explain.gradients import target_scores
 from galcnn.inputs import images_from, planes_from, prepare
 from galcnn.model import TrainedModel
 
@@ -45,8 +55,9 @@ def explain(
         probable for each.
     wrt : {"flux", "stretched", "sigma"}
         With respect to the flux of the cutout, to what the network sees behind its
-        preprocessing, or to the noise (the slope in flux times sigma). A method whose map is an
-        amount of logits and not a slope is made on what the network sees, whatever is said here.
+        preprocessing, or to the noise (the slope in flux times sigma). An amount of logits on a
+        way through flux stays what it is when flux is counted in sigmas, and a map of features is
+        the same whatever is said here: what was done stands in the explanation.
     ids : sequence of str, optional
         They key the random streams of methods that draw; numbers by default.
 
@@ -87,47 +98,97 @@ def _explain_batch(
     logits = keras.ops.convert_to_numpy(trained.network(stretched, training=False))
     chosen = _targets(targets, logits, trained.classes)
     scores = np.sum(logits * np.array([t.weights for t in chosen]), axis=1)
+    flux = _Space(trained.model, images, _context(fitting, ids))
+    seen = None
     columns = []
     for explainer in explainers:
-        kind: Wrt = wrt if explainer.per_unit else "stretched"
-        network, seen = (trained.network, stretched) if kind == "stretched" else (trained.model, images)
-        maps = explainer(network, seen, chosen, context=_context(fitting, ids))
-        planes = planes_from(maps)
-        if kind == "sigma":
-            planes = planes * _sigma(fitting)
-        columns.append(
-            [
-                _explanation(explainer, plane, cutout, target, kind, float(score))
-                for plane, cutout, target, score in zip(planes, fitting, chosen, scores, strict=True)
-            ]
-        )
+        kind = _wrt(explainer, wrt)
+        if kind == "stretched" and seen is None:
+            seen = _stretched(trained, flux, stretched)
+        space = seen if seen is not None and kind == "stretched" else flux
+        columns.append(_explained(explainer, kind, space, fitting, (chosen, scores)))
     return [tuple(row) for row in zip(*columns, strict=True)]
 
 
-def _explanation(
+def _explained(
     explainer: Explainer,
-    planes: npt.NDArray[np.float32],
-    cutout: Cutout,
-    target: Target,
     wrt: Wrt,
-    score: float,
-) -> Explanation:
+    space: _Space,
+    cutouts: Sequence[Cutout],
+    goals: tuple[Sequence[Target], npt.NDArray[np.float32]],
+) -> list[Explanation]:
+    """Make the explanations of one method; `goals` are the targets and their values."""
+    targets, scores = goals
+    planes = planes_from(explainer(space.network, space.images, targets, context=space.context))
+    if wrt == "sigma":
+        planes = planes * _sigma(cutouts)
+    starts: list[float | None] = [None] * len(cutouts)
+    if isinstance(explainer, FromBaseline):
+        baselines = explainer.baseline_images(space.images, context=space.context)
+        starts = [float(start) for start in target_scores(space.network, baselines, targets)]
+    layer = explainer.network_layer_of(space.network) if isinstance(explainer, AtNetworkLayer) else ""
+    explanations = []
+    for plane, cutout, target, score, start in zip(planes, cutouts, targets, scores, starts, strict=True):
+        attribution, bands = _masked(plane, cutout, explainer.per_band)
+        explanations.append(
+            Explanation(
+                attribution,
+                bands,
+                method=explainer.name,
+                target=target,
+                wrt=wrt,
+                unit=f"{cutout.unit}-1" if explainer.kind == "slope" and wrt == "flux" else "",
+                score=float(score),
+                settings=_settings(explainer),
+                baseline_score=start,
+                seed=getattr(explainer, "seed", None),
+                network_layer=layer,
+            )
+        )
+    return explanations
+
+
+@dataclass(frozen=True, eq=False)
+class _Space:
+    """Where maps are made: in flux, or on what the network sees."""
+
+    network: keras.Model
+    images: npt.NDArray[np.float32]
+    context: Context
+
+
+def _wrt(explainer: Explainer, wrt: Wrt) -> Wrt:
+    """Say with respect to what a method's map is, when a user asks for `wrt`."""
+    if explainer.kind == "features":
+        return "stretched"
+    return "flux" if explainer.kind == "amount" and wrt == "sigma" else wrt
+
+
+def _stretched(trained: TrainedModel, flux: _Space, stretched: npt.NDArray[np.float32]) -> _Space:
+    def stretch(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(keras.ops.convert_to_numpy(trained.preprocessing(images, training=False)))
+
+    sigma = flux.context.sigma
+    if sigma is not None:
+        # By one sigma up and down in each band, since a preprocessing may mix bands.
+        variance = np.zeros_like(stretched)
+        for band in range(sigma.shape[-1]):
+            step = np.zeros_like(sigma)
+            step[..., band] = sigma[..., band]
+            variance += ((stretch(flux.images + step) - stretch(flux.images - step)) / 2) ** 2
+        sigma = np.sqrt(variance)
+    zero = stretch(np.zeros_like(flux.images[:1]))[0]
+    return _Space(trained.network, stretched, replace(flux.context, sigma=sigma, zero=zero))
+
+
+def _masked(
+    planes: npt.NDArray[np.float32], cutout: Cutout, per_band: bool
+) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     mask: npt.NDArray[np.bool_] = cutout.mask
     bands = cutout.bands
-    if not explainer.per_band:  # the one map is known wherever any band is
+    if not per_band:  # the one map is known wherever any band is
         planes, mask, bands = planes[:1], np.all(mask, axis=0, keepdims=True), ("all",)
-    planes = np.where(mask, np.float32(np.nan), planes)
-    return Explanation(
-        attribution=planes,
-        bands=bands,
-        method=explainer.name,
-        target=target,
-        wrt=wrt,
-        unit=f"{cutout.unit}-1" if wrt == "flux" else "",
-        score=score,
-        settings=_settings(explainer),
-        seed=getattr(explainer, "seed", None),
-    )
+    return np.where(mask, np.float32(np.nan), planes), bands
 
 
 def _targets(

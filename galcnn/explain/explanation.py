@@ -14,10 +14,24 @@ from galcnn.errors import message
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["WRT", "Context", "Explainer", "Explanation", "Target", "Wrt"]
+__all__ = [
+    "KINDS",
+    "WRT",
+    "AtNetworkLayer",
+    "Context",
+    "Explainer",
+    "Explanation",
+    "FromBaseline",
+    "Kind",
+    "Target",
+    "Wrt",
+]
 
 Wrt = Literal["stretched", "flux", "sigma"]
 WRT: tuple[Wrt, ...] = ("stretched", "flux", "sigma")
+#: What a value of a map is, see `Explainer`.
+Kind = Literal["slope", "amount", "features"]
+KINDS: tuple[Kind, ...] = ("slope", "amount", "features")
 
 
 @dataclass(frozen=True)
@@ -127,12 +141,16 @@ class Context:
         Shape (n, py, px, n_bands).
     ids : tuple of str or None
         One an image: they key the random streams.
+    zero : numpy.ndarray or None
+        The image of no flux at all, shape (ny, nx, n_bands), in the images' unit; None where that
+        is zero. A stretch may move it.
     """
 
     sigma: npt.NDArray[np.float32] | None = None
     mask: npt.NDArray[np.bool_] | None = None
     psf: npt.NDArray[np.float32] | None = None
     ids: tuple[str, ...] | None = None
+    zero: npt.NDArray[np.float32] | None = None
 
 
 @runtime_checkable
@@ -140,9 +158,14 @@ class Explainer(Protocol):
     """A method that makes maps; a plugin of the group `galcnn.explainers`.
 
     Its fields are its settings. `per_band` says whether its map differs from band to band; a
-    method that has one map for all bands gives it in each. `per_unit` says whether the map is a
-    slope, in logits per unit of the image, and not an amount of logits: only a slope can be
-    asked for with respect to flux or sigma.
+    method that has one map for all bands gives it in each. `kind` says what a value of the map is:
+
+    - ``"slope"``: logits per unit of the image; can be asked for with respect to flux, to sigma,
+      or to what the network sees;
+    - ``"amount"``: logits, gained or lost along a way through images; the way through flux
+      differs from that through stretched images, and sigma changes nothing;
+    - ``"features"``: logits or the like, of what the network makes of the image; the same
+      whatever the image's unit.
     """
 
     @property
@@ -152,7 +175,7 @@ class Explainer(Protocol):
     def per_band(self) -> bool: ...
 
     @property
-    def per_unit(self) -> bool: ...
+    def kind(self) -> Kind: ...
 
     def __call__(
         self,
@@ -179,6 +202,50 @@ class Explainer(Protocol):
         -------
         numpy.ndarray
             Signed, shape of `images`.
+        """
+        ...
+
+
+@runtime_checkable
+class FromBaseline(Protocol):
+    """An explainer whose map sums to the score less that of a baseline image."""
+
+    def baseline_images(
+        self, images: npt.NDArray[np.float32], *, context: Context | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Give the baseline of each image.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        context : Context, optional
+            As for the maps.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`; the same as the maps start from.
+        """
+        ...
+
+
+@runtime_checkable
+class AtNetworkLayer(Protocol):
+    """An explainer whose map is made at a layer inside the network."""
+
+    def network_layer_of(self, network: keras.Model) -> str:
+        """Name that layer.
+
+        Parameters
+        ----------
+        network : keras.Model
+            As for the maps.
+
+        Returns
+        -------
+        str
+            Names joined by slashes.
         """
         ...
 

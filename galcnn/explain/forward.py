@@ -192,7 +192,10 @@ def compiled(
     """
     functions = _COMPILED.setdefault(network, {})
     if question not in functions:
-        functions[question] = tf.function(build(weakref.ref(network)), input_signature=list(signature))
+        # Without autograph, which would wrap what a trace refuses into pages of its own.
+        functions[question] = tf.function(
+            build(weakref.ref(network)), input_signature=list(signature), autograph=False
+        )
     return functions[question]
 
 

@@ -1,8 +1,11 @@
-"""The gradient of a target with respect to the images, compiled once for each network."""
+"""The gradient of a target with respect to the images.
+
+Networks are run in a stateless scope, in which Keras stores neither updates nor losses, so that
+the user's model comes out as it went in.
+"""
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,18 +16,25 @@ import tensorflow as tf
 
 from galcnn.errors import message
 from galcnn.explain.explanation import Target
+from galcnn.explain.forward import forward
+from galcnn.explain.graph import Location, refuse_squashed
+from galcnn.explain.tracing import check_images, compiled, run_in_batches, working_dtype
 
-__all__ = ["check_ends_in_logits", "target_gradient", "target_weights"]
-
-_BATCH = 64
-
-# The functions close over a weak reference: one that held its network would keep the key alive.
-_COMPILED: weakref.WeakKeyDictionary[Any, Callable[..., Any]] = weakref.WeakKeyDictionary()
+__all__ = [
+    "check_ends_in_logits",
+    "gradient_of",
+    "logits_and_features",
+    "logits_of",
+    "summed_gradient",
+    "target_gradient",
+    "target_scores",
+    "target_weights",
+]
 
 
 def target_gradient(
-    network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    network: keras.Model, images: npt.NDArray[np.floating[Any]], target: Target | Sequence[Target]
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
     """Differentiate a target with respect to every pixel.
 
     Parameters
@@ -39,32 +49,63 @@ def target_gradient(
     Returns
     -------
     gradient : numpy.ndarray
-        float32, shape of `images`.
+        Shape of `images`, in the `working_dtype` of the network.
     scores : numpy.ndarray
-        float32, shape (n,): the value of the target.
+        Shape (n,): the value of the target.
 
     Raises
     ------
     ValueError
         The network does not end in logits, or a target does not fit it.
     """
-    weights = target_weights(network, target, len(images))
-    run = _compiled(network)
-    gradient = np.empty(images.shape, dtype=np.float32)
-    scores = np.empty(len(images), dtype=np.float32)
-    for start in range(0, len(images), _BATCH):
-        piece = slice(start, start + _BATCH)
-        slope, value = run(
-            tf.convert_to_tensor(images[piece], tf.float32), tf.convert_to_tensor(weights[piece])
-        )
-        gradient[piece], scores[piece] = slope.numpy(), value.numpy()
+    weights = target_weights(network, target, images)
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any, weights: Any) -> tuple[Any, Any]:
+            scores = tf.reduce_sum(logits_of(network_of(), images) * weights, axis=1)
+            return gradient_of(scores, images), scores
+
+        return run
+
+    gradient, scores = run_in_batches(
+        compiled(network, "gradient", build, (images, weights)), images, weights
+    )
     return gradient, scores
 
 
+def target_scores(
+    network: keras.Model, images: npt.NDArray[np.floating[Any]], target: Target | Sequence[Target]
+) -> npt.NDArray[np.floating[Any]]:
+    """Give the value of a target for each image.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    target : Target or sequence of Target
+        One for all, or one an image.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).
+    """
+    weights = target_weights(network, target, images)
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        return lambda images, weights: (tf.reduce_sum(logits_of(network_of(), images) * weights, axis=1),)
+
+    return run_in_batches(compiled(network, "scores", build, (images, weights)), images, weights)[0]
+
+
 def target_weights(
-    network: keras.Model, target: Target | Sequence[Target], n: int
-) -> npt.NDArray[np.float32]:
-    """Lay targets out as weights of logits, after checking that the network has such.
+    network: keras.Model,
+    target: Target | Sequence[Target],
+    images: npt.NDArray[np.floating[Any]],
+) -> npt.NDArray[np.floating[Any]]:
+    """Lay targets out as weights of logits, after checking that they fit network and images.
 
     Parameters
     ----------
@@ -72,17 +113,23 @@ def target_weights(
         Ends in logits.
     target : Target or sequence of Target
         One for all, or one an image.
-    n : int
-        Number of images.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
 
     Returns
     -------
     numpy.ndarray
-        float32, shape (n, n_classes).
+        Shape (n, n_classes), in the `working_dtype` of the network.
+
+    Raises
+    ------
+    ValueError
+        Targets or images of another number or shape.
     """
-    check_ends_in_logits(network)
+    check_images(network, images)
+    n = len(images)
     targets = [target] * n if isinstance(target, Target) else list(target)
-    n_classes = int(network.output_shape[-1])
+    n_classes = _n_classes(network, images.shape[1:])
     wrong = [t for t in targets if len(t.weights) != n_classes]
     if len(targets) != n or wrong:
         raise ValueError(
@@ -93,7 +140,8 @@ def target_weights(
                 wrong=wrong[:1],
             )
         )
-    return np.array([t.weights for t in targets], dtype=np.float32).reshape(n, n_classes)
+    dtype = working_dtype(network)
+    return np.array([t.weights for t in targets], dtype=dtype).reshape(n, n_classes)
 
 
 def check_ends_in_logits(network: keras.Model) -> None:
@@ -102,53 +150,160 @@ def check_ends_in_logits(network: keras.Model) -> None:
     Parameters
     ----------
     network : keras.Model
-        Any.
+        Any with a known shape of images.
 
     Raises
     ------
     ValueError
-        The last layer applies a softmax, a sigmoid or the like.
+        The output is made by a softmax, a sigmoid or the like.
     """
-    last = network
-    while isinstance(last, keras.Model):
-        last = last.layers[-1]
-    activation = getattr(last, "activation", None)
-    squashed = isinstance(last, keras.layers.Softmax) or (
-        activation is not None and activation is not keras.activations.linear
-    )
-    if squashed:
+    trace = tf.function(lambda images: logits_of(network, images), autograph=False)
+    trace.get_concrete_function(tf.TensorSpec(network.input_shape, working_dtype(network)))
+
+
+def logits_of(network: keras.Model, images: Any) -> Any:
+    """Run a network inside a graph that is being traced, and refuse one without logits.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Any.
+    images : tensor
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    tensor
+        Shape (n, n_classes), in the precision of `images`.
+
+    Raises
+    ------
+    ValueError
+        The output is squashed, by a softmax or the like.
+    """
+    with keras.StatelessScope():
+        logits = network(images, training=False)
+    refuse_squashed(logits)
+    return tf.cast(logits, images.dtype)
+
+
+def logits_and_features(network: keras.Model, images: Any, location: Location) -> tuple[Any, Any]:
+    """Run a network as `logits_of` does, and keep what one of its layers gives.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+    images : tensor
+        Shape (n, ny, nx, n_bands).
+    location : galcnn.explain.graph.Location
+        The layer.
+
+    Returns
+    -------
+    logits : tensor
+        Shape (n, n_classes), in the precision of `images`.
+    features : tensor
+        As the layer gives them.
+
+    Raises
+    ------
+    ValueError
+        The output is squashed, by a softmax or the like.
+    """
+    with keras.StatelessScope():
+        logits, seen = forward(network, images)
+    refuse_squashed(logits)
+    return tf.cast(logits, images.dtype), seen[location.address]
+
+
+def gradient_of(scores: Any, images: Any) -> Any:
+    """Differentiate inside a graph that is being traced.
+
+    Parameters
+    ----------
+    scores : tensor
+        Shape (n,); each depends on its own image alone.
+    images : tensor
+        Any tensor that `scores` were made of.
+
+    Returns
+    -------
+    tensor
+        Shape of `images`.
+
+    Raises
+    ------
+    ValueError
+        No differentiable way leads from the one to the other.
+    """
+    gradient = tf.gradients(scores, images)[0]
+    if gradient is None:
         raise ValueError(
             message(
-                "a network that ends in logits",
-                "Rebuild its last layer without an activation.",
-                last_layer=last.name,
-                activation=getattr(activation, "__name__", type(last).__name__),
+                "logits that depend on the image by differentiable operations",
+                "Whole-number inputs have no gradient: let the network read floats.",
+                gradient=None,
             )
         )
+    return gradient
 
 
-def _compiled(network: keras.Model) -> Callable[..., Any]:
-    run = _COMPILED.get(network)
-    if run is None:
-        run = _COMPILED[network] = _compile(
-            weakref.ref(network), network.input_shape[1:], network.output_shape[-1]
+def summed_gradient(scores: Any, copies: Any, n_copies: Any) -> Any:
+    """Differentiate with respect to many copies of each image, and sum over the copies of each.
+
+    A convolution that reads the copies is the same linear map for each, so its way back is gone
+    once, after the sum, and not for every copy: a sixth of the work of a small network.
+
+    Parameters
+    ----------
+    scores : tensor
+        Shape (n * n_copies,); each depends on its own copy alone.
+    copies : tensor
+        Shape (n * n_copies, ny, nx, n_bands), the copies of an image side by side.
+    n_copies : int or tensor
+        Of each image.
+
+    Returns
+    -------
+    tensor
+        Shape (n, ny, nx, n_bands).
+
+    Raises
+    ------
+    ValueError
+        No differentiable way leads from the one to the other.
+    """
+
+    def summed(tensor: Any) -> Any:
+        return tf.reduce_sum(tf.reshape(tensor, (-1, n_copies, *tensor.shape[1:])), axis=1)
+
+    readers = [operation for operation in copies.consumers() if operation.type != "Shape"]
+    if len(readers) != 1 or readers[0].type != "Conv2D":
+        return summed(gradient_of(scores, copies))
+    (convolution,) = readers
+    behind = summed(gradient_of(scores, convolution.outputs[0]))
+    return tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=(tf.shape(behind)[0], *copies.shape[1:]),
+        filter=convolution.inputs[1],
+        out_backprop=behind,
+        **{name: convolution.get_attr(name) for name in ("strides", "dilations", "explicit_paddings")},
+        padding=convolution.get_attr("padding").decode(),
+        data_format=convolution.get_attr("data_format").decode(),
+    )
+
+
+def _n_classes(network: keras.Model, image_shape: tuple[int, ...]) -> int:
+    outputs = getattr(network, "outputs", None)
+    if not outputs:  # a subclassed model knows its outputs only when it is run
+        spec = network.compute_output_spec(keras.KerasTensor((1, *image_shape)))
+        outputs = spec if isinstance(spec, list) else [spec]
+    if len(outputs) != 1 or len(outputs[0].shape) != 2 or outputs[0].shape[1] is None:
+        raise ValueError(
+            message(
+                "a network with one output of shape (n, n_classes)",
+                "Make a keras.Model of its inputs and logits.",
+                outputs=[getattr(output, "shape", output) for output in outputs],
+            )
         )
-    return run
-
-
-def _compile(
-    network: Callable[[], keras.Model], image_shape: tuple[int, ...], n_classes: int
-) -> Callable[..., Any]:
-    signature = [
-        tf.TensorSpec((None, *image_shape), tf.float32),
-        tf.TensorSpec((None, n_classes), tf.float32),
-    ]
-
-    def run(images: Any, weights: Any) -> tuple[Any, Any]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(images)
-            scores = tf.reduce_sum(tf.cast(network()(images, training=False), tf.float32) * weights, axis=1)
-        return tape.gradient(scores, images), scores
-
-    compiled: Callable[..., Any] = tf.function(run, input_signature=signature)
-    return compiled
+    return int(outputs[0].shape[1])

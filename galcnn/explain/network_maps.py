@@ -91,7 +91,7 @@ def layer_gradients(
     ValueError
         No such network layer, no logits, or a target that does not fit.
     """
-    names, weights = _known(network, layers), target_weights(network, target, len(images))
+    names, weights = _known(network, layers), target_weights(network, target, images)
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> list[Any]:
@@ -135,7 +135,7 @@ def weight_gradients(
     ValueError
         No logits, or a target that does not fit.
     """
-    weights, names = target_weights(network, target, len(images)), tuple(_trainable(network))
+    weights, names = target_weights(network, target, images), tuple(_trainable(network))
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> list[Any]:

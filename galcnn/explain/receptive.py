@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.explain.graph import producer
+from galcnn.explain.graph import Location, locations, producer
 
-__all__ = ["CellGrid", "cell_grid", "resampling_matrix"]
+__all__ = ["CellGrid", "cell_grid", "cell_grid_at", "on_image_grid", "resampling_matrix"]
 
 
 _WINDOWED = (
@@ -35,10 +37,34 @@ class CellGrid:
         Centre of cell 0, in 0-based pixels (y, x).
     jump : tuple of int
         Pixels from one cell to the next (y, x).
+    field : tuple of int
+        Pixels that one cell looks at (y, x): its receptive field.
     """
 
     start: tuple[float, float] = (0.0, 0.0)
     jump: tuple[int, int] = (1, 1)
+    field: tuple[int, int] = (1, 1)
+
+    def box(self, cell: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Give the receptive field of a cell on the image.
+
+        Parameters
+        ----------
+        cell : tuple of int
+            (y, x) in the feature map.
+        shape : tuple of int
+            (ny, nx) of the image, where the field ends.
+
+        Returns
+        -------
+        tuple of slice
+            Rows and columns.
+        """
+        slices = []
+        for i, n, start, jump, field in zip(cell, shape, self.start, self.jump, self.field, strict=True):
+            first = math.ceil(start + jump * i - (field - 1) / 2)
+            slices.append(slice(max(first, 0), min(first + field, n)))
+        return slices[0], slices[1]
 
 
 def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
@@ -67,10 +93,69 @@ def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
     layer, sources = producer(tensor)
     if not sources:
         return CellGrid()
-    grids = {cell_grid(source) for source in sources}
-    if len(grids) > 1:
-        raise ValueError(message("branches that look at the same pixels", "", layer=layer.name, grids=grids))
-    return _after(layer, sources[0].shape, tensor.shape, grids.pop())
+    # What is spread over the grid, such as the gates of squeeze-and-excitation, has no place of its own.
+    sources = [x for x in sources if len(x.shape) == 4 and tuple(x.shape[1:3]) != (1, 1)] or sources[:1]
+    grids = [cell_grid(source) for source in sources]
+    return _after(layer, sources[0].shape, tensor.shape, _joined(layer, grids))
+
+
+def cell_grid_at(network: keras.Model, location: Location) -> CellGrid:
+    """Follow the geometry from the input of a network to one of its layers.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+    location : galcnn.explain.graph.Location
+        A layer, in nested models or not.
+
+    Returns
+    -------
+    CellGrid
+        Of the layer's output.
+
+    Raises
+    ------
+    ValueError
+        See `cell_grid`.
+    """
+    steps = location.tensors(network)
+    grid = CellGrid()
+    for inputs, _ in steps[:-1]:
+        grid = _compose(grid, cell_grid(inputs[0]))
+    return _compose(grid, cell_grid(steps[-1][1]))
+
+
+def on_image_grid(
+    coarse: npt.NDArray[np.floating[Any]], network: keras.Model, location: Location, shape: tuple[int, ...]
+) -> npt.NDArray[np.floating[Any]]:
+    """Bring maps from the cells of a layer to the pixels of the images.
+
+    Parameters
+    ----------
+    coarse : numpy.ndarray
+        Shape (n, cells_y, cells_x).
+    network : keras.Model
+        Functional or sequential.
+    location : galcnn.explain.graph.Location
+        The layer that the cells are of.
+    shape : tuple of int
+        (n, ny, nx, n_bands) of the images.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, ny, nx), linear between the centres of the cells. NaN where the network crops
+        the image away.
+    """
+    grid = cell_grid_at(network, location)
+    rows = resampling_matrix(shape[1], coarse.shape[1], grid.start[0], grid.jump[0])
+    columns = resampling_matrix(shape[2], coarse.shape[2], grid.start[1], grid.jump[1])
+    maps: npt.NDArray[np.floating[Any]] = (rows.astype(coarse.dtype) @ coarse) @ columns.astype(
+        coarse.dtype
+    ).T
+    maps[:, ~_looked_at(network, location, shape[1:3])] = np.nan
+    return maps
 
 
 def resampling_matrix(n_pixels: int, n_cells: int, start: float, jump: int) -> npt.NDArray[np.float64]:
@@ -96,6 +181,47 @@ def resampling_matrix(n_pixels: int, n_cells: int, start: float, jump: int) -> n
     matrix[rows, left] += 1 - (where - left)
     matrix[rows, np.minimum(left + 1, n_cells - 1)] += where - left
     return matrix
+
+
+def _looked_at(network: keras.Model, location: Location, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Pixels that no cropping at the input keeps from the network."""
+    seen = np.ones(shape, dtype=bool)
+    for step in locations(network):
+        if (
+            isinstance(step.layer, keras.layers.Cropping2D)
+            and step.path[:-1] == location.path[: len(step.path) - 1]
+        ):
+            inputs = [inputs[0] for inputs, _ in step.tensors(network)]
+            if all(cell_grid(x) == CellGrid() for x in inputs):
+                (top, bottom), (left, right) = step.layer.cropping
+                seen[:] = False
+                seen[top : shape[0] - bottom, left : shape[1] - right] = True
+    return seen
+
+
+def _joined(layer: keras.layers.Layer, grids: list[CellGrid]) -> CellGrid:
+    """Give the grid of branches that meet: their fields together, about the mean of their centres.
+
+    A 3 x 3 convolution of stride 2 on an even side and the 1 x 1 beside it, as residual networks
+    have them, look at centres one pixel apart. Less than a cell is joined, more is refused.
+    """
+    if len(set(grids)) == 1:
+        return grids[0]
+    jump = grids[0].jump
+    apart = [
+        max(grid.start[axis] for grid in grids) - min(grid.start[axis] for grid in grids) for axis in (0, 1)
+    ]
+    if any(grid.jump != jump for grid in grids) or apart[0] >= jump[0] or apart[1] >= jump[1]:
+        raise ValueError(
+            message("branches that look at the same pixels", "", layer=layer.name, grids=set(grids))
+        )
+    start, field = [], []
+    for axis in (0, 1):
+        first = [grid.start[axis] - (grid.field[axis] - 1) / 2 for grid in grids]
+        last = [grid.start[axis] + (grid.field[axis] - 1) / 2 for grid in grids]
+        start.append(sum(grid.start[axis] for grid in grids) / len(grids))
+        field.append(math.ceil(max(last) - min(first)) + 1)
+    return CellGrid((start[0], start[1]), jump, (field[0], field[1]))
 
 
 def _after(
@@ -136,7 +262,7 @@ def _window(
     dilation: tuple[int, ...],
     padding: str,
 ) -> CellGrid:
-    starts = []
+    starts, fields = [], []
     for n, k, s, d in zip(size, window, strides, dilation, strict=True):
         reach = (k - 1) * d + 1
         pad = 0
@@ -145,7 +271,8 @@ def _window(
                 raise ValueError(message("images of a fixed size", "", size=size))
             pad = max((-(-n // s) - 1) * s + reach - n, 0) // 2
         starts.append((reach - 1) / 2 - pad)
-    return CellGrid((starts[0], starts[1]), (int(strides[0]), int(strides[1])))
+        fields.append(int(reach))
+    return CellGrid((starts[0], starts[1]), (int(strides[0]), int(strides[1])), (fields[0], fields[1]))
 
 
 def _compose(before: CellGrid, step: CellGrid) -> CellGrid:
@@ -153,4 +280,8 @@ def _compose(before: CellGrid, step: CellGrid) -> CellGrid:
     return CellGrid(
         (y + step.start[0] * jump_y, x + step.start[1] * jump_x),
         (jump_y * step.jump[0], jump_x * step.jump[1]),
+        (
+            before.field[0] + (step.field[0] - 1) * jump_y,
+            before.field[1] + (step.field[1] - 1) * jump_x,
+        ),
     )

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.explain.explanation import Context, Target
+from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import target_gradient
 
 __all__ = ["Saliency"]
@@ -26,7 +26,7 @@ class Saliency:
 
     name: ClassVar[str] = "saliency"
     per_band: ClassVar[bool] = True
-    per_unit: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "slope"
 
     def __call__(
         self,
@@ -52,7 +52,7 @@ class Saliency:
         Returns
         -------
         numpy.ndarray
-            float32, shape of `images`, in 1 over the unit of the images.
+            Shape of `images`, in 1 over the unit of the images.
         """
         del context
         return target_gradient(network, images, target)[0]

@@ -132,7 +132,7 @@ def first_order(
     noise = np.broadcast_to(np.asarray(sigma, dtype=np.float64), images.shape)
     if not (np.all(np.isfinite(noise)) and np.all(noise >= 0) and noise.any()):
         raise ValueError(message("finite noise >= 0, not all zero", "", minimum=float(noise.min())))
-    weights = target_weights(network, target, len(images)).astype(np.float64)
+    weights = target_weights(network, target, images).astype(np.float64)
     slope = target_gradient(network, images, target)[0].astype(np.float64)
 
     def scores(images: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

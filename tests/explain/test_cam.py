@@ -93,12 +93,13 @@ def test_cell_grids_are_those_of_the_formula():
     x = inputs
     for _ in range(3):
         x = keras.layers.MaxPooling2D(2)(x)
-    assert cell_grid(x) == CellGrid((3.5, 3.5), (8, 8))  # the centre of 8 pixels
+    assert cell_grid(x) == CellGrid((3.5, 3.5), (8, 8), (8, 8))  # the centre of 8 pixels
     x = inputs
     for _ in range(4):
         x = keras.layers.Conv2D(1, 3, strides=2, padding="same")(x)
     # Even sizes: TensorFlow pads 0 before and 1 after, so each step shifts by one old cell: 1+2+4+8.
-    assert cell_grid(x) == CellGrid((15.0, 15.0), (16, 16))
+    # The field grows by 2 old cells each: 1 + 2 (1 + 2 + 4 + 8).
+    assert cell_grid(x) == CellGrid((15.0, 15.0), (16, 16), (31, 31))
 
 
 def test_each_cell_grid_agrees_with_what_the_gradient_touches():
@@ -118,6 +119,10 @@ def test_each_cell_grid_agrees_with_what_the_gradient_touches():
         rows, columns = (np.flatnonzero(touched.any(axis=a)) for a in (1, 0))
         assert (rows[0] + rows[-1]) / 2 == grid.start[0] + grid.jump[0] * i
         assert (columns[0] + columns[-1]) / 2 == grid.start[1] + grid.jump[1] * j
+        assert grid.box((i, j), (41, 38)) == (
+            slice(rows[0], rows[-1] + 1),
+            slice(columns[0], columns[-1] + 1),
+        )
 
 
 def test_resampling_reproduces_a_plane_and_keeps_the_edges():

@@ -78,7 +78,7 @@ class Recorder:
     seed: int = 4
     name: ClassVar[str] = "recorder"
     per_band: ClassVar[bool] = True
-    per_unit: ClassVar[bool] = False
+    kind: ClassVar[str] = "features"
 
     def __call__(self, network, images, target, *, context=None):
         self.seen.append((network, images, target, context))
@@ -95,7 +95,15 @@ def test_a_plugin_gets_images_targets_and_context_and_its_settings_are_kept(trai
     assert network is trained.network
     assert list(seen) == targets
     assert context.ids == ("a", "b", "c", "d")
-    np.testing.assert_array_equal(context.sigma, np.full(images.shape, 3.0))
+    # On what the network sees, the noise is that behind the stretch: to first order slope times sigma.
+    flux = images_from(cutouts)
+    softening = np.asarray(trained.preprocessing.layers[1].softening)
+    deviation = np.asarray(trained.preprocessing.layers[2].deviation)
+    slope = 1 / np.sqrt(flux**2 + softening**2) / deviation
+    np.testing.assert_allclose(context.sigma, 3 * slope, rtol=0.05)
+    np.testing.assert_allclose(
+        context.zero, np.asarray(trained.preprocessing(np.zeros((1, 16, 16, 2), "float32")))[0]
+    )
     assert not context.mask.any()
     stretched = trained.preprocessing.predict(images_from(cutouts), verbose=0)
     np.testing.assert_allclose(images, stretched, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,154 @@
+"""Grad-CAM: feature maps weighed by the mean of their gradient (Selvaraju et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn.errors import message
+from galcnn.explain.explanation import Context, Kind, Target
+from galcnn.explain.gradients import gradient_of, logits_and_features, target_weights
+from galcnn.explain.graph import Location, feature_maps, find
+from galcnn.explain.receptive import on_image_grid
+from galcnn.explain.tracing import compiled, run_in_batches
+
+__all__ = ["GradCAM"]
+
+
+@dataclass(frozen=True)
+class GradCAM:
+    """relu(sum_k a_k f_k), a_k being the mean over the cells of dS/df_k.
+
+    arXiv:1610.02391, equations 1 and 2. Works at any layer of any head; at the last feature maps
+    of a head of GlobalAveragePooling2D + Dense the number of cells times this map is the positive
+    part of `CAM`. One map serves all bands.
+
+    Attributes
+    ----------
+    network_layer : str
+        Name or address of a layer with feature maps; by default the last such, behind all
+        normalisation, activation and pooling.
+    """
+
+    network_layer: str = ""
+
+    name: ClassVar[str] = "gradcam"
+    per_band: ClassVar[bool] = False
+    kind: ClassVar[Kind] = "features"
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the maps on the grid of the images.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Functional or sequential, ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Not needed.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`, nowhere negative, the same in each band; cells interpolated linearly
+            between the pixels that they look at, the negative ones cut off only then. NaN where the
+            network crops the image away.
+
+        Raises
+        ------
+        ValueError
+            There is no such layer, or it has no feature maps.
+        """
+        del context
+        location = self._location(network)
+        maps = on_image_grid(self._signed(network, images, target), network, location, images.shape)
+        maps[maps < 0] = 0  # and NaN stays
+        return np.broadcast_to(maps[..., np.newaxis], images.shape)
+
+    def coarse(
+        self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
+    ) -> npt.NDArray[np.float32]:
+        """Make the maps at the resolution of the feature maps.
+
+        Parameters
+        ----------
+        network : keras.Model
+            See `__call__`.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n, cells_y, cells_x), nowhere negative.
+        """
+        return np.maximum(self._signed(network, images, target), 0)
+
+    def network_layer_of(self, network: keras.Model) -> str:
+        """Name the layer whose feature maps are weighed.
+
+        Parameters
+        ----------
+        network : keras.Model
+            See `__call__`.
+
+        Returns
+        -------
+        str
+            Names joined by slashes.
+        """
+        return self._location(network).address
+
+    def _location(self, network: keras.Model) -> Location:
+        if not self.network_layer:
+            return feature_maps(network)
+        location = find(network, self.network_layer)
+        shape = location.tensors(network)[-1][1].shape
+        if len(shape) != 4:
+            raise ValueError(
+                message(
+                    "a layer with feature maps of shape (n, ny, nx, n_features)",
+                    "",
+                    network_layer=location.address,
+                    shape=shape,
+                )
+            )
+        return location
+
+    def _signed(
+        self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
+    ) -> npt.NDArray[np.float32]:
+        weights = target_weights(network, target, images)
+        address = self._location(network).address
+
+        def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+            def run(images: Any, weights: Any) -> tuple[Any]:
+                network = network_of()
+                logits, features = logits_and_features(network, images, find(network, address))
+                slope = gradient_of(tf.reduce_sum(logits * weights, axis=1), features)
+                slope, features = tf.cast(slope, images.dtype), tf.cast(features, images.dtype)
+                share = tf.reduce_mean(slope, axis=(1, 2))
+                return (tf.einsum("nyxf,nf->nyx", features, share),)
+
+            return run
+
+        run = compiled(network, (self.name, address), build, (images, weights))
+        return run_in_batches(run, images, weights)[0]

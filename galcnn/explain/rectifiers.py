@@ -1,0 +1,182 @@
+"""Other ways back through a ReLU: guided backpropagation and the deconvnet.
+
+TensorFlow lets a trace say which gradient an operation gets. That reaches every ReLU, as a layer,
+an activation or a function, in nested and in flat models, without a copy of the network. What is
+not the operation ReLU escapes, so the traced operations are counted and the rest is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn.errors import message
+from galcnn.explain.explanation import Target
+from galcnn.explain.gradients import gradient_of, logits_and_features, logits_of, target_weights
+from galcnn.explain.graph import locations
+from galcnn.explain.tracing import compiled, run_in_batches
+from galcnn.model.network import PREPROCESSING
+
+__all__ = ["Rectifier", "rectified", "refuse_other_rectifiers", "rectified_gradient"]
+
+Rectifier = Literal["guided", "deconvnet"]
+
+_RELUS = ("Relu", "Relu6")
+#: Operations by which a rectifier can be spelled without a ReLU, or that hide what they are made of.
+_ESCAPING = {
+    "Abs", "ClipByValue", "Elu", "Erf", "Erfc", "Greater", "GreaterEqual", "IdentityN", "LeakyRelu", "Less",
+    "LessEqual", "Maximum", "Minimum", "PartitionedCall", "Select", "SelectV2", "Selu", "Sign", "Softplus",
+    "Swish", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "If", "While",
+}  # fmt: skip
+
+
+def _guided(operation: Any, gradient: Any) -> Any:
+    # ReluGrad on the rectified signal is one pass less over memory than tf.where.
+    return tf.raw_ops.ReluGrad(gradients=tf.nn.relu(gradient), features=operation.outputs[0])
+
+
+def _guided6(operation: Any, gradient: Any) -> Any:
+    return tf.raw_ops.Relu6Grad(gradients=tf.nn.relu(gradient), features=operation.outputs[0])
+
+
+def _deconvnet(operation: Any, gradient: Any) -> Any:
+    del operation  # the forward gate is ignored: that is the method
+    return tf.nn.relu(gradient)
+
+
+for _name, _gradient in (
+    ("GalcnnGuidedRelu", _guided),
+    ("GalcnnGuidedRelu6", _guided6),
+    ("GalcnnDeconvnetRelu", _deconvnet),
+):
+    tf.RegisterGradient(_name)(_gradient)
+
+_GRADIENTS: dict[Rectifier, dict[str, str]] = {
+    "guided": {"Relu": "GalcnnGuidedRelu", "Relu6": "GalcnnGuidedRelu6"},
+    "deconvnet": dict.fromkeys(_RELUS, "GalcnnDeconvnetRelu"),
+}
+
+
+def rectified_gradient(
+    network: keras.Model,
+    images: npt.NDArray[np.floating[Any]],
+    target: Target | Sequence[Target],
+    rectifier: Rectifier,
+) -> npt.NDArray[np.floating[Any]]:
+    """Go back from a target to the images, by another rule at each ReLU.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits, all its rectifiers being ReLUs.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    target : Target or sequence of Target
+        One for all, or one an image.
+    rectifier : {"guided", "deconvnet"}
+        The rule.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape of `images`.
+
+    Raises
+    ------
+    ValueError
+        No ReLU, or a rectifier that is not one.
+    """
+    weights = target_weights(network, target, images)
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any, weights: Any) -> tuple[Any]:
+            network = network_of()
+            stretch = next((x for x in locations(network) if x.address == PREPROCESSING), None)
+            with rectified(rectifier):
+                if stretch is None:
+                    logits, seen = logits_of(network, images), images
+                else:  # a clipping stretch is no part of the network
+                    logits, seen = logits_and_features(network, images, stretch)
+            refuse_other_rectifiers(logits, seen)
+            return (gradient_of(tf.reduce_sum(logits * weights, axis=1), images),)
+
+        return run
+
+    return run_in_batches(compiled(network, rectifier, build, (images, weights)), images, weights)[0]
+
+
+def rectified(rectifier: Rectifier) -> Any:
+    """Say for a trace by which rule signals go back through the ReLUs that are made in it.
+
+    Parameters
+    ----------
+    rectifier : {"guided", "deconvnet"}
+        The rule.
+
+    Returns
+    -------
+    context manager
+        To run the network in.
+    """
+    return tf.compat.v1.get_default_graph().gradient_override_map(_GRADIENTS[rectifier])
+
+
+def refuse_other_rectifiers(output: Any, images: Any) -> None:
+    """Count the operations between images and an output, and refuse what would go unnoticed.
+
+    Parameters
+    ----------
+    output, images : tensorflow.Tensor
+        In a graph that is being traced.
+
+    Raises
+    ------
+    ValueError
+        There is no ReLU, or another operation rectifies or hides a part of the network.
+    """
+    census = _census(output, images)
+    escaping = {kind: n for kind, n in sorted(census.items()) if kind in _ESCAPING}
+    if escaping or not any(census[kind] for kind in _RELUS):
+        raise ValueError(
+            message(
+                "a network whose rectifiers are all ReLUs, and at least one",
+                "Use keras.layers.ReLU or activation='relu', or another method, e.g. saliency.",
+                relus=sum(census[kind] for kind in _RELUS),
+                others=escaping or "none",
+            )
+        )
+
+
+def _census(output: Any, images: Any) -> Counter[str]:
+    """Kinds of the operations that lie between the images and the output."""
+    after: set[Any] = set()  # names of what depends on the images
+    queue = list(images.consumers())
+    for operation in queue:
+        if operation.name not in after:
+            after.add(operation.name)
+            queue += [consumer for tensor in operation.outputs for consumer in tensor.consumers()]
+    census: Counter[str] = Counter()
+    seen = set()
+    queue = [output.op]
+    for operation in queue:
+        if operation.name in after and operation.name not in seen:
+            seen.add(operation.name)
+            gated = operation.type == "Mul" and any(
+                _is_own_gate(operation, tensor) for tensor in operation.inputs
+            )
+            census["Swish" if gated else operation.type] += 1
+            queue += [tensor.op for tensor in operation.inputs]
+    return census
+
+
+def _is_own_gate(product: Any, factor: Any) -> bool:
+    """Whether a factor is a sigmoid or tanh of the other one."""
+    if factor.op.type not in ("Sigmoid", "Tanh"):
+        return False
+    return any(source is other for source in factor.op.inputs for other in product.inputs)

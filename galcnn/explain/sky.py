@@ -1,0 +1,211 @@
+"""Images to compare with: no flux, blank sky, the same galaxy blurred. And noise like that of the sky."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage, special
+
+from galcnn import seeding
+from galcnn.errors import message
+from galcnn.explain.explanation import Context
+
+__all__ = ["BASELINES", "Baseline", "baseline_images", "ids_of", "noise_of", "sky_level", "standard_normal"]
+
+Baseline = Literal["zero", "sky", "blurred"]
+BASELINES: tuple[Baseline, ...] = ("zero", "sky", "blurred")
+
+_median: Callable[..., Any] = np.ma.median  # untyped in NumPy
+_EDGE = 4  # pixels of frame in which the sky is measured
+_QUANTILES = 2**16
+
+
+def baseline_images(
+    kind: Baseline,
+    images: npt.NDArray[np.floating[Any]],
+    *,
+    context: Context | None,
+    blur: float,
+    seed: int,
+) -> npt.NDArray[np.floating[Any]]:
+    """Make the image that each image is compared with.
+
+    Parameters
+    ----------
+    kind : {"zero", "sky", "blurred"}
+        No flux; a blank sky drawn with the level and the noise of the image's own; or the image
+        convolved with a Gaussian.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    context : Context or None
+        Noise, mask, ids and the image of no flux, where they are known.
+    blur : float
+        Standard deviation of the Gaussian in pixels.
+    seed : int
+        Of the blank skies, with the ids.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape and type of `images`. Masked pixels are as in the image, so nothing is said of them.
+
+    Raises
+    ------
+    ValueError
+        Another word.
+    """
+    context = context or Context()
+    if kind == "zero":
+        zero = np.zeros(images.shape[1:]) if context.zero is None else context.zero
+        result = np.broadcast_to(zero, images.shape).astype(images.dtype)
+    elif kind == "sky":
+        noise = np.concatenate(
+            [
+                standard_normal(seeding.generator(seed, "sky", name), (1, *images.shape[1:]))
+                for name in ids_of(images, context)
+            ]
+        )
+        level, sigma = sky_level(images, context)
+        result = (level + sigma * noise).astype(images.dtype)
+    elif kind == "blurred":
+        result = ndimage.gaussian_filter(images, (0, blur, blur, 0), mode="nearest")
+    else:
+        raise ValueError(message(f"a baseline among {BASELINES}", "", baseline=kind))
+    return result if context.mask is None else np.where(context.mask, images, result)
+
+
+def sky_level(
+    images: npt.NDArray[np.floating[Any]], context: Context
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
+    """Measure the sky of each image and band on the frame of the image.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    context : Context
+        Its mask is left out; its sigma, where known, is the noise.
+
+    Returns
+    -------
+    level, noise : numpy.ndarray
+        Median, and median of sigma or else 1.4826 times the median absolute deviation, shape
+        (n, 1, 1, n_bands). Zero where the whole frame is masked.
+    """
+    frame = np.ones(images.shape[1:3], dtype=bool)
+    frame[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
+    masked = np.zeros(images.shape, dtype=bool) if context.mask is None else context.mask
+    edge = np.ma.masked_array(images[:, frame], masked[:, frame])
+    level = _median(edge, axis=1, keepdims=True)
+    if context.sigma is None:
+        noise = 1.4826 * _median(np.abs(edge - level), axis=1, keepdims=True)
+    else:
+        noise = _median(np.ma.masked_array(context.sigma[:, frame], edge.mask), axis=1, keepdims=True)
+    return _filled(level, images), _filled(noise, images)
+
+
+def noise_of(images: npt.NDArray[np.floating[Any]], context: Context) -> npt.NDArray[np.floating[Any]]:
+    """Give the noise of every pixel: that of the context, or else what the sky of the image shows.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    context : Context
+        Sigma and mask.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape of `images`; zero where masked.
+
+    Raises
+    ------
+    ValueError
+        An image has no noise that could be seen.
+    """
+    if context.sigma is None:
+        sigma = np.broadcast_to(sky_level(images, context)[1], images.shape)
+    else:
+        sigma = context.sigma.astype(images.dtype)
+    if context.mask is not None:
+        sigma = np.where(context.mask, 0, sigma)
+    silent = np.flatnonzero(~np.any(sigma > 0, axis=(1, 2, 3)))
+    if len(silent) or not np.all(np.isfinite(sigma)):
+        raise ValueError(
+            message(
+                "images with noise, finite in every pixel",
+                "Give the noise as a number in the unit of the images, e.g. noise=0.1.",
+                without_noise=[ids_of(images, context)[i] for i in silent],
+            )
+        )
+    return sigma
+
+
+def ids_of(images: npt.NDArray[np.floating[Any]], context: Context) -> tuple[str, ...]:
+    """Give the names that key the random streams.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        Their first axis is what is named.
+    context : Context
+        Its ids, where given.
+
+    Returns
+    -------
+    tuple of str
+        One an image; numbers where none are given.
+    """
+    if context.ids is None:
+        return tuple(str(i) for i in range(len(images)))
+    if len(context.ids) != len(images):
+        raise ValueError(message(f"one id for each of {len(images)} images", "", n_ids=len(context.ids)))
+    return context.ids
+
+
+def standard_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Draw standard normal deviates, four times as fast as the generator itself does.
+
+    They are the quantiles in the middle of 65,536 equal parts of the distribution, picked
+    evenly: within 4.3 sigma, of unit variance, with a kurtosis of 2.9993 instead of 3.
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+        Advanced by a quarter of a 64-bit word a deviate.
+    shape : tuple of int
+        Of the result.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32.
+
+    Examples
+    --------
+    >>> x = standard_normal(np.random.default_rng(1), (1000, 1000))
+    >>> bool(abs(x.mean()) < 4e-3), bool(abs(x.std() - 1) < 3e-3)
+    (True, True)
+    """
+    size = int(np.prod(shape))
+    words = generator.integers(0, 2**64, -(-size // 4), dtype=np.uint64)
+    # Little-endian by name, so that the same key gives the same stream on every machine.
+    picked = words.astype("<u8", copy=False).view("<u2")[:size]
+    return np.take(_quantiles(), picked, mode="clip").reshape(shape)
+
+
+@cache
+def _quantiles() -> npt.NDArray[np.float32]:
+    middle: npt.NDArray[np.float64] = special.ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+    table: npt.NDArray[np.float32] = (middle / middle.std()).astype(np.float32)
+    return table
+
+
+def _filled(values: Any, images: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    plain: npt.NDArray[np.floating[Any]] = np.ma.filled(values, 0.0)[:, :, np.newaxis].astype(images.dtype)
+    return plain
