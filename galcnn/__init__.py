@@ -8,6 +8,7 @@ The map of the house, in the order in which data travels::
 - `galcnn.photometry`, `galcnn.observing`: units and zero points; how a survey looks at the sky.
 - `galcnn.simulation`, `galcnn.surveys`: galaxies of known truth; sky position -> Cutout.
 - `galcnn.files`, `galcnn.geometry`, `galcnn.rendering`: files <-> Cutout; pixel grids; colour pictures.
+- `galcnn.foreground`: sky and dust taken away.
 - `galcnn.inputs`, `galcnn.dataset`, `galcnn.preprocessing`: what a network sees; splits; Keras layers.
 - `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one experiment in one TOML.
 - `galcnn.prediction`, `galcnn.evaluation`: logits to probabilities; scores with intervals.

@@ -1,0 +1,9 @@
+"""What lies between a galaxy and its image: the level of the sky, and dust of our own Galaxy.
+
+Both steps give a new cutout and are listed in its ``meta["foreground"]``.
+"""
+
+from galcnn.foreground.dust import correct_extinction, extinction_coefficients
+from galcnn.foreground.sky import SkyLevel, estimate_sky, remove_sky
+
+__all__ = ["SkyLevel", "correct_extinction", "estimate_sky", "extinction_coefficients", "remove_sky"]

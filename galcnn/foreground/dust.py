@@ -1,0 +1,167 @@
+"""Extinction by dust of our Galaxy, by the coefficients of each survey's bands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from galcnn.cutout import Cutout
+from galcnn.errors import message
+from galcnn.foreground.steps import recorded, refuse_pictures
+
+__all__ = ["COEFFICIENTS", "correct_extinction", "extinction_coefficients"]
+
+#: A_b / E(B-V) by photometric system, for E(B-V) of Schlegel, Finkbeiner & Davis 1998 (ApJ 500, 525)
+#: as it stands in their map. Schlafly & Finkbeiner 2011 (ApJ 737, 103), Table 6, R_V = 3.1, which
+#: holds their recalibration by 0.86; HSC: the HSC pipeline (obs_subaru, extinctionCoeffs, M. Tanaka);
+#: WISE: the Legacy Surveys' own, from Fitzpatrick 1999 (PASP 111, 63).
+COEFFICIENTS: dict[str, dict[str, float]] = {
+    "SDSS": {"u": 4.239, "g": 3.303, "r": 2.285, "i": 1.698, "z": 1.263},
+    "PS1": {"g": 3.172, "r": 2.271, "i": 1.682, "z": 1.322, "y": 1.087, "w": 2.341},
+    "DES": {"g": 3.237, "r": 2.176, "i": 1.595, "z": 1.217, "Y": 1.058},
+    "LSST": {"u": 4.145, "g": 3.237, "r": 2.273, "i": 1.684, "z": 1.323, "y": 1.088},
+    "HSC": {"g": 3.240, "r": 2.276, "i": 1.633, "z": 1.263, "y": 1.075},
+    "UKIRT": {"J": 0.709, "H": 0.449, "K": 0.302},
+    "WISE": {"W1": 0.184, "W2": 0.113, "W3": 0.0241, "W4": 0.00910},
+    "WFPC2": {
+        "F300W": 4.902, "F450W": 3.410, "F555W": 2.755, "F606W": 2.415, "F702W": 1.948, "F814W": 1.549,
+    },
+    "ACS": {
+        "F435W": 3.610, "F475W": 3.268, "F550M": 2.620, "F555W": 2.792, "F606W": 2.471, "F625W": 2.219,
+        "F775W": 1.629, "F814W": 1.526, "F850LP": 1.243,
+    },
+    "WFC3": {
+        "F105W": 0.969, "F110W": 0.881, "F125W": 0.726, "F140W": 0.613, "F160W": 0.512, "F200LP": 2.958,
+        "F218W": 7.760, "F225W": 6.989, "F275W": 5.487, "F300X": 5.228, "F336W": 4.453, "F350LP": 2.624,
+        "F390W": 3.896, "F438W": 3.623, "F475W": 3.248, "F475X": 3.116, "F555W": 2.855, "F600LP": 1.781,
+        "F606W": 2.488, "F625W": 2.259, "F775W": 1.643, "F814W": 1.536, "F850LP": 1.208,
+    },
+}  # fmt: skip
+
+#: Which system the name of a survey means, the first that fits. The northern Legacy Surveys
+#: (BASS, MzLS) have filters of their own, which the table lacks; 2MASS is given UKIRT's.
+_SYSTEMS = (
+    (r"WFPC2", "WFPC2"),
+    (r"\bACS\b", "ACS"),
+    (r"WFC3", "WFC3"),
+    (r"north|BASS|MzLS", ""),
+    (r"SDSS", "SDSS"),
+    (r"Pan-?STARRS|\bPS1\b", "PS1"),
+    (r"\bDES\b|DECaLS|DECam|DELVE|Legacy", "DES"),
+    (r"\bHSC\b", "HSC"),
+    (r"LSST|Rubin", "LSST"),
+    (r"2MASS|UKIDSS|UKIRT", "UKIRT"),
+    (r"WISE", "WISE"),
+)
+
+
+def extinction_coefficients(cutout: Cutout, system: str | None = None) -> dict[str, float]:
+    """Look up the extinction of each band of a cutout for E(B-V) = 1.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With its survey and bands.
+    system : str, optional
+        Photometric system, a key of `COEFFICIENTS`; by the name of the survey by default.
+
+    Returns
+    -------
+    dict of str to float
+        Magnitudes, by band in the order of the cutout.
+
+    Raises
+    ------
+    ValueError
+        No such system, or a band that it lacks.
+    """
+    name = _system_of(cutout.survey) if system is None else system
+    if name not in COEFFICIENTS:
+        raise ValueError(
+            message(
+                f"a photometric system among {tuple(COEFFICIENTS)}",
+                "Name the one of these bands (system=..., --system), or give the coefficients.",
+                survey=cutout.survey,
+                system=name or None,
+            )
+        )
+    table = COEFFICIENTS[name]
+    # 2MASS writes j, h, k; the rest of the table tells y of PS1 from Y of DES, and so do surveys.
+    folded = {band.lower(): value for band, value in table.items()}
+    missing = [band for band in cutout.bands if band.lower() not in folded]
+    if missing:
+        raise ValueError(
+            message(f"bands of {name} among {tuple(table)}", "Give the coefficients.", bands=missing)
+        )
+    return {band: folded[band.lower()] for band in cutout.bands}
+
+
+def correct_extinction(
+    cutout: Cutout,
+    ebv: float,
+    *,
+    system: str | None = None,
+    coefficients: Mapping[str, float] | None = None,
+) -> Cutout:
+    """Undo the extinction by dust of our Galaxy: as if seen from outside of it.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        Of a linear unit.
+    ebv : float
+        E(B-V) of Schlegel, Finkbeiner & Davis (1998) in its direction, magnitudes.
+    system : str, optional
+        See `extinction_coefficients`.
+    coefficients : mapping of str to float, optional
+        A_b / E(B-V) by band, in place of the table.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        Flux and sigma times ``10**(0.4 A_b E(B-V))``; the step in ``meta["foreground"]``.
+
+    Raises
+    ------
+    ValueError
+        It is a picture, was corrected already, `ebv` is no reddening, or a coefficient is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> seen = Cutout(np.ones((1, 2, 2)), ("r",), survey="SDSS DR17")
+    >>> round(float(correct_extinction(seen, 0.1).flux[0, 0, 0]), 5)  # 2.285 magnitudes for E(B-V) = 1
+    1.23424
+    """
+    refuse_pictures(cutout, "extinction")
+    if not np.isfinite(ebv) or not 0 <= ebv < 100:
+        raise ValueError(message("E(B-V) >= 0 in magnitudes", "", ebv=ebv))
+    if any(step.get("step") == "correct_extinction" for step in cutout.meta.get("foreground", [])):
+        raise ValueError(
+            message("an image not yet corrected for extinction", "Once is enough.", survey=cutout.survey)
+        )
+    table = dict(coefficients) if coefficients is not None else extinction_coefficients(cutout, system)
+    missing = [band for band in cutout.bands if not np.isfinite(table.get(band, np.nan))]
+    if missing:
+        raise ValueError(
+            message("a coefficient A_b / E(B-V) for each band", "", missing=missing, given=list(table))
+        )
+    magnitudes = {band: table[band] * float(ebv) for band in cutout.bands}
+    factors = np.array([10 ** (0.4 * magnitudes[band]) for band in cutout.bands])[:, np.newaxis, np.newaxis]
+    step = {"step": "correct_extinction", "ebv": float(ebv), "magnitudes": magnitudes}
+    return replace(
+        cutout,
+        flux=(cutout.flux * factors).astype(np.float32),
+        sigma=None if cutout.sigma is None else (cutout.sigma * factors).astype(np.float32),
+        meta=recorded(cutout.meta, step),
+    )
+
+
+def _system_of(survey: str) -> str:
+    for pattern, system in _SYSTEMS:
+        if re.search(pattern, survey, re.IGNORECASE):
+            return system
+    return ""
