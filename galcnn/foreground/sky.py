@@ -122,23 +122,16 @@ def _level(plane: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], band: st
 
     good = ~mask
     sky = good
+    _check_enough(sky, good, band)
     clip = SigmaClip(sigma=3.0, maxiters=10)
-    filled = np.where(good, plane, np.median(plane[good])) if good.any() else np.zeros_like(plane)
+    filled = np.where(good, plane, np.median(plane[good]))
     smooth = gaussian_filter(filled, _SMOOTHING, mode="nearest")
     for _ in range(_ROUNDS):
         # Measured in the smoothed image: noise of resampled images is correlated.
         values = clip(smooth[sky], masked=False)
         threshold = np.median(values) + _THRESHOLD * np.std(values)
         sky = good & ~_sources(smooth, float(threshold))
-        if sky.sum() < max(_LEAST * good.sum(), 2):
-            raise ValueError(
-                message(
-                    f"sky on at least {_LEAST:.0%} of the image",
-                    "Take a wider cutout, or leave the sky in.",
-                    band=band,
-                    share=round(float(sky.sum() / max(good.sum(), 1)), 4),
-                )
-            )
+        _check_enough(sky, good, band)
     values = plane[sky]
     noise = float(StdBackgroundRMS(sigma_clip=clip)(values))
     return SkyLevel(
@@ -147,6 +140,19 @@ def _level(plane: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], band: st
         noise,
         float(sky.sum() / good.sum()),
     )
+
+
+def _check_enough(sky: npt.NDArray[np.bool_], good: npt.NDArray[np.bool_], band: str) -> None:
+    share = float(sky.sum() / max(good.sum(), 1))
+    if share < _LEAST:
+        raise ValueError(
+            message(
+                f"sky on at least {_LEAST:.0%} of the image",
+                "Take a wider cutout, or leave the sky in.",
+                band=band,
+                share=round(share, 4),
+            )
+        )
 
 
 def _sources(smooth: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.bool_]:
