@@ -1,0 +1,249 @@
+"""Redshifting: Cutout at z -> Cutout at another z."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.wcs import WCS
+
+from galcnn.cutout import Cutout
+from galcnn.errors import message
+from galcnn.observing import Observation
+from galcnn.photometry import DISPLAY
+from galcnn.redshifting.bands import source_bands
+from galcnn.redshifting.matching import matched
+from galcnn.redshifting.noise import digest, noised
+from galcnn.redshifting.receding import default_cosmology, flux_factor, magnification
+from galcnn.redshifting.settings import Redshifting
+from galcnn.redshifting.spectra import Grid, shifted
+
+__all__ = ["redshift"]
+
+_F_LAMBDA = u.erg / u.s / u.cm**2 / u.AA
+
+
+def redshift(
+    cutout: Cutout,
+    z_to: float,
+    *,
+    observation: Observation | None = None,
+    shape: tuple[int, int] | None = None,
+    settings: Redshifting | None = None,
+    seed: int = 0,
+) -> Cutout:
+    """Show a galaxy as it would look further away.
+
+    Size goes with 1 / D_A, flux with 1 / D_L^2 and the convention's power of (1 + z); nothing
+    evolves unless asked for. With an observation, the image has its pixels, PSF and noise; without
+    one, its own pixels and shrunk PSF, and no noise is added.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With a redshift; sky-subtracted; in nJy (`Redshifting.linear_counts` allows others). For an
+        observation also with WCS, PSF and sigma.
+    z_to : float
+        Not below the galaxy's own.
+    observation : galcnn.observing.Observation, optional
+        How it is seen there.
+    shape : tuple of int, optional
+        Pixels (ny, nx); as many as the field fills, by default.
+    settings : Redshifting, optional
+        The defaults when not given.
+    seed : int
+        Of noise and filled sky. Streams are keyed by the image itself: order, batch and process
+        change nothing.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        At `z_to`; the middle of the field stays in the middle. ``meta["redshifting"]`` holds what
+        was done.
+
+    Raises
+    ------
+    ValueError
+        The redshift is unknown or unphysical, or the input does not hold what the output would
+        need: the text says what.
+
+    Notes
+    -----
+    The transforms assume that the input is well sampled and that noise is independent from pixel
+    to pixel. Neighbouring pixels of the output share propagated noise, see `Redshifting.noise`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> near = Cutout(np.pad(np.ones((1, 8, 8)), ((0, 0), (28, 28), (28, 28))), ("r",), redshift=0.1)
+    >>> far = redshift(near, 0.3)
+    >>> far.shape, round(float(far.flux.sum() / near.flux.sum()), 4)
+    ((26, 26), 0.1044)
+    """
+    settings = settings or Redshifting()
+    z_from = _checked(cutout, z_to, settings)
+    ratio = _pixel_ratio(cutout, observation)
+    scale = magnification(z_from, z_to, ratio=ratio, cosmology=settings.cosmology)
+    if observation is None and z_to == z_from and shape in (None, cutout.shape):
+        return cutout
+    sources = _sources(cutout, z_from, z_to, observation, settings)
+    convention = settings.convention
+    if observation is not None and settings.bandpass == "sed":
+        convention = "bolometric"  # the spectra hold the rest
+        grid = Grid(scale, shape, settings.fill, seed)
+        step, error = shifted(cutout, z_to, observation=observation, grid=grid)
+    else:
+        picked = _picked(cutout, [sources[band][0] for band in sources], tuple(sources))
+        step = matched(picked, scale, observation=observation, shape=shape, fill=settings.fill, seed=seed)
+        error = {}
+    factor = flux_factor(z_from, z_to, convention=convention, cosmology=settings.cosmology)
+    factor *= 10 ** (0.4 * settings.evolution * (z_to - z_from))
+    moved = _dimmed(step.cutout, factor)
+    key = f"{digest(cutout)} {z_to:.9g}"
+    if observation is not None and settings.noise != "none":
+        whiten = step.correlation() if settings.noise == "whiten" else None
+        moved = noised(moved, observation, seed=seed, key=key, whiten=whiten)
+    facts: dict[str, Any] = {
+        "z_from": z_from,
+        "z_to": z_to,
+        "magnification": scale,
+        "flux_factor": factor,
+        "convention": settings.convention,
+        "cosmology": (settings.cosmology or default_cosmology()).name,
+        "evolution": settings.evolution,
+        "observation": None if observation is None else observation.name,
+        "bandpass": "same" if observation is None else settings.bandpass,
+        "bands": {band: [source, round(off, 4)] for band, (source, off) in sources.items()},
+        "bandpass_error": {band: round(value, 4) for band, value in error.items()},
+        "psf_residual": [round(value, 5) for value in step.residual],
+        "noise": "none" if observation is None else settings.noise,
+        "fill": settings.fill,
+        "seed": seed,
+    }
+    return replace(
+        moved,
+        wcs=_wcs(cutout, moved.shape, scale, ratio),
+        position=cutout.position,
+        survey=cutout.survey if observation is None else f"{observation.name} (redshifted)",
+        redshift=z_to,
+        meta={**cutout.meta, "redshifting": [*cutout.meta.get("redshifting", []), facts]},
+    )
+
+
+def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
+    z_from = cutout.redshift
+    if z_from is None:
+        raise ValueError(
+            message("a cutout with a redshift", "Give it one: replace(cutout, redshift=...).", redshift=None)
+        )
+    if not (0 < z_from <= z_to and math.isfinite(z_to)):
+        raise ValueError(
+            message(
+                "0 < the galaxy's redshift <= z_to",
+                "A galaxy cannot be brought nearer: the image holds no finer detail.",
+                redshift=z_from,
+                z_to=z_to,
+            )
+        )
+    unit = cutout.unit
+    if unit == DISPLAY:
+        raise ValueError(
+            message(
+                "a flux, or linear counts",
+                "An 8-bit picture cannot be dimmed: use the FITS image.",
+                unit=str(unit),
+            )
+        )
+    allowed = {"f_nu": unit.is_equivalent(u.nJy), "f_lambda": unit.is_equivalent(_F_LAMBDA)}
+    if any(allowed.values()):
+        right = allowed.get(settings.convention, True)
+    else:
+        right = settings.linear_counts
+    if not right:
+        raise ValueError(
+            message(
+                "a convention that fits the unit: f_nu for nJy, f_lambda for flux per wavelength",
+                "Calibrate the cutout, or allow counts: Redshifting(linear_counts=True).",
+                unit=str(unit),
+                convention=settings.convention,
+            )
+        )
+    return float(z_from)
+
+
+def _pixel_ratio(cutout: Cutout, observation: Observation | None) -> float:
+    """Pixel scale here over pixel scale there."""
+    if observation is None:
+        return 1.0
+    if not cutout.calibrated:
+        raise ValueError(
+            message(
+                "a cutout in nJy, whose noise can be compared",
+                "Leave the observation out.",
+                unit=str(cutout.unit),
+            )
+        )
+    if cutout.pixel_scale is None:
+        raise ValueError(message("a cutout with a WCS, whose pixel scale is known", "Give it one.", wcs=None))
+    return float((cutout.pixel_scale / observation.pixel_scale).to_value(u.one))
+
+
+def _sources(
+    cutout: Cutout, z_from: float, z_to: float, observation: Observation | None, settings: Redshifting
+) -> dict[str, tuple[str, float]]:
+    """Band there -> band here, and how far off its rest-frame wavelength is."""
+    if observation is None:
+        return {band: (band, 0.0) for band in cutout.bands}
+    if settings.bandpass == "same":
+        missing = [band for band in observation.bands if band not in cutout.bands]
+        if missing:
+            raise ValueError(
+                message(
+                    f"bands {observation.bands}", "Choose with observation.only(...).", bands=cutout.bands
+                )
+            )
+        return {band: (band, 0.0) for band in observation.bands}
+    if settings.bandpass == "sed":
+        return source_bands(observation.bands, z_to, cutout.bands, z_from, np.inf)
+    return source_bands(observation.bands, z_to, cutout.bands, z_from, settings.max_mismatch)
+
+
+def _picked(cutout: Cutout, sources: list[str], names: tuple[str, ...]) -> Cutout:
+    rows = [cutout.bands.index(band) for band in sources]
+    return replace(
+        cutout,
+        flux=cutout.flux[rows],
+        bands=names,
+        mask=cutout.mask[rows],
+        sigma=None if cutout.sigma is None else cutout.sigma[rows],
+        psf=None if cutout.psf is None else cutout.psf[rows],
+    )
+
+
+def _dimmed(cutout: Cutout, factor: float) -> Cutout:
+    sigma = None if cutout.sigma is None else (cutout.sigma * factor).astype(np.float32)
+    return replace(cutout, flux=(cutout.flux * factor).astype(np.float32), sigma=sigma)
+
+
+def _wcs(cutout: Cutout, shape: tuple[int, int], scale: float, ratio: float) -> WCS | None:
+    """A tangential WCS with the old orientation and the new pixels, true at the galaxy's position."""
+    old = cutout.wcs
+    if old is None:
+        return None
+    middle_old, middle_new = ([(n - 1) / 2 for n in size[::-1]] for size in (cutout.shape, shape))
+    if cutout.position is None:
+        anchor, sky = np.array(middle_old), old.pixel_to_world(*middle_old).icrs
+    else:
+        anchor, sky = np.array(old.world_to_pixel(cutout.position)), cutout.position.icrs
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.radesys = "ICRS"
+    wcs.wcs.crval = [sky.ra.deg, sky.dec.deg]
+    wcs.wcs.crpix = (anchor - middle_old) * scale + middle_new + 1
+    wcs.wcs.cd = old.pixel_scale_matrix / ratio
+    wcs.wcs.set()
+    wcs.array_shape = shape
+    return wcs

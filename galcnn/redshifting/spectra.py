@@ -1,0 +1,227 @@
+"""Bandpass shift, pixel by pixel: the spectrum of each place is fitted, and seen through other bands.
+
+The spectra are mixtures of the four of Coleman, Wu & Weedman (1980) that GalSim ships. Each pixel
+keeps the flux of the input band that saw nearly the same light, times the ratio that the spectra
+which fit its colours give: a ratio that noise cannot make negative, and that does not change the
+sky. Where colours say little, those of the whole galaxy stand in.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.cutout import Cutout
+from galcnn.errors import message
+from galcnn.observing import Observation
+from galcnn.redshifting.bands import nearest_band, rest_wavelength
+from galcnn.redshifting.matching import Matched, matched
+from galcnn.simulation.spectra import SEDS, band_flux
+
+__all__ = ["Grid", "shifted"]
+
+_Array = npt.NDArray[np.float64]
+
+#: Mixtures are in steps of one over this of the rest-frame r-band flux.
+_STEPS = 6
+#: The spectra are not trusted beyond this share of a flux.
+_TEMPLATE_ERROR = 0.03
+#: Scatter of ln(flux ratio) of the pixels of a galaxy about its mean colours.
+_COLOUR_SCATTER = 0.3
+#: How far beyond the effective wavelengths of the input a wanted one may lie.
+_MARGIN = 0.05
+_LEAST_BANDS = 3
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where to: what `galcnn.redshifting.matching.matched` asks for.
+
+    Attributes
+    ----------
+    magnification : float
+        Size there over size here, in pixels.
+    shape : tuple of int or None
+        Pixels there.
+    fill : {"refuse", "mask", "sky"}
+        Beyond the input's field.
+    seed : int
+        Of the sky filled in.
+    """
+
+    magnification: float
+    shape: tuple[int, int] | None
+    fill: Literal["refuse", "mask", "sky"]
+    seed: int
+
+
+def shifted(
+    cutout: Cutout, z_to: float, *, observation: Observation, grid: Grid
+) -> tuple[Matched, dict[str, float]]:
+    """Grid a galaxy and look at it through the bands that an observation has at another redshift.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With a redshift, in three bands or more that `galcnn.simulation.BANDS` names.
+    z_to : float
+        Redshift there.
+    observation : galcnn.observing.Observation
+        Bands and PSF there.
+    grid : Grid
+        Pixels there.
+
+    Returns
+    -------
+    matched : galcnn.redshifting.matching.Matched
+        In the observation's bands; dimmed by bolometric `flux_factor`, these are the fluxes there.
+        Sigma holds the doubt about the spectrum, too.
+    error : dict of str to float
+        For each band, that doubt of the whole galaxy's flux, as a share of it.
+
+    Raises
+    ------
+    ValueError
+        Too few bands, unknown ones, or a wanted rest-frame wavelength outside of their range.
+    """
+    z_from = cutout.redshift
+    assert z_from is not None  # for the type checker: redshift() has looked
+    _check_range(cutout, z_from, z_to, observation)
+    results, errors = [], {}
+    for band in observation.bands:
+        there = _seen_alike(observation.only((band,)), cutout.bands)
+        step = matched(
+            cutout, grid.magnification, observation=there, shape=grid.shape, fill=grid.fill, seed=grid.seed
+        )
+        source, _ = nearest_band(band, z_to, cutout.bands, z_from)
+        ratio, doubt = _ratios(step.cutout, band, source, (z_from, z_to))
+        row = cutout.bands.index(source)
+        results.append(_one_band(step, row, band, ratio, doubt))
+        errors[band] = _total_doubt(step.cutout, row, ratio, doubt)
+    planes = [one.cutout for one in results]
+    sigmas = [plane.sigma for plane in planes if plane.sigma is not None]
+    psfs = [plane.psf for plane in planes if plane.psf is not None]
+    side = max(psf.shape[1] for psf in psfs)
+    joined = replace(
+        planes[0],
+        flux=np.concatenate([plane.flux for plane in planes]),
+        bands=observation.bands,
+        mask=np.concatenate([plane.mask for plane in planes]),
+        sigma=np.concatenate(sigmas) if len(sigmas) == len(planes) else None,
+        psf=np.concatenate([np.pad(psf, ((0, 0), *[((side - psf.shape[1]) // 2,) * 2] * 2)) for psf in psfs]),
+    )
+    residual = tuple(value for one in results for value in one.residual)
+    return Matched(joined, tuple(one.griddings[0] for one in results), residual), errors
+
+
+def _check_range(cutout: Cutout, z_from: float, z_to: float, observation: Observation) -> None:
+    if len(cutout.bands) < _LEAST_BANDS:
+        raise ValueError(
+            message(
+                f"at least {_LEAST_BANDS} bands to fit spectra to",
+                "Use bandpass='nearest'.",
+                bands=cutout.bands,
+            )
+        )
+    held = [rest_wavelength(band, z_from) for band in cutout.bands]
+    low, high = min(held) * (1 - _MARGIN), max(held) * (1 + _MARGIN)
+    beyond = {
+        band: round(rest_wavelength(band, z_to))
+        for band in observation.bands
+        if not low <= rest_wavelength(band, z_to) <= high
+    }
+    if beyond:
+        raise ValueError(
+            message(
+                f"rest-frame wavelengths between {low:.0f} and {high:.0f} nm, which the input holds",
+                "Choose other bands of the observation, or another redshift.",
+                wanted_nm=beyond,
+            )
+        )
+
+
+def _seen_alike(observation: Observation, bands: tuple[str, ...]) -> Observation:
+    """The PSF of one band for all bands of the input: colours need one PSF."""
+    n = len(bands)
+    return replace(
+        observation,
+        bands=bands,
+        psf_fwhm=observation.psf_fwhm * n,
+        depth=observation.depth * n,
+        electrons_per_njy=observation.electrons_per_njy * n,
+    )
+
+
+def _ratios(step: Cutout, band: str, source: str, redshifts: tuple[float, float]) -> tuple[_Array, _Array]:
+    """Mean and scatter, over the spectra that fit, of (flux there) / (flux in the source band)."""
+    spectra = _mixtures(step.bands, redshifts[0])
+    wanted = _mixtures((band,), redshifts[1])[:, 0]
+    ratios = wanted / spectra[:, step.bands.index(source)]
+    flux = np.where(step.mask, 0.0, step.flux).astype(np.float64)
+    noise = _TEMPLATE_ERROR * np.abs(flux)
+    noise = np.hypot(noise, noise.max() * 1e-3 if step.sigma is None else np.nan_to_num(step.sigma))
+    weight = 1 / np.where(step.mask | (noise == 0), np.inf, noise) ** 2
+    # chi^2 at the best amplitude of each spectrum; what all spectra share is left out.
+    projection = np.einsum("tb,byx->tyx", spectra, weight * flux)
+    norm = np.einsum("tb,byx->tyx", spectra**2, weight)
+    gain = np.where(norm > 0, np.clip(projection, 0, None) ** 2 / np.where(norm > 0, norm, 1), 0)
+    logs = gain / 2 + _prior(spectra, flux, weight)[:, np.newaxis, np.newaxis]
+    chance = np.exp(logs - logs.max(axis=0))
+    chance /= chance.sum(axis=0)
+    mean = np.einsum("t,tyx->yx", ratios, chance)
+    square = np.einsum("t,tyx->yx", ratios**2, chance)
+    return mean, np.sqrt(np.clip(square - mean**2, 0, None))
+
+
+def _prior(spectra: _Array, flux: _Array, weight: _Array) -> _Array:
+    """Log of how likely a spectrum is in this galaxy, by the colours of all its light."""
+    bright = (flux * np.sqrt(weight)).min(axis=0) > 3
+    if not bright.any():
+        return np.zeros(len(spectra))
+    total = flux[:, bright].sum(axis=1)
+    off = np.log(spectra) - np.log(total)
+    off -= off.mean(axis=1, keepdims=True)
+    prior: _Array = -0.5 * (off**2).sum(axis=1) / _COLOUR_SCATTER**2
+    return prior
+
+
+def _one_band(step: Matched, row: int, band: str, ratio: _Array, doubt: _Array) -> Matched:
+    own = step.cutout
+    flux = own.flux[row] * ratio
+    sigma = None
+    if own.sigma is not None:
+        sigma = np.hypot(own.sigma[row] * ratio, own.flux[row] * doubt)[np.newaxis].astype(np.float32)
+    plane = replace(
+        own,
+        flux=flux[np.newaxis].astype(np.float32),
+        bands=(band,),
+        mask=own.mask[row : row + 1],
+        sigma=sigma,
+        psf=None if own.psf is None else own.psf[row : row + 1],
+    )
+    return Matched(plane, step.griddings[row : row + 1], step.residual[row : row + 1])
+
+
+def _total_doubt(step: Cutout, row: int, ratio: _Array, doubt: _Array) -> float:
+    flux = np.where(step.mask[row], 0, np.clip(step.flux[row], 0, None)).astype(np.float64)
+    total = float((flux * ratio).sum())
+    return float((flux * doubt).sum()) / total if total > 0 else float("nan")
+
+
+@functools.lru_cache(maxsize=64)
+def _shares() -> _Array:
+    """All mixtures of the spectra, as shares of the rest-frame r-band flux: (n, n_spectra)."""
+    steps = itertools.product(range(_STEPS + 1), repeat=len(SEDS))
+    return np.array([step for step in steps if sum(step) == _STEPS]) / _STEPS
+
+
+@functools.lru_cache(maxsize=256)
+def _mixtures(bands: tuple[str, ...], redshift: float) -> _Array:
+    fluxes = np.array([[band_flux(sed, band, redshift) for band in bands] for sed in SEDS])
+    mixed: _Array = _shares() @ fluxes
+    return mixed
