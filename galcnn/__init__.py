@@ -9,6 +9,7 @@ The map of the house, in the order in which data travels::
 - `galcnn.simulation`, `galcnn.surveys`: galaxies of known truth; sky position -> Cutout.
 - `galcnn.files`, `galcnn.geometry`, `galcnn.rendering`: files <-> Cutout; pixel grids; colour pictures.
 - `galcnn.foreground`: sky and dust taken away.
+- `galcnn.redshifting`: Cutout at z -> Cutout further away.
 - `galcnn.inputs`, `galcnn.dataset`, `galcnn.preprocessing`: what a network sees; splits; Keras layers.
 - `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one experiment in one TOML.
 - `galcnn.prediction`, `galcnn.evaluation`: logits to probabilities; scores with intervals.
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from galcnn.model import save_model as save_model
     from galcnn.prediction import Prediction as Prediction
     from galcnn.prediction import predict as predict
+    from galcnn.redshifting import Redshifting as Redshifting
+    from galcnn.redshifting import redshift as redshift
 
 _HOME = {
     "Catalog": "catalog",
@@ -51,6 +54,7 @@ _HOME = {
     "Explanation": "explain",
     "LayerStack": "layers",
     "Prediction": "prediction",
+    "Redshifting": "redshifting",
     "Target": "explain",
     "TrainedModel": "model",
     "evaluate": "evaluation",
@@ -58,6 +62,7 @@ _HOME = {
     "load_model": "model",
     "predict": "prediction",
     "read_catalog": "catalog",
+    "redshift": "redshifting",
     "run_experiment": "experiment",
     "save_cutout": "files",
     "save_model": "model",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -130,6 +130,37 @@ class Cutout:
     def masked_fraction(self) -> float:
         """Share of pixels, over all bands, that must not be used."""
         return float(self.mask.mean())
+
+    def planes(self, rows: Sequence[int], names: Sequence[str]) -> Cutout:
+        """Give some of the planes, in any order, also one several times, under new names.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Which planes.
+        names : sequence of str
+            A band for each.
+
+        Returns
+        -------
+        Cutout
+            Mask, sigma and PSF go along.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Cutout(np.arange(3.0).reshape(3, 1, 1), ("g", "r", "i")).planes([2, 0], "ig").flux.tolist()
+        [[[2.0]], [[0.0]]]
+        """
+        chosen = list(rows)
+        return replace(
+            self,
+            flux=self.flux[chosen],
+            bands=tuple(names),
+            mask=self.mask[chosen],
+            sigma=None if self.sigma is None else self.sigma[chosen],
+            psf=None if self.psf is None else self.psf[chosen],
+        )
 
     def _checked_mask(self, flux: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
         holes = ~np.isfinite(flux)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import astropy.units as u
@@ -337,15 +337,7 @@ def _pick_bands(cutout: Cutout, bands: tuple[str, ...]) -> Cutout:
                 bands=cutout.bands,
             )
         )
-    order = [cutout.bands.index(band) for band in bands]
-    return replace(
-        cutout,
-        flux=cutout.flux[order],
-        bands=bands,
-        mask=cutout.mask[order],
-        sigma=None if cutout.sigma is None else cutout.sigma[order],
-        psf=None if cutout.psf is None else cutout.psf[order],
-    )
+    return cutout.planes([cutout.bands.index(band) for band in bands], bands)
 
 
 def _check_scale(cutout: Cutout, spec: InputSpec) -> None:

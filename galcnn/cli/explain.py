@@ -60,7 +60,7 @@ def command(
     load_tensorflow()
     from galcnn.inputs import InputFiles
     from galcnn.model import load_model
-    from galcnn.pipeline import explain_files, explainers_by_name
+    from galcnn.pipeline.explaining import explain_files, explainers_by_name
     from galcnn.progress import bars, silent
 
     trained = load_model(model).with_render(render)

@@ -15,7 +15,19 @@ __all__ = ["cli", "main"]
 #: Bad input, a full disk, a broken plugin: the user can mend these. Anything else is our fault.
 _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, FloatingPointError, MemoryError)
 
-COMMANDS = ("demo", "simulate", "fetch", "data", "train", "classify", "explain", "info", "plugins")
+#: In the order in which data travels; one a line, so that two additions do not meet.
+COMMANDS = (
+    "demo",
+    "simulate",
+    "redshift",
+    "fetch",
+    "data",
+    "train",
+    "classify",
+    "explain",
+    "info",
+    "plugins",
+)
 
 
 class _Commands(click.Group):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import astropy.units as u
 
 from galcnn.errors import message
+from galcnn.simulation.spectra import distances
 
 if TYPE_CHECKING:
     from astropy.cosmology import FLRW
@@ -117,5 +118,6 @@ def _distances(redshift: float, cosmology: FLRW | None) -> float:
         raise ValueError(
             message("a redshift above 0", "Redshifts of zero have no distance.", redshift=redshift)
         )
-    chosen = default_cosmology() if cosmology is None else cosmology
-    return float(chosen.angular_diameter_distance(redshift).to_value(u.Mpc))
+    if cosmology is None:
+        return distances(redshift)[0]
+    return float(cosmology.angular_diameter_distance(redshift).to_value(u.Mpc))

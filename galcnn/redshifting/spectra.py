@@ -191,19 +191,11 @@ def _prior(spectra: _Array, flux: _Array, weight: _Array) -> _Array:
 
 
 def _one_band(step: Matched, row: int, band: str, ratio: _Array, doubt: _Array) -> Matched:
-    own = step.cutout
-    flux = own.flux[row] * ratio
+    own = step.cutout.planes([row], [band])
     sigma = None
     if own.sigma is not None:
-        sigma = np.hypot(own.sigma[row] * ratio, own.flux[row] * doubt)[np.newaxis].astype(np.float32)
-    plane = replace(
-        own,
-        flux=flux[np.newaxis].astype(np.float32),
-        bands=(band,),
-        mask=own.mask[row : row + 1],
-        sigma=sigma,
-        psf=None if own.psf is None else own.psf[row : row + 1],
-    )
+        sigma = np.hypot(own.sigma * ratio, own.flux * doubt).astype(np.float32)
+    plane = replace(own, flux=(own.flux * ratio).astype(np.float32), sigma=sigma)
     return Matched(plane, step.griddings[row : row + 1], step.residual[row : row + 1])
 
 

@@ -19,7 +19,7 @@ from galcnn.experiment import DataSettings, Experiment, run_experiment
 from galcnn.inputs import InputFiles
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
-from galcnn.pipeline import explain_files, explainers_by_name
+from galcnn.pipeline.explaining import explain_files, explainers_by_name
 from galcnn.prediction import Prediction, classify_files
 from galcnn.progress import Progress, silent
 from galcnn.simulation import simulate_catalog

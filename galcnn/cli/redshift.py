@@ -1,0 +1,109 @@
+"""galcnn redshift."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="redshift")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--z", "redshifts", type=float, multiple=True, required=True, help="Where to; may be repeated.")
+@click.option(
+    "--as",
+    "observation",
+    metavar="NAME",
+    help="How they are seen there: sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, euclid-nisp.  "
+    "[default: with their own pixels, no noise added]",
+)
+@click.option("--observe", metavar="B,B,...", help="Bands of that observation.  [default: all]")
+@click.option("--out", required=True, metavar="DIR", help="Gets cutouts, catalog.ecsv, refused.ecsv.")
+@click.option("--from", "z_from", type=float, help="Redshift of the galaxies, where files do not say.")
+@click.option("--catalog", metavar="TABLE", help="Redshifts and classes by id (the images' names).")
+@click.option("--size", type=click.IntRange(min=8), help="Pixels of a side.  [default: what the field fills]")
+@click.option(
+    "--bandpass", type=click.Choice(["nearest", "sed", "same"]), default="nearest", show_default=True
+)
+@click.option("--max-mismatch", type=float, default=0.1, show_default=True, help="Of nearest, in wavelength.")
+@click.option("--noise", type=click.Choice(["add", "whiten", "none"]), default="add", show_default=True)
+@click.option(
+    "--fill",
+    type=click.Choice(["refuse", "mask", "sky"]),
+    default="refuse",
+    show_default=True,
+    help="Beyond the images' field.",
+)
+@click.option(
+    "--convention", type=click.Choice(["f_nu", "f_lambda", "bolometric"]), default="f_nu", show_default=True
+)
+@click.option("--evolution", type=float, default=0.0, show_default=True, help="Magnitudes brighter per z.")
+@click.option("--psf-fwhm", type=float, help="Arcsec, of images that bring no PSF.")
+@click.option("--linear-counts", is_flag=True, help="Accept counts without a zero point.")
+@options.bands
+@options.width
+@options.seed
+@options.quiet
+def command(images: tuple[str, ...], redshifts: tuple[float, ...], out: str, **given: Any) -> None:
+    """Show galaxies as they would look further away: smaller, fainter, blurred, noisier.
+
+    \b
+    galcnn redshift ngc1300.fits --from 0.0053 --z 0.3 --as hsc --observe r --out far
+    galcnn redshift sky/cutouts --z 0.1 --z 0.2 --catalog sky/catalog.ecsv --fill sky --size 64 --out test
+
+    What the images do not hold is refused with its reason and never made up. The catalog that is
+    written is one to test a network on: galcnn classify, galcnn train.
+    """
+    from galcnn.inputs import InputFiles
+    from galcnn.observing import observation_of
+    from galcnn.pipeline.redshifting import Receding, redshift_files
+    from galcnn.progress import bars, silent
+    from galcnn.redshifting import Redshifting
+
+    paths = options.paths_by_id(images)
+    seen = None if given["observation"] is None else observation_of(given["observation"])
+    if seen is not None and given["observe"]:
+        seen = seen.only(options.words(given["observe"]) or ())
+    names = ("convention", "bandpass", "max_mismatch", "evolution", "noise", "fill", "linear_counts")
+    size = given["size"]
+    receding = Receding(
+        tuple(redshifts),
+        seen,
+        None if size is None else (size, size),
+        Redshifting(**{name: given[name] for name in names}),
+        given["seed"],
+        given["psf_fwhm"],
+    )
+    catalog, refusals = redshift_files(
+        InputFiles(paths, bands=options.words(given["bands"]), width=options.angle(given["width"])),
+        _known(paths, given["catalog"], given["z_from"]),
+        out=out,
+        receding=receding,
+        progress=silent if given["quiet"] else bars,
+    )
+    click.echo(f"wrote {out}/catalog.ecsv and {len(catalog)} cutouts")
+    for refusal in refusals[:3]:
+        click.echo(f"refused {refusal.id} at z={refusal.redshift:g}: {refusal.reason}", err=True)
+    if len(refusals) > 3:
+        click.echo(f"refused {len(refusals)} in all, see {out}/refused.ecsv", err=True)
+
+
+def _known(paths: dict[str, str], catalog: str | None, z_from: float | None) -> dict[str, dict[str, Any]]:
+    """Columns of the catalog, and the redshift, by the name of each image."""
+    known: dict[str, dict[str, Any]] = {name: {} for name in paths}
+    if catalog is not None:
+        from galcnn.catalog import read_catalog
+
+        table = read_catalog(catalog).table
+        carried = [name for name in ("redshift", "class", "split", "ra", "dec") if name in table.colnames]
+        for row in table:
+            if str(row["id"]) in known:
+                known[str(row["id"])] = {name: row[name] for name in carried}
+    if z_from is not None:
+        for facts in known.values():
+            facts.setdefault("redshift", z_from)
+    return known
