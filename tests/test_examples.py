@@ -27,4 +27,4 @@ def test_the_experiment_files_are_valid():
     from galcnn.experiment import Experiment
 
     for path in EXAMPLES.glob("*.toml"):
-        assert Experiment.from_toml(path).data.catalog.endswith("labels.csv")
+        assert Experiment.from_file(path).data.catalog.endswith("labels.csv")

@@ -16,7 +16,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 
 
 @click.command(name="train")
-@click.argument("experiment", required=False, metavar="[EXPERIMENT.toml]")
+@click.argument("experiment", required=False, metavar="[EXPERIMENT.toml | card.json]")
 @click.option(
     "--catalog", metavar="FILE", help="Table with one row a galaxy (ECSV, CSV, FITS, VOTable, Parquet)."
 )
@@ -27,18 +27,44 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
     "--merge", multiple=True, metavar="NEW=OLD,OLD", help="Merge classes, e.g. spiral=spiral_cw,spiral_acw."
 )
 @click.option("--drop", multiple=True, metavar="CLASS", help="Leave a class out.")
-@click.option("--out", required=True, metavar="MODEL", help="Folder of the model.")
+@click.option("--out", metavar="MODEL", help="Folder of the model.")
+@click.option("--overwrite", is_flag=True, help="Begin anew, whatever stands in MODEL or was interrupted.")
+@click.option(
+    "--find-learning-rate",
+    "figure",
+    metavar="FIGURE.png",
+    help="Do not train, but draw the loss against a rising learning rate, and suggest one.",
+)
 @click.option("--bands", metavar="B,B,...", help="Which bands to use, in which order.  [default: all]")
 @click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
 @options.preprocessing
 @options.render
 @click.option("--split-by", metavar="WHAT", help="object, sdss-field or a column; neighbours stay together.")
 @click.option("--epochs", type=click.IntRange(min=1))
-@click.option("--batch-size", type=click.IntRange(min=1))
-@click.option("--optimizer", metavar="NAME", help="A Keras identifier: adam, sgd, adamw ...")
+@click.option(
+    "--batch-size",
+    callback=lambda context, option, value: _batch_size(value),
+    metavar="N|all",
+    help="Images for one update: 1 is stochastic, all is full-batch gradient descent.",
+)
+@click.option("--chunk-size", type=click.IntRange(min=1), help="Images at once of a full batch.")
+@click.option(
+    "--optimizer", metavar="NAME", help="sgd, momentum, nesterov, rmsprop, adagrad, adam, adamw ... of Keras."
+)
 @click.option("--learning-rate", type=float)
-@click.option("--schedule", type=click.Choice(["constant", "cosine"]))
+@click.option(
+    "--schedule",
+    type=click.Choice(["constant", "step", "exponential", "cosine", "plateau"]),
+    help="[default: cosine]",
+)
+@click.option(
+    "--weight-decay", type=float, help="Decoupled: rate x decay x w off the kernels at each update."
+)
+@click.option("--clipvalue", type=float, help="Largest element of the gradient.")
+@click.option("--clipnorm", type=float, help="Largest norm of the gradient of one variable.")
+@click.option("--global-clipnorm", type=float, help="Largest norm of the whole gradient.")
 @click.option("--patience", type=click.IntRange(min=1), help="Epochs without progress before training stops.")
+@click.option("--tolerance", type=float, help="Stop when the training loss changes by less in an epoch.")
 @click.option("--balance", type=_BALANCE, help="How rare classes are treated.  [default: none]")
 @click.option("--label-smoothing", type=float)
 @click.option("--flips/--no-flips", default=None, help="Mirror training images.  [default: flips]")
@@ -60,31 +86,62 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 )
 @click.option("--deterministic", is_flag=True, help="Bit-equal repeats on one machine, slower.")
 @options.quiet
-def command(experiment: str | None, out: str, deterministic: bool, quiet: bool, **given: Any) -> None:
+def command(
+    experiment: str | None, out: str | None, overwrite: bool, figure: str | None, quiet: bool, **given: Any
+) -> None:
     """Train a network on a labelled catalog, score it once on its test set, and save it.
 
     \b
     galcnn train --catalog labels.csv --image-column file --label class_name --id objid \\
         --merge spiral=spiral_cw,spiral_acw --drop dont_know --out model
     galcnn train experiment.toml --out model --epochs 10
+    galcnn train experiment.toml --find-learning-rate rates.png
+    galcnn train model/card.json --out again
+
+    The same command again goes on where it was interrupted. A card repeats the run of its model.
     """
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.experiment import Experiment, run_experiment
-    from galcnn.experiment.settings import read_toml
+    from galcnn.experiment import Experiment, find_learning_rate, run_experiment
+    from galcnn.experiment.settings import read_settings
+    from galcnn.model import Card
     from galcnn.progress import bars, silent
 
-    content = _overridden(read_toml(experiment) if experiment else {}, given)
+    content = _overridden(read_settings(experiment) if experiment else {}, given)
     if "catalog" not in content["data"]:
         raise click.UsageError("Expected --catalog FILE or an EXPERIMENT.toml that names one.")
-    wanted = Experiment.from_dict(content)
-    if deterministic:
-        import tensorflow as tf
+    wanted, progress = Experiment.from_dict(content), silent if quiet else bars
+    if figure is not None:
+        _say_rate(find_learning_rate(wanted, figure, progress=progress), figure)
+        return
+    if out is None:
+        raise click.UsageError("Expected --out MODEL, the folder of the model.")
+    path = Path(out)
+    before = Card.read(path / "card.json") if (path / "card.json").is_file() and not overwrite else None
+    trained = run_experiment(wanted, out, progress=progress, overwrite=overwrite)
+    if trained.card == before:
+        click.echo(f"{out} holds this very experiment, trained {before.created}: nothing was repeated")
+    _report(trained.card, path)
+    if experiment is not None and experiment.endswith(".json"):
+        same = Card.read(Path(experiment)).data.get("sha256") == trained.card.data["sha256"]
+        click.echo(f"the data are {'' if same else 'NOT '}those of {experiment}")
 
-        tf.config.experimental.enable_op_determinism()
-    trained = run_experiment(wanted, out, progress=silent if quiet else bars)
-    _report(trained.card, Path(out))
+
+def _say_rate(rate: float | None, figure: str) -> None:
+    if rate is None:
+        click.echo("the loss does not fall at any rate: look at the figure, and at the data")
+    else:
+        click.echo(f"the loss falls fastest at a learning rate of {rate:.1e}: --learning-rate {rate:.1e}")
+    click.echo(f"wrote {figure}")
+
+
+def _batch_size(text: str | None) -> int | str | None:
+    if text is None or text == "all":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"expected a number of images or 'all', received {text!r}")
+    return int(text)
 
 
 def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -126,10 +183,16 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
             for name in (
                 "epochs",
                 "batch_size",
+                "chunk_size",
                 "optimizer",
                 "learning_rate",
                 "schedule",
+                "weight_decay",
+                "clipvalue",
+                "clipnorm",
+                "global_clipnorm",
                 "patience",
+                "tolerance",
                 "balance",
                 "label_smoothing",
             )
@@ -143,7 +206,7 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
     for name, section in sections.items():
         content[name] = _section(content, name) | _said(section)
     content["training"]["augmentation"] = _section(content["training"], "augmentation") | _said(augmentation)
-    return content | _said({"seed": given["seed"]})
+    return content | _said({"seed": given["seed"], "deterministic": given["deterministic"] or None})
 
 
 def _section(content: dict[str, Any], name: str) -> dict[str, Any]:

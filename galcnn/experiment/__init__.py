@@ -1,6 +1,8 @@
 """One experiment: catalog -> data -> trained -> scored -> saved."""
 
+from galcnn.experiment.prepare import Prepared, prepare
+from galcnn.experiment.rates import find_learning_rate
 from galcnn.experiment.run import run_experiment
 from galcnn.experiment.settings import DataSettings, Experiment
 
-__all__ = ["DataSettings", "Experiment", "run_experiment"]
+__all__ = ["DataSettings", "Experiment", "Prepared", "find_learning_rate", "prepare", "run_experiment"]

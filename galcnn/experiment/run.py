@@ -6,43 +6,42 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 from astropy.table import Table
 
-from galcnn.catalog import SPLITS, Catalog, read_catalog, relabel, write_table
-from galcnn.dataset import Dataset, read_dataset, split_catalog
+from galcnn.catalog import write_table
 from galcnn.errors import message
 from galcnn.evaluation import Score, evaluate
-from galcnn.experiment.settings import DataSettings, Experiment
-from galcnn.model import (
-    Card,
-    TrainedModel,
-    assemble,
-    build_network,
-    refuse_foreign_folder,
-    save_model,
-)
-from galcnn.photometry import DISPLAY
+from galcnn.experiment.prepare import Prepared, prepare
+from galcnn.experiment.settings import Experiment
+from galcnn.model import Card, TrainedModel, load_model, refuse_foreign_folder, save_model
 from galcnn.prediction import Prediction, predict_images, prediction_table
-from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import Progress, silent
-from galcnn.training import Epochs, class_frequency, train, trained_prior
+from galcnn.training import Checkpoint, Epochs, class_frequency, train, trained_prior
+from galcnn.training.checkpoint import changed_keys
 
-__all__ = ["run_experiment"]
-
-#: Pictures of Galaxy Zoo are scaled to their galaxy and some four Petrosian radii wide: the outer third of
-#: their side shows neighbours and sky.
-_PICTURE_FIELD = 2 / 3
+__all__ = ["checkpoint_of", "run_experiment"]
 
 
 def run_experiment(
-    experiment: Experiment, out: str | os.PathLike[str], *, progress: Progress = silent
+    experiment: Experiment,
+    out: str | os.PathLike[str],
+    *,
+    progress: Progress = silent,
+    overwrite: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainedModel:
     """Train a model, score it once on its test set, and save it.
+
+    A run that was interrupted goes on where it stopped, from ``OUT.checkpoint.npz`` beside the
+    model; one that has ended is not repeated. Bit-equal to an uninterrupted run on the CPU where
+    the experiment is `deterministic`, else to rounding.
 
     Parameters
     ----------
@@ -53,6 +52,10 @@ def run_experiment(
         ``test.ecsv`` (the prediction of each test galaxy beside its true class).
     progress : galcnn.progress.Progress
         Shows reading and epochs.
+    overwrite : bool
+        Begin anew, whatever stands there; else another experiment there is refused.
+    callbacks : sequence of keras.callbacks.Callback
+        Your own; see `galcnn.training.train`.
 
     Returns
     -------
@@ -62,45 +65,101 @@ def run_experiment(
     Raises
     ------
     OSError, ValueError
-        Bad input, said before anything is trained; nothing is left behind.
+        Bad input, said before anything is trained; nothing is left behind. Or a model or
+        checkpoint of other settings or data stands in `out`.
+    FloatingPointError
+        The loss was lost; the checkpoint holds the last good weights.
     """
     refuse_foreign_folder(out)
-    data, seed = experiment.data, experiment.seed
-    catalog = split_catalog(_catalog(data), by=data.split_by, fractions=data.fractions, seed=seed)
-    experiment.training.augmentation.mirror_of(catalog.classes)  # refuse before reading
-    dataset = read_dataset(catalog, bands=data.bands, size=data.size, render=data.render, progress=progress)
-    sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
-    _check_sides(sides)
-    training = sides["train"]
-    network = experiment.network
-    if network.field is None and dataset.inputs.unit == DISPLAY.name and dataset.inputs.pixel_scale is None:
-        network = replace(network, field=_PICTURE_FIELD)
-    model = assemble(
-        fit_preprocessing(training.images, stretch=data.stretch, scaling=data.scaling, per=data.per),
-        build_network(dataset.inputs.image_shape, len(dataset.classes), settings=network, seed=seed),
-    )
+    if experiment.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    prepared = prepare(experiment, progress=progress)
+    checkpoint = Checkpoint(checkpoint_of(out), identity=_told(experiment))
+    if overwrite:
+        checkpoint.path.unlink(missing_ok=True)
+    elif (finished := _finished(out, prepared)) is not None:
+        return finished
+    model, training = prepared.new_model(), prepared.sides["train"]
     with progress("train", experiment.training.epochs) as step:
         history = train(
             model,
             training,
-            sides["validation"],
+            prepared.sides["validation"],
             settings=experiment.training,
-            seed=seed,
-            callbacks=[Epochs(step)],
+            seed=experiment.seed,
+            callbacks=[*callbacks, Epochs(step), checkpoint],
         )
-    test = sides["test"]
+    saved = _score_and_save(prepared, model, history, out)
+    checkpoint.path.unlink(missing_ok=True)
+    return saved
+
+
+def checkpoint_of(out: str | os.PathLike[str]) -> Path:
+    """Give the file that holds the state of a training until its model is saved.
+
+    Parameters
+    ----------
+    out : path-like
+        Model folder.
+
+    Returns
+    -------
+    pathlib.Path
+        Beside it.
+    """
+    path = Path(out).resolve()
+    return path.with_name(f"{path.name}.checkpoint.npz")
+
+
+def _told(experiment: Experiment) -> dict[str, Any]:
+    """What must be the same to go on; which file the data came from does not matter, if they are the same."""
+    content = experiment.to_dict()
+    del content["data"]["catalog"]
+    return content
+
+
+def _finished(out: str | os.PathLike[str], prepared: Prepared) -> TrainedModel | None:
+    """The model that stands in a folder, if it is that of this very experiment."""
+    if not (Path(out) / "card.json").exists():
+        return None
+    trained = load_model(out)
+    card = trained.card
+    try:
+        stands = _told(Experiment.from_dict(card.settings))
+    except ValueError:  # of an older galcnn, or not from an experiment at all
+        stands = dict(card.settings)
+    now = _told(prepared.experiment) | {"data_sha256": prepared.dataset.sha256()}
+    if changed := changed_keys(stands | {"data_sha256": card.data.get("sha256")}, now):
+        raise ValueError(
+            message(
+                "the experiment whose model stands there, or a new folder",
+                "Choose another --out, or train it anew: --overwrite.",
+                changed=changed,
+                model=str(out),
+            )
+        )
+    return trained
+
+
+def _score_and_save(
+    prepared: Prepared,
+    model: keras.Model,
+    history: Mapping[str, Sequence[float]],
+    out: str | os.PathLike[str],
+) -> TrainedModel:
+    experiment, dataset, test = prepared.experiment, prepared.dataset, prepared.sides["test"]
     prediction = Prediction(test.ids, predict_images(model, test.images), dataset.classes)
     labels = [dataset.classes[i] for i in test.labels]
-    balance = experiment.training.balance
     mirror = experiment.training.augmentation.mirror_of(dataset.classes)
+    scores = evaluate(prediction, labels, seed=experiment.seed)
     card = Card(
         classes=dataset.classes,
         inputs=dataset.inputs,
-        data=_describe(catalog, dataset, sides, data),
-        class_prior=class_frequency(training),
-        trained_prior=trained_prior(training, balance, mirror),
+        data=_describe(prepared),
+        class_prior=class_frequency(prepared.sides["train"]),
+        trained_prior=trained_prior(prepared.sides["train"], experiment.training.balance, mirror),
         settings=experiment.to_dict(),
-        metrics=_metrics(evaluate(prediction, labels, seed=seed), len(test), len(history["loss"])),
+        metrics=_metrics(scores, len(test), len(history["loss"])),
         versions=_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -116,46 +175,15 @@ def run_experiment(
     )
 
 
-def _catalog(data: DataSettings) -> Catalog:
-    columns = {"image": data.image_column, "class": data.label} | ({"id": data.id} if data.id else {})
-    catalog = read_catalog(data.catalog, columns=columns)
-    if data.merge or data.drop:
-        catalog = relabel(catalog, merge=data.merge, drop=data.drop)
-    if len(catalog) == 0 or len(catalog.classes) < 2:
-        raise ValueError(
-            message(
-                "at least two classes to tell apart",
-                "Check --label, --merge and --drop.",
-                classes=catalog.classes if len(catalog) else (),
-                label=data.label,
-            )
-        )
-    return catalog
-
-
-def _check_sides(sides: Mapping[str, Dataset]) -> None:
-    for name, side in sides.items():
-        empty = [kind for kind, n in side.counts.items() if n == 0]
-        if empty:
-            raise ValueError(
-                message(
-                    f"galaxies of every class in the split {name!r}",
-                    "Merge or drop the rare class, or mend the column 'split'.",
-                    classes_without=empty,
-                )
-            )
-
-
-def _describe(
-    catalog: Catalog, dataset: Dataset, sides: Mapping[str, Dataset], data: DataSettings
-) -> dict[str, Any]:
+def _describe(prepared: Prepared) -> dict[str, Any]:
+    data, dataset, catalog = prepared.experiment.data, prepared.dataset, prepared.catalog
     content: dict[str, Any] = {
         "survey": data.survey,
         "licence": data.licence,
         "sha256": dataset.sha256(),
         "split_by": data.split_by,
         "masked_fraction": round(dataset.masked_fraction, 6),
-        "counts": {name: side.counts for name, side in sides.items()},
+        "counts": {name: side.counts for name, side in prepared.sides.items()},
     }
     training = catalog.select(np.asarray(catalog.table["split"]) == "train").table
     for column in ("redshift", "mag_r"):

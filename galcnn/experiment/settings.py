@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from galcnn.errors import message
-from galcnn.model import NetworkSettings
+from galcnn.model import Card, NetworkSettings
 from galcnn.preprocessing import Per, Scaling, Stretch
 from galcnn.training import Augmentation, Schedule, TrainingSettings
 
@@ -84,12 +84,16 @@ class Experiment:
         Sections ``[training]`` and ``[training.augmentation]``.
     seed : int
         Of splits, weights, order and augmentation.
+    deterministic : bool
+        Bit-equal repeats on one machine, slower: TensorFlow's operations are told to add in one
+        order, for the rest of the process.
     """
 
     data: DataSettings
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     seed: int = 0
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -118,13 +122,13 @@ class Experiment:
         return experiment
 
     @classmethod
-    def from_toml(cls, path: str | os.PathLike[str]) -> Experiment:
+    def from_file(cls, path: str | os.PathLike[str]) -> Experiment:
         """Read an experiment.
 
         Parameters
         ----------
         path : path-like
-            A TOML file; a relative catalog is looked for beside it.
+            A TOML file, or the card of a model; a relative catalog is looked for beside it.
 
         Returns
         -------
@@ -134,9 +138,9 @@ class Experiment:
         Raises
         ------
         FileNotFoundError, ValueError
-            No such file, no TOML, or see `from_dict`.
+            No such file, no TOML or card, or see `from_dict`.
         """
-        return cls.from_dict(read_toml(path))
+        return cls.from_dict(read_settings(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, as a card keeps them.
@@ -151,27 +155,34 @@ class Experiment:
         return plain
 
 
-def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read the sections of an experiment without checking them yet.
 
     Parameters
     ----------
     path : path-like
-        A TOML file.
+        A TOML file, or the ``card.json`` of a model, which keeps its experiment.
 
     Returns
     -------
     dict
-        Sections of keys, a relative catalog resolved against the file's folder.
+        Sections of keys; a relative catalog of a TOML file is resolved against its folder.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        No such file, or no TOML.
+        No such file, no TOML, or no card that keeps an experiment.
     """
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(message("an experiment file", "Check the path.", path=str(file)))
+    if file.suffix.lower() == ".json":
+        settings = dict(Card.read(file).settings)
+        if "data" not in settings:
+            raise ValueError(
+                message("a card that keeps its experiment", "Train with galcnn train.", path=str(file))
+            )
+        return settings
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

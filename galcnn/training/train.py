@@ -125,7 +125,7 @@ def fit(
     best = keras.callbacks.EarlyStopping(watched, patience=patience, mode="min", restore_best_weights=True)
     rules = [best, *_rules(settings, watched), *(c for c in callbacks if not isinstance(c, Checkpoint))]
     checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
-    told = {"training": settings.to_dict(), "network": _fingerprint(model), **(identity or {})}
+    told = {"training": settings.to_dict(), "layers_sha256": _fingerprint(model), **(identity or {})}
     states = [checkpoint.begin(model, rules, told) for checkpoint in checkpoints]
     begun = next((state for state in states if state is not None), None)
     done, before = (begun.epoch, begun.history) if begun else (0, {})

@@ -28,7 +28,7 @@ flip_swaps = { cw = "acw" }
 def test_a_file_becomes_an_experiment(tmp_path):
     path = tmp_path / "e.toml"
     path.write_text(TOML)
-    found = Experiment.from_toml(path)
+    found = Experiment.from_file(path)
     assert found.data == DataSettings(
         str(tmp_path / "labels.csv"), merge={"spiral": ("spiral_cw", "spiral_acw")}, drop=("dont_know",)
     )
@@ -80,7 +80,7 @@ def test_what_is_wrong_is_said(content, text):
 
 def test_unreadable_files_say_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="an experiment file"):
-        Experiment.from_toml(tmp_path / "no.toml")
+        Experiment.from_file(tmp_path / "no.toml")
     (tmp_path / "bad.toml").write_text("[data\n")
     with pytest.raises(ValueError, match=r"a TOML file.*line 1"):
-        Experiment.from_toml(tmp_path / "bad.toml")
+        Experiment.from_file(tmp_path / "bad.toml")

@@ -1,0 +1,136 @@
+"""From an experiment's catalog to the three sides of its data, and the models that fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+
+from galcnn.catalog import SPLITS, Catalog, read_catalog, relabel
+from galcnn.dataset import Dataset, read_dataset, split_catalog
+from galcnn.errors import message
+from galcnn.experiment.settings import DataSettings, Experiment
+from galcnn.model import assemble, build_network
+from galcnn.photometry import DISPLAY
+from galcnn.preprocessing import fit_preprocessing
+from galcnn.progress import Progress, silent
+from galcnn.training.optimizers import make_optimizer
+
+__all__ = ["Prepared", "prepare"]
+
+#: Pictures of Galaxy Zoo are scaled to their galaxy and some four Petrosian radii wide: the outer third of
+#: their side shows neighbours and sky.
+_PICTURE_FIELD = 2 / 3
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What an experiment has read.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        Whose data these are.
+    catalog : galcnn.catalog.Catalog
+        Of all galaxies, with a column `split`.
+    dataset : galcnn.dataset.Dataset
+        All of them.
+    sides : mapping of str to galcnn.dataset.Dataset
+        Train, validation and test.
+    """
+
+    experiment: Experiment
+    catalog: Catalog
+    dataset: Dataset
+    sides: Mapping[str, Dataset]
+
+    def new_model(self, seed: int | None = None) -> keras.Model:
+        """Build a model with its preprocessing fitted on the training set.
+
+        Parameters
+        ----------
+        seed : int, optional
+            Of the weights; that of the experiment by default.
+
+        Returns
+        -------
+        keras.Model
+            Untrained.
+        """
+        data, inputs = self.experiment.data, self.dataset.inputs
+        network = self.experiment.network
+        if network.field is None and inputs.unit == DISPLAY.name and inputs.pixel_scale is None:
+            network = replace(network, field=_PICTURE_FIELD)
+        return assemble(
+            fit_preprocessing(
+                self.sides["train"].images, stretch=data.stretch, scaling=data.scaling, per=data.per
+            ),
+            build_network(
+                inputs.image_shape,
+                len(self.dataset.classes),
+                settings=network,
+                seed=self.experiment.seed if seed is None else seed,
+            ),
+        )
+
+
+def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
+    """Read and split the data of an experiment.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to do.
+    progress : galcnn.progress.Progress
+        Shows reading.
+
+    Returns
+    -------
+    Prepared
+        Every class on each side.
+
+    Raises
+    ------
+    OSError, ValueError
+        Bad input; what can be refused before reading is refused before.
+    """
+    data = experiment.data
+    make_optimizer(experiment.training, updates_per_epoch=1)  # refuse before reading
+    catalog = split_catalog(_catalog(data), by=data.split_by, fractions=data.fractions, seed=experiment.seed)
+    experiment.training.augmentation.mirror_of(catalog.classes)
+    dataset = read_dataset(catalog, bands=data.bands, size=data.size, render=data.render, progress=progress)
+    sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
+    _check_sides(sides)
+    return Prepared(experiment, catalog, dataset, sides)
+
+
+def _catalog(data: DataSettings) -> Catalog:
+    columns = {"image": data.image_column, "class": data.label} | ({"id": data.id} if data.id else {})
+    catalog = read_catalog(data.catalog, columns=columns)
+    if data.merge or data.drop:
+        catalog = relabel(catalog, merge=data.merge, drop=data.drop)
+    if len(catalog) == 0 or len(catalog.classes) < 2:
+        raise ValueError(
+            message(
+                "at least two classes to tell apart",
+                "Check --label, --merge and --drop.",
+                classes=catalog.classes if len(catalog) else (),
+                label=data.label,
+            )
+        )
+    return catalog
+
+
+def _check_sides(sides: Mapping[str, Dataset]) -> None:
+    for name, side in sides.items():
+        empty = [kind for kind, n in side.counts.items() if n == 0]
+        if empty:
+            raise ValueError(
+                message(
+                    f"galaxies of every class in the split {name!r}",
+                    "Merge or drop the rare class, or mend the column 'split'.",
+                    classes_without=empty,
+                )
+            )
