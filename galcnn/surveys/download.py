@@ -37,6 +37,7 @@ from galcnn.surveys.limits import Answer, Limits, host_of
 
 __all__ = ["Answer", "Limits", "RecordingSession", "address", "get", "session", "speaking"]
 
+_AN_ANSWER = "an answer of the service"
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _CHUNK = 1 << 16
 #: Seconds between two looks at the clock.
@@ -122,7 +123,7 @@ def get(
             raise BadResponseError(message("an answer", "Check the address.", url=url, error=said)) from error
         answer = one.answers[-1]
     if answer.status not in accept:
-        raise BadResponseError(_refusal(answer, "Check the request; the service may have changed."))
+        raise BadResponseError(answer.refusal(_AN_ANSWER, "Check the request; the service may have changed."))
     return answer
 
 
@@ -264,14 +265,14 @@ class _Adapter(HTTPAdapter):
             return error, 0.0
         answer = attempt.answer
         if answer.status in (401, 403):
-            raise AuthRequiredError(_refusal(answer, "Log in, then try again."))
+            raise AuthRequiredError(answer.refusal(_AN_ANSWER, "Log in, then try again."))
         if answer.status not in _TRANSIENT:
             return None, 0.0
         asked = 0.0
         with contextlib.suppress(urllib3.exceptions.InvalidHeader):
             asked = urllib3.Retry().parse_retry_after(attempt.response.headers.get("Retry-After", "0"))
         remedy = f"Try again in {asked:.0f} s." if asked else "Try again later."
-        return DownloadError(_refusal(answer, remedy)), asked
+        return DownloadError(answer.refusal(_AN_ANSWER, remedy)), asked
 
     def _whole(self, request: requests.PreparedRequest, attempt: _Attempt) -> requests.Response:
         old = attempt.response
@@ -355,11 +356,6 @@ def _adapter(limits: Limits) -> _Adapter:
 
 def _too_late(url: str, seconds: float) -> DownloadError:
     return DownloadError(message(f"a whole answer within {seconds:g} s", "Try again later.", url=url))
-
-
-def _refusal(answer: Answer, remedy: str) -> str:
-    said = {"status": answer.status, "url": answer.url, "answer": answer.excerpt()}
-    return message("an answer of the service", remedy, **said)
 
 
 def _in_words(error: BaseException) -> str:

@@ -102,6 +102,24 @@ class Answer:
         text = self.content[: 4 * _QUOTED].decode("latin-1")
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_QUOTED]
 
+    def refusal(self, expected: str, remedy: str) -> str:
+        """Word an error about this answer.
+
+        Parameters
+        ----------
+        expected : str
+            What was wanted.
+        remedy : str
+            What the user can do.
+
+        Returns
+        -------
+        str
+            With the beginning of the body, status and address.
+        """
+        answer = self.excerpt() or "nothing"
+        return message(expected, remedy, status=self.status, answer=answer, url=self.url)
+
 
 class Host:
     """How many requests run at one host, and how long it wants to be left alone."""

@@ -1,0 +1,262 @@
+"""Nothing that a service sends is trusted before it is checked: bytes, pixels, bands, place, coverage."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+import numpy as np
+from astropy.wcs import WCS
+
+from galcnn.cutout import Cutout
+from galcnn.errors import BadResponseError, CoverageError, message
+from galcnn.surveys.limits import Answer, Limits
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+    from galcnn.surveys.survey import Survey
+
+__all__ = ["Wanted", "fits_bytes", "received", "wanted"]
+
+_BLOCK = 2880
+#: Half a pixel, and what a float32 card adds to it.
+_HALF = 0.51
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for.
+
+    Attributes
+    ----------
+    position : astropy.coordinates.SkyCoord
+        Of the centre.
+    side : int
+        Pixels.
+    bands : tuple of str
+        In the wanted order.
+    pixel_scale : astropy.units.Quantity
+        Angle per pixel.
+    """
+
+    position: SkyCoord
+    side: int
+    bands: tuple[str, ...]
+    pixel_scale: u.Quantity
+
+    @property
+    def ra(self) -> float:
+        """Right ascension of the centre, degrees, ICRS."""
+        return float(self.position.icrs.ra.deg)
+
+    @property
+    def dec(self) -> float:
+        """Declination of the centre, degrees, ICRS."""
+        return float(self.position.icrs.dec.deg)
+
+    @property
+    def wcs(self) -> WCS:
+        """North up, gnomonic, centred exactly."""
+        wcs = WCS(naxis=2)
+        step = float(self.pixel_scale.to_value(u.deg))
+        wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+        wcs.wcs.radesys = "ICRS"
+        wcs.wcs.cunit = ["deg", "deg"]
+        wcs.wcs.crval = [self.ra, self.dec]
+        wcs.wcs.crpix = [(self.side + 1) / 2, (self.side + 1) / 2]
+        wcs.wcs.cdelt = [-step, step]
+        wcs.array_shape = (self.side, self.side)
+        return wcs
+
+
+def wanted(
+    survey: Survey,
+    position: SkyCoord,
+    *,
+    width: u.Quantity,
+    bands: Sequence[str] | None = None,
+    most: int | None = None,
+) -> Wanted:
+    """Check a question before it is asked.
+
+    Parameters
+    ----------
+    survey : Survey
+        With its bands and pixel scale.
+    position : astropy.coordinates.SkyCoord
+        One place.
+    width : astropy.units.Quantity
+        Angular side; rounded to whole pixels.
+    bands : sequence of str, optional
+        All of the survey by default.
+    most : int, optional
+        Pixels a side that the service gives.
+
+    Returns
+    -------
+    Wanted
+        In pixels.
+
+    Raises
+    ------
+    ValueError
+        More than one position, no positive angle, an image that is too large, or a band that is
+        not there.
+    """
+    if not position.isscalar:
+        raise ValueError(message("one sky position", "", n_positions=position.size))
+    if not np.isfinite([position.icrs.ra.deg, position.icrs.dec.deg]).all():
+        raise ValueError(message("a finite sky position", "", position=position.to_string()))
+    angle = u.Quantity(width)
+    if not angle.unit.is_equivalent(u.arcsec) or not angle.isscalar or not 0 < angle.value < np.inf:
+        raise ValueError(message("a positive angle", "Give the width in arcsec.", width=width))
+    names = survey.bands if bands is None else tuple(bands)
+    if not names or len(set(names)) != len(names) or set(names) - set(survey.bands):
+        raise ValueError(message(f"bands among {survey.bands}, each once", "", bands=names))
+    side = max(1, round(float((angle / survey.pixel_scale).to_value(u.one))))
+    if most is not None and side > most:
+        largest = (most * survey.pixel_scale).to(u.arcsec)
+        raise ValueError(
+            message(f"a width of at most {largest:.1f}", "The service gives no more.", width=width)
+        )
+    return Wanted(position, side, names, survey.pixel_scale)
+
+
+def fits_bytes(answer: Answer) -> bytes:
+    """Give the bytes of a FITS file, or say what came in its place.
+
+    Parameters
+    ----------
+    answer : Answer
+        Of a service.
+
+    Returns
+    -------
+    bytes
+        Unpacked where the file is gzip'd.
+
+    Raises
+    ------
+    galcnn.errors.BadResponseError
+        It is empty, or a text or web page, or ends too early.
+    """
+    content = answer.content
+    if content.startswith(b"\x1f\x8b"):
+        content = _unpacked(content, answer)
+    if answer.status != 200 or not content.startswith(b"SIMPLE  ="):
+        raise BadResponseError(answer.refusal("a FITS file", "Try again later, or check the request."))
+    if len(content) % _BLOCK:
+        raise BadResponseError(
+            message(
+                f"a FITS file, whose length is a multiple of {_BLOCK}",
+                "Try again later: it ends too early.",
+                url=answer.url,
+                size_bytes=len(content),
+            )
+        )
+    return content
+
+
+def received(
+    cutout: Cutout, want: Wanted, *, survey: str, answers: Sequence[Answer], facts: Mapping[str, Any]
+) -> Cutout:
+    """Check an image against what was asked for, and write down where it comes from.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        Made of the answers.
+    want : Wanted
+        What was asked for.
+    survey : str
+        Name with release.
+    answers : sequence of Answer
+        All that were used.
+    facts : mapping
+        For `meta`: release, source of the PSF, sky ...
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        With position, survey and meta: `requests` with address, time and SHA-256 of each answer,
+        and `coverage`, the measured share of each band.
+
+    Raises
+    ------
+    galcnn.errors.BadResponseError
+        Shape, bands, pixel scale or centre are not those that were asked for.
+    galcnn.errors.CoverageError
+        A band has no pixel near the position.
+    """
+    url = answers[0].url
+    shape = (want.side, want.side)
+    if cutout.shape != shape or cutout.bands != want.bands:
+        raise BadResponseError(
+            message(
+                f"{shape} pixels in the bands {want.bands}",
+                "Try again later; the service may have changed.",
+                shape=cutout.shape,
+                bands=cutout.bands,
+                url=url,
+            )
+        )
+    _check_place(cutout, want, url)
+    finite = np.isfinite(cutout.flux)
+    coverage = {band: round(float(plane.mean()), 4) for band, plane in zip(want.bands, finite, strict=True)}
+    first, reach = want.side // 2, max(1, want.side // 16)
+    near = finite[:, max(0, first - reach) : first + reach + 1, max(0, first - reach) : first + reach + 1]
+    bare = [band for band, plane in zip(want.bands, near, strict=True) if not plane.any()]
+    if bare:
+        raise CoverageError(
+            message(
+                f"a position that {survey} has observed",
+                "Leave the galaxy out, or these bands.",
+                position=want.position.to_string("hmsdms"),
+                not_covered=bare,
+            )
+        )
+    kept = {key: value for key, value in cutout.meta.items() if key not in ("path", "position_source")}
+    meta = {**kept, **facts, "requests": [answer.provenance for answer in answers], "coverage": coverage}
+    return replace(cutout, position=want.position, survey=survey, meta=meta)
+
+
+def _check_place(cutout: Cutout, want: Wanted, url: str) -> None:
+    if cutout.wcs is None:
+        raise BadResponseError(message("an image with a WCS", "Try again later.", url=url))
+    middle = (want.side - 1) / 2
+    x, y = (float(value) for value in cutout.wcs.world_to_pixel(want.position))
+    offset = (round(x - middle, 2), round(y - middle, 2))
+    scale = u.Quantity(cutout.pixel_scale).to_value(u.arcsec)
+    wished = want.pixel_scale.to_value(u.arcsec)
+    # A tangent plane far from its point stretches by 1 in 10^4 within a degree.
+    if not max(map(abs, offset)) <= _HALF or abs(scale / wished - 1) > 1e-2:
+        raise BadResponseError(
+            message(
+                f"the position in the middle, within half a pixel of {wished:g} arcsec",
+                "Try again later; the service may have changed.",
+                off_by_pixels=offset,
+                pixel_scale_arcsec=round(float(scale), 5),
+                url=url,
+            )
+        )
+
+
+def _unpacked(content: bytes, answer: Answer) -> bytes:
+    limit = Limits().size
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            plain = packed.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise BadResponseError(
+            message("a whole gzip file", "Try again later.", url=answer.url, error=said)
+        ) from error
+    if len(plain) > limit:
+        raise BadResponseError(message(f"an image of at most {limit} bytes", "", url=answer.url))
+    return plain

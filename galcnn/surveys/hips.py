@@ -1,0 +1,267 @@
+"""Any HiPS (hierarchical progressive survey) by CDS's hips2fits: astroquery asks, galcnn checks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+import numpy as np
+
+from galcnn.cutout import Cutout
+from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
+from galcnn.files import load_cutout
+from galcnn.photometry import UNCALIBRATED, ab_flux
+from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.download import address, session, speaking
+from galcnn.surveys.limits import Answer, Limits
+from galcnn.surveys.psf import BETA, moffat_planes
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["HipsSurvey"]
+
+#: The service refuses images of more than 50 million pixels.
+_MOST = 7071
+
+
+@dataclass(frozen=True)
+class HipsSurvey:
+    """Cutouts of any HiPS, resampled by the service to the pixels that are asked for.
+
+    A HiPS is one band; several make a survey. The service keeps the surface brightness of the
+    HiPS's own pixels and says nothing of its unit, so the images are *uncalibrated* unless the
+    user knows the zero point and the pixels it holds for: then flux is value x zero point x
+    (pixel scale / native scale)^2. No HiPS is known to galcnn to be calibrated: of those in the
+    recordings at hand 2MASS differs from tile to tile, and WISE and GALEX did not agree with the
+    archives' own images.
+
+    Attributes
+    ----------
+    hips : str
+        Whole ids with the names of the bands, ``J=CDS/P/2MASS/J,H=CDS/P/2MASS/H``. Without a name
+        the band is the last part of the id. (The service picks any HiPS that fits a part of an id.)
+    arcsec : float
+        Pixel scale of the images.
+    zero_point : str
+        AB magnitude of a value of 1, ``J=20.9,H=20.7``, or one for all bands.
+    native_arcsec : float
+        Pixels that the zero point holds for.
+    fwhm : str
+        Of the PSF, arcsec, as `zero_point`; not known by default.
+    server : str
+        Address of the service.
+    limits : Limits
+        Of time and size.
+
+    Examples
+    --------
+    >>> HipsSurvey("g=CDS/P/PanSTARRS/DR1/g,CDS/P/PanSTARRS/DR1/r").bands
+    ('g', 'r')
+    """
+
+    hips: str = "J=CDS/P/2MASS/J,H=CDS/P/2MASS/H,K=CDS/P/2MASS/K"
+    arcsec: float = 1.0
+    zero_point: str = ""
+    native_arcsec: float = 0.0
+    fwhm: str = ""
+    server: str = "https://alasky.cds.unistra.fr/hips-image-services/hips2fits"
+    limits: Limits = field(default=Limits(), repr=False)
+
+    def __post_init__(self) -> None:
+        address(self.server)
+        bare = [name for name in self._ids.values() if name.count("/") < 2]
+        if bare or not self._ids:
+            raise ValueError(message("whole ids of HiPS, such as CDS/P/2MASS/J", "", hips=self.hips))
+        if not 0 < self.arcsec < np.inf:
+            raise ValueError(message("a positive pixel scale", "", arcsec=self.arcsec))
+        if bool(self._zero_points) != (self.native_arcsec > 0):
+            raise ValueError(
+                message(
+                    "zero_point and native_arcsec together",
+                    "A zero point holds for the HiPS's own pixels.",
+                    zero_point=self.zero_point,
+                    native_arcsec=self.native_arcsec,
+                )
+            )
+        if any(not width > 0 for width in self._widths.values()):
+            raise ValueError(message("positive widths", "", fwhm=self.fwhm))
+
+    @property
+    def name(self) -> str:
+        """Ids of the HiPS, what they share said once."""
+        ids = list(self._ids.values())
+        roots = {name.rpartition("/")[0] for name in ids}
+        return f"HiPS {roots.pop()}" if len(roots) == 1 else f"HiPS {' '.join(ids)}"
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names given in `hips`."""
+        return tuple(self._ids)
+
+    @property
+    def pixel_scale(self) -> u.Quantity:
+        """Of the images, not of the HiPS."""
+        return self.arcsec * u.arcsec
+
+    def requests(
+        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
+    ) -> tuple[str, ...]:
+        """Give the addresses that `cutout` would ask for.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side.
+        bands : tuple of str, optional
+            Wanted bands; all by default.
+
+        Returns
+        -------
+        tuple of str
+            One a band.
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        client = _client(self.server)
+        return tuple(
+            address(self.server, _ask(client, self._ids[band], want, get_query_payload=True))
+            for band in want.bands
+        )
+
+    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
+        """Give the image around a position.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side; rounded to whole pixels.
+        bands : tuple of str, optional
+            Wanted bands in the wanted order; all by default.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout
+            Uncalibrated, or nJy where the survey was given zero points. NaN where nothing was
+            measured.
+
+        Raises
+        ------
+        galcnn.errors.CoverageError
+            A HiPS has nothing here.
+        galcnn.errors.DownloadError
+            The service did not answer, or not with what was asked for.
+        ValueError
+            A band is not there, or the width is no angle or too large.
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        answers = [self._answer(self._ids[band], want) for band in want.bands]
+        contents = [fits_bytes(answer) for answer in answers]
+        try:
+            raw = load_cutout(contents, bands=want.bands)
+        except UnreadableImageError as error:
+            if "all NaN" in str(error):
+                raise _not_covered(want) from error
+            raise BadResponseError(answers[0].refusal("one plane a HiPS", "Try again later.")) from error
+        facts: dict[str, Any] = {
+            "release": [self._ids[band] for band in want.bands],
+            "resampled": "by hips2fits, surface brightness kept",
+            "sky": "as in the HiPS",
+            "psf_source": "none",
+        }
+        found = received(
+            replace(raw, unit=UNCALIBRATED), want, survey=self.name, answers=answers, facts=facts
+        )
+        return self._with_psf(self._calibrated(found))
+
+    def _answer(self, hips: str, want: Wanted) -> Answer:
+        client = _client(self.server)
+        with session(self.limits) as one, speaking("hips2fits"):
+            client._session = one  # of this instance alone: the session of the singleton is as it was
+            _ask(client, hips, want, get_query_payload=False)
+            return one.answers[-1]
+
+    def _calibrated(self, cutout: Cutout) -> Cutout:
+        if not self._zero_points:
+            return cutout
+        area = (self.arcsec / self.native_arcsec) ** 2
+        points = [self._zero_points[band] for band in cutout.bands]
+        factors = np.array([ab_flux(point) * area for point in points])[:, np.newaxis, np.newaxis]
+        said = f"zero points {points} AB of the user, for pixels of {self.native_arcsec:g} arcsec"
+        meta = {**cutout.meta, "calibration": said, "zero_point_ab": points}
+        return replace(cutout, flux=cutout.flux * factors, unit=u.nJy, meta=meta)
+
+    def _with_psf(self, cutout: Cutout) -> Cutout:
+        if not self._widths:
+            return cutout
+        psf = moffat_planes([self._widths[band] for band in cutout.bands], self.arcsec)
+        source = f"Moffat, beta {BETA}, FWHM {self.fwhm} arcsec stated by the user"
+        return replace(cutout, psf=psf, meta={**cutout.meta, "psf_source": source})
+
+    @functools.cached_property
+    def _ids(self) -> dict[str, str]:
+        named = {}
+        for part in filter(None, (part.strip() for part in self.hips.split(","))):
+            band, equals, name = part.partition("=")
+            band = band.strip() if equals else part.rpartition("/")[2]
+            if not band or band in named:
+                raise ValueError(message("a name of its own for each band", "Write band=id.", hips=self.hips))
+            named[band] = name.strip() if equals else part
+        return named
+
+    @functools.cached_property
+    def _zero_points(self) -> dict[str, float]:
+        return _by_band(self.zero_point, self._ids, "zero_point")
+
+    @functools.cached_property
+    def _widths(self) -> dict[str, float]:
+        return _by_band(self.fwhm, self._ids, "fwhm")
+
+
+def _client(server: str) -> Any:
+    from astroquery.hips2fits import hips2fitsClass  # slow to import
+
+    client = hips2fitsClass()
+    client.server = server
+    return client
+
+
+def _ask(client: Any, hips: str, want: Wanted, *, get_query_payload: bool) -> Any:
+    # The whole WCS: by width, height and fov the service is half a pixel off the centre.
+    return client.query_with_wcs_async(
+        hips=hips,
+        wcs=want.wcs,
+        format="fits",
+        min_cut=0.5,
+        max_cut=99.5,
+        stretch="linear",
+        cmap="Greys_r",
+        get_query_payload=get_query_payload,
+    )
+
+
+def _by_band(text: str, bands: Mapping[str, str], name: str) -> dict[str, float]:
+    """Read ``J=20.9,H=20.7``, or one number for all bands."""
+    if not str(text).strip():
+        return {}
+    parts = [part.partition("=") for part in str(text).split(",")]
+    try:
+        if len(parts) == 1 and not parts[0][1]:
+            return dict.fromkeys(bands, float(parts[0][0]))
+        values = {band.strip(): float(value) for band, _, value in parts}
+    except ValueError as error:
+        raise ValueError(message("a number, or band=number for each band", "", **{name: text})) from error
+    if set(values) != set(bands) or not all(np.isfinite(list(values.values()))):
+        raise ValueError(message(f"a number for each of {tuple(bands)}", "", **{name: text}))
+    return values
+
+
+def _not_covered(want: Wanted) -> CoverageError:
+    where = want.position.to_string("hmsdms")
+    return CoverageError(message("a position with pixels in the HiPS", "", position=where))

@@ -1,0 +1,212 @@
+"""Pan-STARRS 1, the 3 pi survey (Chambers et al. 2016, arXiv:1612.05560), by MAST's image service."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+
+from galcnn.cutout import Cutout
+from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
+from galcnn.files import load_cutout
+from galcnn.geometry import crop
+from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.download import address, get
+from galcnn.surveys.limits import Answer, Limits
+from galcnn.surveys.psf import BETA, moffat_planes
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["PanStarrs"]
+
+_ARCSEC = 0.25
+#: Degrees; nothing south of it was observed.
+_SOUTH = -30.0
+#: Pixels asked for on top, so that the position is within half a pixel of the middle of a part.
+_EDGE = 4
+#: Pixels of a skycell: no image is larger.
+_MOST = 6000
+#: Median seeing of the stacks, arcsec (Magnier et al. 2020, ApJS 251, 6; Chambers et al. 2016).
+_FWHM: Mapping[str, float] = {"g": 1.31, "r": 1.19, "i": 1.11, "z": 1.07, "y": 1.02}
+_COLUMNS = ("projcell", "subcell", "filter", "filename", "badflag")
+
+
+@dataclass(frozen=True)
+class PanStarrs:
+    """Cutouts of the stacked images of Pan-STARRS 1, in nJy.
+
+    Two steps: which files hold the position, and a part of each, at their native pixels. The sky is
+    subtracted by the survey (which takes light from the outskirts of large galaxies too). The
+    service gives no noise map. The PSF is a Moffat profile with the median width of all stacks.
+
+    Attributes
+    ----------
+    server : str
+        Address of the service.
+    limits : Limits
+        Of time and size.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astropy.coordinates import SkyCoord
+    >>> PanStarrs().requests(SkyCoord(150.1, 2.2, unit="deg"), 30 * u.arcsec, ("g", "r"))[0]
+    'https://ps1images.stsci.edu/cgi-bin/ps1filenames.py?ra=150.1&dec=2.2&filters=gr&type=stack'
+    """
+
+    server: str = "https://ps1images.stsci.edu/cgi-bin"
+    limits: Limits = field(default=Limits(), repr=False)
+
+    def __post_init__(self) -> None:
+        address(self.server)
+
+    @property
+    def name(self) -> str:
+        """With the kind of image."""
+        return "Pan-STARRS DR2 stack"
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """g, r, i, z and y."""
+        return tuple(_FWHM)
+
+    @property
+    def pixel_scale(self) -> u.Quantity:
+        """Native, 0.25 arcsec."""
+        return _ARCSEC * u.arcsec
+
+    def requests(
+        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
+    ) -> tuple[str, ...]:
+        """Give the addresses that `cutout` would ask for.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side.
+        bands : tuple of str, optional
+            Wanted bands; all by default.
+
+        Returns
+        -------
+        tuple of str
+            The list of files, then one image a band, whose file stands in the list.
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        return (self._list(want), *(self._image(want, f"<file of {band}>") for band in want.bands))
+
+    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
+        """Give the image around a position.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image, within half a pixel.
+        width : astropy.units.Quantity
+            Angular side.
+        bands : tuple of str, optional
+            Wanted bands in the wanted order; all by default.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout
+            nJy; NaN where nothing was measured.
+
+        Raises
+        ------
+        galcnn.errors.CoverageError
+            South of -30 degrees, or a band was not observed here.
+        galcnn.errors.DownloadError
+            The service did not answer, or not with what was asked for.
+        ValueError
+            A band is none of grizy, or the width is no angle or too large.
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        if want.dec < _SOUTH:
+            raise _not_covered(want, "north of -30 degrees")
+        listed = get(self._list(want), limits=self.limits)
+        files = _files(listed, want)
+        answers = [get(self._image(want, files[band]), limits=self.limits) for band in want.bands]
+        contents = [fits_bytes(answer) for answer in answers]
+        try:
+            cutout = load_cutout(contents)
+        except UnreadableImageError as error:
+            if "all NaN" in str(error):
+                raise _not_covered(want, "with a measured pixel") from error
+            raise BadResponseError(answers[0].refusal("images on one grid", "Try again later.")) from error
+        if not cutout.calibrated:
+            said = cutout.meta.get("calibration")
+            raise BadResponseError(
+                message("EXPTIME and FPA.ZP in the header", "", calibration=said, url=answers[0].url)
+            )
+        facts = {
+            "release": "PS1 DR2",
+            "files": [files[band] for band in want.bands],
+            "sky": "subtracted by the survey",
+            "psf_source": f"Moffat, beta {BETA}, median FWHM of the survey",
+        }
+        named = replace(cutout, bands=tuple(band.split(".")[0] for band in cutout.bands))
+        found = received(
+            _middle(named, want), want, survey=self.name, answers=[listed, *answers], facts=facts
+        )
+        psf = moffat_planes([_FWHM[band] for band in want.bands], _ARCSEC)
+        return replace(found, psf=psf)
+
+    def _list(self, want: Wanted) -> str:
+        filters = "".join(want.bands)
+        place = {"ra": want.ra, "dec": want.dec, "filters": filters, "type": "stack"}
+        return address(f"{self.server.rstrip('/')}/ps1filenames.py", place)
+
+    def _image(self, want: Wanted, file: str) -> str:
+        place = {"ra": want.ra, "dec": want.dec, "size": want.side + _EDGE, "format": "fits", "red": file}
+        return address(f"{self.server.rstrip('/')}/fitscut.cgi", place)
+
+
+def _files(listed: Answer, want: Wanted) -> dict[str, str]:
+    """Read the table of files: those of one skycell for all bands, so that they share a grid."""
+    lines = listed.content.decode("latin-1").splitlines()
+    names = lines[0].split() if lines else []
+    if listed.status != 200 or not set(_COLUMNS) <= set(names):
+        raise BadResponseError(listed.refusal("a table of files", "Try again later."))
+    cells: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for line in lines[1:]:
+        values = line.split()
+        if not values:
+            continue
+        if len(values) != len(names):
+            raise BadResponseError(
+                message("a whole table of files", "Try again later.", line=line, url=listed.url)
+            )
+        row = dict(zip(names, values, strict=True))
+        if row["badflag"] == "0":
+            cells[row["projcell"], row["subcell"]].setdefault(row["filter"], row["filename"])
+    whole = [files for files in cells.values() if set(want.bands) <= set(files)]
+    if not whole:
+        found = sorted({band for files in cells.values() for band in files})
+        raise _not_covered(want, f"with stacks in {want.bands}, found {found}")
+    return whole[0]
+
+
+def _middle(cutout: Cutout, want: Wanted) -> Cutout:
+    """Keep the part whose middle is nearest to the position; the service rounds as it likes."""
+    if cutout.wcs is None:
+        return cutout  # which is refused with the rest that is wrong
+    x, y = (float(value) for value in cutout.wcs.world_to_pixel(want.position))
+    if not np.isfinite([x, y]).all():
+        return cutout
+    corner = (round(y - (want.side - 1) / 2), round(x - (want.side - 1) / 2))
+    ends = (corner[0] + want.side, corner[1] + want.side)
+    if min(corner) < 0 or ends[0] > cutout.shape[0] or ends[1] > cutout.shape[1]:
+        return cutout
+    return crop(cutout, (want.side, want.side), corner=corner)
+
+
+def _not_covered(want: Wanted, what: str) -> CoverageError:
+    return CoverageError(message(f"a position {what}", "", position=want.position.to_string("hmsdms")))
