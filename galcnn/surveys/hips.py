@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
@@ -163,12 +165,16 @@ class HipsSurvey:
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         answers = [self._answer(self._ids[band], want) for band in want.bands]
         contents = [fits_bytes(answer) for answer in answers]
+        for band, answer, content in zip(want.bands, answers, contents, strict=True):
+            _check_id(self._ids[band], answer, content)
         try:
             raw = load_cutout(contents, bands=want.bands)
         except UnreadableImageError as error:
             if "all NaN" in str(error):
                 raise _not_covered(want) from error
-            raise BadResponseError(answers[0].refusal("one plane a HiPS", "Try again later.")) from error
+            raise BadResponseError(
+                message("one plane a HiPS", "Try again later.", error=str(error), url=answers[0].url)
+            ) from error
         facts: dict[str, Any] = {
             "release": [self._ids[band] for band in want.bands],
             "resampled": "by hips2fits, surface brightness kept",
@@ -244,6 +250,17 @@ def _ask(client: Any, hips: str, want: Wanted, *, get_query_payload: bool) -> An
         cmap="Greys_r",
         get_query_payload=get_query_payload,
     )
+
+
+def _check_id(asked: str, answer: Answer, content: bytes) -> None:
+    """Refuse another HiPS; HISTORY says which one it is."""
+    header = fits.Header.fromstring(content[: content.find(b"END" + b" " * 77) + 80])
+    for line in map(str, header.get("HISTORY", ())):
+        said = re.match(r"From HiPS (\S+)", line)
+        if said is not None and said[1] != asked:
+            raise BadResponseError(
+                message(f"an image of the HiPS {asked}", "Give its whole id.", hips=said[1], url=answer.url)
+            )
 
 
 def _by_band(text: str, bands: Mapping[str, str], name: str) -> dict[str, float]:

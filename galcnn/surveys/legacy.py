@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
+from astropy.io import fits
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
@@ -186,33 +186,31 @@ def _image(answer: Answer, want: Wanted) -> Cutout:
     """Read image, inverse variance and mask, told apart by IMAGETYP."""
     if not answer.content.startswith(b"SIMPLE") and "overlap" in answer.excerpt().lower():
         raise _no_overlap(answer, want)
-    with _hdus(answer) as hdulist:
-        kinds = {str(hdu.header.get("IMAGETYP", "image")).strip().lower(): hdu for hdu in reversed(hdulist)}
-        image = kinds.get("image", hdulist[0])
-        if image.data is None:
-            raise _no_overlap(answer, want)
-        header = image.header
-        sent = tuple(str(header.get("BANDS", "")).strip())
-        values = _stack(image.data)
-        if set(sent) != set(want.bands) or len(values) != len(sent):
-            raise BadResponseError(
-                message(
-                    f"the bands {want.bands}",
-                    "This layer may not have them.",
-                    bands=sent,
-                    n_planes=len(values),
-                    url=answer.url,
-                )
+    kinds = {
+        str(header.get("IMAGETYP", "image")).strip().lower(): (header, data) for header, data in _hdus(answer)
+    }
+    if "image" not in kinds:
+        raise _no_overlap(answer, want)
+    header, data = kinds["image"]
+    sent = tuple(str(header.get("BANDS", "")).strip())
+    values = _stack(data).astype(np.float64)
+    if set(sent) != set(want.bands) or len(values) != len(sent):
+        raise BadResponseError(
+            message(
+                f"the bands {want.bands}",
+                "This layer may not have them.",
+                bands=sent,
+                n_planes=len(values),
+                url=answer.url,
             )
-        order = [sent.index(band) for band in want.bands]
-        shape = (values.shape[1], values.shape[2])
-        wcs, notes = celestial_wcs(header, shape)
-        weights = _like(kinds.get("invvar"), values, answer)
-        bits = _like(kinds.get("maskbits"), values[:1], answer)
-        version = " ".join(str(header.get(key, "")).strip() for key in ("SURVEY", "VERSION")).strip()
-    flux, sigma, mask = _measured(values, weights)
+        )
+    order = [sent.index(band) for band in want.bands]
+    wcs, notes = celestial_wcs(header, (values.shape[1], values.shape[2]))
+    flux, sigma, mask = _measured(values, _companion(kinds, "invvar", values.shape))
+    bits = _companion(kinds, "maskbits", values[:1].shape)
     if bits is not None:
-        mask |= np.stack([_bad(bits[0].astype(np.int64), band) for band in sent])
+        mask |= np.stack([_bad(bits[0], band) for band in sent])
+    version = " ".join(str(header.get(key, "")).strip() for key in ("SURVEY", "VERSION")).strip()
     return Cutout(
         flux[order],
         want.bands,
@@ -245,10 +243,7 @@ def _bad(bits: _Planes, band: str) -> _Planes:
 
 def _psf(answer: Answer, want: Wanted) -> _Planes:
     """Read the PSF of each band, an HDU each, told apart by BAND."""
-    with _hdus(answer) as hdulist:
-        planes = {
-            str(hdu.header.get("BAND", "")).strip(): hdu.data for hdu in hdulist if hdu.data is not None
-        }
+    planes = {str(header.get("BAND", "")).strip(): data for header, data in _hdus(answer)}
     missing = [band for band in want.bands if band not in planes or not planes[band].sum() > 0]
     if missing or len({planes[band].shape for band in want.bands}) != 1:
         raise BadResponseError(
@@ -264,28 +259,35 @@ def _psf(answer: Answer, want: Wanted) -> _Planes:
     return stack
 
 
-@contextlib.contextmanager
-def _hdus(answer: Answer) -> Iterator[Any]:
+def _hdus(answer: Answer) -> list[tuple[fits.Header, _Planes]]:
+    """Header and data of each HDU that has data."""
+    content = fits_bytes(answer)
     try:
-        with opened(fits_bytes(answer)) as (hdulist, _):
-            yield hdulist
+        with opened(content) as (hdulist, _):
+            return [(hdu.header, np.asarray(hdu.data)) for hdu in hdulist if hdu.data is not None]
     except UnreadableImageError as error:
-        raise BadResponseError(answer.refusal("a whole FITS file", "Try again later.")) from error
-
-
-def _stack(data: Any) -> _Planes:
-    """One band comes as a plane, several as a cube."""
-    values = np.asarray(data, dtype=np.float64)
-    return values[np.newaxis] if values.ndim == 2 else values
-
-
-def _like(hdu: Any, values: _Planes, answer: Answer) -> _Planes | None:
-    if hdu is None or hdu.data is None:
-        return None
-    planes = _stack(hdu.data)
-    if planes.shape != values.shape:
         raise BadResponseError(
-            message(f"planes of shape {values.shape}", "", kind=hdu.header.get("IMAGETYP"), url=answer.url)
+            message("a whole FITS file", "Try again later.", error=str(error), url=answer.url)
+        ) from error
+
+
+def _stack(data: _Planes) -> _Planes:
+    """One band comes as a plane, several as a cube."""
+    return data[np.newaxis] if data.ndim == 2 else data
+
+
+def _companion(
+    kinds: Mapping[str, tuple[fits.Header, _Planes]], kind: str, shape: tuple[int, ...]
+) -> _Planes | None:
+    if kind not in kinds:
+        return None
+    planes = _stack(kinds[kind][1])
+    numbers = "iu" if kind == "maskbits" else "fiu"
+    if planes.shape != shape or planes.dtype.kind not in numbers:
+        raise BadResponseError(
+            message(
+                f"{kind} of shape {shape}", "Try again later.", shape=planes.shape, dtype=str(planes.dtype)
+            )
         )
     return planes
 

@@ -140,24 +140,26 @@ class PanStarrs:
         except UnreadableImageError as error:
             if "all NaN" in str(error):
                 raise _not_covered(want, "with a measured pixel") from error
-            raise BadResponseError(answers[0].refusal("images on one grid", "Try again later.")) from error
+            raise BadResponseError(
+                message("stacks on one grid", "Try again later.", error=str(error), url=answers[0].url)
+            ) from error
         if not cutout.calibrated:
             said = cutout.meta.get("calibration")
             raise BadResponseError(
-                message("EXPTIME and FPA.ZP in the header", "", calibration=said, url=answers[0].url)
+                message("calibrated stacks", "Try again later.", calibration=said, url=answers[0].url)
             )
+        widths = [_FWHM[band] for band in want.bands]
         facts = {
             "release": "PS1 DR2",
             "files": [files[band] for band in want.bands],
             "sky": "subtracted by the survey",
-            "psf_source": f"Moffat, beta {BETA}, median FWHM of the survey",
+            "psf_source": f"Moffat, beta {BETA}, FWHM {widths} arcsec, the medians of all stacks",
         }
         named = replace(cutout, bands=tuple(band.split(".")[0] for band in cutout.bands))
         found = received(
             _middle(named, want), want, survey=self.name, answers=[listed, *answers], facts=facts
         )
-        psf = moffat_planes([_FWHM[band] for band in want.bands], _ARCSEC)
-        return replace(found, psf=psf)
+        return replace(found, psf=moffat_planes(widths, _ARCSEC))
 
     def _list(self, want: Wanted) -> str:
         filters = "".join(want.bands)
@@ -196,16 +198,13 @@ def _files(listed: Answer, want: Wanted) -> dict[str, str]:
 
 def _middle(cutout: Cutout, want: Wanted) -> Cutout:
     """Keep the part whose middle is nearest to the position; the service rounds as it likes."""
-    if cutout.wcs is None:
+    if cutout.wcs is None or cutout.shape != (want.side + _EDGE,) * 2:
         return cutout  # which is refused with the rest that is wrong
     x, y = (float(value) for value in cutout.wcs.world_to_pixel(want.position))
     if not np.isfinite([x, y]).all():
         return cutout
-    corner = (round(y - (want.side - 1) / 2), round(x - (want.side - 1) / 2))
-    ends = (corner[0] + want.side, corner[1] + want.side)
-    if min(corner) < 0 or ends[0] > cutout.shape[0] or ends[1] > cutout.shape[1]:
-        return cutout
-    return crop(cutout, (want.side, want.side), corner=corner)
+    corner = tuple(int(np.clip(round(c - (want.side - 1) / 2), 0, _EDGE)) for c in (y, x))
+    return crop(cutout, (want.side, want.side), corner=(corner[0], corner[1]))
 
 
 def _not_covered(want: Wanted, what: str) -> CoverageError:

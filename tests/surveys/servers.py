@@ -1,6 +1,7 @@
 """Real HTTP servers on this machine, which answer like the services and fail in every way they do."""
 
 import gzip
+import io
 import socket
 import struct
 import threading
@@ -8,6 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+from astropy.io import fits
 
 WEB_PAGE = b"<!DOCTYPE html><html><body><h1>Service temporarily unavailable</h1></body></html>"
 
@@ -88,6 +92,71 @@ def gzip_file(handler, reply):
     handler.answer(Reply(gzip.compress(reply.body), "application/gzip"))
 
 
+def edited(change):
+    """A fault of the image: `change(hdu)` on every HDU of the FITS file that would be sent."""
+
+    def spoil(handler, reply):
+        if not reply.body.startswith(b"SIMPLE"):
+            handler.answer(reply)
+            return
+        with fits.open(io.BytesIO(reply.body)) as hdus:
+            for hdu in hdus:
+                if hdu.data is not None:
+                    change(hdu)
+            buffer = io.BytesIO()
+            hdus.writeto(buffer, output_verify="silentfix")
+        handler.answer(Reply(buffer.getvalue(), reply.content_type))
+
+    spoil.__name__ = change.__name__
+    return spoil
+
+
+@edited
+def wrong_shape(hdu):
+    hdu.data = hdu.data[..., :-3, :-3]
+
+
+@edited
+def all_nan(hdu):
+    if hdu.data.dtype.kind == "f":
+        hdu.data = np.full(hdu.data.shape, np.nan, dtype=np.float32)
+
+
+@edited
+def wrong_centre(hdu):
+    hdu.header["CRPIX1"] = hdu.header.get("CRPIX1", 0) + 8
+
+
+@edited
+def wrong_pixel_scale(hdu):
+    for card in ("CD1_1", "CD2_2", "CDELT1", "CDELT2"):
+        if card in hdu.header:
+            hdu.header[card] *= 2
+
+
+@edited
+def no_wcs(hdu):
+    for card in ("CTYPE1", "CTYPE2"):
+        hdu.header.pop(card, None)
+
+
+@edited
+def wrong_bands(hdu):
+    """Each service names bands in its own way."""
+    if "BANDS" in hdu.header:
+        hdu.header["BANDS"] = "xyw"[: len(hdu.header["BANDS"])]
+    if "BAND" in hdu.header:
+        hdu.header["BAND"] = "x"
+    if "FPA.FILTERID" in hdu.header:
+        hdu.header["HIERARCH FPA.FILTERID"] = "y.00000"
+    for i, line in enumerate(hdu.header.get("HISTORY", ())):
+        if line.startswith("From HiPS"):
+            hdu.header["HISTORY"][i] = "From HiPS CDS/P/Another (toy)"
+
+
+#: What is wrong with the image although the transport did its work.
+IMAGE_FAULTS = (wrong_shape, wrong_bands, wrong_centre, wrong_pixel_scale, no_wcs, all_nan)
+
 #: Every way in which the transport fails, whatever the service. gzip is none: it must be read.
 TRANSPORT_FAULTS = (
     web_page_503,
@@ -114,7 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
         place = self.server.place
         with place.lock:
             place.requests.append(self.path)
-            spoil = place.fault if place.fault is not None and place.spoiled < place.times else None
+            meant = place.fault is not None and place.where in self.path and place.spoiled < place.times
+            spoil = place.fault if meant else None
             place.spoiled += spoil is not None
             place.running += 1
             place.most_at_once = max(place.most_at_once, place.running)
@@ -172,6 +242,7 @@ class Server:
         self.respond = respond
         self.fault = None
         self.times = 0
+        self.where = ""
         self.spoiled = 0
         self.requests = []
         self.running = 0
@@ -180,9 +251,10 @@ class Server:
         self.url = ""
 
     @contextmanager
-    def failing(self, fault, times=10**9):
+    def failing(self, fault, times=10**9, where=""):
+        """Spoil the next `times` requests whose path contains `where`."""
         with self.lock:
-            self.fault, self.times, self.spoiled = fault, times, 0
+            self.fault, self.times, self.spoiled, self.where = fault, times, 0, where
             self.requests.clear()
         try:
             yield
