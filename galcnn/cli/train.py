@@ -70,6 +70,10 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option("--flips/--no-flips", default=None, help="Mirror training images.  [default: flips]")
 @click.option("--flip-swaps", multiple=True, metavar="A:B", help="Classes that a mirror swaps.")
 @click.option("--rotations", type=click.Choice(["none", "quarter", "any"]), help="Turn training images.")
+@click.option("--shift", type=click.IntRange(min=0), help="Move training images by up to so many pixels.")
+@click.option("--blur", type=float, help="Blur them by up to so many pixels (sigma).")
+@click.option("--noise", type=float, help="Add up to so many times the sky noise to them.")
+@click.option("--band-dropout", type=float, help="Leave out each band of them with this probability.")
 @click.option("--widths", metavar="N,N,...", help="Filters of each block.")
 @click.option("--depth", type=click.IntRange(min=1), help="Convolutions in each block.")
 @click.option("--normalization", type=click.Choice(["none", "batch", "group", "layer"]))
@@ -200,7 +204,7 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
     }
     augmentation = {
         "flips": given["flips"],
-        "rotations": given["rotations"],
+        **{name: given[name] for name in ("rotations", "shift", "blur", "noise", "band_dropout")},
         "flip_swaps": options.pairs("--flip-swaps", given["flip_swaps"], ":"),
     }
     for name, section in sections.items():

@@ -1,4 +1,4 @@
-"""Augmentation: a galaxy has no preferred orientation on the sky."""
+"""Augmentation: a galaxy has no preferred orientation on the sky, nor one seeing or depth."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
+from galcnn.training import degradation
 
 __all__ = ["Augmentation", "is_chiral"]
 
@@ -45,7 +46,11 @@ def is_chiral(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random orientations of the training images, new in every epoch.
+    """Random changes of the training images, new in every epoch.
+
+    They act on calibrated images before the stretch: flux adds up there. Turns, shifts and blur
+    conserve the flux of a galaxy that lies within the image; a zoom conserves its surface
+    brightness, as another distance would. Masked pixels hold the fill before anything is changed.
 
     Attributes
     ----------
@@ -60,6 +65,16 @@ class Augmentation:
         Largest share by which an image is enlarged or shrunk, up to 0.2: beyond, the mirrored
         pixels in the corners would show the galaxy again. Needs ``rotations="any"``, the
         resampling of which it shares; None is 0.1 there and 0 elsewhere.
+    shift : int
+        Largest number of whole pixels by which an image is moved along each axis.
+    blur : float
+        Largest standard deviation, in pixels, of a Gaussian by which the point spread function is
+        broadened.
+    noise : float
+        Largest standard deviation of added noise, as a multiple of the sky noise of each band.
+    band_dropout : float
+        Probability with which each band is filled with sky, so that the network does without it;
+        one band stays.
     flip_swaps : mapping of str to str
         Class -> class of its mirror image; pairs may be named in one direction.
     """
@@ -67,6 +82,10 @@ class Augmentation:
     flips: bool = True
     rotations: Literal["none", "quarter", "any"] = "any"
     zoom: float | None = None
+    shift: int = 0
+    blur: float = 0.0
+    noise: float = 0.0
+    band_dropout: float = 0.0
     flip_swaps: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -81,6 +100,18 @@ class Augmentation:
                     "",
                     zoom=self.zoom,
                     rotations=self.rotations,
+                )
+            )
+
+        if min(self.shift, self.blur, self.noise) < 0 or not 0 <= self.band_dropout < 1:
+            raise ValueError(
+                message(
+                    "shift, blur and noise of 0 or more, band dropout in [0, 1)",
+                    "",
+                    shift=self.shift,
+                    blur=self.blur,
+                    noise=self.noise,
+                    band_dropout=self.band_dropout,
                 )
             )
 
@@ -129,7 +160,7 @@ class Augmentation:
         return np.array([list(classes).index(name) for name in mirrored], dtype=np.int32)
 
     def check(self, shape: tuple[int, int]) -> None:
-        """Refuse rotations that the grid does not allow.
+        """Refuse what the grid does not allow.
 
         Parameters
         ----------
@@ -139,15 +170,25 @@ class Augmentation:
         Raises
         ------
         ValueError
-            Rotations of an image that is not square.
+            Rotations of an image that is not square, or a shift or blur beyond a third of it.
         """
+        if max(self.shift, 3 * self.blur) > min(shape) / 3:
+            raise ValueError(
+                message(
+                    "a shift, and three times a blur, of at most a third of the image",
+                    "Choose smaller ones.",
+                    shift=self.shift,
+                    blur=self.blur,
+                    shape=shape,
+                )
+            )
         if self.rotations != "none" and shape[0] != shape[1]:
             raise ValueError(
                 message("square images to rotate", "Crop them, or switch rotations off.", shape=shape)
             )
 
-    def apply(self, images: Any, labels: Any, mirror: Any, seed: Any) -> tuple[Any, Any]:
-        """Turn a batch of images, each by its own draw.
+    def apply(self, images: Any, labels: Any, mirror: Any, seed: Any, *, sky: Any = None) -> tuple[Any, Any]:
+        """Change a batch of images, each by its own draw.
 
         Parameters
         ----------
@@ -159,6 +200,8 @@ class Augmentation:
             From `mirror_of`.
         seed : tensor
             Two integers; the same seed gives the same draw.
+        sky : tensor, optional
+            Sky noise of each band, in the unit of the images; `noise` needs it.
 
         Returns
         -------
@@ -181,6 +224,14 @@ class Augmentation:
         labels = tf.where(odd, tf.gather(mirror, labels), labels)
         if self.rotations == "any":
             images = _turn(images, seed + 1, self.zoom_range)
+        if self.shift:
+            images = degradation.shift(images, self.shift, seed + 5)
+        if self.blur:
+            images = degradation.blur(images, self.blur, seed + 6)
+        if self.noise:
+            images = degradation.add_noise(images, self.noise, sky, seed + 7)
+        if self.band_dropout:
+            images = degradation.drop_bands(images, self.band_dropout, seed + 9)
         return images, labels
 
 

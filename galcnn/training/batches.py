@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn import seeding
 from galcnn.dataset import Dataset
+from galcnn.errors import message
+from galcnn.preprocessing import sky_noise
 from galcnn.training.imbalance import class_weights, resample, trained_prior
 from galcnn.training.settings import TrainingSettings
 
@@ -78,6 +81,7 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
     size, number, chunks = _sizes(len(rows), settings)
     filled = number * size - len(rows) if chunks > 1 else 0
     scale = np.float32(number * size / len(rows) if filled else 1.0)
+    sky = tf.constant(_sky(dataset) if augmentation.noise else 0.0)
     shuffle, augment = seeding.integer(seed, "shuffle"), seeding.integer(seed, "augment")
 
     def order(epoch: Any) -> tf.data.Dataset:
@@ -90,7 +94,7 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
     def batch(chosen: tuple[Any, Any], draw: Any) -> tuple[Any, Any, Any]:
         key = tf.stack([tf.constant(augment, tf.int64), draw])
         turned, kinds = augmentation.apply(
-            tf.gather(images, chosen[0]), tf.gather(labels, chosen[0]), tf.constant(mirror), key
+            tf.gather(images, chosen[0]), tf.gather(labels, chosen[0]), tf.constant(mirror), key, sky=sky
         )
         return turned, tf.one_hot(kinds, len(dataset.classes)), chosen[1] * tf.gather(weights, kinds)
 
@@ -99,6 +103,19 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
         return orders.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
     return Batches(beginning_at, number, chunks)
+
+
+def _sky(dataset: Dataset) -> npt.NDArray[np.float32]:
+    noise = sky_noise(dataset.images)
+    if not np.all(noise > 0):
+        raise ValueError(
+            message(
+                "images with sky noise in every band to add noise in its measure",
+                "Leave the noise out.",
+                sky_noise=noise.tolist(),
+            )
+        )
+    return noise.astype(np.float32)
 
 
 def _sizes(n: int, settings: TrainingSettings) -> tuple[int, int, int]:
