@@ -13,10 +13,10 @@ from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
 
-__all__ = ["Planes", "choose_bands", "join"]
+__all__ = ["GRID_TOLERANCE", "Planes", "choose_bands", "grid_offset", "join", "joined_facts"]
 
 #: Grids whose corners differ by less than this, in pixels, are one.
-_GRID_TOLERANCE = 0.1
+GRID_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def join(parts: Sequence[Planes]) -> Planes:
         )
     placed = [part.wcs for part in parts if part.wcs is not None]
     for other in placed[1:]:
-        offset = _grid_offset(placed[0], other, shapes[0])
-        if not offset <= _GRID_TOLERANCE:
+        offset = grid_offset(placed[0], other, shapes[0])
+        if not offset <= GRID_TOLERANCE:
             raise UnreadableImageError(
                 message(
                     "bands on one grid",
@@ -160,7 +160,7 @@ def join(parts: Sequence[Planes]) -> Planes:
         psf=psfs,
         position=first.position,
         redshift=first.redshift,
-        facts=_joined([part.facts for part in parts]),
+        facts=joined_facts([part.facts for part in parts]),
         ours=all(part.ours for part in parts),
         notes=tuple(dict.fromkeys(notes)),
     )
@@ -219,8 +219,19 @@ def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
     )
 
 
-def _joined(facts: Sequence[dict[str, object]]) -> dict[str, object]:
-    """What all parts agree on, and a list of what they do not."""
+def joined_facts(facts: Sequence[dict[str, object]]) -> dict[str, object]:
+    """Give what all parts agree on, and a list of what they do not.
+
+    Parameters
+    ----------
+    facts : sequence of dict
+        Of each part, for the meta of a cutout.
+
+    Returns
+    -------
+    dict
+        Of plain values.
+    """
     joined: dict[str, object] = {}
     for key in dict.fromkeys(key for own in facts for key in own):
         said = [own[key] for own in facts if key in own]
@@ -240,8 +251,23 @@ def _stacked(
     return np.concatenate(known)
 
 
-def _grid_offset(one: WCS, other: WCS, shape: tuple[int, ...]) -> float:
-    """How far apart, in pixels, the same corner lies by two WCS; NaN where one has no sky."""
+def grid_offset(one: WCS, other: WCS, shape: tuple[int, ...]) -> float:
+    """Tell how far apart two grids of one shape are.
+
+    Parameters
+    ----------
+    one : astropy.wcs.WCS
+        Of the first.
+    other : astropy.wcs.WCS
+        Of the second.
+    shape : tuple of int
+        Pixels as (ny, nx).
+
+    Returns
+    -------
+    float
+        Most that a corner lies apart, in pixels; NaN where one of them has no sky there.
+    """
     ny, nx = shape
     corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], dtype=float)
     sky = other.pixel_to_world(corners[:, 0], corners[:, 1])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS, Sip
+from astropy.wcs import WCS, Sip, WCSBase
 
 from galcnn.errors import message
 
-__all__ = ["checked_shape", "recorded", "scaled_wcs"]
+__all__ = ["checked_shape", "recorded", "scaled_wcs", "shifted_wcs"]
 
 _DISTORTING = ("TPV", "TPD", "TNX", "ZPX")
 
@@ -106,6 +107,39 @@ def scaled_wcs(
         new.sip = _scaled_sip(wcs.sip, ratio, (np.array(wcs.sip.crpix) - 1 - origin) / ratio + 1)
     new.array_shape = shape
     new.wcs.set()
+    return new
+
+
+def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WCS:
+    """Give the WCS of a window of a grid: the same pixels, counted from another one.
+
+    Every projection and distortion that `celestial_wcs` reads stays exact. What costs most of
+    copying a WCS is to make an empty one first, which is left out here: thousands of windows of
+    one mosaic are made so.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Of the old grid, without look-up tables.
+    corner : tuple of int
+        First row and column of the window, (y, x); negative beyond the edge.
+    shape : tuple of int
+        Pixels of the window as (ny, nx).
+
+    Returns
+    -------
+    astropy.wcs.WCS
+        With `array_shape`; shares nothing that can be changed with the old one.
+    """
+    first = np.array([corner[1], corner[0]])
+    sip, basis = wcs.sip, copy.deepcopy(wcs.wcs)
+    if sip is not None:
+        sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - first)
+    basis.crpix = basis.crpix - first
+    new: WCS = WCS.__new__(WCS)
+    WCSBase.__init__(new, sip, (None, None), basis, (None, None))
+    new.__dict__.update(wcs.__dict__)
+    new.array_shape = shape
     return new
 
 

@@ -1,0 +1,305 @@
+"""Mosaic: one large image of the sky in one or more bands, open for cutting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import WCS
+
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files.aside import noise_factor, refuse_flag_bits, refuse_other_roles, standard_deviation
+from galcnn.files.fits_images import HDUChoice, chosen_hdus
+from galcnn.files.opening import opened
+from galcnn.files.planes import Planes, choose_bands, joined_facts
+from galcnn.files.stored import StoredImage, calibrated, stored_image
+from galcnn.mosaic.opening import Files
+from galcnn.mosaic.pixels import Box, Pixels
+
+__all__ = ["Layer", "Mosaic", "MosaicFile", "Noise", "open_mosaic"]
+
+_FilePath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class MosaicFile:
+    """Where a mosaic is, and what lies beside it.
+
+    Attributes
+    ----------
+    image : path-like
+        FITS; plain, tile-compressed, or packed by gzip or bzip2.
+    hdu : int, str, sequence of them, or None
+        Where in it, see `galcnn.load_cutout`.
+    mask : path-like or None
+        Another file or the name of an HDU; pixels that are not 0 must not be used.
+    sigma : path-like or None
+        Likewise: the standard deviation or, where its name says so, (inverse) variance.
+    weight : path-like or None
+        Likewise: weights that are the inverse variance in the numbers of the image, as SWarp and
+        DES write them. Give this or `sigma`.
+    """
+
+    image: _FilePath
+    hdu: HDUChoice | None = None
+    mask: _FilePath | None = None
+    sigma: _FilePath | None = None
+    weight: _FilePath | None = None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A noise map and its meaning.
+
+    Attributes
+    ----------
+    pixels : Pixels
+        Of the grid of its band.
+    role : str
+        ``sigma``, ``variance`` or ``inverse variance``.
+    factor : float
+        To the unit of the band.
+    """
+
+    pixels: Pixels
+    role: str
+    factor: float
+
+    def read(self, box: Box) -> npt.NDArray[np.float32]:
+        """Give the standard deviation of the pixels of a box.
+
+        Parameters
+        ----------
+        box : tuple of int
+            Inside the mosaic.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32; NaN where unknown.
+        """
+        return standard_deviation(self.pixels.read(box), self.role, self.factor)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One band of a mosaic.
+
+    Attributes
+    ----------
+    band : str
+        Its name.
+    wcs : astropy.wcs.WCS
+        Of its grid.
+    pixels : Pixels
+        Numbers of the file.
+    factor : float
+        From them to the unit.
+    mask : Pixels or None
+        Not 0 where they must not be used.
+    noise : Noise or None
+        Where it is known.
+    facts : dict
+        For the meta of a cutout.
+    """
+
+    band: str
+    wcs: WCS
+    pixels: Pixels
+    factor: float
+    mask: Pixels | None
+    noise: Noise | None
+    facts: dict[str, object]
+
+    @property
+    def sources(self) -> list[Pixels]:
+        """All that is read for this band."""
+        noise = None if self.noise is None else self.noise.pixels
+        return [source for source in (self.pixels, self.mask, noise) if source is not None]
+
+    def read(self, box: Box) -> npt.NDArray[np.float32]:
+        """Give the pixels of a box in the unit of the mosaic.
+
+        Parameters
+        ----------
+        box : tuple of int
+            Inside the mosaic.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32.
+        """
+        return calibrated(self.pixels.read(box), self.factor)
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """A large image in one or more bands, open for cutting; made by `open_mosaic`.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        One a band; the first has the grid that cutouts are on.
+    unit : astropy.units.UnitBase
+        Per pixel.
+    survey : str
+        As far as the files say.
+    meta : dict
+        What every cutout of it has in its meta.
+    """
+
+    layers: tuple[Layer, ...]
+    unit: u.UnitBase
+    survey: str
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names, in order."""
+        return tuple(layer.band for layer in self.layers)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels as (ny, nx) of the first band."""
+        return self.layers[0].pixels.shape
+
+    @property
+    def wcs(self) -> WCS:
+        """Of the first band."""
+        return self.layers[0].wcs
+
+
+@contextmanager
+def open_mosaic(
+    files: _FilePath | MosaicFile | Sequence[_FilePath | MosaicFile], *, bands: Sequence[str] | None = None
+) -> Iterator[Mosaic]:
+    """Open one or more mosaics of one part of the sky.
+
+    Headers are read as `galcnn.load_cutout` reads them: bands, unit, zero point, WCS. No pixel is
+    read yet, but files packed by gzip or bzip2 are unpacked to the folder for temporary files.
+
+    Parameters
+    ----------
+    files : path-like, MosaicFile, or sequence of them
+        One with one or more bands, or several.
+    bands : sequence of str, optional
+        Wanted, in the wanted order; or names for all planes where the files name none.
+
+    Yields
+    ------
+    Mosaic
+        Open until the block is left.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    galcnn.errors.UnreadableImageError
+        A file holds no image with a WCS, or the bands do not fit together.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from astropy.io import fits
+    >>> header = fits.Header({"BUNIT": "nJy", "FILTER": "r", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
+    >>> header.update({"CDELT1": -1e-4, "CDELT2": 1e-4, "CRVAL1": 150.0, "CRVAL2": 2.0})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "mosaic.fits"
+    ...     fits.PrimaryHDU(np.zeros((60, 80), ">f4"), header).writeto(path)
+    ...     with open_mosaic(path) as mosaic:
+    ...         print(mosaic.bands, mosaic.unit, mosaic.shape)
+    ('r',) nJy (60, 80)
+    """
+    if isinstance(bands, str):
+        raise TypeError(message("bands as a sequence of names", f"Write ({bands!r},).", bands=bands))
+    given = [files] if isinstance(files, str | os.PathLike | MosaicFile) else list(files)
+    if not given:
+        raise ValueError(message("at least one mosaic", "", files=given))
+    wanted = [one if isinstance(one, MosaicFile) else MosaicFile(one) for one in given]
+    with ExitStack() as stack:
+        opener = Files(stack)
+        found = [plane for one in wanted for plane in _planes_of(opener, one, bands)]
+        layers = _named(found, bands)
+        facts = [layer.facts for layer in layers]
+        paths = list(dict.fromkeys(str(one.image) for one in wanted))
+        meta = {"path": paths[0] if len(paths) == 1 else paths, **joined_facts(facts)}
+        yield Mosaic(tuple(layers), found[0].stored.calibration.unit, found[0].stored.survey, meta)
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """One plane, before its band is named."""
+
+    stored: StoredImage
+    number: int
+    layer: Layer
+
+
+def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> list[_Plane]:
+    path = Path(file.image)
+    if file.sigma is not None and file.weight is not None:
+        raise ValueError(message("sigma or weight, not both", "", sigma=file.sigma, weight=file.weight))
+    with opened(opener.plain(path)) as (hdulist, notes):
+        try:
+            chosen = chosen_hdus(hdulist, file.hdu, bands)
+            images = [stored_image(hdulist, hdu, name) for hdu, name in chosen]
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"{path}: {error}") from error
+    n_planes = sum(len(image.indices) for image in images)
+    planes: list[_Plane] = []
+    for image in images:
+        if image.wcs is None:
+            raise UnreadableImageError(
+                message("a mosaic with a WCS, to find galaxies on it", "", path=str(path), notes=image.notes)
+            )
+        facts = dict(image.facts)
+        if said := [*image.notes, *notes]:
+            facts["notes"] = said
+        for number, index in enumerate(image.indices):
+            mask, noise = _beside(opener, file, image, len(planes), n_planes)
+            pixels = opener.source(path, image.hdu, index)
+            factor = image.calibration.factor
+            layer = Layer(image.names[number] or "", image.wcs, pixels, factor, mask, noise, facts)
+            planes.append(_Plane(image, number, layer))
+    return planes
+
+
+def _beside(
+    opener: Files, file: MosaicFile, image: StoredImage, plane: int, n_planes: int
+) -> tuple[Pixels | None, Noise | None]:
+    path = Path(file.image)
+    mask = noise = None
+    if file.mask is not None:
+        flags = opener.aside(path, os.fspath(file.mask))
+        refuse_flag_bits(flags.header)
+        mask = flags.of(plane, image.shape, n_planes)
+    said = file.sigma if file.weight is None else file.weight
+    if said is not None:
+        aside = opener.aside(path, os.fspath(said))
+        role = aside.role if file.weight is None else "inverse variance"
+        refuse_other_roles(role, aside.name)
+        own = noise_factor(aside.header, role, image.calibration.unit)
+        factor = image.calibration.factor if own is None else own
+        noise = Noise(aside.of(plane, image.shape, n_planes), role, factor)
+    return mask, noise
+
+
+def _named(planes: Sequence[_Plane], bands: Sequence[str] | None) -> list[Layer]:
+    """The wanted bands in the wanted order, by the rules of `load_cutout`."""
+    units = {str(plane.stored.calibration.unit) for plane in planes}
+    if len(units) > 1:
+        raise UnreadableImageError(message("bands in one unit", "Calibrate them first.", units=sorted(units)))
+    # Planes that hold their own number say which of them were chosen.
+    numbers: npt.NDArray[np.float32] = np.arange(len(planes), dtype=np.float32)[:, np.newaxis, np.newaxis]
+    names = tuple(plane.stored.names[plane.number] for plane in planes)
+    chosen = choose_bands(Planes(numbers, names, u.one, factors=(1.0,) * len(planes)), bands)
+    rows = chosen.values[:, 0, 0].astype(int)
+    return [replace(planes[row].layer, band=str(name)) for row, name in zip(rows, chosen.names, strict=True)]

@@ -1,0 +1,137 @@
+"""Where galaxies are on a mosaic, and which box of pixels is cut around each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import WCS
+from astropy.wcs.utils import wcs_to_celestial_frame
+
+from galcnn.errors import message
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["corners", "pixel_positions", "sides"]
+
+#: A place that the WCS does not lead back to within so many pixels is none.
+_RETURN = 0.1
+
+
+def pixel_positions(
+    positions: SkyCoord, wcs: WCS, shape: tuple[int, int]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Give the pixel of each position, all distortions included.
+
+    Parameters
+    ----------
+    positions : astropy.coordinates.SkyCoord
+        Any number, anywhere on the sky.
+    wcs : astropy.wcs.WCS
+        Of the mosaic.
+    shape : tuple of int
+        Pixels of the mosaic as (ny, nx).
+
+    Returns
+    -------
+    x, y : numpy.ndarray
+        From 0 at the middle of the first pixel; NaN for a position that is not on the mosaic. A
+        projection shows some of the far side of the sky, and a distortion is only meant for the
+        mosaic: neither makes a place on it.
+    """
+    x, y = np.full((2, len(positions)), np.nan)
+    ny, nx = shape
+    frame = wcs_to_celestial_frame(wcs)
+    sky = positions.transform_to(frame).spherical
+    lon, lat = sky.lon.to_value(u.deg), sky.lat.to_value(u.deg)
+    edge = np.array([[i, j] for i in np.linspace(0, nx - 1, 9) for j in (0, ny - 1)])
+    edge = np.concatenate([edge, [[i, j] for i in (0, nx - 1) for j in np.linspace(0, ny - 1, 9)]])
+    middle = _unit(*_lonlat(wcs, np.array([[(nx - 1) / 2, (ny - 1) / 2]])))[0]
+    reach = np.min(_unit(*_lonlat(wcs, edge)) @ middle)
+    # A tenth more: edges bend between the points.
+    near = np.flatnonzero(_unit(lon, lat) @ middle > np.cos(1.1 * np.arccos(np.clip(reach, -1, 1)) + 1e-6))
+    if not len(near):
+        return x, y
+    world = np.empty((len(near), 2))
+    world[:, wcs.wcs.lng], world[:, wcs.wcs.lat] = lon[near], lat[near]
+    found = wcs.all_world2pix(world, 0, quiet=True)
+    back = _unit(*_lonlat(wcs, found))
+    scale = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
+    off = np.degrees(np.linalg.norm(back - _unit(lon[near], lat[near]), axis=1)) / scale
+    inside = (found > -0.5).all(axis=1) & (found < [nx - 0.5, ny - 0.5]).all(axis=1) & (off < _RETURN)
+    x[near[inside]], y[near[inside]] = found[inside].T
+    return x, y
+
+
+def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.int64]:
+    """Give the pixels of a side of each cutout.
+
+    Parameters
+    ----------
+    width : astropy.units.Quantity
+        An angle or a number of pixels: one for all, or one a galaxy.
+    pixel_scale : astropy.units.Quantity
+        Of the mosaic.
+    n : int
+        Galaxies.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, shape (n,); angles are rounded to whole pixels, at least one.
+
+    Raises
+    ------
+    ValueError
+        Not an angle or pixels, not above 0, or not one for all or each.
+    """
+    wanted = u.Quantity(width)
+    if wanted.unit.is_equivalent(u.pix):
+        pixels = wanted.to_value(u.pix)
+    elif wanted.unit.is_equivalent(u.deg):
+        pixels = (wanted / pixel_scale).to_value(u.dimensionless_unscaled)
+    else:
+        raise ValueError(message("a width in angle or pixels", "Give it in arcsec or pix.", width=width))
+    if np.shape(pixels) not in ((), (n,)):
+        raise ValueError(message(f"one width, or one for each of {n} galaxies", "", shape=np.shape(pixels)))
+    if not np.all(np.isfinite(pixels) & (pixels > 0)):
+        raise ValueError(message("widths above 0", "Leave out galaxies without one.", width=width))
+    return np.broadcast_to(np.maximum(np.rint(pixels), 1).astype(np.int64), (n,))
+
+
+def corners(centre: npt.NDArray[np.float64], side: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give the first pixel of boxes along one axis, as `astropy.nddata.Cutout2D` does.
+
+    Parameters
+    ----------
+    centre : numpy.ndarray
+        Of the galaxies, in pixels.
+    side : numpy.ndarray
+        Of the boxes.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64; negative where a box begins before the mosaic.
+
+    Examples
+    --------
+    >>> corners(np.array([10.0, 10.4, 10.6]), np.array([4, 4, 5])).tolist()
+    [8, 9, 9]
+    """
+    first: npt.NDArray[np.int64] = np.ceil(centre - side / 2).astype(np.int64)
+    return first
+
+
+def _lonlat(wcs: WCS, pixels: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
+    world = wcs.all_pix2world(pixels, 0)
+    return world[:, wcs.wcs.lng], world[:, wcs.wcs.lat]
+
+
+def _unit(lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Unit vectors of degrees: exact at the poles and for small angles."""
+    lon, lat = np.radians(lon), np.radians(lat)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
