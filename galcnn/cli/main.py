@@ -21,6 +21,7 @@ COMMANDS = (
     "simulate",
     "redshift",
     "fetch",
+    "cut",
     "data",
     "train",
     "classify",

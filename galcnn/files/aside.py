@@ -1,4 +1,4 @@
-"""What lies beside an image: flags that become a mask, noise that becomes a standard deviation."""
+"""Noise beside an image: whatever a map holds becomes a standard deviation, or is refused."""
 
 from __future__ import annotations
 
@@ -12,34 +12,10 @@ from astropy.io import fits
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.calibration import flux_unit
 
-__all__ = ["NOISE_ROLES", "noise_factor", "refuse_flag_bits", "refuse_other_roles", "standard_deviation"]
+__all__ = ["NOISE_ROLES", "noise_factor", "refuse_other_roles", "standard_deviation"]
 
-#: What of a noise map's meanings (`galcnn.files.fits_images.role_of`) is taken for a standard deviation.
+#: What of a noise map's meanings (`galcnn.files.roles.role_of`) is taken for a standard deviation.
 NOISE_ROLES = ("sigma", "variance", "inverse variance", "image")
-
-
-def refuse_flag_bits(header: fits.Header) -> None:
-    """Refuse a mask of flags of which some mark good pixels.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Of the mask.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It names planes of bits (cards MP_...) other than MP_BAD.
-    """
-    planes_of_bits = [key for key in header if key.startswith("MP_")]
-    if set(planes_of_bits) - {"MP_BAD"}:
-        raise UnreadableImageError(
-            message(
-                "a mask whose pixels are bad where they are not 0",
-                "These are flag bits, and some mark good pixels: write a mask of 0 and 1.",
-                flags=planes_of_bits,
-            )
-        )
 
 
 def refuse_other_roles(role: str, name: str) -> None:
@@ -48,7 +24,7 @@ def refuse_other_roles(role: str, name: str) -> None:
     Parameters
     ----------
     role : str
-        What the map holds, see `galcnn.files.fits_images.role_of`.
+        What the map holds, see `galcnn.files.roles.role_of`.
     name : str
         Of its HDU.
 

@@ -2,5 +2,6 @@
 
 from galcnn.mosaic.cutting import Cut, cut
 from galcnn.mosaic.mosaic import Mosaic, MosaicFile, open_mosaic
+from galcnn.mosaic.writing import CutReport, write_cuts
 
-__all__ = ["Cut", "Mosaic", "MosaicFile", "cut", "open_mosaic"]
+__all__ = ["Cut", "CutReport", "Mosaic", "MosaicFile", "cut", "open_mosaic", "write_cuts"]

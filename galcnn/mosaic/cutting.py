@@ -18,10 +18,10 @@ from galcnn.mosaic.mosaic import Mosaic
 from galcnn.mosaic.placing import corners, pixel_positions, sides
 from galcnn.mosaic.reading import Window, read_window
 
-__all__ = ["OFF", "Cut", "cut"]
+__all__ = ["NO_WIDTH", "OFF", "Cut", "cut"]
 
 #: Why there is no cutout.
-OFF = "not on the mosaic"
+OFF, NO_WIDTH = "not on the mosaic", "no width is known"
 
 #: WCS and positions are made for so many at a time: that is twice as fast as one between two images.
 _AT_ONCE = 64
@@ -120,8 +120,11 @@ class _Boxes:
     def __init__(
         self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], side: npt.NDArray[np.int64]
     ) -> None:
-        self.off = np.flatnonzero(np.isnan(x))
-        on = np.flatnonzero(~np.isnan(x))
+        off = np.isnan(x)
+        self.missing = [
+            (int(row), OFF if off[row] else NO_WIDTH) for row in np.flatnonzero(off | (side == 0))
+        ]
+        on = np.flatnonzero(~off & (side > 0))
         left, bottom = corners(x[on], side[on]), corners(y[on], side[on])
         order = np.lexsort((left, bottom))
         self.rows = on[order]
@@ -138,8 +141,8 @@ def _cuts(mosaic: Mosaic, catalog: Catalog, boxes: _Boxes, minimum: float) -> It
     ids, positions = catalog.ids, catalog.positions
     assert positions is not None  # cut has asked; for the type checker
     redshifts = _redshifts(catalog)
-    for row in boxes.off.tolist():
-        yield Cut(row, ids[row], None, 0.0, OFF)
+    for row, reason in boxes.missing:
+        yield Cut(row, ids[row], None, 0.0, reason)
     inside = boxes.inside(mosaic.shape)
     for layer in mosaic.layers:
         for source in layer.sources:

@@ -12,18 +12,20 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
+from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.aside import noise_factor, refuse_flag_bits, refuse_other_roles, standard_deviation
+from galcnn.files.aside import noise_factor, refuse_other_roles, standard_deviation
 from galcnn.files.fits_images import HDUChoice, chosen_hdus
 from galcnn.files.opening import opened
 from galcnn.files.planes import Planes, choose_bands, joined_facts
+from galcnn.files.roles import bad_pixels
 from galcnn.files.stored import StoredImage, calibrated, stored_image
 from galcnn.mosaic.opening import Files
 from galcnn.mosaic.pixels import Box, Pixels
 
-__all__ = ["Layer", "Mosaic", "MosaicFile", "Noise", "open_mosaic"]
+__all__ = ["Flags", "Layer", "Mosaic", "MosaicFile", "Noise", "open_mosaic"]
 
 _FilePath = str | os.PathLike[str]
 
@@ -39,7 +41,8 @@ class MosaicFile:
     hdu : int, str, sequence of them, or None
         Where in it, see `galcnn.load_cutout`.
     mask : path-like or None
-        Another file or the name of an HDU; pixels that are not 0 must not be used.
+        Another file or the name of an HDU. Flags whose bits are known (HSC and LSST, Legacy
+        Surveys, JWST) count as they are meant; of others, all that is not 0 must not be used.
     sigma : path-like or None
         Likewise: the standard deviation or, where its name says so, (inverse) variance.
     weight : path-like or None
@@ -52,6 +55,41 @@ class MosaicFile:
     mask: _FilePath | None = None
     sigma: _FilePath | None = None
     weight: _FilePath | None = None
+
+
+@dataclass(frozen=True)
+class Flags:
+    """A mask and the meaning of its bits.
+
+    Attributes
+    ----------
+    pixels : Pixels
+        Of the grid of its band.
+    header : astropy.io.fits.Header
+        Says what the bits mean.
+    """
+
+    pixels: Pixels
+    header: fits.Header
+
+    def read(self, box: Box, band: str) -> npt.NDArray[np.bool_]:
+        """Tell which pixels of a box must not be used.
+
+        Parameters
+        ----------
+        box : tuple of int
+            Inside the mosaic.
+        band : str
+            Of the image: some flags are of one band.
+
+        Returns
+        -------
+        numpy.ndarray
+            bool.
+        """
+        flags = np.asarray(self.pixels.read(box))[np.newaxis]
+        bad: npt.NDArray[np.bool_] = bad_pixels(flags, self.header, (band,))[0]
+        return bad
 
 
 @dataclass(frozen=True)
@@ -102,8 +140,8 @@ class Layer:
         Numbers of the file.
     factor : float
         From them to the unit.
-    mask : Pixels or None
-        Not 0 where they must not be used.
+    mask : Flags or None
+        Which of them must not be used.
     noise : Noise or None
         Where it is known.
     facts : dict
@@ -114,15 +152,14 @@ class Layer:
     wcs: WCS
     pixels: Pixels
     factor: float
-    mask: Pixels | None
+    mask: Flags | None
     noise: Noise | None
     facts: dict[str, object]
 
     @property
     def sources(self) -> list[Pixels]:
         """All that is read for this band."""
-        noise = None if self.noise is None else self.noise.pixels
-        return [source for source in (self.pixels, self.mask, noise) if source is not None]
+        return [self.pixels, *(beside.pixels for beside in (self.mask, self.noise) if beside is not None)]
 
     def read(self, box: Box) -> npt.NDArray[np.float32]:
         """Give the pixels of a box in the unit of the mosaic.
@@ -274,13 +311,12 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
 
 def _beside(
     opener: Files, file: MosaicFile, image: StoredImage, plane: int, n_planes: int
-) -> tuple[Pixels | None, Noise | None]:
+) -> tuple[Flags | None, Noise | None]:
     path = Path(file.image)
     mask = noise = None
     if file.mask is not None:
         flags = opener.aside(path, os.fspath(file.mask))
-        refuse_flag_bits(flags.header)
-        mask = flags.of(plane, image.shape, n_planes)
+        mask = Flags(flags.of(plane, image.shape, n_planes), flags.header)
     said = file.sigma if file.weight is None else file.weight
     if said is not None:
         aside = opener.aside(path, os.fspath(said))

@@ -13,9 +13,10 @@ from typing import Any
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.fits_images import find_hdu, role_of
+from galcnn.files.fits_images import find_hdu
 from galcnn.files.opening import opened
-from galcnn.files.stored import plane_indices
+from galcnn.files.roles import role_of, role_of_name
+from galcnn.files.stored import inherited, plane_indices
 from galcnn.mosaic.pixels import Mapped, Pixels, Strips
 
 __all__ = ["Aside", "Files"]
@@ -31,9 +32,9 @@ class Aside:
     planes : list of Pixels
         One for all bands, or one a band.
     header : astropy.io.fits.Header
-        Of its HDU.
+        Of its HDU, with what it inherits.
     role : str
-        What it holds, see `galcnn.files.fits_images.role_of`.
+        What it holds, see `galcnn.files.roles.role_of`.
     name : str
         Of its HDU.
     """
@@ -189,7 +190,9 @@ class Files:
                 hdu = find_hdu(hdulist, said)
             indices, _ = plane_indices(hdu)
             number = next(i for i, one in enumerate(hdulist) if one is hdu)
-            header, role, name = hdu.header.copy(), role_of(hdu), hdu.name
+            header, role, name = inherited(hdulist, hdu).copy(), role_of(hdu), hdu.name
+        if elsewhere and role == "image":
+            role = role_of_name(path.name)
         return Aside([self.source(file, number, index) for index in indices], header, role, name)
 
     def _unpacked(self, path: Path, unpack: Any) -> Path:
@@ -208,7 +211,7 @@ class Files:
 
     def _new_source(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
         if path not in self._open:
-            self._open[path] = self._stack.enter_context(fits.open(self.plain(path), memmap=True))
+            self._open[path] = self._stack.enter_context(fits.open(self.plain(path), memmap=None))
         found = self._open[path][hdu]
         _, shape = plane_indices(found)
         if isinstance(found, fits.CompImageHDU):

@@ -81,7 +81,8 @@ def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.
     Returns
     -------
     numpy.ndarray
-        int64, shape (n,); angles are rounded to whole pixels, at least one.
+        int64, shape (n,); angles are rounded to whole pixels, at least one. 0 where the width is
+        NaN, which is not known.
 
     Raises
     ------
@@ -97,9 +98,11 @@ def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.
         raise ValueError(message("a width in angle or pixels", "Give it in arcsec or pix.", width=width))
     if np.shape(pixels) not in ((), (n,)):
         raise ValueError(message(f"one width, or one for each of {n} galaxies", "", shape=np.shape(pixels)))
-    if not np.all(np.isfinite(pixels) & (pixels > 0)):
-        raise ValueError(message("widths above 0", "Leave out galaxies without one.", width=width))
-    return np.broadcast_to(np.maximum(np.rint(pixels), 1).astype(np.int64), (n,))
+    known = ~np.isnan(pixels)
+    if np.any(np.isinf(pixels) | (known & (pixels <= 0))) or not known.any():
+        raise ValueError(message("widths above 0", "NaN says that one is not known.", width=width))
+    whole = np.where(known, np.maximum(np.rint(np.where(known, pixels, 1)), 1), 0)
+    return np.broadcast_to(whole.astype(np.int64), (n,))
 
 
 def corners(centre: npt.NDArray[np.float64], side: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

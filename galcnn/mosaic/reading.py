@@ -108,12 +108,17 @@ def read_window(layers: Sequence[Layer], window: Window) -> Planes:
         mask = np.zeros(shape, dtype=np.bool_)
         for plane, layer in zip(mask, layers, strict=True):
             if layer.mask is not None:
-                plane[part] = layer.mask.read(box) != 0  # NaN too is not 0
+                plane[part] = layer.mask.read(box, layer.band)
     if all(layer.noise is not None for layer in layers):
         sigma = _empty(shape, window.whole)
         for plane, layer in zip(sigma, layers, strict=True):
             if layer.noise is not None:
                 plane[part] = layer.noise.read(box)
+        # Without weight nothing was measured.
+        unmeasured = [layer.noise is not None and layer.noise.role == "inverse variance" for layer in layers]
+        if any(unmeasured):
+            holes = np.isnan(sigma) & np.array(unmeasured)[:, np.newaxis, np.newaxis]
+            mask = holes if mask is None else mask | holes
     return Planes(flux, mask, sigma)
 
 

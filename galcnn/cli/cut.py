@@ -1,0 +1,114 @@
+"""galcnn cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="cut")
+@click.argument("mosaics", nargs=-1, required=True, metavar="MOSAIC...")
+@click.option("--catalog", required=True, metavar="FILE", help="Table with one row a galaxy.")
+@click.option("--out", required=True, metavar="DIR", help="Gets cutouts and catalog.ecsv.")
+@click.option("--width", metavar="WIDTH", help="Side of the cutouts, e.g. 30arcsec or 64pix.")
+@click.option(
+    "--width-column", metavar="C", help="Side in proportion to a column; --width where it is empty."
+)
+@click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column.")
+@click.option("--bands", metavar="B,B,...", help="Which bands, or names for them.  [default: all]")
+@click.option("--hdu", metavar="NAME", help="Where the image is, by index or name.")
+@click.option("--mask", multiple=True, metavar="FILE|HDU", help="Once for all mosaics, or once for each.")
+@click.option("--sigma", multiple=True, metavar="FILE|HDU", help="Standard deviation or (inverse) variance.")
+@click.option("--weight", multiple=True, metavar="FILE|HDU", help="Weights that are inverse variance.")
+@click.option(
+    "--min-coverage",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Leave out galaxies of which less is covered.",
+)
+@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
+@click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")
+@click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")
+@click.option("--class", "class_", metavar="C", help="Column with the class.  [default: class]")
+@options.quiet
+def command(mosaics: tuple[str, ...], catalog: str, out: str, **given: Any) -> None:
+    """Cut many galaxies out of large images: one FITS each, and a catalog to train on.
+
+    \b
+    galcnn cut tile_g.fits tile_r.fits --catalog galaxies.ecsv --width 30arcsec --out cutouts
+    galcnn cut tile.fits.fz --catalog galaxies.csv --width 64pix --bands r --out cutouts
+
+    Several mosaics are bands of one sky. Stopped at any moment, started again it goes on. Galaxies
+    that the mosaic does not cover are listed, and are no failure.
+    """
+    from galcnn.catalog import read_catalog
+    from galcnn.mosaic import MosaicFile, open_mosaic, write_cuts
+    from galcnn.progress import bars, silent
+
+    renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["class_"]}
+    read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
+    hdu = given["hdu"]
+    beside = {name: _each(f"--{name}", given[name], len(mosaics)) for name in ("mask", "sigma", "weight")}
+    files = [
+        MosaicFile(
+            image,
+            hdu=int(hdu) if hdu is not None and hdu.isdigit() else hdu,
+            mask=beside["mask"][i],
+            sigma=beside["sigma"][i],
+            weight=beside["weight"][i],
+        )
+        for i, image in enumerate(mosaics)
+    ]
+    with open_mosaic(files, bands=options.words(given["bands"])) as mosaic:
+        report = write_cuts(
+            mosaic,
+            read,
+            width=_width(read, given),
+            out=out,
+            minimum_coverage=given["min_coverage"],
+            progress=silent if given["quiet"] else bars,
+        )
+        unit = mosaic.unit
+    for line in report.lines():
+        click.echo(line)
+    if report.coverage:
+        click.echo(f"bands {','.join(mosaic.bands)} in {unit}")
+        click.echo(f"next: galcnn train --catalog {out}/catalog.ecsv --out model")
+
+
+def _width(catalog: Any, given: dict[str, Any]) -> Any:
+    import astropy.units as u
+
+    from galcnn.surveys.requests import widths_of
+
+    text = given["width"]
+    width = None
+    if text is not None:
+        pixels = text.strip().lower()
+        for ending in ("pixels", "pixel", "pix", "px"):
+            if pixels.endswith(ending):
+                width = options.numbers("--width", pixels.removesuffix(ending))[0] * u.pix
+                break
+        else:
+            width = options.angle(text)
+    if given["width_column"]:
+        return widths_of(catalog, given["width_column"], factor=given["width_factor"], default=width)
+    if width is None:
+        raise click.UsageError("Expected --width WIDTH or --width-column C.")
+    return width
+
+
+def _each(option: str, said: Sequence[str], n: int) -> Sequence[str | None]:
+    """One for each mosaic of what was said once for all, or once for each."""
+    if len(said) not in (0, 1, n):
+        raise click.UsageError(f"Expected {option} once, or once for each of {n} mosaics.")
+    if not said:
+        return [None] * n
+    return list(said) * n if len(said) == 1 else list(said)

@@ -1,0 +1,210 @@
+"""Cutouts of a mosaic -> a folder to train on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+
+from galcnn import atomic
+from galcnn.catalog import Catalog, write_catalog, write_table
+from galcnn.catalog.naming import file_stems
+from galcnn.errors import message
+from galcnn.files import save_cutout
+from galcnn.mosaic.cutting import Cut, cut
+from galcnn.mosaic.mosaic import Mosaic
+from galcnn.progress import Progress, silent
+
+__all__ = ["CutReport", "write_cuts"]
+
+CATALOG, NOT_COVERED, _FOLDER, _SETTINGS = "catalog.ecsv", "not_covered.ecsv", "cutouts", ".settings"
+
+
+@dataclass(frozen=True)
+class CutReport:
+    """What became of each galaxy.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Of the cutouts.
+    coverage : dict of str to float
+        Id -> share of the pixels that hold a number, of those that were cut.
+    not_covered : dict of str to str
+        Id -> why there is no cutout.
+    n_kept : int
+        How many cutouts stood already.
+    """
+
+    folder: Path
+    coverage: Mapping[str, float]
+    not_covered: Mapping[str, str]
+    n_kept: int = 0
+
+    def lines(self, longest: int = 20) -> list[str]:
+        """Say it in words.
+
+        Parameters
+        ----------
+        longest : int
+            Galaxies that are named at most.
+
+        Returns
+        -------
+        list of str
+            The counts, then a line for each galaxy without a cutout.
+        """
+        partly = sum(share < 1 for share in self.coverage.values())
+        said = f"{len(self.coverage)} cut ({partly} of them in part), {len(self.not_covered)} not covered"
+        lines = [f"{said}; {self.n_kept} stood already" if self.n_kept else said]
+        lines += [f"  {name}: {reason}" for name, reason in list(self.not_covered.items())[:longest]]
+        if len(self.not_covered) > longest:
+            lines.append(f"  and {len(self.not_covered) - longest} more: {self.folder / NOT_COVERED}")
+        return lines
+
+
+def write_cuts(
+    mosaic: Mosaic,
+    catalog: Catalog,
+    *,
+    width: u.Quantity,
+    out: str | os.PathLike[str],
+    minimum_coverage: float = 0.0,
+    progress: Progress = silent,
+) -> CutReport:
+    """Cut every galaxy of a catalog out of a mosaic and write one FITS file each.
+
+    A run that was interrupted goes on where it stopped: files that stand are whole, and kept.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+        Open, from `open_mosaic`.
+    catalog : galcnn.catalog.Catalog
+        With positions.
+    width : astropy.units.Quantity
+        Side of the cutouts, see `cut`.
+    out : path-like
+        Folder that gets ``cutouts/<name>.fits``, ``not_covered.ecsv`` where there are such
+        galaxies and, last, for `galcnn train` and `galcnn classify`, ``catalog.ecsv``: all columns
+        of the galaxies that were cut, their `image` and `coverage`.
+    minimum_coverage : float
+        See `cut`.
+    progress : galcnn.progress.Progress
+        Shows the galaxies.
+
+    Returns
+    -------
+    CutReport
+        What became of each.
+
+    Raises
+    ------
+    ValueError
+        The folder holds something else, or cutouts of another mosaic, catalog or width.
+    OSError
+        The folder cannot be written, or the disk is full; what stands is whole.
+    """
+    folder = Path(out)
+    cuts = cut(mosaic, catalog, width=width, minimum_coverage=minimum_coverage)
+    atomic.check_writable(folder, folder=True)
+    _claim(folder, _described(mosaic, catalog, width))
+    stems = file_stems(catalog.ids)
+    coverage: dict[int, float] = {}
+    missing: dict[int, str] = {}
+    kept = 0
+    with progress("cut", len(catalog)) as step:
+        for one in cuts:
+            if one.cutout is None:
+                missing[one.row] = one.reason
+            else:
+                coverage[one.row] = one.coverage
+                kept += _written_before(one, folder / _FOLDER / f"{stems[one.id]}.fits")
+            step()
+    ids = catalog.ids
+    _write_tables(catalog, folder, coverage, missing, stems)
+    return CutReport(
+        folder,
+        {ids[row]: coverage[row] for row in sorted(coverage)},
+        {ids[row]: missing[row] for row in sorted(missing)},
+        kept,
+    )
+
+
+def _written_before(one: Cut, path: Path) -> bool:
+    """Whether the file stood; it stands now."""
+    if path.exists():
+        return True
+    assert one.cutout is not None  # for the type checker
+    save_cutout(one.cutout, path)
+    return False
+
+
+def _write_tables(
+    catalog: Catalog,
+    folder: Path,
+    coverage: Mapping[int, float],
+    missing: Mapping[int, str],
+    stems: Mapping[str, str],
+) -> None:
+    rows = sorted(missing)
+    if rows:
+        left = catalog.select(rows).table["id", "ra", "dec"]
+        left["reason"] = [missing[row] for row in rows]
+        write_table(QTable(left), folder / NOT_COVERED)
+    else:
+        (folder / NOT_COVERED).unlink(missing_ok=True)
+    rows = sorted(coverage)
+    if not rows:
+        (folder / CATALOG).unlink(missing_ok=True)
+        return
+    images = [str((folder / _FOLDER / f"{stems[catalog.ids[row]]}.fits").resolve()) for row in rows]
+    some = catalog.select(rows).with_column("image", images)
+    some = some.with_column("coverage", np.round([coverage[row] for row in rows], 6))
+    write_catalog(some, folder / CATALOG)
+
+
+def _described(mosaic: Mosaic, catalog: Catalog, width: u.Quantity) -> str:
+    """All that decides what the cutouts are, but for the mosaic's pixels."""
+    paths = mosaic.meta["path"] if isinstance(mosaic.meta["path"], list) else [mosaic.meta["path"]]
+    known = [name for name in ("id", "ra", "dec", "redshift") if name in catalog.table.colnames]
+    meta = {key: value for key, value in mosaic.meta.items() if key != "path"}
+    beside = [[layer.mask is not None, layer.noise and layer.noise.role] for layer in mosaic.layers]
+    rows = [[str(value) for value in row] for row in catalog.table[known]]
+    wide = u.Quantity(width)
+    return json.dumps(
+        {
+            "files": [[Path(path).name, Path(path).stat().st_size] for path in paths],
+            "bands": mosaic.bands,
+            "meta": meta,
+            "beside": beside,
+            "width": [np.asarray(wide.value).tolist(), str(wide.unit)],
+            "rows": rows,
+        },
+        default=str,
+    )
+
+
+def _claim(folder: Path, described: str) -> None:
+    """Refuse a folder of other cutouts or of somebody else; mark it as ours."""
+    file, digest = folder / _FOLDER / _SETTINGS, hashlib.sha256(described.encode()).hexdigest()
+    if file.exists():
+        if file.read_text(encoding="utf-8") != digest:
+            raise ValueError(
+                message(
+                    "a new folder, or one with cutouts of the same mosaic, catalog and width",
+                    "Choose another folder or remove it.",
+                    folder=str(folder),
+                )
+            )
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(message("a new or empty folder", "Choose another one.", folder=str(folder)))
+    atomic.write_text(file, digest)

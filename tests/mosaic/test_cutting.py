@@ -1,0 +1,359 @@
+"""Cutouts of mosaics are those of astropy bit by bit, on the same place of the sky, in little memory."""
+
+import bz2
+import gzip
+import mmap
+import tracemalloc
+import warnings
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import Cutout2D
+from astropy.table import QTable
+from astropy.wcs import WCS
+
+from galcnn.catalog import Catalog
+from galcnn.errors import UnreadableImageError
+from galcnn.files import load_cutout
+from galcnn.mosaic import MosaicFile, cut, open_mosaic
+from galcnn.mosaic.pixels import Mapped, Strips
+from galcnn.mosaic.placing import pixel_positions
+from tests.mosaic import mosaics
+
+KINDS = {
+    "plain": mosaics.write_plain,
+    "integers": mosaics.write_integers,
+    "unsigned": mosaics.write_unsigned,
+    "rows": mosaics.write_compressed,
+    "tiles": lambda path: mosaics.write_compressed(path, tile=(64, 50)),
+    "gzip tiles": lambda path: mosaics.write_compressed(path, tile=(100, 420), kind="GZIP_2"),
+    "gz": lambda path: mosaics.pack(mosaics.write_plain(path), gzip),
+    "bz2": lambda path: mosaics.pack(mosaics.write_plain(path), bz2),
+    "gz of tiles": lambda path: mosaics.pack(mosaics.write_compressed(path, tile=(64, 50)), gzip),
+}
+
+
+def read_whole(path):
+    """As astropy reads it."""
+    with fits.open(path) as hdus, warnings.catch_warnings():
+        hdu = next(one for one in hdus if one.is_image and one.shape)
+        return np.array(hdu.data), WCS(hdu.header)
+
+
+@pytest.mark.parametrize("side", [1, 32, 33])
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixels_are_those_of_cutout2d_bit_by_bit(tmp_path, kind, side):
+    path = KINDS[kind](tmp_path / "mosaic.fits")
+    data, wcs = read_whole(path)
+    catalog = mosaics.scattered(mosaics.header())
+    x, y = wcs.world_to_pixel(catalog.positions)
+    with open_mosaic(path) as mosaic:
+        assert (mosaic.bands, mosaic.unit, mosaic.shape) == (("r",), u.nJy, mosaics.SHAPE)
+        cuts = list(cut(mosaic, catalog, width=side * u.pix))
+    assert sorted(one.row for one in cuts) == list(range(len(catalog)))
+    n_cut = 0
+    for one in cuts:
+        on = -0.5 < x[one.row] < data.shape[1] - 0.5 and -0.5 < y[one.row] < data.shape[0] - 0.5
+        place = (x[one.row], y[one.row])
+        if not on:
+            assert (one.cutout, one.coverage, one.reason) == (None, 0.0, "not on the mosaic")
+            continue
+        theirs = Cutout2D(data.astype(float), place, (side, side), wcs=wcs, mode="partial", fill_value=np.nan)
+        if np.isnan(theirs.data).all():
+            assert one.cutout is None
+            continue
+        n_cut += 1
+        with np.errstate(over="ignore"):
+            expected = (theirs.data * 3631.0).astype(np.float32)
+        assert one.cutout.flux[0].tobytes() == expected.tobytes()
+        assert np.array_equal(one.cutout.mask[0], np.isnan(theirs.data))
+        assert one.coverage == pytest.approx(np.isfinite(theirs.data).mean())
+        assert one.cutout.flux.dtype == np.float32
+        assert one.cutout.redshift == catalog.table["redshift"][one.row]
+        assert one.cutout.position.separation(catalog.positions[one.row]) < 1e-9 * u.deg
+    assert n_cut > 20
+
+
+@pytest.mark.parametrize("world", mosaics.WORLDS)
+def test_pixels_are_on_the_same_place_of_the_sky(tmp_path, world):
+    head = mosaics.header(world)
+    path = mosaics.write_plain(tmp_path / "mosaic.fits", head)
+    wcs = WCS(head)
+    catalog = mosaics.scattered(head)
+    with open_mosaic(path) as mosaic:
+        before = mosaic.wcs.wcs.crpix.tolist()
+        cuts = [one for one in cut(mosaic, catalog, width=21 * u.pix) if one.cutout is not None]
+        assert mosaic.wcs.wcs.crpix.tolist() == before
+    assert len(cuts) > 20
+    inner = np.array([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0], [10.0, 10.0]])
+    for one in cuts:
+        y0, x0 = one.cutout.meta["corner"]
+        here = one.cutout.wcs.pixel_to_world(*inner.T).icrs
+        there = wcs.pixel_to_world(*(inner + np.array([x0, y0])).T).icrs
+        assert np.all(here.separation(there) < 1e-9 * u.deg)
+        # The galaxy is on the middle pixel.
+        x, y = one.cutout.wcs.world_to_pixel(one.cutout.position)
+        assert max(abs(x - 10), abs(y - 10)) <= 0.5 + 1e-4
+    moved = cuts[0].cutout.wcs
+    moved.wcs.crpix = [1e6, 1e6]  # is of this cutout alone
+    assert cuts[1].cutout.wcs.wcs.crpix.tolist() != [1e6, 1e6]
+
+
+def test_the_whole_sky_is_no_mosaic(tmp_path):
+    """A projection shows the far side of the sky, and a distortion runs wild outside of the image."""
+    head = mosaics.header("sip", CD1_1=-0.05, CD1_2=0.0, CD2_1=0.0, CD2_2=0.05)
+    wcs = WCS(head)
+    rng = np.random.default_rng(0)
+    ra, dec = rng.uniform(0, 360, 3000), np.degrees(np.arcsin(rng.uniform(-1, 1, 3000)))
+    catalog = Catalog(QTable({"id": [str(i) for i in range(3000)], "ra": ra, "dec": dec}))
+    x, y = pixel_positions(catalog.positions, wcs, mosaics.SHAPE)
+    on = np.flatnonzero(~np.isnan(x))
+    assert 5 < len(on) < 100
+    back = wcs.pixel_to_world(x[on], y[on])
+    assert np.all(back.separation(catalog.positions[on]) < 0.01 * u.deg)
+    # By brute force: the nearest pixel of the mosaic.
+    grid = wcs.pixel_to_world(*np.meshgrid(np.arange(8, 412, 4), np.arange(8, 292, 4)))
+    near = [i for i, place in enumerate(catalog.positions) if place.separation(grid).min() < 0.1 * u.deg]
+    assert set(near) <= set(on.tolist())
+
+
+def test_bands_of_several_files_a_cube_and_extensions_are_one(tmp_path):
+    layers = {band: mosaics.pixels(seed) for seed, band in enumerate("gri")}
+    for band, data in layers.items():
+        mosaics.write_plain(tmp_path / f"{band}.fits", mosaics.header(FILTER=band), data)
+    cube = mosaics.header(FILTER="gri")
+    fits.PrimaryHDU(np.stack(list(layers.values())), cube).writeto(tmp_path / "cube.fits")
+    hdus = [fits.PrimaryHDU()]
+    hdus += [fits.ImageHDU(layers[b], mosaics.header(FILTER=b), name=f"SCI_{b}") for b in "gri"]
+    fits.HDUList(hdus).writeto(tmp_path / "mef.fits")
+    catalog = mosaics.scattered(mosaics.header(), 15)
+    sources = ([tmp_path / f"{b}.fits" for b in "gri"], tmp_path / "cube.fits", tmp_path / "mef.fits")
+    found = []
+    for source in sources:
+        with open_mosaic(source, bands=("i", "g")) as mosaic:
+            cuts = {one.id: one.cutout for one in cut(mosaic, catalog, width=16 * u.pix)}
+            found.append(cuts)
+            assert mosaic.bands == ("i", "g")
+    for name, cutout in found[0].items():
+        if cutout is None:
+            assert all(cuts[name] is None for cuts in found)
+            continue
+        y0, x0 = cutout.meta["corner"]
+        if 0 <= y0 < 284 and 0 <= x0 < 404:
+            expected = np.stack([layers[b][y0 : y0 + 16, x0 : x0 + 16] for b in "ig"]).astype(float) * 3631
+            assert np.array_equal(cutout.flux, expected.astype(np.float32), equal_nan=True)
+        for cuts in found[1:]:
+            assert cuts[name].flux.tobytes() == cutout.flux.tobytes()
+            assert cuts[name].bands == ("i", "g")
+
+
+def test_mask_and_noise_come_along(tmp_path):
+    rng = np.random.default_rng(5)
+    data, flags = mosaics.pixels(), (rng.uniform(size=mosaics.SHAPE) < 0.1).astype(np.int16)
+    sigma = rng.uniform(0.5, 2, mosaics.SHAPE).astype(np.float32)
+    weight = (1 / sigma**2).astype(np.float32)
+    weight[150:160] = 0
+    path = tmp_path / "m.fits"
+    layers = [fits.ImageHDU(data, mosaics.header(), name="SCI"), fits.CompImageHDU(flags, name="MSK")]
+    fits.HDUList([fits.PrimaryHDU(), *layers, fits.ImageHDU(weight, name="WGT")]).writeto(path)
+    fits.PrimaryHDU(sigma).writeto(tmp_path / "rms.fits")
+    fits.PrimaryHDU(sigma**2).writeto(tmp_path / "m_var.fits")
+    catalog = mosaics.scattered(mosaics.header(), 25)
+
+    def cuts(**beside):
+        with open_mosaic(MosaicFile(path, hdu="SCI", **beside)) as mosaic:
+            return {one.id: one.cutout for one in cut(mosaic, catalog, width=24 * u.pix)}
+
+    plain, by_sigma = cuts(), cuts(sigma=tmp_path / "rms.fits", mask="MSK")
+    by_variance, by_weight = cuts(sigma=tmp_path / "m_var.fits"), cuts(weight="WGT")
+    n_whole = 0
+    for name, cutout in by_sigma.items():
+        if cutout is None:
+            continue
+        y0, x0 = cutout.meta["corner"]
+        inside = (slice(max(y0, 0), y0 + 24), slice(max(x0, 0), x0 + 24))
+        part = (slice(max(-y0, 0), None), slice(max(-x0, 0), None))
+        expected = np.full((24, 24), np.nan)
+        n_y, n_x = data[inside].shape
+        at = (slice(part[0].start, part[0].start + n_y), slice(part[1].start, part[1].start + n_x))
+        expected[at] = sigma[inside] * 3631.0
+        assert cutout.sigma[0] == pytest.approx(expected, rel=1e-6, nan_ok=True)
+        assert by_variance[name].sigma[0] == pytest.approx(expected, rel=1e-6, nan_ok=True)
+        assert np.array_equal(cutout.mask[0][at], (flags[inside] != 0) | np.isnan(data[inside]))
+        assert plain[name].sigma is None
+        assert not plain[name].mask[0][at][np.isfinite(data[inside])].any()
+        weighted = by_weight[name]
+        measured = weight[inside] > 0
+        assert weighted.sigma[0][at][measured] == pytest.approx(expected[at][measured], rel=1e-5)
+        assert np.isnan(weighted.sigma[0][at][~measured]).all()
+        assert weighted.mask[0][at][~measured].all()
+        n_whole += n_y == n_x == 24
+    assert n_whole > 5
+
+
+def test_a_cutout_is_what_the_loader_makes_of_the_mosaic(tmp_path):
+    """Unit, zero point, survey, band: one reading of headers for both."""
+    head = mosaics.header(BUNIT="ADU", SURVEY="test", VERSION="DR3", FILTER="HSC-R2")
+    head["MAGZERO"] = (30.0, "AB")
+    path = mosaics.write_plain(tmp_path / "mosaic.fits", head)
+    loaded = load_cutout(path)
+    catalog = mosaics.scattered(head, 10, beyond=-40)
+    with open_mosaic(path) as mosaic:
+        one = next(cut(mosaic, catalog, width=11 * u.pix)).cutout
+    y0, x0 = one.meta["corner"]
+    assert np.array_equal(one.flux, loaded.flux[:, y0 : y0 + 11, x0 : x0 + 11], equal_nan=True)
+    assert (
+        (one.bands, one.unit, one.survey)
+        == (loaded.bands, loaded.unit, loaded.survey)
+        == (
+            ("r",),
+            u.nJy,
+            "test DR3",
+        )
+    )
+    for key in ("calibration", "zero_point_ab", "format", "hdu", "path"):
+        assert one.meta[key] == loaded.meta[key]
+
+
+def test_widths_are_angles_pixels_or_one_a_galaxy(tmp_path):
+    path = mosaics.write_plain(tmp_path / "mosaic.fits")
+    catalog = mosaics.scattered(mosaics.header(), 4, beyond=-60)
+    scale = np.sqrt(abs(np.linalg.det(WCS(mosaics.header()).pixel_scale_matrix))) * u.deg
+    with open_mosaic(path) as mosaic:
+        shapes = [one.cutout.shape for one in cut(mosaic, catalog, width=20.4 * scale)]
+        assert shapes == [(20, 20)] * 4
+        each = u.Quantity([10, 20, np.nan, 40]) * u.pix
+        sides = {one.row: one.cutout and one.cutout.shape[0] for one in cut(mosaic, catalog, width=each)}
+        assert sides == {0: 10, 1: 20, 2: None, 3: 40}
+        for bad in (0 * u.pix, -1 * u.arcsec, np.inf * u.arcsec, [1, 2] * u.pix, 3 * u.kg, np.nan * u.pix):
+            with pytest.raises(ValueError, match="width"):
+                cut(mosaic, catalog, width=bad)
+        with pytest.raises(ValueError, match="a catalog with positions"):
+            cut(mosaic, Catalog(QTable({"id": ["a"]})), width=9 * u.pix)
+
+
+def test_too_little_coverage_is_no_cutout(tmp_path):
+    path = mosaics.write_plain(tmp_path / "mosaic.fits")
+    catalog = mosaics.scattered(mosaics.header(), 60)
+    with open_mosaic(path) as mosaic:
+        every = {one.id: one for one in cut(mosaic, catalog, width=40 * u.pix)}
+        most = {one.id: one for one in cut(mosaic, catalog, width=40 * u.pix, minimum_coverage=0.8)}
+    dropped = [name for name in every if every[name].cutout is not None and most[name].cutout is None]
+    assert dropped
+    assert all(every[name].coverage < 0.8 for name in dropped)
+    assert most[dropped[0]].reason == f"covered to {most[dropped[0]].coverage:.3f}"
+    assert all(one.coverage >= 0.8 for one in most.values() if one.cutout is not None)
+
+
+def test_rows_come_in_order_and_the_catalogs_order_changes_nothing(tmp_path):
+    path = mosaics.write_plain(tmp_path / "mosaic.fits")
+    catalog = mosaics.scattered(mosaics.header(), 150, beyond=-20)
+    order = np.random.default_rng(0).permutation(150)
+    with open_mosaic(path) as mosaic:
+        first = list(cut(mosaic, catalog, width=12 * u.pix))
+        second = list(cut(mosaic, catalog.select(order), width=12 * u.pix))
+    assert [one.id for one in first] == [one.id for one in second]
+    bottoms = [one.cutout.meta["corner"][0] for one in first if one.cutout is not None]
+    assert bottoms == sorted(bottoms)
+
+
+@pytest.mark.parametrize(("tile", "strip"), [((1, 420), 40), ((64, 50), 64), ((300, 420), 10)])
+def test_each_tile_is_decompressed_once(tmp_path, monkeypatch, tile, strip):
+    monkeypatch.setattr("galcnn.mosaic.pixels.STRIP", strip)
+    path = mosaics.write_compressed(tmp_path / "m.fits", tile=tile)
+    catalog = mosaics.scattered(mosaics.header(), 400, beyond=0)
+    n_tiles = -(-300 // tile[0]) * -(-420 // tile[1])
+    with open_mosaic(path) as mosaic:
+        source = mosaic.layers[0].pixels
+        assert isinstance(source, Strips)
+        n_cut = sum(one.cutout is not None for one in cut(mosaic, catalog, width=24 * u.pix))
+        assert source.n_tiles <= n_tiles
+        assert n_cut > 300
+    with open_mosaic(path) as mosaic:  # a few galaxies need not the whole
+        source = mosaic.layers[0].pixels
+        few = mosaics.scattered(mosaics.header(), 2, beyond=-100)
+        assert all(one.cutout is not None for one in cut(mosaic, few, width=10 * u.pix))
+        if tile[0] < 300:
+            assert source.n_tiles < n_tiles / 3
+
+
+def test_plain_mosaics_are_mapped_and_cutouts_outlive_them(tmp_path):
+    path = mosaics.write_plain(tmp_path / "mosaic.fits")
+    with open_mosaic(path) as mosaic:
+        assert isinstance(mosaic.layers[0].pixels, Mapped)
+        base = mosaic.layers[0].pixels.plane
+        while isinstance(base, np.ndarray):
+            base = base.base
+        assert isinstance(base, mmap.mmap)
+        kept = [
+            one.cutout
+            for one in cut(mosaic, mosaics.scattered(mosaics.header(), 5, beyond=-50), width=9 * u.pix)
+        ]
+    path.write_bytes(b"")  # whatever becomes of the file
+    assert all(np.isfinite(cutout.flux).any() for cutout in kept)
+    assert not any(isinstance(cutout.flux.base, np.memmap) for cutout in kept)
+
+
+def test_what_was_unpacked_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+    path = mosaics.pack(mosaics.write_plain(tmp_path / "mosaic.fits"), gzip)
+    with open_mosaic(path):
+        assert len(list((tmp_path / "t").iterdir())) == 1
+    assert not list((tmp_path / "t").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["plain", "tiles"])
+def test_memory_does_not_grow_with_the_number_of_galaxies(tmp_path, kind):
+    """3000 cutouts of 64 x 64 pixels would be 49 MB."""
+    path = KINDS[kind](tmp_path / "mosaic.fits")
+    peaks = []
+    for n in (30, 3000):
+        catalog = mosaics.scattered(mosaics.header(), n, beyond=0)
+        with open_mosaic(path) as mosaic:
+            cuts = cut(mosaic, catalog, width=64 * u.pix)
+            next(cuts)  # imports, the catalog's own arrays
+            tracemalloc.start()
+            assert sum(one.cutout is not None for one in cuts) > 0.9 * n
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 2e6
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda p: p.write_bytes(b"<html>no"), "a whole FITS file"),
+        (lambda p: fits.PrimaryHDU(np.ones((9, 9))).writeto(p), "a mosaic with a WCS"),
+        (lambda p: fits.PrimaryHDU().writeto(p), "an HDU with an image"),
+        (lambda p: p.write_bytes(gzip.compress(b"x" * 9000)[:40]), "a whole packed file"),
+    ],
+)
+def test_what_is_no_mosaic_is_refused(tmp_path, make, text):
+    path = tmp_path / "m.fits"
+    make(path)
+    with pytest.raises(UnreadableImageError, match=text), open_mosaic(path):
+        pass
+
+
+def test_what_does_not_fit_together_is_refused(tmp_path):
+    path = mosaics.write_plain(tmp_path / "m.fits")
+    fits.PrimaryHDU(np.ones((9, 9))).writeto(tmp_path / "small.fits")
+    mosaics.write_plain(tmp_path / "adu.fits", mosaics.header(BUNIT="adu", FILTER="g"))
+    cases = [
+        ([tmp_path / "no.fits"], {}, FileNotFoundError, "an existing FITS file"),
+        ([MosaicFile(path, mask="NOPE")], {}, UnreadableImageError, "one HDU 'NOPE'"),
+        ([MosaicFile(path, mask=tmp_path / "no.fits")], {}, FileNotFoundError, "the name of an HDU"),
+        ([MosaicFile(path, mask=tmp_path / "small.fits")], {}, UnreadableImageError, "like the image"),
+        ([MosaicFile(path, sigma="a", weight="b")], {}, ValueError, "sigma or weight"),
+        ([path], {"bands": ("g",)}, UnreadableImageError, r"bands among \('r',\)"),
+        ([path], {"bands": "r"}, TypeError, r"Write \('r',\)"),
+        ([], {}, ValueError, "at least one mosaic"),
+        ([path, path], {}, UnreadableImageError, "one plane for each band"),
+        ([path, tmp_path / "adu.fits"], {}, UnreadableImageError, "bands in one unit"),
+    ]
+    for files, given, kind, text in cases:
+        with pytest.raises(kind, match=text), open_mosaic(files, **given):
+            pass
