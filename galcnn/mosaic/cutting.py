@@ -73,9 +73,9 @@ def cut(
         Galaxies of which less is covered get no cutout. Those whose position is on no pixel of the
         mosaic, or of which nothing was measured, get none in any case.
 
-    Yields
-    ------
-    Cut
+    Returns
+    -------
+    iterator of Cut
         One for each galaxy of the catalog; those that are not on the mosaic come first.
 
     Raises

@@ -41,7 +41,14 @@ def test_the_face_and_the_help_import_nothing_slow():
 
 @pytest.mark.parametrize(
     "words",
-    [["info"], ["plugins"], ["simulate", "--help"], ["fetch", "--help"], ["info", "pyproject.toml"]],
+    [
+        ["info"],
+        ["plugins"],
+        ["simulate", "--help"],
+        ["fetch", "--help"],
+        ["cut", "--help"],
+        ["info", "pyproject.toml"],
+    ],
 )
 def test_commands_that_run_no_network_do_not_import_keras(words):
     assert not {"tensorflow", "keras"} & imported_by(f"from galcnn.cli.main import main; main({words})")
@@ -51,7 +58,7 @@ def test_rooms_that_run_no_network_do_not_import_keras():
     rooms = (
         "cutout catalog photometry observing geometry rendering simulation files inputs surveys.simulated "
         "prediction explain.explanation layers viewers.figures evaluation model.card information "
-        "surveys.fetch studies.embedded"
+        "surveys.fetch mosaic dataset.splits studies.embedded"
     )
     code = "\n".join(f"import galcnn.{room}" for room in rooms.split())
     assert not {"tensorflow", "keras"} & imported_by(code)
