@@ -1,0 +1,112 @@
+"""Feature maps by the networks of `keras.applications`, made fit for galaxies."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+import keras
+
+from galcnn import seeding
+from galcnn.errors import message
+from galcnn.model.blocks import MOMENTUM, LayerMaker
+
+__all__ = ["application_features", "application_names"]
+
+
+def application_names() -> list[str]:
+    """List the networks of `keras.applications`.
+
+    Returns
+    -------
+    list of str
+        Names for `NetworkSettings.architecture`.
+    """
+    return sorted(name for name in dir(keras.applications) if name[0].isupper())
+
+
+def application_features(x: Any, make: LayerMaker) -> Any:
+    """Build a network of `keras.applications` without weights, head and rescaling.
+
+    Parameters
+    ----------
+    x : keras.KerasTensor
+        Images, any number of bands.
+    make : LayerMaker
+        With the settings. The kernels' distributions are the network's own, seeded here.
+
+    Returns
+    -------
+    keras.KerasTensor
+        The last feature maps.
+
+    Raises
+    ------
+    ValueError
+        No such network, or it does not accept the grid.
+    """
+    name = make.settings.architecture
+    if name not in application_names():
+        raise ValueError(
+            message(
+                "'blocks' or the name of a network in keras.applications",
+                f"Known: {', '.join(application_names())}.",
+                architecture=name,
+            )
+        )
+    build = getattr(keras.applications, name)
+    options: dict[str, Any] = {"weights": None, "include_top": False, "input_shape": tuple(x.shape[1:])}
+    if "include_preprocessing" in inspect.signature(build).parameters:
+        options["include_preprocessing"] = False
+    try:
+        with warnings.catch_warnings():
+            # Of other than 1 or 3 channels it says that they are unusual: bands are.
+            warnings.filterwarnings("ignore", message="This model usually expects 1 or 3 input channels")
+            original = build(**options)
+    except ValueError as error:
+        raise ValueError(
+            message(
+                f"images that {name} accepts",
+                "Use larger images (--size) or another network.",
+                shape=tuple(x.shape[1:]),
+                error=str(error),
+            )
+        ) from error
+    own = keras.models.clone_model(original, clone_function=lambda layer: _refitted(layer, make))
+    return own(x)
+
+
+def _refitted(layer: Any, make: LayerMaker) -> Any:
+    """Make a layer anew: seeded, penalised, in the right precision; one that rescales becomes nothing."""
+    if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
+        return keras.layers.Identity(name=layer.name, dtype=make.dtype)
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.InputLayer):
+        return layer
+    for key, value in config.items():
+        if key.endswith("_initializer") and isinstance(value, dict) and "seed" in value["config"]:
+            seed = seeding.integer(make.seed, "initializer", layer.name, key)
+            config[key] = value | {"config": value["config"] | {"seed": seed}}
+        elif key.endswith("_regularizer") and key.removesuffix("_regularizer") in _KERNELS:
+            config[key] = keras.regularizers.serialize(make.penalty) if make.penalty else None
+    if "seed" in config:
+        config["seed"] = seeding.integer(make.seed, "dropout", layer.name)
+    if isinstance(layer, keras.layers.BatchNormalization):
+        config |= {"momentum": MOMENTUM, "synchronized": make.settings.synchronized}
+    axes = next((axes for kind, axes in _UNITS if isinstance(layer, kind)), None)
+    if axes is not None and (limit := make.norm_limit(axes)) is not None:
+        side = "depthwise" if isinstance(layer, keras.layers.DepthwiseConv2D) else "kernel"
+        config[f"{side}_constraint"] = keras.constraints.serialize(limit)
+    if make.dtype is not None:
+        config["dtype"] = make.dtype
+    return type(layer).from_config(config)
+
+
+_KERNELS = ("kernel", "depthwise", "pointwise")
+#: Axes of the kernel that lead into one unit.
+_UNITS: list[tuple[Any, int | tuple[int, ...]]] = [
+    (keras.layers.DepthwiseConv2D, (0, 1)),
+    (keras.layers.Conv2D, (0, 1, 2)),
+    (keras.layers.Dense, 0),
+]
