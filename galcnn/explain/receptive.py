@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.explain.graph import Location, locations, producer
+from galcnn.model.orientations import OrientationMean, Orientations
 
 __all__ = ["CellGrid", "cell_grid", "cell_grid_at", "on_image_grid", "resampling_matrix"]
 
@@ -24,7 +25,7 @@ _WINDOWED = (
     keras.layers.AveragePooling2D,
 )
 #: These may keep the shape and still put other pixels in a cell's place.
-_MOVING = (keras.layers.Conv2DTranspose, keras.layers.Permute, keras.layers.Reshape, keras.layers.Dense)
+_MOVING = (keras.layers.Conv2DTranspose, keras.layers.Permute, keras.layers.Reshape)
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,26 @@ def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
         A layer on the way changes the grid in a way that is not known here, or two branches
         that meet do not look at the same pixels.
     """
-    layer, sources = producer(tensor)
-    if not sources:
-        return CellGrid()
-    # What is spread over the grid, such as the gates of squeeze-and-excitation, has no place of its own.
-    sources = [x for x in sources if len(x.shape) == 4 and tuple(x.shape[1:3]) != (1, 1)] or sources[:1]
-    grids = [cell_grid(source) for source in sources]
-    return _after(layer, sources[0].shape, tensor.shape, _joined(layer, grids))
+    # A stack and what is known already, not recursion: branches that meet would be walked again and again.
+    known: dict[int, CellGrid] = {}
+    pending = [tensor]
+    while pending:
+        current = pending[-1]
+        layer, sources = producer(current)
+        # What is spread over the grid, such as the gates of squeeze-and-excitation, has no place of its own.
+        sources = [x for x in sources if len(x.shape) == 4 and tuple(x.shape[1:3]) != (1, 1)] or sources[:1]
+        if missing := [source for source in sources if id(source) not in known]:
+            pending += missing
+            continue
+        if not sources:
+            known[id(current)] = CellGrid()
+        elif isinstance(layer, OrientationMean):
+            known[id(current)] = _about_centre(sources[0], known)
+        else:
+            grid = _joined(layer, [known[id(source)] for source in sources])
+            known[id(current)] = _after(layer, sources[0].shape, current.shape, grid)
+        pending.pop()
+    return known[id(tensor)]
 
 
 def cell_grid_at(network: keras.Model, location: Location) -> CellGrid:
@@ -197,6 +211,21 @@ def _looked_at(network: keras.Model, location: Location, shape: tuple[int, ...])
                 seen[:] = False
                 seen[top : shape[0] - bottom, left : shape[1] - right] = True
     return seen
+
+
+def _about_centre(tensor: keras.KerasTensor, known: dict[int, CellGrid]) -> CellGrid:
+    """Give the grid of a mean over orientations: its cells lie alike about the centre of what is turned."""
+    grid, cells, source = known[id(tensor)], tensor.shape[1], tensor
+    while not isinstance((made := producer(source))[0], Orientations):
+        source = made[1][0]
+    turned = known[id(made[1][0])]
+    starts, fields = [], []
+    for axis in (0, 1):
+        centre = turned.start[axis] + turned.jump[axis] * (source.shape[1 + axis] - 1) / 2
+        first = centre - grid.jump[axis] * (cells - 1) / 2
+        starts.append(first)
+        fields.append(math.ceil(grid.field[axis] + 2 * abs(grid.start[axis] - first)))
+    return CellGrid((starts[0], starts[1]), grid.jump, (fields[0], fields[1]))
 
 
 def _joined(layer: keras.layers.Layer, grids: list[CellGrid]) -> CellGrid:

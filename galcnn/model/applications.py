@@ -98,7 +98,7 @@ def _refitted(layer: Any, make: LayerMaker) -> Any:
     if axes is not None and (limit := make.norm_limit(axes)) is not None:
         side = "depthwise" if isinstance(layer, keras.layers.DepthwiseConv2D) else "kernel"
         config[f"{side}_constraint"] = keras.constraints.serialize(limit)
-    if make.dtype is not None:
+    if make.dtype is not None and isinstance(layer, keras.layers.Layer):  # sums of tensors are operations
         config["dtype"] = make.dtype
     return type(layer).from_config(config)
 
