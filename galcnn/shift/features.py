@@ -1,0 +1,90 @@
+"""Features of images by which samples are compared: channel means and scatters, in each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.explain.forward import forward, network_layers
+
+__all__ = ["image_features", "layer_features", "summarised"]
+
+_BATCH = 64
+
+
+def image_features(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Summarise the pixels that a network is given.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2 * n_bands): mean and standard deviation of each band.
+    """
+    return summarised(images)
+
+
+def layer_features(
+    network: keras.Model, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Summarise what each network layer gives.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional; run in inference mode and left as it is.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    layers : sequence of str, optional
+        Names as `galcnn.explain.forward.network_layers` lists them; by default all that compute
+        with weights: their outputs are the pre-activations where the activation is a layer of its
+        own.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        For each layer shape (n, 2 * n_channels), mean and standard deviation over the map of each
+        channel; (n, n_units) for a layer without a map.
+    """
+    found: dict[str, list[npt.NDArray[np.float64]]] = {}
+    for start in range(0, len(images), _BATCH):
+        _, seen = forward(network, images[start : start + _BATCH])
+        for name in _weighted(network, seen) if layers is None else layers:
+            found.setdefault(name, []).append(summarised(keras.ops.convert_to_numpy(seen[name])))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def summarised(maps: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Give mean and standard deviation of each channel of each map.
+
+    Parameters
+    ----------
+    maps : numpy.ndarray
+        Shape (n, ..., n_channels).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2 * n_channels), or `maps` itself where it has no grid.
+    """
+    values: npt.NDArray[np.float64] = np.asarray(maps, dtype=np.float64)
+    if values.ndim == 2:
+        return values
+    axes = tuple(range(1, values.ndim - 1))
+    return np.concatenate([values.mean(axis=axes), values.std(axis=axes)], axis=1)
+
+
+def _weighted(network: keras.Model, seen: dict[str, object]) -> list[str]:
+    layers = network_layers(network)
+    return [
+        name
+        for name in seen
+        if name in layers and layers[name].layer.weights and not isinstance(layers[name].layer, keras.Model)
+    ]
