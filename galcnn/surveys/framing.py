@@ -1,0 +1,244 @@
+"""From images larger than what was asked for, each on its own grid, to one cutout about the position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import NoConvergence
+
+from galcnn import geometry
+from galcnn.cutout import Cutout
+from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
+from galcnn.files import load_cutout
+from galcnn.surveys.limits import Answer
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["coverage_of", "framed", "loaded", "stacked"]
+
+#: Grids whose corners differ by less than this, in pixels, are one.
+_SAME_GRID = 0.1
+
+
+def loaded(content: bytes, answer: Answer, *, hdu: int | None = None) -> Cutout:
+    """Read an image that a service sent.
+
+    Parameters
+    ----------
+    content : bytes
+        A FITS file.
+    answer : Answer
+        Where it is from; named in an error.
+    hdu : int, optional
+        Which HDU; found out by default.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        As `galcnn.files.load_cutout` gives it.
+
+    Raises
+    ------
+    galcnn.errors.CoverageError
+        It holds no number.
+    galcnn.errors.BadResponseError
+        It cannot be read.
+    """
+    try:
+        return load_cutout(content, hdu=hdu)
+    except UnreadableImageError as error:
+        if "all NaN" in str(error):
+            raise CoverageError(
+                message("an image with at least one number", "Leave the galaxy out.", url=answer.url)
+            ) from error
+        raise BadResponseError(
+            message("an image that can be read", "Try again later.", url=answer.url, error=str(error))
+        ) from error
+
+
+def framed(image: Cutout, position: SkyCoord, side: int) -> Cutout:
+    """Cut the pixels around a position out of an image, without changing any.
+
+    Parameters
+    ----------
+    image : galcnn.cutout.Cutout
+        With a WCS; of any orientation and parity.
+    position : astropy.coordinates.SkyCoord
+        Of the centre.
+    side : int
+        Pixels.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        With the position within half a pixel of its middle; pixels beyond the edge are NaN.
+
+    Raises
+    ------
+    galcnn.errors.CoverageError
+        The position is not on the image.
+    galcnn.errors.BadResponseError
+        The image has no WCS.
+    """
+    x, y = _pixel_of(image, position)
+    ny, nx = image.shape
+    if not (-0.5 <= x < nx - 0.5 and -0.5 <= y < ny - 0.5):
+        raise CoverageError(
+            message("a position on the image", "Leave the galaxy out.", position=position.to_string("hmsdms"))
+        )
+    corner = (round(y - (side - 1) / 2), round(x - (side - 1) / 2))
+    return geometry.window(image, (side, side), corner)
+
+
+def coverage_of(image: Cutout, position: SkyCoord, side: int) -> float:
+    """Give the share of a cutout that an image would fill.
+
+    Parameters
+    ----------
+    image : galcnn.cutout.Cutout
+        With a WCS.
+    position : astropy.coordinates.SkyCoord
+        Of the centre.
+    side : int
+        Pixels.
+
+    Returns
+    -------
+    float
+        0 where the position is not on the image.
+    """
+    try:
+        cut = framed(image, position, side)
+    except CoverageError:
+        return 0.0
+    return float(np.isfinite(cut.flux).mean())
+
+
+def stacked(images: Sequence[Cutout], position: SkyCoord, side: int) -> Cutout:
+    """Cut the pixels around a position out of the images of several bands, on the grid of the first.
+
+    Parameters
+    ----------
+    images : sequence of galcnn.cutout.Cutout
+        One or more bands each, with WCS, of one unit.
+    position : astropy.coordinates.SkyCoord
+        Of the centre.
+    side : int
+        Pixels, of the first.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        As `framed`. Those that lie on another grid are resampled by linear interpolation, flux
+        times the ratio of the pixel areas, variance with the same weights (the noise of
+        neighbouring pixels is then correlated, which their sigma does not say);
+        ``meta["resampled"]`` names them. A PSF is kept where all have one.
+
+    Raises
+    ------
+    galcnn.errors.CoverageError
+        The position is not on one of the images.
+    galcnn.errors.BadResponseError
+        They are of different units, or have no WCS.
+    """
+    if len({str(one.unit) for one in images}) > 1:
+        raise BadResponseError(
+            message("bands in one unit", "Ask for one at a time.", units=[str(one.unit) for one in images])
+        )
+    first = framed(images[0], position, side)
+    placed, moved = [first], []
+    for image in images[1:]:
+        one = framed(image, position, side)
+        if not _offset(first, one) <= _SAME_GRID:
+            moved += list(one.bands)
+            one = _on_grid_of(first, framed(image, position, _with_margin(first, image)))
+        placed.append(one)
+    sigma = None
+    if all(one.sigma is not None for one in placed):
+        sigma = np.concatenate([one.sigma for one in placed])
+    return replace(
+        first,
+        flux=np.concatenate([one.flux for one in placed]),
+        bands=tuple(band for one in placed for band in one.bands),
+        mask=np.concatenate([one.mask for one in placed]),
+        sigma=sigma,
+        psf=_psfs(placed),
+        meta={**first.meta, **({"resampled": moved} if moved else {})},
+    )
+
+
+def _pixel_of(image: Cutout, position: SkyCoord) -> tuple[float, float]:
+    """Where a position is, from 0; NaN where it is not even near (a projection shows the far side too)."""
+    if image.wcs is None:
+        raise BadResponseError(message("an image with a WCS", "Use images that have one.", wcs=None))
+    try:
+        x, y = image.wcs.world_to_pixel(position)
+    except NoConvergence:  # a distortion is only meant for the image
+        return float("nan"), float("nan")
+    back = image.wcs.pixel_to_world(x, y)
+    scale = image.pixel_scale
+    if not np.isfinite([x, y]).all() or scale is None or back.separation(position) > scale:
+        return float("nan"), float("nan")
+    return float(x), float(y)
+
+
+def _offset(one: Cutout, other: Cutout) -> float:
+    """How far apart, in pixels, the same corner lies."""
+    if one.wcs is None or other.wcs is None:
+        raise BadResponseError(message("bands with a WCS", "Use images that have one.", wcs=None))
+    ny, nx = one.shape
+    x, y = np.array([0, nx - 1, 0, nx - 1], float), np.array([0, 0, ny - 1, ny - 1], float)
+    back = one.wcs.world_to_pixel(other.wcs.pixel_to_world(x, y))
+    return float(np.hypot(back[0] - x, back[1] - y).max())
+
+
+def _with_margin(first: Cutout, image: Cutout) -> int:
+    """Pixels of an image that hold the first, turned in any way."""
+    assert first.pixel_scale is not None  # they have a WCS; for the type checker
+    assert image.pixel_scale is not None
+    ratio = float((first.pixel_scale / image.pixel_scale).to_value(u.one))
+    return int(np.ceil(np.sqrt(2) * max(first.shape) * ratio)) + 4
+
+
+def _on_grid_of(first: Cutout, other: Cutout) -> Cutout:
+    from reproject import reproject_interp
+
+    def onto(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        found = reproject_interp((planes.astype(np.float64), other.wcs), first.wcs, first.shape)
+        values: npt.NDArray[np.float64] = found[0]
+        return values
+
+    assert first.pixel_scale is not None
+    assert other.pixel_scale is not None
+    area = float((first.pixel_scale / other.pixel_scale).to_value(u.one)) ** 2
+    good = np.where(other.mask, np.nan, other.flux)
+    sigma = None if other.sigma is None else np.sqrt(onto(other.sigma**2)) * area
+    flux = (onto(good) * area).astype(np.float32)
+    return replace(
+        other,
+        flux=flux,
+        mask=~np.isfinite(flux),
+        sigma=None if sigma is None else sigma.astype(np.float32),
+        wcs=first.wcs,
+    )
+
+
+def _psfs(placed: Sequence[Cutout]) -> npt.NDArray[np.float32] | None:
+    """All PSF images on one size, or none."""
+    known = [one.psf for one in placed if one.psf is not None]
+    if len(known) < len(placed):
+        return None
+    planes = [plane for stack in known for plane in stack]
+    ny, nx = (max(plane.shape[axis] for plane in planes) for axis in (0, 1))
+    padded = [np.pad(p, _margins(p.shape, (ny, nx))) for p in planes]
+    return np.stack(padded)
+
+
+def _margins(old: tuple[int, ...], new: tuple[int, int]) -> list[tuple[int, int]]:
+    return [((n - m) // 2, n - m - (n - m) // 2) for m, n in zip(old, new, strict=True)]

@@ -1,0 +1,379 @@
+"""Hubble images of MAST: Zcut (deep fields) and Hapcut (Hubble Advanced Products)."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import astropy.units as u
+import numpy as np
+
+from galcnn.cutout import Cutout
+from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
+from galcnn.files.opening import opened
+from galcnn.surveys.checking import Wanted, received, wanted
+from galcnn.surveys.download import Answer, Limits, address, session, speaking
+from galcnn.surveys.framing import coverage_of, loaded, stacked
+from galcnn.surveys.survey import Survey
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["HapcutSurvey", "ZcutSurvey"]
+
+_SERVER = "https://mast.stsci.edu"
+_MOST = 4000
+#: Pixels that are asked for beyond the cutout: the service rounds as it likes.
+_MARGIN = 4
+_FILTER = re.compile(r"[_-](f\d{3,4}[a-z]{1,2})(?![a-z0-9])", re.IGNORECASE)
+#: Images whose pixel scale differs by more than this share are of another product.
+_SAME_SCALE = 0.02
+
+
+@dataclass(frozen=True)
+class ZcutSurvey:
+    """Deep fields of Hubble, cut by MAST's Zcut: CANDELS, GOODS, 3D-HST ...
+
+    Attributes
+    ----------
+    fields : str
+        Name of the deep field survey, see ``astroquery.mast.Zcut.get_surveys``.
+    filters : str
+        Its filters, with commas between; each is a band.
+    arcsec : float
+        Its pixel scale.
+    server : str
+        Address of MAST.
+    limits : Limits
+        Of time and size.
+
+    Examples
+    --------
+    >>> ZcutSurvey().name, ZcutSurvey().bands
+    ('MAST Zcut candels_gn_30mas', ('F606W', 'F814W', 'F850LP'))
+    """
+
+    fields: str = "candels_gn_30mas"
+    filters: str = "F606W,F814W,F850LP"
+    arcsec: float = 0.03
+    server: str = _SERVER
+    limits: Limits = field(default=Limits(), repr=False)
+
+    def __post_init__(self) -> None:
+        _check(self.filters, self.arcsec, self.server)
+
+    @property
+    def name(self) -> str:
+        """With the field survey."""
+        return f"MAST Zcut {self.fields}"
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Filters that were named."""
+        return _names(self.filters)
+
+    @property
+    def pixel_scale(self) -> u.Quantity:
+        """As stated; images with another are refused."""
+        return self.arcsec * u.arcsec
+
+    def requests(
+        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
+    ) -> tuple[str, ...]:
+        """Give the address that `cutout` would ask for.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side.
+        bands : tuple of str, optional
+            Wanted bands; all by default.
+
+        Returns
+        -------
+        tuple of str
+            One, for all bands (sent as POST).
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        return (address(f"{_root(self.server, 'zcut')}astrocut", self._question(want)),)
+
+    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
+        """Give the image around a position.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side, at most 4000 pixels.
+        bands : tuple of str, optional
+            Wanted bands in the wanted order; all by default.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout
+            nJy by PHOTFLAM and PHOTPLAM.
+
+        Raises
+        ------
+        galcnn.errors.CoverageError
+            The survey, or one of the bands, was not observed here.
+        galcnn.errors.DownloadError
+            The service did not answer, or not with what was asked for.
+        ValueError
+            A band is none of the named, or the width is no angle or too large.
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        return _cutout(self, want, "zcut", self._question(want))
+
+    def _question(self, want: Wanted) -> dict[str, object]:
+        return {**_place(want), "survey": self.fields}
+
+
+@dataclass(frozen=True)
+class HapcutSurvey:
+    """Hubble Advanced Products, cut by MAST's Hapcut: mosaics of all visits, by filter.
+
+    Of several products in one filter that with the most pixels is taken.
+
+    Attributes
+    ----------
+    filters : str
+        With commas between; each is a band.
+    arcsec : float
+        Pixel scale of the products that are taken: 0.04 for ACS and WFC3/UVIS, 0.12 for WFC3/IR.
+    server : str
+        Address of MAST.
+    limits : Limits
+        Of time and size.
+
+    Examples
+    --------
+    >>> HapcutSurvey("F814W").bands
+    ('F814W',)
+    """
+
+    filters: str = "F606W,F814W"
+    arcsec: float = 0.04
+    server: str = _SERVER
+    limits: Limits = field(default=Limits(), repr=False)
+
+    def __post_init__(self) -> None:
+        _check(self.filters, self.arcsec, self.server)
+
+    @property
+    def name(self) -> str:
+        """Of the service."""
+        return "MAST Hapcut"
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Filters that were named."""
+        return _names(self.filters)
+
+    @property
+    def pixel_scale(self) -> u.Quantity:
+        """As stated; products with another are passed over."""
+        return self.arcsec * u.arcsec
+
+    def requests(
+        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
+    ) -> tuple[str, ...]:
+        """Give the address that `cutout` would ask for.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side.
+        bands : tuple of str, optional
+            Wanted bands; all by default.
+
+        Returns
+        -------
+        tuple of str
+            One, for all bands (sent as POST).
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        return (address(f"{_root(self.server, 'hapcut')}astrocut", _place(want)),)
+
+    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
+        """Give the image around a position.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side, at most 4000 pixels.
+        bands : tuple of str, optional
+            Wanted bands in the wanted order; all by default.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout
+            nJy by PHOTFLAM and PHOTPLAM.
+
+        Raises
+        ------
+        galcnn.errors.CoverageError
+            There is no product here, or none in one of the bands with this pixel scale.
+        galcnn.errors.DownloadError
+            The service did not answer, or not with what was asked for.
+        ValueError
+            A band is none of the named, or the width is no angle or too large.
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        return _cutout(self, want, "hapcut", _place(want))
+
+
+class _Mast(Survey, Protocol):
+    @property
+    def server(self) -> str: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+
+def _check(filters: str, arcsec: float, server: str) -> None:
+    names = _names(filters)
+    if not names or len(set(names)) != len(names):
+        raise ValueError(message("names of filters, each once", "", filters=filters))
+    if not arcsec > 0:
+        raise ValueError(message("a positive pixel scale", "", arcsec=arcsec))
+    address(server)
+
+
+def _names(filters: str) -> tuple[str, ...]:
+    return tuple(name.strip().upper() for name in filters.split(",") if name.strip())
+
+
+def _place(want: Wanted) -> dict[str, object]:
+    side = float(((want.side + _MARGIN) * want.pixel_scale).to_value(u.deg))
+    return {"ra": want.ra, "dec": want.dec, "x": side, "y": side, "units": "d"}
+
+
+def _root(server: str, service: str) -> str:
+    return f"{server.rstrip('/')}/{service}/api/v0.1/"
+
+
+def _cutout(survey: _Mast, want: Wanted, service: str, question: dict[str, object]) -> Cutout:
+    answer = _ask(survey, service, question)
+    if not answer.content.startswith(b"PK"):
+        raise _no_zip(answer, want)
+    found: dict[str, list[tuple[float, Cutout, str]]] = {band: [] for band in want.bands}
+    for band, original, image in _images(answer, want, survey.limits.size):
+        share = coverage_of(image, want.position, want.side)
+        if share > 0:
+            found[band].append((share, replace(image, bands=(band,)), original))
+    if missing := [band for band, images in found.items() if not images]:
+        raise CoverageError(
+            message(
+                f"a position observed in {', '.join(missing)} with pixels of {want.pixel_scale:g}",
+                "Leave out the galaxy or these filters.",
+                position=want.position.to_string("hmsdms"),
+            )
+        )
+    best = [max(found[band], key=lambda one: one[0]) for band in want.bands]
+    facts = {
+        "release": survey.name,
+        "products": [original for _, _, original in best],
+        "psf_source": "none",
+        "sky": "subtracted by the pipeline",
+    }
+    stack = stacked([image for _, image, _ in best], want.position, want.side)
+    return received(stack, want, survey=survey.name, answers=[answer], facts=facts)
+
+
+def _ask(survey: _Mast, service: str, question: dict[str, object]) -> Answer:
+    """Send the question as `astroquery.mast.Zcut.get_cutouts` does.
+
+    That call itself reads JSON in place of a zip as a warning and no result, whatever it says;
+    here the answer is looked at.
+    """
+    from astroquery.mast.services import ServiceAPI
+
+    one = session(survey.limits)
+    client = ServiceAPI(session=one)
+    client.SERVICE_URL = survey.server.rstrip("/")
+    client.set_service_params({"astrocut": {"path": "astrocut"}}, service)
+    with speaking(survey.name):
+        client.service_request_async("astrocut", dict(question), use_json=service == "hapcut")
+    return one.answers[-1]
+
+
+def _no_zip(answer: Answer, want: Wanted) -> Exception:
+    """No image here, in JSON; or anything else, which is no answer."""
+    try:
+        said = json.loads(answer.content)
+    except ValueError:
+        said = None
+    words = str(said.get("msg", "")) if isinstance(said, dict) else ""
+    nothing = isinstance(said, dict) and said.get("results", []) == []
+    if nothing and re.search(r"\bno\b|missing|not (in|found|available|cover)", words, re.IGNORECASE):
+        where = want.position.to_string("hmsdms")
+        return CoverageError(
+            message("a position that Hubble has observed", "Leave it out.", position=where, answer=words)
+        )
+    return BadResponseError(answer.refusal("a zip of FITS files", "Try again later, or check the request."))
+
+
+def _images(answer: Answer, want: Wanted, most: int) -> Iterator[tuple[str, str, Cutout]]:
+    """Band, original file and image of each wanted HDU; all are named CUTOUT."""
+    for name, content in _members(answer, most):
+        for index, band, original in _contents(name, content, answer):
+            if band not in want.bands:
+                continue
+            try:
+                image = loaded(content, answer, hdu=index)
+            except CoverageError:  # all NaN: another product may hold the position
+                continue
+            scale = image.pixel_scale
+            if scale is not None and abs(float(scale / want.pixel_scale) - 1) < _SAME_SCALE:
+                yield band, original, image
+
+
+def _members(answer: Answer, most: int) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+            if sum(one.file_size for one in packed.infolist()) > most:
+                raise BadResponseError(message(f"an answer of at most {most} bytes", "", url=answer.url))
+            for name in packed.namelist():
+                yield name, packed.read(name)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise BadResponseError(
+            message("a whole zip of FITS files", "Try again later.", url=answer.url, error=str(error))
+        ) from error
+
+
+def _contents(name: str, content: bytes, answer: Answer) -> Sequence[tuple[int, str, str]]:
+    """Index, filter and original file of each image."""
+    found: list[tuple[int, str, str]] = []
+    try:
+        with opened(content) as (hdulist, _):
+            for index, hdu in enumerate(hdulist):
+                if not hdu.is_image or len(np.shape(hdu.data)) != 2:
+                    continue
+                original = str(hdu.header.get("ORIG_FLE", name))
+                found.append((index, _filter(hdu.header, original), original))
+    except UnreadableImageError as error:
+        raise BadResponseError(
+            message("a zip of FITS files", "Try again later.", url=answer.url, member=name, error=str(error))
+        ) from error
+    return found
+
+
+def _filter(header: Any, original: str) -> str:
+    """By the name of the original file, which the products have in common, else by the wheels."""
+    if by_name := _FILTER.search(original):
+        return by_name[1].upper()
+    wheels = [str(header.get(key, "")).strip().upper() for key in ("FILTER", "FILTER1", "FILTER2")]
+    return next((wheel for wheel in wheels if wheel.startswith("F")), "")

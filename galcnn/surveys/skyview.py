@@ -1,0 +1,183 @@
+"""SkyView: any of its many surveys, resampled on request; not calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+
+from galcnn.cutout import Cutout
+from galcnn.errors import BadResponseError, CoverageError, message
+from galcnn.photometry import UNCALIBRATED
+from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.download import Answer, Limits, address, get, session, speaking
+from galcnn.surveys.framing import loaded, stacked
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["SkyViewSurvey"]
+
+#: Pixels a side; more are slow to make.
+_MOST = 3000
+
+
+@dataclass(frozen=True)
+class SkyViewSurvey:
+    """Images of the SkyView Virtual Observatory.
+
+    Its pixels are resampled from those of the survey, nearest ones as they are, so that neither
+    flux nor noise is kept, and most surveys have no zero point: the unit says uncalibrated.
+
+    Attributes
+    ----------
+    surveys : str
+        Names as SkyView has them, with commas between; each is a band of this name.
+    arcsec : float
+        Pixel scale that is asked for.
+    server : str
+        Address of the query form.
+    limits : Limits
+        Of time and size.
+
+    Examples
+    --------
+    >>> SkyViewSurvey("DSS2 Red,2MASS-K").bands
+    ('DSS2 Red', '2MASS-K')
+    """
+
+    surveys: str = "SDSSg,SDSSr,SDSSi"
+    arcsec: float = 0.4
+    server: str = "https://skyview.gsfc.nasa.gov/current/cgi/basicform.pl"
+    limits: Limits = field(default=Limits(), repr=False)
+    #: What the form offered when it was first read.
+    _known: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.bands or len(set(self.bands)) != len(self.bands):
+            raise ValueError(message("names of SkyView's surveys, each once", "", surveys=self.surveys))
+        if not self.arcsec > 0:
+            raise ValueError(message("a positive pixel scale", "", arcsec=self.arcsec))
+        address(self.server)
+
+    @property
+    def name(self) -> str:
+        """Of the service."""
+        return "SkyView"
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Its surveys that were named."""
+        return tuple(name.strip() for name in self.surveys.split(",") if name.strip())
+
+    @property
+    def pixel_scale(self) -> u.Quantity:
+        """As asked for."""
+        return self.arcsec * u.arcsec
+
+    def requests(
+        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
+    ) -> tuple[str, ...]:
+        """Give the addresses that `cutout` would ask for.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side.
+        bands : tuple of str, optional
+            Wanted bands; all by default.
+
+        Returns
+        -------
+        tuple of str
+            The form, what is filled in, and an image a band.
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        filled = {"Position": f"{want.ra} {want.dec}", "survey": ",".join(want.bands), "pixels": want.side}
+        return (address(self.server), address(self.server, filled), *("<image>" for _ in want.bands))
+
+    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
+        """Give the image around a position.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side, at most 3000 pixels.
+        bands : tuple of str, optional
+            Wanted bands in the wanted order; all by default.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout
+            Uncalibrated; north up. Pixels that a survey does not have are NaN or 0, as it likes.
+
+        Raises
+        ------
+        galcnn.errors.CoverageError
+            A survey does not reach here (SkyView answers 404).
+        galcnn.errors.DownloadError
+            The service did not answer, or not with what was asked for.
+        ValueError
+            A band is none of the named, or the width is no angle or too large.
+        """
+        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+        images, answers = [], []
+        for band, url in zip(want.bands, self._addresses(want), strict=True):
+            answer = get(url, limits=self.limits, accept=(200, 404))
+            if answer.status == 404:
+                where = want.position.to_string("hmsdms")
+                raise CoverageError(
+                    message(f"a position that {band} has observed", "Leave the galaxy out.", position=where)
+                )
+            answers.append(answer)
+            images.append(_image(answer, band))
+        facts = {
+            "release": ", ".join(want.bands),
+            "calibration": "none: resampled by SkyView",
+            "psf_source": "none",
+            "sky": "not subtracted",
+        }
+        stack = stacked(images, want.position, want.side)
+        return received(stack, want, survey=self.name, answers=answers, facts=facts)
+
+    def _addresses(self, want: Wanted) -> list[str]:
+        """Where SkyView has put the images it made."""
+        from astroquery.skyview import SkyViewClass
+
+        client = SkyViewClass()
+        client.URL = self.server
+        client._session = session(self.limits)
+        if "surveys" in self._known:  # one page less to ask for
+            client._survey_dict = self._known["surveys"]
+        side = want.side * self.pixel_scale
+        with speaking(f"SkyView ({self.server})"):
+            urls: list[str] = client.get_image_list(
+                want.position,
+                list(want.bands),
+                projection="Tan",
+                coordinates="J2000",
+                scaling="Linear",
+                pixels=str(want.side),
+                width=side,
+                height=side,
+                cache=False,
+            )
+            self._known["surveys"] = client.survey_dict
+        if len(urls) != len(want.bands):
+            last = client._session.answers[-1]
+            raise BadResponseError(last.refusal(f"{len(want.bands)} images", "Try again later."))
+        return urls
+
+
+def _image(answer: Answer, band: str) -> Cutout:
+    """SkyView's headers say much of the survey, but its pixels are no longer those of the survey."""
+    image = loaded(fits_bytes(answer), answer)
+    if len(image.bands) != 1:
+        raise BadResponseError(answer.refusal("an image of one plane", "Try again later."))
+    return replace(image, bands=(band,), unit=UNCALIBRATED, psf=None, sigma=None)
