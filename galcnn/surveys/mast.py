@@ -346,6 +346,8 @@ def _members(answer: Answer, most: int) -> Iterator[tuple[str, bytes]]:
         with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
             if sum(one.file_size for one in packed.infolist()) > most:
                 raise BadResponseError(message(f"an answer of at most {most} bytes", "", url=answer.url))
+            if not packed.namelist():
+                raise BadResponseError(message("a zip of FITS files", "", url=answer.url, members=0))
             for name in packed.namelist():
                 yield name, packed.read(name)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
@@ -357,6 +359,11 @@ def _members(answer: Answer, most: int) -> Iterator[tuple[str, bytes]]:
 def _contents(name: str, content: bytes, answer: Answer) -> Sequence[tuple[int, str, str]]:
     """Index, filter and original file of each image."""
     found: list[tuple[int, str, str]] = []
+    # Astropy passes over what a cut-off file lacks.
+    if len(content) % 2880:
+        raise BadResponseError(
+            message("whole FITS files", "Try again later.", url=answer.url, member=name, size_bytes=len(content))
+        )
     try:
         with opened(content) as (hdulist, _):
             for index, hdu in enumerate(hdulist):
