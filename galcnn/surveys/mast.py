@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
@@ -30,6 +31,9 @@ _SERVER = "https://mast.stsci.edu"
 _MOST = 4000
 #: Pixels that are asked for beyond the cutout: the service rounds as it likes.
 _MARGIN = 4
+#: Of products whose headers do not say it, by how their files are named: CANDELS mosaics are
+#: rates (Koekemoer et al. 2011, ApJS 197, 36).
+_UNITS = {"hlsp_candels_hst": "ELECTRONS/S"}
 _FILTER = re.compile(r"[_-](f\d{3,4}[a-z]{1,2})(?![a-z0-9])", re.IGNORECASE)
 #: Images whose pixel scale differs by more than this share are of another product.
 _SAME_SCALE = 0.02
@@ -329,11 +333,11 @@ def _no_zip(answer: Answer, want: Wanted) -> Exception:
 def _images(answer: Answer, want: Wanted, most: int) -> Iterator[tuple[str, str, Cutout]]:
     """Band, original file and image of each wanted HDU; all are named CUTOUT."""
     for name, content in _members(answer, most):
-        for index, band, original in _contents(name, content, answer):
+        for band, original, alone in _contents(name, content, answer):
             if band not in want.bands:
                 continue
             try:
-                image = loaded(content, answer, hdu=index)
+                image = loaded(alone, answer)
             except CoverageError:  # all NaN: another product may hold the position
                 continue
             scale = image.pixel_scale
@@ -356,21 +360,29 @@ def _members(answer: Answer, most: int) -> Iterator[tuple[str, bytes]]:
         ) from error
 
 
-def _contents(name: str, content: bytes, answer: Answer) -> Sequence[tuple[int, str, str]]:
-    """Index, filter and original file of each image."""
-    found: list[tuple[int, str, str]] = []
+def _contents(name: str, content: bytes, answer: Answer) -> Sequence[tuple[str, str, bytes]]:
+    """Filter, original file and a file of its own of each image."""
+    found: list[tuple[str, str, bytes]] = []
     # Astropy passes over what a cut-off file lacks.
     if len(content) % 2880:
         raise BadResponseError(
-            message("whole FITS files", "Try again later.", url=answer.url, member=name, size_bytes=len(content))
+            message(
+                "whole FITS files", "Try again later.", url=answer.url, member=name, size_bytes=len(content)
+            )
         )
     try:
         with opened(content) as (hdulist, _):
-            for index, hdu in enumerate(hdulist):
+            for hdu in hdulist:
                 if not hdu.is_image or len(np.shape(hdu.data)) != 2:
                     continue
                 original = str(hdu.header.get("ORIG_FLE", name))
-                found.append((index, _filter(hdu.header, original), original))
+                if "BUNIT" not in hdu.header and original.startswith(tuple(_UNITS)):
+                    hdu.header["BUNIT"] = next(
+                        unit for start, unit in _UNITS.items() if original.startswith(start)
+                    )
+                alone = io.BytesIO()
+                fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(alone, output_verify="ignore")
+                found.append((_filter(hdu.header, original), original, alone.getvalue()))
     except UnreadableImageError as error:
         raise BadResponseError(
             message("a zip of FITS files", "Try again later.", url=answer.url, member=name, error=str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,8 @@ class SkyViewSurvey:
         client = SkyViewClass()
         client.URL = self.server
         client._session = session(self.limits)
+        # The client keeps pages on the disk for a week unless told not to, failures too.
+        client._request = functools.partial(client._request, cache=False)
         if "surveys" in self._known:  # one page less to ask for
             client._survey_dict = self._known["surveys"]
         side = want.side * self.pixel_scale
@@ -169,8 +172,11 @@ class SkyViewSurvey:
                 cache=False,
             )
             self._known["surveys"] = client.survey_dict
+        *forms, last = client._session.answers
+        for form in forms:
+            if b"</html>" not in form.content[-100:].lower():
+                raise BadResponseError(form.refusal("a whole form", "Try again later."))
         if len(urls) != len(want.bands):
-            last = client._session.answers[-1]
             raise BadResponseError(last.refusal(f"{len(want.bands)} images", "Try again later."))
         return urls
 

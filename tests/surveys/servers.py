@@ -181,6 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         place = self.server.place
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))  # of a POST
         with place.lock:
             place.requests.append(self.path)
             meant = place.fault is not None and place.where in self.path and place.spoiled < place.times

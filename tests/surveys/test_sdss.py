@@ -113,24 +113,15 @@ def test_a_stale_place_or_another_band_is_refused(service):
 
 
 @pytest.mark.parametrize("fault", TRANSPORT_FAULTS, ids=lambda fault: fault.__name__)
-@pytest.mark.parametrize("at", ["table", "frame"])
-def test_every_fault_is_a_download_error_in_time(fault, at, service):
-    server, has = service
-    survey = survey_of(server, limits=FAST)
-    if at == "table":
-        with server.failing(fault), pytest.raises(DownloadError):
-            survey.cutout(GALAXY, 10 * u.arcsec, ("r",))
-        return
-
-    def table_then_fault(path, query):
-        reply = has.respond(path, query)
-        server.fault, server.times, server.spoiled = fault, 10**9, 0
-        return reply
-
-    server.respond = table_then_fault
-    with pytest.raises(DownloadError):
-        survey.cutout(GALAXY, 10 * u.arcsec, ("r",))
-    assert any("/frames/" in path for path in server.requests)
+@pytest.mark.parametrize(
+    "where", ["/frames/", *(pytest.param(part, marks=pytest.mark.full) for part in ("x_results", "psField"))]
+)
+def test_every_fault_is_a_download_error_in_time(fault, where, service, fault_table):
+    server, _ = service
+    with server.failing(fault, where=where), pytest.raises(DownloadError) as caught:
+        survey_of(server, limits=FAST).cutout(GALAXY, 10 * u.arcsec, ("r",))
+    assert any(where in path for path in server.requests)
+    fault_table.append((f"SDSS {where.strip('/')}", fault.__name__, f"{caught.typename}: {caught.value}"))
 
 
 def test_it_says_what_it_would_ask(service):

@@ -103,21 +103,17 @@ def test_what_is_not_what_was_asked_for_is_refused(service):
         survey_of(server, surveys="No Such,SDSSr").cutout(GALAXY, 20 * u.arcsec)
 
 
-@pytest.mark.parametrize("after", [0, 3], ids=["form", "image"])
+@pytest.mark.parametrize(
+    "where",
+    ["tempspace", *(pytest.param(part, marks=pytest.mark.full) for part in ("basicform", "runquery"))],
+)
 @pytest.mark.parametrize("fault", TRANSPORT_FAULTS, ids=lambda fault: fault.__name__)
-def test_every_fault_is_a_download_error_in_time(fault, after, service):
-    server, has = service
-
-    def fault_later(path, query):
-        if len(server.requests) >= after:
-            server.fault, server.times, server.spoiled = fault, 10**9, 0
-        return has.respond(path, query)
-
-    server.respond = fault_later
-    if not after:
-        server.fault, server.times = fault, 10**9
-    with pytest.raises(DownloadError):
+def test_every_fault_is_a_download_error_in_time(fault, where, service, fault_table):
+    server, _ = service
+    with server.failing(fault, where=where), pytest.raises(DownloadError) as caught:
         survey_of(server, limits=FAST).cutout(GALAXY, 20 * u.arcsec)
+    assert any(where in path for path in server.requests)
+    fault_table.append((f"SkyView {where.strip('/')}", fault.__name__, f"{caught.typename}: {caught.value}"))
 
 
 def test_it_says_what_it_would_ask_and_checks_its_options():
