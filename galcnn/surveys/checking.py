@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Wanted", "fits_bytes", "received", "wanted"]
 
 _BLOCK = 2880
+#: Of degrees: a microarcsecond is what a change of frame does to a position.
+_DIGITS = 10
 #: Half a pixel, and what a float32 card adds to it.
 _HALF = 0.51
 
@@ -53,12 +55,12 @@ class Wanted:
     @property
     def ra(self) -> float:
         """Right ascension of the centre, degrees, ICRS."""
-        return float(self.position.icrs.ra.deg)
+        return round(float(self.position.icrs.ra.deg), _DIGITS)
 
     @property
     def dec(self) -> float:
         """Declination of the centre, degrees, ICRS."""
-        return float(self.position.icrs.dec.deg)
+        return round(float(self.position.icrs.dec.deg), _DIGITS)
 
     @property
     def wcs(self) -> WCS:

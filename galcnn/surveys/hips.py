@@ -15,6 +15,7 @@ from astropy.io import fits
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files import load_cutout
+from galcnn.foreground import remove_sky
 from galcnn.photometry import UNCALIBRATED, ab_flux
 from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
 from galcnn.surveys.download import address, session, speaking
@@ -54,6 +55,8 @@ class HipsSurvey:
         Pixels that the zero point holds for.
     fwhm : str
         Of the PSF, arcsec, as `zero_point`; not known by default.
+    sky : bool
+        Whether the level of the sky is estimated and subtracted, see `galcnn.foreground.remove_sky`.
     server : str
         Address of the service.
     limits : Limits
@@ -70,6 +73,7 @@ class HipsSurvey:
     zero_point: str = ""
     native_arcsec: float = 0.0
     fwhm: str = ""
+    sky: bool = True
     server: str = "https://alasky.cds.unistra.fr/hips-image-services/hips2fits"
     limits: Limits = field(default=Limits(), repr=False)
 
@@ -160,7 +164,7 @@ class HipsSurvey:
         galcnn.errors.DownloadError
             The service did not answer, or not with what was asked for.
         ValueError
-            A band is not there, or the width is no angle or too large.
+            A band is not there, the width is no angle or too large, or there is no sky in the image.
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         answers = [self._answer(self._ids[band], want) for band in want.bands]
@@ -178,13 +182,13 @@ class HipsSurvey:
         facts: dict[str, Any] = {
             "release": [self._ids[band] for band in want.bands],
             "resampled": "by hips2fits, surface brightness kept",
-            "sky": "as in the HiPS",
+            "sky": "estimated and subtracted" if self.sky else "as in the HiPS",
             "psf_source": "none",
         }
         found = received(
             replace(raw, unit=UNCALIBRATED), want, survey=self.name, answers=answers, facts=facts
         )
-        return self._with_psf(self._calibrated(found))
+        return self._with_psf(self._calibrated(remove_sky(found) if self.sky else found))
 
     def _answer(self, hips: str, want: Wanted) -> Answer:
         client = _client(self.server)

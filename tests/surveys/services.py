@@ -106,7 +106,7 @@ def legacy_material(real_data):
     maskbits[:, 110] |= 1 << 5
     maskbits[120:137, 120:137] |= 1 << 12
     image, invvar = image.copy(), invvar.copy()
-    image[2, 90:92, 90:92] = invvar[2, 90:92, 90:92] = 0
+    image[2, 150:152, 150:152] = invvar[2, 150:152, 150:152] = 0
     return LegacyMaterial(image, invvar, maskbits, psf, wcs)
 
 
@@ -227,11 +227,7 @@ class PanStarrsService:
 
     def image(self, place, query):
         name = query["red"].rpartition("/")[2]
-        found = [
-            band
-            for band in self.material.planes
-            if name == f"rings.v3.skycell.1329.005.stk.{band}.unconv.fits"
-        ]
+        found = [band for band in self.material.planes if name.endswith(f".stk.{band}.unconv.fits")]
         if not found or query["format"] != "fits":
             return Reply(WEB_PAGE, "text/html")
         band, side = found[0], int(query["size"])
