@@ -10,6 +10,7 @@ import numpy as np
 
 from galcnn import plugins
 from galcnn.catalog import FORMATS, read_catalog
+from galcnn.catalog.columns import as_numbers
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import load_cutout
 from galcnn.layers import LayerStack
@@ -145,7 +146,20 @@ def _layers(file: Path) -> list[str]:
 def _catalog(file: Path) -> str:
     catalog = read_catalog(file)
     table = catalog.table
-    lines = [f"catalog       {len(catalog)} galaxies", f"columns       {', '.join(table.colnames)}"]
+    units = {name: getattr(table[name], "unit", None) for name in table.colnames}
+    columns = [name if unit is None else f"{name} [{unit}]" for name, unit in units.items()]
+    lines = [f"catalog       {len(catalog)} galaxies", f"columns       {', '.join(columns)}"]
+    if catalog.positions is not None:
+        ra, dec = table["ra"].value, table["dec"].value
+        lines.append(
+            f"positions     ra {ra.min():.4f} to {ra.max():.4f}, dec {dec.min():+.4f} to {dec.max():+.4f} deg"
+        )
+    if "redshift" in table.colnames:
+        redshifts = as_numbers(table["redshift"], "redshift")
+        good = redshifts[redshifts > 0]
+        between = f", {good.min():.4g} to {good.max():.4g}" if len(good) else ""
+        missing, odd = int(np.isnan(redshifts).sum()), int(np.sum(redshifts <= 0))
+        lines.append(f"redshift      {len(good)} above 0{between}; {missing} missing, {odd} not above 0")
     for column in ("class", "split"):
         if column in table.colnames:
             names, counts = np.unique(np.asarray(table[column]), return_counts=True)

@@ -22,6 +22,7 @@ COMMANDS = (
     "redshift",
     "fetch",
     "cut",
+    "catalog",
     "data",
     "train",
     "classify",

@@ -102,13 +102,15 @@ def words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def angle(text: str | None) -> Any:
+def angle(text: str | None, option: str = "--width") -> Any:
     """Read ``40arcsec``.
 
     Parameters
     ----------
     text : str or None
         From the command line.
+    option : str
+        For the error.
 
     Returns
     -------
@@ -123,9 +125,9 @@ def angle(text: str | None) -> Any:
     try:
         found = u.Quantity(text)
     except (TypeError, ValueError) as error:
-        raise click.BadParameter(f"expected an angle, received {text!r}", param_hint="--width") from error
+        raise click.BadParameter(f"expected an angle, received {text!r}", param_hint=option) from error
     if not found.unit.is_equivalent(u.arcsec) or not 0 * u.arcsec < found < np.inf * u.arcsec:
-        raise click.BadParameter(f"expected a positive angle, received {text!r}", param_hint="--width")
+        raise click.BadParameter(f"expected a positive angle, received {text!r}", param_hint=option)
     return found
 
 

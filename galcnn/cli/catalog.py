@@ -1,0 +1,125 @@
+"""galcnn catalog: convert, match and split tables of galaxies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+def _named(function: Any) -> Any:
+    """What the file calls the columns that galcnn knows."""
+    for name, what in (("split", "split"), ("redshift", "redshift"), ("class", "class")):
+        function = click.option(f"--{name}", f"{name}_", metavar="C", help=f"Column with the {what}.")(
+            function
+        )
+    function = click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")(
+        function
+    )
+    function = click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")(
+        function
+    )
+    return click.option("--id", "id_", metavar="C", help="Column with the identifier.")(function)
+
+
+_OUT = click.option("--out", required=True, metavar="FILE", help=".ecsv .csv .fits .vot .xml or .parquet.")
+
+
+@click.group(name="catalog")
+def command() -> None:
+    """Convert, match and split tables of galaxies; galcnn info FILE says what is in one.
+
+    \b
+    galcnn catalog convert galaxies.csv --id objid --out galaxies.parquet
+    galcnn catalog match galaxies.fits catalogs/ngc_galaxies.ecsv --radius 2arcsec --out both.ecsv
+    galcnn catalog split galaxies.csv --by sky-region --radius 1arcmin --out split.csv
+
+    Every command checks what it reads: unique ids, positions, redshifts, splits.
+    """
+
+
+@command.command(name="convert")
+@click.argument("catalog")
+@_OUT
+@_named
+def convert(catalog: str, out: str, **given: Any) -> None:
+    """Write a table in another format: units, gaps and every digit stay."""
+    _write(_read(catalog, given), out)
+
+
+@command.command(name="match")
+@click.argument("catalog")
+@click.argument("other")
+@click.option("--radius", required=True, metavar="ANGLE", help="Pairs further apart are none, e.g. 2arcsec.")
+@click.option(
+    "--one-to-one/--nearest",
+    default=True,
+    show_default=True,
+    help="Whether a galaxy of OTHER is taken once only, the closest pairs first.",
+)
+@_OUT
+@_named
+def match(catalog: str, other: str, radius: str, one_to_one: bool, out: str, **given: Any) -> None:
+    """Find the galaxies of a table in OTHER by position; its columns are added to theirs.
+
+    The options name the columns of CATALOG; OTHER has galcnn's own (id, ra, dec).
+    """
+    from galcnn.catalog import cross_match, join_match, read_catalog
+
+    first, second = _read(catalog, given), read_catalog(other)
+    found = cross_match(first, second, radius=options.angle(radius, "--radius"), one_to_one=one_to_one)
+    click.echo(f"{len(found)} of {len(first)} galaxies matched")
+    _write(join_match(first, second, found), out)
+
+
+@command.command(name="split")
+@click.argument("catalog")
+@click.option("--by", default="auto", show_default=True, help="object, sdss-field, sky-region or a column.")
+@click.option("--radius", metavar="ANGLE", help="Neighbours within it stay together.  [sky-region: 1arcmin]")
+@click.option("--nside", type=int, default=16, show_default=True, help="Of sky regions (HEALPix, nested).")
+@click.option(
+    "--fractions", type=(float, float, float), default=(0.7, 0.15, 0.15), show_default=True, metavar="T V T"
+)
+@options.seed
+@_OUT
+@_named
+def split(
+    catalog: str,
+    by: str,
+    radius: str | None,
+    nside: int,
+    fractions: tuple[float, float, float],
+    seed: int,
+    out: str,
+    **given: Any,
+) -> None:
+    """Deal the galaxies to train, validation and test, so that what belongs together stays so."""
+    from galcnn.catalog import SPLITS
+    from galcnn.dataset.splits import split_catalog
+
+    within = options.angle(radius, "--radius")
+    read = _read(catalog, given)
+    if "split" in read.table.colnames:
+        raise click.UsageError("Expected a table without a column 'split', which would stay as it is.")
+    dealt = split_catalog(read, by=by, fractions=fractions, seed=seed, radius=within, nside=nside)
+    sides = dealt.table["split"].tolist()
+    click.echo(", ".join(f"{sides.count(side)} {side}" for side in SPLITS))
+    _write(dealt, out)
+
+
+def _read(path: str, given: dict[str, Any]) -> Any:
+    from galcnn.catalog import read_catalog
+
+    said = {name.rstrip("_"): column for name, column in given.items() if column is not None}
+    return read_catalog(path, columns=said)
+
+
+def _write(catalog: Any, out: str) -> None:
+    from galcnn.catalog import write_catalog
+
+    write_catalog(catalog, out)
+    click.echo(f"wrote {out}: {len(catalog)} galaxies")
