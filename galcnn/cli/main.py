@@ -27,6 +27,7 @@ COMMANDS = (
     "train",
     "classify",
     "explain",
+    "networks",
     "info",
     "plugins",
 )

@@ -1,0 +1,88 @@
+"""galcnn networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["command"]
+
+_DEFAULT = ("blocks", "residual", "MobileNetV3Small", "EfficientNetB0", "ResNet50V2")
+
+
+@click.command(name="networks")
+@click.argument("names", nargs=-1)
+@click.option("--size", type=click.IntRange(min=8), default=96, show_default=True, help="Pixels of a side.")
+@click.option("--bands", type=click.IntRange(min=1), default=3, show_default=True, help="Number of bands.")
+@click.option(
+    "--classes", type=click.IntRange(min=2), default=4, show_default=True, help="Number of classes."
+)
+@click.option("--pixel-scale", type=float, help="Arcsec, to give the receptive field on the sky.")
+@click.option("--orientations", type=click.Choice(["1", "4", "8"]), default="1", show_default=True)
+@click.option("--layers", is_flag=True, help="One row a layer, of one network.")
+@click.option("--out", metavar="FILE", help="Write the table too (ECSV, CSV ...).")
+def command(
+    names: Sequence[str],
+    size: int,
+    bands: int,
+    classes: int,
+    pixel_scale: float | None,
+    orientations: str,
+    layers: bool,
+    out: str | None,
+) -> None:
+    """Say what networks cost and how far they see: parameters, receptive field, memory, operations.
+
+    \b
+    galcnn networks
+    galcnn networks blocks residual ResNet50V2 --size 64 --bands 5 --pixel-scale 0.262
+    galcnn networks model --layers
+
+    A name is `blocks`, `residual`, a network of keras.applications, or the folder of a trained
+    model. Memory is that of the weights, and of the activations that training keeps for each image;
+    operations are multiplications and additions of convolutions and dense layers for one image.
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from dataclasses import asdict
+
+    from astropy.table import Table
+
+    from galcnn.catalog import write_table
+    from galcnn.information.networks import layer_costs, network_table
+
+    chosen = [
+        (name, _network(name, (size, size, bands), classes, int(orientations))) for name in names or _DEFAULT
+    ]
+    if layers:
+        if len(chosen) != 1:
+            raise click.UsageError("Expected one network with --layers.")
+        rows = [asdict(cost) for cost in layer_costs(chosen[0][1])]
+        table = Table([row | {"shape": "x".join(map(str, row["shape"]))} for row in rows])
+    else:
+        table = network_table(chosen, pixel_scale=pixel_scale)
+    for line in table.pformat(max_lines=-1, max_width=-1, align="<"):
+        click.echo(line.rstrip())
+    if out:
+        write_table(table, out)
+
+
+def _network(name: str, shape: tuple[int, int, int], n_classes: int, orientations: int) -> keras.Model:
+    from galcnn.model import NetworkSettings, build_network, load_model
+
+    if (Path(name) / "card.json").is_file():
+        return load_model(name).network
+    own = name in ("blocks", "residual")
+    settings = NetworkSettings(
+        architecture="blocks" if own else name,
+        residual=name == "residual",
+        orientations=orientations,  # type: ignore[arg-type]
+    )
+    return build_network(shape, n_classes, settings=settings)

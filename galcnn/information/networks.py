@@ -1,0 +1,205 @@
+"""What a network costs and how far it sees: parameters, receptive field, memory, operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from astropy.table import Table
+
+from galcnn.errors import message
+from galcnn.explain.graph import feature_maps, locations
+from galcnn.explain.receptive import cell_grid_at
+from galcnn.model.orientations import OrientationMean, Orientations
+
+__all__ = ["LayerCost", "NetworkCost", "layer_costs", "network_cost", "network_table"]
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What one layer costs for one image.
+
+    Attributes
+    ----------
+    address : str
+        Names of the nested models and the layer.
+    kind : str
+        Class of the layer.
+    shape : tuple of int
+        Of its output for one image, the number of orientations first where there are several.
+    parameters : int
+        Weights, those that are not trained included.
+    flops : int
+        Multiplications and additions of convolutions and dense layers, biases included; 0 for all
+        other layers, which are some per cent of the whole.
+    output_bytes : int
+        Of its output in the precision in which it computes.
+    """
+
+    address: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    flops: int
+    output_bytes: int
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """What a network costs for one image.
+
+    Attributes
+    ----------
+    parameters, trainable : int
+        Weights, and those that training moves.
+    receptive_field : tuple of int or None
+        Pixels (y, x) that one cell of the last feature maps looks at, which may be more than the
+        image has; None where the geometry of a layer is not known.
+    flops : int
+        See `LayerCost`.
+    weight_bytes : int
+        Of the weights as they are stored.
+    activation_bytes : int
+        Of all layers' outputs together, which training keeps for the way back. Layers without
+        weights or cost that work in place are counted too: an upper bound.
+    """
+
+    parameters: int
+    trainable: int
+    receptive_field: tuple[int, int] | None
+    flops: int
+    weight_bytes: int
+    activation_bytes: int
+
+
+def layer_costs(network: keras.Model) -> list[LayerCost]:
+    """Count what each layer costs for one image.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential, nested or not, of a fixed image size.
+
+    Returns
+    -------
+    list of LayerCost
+        In the order in which they are run.
+
+    Raises
+    ------
+    ValueError
+        A size is not known.
+    """
+    costs, copies = [], 1
+    for address, layer, inputs, output in _calls(network):
+        if isinstance(layer, OrientationMean):
+            copies = 1
+        shape = tuple(output.shape[1:])
+        if None in shape:
+            raise ValueError(message("images of a fixed size", "", layer=address, shape=shape))
+        if isinstance(layer, Orientations):
+            copies = layer.count
+        itemsize = 2 if layer.compute_dtype in ("float16", "bfloat16") else 4
+        costs.append(
+            LayerCost(
+                address,
+                type(layer).__name__,
+                shape if copies == 1 else (copies, *shape),
+                int(layer.count_params()),
+                copies * _flops(layer, inputs.shape, shape),
+                copies * int(np.prod(shape)) * itemsize,
+            )
+        )
+    return costs
+
+
+def network_cost(network: keras.Model) -> NetworkCost:
+    """Sum what a network costs for one image.
+
+    Parameters
+    ----------
+    network : keras.Model
+        See `layer_costs`.
+
+    Returns
+    -------
+    NetworkCost
+        The sums, and how far one cell sees.
+    """
+    layers = layer_costs(network)
+    try:
+        field = cell_grid_at(network, feature_maps(network)).field
+    except ValueError:
+        field = None
+    return NetworkCost(
+        parameters=int(network.count_params()),
+        trainable=sum(int(np.prod(w.shape)) for w in network.trainable_weights),
+        receptive_field=field,
+        flops=sum(layer.flops for layer in layers),
+        weight_bytes=sum(int(np.prod(w.shape)) * np.dtype(_numpy(w.dtype)).itemsize for w in network.weights),
+        activation_bytes=sum(layer.output_bytes for layer in layers),
+    )
+
+
+def network_table(networks: Sequence[tuple[str, keras.Model]], *, pixel_scale: float | None = None) -> Table:
+    """Lay the costs of networks beside each other.
+
+    Parameters
+    ----------
+    networks : sequence of (str, keras.Model)
+        With the names of the rows.
+    pixel_scale : float, optional
+        Arcsec, for the receptive field on the sky.
+
+    Returns
+    -------
+    astropy.table.Table
+        Columns `network`, `parameters`, `receptive_field` in pixels (-1 where it is not known),
+        `receptive_field_arcsec` (with a pixel scale), `megabytes` of weights,
+        `megabytes_per_image` of activations in training, `megaflops_per_image`.
+    """
+    rows = []
+    for name, network in networks:
+        cost = network_cost(network)
+        field = max(cost.receptive_field) if cost.receptive_field else -1
+        row: dict[str, Any] = {"network": name, "parameters": cost.parameters, "receptive_field": field}
+        if pixel_scale is not None:
+            row["receptive_field_arcsec"] = round(field * pixel_scale, 2) if field > 0 else np.nan
+        row["megabytes"] = round(cost.weight_bytes / 1e6, 3)
+        row["megabytes_per_image"] = round(cost.activation_bytes / 1e6, 3)
+        row["megaflops_per_image"] = round(cost.flops / 1e6, 3)
+        rows.append(row)
+    return Table(rows)
+
+
+def _calls(network: keras.Model) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Layers that are no models, with the tensor that goes in and the one that comes out."""
+    for place in locations(network):
+        if isinstance(place.layer, keras.layers.Layer) and not isinstance(place.layer, keras.Model):
+            inputs, output = place.tensors(network)[-1]
+            yield place.address, place.layer, inputs[0], output
+
+
+def _flops(layer: Any, entering: tuple[Any, ...], leaving: tuple[int, ...]) -> int:
+    """A multiplication and an addition a weight and place; an addition a bias and place."""
+    places = int(np.prod(leaving[:-1])) if len(leaving) > 1 else 1
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        y, x, bands, multiplier = layer.depthwise_kernel.shape
+        deep = bands * multiplier
+        return places * (2 * y * x * deep + 2 * deep * leaving[-1] + leaving[-1] * bool(layer.use_bias))
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        y, x = layer.kernel_size
+        return places * leaving[-1] * (2 * y * x + bool(layer.use_bias))
+    if isinstance(layer, keras.layers.Conv2D):
+        y, x = layer.kernel_size
+        return places * leaving[-1] * (2 * y * x * entering[-1] // layer.groups + bool(layer.use_bias))
+    if isinstance(layer, keras.layers.Dense):
+        return places * leaving[-1] * (2 * entering[-1] + bool(layer.use_bias))
+    return 0
+
+
+def _numpy(dtype: str) -> str:
+    return "float16" if dtype == "bfloat16" else dtype
