@@ -186,19 +186,21 @@ def _calls(network: keras.Model) -> Iterator[tuple[str, Any, Any, Any]]:
 def _flops(layer: Any, entering: tuple[Any, ...], leaving: tuple[int, ...]) -> int:
     """A multiplication and an addition a weight and place; an addition a bias and place."""
     places = int(np.prod(leaving[:-1])) if len(leaving) > 1 else 1
+    features, bias = leaving[-1], int(getattr(layer, "use_bias", False))
     if isinstance(layer, keras.layers.SeparableConv2D):
         y, x, bands, multiplier = layer.depthwise_kernel.shape
-        deep = bands * multiplier
-        return places * (2 * y * x * deep + 2 * deep * leaving[-1] + leaving[-1] * bool(layer.use_bias))
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        each = 2 * y * x * bands * multiplier + features * (2 * bands * multiplier + bias)
+    elif isinstance(layer, keras.layers.DepthwiseConv2D):
         y, x = layer.kernel_size
-        return places * leaving[-1] * (2 * y * x + bool(layer.use_bias))
-    if isinstance(layer, keras.layers.Conv2D):
+        each = features * (2 * y * x + bias)
+    elif isinstance(layer, keras.layers.Conv2D):
         y, x = layer.kernel_size
-        return places * leaving[-1] * (2 * y * x * entering[-1] // layer.groups + bool(layer.use_bias))
-    if isinstance(layer, keras.layers.Dense):
-        return places * leaving[-1] * (2 * entering[-1] + bool(layer.use_bias))
-    return 0
+        each = features * (2 * y * x * entering[-1] // layer.groups + bias)
+    elif isinstance(layer, keras.layers.Dense):
+        each = features * (2 * entering[-1] + bias)
+    else:
+        each = 0
+    return int(places * each)
 
 
 def _numpy(dtype: str) -> str:

@@ -90,8 +90,8 @@ def test_the_receptive_field_is_what_a_cell_reacts_to():
     features = keras.Model(network.inputs, network.get_layer("conv3_1").output)
     image = tf.Variable(np.random.default_rng(0).normal(size=(1, 64, 64, 1)).astype("float32"))
     reach = np.zeros(64, dtype=bool)
-    for _ in range(20):  # a maximum passes one pixel only: other images show the others
-        image.assign(np.random.default_rng().normal(size=(1, 64, 64, 1)))
+    for seed in range(20):  # a maximum passes one pixel only: other images show the others
+        image.assign(np.random.default_rng(seed).normal(size=(1, 64, 64, 1)))
         with tf.GradientTape() as tape:
             middle = tf.reduce_sum(features([image])[0, 8, 8])
         reach |= np.any(np.asarray(tape.gradient(middle, image))[0, :, :, 0] != 0, axis=0)

@@ -91,7 +91,7 @@ def test_penalties_limits_orientations_and_precision_reach_the_network():
         assert layer.compute_dtype == "bfloat16"
     for layer in depthwise:
         assert float(layer.depthwise_regularizer.l2) == 0.25
-        assert layer.depthwise_constraint.axis == [0, 1]
+        assert layer.depthwise_constraint.axis == (0, 1)
     kernels = [x.kernel for x in (*convolutions, *depthwise, flat["logits"])]
     expected = 0.25 * sum(float(np.sum(np.square(kernel))) for kernel in kernels)
     assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-4)
