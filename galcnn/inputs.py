@@ -18,18 +18,9 @@ import numpy.typing as npt
 from galcnn import geometry, rendering
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.files import load_cutout
+from galcnn.files import load_files
 
-__all__ = [
-    "FILL",
-    "InputFiles",
-    "InputSpec",
-    "blank_bands",
-    "check_render",
-    "images_from",
-    "planes_from",
-    "prepare",
-]
+__all__ = ["FILL", "InputFiles", "InputSpec", "check_render", "images_from", "planes_from", "prepare"]
 
 #: What masked and not-a-number pixels become: the level of a removed sky.
 FILL = 0.0
@@ -176,9 +167,12 @@ class InputFiles:
     Attributes
     ----------
     paths : mapping of str to path-like
-        Id -> file.
+        Id -> file, or ``a.fits,b.fits``: files of one galaxy, separated by commas.
     bands : tuple of str or None
         Names of the planes of the files, where their headers do not say.
+    grid : str or None
+        Band whose pixel grid the other files of a galaxy are brought to; by default they must
+        be on one.
     width : astropy.units.Quantity or None
         Angular side of the field about the centre that is used; all of it by default.
     fit : bool
@@ -189,6 +183,7 @@ class InputFiles:
     bands: tuple[str, ...] | None = None
     width: u.Quantity | None = None
     fit: bool = False
+    grid: str | None = None
 
     def load(self, name: str) -> Cutout:
         """Load one of the files as it is, cut to the width.
@@ -210,8 +205,8 @@ class InputFiles:
         ValueError
             It has no WCS, or is smaller than the width.
         """
-        cutout = load_cutout(self.paths[name], bands=self.bands)
-        return cutout if self.width is None else _cut(cutout, self.width)
+        cutout = load_files(self.paths[name], bands=self.bands, grid=self.grid)
+        return cutout if self.width is None else geometry.crop_width(cutout, self.width)
 
 
 def check_render(render: str, unit: str) -> None:
@@ -306,25 +301,6 @@ def planes_from(maps: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         float32, shape (n, n_bands, ny, nx).
     """
     return np.ascontiguousarray(np.moveaxis(maps, -1, 1), dtype=np.float32)
-
-
-def _cut(cutout: Cutout, width: u.Quantity) -> Cutout:
-    scale = cutout.pixel_scale
-    if scale is None:
-        raise ValueError(
-            message("an image with a WCS, to cut an angular width", "Leave the width out.", wcs=None)
-        )
-    side = round(float((width / scale).to_value(u.dimensionless_unscaled)))
-    if not 1 <= side <= min(cutout.shape):
-        raise ValueError(
-            message(
-                "a width within the image",
-                "Choose a smaller one, or an image of a wider field.",
-                width=str(width),
-                image=str((scale * min(cutout.shape)).to(width.unit)),
-            )
-        )
-    return geometry.crop(cutout, (side, side))
 
 
 def _pick_bands(cutout: Cutout, bands: tuple[str, ...]) -> Cutout:

@@ -21,6 +21,7 @@ __all__ = ["command"]
 @options.bands
 @options.fit
 @options.width
+@options.grid
 @options.render
 @click.option(
     "--prior",
@@ -39,6 +40,7 @@ def command(
     bands: str | None,
     fit: bool,
     width: str | None,
+    grid: str | None,
     render: str | None,
     prior: str,
     quiet: bool,
@@ -49,6 +51,7 @@ def command(
     galcnn classify model *.fits --out classes.ecsv
     galcnn classify model folder_of_images --out classes.csv
     galcnn classify model galaxy.fits --bands r --fit --out classes.csv
+    galcnn classify model a_g.fits,a_r.fits --grid r --fit --out classes.csv
     galcnn classify model --catalog new.ecsv --out classes.parquet
 
     Columns: id, class, p_<class> for each class, entropy (nats), flag (0 good, 1 unreadable,
@@ -80,7 +83,7 @@ def command(
     trained = load_model(model).with_render(render)
     table = classify_files(
         trained,
-        InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit),
+        InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid),
         prior=prior_of(prior, trained),
         progress=silent if quiet else bars,
     )

@@ -30,6 +30,7 @@ __all__ = ["command"]
 @options.bands
 @options.fit
 @options.width
+@options.grid
 @options.render
 @click.option("--figure", metavar="PNG", help="Also draw the cutouts beside their maps.")
 @options.quiet
@@ -43,6 +44,7 @@ def command(
     bands: str | None,
     fit: bool,
     width: str | None,
+    grid: str | None,
     render: str | None,
     figure: str | None,
     quiet: bool,
@@ -66,7 +68,7 @@ def command(
     trained = load_model(model).with_render(render)
     stacks = explain_files(
         trained,
-        InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit),
+        InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid),
         explainers=explainers_by_name(methods),
         target=target,
         wrt=wrt,

@@ -23,6 +23,7 @@ COMMANDS = (
     "fetch",
     "cut",
     "catalog",
+    "load",
     "data",
     "train",
     "classify",

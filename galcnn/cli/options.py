@@ -14,6 +14,7 @@ __all__ = [
     "angle",
     "bands",
     "fit",
+    "grid",
     "numbers",
     "pairs",
     "paths_by_id",
@@ -21,6 +22,7 @@ __all__ = [
     "quiet",
     "render",
     "seed",
+    "sky_position",
     "stem",
     "whole_numbers",
     "width",
@@ -44,6 +46,11 @@ bands: Decorator = click.option(
 )
 fit: Decorator = click.option(
     "--fit", is_flag=True, help="Resample, crop and pad each image to the model's pixel grid."
+)
+grid: Decorator = click.option(
+    "--grid",
+    metavar="BAND",
+    help="Of files of one galaxy, joined by commas: bring the others to the pixel grid of this band.",
 )
 width: Decorator = click.option(
     "--width", metavar="ANGLE", help="Use the central field of this side, e.g. 40arcsec; needs a WCS."
@@ -129,6 +136,29 @@ def angle(text: str | None, option: str = "--width") -> Any:
     if not found.unit.is_equivalent(u.arcsec) or not 0 * u.arcsec < found < np.inf * u.arcsec:
         raise click.BadParameter(f"expected a positive angle, received {text!r}", param_hint=option)
     return found
+
+
+def sky_position(text: str | None) -> Any:
+    """Read ``RA,DEC`` in degrees.
+
+    Parameters
+    ----------
+    text : str or None
+        From the command line.
+
+    Returns
+    -------
+    astropy.coordinates.SkyCoord or None
+        ICRS.
+    """
+    if text is None:
+        return None
+    from astropy.coordinates import SkyCoord
+
+    found = numbers("--position", text)
+    if len(found) != 2 or not abs(found[1]) <= 90:
+        raise click.BadParameter(f"expected RA,DEC in degrees, received {text!r}", param_hint="--position")
+    return SkyCoord(*found, unit="deg")
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:
@@ -263,7 +293,8 @@ def stem(path: str) -> str:
     str
         ``galaxy``.
     """
-    name = Path(path).name
+    first = path if Path(path).exists() else path.partition(",")[0]  # of several files of one galaxy
+    name = Path(first).name
     for suffix in (".gz", ".bz2", ".fz"):
         name = name.removesuffix(suffix)
     return Path(name).stem or name

@@ -10,7 +10,7 @@ from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset.dataset import Dataset
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files import load_cutout
+from galcnn.files import load_files
 from galcnn.inputs import InputSpec, check_render, images_from, prepare
 from galcnn.progress import Progress, silent
 
@@ -90,7 +90,7 @@ class CutoutReader:
             The image cannot be read or differs from the first; the text names the galaxy.
         """
         try:
-            cutout = load_cutout(self.paths[row], bands=self.bands)
+            cutout = load_files(self.paths[row], bands=self.bands)
             spec = self._spec or self._first_spec(cutout)
             fitting = prepare(cutout, spec, fit=self.size is not None)
         except (UnreadableImageError, FileNotFoundError, ValueError) as error:

@@ -23,9 +23,11 @@ from galcnn.files.pictures import read_picture
 from galcnn.files.planes import Planes, choose_bands, join
 from galcnn.files.roles import role_of_name
 from galcnn.files.source import FileLike, Source, kind_of, source_of
+from galcnn.files.treating import Treatment, treat
+from galcnn.geometry import combine
 from galcnn.photometry import UNCALIBRATED
 
-__all__ = ["load_cutout"]
+__all__ = ["load_bands", "load_cutout"]
 
 
 def load_cutout(
@@ -124,6 +126,59 @@ def load_cutout(
         redshift=planes.redshift if redshift is None else redshift,
         meta=_meta(planes, sources, place_source),
     )
+
+
+def load_bands(
+    paths: Sequence[FileLike],
+    *,
+    reference: str,
+    bands: Sequence[str] | None = None,
+    position: SkyCoord | None = None,
+    redshift: float | None = None,
+    treatment: Treatment | None = None,
+) -> Cutout:
+    """Read files of one galaxy, of whatever pixel grids, as one cutout.
+
+    Parameters
+    ----------
+    paths : sequence of path-like, bytes or binary files
+        Of any number of bands each.
+    reference : str
+        Band whose grid is kept; the others are resampled onto it, flux conserved
+        (`galcnn.geometry.align`).
+    bands : sequence of str, optional
+        One name a file: which band to take, or its name where the file has none.
+    position : astropy.coordinates.SkyCoord, optional
+        Of the galaxy, see `load_cutout`.
+    redshift : float, optional
+        Of the galaxy.
+    treatment : Treatment, optional
+        Done to each file by itself, before the grids change; its width is cut last.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        See `galcnn.geometry.combine`.
+
+    Raises
+    ------
+    FileNotFoundError, galcnn.errors.UnreadableImageError
+        See `load_cutout`.
+    ValueError
+        The files do not combine: a band comes twice, units differ, no WCS, no overlap.
+    """
+    if bands is not None and len(bands) != len(paths):
+        raise ValueError(
+            message("one band a file", "Name the band of each.", bands=tuple(bands), n_files=len(paths))
+        )
+    wanted = [None] * len(paths) if bands is None else [(band,) for band in bands]
+    each = replace(treatment or Treatment(), width=None)
+    cutouts = [
+        treat(load_cutout(path, bands=own, position=position, redshift=redshift), each)
+        for path, own in zip(paths, wanted, strict=True)
+    ]
+    both = combine(cutouts, reference=reference)
+    return both if treatment is None else treat(both, Treatment(width=treatment.width))
 
 
 def _read_file(

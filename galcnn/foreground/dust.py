@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -139,7 +140,7 @@ def correct_extinction(
     refuse_pictures(cutout, "extinction")
     if not np.isfinite(ebv) or not 0 <= ebv < 100:
         raise ValueError(message("E(B-V) >= 0 in magnitudes", "", ebv=ebv))
-    if any(step.get("step") == "correct_extinction" for step in cutout.meta.get("foreground", [])):
+    if _corrected(cutout.meta):
         raise ValueError(
             message("an image not yet corrected for extinction", "Once is enough.", survey=cutout.survey)
         )
@@ -158,6 +159,12 @@ def correct_extinction(
         sigma=None if cutout.sigma is None else (cutout.sigma * factors).astype(np.float32),
         meta=recorded(cutout.meta, step),
     )
+
+
+def _corrected(meta: Mapping[str, Any]) -> bool:
+    """Whether this, or a part that was combined into it, was corrected."""
+    steps = [step.get("step") for step in meta.get("foreground", [])]
+    return "correct_extinction" in steps or any(_corrected(part) for part in meta.get("parts", []))
 
 
 def _system_of(survey: str) -> str:

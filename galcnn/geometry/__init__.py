@@ -9,10 +9,14 @@ Centring: `crop` and `pad` move by whole pixels, and pixel ``n // 2`` becomes pi
 along each axis, so the middle of the field moves by half a pixel when one of n and m is odd and
 the other even, and each undoes the other. `resample`, `resize` and `fit` (where it resamples)
 keep the middle of the field exactly.
+
+Grids that are not parallel (another camera's) are `align`'s, by exact areas on the sphere;
+`combine` puts bands of several cutouts on one grid so.
 """
 
-from galcnn.geometry.fitting import fit
+from galcnn.geometry.aligning import align, combine
+from galcnn.geometry.fitting import crop_width, fit
 from galcnn.geometry.moving import crop, pad, window
 from galcnn.geometry.resampling import resample, resize
 
-__all__ = ["crop", "fit", "pad", "resample", "resize", "window"]
+__all__ = ["align", "combine", "crop", "crop_width", "fit", "pad", "resample", "resize", "window"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import astropy.units as u
 
 from galcnn.cutout import Cutout
+from galcnn.errors import message
 from galcnn.geometry.grid import checked_shape
 from galcnn.geometry.moving import crop, pad
 from galcnn.geometry.resampling import resample, resize
 
-__all__ = ["fit"]
+__all__ = ["crop_width", "fit"]
 
 #: Pixel scales that differ by less than this share are one: 0.1 pixel over 100.
 _SAME_SCALE = 1e-3
@@ -56,3 +57,41 @@ def fit(cutout: Cutout, shape: tuple[int, int], *, pixel_scale: u.Quantity | Non
     per_pixel = min(ny / shape[0], nx / shape[1])
     part = (max(1, round(per_pixel * shape[0])), max(1, round(per_pixel * shape[1])))
     return resize(crop(cutout, (min(part[0], ny), min(part[1], nx))), shape)
+
+
+def crop_width(cutout: Cutout, width: u.Quantity) -> Cutout:
+    """Cut the central field of an angular width out of a cutout.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With a WCS.
+    width : astropy.units.Quantity
+        Side of the field; to the nearest whole number of pixels.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        A square.
+
+    Raises
+    ------
+    ValueError
+        There is no WCS, or the width is not within the image.
+    """
+    scale = cutout.pixel_scale
+    if scale is None:
+        raise ValueError(
+            message("an image with a WCS, to cut an angular width", "Leave the width out.", wcs=None)
+        )
+    side = round(float((width / scale).to_value(u.dimensionless_unscaled)))
+    if not 1 <= side <= min(cutout.shape):
+        raise ValueError(
+            message(
+                "a width within the image",
+                "Choose a smaller one, or an image of a wider field.",
+                width=str(width),
+                image=str((scale * min(cutout.shape)).to(width.unit)),
+            )
+        )
+    return crop(cutout, (side, side))

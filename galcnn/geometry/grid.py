@@ -6,13 +6,18 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS, Sip, WCSBase
 
 from galcnn.errors import message
+from galcnn.photometry import DISPLAY
 
-__all__ = ["checked_shape", "recorded", "scaled_wcs", "shifted_wcs"]
+__all__ = ["MIN_COVERAGE", "checked_shape", "per_area", "recorded", "scaled_wcs", "shifted_wcs"]
+
+#: A new pixel is masked where less than this share of it is covered by good old pixels.
+MIN_COVERAGE = 0.5
 
 _DISTORTING = ("TPV", "TPD", "TNX", "ZPX")
 
@@ -41,6 +46,22 @@ def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
     if len(numbers) != 2 or any(n != int(n) or n < 1 for n in numbers):
         raise ValueError(message("a shape of positive whole numbers (ny, nx)", "", shape=shape))
     return (int(numbers[0]), int(numbers[1]))
+
+
+def per_area(unit: u.UnitBase) -> bool:
+    """Tell whether values are averaged, not added, when pixels merge.
+
+    Parameters
+    ----------
+    unit : astropy.units.UnitBase
+        Of a cutout.
+
+    Returns
+    -------
+    bool
+        True for surface brightness and display values.
+    """
+    return bool(unit == DISPLAY or u.rad in unit.decompose().bases)
 
 
 def recorded(meta: Mapping[str, Any], step: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,9 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.geometry.grid import checked_shape, recorded, scaled_wcs
-from galcnn.photometry import DISPLAY
+from galcnn.geometry.grid import MIN_COVERAGE, checked_shape, per_area, recorded, scaled_wcs
 
-__all__ = ["MIN_COVERAGE", "resample", "resize"]
-
-#: A new pixel is masked where less than this share of it is covered by good old pixels.
-MIN_COVERAGE = 0.5
+__all__ = ["resample", "resize"]
 
 _Array = npt.NDArray[Any]
 
@@ -105,6 +101,7 @@ def resize(cutout: Cutout, shape: tuple[int, int]) -> Cutout:
     Examples
     --------
     >>> import numpy as np
+    >>> from galcnn.photometry import DISPLAY
     >>> picture = Cutout(np.array([[0.0, 100.0], [50.0, 250.0]]), ("L",), unit=DISPLAY)
     >>> resize(picture, (1, 1)).flux.tolist()
     [[[100.0]]]
@@ -129,7 +126,7 @@ def _regridded(
         inside = np.outer(along_y.sum(axis=1), along_x.sum(axis=1))
         coverage = np.broadcast_to(inside, (len(good), *shape))
     enough = coverage > MIN_COVERAGE - 1e-6  # rounding must not decide about a half
-    area = 1.0 if _per_area(cutout.unit) else ratios[0] * ratios[1]
+    area = 1.0 if per_area(cutout.unit) else ratios[0] * ratios[1]
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = along_y @ np.where(good, cutout.flux, 0.0) @ along_x.T / coverage
         flux = np.where(enough, mean * area, np.nan)
@@ -159,11 +156,6 @@ def _overlaps(n_old: int, n_new: int, ratio: float) -> npt.NDArray[np.float64]:
     lower = np.maximum(middle[:, np.newaxis] - ratio / 2, old - 0.5)
     shares: npt.NDArray[np.float64] = np.clip(upper - lower, 0, None) / ratio
     return shares
-
-
-def _per_area(unit: u.UnitBase) -> bool:
-    """Whether values are averaged, not added, when pixels merge."""
-    return bool(unit == DISPLAY or u.rad in unit.decompose().bases)
 
 
 def _regridded_psf(psf: _Array, ratios: tuple[float, float]) -> npt.NDArray[np.float32]:

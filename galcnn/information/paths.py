@@ -11,6 +11,7 @@ import numpy as np
 from galcnn import plugins
 from galcnn.catalog import FORMATS, read_catalog
 from galcnn.catalog.columns import as_numbers
+from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import load_cutout
 from galcnn.layers import LayerStack
@@ -106,23 +107,62 @@ def _model(folder: Path) -> str:
 
 def _image(file: Path) -> str:
     cutout = load_cutout(file)
-    scale = cutout.pixel_scale
+    meta = cutout.meta
+    parts = [meta, *meta.get("parts", [])]  # of bands that were combined
     where = "unknown" if cutout.position is None else cutout.position.to_string("hmsdms")
     lines = [
         *_layers(file),
         f"image         {cutout.shape[1]} x {cutout.shape[0]} pixels, bands {', '.join(cutout.bands)}",
+        f"survey        {cutout.survey}",
         f"unit          {cutout.unit}{'' if cutout.calibrated else ' (not a flux)'}",
-        f"pixel scale   {'no WCS' if scale is None else f'{scale:.4f}'}",
-        f"position      {where}",
-        f"masked        {cutout.masked_fraction:.1%}",
-        f"sigma         {'no' if cutout.sigma is None else 'yes'}",
-        f"PSF           {'no' if cutout.psf is None else 'yes'}",
+        *_said("calibration", [part["calibration"] for part in parts if part.get("calibration")]),
+        *_wcs(cutout),
+        f"position      {where}{_by(meta.get('position_source'))}",
+        f"masked        {cutout.masked_fraction:.1%}{_by(meta.get('mask_source'))}",
+        f"sigma         {'no' if cutout.sigma is None else 'yes'}{_by(meta.get('sigma_source'))}",
+        f"PSF           {'no' if cutout.psf is None else 'yes'}{_by(meta.get('psf_source'))}",
+        *([] if cutout.redshift is None else [f"redshift      {cutout.redshift:g}"]),
     ]
+    for part in parts:
+        done = [step["step"] for room in ("foreground", "geometry") for step in part.get(room, [])]
+        of = f" of {','.join(part['bands'])}" if "bands" in part else ""
+        lines += _said(f"steps{of}", ", ".join(done))
+        lines += [line for note in part.get("notes", []) for line in _said("note", note)]
     for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True):
         total = float(np.sum(plane, where=~mask, dtype=float))
         magnitude = f"  AB {ab_magnitude(total):.2f}" if cutout.calibrated else ""
         lines.append(f"sum in {band:<6} {total:.6g} {cutout.unit}{magnitude}")
     return "\n".join(lines)
+
+
+def _wcs(cutout: Cutout) -> list[str]:
+    """Pixel scale, projection and orientation, from places on the sky: right for swapped axes, too."""
+    scale = cutout.pixel_scale
+    if cutout.wcs is None or scale is None:
+        return ["pixel scale   no WCS"]
+    x, y = (cutout.shape[1] - 1) / 2, (cutout.shape[0] - 1) / 2
+    middle, right, up = cutout.wcs.pixel_to_world([x, x + 1, x], [y, y, y + 1])
+    angle = middle.position_angle(up).deg
+    mirrored = np.sin(middle.position_angle(right).rad - middle.position_angle(up).rad) > 0
+    parity = "mirrored" if mirrored else "as on the sky"
+    turned = f"y axis {(angle + 180) % 360 - 180:.1f} deg from north to east"
+    return [
+        f"pixel scale   {scale:.4f}",
+        f"WCS           {'/'.join(cutout.wcs.wcs.ctype)}, {turned}, {parity}",
+    ]
+
+
+def _said(label: str, value: object) -> list[str]:
+    """A line, where there is something to say; values that differ by band are listed."""
+    if isinstance(value, list | tuple):
+        flat = [str(part) for one in value for part in (one if isinstance(one, list | tuple) else [one])]
+        value = "; ".join(dict.fromkeys(flat))
+    return [f"{label:<13} {value}"] if value else []
+
+
+def _by(source: object) -> str:
+    said = _said("", source)
+    return f" ({said[0].strip()})" if said else ""
 
 
 def _layers(file: Path) -> list[str]:

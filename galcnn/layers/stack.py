@@ -17,7 +17,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.explanation import Explanation
 from galcnn.explain.synthesis import Synthesis
-from galcnn.files import cutout_from_hdus, cutout_hdus
+from galcnn.files import cutout_from_hdus, cutout_hdus, files_of
 from galcnn.files.astrometry import wcs_cards
 from galcnn.files.opening import check_sums, opened
 from galcnn.files.text import to_json, unique_name
@@ -271,7 +271,7 @@ def provenance_of(input_path: str | os.PathLike[str], *, model: str, model_sha25
     Parameters
     ----------
     input_path : path-like
-        The image file that was classified.
+        The image file that was classified; several of one galaxy separated by commas.
     model : str
         Name of the model.
     model_sha256 : str
@@ -287,13 +287,15 @@ def provenance_of(input_path: str | os.PathLike[str], *, model: str, model_sha25
     FileNotFoundError
         There is no such file.
     """
-    file = Path(input_path)
-    with open(file, "rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    files = [Path(file) for file in files_of(input_path)]
+    digests = []
+    for file in files:
+        with open(file, "rb") as handle:
+            digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
     return {
         "model": model,
         "model_sha256": model_sha256,
-        "input": file.name,
-        "input_sha256": digest,
+        "input": ",".join(file.name for file in files),
+        "input_sha256": ",".join(digests),
         "creator": f"galcnn {__version__}",
     }

@@ -1,0 +1,75 @@
+"""galcnn load."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="load")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--out", required=True, metavar="FITS", help="The cutout; an older file is replaced.")
+@options.bands
+@click.option("--hdu", metavar="H,H,...", help="Index from 0 or EXTNAME of the image, where there is doubt.")
+@click.option("--mask", metavar="M", help="File, or name of an HDU, with pixels that must not be used.")
+@click.option("--sigma", metavar="S", help="File or HDU with sigma, or by its name variance or its inverse.")
+@click.option("--psf", metavar="P", help="File or HDU with the PSF.")
+@click.option("--grid", metavar="BAND", help="Bring all files to the pixel grid of this band.")
+@click.option("--position", metavar="RA,DEC", help="Of the galaxy, degrees; refused if outside of the image.")
+@click.option("--redshift", type=float, help="Of the galaxy.")
+@click.option("--zero-point", type=float, metavar="MAG", help="AB magnitude of a number 1, if not stated.")
+@click.option("--remove-sky", is_flag=True, help="Subtract the level of the sky, sources masked.")
+@click.option("--ebv", type=float, metavar="MAG", help="Undo extinction by dust of this E(B-V).")
+@click.option("--system", metavar="NAME", help="Photometric system for --ebv: SDSS, PS1, DES, HSC, WFC3 ...")
+@options.width
+def command(
+    files: tuple[str, ...],
+    out: str,
+    bands: str | None,
+    hdu: str | None,
+    mask: str | None,
+    sigma: str | None,
+    psf: str | None,
+    grid: str | None,
+    position: str | None,
+    redshift: float | None,
+    zero_point: float | None,
+    remove_sky: bool,
+    ebv: float | None,
+    system: str | None,
+    width: str | None,
+) -> None:
+    """Make one calibrated cutout of the files of a galaxy: nJy, WCS, mask, sigma, PSF.
+
+    \b
+    galcnn load frame.fits.bz2 --out galaxy.fits
+    galcnn load image.fits --mask mask.fits --sigma rms.fits --psf psf.fits --out galaxy.fits
+    galcnn load DES_g.fits PS1_r.fits --grid g --remove-sky --ebv 0.03 --out galaxy.fits
+    """
+    from galcnn import atomic
+    from galcnn.files import Companions, Treatment, load_bands, load_cutout, save_cutout, treat
+    from galcnn.information import describe_path
+
+    if system and ebv is None:
+        raise click.UsageError("Expected --ebv MAG with --system.")
+    names, place, chosen = options.words(bands), options.sky_position(position), options.words(hdu)
+    treatment = Treatment(zero_point, remove_sky, ebv, system, options.angle(width))
+    atomic.check_writable(out)
+    if grid is not None:
+        if chosen or mask or sigma or psf:
+            raise click.UsageError("Expected --grid without --hdu, --mask, --sigma, --psf: load each first.")
+        cutout = load_bands(
+            files, reference=grid, bands=names, position=place, redshift=redshift, treatment=treatment
+        )
+    else:
+        hdus = None if chosen is None else [int(one) if one.isdigit() else one for one in chosen]
+        layers = Companions(mask, sigma, psf)
+        cutout = load_cutout(
+            list(files), bands=names, hdu=hdus, companions=layers, position=place, redshift=redshift
+        )
+        cutout = treat(cutout, treatment)
+    save_cutout(cutout, out)
+    click.echo(describe_path(out))

@@ -1,0 +1,93 @@
+"""galcnn load and galcnn info: what files became, from the command line."""
+
+import numpy as np
+import pytest
+
+from galcnn.cli.main import main
+from galcnn.files import load_cutout
+
+
+def test_bands_of_two_surveys_become_one_cutout(real_data, tmp_path, capsys):
+    files = [
+        str(real_data / name)
+        for name in ("fits/hostphot/DES_g.fits", "services/panstarrs_fitscut/PS1_r.fits")
+    ]
+    out = tmp_path / "galaxy.fits"
+    words = ["--grid", "g", "--remove-sky", "--ebv", "0.03", "--width", "40arcsec", "--redshift", "0.02"]
+    assert main(["load", *files, *words, "--out", str(out)]) == 0
+    cutout = load_cutout(out)
+    assert (cutout.bands, cutout.shape, cutout.redshift) == (("g", "r"), (152, 152), 0.02)
+    shown = capsys.readouterr().out
+    for line in (
+        "calibration   DES coadd, MAGZERO = 30 AB; FPA.ZP = 25 + 2.5 log10(EXPTIME = 720)",
+        "WCS           RA---TAN/DEC--TAN, y axis 0.0 deg from north to east, mirrored",
+        "steps of g    remove_sky, correct_extinction",
+        "steps of r    remove_sky, correct_extinction, align",
+        "note          sigma left out: not known for all bands",
+        "redshift      0.02",
+    ):
+        assert line in shown.splitlines()
+
+
+def test_companions_and_zero_point(real_data, tmp_path, capsys):
+    folder = real_data / "fits/sdss_gadotti/Plate0721_MJD52228_Fiber011_r"
+    out = tmp_path / "a.fits"
+    words = [w for kind in ("mask", "sigma", "psf") for w in (f"--{kind}", str(folder / f"{kind}.fits"))]
+    assert main(["load", str(folder / "image.fits"), *words, "--out", str(out)]) == 0
+    cutout = load_cutout(out)
+    assert cutout.sigma is not None
+    assert cutout.psf is not None
+    assert cutout.masked_fraction > 0.01
+    assert f"sigma         yes ({folder / 'sigma.fits'})" in capsys.readouterr().out
+    raw = real_data / "fits/decam_interacting/132_rband.fits"
+    assert main(["load", str(raw), "--bands", "r", "--zero-point", "25", "--out", str(out)]) == 0
+    assert load_cutout(out).calibrated
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--position", "27.952,0.2635"], "the galaxy inside of the image"),
+        (["--position", "27"], "RA,DEC in degrees"),
+        (["--system", "SDSS"], "--ebv MAG"),
+        (["--grid", "r", "--mask", "m.fits"], "load each first"),
+        (["--zero-point", "25"], "an image of counts"),
+        (["--grid", "z"], "a reference band among"),
+    ],
+)
+def test_bad_words_are_said_in_one_line_and_nothing_is_written(real_data, tmp_path, capsys, words, said):
+    out = tmp_path / "a.fits"
+    path = str(real_data / "fits/hostphot/SDSS_r.fits")
+    assert main(["load", path, *words, "--out", str(out)]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "fits/hostphot/SDSS_r.fits",
+            ["   BUNIT = nanomaggy", "y axis 90.0 deg", "as on the sky"],
+        ),
+        ("fits/hostphot/DES_r.fits", ["mirrored", "sigma         yes (HDU WGT (inverse variance))"]),
+        (
+            "services/hips2fits/2010ag__2MASS__2MASS_H.fits",
+            ["uncalibrated (not a flux)", "note  "],
+        ),
+        ("fits/m51/M51.fits", ["pixel scale   no WCS", "calibration   none: no BUNIT"]),
+        ("services/legacysurvey_jpeg_cutout/Legacy_cuts__L132.jpg", ["unit          display (not a flux)"]),
+    ],
+)
+def test_info_says_what_a_file_is(real_data, capsys, name, lines):
+    assert main(["info", str(real_data / name)]) == 0
+    shown = capsys.readouterr().out
+    assert all(line in shown for line in lines)
+
+
+def test_files_joined_by_commas_are_one_galaxy(real_data, tmp_path):
+    from galcnn.cli.options import paths_by_id
+
+    text = f"{real_data}/fits/hostphot/DES_g.fits,DES_r.fits"
+    assert paths_by_id([text]) == {"DES_g": text}
+    assert np.isfinite(load_cutout([*text.split(",")[:1]]).flux).all()
