@@ -12,7 +12,7 @@ import numpy.typing as npt
 from galcnn import seeding
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.geometry.resampling import MIN_COVERAGE
+from galcnn.geometry.grid import MIN_COVERAGE
 from galcnn.observing import Observation
 from galcnn.redshifting.gridding import Gridding
 from galcnn.redshifting.noise import digest
