@@ -15,6 +15,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.geometry.grid import shifted_wcs
 from galcnn.mosaic.mosaic import Mosaic
+from galcnn.mosaic.othergrids import OtherGrid, with_other_grids
 from galcnn.mosaic.placing import corners, pixel_positions, sides
 from galcnn.mosaic.reading import Window, read_window
 
@@ -120,6 +121,7 @@ class _Boxes:
     def __init__(
         self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], side: npt.NDArray[np.int64]
     ) -> None:
+        self.side_of = side
         off = np.isnan(x)
         self.missing = [
             (int(row), OFF if off[row] else NO_WIDTH) for row in np.flatnonzero(off | (side == 0))
@@ -144,7 +146,10 @@ def _cuts(mosaic: Mosaic, catalog: Catalog, boxes: _Boxes, minimum: float) -> It
     for row, reason in boxes.missing:
         yield Cut(row, ids[row], None, 0.0, reason)
     inside = boxes.inside(mosaic.shape)
-    for layer in mosaic.layers:
+    own = mosaic.grids[0]
+    others = [OtherGrid(layers, catalog, boxes.side_of, mosaic) for layers in mosaic.grids[1:]]
+    bands = tuple(layer.band for layer in own)
+    for layer in own:
         for source in layer.sources:
             source.expect(inside)
     for start in range(0, len(inside), _AT_ONCE):
@@ -157,10 +162,10 @@ def _cuts(mosaic: Mosaic, catalog: Catalog, boxes: _Boxes, minimum: float) -> It
         grids = [shifted_wcs(mosaic.wcs, one.corner, (one.side, one.side)) for one in windows]
         places = [positions[row] for row in rows]
         for row, window, wcs, place in zip(rows, windows, grids, places, strict=True):
-            planes = read_window(mosaic.layers, window)
+            planes = read_window(own, window)
             cutout = Cutout(
                 planes.flux,
-                mosaic.bands,
+                bands,
                 wcs=wcs,
                 position=place,
                 survey=mosaic.survey,
@@ -171,6 +176,9 @@ def _cuts(mosaic: Mosaic, catalog: Catalog, boxes: _Boxes, minimum: float) -> It
                 meta={**mosaic.meta, "corner": list(window.corner)},
             )
             coverage = planes.coverage(cutout.mask)
+            if others:
+                cutout = with_other_grids(cutout, others, row, mosaic.bands)
+                coverage = float(np.isfinite(cutout.flux).mean())
             if coverage < minimum or coverage == 0:
                 yield Cut(row, ids[row], None, coverage, f"covered to {coverage:.3f}")
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,7 @@ from galcnn.errors import UnreadableImageError, message
 from galcnn.files.aside import noise_factor, refuse_other_roles, standard_deviation
 from galcnn.files.fits_images import HDUChoice, chosen_hdus
 from galcnn.files.opening import opened
-from galcnn.files.planes import Planes, choose_bands, joined_facts
+from galcnn.files.planes import GRID_TOLERANCE, Planes, choose_bands, grid_offset, joined_facts
 from galcnn.files.roles import bad_pixels
 from galcnn.files.stored import StoredImage, calibrated, stored_image
 from galcnn.mosaic.opening import Files
@@ -213,6 +214,19 @@ class Mosaic:
         """Of the first band."""
         return self.layers[0].wcs
 
+    @functools.cached_property
+    def grids(self) -> tuple[tuple[Layer, ...], ...]:
+        """The bands by grid; those on the grid of the first one come first."""
+        groups: list[list[Layer]] = []
+        for layer in self.layers:
+            for group in groups:
+                if _one_grid(group[0], layer):
+                    group.append(layer)
+                    break
+            else:
+                groups.append([layer])
+        return tuple(tuple(group) for group in groups)
+
 
 @contextmanager
 def open_mosaic(
@@ -278,6 +292,11 @@ class _Plane:
     stored: StoredImage
     number: int
     layer: Layer
+
+
+def _one_grid(one: Layer, other: Layer) -> bool:
+    shape = one.pixels.shape
+    return shape == other.pixels.shape and grid_offset(one.wcs, other.wcs, shape) <= GRID_TOLERANCE
 
 
 def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> list[_Plane]:

@@ -153,7 +153,7 @@ class Strips:
             if x0 < self._columns[0] or x1 > self._columns[1]:  # was not expected
                 return self._read(y0, y1, x0, x1)
             start, end = self._strip(y0, y1)
-            if self._cost(box) * self._n_within(y0, end) < self._cost((start, end, *self._columns)):
+            if self._cost(box) * self._n_within(start, end) < self._cost((start, end, *self._columns)):
                 return self._read(y0, y1, x0, x1)
             self._advance(start, end)
             held = self._rows
@@ -168,9 +168,13 @@ class Strips:
         return rows
 
     def _strip(self, y0: int, y1: int) -> tuple[int, int]:
-        """Rows of whole tiles around a box, and as many more as a strip has."""
+        """Rows of whole tiles around a box, and as many more as a strip has, in the direction of travel."""
         high = self.tile[0]
-        return y0 // high * high, min(-(-max(y1, y0 + STRIP) // high) * high, self.shape[0])
+        if self._rows is not None and y0 < self._first:  # another band's grid may be upside down
+            y0 = max(0, min(y0, y1 - STRIP))
+        else:
+            y1 = max(y1, y0 + STRIP)
+        return y0 // high * high, min(-(-y1 // high) * high, self.shape[0])
 
     def _n_within(self, y0: int, end: int) -> int:
         return max(1, int(np.sum((self._boxes[:, 0] >= y0) & (self._boxes[:, 1] <= end))))
