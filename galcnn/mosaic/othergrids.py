@@ -56,7 +56,7 @@ class OtherGrid:
         corner[self.on, 0] = corners(y[self.on], self.side[self.on])
         corner[self.on, 1] = corners(x[self.on], self.side[self.on])
         self.corner = corner
-        boxes = np.array([self._window(row).box for row in np.flatnonzero(self.on)], dtype=np.int64)
+        boxes = np.array([self._window(row).box for row in np.flatnonzero(self.on).tolist()], dtype=np.int64)
         boxes = boxes.reshape(-1, 4)
         for layer in layers:
             for source in layer.sources:
@@ -102,9 +102,7 @@ class OtherGrid:
         return Window((bottom, left), side, (y0, y1, x0, x1))
 
 
-def with_other_grids(
-    cutout: Cutout, others: Sequence[OtherGrid], row: int, bands: tuple[str, ...]
-) -> Cutout:
+def with_other_grids(cutout: Cutout, others: Sequence[OtherGrid], row: int, bands: tuple[str, ...]) -> Cutout:
     """Add the bands of other grids to a cutout.
 
     Parameters

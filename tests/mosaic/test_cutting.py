@@ -357,3 +357,61 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
     for files, given, kind, text in cases:
         with pytest.raises(kind, match=text), open_mosaic(files, **given):
             pass
+
+
+def sky_model(wcs, shape):
+    """Counts of a smooth sky per pixel: the same light, whatever the pixels."""
+    ny, nx = shape
+    place = wcs.pixel_to_world(*np.meshgrid(np.arange(nx), np.arange(ny))).icrs
+    east = (place.ra.deg - 150.0) * np.cos(np.radians(2.0)) * 3600
+    north = (place.dec.deg - 2.0) * 3600
+    area = abs(np.linalg.det(wcs.pixel_scale_matrix)) * 3600**2
+    return (area * (100 + 60 * np.sin(east / 7) * np.cos(north / 9))).astype(np.float32)
+
+
+def test_bands_on_other_grids_are_brought_to_the_first(tmp_path):
+    """Another scale, upside down and turned; and one that shows half of the field."""
+    other = mosaics.header("pc", FILTER="i", CDELT1=5e-5, CDELT2=-5e-5, CRPIX1=300.2, CRPIX2=250.8)
+    half = mosaics.header("crota", FILTER="z", CRPIX1=211.3 - 200)
+    first = mosaics.header(FILTER="r")
+    shapes = {"r": mosaics.SHAPE, "i": (500, 600), "z": mosaics.SHAPE}
+    for band, head in (("r", first), ("i", other), ("z", half)):
+        data = sky_model(WCS(head), shapes[band])
+        mosaics.write_plain(tmp_path / f"{band}.fits", head, data)
+        fits.PrimaryHDU(np.full(shapes[band], 0.1, np.float32)).writeto(tmp_path / f"{band}_rms.fits")
+    catalog = mosaics.scattered(first, 12, beyond=-60)
+    files = [MosaicFile(tmp_path / f"{b}.fits", sigma=tmp_path / f"{b}_rms.fits") for b in "rzi"]
+    with open_mosaic(files, bands=("i", "r", "z")) as mosaic:
+        assert mosaic.bands == ("i", "r", "z")
+    with open_mosaic(files) as mosaic:
+        assert [[layer.band for layer in grid] for grid in mosaic.grids] == [["r"], ["z"], ["i"]]
+        cuts = {one.id: one for one in cut(mosaic, catalog, width=16 * u.pix)}
+    n_half = 0
+    for one in cuts.values():
+        cutout = one.cutout
+        y0, x0 = cutout.meta["corner"]
+        assert cutout.meta["aligned"] == ["z", "i"]
+        r, z, i = cutout.flux / 3631
+        assert r == pytest.approx(sky_model(WCS(first), mosaics.SHAPE)[y0 : y0 + 16, x0 : x0 + 16], rel=1e-5)
+        assert i == pytest.approx(r, rel=0.005)
+        assert np.nanmax(np.abs(z / r - 1), initial=0) < 0.005
+        assert one.coverage == pytest.approx(np.isfinite(cutout.flux).mean())
+        if np.isnan(z).all():
+            n_half += 1
+            assert cutout.mask[1].all()
+        else:
+            assert np.isfinite(cutout.sigma[2]).all()
+    assert 0 < n_half < 12
+
+
+def test_an_upside_down_strip_is_read_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("galcnn.mosaic.pixels.STRIP", 64)
+    path = mosaics.write_compressed(tmp_path / "m.fits", tile=(10, 420))
+    data, _ = read_whole(path)
+    with open_mosaic(path) as mosaic:
+        source = mosaic.layers[0].pixels
+        boxes = np.array([[y, y + 20, 30, 60] for y in range(0, 280, 2)])
+        source.expect(boxes)
+        for y0, y1, x0, x1 in boxes[::-1].tolist():
+            assert np.array_equal(source.read((y0, y1, x0, x1)), data[y0:y1, x0:x1], equal_nan=True)
+        assert source.n_tiles < 2 * 30
