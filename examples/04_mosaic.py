@@ -16,7 +16,8 @@ with open_mosaic(MosaicFile("mosaic.fits", mask="MASK"), bands=("r",)) as mosaic
     print(mosaic.bands, mosaic.unit, mosaic.shape)
     for one in cut(mosaic, survey.catalog, width=20 * u.arcsec):
         if one.cutout is not None:
-            print(one.id, one.cutout.shape, f"{one.coverage:.0%} covered", one.cutout.position.to_string("hmsdms", precision=1))
+            place = one.cutout.position.to_string("hmsdms", precision=1)
+            print(one.id, one.cutout.shape, f"{one.coverage:.0%} covered", place)
 
     report = write_cuts(mosaic, survey.catalog, width=20 * u.arcsec, out="cut")
 print(report.lines()[0])
