@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, WcsError
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.errors import message
 
-__all__ = ["celestial_wcs", "wcs_cards"]
+__all__ = ["celestial_wcs", "central_place", "wcs_cards"]
 
 # Only these cards are shown to wcslib: dates, observatories, third axes and alternate systems
 # have no part in the place on the sky, but are where most headers are faulty.
@@ -71,6 +72,25 @@ def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | No
     notes += [f"WCS mended ({name}): {said}" for name, said in mended.items()]
     wcs.array_shape = shape
     return wcs, notes
+
+
+def central_place(wcs: WCS, shape: tuple[int, int]) -> SkyCoord:
+    """Give the place on the sky of the middle of an image.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Celestial.
+    shape : tuple of int
+        Pixels as (ny, nx).
+
+    Returns
+    -------
+    astropy.coordinates.SkyCoord
+        In the frame of the WCS.
+    """
+    sky = wcs.all_pix2world([[(shape[1] - 1) / 2, (shape[0] - 1) / 2]], 0)[0]
+    return SkyCoord(sky[wcs.wcs.lng], sky[wcs.wcs.lat], unit="deg", frame=wcs_to_celestial_frame(wcs))
 
 
 def wcs_cards(wcs: WCS | None) -> fits.Header:

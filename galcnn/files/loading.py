@@ -10,11 +10,10 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS
-from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
+from galcnn.files.astrometry import central_place
 from galcnn.files.companions import KINDS, Companions, attach, layer_of_file, layer_of_hdu
 from galcnn.files.fits_images import HDUChoice, find_hdu, read_image
 from galcnn.files.layout import cutout_from_hdus, is_our_layout
@@ -112,7 +111,7 @@ def load_cutout(
         _check_inside(planes, position, sources)
         place, place_source = position, "given"
     elif planes.wcs is not None and not planes.ours:
-        place, place_source = _centre(planes.wcs, planes.values.shape), "centre of the image"
+        place, place_source = central_place(planes.wcs, planes.shape), "centre of the image"
     return Cutout(
         planes.values,
         tuple(str(name) for name in planes.names),
@@ -282,11 +281,11 @@ def _file_or_hdu(given: FileLike) -> Source | str:
 def _check_inside(planes: Planes, position: SkyCoord, sources: Sequence[Source]) -> None:
     if planes.wcs is None:
         return
-    ny, nx = planes.values.shape[1:]
+    ny, nx = planes.shape
     x, y = planes.wcs.world_to_pixel(position)
     if -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5:
         return
-    centre = _centre(planes.wcs, planes.values.shape)
+    centre = central_place(planes.wcs, planes.shape)
     raise UnreadableImageError(
         message(
             "the galaxy inside of the image",
@@ -296,11 +295,6 @@ def _check_inside(planes: Planes, position: SkyCoord, sources: Sequence[Source])
             from_centre=f"{centre.separation(position).to_value(u.arcsec):.1f} arcsec",
         )
     )
-
-
-def _centre(wcs: WCS, shape: tuple[int, ...]) -> SkyCoord:
-    sky = wcs.all_pix2world([[(shape[2] - 1) / 2, (shape[1] - 1) / 2]], 0)[0]
-    return SkyCoord(sky[wcs.wcs.lng], sky[wcs.wcs.lat], unit="deg", frame=wcs_to_celestial_frame(wcs))
 
 
 def _meta(planes: Planes, sources: Sequence[Source], position_source: str | None) -> dict[str, Any]:

@@ -70,6 +70,11 @@ class Planes:
     notes: tuple[str, ...] = ()
     ours: bool = False
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels as (ny, nx)."""
+        return (int(self.values.shape[1]), int(self.values.shape[2]))
+
     def pick(self, order: Sequence[int]) -> Planes:
         """Give some of the planes.
 
