@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+
+from galcnn.cli import options
 
 __all__ = ["command"]
 
 
 @click.command(name="plugins")
 @click.option("--check", is_flag=True, help="Import each of them.")
-def command(check: bool) -> None:
+@click.option("--survey", metavar="NAME", help="Ask this one, to see that it does all that galcnn relies on.")
+@click.option("--ra", type=float, help="Of a galaxy well inside of the survey, degrees.")
+@click.option("--dec", type=float, help="Of the same.")
+@click.option("--width", metavar="ANGLE", default="30arcsec", show_default=True, help="Of the images.")
+@click.option("--server", metavar="URL", help="A mirror or a test server of the survey.")
+@click.option("--option", "said", multiple=True, metavar="NAME=VALUE", help="Of the survey.")
+def command(check: bool, survey: str | None, **given: Any) -> None:
     """List surveys and explainers, our own and those of other packages.
 
     \b
     galcnn plugins
     galcnn plugins --check
+    galcnn plugins --survey legacysurvey --ra 188.613 --dec 2.188 --width 60arcsec
     """
+    if survey is not None:
+        _check_survey(survey, **given)
+        return
     from galcnn import plugins
     from galcnn.errors import PluginError
 
@@ -38,3 +52,22 @@ def command(check: bool) -> None:
             click.echo(f"  {plugin.name:<14} {plugin.package} {plugin.version:<10} {plugin.target}{state}")
     if broken:
         raise PluginError(f"{broken} plugins cannot be imported.")
+
+
+def _check_survey(
+    name: str, *, ra: float | None, dec: float | None, width: str, server: str | None, said: tuple[str, ...]
+) -> None:
+    if ra is None or dec is None:
+        raise click.UsageError("Expected --ra and --dec of a galaxy in the survey.")
+    from astropy.coordinates import SkyCoord
+
+    from galcnn.errors import PluginError
+    from galcnn.surveys.survey import open_survey
+    from galcnn.testing import check_survey
+
+    survey = open_survey(name, server=server, options=options.pairs("--option", said, "="))
+    try:
+        check_survey(survey, SkyCoord(ra, dec, unit="deg"), width=options.angle(width))
+    except AssertionError as error:
+        raise PluginError(str(error)) from error
+    click.echo(f"{name}: ok, {survey.name} is all that a survey must be")

@@ -58,10 +58,16 @@ def test_rooms_that_run_no_network_do_not_import_keras():
     rooms = (
         "cutout catalog photometry observing geometry rendering simulation files inputs surveys.simulated "
         "prediction explain.explanation layers viewers.figures evaluation model.card information "
-        "surveys.fetch mosaic dataset.splits studies.embedded"
+        "surveys.fetch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
+        "testing.surveys"
     )
     code = "\n".join(f"import galcnn.{room}" for room in rooms.split())
     assert not {"tensorflow", "keras"} & imported_by(code)
+
+
+def test_clients_of_services_are_imported_when_they_are_asked():
+    code = "import galcnn.surveys.hips, galcnn.surveys.legacy, galcnn.surveys.panstarrs, galcnn.surveys.fetch"
+    assert not {"astroquery", "pyvo"} & imported_by(code)
 
 
 def test_tensorflow_says_nothing_on_the_terminal():
@@ -113,7 +119,7 @@ def test_wrong_usage_exits_with_2(words, capsys):
 def test_plugins_lists_and_checks_ours(capsys):
     assert main(["plugins", "--check"]) == 0
     shown = capsys.readouterr().out
-    for name in ("simulated", "saliency", "cam"):
+    for name in ("hips", "legacysurvey", "panstarrs", "simulated", "saliency", "cam"):
         assert f"  {name} " in shown
     assert shown.count("  ok") >= 3
     assert "BROKEN" not in shown

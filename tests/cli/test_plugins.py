@@ -1,0 +1,22 @@
+"""galcnn plugins holds a survey to the contract."""
+
+from galcnn.cli.main import main
+
+
+def test_a_survey_is_checked_by_asking_it(capsys):
+    from galcnn.surveys.simulated import SimulatedSurvey
+
+    where = SimulatedSurvey(n_galaxies=30).catalog.positions[3]
+    words = ["plugins", "--survey", "simulated", "--option", "n_galaxies=30", "--width", "26arcsec"]
+    assert main([*words, "--ra", str(where.ra.deg), "--dec", str(where.dec.deg)]) == 0
+    assert "simulated: ok" in capsys.readouterr().out
+
+
+def test_what_is_wrong_is_said_in_one_line(capsys, monkeypatch):
+    from galcnn.surveys.simulated import SimulatedSurvey
+
+    monkeypatch.setattr(SimulatedSurvey, "name", "")
+    assert main(["plugins", "--survey", "simulated", "--ra", "150", "--dec", "2"]) == 2
+    assert "SimulatedSurvey is not what a survey must be: - name is ''" in capsys.readouterr().err
+    assert main(["plugins", "--survey", "simulated"]) == 2
+    assert "--ra and --dec" in capsys.readouterr().err
