@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv demo test test-full test-viewers viewers check bench clean
+.PHONY: venv demo test test-full test-viewers test-vo viewers check bench clean
 
 venv: $(READY)
 
@@ -24,6 +24,10 @@ test-full: venv viewers
 
 test-viewers: venv viewers
 	$(BIN)/python -m pytest tests/viewers
+
+# Opt-in: installs a server of the Virtual Observatory with PostgreSQL (Debian, root) and fetches from it.
+test-vo: venv
+	sh tests/surveys/dachs/run.sh $(BIN)/python
 
 # DS9, a virtual screen and fitsverify, from Debian; tests that need them skip where they are not.
 viewers:

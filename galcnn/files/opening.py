@@ -20,7 +20,7 @@ from astropy.utils.exceptions import AstropyWarning
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.source import FileLike, Source, source_of
 
-__all__ = ["check_sums", "opened"]
+__all__ = ["WARNINGS_LOCK", "check_sums", "opened"]
 
 # What astropy and the decompressors raise on damaged files.
 _DAMAGE = (
@@ -36,8 +36,8 @@ _DAMAGE = (
     zipfile.BadZipFile,
 )
 _DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma))
-# The list of warning filters is one for all threads.
-_WARNINGS_LOCK = threading.RLock()
+#: The list of warning filters is one for all threads.
+WARNINGS_LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -65,7 +65,7 @@ def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
     """
     source = source_of(file)
     notes: list[str] = []
-    with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
+    with WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AstropyWarning)
         try:
             # memmap=False: the file may be replaced or removed while the cutout lives.
