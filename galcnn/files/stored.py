@@ -18,7 +18,7 @@ from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.calibration import Calibration, calibration_of
 from galcnn.files.naming import band_names, survey_of
 
-__all__ = ["StoredImage", "calibrated", "inherited", "plane_indices", "raw_planes", "stored_image"]
+__all__ = ["StoredImage", "inherited", "plane_indices", "raw_planes", "stored_image"]
 
 
 @dataclass(frozen=True)
@@ -131,27 +131,6 @@ def plane_indices(hdu: Any) -> tuple[tuple[tuple[int, ...], ...], tuple[int, int
             message("an image of two axes, or three with the bands first", "", hdu=hdu.name, shape=shape)
         )
     return tuple(np.ndindex(leading)), (shape[-2], shape[-1])
-
-
-def calibrated(raw: npt.NDArray[Any], factor: float) -> npt.NDArray[np.float32]:
-    """Turn the numbers of a file into those of a cutout.
-
-    Parameters
-    ----------
-    raw : numpy.ndarray
-        Of any real type and byte order.
-    factor : float
-        Of the calibration.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, native byte order; what is beyond its range is infinite, and so masked.
-    """
-    with np.errstate(over="ignore"):
-        if factor == 1:
-            return raw.astype(np.float32)
-        return (raw.astype(np.float64) * factor).astype(np.float32)
 
 
 def raw_planes(hdu: Any) -> npt.NDArray[Any]:

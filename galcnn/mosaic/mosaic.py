@@ -18,17 +18,21 @@ from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.aside import noise_factor, refuse_other_roles, standard_deviation
+from galcnn.files.calibration import Calibration
 from galcnn.files.fits_images import HDUChoice, chosen_hdus
 from galcnn.files.opening import opened
 from galcnn.files.planes import GRID_TOLERANCE, Planes, choose_bands, grid_offset, joined_facts
 from galcnn.files.roles import bad_pixels
-from galcnn.files.stored import StoredImage, calibrated, stored_image
+from galcnn.files.stored import StoredImage, plane_indices, stored_image
 from galcnn.mosaic.opening import Files
 from galcnn.mosaic.pixels import Box, Pixels
 
 __all__ = ["Flags", "Layer", "Mosaic", "MosaicFile", "Noise", "open_mosaic"]
 
 _FilePath = str | os.PathLike[str]
+
+#: Pixels of a side of the part that is looked at before the first cut.
+_SAMPLE = 512
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ class Layer:
         Of its grid.
     pixels : Pixels
         Numbers of the file.
-    factor : float
+    calibration : galcnn.files.calibration.Calibration
         From them to the unit.
     mask : Flags or None
         Which of them must not be used.
@@ -152,7 +156,7 @@ class Layer:
     band: str
     wcs: WCS
     pixels: Pixels
-    factor: float
+    calibration: Calibration
     mask: Flags | None
     noise: Noise | None
     facts: dict[str, object]
@@ -175,7 +179,7 @@ class Layer:
         numpy.ndarray
             float32.
         """
-        return calibrated(self.pixels.read(box), self.factor)
+        return self.calibration.apply(self.pixels.read(box))
 
 
 @dataclass(frozen=True)
@@ -306,7 +310,10 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
     with opened(opener.plain(path)) as (hdulist, notes):
         try:
             chosen = chosen_hdus(hdulist, file.hdu, bands)
-            images = [stored_image(hdulist, hdu, name) for hdu, name in chosen]
+            images = [
+                stored_image(hdulist, hdu, name, values=_sample(opener, path, hdulist, hdu))
+                for hdu, name in chosen
+            ]
         except UnreadableImageError as error:
             raise UnreadableImageError(f"{path}: {error}") from error
     n_planes = sum(len(image.indices) for image in images)
@@ -322,10 +329,20 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
         for number, index in enumerate(image.indices):
             mask, noise = _beside(opener, file, image, len(planes), n_planes)
             pixels = opener.source(path, image.hdu, index)
-            factor = image.calibration.factor
-            layer = Layer(image.names[number] or "", image.wcs, pixels, factor, mask, noise, facts)
+            band = image.names[number] or ""
+            layer = Layer(band, image.wcs, pixels, image.calibration, mask, noise, facts)
             planes.append(_Plane(image, number, layer))
     return planes
+
+
+def _sample(opener: Files, path: Path, hdulist: fits.HDUList, hdu: Any) -> npt.NDArray[Any] | None:
+    """Numbers of the middle, for headers of which only the noise tells what they mean."""
+    indices, (ny, nx) = plane_indices(hdu)
+    number = next(i for i, one in enumerate(hdulist) if one is hdu)
+    y0, x0 = max(0, (ny - _SAMPLE) // 2), max(0, (nx - _SAMPLE) // 2)
+    box = (y0, min(ny, y0 + _SAMPLE), x0, min(nx, x0 + _SAMPLE))
+    values = opener.source(path, number, indices[0]).read(box)
+    return values if np.isfinite(values).any() else None
 
 
 def _beside(

@@ -20,6 +20,8 @@ __all__ = ["corners", "pixel_positions", "sides"]
 #: A place that the WCS does not lead back to within so many pixels is none.
 _RETURN = 0.1
 
+_STEPS = 30
+
 
 def pixel_positions(
     positions: SkyCoord, wcs: WCS, shape: tuple[int, int]
@@ -57,11 +59,12 @@ def pixel_positions(
         return x, y
     world = np.empty((len(near), 2))
     world[:, wcs.wcs.lng], world[:, wcs.wcs.lat] = lon[near], lat[near]
-    found = wcs.all_world2pix(world, 0, quiet=True)
-    back = _unit(*_lonlat(wcs, found))
-    scale = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
-    off = np.degrees(np.linalg.norm(back - _unit(lon[near], lat[near]), axis=1)) / scale
-    inside = (found > -0.5).all(axis=1) & (found < [nx - 0.5, ny - 0.5]).all(axis=1) & (off < _RETURN)
+    found, target = wcs.all_world2pix(world, 0, quiet=True), _unit(lon[near], lat[near])
+    lost = ~(_off(wcs, found, target) < _RETURN)
+    if lost.any():  # astropy's iteration runs away where a distortion is strong; Newton's does not
+        found[lost] = _newton(wcs, wcs.wcs_world2pix(world[lost], 0), target[lost])
+    returns = _off(wcs, found, target) < _RETURN
+    inside = (found > -0.5).all(axis=1) & (found < [nx - 0.5, ny - 0.5]).all(axis=1) & returns
     x[near[inside]], y[near[inside]] = found[inside].T
     return x, y
 
@@ -127,6 +130,34 @@ def corners(centre: npt.NDArray[np.float64], side: npt.NDArray[np.int64]) -> npt
     """
     first: npt.NDArray[np.int64] = np.ceil(centre - side / 2).astype(np.int64)
     return first
+
+
+def _off(
+    wcs: WCS, pixels: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """How far from its target each pixel leads, in pixels."""
+    scale = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
+    apart = np.degrees(np.linalg.norm(_unit(*_lonlat(wcs, pixels)) - target, axis=1))
+    off: npt.NDArray[np.float64] = apart / scale
+    return off
+
+
+def _newton(
+    wcs: WCS, start: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Least squares on the sphere, with derivatives by differences of a pixel."""
+    found, (one_x, one_y) = start.copy(), np.eye(2)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for _ in range(_STEPS):
+            here = _unit(*_lonlat(wcs, found))
+            along_x = _unit(*_lonlat(wcs, found + one_x)) - here
+            along_y = _unit(*_lonlat(wcs, found + one_y)) - here
+            xx, xy, yy = (
+                (a * b).sum(axis=1) for a, b in ((along_x,) * 2, (along_x, along_y), (along_y,) * 2)
+            )
+            x, y = ((a * (target - here)).sum(axis=1) for a in (along_x, along_y))
+            found += np.stack([yy * x - xy * y, xx * y - xy * x], axis=1) / (xx * yy - xy**2)[:, np.newaxis]
+    return found
 
 
 def _lonlat(wcs: WCS, pixels: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:

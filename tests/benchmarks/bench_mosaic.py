@@ -19,7 +19,7 @@ from galcnn.catalog import Catalog
 from galcnn.mosaic import cut, open_mosaic
 from tests.benchmarks.timing import ratio
 
-_N, _PIXELS, _SIDE = 1000, 4096, 128
+_N, _PIXELS, _SIDE = 2000, 4096, 128
 
 
 def ratios() -> dict[str, float]:
@@ -53,7 +53,7 @@ def ratios() -> dict[str, float]:
 
             theirs = {"cutout2d": loop, "cutout2d_on_sky": manual, "open_per_object": each_opened}
             return {
-                f"mosaic.{name}_over_galcnn": ratio(call, ours, repeats=5) for name, call in theirs.items()
+                f"mosaic.{name}_over_galcnn": ratio(call, ours, repeats=3) for name, call in theirs.items()
             }
 
 
