@@ -20,7 +20,12 @@ __all__ = ["command"]
 @click.argument("model")
 @click.argument("cutouts", nargs=-1, required=True, metavar="CUTOUT...")
 @click.option(
-    "--method", "methods", multiple=True, default=("saliency", "cam"), show_default=True, help="See plugins."
+    "--method",
+    "methods",
+    multiple=True,
+    default=("saliency", "cam"),
+    show_default=True,
+    help="See plugins; settings behind a colon; all for all that work on this model.",
 )
 @click.option("--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]")
 @click.option("--wrt", type=click.Choice(["flux", "stretched", "sigma"]), default="flux", show_default=True)
@@ -53,29 +58,34 @@ def command(
 
     \b
     galcnn explain model galaxy.fits --method saliency --method cam --target spiral -o layers.fits
-    galcnn explain model *.fits --wrt sigma -o explained/
+    galcnn explain model *.fits --method smoothgrad:n=50,noise=sigma --wrt sigma -o explained/
+    galcnn explain model galaxy.fits --method all -o layers.fits --figure maps.png
+
+    Into a folder, an interrupted run goes on where it stopped.
     """
     from galcnn.cli.quiet import load_tensorflow
 
     sources = options.paths_by_id(cutouts)
     files = _targets_on_disk(sources, out, figure)
     load_tensorflow()
+    from galcnn.explain.naming import ALL, explainers_by_name
     from galcnn.inputs import InputFiles
     from galcnn.model import load_model
-    from galcnn.pipeline.explaining import explain_files, explainers_by_name
+    from galcnn.pipeline.explaining import Question, explain_files, without_refusals
     from galcnn.progress import bars, silent
 
     trained = load_model(model).with_render(render)
-    stacks = explain_files(
-        trained,
-        InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid),
-        explainers=explainers_by_name(methods),
-        target=target,
-        wrt=wrt,
-        progress=silent if quiet else bars,
-    )
-    for file, stack in zip(files, stacks, strict=True):
-        stack.write(file)
+    images = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid)
+    question = Question(tuple(explainers_by_name(methods)), target, wrt)
+    if ALL in methods:
+        question, reasons = without_refusals(trained, images, question)
+        for name, reason in reasons.items():
+            click.echo(f"without {name}: {reason}", err=True)
+    stacks = []
+    for stack in explain_files(trained, images, question, out=files, progress=silent if quiet else bars):
+        if figure:  # else a long run would hold them all
+            stacks.append(stack)
+    for file in files.values():
         click.echo(f"wrote {file}")
     if figure:
         from galcnn.viewers.figures import explanation_figure, save_figure
@@ -84,7 +94,7 @@ def command(
         click.echo(f"wrote {figure}")
 
 
-def _targets_on_disk(sources: Mapping[str, str], out: str, figure: str | None) -> list[Path]:
+def _targets_on_disk(sources: Mapping[str, str], out: str, figure: str | None) -> dict[str, Path]:
     from galcnn import atomic
 
     path = Path(out)
@@ -93,9 +103,9 @@ def _targets_on_disk(sources: Mapping[str, str], out: str, figure: str | None) -
         raise click.UsageError(f"Expected a folder or a file ending in .fits. Received: --out {out!r}.")
     if not folder and len(sources) > 1:
         raise click.UsageError(f"Expected a folder for {len(sources)} cutouts. Received: --out {out!r}.")
-    files = [path / f"{_plain(name)}-layers.fits" for name in sources] if folder else [path]
+    files = {name: path / f"{_plain(name)}-layers.fits" if folder else path for name in sources}
     inputs = {Path(source).resolve() for source in sources.values()}
-    for file in files:
+    for file in files.values():
         if file.resolve() in inputs:
             raise click.UsageError(f"Expected another file than the cutout itself. Received: --out {out!r}.")
         atomic.check_writable(file)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from galcnn.explain.input_x_gradient import InputXGradient
     from galcnn.explain.integrated_gradients import IntegratedGradients
     from galcnn.explain.kernels import filter_result, filters, weight_table
+    from galcnn.explain.naming import explainers_by_name
     from galcnn.explain.network_maps import activations, layer_gradients, weight_gradients
     from galcnn.explain.occlusion import Occlusion
     from galcnn.explain.saliency import Saliency
@@ -54,6 +55,7 @@ __all__ = [
     "backward_pass",
     "decision_plane",
     "explain",
+    "explainers_by_name",
     "filter_result",
     "filters",
     "first_order",
@@ -87,6 +89,7 @@ _HOME = {
     "backward_pass": "adjoint",
     "decision_plane": "boundaries",
     "explain": "explaining",
+    "explainers_by_name": "naming",
     "filter_result": "kernels",
     "filters": "kernels",
     "first_order": "taylor",

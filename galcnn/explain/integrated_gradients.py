@@ -45,7 +45,7 @@ class IntegratedGradients:
         Of the blank skies.
     """
 
-    n: int = 32
+    n: int = 64
     rule: Rule = "gauss-legendre"
     baseline: Baseline = "zero"
     blur: float = 5.0

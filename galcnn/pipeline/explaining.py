@@ -1,12 +1,14 @@
-"""Image files -> layer stacks."""
+"""Image files -> layer stacks, written as they are made: an interrupted run goes on where it stopped."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from galcnn import plugins
+from galcnn.errors import UnreadableImageError, message
 from galcnn.explain import Explainer, Target, explain
 from galcnn.explain.explanation import Wrt
 from galcnn.inputs import InputFiles, prepare
@@ -18,20 +20,52 @@ if TYPE_CHECKING:
     from galcnn.cutout import Cutout
     from galcnn.model import TrainedModel
 
-__all__ = ["explain_files", "explainers_by_name", "provenance"]
+__all__ = ["Question", "explain_files", "provenance", "without_refusals"]
 
 _BATCH = 64
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of each galaxy.
+
+    Attributes
+    ----------
+    explainers : tuple of Explainer
+        Methods with their settings, see `galcnn.explain.explainers_by_name`.
+    target : str or None
+        A class, or ``class-class`` for a margin; the predicted class of each where None.
+    wrt : {"flux", "stretched", "sigma"}
+        See `galcnn.explain.explain`.
+    """
+
+    explainers: tuple[Explainer, ...]
+    target: str | None = None
+    wrt: Wrt = "flux"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for the provenance of a stack.
+
+        Returns
+        -------
+        dict of str to Any
+            Methods with settings, target and wrt.
+        """
+        methods = [
+            [explainer.name, asdict(explainer) if is_dataclass(explainer) else {}]
+            for explainer in self.explainers
+        ]
+        return {"methods": methods, "target": self.target, "wrt": self.wrt}
 
 
 def explain_files(
     trained: TrainedModel,
     files: InputFiles,
+    question: Question,
     *,
-    explainers: Sequence[Explainer],
-    target: str | None = None,
-    wrt: Wrt = "flux",
+    out: Mapping[str, str | os.PathLike[str]] | None = None,
     progress: Progress = silent,
-) -> list[LayerStack]:
+) -> Iterator[LayerStack]:
     """Classify and explain image files.
 
     Parameters
@@ -40,38 +74,129 @@ def explain_files(
         The model.
     files : galcnn.inputs.InputFiles
         The images.
-    explainers : sequence of Explainer
-        Methods, see `explainers_by_name`.
-    target : str, optional
-        A class, or ``class-class`` for a margin; the predicted class of each by default.
-    wrt : {"flux", "stretched", "sigma"}
-        See `galcnn.explain.explain`.
+    question : Question
+        What is asked.
+    out : mapping of str to path-like, optional
+        Id -> layers file to write. One that is there already, whole and with the same answer to
+        the same question by the same model and version, is read and not made again.
     progress : galcnn.progress.Progress
         Shows the files.
 
-    Returns
-    -------
-    list of galcnn.layers.LayerStack
-        One a file, in order.
+    Yields
+    ------
+    galcnn.layers.LayerStack
+        One a file, in order, once it is written.
 
     Raises
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         A file cannot be read or does not fit; the text names it.
     """
-    goal = None if target is None else Target.parse(target, trained.classes)
-    names, stacks = list(files.paths), []
+    goal = None if question.target is None else Target.parse(question.target, trained.classes)
+    names = list(files.paths)
     with progress("explain", len(names)) as step:
         for start in range(0, len(names), _BATCH):
             own = names[start : start + _BATCH]
-            cutouts = [_prepared(files, name, trained) for name in own]
-            prediction = predict(trained, cutouts, ids=own)
-            explained = explain(trained, cutouts, explainers=explainers, targets=goal, wrt=wrt, ids=own)
-            for row, (name, cutout, maps) in enumerate(zip(own, cutouts, explained, strict=True)):
-                origin = provenance(trained, files.paths[name])
-                stacks.append(LayerStack(cutout, prediction.select([row]), maps, origin))
+            origins = {name: provenance(trained, files, name, question) for name in own}
+            found = {name: _written(out, name, origins[name]) for name in own}
+            missing = [name for name in own if found[name] is None]
+            cutouts = [_prepared(files, name, trained) for name in missing]
+            if missing:
+                prediction = predict(trained, cutouts, ids=missing)
+                explained = explain(
+                    trained,
+                    cutouts,
+                    explainers=question.explainers,
+                    targets=goal,
+                    wrt=question.wrt,
+                    ids=missing,
+                )
+                for row, name in enumerate(missing):
+                    stack = LayerStack(cutouts[row], prediction.select([row]), explained[row], origins[name])
+                    if out is not None:
+                        stack.write(out[name])
+                    found[name] = stack
+            for name in own:
                 step()
-    return stacks
+                if (made := found.pop(name)) is not None:
+                    yield made
+
+
+def without_refusals(
+    trained: TrainedModel, files: InputFiles, question: Question
+) -> tuple[Question, dict[str, str]]:
+    """Leave out the methods that cannot work on a model, after trying them on the first image.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.inputs.InputFiles
+        At least one image.
+    question : Question
+        With all methods.
+
+    Returns
+    -------
+    question : Question
+        With those that work.
+    reasons : dict of str to str
+        Method -> what it said, for the others.
+
+    Raises
+    ------
+    ValueError
+        None works.
+    """
+    cutout = _prepared(files, next(iter(files.paths)), trained)
+    goal = None if question.target is None else Target.parse(question.target, trained.classes)
+    able, reasons = [], {}
+    for explainer in question.explainers:
+        try:
+            explain(trained, [cutout], explainers=[explainer], targets=goal, wrt=question.wrt)
+        except ValueError as error:
+            reasons[explainer.name] = str(error)
+        else:
+            able.append(explainer)
+    if not able:
+        raise ValueError(message("a method that works on this model", "", refused=reasons))
+    return Question(tuple(able), question.target, question.wrt), reasons
+
+
+def provenance(
+    trained: TrainedModel, files: InputFiles, name: str, question: Question | None = None
+) -> dict[str, Any]:
+    """Say which model and which file a stack is made of, and what was asked.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.inputs.InputFiles
+        The images.
+    name : str
+        Id of the one.
+    question : Question, optional
+        What was asked of it.
+
+    Returns
+    -------
+    dict of str to Any
+        Names, hashes, training data, reading of the file and question, for the PROVENANCE table.
+    """
+    card = trained.card
+    training = {f"training_{key}": str(card.data.get(key, "")) for key in ("survey", "sha256", "licence")}
+    versions = {f"version_{name}": version for name, version in card.versions.items()}
+    known = provenance_of(files.paths[name], model=card.name, model_sha256=card.model_sha256)
+    reading: dict[str, Any] = {
+        "render": card.inputs.render or "",
+        "width": "" if files.width is None else str(files.width),
+        "fit": files.fit,
+        "bands": files.bands,
+        "grid": files.grid or "",
+    }
+    asked = {} if question is None else {"question": question.to_dict()}
+    return known | training | versions | reading | asked
 
 
 def _prepared(files: InputFiles, name: str, trained: TrainedModel) -> Cutout:
@@ -81,44 +206,18 @@ def _prepared(files: InputFiles, name: str, trained: TrainedModel) -> Cutout:
         raise type(error)(f"{os.fspath(files.paths[name])}: {error}") from error
 
 
-def explainers_by_name(names: Sequence[str]) -> list[Explainer]:
-    """Make explainers with their default settings.
-
-    Parameters
-    ----------
-    names : sequence of str
-        As `galcnn plugins` lists them.
-
-    Returns
-    -------
-    list of Explainer
-        In order.
-
-    Raises
-    ------
-    galcnn.errors.PluginError
-        There is none of this name, or it is broken.
-    """
-    return [plugins.load(plugins.EXPLAINERS, name)() for name in names]
-
-
-def provenance(trained: TrainedModel, path: str | os.PathLike[str]) -> dict[str, str]:
-    """Say which model and which file a stack is made of.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The model.
-    path : path-like
-        The image file.
-
-    Returns
-    -------
-    dict of str to str
-        Names, hashes and training data, for the PROVENANCE table.
-    """
-    card = trained.card
-    training = {f"training_{key}": str(card.data.get(key, "")) for key in ("survey", "sha256", "licence")}
-    versions = {f"version_{name}": version for name, version in card.versions.items()}
-    known = provenance_of(path, model=card.name, model_sha256=card.model_sha256)
-    return known | training | versions | {"render": card.inputs.render or ""}
+def _written(
+    out: Mapping[str, str | os.PathLike[str]] | None, name: str, origin: Mapping[str, Any]
+) -> LayerStack | None:
+    """The stack that an earlier run has written, if it is whole and answers this very question."""
+    if out is None or not Path(out[name]).exists():
+        return None
+    try:
+        stack = LayerStack.read(out[name])
+    except (UnreadableImageError, OSError):
+        return None
+    same = (
+        stack.id == name
+        and stack.provenance == LayerStack(stack.cutout, stack.prediction, (), origin).provenance
+    )
+    return stack if same else None

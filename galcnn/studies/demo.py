@@ -16,10 +16,11 @@ from galcnn import atomic, seeding
 from galcnn.catalog import Catalog, write_table
 from galcnn.evaluation import confusion_matrix, evaluate
 from galcnn.experiment import DataSettings, Experiment, run_experiment
+from galcnn.explain import CAM, Saliency
 from galcnn.inputs import InputFiles
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
-from galcnn.pipeline.explaining import explain_files, explainers_by_name
+from galcnn.pipeline.explaining import Question, explain_files
 from galcnn.prediction import Prediction, classify_files
 from galcnn.progress import Progress, silent
 from galcnn.simulation import simulate_catalog
@@ -110,15 +111,15 @@ def run_demo(
     write_table(table, out / "results.ecsv")
     clock.lap("classify new galaxies")
     shown = _one_of_each(new, chosen.explained)
-    stacks = explain_files(
-        trained,
-        InputFiles({name: paths[name] for name in shown}),
-        explainers=explainers_by_name(["saliency", "cam"]),
-        wrt="sigma",
-        progress=progress,
+    stacks = list(
+        explain_files(
+            trained,
+            InputFiles({name: paths[name] for name in shown}),
+            Question((Saliency(), CAM()), wrt="sigma"),
+            out={name: out / "layers" / f"{name}-layers.fits" for name in shown},
+            progress=progress,
+        )
     )
-    for stack in stacks:
-        stack.write(out / "layers" / f"{stack.id}-layers.fits")
     truths = dict(zip(new.ids, new.labels.tolist(), strict=True))
     figure = explanation_figure(stacks, truth=[truths[name] for name in shown], across=2)
     save_figure(figure, out / "galaxies.png")

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from galcnn.cutout import Cutout
-from galcnn.explain import CAM, Saliency, Target, explain
+from galcnn.explain import (
+    CAM,
+    GradCAM,
+    InputXGradient,
+    IntegratedGradients,
+    Occlusion,
+    Saliency,
+    SmoothGrad,
+    Target,
+    explain,
+)
 from galcnn.inputs import images_from
 from galcnn.prediction import predict
 from tests.conftest import toy_images
@@ -122,3 +132,105 @@ def test_more_cutouts_than_a_batch_come_in_order(trained):
     np.testing.assert_allclose([row[0].score for row in rows], logits, rtol=1e-3, atol=1e-4)
     with pytest.raises(ValueError, match="one target for each of"):
         explain(trained, many, explainers=[Saliency()], targets=[target] * 3)
+
+
+@pytest.mark.parametrize(("baseline", "n"), [("zero", 512), ("sky", 512), ("blurred", 128)])
+@pytest.mark.parametrize("wrt", ["flux", "stretched", "sigma"])
+def test_integrated_gradients_say_their_own_error(trained, cutouts, baseline, n, wrt):
+    """An amount of logits is the same whether flux is counted in nJy or in sigmas."""
+    method = IntegratedGradients(n, baseline=baseline)
+    for row, cutout in zip(explain(trained, cutouts, explainers=[method], wrt=wrt), cutouts, strict=True):
+        (explanation,) = row
+        assert (explanation.wrt, explanation.unit) == ("flux" if wrt == "sigma" else wrt, "")
+        difference = explanation.score - explanation.baseline_score
+        assert abs(explanation.delta) < 0.03 * abs(difference) + 0.02
+        assert explanation.delta == pytest.approx(explanation.attribution.sum() - difference, abs=1e-4)
+        if baseline == "zero":  # flux and stretched start from the same image
+            blank = replace(cutout, flux=np.zeros_like(cutout.flux))
+            weights = np.array(explanation.target.weights)
+            expected = float(predict(trained, [blank]).logits[0] @ weights)
+            assert explanation.baseline_score == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_the_delta_of_integrated_gradients_holds_with_masked_pixels(trained, cutouts):
+    mask = np.zeros((2, 16, 16), bool)
+    mask[:, 4:9, 5:8] = True
+    masked = [replace(cutout, mask=mask) for cutout in cutouts]
+    for baseline in ("zero", "sky", "blurred"):
+        for wrt in ("flux", "stretched"):
+            method = IntegratedGradients(512, baseline=baseline)
+            for ((explanation),) in explain(trained, masked, explainers=[method], wrt=wrt):
+                difference = explanation.score - explanation.baseline_score
+                assert abs(explanation.delta) < 0.03 * abs(difference) + 0.02
+
+
+def test_maps_of_features_name_their_network_layer(trained, cutouts):
+    ((cam, grad, early),) = explain(
+        trained, cutouts[:1], explainers=[CAM(), GradCAM(), GradCAM("conv1_1_activation")], wrt="sigma"
+    )
+    assert cam.network_layer == grad.network_layer
+    assert trained.network.get_layer(cam.network_layer) is trained.network.layers[-4]
+    assert early.network_layer == "conv1_1_activation"
+    assert {e.wrt for e in (cam, grad, early)} == {"stretched"}
+    assert not np.allclose(early.attribution, grad.attribution)
+
+
+def test_smoothgrad_in_flux_draws_from_the_sigma_map(trained, cutouts):
+    """Of no noise to speak of it is the gradient; of a hundred times the noise it is another map."""
+    target = Target.of_class("thin", trained.classes)
+    quiet = [replace(c, sigma=np.full_like(c.flux, 1e-6)) for c in cutouts]
+    loud = [replace(c, sigma=np.full_like(c.flux, 300.0)) for c in cutouts]
+    for wrt in ("flux", "stretched"):
+        plain = explain(trained, cutouts, explainers=[Saliency()], targets=target, wrt=wrt)
+        for a, b, c in zip(
+            plain,
+            explain(trained, quiet, explainers=[SmoothGrad()], targets=target, wrt=wrt),
+            explain(trained, loud, explainers=[SmoothGrad()], targets=target, wrt=wrt),
+            strict=True,
+        ):
+            scale = np.abs(a[0].attribution).max()
+            np.testing.assert_allclose(b[0].attribution, a[0].attribution, atol=1e-3 * scale)
+            assert not np.allclose(c[0].attribution, a[0].attribution, atol=0.1 * scale)
+            assert (b[0].seed, b[0].settings["noise"], b[0].unit) == (
+                0,
+                "sigma",
+                "nJy-1" if wrt == "flux" else "",
+            )
+
+
+def test_without_sigma_the_noise_is_that_of_the_sky(trained, cutouts):
+    """3 nJy, as the toys have it: the maps with the sigma map and without are alike."""
+    target = Target.of_class("thin", trained.classes)
+    blind = [replace(cutout, sigma=None) for cutout in cutouts]
+    method = SmoothGrad(n=400)
+    known = explain(trained, cutouts, explainers=[method], targets=target)
+    measured = explain(trained, blind, explainers=[method], targets=target)
+    for (a,), (b,) in zip(known, measured, strict=True):
+        assert np.corrcoef(a.attribution.ravel(), b.attribution.ravel())[0, 1] > 0.95
+
+
+def test_occlusion_and_input_x_gradient_are_amounts_on_the_cutouts_grid(trained, cutouts):
+    ((product, occlusion),) = explain(
+        trained, cutouts[:1], explainers=[InputXGradient(), Occlusion(4, 4)], wrt="sigma"
+    )
+    ((slope,),) = explain(trained, cutouts[:1], explainers=[Saliency()], wrt="flux")
+    np.testing.assert_allclose(product.attribution, slope.attribution * cutouts[0].flux, rtol=1e-4, atol=1e-6)
+    assert (product.wrt, product.unit, occlusion.bands) == ("flux", "", ("all",))
+
+
+def test_every_map_comes_back_from_its_layers_file(trained, cutouts, tmp_path):
+    from galcnn.layers import LayerStack
+
+    methods = [
+        IntegratedGradients(4, baseline="sky", seed=5),
+        SmoothGrad(3),
+        GradCAM(),
+        Occlusion(4, 4, "blurred", 2.0),
+    ]
+    (row,) = explain(trained, cutouts[:1], explainers=methods, ids=["a"])
+    prediction = predict(trained, cutouts[:1], ids=["a"])
+    LayerStack(cutouts[0], prediction, row).write(tmp_path / "l.fits")
+    for before, after in zip(row, LayerStack.read(tmp_path / "l.fits").explanations, strict=True):
+        np.testing.assert_array_equal(before.attribution, after.attribution)
+        for name in ("method", "settings", "wrt", "unit", "seed", "network_layer", "delta", "score"):
+            assert getattr(before, name) == getattr(after, name), name
