@@ -13,12 +13,12 @@ import numpy as np
 from astropy.io import fits
 
 from galcnn.cutout import Cutout
-from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
-from galcnn.files import load_cutout
+from galcnn.errors import BadResponseError, message
 from galcnn.foreground import remove_sky
 from galcnn.photometry import UNCALIBRATED, ab_flux
 from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
 from galcnn.surveys.download import address, session, speaking
+from galcnn.surveys.framing import loaded, stacked
 from galcnn.surveys.limits import Answer, Limits
 from galcnn.surveys.psf import BETA, moffat_planes
 
@@ -168,26 +168,19 @@ class HipsSurvey:
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         answers = [self._answer(self._ids[band], want) for band in want.bands]
-        contents = [fits_bytes(answer) for answer in answers]
-        for band, answer, content in zip(want.bands, answers, contents, strict=True):
-            _check_id(self._ids[band], answer, content)
-        try:
-            raw = load_cutout(contents, bands=want.bands)
-        except UnreadableImageError as error:
-            if "all NaN" in str(error):
-                raise _not_covered(want) from error
-            raise BadResponseError(
-                message("one plane a HiPS", "Try again later.", error=str(error), url=answers[0].url)
-            ) from error
         facts: dict[str, Any] = {
             "release": [self._ids[band] for band in want.bands],
-            "resampled": "by hips2fits, surface brightness kept",
+            "resampled_by": "hips2fits, surface brightness kept",
             "sky": "estimated and subtracted" if self.sky else "as in the HiPS",
             "psf_source": "none",
         }
-        found = received(
-            replace(raw, unit=UNCALIBRATED), want, survey=self.name, answers=answers, facts=facts
-        )
+        images = []
+        for band, answer in zip(want.bands, answers, strict=True):
+            image = _image(self._ids[band], band, answer)
+            one = replace(want, bands=(band,))
+            images.append(received(image, one, survey=self.name, answers=[answer], facts=facts))
+        stack = stacked(images, want.position, want.side)
+        found = received(stack, want, survey=self.name, answers=answers, facts=facts)
         return self._with_psf(self._calibrated(remove_sky(found) if self.sky else found))
 
     def _answer(self, hips: str, want: Wanted) -> Answer:
@@ -256,15 +249,20 @@ def _ask(client: Any, hips: str, want: Wanted, *, get_query_payload: bool) -> An
     )
 
 
-def _check_id(asked: str, answer: Answer, content: bytes) -> None:
-    """Refuse another HiPS; HISTORY says which one it is."""
+def _image(hips: str, band: str, answer: Answer) -> Cutout:
+    """Read one band, and refuse that of another HiPS: HISTORY says which one it is."""
+    content = fits_bytes(answer)
     header = fits.Header.fromstring(content[: content.find(b"END" + b" " * 77) + 80])
     for line in map(str, header.get("HISTORY", ())):
         said = re.match(r"From HiPS (\S+)", line)
-        if said is not None and said[1] != asked:
+        if said is not None and said[1] != hips:
             raise BadResponseError(
-                message(f"an image of the HiPS {asked}", "Give its whole id.", hips=said[1], url=answer.url)
+                message(f"an image of the HiPS {hips}", "Give its whole id.", hips=said[1], url=answer.url)
             )
+    image = loaded(content, answer)
+    if len(image.bands) != 1:
+        raise BadResponseError(answer.refusal("an image of one plane", "Try again later."))
+    return replace(image, bands=(band,), unit=UNCALIBRATED)
 
 
 def _by_band(text: str, bands: Mapping[str, str], name: str) -> dict[str, float]:
@@ -281,8 +279,3 @@ def _by_band(text: str, bands: Mapping[str, str], name: str) -> dict[str, float]
     if set(values) != set(bands) or not all(np.isfinite(list(values.values()))):
         raise ValueError(message(f"a number for each of {tuple(bands)}", "", **{name: text}))
     return values
-
-
-def _not_covered(want: Wanted) -> CoverageError:
-    where = want.position.to_string("hmsdms")
-    return CoverageError(message("a position with pixels in the HiPS", "", position=where))

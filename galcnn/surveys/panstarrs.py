@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import astropy.units as u
-import numpy as np
 
 from galcnn.cutout import Cutout
-from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
-from galcnn.files import load_cutout
-from galcnn.geometry import crop
+from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
 from galcnn.surveys.download import address, get
+from galcnn.surveys.framing import loaded, stacked
 from galcnn.surveys.limits import Answer, Limits
 from galcnn.surveys.psf import BETA, moffat_planes
 
@@ -134,20 +132,7 @@ class PanStarrs:
         listed = get(self._list(want), limits=self.limits)
         files = _files(listed, want)
         answers = [get(self._image(want, files[band]), limits=self.limits) for band in want.bands]
-        contents = [fits_bytes(answer) for answer in answers]
-        try:
-            cutout = load_cutout(contents)
-        except UnreadableImageError as error:
-            if "all NaN" in str(error):
-                raise _not_covered(want, "with a measured pixel") from error
-            raise BadResponseError(
-                message("stacks on one grid", "Try again later.", error=str(error), url=answers[0].url)
-            ) from error
-        if not cutout.calibrated:
-            said = cutout.meta.get("calibration")
-            raise BadResponseError(
-                message("calibrated stacks", "Try again later.", calibration=said, url=answers[0].url)
-            )
+        images = [_stack_image(answer, want, band) for answer, band in zip(answers, want.bands, strict=True)]
         widths = [_FWHM[band] for band in want.bands]
         facts = {
             "release": "PS1 DR2",
@@ -155,10 +140,8 @@ class PanStarrs:
             "sky": "subtracted by the survey",
             "psf_source": f"Moffat, beta {BETA}, FWHM {widths} arcsec, the medians of all stacks",
         }
-        named = replace(cutout, bands=tuple(band.split(".")[0] for band in cutout.bands))
-        found = received(
-            _middle(named, want), want, survey=self.name, answers=[listed, *answers], facts=facts
-        )
+        stack = stacked(images, want.position, want.side)
+        found = received(stack, want, survey=self.name, answers=[listed, *answers], facts=facts)
         return replace(found, psf=moffat_planes(widths, _ARCSEC))
 
     def _list(self, want: Wanted) -> str:
@@ -196,15 +179,33 @@ def _files(listed: Answer, want: Wanted) -> dict[str, str]:
     return whole[0]
 
 
-def _middle(cutout: Cutout, want: Wanted) -> Cutout:
-    """Keep the part whose middle is nearest to the position; the service rounds as it likes."""
-    if cutout.wcs is None or cutout.shape != (want.side + _EDGE,) * 2:
-        return cutout  # which is refused with the rest that is wrong
-    x, y = (float(value) for value in cutout.wcs.world_to_pixel(want.position))
-    if not np.isfinite([x, y]).all():
-        return cutout
-    corner = tuple(int(np.clip(round(c - (want.side - 1) / 2), 0, _EDGE)) for c in (y, x))
-    return crop(cutout, (want.side, want.side), corner=(corner[0], corner[1]))
+def _stack_image(answer: Answer, want: Wanted, band: str) -> Cutout:
+    """Read one band, with its margin, and check it."""
+    image = loaded(fits_bytes(answer), answer)
+    names = tuple(name.split(".")[0] for name in image.bands)  # FPA.FILTERID is g.00000
+    side = want.side + _EDGE
+    if names != (band,) or image.shape != (side, side):
+        raise BadResponseError(
+            message(
+                f"{side} x {side} pixels in {band}",
+                "Try again later.",
+                shape=image.shape,
+                bands=names,
+                url=answer.url,
+            )
+        )
+    if image.wcs is None or not image.calibrated:
+        said = image.meta.get("calibration")
+        raise BadResponseError(
+            message("a calibrated stack with a WCS", "Try again later.", calibration=said, url=answer.url)
+        )
+    x, y = (float(value) - (side - 1) / 2 for value in image.wcs.world_to_pixel(want.position))
+    if not max(abs(x), abs(y)) <= (_EDGE + 1) / 2:
+        off = (round(x, 2), round(y, 2))
+        raise BadResponseError(
+            message("the position in the middle", "Try again later.", off_by_pixels=off, url=answer.url)
+        )
+    return replace(image, bands=(band,))
 
 
 def _not_covered(want: Wanted, what: str) -> CoverageError:

@@ -70,5 +70,6 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.section("what the user gets, fault by fault")
         for survey, fault, outcome in sorted(rows):
             # Addresses are long and the same in every row.
-            said = re.sub(r"(, )?url='[^']*'", "", outcome).replace("Received: . ", "")
+            said = re.sub(r"url='[^' ]*?('|\.\.\.)(, )?", "", outcome)
+            said = said.replace("Received: . ", "").replace(", . ", ". ")
             terminalreporter.write_line(f"{survey:<25} {fault:<28} {said}")
