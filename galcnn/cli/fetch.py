@@ -26,6 +26,8 @@ _AGAIN = 3
 )
 @click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column.")
 @click.option("--width-unit", metavar="UNIT", help="Of a column without a unit: arcsec, arcmin, deg.")
+@click.option("--ebv-column", metavar="C", help="Undo the extinction of this E(B-V), magnitudes.")
+@click.option("--system", metavar="NAME", help="Bands for that: SDSS, PS1, DES, LSST, HSC, ACS ...")
 @click.option("--id", "id_", metavar="C", help="Column with the identifier.")
 @click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")
 @click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")
@@ -57,7 +59,7 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
     from galcnn.progress import bars, silent
     from galcnn.surveys.cache import Cache, default_folder
     from galcnn.surveys.fetch import FetchSettings, fetch, planned
-    from galcnn.surveys.requests import widths_of
+    from galcnn.surveys.requests import numbers_of, widths_of
     from galcnn.surveys.survey import open_survey
 
     renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["class_"]}
@@ -71,7 +73,12 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
     elif width is None:
         raise click.UsageError("Expected --width ANGLE or --width-column C.")
     settings = FetchSettings(
-        width, options.words(given["bands"]), at_once=given["at_once"], time_limit=given["time_limit"]
+        width,
+        options.words(given["bands"]),
+        ebv=numbers_of(read, given["ebv_column"]) if given["ebv_column"] else None,
+        system=given["system"],
+        at_once=given["at_once"],
+        time_limit=given["time_limit"],
     )
     if given["dry_run"]:
         for line in planned(read, source, settings):

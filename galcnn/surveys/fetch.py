@@ -11,6 +11,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from galcnn import atomic
@@ -19,6 +20,7 @@ from galcnn.catalog.naming import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.files import save_cutout
+from galcnn.foreground import correct_extinction
 from galcnn.progress import Progress, silent
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.manifest import FAILED, FETCHED, FOLDER, NOT_COVERED, Manifest, Record, file_hash
@@ -42,6 +44,11 @@ class FetchSettings:
         Angular side of the cutouts: one for all, or one a galaxy (NaN where it is not known).
     bands : tuple of str or None
         In the wanted order; all of the survey by default.
+    ebv : numpy.ndarray or None
+        E(B-V) of each galaxy, magnitudes, whose extinction is undone; none by default.
+    system : str or None
+        Photometric system of the bands for that, see `galcnn.foreground.extinction_coefficients`;
+        by the name of the survey by default.
     at_once : int
         Galaxies that are asked for at the same time.
     time_limit : float
@@ -52,6 +59,8 @@ class FetchSettings:
 
     width: u.Quantity
     bands: tuple[str, ...] | None = None
+    ebv: npt.NDArray[np.float64] | None = None
+    system: str | None = None
     at_once: int = 4
     time_limit: float = 600.0
     give_up_after: int = 20
@@ -131,7 +140,7 @@ def fetch(
     """
     folder = Path(out)
     bands = checked_bands(settings.bands, survey)
-    requests = requests_of(catalog, survey, bands, settings.width)
+    requests = _requests(catalog, survey, bands, settings)
     atomic.check_writable(folder, folder=True)
     folder.mkdir(exist_ok=True)
     with _locked(folder):
@@ -140,7 +149,7 @@ def fetch(
             # Not twice for one galaxy: what stands is asked of the disk, the rest of the survey.
             stand = {r.id: known for r in requests if (known := manifest.settled(r.id, r.hash)) is not None}
             stems = file_stems(catalog.ids, taken=manifest.stems)
-            place = _Place(folder, manifest, survey, bands, cache, dict(stand))
+            place = _Place(folder, manifest, survey, bands, settings.system, cache, dict(stand))
             jobs = [_Job(r, f"{FOLDER}/{stems[r.id]}.fits", place) for r in requests if r.id not in stand]
             kept = sum(record.status == FETCHED for record in stand.values())
             try:
@@ -173,11 +182,18 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
         As `fetch`.
     """
     bands = checked_bands(settings.bands, survey)
-    for request in requests_of(catalog, survey, bands, settings.width):
+    for request in _requests(catalog, survey, bands, settings):
         place = f"{request.ra:.6f} {request.dec:+.6f}"
         yield f"{request.id}: {survey.name} {place} {request.width:.2f} {','.join(bands)}"
         if isinstance(survey, RemoteSurvey) and np.isfinite(request.width):
             yield from (f"  {one}" for one in survey.requests(request.position, request.width, bands))
+
+
+def _requests(
+    catalog: Catalog, survey: Survey, bands: tuple[str, ...], settings: FetchSettings
+) -> list[Request]:
+    asked = {"width": settings.width, "ebv": settings.ebv, "system": settings.system}
+    return requests_of(catalog, survey, bands, **asked)
 
 
 @contextlib.contextmanager
@@ -200,6 +216,7 @@ class _Place:
     manifest: Manifest
     survey: Survey
     bands: tuple[str, ...]
+    system: str | None
     cache: Cache | None
     #: Id -> record of all that is settled, whether or not anybody waits for it.
     done: dict[str, Record]
@@ -222,6 +239,8 @@ class _Job:
             return content
         cutout = self.place.survey.cutout(self.request.position, self.request.width, self.place.bands)
         _check(cutout, self.request, self.place.bands)
+        if self.request.ebv is not None:
+            cutout = correct_extinction(cutout, self.request.ebv, system=self.place.system)
         return cutout if self.request.redshift is None else replace(cutout, redshift=self.request.redshift)
 
     def settle(self, answer: Cutout | bytes | Exception) -> Record:

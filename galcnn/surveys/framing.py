@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
-import numpy.typing as npt
 from astropy.wcs import NoConvergence
 
 from galcnn import geometry
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["coverage_of", "framed", "loaded", "stacked"]
 
-#: Grids whose corners differ by less than this, in pixels, are one.
-_SAME_GRID = 0.1
+#: Grids whose corners differ by less than this, in pixels, are one, as `geometry.align` has it.
+_SAME_GRID = 1e-3
 
 
 def loaded(content: bytes, answer: Answer, *, hdu: int | None = None) -> Cutout:
@@ -135,42 +133,31 @@ def stacked(images: Sequence[Cutout], position: SkyCoord, side: int) -> Cutout:
     Returns
     -------
     galcnn.cutout.Cutout
-        As `framed`. Those that lie on another grid are resampled by linear interpolation, flux
-        times the ratio of the pixel areas, variance with the same weights (the noise of
-        neighbouring pixels is then correlated, which their sigma does not say);
-        ``meta["resampled"]`` names them. A PSF is kept where all have one.
+        As `framed`; those that lie on another grid are brought to that of the first, see
+        `galcnn.geometry.align`.
 
     Raises
     ------
     galcnn.errors.CoverageError
         The position is not on one of the images.
     galcnn.errors.BadResponseError
-        They are of different units, or have no WCS.
+        They are of different units, or one has no WCS.
     """
-    if len({str(one.unit) for one in images}) > 1:
-        raise BadResponseError(
-            message("bands in one unit", "Ask for one at a time.", units=[str(one.unit) for one in images])
-        )
     first = framed(images[0], position, side)
-    placed, moved = [first], []
+    placed = [first]
     for image in images[1:]:
         one = framed(image, position, side)
-        if not _offset(first, one) <= _SAME_GRID:
-            moved += list(one.bands)
-            one = _on_grid_of(first, framed(image, position, _with_margin(first, image)))
+        if _offset(first, one) > _SAME_GRID:  # its edges are moved too: take more of it
+            one = framed(image, position, _with_margin(first, image))
         placed.append(one)
-    sigma = None
-    if all(one.sigma is not None for one in placed):
-        sigma = np.concatenate([one.sigma for one in placed])
-    return replace(
-        first,
-        flux=np.concatenate([one.flux for one in placed]),
-        bands=tuple(band for one in placed for band in one.bands),
-        mask=np.concatenate([one.mask for one in placed]),
-        sigma=sigma,
-        psf=_psfs(placed),
-        meta={**first.meta, **({"resampled": moved} if moved else {})},
-    )
+    if len(placed) == 1:
+        return first
+    try:
+        return geometry.combine(placed, reference=first.bands[0])
+    except ValueError as error:
+        raise BadResponseError(
+            message("bands that fit together", "Ask for one at a time.", error=str(error))
+        ) from error
 
 
 def _pixel_of(image: Cutout, position: SkyCoord) -> tuple[float, float]:
@@ -204,41 +191,3 @@ def _with_margin(first: Cutout, image: Cutout) -> int:
     assert image.pixel_scale is not None
     ratio = float((first.pixel_scale / image.pixel_scale).to_value(u.one))
     return int(np.ceil(np.sqrt(2) * max(first.shape) * ratio)) + 4
-
-
-def _on_grid_of(first: Cutout, other: Cutout) -> Cutout:
-    from reproject import reproject_interp
-
-    def onto(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        found = reproject_interp((planes.astype(np.float64), other.wcs), first.wcs, first.shape)
-        values: npt.NDArray[np.float64] = found[0]
-        return values
-
-    assert first.pixel_scale is not None
-    assert other.pixel_scale is not None
-    area = float((first.pixel_scale / other.pixel_scale).to_value(u.one)) ** 2
-    good = np.where(other.mask, np.nan, other.flux)
-    sigma = None if other.sigma is None else np.sqrt(onto(other.sigma**2)) * area
-    flux = (onto(good) * area).astype(np.float32)
-    return replace(
-        other,
-        flux=flux,
-        mask=~np.isfinite(flux),
-        sigma=None if sigma is None else sigma.astype(np.float32),
-        wcs=first.wcs,
-    )
-
-
-def _psfs(placed: Sequence[Cutout]) -> npt.NDArray[np.float32] | None:
-    """All PSF images on one size, or none."""
-    known = [one.psf for one in placed if one.psf is not None]
-    if len(known) < len(placed):
-        return None
-    planes = [plane for stack in known for plane in stack]
-    ny, nx = (max(plane.shape[axis] for plane in planes) for axis in (0, 1))
-    padded = [np.pad(p, _margins(p.shape, (ny, nx))) for p in planes]
-    return np.stack(padded)
-
-
-def _margins(old: tuple[int, ...], new: tuple[int, int]) -> list[tuple[int, int]]:
-    return [((n - m) // 2, n - m - (n - m) // 2) for m, n in zip(old, new, strict=True)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
+import numpy.typing as npt
 
 from galcnn.catalog import Catalog
 from galcnn.errors import message
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from galcnn.surveys.survey import Survey
 
-__all__ = ["Request", "checked_bands", "identity", "requests_of", "widths_of"]
+__all__ = ["Request", "checked_bands", "identity", "numbers_of", "requests_of", "widths_of"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Request:
         Side; NaN where it is not known.
     redshift : float or None
         Goes into the cutout.
+    ebv : float or None
+        E(B-V), whose extinction is to be undone; NaN where it is not known.
     key : str
         All that decides what the cutout is, for cache and manifest.
     """
@@ -46,6 +49,7 @@ class Request:
     dec: float
     width: u.Quantity
     redshift: float | None
+    ebv: float | None
     key: str
 
     @property
@@ -61,7 +65,15 @@ class Request:
         return hashlib.sha256(self.key.encode()).hexdigest()
 
 
-def requests_of(catalog: Catalog, survey: Survey, bands: tuple[str, ...], width: u.Quantity) -> list[Request]:
+def requests_of(
+    catalog: Catalog,
+    survey: Survey,
+    bands: tuple[str, ...],
+    *,
+    width: u.Quantity,
+    ebv: npt.ArrayLike | None = None,
+    system: str | None = None,
+) -> list[Request]:
     """Make the request of each galaxy.
 
     Parameters
@@ -74,6 +86,10 @@ def requests_of(catalog: Catalog, survey: Survey, bands: tuple[str, ...], width:
         Wanted.
     width : astropy.units.Quantity
         One angle for all, or one each.
+    ebv : array-like, optional
+        E(B-V) of each, where extinction is to be undone.
+    system : str, optional
+        Photometric system of the bands, for that.
 
     Returns
     -------
@@ -83,7 +99,7 @@ def requests_of(catalog: Catalog, survey: Survey, bands: tuple[str, ...], width:
     Raises
     ------
     ValueError
-        The catalog has no positions, or there is not one width for each.
+        The catalog has no positions, or there is not one width or E(B-V) for each.
     """
     positions = catalog.positions
     if positions is None:
@@ -92,19 +108,23 @@ def requests_of(catalog: Catalog, survey: Survey, bands: tuple[str, ...], width:
     if np.ndim(sides) and np.shape(sides) != (len(catalog),):
         raise ValueError(message(f"one width, or {len(catalog)}", "", n_widths=np.shape(sides)))
     sides = np.broadcast_to(sides, len(catalog)).tolist()
-    common = [identity(survey), list(bands)]
+    reddening = [None] * len(catalog) if ebv is None else np.asarray(ebv, dtype=float).tolist()
+    if len(reddening) != len(catalog):
+        raise ValueError(message(f"{len(catalog)} values of E(B-V)", "", n_values=len(reddening)))
+    common = [identity(survey), list(bands), system if ebv is not None else None]
     requests = []
-    for name, ra, dec, side, redshift in zip(
+    for name, ra, dec, side, redshift, dust in zip(
         catalog.ids,
         positions.ra.deg.tolist(),
         positions.dec.deg.tolist(),
         sides,
         _redshifts(catalog),
+        reddening,
         strict=True,
     ):
         # A microarcsecond of place and of width: what a change of units does to them is no change.
-        key = json.dumps([*common, f"{ra:.10f} {dec:.10f}", f"{side:.6f}", redshift])
-        requests.append(Request(name, ra, dec, side * u.arcsec, redshift, key))
+        key = json.dumps([*common, f"{ra:.10f} {dec:.10f}", f"{side:.6f}", redshift, dust])
+        requests.append(Request(name, ra, dec, side * u.arcsec, redshift, dust, key))
     return requests
 
 
@@ -205,10 +225,7 @@ def widths_of(
     >>> widths_of(catalog, "majax", factor=1.5)
     <Quantity [ 90., 180.] arcsec>
     """
-    if column not in catalog.table.colnames:
-        raise ValueError(
-            message(f"a column {column!r}", "Check its spelling.", columns=catalog.table.colnames)
-        )
+    _check_column(catalog, column)
     if not 0 < factor < np.inf:
         raise ValueError(message("a positive factor", "", factor=factor))
     values = catalog.table[column]
@@ -228,20 +245,52 @@ def widths_of(
     found = u.Unit(own or unit)
     if not found.is_equivalent(u.arcsec):
         raise ValueError(message(f"an angle in the column {column!r}", "", unit=str(found)))
-    bare = getattr(values, "value", values)
-    try:
-        numbers = np.ma.filled(np.ma.asarray(bare).astype(float), np.nan)
-    except ValueError as error:
-        raise ValueError(message(f"numbers in the column {column!r}", "", error=str(error))) from error
+    numbers = numbers_of(catalog, column)
     arcsec = np.where(np.isfinite(numbers) & (numbers > 0), numbers, np.nan) * found.to(u.arcsec) * factor
     if default is not None:
         arcsec = np.where(np.isnan(arcsec), default.to_value(u.arcsec), arcsec)
     return arcsec * u.arcsec
 
 
+def numbers_of(catalog: Catalog, column: str) -> npt.NDArray[np.float64]:
+    """Read a column as plain numbers.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        With the column.
+    column : str
+        Its name.
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN where there is none.
+
+    Raises
+    ------
+    ValueError
+        No such column, or it holds words.
+    """
+    _check_column(catalog, column)
+    values = catalog.table[column]
+    try:
+        bare = np.ma.asarray(getattr(values, "value", values)).astype(float)
+    except ValueError as error:
+        raise ValueError(message(f"numbers in the column {column!r}", "", error=str(error))) from error
+    numbers: npt.NDArray[np.float64] = np.ma.filled(bare, np.nan)
+    return numbers
+
+
+def _check_column(catalog: Catalog, column: str) -> None:
+    if column not in catalog.table.colnames:
+        raise ValueError(
+            message(f"a column {column!r}", "Check its spelling.", columns=catalog.table.colnames)
+        )
+
+
 def _redshifts(catalog: Catalog) -> list[float | None]:
     if "redshift" not in catalog.table.colnames:
         return [None] * len(catalog)
-    column = catalog.table["redshift"]
-    numbers = np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
+    numbers = numbers_of(catalog, "redshift")
     return [float(z) if np.isfinite(z) else None for z in numbers]

@@ -331,6 +331,28 @@ def test_what_fits_no_width_or_no_position_is_said(served, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+def test_extinction_of_a_column_is_undone_and_one_without_it_fails(served, tmp_path):
+    ebv = np.array([0.1, np.nan, 0.0])
+    settings = FetchSettings(WIDTH, ("g", "r"), ebv=ebv, system="SDSS")
+    report = fetch(some_catalog(3), ServedSurvey(served.url), out=tmp_path, settings=settings)
+    assert [row["id"] for row in report.missing] == ["galaxy 1/of 3"]
+    assert "E(B-V)" in report.missing[0]["reason"]
+    images = read_catalog(tmp_path / "catalog.ecsv").table["image"]
+    # Schlafly & Finkbeiner 2011: A / E(B-V) of 3.303 in g and 2.285 in r.
+    reddened = load_cutout(images[0]).flux[:, 0, 0]
+    assert reddened == pytest.approx([10 * 10 ** (0.4 * 0.3303), 11 * 10 ** (0.4 * 0.2285)], rel=1e-5)
+    assert load_cutout(images[1]).flux[:, 0, 0] == pytest.approx([10.2, 11.2])
+    again = FetchSettings(WIDTH, ("g", "r"), ebv=np.array([0.2, 0.1, 0.0]), system="SDSS")
+    assert fetch(some_catalog(3), ServedSurvey(served.url), out=tmp_path, settings=again).kept == 1
+    with pytest.raises(ValueError, match="3 values"):
+        fetch(
+            some_catalog(3),
+            ServedSurvey(served.url),
+            out=tmp_path,
+            settings=FetchSettings(WIDTH, ebv=ebv[:2]),
+        )
+
+
 def test_outside_the_simulated_patch_is_not_covered(tmp_path):
     survey = SimulatedSurvey(n_galaxies=12)
     with pytest.raises(CoverageError):

@@ -60,17 +60,17 @@ def test_bands_are_words_or_letters_and_checked():
 def test_a_request_is_the_same_in_any_unit_and_another_for_anything_else():
     survey = SimulatedSurvey(n_galaxies=12)
     catalog = survey.catalog.select([0])
-    (one,) = requests_of(catalog, survey, ("r",), 60 * u.arcsec)
-    (same,) = requests_of(catalog, survey, ("r",), 1 * u.arcmin)
+    (one,) = requests_of(catalog, survey, ("r",), width=60 * u.arcsec)
+    (same,) = requests_of(catalog, survey, ("r",), width=1 * u.arcmin)
     assert one.hash == same.hash
     table = catalog.table.copy()
     table["ra"] += 0.01 * u.arcsec
     others = [
-        requests_of(catalog, SimulatedSurvey(n_galaxies=13), ("r",), 60 * u.arcsec),
-        requests_of(catalog, survey, ("g",), 60 * u.arcsec),
-        requests_of(catalog, survey, ("r",), 61 * u.arcsec),
-        requests_of(Catalog(table), survey, ("r",), 60 * u.arcsec),
-        requests_of(catalog.with_column("redshift", [0.9]), survey, ("r",), 60 * u.arcsec),
+        requests_of(catalog, SimulatedSurvey(n_galaxies=13), ("r",), width=60 * u.arcsec),
+        requests_of(catalog, survey, ("g",), width=60 * u.arcsec),
+        requests_of(catalog, survey, ("r",), width=61 * u.arcsec),
+        requests_of(Catalog(table), survey, ("r",), width=60 * u.arcsec),
+        requests_of(catalog.with_column("redshift", [0.9]), survey, ("r",), width=60 * u.arcsec),
     ]
     hashes = {one.hash, *(other[0].hash for other in others)}
     assert len(hashes) == 6
@@ -87,4 +87,4 @@ def test_an_identity_holds_no_address_in_memory():
 def test_widths_must_be_one_or_one_each():
     survey = SimulatedSurvey(n_galaxies=12)
     with pytest.raises(ValueError, match="one width, or 12"):
-        requests_of(survey.catalog, survey, ("r",), [1, 2] * u.arcsec)
+        requests_of(survey.catalog, survey, ("r",), width=[1, 2] * u.arcsec)

@@ -47,3 +47,4 @@ done
 GALCNN_DACHS=http://localhost:$port "$python" -m pytest tests/surveys/test_dachs.py
 trap - EXIT
 kill $server
+wait $server || true

@@ -1,0 +1,255 @@
+"""A folder of image files as a survey: found by their place on the sky, or by a catalog."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+
+from galcnn.catalog import read_catalog
+from galcnn.cutout import Cutout
+from galcnn.errors import CoverageError, UnreadableImageError, message
+from galcnn.files import load_cutout
+from galcnn.surveys.checking import Wanted, received, wanted
+from galcnn.surveys.framing import coverage_of, stacked
+from galcnn.surveys.limits import Answer
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["FolderSurvey"]
+
+
+@dataclass(frozen=True)
+class FolderSurvey:
+    """Image files of a folder, of any kind that `galcnn.files.load_cutout` reads.
+
+    Without a catalog each file is opened once, and those that show a position are found by their
+    WCS. With a catalog the image of the nearest object is taken, and no other file is opened.
+
+    Attributes
+    ----------
+    folder : str
+        With the files.
+    pattern : str
+        Of their names; ``**/*.fits*`` looks into folders below, too.
+    catalog : str
+        Table with `ra`, `dec` and `image`, which may be a path relative to the table.
+    match_arcsec : float
+        How near an object of the catalog must be.
+    filters : str
+        Names of the bands, with commas between, where the files have more than are wanted or do
+        not name theirs; those of the files by default.
+    arcsec : float
+        Pixel scale of the images that are taken; that of the first file for 0.
+
+    Examples
+    --------
+    >>> FolderSurvey("images", filters="g,r", arcsec=0.262).name
+    'images'
+    """
+
+    folder: str = "."
+    pattern: str = "*.fits*"
+    catalog: str = ""
+    match_arcsec: float = 1.0
+    filters: str = ""
+    arcsec: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.match_arcsec > 0 or self.arcsec < 0:
+            raise ValueError(
+                message(
+                    "a positive match_arcsec and no negative arcsec",
+                    "",
+                    match_arcsec=self.match_arcsec,
+                    arcsec=self.arcsec,
+                )
+            )
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return Path(self.folder).resolve().name if self.folder == "." else Path(self.folder).name
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """As named, or those of all files in the order in which they come."""
+        if self.filters:
+            return tuple(name.strip() for name in self.filters.split(",") if name.strip())
+        return tuple(dict.fromkeys(band for image in self._images for band in image.bands))
+
+    @property
+    def pixel_scale(self) -> u.Quantity:
+        """As stated, or that of the first file."""
+        return (self.arcsec or self._images[0].arcsec) * u.arcsec
+
+    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
+        """Give the image around a position.
+
+        Parameters
+        ----------
+        position : astropy.coordinates.SkyCoord
+            Centre of the image.
+        width : astropy.units.Quantity
+            Angular side; what the files do not show of it is NaN.
+        bands : tuple of str, optional
+            Wanted bands in the wanted order; all by default.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout
+            In the unit of the files.
+
+        Raises
+        ------
+        galcnn.errors.CoverageError
+            No file shows the position in one of the bands, or no object of the catalog is there.
+        galcnn.errors.UnreadableImageError
+            The file that the catalog names cannot be read, or has no WCS.
+        ValueError
+            A band is not there, the width is no angle, or the folder has no images.
+        """
+        want = wanted(self, position, width=width, bands=bands)
+        files = self._near(want)
+        answers = [_answer(file) for file in files]
+        loaded = [self._load(file, answer.content) for file, answer in zip(files, answers, strict=True)]
+        best: list[tuple[float, Cutout, int]] = []
+        for band in want.bands:
+            shares = [
+                (coverage_of(image, position, want.side), _only(image, band), i)
+                for i, image in enumerate(loaded)
+                if band in image.bands
+            ]
+            found = max(shares, key=lambda one: one[0], default=None)
+            if found is None or not found[0]:
+                raise CoverageError(
+                    message(
+                        f"a file of {self.folder} that shows the position in {band}",
+                        "Leave out the galaxy or this band.",
+                        position=position.to_string("hmsdms"),
+                    )
+                )
+            best.append(found)
+        used = [answers[i] for i in dict.fromkeys(i for _, _, i in best)]
+        stack = stacked([image for _, image, _ in best], position, want.side)
+        return received(stack, want, survey=self.name, answers=used, facts={"release": self.folder})
+
+    @functools.cached_property
+    def _images(self) -> list[_Indexed]:
+        """What each file shows. Reached under the lock, as files are opened for it."""
+        folder = Path(self.folder)
+        if self.catalog:
+            files = [self._rows[1][0]]  # the others are like the first
+        else:
+            files = sorted(file for file in folder.glob(self.pattern) if file.is_file())
+        found = [image for file in files if (image := self._indexed(file)) is not None]
+        if not found:
+            raise ValueError(
+                message(
+                    "image files with a WCS",
+                    "Check folder, pattern and catalog.",
+                    folder=str(folder),
+                    pattern=self.pattern,
+                    n_files=len(files),
+                )
+            )
+        return found
+
+    def _indexed(self, file: Path) -> _Indexed | None:
+        """None for a file that is no image of the sky."""
+        try:
+            image = self._load(file, file)
+        except (UnreadableImageError, OSError):
+            return None
+        if image.wcs is None or image.pixel_scale is None or image.position is None:
+            return None
+        arcsec = float(image.pixel_scale.to_value(u.arcsec))
+        middle = image.wcs.pixel_to_world((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2).icrs
+        reach = float(np.hypot(*image.shape)) / 2 * arcsec
+        return _Indexed(file, image.bands, middle, reach, arcsec)
+
+    @functools.cached_property
+    def _rows(self) -> tuple[SkyCoord, list[Path]]:
+        """Positions and files of the catalog."""
+        table = read_catalog(self.catalog)
+        if table.positions is None or "image" not in table.table.colnames:
+            raise ValueError(
+                message("columns ra, dec and image", "", catalog=self.catalog, columns=table.table.colnames)
+            )
+        folder = Path(self.folder)
+        files = [Path(str(name)) for name in table.table["image"]]
+        # A bare name beside the catalog that is not there is meant to be in the folder.
+        return table.positions, [file if file.exists() else folder / file.name for file in files]
+
+    def _near(self, want: Wanted) -> list[Path]:
+        if self.catalog:
+            positions, files = self._rows
+            away = positions.separation(want.position).to_value(u.arcsec)
+            row = int(np.argmin(away))
+            near = [files[row]] if away[row] <= self.match_arcsec else []
+        else:
+            near = [
+                image.file
+                for image in self._images
+                if image.middle.separation(want.position).to_value(u.arcsec) <= image.reach
+            ]
+        if not near:
+            raise CoverageError(
+                message(
+                    f"a position that {self.catalog or self.folder} holds",
+                    "Leave the galaxy out.",
+                    position=want.position.to_string("hmsdms"),
+                )
+            )
+        return near
+
+    def _load(self, file: Path, content: Path | bytes) -> Cutout:
+        """The image; bands that the file does not name are those that were named, or that of its name."""
+        image = load_cutout(content)
+        if not self.filters or set(image.bands) & set(self.bands):
+            return image
+        words = set(re.split(r"[^A-Za-z0-9]+", file.name))
+        names = tuple(band for band in self.bands if band in words) if len(image.bands) == 1 else self.bands
+        return load_cutout(content, bands=names) if len(names) == len(image.bands) else image
+
+
+@dataclass(frozen=True)
+class _Indexed:
+    """What one file shows; `reach` is half of its diagonal, arcsec."""
+
+    file: Path
+    bands: tuple[str, ...]
+    middle: SkyCoord
+    reach: float
+    arcsec: float
+
+
+def _only(image: Cutout, band: str) -> Cutout:
+    i = image.bands.index(band)
+    part = slice(i, i + 1)
+    return replace(
+        image,
+        flux=image.flux[part],
+        bands=(band,),
+        mask=image.mask[part],
+        sigma=None if image.sigma is None else image.sigma[part],
+        psf=None if image.psf is None else image.psf[part],
+    )
+
+
+def _answer(file: Path) -> Answer:
+    """A file as what a service answered: its address and hash go into the meta."""
+    try:
+        written = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
+        return Answer(file.resolve().as_uri(), 200, file.read_bytes(), "", written)
+    except OSError as error:
+        raise UnreadableImageError(
+            message("an image file that can be read", "", path=str(file), error=str(error))
+        ) from error
