@@ -14,12 +14,12 @@ import platform
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from galcnn.errors import message
 
-__all__ = ["check_writable", "writing", "writing_folder", "write_json", "write_text"]
+__all__ = ["check_writable", "claim", "writing", "writing_folder", "write_json", "write_text"]
 
 
 @contextlib.contextmanager
@@ -172,6 +172,47 @@ def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> Non
                 "a folder that can be written", "Choose another one.", folder=str(parent), reason=str(error)
             )
         ) from error
+
+
+def claim(folder: Path, mark: str, described: str, *, what: str) -> Callable[[], None]:
+    """Refuse a folder that holds something else than what is to be written there, or go on with it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where many files are to be written, perhaps in several runs.
+    mark : str
+        File in it that says what it holds, by a hash.
+    described : str
+        All that decides what is written.
+    what : str
+        The same in words, for the error.
+
+    Returns
+    -------
+    callable
+        Marks the folder as ours; to be called with the first file, so that settings of which
+        nothing comes claim nothing.
+
+    Raises
+    ------
+    ValueError
+        The folder is of other settings, or of somebody else.
+    """
+    file, digest = folder / mark, hashlib.sha256(described.encode()).hexdigest()
+    if file.exists():
+        if file.read_text(encoding="utf-8") != digest:
+            raise ValueError(
+                message(
+                    f"a new folder, or one with {what}",
+                    "Choose another folder or remove it.",
+                    folder=str(folder),
+                )
+            )
+        return lambda: None
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(message("a new or empty folder", "Choose another one.", folder=str(folder)))
+    return lambda: None if file.exists() else write_text(file, digest)
 
 
 def _make_folder(folder: Path) -> None:

@@ -39,7 +39,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
 @options.preprocessing
 @options.render
-@click.option("--split-by", metavar="WHAT", help="object, sdss-field or a column; neighbours stay together.")
+@click.option("--split-by", metavar="WHAT", help="object, sdss-field, sky-region or a column.")
 @click.option("--epochs", type=click.IntRange(min=1))
 @click.option(
     "--batch-size",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -16,7 +15,6 @@ from astropy.table import QTable
 from galcnn import atomic
 from galcnn.catalog import Catalog, write_catalog, write_table
 from galcnn.catalog.naming import file_stems
-from galcnn.errors import message
 from galcnn.files import save_cutout
 from galcnn.mosaic.cutting import Cut, cut
 from galcnn.mosaic.mosaic import Mosaic
@@ -24,7 +22,7 @@ from galcnn.progress import Progress, silent
 
 __all__ = ["CutReport", "write_cuts"]
 
-CATALOG, NOT_COVERED, _FOLDER, _SETTINGS = "catalog.ecsv", "not_covered.ecsv", "cutouts", ".settings"
+CATALOG, NOT_COVERED, _FOLDER = "catalog.ecsv", "not_covered.ecsv", "cutouts"
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,10 @@ def write_cuts(
     folder = Path(out)
     cuts = cut(mosaic, catalog, width=width, minimum_coverage=minimum_coverage)
     atomic.check_writable(folder, folder=True)
-    _claim(folder, _described(mosaic, catalog, width))
+    described = _described(mosaic, catalog, width)
+    mark = atomic.claim(
+        folder, f"{_FOLDER}/.settings", described, what="cutouts of the same mosaic, catalog and width"
+    )
     stems = file_stems(catalog.ids)
     coverage: dict[int, float] = {}
     missing: dict[int, str] = {}
@@ -125,6 +126,7 @@ def write_cuts(
             if one.cutout is None:
                 missing[one.row] = one.reason
             else:
+                mark()
                 coverage[one.row] = one.coverage
                 kept += _written_before(one, folder / _FOLDER / f"{stems[one.id]}.fits")
             step()
@@ -190,21 +192,3 @@ def _described(mosaic: Mosaic, catalog: Catalog, width: u.Quantity) -> str:
         },
         default=str,
     )
-
-
-def _claim(folder: Path, described: str) -> None:
-    """Refuse a folder of other cutouts or of somebody else; mark it as ours."""
-    file, digest = folder / _FOLDER / _SETTINGS, hashlib.sha256(described.encode()).hexdigest()
-    if file.exists():
-        if file.read_text(encoding="utf-8") != digest:
-            raise ValueError(
-                message(
-                    "a new folder, or one with cutouts of the same mosaic, catalog and width",
-                    "Choose another folder or remove it.",
-                    folder=str(folder),
-                )
-            )
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(message("a new or empty folder", "Choose another one.", folder=str(folder)))
-    atomic.write_text(file, digest)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from galcnn import atomic
 from galcnn.catalog import Catalog, write_table
-from galcnn.errors import message
 from galcnn.files import save_cutout
 from galcnn.observing import SDSS, Observation
 from galcnn.progress import Progress, silent
@@ -78,7 +75,8 @@ def write_survey(
         The folder holds cutouts of other settings.
     """
     out = Path(folder)
-    mark = _mark(out, repr((settings, [str(row) for row in catalog.table])))
+    described = repr((settings, [str(row) for row in catalog.table]))
+    mark = atomic.claim(out, "cutouts/.settings", described, what="cutouts of the same seed and settings")
     images = [f"cutouts/{name}.fits" for name in catalog.ids]
     missing = [row for row, image in enumerate(images) if not (out / image).exists()]
     with progress("simulate", len(missing)) as step:
@@ -101,24 +99,3 @@ def write_survey(
     written = catalog.with_column("image", images)
     write_table(written.table, out / "catalog.ecsv")
     return written
-
-
-def _mark(folder: Path, described: str) -> Callable[[], None]:
-    """Refuse a folder of other settings or of somebody else; give what marks it as ours.
-
-    The mark comes with the first cutout, so that settings that cannot be drawn claim nothing.
-    """
-    file, digest = folder / "cutouts" / ".settings", hashlib.sha256(described.encode()).hexdigest()
-    if file.exists():
-        if file.read_text(encoding="utf-8") != digest:
-            raise ValueError(
-                message(
-                    "a new folder, or one with cutouts of the same seed and settings",
-                    "Choose another folder or remove it.",
-                    folder=str(folder),
-                )
-            )
-        return lambda: None
-    if folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(message("a new or empty folder", "Choose another one.", folder=str(folder)))
-    return lambda: None if file.exists() else atomic.write_text(file, digest)

@@ -83,6 +83,18 @@ def test_the_widths_of_a_fetch_are_its_axes(ngc):
     assert widths[ngc.ids.index("NGC5194")].to_value(u.arcmin) == pytest.approx(1.5 * 13.71, rel=0.01)
 
 
+def test_a_fetch_of_them_can_be_planned(tmp_path, capsys):
+    from galcnn.cli.main import main
+
+    words = ["fetch", str(CATALOGS / "messier_galaxies.ecsv"), "--survey", "legacysurvey", "--bands", "grz"]
+    words += ["--width-column", "majax", "--width-factor", "1.5", "--out", str(tmp_path / "m"), "--dry-run"]
+    assert main(words) == 0
+    asked = [line for line in capsys.readouterr().out.splitlines() if line.startswith("NGC5194:")]
+    assert len(asked) == 1
+    assert "202.46" in asked[0]
+    assert "1233.90 arcsec" in asked[0]
+
+
 def test_messier_galaxies_are_a_part_of_it(ngc):
     bright = read_catalog(CATALOGS / "messier_galaxies.ecsv")
     assert set(bright.ids) <= set(ngc.ids)

@@ -1,5 +1,10 @@
 """galcnn cut: from mosaics and a table to a folder that galcnn train reads."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -7,6 +12,7 @@ from astropy.io import fits
 from galcnn.catalog import read_catalog, write_catalog
 from galcnn.cli.main import main
 from galcnn.files import load_cutout
+from tests.cli.test_disk_and_kills import full_disk
 from tests.mosaic import mosaics
 
 
@@ -65,3 +71,40 @@ def test_bad_words_are_one_line(sky, capsys):
     ):
         assert main(["cut", "g.fits", "--catalog", "c.csv", "--out", "no", "--quiet", *words]) == 2
         assert text in capsys.readouterr().err
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("after", [0, 1, 3, 6, 9, 13, 17, 22, 28, 35])
+def test_killed_anywhere_it_goes_on(sky, tmp_path, after):
+    """What stands after the kill is whole and is kept; nothing is missing in the end."""
+    many = mosaics.scattered(mosaics.header(), 40, beyond=-30)
+    write_catalog(many, "many.csv")
+    words = ["cut", "g.fits", "r.fits", "--catalog", "many.csv", "--width", "32px", "--out", "out", "--quiet"]
+    process = subprocess.Popen([sys.executable, "-m", "galcnn.cli.main", *words], stdout=subprocess.DEVNULL)
+    out = tmp_path / "out" / "cutouts"
+    deadline = time.monotonic() + 60
+    while process.poll() is None and len(list(out.glob("[!.]*.fits"))) < after:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.kill()
+    process.wait(timeout=30)
+    stood = {file: file.stat().st_mtime_ns for file in out.glob("[!.]*.fits")}
+    for file in stood:
+        load_cutout(file)
+    assert main(words) == 0
+    assert all(file.stat().st_mtime_ns == written for file, written in stood.items())
+    written = read_catalog("out/catalog.ecsv")
+    assert written.ids == many.ids
+    for image in written.table["image"]:
+        assert load_cutout(image).shape == (32, 32)
+    assert not list((tmp_path / "out").rglob("*.partial*"))
+
+
+def test_a_full_disk_is_one_line(sky, capsys):
+    with full_disk():
+        words = ["cut", "g.fits", "--catalog", "c.csv", "--width", "64px", "--out", "full", "--quiet"]
+        assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("galcnn: ")
+    assert len(said.splitlines()) == 1
+    assert not list(Path("full").rglob("*.fits"))
