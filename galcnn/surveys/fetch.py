@@ -186,7 +186,11 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
         place = f"{request.ra:.6f} {request.dec:+.6f}"
         yield f"{request.id}: {survey.name} {place} {request.width:.2f} {','.join(bands)}"
         if isinstance(survey, RemoteSurvey) and np.isfinite(request.width):
-            yield from (f"  {one}" for one in survey.requests(request.position, request.width, bands))
+            try:
+                asked = list(survey.requests(request.position, request.width, bands))
+            except ValueError as error:  # one that is too wide for the service is not the end of the list
+                asked = [str(error)]
+            yield from (f"  {one}" for one in asked)
 
 
 def _requests(
