@@ -20,6 +20,9 @@ _KEYS = re.compile(
     r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d{1,2}"
     r"|LONPOLE|LATPOLE|RADESYS|EQUINOX|EPOCH|(A|B|AP|BP)_(ORDER|\d_\d)"
 )
+_SIP = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d_\d)")
+#: Cards of HST's drizzling.
+_DRIZZLED = re.compile(r"D\d{3}(VER|DATA|OUDA)|NDRIZIM")
 #: Of drafts of the standard; Pan-STARRS writes the matrix so.
 _OLD_NAMES = {"RADECSYS": "RADESYS"} | {f"PC00{i}00{j}": f"PC{i}_{j}" for i in (1, 2) for j in (1, 2)}
 _LOOKUP_TABLES = ("CPDIS1", "CPDIS2", "D2IMDIS1", "D2IMDIS2")
@@ -144,8 +147,14 @@ def _cards_of_wcs(header: fits.Header) -> tuple[fits.Header, list[str]]:
         notes.append("distortion look-up tables of the WCS are left out")
     suffixed = [str(cards.get(key, "")).endswith("-SIP") for key in ("CTYPE1", "CTYPE2")]
     if "A_ORDER" in cards and "B_ORDER" in cards and not all(suffixed):
-        # Written by pipelines (Spitzer, HST, SWarp) that mean SIP: the coefficients count.
-        for key in ("CTYPE1", "CTYPE2"):
-            cards[key] = f"{str(cards.get(key, '')).removesuffix('-SIP')}-SIP"
-        notes.append("SIP coefficients without -SIP in CTYPE are applied")
+        if any(_DRIZZLED.fullmatch(key) for key in header):
+            # Left over from the exposures: the drizzled image is free of their distortion.
+            for key in [key for key in cards if _SIP.fullmatch(key)]:
+                del cards[key]
+            notes.append("SIP coefficients without -SIP in CTYPE are left out: the image is drizzled")
+        else:
+            # Written by pipelines (Spitzer, HST exposures) that mean SIP: the coefficients count.
+            for key in ("CTYPE1", "CTYPE2"):
+                cards[key] = f"{str(cards.get(key, '')).removesuffix('-SIP')}-SIP"
+            notes.append("SIP coefficients without -SIP in CTYPE are applied")
     return cards, notes

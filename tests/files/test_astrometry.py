@@ -76,6 +76,17 @@ def test_sip_counts_with_and_without_suffix(suffix):
     assert notes == ([] if suffix else ["SIP coefficients without -SIP in CTYPE are applied"])
 
 
+@pytest.mark.parametrize("card", ["D001VER", "D012DATA", "NDRIZIM"])
+def test_sip_left_over_in_a_drizzled_image_does_not_count(card):
+    header = fits.Header(BASE | FORMS["cd"] | SIP | {card: 8})
+    wcs, notes = celestial_wcs(header, SHAPE)
+    np.testing.assert_allclose(wcs.all_pix2world([[49, 9]], 0)[0], sky(49, 9), atol=1e-10)
+    assert wcs.sip is None
+    assert notes == ["SIP coefficients without -SIP in CTYPE are left out: the image is drizzled"]
+    header["CTYPE1"], header["CTYPE2"] = "RA---TAN-SIP", "DEC--TAN-SIP"  # meant by who wrote it
+    assert celestial_wcs(header, SHAPE)[0].sip is not None
+
+
 def test_third_axes_and_faulty_dates_have_no_part():
     header = (
         BASE | CD | {"NAXIS3": 3, "CTYPE3": "WAVE", "CD3_3": 0.0, "DATE-OBS": "03/04/98", "MJD-OBS": -1.0}
