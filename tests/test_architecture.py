@@ -13,7 +13,7 @@ FLOORS = [
     {"foreground", "geometry", "rendering", "simulation"},
     {"files", "redshifting", "preprocessing"},
     {"surveys", "mosaic", "inputs"},
-    {"dataset", "model"},
+    {"dataset", "devices", "model"},
     {"training", "prediction", "explain"},
     {"evaluation", "layers"},
     {"viewers", "testing", "information"},

@@ -29,6 +29,7 @@ COMMANDS = (
     "classify",
     "explain",
     "networks",
+    "devices",
     "info",
     "plugins",
 )

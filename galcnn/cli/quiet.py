@@ -42,8 +42,13 @@ def muted_stderr() -> Iterator[None]:
             os.close(saved)
 
 
-def load_tensorflow() -> None:
+def load_tensorflow(*, start: bool = True) -> None:
     """Import TensorFlow and Keras, and let the devices introduce themselves, unheard.
+
+    Parameters
+    ----------
+    start : bool
+        Whether to start the devices too. Once they have, the CPU cannot be split nor workers joined.
 
     Raises
     ------
@@ -58,7 +63,8 @@ def load_tensorflow() -> None:
         import keras
         import tensorflow as tf
 
-        tf.constant(0) + 1  # the first operation starts the devices, which talk too
+        if start:
+            tf.constant(0) + 1  # the first operation starts the devices, which talk too
     _check_backend(keras.backend.backend(), keras.config.image_data_format())
 
 

@@ -74,6 +74,13 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option("--blur", type=float, help="Blur them by up to so many pixels (sigma).")
 @click.option("--noise", type=float, help="Add up to so many times the sky noise to them.")
 @click.option("--band-dropout", type=float, help="Leave out each band of them with this probability.")
+@click.option(
+    "--architecture",
+    metavar="NAME",
+    help="Of keras.applications: ResNet50V2 ...  [default: blocks]",
+)
+@click.option("--residual/--no-residual", default=None, help="Add what enters a block to what leaves it.")
+@click.option("--orientations", type=click.Choice(["1", "4", "8"]), help="Averaged inside the network.")
 @click.option("--widths", metavar="N,N,...", help="Filters of each block.")
 @click.option("--depth", type=click.IntRange(min=1), help="Convolutions in each block.")
 @click.option("--normalization", type=click.Choice(["none", "batch", "group", "layer"]))
@@ -84,6 +91,18 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option("--l1", type=float, help="Penalty L1 sum |w| of the kernels.")
 @click.option("--l2", type=float, help="Penalty L2 / 2 sum w^2 of the kernels: dC/dw = dE/dw + L2 w.")
 @click.option("--max-norm", type=float, help="Largest norm of the weights into one unit.")
+@click.option("--device", metavar="NAME", help="auto, cpu, gpu or gpu:N.  [default: auto]")
+@click.option(
+    "--strategy",
+    type=click.Choice(["one", "mirrored", "workers"]),
+    help="Share each batch between devices, or machines.  [default: one]",
+)
+@click.option("--replicas", type=click.IntRange(min=2), help="Devices of mirrored.  [default: all]")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "mixed_float16", "mixed_bfloat16"]),
+    help="In which layers compute.  [default: float32]",
+)
 @click.option("--licence", metavar="TEXT", help="Of the data; goes into the card.")
 @click.option(
     "--seed", type=click.IntRange(min=0), help="The same seed gives the same split and start.  [default: 0]"
@@ -104,9 +123,10 @@ def command(
 
     The same command again goes on where it was interrupted. A card repeats the run of its model.
     """
-    from galcnn.cli.quiet import load_tensorflow
+    from galcnn.cli.quiet import load_tensorflow, muted_stderr
 
-    load_tensorflow()
+    load_tensorflow(start=False)
+    from galcnn.devices import device_line, is_chief, make_strategy
     from galcnn.experiment import Experiment, find_learning_rate, run_experiment
     from galcnn.experiment.settings import read_settings
     from galcnn.model import Card
@@ -116,6 +136,10 @@ def command(
     if "catalog" not in content["data"]:
         raise click.UsageError("Expected --catalog FILE or an EXPERIMENT.toml that names one.")
     wanted, progress = Experiment.from_dict(content), silent if quiet else bars
+    with muted_stderr():
+        strategy = make_strategy(wanted.devices)
+        line = device_line(strategy)
+    click.echo(line)
     if figure is not None:
         _say_rate(find_learning_rate(wanted, figure, progress=progress), figure)
         return
@@ -124,6 +148,9 @@ def command(
     path = Path(out)
     before = Card.read(path / "card.json") if (path / "card.json").is_file() and not overwrite else None
     trained = run_experiment(wanted, out, progress=progress, overwrite=overwrite)
+    if not is_chief(strategy):
+        click.echo("the first worker writes the model")
+        return
     if trained.card == before:
         click.echo(f"{out} holds this very experiment, trained {before.created}: nothing was repeated")
     _report(trained.card, path)
@@ -170,6 +197,9 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
         "network": {
             name: given[name]
             for name in (
+                "architecture",
+                "residual",
+                "precision",
                 "depth",
                 "normalization",
                 "initializer",
@@ -181,7 +211,9 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
                 "max_norm",
             )
         }
-        | {"widths": options.whole_numbers("--widths", given["widths"])},
+        | {"widths": options.whole_numbers("--widths", given["widths"])}
+        | {"orientations": given["orientations"] and int(given["orientations"])},
+        "devices": {name: given[name] for name in ("device", "strategy", "replicas")},
         "training": {
             name: given[name]
             for name in (

@@ -46,13 +46,15 @@ class Prepared:
     dataset: Dataset
     sides: Mapping[str, Dataset]
 
-    def new_model(self, seed: int | None = None) -> keras.Model:
+    def new_model(self, seed: int | None = None, *, synchronized: bool = False) -> keras.Model:
         """Build a model with its preprocessing fitted on the training set.
 
         Parameters
         ----------
         seed : int, optional
             Of the weights; that of the experiment by default.
+        synchronized : bool
+            Whether batch normalisation measures a batch over all devices that share it.
 
         Returns
         -------
@@ -60,7 +62,7 @@ class Prepared:
             Untrained.
         """
         data, inputs = self.experiment.data, self.dataset.inputs
-        network = self.experiment.network
+        network = replace(self.experiment.network, synchronized=synchronized)
         if network.field is None and inputs.unit == DISPLAY.name and inputs.pixel_scale is None:
             network = replace(network, field=_PICTURE_FIELD)
         return assemble(

@@ -16,6 +16,7 @@ import tensorflow as tf
 from astropy.table import Table
 
 from galcnn.catalog import write_table
+from galcnn.devices import devices_used, is_chief, make_strategy
 from galcnn.errors import message
 from galcnn.evaluation import Score, evaluate
 from galcnn.experiment.prepare import Prepared, prepare
@@ -73,14 +74,17 @@ def run_experiment(
     refuse_foreign_folder(out)
     if experiment.deterministic:
         tf.config.experimental.enable_op_determinism()
+    strategy = make_strategy(experiment.devices)
     prepared = prepare(experiment, progress=progress)
     checkpoint = Checkpoint(checkpoint_of(out), identity=_told(experiment))
     if overwrite:
         checkpoint.path.unlink(missing_ok=True)
     elif (finished := _finished(out, prepared)) is not None:
         return finished
-    model, training = prepared.new_model(), prepared.sides["train"]
-    with progress("train", experiment.training.epochs) as step:
+    training = prepared.sides["train"]
+    shared = strategy.num_replicas_in_sync > 1
+    with strategy.scope(), progress("train", experiment.training.epochs) as step:
+        model = prepared.new_model(synchronized=shared)
         history = train(
             model,
             training,
@@ -89,7 +93,10 @@ def run_experiment(
             seed=experiment.seed,
             callbacks=[*callbacks, Epochs(step), checkpoint],
         )
-    saved = _score_and_save(prepared, model, history, out)
+    if shared:  # what is scored and saved is a model of one device
+        model, trained = prepared.new_model(), model
+        model.set_weights(trained.get_weights())
+    saved = _score_and_save(prepared, model, history, out, strategy=strategy)
     checkpoint.path.unlink(missing_ok=True)
     return saved
 
@@ -114,7 +121,7 @@ def checkpoint_of(out: str | os.PathLike[str]) -> Path:
 def _told(experiment: Experiment) -> dict[str, Any]:
     """What must be the same to go on; which file the data came from does not matter, if they are the same."""
     content = experiment.to_dict()
-    del content["data"]["catalog"]
+    del content["data"]["catalog"], content["devices"]
     return content
 
 
@@ -146,6 +153,8 @@ def _score_and_save(
     model: keras.Model,
     history: Mapping[str, Sequence[float]],
     out: str | os.PathLike[str],
+    *,
+    strategy: tf.distribute.Strategy,
 ) -> TrainedModel:
     experiment, dataset, test = prepared.experiment, prepared.dataset, prepared.sides["test"]
     prediction = Prediction(test.ids, predict_images(model, test.images), dataset.classes)
@@ -161,8 +170,11 @@ def _score_and_save(
         settings=experiment.to_dict(),
         metrics=_metrics(scores, len(test), len(history["loss"])),
         versions=_versions(),
+        devices=devices_used(strategy),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    if not is_chief(strategy):  # one worker writes for all
+        return TrainedModel(model, card)
     scored = prediction_table(prediction)
     scored.add_column(labels, name="true_class", index=1)
     return save_model(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from galcnn.devices import DeviceSettings
 from galcnn.errors import message
 from galcnn.model import Card, NetworkSettings
 from galcnn.preprocessing import Per, Scaling, Stretch
@@ -82,6 +83,8 @@ class Experiment:
         Section ``[network]``.
     training : galcnn.training.TrainingSettings
         Sections ``[training]`` and ``[training.augmentation]``.
+    devices : galcnn.devices.DeviceSettings
+        Section ``[devices]``; what they are changes the result by rounding alone.
     seed : int
         Of splits, weights, order and augmentation.
     deterministic : bool
@@ -92,6 +95,7 @@ class Experiment:
     data: DataSettings
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
     seed: int = 0
     deterministic: bool = False
 
@@ -199,6 +203,7 @@ _SECTIONS: Mapping[str, type] = {
     "data": DataSettings,
     "network": NetworkSettings,
     "training": TrainingSettings,
+    "devices": DeviceSettings,
     "augmentation": Augmentation,
     "schedule": Schedule,
 }

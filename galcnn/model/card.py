@@ -42,6 +42,8 @@ class Card:
         Of the untouched test set.
     versions : mapping
         Of the software.
+    devices : mapping
+        On which it was trained, see `galcnn.devices.devices_used`.
     name : str
         Of the model: that of its folder, filled in by `save_model`.
     model_sha256 : str
@@ -60,6 +62,7 @@ class Card:
     settings: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, Any] = field(default_factory=dict)
     name: str = "galcnn"
     model_sha256: str = ""
     created: str = ""

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from galcnn.dataset import Dataset
+from galcnn.devices import loss_scaled, spread_over_workers
 from galcnn.errors import message
 from galcnn.training.batches import Batches, training_batches, validation_batches
 from galcnn.training.callbacks import FiniteLoss, LossTolerance
@@ -17,6 +18,7 @@ from galcnn.training.checkpoint import Checkpoint, restore_best
 from galcnn.training.optimizers import make_optimizer
 from galcnn.training.schedules import Schedule
 from galcnn.training.settings import TrainingSettings
+from galcnn.training.workers import fit_workers
 
 __all__ = ["compile_model", "fit", "train"]
 
@@ -124,6 +126,9 @@ def fit(
     patience = settings.epochs if settings.patience is None else settings.patience
     best = keras.callbacks.EarlyStopping(watched, patience=patience, mode="min", restore_best_weights=True)
     rules = [best, *_rules(settings, watched), *(c for c in callbacks if not isinstance(c, Checkpoint))]
+    if spread_over_workers():  # Keras' fit fails there, and only one of them could write
+        rules = [FiniteLoss(best), *rules]
+        return fit_workers(model, batches, validation, settings=settings, callbacks=rules)
     checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
     told = {"training": settings.to_dict(), "layers_sha256": _fingerprint(model), **(identity or {})}
     states = [checkpoint.begin(model, rules, told) for checkpoint in checkpoints]
@@ -180,10 +185,9 @@ def compile_model(model: keras.Model, batches: Batches, settings: TrainingSettin
     own = [
         keras.metrics.CategoricalCrossentropy("cross_entropy", from_logits=True, label_smoothing=smoothing)
     ]
+    optimizer = make_optimizer(settings, updates_per_epoch=batches.updates_per_epoch, chunks=batches.chunks)
     model.compile(
-        optimizer=make_optimizer(
-            settings, updates_per_epoch=batches.updates_per_epoch, chunks=batches.chunks
-        ),
+        optimizer=loss_scaled(optimizer, model),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing),
         metrics=None if batches.chunks > 1 else [keras.metrics.CategoricalAccuracy("accuracy")],
         weighted_metrics=(own if model.losses else [])

@@ -1,0 +1,50 @@
+"""galcnn devices."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command(name="devices")
+@click.option("--check", is_flag=True, help="Train a small network there and on the CPU, and compare.")
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, gpu or gpu:N.")
+@click.option("--strategy", type=click.Choice(["one", "mirrored"]), default="one", show_default=True)
+@click.option("--replicas", type=click.IntRange(min=2), help="Devices of mirrored.  [default: all]")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "mixed_float16", "mixed_bfloat16"]),
+    default="float32",
+    show_default=True,
+)
+def command(check: bool, device: str, strategy: str, replicas: int | None, precision: str) -> None:
+    """Say which devices a training would use; with --check, whether they compute what the CPU does.
+
+    \b
+    galcnn devices
+    galcnn devices --check --device gpu --precision mixed_float16
+    galcnn devices --check --device gpu --strategy mirrored
+
+    The check ends with exit code 2 where the losses differ by more than 2 % (20 % in half precision).
+    """
+    from galcnn.cli.quiet import load_tensorflow, muted_stderr
+
+    load_tensorflow(start=False)
+    from galcnn.devices import DeviceSettings, device_line, make_strategy
+
+    settings = DeviceSettings(device, strategy, replicas)  # type: ignore[arg-type]
+    with muted_stderr():
+        line = device_line(make_strategy(settings))
+    click.echo(line)
+    if not check:
+        return
+    from galcnn.studies.device_check import check_devices
+
+    table = check_devices(settings, precision=precision)
+    for row in table.pformat(max_lines=-1, max_width=-1, align="<"):
+        click.echo(row.rstrip())
+    difference, limit = table.meta["difference"], table.meta["limit"]
+    if not table.meta["agree"]:
+        raise click.ClickException(f"the losses differ by up to {difference:.2%}, more than {limit:.0%}")
+    click.echo(f"the losses differ by up to {difference:.2%}: they agree within {limit:.0%}")

@@ -1,0 +1,135 @@
+"""Train on several machines: a short loop, since Keras 3's `fit` fails there (keras#20585).
+
+Each worker makes the same batches and takes its share of every one; gradients are summed, so
+the update is that of the whole batch, as on a single device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from galcnn.errors import message
+from galcnn.training.batches import Batches
+from galcnn.training.settings import TrainingSettings
+
+__all__ = ["fit_workers"]
+
+
+def fit_workers(
+    model: keras.Model,
+    batches: Batches,
+    validation: tf.data.Dataset,
+    *,
+    settings: TrainingSettings,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, list[float]]:
+    """Fit a compiled model in the scope of several workers.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built and compiled in the scope of the strategy.
+    batches : galcnn.training.batches.Batches
+        The same on all workers.
+    validation : tf.data.Dataset
+        Of (images, one-hot labels, weights); the same on all workers.
+    settings : TrainingSettings
+        Epochs and label smoothing.
+    callbacks : sequence of keras.callbacks.Callback
+        Called at the end of each epoch on every worker.
+
+    Returns
+    -------
+    dict of str to list of float
+        One value an epoch, see `galcnn.training.train`; the same on all workers.
+
+    Raises
+    ------
+    ValueError
+        Chunks of a full batch are asked for, or a batch has fewer images than there are workers.
+    """
+    if batches.chunks > 1:
+        raise ValueError(
+            message("mini-batches on several workers", "Give a batch_size.", chunks=batches.chunks)
+        )
+    strategy = tf.distribute.get_strategy()
+    entropy = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=settings.label_smoothing, reduction=None
+    )
+    replicas = strategy.num_replicas_in_sync
+
+    def figures(images: Any, targets: Any, weights: Any, whole: Any, training: bool) -> Any:
+        """This worker's part of the mean loss, of the cross-entropy in it and of the accuracy."""
+        logits = model(images, training=training)
+        lost = tf.reduce_sum(entropy(targets, logits) * weights) / whole
+        loss = lost + tf.add_n(model.losses) / replicas if model.losses else lost
+        right = tf.cast(tf.argmax(logits, axis=1) == tf.argmax(targets, axis=1), tf.float32)
+        return tf.stack([loss, lost, tf.reduce_sum(right) / whole])
+
+    def update(images: Any, targets: Any, weights: Any, whole: Any) -> Any:
+        with tf.GradientTape() as tape:
+            found = figures(images, targets, weights, whole, training=True)
+            scaled = model.optimizer.scale_loss(found[0])
+        gradient = tape.gradient(scaled, model.trainable_variables)
+        model.optimizer.apply(gradient, model.trainable_variables)  # sums it over the workers
+        return found
+
+    def look(images: Any, targets: Any, weights: Any, whole: Any) -> Any:
+        return figures(images, targets, weights, whole, training=False)
+
+    @tf.function
+    def step(function: Any, batch: Any) -> Any:
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(function, args=batch), axis=None)
+
+    def passed(stream: Any, function: Any, prefix: str, n_batches: int | None = None) -> dict[str, float]:
+        total, n = np.zeros(3), 0.0
+        for number, batch in enumerate(stream, start=1):
+            whole = float(strategy.experimental_local_results(batch[3])[0])
+            total, n = total + whole * step(function, batch).numpy(), n + whole
+            if number == n_batches:
+                break
+        names = ("loss", "cross_entropy", "accuracy") if model.losses else ("loss", "", "accuracy")
+        return {prefix + name: float(x) for name, x in zip(names, total / n, strict=True) if name}
+
+    model.optimizer.build(model.trainable_variables)
+    told = keras.callbacks.CallbackList(list(callbacks), model=model)
+    model.stop_training = False
+    stream = iter(_shared(strategy, batches.beginning_at(0)))
+    history: dict[str, list[float]] = {}
+    told.on_train_begin()
+    for epoch in range(settings.epochs):
+        told.on_epoch_begin(epoch)
+        logs = passed(stream, update, "", batches.per_epoch)
+        logs |= passed(_shared(strategy, validation), look, "val_")
+        for name, value in logs.items():
+            history.setdefault(name, []).append(value)
+        told.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    told.on_train_end()
+    return history
+
+
+def _shared(strategy: tf.distribute.Strategy, whole: tf.data.Dataset) -> Any:
+    """This worker's share of every batch, with the size of the whole batch."""
+
+    def share(context: Any) -> tf.data.Dataset:
+        part, parts = context.input_pipeline_id, context.num_input_pipelines
+
+        def cut(*batch: Any) -> tuple[Any, ...]:
+            n = tf.shape(batch[0])[0]
+            enough = tf.debugging.assert_greater_equal(
+                n, parts, "Expected batches of as many images as workers. Choose another batch_size."
+            )
+            with tf.control_dependencies([enough]):
+                first, last = n * part // parts, n * (part + 1) // parts
+            return (*(values[first:last] for values in batch), tf.cast(n, tf.float32))
+
+        return whole.map(cut)
+
+    return strategy.distribute_datasets_from_function(share)
