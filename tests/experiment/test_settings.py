@@ -57,7 +57,10 @@ def test_a_card_repeats_the_experiment():
         ),
         ({"data": {"catalog": "c"}, "training": {"epoch": 3}}, r"key='epoch'.*Did you mean 'epochs'\?"),
         ({"data": {"catalog": "c"}, "training": {"augmentation": {"flip": True}}}, "Did you mean 'flips'"),
-        ({"data": {"catalog": "c"}, "zzz": 1}, r"key='zzz'.*Known keys: data, network, training, devices, seed"),
+        (
+            {"data": {"catalog": "c"}, "zzz": 1},
+            r"key='zzz'.*Known keys: data, network, training, devices, seed",
+        ),
         ({"data": {}}, "catalog in data"),
         ({}, "data in an experiment"),
         ({"data": 3}, "a section data"),
