@@ -205,6 +205,9 @@ def _locked(folder: Path) -> Iterator[None]:
     """One fetch a folder; the system lets go of the lock of a killed process."""
     try:
         with FileLock(folder / _LOCK, timeout=0):
+            # Nobody else writes here now: what is half-written was left by a kill.
+            for left in (folder / FOLDER).glob(".*.partial*"):
+                left.unlink()
             yield
     except Timeout as error:
         raise RuntimeError(
