@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from astropy.io import fits
+from astropy.io.fits.hdu.compressed._compression import CfitsioException  # of tiles; it has no public name
 from astropy.utils.exceptions import AstropyWarning
 
 from galcnn.errors import UnreadableImageError, message
@@ -22,8 +23,8 @@ from galcnn.files.source import FileLike, Source, source_of
 
 __all__ = ["WARNINGS_LOCK", "check_sums", "opened"]
 
-# What astropy and the decompressors raise on damaged files.
-_DAMAGE = (
+#: What astropy and the decompressors raise on damaged files.
+DAMAGE = (
     OSError,
     EOFError,
     ValueError,
@@ -34,6 +35,7 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
     zipfile.BadZipFile,
+    CfitsioException,
 )
 _DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma))
 #: The list of warning filters is one for all threads.
@@ -78,7 +80,7 @@ def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
                 yield hdulist, notes
         except (UnreadableImageError, FileNotFoundError, PermissionError):
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             said = " ".join(str(error).split())
             raise UnreadableImageError(
                 message(

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import astropy.units as u
@@ -16,23 +13,16 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from galcnn.errors import UnreadableImageError, message
-from galcnn.files.aside import noise_factor, refuse_other_roles, standard_deviation
+from galcnn.files.aside import standard_deviation
 from galcnn.files.calibration import Calibration
-from galcnn.files.fits_images import HDUChoice, chosen_hdus
-from galcnn.files.opening import opened
-from galcnn.files.planes import GRID_TOLERANCE, Planes, choose_bands, grid_offset, joined_facts
+from galcnn.files.fits_images import HDUChoice
+from galcnn.files.planes import GRID_TOLERANCE, grid_offset
 from galcnn.files.roles import bad_pixels
-from galcnn.files.stored import StoredImage, plane_indices, stored_image
-from galcnn.mosaic.opening import Files
 from galcnn.mosaic.pixels import Box, Pixels
 
-__all__ = ["Flags", "Layer", "Mosaic", "MosaicFile", "Noise", "open_mosaic"]
+__all__ = ["Flags", "Layer", "Mosaic", "MosaicFile", "Noise"]
 
 _FilePath = str | os.PathLike[str]
-
-#: Pixels of a side of the part that is looked at before the first cut.
-_SAMPLE = 512
 
 
 @dataclass(frozen=True)
@@ -232,146 +222,6 @@ class Mosaic:
         return tuple(tuple(group) for group in groups)
 
 
-@contextmanager
-def open_mosaic(
-    files: _FilePath | MosaicFile | Sequence[_FilePath | MosaicFile], *, bands: Sequence[str] | None = None
-) -> Iterator[Mosaic]:
-    """Open one or more mosaics of one part of the sky.
-
-    Headers are read as `galcnn.load_cutout` reads them: bands, unit, zero point, WCS. No pixel is
-    read yet, but files packed by gzip or bzip2 are unpacked to the folder for temporary files.
-
-    Parameters
-    ----------
-    files : path-like, MosaicFile, or sequence of them
-        One with one or more bands, or several.
-    bands : sequence of str, optional
-        Wanted, in the wanted order; or names for all planes where the files name none.
-
-    Yields
-    ------
-    Mosaic
-        Open until the block is left.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file.
-    galcnn.errors.UnreadableImageError
-        A file holds no image with a WCS, or the bands do not fit together.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from astropy.io import fits
-    >>> header = fits.Header({"BUNIT": "nJy", "FILTER": "r", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
-    >>> header.update({"CDELT1": -1e-4, "CDELT2": 1e-4, "CRVAL1": 150.0, "CRVAL2": 2.0})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "mosaic.fits"
-    ...     fits.PrimaryHDU(np.zeros((60, 80), ">f4"), header).writeto(path)
-    ...     with open_mosaic(path) as mosaic:
-    ...         print(mosaic.bands, mosaic.unit, mosaic.shape)
-    ('r',) nJy (60, 80)
-    """
-    if isinstance(bands, str):
-        raise TypeError(message("bands as a sequence of names", f"Write ({bands!r},).", bands=bands))
-    given = [files] if isinstance(files, str | os.PathLike | MosaicFile) else list(files)
-    if not given:
-        raise ValueError(message("at least one mosaic", "", files=given))
-    wanted = [one if isinstance(one, MosaicFile) else MosaicFile(one) for one in given]
-    with ExitStack() as stack:
-        opener = Files(stack)
-        found = [plane for one in wanted for plane in _planes_of(opener, one, bands)]
-        layers = _named(found, bands)
-        facts = [layer.facts for layer in layers]
-        paths = list(dict.fromkeys(str(one.image) for one in wanted))
-        meta = {"path": paths[0] if len(paths) == 1 else paths, **joined_facts(facts)}
-        yield Mosaic(tuple(layers), found[0].stored.calibration.unit, found[0].stored.survey, meta)
-
-
-@dataclass(frozen=True)
-class _Plane:
-    """One plane, before its band is named."""
-
-    stored: StoredImage
-    number: int
-    layer: Layer
-
-
 def _one_grid(one: Layer, other: Layer) -> bool:
     shape = one.pixels.shape
     return shape == other.pixels.shape and grid_offset(one.wcs, other.wcs, shape) <= GRID_TOLERANCE
-
-
-def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> list[_Plane]:
-    path = Path(file.image)
-    if file.sigma is not None and file.weight is not None:
-        raise ValueError(message("sigma or weight, not both", "", sigma=file.sigma, weight=file.weight))
-    with opened(opener.plain(path)) as (hdulist, notes):
-        try:
-            chosen = chosen_hdus(hdulist, file.hdu, bands)
-            images = [
-                stored_image(hdulist, hdu, name, values=_sample(opener, path, hdulist, hdu))
-                for hdu, name in chosen
-            ]
-        except UnreadableImageError as error:
-            raise UnreadableImageError(f"{path}: {error}") from error
-    n_planes = sum(len(image.indices) for image in images)
-    planes: list[_Plane] = []
-    for image in images:
-        if image.wcs is None:
-            raise UnreadableImageError(
-                message("a mosaic with a WCS, to find galaxies on it", "", path=str(path), notes=image.notes)
-            )
-        facts = dict(image.facts)
-        if said := [*image.notes, *notes]:
-            facts["notes"] = said
-        for number, index in enumerate(image.indices):
-            mask, noise = _beside(opener, file, image, len(planes), n_planes)
-            pixels = opener.source(path, image.hdu, index)
-            band = image.names[number] or ""
-            layer = Layer(band, image.wcs, pixels, image.calibration, mask, noise, facts)
-            planes.append(_Plane(image, number, layer))
-    return planes
-
-
-def _sample(opener: Files, path: Path, hdulist: fits.HDUList, hdu: Any) -> npt.NDArray[Any] | None:
-    """Numbers of the middle, for headers of which only the noise tells what they mean."""
-    indices, (ny, nx) = plane_indices(hdu)
-    number = next(i for i, one in enumerate(hdulist) if one is hdu)
-    y0, x0 = max(0, (ny - _SAMPLE) // 2), max(0, (nx - _SAMPLE) // 2)
-    box = (y0, min(ny, y0 + _SAMPLE), x0, min(nx, x0 + _SAMPLE))
-    values = opener.source(path, number, indices[0]).read(box)
-    return values if np.isfinite(values).any() else None
-
-
-def _beside(
-    opener: Files, file: MosaicFile, image: StoredImage, plane: int, n_planes: int
-) -> tuple[Flags | None, Noise | None]:
-    path = Path(file.image)
-    mask = noise = None
-    if file.mask is not None:
-        flags = opener.aside(path, os.fspath(file.mask))
-        mask = Flags(flags.of(plane, image.shape, n_planes), flags.header)
-    said = file.sigma if file.weight is None else file.weight
-    if said is not None:
-        aside = opener.aside(path, os.fspath(said))
-        role = aside.role if file.weight is None else "inverse variance"
-        refuse_other_roles(role, aside.name)
-        own = noise_factor(aside.header, role, image.calibration.unit)
-        factor = image.calibration.factor if own is None else own
-        noise = Noise(aside.of(plane, image.shape, n_planes), role, factor)
-    return mask, noise
-
-
-def _named(planes: Sequence[_Plane], bands: Sequence[str] | None) -> list[Layer]:
-    """The wanted bands in the wanted order, by the rules of `load_cutout`."""
-    units = {str(plane.stored.calibration.unit) for plane in planes}
-    if len(units) > 1:
-        raise UnreadableImageError(message("bands in one unit", "Calibrate them first.", units=sorted(units)))
-    # Planes that hold their own number say which of them were chosen.
-    numbers: npt.NDArray[np.float32] = np.arange(len(planes), dtype=np.float32)[:, np.newaxis, np.newaxis]
-    names = tuple(plane.stored.names[plane.number] for plane in planes)
-    chosen = choose_bands(Planes(numbers, names, u.one, factors=(1.0,) * len(planes)), bands)
-    rows = chosen.values[:, 0, 0].astype(int)
-    return [replace(planes[row].layer, band=str(name)) for row, name in zip(rows, chosen.names, strict=True)]

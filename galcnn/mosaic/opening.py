@@ -1,222 +1,172 @@
-"""Files of mosaics -> sources of pixels: memory-mapped where that can be, unpacked once where not."""
+"""Files of mosaics -> Mosaic."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import shutil
-import tempfile
-from contextlib import ExitStack
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.fits_images import find_hdu
+from galcnn.files.aside import noise_factor, refuse_other_roles
+from galcnn.files.fits_images import chosen_hdus
 from galcnn.files.opening import opened
-from galcnn.files.roles import role_of, role_of_name
-from galcnn.files.stored import inherited, plane_indices
-from galcnn.mosaic.pixels import Mapped, Pixels, Strips
+from galcnn.files.planes import Planes, choose_bands, joined_facts
+from galcnn.files.stored import StoredImage, plane_indices, stored_image
+from galcnn.mosaic.mosaic import Flags, Layer, Mosaic, MosaicFile, Noise
+from galcnn.mosaic.sources import Files
 
-__all__ = ["Aside", "Files"]
+__all__ = ["open_mosaic"]
 
-_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
+_FilePath = str | os.PathLike[str]
 
-
-class Aside:
-    """A mask or noise map beside a mosaic.
-
-    Parameters
-    ----------
-    planes : list of Pixels
-        One for all bands, or one a band.
-    header : astropy.io.fits.Header
-        Of its HDU, with what it inherits.
-    role : str
-        What it holds, see `galcnn.files.roles.role_of`.
-    name : str
-        Of its HDU.
-    """
-
-    def __init__(self, planes: list[Pixels], header: fits.Header, role: str, name: str) -> None:
-        self.planes, self.header, self.role, self.name = planes, header, role, name
-
-    def of(self, plane: int, shape: tuple[int, int], n_planes: int) -> Pixels:
-        """Give the map of one band.
-
-        Parameters
-        ----------
-        plane : int
-            Of the image.
-        shape : tuple of int
-            Of the image, (ny, nx).
-        n_planes : int
-            Of the image.
-
-        Returns
-        -------
-        Pixels
-            Of the same shape.
-
-        Raises
-        ------
-        galcnn.errors.UnreadableImageError
-            It has another shape, or another number of planes.
-        """
-        if len(self.planes) not in (1, n_planes) or self.planes[0].shape != shape:
-            raise UnreadableImageError(
-                message(
-                    f"a mask or noise map of {shape} pixels (ny, nx), like the image",
-                    "",
-                    hdu=self.name,
-                    shape=self.planes[0].shape,
-                    n_planes=len(self.planes),
-                )
-            )
-        return self.planes[0 if len(self.planes) == 1 else plane]
+#: Pixels of a side of the part that is looked at before the first cut.
+_SAMPLE = 512
 
 
-class Files:
-    """Files that are open together; each is unpacked and opened once, and each plane is one source.
+@contextmanager
+def open_mosaic(
+    files: _FilePath | MosaicFile | Sequence[_FilePath | MosaicFile], *, bands: Sequence[str] | None = None
+) -> Iterator[Mosaic]:
+    """Open one or more mosaics of one part of the sky.
+
+    Headers are read as `galcnn.load_cutout` reads them: bands, unit, zero point, WCS; where only
+    the noise tells what the numbers mean, that of the middle decides. Files packed by gzip or bzip2
+    are unpacked to the folder for temporary files.
 
     Parameters
     ----------
-    stack : contextlib.ExitStack
-        Closes the files and removes what was unpacked.
+    files : path-like, MosaicFile, or sequence of them
+        One with one or more bands, or several.
+    bands : sequence of str, optional
+        Wanted, in the wanted order; or names for all planes where the files name none.
+
+    Yields
+    ------
+    Mosaic
+        Open until the block is left.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    galcnn.errors.UnreadableImageError
+        A file holds no image with a WCS, or the bands do not fit together.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from astropy.io import fits
+    >>> header = fits.Header({"BUNIT": "nJy", "FILTER": "r", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
+    >>> header.update({"CDELT1": -1e-4, "CDELT2": 1e-4, "CRVAL1": 150.0, "CRVAL2": 2.0})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "mosaic.fits"
+    ...     fits.PrimaryHDU(np.zeros((60, 80), ">f4"), header).writeto(path)
+    ...     with open_mosaic(path) as mosaic:
+    ...         print(mosaic.bands, mosaic.unit, mosaic.shape)
+    ('r',) nJy (60, 80)
     """
+    if isinstance(bands, str):
+        raise TypeError(message("bands as a sequence of names", f"Write ({bands!r},).", bands=bands))
+    given = [files] if isinstance(files, str | os.PathLike | MosaicFile) else list(files)
+    if not given:
+        raise ValueError(message("at least one mosaic", "", files=given))
+    wanted = [one if isinstance(one, MosaicFile) else MosaicFile(one) for one in given]
+    with ExitStack() as stack:
+        opener = Files(stack)
+        found = [plane for one in wanted for plane in _planes_of(opener, one, bands)]
+        layers = _named(found, bands)
+        facts = [layer.facts for layer in layers]
+        paths = list(dict.fromkeys(str(one.image) for one in wanted))
+        meta = {"path": paths[0] if len(paths) == 1 else paths, **joined_facts(facts)}
+        yield Mosaic(tuple(layers), found[0].stored.calibration.unit, found[0].stored.survey, meta)
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._plain: dict[Path, Path] = {}
-        self._open: dict[Path, Any] = {}
-        self._sources: dict[tuple[Path, int, tuple[int, ...]], Pixels] = {}
 
-    @property
-    def sources(self) -> list[Pixels]:
-        """All that are in use."""
-        return list(self._sources.values())
+@dataclass(frozen=True)
+class _Plane:
+    """One plane, before its band is named."""
 
-    def plain(self, path: Path) -> Path:
-        """Give a file that can be mapped: `path`, or what gzip or bzip2 packed into it.
+    stored: StoredImage
+    number: int
+    layer: Layer
 
-        Parameters
-        ----------
-        path : pathlib.Path
-            Of a FITS file.
 
-        Returns
-        -------
-        pathlib.Path
-            In the folder for temporary files where it had to be unpacked; for as long as the
-            stack is open.
-
-        Raises
-        ------
-        FileNotFoundError
-            No such file.
-        galcnn.errors.UnreadableImageError
-            The packed file is damaged.
-        """
-        if path not in self._plain:
-            if not path.is_file():
-                raise FileNotFoundError(message("an existing FITS file", "Check the path.", path=str(path)))
-            with open(path, "rb") as handle:
-                start = handle.read(3)
-            unpack = next((call for magic, call in _PACKED.items() if start.startswith(magic)), None)
-            self._plain[path] = path if unpack is None else self._unpacked(path, unpack)
-        return self._plain[path]
-
-    def source(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
-        """Give the source of one plane.
-
-        Parameters
-        ----------
-        path : pathlib.Path
-            As the user named it.
-        hdu : int
-            Index of the HDU.
-        index : tuple of int
-            Of the plane along the leading axes.
-
-        Returns
-        -------
-        Pixels
-            The same one each time.
-        """
-        key = (path, hdu, index)
-        if key not in self._sources:
-            self._sources[key] = self._new_source(*key)
-        return self._sources[key]
-
-    def aside(self, image: Path, said: str) -> Aside:
-        """Find a mask or noise map: a word that is no file is the name of an HDU of the image.
-
-        Parameters
-        ----------
-        image : pathlib.Path
-            The mosaic it belongs to.
-        said : str
-            Name of an HDU, or a path.
-
-        Returns
-        -------
-        Aside
-            Its planes.
-
-        Raises
-        ------
-        FileNotFoundError
-            Neither.
-        galcnn.errors.UnreadableImageError
-            The file holds not one image but several or none, or cannot be read.
-        """
-        path = Path(said)
-        elsewhere = path.is_file()
-        if not elsewhere and (path.suffix or path.name != said):
-            raise FileNotFoundError(
-                message("an existing file, or the name of an HDU", "Check it.", path=said)
-            )
-        file = path if elsewhere else image
-        with opened(self.plain(file)) as (hdulist, _):
-            if elsewhere:
-                images = [one for one in hdulist if one.is_image and len(one.shape or ()) >= 2]
-                if len(images) != 1:
-                    raise UnreadableImageError(
-                        message("one image in a file of mask or noise", "", path=said, n_images=len(images))
-                    )
-                hdu = images[0]
-            else:
-                hdu = find_hdu(hdulist, said)
-            indices, _ = plane_indices(hdu)
-            number = next(i for i, one in enumerate(hdulist) if one is hdu)
-            header, role, name = inherited(hdulist, hdu).copy(), role_of(hdu), hdu.name
-        if elsewhere and role == "image":
-            role = role_of_name(path.name)
-        return Aside([self.source(file, number, index) for index in indices], header, role, name)
-
-    def _unpacked(self, path: Path, unpack: Any) -> Path:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="galcnn-mosaic-")))
-        target = folder / "mosaic.fits"
+def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> list[_Plane]:
+    path = Path(file.image)
+    if file.sigma is not None and file.weight is not None:
+        raise ValueError(message("sigma or weight, not both", "", sigma=file.sigma, weight=file.weight))
+    with opened(opener.plain(path)) as (hdulist, notes):
         try:
-            with unpack(path, "rb") as packed, open(target, "wb") as plain:
-                shutil.copyfileobj(packed, plain, 1 << 20)
-        except (EOFError, gzip.BadGzipFile, ValueError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # a full disk is no damage
-                raise
+            chosen = chosen_hdus(hdulist, file.hdu, bands)
+            images = [
+                stored_image(hdulist, hdu, name, values=_sample(opener, path, hdulist, hdu))
+                for hdu, name in chosen
+            ]
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"{path}: {error}") from error
+    n_planes = sum(len(image.indices) for image in images)
+    planes: list[_Plane] = []
+    for image in images:
+        if image.wcs is None:
             raise UnreadableImageError(
-                message("a whole packed file", "Fetch it again.", path=str(path), error=str(error))
-            ) from error
-        return target
+                message("a mosaic with a WCS, to find galaxies on it", "", path=str(path), notes=image.notes)
+            )
+        facts = dict(image.facts)
+        if said := [*image.notes, *notes]:
+            facts["notes"] = said
+        for number, index in enumerate(image.indices):
+            mask, noise = _beside(opener, file, image, len(planes), n_planes)
+            pixels = opener.source(path, image.hdu, index)
+            band = image.names[number] or ""
+            layer = Layer(band, image.wcs, pixels, image.calibration, mask, noise, facts)
+            planes.append(_Plane(image, number, layer))
+    return planes
 
-    def _new_source(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
-        if path not in self._open:
-            self._open[path] = self._stack.enter_context(fits.open(self.plain(path), memmap=None))
-        found = self._open[path][hdu]
-        _, shape = plane_indices(found)
-        if isinstance(found, fits.CompImageHDU):
-            return Strips(found.section, index, shape, tuple(found.tile_shape[-2:]))
-        header = found.header
-        if header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0 or "BLANK" in header:
-            return Strips(found.section, index, shape, (1, shape[1]))  # astropy scales as it reads
-        return Mapped(found.data[index])
+
+def _sample(opener: Files, path: Path, hdulist: fits.HDUList, hdu: Any) -> npt.NDArray[Any] | None:
+    """Numbers of the middle, for headers of which only the noise tells what they mean."""
+    indices, (ny, nx) = plane_indices(hdu)
+    number = next(i for i, one in enumerate(hdulist) if one is hdu)
+    y0, x0 = max(0, (ny - _SAMPLE) // 2), max(0, (nx - _SAMPLE) // 2)
+    box = (y0, min(ny, y0 + _SAMPLE), x0, min(nx, x0 + _SAMPLE))
+    values = opener.source(path, number, indices[0]).read(box)
+    return values if np.isfinite(values).any() else None
+
+
+def _beside(
+    opener: Files, file: MosaicFile, image: StoredImage, plane: int, n_planes: int
+) -> tuple[Flags | None, Noise | None]:
+    path = Path(file.image)
+    mask = noise = None
+    if file.mask is not None:
+        flags = opener.aside(path, os.fspath(file.mask))
+        mask = Flags(flags.of(plane, image.shape, n_planes), flags.header)
+    said = file.sigma if file.weight is None else file.weight
+    if said is not None:
+        aside = opener.aside(path, os.fspath(said))
+        role = aside.role if file.weight is None else "inverse variance"
+        refuse_other_roles(role, aside.name)
+        own = noise_factor(aside.header, role, image.calibration.unit)
+        factor = image.calibration.factor if own is None else own
+        noise = Noise(aside.of(plane, image.shape, n_planes), role, factor)
+    return mask, noise
+
+
+def _named(planes: Sequence[_Plane], bands: Sequence[str] | None) -> list[Layer]:
+    """The wanted bands in the wanted order, by the rules of `load_cutout`."""
+    units = {str(plane.stored.calibration.unit) for plane in planes}
+    if len(units) > 1:
+        raise UnreadableImageError(message("bands in one unit", "Calibrate them first.", units=sorted(units)))
+    # Planes that hold their own number say which of them were chosen.
+    numbers: npt.NDArray[np.float32] = np.arange(len(planes), dtype=np.float32)[:, np.newaxis, np.newaxis]
+    names = tuple(plane.stored.names[plane.number] for plane in planes)
+    chosen = choose_bands(Planes(numbers, names, u.one, factors=(1.0,) * len(planes)), bands)
+    rows = chosen.values[:, 0, 0].astype(int)
+    return [replace(planes[row].layer, band=str(name)) for row, name in zip(rows, chosen.names, strict=True)]

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files.opening import DAMAGE
+
 __all__ = ["Box", "Mapped", "Pixels", "Strips"]
 
 #: First and last-but-one row and column on the mosaic: (y0, y1, x0, x1), all inside.
@@ -108,14 +111,23 @@ class Strips:
         Pixels as (ny, nx).
     tile : tuple of int
         Pixels of a tile as (ny, nx); a whole row where there are none.
+    name : str
+        Of the file, for errors.
     """
 
     def __init__(
-        self, section: Any, index: tuple[int, ...], shape: tuple[int, int], tile: tuple[int, int]
+        self,
+        section: Any,
+        index: tuple[int, ...],
+        *,
+        shape: tuple[int, int],
+        tile: tuple[int, int],
+        name: str = "",
     ) -> None:
         self.section, self.index, self.shape, self.tile = section, index, shape, tile
         self._boxes: npt.NDArray[np.int64] = np.empty((0, 4), dtype=np.int64)
         self._columns = (0, shape[1])
+        self._name = name
         self._first = 0
         self._rows: npt.NDArray[Any] | None = None
         self.n_tiles = 0
@@ -197,5 +209,12 @@ class Strips:
 
     def _read(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
         self.n_tiles += self._cost((y0, y1, x0, x1))
-        found: npt.NDArray[Any] = np.asarray(self.section[(*self.index, slice(y0, y1), slice(x0, x1))])
+        try:
+            found: npt.NDArray[Any] = np.asarray(self.section[(*self.index, slice(y0, y1), slice(x0, x1))])
+        except DAMAGE as error:
+            raise UnreadableImageError(
+                message(
+                    "whole pixels", "Fetch the file again.", path=self._name, rows=(y0, y1), error=str(error)
+                )
+            ) from error
         return found

@@ -341,6 +341,8 @@ def test_memory_does_not_grow_with_the_number_of_galaxies(tmp_path, kind):
         (lambda p: p.write_bytes(b"<html>no"), "a whole FITS file"),
         (lambda p: fits.PrimaryHDU(np.ones((9, 9))).writeto(p), "a mosaic with a WCS"),
         (lambda p: fits.PrimaryHDU().writeto(p), "an HDU with an image"),
+        (lambda p: truncated(mosaics.write_plain(p)), "a whole FITS file"),
+        (lambda p: truncated(mosaics.write_compressed(p)), "a whole FITS file"),
         (lambda p: p.write_bytes(gzip.compress(b"x" * 9000)[:40]), "a whole packed file"),
     ],
 )
@@ -349,6 +351,26 @@ def test_what_is_no_mosaic_is_refused(tmp_path, make, text):
     make(path)
     with pytest.raises(UnreadableImageError, match=text), open_mosaic(path):
         pass
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-20000])
+
+
+@pytest.mark.parametrize("kind", ["RICE_1", "GZIP_2"])
+def test_damaged_tiles_are_one_kind_of_error(tmp_path, kind):
+    path = mosaics.write_compressed(tmp_path / "m.fits", tile=(64, 50), kind=kind)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    catalog = mosaics.scattered(mosaics.header(), 40, beyond=-20)
+    for _ in range(10):
+        damaged = bytearray(whole)
+        for place in rng.integers(8640, len(whole) - 2880, 50):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        with pytest.raises(UnreadableImageError), open_mosaic(path) as mosaic:
+            list(cut(mosaic, catalog, width=24 * u.pix))
+        with pytest.raises(UnreadableImageError):
+            load_cutout(path)
 
 
 def test_what_does_not_fit_together_is_refused(tmp_path):
