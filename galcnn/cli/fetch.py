@@ -27,6 +27,7 @@ _AGAIN = 3
 @click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column.")
 @click.option("--width-unit", metavar="UNIT", help="Of a column without a unit: arcsec, arcmin, deg.")
 @click.option("--ebv-column", metavar="C", help="Undo the extinction of this E(B-V), magnitudes.")
+@click.option("--dust-map", metavar="FILE", help="The same by a HEALPix map of E(B-V).")
 @click.option("--system", metavar="NAME", help="Bands for that: SDSS, PS1, DES, LSST, HSC, ACS ...")
 @click.option("--id", "id_", metavar="C", help="Column with the identifier.")
 @click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")
@@ -59,7 +60,7 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
     from galcnn.progress import bars, silent
     from galcnn.surveys.cache import Cache, default_folder
     from galcnn.surveys.fetch import FetchSettings, fetch, planned
-    from galcnn.surveys.requests import numbers_of, widths_of
+    from galcnn.surveys.requests import widths_of
     from galcnn.surveys.survey import open_survey
 
     renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["class_"]}
@@ -75,7 +76,7 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
     settings = FetchSettings(
         width,
         options.words(given["bands"]),
-        ebv=numbers_of(read, given["ebv_column"]) if given["ebv_column"] else None,
+        ebv=_reddening(read, given["ebv_column"], given["dust_map"]),
         system=given["system"],
         at_once=given["at_once"],
         time_limit=given["time_limit"],
@@ -100,3 +101,18 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
         click.echo(f"next: galcnn train --catalog {out}/catalog.ecsv --out model")
     if counts["failed"] or counts["not tried"]:
         click.get_current_context().exit(_AGAIN)
+
+
+def _reddening(catalog: Any, column: str | None, path: str | None) -> Any:
+    """E(B-V) of each galaxy, or None."""
+    if column and path:
+        raise click.UsageError("Expected --ebv-column C or --dust-map FILE, not both.")
+    if column:
+        from galcnn.surveys.requests import numbers_of
+
+        return numbers_of(catalog, column)
+    if path and catalog.positions is not None:  # without positions nothing is fetched
+        from galcnn.foreground import ebv_of_map
+
+        return ebv_of_map(path, catalog.positions)
+    return None

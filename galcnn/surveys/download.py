@@ -315,7 +315,8 @@ class _Attempt:
             if not self._done.is_set():
                 self._abandoned = True
                 if hasattr(self, "response"):
-                    self.response.raw.shutdown()
+                    with contextlib.suppress(ValueError, RuntimeError, OSError):  # it has ended by itself
+                        self.response.raw.shutdown()
 
     def _run(self) -> None:
         try:

@@ -9,6 +9,7 @@ from astropy.table import Table
 from galcnn.cli.main import main
 from galcnn.files import load_cutout
 from tests.surveys import servers
+from tests.test_foreground_maps import slope, write_map
 
 
 @pytest.fixture
@@ -48,3 +49,20 @@ def test_what_failed_is_fetched_when_the_service_is_back(table, legacy_server, t
     assert list((tmp_path / "out/cutouts").glob("*")) == []
     assert main(words(table, legacy_server, tmp_path / "out", *none)) == 0
     assert len(list((tmp_path / "out/cutouts").glob("*.fits"))) == 1
+
+
+def test_extinction_is_undone_by_a_dust_map(table, legacy_server, legacy_material, tmp_path):
+    none = ["--cache-size", "0"]
+    dust = write_map(tmp_path / "map.fits")
+    found = {}
+    for name, more in (("seen", []), ("free", ["--dust-map", str(dust)])):
+        assert main(words(table, legacy_server, tmp_path / name, *none, *more)) == 0
+        (path,) = (tmp_path / name / "cutouts").glob("*.fits")
+        found[name] = load_cutout(path)
+    ebv = float(slope(legacy_material.middle, "G"))
+    for band, coefficient in (("g", 3.237), ("r", 2.176)):  # Schlafly & Finkbeiner 2011, Table 6, DES
+        i = found["free"].bands.index(band)
+        ratio = np.nanmedian(found["free"].flux[i] / found["seen"].flux[i])
+        assert ratio == pytest.approx(10 ** (0.4 * coefficient * ebv), rel=1e-3)
+    both = ["--ebv-column", "id", "--dust-map", str(dust)]
+    assert main(words(table, legacy_server, tmp_path / "x", *both)) == 2
