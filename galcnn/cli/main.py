@@ -26,6 +26,7 @@ COMMANDS = (
     "load",
     "data",
     "train",
+    "compare",
     "classify",
     "explain",
     "networks",

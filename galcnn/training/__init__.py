@@ -5,6 +5,7 @@ from galcnn.training.batches import Batches
 from galcnn.training.callbacks import Epochs
 from galcnn.training.checkpoint import Checkpoint, restore_best
 from galcnn.training.imbalance import class_frequency, trained_prior
+from galcnn.training.recording import LossRecord
 from galcnn.training.schedules import Schedule
 from galcnn.training.settings import TrainingSettings
 from galcnn.training.train import fit, train
@@ -14,6 +15,7 @@ __all__ = [
     "Batches",
     "Checkpoint",
     "Epochs",
+    "LossRecord",
     "Schedule",
     "TrainingSettings",
     "class_frequency",

@@ -135,6 +135,7 @@ def fit(
     begun = next((state for state in states if state is not None), None)
     done, before = (begun.epoch, begun.history) if begun else (0, {})
     if begun and (begun.stopped or done == settings.epochs):  # killed after its last epoch
+        checkpoints[0].on_train_begin()
         restore_best(model, checkpoints[0].path)
         return dict(before)
     kept = f" and in {checkpoints[0].path}" if checkpoints else ""

@@ -1,0 +1,60 @@
+"""galcnn compare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="compare")
+@click.argument("experiment", required=False, metavar="[EXPERIMENT.toml]")
+@click.option("--catalog", metavar="FILE", help="Table with one row a galaxy.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Of each contender that names none itself.")
+@click.option("--seeds", metavar="N,N,...", help="Each contender runs with each.  [default: 0,1,2]")
+@click.option("--out", required=True, metavar="DIR", help="Folder of runs, tables and figure.")
+@options.quiet
+def command(
+    experiment: str | None, catalog: str | None, epochs: int | None, seeds: str | None, out: str, quiet: bool
+) -> None:
+    """Compare optimizers on the same data and seeds: loss against updates and against time.
+
+    \b
+    galcnn compare --catalog sky/catalog.ecsv --epochs 20 --out comparison
+    galcnn compare examples/compare.toml --catalog sky/catalog.ecsv --out comparison
+
+    Batch, stochastic and mini-batch gradient descent, momentum, Nesterov and Adam, unless
+    [compare.contenders.NAME] in the file says which, each by the keys of [training] that it
+    changes. The same command again goes on where it stopped.
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.experiment.settings import read_settings
+    from galcnn.progress import bars, silent
+    from galcnn.studies.compare import compare, comparison_from
+
+    content: dict[str, Any] = read_settings(experiment) if experiment else {}
+    for section, key, value in (
+        ("data", "catalog", catalog),
+        ("training", "epochs", epochs),
+        ("compare", "seeds", options.whole_numbers("--seeds", seeds)),
+    ):
+        if value is not None:
+            content[section] = {**content.get(section, {}), key: value}
+    if "catalog" not in content.get("data", {}):
+        raise click.UsageError("Expected --catalog FILE or an EXPERIMENT.toml that names one.")
+    table = compare(comparison_from(content), out, progress=silent if quiet else bars)
+    click.echo(
+        "median over seeds of the training loss at the end, and of the test accuracy at the best epoch:"
+    )
+    for row in table:
+        click.echo(
+            f"  {row['contender']:<12} loss {row['loss']:.3f} [{row['loss_low']:.3f}, {row['loss_high']:.3f}]"
+            f"  accuracy {row['test_accuracy']:.3f}  {row['updates']} updates, {row['seconds']:.1f} s"
+        )
+    click.echo(f"wrote {out}/: comparison.png, summary.ecsv, curves.ecsv, runs/")
