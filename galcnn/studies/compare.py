@@ -16,10 +16,10 @@ from galcnn import atomic
 from galcnn.catalog import write_table
 from galcnn.errors import message
 from galcnn.experiment import Experiment, Prepared, prepare
-from galcnn.prediction import predict_images
 from galcnn.progress import Progress, silent
 from galcnn.training import Checkpoint, Epochs, LossRecord, train
 from galcnn.training.checkpoint import changed_keys
+from galcnn.training.recording import eager_logits
 from galcnn.viewers.curves import Curve, comparison_figure
 from galcnn.viewers.figures import save_figure
 
@@ -201,7 +201,7 @@ def _run(
             )
     except (FloatingPointError, ValueError) as error:
         raise type(error)(f"Contender {name!r}, seed {seed}: {error}") from error
-    right = predict_images(model, sides["test"].images).argmax(axis=1) == sides["test"].labels
+    right = eager_logits(model, sides["test"].images).argmax(axis=1) == sides["test"].labels
     done = {"settings": told, "columns": record.curves(), "test_accuracy": float(np.mean(right))}
     atomic.write_json(path, done)
     checkpoint.path.unlink(missing_ok=True)

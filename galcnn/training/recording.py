@@ -8,10 +8,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from galcnn.dataset import Dataset
 
-__all__ = ["LossRecord"]
+__all__ = ["LossRecord", "eager_logits"]
 
 _CHUNK = 256
 
@@ -129,12 +130,28 @@ class LossRecord(keras.callbacks.Callback):
         self.columns = {name: list(values) for name, values in state["columns"].items()}
 
 
+def eager_logits(model: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Run a model chunk by chunk, without a traced function.
+
+    Where many models run once on few images, tracing each takes longer than running it.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From calibrated images to logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    numpy.ndarray
+        Logits, float32, shape (n, n_classes).
+    """
+    chunks = range(0, len(images), _CHUNK)
+    return np.concatenate([np.asarray(model(images[k : k + _CHUNK], training=False)) for k in chunks])
+
+
 def _cross_entropy(model: keras.Model, side: Dataset) -> float:
-    """Chunk by chunk and eagerly: a function traced for each model would take longer."""
-    total = 0.0
-    for first in range(0, len(side), _CHUNK):
-        chunk = slice(first, first + _CHUNK)
-        logits = model(side.images[chunk], training=False)
-        losses = keras.losses.sparse_categorical_crossentropy(side.labels[chunk], logits, from_logits=True)
-        total += float(keras.ops.sum(losses))
-    return total / len(side)
+    logits = eager_logits(model, side.images)
+    losses = keras.losses.sparse_categorical_crossentropy(side.labels, logits, from_logits=True)
+    return float(keras.ops.mean(losses))
