@@ -2,14 +2,19 @@
 
 import json
 
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
 
 from galcnn.catalog import read_catalog, write_table
 from galcnn.cli.main import main
 from galcnn.files import load_cutout
 from galcnn.surveys.simulated import SimulatedSurvey
 from tests.cli.test_disk_and_kills import full_disk
+from tests.surveys.servers import Server
+from tests.surveys.services import Legacy, legacy_material
 
 
 @pytest.fixture
@@ -122,3 +127,44 @@ def test_a_full_disk_ends_the_run_in_one_line_and_the_next_goes_on(words, tmp_pa
     assert list((tmp_path / "out").glob("cutouts/*")) == []
     assert main(words) == 0
     assert len(list((tmp_path / "out").glob("cutouts/*"))) == 11
+
+
+def test_a_survey_is_pointed_at_another_server_and_says_what_it_would_ask(tmp_path, capsys):
+    material = legacy_material(None)
+    places = SkyCoord([material.middle, material.middle.directional_offset_by(0 * u.deg, 5 * u.deg)])
+    table = QTable({"id": ["here", "nowhere"], "ra": places.ra, "dec": places.dec})
+    write_table(table, tmp_path / "in.ecsv")
+    said = ["fetch", str(tmp_path / "in.ecsv"), "--survey", "legacysurvey", "--option", "layer=ls-dr9"]
+    said += ["--bands", "gr", "--width", "10arcsec", "--cache-size", "0", "--quiet"]
+    with Server(Legacy(material)) as server:
+        words = [*said, "--server", server.url, "--out", str(tmp_path / "out")]
+        assert main([*words, "--dry-run"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        asked = [line for line in lines if line.startswith(f"  {server.url}/fits-cutout?")]
+        assert len(asked) == 2
+        assert all("layer=ls-dr9" in line and "bands=gr" in line for line in asked)
+        assert server.requests == []
+        assert main(words) == 0
+    assert capsys.readouterr().out.startswith("1 fetched, 1 not covered\n")
+    cutout = load_cutout(tmp_path / "out" / "cutouts" / "here.fits")
+    assert (cutout.bands, str(cutout.unit)) == (("g", "r"), "nJy")
+    assert len(cutout.meta["requests"]) == 2
+
+
+def test_what_was_fetched_trains_a_network_and_is_classified(tmp_path, capsys):
+    catalog = SimulatedSurvey(n_galaxies=60).catalog
+    two = catalog.select(np.flatnonzero(np.isin(catalog.labels, ["elliptical", "merger"])))
+    write_table(two.table, tmp_path / "in.csv")
+    words = ["fetch", str(tmp_path / "in.csv"), "--survey", "simulated", "--option", "n_galaxies=60"]
+    words += ["--bands", "r", "--width", "9.6arcsec", "--cache-size", "0", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    made = str(tmp_path / "out" / "catalog.ecsv")
+    training = ["train", "--catalog", made, "--epochs", "1", "--widths", "4", "--batch-size", "8", "--quiet"]
+    assert main([*training, "--out", str(tmp_path / "model")]) == 0
+    classes = tmp_path / "classes.ecsv"
+    words = ["classify", str(tmp_path / "model"), "--catalog", made, "--out", str(classes), "--quiet"]
+    assert main(words) == 0
+    table = QTable.read(classes)
+    assert list(table["id"]) == two.ids
+    assert set(table["class"]) <= {"elliptical", "merger"}
+    assert not np.any(table["flag"])

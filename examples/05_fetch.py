@@ -1,0 +1,29 @@
+"""Fetch cutouts of a catalog from a survey, stop in the middle, and go on.
+
+The embedded survey needs no network: name another (`galcnn plugins`) and a catalog with ra and dec
+to fetch from the sky, e.g. `open_survey("legacysurvey", options={"layer": "ls-dr10"})`.
+"""
+
+from pathlib import Path
+
+import astropy.units as u
+
+from galcnn.catalog import read_catalog
+from galcnn.files import load_cutout
+from galcnn.surveys.fetch import FetchSettings, fetch, planned
+from galcnn.surveys.survey import open_survey
+
+if __name__ == "__main__":
+    survey = open_survey("simulated", options={"n_galaxies": 60})
+    catalog = survey.catalog
+    settings = FetchSettings(12 * u.arcsec, ("g", "r"))
+    print("\n".join(list(planned(catalog, survey, settings))[:3]))
+
+    # A first run sees a part of the catalog; the second, as after a kill, fetches what is missing.
+    for part in (catalog.select(range(20)), catalog):
+        report = fetch(part, survey, out=Path("fetched"), settings=settings)
+        print(*report.lines(), sep="\n")
+
+    table = read_catalog("fetched/catalog.ecsv").table
+    print(table["id", "class", "image"][:3])
+    print(load_cutout(str(table["image"][0])).meta)
