@@ -31,6 +31,8 @@ COMMANDS = (
     "explain",
     "networks",
     "devices",
+    "shift",
+    "drift",
     "info",
     "plugins",
 )

@@ -1,5 +1,19 @@
 """Scores with intervals. No Keras here."""
 
-from galcnn.evaluation.metrics import Score, bootstrap, confusion_matrix, evaluate, expected_calibration_error
+from galcnn.evaluation.metrics import (
+    Score,
+    bootstrap,
+    calibration_error,
+    confusion_matrix,
+    evaluate,
+    expected_calibration_error,
+)
 
-__all__ = ["Score", "bootstrap", "confusion_matrix", "evaluate", "expected_calibration_error"]
+__all__ = [
+    "Score",
+    "bootstrap",
+    "calibration_error",
+    "confusion_matrix",
+    "evaluate",
+    "expected_calibration_error",
+]

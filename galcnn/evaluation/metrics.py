@@ -12,7 +12,14 @@ from galcnn import seeding
 from galcnn.errors import message
 from galcnn.prediction import Prediction
 
-__all__ = ["Score", "bootstrap", "confusion_matrix", "evaluate", "expected_calibration_error"]
+__all__ = [
+    "Score",
+    "bootstrap",
+    "calibration_error",
+    "confusion_matrix",
+    "evaluate",
+    "expected_calibration_error",
+]
 
 Ints = npt.NDArray[np.int_]
 Floats = npt.NDArray[np.float64]
@@ -78,7 +85,7 @@ def evaluate(
     def measure(rows: Ints) -> Floats:
         matrix = _confusion(truth[rows], guess[rows], n_classes)
         recall, precision = _ratio(np.diag(matrix), matrix.sum(1)), _ratio(np.diag(matrix), matrix.sum(0))
-        error = _calibration_error(probabilities[rows], truth[rows])
+        error = calibration_error(probabilities[rows], truth[rows])
         return np.concatenate(
             [[np.diag(matrix).sum() / len(rows), np.nanmean(recall), error], recall, precision]
         )
@@ -170,10 +177,26 @@ def expected_calibration_error(prediction: Prediction, labels: Sequence[str]) ->
         galaxies.
     """
     truth, probabilities = _checked(prediction, labels)
-    return _calibration_error(probabilities, truth)
+    return calibration_error(probabilities, truth)
 
 
-def _calibration_error(probabilities: Floats, truth: Ints, n_bins: int = 15) -> float:
+def calibration_error(probabilities: Floats, truth: Ints, *, n_bins: int = 15) -> float:
+    """Measure how far confidence and accuracy lie apart, see `expected_calibration_error`.
+
+    Parameters
+    ----------
+    probabilities : numpy.ndarray
+        Shape (n, n_classes).
+    truth : numpy.ndarray
+        Position of the true class of each galaxy.
+    n_bins : int
+        Equal bins of the highest probability.
+
+    Returns
+    -------
+    float
+        Weighted mean of |accuracy - confidence|.
+    """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)

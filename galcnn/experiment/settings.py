@@ -18,7 +18,7 @@ from galcnn.model import Card, NetworkSettings
 from galcnn.preprocessing import Per, Scaling, Stretch
 from galcnn.training import Augmentation, Schedule, TrainingSettings
 
-__all__ = ["DataSettings", "Experiment"]
+__all__ = ["DataSettings", "Experiment", "build_record"]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Experiment:
         ValueError
             A key is not known: the nearest known one is named. Or a value does not fit.
         """
-        experiment: Experiment = _build(cls, content, "")
+        experiment: Experiment = build_record(cls, content, "")
         return experiment
 
     @classmethod
@@ -213,7 +213,28 @@ _SECTIONS: Mapping[str, type] = {
 _SHORT = {"schedule": "name"}
 
 
-def _build(kind: type, content: Any, where: str) -> Any:
+def build_record(kind: type, content: Any, where: str = "") -> Any:
+    """Make a frozen record of plain values, section by section.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass; fields that are sections are known by their names.
+    content : mapping
+        Keys and values; those that are missing keep their defaults.
+    where : str
+        Name of the section, for the errors.
+
+    Returns
+    -------
+    object
+        A `kind`.
+
+    Raises
+    ------
+    ValueError
+        A key is not known: the nearest known one is named. Or a value does not fit.
+    """
     name = where or "an experiment"
     if isinstance(content, str) and (key := where.rpartition(".")[2]) in _SHORT:
         content = {_SHORT[key]: content}
@@ -234,7 +255,7 @@ def _build(kind: type, content: Any, where: str) -> Any:
             wanted = str(hints[key]).replace("typing.", "")
             raise ValueError(message(f"{key} of kind {wanted} in {name}", "", **{str(key): value}))
     values = {
-        key: _build(_SECTIONS[key], value, f"{where}.{key}".lstrip("."))
+        key: build_record(_SECTIONS[key], value, f"{where}.{key}".lstrip("."))
         if key in _SECTIONS and not is_dataclass(value)
         else _frozen(value)
         for key, value in content.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,14 +13,15 @@ import numpy as np
 from astropy.table import QTable
 
 from galcnn import atomic
-from galcnn.catalog import Catalog, write_table
+from galcnn.catalog import Catalog, file_stems, write_table
 from galcnn.cutout import Cutout
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import message
 from galcnn.files import save_cutout
 from galcnn.inputs import InputFiles
 from galcnn.observing import Observation
 from galcnn.progress import Progress, silent
 from galcnn.redshifting import Redshifting, redshift
+from galcnn.redshifting.noise import digest
 from galcnn.simulation.telescope import psf_planes
 
 __all__ = ["Receding", "Refusal", "redshift_files"]
@@ -117,19 +117,23 @@ def redshift_files(
         The folder holds something else, or nothing could be done at all.
     """
     folder = Path(out)
-    mark = folder / "cutouts" / ".settings"
-    described = hashlib.sha256(repr((receding, files.bands, files.width)).encode()).hexdigest()
-    _check_folder(folder, mark, described)
+    described = repr((receding, files.bands, files.width))
+    mark = atomic.claim(folder, "cutouts/.settings", described, what="the same redshifts and settings")
+    stems = file_stems(files.paths)
     rows, refusals = [], []
     with progress("redshift", len(files.paths)) as step:
         for name in files.paths:
-            facts = dict(known.get(name, {}))
-            for row in _one(files, name, facts, folder, receding):
-                if isinstance(row, Refusal):
-                    refusals.append(row)
-                else:
-                    rows.append(row)
-                    atomic.write_text(mark, described)
+            for made in _further_away(files, name, dict(known.get(name, {})), receding):
+                if isinstance(made, Refusal):
+                    refusals.append(made)
+                    continue
+                row, far = made
+                # Another file of the same name makes other images: its pixels are part of the name.
+                image = f"cutouts/{stems[name]}-{row.pop('pixels')}-z{row['redshift']:g}.fits"
+                if not (folder / image).exists():
+                    mark()
+                    save_cutout(far, folder / image)
+                rows.append(row | {"image": image})
             step()
     if not rows:
         raise ValueError(
@@ -145,48 +149,29 @@ def redshift_files(
     return catalog, refusals
 
 
-def _check_folder(folder: Path, mark: Path, described: str) -> None:
-    if mark.exists():
-        if mark.read_text(encoding="utf-8") != described:
-            raise ValueError(
-                message(
-                    "a new folder, or one of the same redshifts and settings",
-                    "Choose another folder or remove it.",
-                    folder=str(folder),
-                )
-            )
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(message("a new or empty folder", "Choose another one.", folder=str(folder)))
-
-
-def _one(
-    files: InputFiles, name: str, facts: dict[str, Any], folder: Path, receding: Receding
-) -> Iterator[dict[str, Any] | Refusal]:
+def _further_away(
+    files: InputFiles, name: str, facts: dict[str, Any], receding: Receding
+) -> Iterator[tuple[dict[str, Any], Cutout] | Refusal]:
     try:
         near = _known(files.load(name), facts.pop("redshift", None), receding)
-    except (OSError, ValueError, UnreadableImageError) as error:
+    except (OSError, ValueError) as error:
         yield from (Refusal(name, z, str(error)) for z in receding.redshifts)
         return
-    # Another file of the same name makes other images: its pixels are part of the name.
-    stem = hashlib.sha256(f"{name} {near.flux.tobytes()!r} {near.redshift}".encode()).hexdigest()[:12]
+    own = {"object": name, "redshift_from": near.redshift, "pixels": digest(near)[:12], **facts}
     for z in receding.redshifts:
-        image = f"cutouts/{_plain(name)}-{stem}-z{z:g}.fits"
-        if not (folder / image).exists():
-            try:
-                far = redshift(
-                    near,
-                    z,
-                    observation=receding.observation,
-                    shape=receding.shape,
-                    settings=receding.settings,
-                    seed=receding.seed,
-                )
-            except ValueError as error:
-                yield Refusal(name, z, str(error))
-                continue
-            save_cutout(far, folder / image)
-        row = {"id": f"{name} z={z:g}", "object": name, "redshift": z, "redshift_from": near.redshift}
-        yield row | facts | {"image": image}
+        try:
+            far = redshift(
+                near,
+                z,
+                observation=receding.observation,
+                shape=receding.shape,
+                settings=receding.settings,
+                seed=receding.seed,
+            )
+        except ValueError as error:
+            yield Refusal(name, z, str(error))
+        else:
+            yield {"id": f"{name} z={z:g}", "redshift": z, **own}, far
 
 
 def _known(cutout: Cutout, redshift_known: float | None, receding: Receding) -> Cutout:
@@ -200,12 +185,6 @@ def _known(cutout: Cutout, redshift_known: float | None, receding: Receding) -> 
         source = f"Moffat of {receding.psf_fwhm} arcsec, stated by the user"
         cutout = replace(cutout, psf=psf_planes(own), meta={**cutout.meta, "psf_source": source})
     return cutout
-
-
-def _plain(name: str) -> str:
-    """A file name that stays in its folder and is not hidden."""
-    kept = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
-    return kept.lstrip("._")[:80] or "galaxy"
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> QTable:

@@ -68,7 +68,7 @@ def test_it_goes_on_where_it_stopped(sky, tmp_path, capsys):
     assert len(read_catalog(out / "catalog.ecsv")) == 2
     capsys.readouterr()
     assert main([*words, "--seed", "1"]) == 2
-    assert "the same redshifts and settings" in capsys.readouterr().err
+    assert "with the same redshifts and settings" in capsys.readouterr().err
 
 
 def test_refusals_are_listed_and_lose_nobody(sky, tmp_path, capsys):

@@ -154,3 +154,17 @@ def test_layer_features_are_the_moments_of_each_channel(trained, far_images):
     want = np.concatenate([maps.mean(axis=(1, 2)), maps.std(axis=(1, 2))], axis=1)
     np.testing.assert_allclose(features[first.name], want, rtol=1e-4, atol=1e-5)
     assert features["logits"].shape == (10, 2)
+
+
+def test_galaxies_further_away_are_unlike_and_others_are_not(trained, far_images):
+    from galcnn.shift.checking import drift_table
+
+    reference, _ = toy_images(60, seed=11)
+    same, _ = toy_images(40, seed=12)
+    alike = drift_table(trained, reference, same, seed=1)
+    apart = drift_table(trained, reference, far_images[0][:40], seed=1)
+    assert alike["layer"][0] == "input"
+    assert alike["layer"][-1] == "logits"
+    assert (alike["p_holm"] > 0.05).all()
+    assert (apart["p_holm"] < 0.05).sum() >= 3
+    assert apart["p_holm"][0] < 0.05

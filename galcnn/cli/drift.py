@@ -1,0 +1,89 @@
+"""galcnn drift."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from galcnn.cli import options
+
+if TYPE_CHECKING:
+    from galcnn.shift.drift import Measure
+
+__all__ = ["command"]
+
+
+@click.command(name="drift")
+@click.argument("model")
+@click.argument("cutouts", nargs=-1, required=True, metavar="CUTOUT...")
+@click.option(
+    "--reference",
+    multiple=True,
+    required=True,
+    metavar="IMAGE",
+    help="Images, or a folder of them, like those the model was trained on; may be repeated.",
+)
+@click.option(
+    "--measure",
+    type=click.Choice(["moments", "sliced_wasserstein", "mmd", "classifier"]),
+    default="mmd",
+    show_default=True,
+)
+@click.option("--out", metavar="TABLE", help="Also write the table (.ecsv, .csv, .fits ...).")
+@options.bands
+@options.fit
+@options.width
+@options.seed
+@options.quiet
+def command(
+    model: str,
+    cutouts: tuple[str, ...],
+    reference: tuple[str, ...],
+    measure: Measure,
+    out: str | None,
+    bands: str | None,
+    fit: bool,
+    width: str | None,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Ask whether galaxies are unlike those of the training: of the pixels, and of every layer.
+
+    \b
+    galcnn drift model new/*.fits --reference sky/cutouts
+    galcnn drift model far/cutouts --reference sky/cutouts --measure classifier --out drift.ecsv
+
+    p-values are of permutations, adjusted for the number of layers. At least four galaxies on
+    each side; some dozens see a shift that matters.
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.catalog import write_table
+    from galcnn.inputs import InputFiles, images_from, prepare
+    from galcnn.model import load_model
+    from galcnn.progress import bars, silent
+    from galcnn.shift.checking import drift_table
+
+    trained = load_model(model)
+    sides = []
+    for what, sources in (("reference", reference), ("images", cutouts)):
+        files = InputFiles(
+            options.paths_by_id(sources), bands=options.words(bands), width=options.angle(width), fit=fit
+        )
+        loaded = []
+        with (silent if quiet else bars)(what, len(files.paths)) as step:
+            for name in files.paths:
+                loaded.append(prepare(files.load(name), trained.card.inputs, fit=fit))
+                step()
+        sides.append(images_from(loaded))
+    table = drift_table(trained, sides[0], sides[1], measure=measure, seed=seed)
+    for row in table:
+        click.echo(f"{row['layer']:<32} {measure} {row['value']:8.3f}   p {row['p_holm']:.3f}")
+    drifted = int((table["p_holm"] < 0.05).sum())
+    word = "unlike" if drifted else "not shown to be unlike"
+    click.echo(f"{len(sides[1])} galaxies are {word} the {len(sides[0])} of the reference")
+    if out:
+        write_table(table, out)
+        click.echo(f"wrote {out}")

@@ -1,0 +1,202 @@
+"""The galaxies of a covariate-shift test: drawn directly at each redshift, and kept on disk."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+
+from galcnn import atomic, geometry, seeding
+from galcnn.dataset import Dataset
+from galcnn.errors import message
+from galcnn.inputs import InputSpec, images_from
+from galcnn.progress import Progress, silent
+from galcnn.shift.settings import ShiftSettings
+from galcnn.simulation import Galaxy, draw, from_catalog, simulate_catalog
+
+__all__ = ["Sample", "described", "draw_sample", "name_at", "read_sample"]
+
+
+class Sample:
+    """The drawn images of a covariate-shift test.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        As `draw_sample` left it.
+    settings : ShiftSettings
+        The test.
+    """
+
+    def __init__(self, folder: Path, settings: ShiftSettings) -> None:
+        self.folder, self.settings = folder, settings
+
+    def read(self, name: str) -> Dataset:
+        """Give one set.
+
+        Parameters
+        ----------
+        name : str
+            ``train``, ``validation``, ``oracle_train``, ``oracle_validation``, or ``test`` and
+            ``adapt`` with a redshift, see `name_at`.
+
+        Returns
+        -------
+        galcnn.dataset.Dataset
+            In the order in which it was drawn: test galaxies are the same at each redshift.
+        """
+        with np.load(self.folder / f"{name}.npz") as arrays:
+            images, labels, ids = arrays["images"], arrays["labels"], arrays["ids"]
+        telescope, side = self.settings.telescope(), self.settings.size
+        scale = round(float(telescope.pixel_scale.to_value(u.arcsec)), 5)
+        fixed = self.settings.width == "fixed"
+        spec = InputSpec(telescope.bands, "nJy", (side, side), scale if fixed else None)
+        return Dataset(tuple(str(i) for i in ids), images, labels, self.settings.classes, spec)
+
+
+def name_at(name: str, redshift: float) -> str:
+    """Name the test or adapting set at a redshift.
+
+    Parameters
+    ----------
+    name : str
+        ``test`` or ``adapt``.
+    redshift : float
+        One of the test's.
+
+    Returns
+    -------
+    str
+        For `Sample.read`.
+    """
+    return f"{name}-z{redshift:g}"
+
+
+def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = silent) -> Sample:
+    """Draw all galaxies of a test; sets that are there already stay.
+
+    Parameters
+    ----------
+    settings : ShiftSettings
+        The test.
+    folder : pathlib.Path
+        Gets one file a set.
+    progress : galcnn.progress.Progress
+        Shows the sets.
+
+    Returns
+    -------
+    Sample
+        To read from.
+
+    Notes
+    -----
+    No galaxy is in two sets. Classes take turns, so their shares are equal and the same at each
+    redshift. The oracle's galaxies are those of training, each at a redshift of its own between
+    the lowest of training and the highest of the test.
+    """
+    jobs = _jobs(settings)
+    missing = [name for name in jobs if not (folder / f"{name}.npz").exists()]
+    with progress("draw", len(missing)) as step:
+        for name in missing:
+            _write(folder / f"{name}.npz", jobs[name], settings)
+            step(name)
+    return Sample(folder, settings)
+
+
+def read_sample(settings: ShiftSettings, folder: Path) -> Sample:
+    """Find a sample that was drawn.
+
+    Parameters
+    ----------
+    settings : ShiftSettings
+        The test.
+    folder : pathlib.Path
+        Where it is.
+
+    Returns
+    -------
+    Sample
+        To read from.
+
+    Raises
+    ------
+    FileNotFoundError
+        A set is missing.
+    """
+    missing = [name for name in _jobs(settings) if not (folder / f"{name}.npz").exists()]
+    if missing:
+        raise FileNotFoundError(message("a drawn sample", "Draw it again.", missing=missing[:3]))
+    return Sample(folder, settings)
+
+
+def _jobs(settings: ShiftSettings) -> dict[str, list[Galaxy]]:
+    """Galaxies of each set."""
+    counts = (settings.n_train, settings.n_validation, settings.n_test, settings.n_adapt)
+    catalog = simulate_catalog(
+        sum(counts),
+        seed=settings.seed,
+        classes=settings.classes,
+        redshift_range=settings.train_redshifts,
+        magnitude_range=settings.magnitudes,
+    )
+    ends = np.cumsum((0, *counts))
+    train, validation, test, adapt = (
+        from_catalog(catalog.select(np.arange(a, b))) for a, b in itertools.pairwise(ends)
+    )
+    jobs = {"train": train, "validation": validation}
+    if "oracle" in settings.arms:
+        jobs |= {"oracle_train": _spread(train, settings), "oracle_validation": _spread(validation, settings)}
+    for z in settings.test_redshifts:
+        jobs[name_at("test", z)] = [galaxy.at(z) for galaxy in test]
+        if any(arm.startswith("batch_adapted") for arm in settings.arms):
+            jobs[name_at("adapt", z)] = [galaxy.at(z) for galaxy in adapt]
+    return jobs
+
+
+def _spread(galaxies: Sequence[Galaxy], settings: ShiftSettings) -> list[Galaxy]:
+    low, high = settings.train_redshifts[0], max(settings.test_redshifts)
+    return [
+        galaxy.at(low + (high - low) * seeding.uniform(settings.seed, "oracle", galaxy.id))
+        for galaxy in galaxies
+    ]
+
+
+def _write(file: Path, galaxies: Sequence[Galaxy], settings: ShiftSettings) -> None:
+    images = np.concatenate([_image(galaxy, settings) for galaxy in galaxies])
+    labels = np.array([settings.classes.index(galaxy.morphology) for galaxy in galaxies], dtype=np.int32)
+    ids = np.array([galaxy.id for galaxy in galaxies])
+    with atomic.writing(file) as temporary:
+        np.savez(temporary, images=images, labels=labels, ids=ids)
+
+
+def _image(galaxy: Galaxy, settings: ShiftSettings) -> npt.NDArray[np.float32]:
+    telescope, side = settings.telescope(), settings.size
+    if settings.width == "fixed":
+        return images_from([draw(galaxy, seed=settings.seed, observation=telescope, shape=(side, side))])
+    scale = float(telescope.pixel_scale.to_value(u.arcsec))
+    field = int(np.clip(round(settings.scaled_radii * galaxy.half_light_radius / scale), 8, 8 * side))
+    cutout = draw(galaxy, seed=settings.seed, observation=telescope, shape=(field, field))
+    return images_from([geometry.resize(replace(cutout, sigma=None), (side, side))])
+
+
+def described(settings: ShiftSettings) -> str:
+    """Say all that decides the result of a test.
+
+    Parameters
+    ----------
+    settings : ShiftSettings
+        The test.
+
+    Returns
+    -------
+    str
+        JSON, the same for the same test.
+    """
+    return json.dumps(settings.to_dict(), sort_keys=True)

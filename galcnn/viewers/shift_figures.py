@@ -1,0 +1,192 @@
+"""Figures of the covariate-shift test: accuracy, classes and drift against redshift."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from galcnn.errors import message
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["accuracy_figure", "class_figure", "drift_figure"]
+
+#: Okabe & Ito's colours by arm, told apart with every common colour blindness, and line styles.
+_LOOKS = {
+    "none": ("#000000", "-"),
+    "batch": ("#D55E00", "-"),
+    "batch_adapted": ("#D55E00", "--"),
+    "batch_adapted_skewed": ("#E69F00", ":"),
+    "group": ("#0072B2", "-"),
+    "standardised": ("#009E73", "-."),
+    "oracle": ("#999999", (0, (5, 1))),
+}
+_NAMES = {
+    "none": "no normalisation",
+    "batch": "batch norm, frozen",
+    "batch_adapted": "batch norm, adapted",
+    "batch_adapted_skewed": "... to skewed classes",
+    "group": "group norm",
+    "standardised": "images standardised",
+    "oracle": "oracle",
+}
+_LABEL = 8
+
+
+def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Figure:
+    """Draw accuracy and calibration against redshift.
+
+    Parameters
+    ----------
+    scores : astropy.table.QTable
+        From `galcnn.shift.report.score_table`.
+    train_redshifts : tuple of float
+        Shaded.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Lines are means, bands the lowest and highest seed; the oracle is the ceiling.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for arm, rows in _by_arm(scores).items():
+        colour, style = _look(arm)
+        z = np.array(rows["z"])
+        left.plot(
+            z, rows["accuracy"], color=colour, linestyle=style, marker="o", markersize=3, label=_name(arm)
+        )
+        left.fill_between(z, rows["seed_low"], rows["seed_high"], color=colour, alpha=0.15, linewidth=0)
+        right.plot(z, rows["calibration_error"], color=colour, linestyle=style, marker="o", markersize=3)
+    for axes, what in ((left, "accuracy"), (right, "calibration error")):
+        axes.axvspan(*train_redshifts, color="0.92", zorder=0)
+        _finish(axes, what)
+    n_classes = sum(name.startswith("completeness_") for name in scores.colnames)
+    left.axhline(1 / n_classes, color="0.6", linewidth=0.8)
+    left.annotate(
+        "chance",
+        (0.99, 1 / n_classes),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=_LABEL - 1,
+        color="0.4",
+    )
+    left.set_ylim(0, 1.02)
+    right.set_ylim(bottom=0)
+    figure.legend(
+        *left.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        fontsize=_LABEL - 1,
+        frameon=False,
+    )
+    return figure
+
+
+def class_figure(scores: QTable, classes: tuple[str, ...]) -> Figure:
+    """Draw completeness and purity of each class against redshift.
+
+    Parameters
+    ----------
+    scores : astropy.table.QTable
+        From `galcnn.shift.report.score_table`.
+    classes : tuple of str
+        One column of panels each.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Completeness above, purity below.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.8 * len(classes) + 0.4, 3.8), layout="constrained")
+    panels = figure.subplots(2, len(classes), sharex=True, sharey=True, squeeze=False)
+    for row, what in enumerate(("completeness", "purity")):
+        for axes, name in zip(panels[row], classes, strict=True):
+            for arm, rows in _by_arm(scores).items():
+                colour, style = _look(arm)
+                axes.plot(rows["z"], rows[f"{what}_{name}"], color=colour, linestyle=style, label=_name(arm))
+            _finish(axes, what if name == classes[0] else "")
+            axes.set_ylim(0, 1.02)
+            if row == 0:
+                axes.set_title(name.replace("_", " "), fontsize=_LABEL)
+                axes.set_xlabel("")
+    figure.legend(
+        *panels[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        fontsize=_LABEL - 1,
+        frameon=False,
+    )
+    return figure
+
+
+def drift_figure(table: QTable) -> Figure:
+    """Draw how far the input and the layers of networks have drifted.
+
+    Parameters
+    ----------
+    table : astropy.table.QTable
+        ``arm``, ``layer``, ``z`` and ``distance``, layers in the order of the pass.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel a network: layers from left to right, one line a redshift.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    arms = list(dict.fromkeys(str(arm) for arm in table["arm"]))
+    if not arms:
+        raise ValueError(message("a table with rows", "", n_rows=len(table)))
+    figure = Figure(figsize=(3.6 * len(arms), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
+    redshifts = sorted({float(z) for z in table["z"]})
+    colours = colormaps["viridis"](np.linspace(0, 0.85, len(redshifts)))
+    for axes, arm in zip(panels, arms, strict=True):
+        own = table[np.asarray(table["arm"]) == arm]
+        layers = list(dict.fromkeys(str(layer) for layer in own["layer"]))
+        for z, colour in zip(redshifts, colours, strict=True):
+            rows = own[np.asarray(own["z"]) == z]
+            found = {str(row["layer"]): float(row["distance"]) for row in rows}
+            axes.plot(
+                [found[layer] for layer in layers], color=colour, marker="o", markersize=3, label=f"z = {z:g}"
+            )
+        axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=_LABEL - 2)
+        axes.set_title(_name(arm), fontsize=_LABEL)
+        axes.tick_params(axis="y", labelsize=_LABEL - 1)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(bottom=0)
+    panels[0].set_ylabel("sliced Wasserstein distance\nfrom training (std. dev.)", fontsize=_LABEL)
+    panels[0].legend(fontsize=_LABEL - 1, frameon=False)
+    return figure
+
+
+def _by_arm(scores: QTable) -> dict[str, QTable]:
+    arms = np.asarray(scores["arm"])
+    return {str(arm): scores[arms == arm] for arm in dict.fromkeys(arms.tolist())}
+
+
+def _look(arm: str) -> tuple[str, str]:
+    colour, style = _LOOKS.get(arm, ("#CC79A7", "-"))
+    return colour, style  # type: ignore[return-value]  # matplotlib takes dashes as tuples, too
+
+
+def _name(arm: str) -> str:
+    return _NAMES.get(arm, arm)
+
+
+def _finish(axes: Axes, what: str) -> None:
+    axes.set_xlabel("redshift", fontsize=_LABEL)
+    axes.set_ylabel(what, fontsize=_LABEL)
+    axes.tick_params(labelsize=_LABEL - 1)
+    axes.spines[["top", "right"]].set_visible(False)
