@@ -13,7 +13,8 @@ import numpy as np
 from astropy.table import QTable
 
 from galcnn import atomic
-from galcnn.catalog import Catalog, file_stems, write_table
+from galcnn.catalog import Catalog, write_table
+from galcnn.catalog.naming import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.files import save_cutout
