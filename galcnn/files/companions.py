@@ -201,15 +201,13 @@ def with_own_layers(
     Planes
         With a note on what was not certain.
     """
+    others = [(one, role_of(one)) for one in hdulist if one is not hdu and one.is_image and _planes_of(one)]
     for kind in kinds:
         for role in _SERVES[kind]:
             fitting = [
                 one
-                for one in hdulist
-                if one.is_image
-                and role_of(one) == role
-                and _fits(one, planes, kind)
-                and (alone or _belongs(one, hdu))
+                for one, its in others
+                if its == role and _fits(one, planes, kind) and (alone or _belongs(one, hdu))
             ]
             plain = [one for one in fitting if "_" not in one.name]
             chosen = fitting if len(fitting) == 1 else plain
@@ -233,11 +231,14 @@ def _attached_if_good(planes: Planes, layer: Layer, kind: str) -> Planes:
     return found
 
 
-def _fits(hdu: Any, planes: Planes, kind: str) -> bool:
+def _planes_of(hdu: Any) -> tuple[int, ...]:
+    """The shape of an HDU's image, if it has one."""
     shape = tuple(getattr(hdu, "shape", None) or ())
-    if len(shape) < 2 or 0 in shape:
-        return False
-    return kind == "psf" or shape[-2:] == planes.values.shape[1:]
+    return shape if len(shape) >= 2 and 0 not in shape else ()
+
+
+def _fits(hdu: Any, planes: Planes, kind: str) -> bool:
+    return kind == "psf" or _planes_of(hdu)[-2:] == planes.shape
 
 
 def _belongs(layer: Any, image: Any) -> bool:
