@@ -15,7 +15,7 @@ The map of the house, in the order in which data travels::
 - `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one experiment in one TOML.
 - `galcnn.prediction`, `galcnn.evaluation`: logits to probabilities; scores with intervals.
 - `galcnn.explain`, `galcnn.layers`, `galcnn.viewers`: maps, their FITS layers, figures.
-- `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo.
+- `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo, optimizers compared.
 - `galcnn.plugins`, `galcnn.errors`, `galcnn.atomic`, `galcnn.seeding`, `galcnn.progress`: the foundation.
 
 Importing galcnn imports none of them: each name below comes when it is first used.

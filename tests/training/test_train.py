@@ -8,7 +8,7 @@ import pytest
 
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, TrainingSettings, train
+from galcnn.training import Augmentation, Schedule, TrainingSettings, train
 from galcnn.training.batches import training_batches, validation_batches
 
 
@@ -140,3 +140,35 @@ def test_it_learns(trained, toy_dataset):
     images, labels = toy_images(200, seed=99)
     guess = trained.model.predict(images, verbose=0).argmax(axis=1)
     assert np.mean(guess == labels) > 0.97
+
+
+def test_penalties_take_no_part_in_the_choice_of_the_best_epoch(parts):
+    """With a huge penalty the loss is all penalty, and falls; the cross-entropy chooses."""
+    model = small_model(parts[0], normalization="none", l2=3.0)
+    settings = TrainingSettings(epochs=4, optimizer="sgd", learning_rate=0.05, augmentation=STILL)
+    history = train(model, *parts, settings=settings)
+    assert np.all(np.diff(history["val_loss"]) < 0)
+    assert np.all(np.array(history["val_loss"]) > np.array(history["val_cross_entropy"]) + 1)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    now = float(loss(np.eye(2)[parts[1].labels], model.predict(parts[1].images, verbose=0)))
+    assert now == pytest.approx(min(history["val_cross_entropy"]), rel=1e-4)
+
+
+def test_the_rate_falls_on_a_plateau_and_users_callbacks_are_called(parts):
+    class Mine(keras.callbacks.Callback):
+        rates = ()
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.rates = (*self.rates, float(self.model.optimizer.learning_rate))
+
+    mine = Mine()
+    settings = TrainingSettings(
+        epochs=5,
+        optimizer="sgd",
+        learning_rate=1e-9,  # nothing moves: every epoch is a plateau, but for the first
+        schedule=Schedule("plateau", factor=0.5, patience=2),
+        augmentation=STILL,
+    )
+    model = small_model(parts[0], normalization="none", dropout=0.0)
+    train(model, *parts, settings=settings, callbacks=[mine])
+    assert mine.rates == pytest.approx([1e-9, 1e-9, 0.5e-9, 0.5e-9, 0.25e-9], rel=1e-5)
