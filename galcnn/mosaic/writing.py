@@ -174,7 +174,7 @@ def _write_tables(
 
 
 def _described(mosaic: Mosaic, catalog: Catalog, width: u.Quantity) -> str:
-    """All that decides what the cutouts are, but for the mosaic's pixels."""
+    """All that decides what the cutouts are; the mosaics' pixels by their size and time."""
     paths = mosaic.meta["path"] if isinstance(mosaic.meta["path"], list) else [mosaic.meta["path"]]
     known = [name for name in ("id", "ra", "dec", "redshift") if name in catalog.table.colnames]
     meta = {key: value for key, value in mosaic.meta.items() if key != "path"}
@@ -183,7 +183,7 @@ def _described(mosaic: Mosaic, catalog: Catalog, width: u.Quantity) -> str:
     wide = u.Quantity(width)
     return json.dumps(
         {
-            "files": [[Path(path).name, Path(path).stat().st_size] for path in paths],
+            "files": [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in map(Path, paths)],
             "bands": mosaic.bands,
             "meta": meta,
             "beside": beside,

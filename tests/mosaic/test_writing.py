@@ -1,5 +1,7 @@
 """A folder of cutouts: whole, resumable, nothing outside of it, and fit to train on."""
 
+import os
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -109,6 +111,9 @@ def test_a_folder_of_something_else_is_refused(path, tmp_path):
         write(path, catalog, tmp_path / "out", side=17)
     with pytest.raises(ValueError, match="of the same mosaic, catalog and width"):
         write(path, catalog.select([0, 1]), tmp_path / "out")
+    os.utime(path, ns=(0, 0))  # was it written again?
+    with pytest.raises(ValueError, match="of the same mosaic, catalog and width"):
+        write(path, catalog, tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("!")
     with pytest.raises(ValueError, match="a new or empty folder"):
