@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
-from astropy.io import fits
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, message
@@ -252,12 +251,10 @@ def _ask(client: Any, hips: str, want: Wanted, *, get_query_payload: bool) -> An
 def _image(hips: str, band: str, answer: Answer) -> Cutout:
     """Read one band, and refuse that of another HiPS: HISTORY says which one it is."""
     content = fits_bytes(answer)
-    header = fits.Header.fromstring(content[: content.find(b"END" + b" " * 77) + 80])
-    for line in map(str, header.get("HISTORY", ())):
-        said = re.match(r"From HiPS (\S+)", line)
-        if said is not None and said[1] != hips:
+    for said in re.findall(rb"HISTORY From HiPS (\S+)", content):
+        if said.decode("latin-1") != hips:
             raise BadResponseError(
-                message(f"an image of the HiPS {hips}", "Give its whole id.", hips=said[1], url=answer.url)
+                message(f"an image of the HiPS {hips}", "Give its whole id.", hips=said, url=answer.url)
             )
     image = loaded(content, answer)
     if len(image.bands) != 1:

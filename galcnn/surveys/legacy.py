@@ -7,18 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
-import numpy as np
-import numpy.typing as npt
-from astropy.io import fits
 
 from galcnn.cutout import Cutout
-from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
-from galcnn.files.astrometry import celestial_wcs
-from galcnn.files.opening import opened
-from galcnn.photometry import NANOMAGGY
-from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
+from galcnn.errors import message
+from galcnn.surveys.checking import Wanted, received, wanted
 from galcnn.surveys.download import address, get
-from galcnn.surveys.limits import Answer, Limits
+from galcnn.surveys.legacy_images import read_image, read_psf
+from galcnn.surveys.limits import Limits
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -37,10 +32,6 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
 _ARCSEC = 0.262
 #: The service gives no more pixels a side, and does not say so.
 _MOST = 3000
-#: SATUR (saturated) and ALLMASK (masked in every exposure) of each band, in the bits of MASKBITS
-#: (legacysurvey.org/dr10/bitmasks). GALAXY and stars nearby are no fault of a pixel.
-_BAD_BITS = {"g": (2, 5), "r": (3, 6), "z": (4, 7), "i": (14, 15)}
-_Planes = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -156,7 +147,7 @@ class LegacySurvey:
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         asked = self._addresses(want)
         answers = [get(asked[0], limits=self.limits, accept=(200, 404))]
-        cutout = _image(answers[0], want)
+        cutout = read_image(answers[0], want)
         facts: dict[str, Any] = {
             "release": self.layer,
             "calibration": "nanomaggies, AB zero point 22.5, native pixels",
@@ -169,7 +160,7 @@ class LegacySurvey:
             return found
         answers.append(get(asked[1], limits=self.limits))
         facts |= {"psf_source": "coadd-psf of the survey", "requests": [one.provenance for one in answers]}
-        return replace(found, psf=_psf(answers[1], want), meta={**found.meta, **facts})
+        return replace(found, psf=read_psf(answers[1], want), meta={**found.meta, **facts})
 
     def _addresses(self, want: Wanted) -> tuple[str, ...]:
         letters = "".join(want.bands)
@@ -180,118 +171,3 @@ class LegacySurvey:
         if not self.psf:
             return (image,)
         return image, address(f"{server}/coadd-psf/", {**place, "bands": letters})
-
-
-def _image(answer: Answer, want: Wanted) -> Cutout:
-    """Read image, inverse variance and mask, told apart by IMAGETYP."""
-    if not answer.content.startswith(b"SIMPLE") and "overlap" in answer.excerpt().lower():
-        raise _no_overlap(answer, want)
-    kinds = {
-        str(header.get("IMAGETYP", "image")).strip().lower(): (header, data) for header, data in _hdus(answer)
-    }
-    if "image" not in kinds:
-        raise _no_overlap(answer, want)
-    header, data = kinds["image"]
-    sent = tuple(str(header.get("BANDS", "")).strip())
-    values = _stack(data).astype(np.float64)
-    if set(sent) != set(want.bands) or len(values) != len(sent):
-        raise BadResponseError(
-            message(
-                f"the bands {want.bands}",
-                "This layer may not have them.",
-                bands=sent,
-                n_planes=len(values),
-                url=answer.url,
-            )
-        )
-    order = [sent.index(band) for band in want.bands]
-    wcs, notes = celestial_wcs(header, (values.shape[1], values.shape[2]))
-    flux, sigma, mask = _measured(values, _companion(kinds, "invvar", values.shape))
-    bits = _companion(kinds, "maskbits", values[:1].shape)
-    if bits is not None:
-        mask |= np.stack([_bad(bits[0], band) for band in sent])
-    version = " ".join(str(header.get(key, "")).strip() for key in ("SURVEY", "VERSION")).strip()
-    return Cutout(
-        flux[order],
-        want.bands,
-        wcs=wcs,
-        mask=mask[order],
-        sigma=None if sigma is None else sigma[order],
-        meta={"version": version} | ({"notes": notes} if notes else {}),
-    )
-
-
-def _measured(values: _Planes, weights: _Planes | None) -> tuple[_Planes, _Planes | None, _Planes]:
-    """Nanomaggies and their inverse variance to nJy, sigma, and what is not to be used."""
-    njy = NANOMAGGY.to(u.nJy)
-    # What was not observed is exactly 0. Without weight but not 0 are doubtful pixels, such as the
-    # cores of bright stars, for which nothing better is known.
-    empty = values == 0 if weights is None else (weights <= 0) & (values == 0)
-    flux = np.where(empty, np.nan, values * njy)
-    if weights is None:
-        return flux, None, empty
-    with np.errstate(divide="ignore"):
-        sigma = np.where(weights > 0, njy / np.sqrt(np.abs(weights)), np.nan)
-    return flux, sigma, weights <= 0
-
-
-def _bad(bits: _Planes, band: str) -> _Planes:
-    flags = sum(1 << bit for bit in _BAD_BITS.get(band, ()))
-    bad: _Planes = (bits & flags) != 0
-    return bad
-
-
-def _psf(answer: Answer, want: Wanted) -> _Planes:
-    """Read the PSF of each band, an HDU each, told apart by BAND."""
-    planes = {str(header.get("BAND", "")).strip(): data for header, data in _hdus(answer)}
-    missing = [band for band in want.bands if band not in planes or not planes[band].sum() > 0]
-    if missing or len({planes[band].shape for band in want.bands}) != 1:
-        raise BadResponseError(
-            message(
-                f"one PSF for each of {want.bands}",
-                "Try again later, or leave it out: psf=false.",
-                bands=sorted(planes),
-                url=answer.url,
-            )
-        )
-    stack: _Planes = np.stack([planes[band].astype(np.float64) for band in want.bands])
-    stack /= stack.sum(axis=(1, 2), keepdims=True)
-    return stack
-
-
-def _hdus(answer: Answer) -> list[tuple[fits.Header, _Planes]]:
-    """Header and data of each HDU that has data."""
-    content = fits_bytes(answer)
-    try:
-        with opened(content) as (hdulist, _):
-            return [(hdu.header, np.asarray(hdu.data)) for hdu in hdulist if hdu.data is not None]
-    except UnreadableImageError as error:
-        raise BadResponseError(
-            message("a whole FITS file", "Try again later.", error=str(error), url=answer.url)
-        ) from error
-
-
-def _stack(data: _Planes) -> _Planes:
-    """One band comes as a plane, several as a cube."""
-    return data[np.newaxis] if data.ndim == 2 else data
-
-
-def _companion(
-    kinds: Mapping[str, tuple[fits.Header, _Planes]], kind: str, shape: tuple[int, ...]
-) -> _Planes | None:
-    if kind not in kinds:
-        return None
-    planes = _stack(kinds[kind][1])
-    numbers = "iu" if kind == "maskbits" else "fiu"
-    if planes.shape != shape or planes.dtype.kind not in numbers:
-        raise BadResponseError(
-            message(
-                f"{kind} of shape {shape}", "Try again later.", shape=planes.shape, dtype=str(planes.dtype)
-            )
-        )
-    return planes
-
-
-def _no_overlap(answer: Answer, want: Wanted) -> CoverageError:
-    where = want.position.to_string("hmsdms")
-    return CoverageError(message("a position in the layer", "", position=where, answer=answer.excerpt()))

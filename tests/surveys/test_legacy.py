@@ -133,7 +133,7 @@ def test_a_silent_clamp_and_silent_bands_are_not_trusted(survey, legacy_server, 
         survey.cutout(legacy_material.middle, 3001 * 0.262 * u.arcsec)
     assert legacy_server.requests == []
     # The server does not know i, and gives all its bands.
-    with pytest.raises(BadResponseError, match=r"bands \('g', 'i'\)"):
+    with pytest.raises(BadResponseError, match=r"in the bands \('g', 'i'\)"):
         LegacySurvey("ls-dr10", server=legacy_server.url).cutout(legacy_material.middle, SIDE, ("g", "i"))
 
 
