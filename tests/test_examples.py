@@ -21,6 +21,7 @@ def test_the_numbered_examples_run_in_order(tmp_path):
     stack = LayerStack.read(tmp_path / "sim7-000003-layers.fits")
     assert {e.method for e in stack.explanations} == {"saliency", "cam"}
     assert (tmp_path / "spiral.png").exists()
+    assert (tmp_path / "all-methods.png").exists()
 
 
 def test_the_experiment_files_are_valid():

@@ -103,7 +103,7 @@ def explanation_figure(
         for axes, explanation in zip(panels[1:], stack.explanations, strict=False):
             drawn = draw_map(axes, explanation, stack.cutout)
             axes.set_title(_map_title(explanation), fontsize=_TITLE, parse_math=False)
-            draw_colour_bar(axes, drawn, explanation, stack.cutout)
+            draw_colour_bar(axes, drawn, explanation)
         for axes in panels[1 + len(stack.explanations) :]:
             axes.set_axis_off()
     return figure

@@ -105,7 +105,7 @@ def draw_contours(axes: Axes, explanation: Explanation) -> None:
         axes.contour(values, levels=levels, colors="white", linestyles=styles, linewidths=0.7)
 
 
-def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, cutout: Cutout) -> None:
+def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation) -> None:
     """Draw the colour bar of a map below it, its unit with a power of ten as label.
 
     Parameters
@@ -116,8 +116,6 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, cutout: Cu
         The map.
     explanation : galcnn.explain.Explanation
         What it shows: an amount of logits, or logits per nJy, per display value or per sigma.
-    cutout : galcnn.cutout.Cutout
-        What is explained.
     """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -131,7 +129,7 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, cutout: Cu
         format=FuncFormatter(lambda value, _: f"{value / 10.0**exponent:g}".replace("-", "\N{MINUS SIGN}")),
     )
     power = f"10{str(exponent).translate(_RAISED)} " if exponent else ""
-    bar.set_label(power + _unit_label(explanation, cutout), fontsize=_SMALL)
+    bar.set_label(power + _unit_label(explanation), fontsize=_SMALL)
     bar.ax.tick_params(labelsize=_SMALL)
 
 
@@ -219,10 +217,8 @@ def _draw_outline(axes: Axes, cutout: Cutout) -> None:
         axes.contour(light, levels=low + (high - low) * np.array([0.25, 0.65]), colors="0.25", linewidths=0.5)
 
 
-def _unit_label(explanation: Explanation, cutout: Cutout) -> str:
+def _unit_label(explanation: Explanation) -> str:
     unit = explanation.unit
-    if not unit and explanation.wrt == "flux":  # slopes of images that are not calibrated
-        unit = f"{cutout.unit}-1"
     if not unit:
         return "logit per sigma of noise" if explanation.wrt == "sigma" else "logit"
     if not unit.endswith("-1"):

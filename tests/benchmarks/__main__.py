@@ -1,4 +1,4 @@
-"""Run every benchmark module and write bench.json: flat names to ratios, and the conditions."""
+"""Run every benchmark module and write bench.json: flat names to ratios, details, and the conditions."""
 
 import argparse
 import importlib
@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from galcnn import atomic
 from tests import benchmarks
+from tests.benchmarks.timing import Ratio
 
 
 def main() -> None:
@@ -18,11 +19,22 @@ def main() -> None:
     parser.add_argument("--only", default="", help="run modules whose name holds this")
     arguments = parser.parse_args()
     result: dict[str, object] = {}
+    details: dict[str, object] = {}
     for module in pkgutil.iter_modules(benchmarks.__path__):
         if module.name.startswith("bench_") and arguments.only in module.name:
             for name, ratio in importlib.import_module(f"tests.benchmarks.{module.name}").ratios().items():
                 result[name] = round(ratio, 4)
-                print(f"{name:<50} {ratio:.3f}", flush=True)  # noqa: T201
+                beside = ""
+                if isinstance(ratio, Ratio):
+                    low, high = (round(end, 4) for end in ratio.interval)
+                    details[name] = {
+                        "interval_90": [low, high],
+                        "cpu_ratio": round(ratio.cpu, 4),
+                        "pairs": ratio.pairs,
+                    }
+                    beside = f"  [{low:.3f}, {high:.3f}]  cpu {ratio.cpu:.3f}"
+                print(f"{name:<50} {ratio:.3f}{beside}", flush=True)  # noqa: T201
+    result["details"] = details
     result["conditions"] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),

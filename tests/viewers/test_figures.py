@@ -255,10 +255,10 @@ def test_colour_bars_carry_units_and_powers_of_ten():
     ("wrt", "unit", "of_cutout", "label"),
     [
         ("flux", "nJy-1", u.nJy, "logit per nJy"),
-        ("flux", "", DISPLAY, "logit per display value"),
+        ("flux", "", u.nJy, "logit"),  # an amount, such as image times gradient
         ("flux", "display-1", DISPLAY, "logit per display value"),
-        ("flux", "", UNCALIBRATED, "logit per pixel value"),
-        ("flux", "", u.adu, "logit per adu"),
+        ("flux", f"{UNCALIBRATED}-1", UNCALIBRATED, "logit per pixel value"),
+        ("flux", "adu-1", u.adu, "logit per adu"),
         ("sigma", "", u.nJy, "logit per sigma of noise"),
         ("stretched", "", u.nJy, "logit"),
         ("stretched", "", DISPLAY, "logit"),
