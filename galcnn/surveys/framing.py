@@ -118,8 +118,10 @@ def coverage_of(image: Cutout, position: SkyCoord, side: int) -> float:
     return float(np.isfinite(cut.flux).mean())
 
 
-def stacked(images: Sequence[Cutout], position: SkyCoord, side: int) -> Cutout:
-    """Cut the pixels around a position out of the images of several bands, on the grid of the first.
+def stacked(
+    images: Sequence[Cutout], position: SkyCoord, side: int, *, reference: Cutout | None = None
+) -> Cutout:
+    """Cut the pixels around a position out of the images of several bands, on one grid.
 
     Parameters
     ----------
@@ -128,12 +130,14 @@ def stacked(images: Sequence[Cutout], position: SkyCoord, side: int) -> Cutout:
     position : astropy.coordinates.SkyCoord
         Of the centre.
     side : int
-        Pixels, of the first.
+        Pixels.
+    reference : galcnn.cutout.Cutout, optional
+        Image whose grid is kept; the first by default.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        As `framed`; those that lie on another grid are brought to that of the first, see
+        As `framed`; those that lie on another grid are brought to that of the reference, see
         `galcnn.geometry.align`.
 
     Raises
@@ -143,17 +147,15 @@ def stacked(images: Sequence[Cutout], position: SkyCoord, side: int) -> Cutout:
     galcnn.errors.BadResponseError
         They are of different units, or one has no WCS.
     """
-    first = framed(images[0], position, side)
-    placed = [first]
-    for image in images[1:]:
-        one = framed(image, position, side)
-        if _offset(first, one) > _SAME_GRID:  # its edges are moved too: take more of it
-            one = framed(image, position, _with_margin(first, image))
-        placed.append(one)
-    if len(placed) == 1:
-        return first
+    base = framed(images[0] if reference is None else reference, position, side)
+    placed = []
     try:
-        return geometry.combine(placed, reference=first.bands[0])
+        for image in images:
+            one = framed(image, position, side)
+            if _offset(base, one) > _SAME_GRID:  # its edges are moved too: take more of it
+                one = geometry.align(framed(image, position, _with_margin(base, image)), base)
+            placed.append(one)
+        return placed[0] if len(placed) == 1 else geometry.combine(placed, reference=placed[0].bands[0])
     except ValueError as error:
         raise BadResponseError(
             message("bands that fit together", "Ask for one at a time.", error=str(error))
@@ -186,7 +188,7 @@ def _offset(one: Cutout, other: Cutout) -> float:
 
 
 def _with_margin(first: Cutout, image: Cutout) -> int:
-    """Pixels of an image that hold the first, turned in any way."""
+    """Pixels of an image that hold another, turned in any way."""
     assert first.pixel_scale is not None  # they have a WCS; for the type checker
     assert image.pixel_scale is not None
     ratio = float((first.pixel_scale / image.pixel_scale).to_value(u.one))

@@ -28,6 +28,8 @@ _ARCSEC = 0.396
 _MOST = 1489
 #: Overlapping fields that are looked at before the best of them is taken as it is.
 _TRIED = 4
+#: The band whose grid is kept, whatever is asked for: each band has the same pixels in any company.
+_REFERENCE = "r"
 _PER_BAND = ("psfWidth", "gain", "darkVariance")
 
 
@@ -103,7 +105,7 @@ class SDSSSurvey:
         Returns
         -------
         tuple of str
-            The question for the field, then a frame a band, and the PSF of the field.
+            The question for the field, then the frame in r, that of each band, and the PSF of the field.
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         client = self._client()
@@ -112,7 +114,8 @@ class SDSSSurvey:
         )
         found = [address(client._get_query_url(self.release), payload)]
         base = f"{self.server}/dr{self.release}/"
-        found += [f"{base}<...>/frame-{band}-<run>-<camcol>-<field>.fits.bz2" for band in want.bands]
+        frames = dict.fromkeys((_REFERENCE, *want.bands))
+        found += [f"{base}<...>/frame-{band}-<run>-<camcol>-<field>.fits.bz2" for band in frames]
         return (*found, *([f"{base}<...>/psField-<run>-<camcol>-<field>.fit"] if self.psf else []))
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
@@ -130,9 +133,9 @@ class SDSSSurvey:
         Returns
         -------
         galcnn.cutout.Cutout
-            nJy, with sigma and PSF, on the grid of the first band's frame, whose rows run along
-            the scan: north is not up. Other bands are shifted onto it, see
-            `galcnn.surveys.framing.stacked`. NaN beyond the edge of the frame.
+            nJy, with sigma and PSF, on the grid of the frame in r, whose rows run along the scan:
+            north is not up. Other bands, a part of a pixel away, are brought to it, see
+            `galcnn.geometry.align`. NaN beyond the edge of the frame.
 
         Raises
         ------
@@ -145,14 +148,13 @@ class SDSSSurvey:
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         answers: list[Answer] = []
-        chosen, first = self._best(want, answers)
-        frames = [first] + [
-            read_frame(self._ask(self._address(chosen, band), answers), chosen, band)
-            for band in want.bands[1:]
+        chosen, reference = self._best(want, answers)
+        frames = [
+            reference if band == _REFERENCE else self._frame(chosen, band, answers) for band in want.bands
         ]
         planes, source = self._psf(chosen, want, frames, answers)
         frames = [replace(frame, psf=plane) for frame, plane in zip(frames, planes, strict=True)]
-        stack = stacked(frames, want.position, want.side)
+        stack = stacked(frames, want.position, want.side, reference=reference)
         facts: dict[str, Any] = {
             "release": f"DR{self.release}",
             "calibration": "BUNIT = nanomaggy",
@@ -181,10 +183,10 @@ class SDSSSurvey:
         return client
 
     def _best(self, want: Wanted, answers: list[Answer]) -> tuple[Field, Cutout]:
-        """The field to take, and its frame in the first band."""
+        """The field to take, and its frame in the band whose grid is kept."""
         candidates: list[tuple[float, Field, Cutout]] = []
         for one in self._fields(want, answers)[:_TRIED]:
-            frame = read_frame(self._ask(self._address(one, want.bands[0]), answers), one, want.bands[0])
+            frame = self._frame(one, _REFERENCE, answers)
             share = coverage_of(frame, want.position, want.side)
             candidates.append((share, one, frame))
             if share == 1:
@@ -206,7 +208,7 @@ class SDSSSurvey:
             raise BadResponseError(
                 answers[-1].refusal("a table that ends with its last row", "Try again later.")
             )
-        return [] if table is None else fields_of(table, want.bands, answers[-1])
+        return [] if table is None else fields_of(table, {_REFERENCE, *want.bands}, answers[-1])
 
     def _address(self, one: Field, band: str) -> str:
         """As the client would ask, of another server."""
@@ -219,6 +221,9 @@ class SDSSSurvey:
         (container,) = self._client().get_images_async(matches=row, band=band, data_release=self.release)
         return str(container._target).replace(conf.sas_baseurl, self.server.rstrip("/"))
 
+    def _frame(self, one: Field, band: str, answers: list[Answer]) -> Cutout:
+        return read_frame(self._ask(self._address(one, band), answers), one, band)
+
     def _ask(self, url: str, answers: list[Answer], accept: Sequence[int] = (200,)) -> Answer:
         answer = get(url, limits=self.limits, accept=accept)
         answers.append(answer)
@@ -228,7 +233,7 @@ class SDSSSurvey:
         self, one: Field, want: Wanted, frames: Sequence[Cutout], answers: list[Answer]
     ) -> tuple[np.ndarray[Any, Any], str]:
         if self.psf:
-            image = self._address(one, want.bands[0])
+            image = self._address(one, _REFERENCE)
             folder = image.replace("/photoObj/frames/", "/photo/redux/").rpartition("/")[0]
             folder = f"{folder.rpartition('/')[0]}/objcs/{one.camcol}"
             url = f"{folder}/psField-{one.run:06d}-{one.camcol}-{one.field:04d}.fit"
@@ -249,7 +254,8 @@ class SDSSSurvey:
 def _sql(want: Wanted) -> str:
     """Fields whose box holds the position, RA 0 crossed or not; their frames decide."""
     columns = ["run", "rerun", "camcol", "field", "ra", "dec", "score"]
-    columns += [f"{name}_{band}" for band in want.bands for name in _PER_BAND]
+    bands = dict.fromkeys((_REFERENCE, *want.bands))
+    columns += [f"{name}_{band}" for band in bands for name in _PER_BAND]
     return (
         f"SELECT {', '.join(columns)} FROM Field "
         f"WHERE decMin <= {want.dec:.7f} AND decMax >= {want.dec:.7f} "

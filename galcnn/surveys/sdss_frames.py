@@ -123,6 +123,8 @@ def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
     galcnn.errors.BadResponseError
         It is no such frame.
     """
+    if not answer.content.startswith((b"BZh", b"SIMPLE  =")):
+        raise BadResponseError(answer.refusal("a frame", "Try again later."))
     try:
         with opened(answer.content) as (hdulist, _):
             header, image = hdulist[0].header, hdulist[0].data

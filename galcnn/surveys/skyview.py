@@ -99,7 +99,11 @@ class SkyViewSurvey:
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         filled = {"Position": f"{want.ra} {want.dec}", "survey": ",".join(want.bands), "pixels": want.side}
-        return (address(self.server), address(self.server, filled), *("<image>" for _ in want.bands))
+        return (
+            address(self.server),
+            address(self.server, filled),
+            *(f"{self.server}/<image of {band}>" for band in want.bands),
+        )
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
         """Give the image around a position.

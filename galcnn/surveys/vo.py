@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -66,7 +65,6 @@ class VOSurvey:
     collection: str = ""
     protocol: str = "auto"
     limits: Limits = field(default=Limits(), repr=False)
-    _lock: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.bands or len(set(self.bands)) != len(self.bands):
@@ -113,7 +111,10 @@ class VOSurvey:
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         query = self._query(want, self.server, self.protocol == "sia2", session(self.limits))
-        return (address(query.queryurl, dict(query)), *(f"<image in {band}>" for band in want.bands))
+        return (
+            address(query.queryurl, dict(query)),
+            *(f"{self.server}/<image in {band}>" for band in want.bands),
+        )
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
         """Give the image around a position.
@@ -186,8 +187,7 @@ class VOSurvey:
         return SIAQuery(url, pos=place, size=(along_ra, degrees), format="all", session=one)
 
     def _found(self, want: Wanted, one: RecordingSession) -> list[Found]:
-        with self._lock:
-            url, sia2 = self._endpoint
+        url, sia2 = self._endpoint
         query = self._query(want, url, sia2, one)
         query.execute_stream()
         answer = one.answers[-1]

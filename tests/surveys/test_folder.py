@@ -17,6 +17,7 @@ from galcnn.surveys.fetch import FetchSettings, fetch
 from galcnn.surveys.folder import FolderSurvey
 from galcnn.surveys.simulated import SimulatedSurvey
 from galcnn.surveys.survey import RemoteSurvey, Survey, open_survey
+from galcnn.testing import check_survey
 from tests.surveys.served import some_catalog
 
 MIDDLE = SkyCoord(150, 60, unit="deg")
@@ -104,6 +105,13 @@ def test_a_folder_without_images_is_refused(tmp_path):
         FolderSurvey(str(tmp_path)).cutout(MIDDLE, 10 * u.arcsec)
     with pytest.raises(ValueError, match="match_arcsec"):
         FolderSurvey(match_arcsec=0)
+
+
+def test_it_keeps_the_contract(tmp_path):
+    write(tmp_path / "g.fits")
+    write(tmp_path / "r.fits", band="r", level=3.0)
+    away = MIDDLE.directional_offset_by(10 * u.deg, 1 * u.deg)
+    check_survey(FolderSurvey(str(tmp_path)), MIDDLE, width=10 * u.arcsec, outside=away)
 
 
 def test_what_was_fetched_can_be_fetched_from_again(tmp_path):

@@ -16,6 +16,7 @@ from galcnn.errors import BadResponseError, CoverageError, DownloadError
 from galcnn.surveys.limits import Limits
 from galcnn.surveys.mast import HapcutSurvey, ZcutSurvey
 from galcnn.surveys.survey import RemoteSurvey
+from galcnn.testing import check_survey
 from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server
 
 RECORDED = files("astroquery.mast") / "tests/data/astrocut_189.49206_62.20615_100x100px_f.zip"
@@ -159,6 +160,14 @@ def test_they_say_what_they_would_ask():
     for wrong in ({"filters": "F1,F1"}, {"arcsec": -1.0}, {"server": "x"}):
         with pytest.raises(ValueError, match="Expected"):
             ZcutSurvey(**wrong)
+
+
+def test_they_keep_the_contract(service):
+    server, _ = service
+    away = SkyCoord(189.6, 62.2, unit="deg")
+    check_survey(zcut(server), PLACE, width=1.5 * u.arcsec, outside=away)
+    survey = HapcutSurvey("F606W,F814W", arcsec=0.03, server=server.url)
+    check_survey(survey, PLACE, width=1.5 * u.arcsec, outside=away)
 
 
 @pytest.mark.remote_data

@@ -15,6 +15,7 @@ from galcnn.surveys.limits import Answer, Limits
 from galcnn.surveys.sdss import SDSSSurvey
 from galcnn.surveys.sdss_frames import Field, read_frame
 from galcnn.surveys.survey import RemoteSurvey, open_survey
+from galcnn.testing import check_survey
 from tests.surveys.sdss_server import (
     DARK,
     FLUX,
@@ -132,7 +133,7 @@ def test_it_says_what_it_would_ask(service):
     assert isinstance(survey, RemoteSurvey)
     said = survey.requests(GALAXY, 10 * u.arcsec, ("g", "r"))
     assert said[0].startswith("http://db.test/dr17/en/tools/search/x_results.aspx?cmd=+SELECT+run")
-    assert said[1] == "http://mirror.test/dr17/<...>/frame-g-<run>-<camcol>-<field>.fits.bz2"
+    assert said[2] == "http://mirror.test/dr17/<...>/frame-g-<run>-<camcol>-<field>.fits.bz2"
     assert len(said) == 4
     assert not server.requests
 
@@ -155,6 +156,12 @@ def test_the_sigma_of_a_real_frame_is_the_scatter_of_its_sky(real_data):
         # Of neighbours, which have the sky and the light of most sources in common.
         scatter = median_abs_deviation(np.diff(sky, axis=1), axis=None, scale="normal") / np.sqrt(2)
         assert scatter == pytest.approx(np.median(frame.sigma[0, 133:1033, 121:1021]), rel=0.05)
+
+
+@pytest.mark.full
+def test_it_keeps_the_contract(service):
+    server, _ = service
+    check_survey(survey_of(server), GALAXY, width=25 * u.arcsec, outside=SkyCoord(10, 60, unit="deg"))
 
 
 @pytest.mark.remote_data

@@ -2,6 +2,7 @@
 
 import io
 from importlib.resources import files
+from urllib.parse import parse_qs, urlsplit
 
 import astropy.units as u
 import numpy as np
@@ -15,6 +16,7 @@ from galcnn.photometry import UNCALIBRATED
 from galcnn.surveys.limits import Limits
 from galcnn.surveys.skyview import SkyViewSurvey
 from galcnn.surveys.survey import RemoteSurvey
+from galcnn.testing import check_survey
 from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server
 
 GALAXY = SkyCoord(150.1, 2.2, unit="deg")
@@ -27,7 +29,7 @@ class SkyView:
 
     def __init__(self):
         self.missing, self.shape, self.links, self.blank = (), None, True, False
-        self.made = {}
+        self.made, self.galaxy = {}, False
 
     def respond(self, path, query):
         if path.endswith("basicform.pl"):
@@ -47,18 +49,23 @@ class SkyView:
             wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [ra, dec]
             wcs.wcs.cdelt, wcs.wcs.crpix = [-width / side, width / side], [(side + 1) / 2] * 2
             image = np.full(self.shape or (side, side), np.nan if self.blank else 7.0 + i)
+            x0, y0 = wcs.world_to_pixel(GALAXY.fk5) if self.galaxy else (np.inf, np.inf)
+            y, x = np.indices(image.shape)
+            image += 50 * np.exp(-(((x - x0) / 4) ** 2 + ((y - y0) / 6) ** 2))
             out = io.BytesIO()
             fits.PrimaryHDU(image, wcs.to_header()).writeto(out)
             self.made[name] = out.getvalue()
-        links = [f"<a href='../../tempspace/fits/{name}'>FITS</a>" for name in self.made]
+        asked = parse_qs(urlsplit(self.server.requests[-1]).query)["survey"]
+        names = [{"SDSSg": "one.fits", "SDSSr": "two.fits"}[survey] for survey in asked]
+        links = [f"<a href='../../tempspace/fits/{name}'>FITS</a>" for name in names]
         return "".join(links if self.links else [])
 
 
 @pytest.fixture
 def service():
     has = SkyView()
-    with Server(has.respond) as server:
-        yield server, has
+    with Server(has.respond) as has.server:
+        yield has.server, has
 
 
 def survey_of(server, *, limits=None, surveys="SDSSg,SDSSr"):
@@ -114,6 +121,12 @@ def test_every_fault_is_a_download_error_in_time(fault, where, service, fault_ta
         survey_of(server, limits=FAST).cutout(GALAXY, 20 * u.arcsec)
     assert any(where in path for path in server.requests)
     fault_table.append((f"SkyView {where.strip('/')}", fault.__name__, f"{caught.typename}: {caught.value}"))
+
+
+def test_it_keeps_the_contract(service):
+    server, has = service
+    has.galaxy = True
+    check_survey(survey_of(server), GALAXY, width=25 * u.arcsec)
 
 
 def test_it_says_what_it_would_ask_and_checks_its_options():

@@ -15,6 +15,7 @@ from galcnn.files import load_cutout
 from galcnn.surveys.limits import Limits
 from galcnn.surveys.survey import RemoteSurvey
 from galcnn.surveys.vo import VOSurvey
+from galcnn.testing import check_survey
 from tests.surveys.dachs.coadds import AT_THE_EDGE, FLUX, GALAXIES, MIDDLE
 from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server, connection_reset
 from tests.surveys.vo_server import SIA1, SIA2, vo_server
@@ -178,6 +179,12 @@ def test_an_archive_that_answers_with_cutouts_and_lists_masks(real_data):
     for plane, band in zip(cutout.flux, "gr", strict=True):
         expected = load_cutout(folder / f"DES_{band}.fits").flux[0, 44:196, 44:196]
         assert plane == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("path", [SIA2, SIA1])
+def test_it_keeps_the_contract(path, service):
+    server, _ = service
+    check_survey(survey_of(server, path), GALAXIES[1], width=30 * u.arcsec, outside=NOWHERE)
 
 
 def test_options_are_checked():
