@@ -71,9 +71,9 @@ def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Fig
     left.axhline(1 / n_classes, color="0.6", linewidth=0.8)
     left.annotate(
         "chance",
-        (0.99, 1 / n_classes),
+        (0.01, 1 / n_classes),
         xycoords=("axes fraction", "data"),
-        ha="right",
+        ha="left",
         va="bottom",
         fontsize=_LABEL - 1,
         color="0.4",
@@ -167,7 +167,8 @@ def drift_figure(table: QTable) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("sliced Wasserstein distance\nfrom training (std. dev.)", fontsize=_LABEL)
-    panels[0].legend(fontsize=_LABEL - 1, frameon=False)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside right center", fontsize=_LABEL - 1, frameon=False)
     return figure
 
 
