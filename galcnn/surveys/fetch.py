@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import astropy.units as u
@@ -17,13 +17,11 @@ from filelock import FileLock, Timeout
 from galcnn import atomic
 from galcnn.catalog import Catalog
 from galcnn.catalog.naming import file_stems
-from galcnn.cutout import Cutout
-from galcnn.errors import BadResponseError, CoverageError, message
-from galcnn.files import save_cutout
-from galcnn.foreground import correct_extinction
+from galcnn.errors import message
 from galcnn.progress import Progress, silent
 from galcnn.surveys.cache import Cache
-from galcnn.surveys.manifest import FAILED, FETCHED, FOLDER, NOT_COVERED, Manifest, Record, file_hash
+from galcnn.surveys.jobs import FetchJob, Place
+from galcnn.surveys.manifest import FAILED, FETCHED, FOLDER, NOT_COVERED, Manifest, Record
 from galcnn.surveys.report import FetchReport, write_report
 from galcnn.surveys.requests import Request, checked_bands, identity, requests_of
 from galcnn.surveys.survey import RemoteSurvey, Survey
@@ -146,14 +144,13 @@ def fetch(
     with _locked(folder):
         common = {"survey": survey.name, "bands": list(bands), "identity": identity(survey)}
         with contextlib.closing(Manifest(folder, common)) as manifest:
-            # Not twice for one galaxy: what stands is asked of the disk, the rest of the survey.
-            stand = {r.id: known for r in requests if (known := manifest.settled(r.id, r.hash)) is not None}
+            stand = _standing(requests, manifest, progress)
             stems = file_stems(catalog.ids, taken=manifest.stems)
-            place = _Place(folder, manifest, survey, bands, settings.system, cache, dict(stand))
-            jobs = [_Job(r, f"{FOLDER}/{stems[r.id]}.fits", place) for r in requests if r.id not in stand]
+            place = Place(folder, manifest, survey, bands, settings.system, cache, dict(stand))
+            jobs = [FetchJob(r, f"{FOLDER}/{stems[r.id]}.fits", place) for r in requests if r.id not in stand]
             kept = sum(record.status == FETCHED for record in stand.values())
             try:
-                _work(jobs, place.done, settings, progress)
+                _work(jobs, settings, progress)
             finally:
                 report = write_report(catalog, folder, place.done, kept=kept)
         return report
@@ -215,110 +212,31 @@ def _locked(folder: Path) -> Iterator[None]:
         ) from error
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where cutouts come from and go to."""
-
-    folder: Path
-    manifest: Manifest
-    survey: Survey
-    bands: tuple[str, ...]
-    system: str | None
-    cache: Cache | None
-    #: Id -> record of all that is settled, whether or not anybody waits for it.
-    done: dict[str, Record]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One galaxy: the question to the survey, and the file made of the answer."""
-
-    request: Request
-    file: str
-    place: _Place
-
-    def ask(self) -> Cutout | bytes:
-        """The cutout, or the whole file out of the cache."""
-        if not np.isfinite(self.request.width):
-            raise ValueError(message("a width of the galaxy", "Give one for those without: --width."))
-        cache = self.place.cache
-        if cache is not None and (content := cache.get(self.request.key)) is not None:
-            return content
-        cutout = self.place.survey.cutout(self.request.position, self.request.width, self.place.bands)
-        _check(cutout, self.request, self.place.bands)
-        if self.request.ebv is not None:
-            cutout = correct_extinction(cutout, self.request.ebv, system=self.place.system)
-        return cutout if self.request.redshift is None else replace(cutout, redshift=self.request.redshift)
-
-    def settle(self, answer: Cutout | bytes | Exception) -> Record:
-        """Write the file and the record, the record first."""
-        if isinstance(answer, Exception):
-            status = NOT_COVERED if isinstance(answer, CoverageError) else FAILED
-            record = self._record(status=status, reason=_reason(answer))
-            self.place.manifest.add(record)
-        else:
-            record = self._write(answer)
-        self.place.done[self.request.id] = record
-        return record
-
-    def _write(self, answer: Cutout | bytes) -> Record:
-        cache = self.place.cache
-        with atomic.writing(self.place.folder / self.file) as temporary:
-            if isinstance(answer, bytes):
-                temporary.write_bytes(answer)
-            else:
-                save_cutout(answer, temporary)
-                if cache is not None:
-                    cache.put(self.request.key, temporary.read_bytes())
-            record = self._record(status=FETCHED, file=self.file, sha256=file_hash(temporary))
-            self.place.manifest.add(record)
-        return record
-
-    def _record(self, **found: str) -> Record:
-        return Record(id=self.request.id, request=self.request.hash, **found)
+def _standing(requests: Sequence[Request], manifest: Manifest, progress: Progress) -> dict[str, Record]:
+    """What need not be asked for again, by id."""
+    stand: dict[str, Record] = {}
+    if not manifest.records:
+        return stand
+    with progress("check", len(requests)) as step:
+        for request in requests:
+            record = manifest.settled(request.id, request.hash)
+            if record is not None:
+                stand[request.id] = record
+            step()
+    return stand
 
 
-def _work(
-    jobs: Sequence[_Job], done: Mapping[str, Record], settings: FetchSettings, progress: Progress
-) -> None:
-    """Do the jobs, which write into `done`."""
+def _work(jobs: Sequence[FetchJob], settings: FetchSettings, progress: Progress) -> None:
+    """Do the jobs, which keep their own records, until there were too many failures in a row."""
     if not jobs:
         return
+    counts: Counter[str] = Counter()
     failures = 0
     records = run(jobs, at_once=settings.at_once, time_limit=settings.time_limit)
     with progress("fetch", len(jobs)) as step, contextlib.closing(records):
         for record in records:
-            step(_note(done))
+            counts[record.status] += 1
+            step(", ".join(f"{counts[s]} {s}" for s in (NOT_COVERED, FAILED) if counts[s]))
             failures = failures + 1 if record.status == FAILED else 0
             if failures >= settings.give_up_after:
                 return
-
-
-def _note(done: Mapping[str, Record]) -> str:
-    """What to show behind the bar; counted anew, which is nothing beside a request."""
-    counts = Counter(record.status for record in done.values())
-    return ", ".join(f"{counts[status]} {status}" for status in (NOT_COVERED, FAILED) if counts[status])
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    known = isinstance(error, ValueError | OSError)  # of our own grammar; others need their kind
-    return text if known and text else f"{type(error).__name__}: {text}"
-
-
-def _check(cutout: Cutout, request: Request, bands: tuple[str, ...]) -> None:
-    """Refuse what was not asked for: a plugin may answer anything."""
-    if not isinstance(cutout, Cutout):
-        raise BadResponseError(message("a Cutout", "Report it.", received=type(cutout).__name__))
-    if cutout.bands != bands:
-        raise BadResponseError(message(f"the bands {bands}", "Report it.", bands=cutout.bands))
-    if not np.isfinite(cutout.flux).any():
-        raise CoverageError(message("a cutout with at least one number", "", found="all NaN"))
-    if cutout.wcs is None:
-        raise BadResponseError(message("a cutout with a WCS", "Report it.", wcs=None))
-    x, y = cutout.wcs.world_to_pixel(request.position)
-    off = max(abs(float(x) - (cutout.shape[1] - 1) / 2), abs(float(y) - (cutout.shape[0] - 1) / 2))
-    if not off <= 0.51:
-        raise BadResponseError(
-            message("the galaxy within half a pixel of the centre", "Report it.", off_by_pixels=round(off, 2))
-        )

@@ -1,6 +1,10 @@
 """galcnn fetch: from a catalog to a folder that train and classify read."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import astropy.units as u
 import numpy as np
@@ -13,7 +17,7 @@ from galcnn.cli.main import main
 from galcnn.files import load_cutout
 from galcnn.surveys.simulated import SimulatedSurvey
 from tests.cli.test_disk_and_kills import full_disk
-from tests.surveys.servers import Server
+from tests.surveys.servers import Server, hang
 from tests.surveys.services import Legacy, legacy_material
 
 
@@ -168,3 +172,31 @@ def test_what_was_fetched_trains_a_network_and_is_classified(tmp_path, capsys):
     assert list(table["id"]) == two.ids
     assert set(table["class"]) <= {"elliptical", "merger"}
     assert not np.any(table["flag"])
+
+
+def test_ctrl_c_ends_the_command_at_once_and_the_next_goes_on(tmp_path):
+    """The service hangs: nobody waits for it."""
+    material = legacy_material(None)
+    table = QTable({"id": ["a", "b"], "ra": [material.middle.ra.deg] * 2 * u.deg})
+    table["dec"] = [material.middle.dec.deg] * 2 * u.deg
+    write_table(table, tmp_path / "in.ecsv")
+    words = ["fetch", str(tmp_path / "in.ecsv"), "--survey", "legacysurvey", "--option", "layer=ls-dr9"]
+    words += ["--option", "psf=false", "--bands", "gr", "--width", "10arcsec", "--cache-size", "0", "--quiet"]
+    words += ["--out", str(tmp_path / "out")]
+    with Server(Legacy(material)) as server:
+        words += ["--server", server.url]
+        with server.failing(hang):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "galcnn.cli.main", *words], stderr=subprocess.PIPE, text=True
+            )
+            deadline = time.monotonic() + 60
+            while not server.requests:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=30)[1]
+        assert process.returncode == 130
+        assert said.strip() == "galcnn: interrupted; nothing half-written was left behind"
+        assert json.loads((tmp_path / "out" / "report.json").read_text())["counts"]["not tried"] == 2
+        assert main(words) == 0
+    assert len(read_catalog(tmp_path / "out" / "catalog.ecsv")) == 2

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import astropy.units as u
@@ -242,6 +242,8 @@ class Strange:
             return flat_cutout(position.directional_offset_by(0 * u.deg, 3 * u.arcsec), width, bands)
         if self.fault == "all NaN":
             return flat_cutout(position, width, bands, np.nan)
+        if self.fault == "no JSON":
+            return replace(right, meta={"key": object()})
         if self.fault == "KeyError":
             return {}["x"]
         return right if self.fault == "none" else None
@@ -256,6 +258,7 @@ class Strange:
         ("all NaN", "not covered", "NaN"),
         ("KeyError", "failed", "KeyError: 'x'"),
         ("nothing", "failed", "Cutout"),
+        ("no JSON", "failed", "JSON"),
     ],
 )
 def test_what_a_plugin_answers_is_checked(fault, status, reason, tmp_path):
