@@ -29,6 +29,7 @@ COMMANDS = (
     "compare",
     "classify",
     "explain",
+    "atlas",
     "networks",
     "devices",
     "shift",
@@ -62,6 +63,7 @@ def cli(debug: bool) -> None:
     galcnn train --catalog labels.csv --image-column file --label class --out model
     galcnn classify model *.fits --out classes.ecsv
     galcnn explain model galaxy.fits --method saliency --method cam -o layers.fits
+    galcnn atlas model --catalog labels.csv --out atlas
     """
 
 

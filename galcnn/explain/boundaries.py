@@ -89,7 +89,10 @@ def decision_plane(
     """
     check_ends_in_logits(network)
     name, dense = _head(network)
-    (source,) = network_layers(network)[name].sources
+    layers = network_layers(network)
+    (source,) = layers[name].sources
+    while isinstance(layers[source].layer, keras.layers.Dropout):  # it lets all pass in inference
+        (source,) = layers[source].sources
     found = activations(network, images, layers=[source, name])
     features, logits = found[source].astype(np.float64), found[name]
     mean = features.mean(axis=0)

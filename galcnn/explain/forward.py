@@ -7,6 +7,7 @@ released with the network.
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _BATCH = 64
 
 # The functions close over a weak reference: one that held its network would keep the key alive.
 _COMPILED: weakref.WeakKeyDictionary[Any, dict[Hashable, Callable[..., Any]]] = weakref.WeakKeyDictionary()
+#: What a network is made of does not change; its layers do not hold it.
+_LAYERS: weakref.WeakKeyDictionary[Any, dict[str, NetworkLayer]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,14 +109,17 @@ def network_layers(network: keras.Model) -> dict[str, NetworkLayer]:
     >>> [(layer.name, layer.shape) for layer in network_layers(network).values()][:2]
     [('conv1_1', (16, 16, 4)), ('conv1_1_batchnorm', (16, 16, 4))]
     """
+    if network in _LAYERS:
+        return dict(_LAYERS[network])
     recorder = _Recorder()
     # Traced and thrown away: no array is computed to learn the shapes.
     trace = tf.function(lambda images: recorder.run(network, images, ""))
     trace.get_concrete_function(tf.TensorSpec((None, *network.input_shape[1:]), tf.float32))
-    return {
+    _LAYERS[network] = {
         name: NetworkLayer(name, recorder.layers[name], tuple(output.shape[1:]), recorder.sources[name])
         for name, output in recorder.seen.items()
     }
+    return dict(_LAYERS[network])
 
 
 def network_layer(network: keras.Model, name: str) -> NetworkLayer:
@@ -194,7 +200,11 @@ def compiled(
     if question not in functions:
         # Without autograph, which would wrap what a trace refuses into pages of its own.
         functions[question] = tf.function(
-            build(weakref.ref(network)), input_signature=list(signature), autograph=False
+            # A partial has no code of its own: TensorFlow counts traces by code, and would warn of
+            # "retracing" when several networks or layers are asked the same question.
+            functools.partial(build(weakref.ref(network))),
+            input_signature=list(signature),
+            autograph=False,
         )
     return functions[question]
 

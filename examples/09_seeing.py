@@ -1,0 +1,30 @@
+"""What a network likes best, and where it changes its mind, with ./sky and ./model of the examples before."""
+
+from dataclasses import replace
+
+from galcnn import Target, load_cutout, load_model
+from galcnn.explain import ClassModels, first_order, line_between
+from galcnn.explain.ascent import AscentSettings
+from galcnn.inputs import images_from
+from galcnn.layers import read_syntheses, write_syntheses
+
+trained = load_model("model")
+targets = [Target.of_class(name, trained.classes) for name in trained.classes]
+
+# For each class the image of light alone, as bright as a galaxy, that raises its logit most.
+likes = ClassModels(wrt="flux", nonnegative=True, ascent=AscentSettings(contrast=500.0, blur=1.0))
+write_syntheses("class-models.fits", likes(trained, targets))
+for made in read_syntheses("class-models.fits"):
+    found = "confirmed" if made.success else "called another class"
+    print(f"{made.target.name}: logit {made.start_score:.1f} -> {made.score:.1f}, {found}")
+
+# From one galaxy to another: where does the answer flip?
+cutouts = [load_cutout(f"sky/cutouts/sim7-{number:06d}.fits") for number in (3, 40)]
+images = images_from(cutouts)
+for flip in line_between(trained.model, *images).crossings:
+    print(f"at {flip.position:.3f}: {trained.classes[flip.before]} becomes {trained.classes[flip.after]}")
+
+# How far from a galaxy does the straight line hold that its saliency map stands for?
+sigma = images_from([replace(cutout, flux=cutout.sigma) for cutout in cutouts])
+line = first_order(trained.model, images, targets[0], sigma=sigma)
+print("wrong by half at", [f"{reach:.2g} sigma" for reach in line.reach(0.5)])

@@ -1,0 +1,70 @@
+"""galcnn atlas."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="atlas")
+@click.argument("model")
+@click.option("--catalog", required=True, metavar="FILE", help="Galaxies to show the model with.")
+@click.option("--image-column", metavar="C", help="[default: as in the training, else image]")
+@click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]")
+@click.option("--id", "id_", metavar="C", help="[default: as in the training]")
+@click.option("--out", required=True, metavar="DIR", help="Gets index.html, pages/*.png, arrays/*.fits.")
+@click.option("--galaxies", type=click.IntRange(min=3), default=240, show_default=True, help="In all.")
+@click.option("--shown", type=click.IntRange(min=1), default=6, show_default=True, help="With pages.")
+@click.option("--filters", type=click.IntRange(min=1), default=16, show_default=True, help="Of a layer.")
+@click.option("--stages", type=click.IntRange(min=1), default=10, show_default=True, help="With pages.")
+@click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True, help="Of ascents.")
+@options.fit
+@options.render
+@options.seed
+@options.quiet
+def command(
+    model: str,
+    catalog: str,
+    image_column: str | None,
+    label: str | None,
+    id_: str | None,
+    out: str,
+    galaxies: int,
+    shown: int,
+    filters: int,
+    stages: int,
+    steps: int,
+    fit: bool,
+    render: str | None,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Draw an atlas of a model: its filters, what they like, its feature maps and boundaries.
+
+    \b
+    galcnn atlas model --catalog sky/catalog.ecsv --out atlas
+    galcnn atlas gz1 --catalog labels.csv --shown 4 --filters 8 --out atlas
+
+    An interrupted run goes on where it stopped.
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.model import load_model
+    from galcnn.progress import bars, silent
+    from galcnn.studies.atlas import AtlasSettings, make_atlas, read_galaxies
+
+    trained = load_model(model).with_render(render)
+    asked = {"image": image_column, "class": label, "id": id_}
+    index = make_atlas(
+        trained,
+        read_galaxies(catalog, trained, columns={known: name for known, name in asked.items() if name}),
+        out,
+        settings=AtlasSettings(galaxies, shown, filters, stages, steps, seed),
+        fit=fit,
+        progress=silent if quiet else bars,
+    )
+    click.echo(f"wrote {index}")

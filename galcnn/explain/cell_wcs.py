@@ -1,0 +1,47 @@
+"""The WCS of a feature map: its cells stand on the sky of the image, in larger steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from galcnn.explain.receptive import CellGrid
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+__all__ = ["cell_wcs"]
+
+
+def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS | None:
+    """Scale the WCS of an image to the cells of a feature map.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Of the image, celestial.
+    grid : galcnn.explain.receptive.CellGrid
+        Where on the image the cells look.
+    shape : tuple of int
+        Cells (y, x) of the feature map.
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        The sky position of a cell is that of the pixel at its centre. None where the WCS has
+        distortion tables, which hold for the image's own pixels only.
+    """
+    if wcs.sip is not None or wcs.cpdis1 is not None or wcs.det2im1 is not None:
+        return None
+    scaled = wcs.deepcopy()
+    start, jump = np.array(grid.start[::-1], dtype=float), np.array(grid.jump[::-1], dtype=float)
+    scaled.wcs.crpix = (wcs.wcs.crpix - 1 - start) / jump + 1
+    if wcs.wcs.has_cd():
+        scaled.wcs.cd = wcs.wcs.cd * jump
+    else:
+        # x = cdelt * (PC (p - crpix)): the columns of PC carry the steps of the pixel axes.
+        scaled.wcs.pc = wcs.wcs.get_pc() * jump
+    scaled.array_shape = shape
+    scaled.wcs.set()
+    return scaled

@@ -1,0 +1,209 @@
+"""Pages that show the network itself: weights, filters, what they like, its boundaries."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+from astropy.table import Table
+
+from galcnn.explain import ClassModels, FilterImages, Target, decision_plane
+from galcnn.explain.ascent import AscentSettings
+from galcnn.explain.graph import find
+from galcnn.explain.kernels import filter_statistics, filters, weight_table
+from galcnn.explain.network_maps import activations
+from galcnn.explain.receptive import cell_grid_at
+from galcnn.explain.stages import Stage
+from galcnn.layers import write_syntheses
+from galcnn.studies.atlas.sheet import Page, Sheet, write_arrays
+from galcnn.studies.atlas.subject import Subject
+from galcnn.viewers.boundary_figures import plane_figure
+from galcnn.viewers.network_figures import kernel_figure, weight_figure
+from galcnn.viewers.synthesis_figures import class_model_figure, filter_image_figure
+
+__all__ = ["network_pages"]
+
+#: Sigma in pixels of the PSF that smooth class models are seen through.
+_PSF = 1.0
+#: Brightest value of an 8-bit picture.
+_WHITE = 255.0
+
+
+def network_pages(subject: Subject) -> list[Page]:
+    """List the pages about the network.
+
+    Parameters
+    ----------
+    subject : Subject
+        Of the atlas.
+
+    Returns
+    -------
+    list of Page
+        In order.
+    """
+    plain = filters(subject.trained.network)
+    pages = [Page("weights", "Weights by network layer", _weights)]
+    for stage in subject.stages:
+        if stage.convolution in plain:
+            title = f"Filters of {stage.convolution}"
+            pages.append(Page(f"filters-{_plain(stage.convolution)}", title, partial(_filters, stage=stage)))
+    for stage in subject.stages:
+        title = f"What the filters of {stage.convolution} want to see"
+        pages.append(
+            Page(f"filter-images-{_plain(stage.convolution)}", title, partial(_filter_images, stage=stage))
+        )
+    pages.append(Page("class-models", "Class models, in what the network sees", _class_models))
+    pages.append(Page("class-models-light", "Class models made of light", _class_models_light))
+    pages.append(Page("decision-plane", "Decision regions", _plane))
+    return pages
+
+
+def _weights(subject: Subject) -> Sheet:
+    table = weight_table(subject.trained.network)
+    return Sheet(
+        weight_figure(table),
+        f"{int(np.sum(table['n']))} weights in {len(table)} arrays. For each the median, the range of 5 to "
+        "95 % (thick) and the whole range (thin). The table WEIGHTS holds the figures.",
+        lambda path: write_arrays(path, [], tables=[("weights", table)]),
+    )
+
+
+def _filters(subject: Subject, *, stage: Stage) -> Sheet:
+    network = subject.trained.network
+    learned = filters(network)[stage.convolution]
+    table = filter_statistics(learned)
+    flat, even, odd = (float(np.nanmedian(table[name])) for name in ("flat", "even", "odd"))
+    return Sheet(
+        kernel_figure(learned, table, subject.inputs(stage.convolution)),
+        "Each column is a filter, each row an input; red raises the filter's sum, blue lowers it. Below: "
+        "what share of a filter's power is flat (a blur), even under a turn by 180 degrees (spots, bars, "
+        f"rings) and odd (edges); medians {flat:.2f}, {even:.2f}, {odd:.2f}. KERNELS has the axes (filter, "
+        "input, y, x).",
+        lambda path: write_arrays(
+            path,
+            [("kernels", learned.kernels, {"NETLAYER": stage.convolution}), ("bias", learned.bias, {})],
+            tables=[("statistics", table)],
+        ),
+    )
+
+
+def _filter_images(subject: Subject, *, stage: Stage) -> Sheet:
+    trained, rows = subject.trained, list(subject.shown)
+    found = activations(trained.network, subject.stretched[rows], layers=[stage.output])[stage.output]
+    peaks = found.max(axis=tuple(range(found.ndim - 1)))
+    chosen = np.sort(np.argsort(-peaks, kind="stable")[: subject.settings.filters])
+    contrast = _rms(subject.stretched) * _share_seen(subject, stage)
+    method = FilterImages(
+        stage.linear,
+        ascent=AscentSettings(subject.settings.steps, contrast=contrast),
+        seed=subject.settings.seed,
+    )
+    made = method(trained, chosen.tolist())
+    confirmed = sum(s.success for s in made)
+    return Sheet(
+        filter_image_figure(made),
+        f"Gradient ascent on the cell at the centre of {stage.linear}, for the {len(made)} filters that the "
+        "shown galaxies excite most, at the RMS of a typical galaxy within the receptive field. Band by "
+        "band in what the network sees, each filter with colours of its own, symmetric about zero (white), "
+        "ending at the value below it; cut to the receptive field. Above each: activation at the start and "
+        f"at the end; {confirmed} of {len(made)} confirmed by an independent pass.",
+        lambda path: write_syntheses(path, made, provenance=_provenance(subject)),
+    )
+
+
+def _class_models(subject: Subject) -> Sheet:
+    ascent = AscentSettings(subject.settings.steps, contrast=_rms(subject.stretched))
+    rows = {
+        f"from {start}": ClassModels(start=start, ascent=ascent, seed=subject.settings.seed)(
+            subject.trained, _class_targets(subject)
+        )
+        for start in ("zero", "noise")
+    }
+    made = [synthesis for row in rows.values() for synthesis in row]
+    return Sheet(
+        class_model_figure(rows, subject.classes),
+        "Simonyan's class models: the image that raises a class logit most for its RMS, here that of a "
+        f"galaxy ({ascent.contrast:.2f}), by gradient ascent on the logit minus lambda |I|^2 from zero and "
+        "from noise; band by band, in standard deviations of the training set. The title says what an "
+        f"independent prediction calls the image: {sum(s.success for s in made)} of {len(made)} are called "
+        "what they were made for.",
+        lambda path: write_syntheses(path, made, provenance=_provenance(subject)),
+    )
+
+
+def _class_models_light(subject: Subject) -> Sheet:
+    unit = subject.trained.card.inputs.unit
+    top = _WHITE if unit == "display" else None
+    rows = {}
+    for name, blur in (("any image", 0.0), (f"PSF of sigma {_PSF:g} px", _PSF)):
+        ascent = AscentSettings(subject.settings.steps, contrast=_rms(subject.images), upper=top, blur=blur)
+        method = ClassModels(wrt="flux", nonnegative=True, ascent=ascent)
+        rows[name] = method(subject.trained, _class_targets(subject))
+    made = [synthesis for row in rows.values() for synthesis in row]
+    return Sheet(
+        class_model_figure(rows, subject.classes),
+        f"The same before the stretch, in {unit}, with no pixel below zero: light alone, from a blank sky. "
+        f"Upper row: any image; lower row: none sharper than a PSF of sigma {_PSF:g} pixel. Drawn in colour "
+        f"as a galaxy would be. {sum(s.success for s in made)} of {len(made)} are called what they were "
+        "made for.",
+        lambda path: write_syntheses(path, made, provenance=_provenance(subject)),
+    )
+
+
+def _plane(subject: Subject) -> Sheet:
+    network = subject.trained.network
+    plane = decision_plane(network, subject.stretched)
+    labels = [subject.labels[row] or subject.answer(row) for row in range(len(subject.ids))]
+    table = Table(
+        {"id": list(subject.ids), "class": labels, "answer": [subject.answer(r) for r in range(len(labels))]}
+    )
+    table["x"], table["y"] = plane.positions.T
+    cards = {"CTYPE1": "PC1", "CRPIX1": 1.0, "CRVAL1": plane.x[0], "CDELT1": plane.x[1] - plane.x[0]}
+    cards |= {"CTYPE2": "PC2", "CRPIX2": 1.0, "CRVAL2": plane.y[0], "CDELT2": plane.y[1] - plane.y[0]}
+    return Sheet(
+        plane_figure(plane, subject.classes, labels),
+        f"The features of {plane.network_layer}, from which the logits are a linear sum, cut by the plane "
+        f"of their first two principal components through the mean of {len(labels)} galaxies. Pale: the "
+        "class of each point of the plane; markers: galaxies in the colour of their class. "
+        f"{plane.agreement:.0%} of the galaxies lie in the region of their answer; the others owe it to "
+        "directions out of the plane.",
+        lambda path: write_arrays(
+            path,
+            [
+                ("logits", np.moveaxis(plane.logits, -1, 0), cards),
+                ("regions", plane.regions.astype("int16"), cards),
+            ],
+            tables=[("galaxies", table)],
+        ),
+    )
+
+
+def _class_targets(subject: Subject) -> list[Target]:
+    return [Target.of_class(name, subject.classes) for name in subject.classes]
+
+
+def _share_seen(subject: Subject, stage: Stage) -> float:
+    """Square root of the share of the image that one cell looks at: the rest of it stays empty."""
+    network = subject.trained.network
+    try:
+        field = cell_grid_at(network, find(network, stage.linear)).field
+    except ValueError:  # a geometry that is not known
+        return 1.0
+    shares = [min(f / n, 1.0) for f, n in zip(field, subject.stretched.shape[1:3], strict=True)]
+    return math.sqrt(math.prod(shares))
+
+
+def _rms(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+    """Of a typical image."""
+    return float(np.median(np.sqrt(np.mean(images.astype(np.float64) ** 2, axis=(1, 2, 3)))))
+
+
+def _provenance(subject: Subject) -> dict[str, str]:
+    card = subject.trained.card
+    return {"model": card.name, "model_sha256": card.model_sha256}
+
+
+def _plain(name: str) -> str:
+    return name.replace("/", "-")

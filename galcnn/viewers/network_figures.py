@@ -1,0 +1,267 @@
+"""Figures of a network itself: its weights, its filters, and what its layers make of a galaxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.viewers.panels import colour_limit, draw_cutout
+from galcnn.viewers.signed import COLOURS, SMALL, TITLE, draw_bar, draw_signed, label_row, title
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from galcnn.cutout import Cutout
+    from galcnn.explain.kernels import Filters
+
+__all__ = ["activation_figure", "filter_result_figure", "kernel_figure", "weight_figure"]
+
+#: Filters and inputs of a layer that one figure shows.
+_MOST_FILTERS, _MOST_INPUTS = 64, 32
+
+
+def weight_figure(weights: Table) -> Figure:
+    """Draw the distribution of the weights of each layer.
+
+    Parameters
+    ----------
+    weights : astropy.table.Table
+        From `galcnn.explain.weight_table`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        For each weight array the median (dot), 5 to 95 % (thick) and all (thin), on a scale
+        that is linear about zero and logarithmic beyond.
+    """
+    from matplotlib.figure import Figure
+
+    n = len(weights)
+    figure = Figure(figsize=(8.2, 1.2 + 0.17 * n), layout="constrained")
+    axes = figure.subplots()
+    kinds = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(dict.fromkeys(weights["weight"]))}
+    rows = np.arange(n)[::-1]
+    for kind, colour in kinds.items():
+        own = np.asarray(weights["weight"]) == kind
+        part = weights[own]
+        axes.hlines(rows[own], part["minimum"], part["maximum"], color=colour, lw=0.8)
+        axes.hlines(rows[own], part["p05"], part["p95"], color=colour, lw=3)
+        axes.plot(part["p50"], rows[own], "o", color=colour, ms=4, mec="white", mew=0.6, label=kind)
+    axes.set_yticks(
+        rows,
+        [f"{row['network_layer']}/{row['weight']}  ({row['n']})" for row in weights],
+        fontsize=SMALL,
+        parse_math=False,
+    )
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.axvline(0, color="0.6", lw=0.6, zorder=0)
+    axes.tick_params(axis="x", labelsize=SMALL)
+    axes.set_xlabel("weight (linear between -0.1 and 0.1)", fontsize=TITLE)
+    axes.set_ylim(-0.7, n - 0.3)
+    axes.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.set_title("Weights by network layer (number of them)", fontsize=TITLE + 1)
+    return figure
+
+
+def kernel_figure(learned: Filters, statistics: Table, inputs: Sequence[str]) -> Figure:
+    """Draw the filters of one convolution, and what their weights are made of.
+
+    Parameters
+    ----------
+    learned : galcnn.explain.kernels.Filters
+        Of one convolution.
+    statistics : astropy.table.Table
+        From `galcnn.explain.kernels.filter_statistics`.
+    inputs : sequence of str
+        Names of what the filters read: the bands for a first layer.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A column a filter, a row an input, the strongest where there are too many; below, for
+        each filter, its norm and the shares of flat, even and odd parts.
+    """
+    from matplotlib.figure import Figure
+
+    kernels = learned.kernels.astype(np.float64)
+    n_filters, n_inputs, ky, kx = kernels.shape
+    shown = _strongest(np.asarray(statistics["norm"]), _MOST_FILTERS)
+    rows = _strongest(np.sqrt(np.sum(kernels**2, axis=(0, 2, 3))), _MOST_INPUTS)
+    mosaic = np.full((len(rows) * (ky + 1) + 1, len(shown) * (kx + 1) + 1), np.nan)
+    for i, row in enumerate(rows):
+        for j, column in enumerate(shown):
+            y, x = (len(rows) - 1 - i) * (ky + 1) + 1, j * (kx + 1) + 1
+            mosaic[y : y + ky, x : x + kx] = kernels[column, row]
+    width = float(np.clip(0.26 * len(shown) + 1.6, 5.5, 13.0))
+    cell = (width - 1.6) / mosaic.shape[1]
+    upper = max(cell * mosaic.shape[0], 0.8)
+    figure = Figure(figsize=(width, upper + 2.2), layout="constrained")
+    top, bottom = figure.subplots(2, 1, height_ratios=[upper, 1.3])
+    drawn = draw_signed(top, mosaic, colour_limit(kernels))
+    names = [inputs[row] for row in rows]
+    every = 1 if len(rows) <= 16 else 4
+    top.set_yticks(
+        [(len(rows) - 1 - i) * (ky + 1) + (ky + 1) / 2 for i in range(0, len(rows), every)],
+        names[::every],
+        fontsize=SMALL,
+        parse_math=False,
+    )
+    top.tick_params(length=0)
+    some = "" if (len(shown), len(rows)) == (n_filters, n_inputs) else f", shown {len(shown)} x {len(rows)}"
+    top.set_title(
+        f"{learned.network_layer}: {n_filters} filters of {ky} x {kx} on {n_inputs} inputs{some}",
+        fontsize=TITLE + 1,
+        parse_math=False,
+    )
+    draw_bar(figure, drawn, [top], "weight")
+    _draw_parts(bottom, statistics, shown)
+    return figure
+
+
+def filter_result_figure(
+    cutout: Cutout,
+    learned: Filters,
+    results: Mapping[int, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]],
+    *,
+    inputs: Sequence[str],
+) -> Figure:
+    """Draw what filters of a first convolution do to a galaxy, band by band.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        The galaxy.
+    learned : galcnn.explain.kernels.Filters
+        Of the convolution.
+    results : mapping of int to tuple of numpy.ndarray
+        Filter -> parts (n_inputs, cells_y, cells_x) and total (cells_y, cells_x).
+    inputs : sequence of str
+        Names of the bands.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row a filter: its kernels, what each band adds, and the sum with the bias.
+    """
+    from matplotlib.figure import Figure
+
+    n = len(inputs)
+    figure = Figure(figsize=(1.45 * (n + 2) + 0.7 * n + 0.8, 1.6 * len(results) + 0.5), layout="constrained")
+    ratios = [1.0, *[0.42] * n, *[1.0] * (n + 1)]
+    grid = figure.subplots(len(results), 2 * n + 2, squeeze=False, width_ratios=ratios)
+    for turn, (panels, (number, (parts, total))) in enumerate(zip(grid, results.items(), strict=True)):
+        panels[0].set_axis_off()
+        if turn == 0:
+            draw_cutout(panels[0], cutout)
+            title(panels[0], "galaxy")
+        label_row(panels[1], f"filter {number}")
+        kernel = learned.kernels[number]
+        weight = colour_limit(kernel.astype(np.float64))
+        for axes, plane, name in zip(panels[1 : n + 1], kernel, inputs, strict=True):
+            draw_signed(axes, plane, weight)
+            if turn == 0:
+                title(axes, f"kernel\n{name}", 60)
+        limit = colour_limit(np.concatenate([parts, total[np.newaxis]]).astype(np.float64))
+        names = [f"adds through\n{name}" for name in inputs]
+        for axes, plane, name in zip(
+            panels[n + 1 :], [*parts, total], [*names, "sum, with bias"], strict=True
+        ):
+            drawn = draw_signed(axes, plane, limit)
+            if turn == 0:
+                title(axes, name)
+        draw_bar(figure, drawn, list(panels), "before normalisation")
+    return figure
+
+
+def activation_figure(
+    cutout: Cutout, maps: Mapping[str, npt.NDArray[np.float32]], heading: str, *, most: int = 8
+) -> Figure:
+    """Draw what the network layers make of one galaxy.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        The galaxy.
+    maps : mapping of str to numpy.ndarray
+        Network layer -> feature maps, shape (cells_y, cells_x, channels).
+    heading : str
+        Of the galaxy.
+    most : int
+        Channels of a row: those with the highest peak.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row a layer, one colour scale for each: from zero where no value is below, signed
+        elsewhere.
+
+    Raises
+    ------
+    ValueError
+        No maps.
+    """
+    from matplotlib.figure import Figure
+
+    if not maps:
+        raise ValueError(message("at least one network layer with feature maps", "", n=0))
+    figure = Figure(figsize=(1.15 * (most + 1) + 1.2, 1.3 * len(maps) + 0.5), layout="constrained")
+    grid = figure.subplots(len(maps), most + 1, squeeze=False)
+    for turn, (panels, (name, values)) in enumerate(zip(grid, maps.items(), strict=True)):
+        for axes in panels:
+            axes.set_axis_off()
+        if turn == 0:
+            draw_cutout(panels[0], cutout)
+            title(panels[0], heading, 86)
+        y, x, channels = values.shape
+        label_row(panels[1], f"{name}\n{x} x {y}, {channels} channels")
+        strongest = np.argsort(-np.abs(values).max(axis=(0, 1)), kind="stable")[:most]
+        drawn = None
+        for axes, channel in zip(panels[1:], strongest, strict=False):
+            drawn = _draw_activation(axes, values[..., channel], values)
+            title(axes, f"{channel}", 60)
+        draw_bar(figure, drawn, list(panels), "activation")
+    return figure
+
+
+def _draw_activation(axes: Axes, values: npt.NDArray[np.float32], layer: npt.NDArray[np.float32]) -> Any:
+    axes.set_axis_on()
+    if layer.min() < 0:
+        return draw_signed(axes, values, colour_limit(layer.astype(np.float64)))
+    top = float(np.percentile(layer, 99.9)) or float(layer.max()) or 1.0
+    drawn = axes.imshow(values, origin="lower", interpolation="nearest", cmap="viridis", vmin=0, vmax=top)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return drawn
+
+
+def _draw_parts(axes: Axes, statistics: Table, shown: npt.NDArray[np.intp]) -> None:
+    place = np.arange(len(shown))
+    base = np.zeros(len(shown))
+    for name, colour in (("flat", "0.75"), ("even", COLOURS[0]), ("odd", COLOURS[5])):
+        share = np.nan_to_num(np.asarray(statistics[name])[shown])  # a filter of zeros has no parts
+        axes.bar(place, share, bottom=base, color=colour, width=0.8, label=name)
+        base += share
+    axes.set_ylim(0, 1)
+    axes.set_xlim(-0.6, len(shown) - 0.4)
+    axes.set_ylabel("share of |K|²", fontsize=SMALL)
+    every = 1 if len(shown) <= 32 else 4
+    axes.set_xticks(place[::every], [str(i) for i in shown[::every]], fontsize=SMALL)
+    axes.tick_params(labelsize=SMALL)
+    axes.set_xlabel("filter", fontsize=SMALL)
+    norm = axes.twinx()
+    norm.plot(place, np.asarray(statistics["norm"])[shown], "k.", ms=4, label="norm |K|")
+    norm.set_ylim(bottom=0)
+    norm.set_ylabel("norm |K|  (dots)", fontsize=SMALL)
+    norm.tick_params(labelsize=SMALL)
+    axes.legend(fontsize=SMALL, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+
+
+def _strongest(sizes: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
+    """The largest, in their own order."""
+    return np.sort(np.argsort(-sizes, kind="stable")[:most])
