@@ -40,6 +40,7 @@ UNREADABLE, UNFIT, MASKED, BLANK = 1, 2, 4, 8
 MASKED_LIMIT = 0.1
 
 _BATCH = 256
+_PIECE = 16 * _BATCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,14 +193,14 @@ def predict(
     return Prediction(names, predict_images(trained.model, images_from(fitting)), trained.classes)
 
 
-def predict_images(model: Any, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def predict_images(model: Any, images: Any) -> npt.NDArray[np.float32]:
     """Run a model on images in memory.
 
     Parameters
     ----------
     model : keras.Model
         From calibrated images to logits.
-    images : numpy.ndarray
+    images : numpy.ndarray or galcnn.dataset.PackedImages
         Shape (n, ny, nx, n_bands).
 
     Returns
@@ -207,6 +208,9 @@ def predict_images(model: Any, images: npt.NDArray[np.float32]) -> npt.NDArray[n
     numpy.ndarray
         Logits, float32, shape (n, n_classes).
     """
+    if not isinstance(images, np.ndarray):  # on disk: read piece by piece
+        starts = range(0, len(images), _PIECE)
+        return np.concatenate([predict_images(model, images[i : i + _PIECE]) for i in starts])
     logits: npt.NDArray[np.float32] = model.predict(images, batch_size=_BATCH, verbose=0)
     return logits
 

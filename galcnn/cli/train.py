@@ -37,6 +37,8 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 )
 @click.option("--bands", metavar="B,B,...", help="Which bands to use, in which order.  [default: all]")
 @click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
+@click.option("--shards", metavar="DIR", help="Pack the images there once, and read them from there.")
+@click.option("--cache-megabytes", type=float, help="Hold so many in memory.  [default: 1000]")
 @options.preprocessing
 @options.render
 @click.option("--split-by", metavar="WHAT", help="object, sdss-field, sky-region or a column.")
@@ -188,6 +190,8 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
             "bands": options.words(given["bands"]),
             "size": given["size"],
             "render": given["render"],
+            "shards": given["shards"],
+            "cache_megabytes": given["cache_megabytes"],
             "split_by": given["split_by"],
             "stretch": given["stretch"],
             "scaling": given["scaling"],

@@ -1,15 +1,19 @@
 """Cutouts with classes, ready to train on: reading, and splits that keep neighbours together."""
 
 from galcnn.dataset.dataset import Dataset
-from galcnn.dataset.reading import CutoutReader, read_dataset
+from galcnn.dataset.packed import PackedImages, pack_images
+from galcnn.dataset.reader import CutoutReader
+from galcnn.dataset.reading import read_dataset
 from galcnn.dataset.splits import sdss_field, split_catalog
 from galcnn.dataset.suspicious import SuspicionLimits, measure_cutout, suspicious_table
 
 __all__ = [
     "CutoutReader",
     "Dataset",
+    "PackedImages",
     "SuspicionLimits",
     "measure_cutout",
+    "pack_images",
     "read_dataset",
     "sdss_field",
     "split_catalog",

@@ -1,18 +1,21 @@
-"""Dataset: images of one kind with their ids and classes, in memory."""
+"""Dataset: images of one kind with their ids and classes."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from galcnn.dataset.packed import PackedImages
 from galcnn.errors import message
 from galcnn.inputs import InputSpec
 
 __all__ = ["Dataset"]
+
+_PIECE = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +26,8 @@ class Dataset:
     ----------
     ids : tuple of str
         One an image.
-    images : numpy.ndarray
-        float32, shape (n, ny, nx, n_bands).
+    images : numpy.ndarray or galcnn.dataset.PackedImages
+        float32, shape (n, ny, nx, n_bands): in memory, or in shards on disk.
     labels : numpy.ndarray
         int32, position in `classes` of each image.
     classes : tuple of str
@@ -36,7 +39,7 @@ class Dataset:
     """
 
     ids: tuple[str, ...]
-    images: npt.NDArray[np.float32]
+    images: npt.NDArray[np.float32] | PackedImages
     labels: npt.NDArray[np.int32]
     classes: tuple[str, ...]
     inputs: InputSpec
@@ -83,11 +86,28 @@ class Dataset:
         chosen = np.arange(len(self))[np.asarray(rows)]
         return Dataset(
             tuple(self.ids[i] for i in chosen),
-            self.images[chosen],
+            self.images.select(chosen) if isinstance(self.images, PackedImages) else self.images[chosen],
             self.labels[chosen],
             self.classes,
             self.inputs,
         )
+
+    def cached(self, megabytes: float) -> Dataset:
+        """Hold the images in memory where they are small enough.
+
+        Parameters
+        ----------
+        megabytes : float
+            The most that they may take.
+
+        Returns
+        -------
+        Dataset
+            The same, read from its shards at once; or as it is.
+        """
+        if not isinstance(self.images, PackedImages) or self.images.nbytes > megabytes * 1e6:
+            return self
+        return replace(self, images=self.images[:])
 
     def sha256(self) -> str:
         """Hash ids, classes and pixels, so that a card can name its data.
@@ -99,5 +119,6 @@ class Dataset:
         """
         digest = hashlib.sha256(repr((self.ids, self.classes, self.images.shape)).encode())
         digest.update(np.ascontiguousarray(self.labels).data)
-        digest.update(np.ascontiguousarray(self.images).data)
+        for start in range(0, len(self), _PIECE):
+            digest.update(np.ascontiguousarray(self.images[start : start + _PIECE]).data)
         return digest.hexdigest()

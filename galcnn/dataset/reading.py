@@ -1,110 +1,20 @@
-"""Catalog with an image column -> cutouts of one kind, and their Dataset."""
+"""Catalog with an image column -> Dataset."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
 
 import numpy as np
 
 from galcnn.catalog import Catalog
-from galcnn.cutout import Cutout
 from galcnn.dataset.dataset import Dataset
-from galcnn.errors import UnreadableImageError, message
-from galcnn.files import load_files
-from galcnn.inputs import InputSpec, check_render, images_from, prepare
+from galcnn.dataset.packed import pack_images
+from galcnn.dataset.reader import CutoutReader
+from galcnn.errors import message
+from galcnn.inputs import images_from
 from galcnn.progress import Progress, silent
 
-__all__ = ["CutoutReader", "read_dataset"]
-
-
-class CutoutReader:
-    """Reads the image of each galaxy of a catalog, all alike.
-
-    The first image settles bands, unit, shape and pixel scale; one that differs is refused by
-    its name, since a network would learn the difference.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        With a column `image`.
-    bands : tuple of str, optional
-        Which bands to take; all of the first image by default.
-    size : int, optional
-        Bring each image to size x size pixels: a centre crop (or padding) at its own pixel scale,
-        or the whole field resampled where there is no WCS.
-    render : str, optional
-        Recorded as the step by which calibrated cutouts become such pictures.
-
-    Raises
-    ------
-    ValueError
-        No column `image`.
-    """
-
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        bands: tuple[str, ...] | None = None,
-        size: int | None = None,
-        render: str | None = None,
-    ) -> None:
-        if "image" not in catalog.table.colnames:
-            raise ValueError(
-                message("a column with the path of each image", "Name it.", columns=catalog.table.colnames)
-            )
-        if len(catalog) == 0:
-            raise ValueError(message("a catalog with at least one galaxy", "", n=0))
-        self.catalog, self.bands, self.size, self.render = catalog, bands, size, render
-        self.ids = catalog.ids
-        self.paths = [str(path) for path in catalog.table["image"]]
-        self._spec: InputSpec | None = None
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def spec(self) -> InputSpec:
-        """What the images are; the first is read when none has been yet."""
-        if self._spec is None:
-            self.read(0)
-        assert self._spec is not None
-        return self._spec
-
-    def read(self, row: int) -> Cutout:
-        """Read the image of one galaxy.
-
-        Parameters
-        ----------
-        row : int
-            Of the catalog.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            In the bands, unit and shape of `spec`.
-
-        Raises
-        ------
-        galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-            The image cannot be read or differs from the first; the text names the galaxy.
-        """
-        try:
-            cutout = load_files(self.paths[row], bands=self.bands)
-            spec = self._spec or self._first_spec(cutout)
-            fitting = prepare(cutout, spec, fit=self.size is not None)
-        except (UnreadableImageError, FileNotFoundError, ValueError) as error:
-            raise type(error)(f"Galaxy {self.ids[row]} ({self.paths[row]}): {error}") from error
-        self._spec = spec
-        return fitting
-
-    def _first_spec(self, cutout: Cutout) -> InputSpec:
-        if self.render is not None:
-            check_render(self.render, str(cutout.unit))
-        spec = InputSpec.of(cutout, render=self.render)
-        if self.bands is not None:
-            spec = replace(spec, bands=self.bands)
-        return spec if self.size is None else replace(spec, shape=(self.size, self.size))
+__all__ = ["read_dataset"]
 
 
 def read_dataset(
@@ -113,6 +23,7 @@ def read_dataset(
     bands: tuple[str, ...] | None = None,
     size: int | None = None,
     render: str | None = None,
+    shards: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> Dataset:
     """Read the image of every galaxy of a catalog.
@@ -127,6 +38,9 @@ def read_dataset(
         See `CutoutReader`.
     render : str, optional
         See `CutoutReader`.
+    shards : path-like, optional
+        Folder into which the images are packed, or from which they are taken if they have been;
+        they then stay on disk. See `galcnn.dataset.pack_images`.
     progress : galcnn.progress.Progress
         Shows the reading.
 
@@ -146,6 +60,11 @@ def read_dataset(
         raise ValueError(
             message("at least two classes to tell apart", "Check the label column.", classes=classes)
         )
+    labels = np.searchsorted(np.array(classes), catalog.labels).astype(np.int32)
+    ids = tuple(reader.ids)
+    if shards is not None:
+        packed = pack_images(reader, shards, progress=progress)
+        return Dataset(ids, packed.images, labels, classes, packed.inputs, packed.masked_fraction)
     images, masked = np.empty((0,), dtype=np.float32), 0.0
     with progress("read images", len(catalog)) as step:
         for row in range(len(reader)):
@@ -155,5 +74,4 @@ def read_dataset(
             images[row] = images_from([cutout])[0]
             masked += cutout.masked_fraction / len(reader)
             step()
-    labels = np.searchsorted(np.array(classes), catalog.labels).astype(np.int32)
-    return Dataset(tuple(reader.ids), images, labels, classes, reader.spec, masked)
+    return Dataset(ids, images, labels, classes, reader.spec, masked)

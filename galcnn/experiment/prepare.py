@@ -102,7 +102,14 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
     make_optimizer(experiment.training, updates_per_epoch=1)  # refuse before reading
     catalog = split_catalog(_catalog(data), by=data.split_by, fractions=data.fractions, seed=experiment.seed)
     experiment.training.augmentation.mirror_of(catalog.classes)
-    dataset = read_dataset(catalog, bands=data.bands, size=data.size, render=data.render, progress=progress)
+    dataset = read_dataset(
+        catalog,
+        bands=data.bands,
+        size=data.size,
+        render=data.render,
+        shards=data.shards,
+        progress=progress,
+    ).cached(data.cache_megabytes)
     sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
     return Prepared(experiment, catalog, dataset, sides)

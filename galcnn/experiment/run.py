@@ -121,7 +121,9 @@ def checkpoint_of(out: str | os.PathLike[str]) -> Path:
 def _told(experiment: Experiment) -> dict[str, Any]:
     """What must be the same to go on; which file the data came from does not matter, if they are the same."""
     content = experiment.to_dict()
-    del content["data"]["catalog"], content["devices"]
+    for name in ("catalog", "shards", "cache_megabytes"):
+        del content["data"][name]
+    del content["devices"]
     return content
 
 

@@ -43,6 +43,12 @@ class DataSettings:
         Pixels of a side; see `galcnn.dataset.read_dataset`.
     render : str or None
         Step by which calibrated cutouts may become such pictures later.
+    shards : str or None
+        Folder into which the images are packed once, for sets that are read again and again or
+        that are larger than memory; see `galcnn.dataset.pack_images`.
+    cache_megabytes : float
+        Packed images that take at most so much are held in memory; more are read from their
+        shards batch by batch.
     split_by : str
         See `galcnn.dataset.split_catalog`.
     fractions : tuple of float
@@ -62,6 +68,8 @@ class DataSettings:
     bands: tuple[str, ...] | None = None
     size: int | None = None
     render: str | None = None
+    shards: str | None = None
+    cache_megabytes: float = 1000.0
     split_by: str = "auto"
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
     stretch: Stretch = "auto"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn import seeding
-from galcnn.dataset import Dataset
+from galcnn.dataset import Dataset, PackedImages
 from galcnn.errors import message
 from galcnn.preprocessing import sky_noise
 from galcnn.training.imbalance import class_weights, resample, trained_prior
@@ -75,7 +75,7 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
     augmentation = settings.augmentation
     augmentation.check(dataset.inputs.shape)
     mirror = augmentation.mirror_of(dataset.classes)
-    images, labels = tf.constant(dataset.images), tf.constant(dataset.labels)
+    images, labels = _gatherer(dataset.images), tf.constant(dataset.labels)
     weights = tf.constant(class_weights(dataset, settings.balance, mirror))
     rows = resample(dataset, seed) if settings.balance == "sampling" else np.arange(len(dataset))
     size, number, chunks = _sizes(len(rows), settings)
@@ -94,7 +94,7 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
     def batch(chosen: tuple[Any, Any], draw: Any) -> tuple[Any, Any, Any]:
         key = tf.stack([tf.constant(augment, tf.int64), draw])
         turned, kinds = augmentation.apply(
-            tf.gather(images, chosen[0]), tf.gather(labels, chosen[0]), tf.constant(mirror), key, sky=sky
+            images(chosen[0]), tf.gather(labels, chosen[0]), tf.constant(mirror), key, sky=sky
         )
         return turned, tf.one_hot(kinds, len(dataset.classes)), chosen[1] * tf.gather(weights, kinds)
 
@@ -146,4 +146,19 @@ def validation_batches(training: Dataset, validation: Dataset, settings: Trainin
     prior = np.array(list(trained_prior(training, settings.balance, mirror).values()))
     weights = (prior / frequency).astype(np.float32)[validation.labels]
     targets = np.eye(len(training.classes), dtype=np.float32)[validation.labels]
-    return tf.data.Dataset.from_tensor_slices((validation.images, targets, weights)).batch(256)
+    images, rows = _gatherer(validation.images), np.arange(len(validation))
+    batches = tf.data.Dataset.from_tensor_slices((rows, targets, weights)).batch(256)
+    return batches.map(lambda chosen, *known: (images(chosen), *known)).prefetch(1)
+
+
+def _gatherer(images: npt.NDArray[np.float32] | PackedImages) -> Callable[[Any], Any]:
+    """From row numbers to images, in memory or read from their shards."""
+    if not isinstance(images, PackedImages):
+        held = tf.constant(images)
+        return lambda rows: tf.gather(held, rows)
+
+    def read(rows: Any) -> Any:
+        found = tf.numpy_function(lambda chosen: images[chosen], [rows], tf.float32)
+        return tf.ensure_shape(found, (None, *images.shape[1:]))
+
+    return read
