@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.dataset import Dataset
+from galcnn.preprocessing.statistics import ImageStack
 
 __all__ = ["LossRecord", "eager_logits"]
 
@@ -130,7 +131,7 @@ class LossRecord(keras.callbacks.Callback):
         self.columns = {name: list(values) for name, values in state["columns"].items()}
 
 
-def eager_logits(model: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def eager_logits(model: keras.Model, images: ImageStack) -> npt.NDArray[np.float32]:
     """Run a model chunk by chunk, without a traced function.
 
     Where many models run once on few images, tracing each takes longer than running it.
@@ -139,7 +140,7 @@ def eager_logits(model: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDA
     ----------
     model : keras.Model
         From calibrated images to logits.
-    images : numpy.ndarray
+    images : numpy.ndarray or galcnn.preprocessing.statistics.ImageStack
         Shape (n, ny, nx, n_bands).
 
     Returns
