@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ class Dataset:
     """
 
     ids: tuple[str, ...]
-    images: npt.NDArray[np.float32] | PackedImages
+    images: Any  # both give slices as arrays; a union would have to be told apart by all who only slice
     labels: npt.NDArray[np.int32]
     classes: tuple[str, ...]
     inputs: InputSpec
