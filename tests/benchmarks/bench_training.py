@@ -31,9 +31,7 @@ def ratios() -> dict[str, float]:
     dataset = Dataset(tuple(map(str, range(_N))), images, labels, tuple("abcd"), spec)
 
     def model() -> keras.Model:
-        made = assemble(
-            fit_preprocessing(images), build_network(_SHAPE, 4, settings=NetworkSettings(), seed=1)
-        )
+        made = assemble(fit_preprocessing(images), build_network(_SHAPE, 4, seed=1))
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         made.compile(keras.optimizers.AdamW(1e-3), loss, metrics=["accuracy"])
         return made
