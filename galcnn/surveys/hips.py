@@ -37,9 +37,8 @@ class HipsSurvey:
     A HiPS is one band; several make a survey. The service keeps the surface brightness of the
     HiPS's own pixels and says nothing of its unit, so the images are *uncalibrated* unless the
     user knows the zero point and the pixels it holds for: then flux is value x zero point x
-    (pixel scale / native scale)^2. No HiPS is known to galcnn to be calibrated: of those in the
-    recordings at hand 2MASS differs from tile to tile, and WISE and GALEX did not agree with the
-    archives' own images.
+    (pixel scale / native scale)^2. galcnn knows no zero point of any HiPS by itself: those of 2MASS,
+    say, differ from image to image, and the HiPS does not keep them.
 
     Attributes
     ----------
@@ -169,7 +168,7 @@ class HipsSurvey:
         answers = [self._answer(self._ids[band], want) for band in want.bands]
         facts: dict[str, Any] = {
             "release": [self._ids[band] for band in want.bands],
-            "resampled_by": "hips2fits, surface brightness kept",
+            "calibration": "none: resampled by hips2fits, which keeps surface brightness",
             "sky": "estimated and subtracted" if self.sky else "as in the HiPS",
             "psf_source": "none",
         }
@@ -259,7 +258,12 @@ def _image(hips: str, band: str, answer: Answer) -> Cutout:
     image = loaded(content, answer)
     if len(image.bands) != 1:
         raise BadResponseError(answer.refusal("an image of one plane", "Try again later."))
-    return replace(image, bands=(band,), unit=UNCALIBRATED)
+    # A unit in the header would be that of the HiPS's own pixels, which are not these.
+    factor = ab_flux(image.meta["zero_point_ab"]) if image.calibrated else 1.0
+    meta = {key: value for key, value in image.meta.items() if key not in ("zero_point_ab", "calibration")}
+    return replace(
+        image, flux=image.flux / factor, bands=(band,), unit=UNCALIBRATED, sigma=None, psf=None, meta=meta
+    )
 
 
 def _by_band(text: str, bands: Mapping[str, str], name: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ from galcnn.errors import BadResponseError, CoverageError
 from galcnn.photometry import UNCALIBRATED
 from galcnn.surveys.hips import HipsSurvey
 from galcnn.surveys.survey import RemoteSurvey
-from tests.surveys.servers import Server
+from tests.surveys.servers import Server, edited
 from tests.surveys.services import to_bytes
 
 IDS = "CDS/P/Toy/g,red=CDS/P/Toy/r"
@@ -179,3 +179,16 @@ def test_a_stated_psf_is_said_to_be_stated(hips_server, legacy_material):
     cutout = survey.cutout(legacy_material.middle, SIDE)
     assert cutout.psf.sum(axis=(1, 2)) == pytest.approx([1, 1])
     assert cutout.meta["psf_source"] == "Moffat, beta 3.5, FWHM 1.3 arcsec stated by the user"
+
+
+def test_a_unit_of_the_hips_own_pixels_is_not_believed(hips_server, survey, legacy_material):
+    def in_jansky(hdu):
+        hdu.header["BUNIT"] = "Jy"
+
+    bare = survey.cutout(legacy_material.middle, SIDE)
+    with hips_server.failing(edited(in_jansky)):
+        said = survey.cutout(legacy_material.middle, SIDE)
+    assert said.unit == UNCALIBRATED
+    np.testing.assert_allclose(said.flux, bare.flux, rtol=1e-5)
+    assert "zero_point_ab" not in said.meta
+    assert said.meta["calibration"].startswith("none")
