@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,11 +28,13 @@ class FiniteLoss(keras.callbacks.Callback):
     ----------
     best : keras.callbacks.EarlyStopping
         Keeps the best weights.
-    kept : str
-        Where else the last good weights are, for the error.
+    kept : path-like, optional
+        Checkpoint, which holds the last good weights too once there is one.
     """
 
-    def __init__(self, best: keras.callbacks.EarlyStopping, kept: str = "") -> None:
+    def __init__(
+        self, best: keras.callbacks.EarlyStopping, kept: str | os.PathLike[str] | None = None
+    ) -> None:
         super().__init__()
         self.best, self.kept = best, kept
 
@@ -64,11 +68,12 @@ class FiniteLoss(keras.callbacks.Callback):
             return
         good = self.best.best_weights
         self.model.set_weights(self.start if good is None else good)
+        kept = f" and in {self.kept}" if self.kept is not None and Path(self.kept).exists() else ""
         raise FloatingPointError(
             message(
                 "a finite loss",
                 "Lower the learning rate, or clip the gradient (global_clipnorm). The last good weights are "
-                f"in the model{self.kept}.",
+                f"in the model{kept}.",
                 epoch=epoch + 1,
                 loss=losses.get("loss"),
                 validation_loss=losses.get("val_loss"),

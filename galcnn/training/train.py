@@ -138,7 +138,7 @@ def fit(
         checkpoints[0].on_train_begin()
         restore_best(model, checkpoints[0].path)
         return dict(before)
-    kept = f" and in {checkpoints[0].path}" if checkpoints else ""
+    kept = checkpoints[0].path if checkpoints else None
     history = model.fit(
         batches.beginning_at(done),
         epochs=settings.epochs,

@@ -243,6 +243,14 @@ def test_a_lost_loss_leaves_the_last_good_weights_in_model_and_file(tmp_path):
     assert np.isfinite(state.history["val_loss"]).all()
     kept = model.get_weights()
     assert all(np.isfinite(w).all() for w in kept)
+    early = replace(settings, optimizer="sgd", learning_rate=1e30, schedule="constant")
+    with pytest.raises(FloatingPointError, match=r"epoch=1.*last good weights are in the model\.$"):
+        train(model, training, validation, settings=early, callbacks=[Checkpoint(tmp_path / "none.npz")])
+    assert not (tmp_path / "none.npz").exists()
+    for one, other in zip(kept, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)  # those of the start
+    for variable in model.weights:
+        variable.assign(keras.ops.zeros_like(variable))
     restore_best(model, path)
     for one, other in zip(kept, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
