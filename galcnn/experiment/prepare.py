@@ -16,6 +16,7 @@ from galcnn.model import assemble, build_network
 from galcnn.photometry import DISPLAY
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import Progress, silent
+from galcnn.training.augmentation import is_chiral
 from galcnn.training.optimizers import make_optimizer
 
 __all__ = ["Prepared", "prepare"]
@@ -101,7 +102,16 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
     data = experiment.data
     make_optimizer(experiment.training, updates_per_epoch=1)  # refuse before reading
     catalog = split_catalog(_catalog(data), by=data.split_by, fractions=data.fractions, seed=experiment.seed)
-    experiment.training.augmentation.mirror_of(catalog.classes)
+    mirror = experiment.training.augmentation.mirror_of(catalog.classes)
+    chiral = [name for name in catalog.classes if is_chiral(name)]
+    if experiment.network.orientations == 8 and (chiral or np.any(mirror != np.arange(len(mirror)))):
+        raise ValueError(
+            message(
+                "classes that a mirror image keeps, for a network of 8 orientations",
+                "It cannot tell them apart: use 4, or merge them.",
+                classes=chiral or catalog.classes,
+            )
+        )
     dataset = read_dataset(
         catalog,
         bands=data.bands,

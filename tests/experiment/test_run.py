@@ -103,3 +103,15 @@ def test_deterministic_training_repeats_bit_by_bit(pictures, tmp_path):
         shas.append(load_model(tmp_path / name).model.get_weights())
         json.loads((tmp_path / name / "card.json").read_text())
     assert all(np.array_equal(a, b) for a, b in zip(*shas, strict=True))
+
+
+def test_a_network_of_mirror_images_refuses_classes_that_a_mirror_swaps(tmp_path):
+    """Said before an image is read: there are none."""
+    kinds = ["spiral_cw", "spiral_acw"] * 12
+    Table({"image": [f"{i}.png" for i in range(24)], "class": kinds}).write(tmp_path / "c.ecsv")
+    data = DataSettings(str(tmp_path / "c.ecsv"))
+    still = TrainingSettings(augmentation=Augmentation(flips=False))
+    with pytest.raises(ValueError, match="for a network of 8 orientations"):
+        run_experiment(Experiment(data, NetworkSettings(orientations=8), still), tmp_path / "m")
+    with pytest.raises(FileNotFoundError):
+        run_experiment(Experiment(data, NetworkSettings(orientations=4), still), tmp_path / "m")
