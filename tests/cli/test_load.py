@@ -91,3 +91,41 @@ def test_files_joined_by_commas_are_one_galaxy(real_data, tmp_path):
     text = f"{real_data}/fits/hostphot/DES_g.fits,DES_r.fits"
     assert paths_by_id([text]) == {"DES_g": text}
     assert np.isfinite(load_cutout([*text.split(",")[:1]]).flux).all()
+
+
+def test_two_files_of_one_galaxy_are_classified_and_explained(trained, tmp_path, capsys):
+    """Bands on grids of their own, joined by a comma; the layers say which files they are of."""
+    import hashlib
+
+    from astropy.io import fits
+    from astropy.table import Table
+    from astropy.wcs import WCS
+
+    from galcnn.layers import LayerStack
+    from galcnn.model import save_model
+
+    save_model(trained, tmp_path / "model")
+    rng = np.random.default_rng(4)
+    for band, arcsec, size in (("g", 0.4, 24), ("r", 0.25, 40)):
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [150.0, 2.0]
+        wcs.wcs.crpix, wcs.wcs.cdelt = [(size + 1) / 2] * 2, [-arcsec / 3600, arcsec / 3600]
+        header = wcs.to_header() + fits.Header({"FILTER": band, "BUNIT": "nJy"})
+        image = rng.normal(0, 3, (size, size)).astype("float32")
+        fits.PrimaryHDU(image, header).writeto(tmp_path / f"gal_{band}.fits")
+    galaxy = f"{tmp_path}/gal_g.fits,gal_r.fits"
+    words = ["--grid", "g", "--fit"]
+    assert main(["classify", str(tmp_path / "model"), galaxy, *words, "--out", str(tmp_path / "c.ecsv")]) == 0
+    row = Table.read(tmp_path / "c.ecsv")[0]
+    assert (row["id"], row["flag"], row["class"] in ("round", "thin")) == ("gal_g", 0, True)
+    stack = str(tmp_path / "l.fits")
+    assert (
+        main(["explain", str(tmp_path / "model"), galaxy, *words, "--method", "saliency", "-o", stack]) == 0
+    )
+    provenance = LayerStack.read(stack).provenance
+    assert provenance["input"] == "gal_g.fits,gal_r.fits"
+    digests = [hashlib.sha256((tmp_path / f"gal_{b}.fits").read_bytes()).hexdigest() for b in "gr"]
+    assert provenance["input_sha256"] == ",".join(digests)
+    # Without a grid the files are refused, in the row of this galaxy.
+    assert main(["classify", str(tmp_path / "model"), galaxy, "--out", str(tmp_path / "d.ecsv")]) == 2
+    assert "bands of one shape" in capsys.readouterr().err
