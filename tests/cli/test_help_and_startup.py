@@ -59,14 +59,15 @@ def test_rooms_that_run_no_network_do_not_import_keras():
         "cutout catalog photometry observing geometry rendering simulation files inputs surveys.simulated "
         "prediction explain.explanation layers viewers.figures evaluation model.card information "
         "surveys.fetch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
-        "testing.surveys"
+        "testing.surveys surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder"
     )
     code = "\n".join(f"import galcnn.{room}" for room in rooms.split())
     assert not {"tensorflow", "keras"} & imported_by(code)
 
 
 def test_clients_of_services_are_imported_when_they_are_asked():
-    code = "import galcnn.surveys.hips, galcnn.surveys.legacy, galcnn.surveys.panstarrs, galcnn.surveys.fetch"
+    names = "hips legacy panstarrs sdss skyview mast vo folder fetch"
+    code = "import " + ", ".join(f"galcnn.surveys.{name}" for name in names.split())
     assert not {"astroquery", "pyvo"} & imported_by(code)
 
 
