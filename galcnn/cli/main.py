@@ -30,6 +30,7 @@ COMMANDS = (
     "classify",
     "explain",
     "atlas",
+    "dream",
     "networks",
     "devices",
     "shift",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from galcnn.explain.boundaries import decision_plane, line_between
     from galcnn.explain.cam import CAM
     from galcnn.explain.deconvnet import Deconvnet
+    from galcnn.explain.dream import Dream
     from galcnn.explain.explaining import explain
     from galcnn.explain.explanation import Context, Explainer, Explanation, Target
     from galcnn.explain.forward import network_layers
@@ -38,6 +39,7 @@ __all__ = [
     "ClassModels",
     "Context",
     "Deconvnet",
+    "Dream",
     "Explainer",
     "Explanation",
     "FilterImages",
@@ -72,6 +74,7 @@ _HOME = {
     "ClassModels": "visualisation",
     "Context": "explanation",
     "Deconvnet": "deconvnet",
+    "Dream": "dream",
     "Explainer": "explanation",
     "Explanation": "explanation",
     "FilterImages": "visualisation",

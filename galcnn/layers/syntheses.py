@@ -18,7 +18,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
@@ -27,11 +27,15 @@ from galcnn import __version__, atomic
 from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.explanation import Target
 from galcnn.explain.synthesis import Synthesis
+from galcnn.files.astrometry import wcs_cards
 from galcnn.files.opening import check_sums, opened
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name
 from galcnn.layers import tables
 from galcnn.layers.headers import synthesis_header
 from galcnn.layers.text import extension_name
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["SYNTHESES", "read_syntheses", "syntheses_from", "synthesis_hdus", "write_syntheses"]
 
@@ -101,6 +105,7 @@ def write_syntheses(
     syntheses: Sequence[Synthesis],
     *,
     provenance: Mapping[str, Any] | None = None,
+    wcs: WCS | None = None,
 ) -> None:
     """Write images made for targets into a FITS file of their own, whole or not at all.
 
@@ -112,6 +117,8 @@ def write_syntheses(
         At least one.
     provenance : mapping of str to Any, optional
         Values that JSON can write: the model, its hash ...
+    wcs : astropy.wcs.WCS, optional
+        Of the images, where they stand on the sky.
 
     Raises
     ------
@@ -120,7 +127,7 @@ def write_syntheses(
     """
     if not syntheses:
         raise ValueError(message("at least one synthesis", "", n=0))
-    layers = synthesis_hdus(syntheses, {"PRIMARY", tables.PROVENANCE}, fits.Header())
+    layers = synthesis_hdus(syntheses, {"PRIMARY", tables.PROVENANCE}, wcs_cards(wcs))
     header = fits.Header()
     header["FILETYPE"] = (_FILE_TYPE, "kind of this file")
     header["FILEVERS"] = (_FILE_VERSION, "version of the kind")

@@ -1,0 +1,75 @@
+"""galcnn dream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="dream")
+@click.argument("model")
+@click.argument("cutouts", nargs=-1, required=True, metavar="CUTOUT...")
+@click.option("--layer", required=True, metavar="NAME", help="A network layer; a wrong name lists them.")
+@click.option("--channel", type=click.IntRange(min=0), help="One channel of it.  [default: all]")
+@click.option("--octaves", type=click.IntRange(min=1), default=3, show_default=True, help="Scales.")
+@click.option("--ratio", type=float, default=1.4, show_default=True, help="Of one scale to the next.")
+@click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="At each scale.")
+@click.option(
+    "--step", type=float, default=0.05, show_default=True, help="RMS of one, as the network sees it."
+)
+@click.option(
+    "--out", required=True, metavar="DIR", help="Gets <id>-dream.fits; those that are there are kept."
+)
+@options.bands
+@options.width
+@options.render
+@options.seed
+@options.quiet
+def command(
+    model: str,
+    cutouts: tuple[str, ...],
+    layer: str,
+    channel: int | None,
+    octaves: int,
+    ratio: float,
+    steps: int,
+    step: float,
+    out: str,
+    bands: str | None,
+    width: str | None,
+    render: str | None,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Let a network layer dream on galaxies or mosaics: what it sees in them grows.
+
+    \b
+    galcnn dream model galaxy.fits --layer conv3_1_activation --out dreams
+    galcnn dream model mosaic.fits --layer conv2_1 --channel 4 --out dreams
+
+    Images of any size, on their own grid and in their own unit: image, start and difference as
+    FITS layers with the WCS.
+    """
+    from galcnn import atomic
+
+    sources = options.paths_by_id(cutouts)
+    atomic.check_writable(Path(out) / "dream.fits")
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.explain.dream import Dream
+    from galcnn.inputs import InputFiles
+    from galcnn.model import load_model
+    from galcnn.pipeline.dreaming import dream_files
+    from galcnn.progress import bars, silent
+
+    trained = load_model(model).with_render(render)
+    dream = Dream(layer, channel, octaves, ratio, steps, step, seed)
+    files = InputFiles(sources, bands=options.words(bands), width=options.angle(width))
+    for name, path in dream_files(trained, files, out, dream=dream, progress=silent if quiet else bars):
+        click.echo(f"wrote {path} ({name})")

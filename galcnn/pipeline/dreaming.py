@@ -1,0 +1,81 @@
+"""Image files -> files of what a network dreams on them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from astropy.io import fits
+
+from galcnn.catalog.naming import file_stems
+from galcnn.explain.dream import Dream
+from galcnn.inputs import InputFiles, prepare
+from galcnn.layers import write_syntheses
+from galcnn.layers.tables import PROVENANCE, provenance_from
+from galcnn.model import TrainedModel
+from galcnn.pipeline.explaining import provenance
+from galcnn.progress import Progress, silent
+
+__all__ = ["dream_files"]
+
+
+def dream_files(
+    trained: TrainedModel,
+    files: InputFiles,
+    folder: str | os.PathLike[str],
+    *,
+    dream: Dream,
+    progress: Progress = silent,
+) -> Iterator[tuple[str, Path]]:
+    """Dream on image files, one after the other.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.inputs.InputFiles
+        Images in the model's bands and unit, of any shape.
+    folder : path-like
+        Gets ``<id>-dream.fits``, see `galcnn.layers.syntheses`. A run that was interrupted goes
+        on: files of the same dream are kept.
+    dream : galcnn.explain.dream.Dream
+        How.
+    progress : galcnn.progress.Progress
+        Shows the steps of each.
+
+    Yields
+    ------
+    tuple of str and pathlib.Path
+        Id and file.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+        A file cannot be read or does not fit; the text names it.
+    """
+    stems = file_stems(files.paths)
+    for name, path in files.paths.items():
+        out = Path(folder) / f"{stems[name]}-dream.fits"
+        origin = provenance(trained, files, name) | {"dream": asdict(dream)}
+        if not _made(out, origin):
+            try:
+                cutout = files.load(name)
+                cutout = prepare(cutout, replace(trained.card.inputs, shape=cutout.shape))
+            except (OSError, ValueError) as error:
+                raise type(error)(f"{os.fspath(path)}: {error}") from error
+            made = dream(trained, cutout, id=name, progress=progress)
+            write_syntheses(out, [made], provenance=origin, wcs=cutout.wcs)
+        yield name, out
+
+
+def _made(out: Path, origin: dict[str, Any]) -> bool:
+    if not out.exists():
+        return False
+    with fits.open(out) as hdulist:
+        return PROVENANCE in hdulist and provenance_from(hdulist[PROVENANCE]) == json.loads(
+            json.dumps(origin)
+        )
