@@ -142,7 +142,13 @@ def open_survey(
     60
     """
     make = plugins.load(plugins.SURVEYS, name)
-    known = inspect.signature(make).parameters
+    # What no word can say, such as limits or a telescope, is given to the class itself.
+    known = {
+        key: parameter
+        for key, parameter in inspect.signature(make).parameters.items()
+        if parameter.default is parameter.empty
+        or isinstance(parameter.default, str | bool | int | float | None)
+    }
     given = dict(options or {}) | ({} if server is None else {"server": server})
     for key, value in given.items():
         if key not in known:

@@ -20,6 +20,7 @@ def test_options_are_read_as_what_their_defaults_are():
     ("name", "given", "words"),
     [
         ("legacysurvey", {"options": {"Layer": "x"}}, "option of the survey 'legacysurvey': layer, filters"),
+        ("legacysurvey", {"options": {"limits": "3"}}, r"layer, filters, psf, server\. Received"),
         ("legacysurvey", {"options": {"psf": "perhaps"}}, "true or false"),
         ("hips", {"options": {"arcsec": "wide"}}, "a number"),
         ("simulated", {"server": "http://x"}, "asks no server"),
