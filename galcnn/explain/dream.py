@@ -40,7 +40,9 @@ class Dream:
 
     Mordvintsev, Olah & Tyka 2015. The gradient of a layer's activations f with respect to half
     their mean square is f itself: what is seen grows. It starts from a galaxy, not from noise,
-    in what the network sees, and comes back through the inverse of the preprocessing.
+    in what the network sees, and comes back through the inverse of the preprocessing. Each band
+    keeps within the range of its own values: what is little more behind an asinh stretch would be
+    a million times more in flux.
 
     Attributes
     ----------
@@ -155,6 +157,7 @@ class Dream:
             tuple(max(round(n / self.ratio**octave), min(n, _SMALLEST)) for n in seen.shape[:2])
             for octave in reversed(range(self.octaves))
         ]
+        low, high = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
         detail = np.zeros((*shapes[0], seen.shape[2]), dtype=np.float32)
         with progress("dream", len(shapes) * self.steps) as step:
             for shape in shapes:
@@ -167,10 +170,10 @@ class Dream:
                     slope = np.roll(slope, (-shift[0], -shift[1]), axis=(0, 1))
                     size = float(np.sqrt(np.mean(slope.astype(np.float64) ** 2)))
                     if size > 0:
-                        detail = detail + np.float32(self.step / size) * slope
+                        dreamt = base + detail + np.float32(self.step / size) * slope
+                        detail = np.clip(dreamt, low, high) - base
                     step()
-        dreamt: Images = seen + detail
-        return dreamt
+        return np.asarray(np.clip(seen + detail, low, high))
 
     def _energy(
         self, trained: TrainedModel, flux: Images, tile: tuple[int, int], weights: npt.NDArray[np.float32]
