@@ -250,8 +250,9 @@ def _ask(client: Any, hips: str, want: Wanted, *, get_query_payload: bool) -> An
 def _image(hips: str, band: str, answer: Answer) -> Cutout:
     """Read one band, and refuse that of another HiPS: HISTORY says which one it is."""
     content = fits_bytes(answer)
-    for said in re.findall(rb"HISTORY From HiPS (\S+)", content):
-        if said.decode("latin-1") != hips:
+    for name in re.findall(rb"HISTORY From HiPS (\S+)", content):
+        said = name.decode("latin-1")
+        if said != hips:
             raise BadResponseError(
                 message(f"an image of the HiPS {hips}", "Give its whole id.", hips=said, url=answer.url)
             )
