@@ -153,3 +153,18 @@ def test_the_users_model_gains_no_nodes(trained, toy_dataset):
     CAM()(trained.network, toy_dataset.images[:3], Target.of_class("thin", trained.classes))
     assert nodes() == before[0]
     assert all(np.array_equal(a, b) for a, b in zip(before[1], trained.model.get_weights(), strict=True))
+
+
+def test_gates_of_squeeze_and_excitation_have_no_place_and_residual_branches_are_joined():
+    inputs = keras.Input((32, 32, 2))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(inputs)
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gated = keras.layers.Multiply()([x, keras.layers.Conv2D(4, 1, activation="sigmoid")(gate)])
+    assert cell_grid(gated) == cell_grid(x)
+    # 3 x 3 of stride 2 on an even side looks one pixel further than the 1 x 1 beside it.
+    long = keras.layers.Conv2D(4, 3, strides=2, padding="same")(gated)
+    short = keras.layers.Conv2D(4, 1, strides=2)(gated)
+    grid = cell_grid(keras.layers.Add()([long, short]))
+    assert grid.start[0] == (cell_grid(long).start[0] + cell_grid(short).start[0]) / 2
+    assert grid.jump == (4, 4)
+    assert grid.field[0] >= cell_grid(long).field[0]
