@@ -125,3 +125,23 @@ def test_a_network_is_blind_beyond_its_field():
     np.testing.assert_array_equal(net.predict(elsewhere, verbose=0), seen)
     elsewhere[:, 8] = 99
     assert not np.allclose(net.predict(elsewhere, verbose=0), seen)
+
+
+def test_a_residual_block_adds_what_enters_it():
+    """With kernels of zero nothing is left but the way past them."""
+    settings = NetworkSettings(
+        widths=(2, 5), depth=2, stem=0, residual=True, normalization="none", dropout=0, initializer="zeros"
+    )
+    net = build_network((16, 16, 2), 3, settings=settings)
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 2)).astype("float32")
+    first = keras.Model(net.inputs, net.get_layer("add1_activation").output)
+    np.testing.assert_array_equal(first([images]), np.maximum(images, 0))
+    # Where the widths differ a 1 x 1 convolution leads past.
+    shortcut = net.get_layer("shortcut2")
+    assert shortcut.kernel.shape == (1, 1, 2, 5)
+    shortcut.kernel.assign(np.ones((1, 1, 2, 5)))
+    second = keras.Model(net.inputs, net.get_layer("add2_activation").output)
+    pooled = np.maximum(images, 0).reshape(2, 8, 2, 8, 2, 2).max(axis=(2, 4))
+    expected = np.repeat(pooled.sum(axis=-1, keepdims=True), 5, axis=-1)
+    np.testing.assert_allclose(second([images]), expected, rtol=1e-6)
+    assert net.count_params() == 2 * (2 * 9 * 2 + 2) + (2 * 9 + 1) * 5 + (5 * 9 + 1) * 5 + 3 * 5 + 6 * 3
