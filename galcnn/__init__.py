@@ -12,7 +12,7 @@ The map of the house, in the order in which data travels::
 - `galcnn.foreground`: sky and dust taken away.
 - `galcnn.redshifting`: Cutout at z -> Cutout further away.
 - `galcnn.inputs`, `galcnn.dataset`, `galcnn.preprocessing`: what a network sees; splits; Keras layers.
-- `galcnn.devices`, `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one experiment in one TOML.
+- `galcnn.devices`, `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one TOML.
 - `galcnn.prediction`, `galcnn.evaluation`: logits to probabilities; scores with intervals.
 - `galcnn.explain`, `galcnn.layers`, `galcnn.viewers`: maps, their FITS layers, figures.
 - `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo, optimizers compared.
