@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +56,11 @@ class Sheet:
         What it shows and what it says, in sentences.
     write : callable
         Writes the arrays to a path, whole or not at all.
-    figures : mapping of str to float
-        Numbers that stand for the page.
     """
 
     figure: Figure
     caption: str
     write: Callable[[Path], None]
-    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_arrays(
