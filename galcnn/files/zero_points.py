@@ -154,7 +154,7 @@ def _legacy_surveys(header: fits.Header, pixels: Pixels) -> Scale | None:
     """Legacy Surveys' viewer: nanomaggies, but no unit in the header; only at its native pixels."""
     survey = card_text(header, "SURVEY").lower()
     ours = survey.startswith(("decals", "legacysurvey", "mzls", "bass"))
-    if not ours or card_text(header, "IMAGETYP") != "image":
+    if not ours or card_text(header, "IMAGETYP").lower() != "image":
         return None
     if not pixels.has_scale(0.262):
         return Scale(None, f"SURVEY = {survey}, but resampled from 0.262 arcsec: surface brightness is kept")

@@ -118,6 +118,7 @@ def test_certain_headers_become_njy(cards, scale, factor):
         # Legacy Surveys: resampled, without WCS, not the image.
         (LEGACY, 0.5, UNCALIBRATED),
         (LEGACY, None, UNCALIBRATED),
+        (LEGACY | {"IMAGETYP": "IMAGE"}, 0.262, u.nJy),
         (LEGACY | {"IMAGETYP": "invvar"}, 0.262, UNCALIBRATED),
         ({**LEGACY, "SURVEY": "unWISE"}, 0.262, UNCALIBRATED),
     ],
