@@ -50,6 +50,7 @@ def header(cards):
         ({"FLUXMAG0": 63095734448.0194}, None, 3631 * 10**-1.8),
         ({"FLUXMAG0": 3631e9}, None, 1.0),
         (LEGACY, 0.262, 3631.0),
+        (LEGACY | {"IMAGETYP": "IMAGE"}, 0.262, 3631.0),
         ({"PHOTZP": (25.0, "AB zero point"), "BUNIT": "adu"}, None, ZP25),
         ({"MAGZPT": 25.0, "MAGSYS": "AB"}, None, ZP25),
         ({"MAGZERO": (25.0, "[mag(AB)/s]"), "BUNIT": "electron/s"}, None, ZP25),
@@ -118,7 +119,6 @@ def test_certain_headers_become_njy(cards, scale, factor):
         # Legacy Surveys: resampled, without WCS, not the image.
         (LEGACY, 0.5, UNCALIBRATED),
         (LEGACY, None, UNCALIBRATED),
-        (LEGACY | {"IMAGETYP": "IMAGE"}, 0.262, u.nJy),
         (LEGACY | {"IMAGETYP": "invvar"}, 0.262, UNCALIBRATED),
         ({**LEGACY, "SURVEY": "unWISE"}, 0.262, UNCALIBRATED),
     ],
