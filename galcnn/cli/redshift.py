@@ -18,8 +18,8 @@ __all__ = ["command"]
     "--as",
     "observation",
     metavar="NAME",
-    help="How they are seen there: sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, euclid-nisp.  "
-    "[default: with their own pixels, no noise added]",
+    help="How they are seen there: simulated, sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, "
+    "euclid-nisp.  [default: with their own pixels, no noise added]",
 )
 @click.option("--observe", metavar="B,B,...", help="Bands of that observation.  [default: all]")
 @click.option("--out", required=True, metavar="DIR", help="Gets cutouts, catalog.ecsv, refused.ecsv.")
@@ -59,13 +59,13 @@ def command(images: tuple[str, ...], redshifts: tuple[float, ...], out: str, **g
     written is one to test a network on: galcnn classify, galcnn train.
     """
     from galcnn.inputs import InputFiles
-    from galcnn.observing import observation_of
     from galcnn.pipeline.redshifting import Receding, redshift_files
     from galcnn.progress import bars, silent
     from galcnn.redshifting import Redshifting
+    from galcnn.simulation.telescope import telescope_of
 
     paths = options.paths_by_id(images)
-    seen = None if given["observation"] is None else observation_of(given["observation"])
+    seen = None if given["observation"] is None else telescope_of(given["observation"])
     if seen is not None and given["observe"]:
         seen = seen.only(options.words(given["observe"]) or ())
     names = ("convention", "bandpass", "max_mismatch", "evolution", "noise", "fill", "linear_counts")

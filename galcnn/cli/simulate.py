@@ -15,12 +15,17 @@ __all__ = ["command"]
 @click.option("-n", "--number", type=click.IntRange(min=1), default=600, show_default=True, help="Galaxies.")
 @click.option("--out", required=True, metavar="DIR", help="Gets catalog.ecsv and cutouts/<id>.fits.")
 @click.option("--classes", metavar="C,C,...", help="Which classes.  [default: all six]")
-@click.option("--bands", metavar="B,B,...", help="Some of g,r,i.  [default: all]")
+@click.option("--bands", metavar="B,B,...", help="Some of the telescope's.  [default: all]")
 @click.option("--size", type=click.IntRange(min=8), default=64, show_default=True, help="Pixels of a side.")
 @click.option("--redshifts", type=(float, float), metavar="LOW HIGH", help="Range of redshifts.")
 @click.option("--magnitudes", type=(float, float), metavar="LOW HIGH", help="Range of r magnitudes (AB).")
 @click.option(
-    "--as", "telescope", type=click.Choice(["simulated", "sdss"]), default="simulated", show_default=True
+    "--as",
+    "telescope",
+    metavar="NAME",
+    default="simulated",
+    show_default=True,
+    help="simulated, sdss, decals, hsc, lsst, hst-acs or hst-wfc3.",
 )
 @click.option("--pixel-scale", type=float, help="Arcsec a pixel.")
 @click.option("--psf-fwhm", type=float, help="Arcsec, in all bands.")
@@ -58,9 +63,10 @@ def command(
 
     from galcnn.progress import bars, silent
     from galcnn.simulation import simulate_catalog
-    from galcnn.studies.embedded import TELESCOPES, SurveySettings, write_survey
+    from galcnn.simulation.telescope import telescope_of
+    from galcnn.studies.embedded import SurveySettings, write_survey
 
-    observation = TELESCOPES[telescope]
+    observation = telescope_of(telescope)
     observation = observation.only(options.words(bands) or observation.bands)
     changes: dict[str, Any] = {}
     if pixel_scale is not None:

@@ -9,8 +9,9 @@ import astropy.units as u
 
 from galcnn.errors import message
 from galcnn.model import NetworkSettings
-from galcnn.observing import Observation, observation_of
-from galcnn.simulation import CLASSES, SIMULATED
+from galcnn.observing import Observation
+from galcnn.simulation import CLASSES
+from galcnn.simulation.telescope import telescope_of
 from galcnn.training import Augmentation, TrainingSettings
 
 __all__ = ["ARMS", "Arm", "ShiftSettings"]
@@ -150,8 +151,7 @@ class ShiftSettings:
         galcnn.observing.Observation
             In the bands of the test.
         """
-        own = SIMULATED if self.observation == SIMULATED.name else observation_of(self.observation)
-        own = own.only(self.bands)
+        own = telescope_of(self.observation).only(self.bands)
         changes: dict[str, Any] = {}
         if self.pixel_scale is not None:
             changes["pixel_scale"] = self.pixel_scale * u.arcsec

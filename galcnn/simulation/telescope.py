@@ -11,10 +11,10 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
 from galcnn import seeding
-from galcnn.observing import Observation
+from galcnn.observing import Observation, observation_of
 from galcnn.simulation.spectra import galsim
 
-__all__ = ["SIMULATED", "add_noise", "psf_planes", "tangent_wcs"]
+__all__ = ["SIMULATED", "add_noise", "psf_planes", "tangent_wcs", "telescope_of"]
 
 #: The telescope of the embedded survey, an invention: the PSF is the same in each band, as in a
 #: PSF-matched coadd.
@@ -27,6 +27,27 @@ SIMULATED = Observation(
     electrons_per_njy=(1.0, 1.0, 0.8),
     source="invented for galcnn's embedded survey",
 )
+
+
+def telescope_of(name: str) -> Observation:
+    """Give a telescope by its name.
+
+    Parameters
+    ----------
+    name : str
+        ``simulated``, or see `galcnn.observing.observation_of`.
+
+    Returns
+    -------
+    galcnn.observing.Observation
+        The one.
+
+    Raises
+    ------
+    ValueError
+        There is none of this name.
+    """
+    return SIMULATED if name.lower() == SIMULATED.name else observation_of(name)
 
 
 def add_noise(

@@ -9,14 +9,11 @@ from pathlib import Path
 from galcnn import atomic
 from galcnn.catalog import Catalog, write_table
 from galcnn.files import save_cutout
-from galcnn.observing import SDSS, Observation
+from galcnn.observing import Observation
 from galcnn.progress import Progress, silent
 from galcnn.simulation import SIMULATED, simulate
 
-__all__ = ["TELESCOPES", "SurveySettings", "write_survey"]
-
-#: Observations by the name that users type.
-TELESCOPES = {"simulated": SIMULATED, "sdss": SDSS}
+__all__ = ["SurveySettings", "write_survey"]
 
 
 @dataclass(frozen=True)
