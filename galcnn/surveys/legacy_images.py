@@ -9,21 +9,20 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
+from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.opening import opened
+from galcnn.files.roles import bad_pixels
 from galcnn.photometry import NANOMAGGY
 from galcnn.surveys.checking import Wanted, fits_bytes
 from galcnn.surveys.limits import Answer
 
 __all__ = ["read_image", "read_psf"]
 
-#: SATUR (saturated) and ALLMASK (masked in every exposure) of each band, in the bits of MASKBITS
-#: (legacysurvey.org/dr10/bitmasks). GALAXY and stars nearby are no fault of a pixel.
-_BAD_BITS = {"g": (2, 5), "r": (3, 6), "z": (4, 7), "i": (14, 15)}
 #: What an HDU says of itself.
 _CARDS = ("IMAGETYP", "BANDS", "BAND", "OVERLAP", "SURVEY", "VERSION")
 
@@ -86,7 +85,7 @@ def read_image(answer: Answer, want: Wanted) -> Cutout:
     flux, sigma, mask = _measured(planes, _companion(sent, "invvar", shape, answer))
     bits = _companion(sent, "maskbits", (1, *shape[1:]), answer)
     if bits is not None:
-        mask |= np.stack([_bad(bits[0], band) for band in bands])
+        mask |= bad_pixels(bits, fits.Header({"IMAGETYP": "maskbits"}), bands)
     order = [bands.index(band) for band in want.bands]
     version = f"{image.cards['SURVEY']} {image.cards['VERSION']}".strip()
     return Cutout(
@@ -109,12 +108,6 @@ def _measured(values: _Planes, weights: _Planes | None) -> tuple[_Planes, _Plane
         flux = np.where(unweighted & (values == 0), np.nan, values.astype(np.float32) * njy)
         sigma = None if weights is None else np.where(unweighted, np.nan, njy / np.sqrt(weights))
     return flux, sigma, unweighted
-
-
-def _bad(bits: _Planes, band: str) -> _Planes:
-    flags = sum(1 << bit for bit in _BAD_BITS.get(band, ()))
-    bad: _Planes = (bits.astype(np.int64) & flags) != 0
-    return bad
 
 
 def read_psf(answer: Answer, want: Wanted) -> npt.NDArray[np.float32]:
