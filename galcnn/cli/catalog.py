@@ -13,10 +13,13 @@ __all__ = ["command"]
 
 def _named(function: Any) -> Any:
     """What the file calls the columns that galcnn knows."""
-    for name, what in (("split", "split"), ("redshift", "redshift"), ("class", "class")):
-        function = click.option(f"--{name}", f"{name}_", metavar="C", help=f"Column with the {what}.")(
-            function
-        )
+    for name, words in (
+        ("split", ["--split"]),
+        ("redshift", ["--redshift"]),
+        ("class", ["--label", "--class"]),
+    ):
+        option = click.option(*words, f"{name}_", metavar="C", help=f"Column with the {name}.")
+        function = option(function)
     function = click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")(
         function
     )

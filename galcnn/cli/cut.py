@@ -36,7 +36,7 @@ __all__ = ["command"]
 @click.option("--id", "id_", metavar="C", help="Column with the identifier.")
 @click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")
 @click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")
-@click.option("--class", "class_", metavar="C", help="Column with the class.  [default: class]")
+@click.option("--label", "--class", metavar="C", help="Column with the class.  [default: class]")
 @options.quiet
 def command(mosaics: tuple[str, ...], catalog: str, out: str, **given: Any) -> None:
     """Cut many galaxies out of large images: one FITS each, and a catalog to train on.
@@ -52,7 +52,7 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, **given: Any) -> N
     from galcnn.mosaic import MosaicFile, open_mosaic, write_cuts
     from galcnn.progress import bars, silent
 
-    renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["class_"]}
+    renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["label"]}
     read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
     hdu = given["hdu"]
     beside = {name: _each(f"--{name}", given[name], len(mosaics)) for name in ("mask", "sigma", "weight")}

@@ -32,7 +32,7 @@ _AGAIN = 3
 @click.option("--id", "id_", metavar="C", help="Column with the identifier.")
 @click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")
 @click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")
-@click.option("--class", "class_", metavar="C", help="Column with the class.  [default: class]")
+@click.option("--label", "--class", metavar="C", help="Column with the class.  [default: class]")
 @click.option(
     "--option", "said", multiple=True, metavar="NAME=VALUE", help="Of the survey, e.g. layer=ls-dr10."
 )
@@ -63,7 +63,7 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
     from galcnn.surveys.requests import widths_of
     from galcnn.surveys.survey import open_survey
 
-    renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["class_"]}
+    renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["label"]}
     read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
     said = options.pairs("--option", given["said"], "=")
     source = open_survey(survey, server=given["server"], options=said)

@@ -26,7 +26,7 @@ def files(tmp_path, monkeypatch):
     return columns
 
 
-NAMES = ["--id", "objid", "--ra", "RA", "--dec", "DEC", "--class", "kind", "--redshift", "z"]
+NAMES = ["--id", "objid", "--ra", "RA", "--dec", "DEC", "--label", "kind", "--redshift", "z"]
 
 
 def test_convert_and_info(files, capsys):
@@ -40,6 +40,12 @@ def test_convert_and_info(files, capsys):
     assert "5 missing, 0 not above 0" in said
     assert f"dec {files['DEC'].min():+.4f} to {files['DEC'].max():+.4f} deg" in said
     assert "ra [deg]" in said
+
+
+def test_the_class_column_is_the_label_of_train_by_either_word(files):
+    for word in ("--label", "--class"):
+        assert main(["catalog", "convert", "t.fits", "--id", "objid", word, "kind", "--out", "l.csv"]) == 0
+        assert read_catalog("l.csv").labels.tolist() == QTable.read("t.fits")["kind"].tolist()
 
 
 def test_match(files, capsys):
