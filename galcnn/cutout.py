@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.wcs import WCS
 
-__all__ = ["Cutout"]
+__all__ = ["LARGEST_SIDE", "Cutout"]
+
+#: Pixels a side of the largest cutout that is cut or asked for: 1 GB a band.
+LARGEST_SIDE = 16_384
 
 
 @dataclass(frozen=True, eq=False)

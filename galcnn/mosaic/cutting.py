@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from galcnn.catalog import Catalog
 from galcnn.catalog.columns import as_numbers
-from galcnn.cutout import Cutout
+from galcnn.cutout import LARGEST_SIDE, Cutout
 from galcnn.errors import message
 from galcnn.geometry.grid import shifted_wcs
 from galcnn.mosaic.mosaic import Mosaic
@@ -19,10 +19,11 @@ from galcnn.mosaic.othergrids import OtherGrid, with_other_grids
 from galcnn.mosaic.placing import corners, pixel_positions, sides
 from galcnn.mosaic.reading import Window, read_window
 
-__all__ = ["NO_WIDTH", "OFF", "Cut", "cut"]
+__all__ = ["NO_WIDTH", "OFF", "TOO_WIDE", "Cut", "cut"]
 
 #: Why there is no cutout.
 OFF, NO_WIDTH = "not on the mosaic", "no width is known"
+TOO_WIDE = f"wider than {LARGEST_SIDE} pixels"
 
 #: WCS and positions are made for so many at a time: that is twice as fast as one between two images.
 _AT_ONCE = 64
@@ -122,11 +123,9 @@ class _Boxes:
         self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], side: npt.NDArray[np.int64]
     ) -> None:
         self.side_of = side
-        off = np.isnan(x)
-        self.missing = [
-            (int(row), OFF if off[row] else NO_WIDTH) for row in np.flatnonzero(off | (side == 0))
-        ]
-        on = np.flatnonzero(~off & (side > 0))
+        why = np.select([np.isnan(x), side == 0, side > LARGEST_SIDE], [OFF, NO_WIDTH, TOO_WIDE], "")
+        self.missing = [(int(row), str(why[row])) for row in np.flatnonzero(why != "")]
+        on = np.flatnonzero(why == "")
         left, bottom = corners(x[on], side[on]), corners(y[on], side[on])
         order = np.lexsort((left, bottom))
         self.rows = on[order]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
+from galcnn.cutout import LARGEST_SIDE
 from galcnn.errors import message
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.
     -------
     numpy.ndarray
         int64, shape (n,); angles are rounded to whole pixels, at least one. 0 where the width is
-        NaN, which is not known.
+        NaN, which is not known; more than `LARGEST_SIDE` of `galcnn.cutout` where it is too wide.
 
     Raises
     ------
@@ -104,7 +105,8 @@ def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.
     known = ~np.isnan(pixels)
     if np.any(np.isinf(pixels) | (known & (pixels <= 0))) or not known.any():
         raise ValueError(message("widths above 0", "NaN says that one is not known.", width=width))
-    whole = np.where(known, np.maximum(np.rint(np.where(known, pixels, 1)), 1), 0)
+    # Beyond the largest side it does not matter by how much; int64 could not hold all of it.
+    whole = np.where(known, np.clip(np.rint(np.where(known, pixels, 1)), 1, LARGEST_SIDE + 1), 0)
     return np.broadcast_to(whole.astype(np.int64), (n,))
 
 

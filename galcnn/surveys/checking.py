@@ -13,7 +13,7 @@ import astropy.units as u
 import numpy as np
 from astropy.wcs import WCS
 
-from galcnn.cutout import Cutout
+from galcnn.cutout import LARGEST_SIDE, Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.surveys.limits import Answer, Limits
 
@@ -83,7 +83,7 @@ def wanted(
     *,
     width: u.Quantity,
     bands: Sequence[str] | None = None,
-    most: int | None = None,
+    most: int = LARGEST_SIDE,
 ) -> Wanted:
     """Check a question before it is asked.
 
@@ -97,8 +97,8 @@ def wanted(
         Angular side; rounded to whole pixels.
     bands : sequence of str, optional
         All of the survey by default.
-    most : int, optional
-        Pixels a side that the service gives.
+    most : int
+        Pixels a side that the survey gives.
 
     Returns
     -------
@@ -122,10 +122,10 @@ def wanted(
     if not names or len(set(names)) != len(names) or set(names) - set(survey.bands):
         raise ValueError(message(f"bands among {survey.bands}, each once", "", bands=names))
     side = max(1, round(float((angle / survey.pixel_scale).to_value(u.one))))
-    if most is not None and side > most:
+    if side > most:
         largest = (most * survey.pixel_scale).to(u.arcsec)
         raise ValueError(
-            message(f"a width of at most {largest:.1f}", "The service gives no more.", width=width)
+            message(f"a width of at most {largest:.1f}", "The survey gives no more.", width=width)
         )
     return Wanted(position, side, names, survey.pixel_scale)
 

@@ -17,6 +17,7 @@ from galcnn.simulation import SIMULATED, Galaxy, from_catalog, model_image, simu
 from galcnn.simulation.drawing import reach_pixels
 from galcnn.simulation.population import CENTRE, patch_radius
 from galcnn.simulation.telescope import add_noise, psf_planes, tangent_wcs
+from galcnn.surveys.checking import wanted
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -107,12 +108,12 @@ class SimulatedSurvey:
         CoverageError
             The position is not on the patch.
         ValueError
-            A band is not observed, or the width is not a positive angle.
+            A band is not observed, or the width is not a positive angle or exceeds the patch.
         """
-        observation = self.observation if bands is None else self.observation.only(tuple(bands))
-        if not position.isscalar:
-            raise ValueError(message("one sky position", "", n_positions=position.size))
-        side = self._side(width)
+        # Wider than the patch, all that is added is NaN.
+        most = round(float((2 * self.radius / self.pixel_scale).to_value(u.one)))
+        want = wanted(self, position, width=width, bands=bands, most=most)
+        observation, side = self.observation.only(want.bands), want.side
         if position.separation(CENTRE) > self.radius:
             raise CoverageError(
                 message(
@@ -168,9 +169,3 @@ class SimulatedSurvey:
         y, x = np.mgrid[:side, :side]
         beyond: npt.NDArray[np.bool_] = wcs.pixel_to_world(x, y).separation(CENTRE) > self.radius
         return beyond
-
-    def _side(self, width: u.Quantity) -> int:
-        angle = u.Quantity(width)
-        if not angle.unit.is_equivalent(u.arcsec) or not angle.isscalar or not angle > 0 * u.arcsec:
-            raise ValueError(message("a positive angle", "Give the width in arcsec.", width=width))
-        return max(1, round(float((angle / self.pixel_scale).to_value(u.one))))

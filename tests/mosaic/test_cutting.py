@@ -15,9 +15,11 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from galcnn.catalog import Catalog
+from galcnn.cutout import LARGEST_SIDE
 from galcnn.errors import UnreadableImageError
 from galcnn.files import load_cutout
 from galcnn.mosaic import MosaicFile, cut, open_mosaic
+from galcnn.mosaic.cutting import TOO_WIDE
 from galcnn.mosaic.pixels import Mapped, Strips
 from galcnn.mosaic.placing import pixel_positions
 from tests.mosaic import mosaics
@@ -238,6 +240,9 @@ def test_widths_are_angles_pixels_or_one_a_galaxy(tmp_path):
         each = u.Quantity([10, 20, np.nan, 40]) * u.pix
         sides = {one.row: one.cutout and one.cutout.shape[0] for one in cut(mosaic, catalog, width=each)}
         assert sides == {0: 10, 1: 20, 2: None, 3: 40}
+        wide = [2, LARGEST_SIDE + 1, 1e30, 3] * u.pix  # is one galaxy's matter, and takes no memory
+        reasons = {one.row: one.reason for one in cut(mosaic, catalog, width=wide)}
+        assert reasons == {0: "", 1: TOO_WIDE, 2: TOO_WIDE, 3: ""}
         for bad in (0 * u.pix, -1 * u.arcsec, np.inf * u.arcsec, [1, 2] * u.pix, 3 * u.kg, np.nan * u.pix):
             with pytest.raises(ValueError, match="width"):
                 cut(mosaic, catalog, width=bad)
@@ -376,12 +381,14 @@ def test_damaged_tiles_are_one_kind_of_error(tmp_path, kind):
 def test_what_does_not_fit_together_is_refused(tmp_path):
     path = mosaics.write_plain(tmp_path / "m.fits")
     fits.PrimaryHDU(np.ones((9, 9))).writeto(tmp_path / "small.fits")
+    fits.PrimaryHDU(np.ones((9, 9))).writeto(tmp_path / "small_wht.fits")
     mosaics.write_plain(tmp_path / "adu.fits", mosaics.header(BUNIT="adu", FILTER="g"))
     cases = [
         ([tmp_path / "no.fits"], {}, FileNotFoundError, "an existing FITS file"),
         ([MosaicFile(path, mask="NOPE")], {}, UnreadableImageError, "one HDU 'NOPE'"),
         ([MosaicFile(path, mask=tmp_path / "no.fits")], {}, FileNotFoundError, "the name of an HDU"),
         ([MosaicFile(path, mask=tmp_path / "small.fits")], {}, UnreadableImageError, "like the image"),
+        ([MosaicFile(path, mask=tmp_path / "small_wht.fits")], {}, UnreadableImageError, "Expected a mask"),
         ([MosaicFile(path, sigma="a", weight="b")], {}, ValueError, "sigma or weight"),
         ([path], {"bands": ("g",)}, UnreadableImageError, r"bands among \('r',\)"),
         ([path], {"bands": "r"}, TypeError, r"Write \('r',\)"),

@@ -138,6 +138,8 @@ def test_a_question_is_checked_before_it_is_asked():
     assert WHERE.spherical_offsets_to(east)[0].to_value(u.arcsec) == pytest.approx(0.4, abs=1e-4)
     with pytest.raises(ValueError, match=r"at most 8\.0 arcsec"):
         wanted(survey, WHERE, width=20 * u.arcsec, most=20)
+    with pytest.raises(ValueError, match=r"at most 6553\.6 arcsec"):
+        wanted(survey, WHERE, width=400 * u.deg)
 
 
 def test_a_moffat_has_its_width_and_its_wings():

@@ -63,6 +63,12 @@ def test_pointing_east_moves_the_galaxy_to_the_right(survey):
     assert (x - 50, y - 50) == (pytest.approx(0, abs=1), pytest.approx(-10, abs=1))
 
 
+def test_an_image_wider_than_the_patch_is_refused_before_it_fills_the_memory(survey):
+    assert survey.radius.to_value(u.arcmin) == pytest.approx(5.497, abs=1e-3)
+    with pytest.raises(ValueError, match=r"a width of at most 659\.6 arcsec"):
+        survey.cutout(CENTRE, 400 * u.deg)
+
+
 def test_a_wide_image_shows_every_galaxy_in_its_place(survey):
     faint_noise = SimulatedSurvey(3, 60, replace(SIMULATED, depth=(35, 35, 35), electrons_per_njy=(1e9,) * 3))
     cutout = faint_noise.cutout(CENTRE, 5 * u.arcmin, ("r",))
