@@ -72,7 +72,9 @@ def as_numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
     try:
         values = np.array(getattr(plain, "value", np.ma.getdata(plain)), dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(message(f"numbers in {name!r}", "Name another column.", error=str(error))) from error
+        raise ValueError(
+            message(f"numbers in {name!r}", "Convert it, or name another column.", error=str(error))
+        ) from error
     values[np.broadcast_to(mask, values.shape)] = np.nan
     return values
 

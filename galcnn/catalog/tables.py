@@ -115,12 +115,19 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
         table = _read_csv(file, set(texts)) if form == "ascii.csv" else QTable.read(file, format=form)
         if table.meta.pop(_ESCAPED, False):
             _unescape(table)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            message("a table in UTF-8", "Save it in this encoding.", path=str(file), error=str(error))
+        ) from error
     except Exception as error:  # astropy's readers raise many kinds on a broken file
         raise ValueError(
             message(f"a readable {form} table", "Is the file whole?", path=str(file), error=str(error))
         ) from error
     if len(table) == 0:
         raise ValueError(message("a catalog with at least one row", "", path=str(file)))
+    only = table.colnames[0]
+    if form == "ascii.csv" and len(table.colnames) == 1 and re.search(r"[;\t|]", only):
+        raise ValueError(message("columns apart by commas", "Save it so.", path=str(file), column=only))
     return table
 
 

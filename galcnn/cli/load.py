@@ -55,6 +55,8 @@ def command(
 
     if system and ebv is None:
         raise click.UsageError("Expected --ebv MAG with --system.")
+    if not out.lower().endswith((".fits", ".fit")):
+        raise click.BadParameter(f"expected a name ending in .fits, received {out!r}", param_hint="--out")
     names, place, chosen = options.words(bands), options.sky_position(position), options.words(hdu)
     treatment = Treatment(zero_point, remove_sky, ebv, system, options.angle(width))
     atomic.check_writable(out)

@@ -12,7 +12,7 @@ from astropy.io import fits
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.calibration import flux_unit
 
-__all__ = ["NOISE_ROLES", "noise_factor", "refuse_other_roles", "standard_deviation"]
+__all__ = ["NOISE_ROLES", "noise_factor", "refuse_no_mask", "refuse_other_roles", "standard_deviation"]
 
 #: What of a noise map's meanings (`galcnn.files.roles.role_of`) is taken for a standard deviation.
 NOISE_ROLES = ("sigma", "variance", "inverse variance", "image")
@@ -40,6 +40,29 @@ def refuse_other_roles(role: str, name: str) -> None:
                 "Turn it into a standard deviation first.",
                 hdu=name,
                 kind=role,
+            )
+        )
+
+
+def refuse_no_mask(role: str, name: str) -> None:
+    """Refuse a map that is known to be no mask: most pixels of a weight map are not 0, and good.
+
+    Parameters
+    ----------
+    role : str
+        What the map holds, see `galcnn.files.roles.role_of`.
+    name : str
+        Of its HDU.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        It holds noise, weights or a PSF.
+    """
+    if role not in ("mask", "image", "other"):
+        raise UnreadableImageError(
+            message(
+                "a mask", "A map of weights or noise also says which pixels are bad.", hdu=name, kind=role
             )
         )
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.aside import noise_factor, refuse_other_roles, standard_deviation
+from galcnn.files.aside import noise_factor, refuse_no_mask, refuse_other_roles, standard_deviation
 from galcnn.files.naming import band_names
 from galcnn.files.opening import opened
 from galcnn.files.pictures import read_picture
@@ -173,6 +173,7 @@ def attach(planes: Planes, layer: Layer, kind: str) -> Planes:
         return replace(planes, psf=_psf(planes, layer))
     _check_shape(planes, layer, kind)
     if kind == "mask":
+        refuse_no_mask(layer.role, layer.source)
         return _masked(planes, bad_pixels(_by_band(layer, planes), layer.header, planes.names))
     return _with_sigma(planes, layer)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.aside import noise_factor, refuse_other_roles
+from galcnn.files.aside import noise_factor, refuse_no_mask, refuse_other_roles
 from galcnn.files.fits_images import chosen_hdus
 from galcnn.files.opening import opened
 from galcnn.files.planes import Planes, choose_bands, joined_facts
@@ -147,6 +147,7 @@ def _beside(
     mask = noise = None
     if file.mask is not None:
         flags = opener.aside(path, os.fspath(file.mask))
+        refuse_no_mask(flags.role, flags.name)
         mask = Flags(flags.of(plane, image.shape, n_planes), flags.header)
     said = file.sigma if file.weight is None else file.weight
     if said is not None:

@@ -99,6 +99,12 @@ def test_unreadable_catalogs_say_why(tmp_path):
     (tmp_path / "ok.csv").write_text("id,kind\n1,x\n")
     with pytest.raises(ValueError, match=r"a column 'clas' in ok.csv.*columns=\['id', 'kind'\]"):
         read_catalog(tmp_path / "ok.csv", columns={"class": "clas"})
+    (tmp_path / "latin.csv").write_bytes("id\nété\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="a table in UTF-8"):
+        read_catalog(tmp_path / "latin.csv")
+    (tmp_path / "semicolons.csv").write_text("id;ra;dec\na;1;2\n")  # no galaxy '0' without a position
+    with pytest.raises(ValueError, match="columns apart by commas"):
+        read_catalog(tmp_path / "semicolons.csv")
 
 
 def test_gaps_in_the_class_are_refused_where_classes_are_needed(tmp_path):

@@ -63,6 +63,14 @@ def test_bad_words_are_said_in_one_line_and_nothing_is_written(real_data, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cutout_is_not_written_under_the_name_of_another_format(real_data, tmp_path, capsys):
+    path = str(real_data / "fits/hostphot/SDSS_r.fits")
+    for name in ("a.csv", "a.fits.gz", "a"):
+        assert main(["load", path, "--out", str(tmp_path / name)]) == 2
+        assert "a name ending in .fits" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "lines"),
     [

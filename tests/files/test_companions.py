@@ -70,6 +70,12 @@ def test_pixels_of_no_weight_were_not_measured():
     np.testing.assert_array_equal(np.isnan(cutout.sigma[0]), Y == 2)
 
 
+@pytest.mark.parametrize("name", ["WHT", "ERR", "VAR", "INVVAR"])
+def test_weights_and_noise_are_no_mask(name):
+    with pytest.raises(UnreadableImageError, match="Expected a mask"):
+        load_cutout(content(sci(), layer(name, 4.0)), companions=Companions(mask=name))
+
+
 def test_a_weight_is_no_noise_unless_it_is_that_of_des():
     assert load_cutout(content(sci(), layer("WHT", 4.0))).sigma is None
     assert (load_cutout(content(sci(), layer("WGT", 4.0, DES_EXT="WEIGHT"))).sigma == 500).all()
