@@ -1,6 +1,7 @@
 """What many tests share: a learnable set of images, and one model trained on it for the whole run."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,14 @@ def real_data():
     if not (REAL_DATA / "fits").is_dir():
         pytest.skip("real galaxies are not here: set GALCNN_DATA to the folder that holds fits/ and gz1/")
     return REAL_DATA
+
+
+@pytest.fixture
+def ctrl_c():
+    """SIGINT interrupts, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def toy_images(n, *, seed=0, size=16, n_bands=2):

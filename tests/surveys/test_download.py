@@ -188,6 +188,7 @@ def test_what_a_client_stumbles_over_is_a_bad_response():
         assert caught.value is ours
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_a_request_at_once(server):
     with Server(server.respond) as fresh, fresh.failing(servers.slow_drip):
 

@@ -301,6 +301,7 @@ def test_a_cache_is_shared_between_folders_and_its_damage_is_found(served, tmp_p
     assert content(tmp_path / "one") == content(tmp_path / "three")
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_a_catalog_of_what_stands_and_ends_at_once(served, tmp_path):
     served.status = {key_of(i): "hang" for i in range(3, 9)}
 
