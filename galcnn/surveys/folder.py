@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderSurvey"]
 
+#: Names of files in an error.
+_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class FolderSurvey:
@@ -134,6 +137,7 @@ class FolderSurvey:
                         f"a file of {self.folder} that shows the position in {band}",
                         "Leave out the galaxy or this band.",
                         position=position.to_string("hmsdms"),
+                        **self._passed_over,
                     )
                 )
             best.append(found)
@@ -141,15 +145,27 @@ class FolderSurvey:
         stack = stacked([image for _, image, _ in best], position, want.side)
         return received(stack, want, survey=self.name, answers=used, facts={"release": self.folder})
 
-    @functools.cached_property
+    @property
     def _images(self) -> list[_Indexed]:
-        """What each file shows. Reached under the lock, as files are opened for it."""
+        """What each file shows."""
+        return self._found[0]
+
+    @property
+    def _passed_over(self) -> dict[str, object]:
+        """Files that show no known place, for errors: a damaged one must not go unnoticed."""
+        names = [] if self.catalog else self._found[1]
+        return {"passed_over": names if len(names) <= _SHOWN else [*names[:_SHOWN], "..."]} if names else {}
+
+    @functools.cached_property
+    def _found(self) -> tuple[list[_Indexed], list[str]]:
+        """What each file shows, and the names of those that show no place on the sky."""
         folder = Path(self.folder)
         if self.catalog:
             files = [self._rows[1][0]]  # the others are like the first
         else:
             files = sorted(file for file in folder.glob(self.pattern) if file.is_file())
-        found = [image for file in files if (image := self._indexed(file)) is not None]
+        tried = [(file, self._indexed(file)) for file in files]
+        found = [image for _, image in tried if image is not None]
         if not found:
             raise ValueError(
                 message(
@@ -160,7 +176,7 @@ class FolderSurvey:
                     n_files=len(files),
                 )
             )
-        return found
+        return found, [file.name for file, image in tried if image is None]
 
     def _indexed(self, file: Path) -> _Indexed | None:
         """None for a file that is no image of the sky."""
@@ -206,6 +222,7 @@ class FolderSurvey:
                     f"a position that {self.catalog or self.folder} holds",
                     "Leave the galaxy out.",
                     position=want.position.to_string("hmsdms"),
+                    **self._passed_over,
                 )
             )
         return near

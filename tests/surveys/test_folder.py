@@ -38,6 +38,17 @@ def write(path, *, middle=MIDDLE, side=100, level=1.0, band="g", arcsec=0.5, wcs
     return path
 
 
+def test_a_damaged_file_is_named_where_its_galaxy_is_not_found(tmp_path):
+    write(tmp_path / "whole.fits")
+    west = MIDDLE.directional_offset_by(270 * u.deg, 5 * u.arcmin)
+    broken = write(tmp_path / "broken.fits", middle=west)
+    broken.write_bytes(broken.read_bytes()[:9000])
+    survey = FolderSurvey(str(tmp_path))
+    assert survey.cutout(MIDDLE, 10 * u.arcsec).shape == (20, 20)
+    with pytest.raises(CoverageError, match=r"passed_over=\['broken.fits'\]"):
+        survey.cutout(west, 10 * u.arcsec)
+
+
 def test_a_position_is_found_on_the_file_that_shows_most_of_it(tmp_path):
     east = MIDDLE.directional_offset_by(90 * u.deg, 40 * u.arcsec)
     g = write(tmp_path / "one_g.fits")
