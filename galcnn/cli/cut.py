@@ -17,10 +17,7 @@ __all__ = ["command"]
 @click.option("--catalog", required=True, metavar="FILE", help="Table with one row a galaxy.")
 @click.option("--out", required=True, metavar="DIR", help="Gets cutouts and catalog.ecsv.")
 @click.option("--width", metavar="WIDTH", help="Side of the cutouts, e.g. 30arcsec or 64pix.")
-@click.option(
-    "--width-column", metavar="C", help="Side in proportion to a column; --width where it is empty."
-)
-@click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column.")
+@options.width_columns
 @click.option("--bands", metavar="B,B,...", help="Which bands, or names for them.  [default: all]")
 @click.option("--hdu", metavar="NAME", help="Where the image is, by index or name.")
 @click.option("--mask", multiple=True, metavar="FILE|HDU", help="Once for all mosaics, or once for each.")
@@ -86,8 +83,6 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, **given: Any) -> N
 def _width(catalog: Any, given: dict[str, Any]) -> Any:
     import astropy.units as u
 
-    from galcnn.surveys.requests import widths_of
-
     text = given["width"]
     width = None
     if text is not None:
@@ -98,11 +93,7 @@ def _width(catalog: Any, given: dict[str, Any]) -> Any:
                 break
         else:
             width = options.angle(text)
-    if given["width_column"]:
-        return widths_of(catalog, given["width_column"], factor=given["width_factor"], default=width)
-    if width is None:
-        raise click.UsageError("Expected --width WIDTH or --width-column C.")
-    return width
+    return options.widths(catalog, given, width)
 
 
 def _each(option: str, said: Sequence[str], n: int) -> Sequence[str | None]:

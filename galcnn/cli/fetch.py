@@ -21,11 +21,7 @@ _AGAIN = 3
 @click.option("--out", required=True, metavar="DIR", help="Gets cutouts, catalog.ecsv and report.json.")
 @click.option("--bands", metavar="B,B,...", help="gri or g,r,i.  [default: all of the survey]")
 @click.option("--width", metavar="ANGLE", help="Side of the cutouts, e.g. 30arcsec.")
-@click.option(
-    "--width-column", metavar="C", help="Side in proportion to a column; --width where it is empty."
-)
-@click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column.")
-@click.option("--width-unit", metavar="UNIT", help="Of a column without a unit: arcsec, arcmin, deg.")
+@options.width_columns
 @click.option("--ebv-column", metavar="C", help="Undo the extinction of this E(B-V), magnitudes.")
 @click.option("--dust-map", metavar="FILE", help="The same by a HEALPix map of E(B-V).")
 @click.option("--system", metavar="NAME", help="Bands for that: SDSS, PS1, DES, LSST, HSC, ACS ...")
@@ -40,7 +36,13 @@ _AGAIN = 3
 @click.option("--at-once", type=click.IntRange(min=1), default=4, show_default=True, help="Galaxies at once.")
 @click.option("--time-limit", type=float, default=600.0, show_default=True, help="Seconds for one galaxy.")
 @click.option("--cache", metavar="DIR", help="Shared between runs.  [default: ~/.cache/galcnn]")
-@click.option("--cache-size", type=float, default=5.0, show_default=True, help="GB; 0 for no cache.")
+@click.option(
+    "--cache-size",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    help="GB; 0 for no cache.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the requests; ask and write nothing.")
 @options.quiet
 def command(catalog: str, survey: str, out: str, **given: Any) -> None:
@@ -54,27 +56,21 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
     Stopped at any moment, started again it goes on. Exit code 3: some could not be fetched and may
     be tried again. Galaxies that the survey does not cover are listed, and are no failure.
     """
-    import astropy.units as u
 
     from galcnn.catalog import read_catalog
     from galcnn.progress import bars, silent
     from galcnn.surveys.cache import Cache, default_folder
     from galcnn.surveys.fetch import FetchSettings, fetch, planned
-    from galcnn.surveys.requests import widths_of
     from galcnn.surveys.survey import open_survey
 
     renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["label"]}
     read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
     said = options.pairs("--option", given["said"], "=")
     source = open_survey(survey, server=given["server"], options=said)
-    width = options.angle(given["width"])
-    if given["width_column"]:
-        unit = u.Unit(given["width_unit"]) if given["width_unit"] else None
-        width = widths_of(read, given["width_column"], factor=given["width_factor"], unit=unit, default=width)
-    elif width is None:
-        raise click.UsageError("Expected --width ANGLE or --width-column C.")
+    if given["system"] and not (given["ebv_column"] or given["dust_map"]):
+        raise click.UsageError("Expected --ebv-column C or --dust-map FILE with --system.")
     settings = FetchSettings(
-        width,
+        options.widths(read, given, options.angle(given["width"])),
         options.words(given["bands"]),
         ebv=_reddening(read, given["ebv_column"], given["dust_map"]),
         system=given["system"],

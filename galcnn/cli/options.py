@@ -26,6 +26,8 @@ __all__ = [
     "stem",
     "whole_numbers",
     "width",
+    "width_columns",
+    "widths",
     "words",
 ]
 
@@ -91,6 +93,64 @@ def preprocessing(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+def width_columns(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a width for each galaxy, which `widths` reads.
+
+    Parameters
+    ----------
+    function : callable
+        A command.
+
+    Returns
+    -------
+    callable
+        The same, with ``width_column``, ``width_factor`` and ``width_unit``.
+    """
+    for option in (
+        click.option("--width-unit", metavar="UNIT", help="Of a column without a unit: arcsec, arcmin, deg."),
+        click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column."),
+        click.option(
+            "--width-column", metavar="C", help="Side in proportion to a column; --width where it is empty."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def widths(catalog: Any, given: dict[str, Any], width: Any) -> Any:
+    """Give the side of the cutouts: one a galaxy by a column, else one for all.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        With the column.
+    given : dict
+        Of `width_columns`.
+    width : astropy.units.Quantity or None
+        What ``--width`` says.
+
+    Returns
+    -------
+    astropy.units.Quantity
+        Angles or pixels.
+    """
+    if given["width_column"]:
+        import astropy.units as u
+
+        from galcnn.surveys.requests import widths_of
+
+        if width is not None and width.unit == u.pix:
+            raise click.UsageError("Expected --width as an angle beside --width-column.")
+        unit = u.Unit(given["width_unit"]) if given["width_unit"] else None
+        factor = given["width_factor"]
+        return widths_of(catalog, given["width_column"], factor=factor, unit=unit, default=width)
+    if given["width_unit"] or given["width_factor"] != 1:
+        raise click.UsageError("Expected --width-factor and --width-unit with --width-column C.")
+    if width is None:
+        raise click.UsageError("Expected --width or --width-column C.")
+    return width
 
 
 def words(text: str | None) -> tuple[str, ...] | None:

@@ -17,7 +17,9 @@ from filelock import FileLock, Timeout
 from galcnn import atomic
 from galcnn.catalog import Catalog
 from galcnn.catalog.naming import file_stems
+from galcnn.cutout import Cutout
 from galcnn.errors import message
+from galcnn.foreground import extinction_coefficients
 from galcnn.progress import Progress, silent
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.jobs import FetchJob, Place
@@ -119,7 +121,8 @@ def fetch(
     Raises
     ------
     ValueError
-        The catalog has no positions, the survey not these bands, or the folder holds something else.
+        The catalog has no positions, the survey not these bands, the bands no coefficients of
+        extinction where it is to be undone, or the folder holds something else.
     RuntimeError
         Another fetch is writing to this folder.
     OSError
@@ -193,6 +196,9 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
 def _requests(
     catalog: Catalog, survey: Survey, bands: tuple[str, ...], settings: FetchSettings
 ) -> list[Request]:
+    if settings.ebv is not None:  # not found out galaxy by galaxy, with each image in hand
+        shown = Cutout(np.zeros((len(bands), 1, 1), np.float32), bands, survey=survey.name)
+        extinction_coefficients(shown, settings.system)
     asked = {"width": settings.width, "ebv": settings.ebv, "system": settings.system}
     return requests_of(catalog, survey, bands, **asked)
 

@@ -57,6 +57,10 @@ def test_widths_in_pixels_and_by_column(sky, capsys):
     assert main([*words, "--out", "b", "--quiet"]) == 0
     written = read_catalog("b/catalog.ecsv")
     sides = [load_cutout(image).shape[0] for image in written.table["image"]]
+    words[3] = "c.csv"  # without a unit
+    assert main([*words, "--width-unit", "arcsec", "--out", "d", "--quiet"]) == 0
+    again = [load_cutout(image).shape[0] for image in read_catalog("d/catalog.ecsv").table["image"]]
+    assert again == sides
     wide = written.table["size"].to_value("arcsec") * 2
     assert sides == [round(w / 0.25354) for w in wide]
 
@@ -64,7 +68,10 @@ def test_widths_in_pixels_and_by_column(sky, capsys):
 def test_bad_words_are_one_line(sky, capsys):
     for words, text in (
         (["--width", "3kg"], "expected a positive angle"),
-        ([], "Expected --width WIDTH or --width-column C."),
+        ([], "Expected --width or --width-column C."),
+        (["--width-column", "size"], "Say it: --width-unit arcsec"),
+        (["--width", "9px", "--width-factor", "2"], "with --width-column C"),
+        (["--width", "9px", "--width-column", "size", "--width-unit", "arcsec"], "--width as an angle"),
         (["--width", "9px", "--mask", "a", "--mask", "b", "--mask", "c"], "once for each of 1 mosaics"),
         (["--width", "9px", "--bands", "z"], "bands among ('g',)"),
         (["--width", "9px", "--sigma", "nope.fits"], "an existing file, or the name of an HDU"),

@@ -99,13 +99,18 @@ def test_failures_have_an_exit_code_of_their_own(words, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ([], "--width ANGLE or --width-column"),
+        ([], "--width or --width-column"),
         (["--width", "12"], "positive angle"),
         (["--width", "12arcsec", "--bands", "u"], "bands among"),
         (["--width", "12arcsec", "--option", "sed=1"], "an option of the survey 'simulated': seed"),
         (["--width", "12arcsec", "--server", "http://x"], "asks no server"),
         (["--width", "12arcsec", "--ra", "nowhere"], "a column 'nowhere'"),
         (["--width-column", "majax", "--width-unit", "furlong"], "furlong"),
+        (["--width", "12arcsec", "--width-unit", "arcmin"], "with --width-column C"),
+        (["--width", "12arcsec", "--width-factor", "2"], "with --width-column C"),
+        (["--width", "12arcsec", "--system", "SDSS"], "with --system"),
+        (["--width", "12arcsec", "--cache-size", "-1"], "--cache-size"),
+        (["--width", "12arcsec", "--ebv-column", "majax"], "a photometric system among"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(more, said, words, tmp_path, capsys):
