@@ -96,7 +96,12 @@ def command(
 
 def _targets_on_disk(sources: Mapping[str, str], out: str, figure: str | None) -> dict[str, Path]:
     from galcnn import atomic
+    from galcnn.viewers.figures import MOST_GALAXIES
 
+    if figure is not None and len(sources) > MOST_GALAXIES:  # said before the work, not after it
+        raise click.UsageError(
+            f"Expected at most {MOST_GALAXIES} cutouts in a figure. Received: {len(sources)}."
+        )
     path = Path(out)
     folder = path.is_dir() or out.endswith("/") or path.suffix == ""
     if not out or not (folder or path.suffix.lower() in (".fits", ".fit")):

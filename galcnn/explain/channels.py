@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from galcnn.explain.forward import compiled, forward
+from galcnn.explain.forward import compiled, forward, upright
 from galcnn.explain.network_maps import activations
 
 __all__ = ["PLACES", "Place", "channel_gradient", "channel_score"]
@@ -51,7 +51,7 @@ def channel_gradient(
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(images)
                 _, seen = forward(of(), images)
-                units = _units(tf.cast(seen[layer], tf.float32), place)
+                units = _units(tf.cast(upright(seen[layer], images), tf.float32), place)
                 scores = tf.reduce_sum(units * weights, axis=1)
             return scores, tape.gradient(scores, images)
 

@@ -16,7 +16,7 @@ from galcnn import seeding
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.explain.explanation import Target
-from galcnn.explain.forward import compiled, forward, network_layer, outputs
+from galcnn.explain.forward import compiled, forward, network_layer, outputs, upright
 from galcnn.explain.network_maps import activations
 from galcnn.explain.synthesis import Synthesis
 from galcnn.inputs import images_from, planes_from
@@ -212,7 +212,7 @@ def energy_gradient(
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(images)
                 _, seen = forward(of(), images)
-                values = tf.cast(seen[layer], tf.float32)
+                values = tf.cast(upright(seen[layer], images), tf.float32)
                 cells = tf.reduce_sum(values**2 * weights, axis=-1)
                 flat = tf.reshape(cells, (tf.shape(cells)[0], -1))
                 energy = 0.5 * tf.reduce_sum(tf.reduce_mean(flat, axis=1))

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from galcnn.errors import message
 
-__all__ = ["NetworkLayer", "compiled", "forward", "network_layer", "network_layers", "outputs"]
+__all__ = ["NetworkLayer", "compiled", "forward", "network_layer", "network_layers", "outputs", "upright"]
 
 _BATCH = 64
 
@@ -82,6 +82,25 @@ def forward(network: keras.Model, images: Any) -> tuple[Any, dict[str, Any]]:
     """
     recorder = _Recorder()
     return recorder.run(network, images, ""), recorder.seen
+
+
+def upright(values: Any, images: Any) -> Any:
+    """Keep what belongs to the images as they stand, in a layer that sees them in several orientations.
+
+    Parameters
+    ----------
+    values : tensor
+        What a layer gives, or its gradient: one row an image, or more where
+        `galcnn.model.orientations.Orientations` lies before it, the images as they stand first.
+    images : tensor
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    tensor
+        The first n rows.
+    """
+    return values[: images.shape[0] if images.shape[0] is not None else tf.shape(images)[0]]
 
 
 def network_layers(network: keras.Model) -> dict[str, NetworkLayer]:

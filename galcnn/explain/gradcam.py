@@ -15,7 +15,7 @@ from galcnn.errors import message
 from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import gradient_of, logits_and_features, target_weights
 from galcnn.explain.graph import Location, feature_maps, find
-from galcnn.explain.receptive import on_image_grid
+from galcnn.explain.receptive import in_orientations, on_image_grid
 from galcnn.explain.tracing import compiled, run_in_batches
 
 __all__ = ["GradCAM"]
@@ -73,7 +73,7 @@ class GradCAM:
         Raises
         ------
         ValueError
-            There is no such layer, or it has no feature maps.
+            There is no such layer, it has no feature maps, or several an image: its orientations.
         """
         del context
         location = self._location(network)
@@ -129,6 +129,14 @@ class GradCAM:
                     "",
                     network_layer=location.address,
                     shape=shape,
+                )
+            )
+        if in_orientations(network, location):
+            raise ValueError(
+                message(
+                    "a layer that sees each image once",
+                    "Take one behind the mean of the orientations, or leave it out.",
+                    network_layer=location.address,
                 )
             )
         return location

@@ -290,7 +290,3 @@ def _require_graph(network: keras.Model) -> None:
 def _nodes_in_order(model: Any) -> list[Any]:
     by_depth = _graph(model)._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
-
-
-def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
-    return len(a) == len(b) and all(x is y for x, y in zip(a, b, strict=True))

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from galcnn.errors import message
 from galcnn.explain.explanation import Target
-from galcnn.explain.forward import compiled, forward, network_layers
+from galcnn.explain.forward import compiled, forward, network_layers, upright
 from galcnn.explain.gradients import target_weights
 from galcnn.files.text import unique_name
 
@@ -40,7 +40,8 @@ def activations(
     Returns
     -------
     dict of str to numpy.ndarray
-        float32, shape (n, cells_y, cells_x, channels) or (n, units), in the order of the pass.
+        float32, shape (n, cells_y, cells_x, channels) or (n, units), in the order of the pass. Of
+        a layer that sees the images in several orientations, as they stand.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def activations(
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any) -> list[Any]:
             _, seen = forward(of(), images)
-            return [tf.cast(seen[name], tf.float32) for name in names]
+            return [tf.cast(upright(seen[name], images), tf.float32) for name in names]
 
         return run
 
@@ -102,7 +103,7 @@ def layer_gradients(
             found = tape.gradient(
                 score, [seen[name] for name in names], unconnected_gradients=tf.UnconnectedGradients.ZERO
             )
-            return [tf.cast(gradient, tf.float32) for gradient in found]
+            return [tf.cast(upright(gradient, images), tf.float32) for gradient in found]
 
         return run
 

@@ -14,7 +14,7 @@ from galcnn.errors import message
 from galcnn.explain.graph import Location, locations, producer
 from galcnn.model.orientations import OrientationMean, Orientations
 
-__all__ = ["CellGrid", "cell_grid", "cell_grid_at", "on_image_grid", "resampling_matrix"]
+__all__ = ["CellGrid", "cell_grid", "cell_grid_at", "in_orientations", "on_image_grid", "resampling_matrix"]
 
 
 _WINDOWED = (
@@ -138,6 +138,33 @@ def cell_grid_at(network: keras.Model, location: Location) -> CellGrid:
     for inputs, _ in steps[:-1]:
         grid = _compose(grid, cell_grid(inputs[0]))
     return _compose(grid, cell_grid(steps[-1][1]))
+
+
+def in_orientations(network: keras.Model, location: Location) -> bool:
+    """Say whether a layer sees each image in several orientations.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+    location : galcnn.explain.graph.Location
+        A layer.
+
+    Returns
+    -------
+    bool
+        It lies behind `Orientations`, and their mean does not lie before it.
+    """
+    pending = [output for _, output in location.tensors(network)]
+    seen: set[int] = set()
+    for tensor in pending:
+        layer, sources = producer(tensor)
+        if isinstance(layer, Orientations):
+            return True
+        if not isinstance(layer, OrientationMean):
+            pending += [source for source in sources if id(source) not in seen]
+            seen |= {id(source) for source in sources}
+    return False
 
 
 def on_image_grid(

@@ -35,6 +35,10 @@ _ESCAPING = {
     "Swish", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "If", "While",
 }  # fmt: skip
 
+#: Operations of which gates are made, and those that may stand between a gate and what it multiplies.
+_BENDING = {"Sigmoid", "Tanh", *_RELUS}
+_ELEMENTWISE = {"Add", "AddV2", "Cast", "Identity", "Mul", "Neg", "Pow", "RealDiv", "Square", "Sub"}
+
 
 def _guided(operation: Any, gradient: Any) -> Any:
     # ReluGrad on the rectified signal is one pass less over memory than tf.where.
@@ -167,16 +171,47 @@ def _census(output: Any, images: Any) -> Counter[str]:
     for operation in queue:
         if operation.name in after and operation.name not in seen:
             seen.add(operation.name)
-            gated = operation.type == "Mul" and any(
-                _is_own_gate(operation, tensor) for tensor in operation.inputs
-            )
+            gated = operation.type == "Mul" and _is_own_gate(operation, after)
             census["Swish" if gated else operation.type] += 1
             queue += [tensor.op for tensor in operation.inputs]
     return census
 
 
-def _is_own_gate(product: Any, factor: Any) -> bool:
-    """Whether a factor is a sigmoid or tanh of the other one."""
-    if factor.op.type not in ("Sigmoid", "Tanh"):
+def _is_own_gate(product: Any, after: set[Any]) -> bool:
+    """Whether a factor is gated by itself, as in SiLU, hard SiLU and GELU: x times a bend of x."""
+    if not all(factor.op.name in after for factor in product.inputs):
         return False
-    return any(source is other for source in factor.op.inputs for other in product.inputs)
+    one, other = product.inputs
+    return _bends(one, _made_of(other, after), after) or _bends(other, _made_of(one, after), after)
+
+
+def _made_of(tensor: Any, after: set[Any]) -> set[str]:
+    """Name what a tensor was made of pixel by pixel."""
+    found: set[str] = set()
+    queue = [tensor]
+    for current in queue:
+        if current.name not in found:
+            found.add(current.name)
+            queue += _sources(current, after)
+    return found
+
+
+def _bends(factor: Any, other: set[str], after: set[Any]) -> bool:
+    """Whether a bend lies between a factor and the nearest that the other was made of."""
+    seen = set()
+    queue = [(factor, False)]
+    for current, bent in queue:
+        if current.name in other:
+            if bent:
+                return True
+        elif (current.name, bent) not in seen:
+            seen.add((current.name, bent))
+            here = bent or current.op.type in _BENDING
+            queue += [(source, here) for source in _sources(current, after)]
+    return False
+
+
+def _sources(tensor: Any, after: set[Any]) -> list[Any]:
+    if tensor.op.type not in _BENDING | _ELEMENTWISE:
+        return []
+    return [source for source in tensor.op.inputs if source.op.name in after]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.forward import forward
+from galcnn.explain.forward import forward, upright
 from galcnn.explain.gradients import gradient_of
 from galcnn.explain.graph import find
 from galcnn.explain.receptive import cell_grid_at
@@ -79,7 +79,8 @@ def strongest_activations(
     """Find the images that feature maps answer to most, and project each activation back to pixels.
 
     arXiv:1311.2901, figure 2: all other activations of the layer are set to zero, the one keeps
-    its value, and the signal goes back through the deconvnet.
+    its value, and the signal goes back through the deconvnet. Of a layer that sees the images in
+    several orientations, the images as they stand are searched.
 
     Parameters
     ----------
@@ -139,7 +140,7 @@ def strongest_activations(
 
 def _features(network: keras.Model, images: Any, address: str) -> Any:
     with keras.StatelessScope():
-        return forward(network, images)[1][address]
+        return upright(forward(network, images)[1][address], images)
 
 
 def _searcher(address: str) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:

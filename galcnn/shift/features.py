@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.explain.forward import forward, network_layers
+from galcnn.explain.forward import forward, network_layers, upright
 
 __all__ = ["image_features", "layer_features", "summarised"]
 
@@ -55,9 +55,12 @@ def layer_features(
     """
     found: dict[str, list[npt.NDArray[np.float64]]] = {}
     for start in range(0, len(images), _BATCH):
-        _, seen = forward(network, images[start : start + _BATCH])
+        batch = images[start : start + _BATCH]
+        _, seen = forward(network, batch)
         for name in _weighted(network, seen) if layers is None else layers:
-            found.setdefault(name, []).append(summarised(keras.ops.convert_to_numpy(seen[name])))
+            found.setdefault(name, []).append(
+                summarised(keras.ops.convert_to_numpy(upright(seen[name], batch)))
+            )
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from galcnn.explain.explanation import Explanation
     from galcnn.layers import LayerStack
 
-__all__ = ["confusion_figure", "explanation_figure", "save_figure"]
+__all__ = ["MOST_GALAXIES", "confusion_figure", "explanation_figure", "save_figure"]
 
 #: Inches of a panel: three fill the width of a printed page.
 _PANEL = 2.3
-_MOST_ROWS = 50
+MOST_GALAXIES = 50
 _FORMATS = (".png", ".pdf")
 _TITLE, _LABEL = 8, 7
 #: 1/72 inch: a class beside its probability, or behind "true:".
@@ -71,9 +71,9 @@ def explanation_figure(
     from matplotlib.figure import Figure
 
     rows = list(stacks)
-    if not 1 <= len(rows) <= _MOST_ROWS:
+    if not 1 <= len(rows) <= MOST_GALAXIES:
         raise ValueError(
-            message(f"1 to {_MOST_ROWS} galaxies", "Make several figures.", n_galaxies=len(rows))
+            message(f"1 to {MOST_GALAXIES} galaxies", "Make several figures.", n_galaxies=len(rows))
         )
     known = [None] * len(rows) if truth is None else list(truth)
     if len(known) != len(rows):

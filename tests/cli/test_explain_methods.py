@@ -1,5 +1,7 @@
 """galcnn explain: methods with settings, all of them, and a run that goes on where it stopped."""
 
+import shutil
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -103,3 +105,15 @@ def test_an_interrupted_run_goes_on_where_it_stopped(road, tmp_path, monkeypatch
     assert made == []
     assert main([*words, "integrated_gradients:n=5"]) == 0  # another question
     assert made == ["g0", "g1", "g2"]
+
+
+def test_more_galaxies_than_a_figure_holds_are_refused_before_the_work(road, tmp_path, capsys):
+    model, paths = road
+    many = []
+    for i in range(51):
+        many.append(str(tmp_path / f"c{i}.fits"))
+        shutil.copy(paths[0], many[-1])
+    out = tmp_path / "out"
+    assert main(["explain", model, *many, "-o", str(out), "--figure", str(tmp_path / "f.png")]) == 2
+    assert "at most 50 cutouts in a figure" in capsys.readouterr().err
+    assert not out.exists()

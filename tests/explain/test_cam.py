@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.explain import CAM, Target
+from galcnn.explain import CAM, GradCAM, Target
 from galcnn.explain.receptive import CellGrid, cell_grid, resampling_matrix
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
@@ -168,3 +168,12 @@ def test_gates_of_squeeze_and_excitation_have_no_place_and_residual_branches_are
     assert grid.start[0] == (cell_grid(long).start[0] + cell_grid(short).start[0]) / 2
     assert grid.jump == (4, 4)
     assert grid.field[0] >= cell_grid(long).field[0]
+
+
+def test_grad_cam_inside_the_orientations_is_refused():
+    settings = NetworkSettings(widths=(4, 6), stem=0, orientations=4)
+    turned = build_network((16, 16, 2), 3, settings=settings)
+    images, target = np.zeros((4, 16, 16, 2), "float32"), Target("t", (1, 0, 0))
+    with pytest.raises(ValueError, match=r"sees each image once.*conv2_1"):
+        GradCAM("conv2_1")(turned, images, target)
+    assert GradCAM("orientation_mean")(turned, images, target).shape == images.shape

@@ -11,6 +11,7 @@ import tensorflow as tf
 from galcnn.explain import Target
 from galcnn.explain.forward import forward, network_layer, network_layers, outputs
 from galcnn.explain.network_maps import activations, layer_gradients, weight_gradients
+from galcnn.model import NetworkSettings, build_network
 from tests.explain.nets import IMAGES, flat, linear, nested, sequential
 
 TARGET = Target("t", (1.0, -0.5, 2.0))
@@ -205,3 +206,15 @@ def test_one_function_serves_all_calls():
     functions = module._COMPILED[network]
     assert len(functions) == 2
     assert [f.experimental_get_tracing_count() for f in functions.values()] == [1, 1]
+
+
+def test_of_several_orientations_the_images_as_they_stand_are_given_batch_by_batch():
+    settings = NetworkSettings(widths=(3,), stem=0, orientations=4)
+    network = build_network((8, 8, 1), 2, settings=settings, seed=1)
+    images = np.random.default_rng(0).normal(size=(70, 8, 8, 1)).astype("float32")
+    first = network_layers(network)["conv1_1"].layer
+    maps = activations(network, images, layers=["conv1_1"])["conv1_1"]
+    np.testing.assert_allclose(maps, np.asarray(first(images)), rtol=1e-4, atol=1e-5)
+    slopes = layer_gradients(network, images, Target("t", (1.0, 0.0)), layers=["conv1_1"])["conv1_1"]
+    alone = layer_gradients(network, images[66:67], Target("t", (1.0, 0.0)), layers=["conv1_1"])["conv1_1"]
+    np.testing.assert_allclose(slopes[66:67], alone, rtol=1e-4, atol=1e-7)

@@ -47,6 +47,9 @@ def test_it_is_never_the_plain_gradient_in_silence(method, build):
         (keras.layers.Activation("silu"), "others="),
         (keras.layers.Activation("gelu"), "others="),
         (lambda x: x * keras.ops.sigmoid(x), "'Swish': 1"),
+        # A gate that is made of a ReLU6, as MobileNetV3 has it, and one of a tanh.
+        (keras.layers.Activation("hard_silu"), "'Swish': 1"),
+        (lambda x: keras.ops.gelu(x, approximate=True), "'Swish': 1"),
         (keras.layers.ReLU(threshold=0.5), "'Greater': 1"),
         (keras.layers.ReLU(negative_slope=0.1), "'LeakyRelu': 1"),
     ],
@@ -68,6 +71,17 @@ def test_smooth_activations_beside_relus_are_gone_through_by_their_slope(method)
     maps = method(with_rectifier(keras.layers.Activation("tanh")), IMAGES, TARGET)
     assert np.any(maps != 0)
     assert np.all(np.isfinite(maps))
+
+
+@BOTH
+def test_a_square_of_a_relu_and_a_gate_of_other_maps_are_no_gates_of_their_own(method):
+    def gated(x):
+        x = keras.layers.ReLU()(x)
+        gate = keras.layers.Conv2D(4, 1, activation="sigmoid")(keras.ops.mean(x, axis=(1, 2), keepdims=True))
+        return keras.layers.Multiply()([x, gate])
+
+    for rectify in (lambda x: keras.ops.square(keras.ops.relu(x)), gated):
+        assert np.any(method(with_rectifier(rectify), IMAGES, TARGET) != 0)
 
 
 @BOTH
@@ -95,6 +109,59 @@ def test_a_compiled_function_inside_a_network_hides_its_relus_and_is_refused(met
 
     with pytest.raises(ValueError, match="PartitionedCall"):
         method(with_rectifier(Hidden()), IMAGES, TARGET)
+
+
+def with_own_relus(network, rule):
+    """The same network with each ReLU's way back written out."""
+
+    @tf.custom_gradient
+    def relu(x):
+        def back(signal):
+            return tf.nn.relu(signal) * (tf.cast(x > 0, x.dtype) if rule == "guided" else 1)
+
+        return tf.nn.relu(x), back
+
+    def again(layer):
+        if getattr(layer, "activation", None) is keras.activations.relu:
+            return keras.layers.Activation(relu, name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    other = keras.models.clone_model(network, clone_function=again, recursive=True)
+    other.set_weights(network.get_weights())
+    return other
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "settings",
+    [
+        NetworkSettings(widths=(4, 6), stem=0, residual=True),
+        NetworkSettings(widths=(4, 6), stem=4, orientations=4),
+        NetworkSettings(widths=(4,), residual=True, normalization="group", orientations=8, field=0.8),
+        pytest.param(NetworkSettings(architecture="ResNet50V2"), marks=pytest.mark.full),
+    ],
+    ids=["residual", "orientations", "all", "ResNet50V2"],
+)
+def test_residual_and_turned_networks_agree_with_relus_whose_way_back_is_written_out(method, settings):
+    images = np.random.default_rng(0).normal(size=(2, 32, 32, 2)).astype("float32")
+    network = build_network((32, 32, 2), 3, settings=settings, seed=1)
+    other = with_own_relus(network, method.name)
+    with tf.GradientTape() as tape:
+        tensor = tf.convert_to_tensor(images)
+        tape.watch(tensor)
+        score = tf.reduce_sum(other(tensor, training=False) * TARGET.weights)
+    expected = tape.gradient(score, tensor).numpy()
+    assert np.ptp(expected) > 0
+    maps = method(network, images, TARGET)
+    np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.full
+@BOTH
+def test_gates_of_mobilenet_are_found_and_refused(method):
+    network = build_network((32, 32, 2), 3, settings=NetworkSettings(architecture="MobileNetV3Small"))
+    with pytest.raises(ValueError, match="'Swish': 18"):
+        method(network, np.zeros((1, 32, 32, 2), "float32"), TARGET)
 
 
 @BOTH

@@ -1,10 +1,13 @@
 """The strongest activations of a feature map: found, projected back from the one cell, and cropped."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
-from galcnn.explain import strongest_activations
+from galcnn.explain import activations, strongest_activations
+from galcnn.model import NetworkSettings, build_network
 from tests.explain import builds
 from tests.explain.builds import IMAGES
 
@@ -71,3 +74,25 @@ def test_what_cannot_be_found_is_refused():
         strongest_activations(network, IMAGES, network_layer="nowhere")
     with pytest.raises(ValueError, match="whose layers can be seen"):
         strongest_activations(builds.subclassed(), IMAGES, network_layer="last")
+
+
+@pytest.mark.parametrize("layer", ["conv1_1_activation", "orientation_mean"])
+def test_of_a_network_of_orientations_the_images_as_they_stand_are_searched(layer):
+    """A feature map inside has 4 rows an image; it is that of the same network without orientations."""
+    images = np.random.default_rng(0).normal(size=(5, 16, 16, 2)).astype("float32")
+    settings = NetworkSettings(widths=(4, 6), stem=0, orientations=4)
+    network = build_network((16, 16, 2), 3, settings=settings, seed=1)
+    (found,) = strongest_activations(network, images, network_layer=layer, features=[2], n=3)
+    if layer == "orientation_mean":
+        features = responses(network, layer, images)
+    else:
+        plain = build_network((16, 16, 2), 3, settings=replace(settings, orientations=1), seed=1)
+        plain.set_weights(network.get_weights())
+        features = responses(plain, layer, images)
+        (expected,) = strongest_activations(plain, images, network_layer=layer, features=[2], n=3)
+        np.testing.assert_allclose(found.maps, expected.maps, rtol=1e-4, atol=1e-6)
+        assert found.boxes == expected.boxes
+        np.testing.assert_allclose(activations(network, images, layers=[layer])[layer], features, rtol=1e-4)
+    peaks = features[..., 2].max((1, 2))
+    assert found.images.tolist() == np.argsort(-peaks)[:3].tolist()
+    np.testing.assert_allclose(found.values, np.sort(peaks)[::-1][:3], rtol=1e-4)

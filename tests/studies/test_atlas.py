@@ -23,6 +23,7 @@ from galcnn.studies.atlas import AtlasSettings, make_atlas, read_galaxies
 from tests.conftest import toy_images
 
 SMALL = ["--galaxies", "10", "--shown", "2", "--filters", "2", "--stages", "3", "--steps", "3", "--seed", "5"]
+THIN = ["--shown", "1", "--filters", "1", "--stages", "1", "--steps", "2"]
 SETTINGS = AtlasSettings(galaxies=10, shown=2, filters=2, stages=3, steps=3, seed=5)
 
 
@@ -71,7 +72,7 @@ def test_every_page_has_a_picture_arrays_and_its_place_in_the_index(atlas, model
     stages = [stage.convolution for stage in convolution_stages(load_model(model).network)][::3]
     expected = {"weights", "class-models", "class-models-light", "decision-plane", "filter-result", "lines"}
     expected |= {"gradients", "backward-pass", "first-order", "activations-1", "activations-2"}
-    expected |= {f"{kind}-{stage}" for kind in ("filters", "filter-images") for stage in stages}
+    expected |= {f"{kind}-{stage}" for kind in ("filters", "filter-images", "strongest") for stage in stages}
     assert pages_of(atlas) == expected
     assert set(re.findall(r'src="pages/([^"]+)\.png"', index)) == expected
     assert set(re.findall(r'href="arrays/([^"]+)\.fits"', index)) == expected
@@ -89,6 +90,17 @@ def test_the_arrays_are_the_models_own(atlas, model, sky):
     trained = load_model(model)
     kernels = fits.getdata(atlas / "arrays" / "filters-conv2_1.fits", "KERNELS")
     np.testing.assert_array_equal(kernels, filters(trained.network)["conv2_1"].kernels)
+    with fits.open(atlas / "arrays" / "strongest-conv2_1.fits") as hdulist:
+        table, first = hdulist["ACTIVATIONS"].data, hdulist[1]
+        assert first.data.shape == (9, 2, 16, 16)
+        own = table[table["feature"] == first.header["FEATURE"]]
+        assert own["rank"].tolist() == list(range(1, 10))
+        row = int(own["id"][0].removeprefix("toy"))
+        stretched = trained.preprocessing.predict(images_from([toy_cutouts(14)[0][row]]), verbose=0)
+        maps = activations(trained.network, stretched)[first.header["NETLAYER"]][0]
+        value = maps[own["cell_y"][0], own["cell_x"][0], first.header["FEATURE"]]
+        assert maps[..., first.header["FEATURE"]].max() == pytest.approx(value)
+        assert own["value"][0] == pytest.approx(value, rel=1e-3)
     made = read_syntheses(atlas / "arrays" / "class-models.fits")
     assert [s.target.name for s in made] == ["round", "thin"] * 2
     for s in made:
@@ -228,7 +240,7 @@ def test_a_catalog_without_classes_and_pictures_without_noise_will_do(sky, model
         save_cutout(Cutout(cutout.flux, cutout.bands), tmp_path / f"toy{i}.fits")
     table[:4].write(tmp_path / "plain.ecsv")
     words = ["atlas", str(model), "--catalog", str(tmp_path / "plain.ecsv"), "--out", str(tmp_path / "out")]
-    assert main([*words, "--shown", "1", "--filters", "1", "--stages", "1", "--quiet"]) == 0
+    assert main([*words, *THIN, "--quiet"]) == 0
     index = (tmp_path / "out" / "index.html").read_text()
     assert "measured on the frames of the images; 0 of 0 labelled" in index
 

@@ -7,6 +7,7 @@ from astropy.table import Table
 from galcnn.cutout import Cutout
 from galcnn.explain.explanation import Target
 from galcnn.explain.synthesis import Synthesis
+from galcnn.rendering import display_rgb
 from galcnn.viewers.boundary_figures import line_figure, plane_figure
 from galcnn.viewers.gradient_figures import backward_figure, first_order_figure, gradient_figure
 from galcnn.viewers.network_figures import (
@@ -15,6 +16,7 @@ from galcnn.viewers.network_figures import (
     kernel_figure,
     weight_figure,
 )
+from galcnn.viewers.strongest_figures import strongest_figure
 from galcnn.viewers.synthesis_figures import class_model_figure, filter_image_figure
 
 RNG = np.random.default_rng(0)
@@ -229,3 +231,20 @@ def test_gradients_and_the_backward_pass_are_drawn_as_they_are():
     np.testing.assert_array_equal(images[2].get_array(), upstream[0, ..., 1])
     assert images[3].get_clim() == images[4].get_clim()
     np.testing.assert_allclose(images[5].get_array(), 1e-3, rtol=1e-6)
+
+
+def test_strongest_activations_stand_above_what_the_deconvnet_makes_of_them():
+    cutouts, maps = [a_cutout() for _ in range(4)], RNG.normal(size=(3, 12, 12, 2))
+    boxes = ((slice(0, 3), slice(2, 7)), (slice(4, 9), slice(4, 9)), (slice(7, 12), slice(9, 12)))
+    one = Record(feature=7, images=[2, 0, 3], values=np.array([9.0, 4.5, 1.25]), maps=maps, boxes=boxes)
+    figure = strongest_figure([one, one], cutouts, ["a", "b", "c", "d"])
+    images = images_of(figure)
+    assert len(images) == 12
+    assert texts_of(figure) == ["c\n9", "a\n4.5", "d\n1.25"] * 2
+    for above, row, box in zip(images[:3], one.images, boxes, strict=True):
+        np.testing.assert_array_equal(above.get_array(), display_rgb(cutouts[row])[box])
+    for below, map_, box in zip(images[3:6], maps, boxes, strict=True):
+        np.testing.assert_allclose(below.get_array(), map_.sum(-1)[box])
+        assert symmetric(below)
+    with pytest.raises(ValueError, match="at least one feature map"):
+        strongest_figure([], cutouts, [])

@@ -190,7 +190,8 @@ def _gradients(subject: Subject) -> Sheet:
     quiet = max(dead, key=dead.__getitem__)
     return Sheet(
         gradient_figure(names, curves, sizes),
-        "How the gradient of each shown galaxy's own class logit travels back: its RMS over a layer's "
+        "How the gradient of a logit travels back, of each answer for the first shown galaxy that has it: "
+        "its RMS over a layer's "
         "cells times the RMS activation, that is by how much the logit moves when all cells change by "
         f"their own size in step; right, the same for the kernels. Of the activations of {quiet}, "
         f"{dead[quiet]:.0%} are zero.",

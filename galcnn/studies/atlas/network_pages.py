@@ -8,18 +8,20 @@ from functools import partial
 import numpy as np
 from astropy.table import Table
 
-from galcnn.explain import ClassModels, FilterImages, Target, decision_plane
+from galcnn.explain import ClassModels, FilterImages, Target, decision_plane, strongest_activations
 from galcnn.explain.ascent import AscentSettings
 from galcnn.explain.graph import find
 from galcnn.explain.kernels import filter_statistics, filters, weight_table
 from galcnn.explain.network_maps import activations
 from galcnn.explain.receptive import cell_grid_at
 from galcnn.explain.stages import Stage
+from galcnn.inputs import planes_from
 from galcnn.layers import write_syntheses
 from galcnn.studies.atlas.sheet import Page, Sheet, write_arrays
 from galcnn.studies.atlas.subject import Subject
 from galcnn.viewers.boundary_figures import plane_figure
 from galcnn.viewers.network_figures import kernel_figure, weight_figure
+from galcnn.viewers.strongest_figures import strongest_figure
 from galcnn.viewers.synthesis_figures import class_model_figure, filter_image_figure
 
 __all__ = ["network_pages"]
@@ -28,6 +30,8 @@ __all__ = ["network_pages"]
 _PSF = 1.0
 #: Brightest value of an 8-bit picture.
 _WHITE = 255.0
+#: Feature maps of a layer whose strongest activations are shown, and how many of each.
+_MOST_FEATURES, _STRONGEST = 4, 9
 
 
 def network_pages(subject: Subject) -> list[Page]:
@@ -54,6 +58,11 @@ def network_pages(subject: Subject) -> list[Page]:
         pages.append(
             Page(f"filter-images-{_plain(stage.convolution)}", title, partial(_filter_images, stage=stage))
         )
+    for stage in subject.stages:
+        if _deconvnet_works(subject, stage):
+            title = f"What the filters of {stage.convolution} answer to in galaxies"
+            name = f"strongest-{_plain(stage.convolution)}"
+            pages.append(Page(name, title, partial(_strongest, stage=stage)))
     pages.append(Page("class-models", "Class models, in what the network sees", _class_models))
     pages.append(Page("class-models-light", "Class models made of light", _class_models_light))
     pages.append(Page("decision-plane", "Decision regions", _plane))
@@ -90,17 +99,14 @@ def _filters(subject: Subject, *, stage: Stage) -> Sheet:
 
 
 def _filter_images(subject: Subject, *, stage: Stage) -> Sheet:
-    trained, rows = subject.trained, list(subject.shown)
-    found = activations(trained.network, subject.stretched[rows], layers=[stage.output])[stage.output]
-    peaks = found.max(axis=tuple(range(found.ndim - 1)))
-    chosen = np.sort(np.argsort(-peaks, kind="stable")[: subject.settings.filters])
+    trained = subject.trained
     contrast = _rms(subject.stretched) * _share_seen(subject, stage)
     method = FilterImages(
         stage.linear,
         ascent=AscentSettings(subject.settings.steps, contrast=contrast),
         seed=subject.settings.seed,
     )
-    made = method(trained, chosen.tolist())
+    made = method(trained, _most_excited(subject, stage, subject.settings.filters))
     confirmed = sum(s.success for s in made)
     return Sheet(
         filter_image_figure(made),
@@ -111,6 +117,56 @@ def _filter_images(subject: Subject, *, stage: Stage) -> Sheet:
         f"at the end; {confirmed} of {len(made)} confirmed by an independent pass.",
         lambda path: write_syntheses(path, made, provenance=_provenance(subject)),
     )
+
+
+def _strongest(subject: Subject, *, stage: Stage) -> Sheet:
+    found = strongest_activations(
+        subject.trained.network,
+        subject.stretched,
+        network_layer=stage.output,
+        features=_most_excited(subject, stage, min(subject.settings.filters, _MOST_FEATURES)),
+        n=_STRONGEST,
+    )
+    rows = [
+        (one.feature, rank, subject.ids[row], float(value), *map(int, cell), y.start, y.stop, x.start, x.stop)
+        for one in found
+        for rank, (row, value, cell, (y, x)) in enumerate(
+            zip(one.images, one.values, one.cells, one.boxes, strict=True), start=1
+        )
+    ]
+    names = ("feature", "rank", "id", "value", "cell_y", "cell_x", "y_start", "y_stop", "x_start", "x_stop")
+    cards = {"NETLAYER": stage.output}
+    arrays = [
+        (f"deconvnet {one.feature}", planes_from(one.maps), cards | {"FEATURE": one.feature}) for one in found
+    ]
+    return Sheet(
+        strongest_figure(found, subject.cutouts, subject.ids),
+        f"Of {len(subject.ids)} galaxies those in which a feature map of {stage.output} is strongest, each "
+        "once, cut to what that one activation looks at, with its value; beneath, the activation sent back "
+        "through a deconvnet with all others at zero (Zeiler & Fergus 2013), summed over the bands, in "
+        f"colours of its own, symmetric about zero (white). The {len(found)} feature maps that the shown "
+        "galaxies excite most.",
+        lambda path: write_arrays(path, arrays, tables=[("activations", Table(rows=rows, names=names))]),
+    )
+
+
+def _deconvnet_works(subject: Subject, stage: Stage) -> bool:
+    """Not where a rectifier is no ReLU, or the geometry is not known."""
+    try:
+        strongest_activations(
+            subject.trained.network, subject.stretched[:1], network_layer=stage.output, features=[0], n=1
+        )
+    except ValueError:
+        return False
+    return True
+
+
+def _most_excited(subject: Subject, stage: Stage, n: int) -> list[int]:
+    """Give the feature maps that the shown galaxies excite most, in the order of their numbers."""
+    images = subject.stretched[list(subject.shown)]
+    found = activations(subject.trained.network, images, layers=[stage.output])[stage.output]
+    peaks = found.max(axis=tuple(range(found.ndim - 1)))
+    return [int(i) for i in np.sort(np.argsort(-peaks, kind="stable")[:n])]
 
 
 def _class_models(subject: Subject) -> Sheet:
