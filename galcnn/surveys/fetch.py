@@ -54,7 +54,8 @@ class FetchSettings:
     time_limit : float
         Seconds for one galaxy, all bands and tries included. One that takes longer has failed.
     give_up_after : int
-        Failures in a row after which the rest is not tried: the service is down.
+        Failures in a row after which the rest is not tried: the service is down. Galaxies for which
+        the catalog lacks a width or an E(B-V) do not count.
     """
 
     width: u.Quantity
@@ -243,6 +244,9 @@ def _work(jobs: Sequence[FetchJob], settings: FetchSettings, progress: Progress)
         for record in records:
             counts[record.status] += 1
             step(", ".join(f"{counts[s]} {s}" for s in (NOT_COVERED, FAILED) if counts[s]))
-            failures = failures + 1 if record.status == FAILED else 0
+            if record.status != FAILED:
+                failures = 0
+            elif record.id not in jobs[0].place.impossible:
+                failures += 1
             if failures >= settings.give_up_after:
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,10 @@ from galcnn.surveys.requests import Request
 from galcnn.surveys.survey import Survey
 
 __all__ = ["FetchJob", "Place"]
+
+
+class _ImpossibleError(ValueError):
+    """The catalog lacks what the question needs."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,9 @@ class Place:
         Is asked before.
     done : dict of str to Record
         Id -> record of all that is settled, whether or not anybody waits for it.
+    impossible : set of str
+        Ids of those for which nothing was asked, for lack of a width or an E(B-V): that says
+        nothing about the service.
     """
 
     folder: Path
@@ -49,6 +56,7 @@ class Place:
     system: str | None
     cache: Cache | None
     done: dict[str, Record]
+    impossible: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -78,14 +86,17 @@ class FetchJob:
             From the survey, checked; or the whole file out of the cache.
         """
         if not np.isfinite(self.request.width):
-            raise ValueError(message("a width of the galaxy", "Give one for those without: --width."))
+            raise _ImpossibleError(message("a width of the galaxy", "Give one for those without: --width."))
+        ebv = self.request.ebv
+        if ebv is not None and not ebv >= 0:
+            raise _ImpossibleError(message("E(B-V) >= 0 in magnitudes", "Fill in the column.", ebv=ebv))
         cache = self.place.cache
         if cache is not None and (content := cache.get(self._cache_key)) is not None:
             return content
         cutout = self.place.survey.cutout(self.request.position, self.request.width, self.place.bands)
         _check(cutout, self.request, self.place.bands)
-        if self.request.ebv is not None:
-            cutout = correct_extinction(cutout, self.request.ebv, system=self.place.system)
+        if ebv is not None:
+            cutout = correct_extinction(cutout, ebv, system=self.place.system)
         return cutout if self.request.redshift is None else replace(cutout, redshift=self.request.redshift)
 
     def settle(self, answer: Cutout | bytes | Exception) -> Record:
@@ -115,6 +126,8 @@ class FetchJob:
 
     def _refused(self, error: Exception) -> Record:
         status = NOT_COVERED if isinstance(error, CoverageError) else FAILED
+        if isinstance(error, _ImpossibleError):
+            self.place.impossible.add(self.request.id)
         record = self._record(status=status, reason=_reason(error))
         self.place.manifest.add(record)
         return record

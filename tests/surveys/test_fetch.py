@@ -217,6 +217,20 @@ def test_a_service_that_is_down_is_left_alone_after_some_failures(served, tmp_pa
     assert sum(served.asked.values()) <= 8  # one may be under way
 
 
+@pytest.mark.parametrize("lacking", ["width", "E(B-V)"])
+def test_gaps_of_the_catalog_are_no_sign_of_a_service_that_is_down(served, tmp_path, lacking):
+    """Else a table whose first rows have gaps would never come to the others."""
+    gaps = np.where(np.arange(40) < 30, np.nan, 0.1)
+    if lacking == "width":
+        settings = FetchSettings(gaps * 80 * u.arcsec, ("g", "r"), at_once=1, give_up_after=5)
+    else:
+        settings = FetchSettings(WIDTH, ("g", "r"), gaps, "SDSS", at_once=1, give_up_after=5)
+    report = fetch(some_catalog(40), ServedSurvey(served.url), out=tmp_path, settings=settings)
+    assert report.counts == {"fetched": 10, "not covered": 0, "failed": 30, "not tried": 0}
+    assert lacking in report.missing[0]["reason"]
+    assert sum(served.asked.values()) == 10
+
+
 def test_one_that_hangs_fails_and_holds_nobody_up(served, tmp_path):
     served.status = {key_of(1): "hang", key_of(3): "hang"}
     settings = FetchSettings(WIDTH, ("g", "r"), at_once=2, time_limit=2)
@@ -355,7 +369,7 @@ def test_extinction_of_a_column_is_undone_and_one_without_it_fails(served, tmp_p
             some_catalog(3),
             ServedSurvey(served.url),
             out=tmp_path,
-            settings=FetchSettings(WIDTH, ebv=ebv[:2]),
+            settings=FetchSettings(WIDTH, ebv=ebv[:2], system="SDSS"),
         )
 
 
