@@ -98,8 +98,9 @@ def split_catalog(
             raise ValueError(
                 message(
                     f"galaxies of class {name!r} in at least 3 groups (by {by}), for each of {SPLITS}",
-                    "Merge it with another class or drop it: --merge, --drop.",
+                    "Take smaller groups, or merge or drop the class: galcnn train --merge, --drop.",
                     n_galaxies=frequency[name],
+                    n_groups=sum(name in labels[rows] for rows in members.values()),
                 )
             )
     return catalog.with_column("split", split)

@@ -86,7 +86,9 @@ def test_a_known_objid_is_decoded():
 def test_a_class_too_small_to_split_is_named(n_rare):
     labels = ["e"] * 20 + ["s"] * 20 + ["rare"] * n_rare
     small = Catalog(QTable({"id": [str(i) for i in range(len(labels))], "class": labels}))
-    with pytest.raises(ValueError, match=r"galaxies of class 'rare' in at least 3 groups.*--drop"):
+    with pytest.raises(
+        ValueError, match=rf"galaxies of class 'rare' in at least 3 groups.*n_groups={n_rare}.*--drop"
+    ):
         split_catalog(small)
 
 
