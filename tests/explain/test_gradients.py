@@ -57,15 +57,20 @@ def state(network):
     }
 
 
+@pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("method", **builds.named())
-def test_the_users_model_comes_out_as_it_went_in(method):
+def test_the_users_model_comes_out_as_it_went_in(method, nested):
     """With dropout, whose seed would move, batch norm, whose averages would, and a loss of activations."""
     inputs = keras.Input(SHAPE)
     x = keras.layers.Conv2D(4, 3, activity_regularizer=keras.regularizers.L2(0.1))(inputs)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
     x = keras.layers.Dropout(0.5, seed=3)(keras.layers.GlobalAveragePooling2D()(x))
-    network = builds.settle(keras.Model(inputs, keras.layers.Dense(3)(x)), seed=2)
+    network = keras.Model(inputs, keras.layers.Dense(3)(x))
     network.layers[1].trainable = False
+    if nested:
+        outer = keras.Input(SHAPE)
+        network = keras.Model(outer, network(outer))
+    builds.settle(network, seed=2)
     network.compile("adam", "mse")
     network.fit(IMAGES, np.zeros((4, 3)), verbose=0)
     network(IMAGES)

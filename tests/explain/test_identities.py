@@ -103,13 +103,32 @@ def test_of_any_network_saliency_is_the_central_difference(build, double):
         assert slope[where] == pytest.approx(difference.item(), rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.parametrize("normalization", ["batch", "group"])
+def test_of_a_residual_network_of_orientations_too(normalization, double):
+    settings = NetworkSettings(
+        widths=(4, 6), stem=4, residual=True, orientations=4, field=0.9, normalization=normalization
+    )
+    network = builds.settle(build_network((20, 20, 2), 3, settings=settings))
+    for layer in network.layers:  # the last of them are of single precision else
+        layer.dtype_policy = keras.DTypePolicy("float64")
+    image = np.random.default_rng(0).normal(size=(1, 20, 20, 2))
+    slope = Saliency()(network, image, TARGET)
+    assert np.all(slope[0, 0] == 0), "cropped away"
+    for where in [(0, 5, 4, 1), (0, 11, 9, 0), (0, 7, 12, 1)]:
+        step = np.zeros_like(image)
+        step[where] = 1e-5
+        difference = (score(network, image + step) - score(network, image - step)) / 2e-5
+        assert slope[where] == pytest.approx(difference.item(), rel=1e-5, abs=1e-9)
+
+
 # 2. Completeness.
 
 
+@pytest.mark.parametrize("build", [builds.flat, builds.nested, builds.grouped])
 @pytest.mark.parametrize("rule", ["midpoint", "gauss-legendre"])
 @pytest.mark.parametrize("baseline", BASELINES)
-def test_integrated_gradients_are_complete_and_the_error_falls(rule, baseline, double):
-    network = builds.flat()
+def test_integrated_gradients_are_complete_and_the_error_falls(rule, baseline, build, double):
+    network = build()
     images = IMAGES.astype("float64")
     errors = []
     for n in (4, 32, 256):
@@ -117,7 +136,9 @@ def test_integrated_gradients_are_complete_and_the_error_falls(rule, baseline, d
         start = method.baseline_images(images)
         difference = score(network, images) - score(network, start)
         errors.append(np.abs(method(network, images, TARGET).sum((1, 2, 3)) - difference).max())
-    assert errors[2] < 1e-3 * np.abs(score(network, images)).max() + 1e-3
+    # Group norm bends the way more often: its error falls more slowly.
+    limit = 3e-3 if build is builds.grouped else 1e-3
+    assert errors[2] < limit * (np.abs(score(network, images)).max() + 1)
     assert errors[2] < errors[1] < errors[0]
 
 
@@ -388,6 +409,20 @@ def test_a_turned_galaxy_has_the_turned_map(method, move):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", **builds.named([m for m in builds.METHODS if m.name != "smoothgrad"]))
+def test_a_network_of_orientations_needs_no_symmetric_kernels_for_that(method):
+    settings = NetworkSettings(widths=(4, 6), stem=0, orientations=4, residual=True)
+    network = build_network((16, 16, 2), 3, settings=settings, seed=1)
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 2)).astype("float32")
+    if method.name == "occlusion":
+        method = Occlusion(patch=4, stride=3, baseline="zero")
+    target = Target("t", (0.1, -1.0, -0.1))  # of which no positive evidence is missing: see gradcam
+    expected = np.rot90(method(network, images, target), axes=(1, 2))
+    found = method(network, np.ascontiguousarray(np.rot90(images, axes=(1, 2))), target)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    assert np.ptp(expected) > 0
+
+
 @pytest.mark.parametrize("method", **builds.named([m for m in builds.METHODS if m.per_band]))
 def test_a_band_that_the_network_does_not_read_has_an_empty_map(method):
     network = builds.flat()
@@ -415,10 +450,22 @@ def test_any_number_of_bands(method, n_bands):
         assert all(np.ptp(maps[..., band]) > 0 for band in range(n_bands))
 
 
-@pytest.mark.parametrize("method", **builds.named())
-def test_half_precision_agrees_with_single(method):
+OTHER = ({"residual": True, "normalization": "group"}, {"orientations": 4})
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [pytest.param(method, {}, id=method.name) for method in builds.METHODS]
+    + [
+        pytest.param(method, options, id=f"{method.name}, {next(iter(options))}")
+        for method in (Saliency(), GuidedBackprop(), Deconvnet(), CAM())
+        for options in OTHER
+    ],
+)
+def test_half_precision_agrees_with_single(method, options):
     def build():
-        return build_network((32, 32, 2), 3, settings=NetworkSettings(widths=(8, 16), stem=0), seed=3)
+        settings = NetworkSettings(widths=(8, 16), stem=0, **options)
+        return build_network((32, 32, 2), 3, settings=settings, seed=3)
 
     images = np.random.default_rng(0).normal(size=(4, 32, 32, 2)).astype("float32")
     full = build()
