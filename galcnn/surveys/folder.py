@@ -16,6 +16,7 @@ from galcnn.catalog import read_catalog
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError, UnreadableImageError, message
 from galcnn.files import load_cutout
+from galcnn.files.opening import opened
 from galcnn.surveys.checking import Wanted, received, wanted
 from galcnn.surveys.framing import coverage_of, stacked
 from galcnn.surveys.limits import Answer
@@ -115,7 +116,8 @@ class FolderSurvey:
         galcnn.errors.CoverageError
             No file shows the position in one of the bands, or no object of the catalog is there.
         galcnn.errors.UnreadableImageError
-            The file that the catalog names cannot be read, or has no WCS.
+            The file that the catalog names cannot be read, or has no WCS; or no file shows the
+            position, but one is damaged.
         ValueError
             A band is not there, the width is no angle, or the folder has no images.
         """
@@ -132,14 +134,7 @@ class FolderSurvey:
             ]
             found = max(shares, key=lambda one: one[0], default=None)
             if found is None or not found[0]:
-                raise CoverageError(
-                    message(
-                        f"a file of {self.folder} that shows the position in {band}",
-                        "Leave out the galaxy or this band.",
-                        position=position.to_string("hmsdms"),
-                        **self._passed_over,
-                    )
-                )
+                raise self._not_shown(want, f"a file of {self.folder} that shows the position in {band}")
             best.append(found)
         used = [answers[i] for i in dict.fromkeys(i for _, _, i in best)]
         stack = stacked([image for _, image, _ in best], position, want.side)
@@ -150,15 +145,9 @@ class FolderSurvey:
         """What each file shows."""
         return self._found[0]
 
-    @property
-    def _passed_over(self) -> dict[str, object]:
-        """Files that show no known place, for errors: a damaged one must not go unnoticed."""
-        names = [] if self.catalog else self._found[1]
-        return {"passed_over": names if len(names) <= _SHOWN else [*names[:_SHOWN], "..."]} if names else {}
-
     @functools.cached_property
     def _found(self) -> tuple[list[_Indexed], list[str]]:
-        """What each file shows, and the names of those that show no place on the sky."""
+        """What each file shows, and the names of those that are damaged."""
         folder = Path(self.folder)
         if self.catalog:
             files = [self._rows[1][0]]  # the others are like the first
@@ -176,7 +165,7 @@ class FolderSurvey:
                     n_files=len(files),
                 )
             )
-        return found, [file.name for file, image in tried if image is None]
+        return found, [file.name for file, image in tried if image is None and _is_damaged(file)]
 
     def _indexed(self, file: Path) -> _Indexed | None:
         """None for a file that is no image of the sky."""
@@ -217,15 +206,18 @@ class FolderSurvey:
                 if image.middle.separation(want.position).to_value(u.arcsec) <= image.reach
             ]
         if not near:
-            raise CoverageError(
-                message(
-                    f"a position that {self.catalog or self.folder} holds",
-                    "Leave the galaxy out.",
-                    position=want.position.to_string("hmsdms"),
-                    **self._passed_over,
-                )
-            )
+            raise self._not_shown(want, f"a position that {self.catalog or self.folder} holds")
         return near
+
+    def _not_shown(self, want: Wanted, expected: str) -> CoverageError | UnreadableImageError:
+        """Where a file is damaged, nobody knows what it would have shown."""
+        place, damaged = want.position.to_string("hmsdms"), [] if self.catalog else self._found[1]
+        if not damaged:
+            return CoverageError(message(expected, "Leave out the galaxy or the band.", position=place))
+        if len(damaged) > _SHOWN:
+            damaged = [*damaged[:_SHOWN], "..."]
+        remedy = "Mend or remove the damaged files: one may show it."
+        return UnreadableImageError(message(expected, remedy, position=place, damaged=damaged))
 
     def _load(self, file: Path, content: Path | bytes) -> Cutout:
         """The image; bands that the file does not name are those that were named, or that of its name."""
@@ -259,6 +251,18 @@ def _only(image: Cutout, band: str) -> Cutout:
         sigma=None if image.sigma is None else image.sigma[part],
         psf=None if image.psf is None else image.psf[part],
     )
+
+
+def _is_damaged(file: Path) -> bool:
+    """Whether it is meant to be FITS, and is not whole or cannot be read."""
+    try:
+        with open(file, "rb") as handle:
+            if not handle.read(6).startswith((b"SIMPLE", b"\x1f\x8b", b"BZh")):
+                return False
+        with opened(file):
+            return False
+    except (UnreadableImageError, OSError):
+        return True
 
 
 def _answer(file: Path) -> Answer:

@@ -45,8 +45,11 @@ def test_a_damaged_file_is_named_where_its_galaxy_is_not_found(tmp_path):
     broken.write_bytes(broken.read_bytes()[:9000])
     survey = FolderSurvey(str(tmp_path))
     assert survey.cutout(MIDDLE, 10 * u.arcsec).shape == (20, 20)
-    with pytest.raises(CoverageError, match=r"passed_over=\['broken.fits'\]"):
+    with pytest.raises(UnreadableImageError, match=r"damaged=\['broken.fits'\]"):
         survey.cutout(west, 10 * u.arcsec)
+    broken.unlink()
+    with pytest.raises(CoverageError):
+        FolderSurvey(str(tmp_path)).cutout(west, 10 * u.arcsec)
 
 
 def test_a_position_is_found_on_the_file_that_shows_most_of_it(tmp_path):
