@@ -16,11 +16,12 @@ $(READY): pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/galcnn demo --out demo
 
+# Two at once, modules kept together: they share trained networks.
 test: venv
-	$(BIN)/python -m pytest -m 'not full and not remote_data'
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m 'not full and not remote_data'
 
 test-full: venv viewers
-	$(BIN)/python -m pytest -m 'not remote_data'
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m 'not remote_data'
 
 test-viewers: venv viewers
 	$(BIN)/python -m pytest tests/viewers
