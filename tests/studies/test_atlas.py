@@ -165,12 +165,16 @@ def test_a_second_run_keeps_what_is_there_and_mends_what_is_not(atlas, sky, mode
         path: path.stat().st_mtime_ns for path in atlas.rglob("*.*") if path.suffix in (".png", ".fits")
     }
     (atlas / "pages" / "weights.png").unlink()
+    (atlas / "pages" / "strongest-conv2_1.png").unlink()
+    weights = trained.model.get_weights()
     make_atlas(trained, catalog, atlas, settings=SETTINGS)
+    assert all(np.array_equal(a, b) for a, b in zip(weights, trained.model.get_weights(), strict=True))
     after = {path: path.stat().st_mtime_ns for path in before}
     changed = {path.stem for path in before if before[path] != after[path]}
-    assert changed == {"weights"}
+    assert changed == {"weights", "strongest-conv2_1"}
 
 
+@pytest.mark.full
 def test_an_interrupted_run_goes_on_and_other_settings_start_anew(sky, model, tmp_path):
     trained = load_model(model)
     weights = trained.model.get_weights()
