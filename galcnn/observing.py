@@ -170,7 +170,7 @@ def under_sky(
     >>> import astropy.units as u
     >>> toy = under_sky("toy", {"r": (0.8, 21.2, 28.13, 5520)}, pixel_scale=0.2 * u.arcsec)
     >>> round(toy.depth[0], 1)
-    27.5
+    27.2
     """
     side = float(pixel_scale.to_value(u.arcsec))
     depths, electrons = [], []

@@ -59,7 +59,7 @@ def magnification(z_from: float, z_to: float, *, ratio: float = 1.0, cosmology: 
     Examples
     --------
     >>> round(magnification(0.05, 0.3), 3)
-    0.221
+    0.22
     """
     here, there = _distances(z_from, cosmology), _distances(z_to, cosmology)
     return here / there * ratio

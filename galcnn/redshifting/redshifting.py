@@ -85,7 +85,7 @@ def redshift(
     >>> near = Cutout(np.pad(np.ones((1, 8, 8)), ((0, 0), (28, 28), (28, 28))), ("r",), redshift=0.1)
     >>> far = redshift(near, 0.3)
     >>> far.shape, round(float(far.flux.sum() / near.flux.sum()), 4)
-    ((26, 26), 0.1044)
+    ((26, 26), 0.1043)
     """
     settings = settings or Redshifting()
     z_from = _checked(cutout, z_to, settings)
