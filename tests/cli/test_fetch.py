@@ -179,7 +179,7 @@ def test_what_was_fetched_trains_a_network_and_is_classified(tmp_path, capsys):
     assert not np.any(table["flag"])
 
 
-def test_ctrl_c_ends_the_command_at_once_and_the_next_goes_on(tmp_path):
+def test_ctrl_c_ends_the_command_at_once_and_the_next_goes_on(tmp_path, ctrl_c):
     """The service hangs: nobody waits for it."""
     material = legacy_material(None)
     table = QTable({"id": ["a", "b"], "ra": [material.middle.ra.deg] * 2 * u.deg})
