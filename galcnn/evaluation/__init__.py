@@ -8,12 +8,16 @@ from galcnn.evaluation.metrics import (
     evaluate,
     expected_calibration_error,
 )
+from galcnn.evaluation.regions import Regions, energy_shares, segmented
 
 __all__ = [
+    "Regions",
     "Score",
     "bootstrap",
     "calibration_error",
     "confusion_matrix",
+    "energy_shares",
     "evaluate",
     "expected_calibration_error",
+    "segmented",
 ]
