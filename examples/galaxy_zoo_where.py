@@ -3,9 +3,10 @@
     python examples/galaxy_zoo_where.py MODEL labels.csv [number of galaxies]
 
 Energy (squares) of each method's map on photutils' segmentation, over the share of the pixels there:
-1 is a map that knows of nothing. Galaxies of the test set that have neighbours, with 95 % bootstrap
-intervals; the light itself for comparison. Then the hardest question: are the neighbours a clue? They
-are painted over with sky, and answers that change are counted, against as many painted pixels of sky.
+1 is a map that knows of nothing. Galaxies of the whole table that have neighbours (most of them were
+trained on), with 95 % bootstrap intervals; the light itself for comparison. Then the hardest question:
+are the neighbours a clue? They are painted over with sky, and answers that change are counted, against
+as many painted pixels of sky.
 """
 
 import sys
