@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,7 +25,7 @@ from galcnn.redshifting.optics import (
     wiener_ratio,
 )
 
-__all__ = ["Matched", "matched"]
+__all__ = ["Matched", "matched", "stacked_psfs"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -270,7 +271,7 @@ def _gridded(cutout: Cutout, shape: tuple[int, int], magnification: float, plans
         flux=values.astype(np.float32),
         mask=~enough,
         sigma=None if sigma is None else sigma.astype(np.float32),
-        psf=_stacked(psfs),
+        psf=stacked_psfs(psfs),
         wcs=None,
     )
     used = tuple(gridding for gridding in griddings if gridding is not None)
@@ -300,7 +301,19 @@ def _psf(plan: _Plan) -> npt.NDArray[np.float32]:
     return unit_sum
 
 
-def _stacked(psfs: list[npt.NDArray[np.float32] | None]) -> npt.NDArray[np.float32] | None:
+def stacked_psfs(psfs: Sequence[npt.NDArray[np.float32] | None]) -> npt.NDArray[np.float32] | None:
+    """Frame PSFs of different sides alike, with nothing around the smaller ones.
+
+    Parameters
+    ----------
+    psfs : sequence of numpy.ndarray or None
+        One a band, shape (py, px) with odd sides.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Shape (n_bands, py, px); None where one is unknown.
+    """
     known = [psf for psf in psfs if psf is not None]
     if len(known) < len(psfs):
         return None

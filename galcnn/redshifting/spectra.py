@@ -20,7 +20,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.observing import Observation
 from galcnn.redshifting.bands import nearest_band, rest_wavelength
-from galcnn.redshifting.matching import Matched, matched
+from galcnn.redshifting.matching import Matched, matched, stacked_psfs
 from galcnn.simulation.spectra import SEDS, band_flux
 
 __all__ = ["Grid", "shifted"]
@@ -105,15 +105,13 @@ def shifted(
         errors[band] = _total_doubt(step.cutout, row, ratio, doubt)
     planes = [one.cutout for one in results]
     sigmas = [plane.sigma for plane in planes if plane.sigma is not None]
-    psfs = [plane.psf for plane in planes if plane.psf is not None]
-    side = max(psf.shape[1] for psf in psfs)
     joined = replace(
         planes[0],
         flux=np.concatenate([plane.flux for plane in planes]),
         bands=observation.bands,
         mask=np.concatenate([plane.mask for plane in planes]),
         sigma=np.concatenate(sigmas) if len(sigmas) == len(planes) else None,
-        psf=np.concatenate([np.pad(psf, ((0, 0), *[((side - psf.shape[1]) // 2,) * 2] * 2)) for psf in psfs]),
+        psf=stacked_psfs([None if plane.psf is None else plane.psf[0] for plane in planes]),
     )
     residual = tuple(value for one in results for value in one.residual)
     return Matched(joined, tuple(one.griddings[0] for one in results), residual), errors

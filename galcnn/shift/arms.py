@@ -17,7 +17,7 @@ from galcnn.model import Card, TrainedModel, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.shift.adapting import AdaptationWarning, adapt_batchnorm
 from galcnn.shift.drift import drift
-from galcnn.shift.features import image_features, layer_features
+from galcnn.shift.features import model_features
 from galcnn.shift.sample import Sample, name_at
 from galcnn.shift.settings import ShiftSettings
 from galcnn.training import class_frequency, train
@@ -148,19 +148,14 @@ def layer_drift(trained: TrainedModel, sample: Sample, *, n: int = 150) -> list[
         ``z``, ``layer`` (``input`` first), sliced Wasserstein ``distance`` in deviations of the
         pooled sample, and ``p_value``.
     """
-    reference = _features(trained, sample.read("train").images[:n])
+    reference = model_features(trained, sample.read("train").images[:n])
     rows = []
     for z in sample.settings.test_redshifts:
-        there = _features(trained, sample.read(name_at("test", z)).images[:n])
+        there = model_features(trained, sample.read(name_at("test", z)).images[:n])
         for layer, features in there.items():
             found = drift(reference[layer], features, measure="sliced_wasserstein", permutations=199)
             rows.append({"z": z, "layer": layer, "distance": found.value, "p_value": found.p_value})
     return rows
-
-
-def _features(trained: TrainedModel, images: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float64]]:
-    stretched = outputs(trained.preprocessing, images)
-    return {"input": image_features(stretched)} | layer_features(trained.network, stretched)
 
 
 def _adapted(

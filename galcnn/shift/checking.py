@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import QTable
 
-from galcnn.explain.forward import outputs
 from galcnn.model import TrainedModel
 from galcnn.shift.drift import Measure, drift, holm
-from galcnn.shift.features import image_features, layer_features
+from galcnn.shift.features import model_features
 
 __all__ = ["drift_table"]
 
@@ -46,7 +45,7 @@ def drift_table(
         ``layer`` (``input`` first), ``value``, ``p_value``, and ``p_holm``, adjusted for the
         number of rows: one below 0.05 says that the galaxies differ.
     """
-    near, far = (_features(trained, one, layers) for one in (reference, images))
+    near, far = (model_features(trained, one, layers=layers) for one in (reference, images))
     found = {
         name: drift(near[name], far[name], measure=measure, permutations=999, seed=seed) for name in near
     }
@@ -57,10 +56,3 @@ def drift_table(
         names=("layer", "value", "p_value", "p_holm"),
         meta={"measure": measure, "n_reference": len(reference), "n_images": len(images)},
     )
-
-
-def _features(
-    trained: TrainedModel, images: npt.NDArray[np.float32], layers: Sequence[str] | None
-) -> dict[str, npt.NDArray[np.float64]]:
-    stretched = outputs(trained.preprocessing, images)
-    return {"input": image_features(stretched)} | layer_features(trained.network, stretched, layers=layers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -17,8 +16,7 @@ from astropy.table import QTable, vstack
 
 from galcnn import atomic, seeding
 from galcnn.catalog import write_table
-from galcnn.errors import message
-from galcnn.experiment.settings import build_record
+from galcnn.experiment.settings import build_record, read_settings
 from galcnn.progress import Progress, silent
 from galcnn.shift.report import contrast_table, primary_verdict, score_table, summary
 from galcnn.shift.sample import described, draw_sample, name_at, read_sample
@@ -52,18 +50,7 @@ def read_shift(path: str | os.PathLike[str]) -> ShiftSettings:
     FileNotFoundError, ValueError
         No such file, no TOML, an unknown key, or a value that does not fit.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(
-            message("a file of a covariate-shift test", "Check the path.", path=str(file))
-        )
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            message("a TOML file", "Mend that line.", path=str(file), error=str(error))
-        ) from error
-    settings: ShiftSettings = build_record(ShiftSettings, content)
+    settings: ShiftSettings = build_record(ShiftSettings, read_settings(path))
     return settings
 
 

@@ -8,27 +8,35 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.explain.forward import forward, network_layers, upright
+from galcnn.explain.forward import forward, network_layers, outputs, upright
+from galcnn.model import TrainedModel
 
-__all__ = ["image_features", "layer_features", "summarised"]
+__all__ = ["layer_features", "model_features", "summarised"]
 
 _BATCH = 64
 
 
-def image_features(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Summarise the pixels that a network is given.
+def model_features(
+    trained: TrainedModel, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Summarise what a model's network is given, and what each of its layers gives.
 
     Parameters
     ----------
+    trained : galcnn.model.TrainedModel
+        Left as it is.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Shape (n, ny, nx, n_bands), in the model's unit.
+    layers : sequence of str, optional
+        See `layer_features`.
 
     Returns
     -------
-    numpy.ndarray
-        Shape (n, 2 * n_bands): mean and standard deviation of each band.
+    dict of str to numpy.ndarray
+        ``input`` first: the stretched images, shape (n, 2 * n_bands); then see `layer_features`.
     """
-    return summarised(images)
+    stretched = outputs(trained.preprocessing, images)
+    return {"input": summarised(stretched)} | layer_features(trained.network, stretched, layers=layers)
 
 
 def layer_features(
