@@ -14,6 +14,7 @@ The map of the house, in the order in which data travels::
 - `galcnn.inputs`, `galcnn.dataset`, `galcnn.preprocessing`: what a network sees; splits; Keras layers.
 - `galcnn.devices`, `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one TOML.
 - `galcnn.prediction`, `galcnn.evaluation`: logits to probabilities; scores with intervals.
+- `galcnn.health`: why a network does not learn, before and while it is trained.
 - `galcnn.explain`, `galcnn.layers`, `galcnn.viewers`: maps, their FITS layers, figures.
 - `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo, optimizers compared.
 - `galcnn.plugins`, `galcnn.errors`, `galcnn.atomic`, `galcnn.seeding`, `galcnn.progress`: the foundation.

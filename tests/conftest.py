@@ -73,3 +73,26 @@ def trained(toy_dataset):
         trained_prior=trained_prior(training, "none"),
     )
     return TrainedModel(model, card)
+
+
+@pytest.fixture(scope="session")
+def toy_experiment(tmp_path_factory):
+    """The file of an experiment on 160 small pictures of round and thin blobs; never change it."""
+    from astropy.table import Table
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("toy-experiment")
+    images, labels = toy_images(160, seed=7, n_bands=3)
+    pictures = np.clip(images + 30, 0, 255).astype(np.uint8)
+    names = [f"p{i}.png" for i in range(len(pictures))]
+    for name, picture in zip(names, pictures, strict=True):
+        Image.fromarray(picture).save(folder / name)
+    kinds = np.array(["round", "thin"])[labels]
+    Table({"image": names, "class": kinds}).write(folder / "catalog.ecsv")
+    path = folder / "experiment.toml"
+    path.write_text(
+        'seed = 3\n[data]\ncatalog = "catalog.ecsv"\n'
+        "[network]\nwidths = [8, 16]\ndepth = 1\nstem = 0\nfield = 1.0\n"
+        "[training]\nepochs = 2\nbatch_size = 16\n"
+    )
+    return path

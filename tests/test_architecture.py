@@ -15,7 +15,7 @@ FLOORS = [
     {"surveys", "mosaic", "inputs"},
     {"dataset", "devices", "model"},
     {"training", "prediction", "explain"},
-    {"evaluation", "layers"},
+    {"evaluation", "health", "layers"},
     {"viewers", "testing", "information"},
     {"experiment", "pipeline"},
     {"shift", "studies"},

@@ -26,6 +26,7 @@ COMMANDS = (
     "load",
     "data",
     "train",
+    "health",
     "compare",
     "classify",
     "explain",

@@ -1,8 +1,17 @@
 """One experiment: catalog -> data -> trained -> scored -> saved."""
 
+from galcnn.experiment.initialisation import experiment_signals
 from galcnn.experiment.prepare import Prepared, prepare
 from galcnn.experiment.rates import find_learning_rate
 from galcnn.experiment.run import run_experiment
 from galcnn.experiment.settings import DataSettings, Experiment
 
-__all__ = ["DataSettings", "Experiment", "Prepared", "find_learning_rate", "prepare", "run_experiment"]
+__all__ = [
+    "DataSettings",
+    "Experiment",
+    "Prepared",
+    "experiment_signals",
+    "find_learning_rate",
+    "prepare",
+    "run_experiment",
+]

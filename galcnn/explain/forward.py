@@ -58,8 +58,8 @@ class NetworkLayer:
         return type(self.layer).__name__
 
 
-def forward(network: keras.Model, images: Any) -> tuple[Any, dict[str, Any]]:
-    """Run a network in inference mode and keep what each network layer gives.
+def forward(network: keras.Model, images: Any, *, training: bool = False) -> tuple[Any, dict[str, Any]]:
+    """Run a network and keep what each network layer gives.
 
     Parameters
     ----------
@@ -67,6 +67,9 @@ def forward(network: keras.Model, images: Any) -> tuple[Any, dict[str, Any]]:
         Functional or sequential, with one input and one output.
     images : tensor
         Shape (n, ny, nx, n_bands).
+    training : bool
+        Whether batches are normalised by themselves and dropout draws; in inference mode nothing
+        in the network changes.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def forward(network: keras.Model, images: Any) -> tuple[Any, dict[str, Any]]:
     TypeError
         The network keeps its graph to itself.
     """
-    recorder = _Recorder()
+    recorder = _Recorder(training)
     return recorder.run(network, images, ""), recorder.seen
 
 
@@ -229,7 +232,8 @@ def compiled(
 
 
 class _Recorder:
-    def __init__(self) -> None:
+    def __init__(self, training: bool = False) -> None:
+        self.training = training
         self.seen: dict[str, Any] = {}
         self.layers: dict[str, keras.layers.Layer] = {}
         self.sources: dict[str, tuple[str, ...]] = {}
@@ -247,7 +251,7 @@ class _Recorder:
                 if isinstance(operation, keras.Model) and _graph_or_none(operation) is not None:
                     output = self.run(operation, args[0], f"{name}/")
                 elif "training" in getattr(operation, "_call_context_args", {}):
-                    output = operation(*args, **(kwargs | {"training": False}))
+                    output = operation(*args, **(kwargs | {"training": self.training}))
                 else:
                     output = operation(*args, **kwargs)
                 self._keep(name, operation, output, sources)

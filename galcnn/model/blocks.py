@@ -12,7 +12,7 @@ from galcnn import seeding
 from galcnn.errors import message
 from galcnn.model.settings import Identifier, NetworkSettings
 
-__all__ = ["LayerMaker", "block_features"]
+__all__ = ["LayerMaker", "block_features", "known_initializer"]
 
 #: Keras' momentum of 0.99 needs some hundred updates before inference agrees with training; sets of
 #: labelled galaxies are often smaller than that.
@@ -76,8 +76,13 @@ class LayerMaker:
         -------
         keras.initializers.Initializer
             Seeded.
+
+        Raises
+        ------
+        ValueError
+            See `known_initializer`.
         """
-        initializer = keras.initializers.get(identifier)
+        initializer = known_initializer(identifier)
         config = initializer.get_config()
         if "seed" not in config or (
             isinstance(identifier, Mapping) and identifier.get("config", {}).get("seed") is not None
@@ -142,6 +147,37 @@ class LayerMaker:
         return keras.layers.Activation(self.settings.activation, dtype=self.dtype, name=f"{name}_activation")(
             x
         )
+
+
+def known_initializer(identifier: Identifier) -> keras.initializers.Initializer:
+    """Look up an initializer.
+
+    Parameters
+    ----------
+    identifier : str or mapping
+        Keras identifier or configuration.
+
+    Returns
+    -------
+    keras.initializers.Initializer
+        As Keras makes it.
+
+    Raises
+    ------
+    ValueError
+        Keras knows no such initializer, or its configuration does not fit.
+    """
+    try:
+        return keras.initializers.get(identifier)
+    except (ValueError, TypeError, KeyError) as error:  # KeyError: "constant" without its value
+        raise ValueError(
+            message(
+                "an initializer of Keras: zeros, orthogonal, he_normal, glorot_uniform, lecun_normal ..., "
+                'or { class_name = "Constant", config = { value = 0.1 } }',
+                "Check its name and configuration.",
+                initializer=identifier,
+            )
+        ) from error
 
 
 def block_features(x: Any, make: LayerMaker) -> Any:

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "comparison_figure", "learning_rate_figure"]
+__all__ = ["COLOURS", "STYLES", "Curve", "comparison_figure", "learning_rate_figure"]
 
 Series = npt.NDArray[np.float64]
 #: (updates, seconds, loss) of one run, one value an epoch.
 Curve = tuple[Series, Series, Series]
 
 #: Okabe & Ito's colours, told apart with every common colour blindness, and as many line styles.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 _LABEL = 8
 
 
@@ -46,9 +46,9 @@ def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestio
     figure = Figure(figsize=(4.6, 3.2), layout="constrained")
     axes = figure.add_subplot()
     axes.semilogx(rates, losses, ".", color="0.65", markersize=3, label="batch")
-    axes.semilogx(rates, means, color=_COLOURS[0], label="smoothed")
+    axes.semilogx(rates, means, color=COLOURS[0], label="smoothed")
     if suggestion is not None:
-        axes.axvline(suggestion, color=_COLOURS[1], linestyle="--", label=f"suggestion {suggestion:.1e}")
+        axes.axvline(suggestion, color=COLOURS[1], linestyle="--", label=f"suggestion {suggestion:.1e}")
     low, high = means.min(), means[0]
     axes.set_ylim(low - 0.2 * (high - low) - 0.02, high + 0.6 * (high - low) + 0.02)
     axes.set_xlabel("learning rate", fontsize=_LABEL)
@@ -105,7 +105,7 @@ def _draw_band(axes: Axes, runs: Sequence[Curve], which: int, name: str, number:
     x = np.median([run[which] for run in runs], axis=0)
     y = np.array([run[2] for run in runs])
     shown = x > 0  # the start has no place on a logarithmic axis
-    colour, style = _COLOURS[number % len(_COLOURS)], _STYLES[number % len(_STYLES)]
+    colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
     axes.plot(x[shown], np.median(y, axis=0)[shown], color=colour, linestyle=style, label=name, linewidth=1.4)
     if len(runs) > 1:
         low, high = y.min(axis=0), y.max(axis=0)

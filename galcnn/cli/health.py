@@ -1,0 +1,133 @@
+"""galcnn health."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from galcnn.cli import options
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["command"]
+
+_STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
+
+
+@click.command(name="health")
+@click.argument("experiment", required=False, metavar="[EXPERIMENT.toml]")
+@click.option("--init", is_flag=True, help="Signals at initialisation, of EXPERIMENT or of plain stacks.")
+@click.option(
+    "--activation", multiple=True, metavar="NAME", help="Of the stacks, or in place of EXPERIMENT's."
+)
+@click.option("--initializer", multiple=True, metavar="NAME", help="Likewise: he_normal, orthogonal ...")
+@click.option(
+    "--depth", multiple=True, type=click.IntRange(min=2), help="Of the stacks.  [default: 5 and 30]"
+)
+@click.option(
+    "--width", type=click.IntRange(min=2), default=256, show_default=True, help="Units of a stack's layer."
+)
+@click.option(
+    "--draws", type=click.IntRange(min=2), default=10, show_default=True, help="Of the weights of a stack."
+)
+@click.option("--out", metavar="DIR", help="Folder that gets the tables (ECSV) and the figure.")
+@options.quiet
+def command(
+    experiment: str | None,
+    init: bool,
+    activation: Sequence[str],
+    initializer: Sequence[str],
+    depth: Sequence[int],
+    width: int,
+    draws: int,
+    out: str | None,
+    quiet: bool,
+) -> None:
+    """Say why a network does not learn.
+
+    \b
+    galcnn health --init --out signals
+    galcnn health --init --activation tanh --initializer he_normal --depth 30
+    galcnn health experiment.toml --init --initializer glorot_uniform --out signals
+
+    With --init: a batch is sent through a network as it is initialised, and a random gradient
+    back. Their variance in each layer stands beside the theory: Glorot keeps tanh, He keeps ReLU.
+    """
+    if not init:
+        raise click.UsageError("Expected --init.")
+    if experiment is None:
+        tables = _stacks(activation, initializer, depth, width, draws)
+        _show(_summary(tables))
+    else:
+        tables = _experiment(experiment, activation, initializer, quiet)
+        _show(*tables.values())
+    if out is not None:
+        _write(tables, Path(out))
+
+
+def _show(table: Table) -> None:
+    for column in table.columns.values():
+        if column.dtype.kind == "f":
+            column.info.format = ".3g"
+    for line in table.pformat(max_lines=-1, max_width=-1, align="<"):
+        click.echo(line.rstrip())
+
+
+def _summary(tables: dict[str, Table]) -> Table:
+    from galcnn.health import stack_summary
+
+    return stack_summary(list(tables.values()))
+
+
+def _stacks(
+    activations: Sequence[str], initializers: Sequence[str], depths: Sequence[int], width: int, draws: int
+) -> dict[str, Table]:
+    from itertools import product
+
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.health import Stack, stack_table
+
+    phis, names, sizes = _STACKS
+    chosen = product(activations or phis, initializers or names, depths or sizes)
+    return {
+        f"{phi}-{name}-{depth}": stack_table(Stack(depth, width, phi, name), seeds=draws)
+        for phi, name, depth in chosen
+    }
+
+
+def _experiment(
+    path: str, activations: Sequence[str], initializers: Sequence[str], quiet: bool
+) -> dict[str, Table]:
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.experiment import Experiment, experiment_signals
+    from galcnn.experiment.settings import read_settings
+    from galcnn.progress import bars, silent
+
+    if len(activations) > 1 or len(initializers) > 1:
+        raise click.UsageError("Expected one activation and one initializer for an experiment.")
+    content: dict[str, Any] = read_settings(path)
+    words = {"activation": activations, "initializer": initializers}
+    said = {name: given[0] for name, given in words.items() if given}
+    content["network"] = content.get("network", {}) | said
+    table = experiment_signals(Experiment.from_dict(content), progress=silent if quiet else bars)
+    return {Path(path).stem: table}
+
+
+def _write(tables: dict[str, Table], folder: Path) -> None:
+    from galcnn.catalog import write_table
+    from galcnn.viewers.figures import save_figure
+    from galcnn.viewers.health_figures import initialisation_figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        write_table(table, folder / f"{name}.ecsv")
+    save_figure(initialisation_figure(tables), folder / "initialisation.png")
+    click.echo(f"wrote {folder}/: initialisation.png, {', '.join(f'{name}.ecsv' for name in tables)}")
