@@ -1,5 +1,6 @@
 """Cutouts with classes, ready to train on: reading, and splits that keep neighbours together."""
 
+from galcnn.dataset.cutout_files import CutoutFiles
 from galcnn.dataset.dataset import Dataset
 from galcnn.dataset.packed import PackedImages, pack_images
 from galcnn.dataset.reader import CutoutReader
@@ -8,6 +9,7 @@ from galcnn.dataset.splits import sdss_field, split_catalog
 from galcnn.dataset.suspicious import SuspicionLimits, measure_cutout, suspicious_table
 
 __all__ = [
+    "CutoutFiles",
     "CutoutReader",
     "Dataset",
     "PackedImages",

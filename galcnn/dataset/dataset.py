@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from galcnn.cutout import Cutout
 from galcnn.dataset.packed import PackedImages
 from galcnn.errors import message
 from galcnn.inputs import InputSpec
@@ -37,6 +38,9 @@ class Dataset:
         What the images are.
     masked_fraction : float
         Share of their pixels that were masked and filled.
+    cutouts : mapping of str to galcnn.cutout.Cutout, or None
+        Id -> the calibrated cutout behind an image, its field often wider: what is needed to put
+        a galaxy further away in training.
     """
 
     ids: tuple[str, ...]
@@ -45,6 +49,7 @@ class Dataset:
     classes: tuple[str, ...]
     inputs: InputSpec
     masked_fraction: float = 0.0
+    cutouts: Mapping[str, Cutout] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -91,6 +96,7 @@ class Dataset:
             self.labels[chosen],
             self.classes,
             self.inputs,
+            cutouts=self.cutouts,
         )
 
     def cached(self, megabytes: float) -> Dataset:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from galcnn.catalog import SPLITS, Catalog, read_catalog, relabel
-from galcnn.dataset import Dataset, read_dataset, split_catalog
+from galcnn.dataset import CutoutFiles, Dataset, read_dataset, split_catalog
 from galcnn.errors import message
 from galcnn.experiment.settings import DataSettings, Experiment
 from galcnn.model import assemble, build_network
@@ -120,6 +120,9 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
         shards=data.shards,
         progress=progress,
     ).cached(data.cache_megabytes)
+    if experiment.training.augmentation.redshift is not None:
+        files = CutoutFiles(catalog, bands=dataset.inputs.bands, megabytes=data.cache_megabytes)
+        dataset = replace(dataset, cutouts=files)
     sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
     return Prepared(experiment, catalog, dataset, sides)

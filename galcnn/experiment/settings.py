@@ -16,7 +16,7 @@ from galcnn.devices import DeviceSettings
 from galcnn.errors import message
 from galcnn.model import Card, NetworkSettings
 from galcnn.preprocessing import Per, Scaling, Stretch
-from galcnn.training import Augmentation, Schedule, TrainingSettings
+from galcnn.training import Augmentation, RandomRedshift, Schedule, TrainingSettings
 
 __all__ = ["DataSettings", "Experiment", "build_record"]
 
@@ -90,7 +90,7 @@ class Experiment:
     network : galcnn.model.NetworkSettings
         Section ``[network]``.
     training : galcnn.training.TrainingSettings
-        Sections ``[training]`` and ``[training.augmentation]``.
+        Sections ``[training]``, ``[training.augmentation]`` and ``[training.augmentation.redshift]``.
     devices : galcnn.devices.DeviceSettings
         Section ``[devices]``; what they are changes the result by rounding alone.
     seed : int
@@ -213,6 +213,7 @@ _SECTIONS: Mapping[str, type] = {
     "training": TrainingSettings,
     "devices": DeviceSettings,
     "augmentation": Augmentation,
+    "redshift": RandomRedshift,
     "schedule": Schedule,
 }
 
@@ -259,12 +260,12 @@ def build_record(kind: type, content: Any, where: str = "") -> Any:
         raise ValueError(message(f"{', '.join(absent)} in {name}", "Add it.", keys=sorted(content)))
     hints = get_type_hints(kind)
     for key, value in content.items():
-        if key not in _SECTIONS and not _fits(_frozen(value), hints[key]):
+        if (key not in _SECTIONS or value is None) and not _fits(_frozen(value), hints[key]):
             wanted = str(hints[key]).replace("typing.", "")
             raise ValueError(message(f"{key} of kind {wanted} in {name}", "", **{str(key): value}))
     values = {
         key: build_record(_SECTIONS[key], value, f"{where}.{key}".lstrip("."))
-        if key in _SECTIONS and not is_dataclass(value)
+        if key in _SECTIONS and value is not None and not is_dataclass(value)
         else _frozen(value)
         for key, value in content.items()
     }

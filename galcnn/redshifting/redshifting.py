@@ -87,7 +87,7 @@ def redshift(
     >>> far.shape, round(float(far.flux.sum() / near.flux.sum()), 4)
     ((26, 26), 0.1043)
     """
-    settings = settings or Redshifting()
+    settings, z_to = settings or Redshifting(), float(z_to)  # numpy's own float64 would round differently
     z_from = _checked(cutout, z_to, settings)
     ratio = _pixel_ratio(cutout, observation)
     scale = magnification(z_from, z_to, ratio=ratio, cosmology=settings.cosmology)

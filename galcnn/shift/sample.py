@@ -99,7 +99,7 @@ def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = s
     -----
     No galaxy is in two sets. Classes take turns, so their shares are equal and the same at each
     redshift. The oracle's galaxies are those of training, each at a redshift of its own between
-    the lowest of training and the highest of the test.
+    the lowest of training and the highest of the test, even in its logarithm.
     """
     jobs = _jobs(settings)
     missing = [name for name in jobs if not (folder / f"{name}.npz").exists()]
@@ -161,9 +161,10 @@ def _jobs(settings: ShiftSettings) -> dict[str, list[Galaxy]]:
 
 
 def _spread(galaxies: Sequence[Galaxy], settings: ShiftSettings) -> list[Galaxy]:
+    # Evenly in log z, and so in apparent size: with z to 1 few would be small but near otherwise.
     low, high = settings.train_redshifts[0], max(settings.test_redshifts)
     return [
-        galaxy.at(low + (high - low) * seeding.uniform(settings.seed, "oracle", galaxy.id))
+        galaxy.at(low * (high / low) ** seeding.uniform(settings.seed, "oracle", galaxy.id))
         for galaxy in galaxies
     ]
 

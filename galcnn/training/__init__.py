@@ -6,6 +6,7 @@ from galcnn.training.callbacks import Epochs
 from galcnn.training.checkpoint import Checkpoint, restore_best
 from galcnn.training.imbalance import class_frequency, trained_prior
 from galcnn.training.recording import LossRecord
+from galcnn.training.redshifts import RandomRedshift
 from galcnn.training.schedules import Schedule
 from galcnn.training.settings import TrainingSettings
 from galcnn.training.train import fit, train
@@ -16,6 +17,7 @@ __all__ = [
     "Checkpoint",
     "Epochs",
     "LossRecord",
+    "RandomRedshift",
     "Schedule",
     "TrainingSettings",
     "class_frequency",

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from galcnn.errors import message
 from galcnn.training import degradation
+from galcnn.training.redshifts import RandomRedshift
 
 __all__ = ["Augmentation", "is_chiral"]
 
@@ -77,6 +78,8 @@ class Augmentation:
         one band stays.
     flip_swaps : mapping of str to str
         Class -> class of its mirror image; pairs may be named in one direction.
+    redshift : RandomRedshift or None
+        Galaxies that are put further away, by `galcnn.redshifting` and before everything else.
     """
 
     flips: bool = True
@@ -87,6 +90,7 @@ class Augmentation:
     noise: float = 0.0
     band_dropout: float = 0.0
     flip_swaps: Mapping[str, str] = field(default_factory=dict)
+    redshift: RandomRedshift | None = None
 
     def __post_init__(self) -> None:
         if self.rotations not in ("none", "quarter", "any"):

@@ -15,6 +15,7 @@ from galcnn.dataset import Dataset, PackedImages
 from galcnn.errors import message
 from galcnn.preprocessing import sky_noise
 from galcnn.training.imbalance import class_weights, resample, trained_prior
+from galcnn.training.redshifts import RedshiftedImages
 from galcnn.training.settings import TrainingSettings
 
 __all__ = ["Batches", "training_batches", "validation_batches"]
@@ -70,12 +71,13 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
     Raises
     ------
     ValueError
-        A class has no image, or the augmentation does not fit the classes or the grid.
+        A class has no image, or the augmentation does not fit the classes, the grid or the images.
     """
     augmentation = settings.augmentation
     augmentation.check(dataset.inputs.shape)
     mirror = augmentation.mirror_of(dataset.classes)
     images, labels = _gatherer(dataset.images), tf.constant(dataset.labels)
+    moved = _redshifted(dataset, settings, seed)
     weights = tf.constant(class_weights(dataset, settings.balance, mirror))
     rows = resample(dataset, seed) if settings.balance == "sampling" else np.arange(len(dataset))
     size, number, chunks = _sizes(len(rows), settings)
@@ -93,8 +95,9 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
 
     def batch(chosen: tuple[Any, Any], draw: Any) -> tuple[Any, Any, Any]:
         key = tf.stack([tf.constant(augment, tf.int64), draw])
+        found = images(chosen[0]) if moved is None else moved(draw // number, chosen[0])
         turned, kinds = augmentation.apply(
-            images(chosen[0]), tf.gather(labels, chosen[0]), tf.constant(mirror), key, sky=sky
+            found, tf.gather(labels, chosen[0]), tf.constant(mirror), key, sky=sky
         )
         return turned, tf.one_hot(kinds, len(dataset.classes)), chosen[1] * tf.gather(weights, kinds)
 
@@ -103,6 +106,20 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
         return orders.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
     return Batches(beginning_at, number, chunks)
+
+
+def _redshifted(dataset: Dataset, settings: TrainingSettings, seed: int) -> Callable[[Any, Any], Any] | None:
+    """From the number of an epoch and row numbers to images at the redshifts of that epoch."""
+    draws = settings.augmentation.redshift
+    if draws is None:
+        return None
+    source = RedshiftedImages(dataset, draws, seeding.integer(seed, "redshift"))
+
+    def read(epoch: Any, rows: Any) -> Any:
+        found = tf.numpy_function(source.images, [epoch, rows], tf.float32)
+        return tf.ensure_shape(found, (None, *dataset.inputs.image_shape))
+
+    return read
 
 
 def _sky(dataset: Dataset) -> npt.NDArray[np.float32]:

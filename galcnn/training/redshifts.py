@@ -1,0 +1,265 @@
+"""Redshifting as augmentation: galaxies that are put further away, to another redshift in every epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+
+from galcnn import seeding
+from galcnn.cutout import Cutout
+from galcnn.dataset import Dataset
+from galcnn.errors import message
+from galcnn.inputs import images_from
+from galcnn.observing import Observation
+from galcnn.photometry import DISPLAY
+from galcnn.redshifting import Redshifting, redshift
+from galcnn.simulation.telescope import telescope_of
+
+__all__ = ["RandomRedshift", "RedshiftedImages"]
+
+#: Redshifts above a galaxy's own at which it is tried, until one is far enough, in shares of the range.
+_TRIES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
+
+
+@dataclass(frozen=True)
+class RandomRedshift:
+    """To which redshifts training images are put, and how they are seen there.
+
+    Attributes
+    ----------
+    between : tuple of float
+        Lowest and highest redshift; drawn evenly, anew for each galaxy in each epoch.
+    observation : str or mapping
+        ``simulated``, a preset of `galcnn.observing`, or the fields of an
+        `galcnn.observing.Observation` (pixel scale in arcsec): the survey that the training images
+        are of, at its noise. Its pixels must be those of the images.
+    share : float
+        Of the images; the others stay as they are. So does a galaxy for which the redshift that
+        was drawn is not above its own, or not far enough to reach the observation's PSF and noise.
+    bandpass, max_mismatch, fill
+        See `galcnn.redshifting.Redshifting`. A field that is too small is continued with sky of
+        its own noise, unless `fill` says otherwise; better are files that are wider than `size`.
+
+    Examples
+    --------
+    >>> RandomRedshift((0.1, 0.25), "lsst", bandpass="same").seen_as(("g", "r")).bands
+    ('g', 'r')
+    """
+
+    between: tuple[float, float]
+    observation: str | Mapping[str, Any]
+    share: float = 0.5
+    bandpass: Literal["nearest", "sed", "same"] = "nearest"
+    max_mismatch: float = 0.1
+    fill: Literal["refuse", "mask", "sky"] = "sky"
+
+    def __post_init__(self) -> None:
+        low, high = self.between
+        if not (0 < low < high < math.inf and 0 < self.share <= 1):
+            raise ValueError(
+                message(
+                    "redshifts 0 < low < high, a share in (0, 1]", "", between=self.between, share=self.share
+                )
+            )
+        self.settings()
+        self._seen()
+
+    def settings(self) -> Redshifting:
+        """Give the settings of each redshifting.
+
+        Returns
+        -------
+        galcnn.redshifting.Redshifting
+            Noise is added; nothing evolves.
+        """
+        return Redshifting(bandpass=self.bandpass, max_mismatch=self.max_mismatch, fill=self.fill)
+
+    def seen_as(self, bands: tuple[str, ...]) -> Observation:
+        """Give the observation in the bands of the images.
+
+        Parameters
+        ----------
+        bands : tuple of str
+            Of the images.
+
+        Returns
+        -------
+        galcnn.observing.Observation
+            With these bands.
+
+        Raises
+        ------
+        ValueError
+            A band is not observed.
+        """
+        return self._seen().only(bands)
+
+    def _seen(self) -> Observation:
+        if isinstance(self.observation, str):
+            return telescope_of(self.observation)
+        return _observation(self.observation)
+
+
+class RedshiftedImages:
+    """The images of a training set, put to redshifts that depend on (seed, epoch, galaxy) alone.
+
+    Parameters
+    ----------
+    dataset : galcnn.dataset.Dataset
+        With the calibrated cutouts behind its images.
+    draws : RandomRedshift
+        To which redshifts.
+    seed : int
+        Of the draws and the noise.
+
+    Raises
+    ------
+    ValueError
+        The images are 8-bit pictures, their cutouts are not at hand, the observation has other
+        pixels or bands, or a galaxy cannot be put to the ends of the range: the text names it.
+    """
+
+    def __init__(self, dataset: Dataset, draws: RandomRedshift, seed: int) -> None:
+        self.dataset, self.draws, self.seed = dataset, draws, seed
+        self.observation = _checked(dataset, draws)
+        self._nearest = np.array([self._nearest_of(name) for name in dataset.ids])
+
+    def redshifts(self, epoch: int, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """Draw a redshift for each galaxy.
+
+        Parameters
+        ----------
+        epoch : int
+            Its number.
+        rows : numpy.ndarray
+            Of the data set.
+
+        Returns
+        -------
+        numpy.ndarray
+            NaN for a galaxy that stays as it is.
+        """
+        low, high = self.draws.between
+        drawn = np.full(len(rows), np.nan)
+        for i, row in enumerate(rows):
+            chance = seeding.generator(self.seed, "redshift", int(epoch), self.dataset.ids[row]).random(2)
+            z = low + (high - low) * chance[1]
+            if chance[0] < self.draws.share and z >= self._nearest[row]:
+                drawn[i] = z
+        return drawn
+
+    def images(self, epoch: int, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+        """Give the images of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Its number.
+        rows : numpy.ndarray
+            Of the data set.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, shape (n, ny, nx, n_bands).
+        """
+        found = np.array(self.dataset.images[rows], dtype=np.float32)
+        for i, z in enumerate(self.redshifts(epoch, rows)):
+            if np.isfinite(z):
+                found[i] = images_from([self.moved(self.dataset.ids[rows[i]], float(z))])[0]
+        return found
+
+    def moved(self, name: str, z: float) -> Cutout:
+        """Give the cutout of one galaxy at a redshift.
+
+        Parameters
+        ----------
+        name : str
+            Its id.
+        z : float
+            Where to.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout
+            On the grid of the data set's images.
+        """
+        assert self.dataset.cutouts is not None
+        return redshift(
+            self.dataset.cutouts[name],
+            z,
+            observation=self.observation,
+            shape=self.dataset.inputs.shape,
+            settings=self.draws.settings(),
+            seed=self.seed,
+        )
+
+    def _nearest_of(self, name: str) -> float:
+        """The lowest redshift of the range at which a galaxy can be shown; tried at the highest, too."""
+        assert self.dataset.cutouts is not None
+        own, (low, high) = self.dataset.cutouts[name].redshift, self.draws.between
+        if own is not None and own >= high:
+            return math.inf
+        start = low if own is None else max(low, own)
+        try:
+            self.moved(name, high)
+        except ValueError as error:
+            raise ValueError(f"Galaxy {name} at z = {high:g}: {error}") from error
+        for share in _TRIES:
+            with contextlib.suppress(ValueError):
+                self.moved(name, z := start + share * (high - start))
+                return z
+        return high
+
+
+def _checked(dataset: Dataset, draws: RandomRedshift) -> Observation:
+    inputs = dataset.inputs
+    if inputs.unit == DISPLAY.name:
+        raise ValueError(
+            message(
+                "calibrated images to redshift",
+                "An 8-bit picture cannot be dimmed: train on FITS images, or leave redshift out.",
+                unit=inputs.unit,
+            )
+        )
+    if dataset.cutouts is None:
+        raise ValueError(
+            message(
+                "a data set with the cutouts behind its images: their PSF, sigma and redshift",
+                "Give them: replace(dataset, cutouts={id: cutout}).",
+                cutouts=None,
+            )
+        )
+    observation = draws.seen_as(inputs.bands)
+    there = float(observation.pixel_scale.to_value(u.arcsec))
+    if inputs.pixel_scale is None or abs(inputs.pixel_scale / there - 1) > 0.02:
+        raise ValueError(
+            message(
+                f"images with the pixels of {observation.name}, {there:g} arcsec",
+                "Name the survey that the training images are of, or give the fields of its observation.",
+                pixel_scale=inputs.pixel_scale,
+            )
+        )
+    return observation
+
+
+def _observation(content: Mapping[str, Any]) -> Observation:
+    known = {one.name for one in fields(Observation)}
+    if unknown := sorted(set(content) - known):
+        raise ValueError(
+            message(f"fields of an observation: {', '.join(sorted(known))}", "", unknown=unknown)
+        )
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+    try:
+        return Observation(**(values | {"pixel_scale": float(values["pixel_scale"]) * u.arcsec}))
+    except (TypeError, KeyError) as error:
+        raise ValueError(
+            message("all fields of an observation", "", given=sorted(content), error=str(error))
+        ) from error
