@@ -12,6 +12,7 @@ from galcnn.cli import options
 
 if TYPE_CHECKING:
     from galcnn.explain.explanation import Wrt
+    from galcnn.layers import LayerStack
 
 __all__ = ["command"]
 
@@ -29,9 +30,14 @@ __all__ = ["command"]
 )
 @click.option("--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]")
 @click.option("--wrt", type=click.Choice(["flux", "stretched", "sigma"]), default="flux", show_default=True)
+@click.option("-o", "--out", metavar="FITS", help="Layers file, or a folder for several cutouts.")
+@click.option("--append", is_flag=True, help="Add to the layers file that is there, or to that of --into.")
 @click.option(
-    "-o", "--out", required=True, metavar="FITS", help="Layers file, or a folder for several cutouts."
+    "--into",
+    metavar="ORIGINAL",
+    help="File that the cutout was made of: the maps on its own pixels behind what it holds, in --out.",
 )
+@click.option("--segmentation", is_flag=True, help="Also a layer that tells the galaxy from its neighbours.")
 @options.bands
 @options.fit
 @options.width
@@ -45,7 +51,10 @@ def command(
     methods: tuple[str, ...],
     target: str | None,
     wrt: Wrt,
-    out: str,
+    out: str | None,
+    append: bool,
+    into: str | None,
+    segmentation: bool,
     bands: str | None,
     fit: bool,
     width: str | None,
@@ -60,13 +69,16 @@ def command(
     galcnn explain model galaxy.fits --method saliency --method cam --target spiral -o layers.fits
     galcnn explain model *.fits --method smoothgrad:n=50,noise=sigma --wrt sigma -o explained/
     galcnn explain model galaxy.fits --method all -o layers.fits --figure maps.png
+    galcnn explain other galaxy.fits --append -o layers.fits
+    galcnn explain model cutout.fits --fit --into survey.fits -o survey-with-maps.fits
 
     Into a folder, an interrupted run goes on where it stopped.
     """
     from galcnn.cli.quiet import load_tensorflow
 
     sources = options.paths_by_id(cutouts)
-    files = _targets_on_disk(sources, out, figure)
+    files = _targets_on_disk(sources, out, figure) if into is None else {}
+    target_file = None if into is None else _target_of(into, sources, out, append)
     load_tensorflow()
     from galcnn.explain.naming import ALL, explainers_by_name
     from galcnn.inputs import InputFiles
@@ -76,15 +88,18 @@ def command(
 
     trained = load_model(model).with_render(render)
     images = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid)
-    question = Question(tuple(explainers_by_name(methods)), target, wrt)
+    question = Question(tuple(explainers_by_name(methods)), target, wrt, segmentation)
     if ALL in methods:
         question, reasons = without_refusals(trained, images, question)
         for name, reason in reasons.items():
             click.echo(f"without {name}: {reason}", err=True)
     stacks = []
-    for stack in explain_files(trained, images, question, out=files, progress=silent if quiet else bars):
+    shown = silent if quiet else bars
+    for stack in explain_files(trained, images, question, out=files or None, append=append, progress=shown):
         if figure:  # else a long run would hold them all
             stacks.append(stack)
+        if into is not None and target_file is not None:
+            _write_into(stack, into, target_file)
     for file in files.values():
         click.echo(f"wrote {file}")
     if figure:
@@ -94,7 +109,36 @@ def command(
         click.echo(f"wrote {figure}")
 
 
-def _targets_on_disk(sources: Mapping[str, str], out: str, figure: str | None) -> dict[str, Path]:
+def _target_of(into: str, sources: Mapping[str, str], out: str | None, append: bool) -> Path:
+    """The file that gets the maps on the pixels of the original."""
+    from galcnn import atomic
+
+    if len(sources) > 1:
+        raise click.UsageError(f"Expected one cutout with --into. Received: {len(sources)}.")
+    if (out is None) != append:
+        raise click.UsageError("Expected --into with --out for a new file, or with --append.")
+    if not Path(into).is_file():
+        raise click.UsageError(f"Expected an existing file. Received: --into {into!r}.")
+    path = Path(into if out is None else out)
+    if out is not None and path.resolve() == Path(into).resolve():
+        raise click.UsageError(f"Expected another file than --into, or --append. Received: --out {out!r}.")
+    atomic.check_writable(path)
+    return path
+
+
+def _write_into(stack: LayerStack, into: str, path: Path) -> None:
+    from galcnn.layers import write_into
+    from galcnn.layers.appending import holds_stack
+
+    same = path.resolve() == Path(into).resolve()
+    if same and holds_stack(path, stack):
+        click.echo(f"{path} has these maps already")
+        return
+    write_into(stack, into, out=None if same else path, append=same)
+    click.echo(f"wrote {path}")
+
+
+def _targets_on_disk(sources: Mapping[str, str], out: str | None, figure: str | None) -> dict[str, Path]:
     from galcnn import atomic
     from galcnn.viewers.figures import MOST_GALAXIES
 
@@ -102,6 +146,8 @@ def _targets_on_disk(sources: Mapping[str, str], out: str, figure: str | None) -
         raise click.UsageError(
             f"Expected at most {MOST_GALAXIES} cutouts in a figure. Received: {len(sources)}."
         )
+    if out is None:
+        raise click.UsageError("Expected a layers file or a folder: --out.")
     path = Path(out)
     folder = path.is_dir() or out.endswith("/") or path.suffix == ""
     if not out or not (folder or path.suffix.lower() in (".fits", ".fit")):

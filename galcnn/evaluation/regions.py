@@ -37,6 +37,11 @@ class Regions:
     neighbours: Mask
     sky: Mask
 
+    @property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Numbers for a segmentation, int32: 1 the galaxy, 2 its neighbours, 0 the rest."""
+        return (self.galaxy + 2 * self.neighbours).astype(np.int32)
+
 
 def segmented(cutout: Cutout) -> Regions:
     """Part an image into the galaxy, its neighbours and the sky.

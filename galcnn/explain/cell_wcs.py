@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galcnn.explain.receptive import CellGrid
+from galcnn.explain.cells import CellGrid
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -21,7 +21,7 @@ def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS | None:
     ----------
     wcs : astropy.wcs.WCS
         Of the image, celestial.
-    grid : galcnn.explain.receptive.CellGrid
+    grid : galcnn.explain.cells.CellGrid
         Where on the image the cells look.
     shape : tuple of int
         Cells (y, x) of the feature map.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
+from galcnn.explain.cells import AtCells, CoarseMap
 from galcnn.explain.explanation import (
     WRT,
     AtNetworkLayer,
@@ -23,6 +24,8 @@ from galcnn.explain.explanation import (
     Wrt,
 )
 from galcnn.explain.gradients import target_scores
+from galcnn.explain.graph import find
+from galcnn.explain.receptive import cell_grid_at
 from galcnn.inputs import images_from, planes_from, prepare
 from galcnn.model import TrainedModel
 
@@ -127,8 +130,9 @@ def _explained(
         baselines = explainer.baseline_images(space.images, context=space.context)
         starts = [float(start) for start in target_scores(space.network, baselines, targets)]
     layer = explainer.network_layer_of(space.network) if isinstance(explainer, AtNetworkLayer) else ""
+    coarse = _coarse(explainer, space, targets)
     explanations = []
-    for plane, cutout, target, score, start in zip(planes, cutouts, targets, scores, starts, strict=True):
+    for i, (plane, cutout, target) in enumerate(zip(planes, cutouts, targets, strict=True)):
         attribution, bands = _masked(plane, cutout, explainer.per_band)
         explanations.append(
             Explanation(
@@ -138,14 +142,27 @@ def _explained(
                 target=target,
                 wrt=wrt,
                 unit=f"{cutout.unit}-1" if explainer.kind == "slope" and wrt == "flux" else "",
-                score=float(score),
+                score=float(scores[i]),
                 settings=_settings(explainer),
-                baseline_score=start,
+                baseline_score=starts[i],
                 seed=getattr(explainer, "seed", None),
                 network_layer=layer,
+                kind=explainer.kind,
+                coarse=coarse[i],
             )
         )
     return explanations
+
+
+def _coarse(
+    explainer: Explainer, space: _Space, targets: Sequence[Target]
+) -> Sequence[CoarseMap] | Sequence[None]:
+    """Give the maps of a method that makes them of the cells of a feature map, as they are there."""
+    if not isinstance(explainer, AtCells):
+        return [None] * len(targets)
+    location = find(space.network, explainer.network_layer_of(space.network))
+    grid = cell_grid_at(space.network, location)
+    return [CoarseMap(plane, grid) for plane in explainer.coarse(space.network, space.images, list(targets))]
 
 
 @dataclass(frozen=True, eq=False)

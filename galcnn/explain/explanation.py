@@ -14,6 +14,8 @@ from galcnn.errors import message
 if TYPE_CHECKING:
     import keras
 
+    from galcnn.explain.cells import CoarseMap
+
 __all__ = [
     "KINDS",
     "WRT",
@@ -278,6 +280,10 @@ class Explanation:
         Of a method that draws random numbers.
     network_layer : str
         The network layer a map was made at, if not the input.
+    kind : {"slope", "amount", "features"} or None
+        What a value of the map is, see `Explainer`; None where that is not known.
+    coarse : galcnn.explain.cells.CoarseMap or None
+        The map at the resolution of that network layer, for a method that makes one there.
     """
 
     attribution: npt.NDArray[np.float32]
@@ -291,6 +297,8 @@ class Explanation:
     baseline_score: float | None = None
     seed: int | None = None
     network_layer: str = ""
+    kind: Kind | None = None
+    coarse: CoarseMap | None = None
 
     def __post_init__(self) -> None:
         attribution = np.ascontiguousarray(self.attribution, dtype=np.float32).view()
@@ -306,6 +314,8 @@ class Explanation:
             )
         if self.wrt not in WRT:
             raise ValueError(message(f"wrt among {WRT}", "", wrt=self.wrt))
+        if self.kind is not None and self.kind not in KINDS:
+            raise ValueError(message(f"kind among {KINDS}, or None", "", kind=self.kind))
         attribution.flags.writeable = False  # of our view: the caller's array stays as it was
         object.__setattr__(self, "attribution", attribution)
         object.__setattr__(self, "bands", bands)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
+from galcnn.explain.cells import CellGrid
 from galcnn.explain.graph import Location, locations, producer
 from galcnn.model.orientations import OrientationMean, Orientations
 
-__all__ = ["CellGrid", "cell_grid", "cell_grid_at", "in_orientations", "on_image_grid", "resampling_matrix"]
+__all__ = ["cell_grid", "cell_grid_at", "in_orientations", "on_image_grid", "resampling_matrix"]
 
 
 _WINDOWED = (
@@ -26,46 +26,6 @@ _WINDOWED = (
 )
 #: These may keep the shape and still put other pixels in a cell's place.
 _MOVING = (keras.layers.Conv2DTranspose, keras.layers.Permute, keras.layers.Reshape)
-
-
-@dataclass(frozen=True)
-class CellGrid:
-    """Centres of a feature map's cells: pixel ``start + jump * i`` for cell i, along y and x.
-
-    Attributes
-    ----------
-    start : tuple of float
-        Centre of cell 0, in 0-based pixels (y, x).
-    jump : tuple of int
-        Pixels from one cell to the next (y, x).
-    field : tuple of int
-        Pixels that one cell looks at (y, x): its receptive field.
-    """
-
-    start: tuple[float, float] = (0.0, 0.0)
-    jump: tuple[int, int] = (1, 1)
-    field: tuple[int, int] = (1, 1)
-
-    def box(self, cell: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice]:
-        """Give the receptive field of a cell on the image.
-
-        Parameters
-        ----------
-        cell : tuple of int
-            (y, x) in the feature map.
-        shape : tuple of int
-            (ny, nx) of the image, where the field ends.
-
-        Returns
-        -------
-        tuple of slice
-            Rows and columns.
-        """
-        slices = []
-        for i, n, start, jump, field in zip(cell, shape, self.start, self.jump, self.field, strict=True):
-            first = math.ceil(start + jump * i - (field - 1) / 2)
-            slices.append(slice(max(first, 0), min(first + field, n)))
-        return slices[0], slices[1]
 
 
 def cell_grid(tensor: keras.KerasTensor) -> CellGrid:

@@ -109,7 +109,8 @@ def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
     galcnn.errors.UnreadableImageError
         No such layers, one is missing or damaged, or they are of a newer version.
     """
-    ours = {hdu.name: hdu for hdu in hdulist if "GALCNN" in hdu.header}
+    # Cutouts of further stacks of a layers file say their number.
+    ours = {hdu.name: hdu for hdu in hdulist if "GALCNN" in hdu.header and "STACK" not in hdu.header}
     science = [name for name in ours if name.startswith("SCI_")]
     if not science:
         raise UnreadableImageError(
@@ -164,7 +165,10 @@ def is_our_layout(hdulist: Iterable[Any]) -> bool:
     bool
         True where an image layer was written by galcnn.
     """
-    return any(hdu.name.startswith("SCI_") and "GALCNN" in hdu.header for hdu in hdulist)
+    return any(
+        hdu.name.startswith("SCI_") and "GALCNN" in hdu.header and "STACK" not in hdu.header
+        for hdu in hdulist
+    )
 
 
 def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:

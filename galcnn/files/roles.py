@@ -53,6 +53,8 @@ def role_of(hdu: Any) -> str:
         ``mask``, ``sigma``, ``variance``, ``inverse variance``, ``weight``, ``psf``, ``other``;
         ``image`` where nothing speaks against it.
     """
+    if "LAYERFMT" in hdu.header:
+        return "other"  # of galcnn.layers: maps stand beside the image, also in a survey's own file
     if card_text(hdu.header, "DES_EXT") == "WEIGHT":
         return "inverse variance"  # Morganson et al. 2018, PASP 130, 074501
     for text in (hdu.name, hdu.header.get("EXTTYPE"), hdu.header.get("IMAGETYP")):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from galcnn.explain.synthesis import Synthesis
     from galcnn.prediction import Prediction
 
-__all__ = ["FILE_TYPE", "FILE_VERSION", "map_header", "primary_header", "synthesis_header"]
+__all__ = ["FILE_TYPE", "FILE_VERSION", "answer_header", "map_header", "primary_header", "synthesis_header"]
 
 #: Cards FILETYPE and FILEVERS of the primary header.
 FILE_TYPE, FILE_VERSION = "galcnn layers", 1
@@ -44,11 +44,31 @@ def primary_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fit
         Of an empty primary HDU.
     """
     header = fits.Header()
-    told = {key: card_text(str(value)) for key, value in provenance.items()}
     _put(header, "FILETYPE", FILE_TYPE, "kind of this file")
     _put(header, "FILEVERS", FILE_VERSION, "version of the kind")
+    header.extend(answer_header(prediction, provenance))
+    return header
+
+
+def answer_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits.Header:
+    """Say of which galaxy a stack is, by which network, and what that answers.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of one galaxy.
+    provenance : mapping of str to Any
+        Of the stack.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Cards for the primary HDU, or for the table MORPHOLOGY of a further stack.
+    """
+    header = fits.Header()
+    told = {key: card_text(str(value)) for key, value in provenance.items()}
     _put(header, "OBJECT", card_text(prediction.ids[0]), "id of the galaxy")
-    _put(header, "CREATOR", f"galcnn {__version__}", "software that wrote this file")
+    _put(header, "CREATOR", f"galcnn {__version__}", "software that wrote this")
     _put(header, "DATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "UTC of writing")
     _put(header, "MODEL", told.get("model", "unknown"), "name of the network")
     _put(header, "MODELSHA", told.get("model_sha256", "unknown"), "SHA-256 of its file")
@@ -88,6 +108,7 @@ def map_header(name: str, explanation: Explanation, band: str, wcs: fits.Header)
     _put_target(header, explanation.target)
     _put(header, "BAND", card_text(band), "plane of the image that this map is of")
     _put(header, "WRT", explanation.wrt, "with respect to what")
+    _put(header, "KIND", explanation.kind, "slope, amount (of logits) or features")
     _put(header, "SCORE", explanation.score, "value of the target for this image")
     if explanation.baseline_score is not None:
         _put(header, "BASELINE", explanation.baseline_score, "value of the target for the baseline")

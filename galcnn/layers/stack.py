@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn import __version__, atomic
@@ -17,14 +19,11 @@ from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.explanation import Explanation
 from galcnn.explain.synthesis import Synthesis
-from galcnn.files import cutout_from_hdus, cutout_hdus, files_of
-from galcnn.files.astrometry import wcs_cards
+from galcnn.files import files_of
 from galcnn.files.opening import check_sums, opened
-from galcnn.files.text import to_json, unique_name
-from galcnn.layers import tables
-from galcnn.layers.headers import FILE_TYPE, FILE_VERSION, map_header, primary_header
-from galcnn.layers.syntheses import syntheses_from, synthesis_hdus
-from galcnn.layers.text import card_text, extension_name
+from galcnn.files.text import to_json
+from galcnn.layers.headers import FILE_TYPE, FILE_VERSION, primary_header
+from galcnn.layers.layout import named, stack_fields, stack_hdus
 from galcnn.prediction import Prediction
 
 __all__ = ["LayerStack", "provenance_of"]
@@ -47,6 +46,8 @@ class LayerStack:
         in the header, see `provenance_of`.
     syntheses : tuple of galcnn.explain.Synthesis
         Images made of this cutout, on its grid; may be empty.
+    segmentation : numpy.ndarray or None
+        int32, shape of the cutout: the number of the source that a pixel is of, 0 for none.
 
     Raises
     ------
@@ -74,6 +75,7 @@ class LayerStack:
     explanations: tuple[Explanation, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     syntheses: tuple[Synthesis, ...] = ()
+    segmentation: npt.NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         if len(self.prediction) != 1:
@@ -101,6 +103,7 @@ class LayerStack:
                     shapes=wrong,
                 )
             )
+        object.__setattr__(self, "segmentation", self._checked_segmentation())
         object.__setattr__(self, "explanations", explanations)
         object.__setattr__(self, "syntheses", tuple(self.syntheses))
         object.__setattr__(self, "provenance", provenance)
@@ -118,33 +121,11 @@ class LayerStack:
         astropy.io.fits.HDUList
             With checksums.
         """
-        images: list[Any] = list(cutout_hdus(self.cutout))
-        taken = {"PRIMARY", tables.MORPHOLOGY, tables.LAYERS, tables.PROVENANCE}
-        taken |= {hdu.name for hdu in images}
-        wcs = wcs_cards(self.cutout.wcs)
-        names = []
-        for explanation in self.explanations:
-            planes = []
-            for band, plane in zip(explanation.bands, explanation.attribution, strict=True):
-                name = unique_name(extension_name(explanation.method, explanation.target.name, band), taken)
-                taken.add(name)
-                planes.append(name)
-                images.append(fits.ImageHDU(plane, map_header(name, explanation, band, wcs)))
-            names.append(planes)
-        if self.syntheses:
-            images += synthesis_hdus(self.syntheses, taken, wcs)
-        for hdu in images:
-            if hdu.is_image:
-                hdu.header["OBJECT"] = card_text(self.id)  # viewers show it beside the image
-        ends = [tables.morphology_table(self.prediction)]
-        if self.explanations:
-            ends.append(tables.layers_table(self.explanations, names))
-        ends.append(tables.provenance_table(self.provenance))
         primary = fits.PrimaryHDU(header=primary_header(self.prediction, self.provenance))
-        hdulist = fits.HDUList([primary, *images, *ends])
-        primary.header["NEXTEND"] = (len(hdulist) - 1, "number of extensions")
-        for hdu in hdulist:
-            hdu.add_checksum()
+        hdus = stack_hdus(self)
+        primary.header["NEXTEND"] = (len(hdus), "number of extensions when first written")
+        hdulist = fits.HDUList([primary, *hdus])
+        primary.add_checksum()
         hdulist.verify("exception")
         return hdulist
 
@@ -200,20 +181,7 @@ class LayerStack:
             raise UnreadableImageError(
                 message(f"a layers file with {stated} extensions", "Write it again.", found=len(hdulist) - 1)
             )
-        try:
-            return cls(
-                cutout_from_hdus(hdulist),
-                tables.prediction_from(hdulist[tables.MORPHOLOGY]),
-                tables.explanations_from(hdulist),
-                tables.provenance_from(hdulist[tables.PROVENANCE]),
-                syntheses_from(hdulist),
-            )
-        except UnreadableImageError:
-            raise
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise UnreadableImageError(
-                message("a whole layers file", "Write it again.", error=f"{type(error).__name__}: {error}")
-            ) from error
+        return cls(**stack_fields(named(hdulist)))
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> LayerStack:
@@ -243,6 +211,23 @@ class LayerStack:
                 return cls.from_hdulist(hdulist)
             except UnreadableImageError as error:
                 raise UnreadableImageError(f"{file}: {error}") from error
+
+    def _checked_segmentation(self) -> npt.NDArray[np.int32] | None:
+        if self.segmentation is None:
+            return None
+        labels = np.asarray(self.segmentation)
+        if labels.shape != self.cutout.shape or labels.dtype.kind not in "iu" or np.any(labels < 0):
+            raise ValueError(
+                message(
+                    f"a segmentation of whole numbers from 0, {self.cutout.shape} pixels (ny, nx)",
+                    "",
+                    shape=labels.shape,
+                    dtype=str(labels.dtype),
+                )
+            )
+        plain = labels.astype(np.int32, copy=False).view()
+        plain.flags.writeable = False  # of our view: the caller's array stays as it was
+        return plain
 
     def _check(self, explanation: Explanation) -> None:
         if explanation.attribution.shape[1:] != self.cutout.shape:

@@ -82,22 +82,22 @@ def synthesis_hdus(
     return [*images, _table(syntheses, names)]
 
 
-def syntheses_from(hdulist: fits.HDUList) -> tuple[Synthesis, ...]:
+def syntheses_from(hdus: Mapping[str, Any] | fits.HDUList) -> tuple[Synthesis, ...]:
     """Read what `synthesis_hdus` laid out.
 
     Parameters
     ----------
-    hdulist : astropy.io.fits.HDUList
-        Of a layers file or of a file of syntheses.
+    hdus : mapping of str to astropy HDU, or astropy.io.fits.HDUList
+        Of a stack, or of a file of syntheses.
 
     Returns
     -------
     tuple of galcnn.explain.Synthesis
         Bit by bit; sequences in the settings come back as tuples. Empty where there is no table.
     """
-    if SYNTHESES not in hdulist:
+    if SYNTHESES not in hdus:
         return ()
-    return tuple(_synthesis(hdulist, row) for row in hdulist[SYNTHESES].data)
+    return tuple(_synthesis(hdus, row) for row in hdus[SYNTHESES].data)
 
 
 def write_syntheses(
@@ -222,9 +222,9 @@ def _table(syntheses: Sequence[Synthesis], names: Sequence[Mapping[str, list[str
     return fits.BinTableHDU.from_columns(columns, name=SYNTHESES)
 
 
-def _synthesis(hdulist: fits.HDUList, row: fits.FITS_record) -> Synthesis:
+def _synthesis(hdus: Mapping[str, Any] | fits.HDUList, row: fits.FITS_record) -> Synthesis:
     def planes(part: str) -> Any:
-        return np.stack([hdulist[name].data for name in json.loads(row[part])])
+        return np.stack([hdus[name].data for name in json.loads(row[part])])
 
     image, seed = planes("image"), str(row["seed"])
     return Synthesis(

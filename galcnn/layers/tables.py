@@ -11,6 +11,7 @@ from astropy.io import fits
 
 from galcnn.explain.explanation import Explanation, Target
 from galcnn.files.text import escape, text_column, to_json, unescape
+from galcnn.layers.cells import coarse_from
 from galcnn.prediction import Prediction
 
 __all__ = [
@@ -85,19 +86,22 @@ def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[s
     explanations : sequence of galcnn.explain.Explanation
         At least one.
     names : sequence of sequence of str
-        For each explanation the EXTNAMEs of its planes.
+        For each explanation the EXTNAMEs of its planes, then that of its coarse map if it has one.
 
     Returns
     -------
     astropy.io.fits.BinTableHDU
         Columns `layer` (EXTNAME), `explanation` (from 1), `method`, `target`, `weights` (one a
         class), `band`, `wrt`, `unit`, `score`, `baseline` (NaN: none), `seed`, `network_layer`,
-        `settings` (JSON).
+        `settings` (JSON), `kind` and `coarse` (EXTNAME), both empty where there is none.
     """
     rows = [
         (number, explanation, band, name)
         for number, (explanation, planes) in enumerate(zip(explanations, names, strict=True), start=1)
-        for band, name in zip(explanation.bands, planes, strict=True)
+        for band, name in zip(explanation.bands, planes, strict=False)
+    ]
+    coarse = [
+        planes[-1] if one.coarse is not None else "" for one, planes in zip(explanations, names, strict=True)
     ]
     of = [explanation for _, explanation, _, _ in rows]
     weights = np.array([e.target.weights for e in of])
@@ -115,29 +119,31 @@ def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[s
         _text("seed", ["" if e.seed is None else str(e.seed) for e in of]),
         _text("network_layer", [e.network_layer for e in of]),
         text_column("settings", [to_json(e.settings, f"settings of {e.method}") for e in of]),
+        _text("kind", [e.kind or "" for e in of]),
+        _text("coarse", [coarse[number - 1] for number, *_ in rows]),
     ]
     return fits.BinTableHDU.from_columns(columns, name=LAYERS)
 
 
-def explanations_from(hdulist: fits.HDUList) -> tuple[Explanation, ...]:
+def explanations_from(hdus: Mapping[str, Any]) -> tuple[Explanation, ...]:
     """Read what `layers_table` describes and the layers themselves.
 
     Parameters
     ----------
-    hdulist : astropy.io.fits.HDUList
-        Of a layers file.
+    hdus : mapping of str to astropy HDU
+        Of a stack.
 
     Returns
     -------
     tuple of galcnn.explain.Explanation
         Bit by bit; sequences in the settings come back as tuples.
     """
-    if LAYERS not in hdulist:
+    if LAYERS not in hdus:
         return ()
-    rows = hdulist[LAYERS].data
+    rows = hdus[LAYERS].data
     numbers = np.asarray(rows["explanation"])
     return tuple(
-        _explanation(hdulist, rows[numbers == number]) for number in range(1, int(numbers.max(initial=0)) + 1)
+        _explanation(hdus, rows[numbers == number]) for number in range(1, int(numbers.max(initial=0)) + 1)
     )
 
 
@@ -176,11 +182,11 @@ def provenance_from(table: fits.BinTableHDU) -> dict[str, Any]:
     return {unescape(key): json.loads(value) for key, value in zip(rows["key"], rows["value"], strict=True)}
 
 
-def _explanation(hdulist: fits.HDUList, rows: fits.FITS_rec) -> Explanation:
+def _explanation(hdus: Mapping[str, Any], rows: fits.FITS_rec) -> Explanation:
     first = rows[0]
     baseline, seed = float(first["baseline"]), str(first["seed"])
     return Explanation(
-        attribution=np.stack([hdulist[name].data for name in rows["layer"]]),
+        attribution=np.stack([hdus[name].data for name in rows["layer"]]),
         bands=tuple(unescape(band) for band in rows["band"]),
         method=unescape(first["method"]),
         target=Target(unescape(first["target"]), tuple(np.atleast_1d(first["weights"]).tolist())),
@@ -191,6 +197,8 @@ def _explanation(hdulist: fits.HDUList, rows: fits.FITS_rec) -> Explanation:
         baseline_score=None if np.isnan(baseline) else baseline,
         seed=int(seed) if seed else None,
         network_layer=unescape(first["network_layer"]),
+        kind=unescape(first["kind"]) or None,  # type: ignore[arg-type]  # checked by Explanation
+        coarse=coarse_from(hdus, str(first["coarse"])),
     )
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galcnn.errors import UnreadableImageError, message
+from galcnn.evaluation import segmented
 from galcnn.explain import Explainer, Target, explain
 from galcnn.explain.explanation import Wrt
 from galcnn.inputs import InputFiles, prepare
-from galcnn.layers import LayerStack, provenance_of
+from galcnn.layers import LayerStack, append_stack, provenance_of, read_stacks
 from galcnn.prediction import predict
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from galcnn.cutout import Cutout
     from galcnn.model import TrainedModel
 
@@ -37,11 +41,15 @@ class Question:
         A class, or ``class-class`` for a margin; the predicted class of each where None.
     wrt : {"flux", "stretched", "sigma"}
         See `galcnn.explain.explain`.
+    segmentation : bool
+        Whether the galaxy and its neighbours are told apart, see `galcnn.evaluation.segmented`;
+        an image without a source has no such layer.
     """
 
     explainers: tuple[Explainer, ...]
     target: str | None = None
     wrt: Wrt = "flux"
+    segmentation: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for the provenance of a stack.
@@ -55,7 +63,8 @@ class Question:
             [explainer.name, asdict(explainer) if is_dataclass(explainer) else {}]
             for explainer in self.explainers
         ]
-        return {"methods": methods, "target": self.target, "wrt": self.wrt}
+        asked = {"methods": methods, "target": self.target, "wrt": self.wrt}
+        return asked | {"segmentation": self.segmentation}
 
 
 def explain_files(
@@ -64,6 +73,7 @@ def explain_files(
     question: Question,
     *,
     out: Mapping[str, str | os.PathLike[str]] | None = None,
+    append: bool = False,
     progress: Progress = silent,
 ) -> Iterator[LayerStack]:
     """Classify and explain image files.
@@ -79,6 +89,9 @@ def explain_files(
     out : mapping of str to path-like, optional
         Id -> layers file to write. One that is there already, whole and with the same answer to
         the same question by the same model and version, is read and not made again.
+    append : bool
+        Whether layers files that are there already gain what is missing in them, see
+        `galcnn.layers.append_stack`, in place of being written anew.
     progress : galcnn.progress.Progress
         Shows the files.
 
@@ -112,8 +125,14 @@ def explain_files(
                     ids=missing,
                 )
                 for row, name in enumerate(missing):
-                    stack = LayerStack(cutouts[row], prediction.select([row]), explained[row], origins[name])
-                    if out is not None:
+                    labels = _labels(cutouts[row]) if question.segmentation else None
+                    answer = prediction.select([row])
+                    stack = LayerStack(
+                        cutouts[row], answer, explained[row], origins[name], segmentation=labels
+                    )
+                    if out is not None and append and Path(out[name]).exists():
+                        append_stack(out[name], stack)
+                    elif out is not None:
                         stack.write(out[name])
                     found[name] = stack
             for name in own:
@@ -160,7 +179,7 @@ def without_refusals(
             able.append(explainer)
     if not able:
         raise ValueError(message("a method that works on this model", "", refused=reasons))
-    return Question(tuple(able), question.target, question.wrt), reasons
+    return replace(question, explainers=tuple(able)), reasons
 
 
 def provenance(
@@ -199,6 +218,13 @@ def provenance(
     return known | training | versions | reading | asked
 
 
+def _labels(cutout: Cutout) -> npt.NDArray[np.int32] | None:
+    try:
+        return segmented(cutout).labels
+    except ValueError:  # no source
+        return None
+
+
 def _prepared(files: InputFiles, name: str, trained: TrainedModel) -> Cutout:
     try:
         return prepare(files.load(name), trained.card.inputs, fit=files.fit)
@@ -213,11 +239,11 @@ def _written(
     if out is None or not Path(out[name]).exists():
         return None
     try:
-        stack = LayerStack.read(out[name])
+        stacks = read_stacks(out[name])
     except (UnreadableImageError, OSError):
         return None
-    same = (
-        stack.id == name
-        and stack.provenance == LayerStack(stack.cutout, stack.prediction, (), origin).provenance
-    )
-    return stack if same else None
+    for stack in stacks:
+        asked = LayerStack(stack.cutout, stack.prediction, (), origin).provenance
+        if stack.id == name and stack.provenance == asked:
+            return stack
+    return None

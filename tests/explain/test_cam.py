@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from galcnn.explain import CAM, GradCAM, Target
-from galcnn.explain.receptive import CellGrid, cell_grid, resampling_matrix
+from galcnn.explain.cells import CellGrid
+from galcnn.explain.receptive import cell_grid, resampling_matrix
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 

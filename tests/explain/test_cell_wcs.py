@@ -5,7 +5,7 @@ import pytest
 from astropy.wcs import WCS, Sip
 
 from galcnn.explain.cell_wcs import cell_wcs
-from galcnn.explain.receptive import CellGrid
+from galcnn.explain.cells import CellGrid
 from tests.layers.test_stack import tan_wcs
 
 

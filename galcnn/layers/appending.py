@@ -1,0 +1,231 @@
+"""More behind what stands in a FITS file: no byte of it is changed, and all of it is written or nothing."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from astropy.io import fits
+
+from galcnn import atomic
+from galcnn.cutout import Cutout
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files import cutout_hdus, load_cutout
+from galcnn.files.opening import check_sums, opened
+from galcnn.layers import tables
+from galcnn.layers.headers import FILE_TYPE
+from galcnn.layers.layout import CUTOUT_HDU, CUTOUT_STACK, cutout_of, named, stack_fields, stack_hdus
+from galcnn.layers.stack import LayerStack
+
+__all__ = ["append_hdus", "append_stack", "holds_stack", "numbers", "read_stacks"]
+
+_BLOCK = 2880
+
+
+def append_stack(path: str | os.PathLike[str], stack: LayerStack) -> None:
+    """Add what another model or method says to a layers file.
+
+    Parameters
+    ----------
+    path : path-like
+        A layers file of the same galaxy. Every HDU that stands there stays as it is, byte by
+        byte; the file is replaced as a whole, or stays.
+    stack : galcnn.layers.LayerStack
+        Its cutout is written where the file does not hold the very same already.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    galcnn.errors.UnreadableImageError
+        It is no layers file, or damaged.
+    ValueError
+        It is of another galaxy.
+    """
+    wanted = [_content(hdu) for hdu in cutout_hdus(stack.cutout)]
+    with opened(path) as (hdulist, _):
+        _refuse_others(hdulist, Path(path))
+        known, taken, behind = (
+            LayerStack.from_hdulist(hdulist).id,
+            [hdu.name for hdu in hdulist],
+            numbers(hdulist),
+        )
+        same = next((i for i in (0, *behind) if _cutout_in(hdulist, i) == wanted), None)
+    if known != stack.id:
+        raise ValueError(
+            message(f"layers of {known!r}, as in the file", "Write a file of its own.", id=stack.id)
+        )
+    where = None if same is None else (CUTOUT_STACK, same)
+    number = max(behind, default=0) + 1
+    append_hdus(path, stack_hdus(stack, number=number, taken=taken, where=where), out=path)
+
+
+def read_stacks(path: str | os.PathLike[str]) -> tuple[LayerStack, ...]:
+    """Read all that a file says of a galaxy, bit by bit.
+
+    Parameters
+    ----------
+    path : path-like
+        A layers file with one or more stacks, or another FITS file that has gained some
+        (`galcnn.layers.write_into`); the cutout of these is the image of that file.
+
+    Returns
+    -------
+    tuple of LayerStack
+        In the order in which they were written.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    galcnn.errors.UnreadableImageError
+        There are no layers in it, it is damaged, or it is of a newer version.
+    """
+    file = Path(path)
+    with opened(file) as (hdulist, _):
+        try:
+            check_sums(hdulist)
+            stacks: dict[int, LayerStack] = {}
+            if hdulist[0].header.get("FILETYPE") == FILE_TYPE:
+                stacks[0] = LayerStack.from_hdulist(hdulist)
+            for number in numbers(hdulist):
+                hdus = named(hdulist, number)
+                stacks[number] = LayerStack(**stack_fields(hdus, _cutout_of(hdus, stacks, file)))
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"{file}: {error}") from error
+    if not stacks:
+        raise UnreadableImageError(message("a file with layers", "Explain a galaxy first.", path=str(file)))
+    return tuple(stacks.values())
+
+
+def holds_stack(path: str | os.PathLike[str], stack: LayerStack) -> bool:
+    """Tell whether a file has layers of the same galaxy, made of the same by the same in the same way.
+
+    Parameters
+    ----------
+    path : path-like
+        Any FITS file.
+    stack : LayerStack
+        What would be written.
+
+    Returns
+    -------
+    bool
+        By id and provenance.
+    """
+    with opened(path) as (hdulist, _):
+        for number in (0, *numbers(hdulist)):
+            hdus = named(hdulist, number)
+            if tables.MORPHOLOGY in hdus and tables.PROVENANCE in hdus:
+                prediction = tables.prediction_from(hdus[tables.MORPHOLOGY])
+                origin = tables.provenance_from(hdus[tables.PROVENANCE])
+                if prediction.ids == stack.prediction.ids and origin == stack.provenance:
+                    return True
+    return False
+
+
+def numbers(hdulist: Iterable[Any]) -> list[int]:
+    """List the stacks behind what stood in a file.
+
+    Parameters
+    ----------
+    hdulist : astropy.io.fits.HDUList
+        Of any file.
+
+    Returns
+    -------
+    list of int
+        In order; 0, the first of a layers file, is not among them.
+    """
+    return sorted({int(hdu.header["STACK"]) for hdu in hdulist if "STACK" in hdu.header})
+
+
+def append_hdus(path: str | os.PathLike[str], hdus: Iterable[Any], *, out: str | os.PathLike[str]) -> None:
+    """Write a FITS file that begins with all bytes of another one.
+
+    Parameters
+    ----------
+    path : path-like
+        What it begins with; not compressed as a whole.
+    hdus : iterable of astropy HDUs
+        Extensions, with checksums; each is dropped once it is written.
+    out : path-like
+        The new file; `path` itself may be replaced.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        `path` does not end where its last HDU ends.
+    """
+    file = Path(path)
+    _refuse_odd_end(file)
+    with atomic.writing(out) as temporary:
+        shutil.copyfile(file, temporary)
+        with open(temporary, "ab") as handle:
+            for hdu in hdus:
+                buffer = io.BytesIO()
+                # Behind an empty primary HDU of one block, which is left out again.
+                fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(buffer, output_verify="exception")
+                handle.write(buffer.getbuffer()[_BLOCK:])
+
+
+def _refuse_odd_end(file: Path) -> None:
+    with open(file, "rb") as handle:
+        plain = handle.read(6) == b"SIMPLE"
+    end = -1
+    if plain:
+        with opened(file) as (hdulist, _):
+            place = hdulist[-1].fileinfo()
+            end = place["datLoc"] + place["datSpan"]
+    if end != file.stat().st_size:
+        raise UnreadableImageError(
+            message(
+                "a plain FITS file that ends with its last HDU",
+                "Unpack it first (gunzip, bunzip2), or write it anew with astropy.",
+                path=str(file),
+                size_bytes=file.stat().st_size,
+                last_hdu_ends_at=end if plain else "not plain FITS",
+            )
+        )
+
+
+def _refuse_others(hdulist: fits.HDUList, file: Path) -> None:
+    if hdulist[0].header.get("FILETYPE") != FILE_TYPE:
+        raise UnreadableImageError(
+            message(
+                "a layers file to append to",
+                "galcnn.layers.write_into (--into) adds layers to other FITS files.",
+                path=str(file),
+                filetype=hdulist[0].header.get("FILETYPE"),
+            )
+        )
+
+
+def _cutout_in(hdulist: fits.HDUList, number: int) -> list[tuple[str, bytes]]:
+    """The cutout that a stack brings, laid out anew: cards and pixels; empty where it brings none."""
+    hdus = named(hdulist, number)
+    if not any("GALCNN" in hdu.header for hdu in hdus.values()):
+        return []
+    return [_content(hdu) for hdu in cutout_hdus(cutout_of(hdus))]
+
+
+def _content(hdu: Any) -> tuple[str, bytes]:
+    return hdu.header.tostring(), hdu.data.tobytes()
+
+
+def _cutout_of(hdus: dict[str, Any], stacks: dict[int, LayerStack], file: Path) -> Cutout | None:
+    """Of a stack that does not bring its own: that of another stack, or the image of the file."""
+    if tables.MORPHOLOGY not in hdus:
+        return None  # said by who reads the stack
+    header = hdus[tables.MORPHOLOGY].header
+    if CUTOUT_STACK in header:
+        other = stacks.get(header[CUTOUT_STACK])
+        return None if other is None else other.cutout
+    if CUTOUT_HDU in header:
+        places = [int(place) for place in str(header[CUTOUT_HDU]).split()]
+        return load_cutout(file, hdu=places or None)  # none: as files of galcnn are read
+    return None
