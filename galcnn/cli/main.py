@@ -30,6 +30,7 @@ COMMANDS = (
     "compare",
     "classify",
     "explain",
+    "view",
     "atlas",
     "dream",
     "networks",

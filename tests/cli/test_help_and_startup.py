@@ -47,6 +47,8 @@ def test_the_face_and_the_help_import_nothing_slow():
         ["simulate", "--help"],
         ["fetch", "--help"],
         ["cut", "--help"],
+        ["view", "--help"],
+        ["view", "tests/layers/data/layers_v1.fits.gz"],
         ["info", "pyproject.toml"],
     ],
 )

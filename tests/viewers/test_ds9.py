@@ -1,10 +1,8 @@
 """A layers file opens in the real DS9: pixel values, sky positions and picture, read back through XPA."""
 
-import contextlib
 import os
 import shutil
 import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -16,18 +14,10 @@ from galcnn.cutout import Cutout
 from galcnn.explain.explanation import Explanation, Target
 from galcnn.layers import LayerStack
 from galcnn.prediction import Prediction
+from tests.viewers.screen import TITLE, needs_ds9
 
-MISSING = [name for name in ("ds9", "Xvfb", "xpaget", "xpaset") if shutil.which(name) is None]
+pytestmark = [pytest.mark.full, needs_ds9]
 
-pytestmark = [
-    pytest.mark.full,
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"not installed: {', '.join(MISSING)}. `make viewers` (Debian: saods9, xvfb, xpa-tools)",
-    ),
-]
-
-TITLE = "galcnn_test"
 SHAPE = (48, 56)
 CLASSES = ("elliptical", "edge-on / disc", "spiral")
 
@@ -65,98 +55,6 @@ def layers_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("ds9") / "layers.fits"
     a_stack().write(path)
     return path
-
-
-@contextlib.contextmanager
-def ended(process):
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=10)
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    """A screen of our own, and XPA through sockets in a folder of our own."""
-    read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with ended(subprocess.Popen(command, pass_fds=(write,), **quiet)), os.fdopen(read) as answer:
-        os.close(write)
-        display = answer.readline().strip()  # Xvfb says which display it took, or ends
-        assert display, "Xvfb did not start"
-        home = tmp_path_factory.mktemp("home")
-        yield os.environ | {
-            "DISPLAY": f":{display}",
-            "HOME": str(home),
-            "XPA_METHOD": "local",
-            "XPA_TMPDIR": str(home),
-            "XPA_SHORT_TIMEOUT": "15",
-        }
-
-
-@pytest.fixture(scope="module")
-def img_tcl(tmp_path_factory):
-    """Without this package `-saveimage png` writes nothing, and says nothing."""
-    path = tmp_path_factory.mktemp("tcl") / "img.tcl"
-    path.write_text("package require Img\n")
-    return path
-
-
-class DS9:
-    def __init__(self, environment):
-        self.environment = environment
-
-    def get(self, *words):
-        done = subprocess.run(
-            ["xpaget", TITLE, *words],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        if done.returncode != 0 or "XPA$ERROR" in done.stdout + done.stderr:
-            raise RuntimeError(f"{words}: {done.stdout} {done.stderr}")
-        return done.stdout.strip()
-
-    def set(self, *words):
-        done = subprocess.run(
-            ["xpaset", "-p", TITLE, *words],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        if done.returncode != 0 or "XPA$ERROR" in done.stdout + done.stderr:
-            raise RuntimeError(f"{words}: {done.stdout} {done.stderr}")
-
-    def pixel(self, x, y):
-        """As DS9 reads it, x and y counted from 1."""
-        return float(self.get("data", "image", str(x), str(y), "1", "1", "yes"))
-
-
-@pytest.fixture(scope="module")
-def ds9(environment, img_tcl):
-    command = ["ds9", "-title", TITLE, "-source", str(img_tcl), "-geometry", "1200x900"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with ended(subprocess.Popen(command, env=environment, **quiet)) as process:
-        program, end = DS9(environment), time.monotonic() + 60
-        while True:
-            try:
-                program.get("version")
-                break
-            except RuntimeError:
-                assert process.poll() is None, "DS9 ended"
-                assert time.monotonic() < end, "DS9 did not answer within a minute"
-                time.sleep(0.3)
-        yield program
 
 
 @pytest.mark.parametrize("layer", ["SCI_G", "SCI_R", "MASK", "SIGMA_G", "SAL_SPIRAL_R", "CAM_EDGE_ON_DISC"])

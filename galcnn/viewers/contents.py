@@ -1,0 +1,138 @@
+"""What a viewer is to be shown of a FITS file: its layers and what they are, by their headers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from astropy.wcs import WCS
+
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files.astrometry import celestial_wcs
+from galcnn.files.opening import opened
+from galcnn.files.roles import role_of
+
+__all__ = ["Layer", "Role", "Window", "layers_of", "window_of"]
+
+Role = Literal["science", "map", "coarse", "difference", "synthesis", "mask", "segmentation", "other"]
+Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One image of a file.
+
+    Attributes
+    ----------
+    name : str
+        By which viewers address it: EXTNAME, or the number of the HDU.
+    role : str
+        ``science``, ``map``, ``coarse`` (a map, a pixel a cell), ``difference`` (an attack or
+        dream minus its start), ``synthesis`` (another image made for a target), ``mask``,
+        ``segmentation`` or ``other`` (noise, PSF ...).
+    data : numpy.ndarray
+        Native-endian, shape (ny, nx).
+    wcs : astropy.wcs.WCS or None
+        Celestial.
+    cards : mapping of str to Any
+        Of its header.
+    """
+
+    name: str
+    role: Role
+    data: npt.NDArray[Any]
+    wcs: WCS | None
+    cards: Mapping[str, Any]
+
+
+def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
+    """List the images of a FITS file.
+
+    Parameters
+    ----------
+    path : path-like
+        A layers file, the file of an image that has gained layers, or any other with images.
+
+    Returns
+    -------
+    tuple of Layer
+        In the order of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    galcnn.errors.UnreadableImageError
+        It is no FITS file, or holds no image of two axes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from astropy.io import fits
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "a.fits"
+    ...     fits.PrimaryHDU(np.ones((4, 4))).writeto(file)
+    ...     [(layer.name, layer.role) for layer in layers_of(file)]
+    [('0', 'science')]
+    """
+    with opened(path) as (hdulist, _):
+        names = [hdu.name for hdu in hdulist]
+        layers = [
+            _layer(hdu, hdu.name if names.count(hdu.name) == 1 and number else str(number))
+            for number, hdu in enumerate(hdulist)
+            if hdu.is_image and len(hdu.shape) == 2
+        ]
+    if not layers:
+        raise UnreadableImageError(
+            message("a FITS file with images of two axes", "", path=str(Path(path)), found=names)
+        )
+    return tuple(layers)
+
+
+def window_of(layers: Iterable[Layer]) -> Window:
+    """Find the part of the grid on which maps have values: little of a large survey image.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        Of one file.
+
+    Returns
+    -------
+    tuple of slice
+        Rows and columns; everything where no map has any.
+    """
+    rows: list[int] = []
+    columns: list[int] = []
+    for layer in layers:
+        if layer.role == "map":
+            known = np.isfinite(layer.data)
+            rows += np.flatnonzero(known.any(axis=1))[[0, -1]].tolist() if known.any() else []
+            columns += np.flatnonzero(known.any(axis=0))[[0, -1]].tolist() if known.any() else []
+    if not rows:
+        return slice(None), slice(None)
+    return slice(min(rows), max(rows) + 1), slice(min(columns), max(columns) + 1)
+
+
+def _layer(hdu: Any, name: str) -> Layer:
+    data = np.asarray(hdu.data)
+    data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    wcs, _ = celestial_wcs(hdu.header, (data.shape[0], data.shape[1]))
+    return Layer(name, _role(hdu), data, wcs, dict(hdu.header))
+
+
+def _role(hdu: Any) -> Role:
+    header = hdu.header
+    if "PART" in header:
+        return "difference" if header["PART"] == "difference" else "synthesis"
+    if "METHOD" in header:
+        return "coarse" if "FIELD_Y" in header else "map"
+    if "LAYERFMT" in header:
+        return "segmentation"
+    role = role_of(hdu)
+    return "science" if role == "image" else "mask" if role == "mask" else "other"

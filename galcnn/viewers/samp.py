@@ -1,0 +1,156 @@
+"""Layers in a running viewer, over SAMP: DS9, Aladin and others; the tables in TOPCAT.
+
+SAMP is the messages that programs of the Virtual Observatory exchange through a hub on this
+machine; Aladin and TOPCAT bring one, `serve_hub` is another.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from galcnn.errors import message
+from galcnn.viewers.contents import Layer, layers_of
+from galcnn.viewers.ds9 import drawn_layers, plain_path, samp_words, scene
+from galcnn.viewers.exporting import contour_files
+
+__all__ = ["HOW_TO_START", "send", "serve_hub"]
+
+HOW_TO_START = (
+    "Start a viewer: `aladin` or `topcat`, which bring a hub; or `galcnn view --hub` in another "
+    "terminal, then `ds9`. Without one: --save FILE.png, or --export DIR."
+)
+#: Seconds that a viewer may take for one message.
+_PATIENCE = "60"
+_DS9, _IMAGE, _TABLE = "ds9.set", "image.load.fits", "table.load.votable"
+
+
+def send(path: str | os.PathLike[str]) -> list[str]:
+    """Show a file in every viewer that listens.
+
+    Parameters
+    ----------
+    path : path-like
+        A layers file, or the file of an image that has gained layers.
+
+    Returns
+    -------
+    list of str
+        A line for each viewer: its name and what it shows. DS9 gets its frames
+        (`galcnn.viewers.ds9`), others the file; programs for tables the table MORPHOLOGY.
+
+    Raises
+    ------
+    FileNotFoundError, galcnn.errors.UnreadableImageError
+        See `galcnn.viewers.contents.layers_of`.
+    RuntimeError
+        No viewer listens, or one could not show the file; the text says how to start one.
+    """
+    layers = layers_of(path)
+    file = Path(path).resolve()
+    told = []
+    with _client() as client, tempfile.TemporaryDirectory(prefix="galcnn-view-") as folder:
+        plain = file
+        if not plain_path(str(file)):
+            plain = Path(folder) / "layers.fits"
+            plain.symlink_to(file)
+        for one in client.get_registered_clients():
+            known = client.get_subscriptions(one)
+            name = client.get_metadata(one).get("samp.name", one)
+            if _DS9 in known:
+                _show_in_ds9(client, one, plain, layers, Path(folder))
+                told.append(f"{name}: {len(drawn_layers(layers))} frames")
+            elif _IMAGE in known:
+                _call(client, one, _IMAGE, {"url": plain.as_uri(), "name": file.name})
+                told.append(f"{name}: {file.name}")
+            elif _TABLE in known and (table := _table(file, Path(folder))) is not None:
+                _call(client, one, _TABLE, {"url": table.as_uri(), "name": f"{file.stem} morphology"})
+                told.append(f"{name}: table MORPHOLOGY")
+    if not told:
+        raise RuntimeError(message("a viewer that listens on SAMP", HOW_TO_START, viewers=[]))
+    return told
+
+
+def serve_hub(wait: Callable[[], object]) -> None:
+    """Run a hub on this machine, for viewers that bring none, such as DS9.
+
+    Parameters
+    ----------
+    wait : callable
+        Returns when the hub is to stop.
+
+    Raises
+    ------
+    RuntimeError
+        A hub runs already.
+    """
+    from pyvo import samp
+
+    with samp.conf.set_temp("use_internet", False):
+        hub = samp.SAMPHubServer(web_profile=False, addr="127.0.0.1")
+        try:
+            hub.start()
+        except samp.SAMPHubError as error:
+            raise RuntimeError(message("no other hub", "Use the one that runs.", error=str(error))) from error
+        try:
+            wait()
+        finally:
+            hub.stop()
+
+
+@contextmanager
+def _client() -> Iterator[Any]:
+    from pyvo import samp
+
+    about = "layers of galaxies, explained"
+    with samp.conf.set_temp("use_internet", False):  # else it asks the internet for its own name
+        client = samp.SAMPIntegratedClient(name="galcnn", description=about, addr="127.0.0.1")
+        try:
+            client.connect()
+        except (samp.SAMPHubError, OSError) as error:
+            raise RuntimeError(
+                message("a viewer that listens on SAMP", HOW_TO_START, hub=f"none: {error}")
+            ) from error
+        try:
+            yield client
+        finally:
+            client.disconnect()
+
+
+def _show_in_ds9(client: Any, one: str, file: Path, layers: Sequence[Layer], folder: Path) -> None:
+    contours = {name: str(path) for name, path in contour_files(layers, folder).items()}
+    shows = _call(client, one, "ds9.get", {"cmd": "frame has fits"}).get("value", "")
+    for command in scene(str(file), layers, contours, empty=shows.strip() == "no"):
+        _call(client, one, _DS9, {"cmd": samp_words(command)})
+
+
+def _call(client: Any, one: str, kind: str, parameters: dict[str, str]) -> dict[str, str]:
+    answer = client.call_and_wait(one, {"samp.mtype": kind, "samp.params": parameters}, _PATIENCE)
+    if answer["samp.status"] == "samp.error":
+        said = answer.get("samp.error", {}).get("samp.errortxt", "")
+        raise RuntimeError(
+            message(
+                "a viewer that understands", "Update it, or use --export DIR.", sent=parameters, said=said
+            )
+        )
+    result: dict[str, str] = answer.get("samp.result", {})
+    return result
+
+
+def _table(file: Path, folder: Path) -> Path | None:
+    from astropy.io import fits
+    from astropy.table import Table
+
+    from galcnn.layers.tables import MORPHOLOGY
+
+    with fits.open(file) as hdulist:
+        if MORPHOLOGY not in hdulist:
+            return None
+    table = folder / "morphology.xml"
+    if not table.exists():
+        Table.read(file, hdu=MORPHOLOGY).write(table, format="votable")
+    return table
