@@ -16,7 +16,7 @@ FLOORS = [
     {"dataset", "devices", "model"},
     {"training", "prediction", "explain"},
     {"evaluation", "health", "layers"},
-    {"viewers", "testing", "information"},
+    {"viewers", "testing", "information", "doubt"},
     {"experiment", "pipeline"},
     {"shift", "studies"},
     {"cli"},

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import galcnn.prediction
 from galcnn.cutout import Cutout
 from galcnn.files import save_cutout
 from galcnn.inputs import InputFiles, InputSpec
@@ -21,6 +20,7 @@ from galcnn.prediction import (
     UNREADABLE,
     Prediction,
     classify_files,
+    files,
     predict,
     prediction_table,
     prior_of,
@@ -153,7 +153,7 @@ def test_predict_gives_the_models_logits(trained):
 
 
 def test_every_file_has_its_row(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(galcnn.prediction, "_BATCH", 2)  # several batches, some with gaps
+    monkeypatch.setattr(files, "BATCH", 2)  # several batches, some with gaps
     good = {f"good{i}": flat(i, i / 2 + 1) for i in range(5)}
     hole = np.zeros((8, 8), dtype=bool)
     hole[:2] = True

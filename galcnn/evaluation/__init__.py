@@ -6,6 +6,7 @@ from galcnn.evaluation.metrics import (
     calibration_error,
     confusion_matrix,
     evaluate,
+    exact_share,
     expected_calibration_error,
 )
 from galcnn.evaluation.regions import Regions, energy_shares, segmented
@@ -18,6 +19,7 @@ __all__ = [
     "confusion_matrix",
     "energy_shares",
     "evaluate",
+    "exact_share",
     "expected_calibration_error",
     "segmented",
 ]

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn import seeding
-from galcnn.errors import message
 from galcnn.prediction import Prediction
 
 __all__ = [
@@ -19,6 +18,7 @@ __all__ = [
     "confusion_matrix",
     "evaluate",
     "expected_calibration_error",
+    "exact_share",
 ]
 
 Ints = npt.NDArray[np.int_]
@@ -78,7 +78,7 @@ def evaluate(
     ValueError
         No galaxy, a class that the prediction does not know, or a galaxy without a prediction.
     """
-    truth, probabilities = _checked(prediction, labels)
+    truth, probabilities = prediction.positions(labels), prediction.probabilities
     guess = probabilities.argmax(axis=1)
     n_classes = len(prediction.classes)
 
@@ -155,7 +155,7 @@ def confusion_matrix(prediction: Prediction, labels: Sequence[str]) -> Ints:
     numpy.ndarray
         Shape (n_classes, n_classes); row: true class, column: predicted class.
     """
-    truth, probabilities = _checked(prediction, labels)
+    truth, probabilities = prediction.positions(labels), prediction.probabilities
     return _confusion(truth, probabilities.argmax(axis=1), len(prediction.classes))
 
 
@@ -176,7 +176,7 @@ def expected_calibration_error(prediction: Prediction, labels: Sequence[str]) ->
         by the galaxies in them (Guo et al. 2017, equation 3). It is biased upward for few
         galaxies.
     """
-    truth, probabilities = _checked(prediction, labels)
+    truth, probabilities = prediction.positions(labels), prediction.probabilities
     return calibration_error(probabilities, truth)
 
 
@@ -204,6 +204,27 @@ def calibration_error(probabilities: Floats, truth: Ints, *, n_bins: int = 15) -
     return float(np.abs(gap).sum() / len(truth))
 
 
+def exact_share(hits: npt.NDArray[np.bool_]) -> Score:
+    """Give a share with its exact interval.
+
+    Parameters
+    ----------
+    hits : numpy.ndarray
+        bool, shape (n,).
+
+    Returns
+    -------
+    Score
+        With the 95 % interval of Clopper & Pearson (1934); NaN of nothing.
+    """
+    from scipy.stats import binomtest
+
+    if not len(hits):
+        return Score(np.nan, np.nan, np.nan, 0)
+    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(0.95, method="exact")
+    return Score(float(hits.mean()), float(interval.low), float(interval.high), len(hits))
+
+
 def _widened(score: Score) -> Score:
     if score.value not in (0.0, 1.0):
         return score
@@ -218,26 +239,3 @@ def _confusion(truth: Ints, guess: Ints, n_classes: int) -> Ints:
 def _ratio(part: Ints, whole: Ints) -> Floats:
     ratio: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
     return ratio
-
-
-def _checked(prediction: Prediction, labels: Sequence[str]) -> tuple[Ints, Floats]:
-    truth = _positions(labels, prediction.classes)
-    if len(truth) != len(prediction) or not len(truth):
-        raise ValueError(
-            message(f"one label for each of {len(prediction)} galaxies", "", n_labels=len(truth))
-        )
-    probabilities = prediction.probabilities
-    failed = int(np.sum(~np.isfinite(probabilities).all(axis=1)))
-    if failed:
-        raise ValueError(message("a prediction for each galaxy", "Drop the failed ones.", failed=failed))
-    return truth, probabilities
-
-
-def _positions(labels: Sequence[str], classes: Sequence[str]) -> Ints:
-    place = {name: i for i, name in enumerate(classes)}
-    unknown = sorted({str(name) for name in labels} - set(place))
-    if unknown:
-        raise ValueError(
-            message(f"classes among {tuple(classes)}", "Merge or drop the others.", unknown=unknown)
-        )
-    return np.array([place[str(name)] for name in labels], dtype=int)

@@ -1,0 +1,74 @@
+"""What can be measured of an image without a network: how bright, how large, how deep."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.inputs import InputSpec
+
+__all__ = ["image_measures"]
+
+Floats = npt.NDArray[np.float64]
+_AB = 31.4  # magnitude of 1 nJy
+_EDGE = 0.1  # share of the side, at each border, that counts as sky
+
+
+def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str, Floats]:
+    """Measure brightness, size and depth of galaxies in the middle of their images.
+
+    Sky level and noise are median and scaled median deviation of the outer tenth of the side. The
+    half-light radius is that of the circle about the centre that holds half of the flux of the
+    widest one, bands averaged.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands), as a network of `spec` is given them.
+    spec : galcnn.inputs.InputSpec
+        Unit, bands and pixel scale.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``magnitude_<band>`` (AB; or ``brightness_<band>``, the logarithm of the counts, of
+        uncalibrated images), ``half_light_radius`` (arcsec; pixels where the scale is unknown) and
+        ``signal_to_noise`` (common logarithm, within the half-light radius, brightest band). Flux
+        below its noise counts as its noise, so that all are finite.
+    """
+    ny, nx = images.shape[1:3]
+    y, x = np.mgrid[:ny, :nx]
+    radius = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2)
+    widest = min(ny, nx) / 2
+    inside = radius <= widest
+    edge = np.ones((ny, nx), dtype=bool)
+    my, mx = max(1, round(_EDGE * ny)), max(1, round(_EDGE * nx))
+    edge[my:-my, mx:-mx] = False
+    planes = images.astype(np.float64)
+    sky = np.median(planes[:, edge], axis=1)
+    noise = 1.4826 * np.median(np.abs(planes[:, edge] - sky[:, np.newaxis]), axis=1)
+    noise = np.maximum(noise, 1e-6 * np.abs(planes).max(axis=(1, 2)) + 1e-12)
+    planes -= sky[:, np.newaxis, np.newaxis]
+    total = np.maximum(planes[:, inside].sum(axis=1), noise * np.sqrt(inside.sum()))
+    half = _half_light(planes.mean(axis=-1)[:, inside], radius[inside])
+    area = np.pi * half**2
+    ratio = 0.5 * total / (noise * np.sqrt(area)[:, np.newaxis])
+    scale = spec.pixel_scale or 1.0
+    bright = _AB - 2.5 * np.log10(total) if spec.unit == "nJy" else np.log10(total)
+    name = "magnitude" if spec.unit == "nJy" else "brightness"
+    found = {f"{name}_{band}": bright[:, k] for k, band in enumerate(spec.bands)}
+    return found | {
+        "half_light_radius": half * scale,
+        "signal_to_noise": np.log10(ratio.max(axis=1)),
+    }
+
+
+def _half_light(flux: Floats, radius: Floats) -> Floats:
+    """Radius of the first pixel at which the curve of growth has reached half of its end."""
+    order = np.argsort(radius, kind="stable")
+    grown = flux[:, order].cumsum(axis=1)
+    steps = radius[order]
+    reached = (grown >= 0.5 * grown[:, -1:]).argmax(axis=1)
+    reached[grown[:, -1] <= 0] = len(steps) - 1  # no flux at all: as wide as the image
+    half: Floats = np.maximum(steps[reached], 0.5)
+    return half

@@ -1,0 +1,160 @@
+"""Measure how far a trained model can be believed, on galaxies that it was not trained on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.dataset import Dataset
+from galcnn.doubt import Doubts, calibration_test, fit_calibration, fit_conformal, fit_domain
+from galcnn.doubt.calibration import Kind
+from galcnn.doubt.conformal import Rule
+from galcnn.doubt.embedding import embed
+from galcnn.doubt.measures import image_measures
+from galcnn.errors import message
+from galcnn.evaluation import Score, exact_share
+from galcnn.experiment.prepare import prepare
+from galcnn.experiment.settings import Experiment
+from galcnn.model import TrainedModel, load_model
+from galcnn.prediction import Prediction, predict_images
+from galcnn.progress import Progress, silent
+
+__all__ = ["DoubtSettings", "measure_doubts"]
+
+
+@dataclass(frozen=True)
+class DoubtSettings:
+    """What is promised.
+
+    Attributes
+    ----------
+    calibration : {"temperature", "vector"}
+        See `galcnn.doubt.Calibration`.
+    coverage : float
+        Of the sets, see `galcnn.doubt.ConformalSets`.
+    rule : {"threshold", "adaptive"}
+        Of the sets.
+    per_class : bool
+        Whether the coverage is promised for each class.
+    false_alarms : float
+        Of the domain warning, see `galcnn.doubt.Domain`.
+    """
+
+    calibration: Kind = "temperature"
+    coverage: float = 0.9
+    rule: Rule = "threshold"
+    per_class: bool = False
+    false_alarms: float = 0.01
+
+
+def measure_doubts(
+    folder: str | os.PathLike[str],
+    *,
+    catalog: str | os.PathLike[str] | None = None,
+    settings: DoubtSettings | None = None,
+    progress: Progress = silent,
+) -> Doubts:
+    """Fit calibration, sets and domain on a model's validation galaxies; check them on its test set.
+
+    The validation galaxies chose the epoch whose weights were kept, so that they are not quite
+    like new ones; how much of each promise holds is therefore measured on the test set, which took
+    no part in anything.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of a model trained by an experiment; it gains ``doubts.json``.
+    catalog : path-like, optional
+        Where the experiment's catalog lies now; where its card says by default.
+    settings : DoubtSettings, optional
+        What is promised.
+    progress : galcnn.progress.Progress
+        Shows the reading.
+
+    Returns
+    -------
+    galcnn.doubt.Doubts
+        As written, with each figure measured on the test set.
+
+    Raises
+    ------
+    OSError, ValueError
+        No such model, no experiment in its card, or other data than it was trained on.
+    """
+    settings = settings or DoubtSettings()
+    trained = load_model(folder)
+    card = trained.card
+    experiment = Experiment.from_dict(card.settings)
+    if catalog is not None:
+        experiment = replace(experiment, data=replace(experiment.data, catalog=str(catalog)))
+    prepared = prepare(experiment, progress=progress)
+    if (found := prepared.dataset.sha256()) != card.data.get("sha256"):
+        raise ValueError(
+            message(
+                "the data that the model was trained on: only they tell its validation and test sets",
+                "Give the same catalog: --catalog.",
+                sha256=f"{found[:12]}...",
+                card=f"{str(card.data.get('sha256'))[:12]}...",
+            )
+        )
+    aside, test = prepared.sides["validation"], prepared.sides["test"]
+    predictions = {
+        name: _predicted(trained, side) for name, side in prepared.sides.items() if name != "train"
+    }
+    raw = predictions["validation"]
+    calibration = fit_calibration(raw, _labels(aside), kind=settings.calibration)
+    sets = fit_conformal(
+        calibration.apply(raw),
+        _labels(aside),
+        coverage=settings.coverage,
+        rule=settings.rule,
+        per_class=settings.per_class,
+    )
+    domain = fit_domain(
+        _measured(trained, prepared.sides["train"]),
+        _measured(trained, aside),
+        false_alarms=settings.false_alarms,
+    )
+    labels, calibrated = _labels(test), calibration.apply(predictions["test"])
+    outside, *_ = domain.warn(*_measured(trained, test))
+    before = calibration_test(predictions["test"], labels, seed=experiment.seed)
+    after = calibration_test(calibrated, labels, seed=experiment.seed)
+    checked = sets.check(calibrated, labels)
+    measured = {
+        "n_test": len(test),
+        "n_validation": len(aside),
+        "calibration_error_before": _plain(before.error) | {"expected": before.expected, "p": before.p_value},
+        "calibration_error": _plain(after.error) | {"expected": after.expected, "p": after.p_value},
+        "false_alarms": _plain(exact_share(outside)),
+    } | {name: _plain(score) for name, score in checked.items()}
+    doubts = Doubts(card.model_sha256, calibration, sets, domain, measured)
+    doubts.write(folder)
+    return doubts
+
+
+def _predicted(trained: TrainedModel, side: Dataset) -> Prediction:
+    """Adjusted to the class frequencies of the catalog, whatever weights the training gave."""
+    prediction = Prediction(side.ids, predict_images(trained.model, side.images), side.classes)
+    card = trained.card
+    return prediction.with_prior(card.class_prior, card.trained_prior)
+
+
+def _labels(side: Dataset) -> list[str]:
+    return [side.classes[i] for i in side.labels]
+
+
+def _measured(
+    trained: TrainedModel, side: Dataset
+) -> tuple[Mapping[str, npt.NDArray[np.float64]], npt.NDArray[np.float32]]:
+    return image_measures(side.images[:], side.inputs), embed(trained, side.images)
+
+
+def _plain(score: Score) -> dict[str, Any]:
+    """NaN has no word in JSON: an undefined figure is null."""
+    figures = {"value": score.value, "low": score.low, "high": score.high}
+    return {k: round(v, 6) if np.isfinite(v) else None for k, v in figures.items()} | {"n": score.n}

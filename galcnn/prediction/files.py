@@ -1,0 +1,195 @@
+"""A model and image files -> a table, one row for each file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from galcnn.errors import UnreadableImageError
+from galcnn.inputs import InputFiles, blank_bands, images_from, prepare
+from galcnn.prediction.prediction import Prediction
+from galcnn.prediction.running import BATCH, predict_images
+from galcnn.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from galcnn.cutout import Cutout
+    from galcnn.model import TrainedModel
+
+__all__ = [
+    "BLANK",
+    "MASKED",
+    "MASKED_LIMIT",
+    "UNFIT",
+    "UNREADABLE",
+    "Answers",
+    "classify_files",
+    "predict_files",
+    "prediction_table",
+]
+
+#: Bits of the column `flag`.
+UNREADABLE, UNFIT, MASKED, BLANK = 1, 2, 4, 8
+#: Share of masked pixels beyond which a galaxy is flagged `MASKED`.
+MASKED_LIMIT = 0.1
+
+
+def classify_files(
+    trained: TrainedModel,
+    files: InputFiles,
+    *,
+    prior: Mapping[str, float] | None = None,
+    progress: Progress = silent,
+) -> Table:
+    """Classify image files; whatever happens to one of them, it has its row.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.inputs.InputFiles
+        The images.
+    prior : mapping of str to float, optional
+        Expected frequency of each class; as the model was trained by default.
+    progress : galcnn.progress.Progress
+        Shows the files.
+
+    Returns
+    -------
+    astropy.table.Table
+        See `prediction_table`. Bounded memory: images are read batch by batch.
+    """
+    answers = predict_files(trained, files, progress=progress)
+    prediction = answers.prediction
+    if prior is not None:
+        prediction = prediction.with_prior(prior, trained.card.trained_prior)
+    return prediction_table(prediction, flags=answers.flags, reasons=answers.reasons)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What became of image files: one row for each.
+
+    Attributes
+    ----------
+    prediction : Prediction
+        A row of NaN where an image could not be used.
+    flags : numpy.ndarray
+        int16: sum of `UNREADABLE`, `UNFIT`, `MASKED` and `BLANK`.
+    reasons : tuple of str
+        What the flag means here.
+    """
+
+    prediction: Prediction
+    flags: npt.NDArray[np.int16]
+    reasons: tuple[str, ...]
+
+
+def predict_files(
+    trained: TrainedModel,
+    files: InputFiles,
+    *,
+    watch: Callable[[npt.NDArray[np.int_], npt.NDArray[np.float32]], None] | None = None,
+    progress: Progress = silent,
+) -> Answers:
+    """Run the network on image files; whatever happens to one of them, it has its row.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.inputs.InputFiles
+        The images.
+    watch : callable, optional
+        Called with the rows and images of each batch, shape (n, ny, nx, n_bands): for whatever
+        else is to be measured while they are in memory.
+    progress : galcnn.progress.Progress
+        Shows the files.
+
+    Returns
+    -------
+    Answers
+        In the order of the files. Images are read batch by batch.
+    """
+    spec = trained.card.inputs
+    names = list(files.paths)
+    logits = np.full((len(names), len(trained.classes)), np.nan, dtype=np.float32)
+    flags, reasons = np.zeros(len(names), dtype=np.int16), [""] * len(names)
+    with progress("classify", len(names)) as step:
+        for start in range(0, len(names), BATCH):
+            rows, cutouts = [], []
+            for row in range(start, min(start + BATCH, len(names))):
+                step()
+                try:
+                    cutout = prepare(files.load(names[row]), spec, fit=files.fit)
+                except (UnreadableImageError, OSError) as error:
+                    flags[row], reasons[row] = UNREADABLE, str(error)
+                    continue
+                except ValueError as error:
+                    flags[row], reasons[row] = UNFIT, str(error)
+                    continue
+                rows.append(row)
+                cutouts.append(cutout)
+                flags[row], reasons[row] = _faults(cutout)
+            if rows:
+                images = images_from(cutouts)
+                logits[rows] = predict_images(trained.model, images)
+                if watch is not None:
+                    watch(np.array(rows), images)
+    return Answers(Prediction(tuple(names), logits, trained.classes), flags, tuple(reasons))
+
+
+def _faults(cutout: Cutout) -> tuple[int, str]:
+    """Images that have an answer but little to base it on."""
+    flag, reasons = 0, []
+    if cutout.masked_fraction > MASKED_LIMIT:
+        flag |= MASKED
+        reasons.append(f"{cutout.masked_fraction:.0%} of the pixels are masked and were filled with sky")
+    if blank := blank_bands(cutout):
+        flag |= BLANK
+        reasons.append(f"nothing is seen in {', '.join(blank)}: all pixels are equal")
+    return flag, "; ".join(reasons)
+
+
+def prediction_table(
+    prediction: Prediction,
+    *,
+    flags: npt.NDArray[np.int16] | None = None,
+    reasons: Sequence[str] | None = None,
+) -> Table:
+    """Lay a prediction out as a table.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of any number of galaxies.
+    flags : numpy.ndarray, optional
+        Sum of `UNREADABLE`, `UNFIT`, `MASKED` and `BLANK` for each galaxy.
+    reasons : sequence of str, optional
+        What the flag means here.
+
+    Returns
+    -------
+    astropy.table.Table
+        Columns `id`, `class`, ``p_<class>`` for each class, `entropy` (nats), `flag`, `reason`.
+        A galaxy without a prediction has an empty class and NaN.
+    """
+    table = Table()
+    table["id"] = np.array(prediction.ids, dtype=str)
+    table["class"] = np.array(prediction.best, dtype=str)
+    for name, column in zip(prediction.classes, prediction.probabilities.T, strict=True):
+        table[f"p_{name}"] = column
+        table[f"p_{name}"].description = f"probability of class {name}"
+    table["entropy"] = prediction.entropy
+    table["entropy"].description = "Shannon entropy of the probabilities, nats"
+    table["flag"] = np.zeros(len(prediction), dtype=np.int16) if flags is None else flags
+    table["flag"].description = (
+        f"sum of {UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over "
+        f"{MASKED_LIMIT:.0%} masked, {BLANK} blank band"
+    )
+    table["reason"] = np.array([""] * len(prediction) if reasons is None else list(reasons), dtype=str)
+    return table

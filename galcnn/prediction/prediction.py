@@ -1,0 +1,192 @@
+"""The logits of some galaxies, and what follows from them by arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+
+__all__ = ["Prediction", "log_prior"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The logits of some galaxies.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        One a galaxy.
+    logits : numpy.ndarray
+        float32, shape (n, n_classes), as the network gave them; a row of NaN where it could not.
+    classes : tuple of str
+        In the network's order.
+    adjustment : tuple of float
+        Added to the logits of each class before the softmax: the logarithm of new over old
+        class prior (see `with_prior`); zeros by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p = Prediction(("a",), np.log([[0.25, 0.75]]), ("elliptical", "spiral"))
+    >>> p.probabilities.round(2).tolist(), p.best
+    ([[0.25, 0.75]], ('spiral',))
+    """
+
+    ids: tuple[str, ...]
+    logits: npt.NDArray[np.float32]
+    classes: tuple[str, ...]
+    adjustment: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        logits = np.array(self.logits, dtype=np.float32)
+        if logits.shape != (len(self.ids), len(self.classes)):
+            raise ValueError(
+                message(
+                    f"logits of shape {(len(self.ids), len(self.classes))} (ids, classes)",
+                    "",
+                    shape=logits.shape,
+                )
+            )
+        logits.flags.writeable = False
+        adjustment = tuple(float(x) for x in self.adjustment) or (0.0,) * len(self.classes)
+        if len(adjustment) != len(self.classes):
+            raise ValueError(message("one adjustment a class", "", adjustment=adjustment))
+        object.__setattr__(self, "ids", tuple(str(name) for name in self.ids))
+        object.__setattr__(self, "logits", logits)
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "adjustment", adjustment)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """Softmax of the adjusted logits, float64, shape (n, n_classes); NaN where a logit is not finite."""
+        scores = self.logits.astype(np.float64) + np.asarray(self.adjustment)
+        scores[~np.isfinite(self.logits).all(axis=1)] = np.nan
+        scores = scores - scores.max(axis=1, keepdims=True, initial=-np.inf)
+        exponentials = np.exp(scores)
+        probabilities: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return probabilities
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        """The most probable class of each galaxy; empty text where there is no prediction."""
+        known = np.atleast_1d(np.isfinite(self.logits).all(axis=1))
+        positions = np.argmax(self.logits + np.asarray(self.adjustment), axis=1)
+        return tuple(self.classes[i] if ok else "" for i, ok in zip(positions, known, strict=True))
+
+    @property
+    def entropy(self) -> npt.NDArray[np.float64]:
+        """Shannon entropy of the probabilities in nats: 0 is certain, ln(n_classes) knows nothing."""
+        p = self.probabilities
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(p == 0, 0.0, p * np.log(p))
+        entropy: npt.NDArray[np.float64] = -terms.sum(axis=1)
+        return entropy + 0.0  # no minus zero in a table
+
+    def positions(self, labels: Sequence[str]) -> npt.NDArray[np.int_]:
+        """Give the place of each true class among the classes.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            True classes, one a galaxy.
+
+        Returns
+        -------
+        numpy.ndarray
+            int, shape (n,).
+
+        Raises
+        ------
+        ValueError
+            No galaxy, another number of labels, a class that is not known, or a galaxy without a
+            prediction.
+        """
+        place = {name: i for i, name in enumerate(self.classes)}
+        unknown = sorted({str(name) for name in labels} - set(place))
+        if unknown:
+            raise ValueError(
+                message(f"classes among {self.classes}", "Merge or drop the others.", unknown=unknown)
+            )
+        if len(labels) != len(self) or not len(labels):
+            raise ValueError(message(f"one label for each of {len(self)} galaxies", "", n_labels=len(labels)))
+        failed = int(np.sum(~np.isfinite(self.logits).all(axis=1)))
+        if failed:
+            raise ValueError(message("a prediction for each galaxy", "Drop the failed ones.", failed=failed))
+        return np.array([place[str(name)] for name in labels], dtype=int)
+
+    def select(self, rows: Sequence[int]) -> Prediction:
+        """Give some of the galaxies.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Their positions.
+
+        Returns
+        -------
+        Prediction
+            In this order.
+        """
+        return replace(self, ids=tuple(self.ids[i] for i in rows), logits=self.logits[list(rows)])
+
+    def with_prior(self, new: Mapping[str, float], old: Mapping[str, float]) -> Prediction:
+        """Give the same logits read under another class prior.
+
+        A network trained where classes occur with frequency `old` answers for such a population.
+        By Bayes' theorem p_new(c | image) is proportional to p_old(c | image) new(c) / old(c)
+        (Saerens et al. 2002, Neural Computation 14, 21; logit adjustment of Menon et al. 2021).
+
+        Parameters
+        ----------
+        new : mapping of str to float
+            Expected frequency of each class; normalised here.
+        old : mapping of str to float
+            Frequency in the loss of the training, weights included.
+
+        Returns
+        -------
+        Prediction
+            With another `adjustment`.
+
+        Raises
+        ------
+        ValueError
+            A class is missing or a frequency is not positive.
+        """
+        shifts = log_prior(new, self.classes) - log_prior(old, self.classes)
+        return replace(self, adjustment=tuple(shifts.tolist()))
+
+
+def log_prior(prior: Mapping[str, float], classes: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Give the logarithms of class frequencies.
+
+    Parameters
+    ----------
+    prior : mapping of str to float
+        Frequency of each class; normalised here.
+    classes : sequence of str
+        Of the result.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, in the order of `classes`.
+
+    Raises
+    ------
+    ValueError
+        A class is missing or a frequency is not positive.
+    """
+    if set(prior) != set(classes) or not all(np.isfinite(p) and p > 0 for p in prior.values()):
+        raise ValueError(message(f"a positive frequency for each of {tuple(classes)}", "", prior=dict(prior)))
+    values = np.array([prior[name] for name in classes], dtype=np.float64)
+    logs: npt.NDArray[np.float64] = np.log(values / values.sum())
+    return logs
