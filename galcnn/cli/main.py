@@ -28,6 +28,8 @@ COMMANDS = (
     "train",
     "health",
     "compare",
+    "calibrate",
+    "evaluate",
     "classify",
     "explain",
     "view",

@@ -46,6 +46,34 @@ class Doubts:
     domain: Domain
     measured: Mapping[str, Any] = field(default_factory=dict)
 
+    def lines(self) -> list[str]:
+        """Say what was measured, in words.
+
+        Returns
+        -------
+        list of str
+            One a promise, each with its figure on the test set.
+        """
+        found, sets = self.measured, self.sets
+
+        def figure(name: str) -> str:
+            one = found[name]
+            return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+
+        temperature = self.calibration.temperature
+        what = f"T = {temperature:.2f}" if self.calibration.kind == "temperature" else "vector"
+        p = [found[name]["p"] for name in ("calibration_error_before", "calibration_error")]
+        each = " for each class" if sets.per_class else ""
+        return [
+            f"calibration: {what}, fitted on {self.calibration.n} galaxies",
+            f"    error before  {figure('calibration_error_before')}, p = {p[0]:.3f} of right probabilities",
+            f"    error after   {figure('calibration_error')}, p = {p[1]:.3f}",
+            f"sets: {sets.coverage:.0%} promised{each}, {figure('coverage')} measured",
+            f"    classes in a set  {figure('size')}",
+            f"domain: {self.domain.false_alarms:.1%} false alarms promised, {figure('false_alarms')} given",
+            f"measured on {found['n_test']} test galaxies; 95 % intervals",
+        ]
+
     def write(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``doubts.json``, whole or not at all.
 

@@ -64,11 +64,16 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
 
 
 def _half_light(flux: Floats, radius: Floats) -> Floats:
-    """Radius of the first pixel at which the curve of growth has reached half of its end."""
+    """Radius at which the curve of growth reaches half of its end, interpolated between rings of pixels."""
     order = np.argsort(radius, kind="stable")
-    grown = flux[:, order].cumsum(axis=1)
-    steps = radius[order]
-    reached = (grown >= 0.5 * grown[:, -1:]).argmax(axis=1)
-    reached[grown[:, -1] <= 0] = len(steps) - 1  # no flux at all: as wide as the image
-    half: Floats = np.maximum(steps[reached], 0.5)
-    return half
+    rings, starts = np.unique(np.round(radius[order], 9), return_index=True)
+    grown = np.add.reduceat(flux[:, order], starts, axis=1).cumsum(axis=1)
+    half = 0.5 * grown[:, -1]
+    reached = np.maximum((grown >= half[:, np.newaxis]).argmax(axis=1), 1)
+    rows = np.arange(len(flux))
+    below, above = grown[rows, reached - 1], grown[rows, reached]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip(np.nan_to_num((half - below) / (above - below)), 0.0, 1.0)
+    found = rings[reached - 1] + share * (rings[reached] - rings[reached - 1])
+    found[half <= 0] = rings[-1]  # no flux at all: as wide as the image
+    return np.maximum(found, 0.5)

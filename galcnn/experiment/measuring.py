@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.dataset import Dataset
+from galcnn.catalog import Catalog
+from galcnn.dataset import Dataset, split_catalog
 from galcnn.doubt import Doubts, calibration_test, fit_calibration, fit_conformal, fit_domain
 from galcnn.doubt.calibration import Kind
 from galcnn.doubt.conformal import Rule
@@ -18,13 +20,13 @@ from galcnn.doubt.embedding import embed
 from galcnn.doubt.measures import image_measures
 from galcnn.errors import message
 from galcnn.evaluation import Score, exact_share
-from galcnn.experiment.prepare import prepare
+from galcnn.experiment.prepare import catalog_of, prepare
 from galcnn.experiment.settings import Experiment
-from galcnn.model import TrainedModel, load_model
+from galcnn.model import Card, TrainedModel, load_model
 from galcnn.prediction import Prediction, predict_images
 from galcnn.progress import Progress, silent
 
-__all__ = ["DoubtSettings", "measure_doubts"]
+__all__ = ["DoubtSettings", "labelled_catalog", "measure_doubts"]
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,45 @@ def measure_doubts(
     doubts = Doubts(card.model_sha256, calibration, sets, domain, measured)
     doubts.write(folder)
     return doubts
+
+
+def labelled_catalog(
+    folder: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    split: str = "all",
+    columns: Mapping[str, str] | None = None,
+) -> Catalog:
+    """Read a catalog as the experiment of a model would: its columns, merged and dropped classes.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of the model.
+    path : path-like
+        The catalog.
+    split : {"all", "train", "validation", "test"}
+        Rows of which side of the experiment's split.
+    columns : mapping of str to str, optional
+        Other columns than the experiment's: ``image_column``, ``label``, ``id``.
+
+    Returns
+    -------
+    galcnn.catalog.Catalog
+        With columns `image` and `class`.
+
+    Raises
+    ------
+    OSError, ValueError
+        No such model, no experiment in its card, or a catalog that does not fit.
+    """
+    experiment = Experiment.from_dict(Card.read(Path(folder) / "card.json").settings)
+    data = replace(experiment.data, catalog=str(path), **dict(columns or {}))  # type: ignore[arg-type]
+    catalog = catalog_of(data)
+    if split == "all":
+        return catalog
+    catalog = split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=experiment.seed)
+    return catalog.select(np.asarray(catalog.table["split"]) == split)
 
 
 def _predicted(trained: TrainedModel, side: Dataset) -> Prediction:

@@ -19,7 +19,7 @@ from galcnn.progress import Progress, silent
 from galcnn.training.augmentation import is_chiral
 from galcnn.training.optimizers import make_optimizer
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "catalog_of", "prepare"]
 
 #: Pictures of Galaxy Zoo are scaled to their galaxy and some four Petrosian radii wide: the outer third of
 #: their side shows neighbours and sky.
@@ -101,7 +101,9 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
     """
     data = experiment.data
     make_optimizer(experiment.training, updates_per_epoch=1)  # refuse before reading
-    catalog = split_catalog(_catalog(data), by=data.split_by, fractions=data.fractions, seed=experiment.seed)
+    catalog = split_catalog(
+        catalog_of(data), by=data.split_by, fractions=data.fractions, seed=experiment.seed
+    )
     mirror = experiment.training.augmentation.mirror_of(catalog.classes)
     chiral = [name for name in catalog.classes if is_chiral(name)]
     if experiment.network.orientations == 8 and (chiral or np.any(mirror != np.arange(len(mirror)))):
@@ -128,7 +130,24 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
     return Prepared(experiment, catalog, dataset, sides)
 
 
-def _catalog(data: DataSettings) -> Catalog:
+def catalog_of(data: DataSettings) -> Catalog:
+    """Read the catalog of an experiment, classes merged and dropped.
+
+    Parameters
+    ----------
+    data : DataSettings
+        Which.
+
+    Returns
+    -------
+    galcnn.catalog.Catalog
+        With columns `image` and `class`, not yet split.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read, lacks a column, or holds fewer than two classes.
+    """
     columns = {"image": data.image_column, "class": data.label} | ({"id": data.id} if data.id else {})
     catalog = read_catalog(data.catalog, columns=columns)
     if data.merge or data.drop:

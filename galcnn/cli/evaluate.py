@@ -1,0 +1,83 @@
+"""galcnn evaluate."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="evaluate")
+@click.argument("model")
+@click.argument("catalog")
+@click.option("--image-column", metavar="C", help="Column with the paths.  [default: as in training]")
+@click.option("--label", metavar="C", help="Column with the class.  [default: as in training]")
+@click.option("--id", "id_", metavar="C", help="Column with the identifier.  [default: as in training]")
+@click.option(
+    "--split",
+    type=click.Choice(["all", "train", "validation", "test"]),
+    default="all",
+    show_default=True,
+    help="Of the catalog that the model was trained on, split as then: use test.",
+)
+@click.option("--by", multiple=True, metavar="C", help="Also split by this column; may be repeated.")
+@click.option("--bins", type=click.IntRange(min=2), default=4, show_default=True, help="Of each such column.")
+@click.option("--raw", is_flag=True, help="Do not calibrate, even where galcnn calibrate was run.")
+@options.fit
+@click.option("--out", required=True, metavar="DIR", help="Folder of the tables and figures.")
+@options.seed
+@options.quiet
+def command(
+    model: str,
+    catalog: str,
+    image_column: str | None,
+    label: str | None,
+    id_: str | None,
+    split: str,
+    by: tuple[str, ...],
+    bins: int,
+    raw: bool,
+    fit: bool,
+    out: str,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Score a model on a labelled catalog, each figure with its interval.
+
+    \b
+    galcnn evaluate model new.ecsv --out scores
+    galcnn evaluate model sky/catalog.ecsv --split test --by redshift --by mag_r --out scores
+
+    Accuracy, balanced accuracy, completeness (recall) and purity (precision) of each class, and
+    calibration, with 95 % bootstrap intervals; for all galaxies and in bins of each column.
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.experiment.measuring import labelled_catalog
+    from galcnn.pipeline.evaluating import EvaluationSettings, evaluate_catalog
+    from galcnn.progress import bars, silent
+
+    columns = {"image_column": image_column, "label": label, "id": id_}
+    labelled = labelled_catalog(
+        model, catalog, split=split, columns={k: v for k, v in columns.items() if v is not None}
+    )
+    table = evaluate_catalog(
+        model,
+        labelled,
+        out,
+        settings=EvaluationSettings(by, bins, not raw, fit, seed),
+        progress=silent if quiet else bars,
+    )
+    for row in table[table["by"] == "all"]:
+        click.echo(f"{row['score']:<28} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]  {row['n']}")
+    click.echo(f"calibration error: {table.meta['calibration']}")
+    for name, text in table.meta.get("sets", {}).items():
+        click.echo(f"sets, {name}: {text}")
+    if table.meta["n_failed"]:
+        click.echo(
+            f"{table.meta['n_failed']} images could not be used; {out}/predictions.ecsv says why", err=True
+        )
+    click.echo(f"wrote {out}")

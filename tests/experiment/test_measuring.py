@@ -1,0 +1,136 @@
+"""From a trained model to its doubts and scores, by command, on galaxies some of whose labels are wrong."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from galcnn.cli.main import main
+from galcnn.doubt import Doubts
+from galcnn.model import load_model
+from tests.conftest import toy_images
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory):
+    """Round and thin blobs as FITS cutouts, one label in eight wrong: no network can be sure."""
+    from galcnn.cutout import Cutout
+    from galcnn.files import save_cutout
+
+    folder = tmp_path_factory.mktemp("sky")
+    images, truth = toy_images(240, seed=4)
+    rng = np.random.default_rng(5)
+    seen = np.where(rng.random(240) < 1 / 8, 1 - truth, truth)
+    for i, image in enumerate(images):
+        save_cutout(Cutout(np.moveaxis(image, -1, 0), ("g", "r"), survey="toy"), folder / f"{i}.fits")
+    Table(
+        {
+            "id": [f"g{i}" for i in range(240)],
+            "image": [f"{i}.fits" for i in range(240)],
+            "class": np.array(["round", "thin"])[seen],
+            "mag_r": rng.uniform(15, 18, 240),
+        }
+    ).write(folder / "catalog.ecsv")
+    (folder / "toy.toml").write_text(
+        '[data]\ncatalog = "catalog.ecsv"\nfractions = [0.4, 0.3, 0.3]\n'
+        "[network]\nwidths = [4, 8]\ndepth = 1\nstem = 0\n"
+        "[training]\nepochs = 3\nlearning_rate = 0.02\naugmentation.flips = false\n"
+    )
+    assert main(["train", str(folder / "toy.toml"), "--out", str(folder / "model"), "--quiet"]) == 0
+    return folder
+
+
+def test_calibrate_then_evaluate(sky, capsys):
+    assert (
+        main(["calibrate", str(sky / "model"), "--coverage", "0.8", "--false-alarms", "0.05", "--quiet"]) == 0
+    )
+    said = capsys.readouterr().out
+    assert "80% promised" in said
+    assert "5.0% false alarms promised" in said
+    trained = load_model(sky / "model")
+    doubts = Doubts.read(sky / "model", trained.card.model_sha256)
+    n = doubts.measured["n_test"]
+    assert doubts.measured["coverage"]["n"] == doubts.measured["false_alarms"]["n"] == n
+    assert {"magnitude_g", "magnitude_r", "half_light_radius", "signal_to_noise"} == set(
+        doubts.domain.features
+    )
+    out = sky / "scores"
+    arguments = [
+        "evaluate",
+        str(sky / "model"),
+        str(sky / "catalog.ecsv"),
+        "--split",
+        "test",
+        "--by",
+        "mag_r",
+    ]
+    assert main([*arguments, "--bins", "2", "--out", str(out), "--quiet"]) == 0
+    scores = Table.read(out / "scores.ecsv")
+    whole = scores[scores["by"] == "all"]
+    accuracy = float(whole["value"][whole["score"] == "accuracy"][0])
+    assert accuracy == pytest.approx(trained.card.metrics["test"]["accuracy"]["value"], abs=1e-6)
+    parts = scores[(scores["by"] == "mag_r") & (scores["score"] == "accuracy")]
+    assert len(parts) == 2
+    assert parts["n"].sum() == n
+    assert (parts["value"] * parts["n"]).sum() / n == pytest.approx(accuracy)
+    assert float(scores.meta["sets"]["coverage"].split()[0]) == round(doubts.measured["coverage"]["value"], 3)
+    rows = Table.read(out / "predictions.ecsv")
+    assert np.mean(rows["class"] == rows["true_class"]) == pytest.approx(accuracy)
+    bins = Table.read(out / "reliability.ecsv")
+    assert bins["n"].sum() == n
+    for name in ("confusion.png", "reliability.png", "scores.png"):
+        assert (out / name).stat().st_size > 5000
+    assert main([*arguments, "--raw", "--out", str(out), "--quiet"]) == 0
+    assert not Table.read(out / "scores.ecsv").meta["calibrated"]
+
+
+def test_unlike_galaxies_are_warned_of(sky):
+    from galcnn.doubt.embedding import embed
+    from galcnn.doubt.measures import image_measures
+
+    assert main(["calibrate", str(sky / "model"), "--quiet", "--false-alarms", "0.05"]) == 0
+    trained = load_model(sky / "model")
+    domain = Doubts.read(sky / "model", trained.card.model_sha256).domain
+    images, _ = toy_images(40, seed=77)
+    alike = domain.warn(image_measures(images, trained.card.inputs), embed(trained, images))[0]
+    faint = images * np.float32(0.02)
+    outside, reasons, _ = domain.warn(image_measures(faint, trained.card.inputs), embed(trained, faint))
+    assert alike.mean() < 0.2
+    assert outside.mean() > 0.9
+    assert all("magnitude" in reason or "embedding" in reason for reason in reasons if reason)
+
+
+def test_other_data_and_unknown_columns_are_refused(sky, tmp_path, capsys):
+    table = Table.read(sky / "catalog.ecsv")
+    table["image"] = [str(sky / name) for name in table["image"]]
+    table["class"][0] = "thin" if table["class"][0] == "round" else "round"
+    table.write(tmp_path / "other.ecsv")
+    before = sorted(path.name for path in (sky / "model").iterdir())
+    assert main(["calibrate", str(sky / "model"), "--catalog", str(tmp_path / "other.ecsv"), "--quiet"]) == 2
+    assert "data that the model was trained on" in capsys.readouterr().err
+    assert sorted(path.name for path in (sky / "model").iterdir()) == before
+    model, catalog = str(sky / "model"), str(tmp_path / "other.ecsv")
+    assert (
+        main(["evaluate", model, catalog, "--by", "redshift", "--out", str(tmp_path / "s"), "--quiet"]) == 2
+    )
+    assert "by='redshift'" in capsys.readouterr().err
+    table["class"] = ["round"] * 120 + ["ring"] * 120
+    table.write(tmp_path / "rings.ecsv")
+    assert (
+        main(["evaluate", model, str(tmp_path / "rings.ecsv"), "--out", str(tmp_path / "s"), "--quiet"]) == 2
+    )
+    assert "unknown=['ring']" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
+def test_an_image_that_cannot_be_read_has_its_row_and_is_counted(sky, tmp_path, capsys):
+    table = Table.read(sky / "catalog.ecsv")[:30]
+    names = [str(sky / name) for name in table["image"]]
+    table["image"] = [*names[:3], str(sky / "gone.fits"), *names[4:]]
+    table.write(tmp_path / "c.ecsv")
+    out = tmp_path / "s"
+    assert main(["evaluate", str(sky / "model"), str(tmp_path / "c.ecsv"), "--out", str(out), "--quiet"]) == 0
+    assert "1 images could not be used" in capsys.readouterr().err
+    rows = Table.read(out / "predictions.ecsv")
+    assert len(rows) == 30
+    assert rows["flag"][3] == 1
+    assert "gone.fits" in rows["reason"][3]
