@@ -76,4 +76,5 @@ def _half_light(flux: Floats, radius: Floats) -> Floats:
         share = np.clip(np.nan_to_num((half - below) / (above - below)), 0.0, 1.0)
     found = rings[reached - 1] + share * (rings[reached] - rings[reached - 1])
     found[half <= 0] = rings[-1]  # no flux at all: as wide as the image
-    return np.maximum(found, 0.5)
+    half_light: Floats = np.maximum(found, 0.5)
+    return half_light
