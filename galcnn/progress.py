@@ -6,16 +6,29 @@ Long functions take ``progress``, one of `silent` and `bars`, and use it so::
         for path in paths:
             ...
             step()
+
+Bars are shown for work that takes longer than a second. What a caller's bar counts as one step may
+say by `parts` how far it is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Progress", "Step", "bars", "silent"]
+if TYPE_CHECKING:
+    from rich.progress import Progress as Display
+
+__all__ = ["Progress", "Step", "bars", "parts", "silent"]
+
+#: Seconds before anything is shown.
+_PATIENCE = 1.0
+_DISPLAY: ContextVar[Display | None] = ContextVar("display", default=None)
 
 
 class Step(Protocol):
@@ -77,7 +90,7 @@ def silent(description: str, total: int) -> Iterator[Step]:
 
 @contextlib.contextmanager
 def bars(description: str, total: int) -> Iterator[Step]:
-    """Show a bar on the terminal's standard error, with the time that is left.
+    """Show a bar on the terminal's standard error, with the time that is left, once a second has passed.
 
     Parameters
     ----------
@@ -102,10 +115,56 @@ def bars(description: str, total: int) -> Iterator[Step]:
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[note]}"),
     )
-    with Bars(*columns, console=Console(stderr=True)) as shown:
-        task = shown.add_task(description, total=total, note="")
+    display = Bars(*columns, console=Console(stderr=True))
+    task = display.add_task(description, total=total, note="")
+    shown = _DISPLAY.set(display)
+    # By a clock of its own: the first step itself may be the long one.
+    timer = threading.Timer(_PATIENCE, display.start)
+    timer.daemon = True
+    timer.start()
 
-        def step(note: str = "") -> None:
-            shown.update(task, advance=1, note=note)
+    def step(note: str = "") -> None:
+        display.update(task, advance=1, note=note)
 
+    try:
         yield step
+    finally:
+        timer.cancel()
+        timer.join()
+        _DISPLAY.reset(shown)
+        if display.live.is_started:
+            display.stop()
+
+
+@contextlib.contextmanager
+def parts(description: str, total: int) -> Iterator[Step]:
+    """Show the parts of one step below the bar that whoever called has opened; nothing where there is none.
+
+    Parameters
+    ----------
+    description : str
+        Two or three words.
+    total : int
+        Number of parts.
+
+    Yields
+    ------
+    Step
+        Advances the lower bar, which is seen where the parts take longer than a second, until
+        they are done.
+    """
+    display = _DISPLAY.get()
+    if display is None:
+        with silent(description, total) as step:
+            yield step
+        return
+    task, start = display.add_task(description, total=total, note="", visible=False), time.monotonic()
+
+    def advance(note: str = "") -> None:
+        late = time.monotonic() - start >= _PATIENCE
+        display.update(task, advance=1, note=note, visible=late)
+
+    try:
+        yield advance
+    finally:
+        display.remove_task(task)

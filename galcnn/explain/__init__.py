@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from galcnn.explain.dream import Dream
     from galcnn.explain.explaining import explain
     from galcnn.explain.explanation import Context, Explainer, Explanation, Target
-    from galcnn.explain.forward import network_layers
     from galcnn.explain.gradcam import GradCAM
+    from galcnn.explain.graph import network_layers
     from galcnn.explain.guided import GuidedBackprop
     from galcnn.explain.input_x_gradient import InputXGradient
     from galcnn.explain.integrated_gradients import IntegratedGradients
@@ -98,7 +98,7 @@ _HOME = {
     "first_order": "taylor",
     "layer_gradients": "network_maps",
     "line_between": "boundaries",
-    "network_layers": "forward",
+    "network_layers": "graph",
     "strongest_activations": "strongest",
     "weight_gradients": "network_maps",
     "weight_table": "kernels",

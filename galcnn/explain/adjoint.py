@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from galcnn.errors import message
 from galcnn.explain.explanation import Target
-from galcnn.explain.forward import network_layer
+from galcnn.explain.graph import network_layer
 from galcnn.explain.network_maps import activations, layer_gradients
 
 __all__ = ["BackwardPass", "backward_convolution", "backward_pass", "rotated"]

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.explain.forward import network_layers, outputs
+from galcnn.explain.forward import outputs
 from galcnn.explain.gradients import check_ends_in_logits
+from galcnn.explain.graph import network_layers
 from galcnn.explain.network_maps import activations
 
 __all__ = ["Crossing", "DecisionPlane", "Line", "decision_plane", "line_between"]

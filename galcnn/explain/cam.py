@@ -14,7 +14,7 @@ import tensorflow as tf
 from galcnn.errors import message
 from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import logits_and_features, target_weights
-from galcnn.explain.graph import Location, upstream
+from galcnn.explain.graph import NetworkLayer, upstream
 from galcnn.explain.receptive import on_image_grid
 from galcnn.explain.tracing import compiled, run_in_batches
 
@@ -109,27 +109,27 @@ class CAM:
         str
             Names joined by slashes.
         """
-        return _head(network)[0].address
+        return _head(network)[0].name
 
 
 def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
     def run(images: Any, shares: Any) -> tuple[Any]:
         network = network_of()
-        _, features = logits_and_features(network, images, _head(network)[0])
+        _, features = logits_and_features(network, images, _head(network)[0].name)
         return (tf.einsum("nyxf,nf->nyx", tf.cast(features, images.dtype), shares),)
 
     return run
 
 
-def _head(network: keras.Model) -> tuple[Location, keras.layers.Dense]:
+def _head(network: keras.Model) -> tuple[NetworkLayer, keras.layers.Dense]:
     """Give the feature maps and the Dense layer of a head of GlobalAveragePooling2D and Dense."""
     chain: list[str] = []
     dense = None
     averaged = False
-    for location in upstream(network):
-        layer = location.layer
-        if averaged and len(location.tensors(network)[-1][1].shape) == 4:
-            return location, dense
+    for step in upstream(network):
+        layer = step.layer
+        if averaged and len(step.shape) == 3:
+            return step, dense
         chain.insert(0, type(layer).__name__)
         if dense is None and isinstance(layer, keras.layers.Dense):
             dense = layer

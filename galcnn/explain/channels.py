@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.explain.forward import compiled, forward, upright
+from galcnn.explain.gradients import gradient_of
 from galcnn.explain.network_maps import activations
 
 __all__ = ["PLACES", "Place", "channel_gradient", "channel_score"]
@@ -48,12 +49,10 @@ def channel_gradient(
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> tuple[Any, Any]:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(images)
-                _, seen = forward(of(), images)
-                units = _units(tf.cast(upright(seen[layer], images), tf.float32), place)
-                scores = tf.reduce_sum(units * weights, axis=1)
-            return scores, tape.gradient(scores, images)
+            _, seen = forward(of(), images)
+            units = _units(tf.cast(upright(seen[layer], images), tf.float32), place)
+            scores = tf.reduce_sum(units * weights, axis=1)
+            return scores, gradient_of(scores, images)
 
         return run
 

@@ -16,7 +16,9 @@ from galcnn import seeding
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.explain.explanation import Target
-from galcnn.explain.forward import compiled, forward, network_layer, outputs, upright
+from galcnn.explain.forward import compiled, forward, outputs, upright
+from galcnn.explain.gradients import gradient_of
+from galcnn.explain.graph import network_layer
 from galcnn.explain.network_maps import activations
 from galcnn.explain.synthesis import Synthesis
 from galcnn.inputs import images_from, planes_from
@@ -209,14 +211,11 @@ def energy_gradient(
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> Any:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(images)
-                _, seen = forward(of(), images)
-                values = tf.cast(upright(seen[layer], images), tf.float32)
-                cells = tf.reduce_sum(values**2 * weights, axis=-1)
-                flat = tf.reshape(cells, (tf.shape(cells)[0], -1))
-                energy = 0.5 * tf.reduce_sum(tf.reduce_mean(flat, axis=1))
-            return tape.gradient(energy, images)
+            _, seen = forward(of(), images)
+            values = tf.cast(upright(seen[layer], images), tf.float32)
+            cells = tf.reduce_sum(values**2 * weights, axis=-1)
+            flat = tf.reshape(cells, (tf.shape(cells)[0], -1))
+            return gradient_of(0.5 * tf.reduce_mean(flat, axis=1), images)
 
         return run
 

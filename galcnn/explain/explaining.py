@@ -24,8 +24,8 @@ from galcnn.explain.explanation import (
     Wrt,
 )
 from galcnn.explain.gradients import target_scores
-from galcnn.explain.graph import find
-from galcnn.explain.receptive import cell_grid_at
+from galcnn.explain.graph import network_layer
+from galcnn.explain.receptive import upright_grid
 from galcnn.inputs import images_from, planes_from, prepare
 from galcnn.model import TrainedModel
 
@@ -160,8 +160,8 @@ def _coarse(
     """Give the maps of a method that makes them of the cells of a feature map, as they are there."""
     if not isinstance(explainer, AtCells):
         return [None] * len(targets)
-    location = find(space.network, explainer.network_layer_of(space.network))
-    grid = cell_grid_at(space.network, location)
+    layer = network_layer(space.network, explainer.network_layer_of(space.network))
+    grid = upright_grid(space.network, layer)
     return [CoarseMap(plane, grid) for plane in explainer.coarse(space.network, space.images, list(targets))]
 
 

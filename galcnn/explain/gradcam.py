@@ -14,9 +14,10 @@ import tensorflow as tf
 from galcnn.errors import message
 from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import gradient_of, logits_and_features, target_weights
-from galcnn.explain.graph import Location, feature_maps, find
-from galcnn.explain.receptive import in_orientations, on_image_grid
+from galcnn.explain.graph import NetworkLayer, feature_maps, network_layer
+from galcnn.explain.receptive import on_image_grid, seen_in
 from galcnn.explain.tracing import compiled, run_in_batches
+from galcnn.model.orientations import mean_turned_back
 
 __all__ = ["GradCAM"]
 
@@ -32,8 +33,9 @@ class GradCAM:
     Attributes
     ----------
     network_layer : str
-        Name or address of a layer with feature maps; by default the last such, behind all
-        normalisation, activation and pooling.
+        Name of a layer with feature maps; by default the last such, behind all normalisation,
+        activation and pooling. Of one that sees the image in several orientations, their maps
+        are turned back and summed: each orientation of a feature map counts as one of its own.
     """
 
     network_layer: str = ""
@@ -73,11 +75,11 @@ class GradCAM:
         Raises
         ------
         ValueError
-            There is no such layer, it has no feature maps, or several an image: its orientations.
+            There is no such layer, or it has no feature maps.
         """
         del context
-        location = self._location(network)
-        maps = on_image_grid(self._signed(network, images, target), network, location, images.shape)
+        layer = self._layer(network)
+        maps = on_image_grid(self._signed(network, images, target), network, layer, images.shape)
         maps[maps < 0] = 0  # and NaN stays
         return np.broadcast_to(maps[..., np.newaxis], images.shape)
 
@@ -115,48 +117,42 @@ class GradCAM:
         str
             Names joined by slashes.
         """
-        return self._location(network).address
+        return self._layer(network).name
 
-    def _location(self, network: keras.Model) -> Location:
+    def _layer(self, network: keras.Model) -> NetworkLayer:
         if not self.network_layer:
             return feature_maps(network)
-        location = find(network, self.network_layer)
-        shape = location.tensors(network)[-1][1].shape
-        if len(shape) != 4:
+        layer = network_layer(network, self.network_layer)
+        if len(layer.shape) != 3:
             raise ValueError(
                 message(
                     "a layer with feature maps of shape (n, ny, nx, n_features)",
                     "",
-                    network_layer=location.address,
-                    shape=shape,
+                    network_layer=layer.name,
+                    shape=(None, *layer.shape),
                 )
             )
-        if in_orientations(network, location):
-            raise ValueError(
-                message(
-                    "a layer that sees each image once",
-                    "Take one behind the mean of the orientations, or leave it out.",
-                    network_layer=location.address,
-                )
-            )
-        return location
+        return layer
 
     def _signed(
         self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
     ) -> npt.NDArray[np.float32]:
         weights = target_weights(network, target, images)
-        address = self._location(network).address
+        layer = self._layer(network)
+        name, orientations = layer.name, seen_in(network, layer)
+        count = 1 if orientations is None else orientations.layer.count
 
         def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
             def run(images: Any, weights: Any) -> tuple[Any]:
-                network = network_of()
-                logits, features = logits_and_features(network, images, find(network, address))
+                logits, features = logits_and_features(network_of(), images, name)
                 slope = gradient_of(tf.reduce_sum(logits * weights, axis=1), features)
-                slope, features = tf.cast(slope, images.dtype), tf.cast(features, images.dtype)
                 share = tf.reduce_mean(slope, axis=(1, 2))
-                return (tf.einsum("nyxf,nf->nyx", features, share),)
+                maps = tf.einsum("nyxf,nf->nyx", tf.cast(features, images.dtype), share)
+                if count > 1:
+                    maps = mean_turned_back(maps[..., tf.newaxis], count)[..., 0] * count
+                return (maps,)
 
             return run
 
-        run = compiled(network, (self.name, address), build, (images, weights))
+        run = compiled(network, (self.name, name), build, (images, weights))
         return run_in_batches(run, images, weights)[0]

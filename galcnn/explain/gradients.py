@@ -17,12 +17,13 @@ import tensorflow as tf
 from galcnn.errors import message
 from galcnn.explain.explanation import Target
 from galcnn.explain.forward import forward
-from galcnn.explain.graph import Location, refuse_squashed
+from galcnn.explain.graph import refuse_squashed
 from galcnn.explain.tracing import check_images, compiled, run_in_batches, working_dtype
 
 __all__ = [
     "check_ends_in_logits",
     "gradient_of",
+    "gradients_of",
     "logits_and_features",
     "logits_of",
     "summed_gradient",
@@ -30,6 +31,11 @@ __all__ = [
     "target_scores",
     "target_weights",
 ]
+
+#: What a gradient starts from, and is divided by in the end: the slopes of a large image, or of a
+#: score's share of a path, would be rounded to zero on their way through half precision. A power
+#: of two, which changes nothing in other precisions.
+_SEED = 256.0
 
 
 def target_gradient(
@@ -187,7 +193,7 @@ def logits_of(network: keras.Model, images: Any) -> Any:
     return tf.cast(logits, images.dtype)
 
 
-def logits_and_features(network: keras.Model, images: Any, location: Location) -> tuple[Any, Any]:
+def logits_and_features(network: keras.Model, images: Any, layer: str) -> tuple[Any, Any]:
     """Run a network as `logits_of` does, and keep what one of its layers gives.
 
     Parameters
@@ -196,8 +202,8 @@ def logits_and_features(network: keras.Model, images: Any, location: Location) -
         Functional or sequential.
     images : tensor
         Shape (n, ny, nx, n_bands).
-    location : galcnn.explain.graph.Location
-        The layer.
+    layer : str
+        Name of the network layer.
 
     Returns
     -------
@@ -214,7 +220,7 @@ def logits_and_features(network: keras.Model, images: Any, location: Location) -
     with keras.StatelessScope():
         logits, seen = forward(network, images)
     refuse_squashed(logits)
-    return tf.cast(logits, images.dtype), seen[location.address]
+    return tf.cast(logits, images.dtype), seen[layer]
 
 
 def gradient_of(scores: Any, images: Any) -> Any:
@@ -230,14 +236,14 @@ def gradient_of(scores: Any, images: Any) -> Any:
     Returns
     -------
     tensor
-        Shape of `images`.
+        Shape of `images`, in the precision of `scores`.
 
     Raises
     ------
     ValueError
         No differentiable way leads from the one to the other.
     """
-    gradient = tf.gradients(scores, images)[0]
+    (gradient,) = gradients_of(scores, [images])
     if gradient is None:
         raise ValueError(
             message(
@@ -247,6 +253,25 @@ def gradient_of(scores: Any, images: Any) -> Any:
             )
         )
     return gradient
+
+
+def gradients_of(scores: Any, tensors: Sequence[Any]) -> list[Any]:
+    """Differentiate with respect to several tensors, inside a graph that is being traced.
+
+    Parameters
+    ----------
+    scores : tensor
+        Summed up where there are several.
+    tensors : sequence of tensor
+        Any.
+
+    Returns
+    -------
+    list of tensor or None
+        In the precision of `scores`; None where no differentiable way leads to a tensor.
+    """
+    found = tf.gradients(scores * _SEED, list(tensors))
+    return [gradient if gradient is None else tf.cast(gradient, scores.dtype) / _SEED for gradient in found]
 
 
 def summed_gradient(scores: Any, copies: Any, n_copies: Any) -> Any:

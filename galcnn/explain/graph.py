@@ -1,4 +1,4 @@
-"""Inside a network: its layers by address, and who made a tensor.
+"""The network layers of a model: what it runs, in order, nested models included; and its ends.
 
 Keras' public `layer.output` is the tensor of a layer's first call, which for a nested model is
 one of its own and not of the model around it, and a model cut open by `keras.Model` from a
@@ -8,6 +8,7 @@ running it; `galcnn.explain.forward` runs it, and names the layers alike.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +18,15 @@ import keras
 from galcnn.errors import message
 
 __all__ = [
-    "Location",
+    "NetworkLayer",
     "feature_maps",
-    "find",
-    "locations",
+    "functional",
+    "is_functional",
+    "network_layer",
+    "network_layers",
     "producer",
     "refuse_squashed",
+    "unused",
     "upstream",
 ]
 
@@ -34,48 +38,170 @@ _SQUASHING = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Location:
-    """A layer and the nested models it lies in.
+@dataclass(frozen=True, eq=False)
+class NetworkLayer:
+    """One step of a network's forward pass.
 
     Attributes
     ----------
-    path : tuple of keras layers
-        From the outermost nested model to the layer itself; of one that is called several times,
-        its first call is meant.
+    name : str
+        Unique: the layer's own name, after those of the nested models around it
+        (``network/conv1_1``); a layer that is called again is numbered (``conv#2``).
+    shape : tuple of int or None
+        Of the output, without the batch: (cells_y, cells_x, channels) or (units,).
+    sources : tuple of str
+        Names of the steps that it reads; ``input`` for the images.
+    calls : tuple
+        Keras' nodes, from that of the outermost nested model to that of the layer itself.
     """
 
-    path: tuple[Any, ...]
-
-    @property
-    def address(self) -> str:
-        """Names joined by slashes, such as ``network/conv3_1``."""
-        return "/".join(step.name for step in self.path)
+    name: str
+    shape: tuple[int | None, ...]
+    sources: tuple[str, ...]
+    calls: tuple[Any, ...]
 
     @property
     def layer(self) -> Any:
-        """The layer itself."""
-        return self.path[-1]
+        """The user's own layer. A nested model stands behind its parts, as the step that they make up."""
+        return self.calls[-1].operation
 
-    def tensors(self, network: keras.Model) -> list[tuple[list[Any], Any]]:
-        """Give the symbolic tensors on the way in.
+    @property
+    def kind(self) -> str:
+        """Class of the layer."""
+        return type(self.layer).__name__
 
-        Parameters
-        ----------
-        network : keras.Model
-            The outermost model.
+    @property
+    def tensors(self) -> list[tuple[list[keras.KerasTensor], keras.KerasTensor]]:
+        """Symbolic (inputs, output) of each call on the way in, each in the model around it."""
+        return [(list(call.input_tensors), call.outputs[0]) for call in self.calls]
 
-        Returns
-        -------
-        list of (inputs, output)
-            For each step of the path, as it is called in the model around it.
-        """
-        found, model = [], network
-        for step in self.path:
-            nodes = [node for node in _nodes_in_order(model) if node.operation is step]
-            found.append((list(nodes[0].input_tensors), nodes[0].outputs[0]))
-            model = step
-        return found
+
+#: What a network is made of does not change; its layers do not hold it.
+_LAYERS: weakref.WeakKeyDictionary[Any, dict[str, NetworkLayer]] = weakref.WeakKeyDictionary()
+
+
+def network_layers(network: keras.Model) -> dict[str, NetworkLayer]:
+    """List the network layers of a model, those of nested models included.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential, with one input.
+
+    Returns
+    -------
+    dict of str to NetworkLayer
+        By name, in the order of the pass.
+
+    Raises
+    ------
+    ValueError
+        The network keeps its graph to itself.
+
+    Examples
+    --------
+    >>> from galcnn.model import NetworkSettings, build_network
+    >>> network = build_network((16, 16, 3), 2, settings=NetworkSettings(widths=(4,), depth=1, stem=0))
+    >>> [(layer.name, layer.shape) for layer in network_layers(network).values()][:2]
+    [('conv1_1', (16, 16, 4)), ('conv1_1_batchnorm', (16, 16, 4))]
+    """
+    if network not in _LAYERS:
+        found: dict[str, NetworkLayer] = {}
+        _walk(network, found)
+        _LAYERS[network] = found
+    return dict(_LAYERS[network])
+
+
+def network_layer(network: keras.Model, name: str) -> NetworkLayer:
+    """Find one network layer.
+
+    Parameters
+    ----------
+    network : keras.Model
+        See `network_layers`.
+    name : str
+        Such as ``network/conv1_1``; or ``conv1_1``, where no other layer has this name.
+
+    Returns
+    -------
+    NetworkLayer
+        Of this name.
+
+    Raises
+    ------
+    ValueError
+        There is none, or several.
+    """
+    layers = network_layers(network)
+    if name in layers:
+        return layers[name]
+    found = [layer for layer in layers.values() if layer.layer.name == name]
+    if len(found) != 1:
+        among = [layer.name for layer in found] or list(layers)
+        raise ValueError(message(f"a network layer among {', '.join(among)}", "", network_layer=name))
+    return found[0]
+
+
+def feature_maps(network: keras.Model) -> NetworkLayer:
+    """Find the last feature maps: what the head of a network averages or flattens.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+
+    Returns
+    -------
+    NetworkLayer
+        The last, in the order of running, whose output has a grid of more than one cell.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    layers = _by_calls(network)
+    calls = _last_maps(functional(network).outputs[0], ())
+    if calls not in layers:
+        raise ValueError(
+            message(
+                "a network with feature maps of shape (n, ny, nx, n_features)",
+                "Use another method, e.g. saliency.",
+                network=network.name,
+                layers=[layer.name for layer in layers.values()],
+            )
+        )
+    return layers[calls]
+
+
+def upstream(network: keras.Model) -> Iterator[NetworkLayer]:
+    """Walk backwards from the output, layer by layer, through nested models.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+
+    Yields
+    ------
+    NetworkLayer
+        Ends at the input, or where branches meet.
+    """
+    layers = _by_calls(network)
+    branches: list[bool] = []
+
+    def walk(model: Any, outer: tuple[Any, ...]) -> Iterator[NetworkLayer]:
+        call = _call(model.outputs[0])
+        while call.input_tensors and not branches:
+            if is_functional(call.operation):
+                yield from walk(functional(call.operation), (*outer, call))
+            else:
+                yield layers[(*outer, call)]
+            if len(call.input_tensors) > 1:
+                branches.append(True)
+            call = _call(call.input_tensors[0])
+
+    yield from walk(functional(network), ())
 
 
 def producer(tensor: keras.KerasTensor) -> tuple[Any, list[keras.KerasTensor]]:
@@ -93,132 +219,8 @@ def producer(tensor: keras.KerasTensor) -> tuple[Any, list[keras.KerasTensor]]:
     inputs : list of keras.KerasTensor
         Empty for an input layer.
     """
-    history = tensor._keras_history
-    node = history.operation._inbound_nodes[history.node_index]
-    return history.operation, list(node.input_tensors)
-
-
-def locations(network: keras.Model) -> Iterator[Location]:
-    """Walk through the layers in the order in which they are run, those of nested models included.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Of a subclassed model nothing is seen.
-
-    Yields
-    ------
-    Location
-        A nested model comes after what lies in it.
-    """
-    if not _is_graph(network):
-        return
-    seen = set()
-    for operation in (node.operation for node in _nodes_in_order(network)):
-        if id(operation) in seen:
-            continue
-        seen.add(id(operation))
-        if _is_graph(operation):
-            for inner in locations(operation):
-                yield Location((operation, *inner.path))
-        yield Location((operation,))
-
-
-def find(network: keras.Model, name: str) -> Location:
-    """Find a layer.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or sequential.
-    name : str
-        Its name, or its address where several have the same.
-
-    Returns
-    -------
-    Location
-        Of the layer.
-
-    Raises
-    ------
-    ValueError
-        None or several of this name.
-    """
-    _require_graph(network)
-    known = list(locations(network))
-    found = [x for x in known if x.address == name] or [x for x in known if x.layer.name == name]
-    if len(found) != 1:
-        raise ValueError(
-            message(
-                "the name of one layer of the network",
-                "Give its address, names joined by slashes." if found else "Check the spelling.",
-                network_layer=name,
-                known=[x.address for x in (found or known)],
-            )
-        )
-    return found[0]
-
-
-def feature_maps(network: keras.Model) -> Location:
-    """Find the last feature maps: what the head of a network averages or flattens.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or sequential.
-
-    Returns
-    -------
-    Location
-        The last layer, in the order of running, whose output has a grid of more than one cell.
-
-    Raises
-    ------
-    ValueError
-        There is none.
-    """
-    _require_graph(network)
-    location = _last_maps(network.outputs[0])
-    if location is None:
-        raise ValueError(
-            message(
-                "a network with feature maps of shape (n, ny, nx, n_features)",
-                "Use another method, e.g. saliency.",
-                network=network.name,
-                layers=[x.address for x in locations(network)],
-            )
-        )
-    return location
-
-
-def upstream(network: keras.Model) -> Iterator[Location]:
-    """Walk backwards from the output, layer by layer, through nested models.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or sequential.
-
-    Yields
-    ------
-    Location
-        Ends at the input, or where branches meet.
-    """
-    _require_graph(network)
-    branches: list[bool] = []
-
-    def walk(model: Any, path: tuple[Any, ...]) -> Iterator[Location]:
-        layer, sources = producer(model.outputs[0])
-        while sources and not branches:
-            if _is_graph(layer):
-                yield from walk(layer, (*path, layer))
-            else:
-                yield Location((*path, layer))
-            if len(sources) > 1:
-                branches.append(True)
-            layer, sources = producer(sources[0])
-
-    yield from walk(network, ())
+    call = _call(tensor)
+    return call.operation, list(call.input_tensors)
 
 
 def refuse_squashed(logits: Any) -> None:
@@ -249,44 +251,126 @@ def refuse_squashed(logits: Any) -> None:
         )
 
 
-def _last_maps(tensor: Any) -> Location | None:
-    """Search backwards from a tensor, the nearest first."""
-    queue = [tensor]
-    for current in queue:
-        layer, sources = producer(current)
-        if not sources:
-            continue
-        inner = _last_maps(layer.outputs[0]) if _is_graph(layer) else None
-        if inner is not None:
-            return Location((layer, *inner.path))
-        shape = current.shape
-        if len(shape) == 4 and any(side != 1 for side in shape[1:3]):
-            return Location((layer,))
-        queue += [source for source in sources if not any(source is known for known in queue)]
-    return None
+def is_functional(operation: Any) -> bool:
+    """Say whether a layer is a model whose graph can be read.
+
+    Parameters
+    ----------
+    operation : keras.layers.Layer or keras.Operation
+        Any.
+
+    Returns
+    -------
+    bool
+        A functional model, or a sequential one, which holds a functional one.
+    """
+    return isinstance(operation, keras.Model) and hasattr(
+        getattr(operation, "_functional", None) or operation, "_run_through_graph"
+    )
 
 
-def _graph(model: Any) -> Any:
-    """A sequential model holds a functional one."""
-    return getattr(model, "_functional", None) or model
+def functional(network: keras.Model) -> Any:
+    """Give the functional model that a network is, or that a sequential one holds.
 
+    Parameters
+    ----------
+    network : keras.Model
+        With one input.
 
-def _is_graph(operation: Any) -> bool:
-    return isinstance(operation, keras.Model) and hasattr(_graph(operation), "_run_through_graph")
+    Returns
+    -------
+    keras.Model
+        Functional.
 
-
-def _require_graph(network: keras.Model) -> None:
-    if not _is_graph(network):
+    Raises
+    ------
+    ValueError
+        The network keeps its graph to itself, or has several inputs.
+    """
+    graph = getattr(network, "_functional", None) or network
+    if not is_functional(network) or len(graph.inputs) != 1:
         raise ValueError(
             message(
-                "a functional or sequential Keras model, whose layers can be seen",
-                "Build the network with the functional API, or use a method of gradients, e.g. saliency.",
+                "a functional or sequential model with one input, whose layers can be seen",
+                "Build it as keras.Model(inputs, outputs), or use a method of gradients, e.g. saliency.",
                 network=network.name,
                 kind=type(network).__name__,
             )
         )
+    return graph
 
 
-def _nodes_in_order(model: Any) -> list[Any]:
-    by_depth = _graph(model)._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
+def unused(name: str, taken: Any) -> str:
+    """Number the name of a layer that is called again.
+
+    Parameters
+    ----------
+    name : str
+        As it would be.
+    taken : container of str
+        Names that are used.
+
+    Returns
+    -------
+    str
+        The same, or with ``#2`` and so on behind it.
+    """
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}#{number}", number + 1
+    return free
+
+
+def _walk(
+    network: keras.Model,
+    found: dict[str, NetworkLayer],
+    *,
+    prefix: str = "",
+    source: str = "input",
+    outer: tuple[Any, ...] = (),
+) -> None:
+    """List the layers of a model that reads the step `source`, in the order in which Keras runs them."""
+    graph = functional(network)
+    origin = {id(graph.inputs[0]): source}
+    by_depth = graph._nodes_by_depth
+    for call in (call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]):
+        known = all(id(tensor) in origin for tensor in call.input_tensors)
+        if call.is_input or not known:  # Keras passes these over too
+            continue
+        sources = tuple(origin[id(tensor)] for tensor in call.input_tensors)
+        name = unused(f"{prefix}{call.operation.name}", found)
+        calls = (*outer, call)
+        if is_functional(call.operation):
+            _walk(call.operation, found, prefix=f"{name}/", source=sources[0], outer=calls)
+        origin.update((id(tensor), name) for tensor in call.outputs)
+        if len(call.outputs) == 1:  # of several there is no one array to show
+            found[name] = NetworkLayer(name, tuple(call.outputs[0].shape[1:]), sources, calls)
+
+
+def _by_calls(network: keras.Model) -> dict[tuple[Any, ...] | None, NetworkLayer]:
+    return {layer.calls: layer for layer in network_layers(network).values()}
+
+
+def _call(tensor: keras.KerasTensor) -> Any:
+    """Give the node that made a symbolic tensor."""
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def _last_maps(tensor: keras.KerasTensor, outer: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Search backwards from a tensor, the nearest first."""
+    queue = [tensor]
+    for current in queue:
+        call = _call(current)
+        if not call.input_tensors:
+            continue
+        calls = (*outer, call)
+        if is_functional(call.operation):
+            inner = _last_maps(functional(call.operation).outputs[0], calls)
+            if inner is not None:
+                return inner
+        shape = current.shape
+        if len(shape) == 4 and any(side != 1 for side in shape[1:3]):
+            return calls
+        queue += [source for source in call.input_tensors if not any(source is known for known in queue)]
+    return None

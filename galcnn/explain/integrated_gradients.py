@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -16,6 +17,7 @@ from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import logits_of, summed_gradient, target_weights
 from galcnn.explain.sky import BASELINES, Baseline, baseline_images
 from galcnn.explain.tracing import batches, compiled, images_per_batch
+from galcnn.progress import parts
 
 __all__ = ["IntegratedGradients"]
 
@@ -105,11 +107,13 @@ class IntegratedGradients:
         size = -(-self.n // -(-self.n // room))
         run = compiled(network, self.name, _build, (start, way, weights, where, share))
         total = np.zeros_like(images)
-        for group in batches(len(images), max(1, room // size)):
-            for steps in batches(self.n, size):
+        groups, pieces = list(batches(len(images), max(1, room // size))), list(batches(self.n, size))
+        with parts(self.name, len(groups) * len(pieces)) as step:
+            for group, piece in product(groups, pieces):
                 total[group] += run(
-                    start[group], way[group], weights[group], where[steps], share[steps]
+                    start[group], way[group], weights[group], where[piece], share[piece]
                 ).numpy()
+                step()
         total *= way
         return total
 

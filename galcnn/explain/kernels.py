@@ -10,7 +10,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galcnn.errors import message
-from galcnn.explain.forward import NetworkLayer, network_layer, network_layers
+from galcnn.explain.graph import NetworkLayer, network_layer, network_layers
 from galcnn.explain.network_maps import activations
 
 __all__ = ["Filters", "filter_result", "filter_statistics", "filters", "weight_table"]

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from galcnn.errors import message
 from galcnn.explain.explanation import Target
-from galcnn.explain.forward import compiled, forward, network_layers, upright
-from galcnn.explain.gradients import target_weights
+from galcnn.explain.forward import compiled, forward, upright
+from galcnn.explain.gradients import gradients_of, target_weights
+from galcnn.explain.graph import network_layers
 from galcnn.files.text import unique_name
 
 __all__ = ["activations", "layer_gradients", "weight_gradients"]
@@ -96,14 +97,13 @@ def layer_gradients(
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> list[Any]:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(images)
-                outputs, seen = forward(of(), images)
-                score = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights)
-            found = tape.gradient(
-                score, [seen[name] for name in names], unconnected_gradients=tf.UnconnectedGradients.ZERO
-            )
-            return [tf.cast(upright(gradient, images), tf.float32) for gradient in found]
+            outputs, seen = forward(of(), images)
+            scores = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights, axis=1)
+            maps = [seen[name] for name in names]
+            return [
+                upright(tf.zeros_like(values, tf.float32) if gradient is None else gradient, images)
+                for values, gradient in zip(maps, gradients_of(scores, maps), strict=True)
+            ]
 
         return run
 
@@ -142,10 +142,12 @@ def weight_gradients(
         def run(images: Any, weights: Any) -> list[Any]:
             variables = _trainable(of())
             values = [variables[name].value for name in names]
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(values)
-                score = tf.reduce_sum(tf.cast(of()(images, training=False), tf.float32) * weights)
-            return list(tape.gradient(score, values, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+            outputs = of()(images, training=False)
+            scores = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights, axis=1)
+            return [
+                tf.zeros(value.shape) if gradient is None else gradient
+                for value, gradient in zip(values, gradients_of(scores, values), strict=True)
+            ]
 
         return run
 

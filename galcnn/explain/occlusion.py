@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar
 
 import keras
@@ -16,6 +17,7 @@ from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import logits_of, target_weights
 from galcnn.explain.sky import BASELINES, Baseline, baseline_images
 from galcnn.explain.tracing import batches, compiled, images_per_batch
+from galcnn.progress import parts
 
 __all__ = ["Occlusion"]
 
@@ -110,12 +112,14 @@ class Occlusion:
         patches = np.zeros((ny, nx), dtype=images.dtype)
         for y, x in corners:
             patches[y : y + self.patch, x : x + self.patch] += 1
-        for i, map_ in enumerate(maps):
-            one = slice(i, i + 1)
-            for piece in batches(len(corners), images_per_batch(images.shape[1:])):
+        pieces = list(batches(len(corners), images_per_batch(images.shape[1:])))
+        with parts(self.name, len(images) * len(pieces)) as step:
+            for i, piece in product(range(len(images)), pieces):
+                one = slice(i, i + 1)
                 drops = run(images[one], cover[one], weights[one], corners[piece]).numpy()
                 for (y, x), drop in zip(corners[piece], drops, strict=True):
-                    map_[y : y + self.patch, x : x + self.patch] += drop
+                    maps[i, y : y + self.patch, x : x + self.patch] += drop
+                step()
         return np.broadcast_to((maps / patches)[..., np.newaxis], images.shape)
 
     def _starts(self, n: int) -> list[int]:

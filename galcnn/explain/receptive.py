@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.explain.cells import CellGrid
-from galcnn.explain.graph import Location, locations, producer
+from galcnn.explain.graph import NetworkLayer, network_layers, producer
 from galcnn.model.orientations import OrientationMean, Orientations
 
-__all__ = ["cell_grid", "cell_grid_at", "in_orientations", "on_image_grid", "resampling_matrix"]
+__all__ = ["cell_grid", "cell_grid_at", "on_image_grid", "resampling_matrix", "seen_in", "upright_grid"]
 
 
 _WINDOWED = (
@@ -65,7 +65,12 @@ def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
         if not sources:
             known[id(current)] = CellGrid()
         elif isinstance(layer, OrientationMean):
-            known[id(current)] = _about_centre(sources[0], known)
+            turned = sources[0]
+            while not isinstance((made := producer(turned))[0], Orientations):
+                turned = made[1][0]
+            known[id(current)] = _about_centre(
+                known[id(sources[0])], sources[0].shape[1:3], known[id(turned)], turned.shape[1:3]
+            )
         else:
             grid = _joined(layer, [known[id(source)] for source in sources])
             known[id(current)] = _after(layer, sources[0].shape, current.shape, grid)
@@ -73,15 +78,13 @@ def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
     return known[id(tensor)]
 
 
-def cell_grid_at(network: keras.Model, location: Location) -> CellGrid:
+def cell_grid_at(layer: NetworkLayer) -> CellGrid:
     """Follow the geometry from the input of a network to one of its layers.
 
     Parameters
     ----------
-    network : keras.Model
-        Functional or sequential.
-    location : galcnn.explain.graph.Location
-        A layer, in nested models or not.
+    layer : galcnn.explain.graph.NetworkLayer
+        In nested models or not.
 
     Returns
     -------
@@ -93,42 +96,67 @@ def cell_grid_at(network: keras.Model, location: Location) -> CellGrid:
     ValueError
         See `cell_grid`.
     """
-    steps = location.tensors(network)
+    *models, (_, output) = layer.tensors
     grid = CellGrid()
-    for inputs, _ in steps[:-1]:
+    for inputs, _ in models:
         grid = _compose(grid, cell_grid(inputs[0]))
-    return _compose(grid, cell_grid(steps[-1][1]))
+    return _compose(grid, cell_grid(output))
 
 
-def in_orientations(network: keras.Model, location: Location) -> bool:
-    """Say whether a layer sees each image in several orientations.
+def seen_in(network: keras.Model, layer: NetworkLayer) -> NetworkLayer | None:
+    """Find the orientations in which a layer sees each image.
 
     Parameters
     ----------
     network : keras.Model
         Functional or sequential.
-    location : galcnn.explain.graph.Location
-        A layer.
+    layer : galcnn.explain.graph.NetworkLayer
+        Of it.
 
     Returns
     -------
-    bool
-        It lies behind `Orientations`, and their mean does not lie before it.
+    NetworkLayer or None
+        The `Orientations` that it lies behind; None where there are none, or their mean lies
+        between.
     """
-    pending = [output for _, output in location.tensors(network)]
+    pending = [output for _, output in layer.tensors]
     seen: set[int] = set()
     for tensor in pending:
-        layer, sources = producer(tensor)
-        if isinstance(layer, Orientations):
-            return True
-        if not isinstance(layer, OrientationMean):
+        made_by, sources = producer(tensor)
+        if isinstance(made_by, Orientations):
+            return next(step for step in network_layers(network).values() if step.layer is made_by)
+        if not isinstance(made_by, OrientationMean):
             pending += [source for source in sources if id(source) not in seen]
             seen |= {id(source) for source in sources}
-    return False
+    return None
+
+
+def upright_grid(network: keras.Model, layer: NetworkLayer) -> CellGrid:
+    """Follow the geometry from the images as they stand to the maps of a layer, turned back if need be.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+    layer : galcnn.explain.graph.NetworkLayer
+        With feature maps.
+
+    Returns
+    -------
+    CellGrid
+        `cell_grid_at` the layer; where it sees the images in several orientations, of the mean of
+        the maps that are turned back.
+    """
+    grid, orientations = cell_grid_at(layer), seen_in(network, layer)
+    if orientations is None:
+        return grid
+    turned = cell_grid_at(orientations)
+    cells, pixels = (step.tensors[-1][1].shape[1:3] for step in (layer, orientations))
+    return _about_centre(grid, cells, turned, pixels)
 
 
 def on_image_grid(
-    coarse: npt.NDArray[np.floating[Any]], network: keras.Model, location: Location, shape: tuple[int, ...]
+    coarse: npt.NDArray[np.floating[Any]], network: keras.Model, layer: NetworkLayer, shape: tuple[int, ...]
 ) -> npt.NDArray[np.floating[Any]]:
     """Bring maps from the cells of a layer to the pixels of the images.
 
@@ -138,24 +166,25 @@ def on_image_grid(
         Shape (n, cells_y, cells_x).
     network : keras.Model
         Functional or sequential.
-    location : galcnn.explain.graph.Location
-        The layer that the cells are of.
+    layer : galcnn.explain.graph.NetworkLayer
+        That the cells are of.
     shape : tuple of int
         (n, ny, nx, n_bands) of the images.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n, ny, nx), linear between the centres of the cells. NaN where the network crops
-        the image away.
+        Shape (n, ny, nx), linear between the centres of the cells; of a layer that sees the images
+        in several orientations, of those that are turned back. NaN where the network crops the
+        image away.
     """
-    grid = cell_grid_at(network, location)
+    grid = upright_grid(network, layer)
     rows = resampling_matrix(shape[1], coarse.shape[1], grid.start[0], grid.jump[0])
     columns = resampling_matrix(shape[2], coarse.shape[2], grid.start[1], grid.jump[1])
     maps: npt.NDArray[np.floating[Any]] = (rows.astype(coarse.dtype) @ coarse) @ columns.astype(
         coarse.dtype
     ).T
-    maps[:, ~_looked_at(network, location, shape[1:3])] = np.nan
+    maps[:, ~_looked_at(network, layer, shape[1:3])] = np.nan
     return maps
 
 
@@ -184,15 +213,13 @@ def resampling_matrix(n_pixels: int, n_cells: int, start: float, jump: int) -> n
     return matrix
 
 
-def _looked_at(network: keras.Model, location: Location, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+def _looked_at(network: keras.Model, layer: NetworkLayer, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Pixels that no cropping at the input keeps from the network."""
     seen = np.ones(shape, dtype=bool)
-    for step in locations(network):
-        if (
-            isinstance(step.layer, keras.layers.Cropping2D)
-            and step.path[:-1] == location.path[: len(step.path) - 1]
-        ):
-            inputs = [inputs[0] for inputs, _ in step.tensors(network)]
+    for step in network_layers(network).values():
+        around = step.calls[:-1]
+        if isinstance(step.layer, keras.layers.Cropping2D) and around == layer.calls[: len(around)]:
+            inputs = [inputs[0] for inputs, _ in step.tensors]
             if all(cell_grid(x) == CellGrid() for x in inputs):
                 (top, bottom), (left, right) = step.layer.cropping
                 seen[:] = False
@@ -200,16 +227,17 @@ def _looked_at(network: keras.Model, location: Location, shape: tuple[int, ...])
     return seen
 
 
-def _about_centre(tensor: keras.KerasTensor, known: dict[int, CellGrid]) -> CellGrid:
-    """Give the grid of a mean over orientations: its cells lie alike about the centre of what is turned."""
-    grid, cells, source = known[id(tensor)], tensor.shape[1], tensor
-    while not isinstance((made := producer(source))[0], Orientations):
-        source = made[1][0]
-    turned = known[id(made[1][0])]
+def _about_centre(
+    grid: CellGrid, cells: tuple[int, ...], turned: CellGrid, pixels: tuple[int, ...]
+) -> CellGrid:
+    """Give the grid of maps turned back: their cells lie alike about the centre of what was turned.
+
+    Of `cells` of `grid`, behind `pixels` of `turned` in several orientations.
+    """
     starts, fields = [], []
     for axis in (0, 1):
-        centre = turned.start[axis] + turned.jump[axis] * (source.shape[1 + axis] - 1) / 2
-        first = centre - grid.jump[axis] * (cells - 1) / 2
+        centre = turned.start[axis] + turned.jump[axis] * (pixels[axis] - 1) / 2
+        first = centre - grid.jump[axis] * (cells[axis] - 1) / 2
         starts.append(first)
         fields.append(math.ceil(grid.field[axis] + 2 * abs(grid.start[axis] - first)))
     return CellGrid((starts[0], starts[1]), grid.jump, (fields[0], fields[1]))

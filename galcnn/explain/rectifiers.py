@@ -19,7 +19,7 @@ import tensorflow as tf
 from galcnn.errors import message
 from galcnn.explain.explanation import Target
 from galcnn.explain.gradients import gradient_of, logits_and_features, logits_of, target_weights
-from galcnn.explain.graph import locations
+from galcnn.explain.graph import is_functional, network_layers
 from galcnn.explain.tracing import compiled, run_in_batches
 from galcnn.model.network import PREPROCESSING
 
@@ -101,12 +101,12 @@ def rectified_gradient(
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> tuple[Any]:
             network = network_of()
-            stretch = next((x for x in locations(network) if x.address == PREPROCESSING), None)
             with rectified(rectifier):
-                if stretch is None:
+                if is_functional(network) and PREPROCESSING in network_layers(network):
+                    # A clipping stretch is no part of the network.
+                    logits, seen = logits_and_features(network, images, PREPROCESSING)
+                else:
                     logits, seen = logits_of(network, images), images
-                else:  # a clipping stretch is no part of the network
-                    logits, seen = logits_and_features(network, images, stretch)
             refuse_other_rectifiers(logits, seen)
             return (gradient_of(tf.reduce_sum(logits * weights, axis=1), images),)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -17,6 +18,7 @@ from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import logits_of, summed_gradient, target_weights
 from galcnn.explain.sky import ids_of, noise_of, standard_normal
 from galcnn.explain.tracing import batches, compiled, images_per_batch
+from galcnn.progress import parts
 
 __all__ = ["SmoothGrad"]
 
@@ -95,14 +97,16 @@ class SmoothGrad:
         room = images_per_batch(images.shape[1:])
         copies = [len(part) for part in np.array_split(np.arange(self.n), -(-self.n // room))]
         total = np.zeros_like(images)
-        for group in batches(len(images), max(1, room // copies[0])):
-            for n_copies in copies:
+        groups = list(batches(len(images), max(1, room // copies[0])))
+        with parts(self.name, len(groups) * len(copies)) as step:
+            for group, n_copies in product(groups, copies):
                 points = np.stack([standard_normal(s, (n_copies, *images.shape[1:])) for s in streams[group]])
                 points = points.astype(images.dtype, copy=False)
                 points *= sigma[group, np.newaxis]
                 points += images[group, np.newaxis]
                 run = compiled(network, self.name, _build, (points, weights))
                 total[group] += run(points, weights[group]).numpy()
+                step()
         return total / images.dtype.type(self.n)
 
     def _noise(self, images: npt.NDArray[np.floating[Any]], context: Context) -> npt.NDArray[Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
-from galcnn.explain.forward import NetworkLayer, network_layers
+from galcnn.explain.graph import NetworkLayer, network_layers
 
 __all__ = ["Stage", "convolution_stages"]
 

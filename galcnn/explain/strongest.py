@@ -12,9 +12,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
+from galcnn.explain import graph
 from galcnn.explain.forward import forward, upright
 from galcnn.explain.gradients import gradient_of
-from galcnn.explain.graph import find
 from galcnn.explain.receptive import cell_grid_at
 from galcnn.explain.rectifiers import rectified, refuse_other_rectifiers
 from galcnn.explain.tracing import check_images, compiled, run_in_batches
@@ -29,7 +29,7 @@ class StrongestActivations:
     Attributes
     ----------
     network_layer : str
-        Address of the layer.
+        Name of the layer.
     feature : int
         Which of its feature maps.
     images : numpy.ndarray
@@ -89,7 +89,7 @@ def strongest_activations(
     images : numpy.ndarray
         To search, shape (n_images, ny, nx, n_bands).
     network_layer : str
-        Name or address of a layer with feature maps.
+        Name of a layer with feature maps.
     features : sequence of int, optional
         Which feature maps; all by default.
     n : int
@@ -106,25 +106,25 @@ def strongest_activations(
         No such layer or feature, or a network that a deconvnet cannot go back through.
     """
     check_images(network, images)
-    location = find(network, network_layer)
-    shape = location.tensors(network)[-1][1].shape
+    layer = graph.network_layer(network, network_layer)
+    shape = layer.tensors[-1][1].shape
     chosen = range(shape[-1] or 0) if features is None else [int(feature) for feature in features]
     if len(shape) != 4 or n < 1 or not all(0 <= feature < shape[-1] for feature in chosen):
         raise ValueError(
             message(
                 "a layer with feature maps of shape (n, ny, nx, n_features), features of it, and n >= 1",
                 "",
-                network_layer=location.address,
+                network_layer=layer.name,
                 shape=shape,
                 features=features,
                 n=n,
             )
         )
-    address, like = location.address, np.zeros((1, 3), dtype=np.int32)
-    search = compiled(network, ("strongest", address), _searcher(address), (images,))
-    project = compiled(network, ("project", address), _projector(address), (images, like))
+    name, like = layer.name, np.zeros((1, 3), dtype=np.int32)
+    search = compiled(network, ("strongest", name), _searcher(name), (images,))
+    project = compiled(network, ("project", name), _projector(name), (images, like))
     values, rows, columns = run_in_batches(search, images)  # each (n_images, n_features)
-    grid, sides = cell_grid_at(network, location), (images.shape[1], images.shape[2])
+    grid, sides = cell_grid_at(layer), (images.shape[1], images.shape[2])
     found = []
     for feature in chosen:
         which = np.argsort(-values[:, feature], kind="stable")[:n]
@@ -132,22 +132,20 @@ def strongest_activations(
         seeds = np.insert(cells, 2, feature, axis=1).astype(np.int32)
         (maps,) = run_in_batches(project, images[which], seeds)
         boxes = tuple(grid.box((int(y), int(x)), sides) for y, x in cells)
-        found.append(
-            StrongestActivations(address, feature, which, values[which, feature], cells, maps, boxes)
-        )
+        found.append(StrongestActivations(name, feature, which, values[which, feature], cells, maps, boxes))
     return found
 
 
-def _features(network: keras.Model, images: Any, address: str) -> Any:
+def _features(network: keras.Model, images: Any, layer: str) -> Any:
     with keras.StatelessScope():
-        return upright(forward(network, images)[1][address], images)
+        return upright(forward(network, images)[1][layer], images)
 
 
-def _searcher(address: str) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
+def _searcher(layer: str) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any) -> tuple[Any, Any, Any]:
             """Give the greatest value of each feature map, and its row and column."""
-            features = _features(network_of(), images, address)
+            features = _features(network_of(), images, layer)
             shape = tf.shape(features)
             flat = tf.reshape(features, (shape[0], shape[1] * shape[2], features.shape[3]))
             place = tf.argmax(flat, axis=1, output_type=tf.int32)
@@ -158,12 +156,12 @@ def _searcher(address: str) -> Callable[[Callable[[], keras.Model]], Callable[..
     return build
 
 
-def _projector(address: str) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
+def _projector(layer: str) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, seeds: Any) -> tuple[Any]:
             """Go back from one activation of each image, given as (row, column, feature)."""
             with rectified("deconvnet"):
-                features = _features(network_of(), images, address)
+                features = _features(network_of(), images, layer)
             refuse_other_rectifiers(features, images)
             activation = tf.gather_nd(features, seeds, batch_dims=1)
             # Half a square has the value itself as its slope: the seed of the paper.

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from galcnn.errors import message
 from galcnn.explain import forward
+from galcnn.progress import parts
 
 __all__ = ["batches", "check_images", "compiled", "images_per_batch", "run_in_batches", "working_dtype"]
 
@@ -73,10 +74,12 @@ def run_in_batches(
         One row an image.
     """
     size = images_per_batch(arrays[0].shape[1:])
-    pieces = [
-        tuple(output.numpy() for output in run(*(array[piece] for array in arrays)))
-        for piece in batches(len(arrays[0]), size)
-    ]
+    pieces = []
+    with parts("batches", -(-len(arrays[0]) // size)) as step:
+        for piece in batches(len(arrays[0]), size):
+            outputs = run(*(array[piece] for array in arrays))
+            pieces.append(tuple(output.numpy() for output in outputs))
+            step()
     if len(pieces) == 1:
         return pieces[0]
     return tuple(np.concatenate(column) for column in zip(*pieces, strict=True))

@@ -15,8 +15,9 @@ from galcnn.errors import message
 from galcnn.explain.ascent import AscentSettings, ascend
 from galcnn.explain.channels import PLACES, Place, channel_gradient, channel_score
 from galcnn.explain.explanation import Target
-from galcnn.explain.forward import network_layer, outputs
+from galcnn.explain.forward import outputs
 from galcnn.explain.gradients import target_gradient
+from galcnn.explain.graph import network_layer
 from galcnn.explain.synthesis import Space, Synthesis
 from galcnn.inputs import planes_from
 from galcnn.model import TrainedModel

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table
 
 from galcnn.errors import message
-from galcnn.explain.graph import feature_maps, locations
+from galcnn.explain.graph import feature_maps, network_layers
 from galcnn.explain.receptive import cell_grid_at
 from galcnn.model.orientations import OrientationMean, Orientations
 
@@ -31,7 +31,7 @@ class LayerCost:
     shape : tuple of int
         Of its output for one image, the number of orientations first where there are several.
     parameters : int
-        Weights, those that are not trained included.
+        Weights, those that are not trained included; 0 where a layer is called again.
     flops : int
         Multiplications and additions of convolutions and dense layers, biases included; 0 for all
         other layers, which are some per cent of the whole.
@@ -94,6 +94,7 @@ def layer_costs(network: keras.Model) -> list[LayerCost]:
         A size is not known.
     """
     costs, copies = [], 1
+    counted: set[int] = set()
     for address, layer, inputs, output in _calls(network):
         if isinstance(layer, OrientationMean):
             copies = 1
@@ -108,11 +109,12 @@ def layer_costs(network: keras.Model) -> list[LayerCost]:
                 address,
                 type(layer).__name__,
                 shape if copies == 1 else (copies, *shape),
-                int(layer.count_params()),
+                0 if id(layer) in counted else int(layer.count_params()),
                 copies * _flops(layer, inputs.shape, shape),
                 copies * int(np.prod(shape)) * itemsize,
             )
         )
+        counted.add(id(layer))
     return costs
 
 
@@ -131,7 +133,7 @@ def network_cost(network: keras.Model) -> NetworkCost:
     """
     layers = layer_costs(network)
     try:
-        field = cell_grid_at(network, feature_maps(network)).field
+        field = cell_grid_at(feature_maps(network)).field
     except ValueError:
         field = None
     return NetworkCost(
@@ -177,10 +179,10 @@ def network_table(networks: Sequence[tuple[str, keras.Model]], *, pixel_scale: f
 
 def _calls(network: keras.Model) -> Iterator[tuple[str, Any, Any, Any]]:
     """Layers that are no models, with the tensor that goes in and the one that comes out."""
-    for place in locations(network):
-        if isinstance(place.layer, keras.layers.Layer) and not isinstance(place.layer, keras.Model):
-            inputs, output = place.tensors(network)[-1]
-            yield place.address, place.layer, inputs[0], output
+    for step in network_layers(network).values():
+        if isinstance(step.layer, keras.layers.Layer) and not isinstance(step.layer, keras.Model):
+            inputs, output = step.tensors[-1]
+            yield step.name, step.layer, inputs[0], output
 
 
 def _flops(layer: Any, entering: tuple[Any, ...], leaving: tuple[int, ...]) -> int:

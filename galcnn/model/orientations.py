@@ -16,7 +16,7 @@ import keras
 
 from galcnn.errors import message
 
-__all__ = ["OrientationMean", "Orientations"]
+__all__ = ["OrientationMean", "Orientations", "mean_turned_back"]
 
 
 class _OfOrientations(keras.layers.Layer):
@@ -112,12 +112,7 @@ class OrientationMean(_OfOrientations):
         tensor
             Shape (n, y, y, c), float32.
         """
-        parts = keras.ops.reshape(inputs, (self.count, -1, *inputs.shape[1:]))
-        back = [undo(parts[i]) for i, (_, undo) in enumerate(_TURNS[self.count])]
-        total = back[0]
-        for part in back[1:]:
-            total = total + part
-        return total / self.count
+        return mean_turned_back(inputs, self.count)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Give the shape of the output.
@@ -134,6 +129,29 @@ class OrientationMean(_OfOrientations):
         """
         n = input_shape[0]
         return (None if n is None else n // self.count, *input_shape[1:])
+
+
+def mean_turned_back(maps: Any, count: int) -> Any:
+    """Turn maps of all orientations back and average them.
+
+    Parameters
+    ----------
+    maps : tensor
+        Shape (count * n, y, y, c), as `Orientations` lays them out.
+    count : {4, 8}
+        Orientations.
+
+    Returns
+    -------
+    tensor
+        Shape (n, y, y, c), of the same type.
+    """
+    parts = keras.ops.reshape(maps, (count, -1, *maps.shape[1:]))
+    back = [undo(parts[i]) for i, (_, undo) in enumerate(_TURNS[count])]
+    total = back[0]
+    for part in back[1:]:
+        total = total + part
+    return total / count
 
 
 _Turn = Callable[[Any], Any]

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.explain.forward import NetworkLayer, forward, network_layers
+from galcnn.explain.forward import forward
+from galcnn.explain.graph import NetworkLayer, network_layers
 from galcnn.model import TrainedModel
 
 __all__ = ["AdaptationWarning", "adapt_batchnorm"]

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.explain.forward import forward, network_layers, outputs, upright
+from galcnn.explain.forward import forward, outputs, upright
+from galcnn.explain.graph import network_layers
 from galcnn.model import TrainedModel
 
 __all__ = ["layer_features", "model_features", "summarised"]

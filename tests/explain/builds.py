@@ -73,17 +73,31 @@ def settle(network, seed=1):
     return network
 
 
-def flat(shape=SHAPE, spelling="layer", normalisation=True):
+def mixed(x, spelling="layer"):
+    """One normalisation, a ReLU inside a convolution and one nowhere, a stride; each step has a name."""
+    x = keras.layers.Conv2D(4, 3, padding="same", name="first")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.ReLU(name="relu")(x) if spelling == "layer" else _relu(spelling)(x)
+    x = keras.layers.MaxPooling2D(2, name="pool")(x)
+    side = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="side")(x)
+    x = keras.layers.Add(name="sum")([x, side])
+    x = keras.layers.Conv2D(6, 3, strides=2, padding="same", name="last")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="gap")(x)
+    return keras.layers.Dense(N_CLASSES, name="logits")(x)
+
+
+def flat(shape=SHAPE, *, of=body, **spelled):
     inputs = keras.Input(shape)
-    return settle(keras.Model(inputs, body(inputs, spelling, normalisation)))
+    return settle(keras.Model(inputs, of(inputs, **spelled)))
 
 
-def nested(shape=SHAPE):
+def nested(shape=SHAPE, *, of=body):
     """The same weights in a model inside a model inside a model."""
     inner_inputs = keras.Input(shape)
-    inner = keras.Model(inner_inputs, body(inner_inputs), name="inner")
+    inner = keras.Model(inner_inputs, of(inner_inputs), name="inner")
     middle_inputs = keras.Input(shape)
-    middle = keras.Model(middle_inputs, inner(keras.layers.Identity()(middle_inputs)), name="middle")
+    same = keras.layers.Identity(name="same")(middle_inputs)
+    middle = keras.Model(middle_inputs, inner(same), name="middle")
     inputs = keras.Input(shape)
     return settle(keras.Model(inputs, middle(inputs)))
 
@@ -141,7 +155,8 @@ def subclassed(shape=SHAPE):
 def linear(shape=SHAPE):
     """Give logits = x W + b, and W of shape (ny, nx, n_bands, n_classes)."""
     inputs = keras.Input(shape)
-    network = settle(keras.Model(inputs, keras.layers.Dense(N_CLASSES)(keras.layers.Flatten()(inputs))))
+    dense = keras.layers.Dense(N_CLASSES, name="logits")
+    network = settle(keras.Model(inputs, dense(keras.layers.Flatten()(inputs))))
     return network, np.asarray(network.weights[0]).reshape(*shape, N_CLASSES)
 
 

@@ -9,7 +9,10 @@ from scipy.signal import convolve2d
 
 from galcnn.explain import Target
 from galcnn.explain.adjoint import backward_convolution, backward_pass, rotated
-from tests.explain.nets import IMAGES, flat, nested
+from tests.explain import builds
+from tests.explain.builds import flat, mixed, nested
+
+IMAGES = builds.IMAGES[:3]
 
 RNG = np.random.default_rng(0)
 CASES = [
@@ -66,15 +69,15 @@ def test_without_the_rotation_it_is_wrong():
 def test_in_a_network_both_ways_agree(layer):
     """Strided, with an activation function of its own, and in a residual branch."""
     target = Target("t", (1.0, -1.0, 0.5))
-    shown = backward_pass(flat(), IMAGES, target, layer=layer)
+    shown = backward_pass(flat(of=mixed), IMAGES, target, layer=layer)
     assert shown.error < 1e-5
     assert np.abs(shown.automatic).max() > 0
     if layer == "first":  # its input is the image: the whole gradient passes through it
         from galcnn.explain.gradients import target_gradient
 
-        gradient, _ = target_gradient(flat(), IMAGES, target)
+        gradient, _ = target_gradient(flat(of=mixed), IMAGES, target)
         np.testing.assert_allclose(shown.convolved, gradient, rtol=1e-4, atol=1e-6)
-    inside = backward_pass(nested(), IMAGES, target, layer=f"inner/{layer}")
+    inside = backward_pass(nested(of=mixed), IMAGES, target, layer=f"middle/inner/{layer}")
     np.testing.assert_allclose(inside.convolved, shown.convolved, rtol=1e-5, atol=1e-7)
 
 
@@ -86,4 +89,4 @@ def test_what_does_not_belong_together_is_refused():
             np.zeros((1, 9, 9, 1)), np.zeros((3, 3, 1, 1)), input_shape=(9, 9), padding="full"
         )
     with pytest.raises(ValueError, match="a Conv2D without dilation"):
-        backward_pass(flat(), IMAGES, Target("t", (1, 0, 0)), layer="pool")
+        backward_pass(flat(of=mixed), IMAGES, Target("t", (1, 0, 0)), layer="pool")

@@ -7,7 +7,7 @@ import pytest
 from galcnn.explain.boundaries import Crossing, decision_plane, line_between
 from galcnn.explain.forward import outputs
 from galcnn.explain.network_maps import activations
-from tests.explain.nets import flat, linear, nested, settle
+from tests.explain.builds import flat, linear, mixed, nested, settle
 
 SAMPLE = np.random.default_rng(5).normal(size=(40, 12, 10, 2)).astype("float32") * 3
 
@@ -28,7 +28,7 @@ def test_on_a_line_a_linear_margin_flips_at_the_ratio_of_the_margins():
 
 
 def test_the_answers_on_both_sides_of_a_crossing_differ():
-    network = flat()
+    network = flat(of=mixed)
     dense = network.get_layer("logits")
     dense.bias.assign(dense.bias - np.median(outputs(network, SAMPLE), axis=0))  # every class has its share
     answers = outputs(network, SAMPLE).argmax(axis=1)
@@ -48,10 +48,10 @@ def test_the_answers_on_both_sides_of_a_crossing_differ():
 
 
 def test_a_line_within_one_region_has_no_crossing():
-    line = line_between(flat(), SAMPLE[0], SAMPLE[0])
+    line = line_between(flat(of=mixed), SAMPLE[0], SAMPLE[0])
     assert line.crossings == ()
     with pytest.raises(ValueError, match="two images of one shape"):
-        line_between(flat(), SAMPLE[0], SAMPLE[0][:5])
+        line_between(flat(of=mixed), SAMPLE[0], SAMPLE[0][:5])
     assert Crossing(0.5, 0, 1).position == 0.5
 
 
@@ -59,7 +59,7 @@ def test_a_line_within_one_region_has_no_crossing():
 def test_the_plane_is_that_of_the_principal_components(build):
     network = build()
     plane = decision_plane(network, SAMPLE, points=30)
-    name = "gap" if build is flat else "inner/gap"
+    name = "gap" if build is flat else "middle/inner/gap"
     features = activations(network, SAMPLE, layers=[name])[name].astype(float)
     assert plane.network_layer == name
     values = np.linalg.eigvalsh(np.cov(features.T, bias=True))[::-1]
@@ -94,4 +94,4 @@ def test_a_network_that_the_plane_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="ends in a Dense layer behind"):
         decision_plane(keras.Model(inputs, keras.layers.Identity()(x)), SAMPLE)
     with pytest.raises(ValueError, match="spread in two directions"):
-        decision_plane(flat(), np.repeat(SAMPLE[:1], 5, axis=0))
+        decision_plane(flat(of=mixed), np.repeat(SAMPLE[:1], 5, axis=0))

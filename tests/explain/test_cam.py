@@ -171,10 +171,33 @@ def test_gates_of_squeeze_and_excitation_have_no_place_and_residual_branches_are
     assert grid.field[0] >= cell_grid(long).field[0]
 
 
-def test_grad_cam_inside_the_orientations_is_refused():
-    settings = NetworkSettings(widths=(4, 6), stem=0, orientations=4)
-    turned = build_network((16, 16, 2), 3, settings=settings)
-    images, target = np.zeros((4, 16, 16, 2), "float32"), Target("t", (1, 0, 0))
-    with pytest.raises(ValueError, match=r"sees each image once.*conv2_1"):
-        GradCAM("conv2_1")(turned, images, target)
-    assert GradCAM("orientation_mean")(turned, images, target).shape == images.shape
+ORIENTED = [
+    {"orientations": 4},
+    {"orientations": 8, "residual": True, "stem": 4},
+    {"orientations": 4, "field": 0.8},
+]
+
+
+@pytest.mark.parametrize("settings", ORIENTED, ids=str)
+def test_grad_cam_inside_the_orientations_sums_their_maps_turned_back(settings):
+    """The mean over orientations is linear: before it, the map is that behind it."""
+    turned = network(widths=(4, 6), **settings)
+    target = Target("t", (0.3, -1.0, 0.5))
+    mean = turned.get_layer("orientation_mean")
+    before, behind = GradCAM(turned.layers[turned.layers.index(mean) - 1].name), GradCAM(mean.name)
+    expected = behind.coarse(turned, IMAGES, target)
+    assert np.ptp(expected) > 0
+    np.testing.assert_allclose(before.coarse(turned, IMAGES, target), expected, rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(
+        before(turned, IMAGES, target), behind(turned, IMAGES, target), rtol=1e-3, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("layer", ["conv1_1", "conv1_2_activation", "conv2_1"])
+def test_grad_cam_inside_the_orientations_turns_with_the_galaxy(layer):
+    turned = network(widths=(4, 6), orientations=4)
+    method, target = GradCAM(layer), Target("t", (1.0, -1.0, 0.5))
+    expected = np.rot90(method(turned, IMAGES, target), axes=(1, 2))
+    found = method(turned, np.ascontiguousarray(np.rot90(IMAGES, axes=(1, 2))), target)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
+    assert np.ptp(expected) > 0

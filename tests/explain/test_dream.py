@@ -15,7 +15,10 @@ from galcnn.files import save_cutout
 from galcnn.layers import read_syntheses
 from galcnn.model import save_model
 from tests.conftest import toy_images
-from tests.explain.nets import IMAGES, flat, linear
+from tests.explain import builds
+from tests.explain.builds import flat, linear, mixed
+
+IMAGES = builds.IMAGES[:3]
 
 SMALL = Dream("conv1_1", octaves=2, steps=3, seed=4)
 
@@ -39,7 +42,7 @@ def test_of_a_linear_layer_the_gradient_is_the_weighted_activation():
 
 
 def test_of_any_layer_it_is_the_slope_of_half_the_mean_square():
-    network, weights = flat(), np.full(4, 0.25, "float32")
+    network, weights = flat(of=mixed), np.full(4, 0.25, "float32")
     slope = energy_gradient(network, IMAGES, weights, "norm")
     change = np.random.default_rng(1).normal(size=IMAGES.shape).astype("float32") * 1e-2
 

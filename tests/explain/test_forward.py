@@ -9,10 +9,15 @@ import pytest
 import tensorflow as tf
 
 from galcnn.explain import Target
-from galcnn.explain.forward import forward, network_layer, network_layers, outputs
+from galcnn.explain.forward import forward, outputs
+from galcnn.explain.graph import network_layer, network_layers
 from galcnn.explain.network_maps import activations, layer_gradients, weight_gradients
+from galcnn.explain.receptive import cell_grid_at
 from galcnn.model import NetworkSettings, build_network
-from tests.explain.nets import IMAGES, flat, linear, nested, sequential
+from tests.explain import builds
+from tests.explain.builds import flat, linear, mixed, nested, sequential
+
+IMAGES = builds.IMAGES[:3]
 
 TARGET = Target("t", (1.0, -0.5, 2.0))
 
@@ -27,20 +32,25 @@ def test_the_pass_gives_what_the_network_gives(build):
 
 
 def test_layers_are_named_by_their_models_and_know_their_sources():
-    layers = network_layers(nested())
+    layers = network_layers(nested(of=mixed))
     names = ["first", "norm", "relu", "pool", "side", "sum", "last", "gap", "logits"]
-    assert list(layers) == ["same", *(f"inner/{name}" for name in names), "inner"]
-    assert layers["inner/first"].sources == ("same",)
-    assert layers["inner/sum"].sources == ("inner/pool", "inner/side")
-    assert layers["inner/last"].shape == (3, 3, 6)
-    assert layers["inner/last"].kind == "Conv2D"
-    assert network_layers(flat())["first"].sources == ("input",)
+    assert list(layers) == [
+        "middle/same",
+        *(f"middle/inner/{name}" for name in names),
+        "middle/inner",
+        "middle",
+    ]
+    assert layers["middle/inner/first"].sources == ("middle/same",)
+    assert layers["middle/inner/sum"].sources == ("middle/inner/pool", "middle/inner/side")
+    assert layers["middle/inner/last"].shape == (3, 3, 6)
+    assert layers["middle/inner/last"].kind == "Conv2D"
+    assert network_layers(flat(of=mixed))["first"].sources == ("input",)
     with pytest.raises(ValueError, match="a network layer among first, norm"):
-        network_layer(flat(), "frist")
+        network_layer(flat(of=mixed), "frist")
 
 
 def test_nested_and_flat_networks_show_the_same():
-    one, other = flat(), nested()
+    one, other = flat(of=mixed), nested(of=mixed)
     for compute in (
         activations,
         lambda n, x: layer_gradients(n, x, TARGET),
@@ -48,11 +58,11 @@ def test_nested_and_flat_networks_show_the_same():
     ):
         a, b = compute(one, IMAGES), compute(other, IMAGES)
         for name, values in a.items():
-            np.testing.assert_allclose(b[f"inner/{name}"], values, rtol=1e-5, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(b[f"middle/inner/{name}"], values, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_activations_are_those_of_the_layers_applied_by_hand():
-    network = flat()
+    network = flat(of=mixed)
     found = activations(network, IMAGES)
     x = network.get_layer("first")(IMAGES)
     np.testing.assert_allclose(found["first"], x, rtol=1e-5, atol=1e-6)
@@ -70,14 +80,16 @@ def test_activations_are_those_of_the_layers_applied_by_hand():
 
 def test_more_images_than_a_batch_come_in_order():
     images = np.random.default_rng(1).normal(size=(70, 12, 10, 2)).astype("float32")
-    found = activations(flat(), images, layers=["gap"])["gap"]
-    alone = [activations(flat(), images[i : i + 1], layers=["gap"])["gap"][0] for i in (0, 63, 64, 69)]
+    found = activations(flat(of=mixed), images, layers=["gap"])["gap"]
+    alone = [
+        activations(flat(of=mixed), images[i : i + 1], layers=["gap"])["gap"][0] for i in (0, 63, 64, 69)
+    ]
     np.testing.assert_allclose(found[[0, 63, 64, 69]], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_a_layers_gradient_tells_what_a_change_of_a_cell_does():
     """Behind the last ReLU everything is linear: the gradient is exact for steps of any size."""
-    network, weights = flat(), np.array(TARGET.weights)
+    network, weights = flat(of=mixed), np.array(TARGET.weights)
     gradients = layer_gradients(network, IMAGES, TARGET)
     kernel, _ = network.get_layer("logits").get_weights()
     np.testing.assert_allclose(gradients["gap"], np.broadcast_to(kernel @ weights, (3, 6)), rtol=1e-5)
@@ -98,7 +110,7 @@ def test_gradients_of_weights_are_the_closed_form_and_the_mean_over_images():
     mean = IMAGES.reshape(3, -1).mean(axis=0)
     np.testing.assert_allclose(found["logits/kernel"], np.outer(mean, TARGET.weights), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found["logits/bias"], TARGET.weights)
-    deep = flat()
+    deep = flat(of=mixed)
     assert "norm/moving_mean" not in weight_gradients(deep, IMAGES, TARGET), "no weight that training moves"
     deep.get_layer("first").trainable = False
     assert "first/kernel" not in weight_gradients(deep, IMAGES, TARGET)
@@ -109,7 +121,10 @@ def test_a_layer_that_is_called_twice_is_two_steps():
     shared = keras.layers.Conv2D(2, 3, padding="same", name="conv")
     x = keras.layers.GlobalAveragePooling2D(name="gap")(shared(shared(inputs)))
     network = keras.Model(inputs, keras.layers.Dense(2, name="logits")(x))
-    assert list(network_layers(network)) == ["conv", "conv#2", "gap", "logits"]
+    layers = network_layers(network)
+    assert list(layers) == ["conv", "conv#2", "gap", "logits"]
+    assert layers["conv#2"].sources == ("conv",)
+    assert [cell_grid_at(layers[name]).field for name in ("conv", "conv#2")] == [(3, 3), (5, 5)]
     images = IMAGES[:, :8, :8]
     found = activations(network, images)
     np.testing.assert_allclose(found["conv#2"], shared(shared(images)), rtol=1e-4, atol=1e-6)
@@ -122,10 +137,8 @@ def test_a_layer_that_is_called_twice_is_two_steps():
 
 
 def test_functional_operations_are_steps_too():
-    from tests.explain.nets import body
-
     inputs = keras.Input(IMAGES.shape[1:])
-    network = keras.Model(inputs, body(inputs, activation="ops"))
+    network = keras.Model(inputs, mixed(inputs, "function"))
     assert "relu" in list(network_layers(network))[2]
 
 
@@ -140,10 +153,10 @@ def test_a_model_that_hides_its_graph_is_refused():
 
     hidden = Hidden()
     hidden(np.zeros((1, 3), "float32"))
-    with pytest.raises(TypeError, match=r"a functional or sequential model.*Hidden"):
+    with pytest.raises(ValueError, match=r"a functional or sequential model.*Hidden"):
         forward(hidden, tf.zeros((1, 3)))
     with pytest.raises(ValueError, match="network layers among"):
-        activations(flat(), IMAGES, layers=["none"])
+        activations(flat(of=mixed), IMAGES, layers=["none"])
 
 
 def test_dropout_and_batch_norm_run_in_inference_mode():
@@ -161,10 +174,10 @@ def test_half_precision_networks_show_float32():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        half = flat()
+        half = flat(of=mixed)
     finally:
         keras.config.set_dtype_policy(policy)
-    full = flat()
+    full = flat(of=mixed)
     for name, values in activations(half, IMAGES).items():
         assert values.dtype == np.float32
         np.testing.assert_allclose(values, activations(full, IMAGES)[name], rtol=0.03, atol=0.03)
@@ -172,34 +185,37 @@ def test_half_precision_networks_show_float32():
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99
 
 
-def test_the_model_is_left_as_it_was_and_freed_when_dropped():
-    network = nested()
-
-    def state(network):
-        inner = network.get_layer("inner")
-        layers = [*network.layers, *inner.layers]
-        return (
-            [len(layer._inbound_nodes) for layer in layers],
-            [layer.trainable for layer in layers],
-            [getattr(layer, "activation", None) for layer in layers],
-        )
-
-    before, weights = state(network), network.get_weights()
+def test_a_dropped_network_is_freed():
+    network = nested(of=mixed)
     activations(network, IMAGES)
     layer_gradients(network, IMAGES, TARGET)
     weight_gradients(network, IMAGES, TARGET)
-    assert state(network) == before
-    assert all(np.array_equal(a, b) for a, b in zip(weights, network.get_weights(), strict=True))
     gone = weakref.ref(network)
     del network
     gc.collect()
     assert gone() is None
 
 
+def test_a_layer_is_found_by_its_own_name_where_it_is_the_only_one():
+    network = nested(of=mixed)
+    assert network_layer(network, "last") is network_layer(network, "middle/inner/last")
+    inputs = keras.Input(IMAGES.shape[1:])
+    twice = keras.Model(inputs, network.get_layer("middle")(flat_maps(inputs)))
+    with pytest.raises(ValueError, match=r"among maps/first, middle/inner/first\. .*network_layer='first'"):
+        network_layer(twice, "first")
+
+
+def flat_maps(inputs):
+    """A model whose layers have the names of another's, and that gives images again."""
+    own = keras.Input(IMAGES.shape[1:])
+    x = keras.layers.Conv2D(2, 3, padding="same", name="first")(own)
+    return keras.Model(own, x, name="maps")(inputs)
+
+
 def test_one_function_serves_all_calls():
     from galcnn.explain import forward as module
 
-    network = flat()
+    network = flat(of=mixed)
     for n in (1, 2, 3, 1):
         activations(network, IMAGES[:n], layers=["gap"])
         layer_gradients(network, IMAGES[:n], TARGET, layers=["gap"])

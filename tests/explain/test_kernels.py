@@ -7,11 +7,14 @@ from scipy.signal import correlate2d
 
 from galcnn.explain.kernels import Filters, filter_result, filter_statistics, filters, weight_table
 from galcnn.explain.network_maps import activations
-from tests.explain.nets import IMAGES, flat, nested, settle
+from tests.explain import builds
+from tests.explain.builds import flat, mixed, nested, settle
+
+IMAGES = builds.IMAGES[:3]
 
 
 def test_kernels_come_planes_first_and_are_copies():
-    network = flat()
+    network = flat(of=mixed)
     learned = filters(network)
     assert list(learned) == ["first", "side", "last"]
     kernel = network.get_layer("first").get_weights()[0]
@@ -19,7 +22,7 @@ def test_kernels_come_planes_first_and_are_copies():
     np.testing.assert_array_equal(learned["first"].bias, network.get_layer("first").get_weights()[1])
     learned["first"].kernels[:] = 0
     np.testing.assert_array_equal(network.get_layer("first").get_weights()[0], kernel)
-    assert list(filters(nested())) == ["inner/first", "inner/side", "inner/last"]
+    assert list(filters(nested(of=mixed))) == ["middle/inner/first", "middle/inner/side", "middle/inner/last"]
 
 
 def test_statistics_know_a_blur_a_spot_and_an_edge():
@@ -38,7 +41,7 @@ def test_statistics_know_a_blur_a_spot_and_an_edge():
 
 
 def test_weights_of_each_layer_have_their_numbers():
-    network = flat()
+    network = flat(of=mixed)
     table = weight_table(network)
     row = table[(table["network_layer"] == "side") & (table["weight"] == "kernel")][0]
     values = network.get_layer("side").get_weights()[0].astype(float)
@@ -48,13 +51,13 @@ def test_weights_of_each_layer_have_their_numbers():
         assert row[name] == pytest.approx(value)
     assert row["tiny"] == np.mean(np.abs(values) < 0.01 * np.abs(values).max())
     assert sum(table["n"]) == network.count_params()
-    assert set(weight_table(nested())["n"]) == set(table["n"])
+    assert set(weight_table(nested(of=mixed))["n"]) == set(table["n"])
 
 
 @pytest.mark.parametrize("build", [flat, nested])
 def test_a_filters_result_is_what_its_layer_gives(build):
-    network = build()
-    prefix = "" if build is flat else "inner/"
+    network = build(of=mixed)
+    prefix = "" if build is flat else "middle/inner/"
     found = activations(network, IMAGES)
     for layer in ("first", "last"):
         for number in (0, 2):
@@ -68,7 +71,7 @@ def test_a_filters_result_is_what_its_layer_gives(build):
 
 
 def test_each_band_is_correlated_with_its_own_kernel():
-    network = flat()
+    network = flat(of=mixed)
     parts, _ = filter_result(network, IMAGES, layer="first", filter=3)
     kernel = filters(network)["first"].kernels[3]
     for band in range(2):
@@ -78,9 +81,9 @@ def test_each_band_is_correlated_with_its_own_kernel():
 
 def test_what_is_no_plain_convolution_is_refused():
     with pytest.raises(ValueError, match=r"a plain Conv2D.*pool"):
-        filter_result(flat(), IMAGES, layer="pool", filter=0)
+        filter_result(flat(of=mixed), IMAGES, layer="pool", filter=0)
     with pytest.raises(ValueError, match="a filter from 0 to 3"):
-        filter_result(flat(), IMAGES, layer="first", filter=4)
+        filter_result(flat(of=mixed), IMAGES, layer="first", filter=4)
     inputs = keras.Input(IMAGES.shape[1:])
     grouped = keras.layers.Conv2D(4, 3, groups=2, name="grouped")(inputs)
     network = settle(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(grouped))))

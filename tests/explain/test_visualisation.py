@@ -16,7 +16,10 @@ from galcnn.inputs import InputSpec
 from galcnn.model import Card, TrainedModel, assemble
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.seeding import generator
-from tests.explain.nets import IMAGES, N_CLASSES, flat, nested, settle
+from tests.explain import builds
+from tests.explain.builds import N_CLASSES, flat, mixed, nested, settle
+
+IMAGES = builds.IMAGES[:3]
 
 CLASSES = ("a", "b", "c")
 TARGETS = [Target.of_class("b", CLASSES), Target.margin("c", "a", CLASSES)]
@@ -38,9 +41,7 @@ def a_linear_model():
 
 
 def a_deep_model():
-    from tests.explain.nets import body
-
-    return a_model(body)
+    return a_model(mixed)
 
 
 def planes(weights):
@@ -158,7 +159,7 @@ def test_scores_of_deeper_filters_grow_and_are_their_activations(place):
 
 
 def test_gradients_of_channels_are_central_differences():
-    network, weights = flat(), np.array([[1.0, 0, -2, 0, 0, 0.5]], "float32")
+    network, weights = flat(of=mixed), np.array([[1.0, 0, -2, 0, 0, 0.5]], "float32")
     for place in ("centre", "mean"):
         scores, gradient = channel_gradient(network, IMAGES[:1], weights, layer="last", place=place)
         assert scores == pytest.approx(
@@ -172,7 +173,7 @@ def test_gradients_of_channels_are_central_differences():
                 for s in (1, -1)
             )
             assert (up - down) / 4e-3 == pytest.approx(gradient[(0, *where)], rel=0.05, abs=2e-3)
-    inside = channel_gradient(nested(), IMAGES[:1], weights, layer="inner/last", place="mean")
+    inside = channel_gradient(nested(of=mixed), IMAGES[:1], weights, layer="middle/inner/last", place="mean")
     np.testing.assert_allclose(inside[1], gradient, rtol=1e-4, atol=1e-7)
 
 

@@ -15,8 +15,7 @@ from astropy.table import Table
 from galcnn.cutout import Cutout
 from galcnn.explain import Target, backward_pass, filter_result, first_order, line_between
 from galcnn.explain.cell_wcs import cell_wcs
-from galcnn.explain.forward import network_layer
-from galcnn.explain.graph import find
+from galcnn.explain.graph import network_layer
 from galcnn.explain.kernels import filters
 from galcnn.explain.network_maps import activations, layer_gradients, weight_gradients
 from galcnn.explain.receptive import cell_grid_at
@@ -119,7 +118,7 @@ def _wcs_of(
         return {}
     network = subject.trained.network
     try:
-        grid = cell_grid_at(network, find(network, name))
+        grid = cell_grid_at(network_layer(network, name))
     except ValueError:  # a layer whose geometry is not known
         return {}
     wcs = cell_wcs(cutout.wcs, grid, (values.shape[0], values.shape[1]))

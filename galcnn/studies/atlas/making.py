@@ -13,7 +13,7 @@ from typing import Any
 from galcnn import __version__, atomic
 from galcnn.catalog import Catalog
 from galcnn.errors import message
-from galcnn.explain.forward import network_layers
+from galcnn.explain.graph import network_layers
 from galcnn.model import TrainedModel
 from galcnn.progress import Progress, silent
 from galcnn.studies.atlas.galaxies import AtlasSettings, sample

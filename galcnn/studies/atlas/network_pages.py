@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from galcnn.explain import ClassModels, FilterImages, Target, decision_plane, strongest_activations
 from galcnn.explain.ascent import AscentSettings
-from galcnn.explain.graph import find
+from galcnn.explain.graph import network_layer
 from galcnn.explain.kernels import filter_statistics, filters, weight_table
 from galcnn.explain.network_maps import activations
 from galcnn.explain.receptive import cell_grid_at
@@ -244,7 +244,7 @@ def _share_seen(subject: Subject, stage: Stage) -> float:
     """Square root of the share of the image that one cell looks at: the rest of it stays empty."""
     network = subject.trained.network
     try:
-        field = cell_grid_at(network, find(network, stage.linear)).field
+        field = cell_grid_at(network_layer(network, stage.linear)).field
     except ValueError:  # a geometry that is not known
         return 1.0
     shares = [min(f / n, 1.0) for f, n in zip(field, subject.stretched.shape[1:3], strict=True)]

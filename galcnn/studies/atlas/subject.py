@@ -14,7 +14,8 @@ from galcnn import __version__
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.explain import Target
-from galcnn.explain.forward import network_layers, outputs
+from galcnn.explain.forward import outputs
+from galcnn.explain.graph import network_layers
 from galcnn.explain.stages import Stage, convolution_stages
 from galcnn.inputs import InputFiles, images_from, prepare
 from galcnn.model import TrainedModel
