@@ -1,22 +1,22 @@
-"""Do the maps of a Galaxy Zoo network lie on the galaxy, on its neighbours, or on the sky?
+"""Where do the maps of a Galaxy Zoo network lie?
 
-    python examples/galaxy_zoo_where.py MODEL labels.csv [number of galaxies]
+    python examples/galaxy_zoo_where.py MODEL labels.csv [galaxies of a class]
 
-Energy (squares) of each method's map on photutils' segmentation, over the share of the pixels there:
-1 is a map that knows of nothing. Galaxies of the whole table that have neighbours (most of them were
-trained on), with 95 % bootstrap intervals; the light itself for comparison. Then the hardest question:
-are the neighbours a clue? They are painted over with sky, and answers that change are counted, against
-as many painted pixels of sky.
+Galaxies of the model's own test set. Energy (squares) of each method's map on photutils' segmentation,
+over the share of the pixels there: 1 is a map that knows of nothing; the light itself for comparison.
+First on galaxy, neighbours and sky; then inside the galaxy, answer by answer, on bulge (the ellipse
+that holds a fifth of the light), arms (what is brighter than the median at its radius) and disc, and
+the same over that of the light. 95 % bootstrap intervals throughout.
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Table
 
-from galcnn import load_cutout, load_model, predict, read_catalog
-from galcnn.evaluation.regions import energy_shares, segmented
+from galcnn import Cutout, TrainedModel, load_cutout, load_model, predict, read_catalog
+from galcnn.evaluation import Regions, bootstrap, energy_shares, segmented, structure
 from galcnn.explain import (
     CAM,
     GradCAM,
@@ -29,75 +29,112 @@ from galcnn.explain import (
 )
 from galcnn.inputs import prepare
 
-folder, table = sys.argv[1], Path(sys.argv[2])
-number = int(sys.argv[3]) if len(sys.argv) > 3 else 300
-trained = load_model(folder)
-catalog = read_catalog(table, columns={"id": "objid"}).table
-rng = np.random.default_rng(0)
-cutouts, regions = [], []
-for row in rng.permutation(len(catalog)):
-    file = table.parent / str(catalog["file"][row])
-    cutout = prepare(load_cutout(file), trained.card.inputs, fit=True)
-    try:
-        parts = segmented(cutout)
-    except ValueError:
-        continue
-    if parts.neighbours.sum() >= 20 and parts.galaxy.sum() >= 50:
-        cutouts.append(cutout)
-        regions.append(parts)
-    if len(cutouts) == number:
-        break
-
-
-def interval(values: np.ndarray) -> str:
-    known = values[np.isfinite(values)]
-    means = [rng.choice(known, len(known)).mean() for _ in range(1000)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return f"{known.mean():5.2f} [{low:.2f}, {high:.2f}]"
-
-
-methods = [
+METHODS = [
     Saliency(),
     SmoothGrad(n=15),
     IntegratedGradients(n=16),
     GuidedBackprop(),
     CAM(),
     GradCAM(),
-    Occlusion(),
+    Occlusion(patch=6, stride=6),
 ]
-found: dict[str, list[dict[str, float]]] = {"light": []}
-for start in range(0, len(cutouts), 50):
-    piece = slice(start, start + 50)
-    for cutout, parts in zip(cutouts[piece], regions[piece], strict=True):
-        found["light"].append(energy_shares(cutout.flux - np.median(cutout.flux), parts))
-    for maps, parts in zip(
-        explain(trained, cutouts[piece], explainers=methods, wrt="stretched"), regions[piece], strict=True
-    ):
-        for one in maps:
-            found.setdefault(one.method, []).append(energy_shares(one.attribution, parts))
-print(f"{len(cutouts)} galaxies with neighbours; density of energy on")
-print(f"{'':<22}{'galaxy':<22}{'neighbours':<22}{'sky':<22}")
-for name, rows in found.items():
-    cells = [
-        interval(np.array([row[f"density_{part}"] for row in rows]))
-        for part in ("galaxy", "neighbours", "sky")
-    ]
-    print(f"{name:<22}" + "".join(f"{cell:<22}" for cell in cells))
 
-painted: dict[str, list] = {"neighbours": [], "sky": []}
-for cutout, parts in zip(cutouts, regions, strict=True):
-    chosen = np.zeros(parts.sky.size, dtype=bool)
-    chosen[
-        rng.choice(np.flatnonzero(parts.sky), min(parts.neighbours.sum(), parts.sky.sum()), replace=False)
-    ] = True
-    for name, where in (("neighbours", parts.neighbours), ("sky", chosen.reshape(parts.sky.shape))):
-        flux = cutout.flux.copy()
-        for plane in flux:
-            plane[where] = rng.choice(plane[parts.sky], int(where.sum()))
-        painted[name].append(replace(cutout, flux=flux))
-before = predict(trained, cutouts)
-for name, changed in painted.items():
-    after = predict(trained, changed)
-    flips = np.array([a != b for a, b in zip(before.best, after.best, strict=True)], dtype=float)
-    moved = np.abs(after.probabilities - before.probabilities).max(axis=1)
-    print(f"painted over {name:<11} answers that change: {interval(flips)}; they move {interval(moved)}")
+
+def sample(
+    folder: Path, labels: Path, number: int, classes: tuple[str, ...]
+) -> tuple[TrainedModel, list[Cutout], list[Regions], np.ndarray]:
+    """Galaxies of the test set that are well segmented, and their true classes."""
+    trained = load_model(folder)
+    catalog = read_catalog(labels, columns={"id": "objid"}).table
+    files = dict(zip(map(str, catalog["id"]), catalog["file"], strict=True))
+    tested = Table.read(folder / "test.ecsv")
+    rng = np.random.default_rng(0)
+    cutouts, regions, true = [], [], []
+    for name in classes:
+        found = 0
+        for one in rng.permutation([str(row["id"]) for row in tested[tested["true_class"] == name]]):
+            cutout = prepare(load_cutout(labels.parent / str(files[one])), trained.card.inputs, fit=True)
+            try:
+                parts = segmented(cutout)
+            except ValueError:
+                continue
+            ny, nx = parts.galaxy.shape
+            if parts.galaxy.sum() >= 100 and parts.galaxy[ny // 2, nx // 2] and found < number:
+                found += 1
+                cutouts.append(cutout)
+                regions.append(parts)
+                true.append(name)
+    return trained, cutouts, regions, np.array(true)
+
+
+def interval(measure, *columns: np.ndarray) -> str:
+    """A figure of some columns, one row a galaxy, with its 95 % bootstrap interval."""
+    found = bootstrap(
+        lambda rows: np.array([measure(*(column[rows] for column in columns))]),
+        np.zeros(len(columns[0])),
+        n_bootstrap=1000,
+    )
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*(float(x[0]) for x in found))
+
+
+def show(heading: str, columns: list[str], rows: dict[str, list[str]]) -> None:
+    print(f"\n{heading}\n{'':<22}" + "".join(f"{name:<20}" for name in columns))
+    for name, cells in rows.items():
+        print(f"{name:<22}" + "".join(f"{cell:<20}" for cell in cells), flush=True)
+
+
+def densities(rows: list[dict[str, float]], part: str) -> np.ndarray:
+    return np.array([row.get(f"density_{part}", np.nan) for row in rows])
+
+
+def over(own: np.ndarray, light: np.ndarray) -> float:
+    return np.nanmean(own) / np.nanmean(light)
+
+
+def main(folder: Path, labels: Path, number: int) -> None:
+    trained, cutouts, regions, _ = sample(folder, labels, number, ("edge_on", "elliptical", "spiral"))
+    structures = [structure(cutout, parts) for cutout, parts in zip(cutouts, regions, strict=True)]
+    answers = np.array(predict(trained, cutouts).best)
+    where: dict[str, list[dict[str, float]]] = {}
+    inside: dict[str, list[dict[str, float]]] = {}
+
+    def place(method: str, map_: np.ndarray, row: int) -> None:
+        empty = not np.nanmax(np.abs(map_)) > 0  # such is a Grad-CAM without positive evidence
+        for found, parts in ((where, regions[row]), (inside, structures[row])):
+            found.setdefault(method, []).append({} if empty else energy_shares(map_, parts))
+
+    for row, cutout in enumerate(cutouts):
+        place("light", cutout.flux - np.median(cutout.flux, axis=(1, 2), keepdims=True), row)
+    for start in range(0, len(cutouts), 50):
+        piece = explain(trained, cutouts[start : start + 50], explainers=METHODS, wrt="stretched")
+        for row, maps in enumerate(piece, start):
+            for one in maps:
+                place(one.method, one.attribution, row)
+
+    names = ["galaxy", "neighbours", "sky"]
+    rows = {
+        method: [interval(np.nanmean, densities(found, part)) for part in names]
+        for method, found in where.items()
+    }
+    show(f"{len(cutouts)} galaxies: density of energy on", names, rows)
+    for answer in np.unique(answers):
+        chosen = np.flatnonzero(answers == answer)
+        if len(chosen) < 20:
+            continue
+        rows = {method: [] for method in inside}
+        areas = []
+        for part in ("bulge", "arms", "disc"):
+            pixels = [vars(structures[k])[part].sum() / regions[k].galaxy.sum() for k in chosen]
+            areas.append(f"{np.mean(pixels):.0%} {part}")
+            light = densities(inside["light"], part)[chosen]
+            for method, found in inside.items():
+                own = densities(found, part)[chosen]
+                rows[method] += [interval(np.nanmean, own), interval(over, own, light)]
+        heading = (
+            f"answer {answer}, {len(chosen)} galaxies ({', '.join(areas)}): density inside the galaxy on"
+        )
+        show(heading, ["bulge", "over light", "arms", "over light", "disc", "over light"], rows)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 100)

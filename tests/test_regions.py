@@ -1,10 +1,13 @@
-"""Segmentation into galaxy, neighbours and sky, and the energy of maps on them."""
+"""Segmentation into galaxy, neighbours and sky, then bulge, arms and disc; the energy of maps on them."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from galcnn.cutout import Cutout
-from galcnn.evaluation.regions import Regions, energy_shares, segmented
+from galcnn.evaluation.regions import Regions, Structure, energy_shares, segmented, structure
+from galcnn.simulation import Galaxy, draw
 
 
 def blob(y, x, flux, sigma=3.0, side=64):
@@ -74,3 +77,91 @@ def test_maps_that_cannot_be_placed_are_refused():
         energy_shares(np.ones((1, 3, 3), np.float32), parts)
     with pytest.raises(ValueError, match="not zero everywhere"):
         energy_shares(np.zeros((1, 4, 4), np.float32), parts)
+
+
+def tilted(y, x, ratio, angle, side=96):
+    """Elliptical radius about (y, x), the major axis `angle` radians from the x axis."""
+    rows, columns = np.indices((side, side))
+    major = (columns - x) * np.cos(angle) + (rows - y) * np.sin(angle)
+    minor = (rows - y) * np.cos(angle) - (columns - x) * np.sin(angle)
+    return np.hypot(major, minor / ratio)
+
+
+@pytest.mark.parametrize(("ratio", "angle"), [(1.0, 0.0), (0.5, 0.6), (0.3, -1.2)])
+def test_a_smooth_disc_has_no_arms_and_its_bulge_holds_a_fifth_of_the_light(ratio, angle):
+    radius = tilted(47.3, 48.8, ratio, angle)
+    noise = np.random.default_rng(0).normal(0, 0.3, (1, 96, 96))
+    cutout = Cutout(noise + 100 * np.exp(-radius / 7), ("r",))
+    regions = segmented(cutout)
+    parts = structure(cutout, regions)
+    assert parts.arms.sum() <= 0.03 * regions.galaxy.sum()
+    assert (parts.bulge.astype(int) + parts.arms + parts.disc == regions.galaxy).all()
+    light = cutout.flux[0] - np.median(cutout.flux)
+    assert light[parts.bulge].sum() / light[regions.galaxy].sum() == pytest.approx(0.2, abs=0.04)
+    # Of an exponential disc 1 - (1 + u) exp(-u) lies within u scale lengths: a fifth within 0.824.
+    assert parts.bulge.sum() == pytest.approx(np.pi * ratio * (0.824 * 7) ** 2, rel=0.2)
+    inside = radius < 0.6 * 0.824 * 7
+    assert parts.bulge[inside].all()
+    assert not parts.bulge[radius > 1.4 * 0.824 * 7].any()
+
+
+@pytest.fixture(scope="module")
+def spirals():
+    """Simulated spirals of one spectrum, with what arms and bulge alone give; they overlap smoothly."""
+    found = []
+    for seed, (n_arms, ratio) in enumerate([(2, 0.9), (3, 0.7), (2, 0.6), (4, 1.0)]):
+        galaxy = Galaxy(
+            f"g{seed}", 150, 2, 0.03, "spiral", 14.5, 6.0, ratio, 40.0 * seed, "Sbc",
+            bulge_fraction=0.15, bulge_size=0.2, bulge_n=1.0, young_sed="Sbc",
+            arm_fraction=0.4, n_arms=n_arms, pitch_angle=18.0, arm_phase=25.0,
+        )  # fmt: skip
+
+        def clean(galaxy=galaxy, **fields):
+            return draw(replace(galaxy, **fields), seed=1, shape=(128, 128), noise=False).flux.sum(axis=0)
+
+        disc = clean(arm_fraction=0.0, bulge_fraction=0.0)
+        arms = clean(bulge_fraction=0.0) - 0.6 * disc  # linear in the shares: what is left is theirs
+        bulge = clean(arm_fraction=0.0) - 0.85 * disc
+        found.append((draw(galaxy, seed=1, shape=(128, 128)), arms, bulge, disc))
+    return found
+
+
+def test_arms_and_bulge_of_simulated_spirals_are_where_they_were_put(spirals):
+    for cutout, arms, bulge, disc in spirals:
+        regions = segmented(cutout)
+        parts = structure(cutout, regions)
+        total = arms + bulge + disc
+        share = {name: arms[part].sum() / total[part].sum() for name, part in vars(parts).items()}
+        assert 0.05 < parts.arms.sum() / regions.galaxy.sum() < 0.5
+        assert share["arms"] > 1.6 * share["disc"]
+        assert share["arms"] > 1.6 * share["bulge"]
+        # Of the brightest tenth of arm light outside the bulge most is found, of the faintest half little.
+        outside = regions.galaxy & ~parts.bulge
+        contrast = (arms / total)[outside]
+        named = parts.arms[outside]
+        assert named[contrast > np.percentile(contrast, 90)].mean() > 0.6
+        assert named[contrast < np.percentile(contrast, 50)].mean() < 0.15
+        peak = np.unravel_index(np.argmax(bulge), bulge.shape)
+        assert parts.bulge[peak]
+        dense = {name: bulge[part].mean() for name, part in vars(parts).items()}
+        assert dense["bulge"] > 5 * dense["disc"]
+
+
+def test_the_same_galaxy_without_arms_has_next_to_none(spirals):
+    for cutout, arms, *_ in spirals:
+        smooth = Cutout(cutout.flux - arms / len(cutout.flux), cutout.bands)
+        regions = segmented(smooth)
+        assert structure(smooth, regions).arms.sum() < 0.06 * regions.galaxy.sum()
+
+
+def test_shares_inside_the_galaxy_are_those_of_its_parts():
+    bulge, arms, disc = np.zeros((3, 4, 4), dtype=bool)
+    bulge[0, 0], arms[1, :2], disc[2:, :] = True, True, True
+    map_ = np.full((1, 4, 4), 100.0, np.float32)
+    map_[0, disc], map_[0, arms], map_[0, bulge] = 1, 2, 4
+    found = energy_shares(map_, Structure(bulge, arms, disc))
+    assert [found[name] for name in ("bulge", "arms", "disc")] == pytest.approx([0.5, 0.25, 0.25])
+    assert found["density_bulge"] == pytest.approx(0.5 * 11)
+    none = energy_shares(map_, Structure(bulge, np.zeros_like(arms), disc))
+    assert none["arms"] == 0
+    assert np.isnan(none["density_arms"])

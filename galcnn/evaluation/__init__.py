@@ -9,11 +9,12 @@ from galcnn.evaluation.metrics import (
     exact_share,
     expected_calibration_error,
 )
-from galcnn.evaluation.regions import Regions, energy_shares, segmented
+from galcnn.evaluation.regions import Regions, Structure, energy_shares, segmented, structure
 
 __all__ = [
     "Regions",
     "Score",
+    "Structure",
     "bootstrap",
     "calibration_error",
     "confusion_matrix",
@@ -22,4 +23,5 @@ __all__ = [
     "exact_share",
     "expected_calibration_error",
     "segmented",
+    "structure",
 ]

@@ -15,7 +15,7 @@ import tensorflow as tf
 from galcnn.errors import message
 from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import logits_of, summed_gradient, target_weights
-from galcnn.explain.sky import BASELINES, Baseline, baseline_images
+from galcnn.explain.sky import Baseline, baseline_images, check_baseline
 from galcnn.explain.tracing import batches, compiled, images_per_batch
 from galcnn.progress import parts
 
@@ -58,18 +58,13 @@ class IntegratedGradients:
     kind: ClassVar[Kind] = "amount"
 
     def __post_init__(self) -> None:
-        if self.n < 1 or self.blur <= 0 or self.rule not in ("gauss-legendre", "midpoint"):
+        check_baseline(self.baseline, self.blur)
+        if self.n < 1 or self.rule not in ("gauss-legendre", "midpoint"):
             raise ValueError(
                 message(
-                    "n of at least 1, blur above 0, and rule 'gauss-legendre' or 'midpoint'",
-                    "",
-                    n=self.n,
-                    blur=self.blur,
-                    rule=self.rule,
+                    "n of at least 1, and rule 'gauss-legendre' or 'midpoint'", "", n=self.n, rule=self.rule
                 )
             )
-        if self.baseline not in BASELINES:
-            raise ValueError(message(f"a baseline among {BASELINES}", "", baseline=self.baseline))
 
     def __call__(
         self,

@@ -15,7 +15,7 @@ import tensorflow as tf
 from galcnn.errors import message
 from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import logits_of, target_weights
-from galcnn.explain.sky import BASELINES, Baseline, baseline_images
+from galcnn.explain.sky import Baseline, baseline_images, check_baseline
 from galcnn.explain.tracing import batches, compiled, images_per_batch
 from galcnn.progress import parts
 
@@ -54,18 +54,16 @@ class Occlusion:
     kind: ClassVar[Kind] = "amount"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.stride <= self.patch or self.blur <= 0:
+        check_baseline(self.baseline, self.blur)
+        if not 1 <= self.stride <= self.patch:
             raise ValueError(
                 message(
-                    "a stride from 1 to the side of a patch (no pixel is left out), and blur above 0",
+                    "a stride from 1 to the side of a patch: no pixel is left out",
                     "",
                     patch=self.patch,
                     stride=self.stride,
-                    blur=self.blur,
                 )
             )
-        if self.baseline not in BASELINES:
-            raise ValueError(message(f"a baseline among {BASELINES}", "", baseline=self.baseline))
 
     def __call__(
         self,

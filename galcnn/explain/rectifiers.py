@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -17,13 +18,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Target
+from galcnn.explain.explanation import Context, Kind, Target
 from galcnn.explain.gradients import gradient_of, logits_and_features, logits_of, target_weights
 from galcnn.explain.graph import is_functional, network_layers
 from galcnn.explain.tracing import compiled, run_in_batches
 from galcnn.model.network import PREPROCESSING
 
-__all__ = ["Rectifier", "rectified", "refuse_other_rectifiers", "rectified_gradient"]
+__all__ = ["RectifiedGradient", "Rectifier", "rectified", "refuse_other_rectifiers"]
 
 Rectifier = Literal["guided", "deconvnet"]
 
@@ -67,41 +68,55 @@ _GRADIENTS: dict[Rectifier, dict[str, str]] = {
 }
 
 
-def rectified_gradient(
-    network: keras.Model,
-    images: npt.NDArray[np.floating[Any]],
-    target: Target | Sequence[Target],
-    rectifier: Rectifier,
-) -> npt.NDArray[np.floating[Any]]:
-    """Go back from a target to the images, by another rule at each ReLU.
+@dataclass(frozen=True)
+class RectifiedGradient:
+    """Base of `GuidedBackprop` and `Deconvnet`: the way back from a target by another rule at each ReLU."""
 
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits, all its rectifiers being ReLUs.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    target : Target or sequence of Target
-        One for all, or one an image.
-    rectifier : {"guided", "deconvnet"}
-        The rule.
+    name: ClassVar[Rectifier]
+    per_band: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "slope"
 
-    Returns
-    -------
-    numpy.ndarray
-        Shape of `images`.
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the maps.
 
-    Raises
-    ------
-    ValueError
-        No ReLU, or a rectifier that is not one.
-    """
-    weights = target_weights(network, target, images)
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits; all its rectifiers are ReLUs.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Not needed.
 
-    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`, in 1 over the unit of the images.
+
+        Raises
+        ------
+        ValueError
+            The network has no ReLU, or a rectifier that is spelled without one: the text says
+            what was found.
+        """
+        del context
+        weights = target_weights(network, target, images)
+        run = compiled(network, self.name, self._build, (images, weights))
+        return run_in_batches(run, images, weights)[0]
+
+    def _build(self, network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> tuple[Any]:
             network = network_of()
-            with rectified(rectifier):
+            with rectified(self.name):
                 if is_functional(network) and PREPROCESSING in network_layers(network):
                     # A clipping stretch is no part of the network.
                     logits, seen = logits_and_features(network, images, PREPROCESSING)
@@ -111,8 +126,6 @@ def rectified_gradient(
             return (gradient_of(tf.reduce_sum(logits * weights, axis=1), images),)
 
         return run
-
-    return run_in_batches(compiled(network, rectifier, build, (images, weights)), images, weights)[0]
 
 
 def rectified(rectifier: Rectifier) -> Any:

@@ -14,7 +14,16 @@ from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain.explanation import Context
 
-__all__ = ["BASELINES", "Baseline", "baseline_images", "ids_of", "noise_of", "sky_level", "standard_normal"]
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "baseline_images",
+    "check_baseline",
+    "ids_of",
+    "noise_of",
+    "sky_level",
+    "standard_normal",
+]
 
 Baseline = Literal["zero", "sky", "blurred"]
 BASELINES: tuple[Baseline, ...] = ("zero", "sky", "blurred")
@@ -22,6 +31,27 @@ BASELINES: tuple[Baseline, ...] = ("zero", "sky", "blurred")
 _median: Callable[..., Any] = np.ma.median  # untyped in NumPy
 _EDGE = 4  # pixels of frame in which the sky is measured
 _QUANTILES = 2**16
+
+
+def check_baseline(baseline: str, blur: float) -> None:
+    """Refuse settings that `baseline_images` could not make.
+
+    Parameters
+    ----------
+    baseline : str
+        One of `BASELINES`.
+    blur : float
+        Pixels.
+
+    Raises
+    ------
+    ValueError
+        Another word, or no blur.
+    """
+    if baseline not in BASELINES or not blur > 0:
+        raise ValueError(
+            message(f"a baseline among {BASELINES}, and blur above 0", "", baseline=baseline, blur=blur)
+        )
 
 
 def baseline_images(
@@ -53,10 +83,6 @@ def baseline_images(
     numpy.ndarray
         Shape and type of `images`. Masked pixels are as in the image, so nothing is said of them.
 
-    Raises
-    ------
-    ValueError
-        Another word.
     """
     context = context or Context()
     if kind == "zero":
@@ -71,10 +97,8 @@ def baseline_images(
         )
         level, sigma = sky_level(images, context)
         result = (level + sigma * noise).astype(images.dtype)
-    elif kind == "blurred":
-        result = ndimage.gaussian_filter(images, (0, blur, blur, 0), mode="nearest")
     else:
-        raise ValueError(message(f"a baseline among {BASELINES}", "", baseline=kind))
+        result = ndimage.gaussian_filter(images, (0, blur, blur, 0), mode="nearest")
     return result if context.mask is None else np.where(context.mask, images, result)
 
 

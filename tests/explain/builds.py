@@ -1,5 +1,8 @@
 """Small networks with random weights in every array, spelled in the ways that users spell them."""
 
+import copy
+import random
+
 import keras
 import numpy as np
 
@@ -150,6 +153,23 @@ def subclassed(shape=SHAPE):
     network = Subclassed()
     network(np.zeros((1, *shape), "float32"))
     return settle(network)
+
+
+def state(network):
+    """All that a user could see of a compiled model, and the random numbers that come next."""
+    layers = list(network._flatten_layers())
+    return {
+        "weights": [np.asarray(v).tobytes() for v in network.variables],  # states of seeds among them
+        "trainable": [layer.trainable for layer in layers],
+        "activations": [getattr(layer, "activation", None) for layer in layers],
+        "policies": [layer.dtype_policy.name for layer in layers],
+        "nodes": [len(layer._inbound_nodes) for layer in layers],
+        "config": copy.deepcopy(network.get_config()),
+        "optimizer": [np.asarray(v).tobytes() for v in network.optimizer.variables],
+        "compiled": (network.compiled, network.loss, network.train_function, network.predict_function),
+        "random": (random.getstate(), [np.asarray(x).tobytes() for x in np.random.get_state()]),  # noqa: NPY002
+        "global": (keras.config.dtype_policy().name, keras.config.floatx()),
+    }
 
 
 def linear(shape=SHAPE):

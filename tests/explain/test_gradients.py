@@ -1,6 +1,5 @@
 """What gradients need of a network, and that it comes out as it went in: traps of libraries of today."""
 
-import copy
 import gc
 import subprocess
 import sys
@@ -42,21 +41,6 @@ def test_flux_and_stretched_maps_obey_the_chain_rule():
     np.testing.assert_allclose(outer, inner * slope, rtol=1e-3, atol=1e-7)
 
 
-def state(network):
-    """All that a user could see of a model."""
-    layers = list(network._flatten_layers())
-    return {
-        "weights": [np.asarray(v).tobytes() for v in network.variables],
-        "trainable": [layer.trainable for layer in layers],
-        "activations": [getattr(layer, "activation", None) for layer in layers],
-        "policies": [layer.dtype_policy.name for layer in layers],
-        "nodes": [len(layer._inbound_nodes) for layer in layers],
-        "config": copy.deepcopy(network.get_config()),
-        "optimizer": [np.asarray(v).tobytes() for v in network.optimizer.variables],
-        "compiled": (network.compiled, network.loss, network.train_function, network.predict_function),
-    }
-
-
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("method", **builds.named())
 def test_the_users_model_comes_out_as_it_went_in(method, nested):
@@ -74,10 +58,10 @@ def test_the_users_model_comes_out_as_it_went_in(method, nested):
     network.compile("adam", "mse")
     network.fit(IMAGES, np.zeros((4, 3)), verbose=0)
     network(IMAGES)
-    before = state(network)
+    before = builds.state(network)
     first = method(network, IMAGES, TARGET)
     assert np.any(first != 0)
-    after = state(network)
+    after = builds.state(network)
     assert {key for key in before if before[key] != after[key]} == set()
     # What Keras keeps for the last call is no tensor of a graph that is gone.
     assert all(np.isfinite(float(loss)) for loss in network.losses)

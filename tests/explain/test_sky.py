@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from galcnn.explain import Context
+from galcnn.explain import Context, IntegratedGradients, Occlusion
 from galcnn.explain.sky import baseline_images, noise_of, sky_level, standard_normal
 
 RNG = np.random.default_rng(0)
@@ -45,8 +45,13 @@ def test_no_flux_is_what_the_context_says_and_masked_pixels_are_the_images():
         np.testing.assert_array_equal(made[0, 3, 4], SKY[0, 3, 4])
         if kind == "zero":
             np.testing.assert_array_equal(made[1], zero)
-    with pytest.raises(ValueError, match="a baseline among"):
-        baseline_images("black", SKY, context=None, blur=1.0, seed=0)
+
+
+def test_a_baseline_that_cannot_be_made_is_refused_by_the_methods_that_have_one():
+    for method in (IntegratedGradients, Occlusion):
+        for settings in ({"baseline": "black"}, {"blur": 0.0}, {"blur": float("nan")}):
+            with pytest.raises(ValueError, match="a baseline among.*and blur above 0"):
+                method(**settings)
 
 
 def test_a_blurred_point_is_a_gaussian():

@@ -70,7 +70,7 @@ def test_what_cannot_be_found_is_refused():
     ):
         with pytest.raises(ValueError, match="a layer with feature maps"):
             strongest_activations(network, IMAGES, **words)
-    with pytest.raises(ValueError, match=r"the name of one layer.*network_layer='nowhere'"):
+    with pytest.raises(ValueError, match=r"a network layer among first.*network_layer='nowhere'"):
         strongest_activations(network, IMAGES, network_layer="nowhere")
     with pytest.raises(ValueError, match="whose layers can be seen"):
         strongest_activations(builds.subclassed(), IMAGES, network_layer="last")
