@@ -81,7 +81,7 @@ def test_so_does_everything_that_shows_the_network(trained):
         "weight_table": lambda: weight_table(network),
         "filters": lambda: filters(network),
         "filter_result": lambda: filter_result(network, images, layer=first, filter=0),
-        "strongest": lambda: strongest_activations(network, images, network_layer="conv1_1_activation", n=2),
+        "strongest": lambda: strongest_activations(network, images, network_layer="pool1", n=2),
         "backward_pass": lambda: backward_pass(network, images, TARGET, layer=first),
         "first_order": lambda: first_order(trained.model, IMAGES, TARGET, sigma=np.float32(1)),
         "decision_plane": lambda: decision_plane(network, images),

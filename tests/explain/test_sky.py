@@ -50,7 +50,7 @@ def test_no_flux_is_what_the_context_says_and_masked_pixels_are_the_images():
 def test_a_baseline_that_cannot_be_made_is_refused_by_the_methods_that_have_one():
     for method in (IntegratedGradients, Occlusion):
         for settings in ({"baseline": "black"}, {"blur": 0.0}, {"blur": float("nan")}):
-            with pytest.raises(ValueError, match="a baseline among.*and blur above 0"):
+            with pytest.raises(ValueError, match=r"a baseline among.*and blur above 0"):
                 method(**settings)
 
 
