@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from galcnn.errors import message
-from galcnn.explain.forward import NetworkLayer, network_layers
+from galcnn.explain.graph import NetworkLayer, network_layers
 
 __all__ = ["KernelLayer", "kernel_layers"]
 
