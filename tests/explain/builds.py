@@ -137,6 +137,12 @@ def grouped(shape=SHAPE):
     return settle(keras.Model(inputs, keras.layers.Dense(N_CLASSES)(keras.layers.Flatten()(x))))
 
 
+def wrapped(network):
+    """A network as a model inside a model."""
+    inputs = keras.Input(network.input_shape[1:])
+    return keras.Model(inputs, network(keras.layers.Identity()(inputs)))
+
+
 class Subclassed(keras.Model):
     """A model that keeps its graph to itself."""
 

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from galcnn.explain import ClassModels, FilterImages, Target
 from galcnn.explain.ascent import AscentSettings
 from galcnn.explain.channels import channel_gradient, channel_score
+from galcnn.explain.graph import network_layer
 from galcnn.explain.kernels import filters
 from galcnn.inputs import InputSpec
 from galcnn.model import Card, TrainedModel, assemble
@@ -34,10 +35,15 @@ def a_model(network_of, stretch="asinh"):
     return TrainedModel(assemble(fit_preprocessing(images, stretch=stretch), network), card)
 
 
-def a_linear_model():
-    return a_model(
-        lambda x: keras.layers.Dense(N_CLASSES, name="logits")(keras.layers.Flatten()(x)), stretch="linear"
-    )
+def a_linear_model(inside=False):
+    def network(x):
+        return keras.layers.Dense(N_CLASSES, name="logits")(keras.layers.Flatten()(x))
+
+    def nested(x):
+        inputs = keras.Input(x.shape[1:])
+        return keras.Model(inputs, network(inputs), name="inner")(x)
+
+    return a_model(nested if inside else network, stretch="linear")
 
 
 def a_deep_model():
@@ -49,10 +55,11 @@ def planes(weights):
     return np.moveaxis(weights.reshape(IMAGES.shape[1:]), -1, 0)
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["flat", "nested"])
 @pytest.mark.parametrize("start", ["zero", "noise"])
-def test_of_a_linear_network_the_class_model_is_w_over_2_lambda(start):
-    trained = a_linear_model()
-    kernel, bias = trained.network.get_layer("logits").get_weights()
+def test_of_a_linear_network_the_class_model_is_w_over_2_lambda(start, inside):
+    trained = a_linear_model(inside)
+    kernel, bias = network_layer(trained.network, "logits").layer.get_weights()
     made = ClassModels(start=start, ascent=AscentSettings(5, penalty=0.2))(trained, TARGETS)
     for synthesis, target in zip(made, TARGETS, strict=True):
         w = kernel @ np.array(target.weights)
@@ -75,10 +82,17 @@ def test_in_flux_the_weights_are_seen_through_the_scaling_and_light_is_not_negat
     np.testing.assert_allclose(free.image, expected, rtol=1e-4)
     np.testing.assert_allclose(lit.image, np.maximum(expected, 0), rtol=1e-4)
     assert (lit.wrt, lit.unit) == ("flux", "nJy")
-    (boxed,) = ClassModels(
-        wrt="flux", nonnegative=True, ascent=AscentSettings(5, penalty=0, lower=-9, upper=7)
-    )(trained, TARGETS[:1])
-    np.testing.assert_array_equal(boxed.image, np.where(expected > 0, 7, 0))
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["flat", "nested"])
+def test_with_a_box_each_pixel_sits_at_the_bound_that_the_sign_of_w_chooses(inside):
+    trained = a_linear_model(inside)
+    kernel, _ = network_layer(trained.network, "logits").layer.get_weights()
+    bounds = AscentSettings(5, penalty=0, lower=-9, upper=7)
+    for nonnegative, low in ((True, 0), (False, -9)):
+        method = ClassModels(wrt="flux", nonnegative=nonnegative, ascent=bounds)
+        (boxed,) = method(trained, TARGETS[:1])
+        np.testing.assert_allclose(boxed.image, np.where(planes(kernel[:, 1]) > 0, 7, low), rtol=0)
 
 
 def test_scores_and_success_are_those_of_an_independent_prediction():

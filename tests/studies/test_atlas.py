@@ -1,5 +1,6 @@
 """An atlas in small, from the command line: whole, true to the model, resumable, and it changes nothing."""
 
+import html
 import json
 import re
 import shutil
@@ -18,7 +19,8 @@ from galcnn.explain.stages import convolution_stages
 from galcnn.files import save_cutout
 from galcnn.inputs import images_from
 from galcnn.layers import read_syntheses
-from galcnn.model import load_model, save_model
+from galcnn.model import NetworkSettings, TrainedModel, assemble, build_network, load_model, save_model
+from galcnn.preprocessing import fit_preprocessing
 from galcnn.studies.atlas import AtlasSettings, make_atlas, read_galaxies
 from tests.conftest import toy_images
 
@@ -83,7 +85,19 @@ def test_every_page_has_a_picture_arrays_and_its_place_in_the_index(atlas, model
         with fits.open(atlas / "arrays" / f"{name}.fits", checksum=True) as hdulist:
             hdulist.verify("exception")
             assert len(hdulist) > 1
+    assert 'id="missing"' not in index
     assert not list(atlas.rglob("*.partial*"))
+
+
+def test_the_index_says_why_a_page_is_missing(sky, trained, toy_dataset, tmp_path):
+    network = build_network((16, 16, 2), 2, settings=NetworkSettings(widths=(4,), activation="gelu"))
+    smooth = TrainedModel(assemble(fit_preprocessing(toy_dataset.images), network), trained.card)
+    few = AtlasSettings(galaxies=4, shown=1, filters=1, stages=1, steps=1)
+    index = make_atlas(smooth, read_galaxies(sky / "catalog.ecsv", smooth), tmp_path / "a", settings=few)
+    text = html.unescape(index.read_text())
+    reason = r"<li>What the filters of conv1_1 answer to in galaxies: Expected a network whose rectifiers"
+    assert re.search(reason + r" are all ReLUs.*others=", text)
+    assert not list((tmp_path / "a" / "pages").glob("strongest*"))
 
 
 def test_the_arrays_are_the_models_own(atlas, model, sky):

@@ -16,12 +16,12 @@ from galcnn.cutout import Cutout
 from galcnn.explain import Target, backward_pass, filter_result, first_order, line_between
 from galcnn.explain.cell_wcs import cell_wcs
 from galcnn.explain.graph import network_layer
-from galcnn.explain.kernels import filters
+from galcnn.explain.kernels import Filters, filters
 from galcnn.explain.network_maps import activations, layer_gradients, weight_gradients
 from galcnn.explain.receptive import cell_grid_at
 from galcnn.files.astrometry import wcs_cards
 from galcnn.inputs import planes_from
-from galcnn.studies.atlas.sheet import Page, Sheet, write_arrays
+from galcnn.studies.atlas.sheet import Missing, Page, Sheet, write_arrays
 from galcnn.studies.atlas.subject import Subject
 from galcnn.viewers.boundary_figures import line_figure
 from galcnn.viewers.gradient_figures import backward_figure, first_order_figure, gradient_figure
@@ -36,7 +36,7 @@ _THUMBNAILS = 7
 _MOST_TRIED = 24
 
 
-def galaxy_pages(subject: Subject) -> list[Page]:
+def galaxy_pages(subject: Subject) -> list[Page | Missing]:
     """List the pages about galaxies.
 
     Parameters
@@ -46,24 +46,29 @@ def galaxy_pages(subject: Subject) -> list[Page]:
 
     Returns
     -------
-    list of Page
+    list of Page or Missing
         In order.
     """
-    pages = [Page("filter-result", "A learned filter at work, band by band", _filter_result)]
+    first = filters(subject.trained.network).get(subject.stages[0].convolution) if subject.stages else None
+    result = Page("filter-result", "A learned filter at work, band by band", _filter_result)
+    backward = Page("backward-pass", "The backward pass is a convolution with the turned filter", _backward)
+    pages = [_of_first(first, result)]
     for turn, row in enumerate(subject.shown, start=1):
         title = f"What the network layers make of {subject.ids[row]}"
         pages.append(Page(f"activations-{turn}", title, partial(_activations, row=row)))
     if len(subject.shown) > 1:
         pages.append(Page("lines", "From one galaxy to another", _lines))
     pages.append(Page("gradients", "Gradients from layer to layer", _gradients))
-    pages.append(
-        Page("backward-pass", "The backward pass is a convolution with the turned filter", _backward)
-    )
+    pages.append(_of_first(first, backward))
     pages.append(Page("first-order", "How far the line behind a saliency map holds", _first_order))
-    first = filters(subject.trained.network).get(subject.stages[0].convolution) if subject.stages else None
-    return (
-        pages if first is not None else [p for p in pages if p.name not in ("filter-result", "backward-pass")]
-    )
+    return pages
+
+
+def _of_first(learned: Filters | None, page: Page) -> Page | Missing:
+    """A page about the filters of the first convolution."""
+    if learned is None:
+        return Missing(page.title, "The network does not begin with a plain convolution.")
+    return page
 
 
 def _filter_result(subject: Subject) -> Sheet:

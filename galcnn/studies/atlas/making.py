@@ -19,7 +19,7 @@ from galcnn.progress import Progress, silent
 from galcnn.studies.atlas.galaxies import AtlasSettings, sample
 from galcnn.studies.atlas.galaxy_pages import galaxy_pages
 from galcnn.studies.atlas.network_pages import network_pages
-from galcnn.studies.atlas.sheet import Page
+from galcnn.studies.atlas.sheet import Missing, Page
 from galcnn.studies.atlas.subject import Subject, gather
 from galcnn.viewers.figures import save_figure
 
@@ -76,7 +76,9 @@ def make_atlas(
     _refuse_foreign_folder(out)
     drawn = sample(catalog, trained.classes, chosen)
     subject = gather(trained, drawn, settings=chosen, fit=fit, progress=progress)
-    pages = [*network_pages(subject), *galaxy_pages(subject)]
+    all_pages = [*network_pages(subject), *galaxy_pages(subject)]
+    pages = [page for page in all_pages if isinstance(page, Page)]
+    missing = [page for page in all_pages if isinstance(page, Missing)]
     (out / _NOTES).mkdir(parents=True, exist_ok=True)
     _remove_others(out, {page.name for page in pages})
     notes = []
@@ -85,7 +87,7 @@ def make_atlas(
             notes.append(_note(out, page, subject))
             step(page.name)
     index = out / "index.html"
-    atomic.write_text(index, _index(subject, notes))
+    atomic.write_text(index, _index(subject, notes, missing))
     return index
 
 
@@ -126,7 +128,7 @@ def _refuse_foreign_folder(out: Path) -> None:
         )
 
 
-def _index(subject: Subject, notes: Sequence[dict[str, str]]) -> str:
+def _index(subject: Subject, notes: Sequence[dict[str, str]], missing: Sequence[Missing]) -> str:
     card = subject.trained.card
     told = {
         "model": f"{card.name}, sha256 {card.model_sha256[:12]}, made {card.created}",
@@ -150,6 +152,8 @@ def _index(subject: Subject, notes: Sequence[dict[str, str]]) -> str:
         f'(<a href="arrays/{n["name"]}.fits">arrays, FITS</a>)</p>\n</section>'
         for n in notes
     )
+    absent = "\n".join(f"<li>{_text(m.title)}: {_text(m.reason)}</li>" for m in missing)
+    not_drawn = f'<h2>Not drawn of this model</h2>\n<ul id="missing">\n{absent}\n</ul>\n' if missing else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -160,7 +164,8 @@ body {{ font-family: sans-serif; max-width: 72rem; margin: 1rem auto; padding: 0
 img {{ max-width: 100%; height: auto; }}
 table {{ border-collapse: collapse; font-size: 0.9rem; }}
 th, td {{ text-align: left; padding: 0.15rem 0.7rem 0.15rem 0; vertical-align: top; }}
-ul {{ columns: 3; font-size: 0.9rem; }}
+ul {{ font-size: 0.9rem; }}
+#contents {{ columns: 3; }}
 section {{ border-top: 1px solid #ccc; margin-top: 1.5rem; }}
 p {{ max-width: 50rem; }}
 </style>
@@ -170,7 +175,7 @@ p {{ max-width: 50rem; }}
 <table>
 {rows}
 </table>
-<ul>
+<ul id="contents">
 {contents}
 </ul>
 <h2>Network layers</h2>
@@ -178,7 +183,7 @@ p {{ max-width: 50rem; }}
 <tr><th>network layer</th><th>kind</th><th>output (y, x, channels)</th><th>reads</th><th>weights</th></tr>
 {layers}
 </table>
-{pages}
+{not_drawn}{pages}
 </body>
 </html>
 """

@@ -17,7 +17,7 @@ from galcnn.explain.receptive import cell_grid_at
 from galcnn.explain.stages import Stage
 from galcnn.inputs import planes_from
 from galcnn.layers import write_syntheses
-from galcnn.studies.atlas.sheet import Page, Sheet, write_arrays
+from galcnn.studies.atlas.sheet import Missing, Page, Sheet, write_arrays
 from galcnn.studies.atlas.subject import Subject
 from galcnn.viewers.boundary_figures import plane_figure
 from galcnn.viewers.network_figures import kernel_figure, weight_figure
@@ -34,7 +34,7 @@ _WHITE = 255.0
 _MOST_FEATURES, _STRONGEST = 4, 9
 
 
-def network_pages(subject: Subject) -> list[Page]:
+def network_pages(subject: Subject) -> list[Page | Missing]:
     """List the pages about the network.
 
     Parameters
@@ -44,25 +44,29 @@ def network_pages(subject: Subject) -> list[Page]:
 
     Returns
     -------
-    list of Page
+    list of Page or Missing
         In order.
     """
     plain = filters(subject.trained.network)
-    pages = [Page("weights", "Weights by network layer", _weights)]
+    pages: list[Page | Missing] = [Page("weights", "Weights by network layer", _weights)]
     for stage in subject.stages:
+        title = f"Filters of {stage.convolution}"
         if stage.convolution in plain:
-            title = f"Filters of {stage.convolution}"
             pages.append(Page(f"filters-{_plain(stage.convolution)}", title, partial(_filters, stage=stage)))
+        else:
+            pages.append(Missing(title, "Its kernels are not those of a plain convolution."))
     for stage in subject.stages:
         title = f"What the filters of {stage.convolution} want to see"
         pages.append(
             Page(f"filter-images-{_plain(stage.convolution)}", title, partial(_filter_images, stage=stage))
         )
     for stage in subject.stages:
-        if _deconvnet_works(subject, stage):
-            title = f"What the filters of {stage.convolution} answer to in galaxies"
-            name = f"strongest-{_plain(stage.convolution)}"
-            pages.append(Page(name, title, partial(_strongest, stage=stage)))
+        title = f"What the filters of {stage.convolution} answer to in galaxies"
+        name = f"strongest-{_plain(stage.convolution)}"
+        reason = _against_deconvnet(subject, stage)
+        pages.append(
+            Missing(title, reason) if reason else Page(name, title, partial(_strongest, stage=stage))
+        )
     pages.append(Page("class-models", "Class models, in what the network sees", _class_models))
     pages.append(Page("class-models-light", "Class models made of light", _class_models_light))
     pages.append(Page("decision-plane", "Decision regions", _plane))
@@ -150,15 +154,15 @@ def _strongest(subject: Subject, *, stage: Stage) -> Sheet:
     )
 
 
-def _deconvnet_works(subject: Subject, stage: Stage) -> bool:
-    """Not where a rectifier is no ReLU, or the geometry is not known."""
+def _against_deconvnet(subject: Subject, stage: Stage) -> str:
+    """Say what stands against it: a rectifier that is no ReLU, or a geometry that is not known."""
     try:
         strongest_activations(
             subject.trained.network, subject.stretched[:1], network_layer=stage.output, features=[0], n=1
         )
-    except ValueError:
-        return False
-    return True
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _most_excited(subject: Subject, stage: Stage, n: int) -> list[int]:

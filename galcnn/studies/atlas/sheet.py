@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from galcnn.studies.atlas.subject import Subject
 
-__all__ = ["Page", "Sheet", "write_arrays"]
+__all__ = ["Missing", "Page", "Sheet", "write_arrays"]
 
 _LONGEST_NAME = 60
 
@@ -42,6 +42,22 @@ class Page:
     name: str
     title: str
     make: Callable[[Subject], Sheet]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A page that cannot be made of this model.
+
+    Attributes
+    ----------
+    title : str
+        Heading that it would have.
+    reason : str
+        Why not.
+    """
+
+    title: str
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
