@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from galcnn import plugins
-from galcnn.errors import message
+from galcnn.errors import PluginError, message
 from galcnn.explain.explanation import Explainer
 
 __all__ = ["ALL", "explainers_by_name"]
@@ -30,7 +31,7 @@ def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
     Returns
     -------
     list of Explainer
-        In order.
+        In order. Of all, those that are broken are left out with a warning that names them.
 
     Raises
     ------
@@ -50,7 +51,13 @@ def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
         if name == ALL and settings:
             raise ValueError(message("settings of one method", "Name it beside all.", method=text))
         for one in plugins.available(plugins.EXPLAINERS) if name == ALL else [name]:
-            kind = plugins.load(plugins.EXPLAINERS, one)
+            try:
+                kind = plugins.load(plugins.EXPLAINERS, one)
+            except PluginError as error:
+                if name != ALL:
+                    raise
+                warnings.warn(f"without {one}: {error}", stacklevel=2)
+                continue
             explainers.append(kind(**_settings(text, kind, settings)))
     return explainers
 

@@ -1,17 +1,20 @@
 """galcnn explain: methods with settings, all of them, and a run that goes on where it stopped."""
 
 import shutil
+import textwrap
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from galcnn import plugins
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.explain import IntegratedGradients
 from galcnn.files import save_cutout
 from galcnn.layers import LayerStack
 from galcnn.model import save_model
+from galcnn.testing import check_explainer
 from tests.conftest import toy_images
 
 
@@ -117,3 +120,57 @@ def test_more_galaxies_than_a_figure_holds_are_refused_before_the_work(road, tmp
     assert main(["explain", model, *many, "-o", str(out), "--figure", str(tmp_path / "f.png")]) == 2
     assert "at most 50 cutouts in a figure" in capsys.readouterr().err
     assert not out.exists()
+
+
+def install(folder, package, name, source):
+    """A distribution as pip leaves it: metadata with an entry point, and a module."""
+    info = folder / f"{package}-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[galcnn.explainers]\n{name} = {package}_module:Method\n")
+    (folder / f"{package}_module.py").write_text(textwrap.dedent(source))
+
+
+STRANGER = """
+    from dataclasses import dataclass
+    from typing import ClassVar
+
+    from galcnn.explain import Saliency
+
+
+    @dataclass(frozen=True)
+    class Method:
+        factor: float = 3.0
+        name: ClassVar[str] = "stranger"
+        per_band: ClassVar[bool] = True
+        kind: ClassVar[str] = "slope"
+
+        def __call__(self, network, images, target, *, context=None):
+            return self.factor * Saliency()(network, images, target)
+"""
+
+
+def test_a_strangers_method_appears_by_itself_and_a_broken_one_is_named_and_left_out(
+    road, tmp_path, monkeypatch, capsys
+):
+    model, paths = road
+    install(tmp_path, "goodmaps", "stranger", STRANGER)
+    install(tmp_path, "badmaps", "broken", "raise OSError('no licence')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    check_explainer(plugins.load(plugins.EXPLAINERS, "stranger")())
+    main(["plugins"])
+    assert "goodmaps" in capsys.readouterr().out
+    out = tmp_path / "l.fits"
+    words = ["explain", model, paths[0], "-o", str(out), "--quiet"]
+    with pytest.warns(UserWarning, match=r"without broken: .*badmaps 1\.2.*no licence"):
+        assert main([*words, "--method", "all"]) == 0
+    maps = {e.method: e for e in LayerStack.read(out).explanations}
+    np.testing.assert_allclose(
+        maps["stranger"].attribution, 3 * maps["saliency"].attribution, rtol=1e-5, atol=1e-8
+    )
+    assert main([*words, "--method", "stranger:factor=2"]) == 0
+    (own,) = LayerStack.read(out).explanations
+    np.testing.assert_allclose(3 * own.attribution, 2 * maps["stranger"].attribution, rtol=1e-5, atol=1e-8)
+    assert own.settings == {"factor": 2.0}
+    assert main([*words, "--method", "broken"]) != 0
+    assert "badmaps 1.2" in capsys.readouterr().err
