@@ -6,6 +6,7 @@ The map of the house, in the order in which data travels::
 
 - `galcnn.cutout`, `galcnn.catalog`: the image of one galaxy; what is known of many.
 - `galcnn.photometry`, `galcnn.observing`: units and zero points; how a survey looks at the sky.
+- `galcnn.votes`: the questions that people were asked of galaxies, and what they answered.
 - `galcnn.simulation`, `galcnn.surveys`: galaxies of known truth; sky position -> Cutout.
 - `galcnn.files`, `galcnn.geometry`, `galcnn.rendering`: files <-> Cutout; pixel grids; colour pictures.
 - `galcnn.mosaic`: one large image and a catalog -> many cutouts.

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "galcnn"
 FLOORS = [
     {"errors", "atomic", "seeding", "plugins", "progress"},
     {"cutout", "catalog", "photometry", "observing"},
-    {"foreground", "geometry", "rendering", "simulation"},
+    {"foreground", "geometry", "rendering", "simulation", "votes"},
     {"files", "redshifting", "preprocessing"},
     {"surveys", "mosaic", "inputs"},
     {"dataset", "devices", "model"},

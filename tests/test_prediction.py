@@ -44,7 +44,7 @@ def trained():
         class_prior={"elliptical": 0.9, "spiral": 0.1},
         trained_prior={"elliptical": 0.5, "spiral": 0.5},
     )
-    return SimpleNamespace(model=MeanModel(), card=card, classes=CLASSES)
+    return SimpleNamespace(model=MeanModel(), card=card, classes=CLASSES, votes=None)
 
 
 def flat(g, r, **fields):

@@ -1,4 +1,4 @@
-"""Dataset: images of one kind with their ids and classes."""
+"""Dataset: images of one kind with their ids, and their classes or votes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from galcnn.cutout import Cutout
 from galcnn.dataset.packed import PackedImages
 from galcnn.errors import message
 from galcnn.inputs import InputSpec
+from galcnn.votes import Votes
 
 __all__ = ["Dataset"]
 
@@ -22,7 +23,7 @@ _PIECE = 1024
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images of one kind with their ids and classes.
+    """Images of one kind with their ids, and their classes or votes.
 
     Attributes
     ----------
@@ -31,9 +32,10 @@ class Dataset:
     images : numpy.ndarray or galcnn.dataset.PackedImages
         float32, shape (n, ny, nx, n_bands): in memory, or in shards on disk.
     labels : numpy.ndarray
-        int32, position in `classes` of each image.
+        int32, position in `classes` of each image; or of votes float32, shape (n, n_answers), see
+        `galcnn.votes.read_votes`.
     classes : tuple of str
-        At least two.
+        At least two; of votes the answers.
     inputs : galcnn.inputs.InputSpec
         What the images are.
     masked_fraction : float
@@ -41,19 +43,23 @@ class Dataset:
     cutouts : mapping of str to galcnn.cutout.Cutout, or None
         Id -> the calibrated cutout behind an image, its field often wider: what is needed to put
         a galaxy further away in training.
+    votes : galcnn.votes.Votes or None
+        What the labels are votes on; None where they are classes.
     """
 
     ids: tuple[str, ...]
     images: Any  # both give slices as arrays; a union would have to be told apart by all who only slice
-    labels: npt.NDArray[np.int32]
+    labels: npt.NDArray[Any]
     classes: tuple[str, ...]
     inputs: InputSpec
     masked_fraction: float = 0.0
     cutouts: Mapping[str, Cutout] | None = None
+    votes: Votes | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        if self.images.shape != (n, *self.inputs.image_shape) or self.labels.shape != (n,):
+        labels = (n,) if self.votes is None else (n, len(self.votes.answers))
+        if self.images.shape != (n, *self.inputs.image_shape) or self.labels.shape != labels:
             raise ValueError(
                 message(
                     f"{n} images of shape {self.inputs.image_shape} and as many labels",
@@ -72,7 +78,9 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of images of each class."""
+        """Number of images of each class; of votes the number of all, as ``galaxies``."""
+        if self.votes is not None:
+            return {"galaxies": len(self)}
         numbers = np.bincount(self.labels, minlength=len(self.classes))
         return {name: int(n) for name, n in zip(self.classes, numbers, strict=True)}
 
@@ -90,13 +98,12 @@ class Dataset:
             With the same classes, whether or not each still occurs.
         """
         chosen = np.arange(len(self))[np.asarray(rows)]
-        return Dataset(
-            tuple(self.ids[i] for i in chosen),
-            self.images.select(chosen) if isinstance(self.images, PackedImages) else self.images[chosen],
-            self.labels[chosen],
-            self.classes,
-            self.inputs,
-            cutouts=self.cutouts,
+        packed = isinstance(self.images, PackedImages)
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in chosen),
+            images=self.images.select(chosen) if packed else self.images[chosen],
+            labels=self.labels[chosen],
         )
 
     def cached(self, megabytes: float) -> Dataset:

@@ -41,7 +41,8 @@ def split_catalog(
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        With a column `class`. A catalog that has a column `split` is given back as it is.
+        All of one class where it has no column `class`. A catalog that has a column `split` is
+        given back as it is.
     by : str
         What a group is: ``"object"``, ``"sdss-field"`` (run, camcol and field in the objid: the
         neighbours of a galaxy, observed in the same seeing), ``"sky-region"`` (its HEALPix cell),
@@ -72,16 +73,17 @@ def split_catalog(
         return catalog
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(message("three positive fractions with sum 1", "", fractions=fractions))
-    labels = catalog.labels
+    labels = catalog.labels if "class" in catalog.table.colnames else np.full(len(catalog), "galaxy")
+    classes = [str(name) for name in np.unique(labels)]
     members = defaultdict(list)
     for row, group in enumerate(split_groups(catalog, by, radius=radius, nside=nside)):
         members[group].append(row)
-    frequency = {name: int(np.sum(labels == name)) for name in catalog.classes}
+    frequency = {name: int(np.sum(labels == name)) for name in classes}
     strata = defaultdict(list)
     for group, rows in members.items():
         strata[min((labels[row] for row in rows), key=lambda name: (frequency[name], name))].append(group)
     split = np.full(len(catalog), SPLITS[0], dtype="U10")
-    for name in catalog.classes:
+    for name in classes:
         groups = sorted(strata[name], key=lambda group: (seeding.uniform(seed, "split", group), group))
         if len(groups) < 3:  # too few to deal; perhaps the class is found in groups of a rarer one
             continue
@@ -93,7 +95,7 @@ def split_catalog(
         ):
             for group in chosen:
                 split[members[group]] = side
-    for name in catalog.classes:
+    for name in classes:
         if set(split[labels == name]) != set(SPLITS):
             raise ValueError(
                 message(

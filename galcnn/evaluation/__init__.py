@@ -10,6 +10,7 @@ from galcnn.evaluation.metrics import (
     expected_calibration_error,
 )
 from galcnn.evaluation.regions import Regions, Structure, energy_shares, segmented, structure
+from galcnn.evaluation.votes import evaluate_votes
 
 __all__ = [
     "Regions",
@@ -20,6 +21,7 @@ __all__ = [
     "confusion_matrix",
     "energy_shares",
     "evaluate",
+    "evaluate_votes",
     "exact_share",
     "expected_calibration_error",
     "segmented",

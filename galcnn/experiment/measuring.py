@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.catalog import Catalog
-from galcnn.dataset import Dataset, split_catalog
+from galcnn.dataset import Dataset
 from galcnn.doubt import Doubts, calibration_test, fit_calibration, fit_conformal, fit_domain
 from galcnn.doubt.calibration import Kind
 from galcnn.doubt.conformal import Rule
@@ -20,7 +20,7 @@ from galcnn.doubt.embedding import embed
 from galcnn.doubt.measures import image_measures
 from galcnn.errors import message
 from galcnn.evaluation import Score, exact_share
-from galcnn.experiment.prepare import catalog_of, prepare
+from galcnn.experiment.prepare import catalog_of, prepare, split_as
 from galcnn.experiment.settings import Experiment
 from galcnn.model import Card, TrainedModel, load_model
 from galcnn.prediction import Prediction, predict_images
@@ -90,6 +90,7 @@ def measure_doubts(
     """
     settings = settings or DoubtSettings()
     trained = load_model(folder)
+    _ = trained.classes  # a model of vote fractions is refused before its data are read
     card = trained.card
     experiment = Experiment.from_dict(card.settings)
     if catalog is not None:
@@ -174,7 +175,7 @@ def labelled_catalog(
     catalog = catalog_of(data)
     if split == "all":
         return catalog
-    catalog = split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=experiment.seed)
+    catalog = split_as(experiment, catalog)
     return catalog.select(np.asarray(catalog.table["split"]) == split)
 
 

@@ -9,7 +9,14 @@ import keras
 import numpy as np
 
 from galcnn.catalog import SPLITS, Catalog, read_catalog, relabel
-from galcnn.dataset import CutoutFiles, Dataset, read_dataset, split_catalog
+from galcnn.dataset import (
+    CutoutFiles,
+    CutoutReader,
+    Dataset,
+    read_dataset,
+    read_vote_dataset,
+    split_catalog,
+)
 from galcnn.errors import message
 from galcnn.experiment.settings import DataSettings, Experiment
 from galcnn.model import assemble, build_network
@@ -18,8 +25,9 @@ from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import Progress, silent
 from galcnn.training.augmentation import is_chiral
 from galcnn.training.optimizers import make_optimizer
+from galcnn.training.votes import check_vote_settings
 
-__all__ = ["Prepared", "catalog_of", "prepare"]
+__all__ = ["Prepared", "catalog_of", "prepare", "split_as"]
 
 #: Pictures of Galaxy Zoo are scaled to their galaxy and some four Petrosian radii wide: the outer third of
 #: their side shows neighbours and sky.
@@ -47,7 +55,9 @@ class Prepared:
     dataset: Dataset
     sides: Mapping[str, Dataset]
 
-    def new_model(self, seed: int | None = None, *, synchronized: bool = False) -> keras.Model:
+    def new_model(
+        self, seed: int | None = None, *, synchronized: bool = False, averaged: bool = False
+    ) -> keras.Model:
         """Build a model with its preprocessing fitted on the training set.
 
         Parameters
@@ -56,6 +66,8 @@ class Prepared:
             Of the weights; that of the experiment by default.
         synchronized : bool
             Whether batch normalisation measures a batch over all devices that share it.
+        averaged : bool
+            Whether it averages orientations that the experiment averages in prediction alone.
 
         Returns
         -------
@@ -64,6 +76,8 @@ class Prepared:
         """
         data, inputs = self.experiment.data, self.dataset.inputs
         network = replace(self.experiment.network, synchronized=synchronized)
+        if network.averaging == "prediction" and not averaged:
+            network = replace(network, orientations=1, averaging="always")
         if network.field is None and inputs.unit == DISPLAY.name and inputs.pixel_scale is None:
             network = replace(network, field=_PICTURE_FIELD)
         return assemble(
@@ -101,27 +115,33 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
     """
     data = experiment.data
     make_optimizer(experiment.training, updates_per_epoch=1)  # refuse before reading
-    catalog = split_catalog(
-        catalog_of(data), by=data.split_by, fractions=data.fractions, seed=experiment.seed
-    )
-    mirror = experiment.training.augmentation.mirror_of(catalog.classes)
-    chiral = [name for name in catalog.classes if is_chiral(name)]
+    if data.votes is not None:
+        check_vote_settings(experiment.training)
+    catalog = split_as(experiment, catalog_of(data))
+    classes = catalog.classes if data.votes is None else data.votes.answers
+    mirror = experiment.training.augmentation.mirror_of(classes)
+    chiral = [name for name in classes if is_chiral(name)]
     if experiment.network.orientations == 8 and (chiral or np.any(mirror != np.arange(len(mirror)))):
         raise ValueError(
             message(
                 "classes that a mirror image keeps, for a network of 8 orientations",
                 "It cannot tell them apart: use 4, or merge them.",
-                classes=chiral or catalog.classes,
+                classes=chiral or classes,
             )
         )
-    dataset = read_dataset(
-        catalog,
-        bands=data.bands,
-        size=data.size,
-        render=data.render,
-        shards=data.shards,
-        progress=progress,
-    ).cached(data.cache_megabytes)
+    if data.votes is None:
+        dataset = read_dataset(
+            catalog,
+            bands=data.bands,
+            size=data.size,
+            render=data.render,
+            shards=data.shards,
+            progress=progress,
+        )
+    else:
+        reader = CutoutReader(catalog, bands=data.bands, size=data.size, render=data.render)
+        dataset = read_vote_dataset(reader, data.votes, shards=data.shards, progress=progress)
+    dataset = dataset.cached(data.cache_megabytes)
     if experiment.training.augmentation.redshift is not None:
         files = CutoutFiles(catalog, bands=dataset.inputs.bands, megabytes=data.cache_megabytes)
         dataset = replace(dataset, cutouts=files)
@@ -141,15 +161,17 @@ def catalog_of(data: DataSettings) -> Catalog:
     Returns
     -------
     galcnn.catalog.Catalog
-        With columns `image` and `class`, not yet split.
+        With columns `image` and, unless its targets are votes, `class`; not yet split.
 
     Raises
     ------
     OSError, ValueError
         It cannot be read, lacks a column, or holds fewer than two classes.
     """
-    columns = {"image": data.image_column, "class": data.label} | ({"id": data.id} if data.id else {})
-    catalog = read_catalog(data.catalog, columns=columns)
+    columns = {"image": data.image_column} | ({"id": data.id} if data.id else {})
+    if data.votes is not None:
+        return read_catalog(data.catalog, columns=columns)
+    catalog = read_catalog(data.catalog, columns=columns | {"class": data.label})
     if data.merge or data.drop:
         catalog = relabel(catalog, merge=data.merge, drop=data.drop)
     if len(catalog) == 0 or len(catalog.classes) < 2:
@@ -162,6 +184,26 @@ def catalog_of(data: DataSettings) -> Catalog:
             )
         )
     return catalog
+
+
+def split_as(experiment: Experiment, catalog: Catalog) -> Catalog:
+    """Split a catalog by the rule of an experiment.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Its rule, fractions and seed.
+    catalog : galcnn.catalog.Catalog
+        From `catalog_of`.
+
+    Returns
+    -------
+    galcnn.catalog.Catalog
+        With a column `split`, see `galcnn.dataset.split_catalog`.
+    """
+    data = experiment.data
+    seed = experiment.seed if data.split_seed is None else data.split_seed
+    return split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=seed)
 
 
 def _check_sides(sides: Mapping[str, Dataset]) -> None:

@@ -18,13 +18,12 @@ from astropy.table import Table
 from galcnn.catalog import write_table
 from galcnn.devices import devices_used, is_chief, make_strategy
 from galcnn.errors import message
-from galcnn.evaluation import Score, evaluate
 from galcnn.experiment.prepare import Prepared, prepare
+from galcnn.experiment.scoring import Scored, score
 from galcnn.experiment.settings import Experiment
 from galcnn.model import Card, TrainedModel, load_model, refuse_foreign_folder, save_model
-from galcnn.prediction import Prediction, predict_images, prediction_table
 from galcnn.progress import Progress, silent
-from galcnn.training import Checkpoint, Epochs, class_frequency, train, trained_prior
+from galcnn.training import Checkpoint, Epochs, train
 from galcnn.training.checkpoint import changed_keys
 
 __all__ = ["checkpoint_of", "run_experiment"]
@@ -50,7 +49,7 @@ def run_experiment(
         What to do.
     out : path-like
         Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row an epoch) and
-        ``test.ecsv`` (the prediction of each test galaxy beside its true class).
+        ``test.ecsv`` (the prediction of each test galaxy beside its true class, or beside the votes).
     progress : galcnn.progress.Progress
         Shows reading and epochs.
     overwrite : bool
@@ -93,8 +92,9 @@ def run_experiment(
             seed=experiment.seed,
             callbacks=[*callbacks, Epochs(step), checkpoint],
         )
-    if shared:  # what is scored and saved is a model of one device
-        model, trained = prepared.new_model(), model
+    if shared or experiment.network.averaging == "prediction":
+        # What is scored and saved is a model of one device that averages all its orientations.
+        model, trained = prepared.new_model(averaged=True), model
         model.set_weights(trained.get_weights())
     saved = _score_and_save(prepared, model, history, out, strategy=strategy)
     checkpoint.path.unlink(missing_ok=True)
@@ -158,33 +158,25 @@ def _score_and_save(
     *,
     strategy: tf.distribute.Strategy,
 ) -> TrainedModel:
-    experiment, dataset, test = prepared.experiment, prepared.dataset, prepared.sides["test"]
-    prediction = Prediction(test.ids, predict_images(model, test.images), dataset.classes)
-    labels = [dataset.classes[i] for i in test.labels]
-    mirror = experiment.training.augmentation.mirror_of(dataset.classes)
-    scores = evaluate(prediction, labels, seed=experiment.seed)
+    scored = score(prepared, model)
     card = Card(
-        classes=dataset.classes,
-        inputs=dataset.inputs,
+        **scored.answers,
+        inputs=prepared.dataset.inputs,
         data=_describe(prepared),
-        class_prior=class_frequency(prepared.sides["train"]),
-        trained_prior=trained_prior(prepared.sides["train"], experiment.training.balance, mirror),
-        settings=experiment.to_dict(),
-        metrics=_metrics(scores, len(test), len(history["loss"])),
+        settings=prepared.experiment.to_dict(),
+        metrics={"n_test": len(scored.table), "epochs": len(history["loss"])} | _metrics(scored),
         versions=_versions(),
         devices=devices_used(strategy),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if not is_chief(strategy):  # one worker writes for all
         return TrainedModel(model, card)
-    scored = prediction_table(prediction)
-    scored.add_column(labels, name="true_class", index=1)
     return save_model(
         TrainedModel(model, card),
         out,
         extra={
             "history.csv": lambda path: write_table(_history(history), path),
-            "test.ecsv": lambda path: write_table(scored, path),
+            "test.ecsv": lambda path: write_table(scored.table, path),
         },
     )
 
@@ -208,7 +200,7 @@ def _describe(prepared: Prepared) -> dict[str, Any]:
     return content
 
 
-def _metrics(scores: Mapping[str, Score], n_test: int, epochs: int) -> dict[str, Any]:
+def _metrics(scored: Scored) -> dict[str, Any]:
     """NaN has no word in JSON: an undefined figure is null."""
 
     def plain(value: float) -> float | None:
@@ -216,14 +208,9 @@ def _metrics(scores: Mapping[str, Score], n_test: int, epochs: int) -> dict[str,
 
     figures = {
         name: {"value": plain(s.value), "low": plain(s.low), "high": plain(s.high), "n": s.n}
-        for name, s in scores.items()
+        for name, s in scored.scores.items()
     }
-    return {
-        "n_test": n_test,
-        "epochs": epochs,
-        "interval": "95 % bootstrap, stratified by class; Wilson for a share of 0 or 1",
-        "test": figures,
-    }
+    return {"interval": scored.interval, "test": figures}
 
 
 def _history(history: Mapping[str, Sequence[float]]) -> Table:

@@ -17,6 +17,7 @@ from galcnn.errors import message
 from galcnn.model import Card, NetworkSettings
 from galcnn.preprocessing import Per, Scaling, Stretch
 from galcnn.training import Augmentation, RandomRedshift, Schedule, TrainingSettings
+from galcnn.votes import Question, Votes
 
 __all__ = ["DataSettings", "Experiment", "build_record"]
 
@@ -31,6 +32,9 @@ class DataSettings:
         Table with one row a galaxy.
     image_column, label : str
         Columns with the path of the image and the class.
+    votes : galcnn.votes.Votes or None
+        Section ``[data.votes]``: the network learns what share of people gave each answer, and no
+        classes.
     id : str or None
         Column with the identifier; see `galcnn.catalog.read_catalog` for the default.
     merge : mapping of str to tuple of str
@@ -53,6 +57,8 @@ class DataSettings:
         See `galcnn.dataset.split_catalog`.
     fractions : tuple of float
         Of train, validation and test.
+    split_seed : int or None
+        Of the split alone, so that several seeds share it; None is the seed of the experiment.
     stretch, scaling, per
         See `galcnn.preprocessing.fit_preprocessing`.
     survey, licence : str
@@ -62,6 +68,7 @@ class DataSettings:
     catalog: str
     image_column: str = "image"
     label: str = "class"
+    votes: Votes | None = None
     id: str | None = None
     merge: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
@@ -72,11 +79,24 @@ class DataSettings:
     cache_megabytes: float = 1000.0
     split_by: str = "auto"
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    split_seed: int | None = None
     stretch: Stretch = "auto"
     scaling: Scaling = "standardize"
     per: Per = "band"
     survey: str = ""
     licence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.votes is not None and (self.merge or self.drop or self.label != "class"):
+            raise ValueError(
+                message(
+                    "votes or classes",
+                    "Leave out label, merge and drop, or the votes.",
+                    label=self.label,
+                    merge=dict(self.merge),
+                    drop=self.drop,
+                )
+            )
 
 
 @dataclass(frozen=True)
@@ -215,6 +235,8 @@ _SECTIONS: Mapping[str, type] = {
     "augmentation": Augmentation,
     "redshift": RandomRedshift,
     "schedule": Schedule,
+    "votes": Votes,
+    "questions": Question,
 }
 
 
@@ -263,16 +285,20 @@ def build_record(kind: type, content: Any, where: str = "") -> Any:
         if (key not in _SECTIONS or value is None) and not _fits(_frozen(value), hints[key]):
             wanted = str(hints[key]).replace("typing.", "")
             raise ValueError(message(f"{key} of kind {wanted} in {name}", "", **{str(key): value}))
-    values = {
-        key: build_record(_SECTIONS[key], value, f"{where}.{key}".lstrip("."))
-        if key in _SECTIONS and value is not None and not is_dataclass(value)
-        else _frozen(value)
-        for key, value in content.items()
-    }
+    values = {key: _built(key, value, f"{where}.{key}".lstrip(".")) for key, value in content.items()}
     try:
         return kind(**values)
     except TypeError as error:
         raise ValueError(message(f"values of the right kind in {name}", "", error=str(error))) from error
+
+
+def _built(key: str, value: Any, where: str) -> Any:
+    """One value: a section, several of one kind (an array of tables), or plain."""
+    if key not in _SECTIONS or value is None or is_dataclass(value):
+        return _frozen(value)
+    if isinstance(value, list | tuple):
+        return tuple(_built(key, item, where) for item in value)
+    return build_record(_SECTIONS[key], value, where)
 
 
 def _fits(value: Any, hint: Any) -> bool:

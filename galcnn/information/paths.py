@@ -91,18 +91,30 @@ def _model(folder: Path) -> str:
     scale = "varies or unknown" if spec.pixel_scale is None else f"{spec.pixel_scale} arcsec"
     lines = [
         f"model of {card.created}, sha256 {card.model_sha256[:12]}",
-        f"classes       {', '.join(card.classes)}",
+        *_answers(card),
         f"images        {spec.shape[1]} x {spec.shape[0]} pixels",
         f"bands, unit   {', '.join(spec.bands)}; {spec.unit}",
         f"pixel scale   {scale}",
         f"render        {spec.render or 'none'}",
-        f"class prior   {', '.join(f'{name} {p:.3f}' for name, p in card.class_prior.items())}",
-        f"as trained    {', '.join(f'{name} {p:.3f}' for name, p in card.trained_prior.items())}",
     ]
     for name, score in card.metrics.get("test", {}).items():
         if score["value"] is not None:
             lines.append(f"test {name:<28} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]")
     return "\n".join(lines)
+
+
+def _answers(card: Card) -> list[str]:
+    if card.votes is not None:
+        return [
+            f"question      {question.name}: {', '.join(question.answers)}"
+            + ("" if question.parent is None else f" (asked after {question.parent})")
+            for question in card.votes.questions
+        ]
+    return [
+        f"classes       {', '.join(card.classes)}",
+        f"class prior   {', '.join(f'{name} {p:.3f}' for name, p in card.class_prior.items())}",
+        f"as trained    {', '.join(f'{name} {p:.3f}' for name, p in card.trained_prior.items())}",
+    ]
 
 
 def _image(file: Path) -> str:

@@ -16,6 +16,7 @@ from galcnn.errors import message
 from galcnn.inputs import check_render
 from galcnn.model.card import Card
 from galcnn.model.network import LOGITS, NETWORK, PREPROCESSING
+from galcnn.votes import Votes
 
 __all__ = ["TrainedModel", "load_model", "save_model"]
 
@@ -57,8 +58,9 @@ class TrainedModel:
                     last=self.network.layers[-1].name,
                 )
             )
-        if self.model.output_shape[-1] != len(self.card.classes):
-            raise ValueError(message(f"{self.model.output_shape[-1]} classes", "", classes=self.card.classes))
+        answers = self.card.classes if self.votes is None else self.votes.answers
+        if self.model.output_shape[-1] != len(answers):
+            raise ValueError(message(f"{self.model.output_shape[-1]} classes or answers", "", names=answers))
 
     @property
     def preprocessing(self) -> keras.Model:
@@ -72,8 +74,22 @@ class TrainedModel:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """In the order of the logits."""
+        """In the order of the logits; raises `ValueError` where the model gives vote fractions."""
+        if self.votes is not None:
+            raise ValueError(
+                message(
+                    "a model of classes",
+                    "This one gives vote fractions: galcnn classify writes them.",
+                    model=self.card.name,
+                    questions=[question.name for question in self.votes.questions],
+                )
+            )
         return self.card.classes
+
+    @property
+    def votes(self) -> Votes | None:
+        """What people were asked, where the model gives vote fractions."""
+        return self.card.votes
 
     def with_render(self, render: str | None) -> TrainedModel:
         """Give the same model with another render step in its card.

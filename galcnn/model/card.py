@@ -12,6 +12,7 @@ from typing import Any
 from galcnn import atomic
 from galcnn.errors import message
 from galcnn.inputs import InputSpec
+from galcnn.votes import Votes
 
 __all__ = ["CARD_FORMAT", "Card"]
 
@@ -25,7 +26,7 @@ class Card:
     Attributes
     ----------
     classes : tuple of str
-        In the order of the logits.
+        In the order of the logits; none where the model gives vote fractions.
     inputs : galcnn.inputs.InputSpec
         Bands, unit, shape, pixel scale and render step of its images.
     data : mapping
@@ -38,6 +39,8 @@ class Card:
         probabilities are those of such a population.
     settings : mapping
         The whole experiment, so that it can be repeated.
+    votes : galcnn.votes.Votes or None
+        What people were asked, where the model gives vote fractions.
     metrics : mapping
         Of the untouched test set.
     versions : mapping
@@ -60,6 +63,7 @@ class Card:
     class_prior: Mapping[str, float] = field(default_factory=dict)
     trained_prior: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    votes: Votes | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +74,9 @@ class Card:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+        if self.votes is not None and self.classes:
+            raise ValueError(message("classes or votes", "Leave one out.", classes=self.classes))
+        if self.votes is None and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
             raise ValueError(message("at least two distinct classes", "", classes=self.classes))
 
     def write(self, path: Path) -> None:
@@ -110,6 +116,8 @@ class Card:
             known = {f.name for f in fields(cls)}
             values = {name: value for name, value in content.items() if name in known}
             values["inputs"] = InputSpec.from_dict(content["inputs"])
+            if values.get("votes") is not None:
+                values["votes"] = Votes.from_dict(values["votes"])
             card = None if newer else cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(

@@ -15,6 +15,7 @@ Identifier = str | Mapping[str, Any] | None
 BLOCKS = "blocks"
 _NORMALIZATIONS = ("batch", "group", "layer", "none")
 _POOLINGS = ("max", "average")
+_AVERAGINGS = ("always", "prediction")
 _PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 #: What an architecture of keras.applications settles by itself.
 _OF_BLOCKS = (
@@ -58,6 +59,9 @@ class NetworkSettings:
         Orientations of the image whose feature maps are averaged, each turned back: 4 quarter
         turns, or 8 with their mirror images. The logits are then the same for all of them, and as
         many times as costly. With 8 the network cannot tell an image from its mirror image.
+    averaging : {"always", "prediction"}
+        When orientations are averaged: in training too, or in the model that is saved alone. That
+        one has the weights of a network trained on single orientations, at its cost.
     dropout : float
         Rate before the logits.
     spatial_dropout : float
@@ -93,6 +97,7 @@ class NetworkSettings:
     activation: Identifier = "relu"
     pooling: Literal["max", "average"] = "max"
     orientations: Literal[1, 4, 8] = 1
+    averaging: Literal["always", "prediction"] = "always"
     dropout: float = 0.2
     spatial_dropout: float = 0.0
     initializer: Identifier = "he_normal"
@@ -140,10 +145,15 @@ class NetworkSettings:
             ("normalization", _NORMALIZATIONS),
             ("pooling", _POOLINGS),
             ("orientations", (1, 4, 8)),
+            ("averaging", _AVERAGINGS),
             ("precision", (*_PRECISIONS, None)),
         ):
             if getattr(self, name) not in words:
                 raise ValueError(message(f"{name} among {words}", "", **{name: getattr(self, name)}))
+        if self.averaging == "prediction" and self.orientations == 1:
+            raise ValueError(
+                message("4 or 8 orientations to average in prediction", "", orientations=self.orientations)
+            )
         if self.architecture != BLOCKS:
             self._refuse_settings_of_blocks()
 

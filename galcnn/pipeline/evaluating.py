@@ -94,10 +94,9 @@ def evaluate_catalog(
     """
     settings = settings or EvaluationSettings()
     trained = load_model(folder)
-    if unknown := sorted(set(catalog.classes) - set(trained.classes)):
-        raise ValueError(
-            message(f"classes among {trained.classes}", "Merge or drop the others.", unknown=unknown)
-        )
+    classes = trained.classes
+    if unknown := sorted(set(catalog.classes) - set(classes)):
+        raise ValueError(message(f"classes among {classes}", "Merge or drop the others.", unknown=unknown))
     columns = {name: _numbers(catalog, name) for name in settings.by}
     target = Path(out)
     atomic.check_writable(target, folder=True)

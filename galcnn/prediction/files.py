@@ -15,6 +15,7 @@ from galcnn.inputs import InputFiles, blank_bands, images_from, prepare
 from galcnn.prediction.prediction import Prediction
 from galcnn.prediction.running import BATCH, predict_images
 from galcnn.progress import Progress, silent
+from galcnn.votes import cumulative_fractions, fraction_table
 
 if TYPE_CHECKING:
     from galcnn.cutout import Cutout
@@ -31,6 +32,9 @@ __all__ = [
     "predict_files",
     "prediction_table",
 ]
+
+#: Is told the rows of a batch and their images.
+Watch = Callable[[npt.NDArray[np.int_], npt.NDArray[np.float32]], None]
 
 #: Bits of the column `flag`.
 UNREADABLE, UNFIT, MASKED, BLANK = 1, 2, 4, 8
@@ -54,15 +58,21 @@ def classify_files(
     files : galcnn.inputs.InputFiles
         The images.
     prior : mapping of str to float, optional
-        Expected frequency of each class; as the model was trained by default.
+        Expected frequency of each class; as the model was trained by default. Refused where the
+        model gives vote fractions.
     progress : galcnn.progress.Progress
         Shows the files.
 
     Returns
     -------
     astropy.table.Table
-        See `prediction_table`. Bounded memory: images are read batch by batch.
+        See `prediction_table`; of a model of vote fractions `galcnn.votes.fraction_table`, with
+        `flag` and `reason`. Bounded memory: images are read batch by batch.
     """
+    if prior is None and trained.votes is not None:
+        logits, flags, reasons = _run(trained, files, None, progress)
+        fractions = cumulative_fractions(logits, trained.votes)
+        return _flagged(fraction_table(list(files.paths), fractions, trained.votes), flags, reasons)
     answers = predict_files(trained, files, progress=progress)
     prediction = answers.prediction
     if prior is not None:
@@ -93,7 +103,7 @@ def predict_files(
     trained: TrainedModel,
     files: InputFiles,
     *,
-    watch: Callable[[npt.NDArray[np.int_], npt.NDArray[np.float32]], None] | None = None,
+    watch: Watch | None = None,
     progress: Progress = silent,
 ) -> Answers:
     """Run the network on image files; whatever happens to one of them, it has its row.
@@ -115,9 +125,17 @@ def predict_files(
     Answers
         In the order of the files. Images are read batch by batch.
     """
-    spec = trained.card.inputs
-    names = list(files.paths)
-    logits = np.full((len(names), len(trained.classes)), np.nan, dtype=np.float32)
+    classes = trained.classes
+    logits, flags, reasons = _run(trained, files, watch, progress)
+    return Answers(Prediction(tuple(files.paths), logits, classes), flags, reasons)
+
+
+def _run(
+    trained: TrainedModel, files: InputFiles, watch: Watch | None, progress: Progress
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16], tuple[str, ...]]:
+    """Logits, flags and reasons of image files."""
+    spec, names = trained.card.inputs, list(files.paths)
+    logits = np.full((len(names), trained.model.output_shape[-1]), np.nan, dtype=np.float32)
     flags, reasons = np.zeros(len(names), dtype=np.int16), [""] * len(names)
     with progress("classify", len(names)) as step:
         for start in range(0, len(names), BATCH):
@@ -140,7 +158,7 @@ def predict_files(
                 logits[rows] = predict_images(trained.model, images)
                 if watch is not None:
                     watch(np.array(rows), images)
-    return Answers(Prediction(tuple(names), logits, trained.classes), flags, tuple(reasons))
+    return logits, flags, tuple(reasons)
 
 
 def _faults(cutout: Cutout) -> tuple[int, str]:
@@ -186,10 +204,14 @@ def prediction_table(
         table[f"p_{name}"].description = f"probability of class {name}"
     table["entropy"] = prediction.entropy
     table["entropy"].description = "Shannon entropy of the probabilities, nats"
-    table["flag"] = np.zeros(len(prediction), dtype=np.int16) if flags is None else flags
+    return _flagged(table, flags, reasons)
+
+
+def _flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence[str] | None) -> Table:
+    table["flag"] = np.zeros(len(table), dtype=np.int16) if flags is None else flags
     table["flag"].description = (
         f"sum of {UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over "
         f"{MASKED_LIMIT:.0%} masked, {BLANK} blank band"
     )
-    table["reason"] = np.array([""] * len(prediction) if reasons is None else list(reasons), dtype=str)
+    table["reason"] = np.array([""] * len(table) if reasons is None else list(reasons), dtype=str)
     return table

@@ -70,6 +70,8 @@ class Comparison:
             raise ValueError(
                 message("one data set and one network", "Change keys of [training] alone.", n=len(data))
             )
+        if data[0][0].votes is not None:
+            raise ValueError(message("an experiment of classes", "Leave out [data.votes].", votes="votes"))
         for name, experiment in self.experiments.items():
             if experiment.training.patience is not None or experiment.training.tolerance is not None:
                 raise ValueError(

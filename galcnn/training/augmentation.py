@@ -199,7 +199,7 @@ class Augmentation:
         images : tensor
             Shape (n, ny, nx, n_bands), float32.
         labels : tensor
-            int32 positions of the classes.
+            int32 positions of the classes, shape (n,); or one number a class, shape (n, n_classes).
         mirror : tensor
             From `mirror_of`.
         seed : tensor
@@ -210,7 +210,7 @@ class Augmentation:
         Returns
         -------
         tuple of tensor
-            Images and labels; a mirrored galaxy bears the class of its mirror image.
+            Images and labels; a mirrored galaxy bears the class (or numbers) of its mirror image.
         """
         n = tf.shape(images)[0]
         draws = tf.random.stateless_uniform((3, n), seed) < 0.5
@@ -225,7 +225,10 @@ class Augmentation:
         images = _where(up, tf.reverse(images, [1]), images)
         images = _where(across, tf.transpose(images, (0, 2, 1, 3)), images)
         odd = tf.math.logical_xor(tf.math.logical_xor(left, up), across)
-        labels = tf.where(odd, tf.gather(mirror, labels), labels)
+        if len(labels.shape) == 1:
+            labels = tf.where(odd, tf.gather(mirror, labels), labels)
+        else:
+            labels = tf.where(odd[:, tf.newaxis], tf.gather(labels, mirror, axis=1), labels)
         if self.rotations == "any":
             images = _turn(images, seed + 1, self.zoom_range)
         if self.shift:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -17,6 +18,7 @@ from galcnn.preprocessing import sky_noise
 from galcnn.training.imbalance import class_weights, resample, trained_prior
 from galcnn.training.redshifts import RedshiftedImages
 from galcnn.training.settings import TrainingSettings
+from galcnn.training.votes import check_vote_settings, loss_of_votes, vote_targets
 
 __all__ = ["Batches", "training_batches", "validation_batches"]
 
@@ -28,18 +30,21 @@ class Batches:
     Attributes
     ----------
     beginning_at : callable
-        Number of an epoch -> `tf.data.Dataset` of (images, one-hot labels, weights) that begins
+        Number of an epoch -> `tf.data.Dataset` of (images, targets, weights) that begins
         with that epoch and goes on to the last. What an epoch holds must depend on its number and
         a seed alone: else a training that was interrupted does not go on as it would have.
     per_epoch : int
         Batches of one epoch.
     chunks : int
         Batches of which the mean gradient makes one update.
+    loss : keras.losses.Loss or None
+        Of targets and logits; None: targets are one-hot labels, and the loss is their cross-entropy.
     """
 
     beginning_at: Callable[[int], tf.data.Dataset]
     per_epoch: int
     chunks: int = 1
+    loss: keras.losses.Loss | None = None
 
     @property
     def updates_per_epoch(self) -> int:
@@ -71,14 +76,19 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
     Raises
     ------
     ValueError
-        A class has no image, or the augmentation does not fit the classes, the grid or the images.
+        A class has no image, or the augmentation does not fit the classes, the grid or the images;
+        or of votes, see `galcnn.training.votes.check_vote_settings`.
     """
+    votes = dataset.votes
+    if votes is not None:
+        check_vote_settings(settings)
     augmentation = settings.augmentation
     augmentation.check(dataset.inputs.shape)
     mirror = augmentation.mirror_of(dataset.classes)
-    images, labels = _gatherer(dataset.images), tf.constant(dataset.labels)
+    images = _gatherer(dataset.images)
+    labels = tf.constant(dataset.labels if votes is None else vote_targets(dataset.labels, votes))
     moved = _redshifted(dataset, settings, seed)
-    weights = tf.constant(class_weights(dataset, settings.balance, mirror))
+    weights = None if votes is not None else tf.constant(class_weights(dataset, settings.balance, mirror))
     rows = resample(dataset, seed) if settings.balance == "sampling" else np.arange(len(dataset))
     size, number, chunks = _sizes(len(rows), settings)
     filled = number * size - len(rows) if chunks > 1 else 0
@@ -99,13 +109,15 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
         turned, kinds = augmentation.apply(
             found, tf.gather(labels, chosen[0]), tf.constant(mirror), key, sky=sky
         )
+        if votes is not None:
+            return turned, kinds, chosen[1]
         return turned, tf.one_hot(kinds, len(dataset.classes)), chosen[1] * tf.gather(weights, kinds)
 
     def beginning_at(epoch: int) -> tf.data.Dataset:
         orders = tf.data.Dataset.range(epoch, settings.epochs).flat_map(order)
         return orders.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
-    return Batches(beginning_at, number, chunks)
+    return Batches(beginning_at, number, chunks, None if votes is None else loss_of_votes(votes))
 
 
 def _redshifted(dataset: Dataset, settings: TrainingSettings, seed: int) -> Callable[[Any, Any], Any] | None:
@@ -156,13 +168,17 @@ def validation_batches(training: Dataset, validation: Dataset, settings: Trainin
     Returns
     -------
     tf.data.Dataset
-        Of (images, one-hot labels, weights).
+        Of (images, targets, weights).
     """
-    frequency = np.bincount(training.labels, minlength=len(training.classes)) / len(training)
-    mirror = settings.augmentation.mirror_of(training.classes)
-    prior = np.array(list(trained_prior(training, settings.balance, mirror).values()))
-    weights = (prior / frequency).astype(np.float32)[validation.labels]
-    targets = np.eye(len(training.classes), dtype=np.float32)[validation.labels]
+    if validation.votes is not None:
+        targets = vote_targets(validation.labels, validation.votes)
+        weights = np.ones(len(validation), dtype=np.float32)
+    else:
+        frequency = np.bincount(training.labels, minlength=len(training.classes)) / len(training)
+        mirror = settings.augmentation.mirror_of(training.classes)
+        prior = np.array(list(trained_prior(training, settings.balance, mirror).values()))
+        weights = (prior / frequency).astype(np.float32)[validation.labels]
+        targets = np.eye(len(training.classes), dtype=np.float32)[validation.labels]
     images, rows = _gatherer(validation.images), np.arange(len(validation))
     batches = tf.data.Dataset.from_tensor_slices((rows, targets, weights)).batch(256)
     return batches.map(lambda chosen, *known: (images(chosen), *known)).prefetch(1)

@@ -159,7 +159,5 @@ class Epochs(keras.callbacks.Callback):
         for _ in range(self.shown, epoch):
             self.step()
         self.shown = epoch + 1
-        self.step(
-            f"loss {values['loss']:.3f}, validation {values['val_loss']:.3f}, "
-            f"accuracy {values['val_accuracy']:.3f}"
-        )
+        right = f", accuracy {values['val_accuracy']:.3f}" if "val_accuracy" in values else ""
+        self.step(f"loss {values['loss']:.3f}, validation {values['val_loss']:.3f}{right}")

@@ -56,8 +56,9 @@ def train(
     Returns
     -------
     dict of str to list of float
-        One value an epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`; and, where the network
-        has penalties, `cross_entropy` and `val_cross_entropy`, which leave them out.
+        One value an epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy` (no accuracy of votes);
+        and, where the network has penalties, `cross_entropy` and `val_cross_entropy`, which leave
+        them out.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def train(
         The loss became NaN or infinite; the model then has its last good weights.
     """
     settings = settings or TrainingSettings()
-    if training.classes != validation.classes:
+    if (training.classes, training.votes) != (validation.classes, validation.votes):
         raise ValueError(message(f"validation classes {training.classes}", "", classes=validation.classes))
     identity: dict[str, Any] = {}
     if any(isinstance(callback, Checkpoint) for callback in callbacks):
@@ -102,7 +103,7 @@ def fit(
     batches : galcnn.training.batches.Batches
         Of the training set.
     validation : tf.data.Dataset
-        Of (images, one-hot labels, weights).
+        Of (images, targets, weights).
     settings : TrainingSettings
         Its epochs, optimizer, schedule and rules of stopping.
     callbacks : sequence of keras.callbacks.Callback
@@ -182,17 +183,23 @@ def compile_model(model: keras.Model, batches: Batches, settings: TrainingSettin
                 chunks=batches.chunks,
             )
         )
-    smoothing = settings.label_smoothing
-    own = [
-        keras.metrics.CategoricalCrossentropy("cross_entropy", from_logits=True, label_smoothing=smoothing)
-    ]
+    plain: list[keras.metrics.Metric] = []
+    weighted: list[keras.metrics.Metric] = []
+    smoothing = {"from_logits": True, "label_smoothing": settings.label_smoothing}
+    if batches.loss is not None:
+        loss, entropy = batches.loss, keras.metrics.MeanMetricWrapper(batches.loss.call, "cross_entropy")
+    else:
+        loss = keras.losses.CategoricalCrossentropy(**smoothing)
+        entropy = keras.metrics.CategoricalCrossentropy("cross_entropy", **smoothing)
+        if batches.chunks > 1:
+            weighted.append(_Accuracy("accuracy"))
+        else:
+            plain.append(keras.metrics.CategoricalAccuracy("accuracy"))
+    if model.losses:  # penalties, which that entropy leaves out
+        weighted.append(entropy)
     optimizer = make_optimizer(settings, updates_per_epoch=batches.updates_per_epoch, chunks=batches.chunks)
     model.compile(
-        optimizer=loss_scaled(optimizer, model),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing),
-        metrics=None if batches.chunks > 1 else [keras.metrics.CategoricalAccuracy("accuracy")],
-        weighted_metrics=(own if model.losses else [])
-        + ([_Accuracy("accuracy")] if batches.chunks > 1 else []),
+        optimizer=loss_scaled(optimizer, model), loss=loss, metrics=plain, weighted_metrics=weighted
     )
 
 

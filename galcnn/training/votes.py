@@ -1,14 +1,13 @@
-"""Vote fractions as targets: what share of people gave each answer to each question.
+"""Vote fractions or counts as targets: their losses.
 
-Questions form a tree: whether a disk is edge-on is asked only of those who saw a disk. The
-network has one logit an answer, softmaxed within each question, so it says what share of those
-who were asked gives each answer (the conditional fractions).
+The network has one logit an answer, softmaxed within each question, so it says what share of
+those who were asked gives each answer (the conditional fractions).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -17,113 +16,139 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
+from galcnn.training.settings import TrainingSettings
+from galcnn.votes import Votes
 
 __all__ = [
-    "Question",
-    "cumulative_fractions",
-    "dirichlet_multinomial_loss",
-    "question_scores",
-    "vote_cross_entropy",
+    "DirichletMultinomial",
+    "VoteCrossEntropy",
+    "check_vote_settings",
+    "loss_of_votes",
     "vote_targets",
 ]
 
-Fractions = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class Question:
-    """One question and its answers.
-
-    Attributes
-    ----------
-    name : str
-        Of the question.
-    answers : tuple of str
-        Names of the columns, at least two.
-    parent : str or None
-        The answer to an earlier question on which this one was asked; None: of all.
-    """
-
-    name: str
-    answers: tuple[str, ...]
-    parent: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "answers", tuple(self.answers))
-        if len(self.answers) < 2 or len(set(self.answers)) != len(self.answers):
-            raise ValueError(message("two or more distinct answers", "", answers=self.answers))
-
-
-def vote_targets(cumulative: npt.ArrayLike, questions: Sequence[Question]) -> npt.NDArray[np.float32]:
-    """Turn cumulative fractions into what `vote_cross_entropy` wants.
+def check_vote_settings(settings: TrainingSettings) -> None:
+    """Refuse settings that mean something for classes alone.
 
     Parameters
     ----------
-    cumulative : array-like
-        Shape (n, number of answers of all questions), in their order: the share of all who gave
-        the answer, so that the answers to a question sum to their parent's.
-    questions : sequence of Question
-        Parents before children.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape (n, n_answers): fraction given the parent, times the parent's fraction as
-        the weight of the question: the cumulative fraction, but with a sum within each question
-        that is exactly the parent's. Published sums are rounded.
+    settings : TrainingSettings
+        Of a training on votes.
 
     Raises
     ------
     ValueError
-        The columns do not fit the questions, or a fraction is negative or not finite.
+        Labels are smoothed or classes balanced.
     """
-    votes = np.array(cumulative, dtype=np.float64)
-    places = _places(questions)
-    if votes.ndim != 2 or votes.shape[1] != len(places) or not np.all(np.isfinite(votes) & (votes >= 0)):
+    if settings.label_smoothing or settings.balance != "none":
         raise ValueError(
-            message(f"finite fractions of 0 or more, shape (n, {len(places)})", "", shape=votes.shape)
+            message(
+                "label_smoothing 0 and balance 'none' to train on votes",
+                "Fractions are soft already, and of no class: say so in [training].",
+                label_smoothing=settings.label_smoothing,
+                balance=settings.balance,
+            )
         )
-    targets = np.zeros(votes.shape)
-    for rows, parent in _groups(questions):
-        total = votes[:, rows].sum(axis=1, keepdims=True)
-        share = np.divide(votes[:, rows], total, out=np.zeros_like(votes[:, rows]), where=total > 0)
-        weight = np.ones_like(total) if parent is None else votes[:, [parent]]
-        targets[:, rows] = share * np.where(total > 0, weight, 0)
+
+
+def vote_targets(observed: npt.ArrayLike, votes: Votes) -> npt.NDArray[np.float32]:
+    """Turn votes into the targets of their loss.
+
+    Parameters
+    ----------
+    observed : array-like
+        Shape (n, n_answers), of `galcnn.votes.read_votes`.
+    votes : galcnn.votes.Votes
+        In the order of the columns.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (n, n_answers). Counts as they are. Of fractions: the fraction given the
+        parent, times the parent's fraction as the weight of the question: the cumulative fraction,
+        but with a sum within each question that is exactly the parent's. Published sums are
+        rounded. Zeros where a question was not asked.
+
+    Raises
+    ------
+    ValueError
+        The columns do not fit the questions, or a number is negative or infinite.
+    """
+    found = np.array(observed, dtype=np.float64)
+    if found.ndim != 2 or found.shape[1] != len(votes.answers) or np.isinf(found).any() or (found < 0).any():
+        raise ValueError(
+            message(f"votes of 0 or more, shape (n, {len(votes.answers)})", "", shape=found.shape)
+        )
+    found[np.isnan(found)] = 0.0  # not asked
+    if votes.kind == "counts":
+        return found.astype(np.float32)
+    targets = np.zeros(found.shape)
+    for columns, parent in votes.groups:
+        part = found[:, columns]
+        total = part.sum(axis=1, keepdims=True)
+        share = np.divide(part, total, out=np.zeros_like(part), where=total > 0)
+        targets[:, columns] = share if parent is None else share * found[:, [parent]]
     return targets.astype(np.float32)
 
 
-def vote_cross_entropy(questions: Sequence[Question]) -> Any:
-    """Make the loss of fractions without counts: soft cross-entropy, weighted by the parent.
+class _VoteLoss(keras.losses.Loss):
+    """Base: the tree of questions, saved with a compiled model."""
+
+    def __init__(
+        self, votes: Votes | Mapping[str, Any], reduction: str | None = "sum_over_batch_size", **kwargs: Any
+    ) -> None:
+        super().__init__(reduction=reduction, **kwargs)
+        self.votes = votes if isinstance(votes, Votes) else Votes.from_dict(votes)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        return config | {"votes": asdict(self.votes)}
+
+
+@keras.saving.register_keras_serializable(package="galcnn")
+class VoteCrossEntropy(_VoteLoss):
+    """Loss of fractions without counts: soft cross-entropy, weighted by the parent.
 
     sum over questions of w sum_a f_a (-log p_a), with f the fractions given the parent, w the
     parent's fraction and p the softmax of the question's logits.
 
     Parameters
     ----------
-    questions : sequence of Question
+    votes : galcnn.votes.Votes
         In the order of the logits.
-
-    Returns
-    -------
-    callable
-        From (targets of `vote_targets`, logits) to the loss of each galaxy; for `Model.compile`.
+    reduction : str or None
+        Of `keras.losses.Loss`; None gives the loss of each galaxy.
+    **kwargs
+        Of `keras.losses.Loss`.
     """
-    groups = _groups(questions)
 
-    def vote_loss(targets: Any, logits: Any) -> Any:
-        logits = keras.ops.cast(logits, "float32")
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Give the loss of each galaxy.
+
+        Parameters
+        ----------
+        y_true : tensor
+            From `vote_targets`, shape (n, n_answers).
+        y_pred : tensor
+            Logits, of the same shape.
+
+        Returns
+        -------
+        tensor
+            float32, shape (n,).
+        """
+        logits = keras.ops.cast(y_pred, "float32")
         terms = []
-        for rows, _ in groups:
-            first, last = rows[0], rows[-1] + 1
-            logs = keras.ops.log_softmax(logits[:, first:last], axis=-1)
-            terms.append(-keras.ops.sum(targets[:, first:last] * logs, axis=-1))
+        for columns, _ in self.votes.groups:
+            logs = keras.ops.log_softmax(logits[:, columns], axis=-1)
+            terms.append(-keras.ops.sum(y_true[:, columns] * logs, axis=-1))
         return sum(terms[1:], terms[0])
 
-    return vote_loss
 
-
-def dirichlet_multinomial_loss(questions: Sequence[Question]) -> Any:
-    """Make the loss of counts: minus the log likelihood of a Dirichlet-multinomial each question.
+@keras.saving.register_keras_serializable(package="galcnn")
+class DirichletMultinomial(_VoteLoss):
+    """Loss of counts: minus the log likelihood of a Dirichlet-multinomial for each question.
 
     With counts k of N votes and concentrations alpha of sum A:
     log G(A + N) - log G(A) - sum_a [log G(alpha_a + k_a) - log G(alpha_a)], without the binomial
@@ -133,109 +158,51 @@ def dirichlet_multinomial_loss(questions: Sequence[Question]) -> Any:
 
     Parameters
     ----------
-    questions : sequence of Question
+    votes : galcnn.votes.Votes
         In the order of the outputs.
-
-    Returns
-    -------
-    callable
-        From (counts, outputs) to the loss of each galaxy; for `Model.compile`.
+    reduction : str or None
+        Of `keras.losses.Loss`; None gives the loss of each galaxy.
+    **kwargs
+        Of `keras.losses.Loss`.
     """
-    groups = _groups(questions)
 
-    def dirichlet_multinomial(counts: Any, outputs: Any) -> Any:
-        alpha = tf.exp(tf.cast(outputs, tf.float32))
-        counts = tf.cast(counts, tf.float32)
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Give the loss of each galaxy.
+
+        Parameters
+        ----------
+        y_true : tensor
+            Counts, shape (n, n_answers).
+        y_pred : tensor
+            Logarithms of the concentrations, of the same shape.
+
+        Returns
+        -------
+        tensor
+            float32, shape (n,).
+        """
+        alpha = tf.exp(tf.cast(y_pred, tf.float32))
+        counts = tf.cast(y_true, tf.float32)
         terms = []
-        for rows, _ in groups:
-            a, k = alpha[:, rows[0] : rows[-1] + 1], counts[:, rows[0] : rows[-1] + 1]
+        for columns, _ in self.votes.groups:
+            a, k = alpha[:, columns], counts[:, columns]
             total, n = tf.reduce_sum(a, axis=-1), tf.reduce_sum(k, axis=-1)
             each = tf.reduce_sum(tf.math.lgamma(a + k) - tf.math.lgamma(a), axis=-1)
             terms.append(tf.math.lgamma(total + n) - tf.math.lgamma(total) - each)
         return tf.add_n(terms)
 
-    return dirichlet_multinomial
 
-
-def cumulative_fractions(logits: npt.ArrayLike, questions: Sequence[Question]) -> Fractions:
-    """Turn logits into the share of all people who give each answer.
+def loss_of_votes(votes: Votes) -> keras.losses.Loss:
+    """Choose the loss of votes: cross-entropy of fractions, likelihood of counts.
 
     Parameters
     ----------
-    logits : array-like
-        Shape (n, n_answers).
-    questions : sequence of Question
+    votes : galcnn.votes.Votes
         In the order of the logits.
 
     Returns
     -------
-    numpy.ndarray
-        float64, shape (n, n_answers): the softmax within each question times the parent's share.
+    keras.losses.Loss
+        Of targets of `vote_targets` and logits; for `Model.compile`.
     """
-    scores = np.asarray(logits, dtype=np.float64)
-    shares = np.empty(scores.shape)
-    for rows, parent in _groups(questions):
-        part = np.exp(scores[:, rows] - scores[:, rows].max(axis=1, keepdims=True))
-        part /= part.sum(axis=1, keepdims=True)
-        shares[:, rows] = part if parent is None else part * shares[:, [parent]]
-    return shares
-
-
-def question_scores(
-    predicted: Fractions, true: npt.ArrayLike, questions: Sequence[Question], *, baseline: npt.ArrayLike
-) -> list[dict[str, Any]]:
-    """Compare predicted with true fractions, question by question.
-
-    Parameters
-    ----------
-    predicted : numpy.ndarray
-        Cumulative fractions, shape (n, n_answers).
-    true : array-like
-        The same of the votes.
-    questions : sequence of Question
-        In the order of the columns.
-    baseline : array-like
-        Mean fractions of the training set, shape (n_answers,): what to beat.
-
-    Returns
-    -------
-    list of dict
-        One a question: `question`, `correlation` (Pearson, the mean over answers that vary), `rmse` over all
-        its answers, and `rmse_of_mean` of predicting the baseline for every galaxy.
-    """
-    votes, mean = np.asarray(true, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
-    scores = []
-    for question, (rows, _) in zip(questions, _groups(questions), strict=True):
-        moving = [i for i in rows if np.ptp(votes[:, i]) > 0 and np.ptp(predicted[:, i]) > 0]
-        correlations = [np.corrcoef(predicted[:, i], votes[:, i])[0, 1] for i in moving]
-        scores.append(
-            {
-                "question": question.name,
-                "correlation": float(np.mean(correlations)) if correlations else float("nan"),
-                "rmse": float(np.sqrt(np.mean((predicted[:, rows] - votes[:, rows]) ** 2))),
-                "rmse_of_mean": float(np.sqrt(np.mean((mean[rows] - votes[:, rows]) ** 2))),
-            }
-        )
-    return scores
-
-
-def _places(questions: Sequence[Question]) -> dict[str, int]:
-    names = [answer for question in questions for answer in question.answers]
-    if not names or len(set(names)) != len(names):
-        raise ValueError(message("questions whose answers are all distinct", "", answers=names))
-    return {name: i for i, name in enumerate(names)}
-
-
-def _groups(questions: Sequence[Question]) -> list[tuple[list[int], int | None]]:
-    """Columns of each question, and that of its parent, which must stand before it."""
-    places = _places(questions)
-    groups: list[tuple[list[int], int | None]] = []
-    for question in questions:
-        rows = [places[answer] for answer in question.answers]
-        parent = None if question.parent is None else places.get(question.parent, len(places))
-        if parent is not None and parent >= rows[0]:
-            raise ValueError(
-                message("a parent among the answers before", "Order the questions.", parent=question.parent)
-            )
-        groups.append((rows, parent))
-    return groups
+    return VoteCrossEntropy(votes) if votes.kind == "fractions" else DirichletMultinomial(votes)

@@ -37,7 +37,7 @@ def fit_workers(
     batches : galcnn.training.batches.Batches
         The same on all workers.
     validation : tf.data.Dataset
-        Of (images, one-hot labels, weights); the same on all workers.
+        Of (images, targets, weights); the same on all workers.
     settings : TrainingSettings
         Epochs and label smoothing.
     callbacks : sequence of keras.callbacks.Callback
@@ -58,15 +58,16 @@ def fit_workers(
             message("mini-batches on several workers", "Give a batch_size.", chunks=batches.chunks)
         )
     strategy = tf.distribute.get_strategy()
-    entropy = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=settings.label_smoothing, reduction=None
+    classes = batches.loss is None
+    entropy = batches.loss or keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=settings.label_smoothing
     )
     replicas = strategy.num_replicas_in_sync
 
     def figures(images: Any, targets: Any, weights: Any, whole: Any, training: bool) -> Any:
         """This worker's part of the mean loss, of the cross-entropy in it and of the accuracy."""
         logits = model(images, training=training)
-        lost = tf.reduce_sum(entropy(targets, logits) * weights) / whole
+        lost = tf.reduce_sum(entropy.call(targets, logits) * weights) / whole
         loss = lost + tf.add_n(model.losses) / replicas if model.losses else lost
         right = tf.cast(tf.argmax(logits, axis=1) == tf.argmax(targets, axis=1), tf.float32)
         return tf.stack([loss, lost, tf.reduce_sum(right) / whole])
@@ -93,7 +94,7 @@ def fit_workers(
             total, n = total + whole * step(function, batch).numpy(), n + whole
             if number == n_batches:
                 break
-        names = ("loss", "cross_entropy", "accuracy") if model.losses else ("loss", "", "accuracy")
+        names = ("loss", "cross_entropy" if model.losses else "", "accuracy" if classes else "")
         return {prefix + name: float(x) for name, x in zip(names, total / n, strict=True) if name}
 
     model.optimizer.build(model.trainable_variables)

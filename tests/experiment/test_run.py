@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.table import Table
 from PIL import Image
 
-from galcnn.experiment import DataSettings, Experiment, run_experiment
+from galcnn.experiment import DataSettings, Experiment, prepare, run_experiment
 from galcnn.model import NetworkSettings, load_model
 from galcnn.training import Augmentation, TrainingSettings
 
@@ -69,6 +70,34 @@ def test_the_test_set_took_no_part(pictures, tmp_path):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     a, b = (m.card.metrics["test"]["accuracy"]["value"] for m in (honest, swapped))
     assert a == pytest.approx(1 - b, abs=1e-6)
+
+
+def test_orientations_averaged_in_prediction_cost_the_training_nothing(pictures, tmp_path):
+    """The saved model has the weights of a network of single orientations, and turns do not move it."""
+    data = DataSettings(str(pictures / "c.ecsv"))
+    plain = run_experiment(Experiment(data, NETWORK, ONCE), tmp_path / "a")
+    network = replace(NETWORK, orientations=8, averaging="prediction")
+    averaged = run_experiment(Experiment(data, network, ONCE), tmp_path / "b")
+    for one, other in zip(averaged.model.get_weights(), plain.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    assert averaged.network.get_layer("orientations").count == 8
+    images = np.random.default_rng(0).uniform(0, 255, (2, 20, 20, 3)).astype("float32")
+    turned = np.ascontiguousarray(np.rot90(images, axes=(1, 2)))
+    moved = [
+        np.abs(model.predict(images, verbose=0) - model.predict(turned, verbose=0)).max()
+        for model in (averaged.model, plain.model)
+    ]
+    assert moved[0] < 1e-4 < 1e-2 < moved[1]
+    with pytest.raises(ValueError, match="4 or 8 orientations to average in prediction"):
+        NetworkSettings(averaging="prediction")
+
+
+def test_a_seed_of_the_split_alone_is_shared_by_many_seeds(pictures):
+    data = DataSettings(str(pictures / "c.ecsv"), split_seed=3)
+    sides = [prepare(Experiment(data, seed=seed)).sides["test"].ids for seed in (0, 1)]
+    own = prepare(Experiment(replace(data, split_seed=None), seed=3)).sides["test"].ids
+    assert sides[0] == sides[1] == own
+    assert prepare(Experiment(replace(data, split_seed=None), seed=0)).sides["test"].ids != own
 
 
 def test_a_class_missing_on_one_side_is_named(pictures, tmp_path):

@@ -137,3 +137,19 @@ def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="square images to rotate"):
         Augmentation().check((32, 48))
     Augmentation(rotations="none").check((32, 48))
+
+
+def test_a_mirror_swaps_the_votes_of_the_senses_of_winding_too():
+    augmentation = Augmentation(rotations="quarter", flip_swaps={"cw": "acw"})
+    classes = ("acw", "cw", "e")
+    _, kinds = turned(augmentation, classes=classes, label=1)
+    votes = np.tile(np.float32([0.1, 0.7, 0.2]), (800, 1))
+    _, mirrored = augmentation.apply(
+        tf.constant(np.repeat(IMAGE[np.newaxis, ..., np.newaxis], 800, axis=0)),
+        tf.constant(votes),
+        tf.constant(augmentation.mirror_of(classes)),
+        tf.constant((1, 2)),
+    )
+    expected = np.where((kinds == 0)[:, np.newaxis], votes[:, [1, 0, 2]], votes)
+    np.testing.assert_array_equal(mirrored, expected)
+    assert 0 < np.mean(kinds == 0) < 1

@@ -7,16 +7,19 @@ import tensorflow as tf
 from scipy.special import digamma, softmax
 from scipy.stats import dirichlet_multinomial
 
+from galcnn.training import TrainingSettings
 from galcnn.training.votes import (
-    Question,
-    cumulative_fractions,
-    dirichlet_multinomial_loss,
-    question_scores,
-    vote_cross_entropy,
+    DirichletMultinomial,
+    VoteCrossEntropy,
+    check_vote_settings,
+    loss_of_votes,
     vote_targets,
 )
+from galcnn.votes import Question, Votes, cumulative_fractions
 
-TREE = (Question("shape", ("smooth", "disk", "artefact")), Question("edge", ("edge_on", "face_on"), "disk"))
+TREE = Votes(
+    (Question("shape", ("smooth", "disk", "artefact")), Question("edge", ("edge_on", "face_on"), "disk"))
+)
 
 
 def test_targets_are_child_over_parent_times_the_parent():
@@ -30,7 +33,7 @@ def test_cross_entropy_is_its_formula_and_least_at_the_truth():
     rng = np.random.default_rng(0)
     truth, logits = rng.normal(size=(6, 5)), rng.normal(size=(6, 5)).astype("float32")
     votes = cumulative_fractions(truth, TREE)
-    loss = vote_cross_entropy(TREE)
+    loss = VoteCrossEntropy(TREE, reduction=None)
     targets = vote_targets(votes, TREE)
     p, f = softmax(logits[:, :3], axis=1), softmax(truth[:, :3], axis=1)
     q, g = softmax(logits[:, 3:], axis=1), softmax(truth[:, 3:], axis=1)
@@ -49,11 +52,11 @@ def test_cross_entropy_is_its_formula_and_least_at_the_truth():
 
 def test_dirichlet_multinomial_is_that_of_scipy_but_for_the_coefficients_and_has_its_gradient():
     rng = np.random.default_rng(1)
-    questions = (Question("q", ("a", "b", "c")),)
+    questions = Votes((Question("q", ("a", "b", "c")),), "counts")
     outputs = rng.normal(1, 1, (5, 3)).astype("float32")
     counts = rng.integers(0, 30, (5, 3)).astype("float32")
     counts[4] = 0
-    loss = dirichlet_multinomial_loss(questions)
+    loss = DirichletMultinomial(questions, reduction=None)
     one = np.asarray(loss(counts, outputs))
     other = np.asarray(loss(counts, outputs + np.float32(0.5)))
     for row in range(5):
@@ -75,7 +78,7 @@ def test_simulated_votes_give_the_truth_back():
     rng = np.random.default_rng(2)
     alpha = np.array([2.0, 5.0, 1.0])
     counts = np.stack([rng.multinomial(40, p) for p in rng.dirichlet(alpha, 3000)]).astype("float32")
-    loss = dirichlet_multinomial_loss((Question("q", ("a", "b", "c")),))
+    loss = DirichletMultinomial(Votes((Question("q", ("a", "b", "c")),), "counts"), reduction=None)
     x = tf.Variable(np.zeros((1, 3), "float32"))
     optimizer = keras.optimizers.Adam(0.1)
     for _ in range(150):
@@ -85,26 +88,34 @@ def test_simulated_votes_give_the_truth_back():
     assert np.exp(np.asarray(x)[0]) == pytest.approx(alpha, rel=0.06)
 
 
-def test_scores_compare_with_predicting_the_mean():
-    votes = cumulative_fractions(np.random.default_rng(0).normal(size=(200, 5)), TREE)
-    mean = votes.mean(axis=0)
-    perfect = question_scores(votes, votes, TREE, baseline=mean)
-    assert [s["question"] for s in perfect] == ["shape", "edge"]
-    for score, rows in zip(perfect, (slice(0, 3), slice(3, 5)), strict=True):
-        assert score["correlation"] == pytest.approx(1)
-        assert score["rmse"] == 0
-        assert score["rmse_of_mean"] == pytest.approx(np.sqrt(votes[:, rows].var(axis=0).mean()))
-    constant = question_scores(np.tile(mean, (200, 1)), votes, TREE, baseline=mean)
-    assert constant[0]["rmse"] == constant[0]["rmse_of_mean"]
-    assert np.isnan(constant[0]["correlation"])
+def test_a_question_that_was_not_asked_weighs_nothing_and_counts_stay_counts():
+    gap = [[0.3, 0.6, 0.1, np.nan, np.nan]]
+    np.testing.assert_allclose(vote_targets(gap, TREE)[0, 3:], 0)
+    loss = VoteCrossEntropy(TREE, reduction=None)
+    logits = np.zeros((1, 5), "float32")
+    moved = logits + np.float32([0, 0, 0, 5, 0])
+    np.testing.assert_array_equal(loss(vote_targets(gap, TREE), logits), loss(vote_targets(gap, TREE), moved))
+    counts = np.array([[4, 6, 0, 1, 5]])
+    np.testing.assert_array_equal(vote_targets(counts, Votes(TREE.questions, "counts")), counts)
+    for wrong in ([[0.5, -0.1, 0, 0, 0]], [[np.inf, 0, 0, 0, 0]], [[0.5, 0.5]]):
+        with pytest.raises(ValueError, match=r"votes of 0 or more, shape \(n, 5\)"):
+            vote_targets(wrong, TREE)
 
 
-def test_what_is_no_tree_is_refused():
-    with pytest.raises(ValueError, match="two or more distinct answers"):
-        Question("q", ("a",))
-    with pytest.raises(ValueError, match="a parent among the answers before"):
-        vote_cross_entropy(TREE[::-1])
-    with pytest.raises(ValueError, match="answers are all distinct"):
-        vote_cross_entropy((TREE[0], TREE[0]))
-    with pytest.raises(ValueError, match=r"finite fractions of 0 or more, shape \(n, 5\)"):
-        vote_targets([[0.5, np.nan, 0, 0, 0]], TREE)
+def test_losses_are_keras_own_kind_and_survive_their_file(tmp_path):
+    for kind, loss in (("fractions", VoteCrossEntropy), ("counts", DirichletMultinomial)):
+        votes = Votes(TREE.questions, kind)
+        assert isinstance(loss_of_votes(votes), loss)
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(5)])
+        model.compile("sgd", loss=loss_of_votes(votes))
+        model.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras").loss
+        assert isinstance(again, loss)
+        assert again.votes == votes
+
+
+def test_settings_of_classes_are_refused():
+    check_vote_settings(TrainingSettings(label_smoothing=0))
+    for settings in (TrainingSettings(), TrainingSettings(label_smoothing=0, balance="weights")):
+        with pytest.raises(ValueError, match="label_smoothing 0 and balance 'none' to train on votes"):
+            check_vote_settings(settings)
