@@ -16,6 +16,7 @@ The map of the house, in the order in which data travels::
 - `galcnn.devices`, `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one TOML.
 - `galcnn.prediction`, `galcnn.evaluation`: logits to probabilities; scores with intervals.
 - `galcnn.health`: why a network does not learn, before and while it is trained.
+- `galcnn.fooling`: images changed until a network errs, and whether an astronomer could see it.
 - `galcnn.explain`, `galcnn.layers`, `galcnn.viewers`: maps, their FITS layers, figures.
 - `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo, optimizers compared.
 - `galcnn.plugins`, `galcnn.errors`, `galcnn.atomic`, `galcnn.seeding`, `galcnn.progress`: the foundation.

@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 @pytest.mark.full
 def test_the_numbered_examples_run_in_order(tmp_path):
-    for script in sorted(EXAMPLES.glob("0*.py")):
+    for script in sorted(EXAMPLES.glob("[0-9]*.py")):
         done = subprocess.run(
             [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=600
         )

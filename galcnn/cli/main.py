@@ -35,6 +35,7 @@ COMMANDS = (
     "view",
     "atlas",
     "dream",
+    "fool",
     "networks",
     "devices",
     "shift",

@@ -29,7 +29,7 @@ from galcnn.explain.receptive import upright_grid
 from galcnn.inputs import images_from, planes_from, prepare
 from galcnn.model import TrainedModel
 
-__all__ = ["explain"]
+__all__ = ["context_of", "explain"]
 
 _BATCH = 64
 
@@ -101,7 +101,7 @@ def _explain_batch(
     logits = keras.ops.convert_to_numpy(trained.network(stretched, training=False))
     chosen = _targets(targets, logits, trained.classes)
     scores = np.sum(logits * np.array([t.weights for t in chosen]), axis=1)
-    flux = _Space(trained.model, images, _context(fitting, ids))
+    flux = _Space(trained.model, images, context_of(fitting, ids))
     seen = None
     columns = []
     for explainer in explainers:
@@ -219,14 +219,39 @@ def _targets(
     return chosen
 
 
-def _context(cutouts: Sequence[Cutout], ids: Sequence[str]) -> Context:
+def context_of(cutouts: Sequence[Cutout], ids: Sequence[str]) -> Context:
+    """Give what methods may need beside the images.
+
+    Parameters
+    ----------
+    cutouts : sequence of galcnn.cutout.Cutout
+        Of one shape.
+    ids : sequence of str
+        One a cutout.
+
+    Returns
+    -------
+    Context
+        Sigma where all have one, mask, and PSF where all have one on pixels of one kind (an odd or
+        even number a side), zeros around the smaller ones.
+    """
     unmasked = [
         replace(c, sigma=None, mask=np.zeros_like(c.mask), flux=c.mask.astype(np.float32)) for c in cutouts
     ]
     mask = images_from(unmasked) > 0
     sigma = [replace(c, flux=c.sigma, sigma=None) for c in cutouts if c.sigma is not None]
     known = len(sigma) == len(cutouts)
-    return Context(sigma=images_from(sigma) if known else None, mask=mask, ids=tuple(ids))
+    return Context(sigma=images_from(sigma) if known else None, mask=mask, psf=_psfs(cutouts), ids=tuple(ids))
+
+
+def _psfs(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32] | None:
+    psfs = [cutout.psf for cutout in cutouts if cutout.psf is not None]
+    sides = np.array([psf.shape[1:] for psf in psfs])
+    if len(psfs) != len(cutouts) or len(np.unique(sides % 2, axis=0)) > 1:
+        return None
+    margins = (sides.max(axis=0) - sides) // 2
+    framed = [np.pad(psf, ((0, 0), (dy, dy), (dx, dx))) for psf, (dy, dx) in zip(psfs, margins, strict=True)]
+    return images_from([Cutout(psf, cutout.bands) for psf, cutout in zip(framed, cutouts, strict=True)])
 
 
 def _sigma(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:

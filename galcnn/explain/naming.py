@@ -13,7 +13,7 @@ from galcnn import plugins
 from galcnn.errors import PluginError, message
 from galcnn.explain.explanation import Explainer
 
-__all__ = ["ALL", "explainers_by_name"]
+__all__ = ["ALL", "explainers_by_name", "settings_from"]
 
 #: Stands for every installed method, with its default settings.
 ALL = "all"
@@ -58,11 +58,32 @@ def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
                     raise
                 warnings.warn(f"without {one}: {error}", stacklevel=2)
                 continue
-            explainers.append(kind(**_settings(text, kind, settings)))
+            explainers.append(kind(**settings_from(text, kind, settings)))
     return explainers
 
 
-def _settings(text: str, kind: Any, settings: str) -> dict[str, Any]:
+def settings_from(text: str, kind: Any, settings: str) -> dict[str, Any]:
+    """Read settings such as ``n=50,noise=sigma``.
+
+    Parameters
+    ----------
+    text : str
+        What the user typed, for the error.
+    kind : type
+        A dataclass; its fields are the settings.
+    settings : str
+        Behind the colon.
+
+    Returns
+    -------
+    dict of str to Any
+        By name.
+
+    Raises
+    ------
+    ValueError
+        No such setting, or the value does not fit.
+    """
     known = {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
     hints = typing.get_type_hints(kind)
     found: dict[str, Any] = {}

@@ -56,6 +56,8 @@ class Synthesis:
         Where random numbers were drawn.
     network_layer : str
         The layer whose channels the target weighs; empty for the logits.
+    sigma : numpy.ndarray or None
+        float32, shape of `image`: the noise of the start in each pixel, where it is known.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class Synthesis:
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     network_layer: str = ""
+    sigma: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         image, start = _planes(self.image), _planes(self.start)
@@ -102,6 +105,9 @@ class Synthesis:
                     bands=bands,
                 )
             )
+        sigma = None if self.sigma is None else _planes(self.sigma)
+        if sigma is not None and sigma.shape != image.shape:
+            raise ValueError(message("sigma of the image's shape", "", sigma=sigma.shape, image=image.shape))
         if self.wrt not in SPACES:
             raise ValueError(message(f"wrt among {SPACES}", "", wrt=self.wrt))
         weighs_logits = not self.network_layer and self.logits
@@ -118,6 +124,7 @@ class Synthesis:
                 )
             )
         values = {"image": image, "start": start, "bands": bands, "settings": dict(self.settings)}
+        values["sigma"] = sigma
         values["logits"] = tuple(float(value) for value in self.logits)
         values["start_logits"] = tuple(float(value) for value in self.start_logits)
         values["success"] = bool(self.success)
@@ -129,6 +136,14 @@ class Synthesis:
         """What was added to the start, float32, shape of the image; NaN where either has no value."""
         with np.errstate(invalid="ignore", over="ignore"):
             return self.image - self.start
+
+    @property
+    def perturbation_in_sigma(self) -> npt.NDArray[np.float32] | None:
+        """The perturbation over the noise, NaN where there is none; None where it is not known."""
+        if self.sigma is None:
+            return None
+        usable = self.sigma > 0
+        return np.divide(self.perturbation, self.sigma, out=np.full_like(self.sigma, np.nan), where=usable)
 
     @property
     def gain(self) -> float:

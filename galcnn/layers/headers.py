@@ -129,7 +129,7 @@ def synthesis_header(
     synthesis : galcnn.explain.Synthesis
         The plane is one of its own.
     place : tuple of str
-        Part (image, start or difference) and band.
+        Part (image, start, difference ...) and band.
     wcs : astropy.io.fits.Header
         Cards of the cutout's WCS; empty where it has none.
 
@@ -139,9 +139,9 @@ def synthesis_header(
         Of an image HDU.
     """
     part, band = place
-    header = _layer_header(name, synthesis.unit, wcs)
+    header = _layer_header(name, "" if part == "difference in sigma" else synthesis.unit, wcs)
     _put(header, "METHOD", card_text(synthesis.method), "how the image was made")
-    _put(header, "PART", part, "image, start or difference of the two")
+    _put(header, "PART", part, "image, start, their difference, or the noise")
     _put_target(header, synthesis.target)
     _put(header, "BAND", card_text(band), "plane of the image")
     _put(header, "WRT", synthesis.wrt, "flux, or what the network sees (stretched)")

@@ -3,9 +3,11 @@
 **In a layers file**, after the maps: for each synthesis and band the image, named
 METHOD_TARGET_BAND (``CLASS_MODEL_SPIRAL_G``; with the network layer before the target where it
 has one); unless it started from zero also ``START_...`` and ``DIFF_...``, the start and image
-minus start (for viewers; reading takes the first two). All on the cutout's grid and WCS. Cards as
-those of maps, and `PART` (image, start or difference), `START`, `SUCCESS`. Then the table
-SYNTHESES, a row a synthesis, which holds everything exactly.
+minus start, and ``DIFF10_...``, ten times that; where the noise is known also ``NOISE_...`` and
+``DIFFSIG_...``, the difference in sigmas (differences are for viewers; reading takes the others).
+All on the cutout's grid and WCS. Cards as those of maps, and `PART` (image, start, difference
+...), `START`, `SUCCESS`. Then the table SYNTHESES, a row a synthesis, which holds everything
+exactly.
 
 **A file of its own** (`write_syntheses`): an empty PRIMARY with `FILETYPE` = ``'galcnn
 syntheses'``, `FILEVERS` = 1 and `NEXTEND`, the same layers, SYNTHESES and PROVENANCE.
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn import __version__, atomic
@@ -42,6 +45,17 @@ __all__ = ["SYNTHESES", "read_syntheses", "syntheses_from", "synthesis_hdus", "w
 SYNTHESES = "SYNTHESES"
 #: Cards FILETYPE and FILEVERS of the primary header of a file of syntheses.
 _FILE_TYPE, _FILE_VERSION = "galcnn syntheses", 1
+#: What a plane may be -> how the name of its layer begins.
+_PREFIXES = {
+    "image": "",
+    "start": "START_",
+    "difference": "DIFF_",
+    "ten times the difference": "DIFF10_",
+    "difference in sigma": "DIFFSIG_",
+    "sigma": "NOISE_",
+}
+#: Parts that are named in the table; the others are for viewers.
+_NAMED = ("image", "start", "difference", "sigma")
 
 
 def synthesis_hdus(
@@ -66,14 +80,10 @@ def synthesis_hdus(
     images, names = [], []
     for synthesis in syntheses:
         about = f"{synthesis.network_layer} {synthesis.target.name}".strip()
-        parts = {"image": synthesis.image}
-        if synthesis.start.any():
-            parts |= {"start": synthesis.start, "difference": synthesis.perturbation}
-        of_parts: dict[str, list[str]] = {part: [] for part in ("image", "start", "difference")}
-        for part, planes in parts.items():
-            prefix = {"image": "", "start": "START_", "difference": "DIFF_"}[part]
+        of_parts: dict[str, list[str]] = {part: [] for part in _PREFIXES}
+        for part, planes in _parts(synthesis).items():
             for band, plane in zip(synthesis.bands, planes, strict=True):
-                name = unique_name(prefix + extension_name(synthesis.method, about, band), taken)
+                name = unique_name(_PREFIXES[part] + extension_name(synthesis.method, about, band), taken)
                 taken.add(name)
                 of_parts[part].append(name)
                 images.append(fits.ImageHDU(plane, synthesis_header(name, synthesis, (part, band), wcs)))
@@ -193,6 +203,20 @@ def read_syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
             ) from error
 
 
+def _parts(synthesis: Synthesis) -> dict[str, npt.NDArray[np.float32]]:
+    """What is laid out of a synthesis."""
+    parts = {"image": synthesis.image}
+    if synthesis.start.any():
+        change = synthesis.perturbation
+        with np.errstate(over="ignore"):
+            ten = np.float32(10) * change
+        parts |= {"start": synthesis.start, "difference": change, "ten times the difference": ten}
+    in_sigma = synthesis.perturbation_in_sigma
+    if synthesis.sigma is not None and in_sigma is not None:
+        parts |= {"sigma": synthesis.sigma, "difference in sigma": in_sigma}
+    return parts
+
+
 def _table(syntheses: Sequence[Synthesis], names: Sequence[Mapping[str, list[str]]]) -> fits.BinTableHDU:
     def text(name: str, values: Sequence[str]) -> fits.Column:
         return text_column(name, [escape(value) for value in values])
@@ -201,9 +225,7 @@ def _table(syntheses: Sequence[Synthesis], names: Sequence[Mapping[str, list[str
         return text_column(name, [to_json(value, name) for value in values])
 
     columns = [
-        plain("image", [of_parts["image"] for of_parts in names]),
-        plain("start", [of_parts["start"] for of_parts in names]),
-        plain("difference", [of_parts["difference"] for of_parts in names]),
+        *(plain(part, [of_parts[part] for of_parts in names]) for part in _NAMED),
         plain("bands", [s.bands for s in syntheses]),
         text("method", [s.method for s in syntheses]),
         text("target", [s.target.name for s in syntheses]),
@@ -227,6 +249,7 @@ def _synthesis(hdus: Mapping[str, Any] | fits.HDUList, row: fits.FITS_record) ->
         return np.stack([hdus[name].data for name in json.loads(row[part])])
 
     image, seed = planes("image"), str(row["seed"])
+    has_sigma = "sigma" in row.array.names and bool(json.loads(row["sigma"]))
     return Synthesis(
         image=image,
         start=planes("start") if json.loads(row["start"]) else np.zeros_like(image),
@@ -243,4 +266,5 @@ def _synthesis(hdus: Mapping[str, Any] | fits.HDUList, row: fits.FITS_record) ->
         settings=tables.tuples(json.loads(row["settings"])),
         seed=int(seed) if seed else None,
         network_layer=unescape(row["network_layer"]),
+        sigma=planes("sigma") if has_sigma else None,
     )

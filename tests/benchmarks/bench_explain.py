@@ -1,4 +1,4 @@
-"""Attribution against one bare compiled gradient: the same network, batch and run.
+"""Attribution and attacks against one bare compiled gradient: the same network, batch and run.
 
 `python -m tests.benchmarks.bench_explain` prints the table with its intervals.
 """
@@ -21,15 +21,18 @@ from galcnn.explain import (
     SmoothGrad,
     Target,
 )
+from galcnn.fooling import FGSM, PGD, Attack
 from tests.benchmarks.timing import Ratio, ratio
 
-_METHODS: dict[str, Explainer] = {
+_METHODS: dict[str, Explainer | Attack] = {
     "saliency": Saliency(),
     "guided": GuidedBackprop(),
     "deconvnet": Deconvnet(),
     "gradcam": GradCAM(),
     "smoothgrad25": SmoothGrad(n=25),
     "ig25": IntegratedGradients(n=25),
+    "fgsm": FGSM(unit="image"),
+    "pgd25": PGD(unit="image", steps=25),
 }
 _TARGET = Target("t", tuple(float(i == 3) for i in range(10)))
 _IMAGES = np.random.default_rng(0).normal(size=(64, 64, 64, 3)).astype("float32")
@@ -70,7 +73,7 @@ def _gradient() -> Callable[[], np.ndarray]:
     return lambda: gradient(tf.constant(_IMAGES)).numpy()
 
 
-def _timed(method: Explainer) -> Ratio:
+def _timed(method: Explainer | Attack) -> Ratio:
     network = _network()
     return ratio(lambda: method(network, _IMAGES, _TARGET), _gradient(), repeats=15)
 

@@ -1,0 +1,34 @@
+"""How little turns a spiral into an elliptical, and could an astronomer see it? With ./sky and ./model."""
+
+from galcnn import Target, load_model, read_catalog
+from galcnn.files import load_cutout
+from galcnn.fooling import PGD, MinimalPerturbation, SkyAscent, SmallestBudget, fool, visibility
+from galcnn.layers import write_syntheses
+from galcnn.viewers.figures import save_figure
+from galcnn.viewers.fooling_figures import fooling_figure
+
+trained = load_model("model")
+table = read_catalog("sky/catalog.ecsv").table
+spirals = table[table["class"] == "spiral"][:2]
+cutouts = [load_cutout(path) for path in spirals["image"]]
+attacks = [
+    SmallestBudget(),  # as few sigma in every pixel as are enough
+    SmallestBudget(
+        PGD(light="psf", flux="conserved", start="image")
+    ),  # light through the telescope, none lost
+    MinimalPerturbation(),  # the smallest sum of squares
+    SkyAscent(),  # from a blank sky
+]
+target = Target.of_class("elliptical", trained.classes)
+results = fool(trained, cutouts, attacks=attacks, targets=target, ids=list(spirals["id"]))
+for name, cutout, made in zip(spirals["id"], cutouts, results, strict=True):
+    for one in made:
+        seen = visibility(one)
+        answer = "fooled" if one.success else "held out"
+        eye = "visible" if seen.visible else "not visible"
+        print(
+            f"{name} {one.method:<10} {answer}: at most {seen.largest_sigma:.2g} sigma a pixel, chi-square "
+            f"per degree {seen.chi_square:.2g} ({eye}), r changes by {seen.magnitudes[1]:.4f} mag"
+        )
+    write_syntheses(f"{name}-fool.fits", made, wcs=cutout.wcs)
+save_figure(fooling_figure(dict(zip(spirals["id"], results, strict=True)), trained.classes), "fooled.png")

@@ -1,0 +1,212 @@
+"""galcnn fool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from galcnn.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galcnn.fooling.attack import Unit
+    from galcnn.inputs import InputFiles
+    from galcnn.model import TrainedModel
+
+__all__ = ["command"]
+
+
+@click.command(name="fool")
+@click.argument("model")
+@click.argument("cutouts", nargs=-1, metavar="CUTOUT...")
+@click.option("--catalog", metavar="FILE", help="The images of a catalog instead.")
+@click.option("--image-column", metavar="C", help="[default: as in the training, else image]")
+@click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]")
+@click.option("--id", "id_", metavar="C", help="[default: as in the training]")
+@click.option(
+    "--among",
+    metavar="TABLE",
+    help="Only those of the catalog whose ids stand there, such as MODEL/test.ecsv, the test set.",
+)
+@click.option("--most", type=click.IntRange(min=1), metavar="N", help="Of the catalog, the first N.")
+@click.option(
+    "--attack",
+    "words",
+    multiple=True,
+    metavar="NAME",
+    help="fgsm, pgd, smallest, minimal, universal, sky_ascent, sky_evolution or all; settings behind "
+    "a colon.  [default: fgsm, pgd and minimal; pgd for --curve]",
+)
+@click.option("--target", help="A class, or CLASS-CLASS for a pair.  [default: anything but the answer]")
+@click.option("--of", metavar="CLASS", help="Only galaxies that the model says to be of this class.")
+@click.option(
+    "--unit",
+    type=click.Choice(["sigma", "image"]),
+    help="Of budgets and norms.  [default: sigma where the noise of the first image is known]",
+)
+@click.option("--curve", is_flag=True, help="Accuracy against budget instead, for a catalog with classes.")
+@click.option("--budgets", metavar="X,X,...", help="Of the curve.  [default: 0.02 to 5 in the unit]")
+@click.option("--out", required=True, metavar="DIR", help="Gets the results; those that are there are kept.")
+@click.option("--figure", metavar="PNG", help="Also draw the first rows, or the curve.")
+@options.bands
+@options.fit
+@options.width
+@options.render
+@options.seed
+@options.quiet
+def command(
+    model: str,
+    cutouts: tuple[str, ...],
+    catalog: str | None,
+    image_column: str | None,
+    label: str | None,
+    id_: str | None,
+    among: str | None,
+    most: int | None,
+    words: tuple[str, ...],
+    target: str | None,
+    of: str | None,
+    unit: Unit | None,
+    curve: bool,
+    budgets: str | None,
+    out: str,
+    figure: str | None,
+    bands: str | None,
+    fit: bool,
+    width: str | None,
+    render: str | None,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Fool a model: galaxies changed until it errs, and blank skies that it is sure of.
+
+    \b
+    galcnn fool model galaxy.fits --attack all --target elliptical --out fooled --figure fooled.png
+    galcnn fool model *.fits --attack pgd:budget=2,light=psf,flux=conserved --out fooled
+    galcnn fool model --catalog sky/catalog.ecsv --of spiral --target elliptical \\
+        --attack smallest --attack minimal --attack universal:budget=1 --out spirals
+    galcnn fool model --catalog sky/catalog.ecsv --among model/test.ecsv --curve --out robustness
+
+    Each galaxy gets ID-fool.fits with image, start, difference, ten times the difference, noise
+    and difference in sigma; fooling.ecsv says what was done, in sigma and in magnitudes, whether it
+    fooled the model (an independent prediction), and whether an astronomer could see it. An
+    interrupted run goes on where it stopped.
+    """
+    from galcnn import atomic
+
+    if bool(cutouts) == bool(catalog):
+        raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
+    if not catalog and any((image_column, label, id_, among, most, curve)):
+        raise click.UsageError(
+            "Expected --catalog FILE with --image-column, --label, --id, --among, --most, --curve."
+        )
+    if curve and (target or of):
+        raise click.UsageError(
+            "Expected no --target and --of with --curve: it attacks away from the true class."
+        )
+    if budgets and not curve:
+        raise click.UsageError("Expected --curve with --budgets; an attack has its own: pgd:budget=2.")
+    values = options.numbers("--budgets", budgets) if budgets else (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+    if figure is not None:
+        if Path(figure).suffix.lower() not in (".png", ".pdf"):
+            raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {figure!r}.")
+        atomic.check_writable(figure)
+    sources = options.paths_by_id(cutouts) if cutouts else {}
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.fooling import attacks_by_name
+    from galcnn.inputs import InputFiles
+    from galcnn.model import load_model
+    from galcnn.pipeline.fooling import natural_unit
+
+    trained = load_model(model).with_render(render)
+    labels: list[str] = []
+    if catalog:
+        from galcnn.pipeline.robustness import choose
+        from galcnn.studies.atlas import read_galaxies
+
+        asked = {"image": image_column, "class": label, "id": id_}
+        named = {known: name for known, name in asked.items() if name}
+        read = read_galaxies(catalog, trained, columns=named)
+        sources, labels = choose(read, among=among, most=most, classes=trained.classes if curve else None)
+    files = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit)
+    chosen = unit or natural_unit(trained, files)
+    default = ("pgd",) if curve else ("fgsm", "pgd", "minimal")
+    attacks = attacks_by_name(words or default, unit=chosen, seed=seed)
+    if curve:
+        _curve(trained, files, labels, (attacks, values, seed), (out, figure, quiet))
+    else:
+        _files(trained, files, (attacks, target, of), (out, figure, quiet))
+
+
+def _files(
+    trained: TrainedModel,
+    files: InputFiles,
+    asked: tuple[Sequence[object], str | None, str | None],
+    shown: tuple[str, str | None, bool],
+) -> None:
+    from galcnn.pipeline.fooling import Fooling, fool_files
+    from galcnn.pipeline.fooling_table import TABLE, first_syntheses, summary
+    from galcnn.progress import bars, silent
+
+    attacks, target, of = asked
+    out, figure, quiet = shown
+    table = fool_files(
+        trained,
+        files,
+        Fooling(tuple(attacks), target, of),  # type: ignore[arg-type]
+        out,
+        progress=silent if quiet else bars,
+    )
+    for line in summary(table):
+        click.echo(line)
+    click.echo(f"wrote {out}/{TABLE} and {len(set(table['id']))} files")
+    if figure:
+        from galcnn.viewers.figures import save_figure
+        from galcnn.viewers.fooling_figures import MOST_ROWS, fooling_figure
+
+        save_figure(fooling_figure(first_syntheses(table, out, MOST_ROWS), trained.classes), figure)
+        click.echo(f"wrote {figure}")
+
+
+def _curve(
+    trained: TrainedModel,
+    files: InputFiles,
+    labels: list[str],
+    asked: tuple[Sequence[object], Sequence[float], int],
+    shown: tuple[str, str | None, bool],
+) -> None:
+    from galcnn.fooling import FGSM, PGD
+    from galcnn.pipeline.robustness import Robustness, robustness_curve
+    from galcnn.progress import bars, silent
+
+    attacks, values, seed = asked
+    out, figure, quiet = shown
+    if len(attacks) != 1 or not isinstance(attacks[0], FGSM | PGD):
+        raise click.UsageError("Expected one attack with a budget for a curve: pgd or fgsm.")
+    attack = attacks[0]
+    table = robustness_curve(
+        trained,
+        files,
+        labels,
+        Robustness(attack, tuple(values), seed),
+        out,
+        progress=silent if quiet else bars,
+    )
+    for row in table:
+        click.echo(
+            f"{row['budget']:8g} {attack.unit}: accuracy {row['accuracy']:.3f} "
+            f"[{row['low']:.3f}, {row['high']:.3f}], random {row['random_accuracy']:.3f}"
+        )
+    click.echo(f"wrote {out}/robustness.ecsv: {table['n'][0]} galaxies")
+    if figure:
+        from galcnn.viewers.figures import save_figure
+        from galcnn.viewers.fooling_figures import robustness_figure
+
+        unit = attack.unit if attack.unit == "sigma" else trained.card.inputs.unit
+        save_figure(robustness_figure({trained.card.name: table}, unit=unit), figure)
+        click.echo(f"wrote {figure}")

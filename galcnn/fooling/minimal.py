@@ -1,0 +1,202 @@
+"""The smallest perturbation that changes the answer, by box-constrained L-BFGS (Szegedy et al. 2013)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from scipy.optimize import minimize
+
+from galcnn.errors import message
+from galcnn.explain.explanation import Context, Target
+from galcnn.explain.forward import outputs
+from galcnn.explain.gradients import gradient_of, logits_of
+from galcnn.explain.tracing import compiled
+from galcnn.fooling.attack import UNITS, Unit, as_box, check_within, pixel_scale
+from galcnn.fooling.margins import margin_in_graph, margins, wanted_weights
+from galcnn.fooling.smallest import ENOUGH
+
+__all__ = ["MinimalPerturbation"]
+
+#: The price c of a perturbation is multiplied or divided by this until it is bracketed.
+_STRIDE, _STRIDES = 8.0, 8
+_ALONG_RAY = 20
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class MinimalPerturbation:
+    """argmin c |r|^2 - log P(wanted | x + r) within bounds, for the largest c that still succeeds.
+
+    arXiv:1312.6199, section 4.1, with r in the unit (so that |r| is counted in sigmas where the
+    noise is known) and the squared norm. The price c is bisected; each problem is solved by
+    SciPy's L-BFGS-B from the solution of the one before; the best r is then shortened along its
+    own ray to the boundary. On an affine network with two classes |r| = \\|m\\| / \\|s w\\|_2.
+
+    Attributes
+    ----------
+    unit : {"sigma", "image"}
+        Of the norm.
+    bisections : int
+        Of c.
+    iterations : int
+        Of each L-BFGS-B.
+    lower, upper : float or None
+        Bounds of every pixel.
+    """
+
+    unit: Unit = "sigma"
+    bisections: int = 8
+    iterations: int = 60
+    lower: float | None = None
+    upper: float | None = None
+
+    name: ClassVar[str] = "minimal"
+    from_sky: ClassVar[bool] = False
+    confidence: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        as_box(self.lower, self.upper)
+        if self.unit not in UNITS or self.bisections < 0 or self.iterations < 1:
+            raise ValueError(
+                message(
+                    f"unit among {UNITS}, bisections >= 0 and at least one iteration",
+                    "",
+                    unit=self.unit,
+                    bisections=self.bisections,
+                    iterations=self.iterations,
+                )
+            )
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the images, one after the other: each has a path of its own.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Sigma and mask.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`; one for which nothing was found comes back as it is.
+        """
+        weights = wanted_weights(network, target, images)
+        images = images.astype(weights.dtype, copy=False)
+        box = as_box(self.lower, self.upper)
+        check_within(images, box)
+        scale = np.broadcast_to(pixel_scale(images, context, self.unit), images.shape)
+        run = compiled(network, "wanted loss", _build, (images, weights))
+        made = [
+            _Search(run, image, weight, step, box, self).nearest()
+            for image, weight, step in zip(images, weights, scale, strict=True)
+        ]
+        moved = margins(outputs(network, np.stack(made)), weights) > 0
+        return np.where(moved[:, np.newaxis, np.newaxis, np.newaxis], np.stack(made), images)
+
+
+class _Search:
+    """Of one image; `u` is the perturbation in the unit, of the pixels that may move."""
+
+    def __init__(
+        self,
+        run: Callable[..., Any],
+        image: Floats,
+        weight: Floats,
+        scale: Floats,
+        box: tuple[float, float],
+        settings: MinimalPerturbation,
+    ) -> None:
+        self.run, self.image, self.weight, self.settings = run, image, weight[np.newaxis], settings
+        self.free = scale > 0
+        self.scale = scale[self.free].astype(np.float64)
+        room = [(end - image[self.free].astype(np.float64)) / self.scale for end in box]
+        self.bounds = np.stack(room, axis=1) if np.isfinite(box).any() else None
+
+    def nearest(self) -> Floats:
+        zero = np.zeros(int(self.free.sum()))
+        _, slope, first = self.evaluate(zero)
+        if first > 0:
+            return self.image
+        self.enough = ENOUGH * abs(first)
+        best, price = None, float(slope @ slope) / max(4 * abs(first), 1e-30)
+        low, high, u = 0.0, np.inf, zero
+        # A dear perturbation stays too small, a cheap one is larger than it must be.
+        for _ in range(_STRIDES + self.settings.bisections):
+            if best is not None and np.isfinite(high) and high <= low * 1.01:
+                break
+            u = self.solved(price, u)
+            if self.evaluate(u)[2] > self.enough:
+                u = self.shortened(u)
+                if best is None or np.linalg.norm(u) < np.linalg.norm(best):
+                    best = u
+                low = price
+                price = price * _STRIDE if np.isinf(high) else np.sqrt(low * high)
+            else:
+                high = price
+                price = price / _STRIDE if low == 0 else np.sqrt(low * high)
+        return self.image if best is None else self.changed(best)
+
+    def solved(self, price: float, start: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        def objective(u: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+            loss, slope, _ = self.evaluate(u)
+            return loss + price * float(u @ u), slope + 2 * price * u
+
+        options = {"maxiter": self.settings.iterations, "ftol": 1e-10, "gtol": 1e-9}
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=self.bounds, options=options)
+        solution: npt.NDArray[np.float64] = found.x
+        return solution
+
+    def shortened(self, u: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        inside, outside = 0.0, 1.0
+        for _ in range(_ALONG_RAY):
+            middle = (inside + outside) / 2
+            if self.evaluate(middle * u)[2] > self.enough:
+                outside = middle
+            else:
+                inside = middle
+        return outside * u
+
+    def changed(self, u: npt.NDArray[np.float64]) -> Floats:
+        image = self.image.copy()
+        moved = image[self.free] + u * self.scale
+        image[self.free] = moved
+        return np.clip(image, *as_box(self.settings.lower, self.settings.upper))
+
+    def evaluate(self, u: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64], float]:
+        """Loss, its slope in the unit, and the margin."""
+        loss, slope, margin = self.run(self.changed(u)[np.newaxis], self.weight)
+        return float(loss[0]), slope.numpy()[0][self.free].astype(np.float64) * self.scale, float(margin[0])
+
+
+def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+    def run(images: Any, weights: Any) -> tuple[Any, Any, Any]:
+        logits = logits_of(network_of(), images)
+        wanted = weights >= tf.reduce_max(weights, axis=1, keepdims=True)
+        counted = wanted | (weights <= tf.reduce_min(weights, axis=1, keepdims=True))
+        nothing = tf.constant(-np.inf, logits.dtype)
+        loss = tf.reduce_logsumexp(tf.where(counted, logits, nothing), axis=1) - tf.reduce_logsumexp(
+            tf.where(wanted, logits, nothing), axis=1
+        )
+        return loss, gradient_of(loss, images), margin_in_graph(logits, weights)
+
+    return run

@@ -1,0 +1,271 @@
+"""Image files -> files of how a network is fooled by them, and one table of it all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from astropy.io import fits
+from astropy.table import Table
+
+from galcnn import atomic
+from galcnn.catalog import write_table
+from galcnn.catalog.naming import file_stems
+from galcnn.errors import UnreadableImageError, message
+from galcnn.explain.explanation import Target
+from galcnn.fooling import Attack, UniversalPerturbation, away_from, fool
+from galcnn.fooling.attack import Unit
+from galcnn.fooling.fooling import boxed, images_of
+from galcnn.inputs import InputFiles, prepare
+from galcnn.layers import read_syntheses, write_syntheses
+from galcnn.layers.tables import PROVENANCE, provenance_from
+from galcnn.pipeline.explaining import provenance
+from galcnn.pipeline.fooling_table import TABLE, file_name, row_of
+from galcnn.prediction import predict
+from galcnn.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from galcnn.cutout import Cutout
+    from galcnn.explain.synthesis import Synthesis
+    from galcnn.model import TrainedModel
+
+__all__ = ["Fooling", "fool_files", "load_prepared", "natural_unit"]
+
+_BATCH = 32
+#: Images that a universal perturbation is made of, at most.
+_MOST_FITTED = 500
+
+
+@dataclass(frozen=True)
+class Fooling:
+    """What is tried on each galaxy.
+
+    Attributes
+    ----------
+    attacks : tuple of galcnn.fooling.Attack
+        See `galcnn.fooling.attacks_by_name`.
+    target : str or None
+        A class, or ``class-class`` for a pair; away from what the model finds most probable where
+        None.
+    of : str or None
+        Only galaxies that the model says to be of this class.
+    """
+
+    attacks: tuple[Attack, ...]
+    target: str | None = None
+    of: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for the provenance.
+
+        Returns
+        -------
+        dict of str to Any
+            Attacks with their settings, target and class.
+        """
+        named = [[attack.name, asdict(attack) if is_dataclass(attack) else {}] for attack in self.attacks]
+        return {"attacks": named, "target": self.target, "of": self.of}
+
+
+def fool_files(
+    trained: TrainedModel,
+    files: InputFiles,
+    fooling: Fooling,
+    folder: str | os.PathLike[str],
+    *,
+    progress: Progress = silent,
+) -> Table:
+    """Fool a model with image files.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.inputs.InputFiles
+        The images.
+    fooling : Fooling
+        Attacks and target. A universal perturbation is made of every other galaxy and tried on
+        all: the column `fitted` says of which it is made.
+    folder : path-like
+        Gets ``<id>-fool.fits`` for each galaxy, see `galcnn.layers.syntheses`, and `TABLE`. Files
+        of the same attacks on the same image by the same model are kept.
+    progress : galcnn.progress.Progress
+        Shows the files.
+
+    Returns
+    -------
+    astropy.table.Table
+        A row for each galaxy and attack: answers before and after, `success` (checked by an
+        independent prediction of what is written), and what `galcnn.fooling.visibility` measures.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+        A file cannot be read or does not fit, a class is unknown, or none is of the class.
+    """
+    goal = None if fooling.target is None else Target.parse(fooling.target, trained.classes)
+    if fooling.of is not None:
+        Target.of_class(fooling.of, trained.classes)
+    atomic.check_writable(Path(folder), folder=True)
+    run = _Run(trained, files, fooling, goal, Path(folder))
+    rows: list[dict[str, Any]] = []
+    with progress("fool", len(files.paths)) as step:
+        for name, syntheses in run.results():
+            where = (name, run.stems[name])
+            rows += [row_of(one, where, trained.classes, fitted=name in run.fitted) for one in syntheses]
+            step()
+    if not rows:
+        raise ValueError(
+            message("at least one galaxy that the model says to be of the class", "", of=fooling.of)
+        )
+    table = Table(rows)
+    table.meta = {"model": trained.card.name, "model_sha256": trained.card.model_sha256}
+    table.meta["fooling"] = json.loads(json.dumps(fooling.to_dict()))
+    write_table(table, Path(folder) / TABLE)
+    return table
+
+
+def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
+    """Say in which unit attacks on some files count: sigma, where the noise is known.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.inputs.InputFiles
+        At least one; the first is read.
+
+    Returns
+    -------
+    {"sigma", "image"}
+        See `galcnn.fooling.PGD`.
+    """
+    first = load_prepared(trained, files, next(iter(files.paths)))
+    return "image" if first.sigma is None else "sigma"
+
+
+def load_prepared(trained: TrainedModel, files: InputFiles, name: str) -> Cutout:
+    """Load one file and bring it to what the model reads.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.inputs.InputFiles
+        The images.
+    name : str
+        Id of the one.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        Fits the model.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+        It cannot be read or does not fit; the text names it.
+    """
+    try:
+        return prepare(files.load(name), trained.card.inputs, fit=files.fit)
+    except (OSError, ValueError) as error:
+        raise type(error)(f"{os.fspath(files.paths[name])}: {error}") from error
+
+
+class _Run:
+    """One run over the files; universal perturbations are made when the first file needs them."""
+
+    def __init__(
+        self,
+        trained: TrainedModel,
+        files: InputFiles,
+        fooling: Fooling,
+        goal: Target | None,
+        folder: Path,
+    ) -> None:
+        self.trained, self.files, self.fooling, self.goal, self.folder = trained, files, fooling, goal, folder
+        self.stems = file_stems(files.paths)
+        self.attacks: tuple[Attack, ...] | None = None
+        universal = any(isinstance(attack, UniversalPerturbation) for attack in fooling.attacks)
+        self.fitted = frozenset(list(files.paths)[::2][:_MOST_FITTED] if universal else ())
+        joined = "\n".join(sorted(self.fitted))
+        self.fitted_on = hashlib.sha256(joined.encode()).hexdigest() if universal else ""
+
+    def results(self) -> Iterator[tuple[str, tuple[Synthesis, ...]]]:
+        names = list(self.files.paths)
+        for start in range(0, len(names), _BATCH):
+            own = names[start : start + _BATCH]
+            found = {name: self._written(name) for name in own}
+            missing = [name for name in own if found[name] is None]
+            found |= self._made(missing)
+            for name in own:
+                made = found.pop(name)
+                if made:
+                    yield name, made
+
+    def _made(self, names: Sequence[str]) -> dict[str, tuple[Synthesis, ...] | None]:
+        kept, cutouts = self._kept(names)
+        made: dict[str, tuple[Synthesis, ...] | None] = dict.fromkeys(names)
+        if kept:
+            if self.attacks is None:
+                self.attacks = tuple(self._settled(attack) for attack in self.fooling.attacks)
+            results = fool(self.trained, cutouts, attacks=self.attacks, targets=self.goal, ids=kept)
+            for name, cutout, syntheses in zip(kept, cutouts, results, strict=True):
+                write_syntheses(self._path(name), syntheses, provenance=self._origin(name), wcs=cutout.wcs)
+                made[name] = syntheses
+        return made
+
+    def _kept(self, names: Sequence[str]) -> tuple[list[str], list[Cutout]]:
+        """Of the class that is asked for, as the model says."""
+        cutouts = [load_prepared(self.trained, self.files, name) for name in names]
+        if self.fooling.of is None or not names:
+            return list(names), cutouts
+        answers = predict(self.trained, cutouts).best
+        pairs = [(n, c) for n, c, a in zip(names, cutouts, answers, strict=True) if a == self.fooling.of]
+        return [name for name, _ in pairs], [cutout for _, cutout in pairs]
+
+    def _settled(self, attack: Attack) -> Attack:
+        bounded = boxed(attack, self.trained)
+        if not isinstance(bounded, UniversalPerturbation):
+            return attack
+        names, cutouts = self._kept([name for name in self.files.paths if name in self.fitted])
+        if not names:
+            raise ValueError(
+                message(
+                    "galaxies to make a universal perturbation of: every other one, of the class",
+                    "Give more of them.",
+                    of=self.fooling.of,
+                )
+            )
+        images, context = images_of(cutouts, names)
+        goals: Target | list[Target]
+        if self.goal is None:
+            answers = predict(self.trained, cutouts).best
+            goals = [away_from(answer, self.trained.classes) for answer in answers]
+        else:
+            goals = self.goal
+        return bounded.fitted(self.trained.model, images, goals, context=context)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / file_name(self.stems[name])
+
+    def _origin(self, name: str) -> dict[str, Any]:
+        asked = {"fooling": self.fooling.to_dict(), "fitted_on": self.fitted_on}
+        return provenance(self.trained, self.files, name) | asked
+
+    def _written(self, name: str) -> tuple[Synthesis, ...] | None:
+        path = self._path(name)
+        if not path.exists():
+            return None
+        try:
+            with fits.open(path) as hdulist:
+                told = provenance_from(hdulist[PROVENANCE]) if PROVENANCE in hdulist else None
+            same = told == json.loads(json.dumps(self._origin(name)))
+            return read_syntheses(path) if same else None
+        except (UnreadableImageError, OSError):
+            return None

@@ -1,0 +1,261 @@
+"""How accuracy falls with the budget of an attack, on galaxies of known class."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from galcnn import atomic, seeding
+from galcnn.catalog import write_table
+from galcnn.catalog.tables import read_table
+from galcnn.errors import message
+from galcnn.evaluation import bootstrap
+from galcnn.explain.forward import outputs
+from galcnn.fooling import FGSM, PGD, away_from
+from galcnn.fooling.attack import pixel_scale
+from galcnn.fooling.fooling import boxed, images_of
+from galcnn.inputs import InputFiles
+from galcnn.pipeline.fooling import load_prepared
+from galcnn.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from galcnn.catalog import Catalog
+    from galcnn.model import TrainedModel
+
+__all__ = ["Robustness", "choose", "robustness_curve"]
+
+_ANSWERS, _CURVE = "answers.ecsv", "robustness.ecsv"
+_BATCH = 64
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What is measured.
+
+    Attributes
+    ----------
+    attack : PGD or FGSM
+        Its budget is replaced by each of the budgets.
+    budgets : tuple of float
+        Above zero, rising.
+    seed : int
+        Of the random changes of the same size, and of the bootstrap.
+    """
+
+    attack: PGD | FGSM
+    budgets: tuple[float, ...]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        budgets = tuple(float(budget) for budget in self.budgets)
+        rising = all(a < b for a, b in pairwise(budgets))
+        if not budgets or budgets[0] <= 0 or not rising or not np.isfinite(budgets[-1]):
+            raise ValueError(message("finite budgets above zero that rise", "", budgets=budgets))
+        object.__setattr__(self, "budgets", budgets)
+
+
+def robustness_curve(
+    trained: TrainedModel,
+    files: InputFiles,
+    labels: Sequence[str],
+    robustness: Robustness,
+    folder: str | os.PathLike[str],
+    *,
+    progress: Progress = silent,
+) -> Table:
+    """Measure accuracy against the budget.
+
+    Every galaxy is attacked away from its true class. One that any budget has fooled counts as
+    fooled at all larger ones too: the larger ball holds the smaller. Beside it stands the accuracy
+    under random changes of the same size: signs in the largest-change norm, directions in the other.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.inputs.InputFiles
+        Galaxies that took no part in the training.
+    labels : sequence of str
+        Their true classes.
+    robustness : Robustness
+        Attack and budgets.
+    folder : path-like
+        Gets ``robustness.ecsv``, the curve, and ``answers.ecsv``, which galaxy held out against
+        what; an interrupted run goes on with the next budget.
+    progress : galcnn.progress.Progress
+        Shows the budgets.
+
+    Returns
+    -------
+    astropy.table.Table
+        Columns `budget`, `accuracy`, `low`, `high` (95 % bootstrap interval, stratified by class),
+        `random_accuracy`, `random_low`, `random_high`, `n`; first row without any change.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+        A file cannot be read or does not fit, or a class is unknown.
+    """
+    names = list(files.paths)
+    if len(labels) != len(names):
+        raise ValueError(message(f"one label for each of {len(names)} galaxies", "", n_labels=len(labels)))
+    truth = np.array([trained.classes.index(label) for label in labels])
+    atomic.check_writable(Path(folder), folder=True)
+    path = Path(folder) / _ANSWERS
+    answers = _answers(path, trained, robustness, names, labels)
+    done = [budget for budget in robustness.budgets if f"held_{budget:g}" in answers.colnames]
+    todo = robustness.budgets[len(done) :]
+    pieces = range(0, len(names), _BATCH)
+    with progress("attack", len(todo) * len(pieces)) as step:
+        for budget in todo:
+            columns = []
+            for start in pieces:
+                piece = slice(start, start + _BATCH)
+                columns.append(_tried(trained, files, names[piece], truth[piece], (robustness, budget)))
+                step(f"{budget:g}")
+            right, held, random = (np.concatenate(column) for column in zip(*columns, strict=True))
+            if "right" not in answers.colnames:
+                answers["right"] = right
+            before = [answers[name] for name in answers.colnames if name.startswith("held_")]
+            answers[f"held_{budget:g}"] = held & (before[-1] if before else answers["right"])
+            answers[f"random_{budget:g}"] = random
+            write_table(answers, path)
+    table = _curve(answers, truth, robustness)
+    table.meta = dict(answers.meta)
+    write_table(table, Path(folder) / _CURVE)
+    return table
+
+
+def choose(
+    catalog: Catalog,
+    *,
+    among: str | os.PathLike[str] | None = None,
+    most: int | None = None,
+    classes: Sequence[str] | None = None,
+) -> tuple[dict[str, str], list[str]]:
+    """Choose galaxies of a catalog.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        With a column `image`.
+    among : path-like, optional
+        A table with a column `id`: only those that stand there.
+    most : int, optional
+        The first so many.
+    classes : sequence of str, optional
+        Only those of these classes.
+
+    Returns
+    -------
+    sources : dict of str to str
+        Id -> image.
+    labels : list of str
+        Their classes; empty where the catalog has none.
+
+    Raises
+    ------
+    ValueError
+        None is left, or the classes are not known.
+    """
+    known = "class" in catalog.table.colnames
+    if classes is not None and not known:
+        raise ValueError(
+            message("a catalog with classes", "Name the column: --label.", columns=catalog.table.colnames)
+        )
+    ids = None if among is None else {str(name) for name in read_table(among, texts=["id"])["id"]}
+    rows = [
+        row
+        for row, name in enumerate(catalog.ids)
+        if (ids is None or name in ids) and (classes is None or str(catalog.labels[row]) in classes)
+    ][:most]
+    if not rows:
+        raise ValueError(
+            message("galaxies of the catalog", "", n_galaxies=len(catalog), among=among, classes=classes)
+        )
+    sources = {catalog.ids[row]: str(catalog.table["image"][row]) for row in rows}
+    return sources, [str(catalog.labels[row]) for row in rows] if known else []
+
+
+def _tried(
+    trained: TrainedModel,
+    files: InputFiles,
+    names: Sequence[str],
+    truth: npt.NDArray[np.int_],
+    tried: tuple[Robustness, float],
+) -> tuple[Bools, Bools, Bools]:
+    """Whether each galaxy is right as it is, under attack, and under a random change."""
+    robustness, budget = tried
+    attack = boxed(replace(robustness.attack, budget=budget), trained)
+    assert isinstance(attack, PGD | FGSM)
+    images, context = images_of([load_prepared(trained, files, name) for name in names], names)
+    targets = [away_from(trained.classes[label], trained.classes) for label in truth]
+    made = attack(trained.model, images, targets, context=context)
+    draws = []
+    for name, image in zip(names, images, strict=True):
+        stream = seeding.generator(robustness.seed, "random change", name)
+        draw = stream.normal(size=image.shape)
+        if getattr(attack, "norm", "linf") == "linf":
+            draws.append(np.sign(draw))
+        else:
+            draws.append(draw / np.linalg.norm(draw))
+    change = budget * np.stack(draws) * pixel_scale(images, context, attack.unit)
+    low = -np.inf if attack.lower is None else attack.lower
+    high = np.inf if attack.upper is None else attack.upper
+    random = np.clip(images + change, low, high).astype(np.float32)
+    right, held, random_right = (
+        np.argmax(outputs(trained.model, seen), axis=1) == truth for seen in (images, made, random)
+    )
+    return right, held, random_right
+
+
+def _answers(
+    path: Path, trained: TrainedModel, robustness: Robustness, names: Sequence[str], labels: Sequence[str]
+) -> Table:
+    """What an earlier run of the same question has found, or an empty table."""
+    asked: dict[str, Any] = {
+        "model": trained.card.name,
+        "model_sha256": trained.card.model_sha256,
+        "attack": robustness.attack.name,
+        "settings": {key: value for key, value in asdict(robustness.attack).items() if key != "budget"},
+        "budgets": list(robustness.budgets),
+        "seed": robustness.seed,
+        "galaxies": hashlib.sha256(json.dumps([list(names), list(labels)]).encode()).hexdigest(),
+    }
+    if path.exists():
+        earlier = read_table(path)
+        if dict(earlier.meta) == asked:
+            return Table(earlier)
+    return Table({"id": list(names), "class": [str(label) for label in labels]}, meta=asked)
+
+
+def _curve(answers: Table, truth: npt.NDArray[np.int_], robustness: Robustness) -> Table:
+    held = [answers["right"], *(answers[f"held_{budget:g}"] for budget in robustness.budgets)]
+    random = [answers["right"], *(answers[f"random_{budget:g}"] for budget in robustness.budgets)]
+    flags = np.stack([np.asarray(column, dtype=float) for column in (*held, *random)], axis=1)
+    values, low, high = bootstrap(lambda rows: flags[rows].mean(axis=0), truth, seed=robustness.seed)
+    n = len(held)
+    return Table(
+        {
+            "budget": [0.0, *robustness.budgets],
+            "accuracy": values[:n],
+            "low": low[:n],
+            "high": high[:n],
+            "random_accuracy": values[n:],
+            "random_low": low[n:],
+            "random_high": high[n:],
+            "n": np.full(n, len(truth)),
+        }
+    )

@@ -1,0 +1,143 @@
+"""Figures of a network that is fooled: what was done to a galaxy, and how accuracy falls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from galcnn.cutout import Cutout
+from galcnn.errors import message
+from galcnn.fooling.visible import Visibility, visibility
+from galcnn.photometry import DISPLAY, parse_unit
+from galcnn.viewers.panels import colour_limit, draw_cutout
+from galcnn.viewers.signed import COLOURS, MARKERS, SMALL, TITLE, class_colour, draw_signed, title
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from matplotlib.figure import Figure
+
+    from galcnn.explain.synthesis import Synthesis
+
+__all__ = ["MOST_ROWS", "fooling_figure", "robustness_figure"]
+
+MOST_ROWS = 20
+_RIGHT, _WRONG = "#007A5A", "#D55E00"
+
+
+def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
+    """Draw galaxies before and after attacks, with what was changed, once and ten times.
+
+    Parameters
+    ----------
+    made : mapping of str to sequence of Synthesis
+        Id -> attacks; at most `MOST_ROWS` rows in all.
+    classes : sequence of str
+        Of the network.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row an attack: start and image in one colour scale, the image with ten times the
+        difference, and the difference summed over the bands, in sigma where the noise is known.
+        Titles are green where the independent prediction confirms the attack, else orange.
+
+    Raises
+    ------
+    ValueError
+        No row, or too many.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [(name, one) for name, several in made.items() for one in several]
+    if not 1 <= len(rows) <= MOST_ROWS:
+        raise ValueError(message(f"1 to {MOST_ROWS} rows", "Make several figures.", n_rows=len(rows)))
+    figure = Figure(figsize=(8.2, 2.25 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), 4, squeeze=False)
+    for panels, (name, one) in zip(grid, rows, strict=True):
+        seen = visibility(one)
+        ten = np.where(np.isfinite(one.perturbation), one.start + 10 * one.perturbation, one.start)
+        for axes, planes in zip(panels, (one.start, one.image, ten), strict=False):
+            draw_cutout(axes, _cutout(one, planes))
+        in_sigma = one.perturbation_in_sigma
+        change = one.perturbation if in_sigma is None else in_sigma
+        summed = np.nansum(change.astype(np.float64), axis=0)
+        limit = colour_limit(summed)
+        drawn = draw_signed(panels[3], summed, limit)
+        bar = figure.colorbar(drawn, ax=panels[3], shrink=0.85, aspect=14, pad=0.02)
+        bar.ax.tick_params(labelsize=SMALL - 1)
+        unit = "of 255" if one.unit == str(DISPLAY) else one.unit
+        bar.set_label(f"{unit if in_sigma is None else 'sigma'}, summed over bands", fontsize=SMALL - 1)
+        colour = _RIGHT if one.success else _WRONG
+        title(panels[0], f"{name}\n{_answer(one.start_logits, classes)}", 130)
+        title(panels[1], f"{one.method}\n{_answer(one.logits, classes)}", 130, color=colour)
+        title(panels[2], "start + 10 x difference", 130)
+        title(panels[3], _size(seen, unit), 150)
+    return figure
+
+
+def robustness_figure(curves: Mapping[str, Table], *, unit: str) -> Figure:
+    """Draw accuracy against the budget of an attack.
+
+    Parameters
+    ----------
+    curves : mapping of str to astropy.table.Table
+        Name -> what `galcnn.pipeline.robustness.robustness_curve` gives.
+    unit : str
+        Of the budget.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Bands are 95 % bootstrap intervals; dashed: random changes of the same size.
+
+    Raises
+    ------
+    ValueError
+        None given.
+    """
+    from matplotlib.figure import Figure
+
+    if not curves:
+        raise ValueError(message("at least one curve", "", n=0))
+    figure = Figure(figsize=(4.8, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    for i, (name, table) in enumerate(curves.items()):
+        budget = np.asarray(table["budget"])
+        colour = class_colour(i)
+        marker = MARKERS[i % len(COLOURS)]
+        axes.fill_between(budget, table["low"], table["high"], color=colour, alpha=0.2, linewidth=0)
+        axes.plot(budget, table["accuracy"], color=colour, marker=marker, markersize=4, label=name)
+        axes.plot(budget, table["random_accuracy"], color=colour, linestyle="--", linewidth=1)
+    axes.plot([], [], color="0.3", linestyle="--", linewidth=1, label="random change of the same size")
+    smallest = min(float(table["budget"][1]) for table in curves.values())
+    axes.set_xscale("symlog", linthresh=smallest)
+    axes.set_xlim(left=0)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel(f"budget [{unit}]", fontsize=TITLE)
+    axes.set_ylabel("accuracy", fontsize=TITLE)
+    axes.tick_params(labelsize=SMALL)
+    axes.legend(fontsize=SMALL, frameon=False)
+    return figure
+
+
+def _cutout(one: Synthesis, planes: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Cutout:
+    unit = parse_unit(one.unit)
+    shown = np.clip(planes, 0, 255) if one.unit == str(DISPLAY) else planes
+    return Cutout(shown, one.bands, unit=unit)
+
+
+def _answer(logits: Sequence[float], classes: Sequence[str]) -> str:
+    values = np.array(logits)
+    shares = np.exp(values - values.max())
+    best = int(np.argmax(values))
+    return f"{classes[best]} {shares[best] / shares.sum():.3f}"
+
+
+def _size(seen: Visibility, unit: str) -> str:
+    if np.isfinite(seen.chi_square):
+        words = "visible" if seen.visible else "not visible"
+        first = f"max {seen.largest_sigma:.2g}, rms {seen.rms_sigma:.2g} sigma"
+        return f"{first}\nχ²/dof {seen.chi_square:.2g}: {words}"
+    return f"max {seen.largest:.2g} {unit}\nrms {seen.rms:.2g}"
