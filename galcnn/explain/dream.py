@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,7 +28,8 @@ from galcnn.progress import Progress, silent
 
 __all__ = ["Dream", "energy_gradient"]
 
-#: Tiles that are run together: memory does not grow with the image.
+#: Tiles that are run together: what the network needs does not grow with the image, of which a
+#: handful of arrays of its own size are held.
 _BATCH = 16
 #: An octave is no smaller than this many pixels.
 _SMALLEST = 8
@@ -170,7 +171,7 @@ class Dream:
                     image = np.roll(base + detail, shift, axis=(0, 1))
                     slope = _by_tiles(image, tile, lambda x: energy_gradient(network, x, weights, self.layer))
                     slope = np.roll(slope, (-shift[0], -shift[1]), axis=(0, 1))
-                    size = float(np.sqrt(np.mean(slope.astype(np.float64) ** 2)))
+                    size = float(np.sqrt(np.mean([np.mean(np.square(row, dtype=float)) for row in slope])))
                     if size > 0:
                         dreamt = base + detail + np.float32(self.step / size) * slope
                         detail = np.clip(dreamt, low, high) - base
@@ -181,10 +182,15 @@ class Dream:
         self, trained: TrainedModel, flux: Images, tile: tuple[int, int], weights: npt.NDArray[np.float32]
     ) -> float:
         """Half the mean square of the chosen channels, by another way than the gradient takes."""
-        tiles = _tiles(flux, tile)
-        maps = activations(trained.network, outputs(trained.preprocessing, tiles), layers=[self.layer])
-        cells = maps[self.layer].astype(np.float64).reshape(-1, len(weights))
-        return float(0.5 * np.mean(cells**2 @ weights))
+
+        def energies(tiles: Images) -> Images:
+            seen = outputs(trained.preprocessing, tiles)
+            cells = activations(trained.network, seen, layers=[self.layer])[self.layer].astype(np.float64)
+            squares = cells.reshape(len(tiles), -1, len(weights)) ** 2 @ weights
+            return np.asarray(0.5 * squares.mean(axis=1))
+
+        strips = (flux[top : top + tile[0]] for top in range(0, len(flux), tile[0]))
+        return float(np.mean(np.concatenate([e for s in strips for e in _run_tiles(s, tile, energies)])))
 
 
 def energy_gradient(
@@ -229,12 +235,22 @@ def energy_gradient(
 
 def _by_tiles(image: Images, tile: tuple[int, int], compute: Callable[[Images], Images]) -> Images:
     """Compute on an image of any size by tiles of the one that a network reads."""
-    tiles = _tiles(image, tile)
-    done = np.concatenate([compute(tiles[i : i + _BATCH]) for i in range(0, len(tiles), _BATCH)])
-    rows, columns = (-(-n // t) for n, t in zip(image.shape[:2], tile, strict=True))
-    whole = done.reshape(rows, columns, *tile, -1).swapaxes(1, 2)
-    joined: Images = whole.reshape(rows * tile[0], columns * tile[1], -1)
-    return joined[: image.shape[0], : image.shape[1]]
+    joined = None
+    for top in range(0, len(image), tile[0]):
+        strip = image[top : top + tile[0]]
+        done = np.concatenate(list(_run_tiles(strip, tile, compute)))
+        if joined is None:
+            joined = np.empty((*image.shape[:2], done.shape[-1]), dtype=done.dtype)
+        row = done.swapaxes(0, 1).reshape(tile[0], -1, done.shape[-1])
+        joined[top : top + tile[0]] = row[: len(strip), : image.shape[1]]
+    assert joined is not None  # a cutout has pixels
+    return joined
+
+
+def _run_tiles(strip: Images, tile: tuple[int, int], compute: Callable[[Images], Images]) -> Iterator[Images]:
+    tiles = _tiles(strip, tile)
+    for start in range(0, len(tiles), _BATCH):
+        yield compute(tiles[start : start + _BATCH])
 
 
 def _tiles(image: Images, tile: tuple[int, int]) -> Images:

@@ -13,10 +13,9 @@ import numpy.typing as npt
 from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain.explanation import Context, Target
-from galcnn.explain.forward import outputs
 from galcnn.explain.sky import ids_of
 from galcnn.fooling.attack import UNITS, Unit, as_box, check_within, pixel_scale
-from galcnn.fooling.margins import log_odds, wanted_weights
+from galcnn.fooling.margins import fast_logits, log_odds, wanted_weights
 from galcnn.fooling.sky_ascent import SLACK, confidence_odds
 
 __all__ = ["SkyEvolution"]
@@ -135,14 +134,14 @@ class SkyEvolution:
         # One niche for each class, and a last one for what the target wants, which may be several.
         niches = np.concatenate([np.eye(n_classes), weight[np.newaxis]])
         elites = np.repeat(sky[np.newaxis].astype(np.float32), len(niches), axis=0)
-        surest = _odds(outputs(network, elites[:1]), niches)[0]
+        surest = _odds(fast_logits(network, elites[:1]), niches)[0]
         for _ in range(self.generations):
             if surest[-1] > confidence_odds(self.confidence) + SLACK:
                 break
             parents = elites[stream.integers(len(niches), size=self.children)]
             children = parents + self._mutations(stream, sky.shape).astype(sky.dtype) * scale
             born = np.clip(children, *as_box(self.lower, self.upper)).astype(np.float32)
-            odds = _odds(outputs(network, born), niches)
+            odds = _odds(fast_logits(network, born), niches)
             best = np.argmax(odds, axis=0)
             for niche, child in enumerate(best):
                 if odds[child, niche] > surest[niche]:

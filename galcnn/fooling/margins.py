@@ -16,7 +16,7 @@ from galcnn.explain.explanation import Target
 from galcnn.explain.gradients import gradient_of, logits_of, target_weights
 from galcnn.explain.tracing import compiled, run_in_batches
 
-__all__ = ["log_odds", "margin_gradient", "margin_in_graph", "margins", "wanted_weights"]
+__all__ = ["fast_logits", "log_odds", "margin_gradient", "margin_in_graph", "margins", "wanted_weights"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -122,6 +122,28 @@ def margin_in_graph(logits: Any, weights: Any) -> Any:
     return tf.reduce_max(tf.where(wanted, logits, nothing), axis=1) - tf.reduce_max(
         tf.where(unwanted, logits, nothing), axis=1
     )
+
+
+def fast_logits(network: keras.Model, images: Floats) -> Floats:
+    """Run a network as one compiled graph: for searches. What they find is checked by another way.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, n_classes).
+    """
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        return lambda images: (logits_of(network_of(), images),)
+
+    return run_in_batches(compiled(network, "logits", build, (images,)), images)[0]
 
 
 def margin_gradient(network: keras.Model, images: Floats, weights: Floats) -> tuple[Floats, Floats]:

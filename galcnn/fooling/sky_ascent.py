@@ -75,7 +75,7 @@ class SkyAscent:
 
     confidence: float = 0.99
     step: float = 0.02
-    steps: int = 250
+    steps: int = 500
     unit: Unit = "sigma"
     seed: int = 0
     lower: float | None = None

@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.explain.explanation import Context, Target
-from galcnn.explain.forward import outputs
 from galcnn.fooling.attack import pixel_scale
-from galcnn.fooling.margins import margin_gradient, margins, wanted_weights
+from galcnn.fooling.margins import fast_logits, margin_gradient, margins, wanted_weights
 from galcnn.fooling.pgd import PGD, perturbed
 
 __all__ = ["ENOUGH", "SmallestBudget", "selected"]
@@ -107,7 +106,7 @@ class SmallestBudget:
                 budgets=budgets[rows],
                 context=selected(context, rows),
             )
-            reached = margins(outputs(network, tried), weights[rows]) > ENOUGH * np.abs(first[rows])
+            reached = margins(fast_logits(network, tried), weights[rows]) > ENOUGH * np.abs(first[rows])
             won, lost = rows[reached], rows[~reached]
             made[won], high[won] = tried[reached], budgets[won]
             low[lost] = budgets[lost]

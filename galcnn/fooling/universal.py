@@ -13,10 +13,9 @@ import numpy.typing as npt
 from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain.explanation import Context, Target
-from galcnn.explain.forward import outputs
 from galcnn.fooling.attack import UNITS, Unit, as_box, check_within, pixel_scale
 from galcnn.fooling.climbing import NORMS, Norm
-from galcnn.fooling.margins import margin_gradient, margins, wanted_weights
+from galcnn.fooling.margins import fast_logits, margin_gradient, margins, wanted_weights
 
 __all__ = ["FixedPerturbation", "UniversalPerturbation"]
 
@@ -210,7 +209,7 @@ class UniversalPerturbation:
                 one = slice(row, row + 1)
                 mask = None if context is None or context.mask is None else context.mask[row]
                 pattern = self._turned(network, images[one], weights[one], pattern, (scale, mask, box))
-            turned = float(np.mean(margins(outputs(network, with_pattern(pattern)), weights) > 0))
+            turned = float(np.mean(margins(fast_logits(network, with_pattern(pattern)), weights) > 0))
             if turned > most:
                 best, most = pattern, turned
             if most >= self.share:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from astropy.io import fits
 from astropy.table import Table
 
-from galcnn import atomic
+from galcnn import atomic, seeding
 from galcnn.catalog import write_table
 from galcnn.catalog.naming import file_stems
 from galcnn.errors import UnreadableImageError, message
@@ -89,8 +89,8 @@ def fool_files(
     files : galcnn.inputs.InputFiles
         The images.
     fooling : Fooling
-        Attacks and target. A universal perturbation is made of every other galaxy and tried on
-        all: the column `fitted` says of which it is made.
+        Attacks and target. A universal perturbation is made of half of the galaxies, drawn by their ids, and
+        tried on all: the column `fitted` says of which it is made.
     folder : path-like
         Gets ``<id>-fool.fits`` for each galaxy, see `galcnn.layers.syntheses`, and `TABLE`. Files
         of the same attacks on the same image by the same model are kept.
@@ -192,7 +192,9 @@ class _Run:
         self.stems = file_stems(files.paths)
         self.attacks: tuple[Attack, ...] | None = None
         universal = any(isinstance(attack, UniversalPerturbation) for attack in fooling.attacks)
-        self.fitted = frozenset(list(files.paths)[::2][:_MOST_FITTED] if universal else ())
+        # By their names: the order of a catalog may follow the classes.
+        halves = [name for name in files.paths if seeding.uniform(0, "universal", name) < 0.5]
+        self.fitted = frozenset(halves[:_MOST_FITTED] if universal else ())
         joined = "\n".join(sorted(self.fitted))
         self.fitted_on = hashlib.sha256(joined.encode()).hexdigest() if universal else ""
 
@@ -237,7 +239,7 @@ class _Run:
         if not names:
             raise ValueError(
                 message(
-                    "galaxies to make a universal perturbation of: every other one, of the class",
+                    "galaxies to make a universal perturbation of: about half of them, of the class",
                     "Give more of them.",
                     of=self.fooling.of,
                 )

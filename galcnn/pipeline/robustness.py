@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.stats import binom_conf_interval
 from astropy.table import Table
 
 from galcnn import atomic, seeding
@@ -100,7 +101,8 @@ def robustness_curve(
     Returns
     -------
     astropy.table.Table
-        Columns `budget`, `accuracy`, `low`, `high` (95 % bootstrap interval, stratified by class),
+        Columns `budget`, `accuracy`, `low`, `high` (95 % bootstrap interval, stratified by class;
+        that of Wilson where all or none are right),
         `random_accuracy`, `random_low`, `random_high`, `n`; first row without any change.
 
     Raises
@@ -246,6 +248,10 @@ def _curve(answers: Table, truth: npt.NDArray[np.int_], robustness: Robustness) 
     random = [answers["right"], *(answers[f"random_{budget:g}"] for budget in robustness.budgets)]
     flags = np.stack([np.asarray(column, dtype=float) for column in (*held, *random)], axis=1)
     values, low, high = bootstrap(lambda rows: flags[rows].mean(axis=0), truth, seed=robustness.seed)
+    # A share of exactly 0 or 1 has no scatter in any draw: Wilson's interval instead, as in `evaluate`.
+    certain = (values == 0) | (values == 1)
+    wilson = binom_conf_interval(values * len(truth), len(truth), 0.95, interval="wilson")
+    low, high = np.where(certain, wilson[0], low), np.where(certain, wilson[1], high)
     n = len(held)
     return Table(
         {

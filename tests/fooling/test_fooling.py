@@ -46,7 +46,7 @@ ATTACKS = [
     PGD(2.0, steps=8),
     PGD(3.0, light="psf", flux="conserved", steps=8),
     SmallestBudget(PGD(steps=8, start="image"), 0.05),
-    MinimalPerturbation(bisections=3),
+    MinimalPerturbation(bisections=1, iterations=15),
     SkyAscent(0.9, 0.05, 100),
 ]
 
@@ -93,7 +93,9 @@ def test_limits_hold_for_what_is_returned(trained):
 
 def test_a_target_sends_all_there(trained):
     target = Target.of_class("round", trained.classes)
-    for (one,) in fool(trained, some_cutouts(), attacks=[MinimalPerturbation(bisections=2)], targets=target):
+    for (one,) in fool(
+        trained, some_cutouts(), attacks=[MinimalPerturbation(bisections=1, iterations=20)], targets=target
+    ):
         assert one.success
         assert one.logits[0] > one.logits[1]
         if one.start_logits[0] > one.start_logits[1]:

@@ -86,7 +86,11 @@ def test_in_a_layers_file_they_stand_on_the_cutouts_grid(tmp_path):
     names = [hdu.name for hdu in hdulist if hdu.name.startswith(("CLASS", "START", "DIFF", "FILTER"))]
     about = "SPIRALE_A_GAUCHE"
     assert names == [
-        *(f"{part}CLASS_MODEL_{about}_{band}" for part in ("", "START_", "DIFF_") for band in "GR"),
+        *(
+            f"{part}CLASS_MODEL_{about}_{band}"
+            for part in ("", "START_", "DIFF_", "DIFF10_")
+            for band in "GR"
+        ),
         f"CLASS_MODEL_{about}_G_2",
         f"CLASS_MODEL_{about}_R_2",
         "FILTER_IMAGE_INNER_CONV_FILTER_3_G",
