@@ -193,8 +193,9 @@ class _Run:
         self.attacks: tuple[Attack, ...] | None = None
         universal = any(isinstance(attack, UniversalPerturbation) for attack in fooling.attacks)
         # By their names: the order of a catalog may follow the classes.
-        halves = [name for name in files.paths if seeding.uniform(0, "universal", name) < 0.5]
-        self.fitted = frozenset(halves[:_MOST_FITTED] if universal else ())
+        drawn = sorted(files.paths, key=lambda name: seeding.uniform(0, "universal", name))
+        half = drawn[: min((len(drawn) + 1) // 2, _MOST_FITTED)]
+        self.fitted = frozenset(half if universal else ())
         joined = "\n".join(sorted(self.fitted))
         self.fitted_on = hashlib.sha256(joined.encode()).hexdigest() if universal else ""
 
@@ -239,7 +240,7 @@ class _Run:
         if not names:
             raise ValueError(
                 message(
-                    "galaxies to make a universal perturbation of: about half of them, of the class",
+                    "galaxies of the class among the half that a universal perturbation is made of",
                     "Give more of them.",
                     of=self.fooling.of,
                 )

@@ -251,7 +251,8 @@ def _curve(answers: Table, truth: npt.NDArray[np.int_], robustness: Robustness) 
     # A share of exactly 0 or 1 has no scatter in any draw: Wilson's interval instead, as in `evaluate`.
     certain = (values == 0) | (values == 1)
     wilson = binom_conf_interval(values * len(truth), len(truth), 0.95, interval="wilson")
-    low, high = np.where(certain, wilson[0], low), np.where(certain, wilson[1], high)
+    low = np.where(certain, np.minimum(wilson[0], values), low)
+    high = np.where(certain, np.maximum(wilson[1], values), high)
     n = len(held)
     return Table(
         {
