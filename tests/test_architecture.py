@@ -15,7 +15,7 @@ FLOORS = [
     {"surveys", "mosaic", "inputs"},
     {"dataset", "devices", "model"},
     {"training", "prediction", "explain"},
-    {"evaluation", "fooling", "health", "layers"},
+    {"evaluation", "fooling", "health", "landscape", "layers"},
     {"viewers", "testing", "information", "doubt"},
     {"experiment", "pipeline"},
     {"shift", "studies"},

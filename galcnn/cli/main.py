@@ -40,6 +40,7 @@ COMMANDS = (
     "devices",
     "shift",
     "drift",
+    "landscape",
     "info",
     "plugins",
 )

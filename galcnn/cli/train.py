@@ -35,6 +35,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
     metavar="FIGURE.png",
     help="Do not train, but draw the loss against a rising learning rate, and suggest one.",
 )
+@click.option("--snapshots", metavar="DIR", help="Keep the weights of every epoch, for galcnn landscape.")
 @click.option("--bands", metavar="B,B,...", help="Which bands to use, in which order.  [default: all]")
 @click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
 @click.option("--shards", metavar="DIR", help="Pack the images there once, and read them from there.")
@@ -112,7 +113,13 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option("--deterministic", is_flag=True, help="Bit-equal repeats on one machine, slower.")
 @options.quiet
 def command(
-    experiment: str | None, out: str | None, overwrite: bool, figure: str | None, quiet: bool, **given: Any
+    experiment: str | None,
+    out: str | None,
+    overwrite: bool,
+    figure: str | None,
+    snapshots: str | None,
+    quiet: bool,
+    **given: Any,
 ) -> None:
     """Train a network on a labelled catalog, score it once on its test set, and save it.
 
@@ -133,6 +140,7 @@ def command(
     from galcnn.experiment.settings import read_settings
     from galcnn.model import Card
     from galcnn.progress import bars, silent
+    from galcnn.training.snapshots import Snapshots
 
     content = _overridden(read_settings(experiment) if experiment else {}, given)
     if "catalog" not in content["data"]:
@@ -149,12 +157,15 @@ def command(
         raise click.UsageError("Expected --out MODEL, the folder of the model.")
     path = Path(out)
     before = Card.read(path / "card.json") if (path / "card.json").is_file() and not overwrite else None
-    trained = run_experiment(wanted, out, progress=progress, overwrite=overwrite)
+    kept = [Snapshots(snapshots)] if snapshots is not None else []
+    trained = run_experiment(wanted, out, progress=progress, overwrite=overwrite, callbacks=kept)
     if not is_chief(strategy):
         click.echo("the first worker writes the model")
         return
     if trained.card == before:
         click.echo(f"{out} holds this very experiment, trained {before.created}: nothing was repeated")
+        if snapshots is not None and not Path(snapshots).is_dir():
+            click.echo(f"{snapshots} got no snapshots: --overwrite trains anew")
     _report(trained.card, path)
     if experiment is not None and experiment.endswith(".json"):
         same = Card.read(Path(experiment)).data.get("sha256") == trained.card.data["sha256"]

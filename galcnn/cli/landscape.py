@@ -1,0 +1,84 @@
+"""galcnn landscape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from galcnn.cli import options
+
+if TYPE_CHECKING:
+    from galcnn.landscape.objective import Statistics
+
+__all__ = ["command"]
+
+
+@click.command(name="landscape")
+@click.argument("model")
+@click.option("--catalog", metavar="FILE", help="Its catalog.  [default: where it lay in the training]")
+@click.option("--out", required=True, metavar="DIR", help="Gets surface.fits, surface.npz, landscape.png.")
+@click.option("--snapshots", metavar="DIR", help="The plane in which this training moved most.")
+@click.option("--between", "other", metavar="MODEL", help="The line to another model.")
+@click.option("--line", is_flag=True, help="One random direction, not two.")
+@click.option("--reach", type=float, help="Of random directions, in sizes of each filter.  [default: 1]")
+@click.option("--points", type=int, default=25, show_default=True, help="Along each direction; odd.")
+@click.option("--galaxies", type=click.IntRange(min=1), default=512, show_default=True, help="At most.")
+@click.option(
+    "--statistics",
+    type=click.Choice(["recompute", "stored"]),
+    default="recompute",
+    show_default=True,
+    help="Mean and variance of batch normalisation: anew at each point, or those of the weights.",
+)
+@options.seed
+@options.quiet
+def command(
+    model: str,
+    catalog: str | None,
+    out: str,
+    snapshots: str | None,
+    other: str | None,
+    line: bool,
+    reach: float | None,
+    points: int,
+    galaxies: int,
+    statistics: Statistics,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Draw the loss around a solution: along random directions, along its training, to another model.
+
+    \b
+    galcnn landscape model --catalog sky/catalog.ecsv --out landscape
+    galcnn train --catalog sky/catalog.ecsv --snapshots snapshots --out model
+    galcnn landscape model --snapshots snapshots --out trajectory
+    galcnn landscape model --between other --points 51 --out line
+
+    Directions are normalised filter by filter (Li et al. 2018). The same command again goes on
+    where it stopped.
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.landscape.slices import Grid
+    from galcnn.model import load_model
+    from galcnn.progress import bars, silent
+    from galcnn.studies.landscapes import LandscapeSettings, make_landscape
+
+    grid = Grid(points, 1.0 if reach is None else reach, 1 if line else 2)
+    surface = make_landscape(
+        load_model(model),
+        out,
+        catalog=catalog,
+        settings=LandscapeSettings(grid, snapshots, other, galaxies, statistics, seed),
+        progress=silent if quiet else bars,
+    )
+    click.echo(f"loss from {surface.loss.min():.4g} to {surface.loss.max():.4g} nat, {surface.plane}")
+    if surface.plane == "between":
+        click.echo(f"barrier {surface.barrier:.4f} nat over the line of both losses")
+    click.echo(f"roughness {surface.roughness:.3f} (0 is convex), variation {surface.variation:.2f}")
+    if surface.plane == "trajectory":
+        shares = [float(surface.facts[f"explained_{number}"]) for number in (1, 2)]
+        click.echo(f"the plane holds {sum(shares):.1%} of the training's variance")
+    click.echo(f"wrote {out}/: surface.fits, surface.npz, landscape.png")

@@ -1,0 +1,69 @@
+"""Figure of claims that were put to the test: intervals beside the smallest effect that matters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from galcnn.errors import message
+from galcnn.viewers.panels import drawable
+from galcnn.viewers.signed import SMALL, TITLE
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from matplotlib.figure import Figure
+
+__all__ = ["claims_figure"]
+
+#: Okabe & Ito's colours, told apart with every common colour blindness; markers say the same.
+_LOOKS = {"held": ("#0072B2", "o"), "did not hold": ("#D55E00", "X"), "undecided": ("#000000", "s")}
+
+
+def claims_figure(table: Table) -> Figure:
+    """Draw the effect of each part of each claim with its interval.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        From `galcnn.studies.claims.claims_table`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row a part, in units of its smallest effect that matters (dashed, at 1), on an axis that
+        is logarithmic beyond it on both sides of zero.
+
+    Raises
+    ------
+    ValueError
+        An empty table.
+    """
+    from matplotlib.figure import Figure
+
+    if not len(table):
+        raise ValueError(message("a table with a claim", "", rows=0))
+    figure = Figure(figsize=(8.2, 0.27 * len(table) + 1.1), layout="constrained")
+    axes = figure.subplots()
+    labels = []
+    for number, row in enumerate(table):
+        colour, marker = _LOOKS[row["part_verdict"]]
+        low, middle, high = (row[name] / row["delta"] for name in ("low", "mean", "high"))
+        axes.plot([low, high], [number, number], color=colour, lw=1.6)
+        axes.plot(middle, number, marker, color=colour, ms=5)
+        first = number == 0 or table["key"][number - 1] != row["key"]
+        labels.append(drawable(f"{row['claim']}: {row['part']}" if first else f"{row['part']}", 330))
+    axes.axvline(0, color="0.6", lw=0.8)
+    axes.axvline(1, color="0.3", lw=1.0, ls="--")
+    axes.set_xscale("symlog", linthresh=1.0, linscale=0.8)
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.set_yticks(np.arange(len(table)), labels, fontsize=SMALL, parse_math=False)
+    axes.set_xlabel("effect, in units of the smallest that matters (95 % intervals)", fontsize=TITLE)
+    axes.tick_params(axis="x", labelsize=SMALL)
+    axes.grid(axis="x", color="0.92", linewidth=0.6)
+    for name, (colour, marker) in _LOOKS.items():
+        axes.plot([], [], marker, color=colour, ms=5, ls="-", label=name)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=SMALL, frameon=False
+    )
+    return figure
