@@ -20,7 +20,8 @@ The map of the house, in the order in which data travels::
 - `galcnn.explain`, `galcnn.layers`, `galcnn.viewers`: maps, their FITS layers, figures.
 - `galcnn.landscape`: the loss around a solution.
 - `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo, optimizers compared.
-- `galcnn.plugins`, `galcnn.errors`, `galcnn.atomic`, `galcnn.seeding`, `galcnn.progress`: the foundation.
+- `galcnn.plugins`, `galcnn.errors`, `galcnn.atomic`, `galcnn.seeding`, `galcnn.progress`,
+  `galcnn.notebook`: the foundation.
 
 Importing galcnn imports none of them: each name below comes when it is first used.
 """

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
+from galcnn.notebook import MOST_PICTURES, grey_picture, overview
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -163,6 +164,24 @@ class Cutout:
             mask=self.mask[chosen],
             sigma=None if self.sigma is None else self.sigma[chosen],
             psf=None if self.psf is None else self.psf[chosen],
+        )
+
+    def _repr_html_(self) -> str:
+        scale, place = self.pixel_scale, self.position
+        facts = {
+            "survey": self.survey,
+            "bands": ", ".join(self.bands),
+            "pixels (ny, nx)": self.shape,
+            "unit": self.unit,
+            "pixel scale": "unknown" if scale is None else f"{scale:.4g}",
+            "position": "unknown" if place is None else place.icrs.to_string("hmsdms", precision=1),
+            "redshift": "unknown" if self.redshift is None else f"{self.redshift:.5g}",
+            "masked": f"{self.masked_fraction:.1%}",
+            "known": ", ".join(name for name in ("sigma", "psf") if getattr(self, name) is not None) or "-",
+        }
+        planes = zip(self.bands[:MOST_PICTURES], self.flux, strict=False)
+        return overview(
+            "Cutout", facts, [(band, grey_picture(plane, f"band {band}")) for band, plane in planes]
         )
 
     def _checked_mask(self, flux: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "galcnn"
 
 FLOORS = [
-    {"errors", "atomic", "seeding", "plugins", "progress"},
+    {"errors", "atomic", "seeding", "plugins", "progress", "notebook"},
     {"cutout", "catalog", "photometry", "observing"},
     {"foreground", "geometry", "rendering", "simulation", "votes"},
     {"files", "redshifting", "preprocessing"},

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
+from galcnn.notebook import MOST_PICTURES, overview, signed_picture
 
 if TYPE_CHECKING:
     import keras
@@ -320,6 +321,20 @@ class Explanation:
         object.__setattr__(self, "attribution", attribution)
         object.__setattr__(self, "bands", bands)
         object.__setattr__(self, "settings", dict(self.settings))
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "method": self.method,
+            "target": self.target.name,
+            "with respect to": self.wrt,
+            "unit": self.unit or "logit",
+            "score": f"{self.score:.4g}",
+            "delta": "-" if self.delta is None else f"{self.delta:.3g}",
+            "settings": ", ".join(f"{key}={value}" for key, value in self.settings.items()) or "-",
+        }
+        planes = zip(self.bands[:MOST_PICTURES], self.attribution, strict=False)
+        pictures = [(band, signed_picture(plane, f"{self.method}, {band}")) for band, plane in planes]
+        return overview("Explanation", facts, pictures)
 
     @property
     def delta(self) -> float | None:

@@ -24,7 +24,9 @@ from galcnn.files.opening import check_sums, opened
 from galcnn.files.text import to_json
 from galcnn.layers.headers import FILE_TYPE, FILE_VERSION, primary_header
 from galcnn.layers.layout import named, stack_fields, stack_hdus
+from galcnn.notebook import MOST_PICTURES, overview, picture, signed_picture
 from galcnn.prediction import Prediction
+from galcnn.rendering import display_rgb
 
 __all__ = ["LayerStack", "provenance_of"]
 
@@ -112,6 +114,26 @@ class LayerStack:
     def id(self) -> str:
         """Of the galaxy."""
         return self.prediction.ids[0]
+
+    def _repr_html_(self) -> str:
+        chances = zip(self.prediction.classes, self.prediction.probabilities[0], strict=True)
+        facts = {
+            "galaxy": self.id,
+            "model": self.provenance.get("model", "unknown"),
+            "class": self.prediction.best[0] or "no prediction",
+            "probabilities": ", ".join(f"{name} {chance:.2f}" for name, chance in chances),
+            "survey": self.cutout.survey,
+            "maps": len(self.explanations),
+            "syntheses": len(self.syntheses),
+        }
+        pictures = [("cutout", picture(display_rgb(self.cutout), f"galaxy {self.id}"))]
+        for made in self.explanations[: MOST_PICTURES - 1]:
+            known = np.isfinite(made.attribution)
+            total = np.where(known, made.attribution, 0).sum(axis=0, dtype=np.float64)
+            total = np.where(known.any(axis=0), total, np.nan)
+            caption = f"{made.method} of {made.target.name}"
+            pictures.append((caption, signed_picture(total, caption)))
+        return overview("LayerStack", facts, pictures)
 
     def to_hdulist(self) -> fits.HDUList:
         """Lay the stack out as `galcnn.layers` describes.

@@ -16,6 +16,7 @@ from galcnn.errors import message
 from galcnn.inputs import check_render
 from galcnn.model.card import Card
 from galcnn.model.network import LOGITS, NETWORK, PREPROCESSING
+from galcnn.notebook import overview
 from galcnn.votes import Votes
 
 __all__ = ["TrainedModel", "load_model", "save_model"]
@@ -90,6 +91,23 @@ class TrainedModel:
     def votes(self) -> Votes | None:
         """What people were asked, where the model gives vote fractions."""
         return self.card.votes
+
+    def _repr_html_(self) -> str:
+        told, spec = self.card, self.card.inputs
+        facts = {
+            "name": told.name,
+            "sha256": told.model_sha256[:12] or "not saved",
+            "classes": ", ".join(told.classes),
+            "images": f"{spec.shape[0]} x {spec.shape[1]} pixels, {', '.join(spec.bands)}, in {spec.unit}",
+            "pixel scale": "any" if spec.pixel_scale is None else f"{spec.pixel_scale} arcsec",
+            "parameters": f"{self.model.count_params():,}",
+            "network layers": len(self.network.layers),
+            "trained on": told.data.get("survey", "unknown"),
+        }
+        numbers = {key: value for key, value in told.metrics.items() if isinstance(value, int | float)}
+        return overview(
+            "TrainedModel", facts | {f"test {key}": f"{value:.4g}" for key, value in numbers.items()}
+        )
 
     def with_render(self, render: str | None) -> TrainedModel:
         """Give the same model with another render step in its card.

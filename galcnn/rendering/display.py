@@ -52,6 +52,7 @@ def display_rgb(cutout: Cutout) -> npt.NDArray[np.uint8]:
         return _bytes(planes / 255)
     order = _by_wavelength(cutout)
     planes = cutout.flux.astype(np.float64)[order]
+    planes[np.isinf(planes)] = np.nan  # masked, too, but would meet other pixels below
     good = ~cutout.mask[order]
     for plane, usable in zip(planes, good, strict=True):
         plane -= _sky(plane[usable])[0]

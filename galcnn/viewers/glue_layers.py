@@ -1,0 +1,95 @@
+"""Layers files in glue: a data factory, found by glue through the entry-point group `glue.plugins`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.io import fits
+
+from galcnn.viewers.contents import layers_of
+
+if TYPE_CHECKING:
+    from glue.core import Data
+
+__all__ = ["is_layers_file", "read_layers", "setup"]
+
+_TABLES = ("MORPHOLOGY",)
+
+
+def setup() -> None:
+    """Tell glue how layers files are read; glue calls this when it starts."""
+    from glue.config import data_factory
+
+    # Above glue's own reader of FITS files, which would split the layers into data of their own.
+    data_factory("galcnn layers", is_layers_file, priority=1000)(read_layers)
+
+
+def is_layers_file(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file holds layers, by its headers alone.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file.
+
+    Returns
+    -------
+    bool
+        True for layers files, and for files of images that have gained layers.
+    """
+    if not Path(path).is_file():
+        return False
+    try:
+        with fits.open(path) as hdulist:
+            return any("LAYERFMT" in hdu.header for hdu in hdulist)
+    except OSError:
+        return False
+
+
+def read_layers(path: str | os.PathLike[str]) -> list[Data]:
+    """Read a file with layers for glue.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    list of glue.core.Data
+        One for the layers of each grid, a component a layer, with the WCS as coordinates; and the
+        tables MORPHOLOGY. PSFs are left out.
+    """
+    from glue.core import Data
+
+    stem = Path(path).name.split(".")[0]
+    grids: dict[tuple[Any, ...], Any] = {}
+    for layer in layers_of(path):
+        if layer.name.startswith("PSF_"):
+            continue
+        where = None if layer.wcs is None else layer.wcs.to_header_string()
+        key = (layer.data.shape, where)
+        if key not in grids:
+            label = stem if not grids else f"{stem} {layer.name}"
+            grids[key] = Data(label=label, coords=layer.wcs)
+        grids[key].add_component(layer.data, layer.name)
+    return [*grids.values(), *_tables(path, stem)]
+
+
+def _tables(path: str | os.PathLike[str], stem: str) -> list[Data]:
+    from glue.core import Data
+
+    found = []
+    with fits.open(path) as hdulist:
+        for hdu in hdulist:
+            if hdu.header.get("OWNNAME", hdu.name) in _TABLES and "LAYERFMT" in hdu.header:
+                data = Data(label=f"{stem} {hdu.name}")
+                for name in hdu.columns.names:
+                    column = np.asarray(hdu.data[name])
+                    plain = column.astype(str) if column.dtype.kind in "SU" else column
+                    data.add_component(plain.astype(plain.dtype.newbyteorder("="), copy=False), name)
+                found.append(data)
+    return found

@@ -1,0 +1,75 @@
+"""Layers in Imviz, the image viewer of jdaviz for notebooks: ``pip install 'galcnn[imviz]'``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from galcnn.errors import message
+from galcnn.viewers.contents import layers_of
+from galcnn.viewers.ds9 import DRAWN
+
+if TYPE_CHECKING:
+    from jdaviz import Imviz
+
+__all__ = ["load_into_imviz"]
+
+
+def load_into_imviz(
+    path: str | os.PathLike[str], viewer: Imviz | None = None, *, layers: Sequence[str] | None = None
+) -> Imviz:
+    """Load layers of a file into Imviz, aligned on the sky where they have a WCS.
+
+    Parameters
+    ----------
+    path : path-like
+        A layers file, or the file of an image that has gained layers.
+    viewer : jdaviz.Imviz, optional
+        An instance that is open; a new one by default.
+    layers : sequence of str, optional
+        Their names; science images, maps and differences by default.
+
+    Returns
+    -------
+    jdaviz.Imviz
+        To be shown with ``.show()``. Blink through the layers with ``b``.
+
+    Raises
+    ------
+    ImportError
+        jdaviz is not installed; the text says how to.
+    ValueError
+        There is no such layer.
+    """
+    known = layers_of(path)
+    names = [layer.name for layer in known if layer.role in DRAWN] if layers is None else list(layers)
+    if missing := sorted(set(names) - {layer.name for layer in known}):
+        raise ValueError(message(f"layers among {[layer.name for layer in known]}", "", layers=missing))
+    opened: Any = viewer if viewer is not None else _imviz()
+    stem = Path(path).name.split(".")[0]
+    placed = True
+    for layer in known:
+        if layer.name in names:
+            opened.load_data(_nddata(layer), data_label=f"{stem} {layer.name}")
+            placed = placed and layer.wcs is not None
+    if placed and len(names) > 1:
+        opened.link_data(align_by="wcs")
+    return opened
+
+
+def _nddata(layer: Any) -> Any:
+    from astropy.nddata import NDData
+
+    return NDData(layer.data, wcs=layer.wcs)
+
+
+def _imviz() -> Any:
+    try:
+        from jdaviz import Imviz
+    except ImportError as error:
+        raise ImportError(
+            message("jdaviz", "pip install 'galcnn[imviz]' installs it.", error=str(error))
+        ) from error
+    return Imviz()
