@@ -106,9 +106,13 @@ def test_ginga_reads_a_layer_by_name(path):
 
 @pytest.mark.full
 @needs("jdaviz", "imviz")
-def test_imviz_loads_the_layers_aligned_on_the_sky(path):
+def test_imviz_loads_the_layers_aligned_on_the_sky(path, monkeypatch):
+    from pyvo.utils import vocabularies
+
     from galcnn.viewers.imviz import load_into_imviz
 
+    # jdaviz fetches a list of words for its search of archives when it starts: the one thing made up here.
+    monkeypatch.setattr(vocabularies, "get_vocabulary", lambda name: {"terms": {"Optical": {}}})
     viewer = load_into_imviz(path)
     collection = {data.label: data for data in viewer.app.data_collection}
     for name in ("SCI_G", "SCI_R", "SAL_SPIRAL_G", "SAL_SPIRAL_R", "CAM_EDGE_ON_DISC"):
