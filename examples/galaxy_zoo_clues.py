@@ -119,6 +119,10 @@ def main(folder: Path, labels: Path, number: int) -> None:
         head = new_head(features(trained, images), spiral)
         print(f"  {name:<22}{interval(auc, margin, spiral):<20}{interval(auc, head, spiral)}", flush=True)
 
+    noise = np.array([cutouts[k].flux[:, regions[k].sky].std() for k in kept])
+    print(f"  {'noise of its sky':<22}one number alone: {interval(auc, -noise, spiral)};", end="")
+    print(f" {noise[spiral].mean():.1f} around spirals, {noise[~spiral].mean():.1f} around ellipticals")
+
     def pasted(row: int, other: int) -> Cutout:
         there, flux = regions[kept[row]].galaxy, left["its background"][other].flux.copy()
         flux[:, there] = cutouts[kept[row]].flux[:, there]

@@ -41,7 +41,7 @@ def a_linear_model(inside=False):
 
     def nested(x):
         inputs = keras.Input(x.shape[1:])
-        return keras.Model(inputs, network(inputs), name="inner")(x)
+        return keras.Model(inputs, network(inputs), name="logits")(x)
 
     return a_model(nested if inside else network, stretch="linear")
 

@@ -90,7 +90,7 @@ def test_every_page_has_a_picture_arrays_and_its_place_in_the_index(atlas, model
 
 
 def test_the_index_says_why_a_page_is_missing(sky, trained, toy_dataset, tmp_path):
-    network = build_network((16, 16, 2), 2, settings=NetworkSettings(widths=(4,), activation="gelu"))
+    network = build_network((16, 16, 2), 2, settings=NetworkSettings(widths=(4,), stem=0, activation="gelu"))
     smooth = TrainedModel(assemble(fit_preprocessing(toy_dataset.images), network), trained.card)
     few = AtlasSettings(galaxies=4, shown=1, filters=1, stages=1, steps=1)
     index = make_atlas(smooth, read_galaxies(sky / "catalog.ecsv", smooth), tmp_path / "a", settings=few)
