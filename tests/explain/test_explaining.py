@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from galcnn import progress
 from galcnn.cutout import Cutout
 from galcnn.explain import (
     CAM,
@@ -17,6 +18,7 @@ from galcnn.explain import (
     SmoothGrad,
     Target,
     explain,
+    tracing,
 )
 from galcnn.inputs import images_from
 from galcnn.prediction import predict
@@ -234,3 +236,36 @@ def test_every_map_comes_back_from_its_layers_file(trained, cutouts, tmp_path):
         np.testing.assert_array_equal(before.attribution, after.attribution)
         for name in ("method", "settings", "wrt", "unit", "seed", "network_layer", "delta", "score"):
             assert getattr(before, name) == getattr(after, name), name
+
+
+@pytest.mark.parametrize(
+    ("method", "description", "steps"),
+    [
+        (SmoothGrad(n=3), "smoothgrad", 4 * 3),
+        (IntegratedGradients(n=5), "integrated_gradients", 4 * 5),
+        (Occlusion(8, 8), "occlusion", 4 * 4),
+        (Saliency(), "batches", 4),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+@pytest.mark.parametrize("patience", [0.0, 60.0], ids=["longer than a second", "shorter"])
+def test_a_long_call_says_how_far_it_is_and_a_short_one_nothing(
+    trained, cutouts, monkeypatch, method, description, steps, patience
+):
+    monkeypatch.setattr(progress, "_PATIENCE", patience)
+    monkeypatch.setattr(tracing, "_PIXELS", 16 * 16)  # one image a batch
+    seen = []
+    with progress.bars("explain", 1):
+        display = progress._DISPLAY.get()
+        update = display.update
+
+        def watched(task, **fields):
+            update(task, **fields)
+            seen.extend(
+                (t.description, t.completed, t.total) for t in display.tasks if t.visible and t.id > 0
+            )
+
+        monkeypatch.setattr(display, "update", watched)
+        explain(trained, cutouts, explainers=[method], wrt="stretched", ids=list("abcd"))
+    own = [(done, total) for name, done, total in seen if name == description]
+    assert own == ([(i, steps) for i in range(1, steps + 1)] if patience == 0 else [])
