@@ -20,6 +20,7 @@ The map of the house, in the order in which data travels::
 - `galcnn.explain`, `galcnn.layers`, `galcnn.viewers`: maps, their FITS layers, figures.
 - `galcnn.landscape`: the loss around a solution.
 - `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo, optimizers compared.
+- `galcnn.trust`: whether a map can be trusted.
 - `galcnn.plugins`, `galcnn.errors`, `galcnn.atomic`, `galcnn.seeding`, `galcnn.progress`,
   `galcnn.notebook`: the foundation.
 

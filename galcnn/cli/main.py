@@ -34,6 +34,7 @@ COMMANDS = (
     "explain",
     "view",
     "atlas",
+    "trust",
     "dream",
     "fool",
     "networks",
@@ -71,6 +72,7 @@ def cli(debug: bool) -> None:
     galcnn classify model *.fits --out classes.ecsv
     galcnn explain model galaxy.fits --method saliency --method cam -o layers.fits
     galcnn atlas model --catalog labels.csv --out atlas
+    galcnn trust model --catalog labels.csv --out trust
     """
 
 

@@ -29,7 +29,7 @@ from galcnn.explain.receptive import upright_grid
 from galcnn.inputs import images_from, planes_from, prepare
 from galcnn.model import TrainedModel
 
-__all__ = ["context_of", "explain"]
+__all__ = ["context_of", "explain", "stretched_images"]
 
 _BATCH = 64
 
@@ -84,6 +84,34 @@ def explain(
         own = targets[piece] if isinstance(targets, Sequence) else targets
         results += _explain_batch(trained, cutouts[piece], explainers, own, wrt, names[piece])
     return results
+
+
+def stretched_images(
+    trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], Context]:
+    """Give what the network sees of some cutouts, for methods that are called on the network itself.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    cutouts : sequence of galcnn.cutout.Cutout
+        In its bands, unit and shape.
+    ids : sequence of str
+        One a cutout.
+
+    Returns
+    -------
+    images : numpy.ndarray
+        float32, shape (n, ny, nx, n_bands), behind the preprocessing.
+    context : galcnn.explain.Context
+        Sigma where all cutouts have it, mask, ids and the image of no flux, in the same unit.
+    """
+    fitting = [prepare(cutout, trained.card.inputs) for cutout in cutouts]
+    images = images_from(fitting)
+    stretched = keras.ops.convert_to_numpy(trained.preprocessing(images, training=False))
+    seen = _stretched(trained, _Space(trained.model, images, context_of(fitting, ids)), stretched)
+    return seen.images, seen.context
 
 
 def _explain_batch(

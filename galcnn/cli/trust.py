@@ -1,0 +1,116 @@
+"""galcnn trust."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from galcnn.cli import options
+
+if TYPE_CHECKING:
+    from galcnn.trust.removing import Imputation
+
+__all__ = ["command"]
+
+
+@click.command(name="trust")
+@click.argument("model")
+@click.option("--catalog", required=True, metavar="FILE", help="The one of the training, or another.")
+@click.option("--image-column", metavar="C", help="[default: as in the training, else image]")
+@click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]")
+@click.option("--id", "id_", metavar="C", help="[default: as in the training]")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    default=("saliency", "input_x_gradient", "guided", "cam"),
+    show_default=True,
+    help="See plugins; settings behind a colon; all for every one.",
+)
+@click.option("--out", required=True, metavar="DIR", help="Gets trust.md, tables, figures and layers.")
+@click.option("--galaxies", type=click.IntRange(min=8), default=60, show_default=True, help="At most.")
+@click.option(
+    "--split",
+    type=click.Choice(["test", "all"]),
+    default="test",
+    show_default=True,
+    help="Galaxies that the model was not trained on, or any.",
+)
+@click.option("--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]")
+@click.option("--imputation", type=click.Choice(["sky", "blurred"]), default="sky", show_default=True)
+@click.option("--noise", type=float, default=1.0, show_default=True, help="Sigma that pixels may move by.")
+@click.option("--seed-model", "seeds", multiple=True, metavar="DIR", help="Trained alike; two or more.")
+@click.option(
+    "--shuffled-model", "shuffled", multiple=True, metavar="DIR", help="Of shuffled labels; three or more."
+)
+@click.option("--layers", type=click.IntRange(min=0), default=3, show_default=True, help="Galaxies as FITS.")
+@options.fit
+@options.render
+@options.seed
+@options.quiet
+def command(
+    model: str,
+    catalog: str,
+    image_column: str | None,
+    label: str | None,
+    id_: str | None,
+    methods: tuple[str, ...],
+    out: str,
+    galaxies: int,
+    split: str,
+    target: str | None,
+    imputation: Imputation,
+    noise: float,
+    seeds: tuple[str, ...],
+    shuffled: tuple[str, ...],
+    layers: int,
+    fit: bool,
+    render: str | None,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Test whether the maps of a model can be trusted, method by method, each verdict with an interval.
+
+    \b
+    galcnn trust model --catalog sky/catalog.ecsv --out trust
+    galcnn trust gz1 --catalog labels.csv --method smoothgrad:n=10 --method cam --out trust
+    galcnn trust model --catalog sky/catalog.ecsv --seed-model other1 --seed-model other2 --out trust
+
+    An interrupted run goes on where it stopped, and methods may be added to a folder.
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.explain.naming import explainers_by_name
+    from galcnn.model import load_model
+    from galcnn.progress import bars, silent
+    from galcnn.studies.atlas import read_galaxies
+    from galcnn.trust.attacking import Attack
+    from galcnn.trust.report import Models, trust_report
+    from galcnn.trust.sample import draw_galaxies, held_out, read_sample
+    from galcnn.trust.settings import TrustSettings
+
+    progress = silent if quiet else bars
+    trained = load_model(model).with_render(render)
+    asked = {"image": image_column, "class": label, "id": id_}
+    known = read_galaxies(
+        catalog, trained, columns={name: column for name, column in asked.items() if column}
+    )
+    drawn = draw_galaxies(held_out(known, trained) if split == "test" else known, galaxies, seed=seed)
+    settings = TrustSettings(
+        target, imputation, noise, attack=Attack(noise, seed=seed), layers=layers, seed=seed
+    )
+    table = trust_report(
+        Models(trained, tuple(map(load_model, seeds)), tuple(map(load_model, shuffled))),
+        read_sample(trained, drawn, fit=fit, progress=progress),
+        out,
+        explainers=explainers_by_name(methods),
+        settings=settings,
+        progress=progress,
+    )
+    for name in dict.fromkeys(str(method) for method in table["method"]):
+        words = [str(row["verdict"]) for row in table if row["method"] == name]
+        counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+        click.echo(f"{name:<24}{counts}")
+    click.echo(f"wrote {out}/trust.md")

@@ -1,0 +1,178 @@
+"""Does a map depend on what the network has learned? (Adebayo et al. 2018, arXiv:1810.03292)
+
+The network's layers are drawn anew, from the output down (*cascading*) or one at a time
+(*independent*), and the maps are compared with those of the trained network. A map that stays the
+same is made of the image, not of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn import seeding
+from galcnn.errors import message
+from galcnn.explain import Explainer
+from galcnn.explain.graph import locations
+from galcnn.trust.sample import Sample, maps_of
+from galcnn.trust.similarity import folded, rank_correlation, ssim
+
+__all__ = ["Mode", "Similarities", "randomisation", "redrawn", "stages"]
+
+Mode = Literal["cascading", "independent"]
+
+_Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Similarities:
+    """How alike maps are before and after weights are drawn anew.
+
+    Attributes
+    ----------
+    stages : tuple of str
+        First layer of each stage, the network's last stage first.
+    rank, signed_rank : numpy.ndarray
+        Spearman's rank correlation of absolute and of signed maps, shape (n_stages, n); the
+        signed one without its sign, since a network that learned nothing may have either.
+    ssim, signed_ssim : numpy.ndarray
+        Structural similarity of the same.
+    """
+
+    stages: tuple[str, ...]
+    rank: _Values
+    signed_rank: _Values
+    ssim: _Values
+    signed_ssim: _Values
+
+
+def randomisation(
+    network: keras.Model, explainer: Explainer, sample: Sample, *, seed: int = 0
+) -> dict[Mode, Similarities]:
+    """Compare maps of a network with those of the same network with weights drawn anew.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential, ends in logits; left as it is: copies are drawn anew.
+    explainer : Explainer
+        The method.
+    sample : galcnn.trust.sample.Sample
+        The galaxies.
+    seed : int
+        Of the weights.
+
+    Returns
+    -------
+    dict of str to Similarities
+        ``cascading``: with all stages from the last one down to this one drawn anew, so that at the
+        end the whole network has forgotten; ``independent``: with this one alone.
+
+    Raises
+    ------
+    ValueError
+        A network whose layers cannot be seen.
+    """
+    names = stages(network)
+    copy = keras.models.clone_model(network)
+    before = maps_of(network, explainer, sample)
+    chosen: dict[Mode, list[Sequence[tuple[str, ...]]]] = {
+        "cascading": [names[: i + 1] for i in range(len(names))],
+        "independent": [[stage] for stage in names],
+    }
+    found = {}
+    for mode, turns in chosen.items():
+        rows = []
+        for turn in turns:
+            redrawn(copy, network, turn, seed=seed)
+            rows.append(_compared(before, maps_of(copy, explainer, sample)))
+        found[mode] = Similarities(
+            tuple(stage[0] for stage in names), *map(np.array, zip(*rows, strict=True))
+        )
+    return found
+
+
+def stages(network: keras.Model) -> list[tuple[str, ...]]:
+    """Group the layers that have weights: each with a kernel takes those with vectors behind it.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+
+    Returns
+    -------
+    list of tuple of str
+        Addresses, the network's last stage first.
+
+    Raises
+    ------
+    ValueError
+        No layer with weights can be seen.
+    """
+    groups: list[list[str]] = []
+    for location in locations(network):
+        weights = [] if isinstance(location.layer, keras.Model) else getattr(location.layer, "weights", [])
+        if not weights:
+            continue
+        if not groups or any(len(variable.shape) > 1 for variable in weights):
+            groups.append([])
+        groups[-1].append(location.address)
+    if not groups:
+        raise ValueError(
+            message(
+                "a functional or sequential Keras model with weights",
+                "Build the network with the functional API.",
+                network=network.name,
+                kind=type(network).__name__,
+            )
+        )
+    return [tuple(group) for group in reversed(groups)]
+
+
+def redrawn(
+    copy: keras.Model, network: keras.Model, names: Sequence[Sequence[str]], *, seed: int = 0
+) -> None:
+    """Fill a copy of a network with its weights, those of some layers drawn anew.
+
+    Kernels are drawn from a normal distribution of mean zero with the root mean square of the
+    trained ones, so that signals keep their size and the patterns are gone; vectors (biases,
+    scales, moving averages) are shuffled.
+
+    Parameters
+    ----------
+    copy : keras.Model
+        From `keras.models.clone_model`; filled.
+    network : keras.Model
+        The trained one.
+    names : sequence of sequence of str
+        Stages, see `stages`.
+    seed : int
+        With the address of a layer.
+    """
+    chosen = {address for stage in names for address in stage}
+    for own, trained in zip(locations(copy), locations(network), strict=True):
+        if isinstance(own.layer, keras.Model):
+            continue
+        values = trained.layer.get_weights()
+        if trained.address in chosen:
+            rng = seeding.generator(seed, "redrawn", trained.address)
+            values = [_drawn(value, rng) for value in values]
+        own.layer.set_weights(values)
+
+
+def _drawn(values: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
+    if values.ndim < 2:
+        return rng.permutation(values) if values.ndim else values
+    size = np.sqrt(np.mean(np.square(values, dtype=np.float64)))
+    return rng.normal(0.0, size, values.shape).astype(values.dtype)
+
+
+def _compared(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> tuple[_Values, ...]:
+    sizes, signs = ([folded(maps, signed=signed) for maps in (before, after)] for signed in (False, True))
+    return rank_correlation(*sizes), np.abs(rank_correlation(*signs)), ssim(*sizes), ssim(*signs)

@@ -1,0 +1,202 @@
+"""Figures of a report of trust: verdicts, maps of a network that forgets, deletion and insertion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galcnn.errors import message
+from galcnn.viewers.panels import drawable
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["removal_figure", "similarity_figure", "verdict_figure"]
+
+_LABEL = 8
+#: Okabe & Ito's colours, made lighter: told apart with every common colour blindness; words say the same.
+_COLOURS = {"passes": "#A6D9C5", "fails": "#F0B48F", "undecided": "#F2EBB3", "does not apply": "#F4F4F4"}
+_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLES = ("-", "--", "-.", ":")
+
+
+def verdict_figure(table: QTable) -> Figure:
+    """Draw which methods pass which criteria.
+
+    Parameters
+    ----------
+    table : astropy.table.QTable
+        ``method``, ``criterion``, ``value``, ``low``, ``high``, ``limit``, ``passes`` (above or below)
+        and ``verdict``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row a criterion, a column a method: colour and sign say the verdict, below it the value
+        with its interval.
+
+    Raises
+    ------
+    ValueError
+        An empty table.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    methods, criteria = _order(table, "method"), _order(table, "criterion")
+    figure = Figure(figsize=(2.0 + 0.95 * len(methods), 1.4 + 0.42 * len(criteria)), layout="constrained")
+    axes = figure.add_subplot()
+    signs = {"passes": "+", "fails": "\N{MINUS SIGN}", "undecided": "?", "does not apply": "n/a"}
+    ticks = {}
+    for row in table:
+        x, y = methods.index(str(row["method"])), criteria.index(str(row["criterion"]))
+        word = str(row["verdict"])
+        axes.add_patch(_cell(x, y, _COLOURS[word]))
+        ticks[y] = f"{row['criterion']} {'>' if row['passes'] == 'above' else '<'} {row['limit']:g}"
+        text = signs[word]
+        if np.isfinite(row["value"]):
+            text += f" {row['value']:.2f}\n[{row['low']:.2f}, {row['high']:.2f}]"
+        axes.text(x, y, text, ha="center", va="center", fontsize=_LABEL - 2)
+    axes.set_xlim(-0.5, len(methods) - 0.5)
+    axes.set_ylim(len(criteria) - 0.5, -0.5)
+    axes.set_xticks(range(len(methods)), [drawable(name) for name in methods], rotation=30, ha="left")
+    axes.set_yticks(range(len(criteria)), [ticks[y] for y in range(len(criteria))])
+    axes.xaxis.tick_top()
+    axes.tick_params(labelsize=_LABEL, length=0)
+    axes.spines[:].set_visible(False)
+    figure.legend(
+        handles=[
+            Patch(facecolor=colour, label=f"{signs[word]}  {word}") for word, colour in _COLOURS.items()
+        ],
+        loc="outside lower center",
+        ncols=len(_COLOURS),
+        fontsize=_LABEL,
+        frameon=False,
+    )
+    return figure
+
+
+def similarity_figure(table: QTable) -> Figure:
+    """Draw how alike maps stay while the network forgets.
+
+    Parameters
+    ----------
+    table : astropy.table.QTable
+        ``method``, ``mode``, ``measure``, ``stage``, ``value``, ``low`` and ``high``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Rows: cascading and independent; columns: rank correlation and structural similarity, of
+        absolute and of signed maps; a line a method, with its 95 % band.
+
+    Raises
+    ------
+    ValueError
+        An empty table.
+    """
+    from matplotlib.figure import Figure
+
+    methods = _order(table, "method")
+    measures = {
+        "rank": "rank correlation of |map|",
+        "signed_rank": "|rank correlation| of signed map",
+        "ssim": "SSIM of |map|",
+        "signed_ssim": "SSIM of signed map",
+    }
+    figure = Figure(figsize=(11, 5.6), layout="constrained")
+    panels = figure.subplots(2, 4, sharex=True, sharey=True)
+    for row, mode in enumerate(("cascading", "independent")):
+        for axes, (measure, title) in zip(panels[row], measures.items(), strict=True):
+            for number, method in enumerate(methods):
+                own = table[
+                    (table["method"] == method) & (table["mode"] == mode) & (table["measure"] == measure)
+                ]
+                x = np.arange(len(own))
+                colour, style = _look(number)
+                axes.plot(x, own["value"], color=colour, linestyle=style, label=method, linewidth=1.2)
+                axes.fill_between(x, own["low"], own["high"], color=colour, alpha=0.15, linewidth=0)
+            stages = list(dict.fromkeys(str(name) for name in table["stage"]))
+            axes.set_xticks(range(len(stages)), stages, rotation=90)
+            axes.set_title(f"{mode}: {title}", fontsize=_LABEL)
+            _finish(axes)
+    figure.supxlabel("drawn anew, from the output down (cascading) or alone (independent)", fontsize=_LABEL)
+    _legend(figure, panels[0, 0])
+    return figure
+
+
+def removal_figure(table: QTable) -> Figure:
+    """Draw the score while pixels are deleted and inserted.
+
+    Parameters
+    ----------
+    table : astropy.table.QTable
+        ``method``, ``curve``, ``order``, ``fraction`` and ``score``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Deletion and insertion: a line a method, grey for random orders, black for the order of
+        brightness.
+
+    Raises
+    ------
+    ValueError
+        An empty table.
+    """
+    from matplotlib.figure import Figure
+
+    methods = _order(table, "method")
+    figure = Figure(figsize=(8.4, 3.9), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, what in zip(panels, ("deletion", "insertion"), strict=True):
+        for order, colour in (("random", "0.6"), ("light", "0")):
+            own = _curve(table, methods[0], what, order)
+            axes.plot(own["fraction"], own["score"], color=colour, linewidth=2.2, label=order)
+        for number, method in enumerate(methods):
+            own = _curve(table, method, what, "method")
+            colour, style = _look(number)
+            axes.plot(
+                own["fraction"], own["score"], color=colour, linestyle=style, label=method, linewidth=1.2
+            )
+        axes.set_xscale("function", functions=(np.sqrt, np.square))
+        axes.set_xticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
+        axes.set_xlabel(f"share of the pixels, {what}", fontsize=_LABEL)
+        _finish(axes)
+    panels[0].set_ylabel("mean score of the target (logits)", fontsize=_LABEL)
+    _legend(figure, panels[0])
+    return figure
+
+
+def _order(table: QTable, column: str) -> list[str]:
+    if not len(table):
+        raise ValueError(message("a table with rows", "", n_rows=0))
+    return list(dict.fromkeys(str(name) for name in table[column]))
+
+
+def _curve(table: QTable, method: str, what: str, order: str) -> QTable:
+    return table[(table["method"] == method) & (table["curve"] == what) & (table["order"] == order)]
+
+
+def _look(number: int) -> tuple[str, str]:
+    return _LINES[number % len(_LINES)], _STYLES[number // len(_LINES) % len(_STYLES)]
+
+
+def _cell(x: int, y: int, colour: str) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white")
+
+
+def _finish(axes: Axes) -> None:
+    axes.tick_params(labelsize=_LABEL - 1)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside right upper", fontsize=_LABEL - 1, frameon=False
+    )

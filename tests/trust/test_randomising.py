@@ -1,0 +1,87 @@
+"""Parameter randomisation: what must stay, what must go, and that the user's network is left alone."""
+
+import keras
+import numpy as np
+import pytest
+
+from galcnn.explain import GuidedBackprop, Saliency
+from galcnn.trust import Edges, randomisation
+from galcnn.trust.randomising import redrawn, stages
+from galcnn.trust.sample import maps_of
+from tests.explain import nets
+
+
+def test_stages_go_from_the_output_down_and_take_the_vectors_along():
+    assert stages(nets.flat()) == [("logits",), ("last",), ("side",), ("first", "norm")]
+    assert stages(nets.nested()) == [
+        ("inner/logits",),
+        ("inner/last",),
+        ("inner/side",),
+        ("inner/first", "inner/norm"),
+    ]
+
+
+def test_no_layer_drawn_anew_is_the_same_network(sample):
+    network = nets.flat()
+    copy = keras.models.clone_model(network)
+    redrawn(copy, network, [])
+    assert all(np.array_equal(a, b) for a, b in zip(copy.get_weights(), network.get_weights(), strict=True))
+    assert np.array_equal(maps_of(network, Saliency(), sample), maps_of(copy, Saliency(), sample))
+
+
+def test_what_is_drawn_keeps_its_size_and_the_rest_its_values():
+    network = nets.flat()
+    copy = keras.models.clone_model(network)
+    redrawn(copy, network, [("first", "norm")], seed=1)
+    for layer in network.layers[1:]:  # the input of a copy has another name
+        for before, after in zip(layer.get_weights(), copy.get_layer(layer.name).get_weights(), strict=True):
+            if layer.name not in ("first", "norm"):
+                assert np.array_equal(before, after)
+            elif before.ndim > 1:
+                assert np.sqrt(np.mean(after**2)) == pytest.approx(np.sqrt(np.mean(before**2)), rel=0.25)
+                assert abs(np.corrcoef(before.ravel(), after.ravel())[0, 1]) < 0.4
+            else:
+                assert np.array_equal(np.sort(before), np.sort(after))
+
+
+@pytest.mark.parametrize("build", [nets.flat, nets.nested, nets.sequential])
+def test_an_edge_detector_knows_nothing_of_the_network(build, sample, unchanged):
+    both = randomisation(unchanged(build()), Edges(), sample)
+    for similarities in both.values():
+        for values in (similarities.rank, similarities.signed_rank, similarities.ssim):
+            assert values == pytest.approx(1)
+
+
+def test_the_gradient_of_a_linear_network_is_forgotten_with_its_weights(sample, unchanged):
+    network, weights = nets.linear()
+    both = randomisation(unchanged(network), Saliency(), sample, seed=2)
+    found = both["cascading"]
+    assert found.stages == ("logits",)
+    assert np.array_equal(found.rank, both["independent"].rank)
+    # By chance: 1 / sqrt(pixels) = 0.09, the same for each image.
+    assert np.all(np.abs(found.rank) < 0.3)
+    assert np.all(found.signed_rank < 0.3)
+    assert np.ptp(found.rank) == pytest.approx(0, abs=1e-12)
+    assert weights.shape == (12, 10, 2, 3)
+
+
+def test_cascades_and_single_stages_begin_alike_and_part_below(sample):
+    both = randomisation(nets.flat(), GuidedBackprop(), sample)
+    assert np.array_equal(both["cascading"].rank[0], both["independent"].rank[0])
+    assert not np.allclose(both["cascading"].rank[-1], both["independent"].rank[-1])
+    assert both["cascading"].rank.shape == (4, 3)
+
+
+def test_a_network_that_hides_its_layers_is_refused(sample):
+    class Hidden(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, x, training=False):
+            return self.dense(keras.ops.reshape(x, (-1, 240)))
+
+    network = Hidden()
+    network(sample.images)
+    with pytest.raises(ValueError, match="functional or sequential"):
+        randomisation(network, Saliency(), sample)

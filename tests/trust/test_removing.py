@@ -1,0 +1,71 @@
+"""Deletion and insertion: the closed form of a linear network, and orders that nothing beats."""
+
+import numpy as np
+import pytest
+
+from galcnn.explain import InputXGradient, Saliency
+from galcnn.explain.sky import baseline_images
+from galcnn.trust import Noise, judge, removal
+from galcnn.trust.removing import area, order_of, random_order, removal_curves
+from galcnn.trust.verdicts import criterion
+from tests.explain import nets
+from tests.trust.conftest import TARGET
+
+FRACTIONS = np.arange(121) / 120
+
+
+def effects(sample, blank):
+    """What each pixel of a linear network adds to the score when it is not blank; and the network."""
+    network, weights = nets.linear()
+    w = weights @ np.array(TARGET.weights)
+    return network, ((sample.images - blank) * w).sum(axis=-1).reshape(len(sample.images), -1)
+
+
+def test_deletion_of_a_linear_network_is_a_sum_of_sorted_effects(sample, unchanged):
+    blank = baseline_images("sky", sample.images, context=sample.context, blur=5.0, seed=0)
+    network, effect = effects(sample, blank)
+    order = np.argsort(-effect, axis=1)
+    curves = removal_curves(unchanged(network), sample, order, blank, FRACTIONS)
+    start = curves[:, :1]
+    gone = np.cumsum(-np.sort(-effect, axis=1), axis=1)
+    expected = start - np.concatenate([np.zeros((3, 1)), gone], axis=1)
+    assert curves == pytest.approx(expected, abs=2e-4)
+    # The area by hand: a pixel that goes k-th is there for k - 1/2 of 120 steps.
+    areas = start[:, 0] - (-np.sort(-effect, axis=1) * (120 - np.arange(120) - 0.5)).sum(axis=1) / 120
+    assert area(FRACTIONS, curves) == pytest.approx(areas, abs=2e-4)
+    for draw in range(4):
+        other = removal_curves(network, sample, random_order(sample, draw=draw), blank, FRACTIONS)
+        assert np.all(area(FRACTIONS, other) >= area(FRACTIONS, curves))
+        assert other[:, [0, -1]] == pytest.approx(curves[:, [0, -1]], abs=1e-5)
+
+
+def test_insertion_of_a_linear_network_mirrors_deletion(sample):
+    network, _ = nets.linear()
+    done = removal(network, InputXGradient(), sample)
+    for name in ("method", "random", "light"):
+        both = done.deletion[name] + done.insertion[name]
+        assert both == pytest.approx(np.broadcast_to(both[:, :1], both.shape), abs=1e-4)
+    assert done.gain("deletion", "random") == pytest.approx(done.gain("insertion", "random"), abs=1e-5)
+    assert np.all(done.gain("deletion", "random") > 0)
+
+
+def test_evidence_passes_and_random_numbers_fail(many):
+    network, _ = nets.linear()
+    good, bad = removal(network, InputXGradient(), many), removal(network, Noise(), many)
+    for name, over in (("deletion", "random"), ("insertion", "random"), ("deletion-light", "light")):
+        what = name.partition("-")[0]
+        assert judge(good.gain(what, over), criterion(name)).word == "passes"
+    assert judge(bad.gain("deletion", "random"), criterion("deletion")).word == "fails"
+    assert abs(bad.gain("deletion", "random").mean()) < 0.1
+
+
+def test_of_a_slope_the_size_counts_and_of_evidence_the_sign():
+    maps = np.array([[[[-3.0], [2.0], [1.0]]]])
+    assert order_of(maps, "slope").tolist() == [[0, 1, 2]]
+    assert order_of(maps, "amount").tolist() == [[1, 2, 0]]
+
+
+def test_other_imputations_are_refused(sample):
+    network, _ = nets.linear()
+    with pytest.raises(ValueError, match="an imputation by sky"):
+        removal(network, Saliency(), sample, imputation="black")
