@@ -18,7 +18,7 @@ import numpy.typing as npt
 from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain import Explainer
-from galcnn.explain.graph import locations
+from galcnn.explain.graph import network_layers
 from galcnn.trust.sample import Sample, maps_of
 from galcnn.trust.similarity import folded, rank_correlation, ssim
 
@@ -108,7 +108,7 @@ def stages(network: keras.Model) -> list[tuple[str, ...]]:
     Returns
     -------
     list of tuple of str
-        Addresses, the network's last stage first.
+        Network layers, the network's last stage first.
 
     Raises
     ------
@@ -116,13 +116,10 @@ def stages(network: keras.Model) -> list[tuple[str, ...]]:
         No layer with weights can be seen.
     """
     groups: list[list[str]] = []
-    for location in locations(network):
-        weights = [] if isinstance(location.layer, keras.Model) else getattr(location.layer, "weights", [])
-        if not weights:
-            continue
-        if not groups or any(len(variable.shape) > 1 for variable in weights):
+    for name, layer in _with_weights(network).items():
+        if not groups or any(len(variable.shape) > 1 for variable in layer.weights):
             groups.append([])
-        groups[-1].append(location.address)
+        groups[-1].append(name)
     if not groups:
         raise ValueError(
             message(
@@ -153,17 +150,27 @@ def redrawn(
     names : sequence of sequence of str
         Stages, see `stages`.
     seed : int
-        With the address of a layer.
+        With the name of a layer.
     """
-    chosen = {address for stage in names for address in stage}
-    for own, trained in zip(locations(copy), locations(network), strict=True):
-        if isinstance(own.layer, keras.Model):
-            continue
-        values = trained.layer.get_weights()
-        if trained.address in chosen:
-            rng = seeding.generator(seed, "redrawn", trained.address)
+    chosen = {name for stage in names for name in stage}
+    copies = _with_weights(copy)
+    for name, layer in _with_weights(network).items():
+        values = layer.get_weights()
+        if name in chosen:
+            rng = seeding.generator(seed, "redrawn", name)
             values = [_drawn(value, rng) for value in values]
-        own.layer.set_weights(values)
+        copies[name].set_weights(values)
+
+
+def _with_weights(network: keras.Model) -> dict[str, Any]:
+    """The layers that have weights of their own, each by its first call."""
+    found: dict[str, Any] = {}
+    for name, step in network_layers(network).items():
+        layer = step.layer
+        own = not isinstance(layer, keras.Model) and getattr(layer, "weights", [])
+        if own and not any(layer is other for other in found.values()):
+            found[name] = layer
+    return found
 
 
 def _drawn(values: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:

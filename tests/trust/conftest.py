@@ -5,7 +5,7 @@ import pytest
 
 from galcnn.explain import Context, Target
 from galcnn.trust.sample import Sample
-from tests.explain import nets
+from tests.explain import builds
 
 TARGET = Target("third less first", (-1.0, 0.0, 1.0))
 
@@ -20,14 +20,14 @@ def sample_of_images(images, sigma=0.1):
 
 @pytest.fixture(scope="session")
 def sample():
-    """Three images of 12 x 10 pixels in 2 bands, of unit variance, with sigma 0.1."""
-    return sample_of_images(nets.IMAGES)
+    """Four images of 12 x 10 pixels in 2 bands, of unit variance, with sigma 0.1."""
+    return sample_of_images(builds.IMAGES)
 
 
 @pytest.fixture(scope="session")
 def many():
     """Two hundred such images."""
-    images = np.random.default_rng(5).normal(size=(200, *nets.IMAGES.shape[1:])).astype("float32")
+    images = np.random.default_rng(5).normal(size=(200, *builds.IMAGES.shape[1:])).astype("float32")
     return sample_of_images(images)
 
 

@@ -8,21 +8,26 @@ from galcnn.explain import GuidedBackprop, Saliency
 from galcnn.trust import Edges, randomisation
 from galcnn.trust.randomising import redrawn, stages
 from galcnn.trust.sample import maps_of
-from tests.explain import nets
+from tests.explain import builds
 
 
 def test_stages_go_from_the_output_down_and_take_the_vectors_along():
-    assert stages(nets.flat()) == [("logits",), ("last",), ("side",), ("first", "norm")]
-    assert stages(nets.nested()) == [
-        ("inner/logits",),
-        ("inner/last",),
-        ("inner/side",),
-        ("inner/first", "inner/norm"),
+    kernels = ("logits", "last", "side", "first")
+    expected = [(name,) if name == "logits" else (name, f"{name}_norm") for name in kernels]
+    assert stages(builds.flat()) == expected
+    inside = [tuple(f"middle/inner/{name}" for name in stage) for stage in expected]
+    assert stages(builds.nested()) == inside
+    twice = keras.layers.Conv2D(2, 3, padding="same", name="twice")
+    inputs = keras.Input(builds.SHAPE)
+    pooled = keras.layers.GlobalAveragePooling2D()(twice(twice(inputs)))
+    assert stages(keras.Model(inputs, keras.layers.Dense(3, name="logits")(pooled))) == [
+        ("logits",),
+        ("twice",),
     ]
 
 
 def test_no_layer_drawn_anew_is_the_same_network(sample):
-    network = nets.flat()
+    network = builds.flat()
     copy = keras.models.clone_model(network)
     redrawn(copy, network, [])
     assert all(np.array_equal(a, b) for a, b in zip(copy.get_weights(), network.get_weights(), strict=True))
@@ -30,12 +35,12 @@ def test_no_layer_drawn_anew_is_the_same_network(sample):
 
 
 def test_what_is_drawn_keeps_its_size_and_the_rest_its_values():
-    network = nets.flat()
+    network = builds.flat()
     copy = keras.models.clone_model(network)
-    redrawn(copy, network, [("first", "norm")], seed=1)
+    redrawn(copy, network, [("first", "first_norm")], seed=1)
     for layer in network.layers[1:]:  # the input of a copy has another name
         for before, after in zip(layer.get_weights(), copy.get_layer(layer.name).get_weights(), strict=True):
-            if layer.name not in ("first", "norm"):
+            if layer.name not in ("first", "first_norm"):
                 assert np.array_equal(before, after)
             elif before.ndim > 1:
                 assert np.sqrt(np.mean(after**2)) == pytest.approx(np.sqrt(np.mean(before**2)), rel=0.25)
@@ -44,7 +49,7 @@ def test_what_is_drawn_keeps_its_size_and_the_rest_its_values():
                 assert np.array_equal(np.sort(before), np.sort(after))
 
 
-@pytest.mark.parametrize("build", [nets.flat, nets.nested, nets.sequential])
+@pytest.mark.parametrize("build", [builds.flat, builds.nested, builds.sequential])
 def test_an_edge_detector_knows_nothing_of_the_network(build, sample, unchanged):
     both = randomisation(unchanged(build()), Edges(), sample)
     for similarities in both.values():
@@ -53,7 +58,7 @@ def test_an_edge_detector_knows_nothing_of_the_network(build, sample, unchanged)
 
 
 def test_the_gradient_of_a_linear_network_is_forgotten_with_its_weights(sample, unchanged):
-    network, weights = nets.linear()
+    network, weights = builds.linear()
     both = randomisation(unchanged(network), Saliency(), sample, seed=2)
     found = both["cascading"]
     assert found.stages == ("logits",)
@@ -66,22 +71,13 @@ def test_the_gradient_of_a_linear_network_is_forgotten_with_its_weights(sample, 
 
 
 def test_cascades_and_single_stages_begin_alike_and_part_below(sample):
-    both = randomisation(nets.flat(), GuidedBackprop(), sample)
+    both = randomisation(builds.flat(), GuidedBackprop(), sample)
     assert np.array_equal(both["cascading"].rank[0], both["independent"].rank[0])
     assert not np.allclose(both["cascading"].rank[-1], both["independent"].rank[-1])
-    assert both["cascading"].rank.shape == (4, 3)
+    assert both["cascading"].rank.shape == (4, 4)
 
 
 def test_a_network_that_hides_its_layers_is_refused(sample):
-    class Hidden(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = keras.layers.Dense(3)
-
-        def call(self, x, training=False):
-            return self.dense(keras.ops.reshape(x, (-1, 240)))
-
-    network = Hidden()
-    network(sample.images)
+    network = builds.subclassed()
     with pytest.raises(ValueError, match="functional or sequential"):
         randomisation(network, Saliency(), sample)

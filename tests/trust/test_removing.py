@@ -8,7 +8,7 @@ from galcnn.explain.sky import baseline_images
 from galcnn.trust import Noise, judge, removal
 from galcnn.trust.removing import area, order_of, random_order, removal_curves
 from galcnn.trust.verdicts import criterion
-from tests.explain import nets
+from tests.explain import builds
 from tests.trust.conftest import TARGET
 
 FRACTIONS = np.arange(121) / 120
@@ -16,7 +16,7 @@ FRACTIONS = np.arange(121) / 120
 
 def effects(sample, blank):
     """What each pixel of a linear network adds to the score when it is not blank; and the network."""
-    network, weights = nets.linear()
+    network, weights = builds.linear()
     w = weights @ np.array(TARGET.weights)
     return network, ((sample.images - blank) * w).sum(axis=-1).reshape(len(sample.images), -1)
 
@@ -28,7 +28,7 @@ def test_deletion_of_a_linear_network_is_a_sum_of_sorted_effects(sample, unchang
     curves = removal_curves(unchanged(network), sample, order, blank, FRACTIONS)
     start = curves[:, :1]
     gone = np.cumsum(-np.sort(-effect, axis=1), axis=1)
-    expected = start - np.concatenate([np.zeros((3, 1)), gone], axis=1)
+    expected = start - np.concatenate([np.zeros((4, 1)), gone], axis=1)
     assert curves == pytest.approx(expected, abs=2e-4)
     # The area by hand: a pixel that goes k-th is there for k - 1/2 of 120 steps.
     areas = start[:, 0] - (-np.sort(-effect, axis=1) * (120 - np.arange(120) - 0.5)).sum(axis=1) / 120
@@ -40,7 +40,7 @@ def test_deletion_of_a_linear_network_is_a_sum_of_sorted_effects(sample, unchang
 
 
 def test_insertion_of_a_linear_network_mirrors_deletion(sample):
-    network, _ = nets.linear()
+    network, _ = builds.linear()
     done = removal(network, InputXGradient(), sample)
     for name in ("method", "random", "light"):
         both = done.deletion[name] + done.insertion[name]
@@ -50,7 +50,7 @@ def test_insertion_of_a_linear_network_mirrors_deletion(sample):
 
 
 def test_evidence_passes_and_random_numbers_fail(many):
-    network, _ = nets.linear()
+    network, _ = builds.linear()
     good, bad = removal(network, InputXGradient(), many), removal(network, Noise(), many)
     for name, over in (("deletion", "random"), ("insertion", "random"), ("deletion-light", "light")):
         what = name.partition("-")[0]
@@ -66,6 +66,6 @@ def test_of_a_slope_the_size_counts_and_of_evidence_the_sign():
 
 
 def test_other_imputations_are_refused(sample):
-    network, _ = nets.linear()
+    network, _ = builds.linear()
     with pytest.raises(ValueError, match="an imputation by sky"):
         removal(network, Saliency(), sample, imputation="black")

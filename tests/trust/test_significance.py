@@ -7,7 +7,7 @@ from scipy.stats import kstest
 from galcnn.explain import InputXGradient, Saliency
 from galcnn.trust import maps_in_noise, over_noise, over_null, over_seeds
 from galcnn.trust.significance import significant_share
-from tests.explain import nets
+from tests.explain import builds
 from tests.trust.conftest import TARGET
 
 SHAPE = (5, 20, 20, 2)
@@ -65,10 +65,10 @@ def test_q_values_are_adjusted_for_each_galaxy_alone():
 
 
 def test_the_gradient_of_a_linear_network_has_no_scatter(sample, unchanged):
-    network, weights = nets.linear()
+    network, weights = builds.linear()
     draws = maps_in_noise(unchanged(network), Saliency(), sample, draws=4)
     assert np.ptp(draws, axis=0).max() == 0
-    assert significant_share(draws[0], over_noise(draws[0], draws)).tolist() == [1, 1, 1]
+    assert significant_share(draws[0], over_noise(draws[0], draws)).tolist() == [1, 1, 1, 1]
     # Input times gradient: the scatter of a pixel is sigma |w|.
     draws = maps_in_noise(network, InputXGradient(), sample, draws=200)
     w = weights @ np.array(TARGET.weights)

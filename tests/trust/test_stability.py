@@ -9,7 +9,7 @@ from galcnn.explain import GradCAM, InputXGradient, IntegratedGradients, Salienc
 from galcnn.model import NetworkSettings, build_network
 from galcnn.trust import Edges, Noise, equivariance, sensitivity
 from galcnn.trust.stability import orientations
-from tests.explain import nets
+from tests.explain import builds
 from tests.trust.conftest import TARGET, sample_of_images
 
 SQUARE = np.random.default_rng(8).normal(size=(3, 16, 16, 2)).astype("float32")
@@ -32,7 +32,7 @@ def test_ways_back_undo_ways_there_and_are_all_different(square):
 @pytest.mark.parametrize("explainer", [Saliency(), IntegratedGradients(n=4, baseline="zero"), GradCAM()])
 def test_a_network_of_all_orientations_turns_its_maps(explainer, unchanged):
     settings = NetworkSettings(widths=(4, 6), depth=1, stem=0, orientations=8)
-    network = nets.settle(build_network((16, 16, 2), 2, settings=settings))
+    network = builds.settle(build_network((16, 16, 2), 2, settings=settings))
     sample = replace(sample_of_images(SQUARE), targets=(Target("second", (0.0, 1.0)),) * 3)
     errors = equivariance(unchanged(network), explainer, sample)
     assert errors.shape == (7, 3)
@@ -40,7 +40,7 @@ def test_a_network_of_all_orientations_turns_its_maps(explainer, unchanged):
 
 
 def test_the_gradient_of_a_linear_network_does_not_turn_with_the_image(sample):
-    network, weights = nets.linear()
+    network, weights = builds.linear()
     w = (weights @ np.array(TARGET.weights))[np.newaxis]
     errors = equivariance(network, Saliency(), sample)
     for row, (_, back) in zip(errors, orientations(False), strict=True):
@@ -54,12 +54,12 @@ def test_edges_turn_with_the_image_and_random_numbers_do_not():
 
 
 def test_the_gradient_of_a_linear_network_is_not_sensitive(sample, unchanged):
-    network, _ = nets.linear()
-    assert sensitivity(unchanged(network), Saliency(), sample).tolist() == [0, 0, 0]
+    network, _ = builds.linear()
+    assert sensitivity(unchanged(network), Saliency(), sample).tolist() == [0, 0, 0, 0]
 
 
 def test_sensitivity_of_input_times_gradient_of_a_linear_network(sample):
-    network, weights = nets.linear()
+    network, weights = builds.linear()
     w = weights @ np.array(TARGET.weights)
     found = sensitivity(network, InputXGradient(), sample, noise=3.0, draws=1)
     # The map moves by w times a move that is uniform within 3 sigma = 0.3, of variance 0.3^2 / 3.
