@@ -81,18 +81,7 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, **given: Any) -> N
 
 
 def _width(catalog: Any, given: dict[str, Any]) -> Any:
-    import astropy.units as u
-
-    text = given["width"]
-    width = None
-    if text is not None:
-        pixels = text.strip().lower()
-        for ending in ("pixels", "pixel", "pix", "px"):
-            if pixels.endswith(ending):
-                width = options.numbers("--width", pixels.removesuffix(ending))[0] * u.pix
-                break
-        else:
-            width = options.angle(text)
+    width = options.side(given["width"])
     return options.widths(catalog, given, width)
 
 

@@ -31,6 +31,7 @@ COMMANDS = (
     "calibrate",
     "evaluate",
     "classify",
+    "run",
     "explain",
     "view",
     "atlas",

@@ -22,6 +22,7 @@ __all__ = [
     "quiet",
     "render",
     "seed",
+    "side",
     "sky_position",
     "stem",
     "whole_numbers",
@@ -167,6 +168,30 @@ def words(text: str | None) -> tuple[str, ...] | None:
         Without empty words.
     """
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def side(text: str | None, option: str = "--width") -> Any:
+    """Read ``40arcsec`` or ``64pix``.
+
+    Parameters
+    ----------
+    text : str or None
+        From the command line.
+    option : str
+        For the error.
+
+    Returns
+    -------
+    astropy.units.Quantity or None
+        An angle or a number of pixels.
+    """
+    import astropy.units as u
+
+    pixels = (text or "").strip().lower()
+    for ending in ("pixels", "pixel", "pix", "px"):
+        if pixels.endswith(ending):
+            return numbers(option, pixels.removesuffix(ending))[0] * u.pix
+    return angle(text, option)
 
 
 def angle(text: str | None, option: str = "--width") -> Any:

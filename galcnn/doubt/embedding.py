@@ -10,7 +10,26 @@ from galcnn.model import TrainedModel
 from galcnn.model.network import LOGITS
 from galcnn.prediction import predict_images
 
-__all__ = ["embed"]
+__all__ = ["embed", "with_embedding"]
+
+
+def with_embedding(trained: TrainedModel) -> keras.Model:
+    """Give a model that answers with its logits and the features that they are made from.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        Shares its layers; left as it is.
+
+    Returns
+    -------
+    keras.Model
+        From images in the model's unit to (logits, features), dropout off.
+    """
+    network = trained.network
+    both = keras.Model(network.inputs, [network.get_layer(LOGITS).output, network.get_layer(LOGITS).input])
+    inputs = trained.model.inputs[0]
+    return keras.Model(inputs, both(trained.preprocessing(inputs)))
 
 
 def embed(trained: TrainedModel, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -28,7 +47,5 @@ def embed(trained: TrainedModel, images: npt.NDArray[np.float32]) -> npt.NDArray
     numpy.ndarray
         float32, shape (n, n_features): what enters the layer `logits`, dropout off.
     """
-    network = trained.network
-    features = keras.Model(network.inputs, network.get_layer(LOGITS).input)
-    inputs = trained.model.inputs
-    return predict_images(keras.Model(inputs, features(trained.preprocessing(inputs[0]))), images)
+    both = with_embedding(trained)
+    return predict_images(keras.Model(both.inputs, both.outputs[1]), images)

@@ -29,6 +29,7 @@ __all__ = [
     "UNREADABLE",
     "Answers",
     "classify_files",
+    "faults",
     "predict_files",
     "prediction_table",
 ]
@@ -152,7 +153,7 @@ def _run(
                     continue
                 rows.append(row)
                 cutouts.append(cutout)
-                flags[row], reasons[row] = _faults(cutout)
+                flags[row], reasons[row] = faults(cutout)
             if rows:
                 images = images_from(cutouts)
                 logits[rows] = predict_images(trained.model, images)
@@ -161,8 +162,21 @@ def _run(
     return logits, flags, tuple(reasons)
 
 
-def _faults(cutout: Cutout) -> tuple[int, str]:
-    """Images that have an answer but little to base it on."""
+def faults(cutout: Cutout) -> tuple[int, str]:
+    """Say what is wrong with an image that has an answer, but little to base it on.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        As the network is given it.
+
+    Returns
+    -------
+    flag : int
+        Sum of `MASKED` and `BLANK`.
+    reason : str
+        In words; empty where nothing is wrong.
+    """
     flag, reasons = 0, []
     if cutout.masked_fraction > MASKED_LIMIT:
         flag |= MASKED

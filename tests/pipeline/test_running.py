@@ -1,0 +1,250 @@
+"""A catalog into one table: every galaxy once, whatever happens, however often the run is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+from astropy.table import QTable, Table
+from astropy_healpix import HEALPix
+
+from galcnn.catalog import Catalog, read_catalog
+from galcnn.cli.main import main
+from galcnn.cutout import Cutout
+from galcnn.files import save_cutout
+from galcnn.model import load_model, save_model
+from galcnn.pipeline.classifying import OUTSIDE, ClassifySettings, classify_batch
+from galcnn.pipeline.running import RunSettings, run_catalog
+from galcnn.pipeline.sources import CutoutFiles, FromMosaic
+from galcnn.prediction import UNFIT, UNREADABLE, predict_images
+from tests.conftest import toy_images
+
+N = 40
+
+
+@pytest.fixture(scope="module")
+def images():
+    return toy_images(N, seed=8)[0]
+
+
+@pytest.fixture(scope="module")
+def sky(trained, images, tmp_path_factory):
+    """A model folder; cutouts of which one is missing and one too large; a catalog with positions."""
+    folder = tmp_path_factory.mktemp("run")
+    save_model(trained, folder / "model")
+    rng = np.random.default_rng(0)
+    for i, image in enumerate(images):
+        planes = np.moveaxis(image, -1, 0)
+        if i == 7:
+            continue
+        if i == 11:
+            planes = np.pad(planes, ((0, 0), (2, 2), (2, 2)))
+        save_cutout(Cutout(planes, ("g", "r"), survey="toy"), folder / "cutouts" / f"g{i}.fits")
+    table = QTable({"id": [f"g{i}" for i in range(N)]})
+    table["ra"], table["dec"] = rng.uniform(0, 360, N) * u.deg, rng.uniform(-80, 80, N) * u.deg
+    table.write(folder / "catalog.ecsv")
+    return folder
+
+
+def run(sky, out, *, chunk=7, source=None, **settings):
+    catalog = read_catalog(sky / "catalog.ecsv")
+    files = CutoutFiles(catalog, sky / "cutouts")
+    return run_catalog(
+        sky / "model",
+        catalog,
+        source(files) if source else files,
+        out,
+        settings=RunSettings(ClassifySettings(embeddings=True, **settings), chunk),
+    )
+
+
+def test_every_galaxy_has_its_row_with_the_models_own_answer(sky, trained, images, tmp_path):
+    manifest = run(sky, tmp_path / "out")
+    table = Table.read(tmp_path / "out" / "table.parquet")
+    assert list(table["id"]) == [f"g{i}" for i in range(N)]
+    good = np.setdiff1d(np.arange(N), [7, 11])
+    logits = predict_images(trained.model, images[good]).astype(float)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.asarray(table["p_thin"], dtype=float)[good], p[:, 1], atol=1e-6)
+    assert table["flag"][7] == UNREADABLE
+    assert table["flag"][11] == UNFIT
+    assert "g7.fits" in table["reason"][7]
+    assert manifest["failed"] == 2
+    assert manifest["rows"] == N
+    catalog = read_catalog(sky / "catalog.ecsv")
+    grid = HEALPix(nside=2**29, order="nested")
+    np.testing.assert_array_equal(
+        table["_healpix_29"], grid.lonlat_to_healpix(catalog.table["ra"], catalog.table["dec"])
+    )
+    kernel, bias = (np.asarray(v.numpy()) for v in trained.network.get_layer("logits").weights)
+    features = np.stack(pq.read_table(tmp_path / "out" / "table.parquet")["embedding"].to_pylist())
+    np.testing.assert_allclose(features[good] @ kernel + bias, logits, atol=1e-4)
+    assert not (tmp_path / "out" / "parts").exists()
+
+
+def same_rows(one, other):
+    """Bit by bit, NaN equal to NaN."""
+    whole, again = (pq.read_table(place / "table.parquet") for place in (one, other))
+    assert again["id"].to_pylist() == [f"g{i}" for i in range(N)]
+    assert whole.schema.equals(again.schema)
+    for name in whole.column_names:
+        np.testing.assert_array_equal(*(np.array(table[name].to_pylist()) for table in (whole, again)))
+
+
+class Stopping:
+    """A source that is cut off at its k-th chunk."""
+
+    def __init__(self, files, at):
+        self.files, self.at, self.read_rows = files, at, []
+
+    def read(self, rows):
+        if len(self.read_rows) == self.at:
+            raise KeyboardInterrupt
+        self.read_rows.append(list(rows))
+        return self.files.read(rows)
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_rows(sky, tmp_path):
+    run(sky, tmp_path / "whole")
+    for at in (0, 1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            run(sky, tmp_path / "stopped", source=lambda files, at=at: Stopping(files, at))
+    seen = []
+
+    def watched(files):
+        seen.append(Stopping(files, 99))
+        return seen[0]
+
+    run(sky, tmp_path / "stopped", source=watched)
+    same_rows(tmp_path / "whole", tmp_path / "stopped")
+    assert sum(len(rows) for rows in seen[0].read_rows) < N  # the parts that were whole are not read again
+    assert (
+        run(sky, tmp_path / "stopped", source=lambda files: Stopping(files, 0))["rows"] == N
+    )  # nothing to do
+
+
+def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):
+    run(sky, tmp_path / "out")
+    with pytest.raises(ValueError, match="this very run"):
+        run(sky, tmp_path / "out", chunk=8)
+    with pytest.raises(ValueError, match="this very run"):
+        run(sky, tmp_path / "out", prior="uniform")
+
+
+def kill_at_random(sky, out, delays):
+    arguments = [sys.executable, "-m", "galcnn.cli.main", "run", str(sky / "model"), "--catalog"]
+    arguments += [str(sky / "catalog.ecsv"), "--images", str(sky / "cutouts"), "--out", str(out)]
+    arguments += ["--chunk", "1", "--embeddings", "--quiet"]
+    killed = 0
+    for delay in delays:
+        process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        parts = out / "parts"
+        before = len(list(parts.glob("*.parquet"))) if parts.exists() else 0
+        while process.poll() is None and time.monotonic() < deadline:  # until it writes, then a random moment
+            if (len(list(parts.glob("*.parquet"))) if parts.exists() else 0) > before:
+                break
+            time.sleep(0.005)
+        time.sleep(delay)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            killed += 1
+        process.wait()
+    assert subprocess.run(arguments, check=False).returncode == 0
+    return killed
+
+
+def same_as_uninterrupted(sky, out, folder):
+    catalog = read_catalog(sky / "catalog.ecsv")
+    settings = RunSettings(ClassifySettings(embeddings=True), 1)
+    run_catalog(sky / "model", catalog, CutoutFiles(catalog, sky / "cutouts"), folder, settings=settings)
+    same_rows(folder, out)
+
+
+@pytest.mark.full
+def test_twenty_kills(sky, tmp_path):
+    delays = np.random.default_rng(3).uniform(0, 0.06, 20)
+    assert kill_at_random(sky, tmp_path / "out", delays) >= 5
+    same_as_uninterrupted(sky, tmp_path / "out", tmp_path / "whole")
+
+
+def test_three_kills(sky, tmp_path):
+    delays = np.random.default_rng(4).uniform(0, 0.05, 3)
+    assert kill_at_random(sky, tmp_path / "out", delays) >= 1
+    same_as_uninterrupted(sky, tmp_path / "out", tmp_path / "whole")
+
+
+def test_a_mosaic_gives_what_its_cutouts_give(sky, images, tmp_path):
+    """Galaxies side by side in one image; one that is off it has its row."""
+    side = 16
+    canvas = np.concatenate([np.moveaxis(image, -1, 0) for image in images[:4]], axis=2)
+    header = fits.Header({"BUNIT": "nJy", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0})
+    header.update({"CRVAL2": 0.0, "CRPIX1": 1.0, "CRPIX2": 1.0, "CDELT1": -0.4 / 3600, "CDELT2": 0.4 / 3600})
+    from astropy.wcs import WCS
+
+    for k, band in enumerate("gr"):
+        header["FILTER"] = band
+        fits.writeto(tmp_path / f"{band}.fits", canvas[k], header)
+    x = np.array([side * i + side / 2 - 0.5 for i in range(4)] + [5000.0])
+    places = WCS(header).pixel_to_world(x, np.full(5, side / 2 - 0.5))
+    catalog = Catalog(QTable({"id": list("abcde"), "ra": places.ra, "dec": places.dec}))
+    from galcnn.mosaic import open_mosaic
+
+    with open_mosaic([tmp_path / "g.fits", tmp_path / "r.fits"]) as mosaic:
+        found = FromMosaic(catalog, mosaic, side * u.pix).read(range(5))
+        table = classify_batch(sky / "model", found, catalog.ids)
+    direct = classify_batch(sky / "model", images[:4], list("abcd"))
+    np.testing.assert_allclose(table["p_thin"][:4], direct["p_thin"], atol=1e-5)
+    assert table["flag"][4] == UNREADABLE
+    assert "not on the mosaic" in table["reason"][4]
+
+
+def test_doubts_go_into_the_table(sky, trained, tmp_path):
+    from galcnn.doubt import Doubts, fit_calibration, fit_conformal, fit_domain
+    from galcnn.doubt.embedding import embed
+    from galcnn.doubt.measures import image_measures
+    from galcnn.prediction import Prediction
+
+    save_model(trained, tmp_path / "model")
+    saved = load_model(tmp_path / "model")
+    many, truth = toy_images(200, seed=21)
+    prediction = Prediction(tuple(map(str, range(200))), predict_images(trained.model, many), trained.classes)
+    labels = [trained.classes[k] for k in truth]
+    spec = trained.card.inputs
+    sample = image_measures(many, spec), embed(trained, many)
+    calibration = fit_calibration(prediction, labels)
+    sets = fit_conformal(calibration.apply(prediction), labels)
+    Doubts(saved.card.model_sha256, calibration, sets, fit_domain(sample, sample)).write(tmp_path / "model")
+    strange = many[:6] * np.float32(30)
+    table = classify_batch(
+        tmp_path / "model", np.concatenate([many[:6], strange]), [str(i) for i in range(12)]
+    )
+    expected = calibration.apply(prediction).probabilities[:6, 0]
+    np.testing.assert_allclose(table["p_round"][:6], expected, atol=1e-5)
+    assert (table["flag"][6:] & OUTSIDE).all()
+    assert all("deviations from the training set" in reason for reason in table["reason"][6:])
+    assert list(table["set"][:6]) == sets.words(calibration.apply(prediction))[:6]
+    raw = classify_batch(
+        tmp_path / "model", many[:6], list("abcdef"), settings=ClassifySettings(calibrated=False)
+    )
+    np.testing.assert_allclose(raw["p_round"], prediction.probabilities[:6, 0], atol=1e-5)
+
+
+def test_the_command(sky, tmp_path, capsys):
+    base = ["run", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv"), "--out", str(tmp_path / "o")]
+    assert main([*base, "--images", str(sky / "cutouts"), "--quiet"]) == 0
+    assert "2 of 40 have no answer" in capsys.readouterr().err
+    assert len(Table.read(tmp_path / "o" / "table.parquet")) == N
+    assert main([*base, "--quiet"]) == 2
+    assert "a column 'image', or a folder of images" in capsys.readouterr().err
+    assert main([*base, "--images", str(sky / "nowhere"), "--quiet"]) == 2
+    assert main([*base, "--survey", "sdss", "--quiet"]) == 2
+    assert "--width" in capsys.readouterr().err
+    assert Path(tmp_path / "o" / "manifest.json").exists()
