@@ -27,10 +27,14 @@ def test_the_numbered_examples_run_in_order(tmp_path):
 def test_the_experiment_files_are_valid():
     from galcnn.experiment import Experiment
     from galcnn.experiment.settings import read_settings
+    from galcnn.shift.experiment import read_shift
     from galcnn.studies.compare import comparison_from
 
     comparison = EXAMPLES / "compare.toml"
-    for path in set(EXAMPLES.glob("*.toml")) - {comparison}:
+    shifts = set(EXAMPLES.glob("shift_*.toml"))
+    for path in shifts:
+        assert read_shift(path).seeds >= 5, "fewer give no verdict"
+    for path in set(EXAMPLES.glob("*.toml")) - shifts - {comparison}:
         assert Experiment.from_file(path).data.catalog.endswith("labels.csv")
     names = ("batch", "stochastic", "mini-batch", "momentum", "nesterov", "adam")
     assert tuple(comparison_from(read_settings(comparison)).experiments) == names
