@@ -31,6 +31,7 @@ TRAININGS: Mapping[str, tuple[str, ...]] = {
     "group": ("group",),
     "standardised": ("standardised",),
     "oracle": ("oracle",),
+    "augmented": ("augmented",),
 }
 _Normalisation = Literal["none", "batch", "group"]
 _NORMALISATION: Mapping[str, _Normalisation] = {
@@ -39,6 +40,7 @@ _NORMALISATION: Mapping[str, _Normalisation] = {
     "group": "group",
     "standardised": "none",
     "oracle": "batch",
+    "augmented": "batch",
 }
 
 
@@ -64,7 +66,7 @@ def train_arm(arm: str, sample: Sample, *, rate: float, seed: int) -> tuple[Trai
         That loss.
     """
     settings = sample.settings
-    prefix = "oracle_" if arm == "oracle" else ""
+    prefix = f"{arm}_" if arm in ("oracle", "augmented") else ""
     training, validation = sample.read(f"{prefix}train"), sample.read(f"{prefix}validation")
     network = replace(settings.network, normalization=_NORMALISATION[arm])
     model = assemble(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from galcnn.dataset import Dataset
 from galcnn.errors import message
 from galcnn.inputs import InputSpec, images_from
 from galcnn.progress import Progress, silent
+from galcnn.redshifting import Redshifting, magnification, redshift
 from galcnn.shift.settings import ShiftSettings
 from galcnn.simulation import Galaxy, draw, from_catalog, simulate_catalog
 
@@ -43,8 +46,8 @@ class Sample:
         Parameters
         ----------
         name : str
-            ``train``, ``validation``, ``oracle_train``, ``oracle_validation``, or ``test`` and
-            ``adapt`` with a redshift, see `name_at`.
+            ``train``, ``validation``, the same with ``oracle_`` or ``augmented_`` before it, or
+            ``test`` and ``adapt`` with a redshift, see `name_at`.
 
         Returns
         -------
@@ -99,13 +102,21 @@ def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = s
     -----
     No galaxy is in two sets. Classes take turns, so their shares are equal and the same at each
     redshift. The oracle's galaxies are those of training, each at a redshift of its own between
-    the lowest of training and the highest of the test, even in its logarithm.
+    the lowest of training and the highest of the test, even in its logarithm. The augmented ones
+    are put to the same redshifts by `galcnn.redshift`, from images of their own that are wide and
+    of the same noise, in bands of the same names.
     """
     jobs = _jobs(settings)
     missing = [name for name in jobs if not (folder / f"{name}.npz").exists()]
     with progress("draw", len(missing)) as step:
         for name in missing:
-            _write(folder / f"{name}.npz", jobs[name], settings)
+            image = _redshifted if name.startswith("augmented") else _image
+            _write(
+                folder / f"{name}.npz",
+                jobs[name],
+                [image(galaxy, settings) for galaxy in jobs[name]],
+                settings.classes,
+            )
             step(name)
     return Sample(folder, settings)
 
@@ -153,6 +164,8 @@ def _jobs(settings: ShiftSettings) -> dict[str, list[Galaxy]]:
     jobs = {"train": train, "validation": validation}
     if "oracle" in settings.arms:
         jobs |= {"oracle_train": _spread(train, settings), "oracle_validation": _spread(validation, settings)}
+    if "augmented" in settings.arms:
+        jobs |= {"augmented_train": train, "augmented_validation": validation}
     for z in settings.test_redshifts:
         jobs[name_at("test", z)] = [galaxy.at(z) for galaxy in test]
         if any(arm.startswith("batch_adapted") for arm in settings.arms):
@@ -161,20 +174,37 @@ def _jobs(settings: ShiftSettings) -> dict[str, list[Galaxy]]:
 
 
 def _spread(galaxies: Sequence[Galaxy], settings: ShiftSettings) -> list[Galaxy]:
+    return [galaxy.at(_spread_redshift(galaxy, settings)) for galaxy in galaxies]
+
+
+def _spread_redshift(galaxy: Galaxy, settings: ShiftSettings) -> float:
     # Evenly in log z, and so in apparent size: with z to 1 few would be small but near otherwise.
     low, high = settings.train_redshifts[0], max(settings.test_redshifts)
-    return [
-        galaxy.at(low * (high / low) ** seeding.uniform(settings.seed, "oracle", galaxy.id))
-        for galaxy in galaxies
-    ]
+    return float(low * (high / low) ** seeding.uniform(settings.seed, "oracle", galaxy.id))
 
 
-def _write(file: Path, galaxies: Sequence[Galaxy], settings: ShiftSettings) -> None:
-    images = np.concatenate([_image(galaxy, settings) for galaxy in galaxies])
-    labels = np.array([settings.classes.index(galaxy.morphology) for galaxy in galaxies], dtype=np.int32)
+def _write(
+    file: Path, galaxies: Sequence[Galaxy], images: Sequence[npt.NDArray[np.float32]], classes: Sequence[str]
+) -> None:
+    labels = np.array([classes.index(galaxy.morphology) for galaxy in galaxies], dtype=np.int32)
     ids = np.array([galaxy.id for galaxy in galaxies])
     with atomic.writing(file) as temporary:
-        np.savez(temporary, images=images, labels=labels, ids=ids)
+        np.savez(temporary, images=np.concatenate(images), labels=labels, ids=ids)
+
+
+def _redshifted(galaxy: Galaxy, settings: ShiftSettings) -> npt.NDArray[np.float32]:
+    """The image at a redshift beyond its own; as it is where that is not, or not far enough, beyond."""
+    telescope, side, z = settings.telescope(), settings.size, _spread_redshift(galaxy, settings)
+    if z > galaxy.redshift:
+        field = math.ceil(side / magnification(galaxy.redshift, z)) + 1
+        near = draw(galaxy, seed=settings.seed, observation=telescope, shape=(field, field))
+        choices = Redshifting(bandpass="same")
+        with contextlib.suppress(ValueError):
+            far = redshift(
+                near, z, observation=telescope, shape=(side, side), settings=choices, seed=settings.seed
+            )
+            return images_from([far])
+    return _image(galaxy, settings)
 
 
 def _image(galaxy: Galaxy, settings: ShiftSettings) -> npt.NDArray[np.float32]:

@@ -16,8 +16,11 @@ from galcnn.training import Augmentation, TrainingSettings
 
 __all__ = ["ARMS", "Arm", "ShiftSettings"]
 
-#: What is compared. Adapted arms are the network of "batch" with other statistics.
-Arm = Literal["none", "batch", "batch_adapted", "batch_adapted_skewed", "group", "standardised", "oracle"]
+#: What is compared. Adapted arms are the network of "batch" with other statistics; "augmented" is
+#: trained on the training galaxies, put by `galcnn.redshift` where the oracle's are drawn directly.
+Arm = Literal[
+    "none", "batch", "batch_adapted", "batch_adapted_skewed", "group", "standardised", "oracle", "augmented"
+]
 ARMS: tuple[str, ...] = get_args(Arm)
 
 
@@ -67,7 +70,7 @@ class ShiftSettings:
     n_train, n_validation, n_test, n_adapt : int
         Galaxies. Those for adapting are no test galaxies.
     arms : tuple of str
-        Of `ARMS`.
+        Of `ARMS`; all but "augmented" by default.
     primary : tuple of str
         The one contrast that is named in advance: two arms.
     seeds : int
@@ -104,7 +107,7 @@ class ShiftSettings:
     n_validation: int = 400
     n_test: int = 600
     n_adapt: int = 400
-    arms: tuple[str, ...] = ARMS
+    arms: tuple[str, ...] = ARMS[:-1]
     primary: tuple[str, str] = ("batch", "none")
     seeds: int = 5
     learning_rates: tuple[float, ...] = (1e-3, 3e-3)
@@ -141,6 +144,8 @@ class ShiftSettings:
                     source_weight=self.source_weight,
                 )
             )
+        if "augmented" in self.arms and self.width != "fixed":
+            raise ValueError(message("images of a fixed angle to redshift", "", width=self.width))
         self.telescope()
 
     def telescope(self) -> Observation:

@@ -24,6 +24,7 @@ _LOOKS = {
     "group": ("#0072B2", "-"),
     "standardised": ("#009E73", "-."),
     "oracle": ("#999999", (0, (5, 1))),
+    "augmented": ("#56B4E9", "-"),
 }
 _NAMES = {
     "none": "no normalisation",
@@ -33,6 +34,7 @@ _NAMES = {
     "group": "group norm",
     "standardised": "images standardised",
     "oracle": "oracle",
+    "augmented": "trained on redshifted images",
 }
 _LABEL = 8
 

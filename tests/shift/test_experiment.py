@@ -2,18 +2,23 @@
 
 import hashlib
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.table import QTable
 
+from galcnn import Redshifting, redshift, seeding
 from galcnn.cli.main import main
+from galcnn.inputs import images_from
 from galcnn.model import NetworkSettings
+from galcnn.redshifting import magnification
 from galcnn.shift.experiment import read_shift, run_shift
 from galcnn.shift.report import contrast_table, primary_verdict, score_table, summary
 from galcnn.shift.sample import Sample, described, draw_sample, name_at
 from galcnn.shift.settings import ShiftSettings
+from galcnn.simulation import draw, from_catalog, simulate_catalog
 from galcnn.training import Augmentation, TrainingSettings
 from tests.conftest import toy_images
 
@@ -181,6 +186,48 @@ def test_the_sample_is_paired_disjoint_and_balanced(tmp_path):
     assert (tmp_path / "train.npz").stat().st_mtime_ns == stamp
 
 
+def test_augmented_images_are_redshifted_to_where_the_oracles_are(tmp_path):
+    """As `redshift` makes them of a wide image; and about as bright and large as those drawn there."""
+    settings = replace(
+        TINY,
+        n_train=12,
+        n_validation=2,
+        n_test=2,
+        n_adapt=2,
+        size=24,
+        test_redshifts=(0.05, 0.2),
+        arms=("none", "oracle", "augmented"),
+        primary=("augmented", "none"),
+    )
+    sample = draw_sample(settings, tmp_path)
+    near, drawn, moved = (sample.read(f"{name}train") for name in ("", "oracle_", "augmented_"))
+    assert near.ids == moved.ids
+    galaxies = from_catalog(
+        simulate_catalog(
+            12, seed=0, classes=TINY.classes, redshift_range=(0.03, 0.06), magnitude_range=(14, 17)
+        )
+    )
+    beyond = 0
+    for i, galaxy in enumerate(galaxies):
+        z = 0.03 * (0.2 / 0.03) ** seeding.uniform(0, "oracle", galaxy.id)
+        if z < 1.2 * galaxy.redshift:
+            continue
+        beyond += 1
+        shrink = magnification(galaxy.redshift, z)
+        wide = draw(galaxy, seed=0, observation=settings.telescope(), shape=(math.ceil(24 / shrink) + 1,) * 2)
+        far = redshift(
+            wide,
+            z,
+            observation=settings.telescope(),
+            shape=(24, 24),
+            settings=Redshifting(bandpass="same"),
+        )
+        assert np.array_equal(images_from([far])[0], moved.images[i])
+        core = (slice(8, 16), slice(8, 16), 1)  # r: the K correction that is left out is small
+        assert moved.images[i][core].sum() == pytest.approx(drawn.images[i][core].sum(), rel=0.3)
+    assert beyond > 4
+
+
 def test_scaled_images_show_the_same_number_of_radii(tmp_path):
     """The half-light radius in pixels is the same near and far."""
     settings = replace(TINY, n_train=2, n_validation=2, n_test=4, n_adapt=2, size=32, width="scaled")
@@ -204,6 +251,7 @@ def test_scaled_images_show_the_same_number_of_radii(tmp_path):
         ('primary = ["batch", "batch"]', "different primary"),
         ('observation = "lst"', "Did you mean 'lsst'"),
         ("delta = 2.0", "delta and skew"),
+        ('arms = ["none", "batch", "augmented"]\nwidth = "scaled"', "fixed angle to redshift"),
         ("seeds = [", "a TOML file"),
     ],
 )
