@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -17,6 +18,7 @@ from galcnn.errors import message
 __all__ = [
     "DeviceSettings",
     "device_line",
+    "device_scope",
     "devices_used",
     "is_chief",
     "loss_scaled",
@@ -95,12 +97,44 @@ def make_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy(_shared_devices(settings))
     if settings.device == "auto":
         return tf.distribute.get_strategy()
+    return tf.distribute.OneDeviceStrategy(_one_device(settings))
+
+
+def device_scope(device: str) -> contextlib.AbstractContextManager[Any]:
+    """Load and run a model on one device.
+
+    Parameters
+    ----------
+    device : str
+        See `DeviceSettings`; ``"auto"`` leaves the choice to TensorFlow.
+
+    Returns
+    -------
+    context manager
+        For as long as the model is loaded and run.
+
+    Raises
+    ------
+    ValueError
+        There is no such device.
+
+    Examples
+    --------
+    >>> with device_scope("cpu"):
+    ...     print(tf.constant(1).device[-5:])
+    CPU:0
+    """
+    settings = DeviceSettings(device)
+    return contextlib.nullcontext() if device == "auto" else tf.device(_one_device(settings))
+
+
+def _one_device(settings: DeviceSettings) -> str:
     kind, _, number = settings.device.partition(":")
     known = [device.name for device in tf.config.list_logical_devices(kind.upper())]
     wanted = f"/device:{kind.upper()}:{number or 0}"
     if wanted not in known:
         raise ValueError(_missing(settings, known))
-    return tf.distribute.OneDeviceStrategy(wanted)
+    return wanted
 
 
 def devices_used(strategy: tf.distribute.Strategy) -> dict[str, Any]:

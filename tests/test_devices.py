@@ -115,6 +115,7 @@ def test_two_workers_on_loopback_have_the_losses_of_one(folder, alone):
     said = [worker.communicate(timeout=300) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], said
     assert "each batch shared by 2 workers" in said[0][0]
+    assert "no checkpoints on several machines: an interrupted training begins anew" in said[0][0]
     assert "the first worker writes the model" in said[1][0]
     compare(history(folder, "workers"), alone)
     assert json.loads((folder / "workers" / "card.json").read_text())["devices"]["strategy"] == "workers"

@@ -29,6 +29,7 @@ __all__ = ["command"]
     show_default=True,
     help="Expected class frequencies: as-trained, catalog (of the training set), uniform, or CLASS=SHARE,...",
 )
+@options.device
 @options.quiet
 def command(
     model: str,
@@ -43,6 +44,7 @@ def command(
     grid: str | None,
     render: str | None,
     prior: str,
+    device: str,
     quiet: bool,
 ) -> None:
     """Classify images: one row for each, whatever happens to it.
@@ -55,7 +57,8 @@ def command(
     galcnn classify model --catalog new.ecsv --out classes.parquet
 
     Columns: id, class, p_<class> for each class, entropy (nats), flag (0 good, 1 unreadable,
-    2 does not fit the model, 4 many masked pixels, 8 a blank band; they add up) and reason.
+    2 does not fit the model, 4 many masked pixels, 8 a blank band; they add up) and reason. A model
+    of vote fractions gives id, f_<answer> for each answer, flag and reason.
     """
     from galcnn import atomic
     from galcnn.catalog import read_catalog, table_format, write_table
@@ -80,6 +83,7 @@ def command(
     from galcnn.model import load_model
     from galcnn.prediction import UNFIT, UNREADABLE, classify_files, prior_of
 
+    options.on_device(device)
     trained = load_model(model).with_render(render)
     table = classify_files(
         trained,

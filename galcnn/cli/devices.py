@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from galcnn.cli import options
+
 __all__ = ["command"]
 
 
 @click.command(name="devices")
 @click.option("--check", is_flag=True, help="Train a small network there and on the CPU, and compare.")
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, gpu or gpu:N.")
+@options.device
 @click.option("--strategy", type=click.Choice(["one", "mirrored"]), default="one", show_default=True)
 @click.option("--replicas", type=click.IntRange(min=2), help="Devices of mirrored.  [default: all]")
 @click.option(

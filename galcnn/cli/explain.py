@@ -44,6 +44,7 @@ __all__ = ["command"]
 @options.grid
 @options.render
 @click.option("--figure", metavar="PNG", help="Also draw the cutouts beside their maps.")
+@options.device
 @options.quiet
 def command(
     model: str,
@@ -61,6 +62,7 @@ def command(
     grid: str | None,
     render: str | None,
     figure: str | None,
+    device: str,
     quiet: bool,
 ) -> None:
     """Explain what a model says of galaxies, as layers of a FITS file for DS9 and its like.
@@ -86,6 +88,7 @@ def command(
     from galcnn.pipeline.explaining import Question, explain_files, without_refusals
     from galcnn.progress import bars, silent
 
+    options.on_device(device)
     trained = load_model(model).with_render(render)
     images = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid)
     question = Question(tuple(explainers_by_name(methods)), target, wrt, segmentation)

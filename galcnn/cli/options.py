@@ -13,9 +13,11 @@ import click
 __all__ = [
     "angle",
     "bands",
+    "device",
     "fit",
     "grid",
     "numbers",
+    "on_device",
     "pairs",
     "paths_by_id",
     "preprocessing",
@@ -44,6 +46,9 @@ seed: Decorator = click.option(
     help="The same seed gives the same result.",
 )
 quiet: Decorator = click.option("--quiet", is_flag=True, help="No progress bars.")
+device: Decorator = click.option(
+    "--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, gpu or gpu:N."
+)
 bands: Decorator = click.option(
     "--bands", metavar="B,B,...", help="Names of the planes, e.g. r or g,r,i, where the header does not say."
 )
@@ -321,6 +326,24 @@ def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
             )
         result[name] = value
     return result
+
+
+def on_device(name: str) -> None:
+    """Load and run models on a device for the rest of the command.
+
+    Parameters
+    ----------
+    name : str
+        What was typed.
+
+    Raises
+    ------
+    ValueError
+        There is no such device.
+    """
+    from galcnn.devices import device_scope
+
+    click.get_current_context().with_resource(device_scope(name))
 
 
 def paths_by_id(paths: Sequence[str]) -> dict[str, str]:

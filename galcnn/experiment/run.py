@@ -21,7 +21,9 @@ from galcnn.errors import message
 from galcnn.experiment.prepare import Prepared, prepare
 from galcnn.experiment.scoring import Scored, score
 from galcnn.experiment.settings import Experiment
+from galcnn.information.networks import network_table
 from galcnn.model import Card, TrainedModel, load_model, refuse_foreign_folder, save_model
+from galcnn.model.network import NETWORK
 from galcnn.progress import Progress, silent
 from galcnn.training import Checkpoint, Epochs, train
 from galcnn.training.checkpoint import changed_keys
@@ -165,6 +167,7 @@ def _score_and_save(
         data=_describe(prepared),
         settings=prepared.experiment.to_dict(),
         metrics={"n_test": len(scored.table), "epochs": len(history["loss"])} | _metrics(scored),
+        cost=_cost(model, prepared.dataset.inputs.pixel_scale),
         versions=_versions(),
         devices=devices_used(strategy),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -211,6 +214,12 @@ def _metrics(scored: Scored) -> dict[str, Any]:
         for name, s in scored.scores.items()
     }
     return {"interval": scored.interval, "test": figures}
+
+
+def _cost(model: keras.Model, pixel_scale: float | None) -> dict[str, Any]:
+    (row,) = network_table([(NETWORK, model.get_layer(NETWORK))], pixel_scale=pixel_scale)
+    figures = {name: row[name].item() for name in row.colnames if name != "network"}
+    return {name: figure for name, figure in figures.items() if np.isfinite(figure)}
 
 
 def _history(history: Mapping[str, Sequence[float]]) -> Table:

@@ -96,11 +96,27 @@ def _model(folder: Path) -> str:
         f"bands, unit   {', '.join(spec.bands)}; {spec.unit}",
         f"pixel scale   {scale}",
         f"render        {spec.render or 'none'}",
+        *_cost(card),
     ]
     for name, score in card.metrics.get("test", {}).items():
         if score["value"] is not None:
             lines.append(f"test {name:<28} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]")
     return "\n".join(lines)
+
+
+def _cost(card: Card) -> list[str]:
+    """What the network costs, where the card knows; without it the network would have to be loaded."""
+    cost = card.cost
+    if not cost:
+        return [f"network       galcnn networks {card.name} says what it costs"]
+    field = "not known" if cost["receptive_field"] < 0 else f"{cost['receptive_field']} pixels"
+    if "receptive_field_arcsec" in cost:
+        field += f", {cost['receptive_field_arcsec']} arcsec"
+    operations, activations = cost["megaflops_per_image"], cost["megabytes_per_image"]
+    return [
+        f"network       {cost['parameters']} parameters, {cost['megabytes']:g} MB; receptive field {field}",
+        f"one image     {operations:g} million operations, {activations:g} MB of activations in training",
+    ]
 
 
 def _answers(card: Card) -> list[str]:

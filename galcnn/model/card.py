@@ -43,6 +43,8 @@ class Card:
         What people were asked, where the model gives vote fractions.
     metrics : mapping
         Of the untouched test set.
+    cost : mapping
+        Of the network for one image, see `galcnn.information.networks.network_table`.
     versions : mapping
         Of the software.
     devices : mapping
@@ -65,6 +67,7 @@ class Card:
     settings: Mapping[str, Any] = field(default_factory=dict)
     votes: Votes | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, Any] = field(default_factory=dict)
     name: str = "galcnn"

@@ -100,6 +100,34 @@ def test_train_leaves_a_whole_model_and_says_its_scores(model, capsys):
     assert main(["info", str(model)]) == 0
     shown = capsys.readouterr().out
     assert f"test accuracy                     {accuracy:.3f}" in shown
+    # What the network costs is said without loading it, and is what galcnn networks says of it.
+    costs = model.parent / "costs.ecsv"
+    assert main(["networks", str(model), "--pixel-scale", "0.396", "--out", str(costs)]) == 0
+    (row,) = Table.read(costs)
+    cost = card["cost"]
+    for name in ("parameters", "receptive_field", "megaflops_per_image", "megabytes_per_image"):
+        assert cost[name] == row[name], name
+    arcsec = cost["receptive_field"] * card["inputs"]["pixel_scale"]
+    assert cost["receptive_field_arcsec"] == pytest.approx(arcsec, abs=0.005)
+    assert f"{cost['parameters']} parameters" in shown
+    field = f"{cost['receptive_field']} pixels, {cost['receptive_field_arcsec']} arcsec"
+    assert f"receptive field {field}\n" in shown
+
+
+def test_a_device_is_chosen_or_refused(model, sky, tmp_path, capsys):
+    image = cutouts(sky, 1)[0]
+    for i, words in enumerate(([], ["--device", "cpu"])):
+        out = str(tmp_path / f"{i}.csv")
+        assert main(["classify", str(model), image, *words, "--out", out, "--quiet"]) == 0
+    assert (tmp_path / "0.csv").read_text() == (tmp_path / "1.csv").read_text()
+    maps = ["explain", str(model), image, "--method", "cam", "--out", str(tmp_path / "e.fits"), "--quiet"]
+    assert main([*maps, "--device", "cpu"]) == 0
+    assert LayerStack.read(tmp_path / "e.fits").explanations[0].method == "cam"
+    capsys.readouterr()
+    for words in (["classify", str(model), image, "--out", str(tmp_path / "no.csv")], maps):
+        assert main([*words, "--device", "gpu:7"]) == 2
+        assert "a device that TensorFlow sees" in one_line(capsys)
+    assert not (tmp_path / "no.csv").exists()
 
 
 def test_the_scores_are_those_of_classify_on_the_same_galaxies(model, sky, tmp_path):
