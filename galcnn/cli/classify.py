@@ -78,12 +78,11 @@ def command(
         sources = options.paths_by_id(paths)
     from galcnn.cli.quiet import load_tensorflow
 
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.inputs import InputFiles
     from galcnn.model import load_model
     from galcnn.prediction import UNFIT, UNREADABLE, classify_files, prior_of
 
-    options.on_device(device)
     trained = load_model(model).with_render(render)
     table = classify_files(
         trained,

@@ -81,14 +81,13 @@ def command(
     sources = options.paths_by_id(cutouts)
     files = _targets_on_disk(sources, out, figure) if into is None else {}
     target_file = None if into is None else _target_of(into, sources, out, append)
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.explain.naming import ALL, explainers_by_name
     from galcnn.inputs import InputFiles
     from galcnn.model import load_model
     from galcnn.pipeline.explaining import Question, explain_files, without_refusals
     from galcnn.progress import bars, silent
 
-    options.on_device(device)
     trained = load_model(model).with_render(render)
     images = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid)
     question = Question(tuple(explainers_by_name(methods)), target, wrt, segmentation)

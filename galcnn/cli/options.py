@@ -17,7 +17,6 @@ __all__ = [
     "fit",
     "grid",
     "numbers",
-    "on_device",
     "pairs",
     "paths_by_id",
     "preprocessing",
@@ -326,24 +325,6 @@ def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
             )
         result[name] = value
     return result
-
-
-def on_device(name: str) -> None:
-    """Load and run models on a device for the rest of the command.
-
-    Parameters
-    ----------
-    name : str
-        What was typed.
-
-    Raises
-    ------
-    ValueError
-        There is no such device.
-    """
-    from galcnn.devices import device_scope
-
-    click.get_current_context().with_resource(device_scope(name))
 
 
 def paths_by_id(paths: Sequence[str]) -> dict[str, str]:

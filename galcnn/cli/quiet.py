@@ -13,6 +13,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+import click
+
 from galcnn.errors import message
 
 __all__ = ["load_tensorflow", "muted_stderr"]
@@ -42,23 +44,35 @@ def muted_stderr() -> Iterator[None]:
             os.close(saved)
 
 
-def load_tensorflow(*, start: bool = True) -> None:
+def load_tensorflow(*, start: bool = True, device: str = "auto") -> None:
     """Import TensorFlow and Keras, and let the devices introduce themselves, unheard.
 
     Parameters
     ----------
     start : bool
         Whether to start the devices too. Once they have, the CPU cannot be split nor workers joined.
+    device : str
+        On which models are loaded and run for the rest of the command, see
+        `galcnn.devices.device_scope`.
 
     Raises
     ------
     RuntimeError
         Keras was told to use another backend, or channels first.
+    ValueError
+        There is no such device.
     """
     # Asked first: Keras on another backend needs packages that may not be there.
     _check_backend(os.environ.get("KERAS_BACKEND") or "tensorflow")
-    if "tensorflow" in sys.modules:
-        return
+    if "tensorflow" not in sys.modules:
+        _import(start)
+    if device != "auto":
+        from galcnn.devices import device_scope
+
+        click.get_current_context().with_resource(device_scope(device))
+
+
+def _import(start: bool) -> None:
     with muted_stderr():
         import keras
         import tensorflow as tf
