@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from galcnn.explain.graph import functional, is_functional, unused
+from galcnn.explain.graph import functional, is_functional, network_layers, unused
 
 __all__ = ["compiled", "forward", "outputs", "upright"]
 
@@ -52,6 +52,7 @@ def forward(network: keras.Model, images: Any, *, training: bool = False) -> tup
     ValueError
         The network keeps its graph to itself.
     """
+    network_layers(network)  # refuses what cannot be run
     recorder = _Recorder(training)
     return recorder.run(network, images, ""), recorder.seen
 

@@ -9,7 +9,7 @@ running it; `galcnn.explain.forward` runs it, and names the layers alike.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ def network_layers(network: keras.Model) -> dict[str, NetworkLayer]:
     Raises
     ------
     ValueError
-        The network keeps its graph to itself.
+        The network keeps its graph to itself, or has several inputs. Those inside may.
 
     Examples
     --------
@@ -106,6 +106,8 @@ def network_layers(network: keras.Model) -> dict[str, NetworkLayer]:
     [('conv1_1', (16, 16, 4)), ('conv1_1_batchnorm', (16, 16, 4))]
     """
     if network not in _LAYERS:
+        if len(functional(network).inputs) != 1:
+            raise ValueError(message("a network with one input", "", inputs=len(network.inputs)))
         found: dict[str, NetworkLayer] = {}
         _walk(network, found)
         _LAYERS[network] = found
@@ -275,7 +277,7 @@ def functional(network: keras.Model) -> Any:
     Parameters
     ----------
     network : keras.Model
-        With one input.
+        Any.
 
     Returns
     -------
@@ -285,22 +287,21 @@ def functional(network: keras.Model) -> Any:
     Raises
     ------
     ValueError
-        The network keeps its graph to itself, or has several inputs.
+        The network keeps its graph to itself.
     """
-    graph = getattr(network, "_functional", None) or network
-    if not is_functional(network) or len(graph.inputs) != 1:
+    if not is_functional(network):
         raise ValueError(
             message(
-                "a functional or sequential model with one input, whose layers can be seen",
+                "a functional or sequential model, whose layers can be seen",
                 "Build it as keras.Model(inputs, outputs), or use a method of gradients, e.g. saliency.",
                 network=network.name,
                 kind=type(network).__name__,
             )
         )
-    return graph
+    return getattr(network, "_functional", None) or network
 
 
-def unused(name: str, taken: Any) -> str:
+def unused(name: str, taken: Container[str]) -> str:
     """Number the name of a layer that is called again.
 
     Parameters
@@ -326,12 +327,12 @@ def _walk(
     found: dict[str, NetworkLayer],
     *,
     prefix: str = "",
-    source: str = "input",
+    read: tuple[str, ...] = ("input",),
     outer: tuple[Any, ...] = (),
 ) -> None:
-    """List the layers of a model that reads the step `source`, in the order in which Keras runs them."""
+    """List the layers of a model that reads the steps `read`, in the order in which Keras runs them."""
     graph = functional(network)
-    origin = {id(graph.inputs[0]): source}
+    origin = {id(tensor): name for tensor, name in zip(graph.inputs, read, strict=True)}
     by_depth = graph._nodes_by_depth
     for call in (call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]):
         known = all(id(tensor) in origin for tensor in call.input_tensors)
@@ -341,7 +342,7 @@ def _walk(
         name = unused(f"{prefix}{call.operation.name}", found)
         calls = (*outer, call)
         if is_functional(call.operation):
-            _walk(call.operation, found, prefix=f"{name}/", source=sources[0], outer=calls)
+            _walk(call.operation, found, prefix=f"{name}/", read=sources, outer=calls)
         origin.update((id(tensor), name) for tensor in call.outputs)
         if len(call.outputs) == 1:  # of several there is no one array to show
             found[name] = NetworkLayer(name, tuple(call.outputs[0].shape[1:]), sources, calls)

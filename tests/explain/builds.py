@@ -143,6 +143,24 @@ def wrapped(network):
     return keras.Model(inputs, network(keras.layers.Identity()(inputs)))
 
 
+def joined(shape=SHAPE, *, nested=True):
+    """A residual block that is a model of two inputs, or the same laid out flat."""
+    inputs = keras.Input(shape)
+    x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+
+    def block(x, skip):
+        x = keras.layers.ReLU()(keras.layers.Conv2D(4, 3, padding="same", name="inside")(x))
+        return keras.layers.Add(name="joined")([x, skip])
+
+    if nested:
+        two = keras.Input(x.shape[1:]), keras.Input(x.shape[1:])
+        x = keras.Model(two, block(*two), name="block")([keras.layers.ReLU()(x), x])
+    else:
+        x = block(keras.layers.ReLU()(x), x)
+    x = keras.layers.Dense(N_CLASSES)(keras.layers.GlobalAveragePooling2D()(x))
+    return settle(keras.Model(inputs, x))
+
+
 class Subclassed(keras.Model):
     """A model that keeps its graph to itself."""
 

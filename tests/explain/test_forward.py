@@ -136,6 +136,19 @@ def test_a_layer_that_is_called_twice_is_two_steps():
     ]
 
 
+def test_a_block_of_two_inputs_knows_what_it_reads():
+    network = builds.joined()
+    layers = network_layers(network)
+    first = next(iter(layers))
+    relu, skip = layers["block"].sources
+    assert (layers["block/inside"].sources, layers["block/joined"].sources[1]) == ((relu,), first)
+    assert (skip, layers[relu].kind) == (first, "ReLU")
+    assert list(forward(network, tf.constant(IMAGES))[1]) == list(layers)
+    two = keras.Input((4,)), keras.Input((4,))
+    with pytest.raises(ValueError, match=r"a network with one input.*inputs=2"):
+        network_layers(keras.Model(two, keras.layers.Add()(two)))
+
+
 def test_functional_operations_are_steps_too():
     inputs = keras.Input(IMAGES.shape[1:])
     network = keras.Model(inputs, mixed(inputs, "function"))

@@ -326,6 +326,13 @@ def test_the_spelling_of_a_network_and_the_batch_change_nothing(method, other):
 
 
 @pytest.mark.parametrize("method", **builds.named())
+def test_a_block_of_two_inputs_as_a_model_changes_nothing(method):
+    expected = method(builds.joined(nested=False), IMAGES, TARGET)
+    found = method(builds.joined(), IMAGES, TARGET)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("method", **builds.named())
 def test_a_relu_as_argument_of_the_convolution_changes_nothing(method):
     expected = method(builds.flat(normalisation=False), IMAGES, TARGET)
     found = method(builds.flat(normalisation=False, spelling="argument"), IMAGES, TARGET)
