@@ -36,6 +36,7 @@ COMMANDS = (
     "view",
     "atlas",
     "trust",
+    "roar",
     "dream",
     "fool",
     "networks",

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from galcnn import seeding
 from galcnn.catalog import Catalog, relabel
 from galcnn.cutout import Cutout
-from galcnn.dataset import split_catalog
 from galcnn.errors import message
 from galcnn.evaluation.regions import Regions, segmented
+from galcnn.experiment import Experiment
+from galcnn.experiment.prepare import split_as
 from galcnn.explain import Context, Explainer, Target
 from galcnn.explain.explaining import stretched_images
 from galcnn.inputs import InputFiles, prepare
@@ -210,8 +211,7 @@ def held_out(catalog: Catalog, trained: TrainedModel) -> Catalog:
         The card does not say, or there are no classes.
     """
     settings = trained.card.settings
-    data = settings.get("data")
-    if data is None or "class" not in catalog.table.colnames:
+    if "data" not in settings or "class" not in catalog.table.colnames:
         raise ValueError(
             message(
                 "a model whose card says how its catalog was split, and a catalog with classes",
@@ -220,11 +220,9 @@ def held_out(catalog: Catalog, trained: TrainedModel) -> Catalog:
                 columns=catalog.table.colnames,
             )
         )
-    dropped = [name for name in data["drop"] if name in catalog.classes]
-    catalog = relabel(catalog, drop=dropped) if dropped else catalog
-    dealt = split_catalog(
-        catalog, by=data["split_by"], fractions=tuple(data["fractions"]), seed=int(settings["seed"])
-    )
+    experiment = Experiment.from_dict(settings)
+    dropped = [name for name in experiment.data.drop if name in catalog.classes]
+    dealt = split_as(experiment, relabel(catalog, drop=dropped) if dropped else catalog)
     return dealt.select(np.flatnonzero(np.asarray(dealt.table["split"]) == "test"))
 
 

@@ -176,7 +176,7 @@ def test_other_models_give_scatters_of_their_own_and_a_refusal_does_not_apply(tr
 def test_galaxies_are_those_that_the_model_was_not_trained_on(trained):
     labels = ["round", "thin", "star"] * 20
     table = QTable({"id": [f"g{i}" for i in range(60)], "class": labels, "image": ["x.fits"] * 60})
-    data = {"drop": ["star"], "split_by": "object", "fractions": [0.6, 0.2, 0.2]}
+    data = {"catalog": "x.csv", "drop": ["star"], "split_by": "object", "fractions": [0.6, 0.2, 0.2]}
     own = replace(trained, card=replace(trained.card, settings={"data": data, "seed": 4}))
     found = held_out(Catalog(table), own)
     kept = Catalog(table).select(np.flatnonzero(np.array(labels) != "star"))

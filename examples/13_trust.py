@@ -1,0 +1,24 @@
+"""Which maps of ./model of the examples before can be trusted: three methods and three controls."""
+
+from pathlib import Path
+
+from galcnn import load_model
+from galcnn.explain import explainers_by_name
+from galcnn.studies.atlas import read_galaxies
+from galcnn.trust.report import Models, trust_report
+from galcnn.trust.sample import draw_galaxies, read_sample
+from galcnn.trust.settings import TrustSettings
+
+trained = load_model("model")
+galaxies = read_sample(trained, draw_galaxies(read_galaxies("sky/catalog.ecsv", trained), 12))
+table = trust_report(
+    Models(trained),
+    galaxies,
+    "trust",
+    explainers=explainers_by_name(["saliency", "guided", "cam"]),
+    settings=TrustSettings(moves=4, draws=8, layers=1),
+)
+print(Path("trust/trust.md").read_text())
+fails = table[table["verdict"] == "fails"]
+print("control_edges fails", *fails["criterion"][fails["method"] == "control_edges"])
+print("wrote trust/: trust.md, trust.png, randomisation.png, removal.png, layers/*.fits")

@@ -1,0 +1,75 @@
+"""galcnn roar."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="roar")
+@click.argument("model")
+@click.option("--catalog", metavar="FILE", help="The one of the training.  [default: where it was]")
+@click.option(
+    "--method", "methods", multiple=True, default=("saliency",), show_default=True, help="See plugins."
+)
+@click.option("--shares", default="0.05,0.2", show_default=True, help="Of the pixels that are taken.")
+@click.option("--seeds", default="0,1", show_default=True, help="Each method and share is trained with each.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Of each training.  [default: as the model's]")
+@click.option("--out", required=True, metavar="DIR", help="Gets roar.ecsv and runs/.")
+@options.quiet
+def command(
+    model: str,
+    catalog: str | None,
+    methods: tuple[str, ...],
+    shares: str,
+    seeds: str,
+    epochs: int | None,
+    out: str,
+    quiet: bool,
+) -> None:
+    """Remove and retrain: take the pixels that maps rank first from all images, and train anew.
+
+    \b
+    galcnn roar model --method saliency --method cam --out roar
+    galcnn roar model --catalog sky/catalog.ecsv --shares 0.1 --seeds 0,1,2 --epochs 5 --out roar
+
+    A training for each method, share and seed, and as many for pixels at random and for the
+    brightest. The same command again goes on where it stopped.
+    """
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from dataclasses import replace
+
+    from galcnn.experiment import Experiment, prepare
+    from galcnn.explain.naming import explainers_by_name
+    from galcnn.model import load_model
+    from galcnn.progress import bars, silent
+    from galcnn.trust.retraining import RetrainingSettings, roar
+
+    progress = silent if quiet else bars
+    trained = load_model(model)
+    experiment = Experiment.from_dict(trained.card.settings)
+    if catalog is not None:
+        experiment = replace(experiment, data=replace(experiment.data, catalog=catalog))
+    settings = RetrainingSettings(
+        options.numbers("--shares", shares), options.whole_numbers("--seeds", seeds) or (), epochs
+    )
+    table = roar(
+        trained,
+        prepare(experiment, progress=progress),
+        out,
+        explainers=explainers_by_name(methods),
+        settings=settings,
+        progress=progress,
+    )
+    for row in table:
+        interval = f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+        click.echo(
+            f"{row['method']:<22}{row['share']:<6g}accuracy {row['accuracy']:.3f}, "
+            f"below random pixels {row['below_random']:+.3f} {interval}"
+        )
+    click.echo(f"wrote {out}/roar.ecsv")

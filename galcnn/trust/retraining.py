@@ -1,0 +1,193 @@
+"""ROAR: remove and retrain (Hooker et al. 2019, arXiv:1806.10758).
+
+Deleting pixels shows a network images that it has never seen, and its score may fall for that
+alone. Here the pixels that a map ranks first are taken from every image, of the training too, and a
+new network is trained on what is left: where they held the information, its accuracy falls below
+that of a network from whose images as many pixels were taken at random. It asks what of the *data*
+a map points at, and costs a training for every method, share and seed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import QTable
+
+from galcnn import atomic
+from galcnn.catalog import write_table
+from galcnn.dataset import Dataset
+from galcnn.errors import message
+from galcnn.evaluation import bootstrap
+from galcnn.experiment.prepare import Prepared
+from galcnn.explain import Context, Explainer, Target
+from galcnn.explain.forward import outputs
+from galcnn.explain.sky import baseline_images
+from galcnn.model import TrainedModel
+from galcnn.progress import Progress, silent
+from galcnn.training import train
+from galcnn.trust.controls import Light, Noise
+from galcnn.trust.removing import order_of
+from galcnn.trust.sample import Sample, maps_of
+
+__all__ = ["RetrainingSettings", "roar"]
+
+_PIECE = 256
+
+
+@dataclass(frozen=True)
+class RetrainingSettings:
+    """What is trained anew.
+
+    Attributes
+    ----------
+    shares : tuple of float
+        Of the pixels that are taken, between 0 and 1.
+    seeds : tuple of int
+        Of the trainings: each share and method is trained once with each.
+    epochs : int or None
+        Of each training; those of the experiment by default.
+    """
+
+    shares: tuple[float, ...] = (0.05, 0.2)
+    seeds: tuple[int, ...] = (0, 1)
+    epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.shares or not self.seeds or not all(0 < share < 1 for share in self.shares):
+            raise ValueError(
+                message("shares between 0 and 1, and a seed", "", shares=self.shares, seeds=self.seeds)
+            )
+
+
+def roar(
+    trained: TrainedModel,
+    prepared: Prepared,
+    out: str | os.PathLike[str],
+    *,
+    explainers: Sequence[Explainer],
+    settings: RetrainingSettings | None = None,
+    progress: Progress = silent,
+) -> QTable:
+    """Take pixels from all images in the order of a model's maps, train anew, and score.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        Whose maps, of its predicted classes, say what is taken.
+    prepared : galcnn.experiment.Prepared
+        Its experiment and data, see `galcnn.experiment.prepare`.
+    out : path-like
+        Folder: ``runs/`` (one file a training) and ``roar.ecsv``. A run that was stopped goes on.
+    explainers : sequence of Explainer
+        The methods; pixels at random and the brightest ones are taken beside them.
+    settings : RetrainingSettings, optional
+        The defaults when not given.
+    progress : galcnn.progress.Progress
+        Shows trainings.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a method and share: test accuracy, mean over seeds, and how far it is below that of
+        random pixels, with a 95 % bootstrap interval over galaxies.
+
+    Raises
+    ------
+    ValueError
+        The folder is of another model, data or settings.
+    """
+    folder, chosen = Path(out), settings or RetrainingSettings()
+    told = repr((trained.card.model_sha256, prepared.dataset.sha256(), chosen))
+    mark = atomic.claim(folder, ".roar", told, what="the same model, data and settings")
+    methods: dict[str, Explainer] = {"random": Noise(), "light": Light()}
+    methods |= {explainer.name: explainer for explainer in explainers}
+    right: dict[tuple[str, float], npt.NDArray[np.float64]] = {}
+    with progress("retrain", len(methods) * len(chosen.shares) * len(chosen.seeds)) as step:
+        for name, explainer in methods.items():
+            sides = None
+            for share in chosen.shares:
+                rows = []
+                for seed in chosen.seeds:
+                    step(f"{name} {share:g}")
+                    file = folder / "runs" / f"{name}-{share:g}-seed{seed}.json"
+                    if not file.exists():
+                        sides = sides or {
+                            side: (own, _orders(trained, own, explainer))
+                            for side, own in prepared.sides.items()
+                        }
+                        mark()
+                        atomic.write_json(file, _retrained(prepared, sides, share, seed, chosen.epochs))
+                    rows.append(json.loads(file.read_text(encoding="utf-8"))["right"])
+                right[name, share] = np.array(rows, dtype=np.float64)
+    table = _table(right)
+    write_table(table, folder / "roar.ecsv")
+    return table
+
+
+def _orders(trained: TrainedModel, side: Dataset, explainer: Explainer) -> npt.NDArray[np.intp]:
+    """Pixels of each image, those that the map ranks first first."""
+    found = []
+    for start in range(0, len(side), _PIECE):
+        piece = slice(start, start + _PIECE)
+        images = np.asarray(trained.preprocessing(side.images[piece], training=False))
+        best = np.argmax(outputs(trained.network, images), axis=1)
+        targets = tuple(Target.of_class(trained.classes[i], trained.classes) for i in best)
+        zero = np.asarray(trained.preprocessing(np.zeros_like(side.images[:1]), training=False))[0]
+        sample = Sample(images, targets, Context(ids=side.ids[piece], zero=zero))
+        found.append(order_of(maps_of(trained.network, explainer, sample), explainer.kind))
+    return np.concatenate(found)
+
+
+def _without(side: Dataset, order: npt.NDArray[np.intp], share: float) -> Dataset:
+    """The images with a share of their pixels turned into sky of their own level and noise."""
+    n, ny, nx, _ = side.images.shape
+    taken = np.zeros((n, ny * nx), dtype=bool)
+    np.put_along_axis(taken, order[:, : round(share * ny * nx)], True, axis=1)
+    images = np.array(side.images[:])
+    sky = baseline_images("sky", images, context=Context(ids=side.ids), blur=1.0, seed=0)
+    return replace(side, images=np.where(taken.reshape(n, ny, nx, 1), sky, images))
+
+
+def _retrained(
+    prepared: Prepared,
+    sides: dict[str, tuple[Dataset, npt.NDArray[np.intp]]],
+    share: float,
+    seed: int,
+    epochs: int | None,
+) -> dict[str, Any]:
+    own = {name: _without(side, order, share) for name, (side, order) in sides.items()}
+    settings = prepared.experiment.training
+    model = replace(prepared, sides=own).new_model(seed)
+    train(
+        model,
+        own["train"],
+        own["validation"],
+        settings=settings if epochs is None else replace(settings, epochs=epochs),
+        seed=seed,
+    )
+    test = own["test"]
+    return {"right": (outputs(model, test.images).argmax(axis=1) == test.labels).astype(int).tolist()}
+
+
+def _table(right: dict[tuple[str, float], npt.NDArray[np.float64]]) -> QTable:
+    rows = []
+    for (name, share), own in right.items():
+        lost = right["random", share].mean(axis=0) - own.mean(axis=0)
+        means, lows, highs = bootstrap(partial(_mean, lost), np.zeros(len(lost), dtype=int))
+        figures = (float(means[0]), float(lows[0]), float(highs[0]))
+        rows.append((name, share, float(own.mean()), *figures, len(own), own.shape[1]))
+    names = ("method", "share", "accuracy", "below_random", "low", "high", "n_seeds", "n_galaxies")
+    return QTable(rows=rows, names=names)
+
+
+def _mean(values: npt.NDArray[np.float64], chosen: npt.NDArray[np.int_]) -> npt.NDArray[np.float64]:
+    mean: npt.NDArray[np.float64] = values[chosen].mean(keepdims=True)
+    return mean
