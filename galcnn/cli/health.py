@@ -19,7 +19,7 @@ _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
 
 
 @click.command(name="health")
-@click.argument("experiment", required=False, metavar="[EXPERIMENT.toml]")
+@click.argument("target", required=False, metavar="[MODEL | EXPERIMENT.toml]")
 @click.option("--init", is_flag=True, help="Signals at initialisation, of EXPERIMENT or of plain stacks.")
 @click.option(
     "--activation", multiple=True, metavar="NAME", help="Of the stacks, or in place of EXPERIMENT's."
@@ -34,10 +34,10 @@ _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
 @click.option(
     "--draws", type=click.IntRange(min=2), default=10, show_default=True, help="Of the weights of a stack."
 )
-@click.option("--out", metavar="DIR", help="Folder that gets the tables (ECSV) and the figure.")
+@click.option("--out", metavar="DIR", help="Folder that gets the figure, and with --init the tables (ECSV).")
 @options.quiet
 def command(
-    experiment: str | None,
+    target: str | None,
     init: bool,
     activation: Sequence[str],
     initializer: Sequence[str],
@@ -50,23 +50,56 @@ def command(
     """Say why a network does not learn.
 
     \b
+    galcnn health model --out health
     galcnn health --init --out signals
     galcnn health --init --activation tanh --initializer he_normal --depth 30
     galcnn health experiment.toml --init --initializer glorot_uniform --out signals
+
+    Of a MODEL that was trained with --health, also while it is trained or after it has failed: what
+    is wrong, at which layer and update, and what to try.
 
     With --init: a batch is sent through a network as it is initialised, and a random gradient
     back. Their variance in each layer stands beside the theory: Glorot keeps tanh, He keeps ReLU.
     """
     if not init:
-        raise click.UsageError("Expected --init.")
-    if experiment is None:
+        if target is None:
+            raise click.UsageError("Expected MODEL, trained with --health; or --init.")
+        if activation or initializer or depth:
+            raise click.UsageError("Expected --init with --activation, --initializer and --depth.")
+        _trained(target, out)
+        return
+    if target is None:
         tables = _stacks(activation, initializer, depth, width, draws)
         _show(_summary(tables))
     else:
-        tables = _experiment(experiment, activation, initializer, quiet)
+        tables = _experiment(target, activation, initializer, quiet)
         _show(*tables.values())
     if out is not None:
         _write(tables, Path(out))
+
+
+def _trained(model: str, out: str | None) -> None:
+    from galcnn.cli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from galcnn.experiment import read_health
+    from galcnn.health import diagnose
+    from galcnn.viewers.figures import save_figure
+    from galcnn.viewers.health_figures import health_figure
+
+    record = read_health(model)
+    signs = diagnose(record)
+    last = record[record["update"] == record["update"].max()]
+    _show(last["layer", "gradient_norm", "update_ratio", "weight_norm", "signal", "dead", "nonfinite"])
+    click.echo(f"{len(set(record['update']))} looks, the last after {last['update'][0]} updates")
+    for sign in signs:
+        click.echo(str(sign))
+    if not signs:
+        click.echo("no sign of vanishing, exploding, stagnation or dead units")
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        save_figure(health_figure(record, signs), Path(out) / "health.png")
+        click.echo(f"wrote {Path(out) / 'health.png'}")
 
 
 def _show(table: Table) -> None:

@@ -25,6 +25,7 @@ COMMANDS = (
     "catalog",
     "load",
     "data",
+    "check",
     "train",
     "health",
     "compare",
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         Exit code: 0 done, 1 a fault of galcnn's own, 2 bad input, 3 some galaxies could not be fetched,
-        130 interrupted.
+        4 a check failed, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words

@@ -111,6 +111,15 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
     "--seed", type=click.IntRange(min=0), help="The same seed gives the same split and start.  [default: 0]"
 )
 @click.option("--deterministic", is_flag=True, help="Bit-equal repeats on one machine, slower.")
+@click.option(
+    "--health",
+    is_flag=False,
+    flag_value="50",
+    metavar="[N]",
+    callback=lambda context, option, value: _looks(value),
+    help="Look at the gradients every N updates, 50 by default, and say what is wrong.",
+)
+@click.option("--tensorboard", metavar="DIR", help="Write the health for TensorBoard too.")
 @options.quiet
 def command(
     experiment: str | None,
@@ -118,6 +127,7 @@ def command(
     overwrite: bool,
     figure: str | None,
     snapshots: str | None,
+    tensorboard: str | None,
     quiet: bool,
     **given: Any,
 ) -> None:
@@ -160,7 +170,9 @@ def command(
     path = Path(out)
     before = Card.read(path / "card.json") if (path / "card.json").is_file() and not overwrite else None
     kept = [Snapshots(snapshots)] if snapshots is not None else []
-    trained = run_experiment(wanted, out, progress=progress, overwrite=overwrite, callbacks=kept)
+    trained = run_experiment(
+        wanted, out, progress=progress, overwrite=overwrite, callbacks=kept, tensorboard=tensorboard
+    )
     if not is_chief(strategy):
         click.echo("the first worker writes the model")
         return
@@ -169,6 +181,8 @@ def command(
         if snapshots is not None and not Path(snapshots).is_dir():
             click.echo(f"{snapshots} got no snapshots: --overwrite trains anew")
     _report(trained.card, path)
+    if (path / "health.csv").is_file():
+        click.echo(f"its health: galcnn health {out}")
     if experiment is not None and experiment.endswith(".json"):
         same = Card.read(Path(experiment)).data.get("sha256") == trained.card.data["sha256"]
         click.echo(f"the data are {'' if same else 'NOT '}those of {experiment}")
@@ -259,7 +273,9 @@ def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
     for name, section in sections.items():
         content[name] = _section(content, name) | _said(section)
     content["training"]["augmentation"] = _section(content["training"], "augmentation") | _said(augmentation)
-    return content | _said({"seed": given["seed"], "deterministic": given["deterministic"] or None})
+    return content | _said(
+        {"seed": given["seed"], "deterministic": given["deterministic"] or None, "health": given["health"]}
+    )
 
 
 def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
@@ -267,6 +283,12 @@ def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise click.UsageError(f"Expected a section [{name}]. Received: {name}={section!r}.")
     return dict(section)
+
+
+def _looks(text: str | None) -> int | None:
+    if text is not None and (not text.isdecimal() or int(text) < 1):
+        raise click.BadParameter(f"expected a number of updates, received {text!r}")
+    return None if text is None else int(text)
 
 
 def _merges(texts: Sequence[str]) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from galcnn.dataset import (
 )
 from galcnn.errors import message
 from galcnn.experiment.settings import DataSettings, Experiment
-from galcnn.model import assemble, build_network
+from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.photometry import DISPLAY
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import Progress, silent
@@ -55,6 +55,19 @@ class Prepared:
     dataset: Dataset
     sides: Mapping[str, Dataset]
 
+    def network_settings(self) -> NetworkSettings:
+        """Give how the network is built, with the field that the experiment leaves open.
+
+        Returns
+        -------
+        galcnn.model.NetworkSettings
+            Two thirds of the side for pictures that are scaled to their galaxy.
+        """
+        network, inputs = self.experiment.network, self.dataset.inputs
+        if network.field is None and inputs.unit == DISPLAY.name and inputs.pixel_scale is None:
+            return replace(network, field=_PICTURE_FIELD)
+        return network
+
     def new_model(
         self, seed: int | None = None, *, synchronized: bool = False, averaged: bool = False
     ) -> keras.Model:
@@ -75,11 +88,9 @@ class Prepared:
             Untrained.
         """
         data, inputs = self.experiment.data, self.dataset.inputs
-        network = replace(self.experiment.network, synchronized=synchronized)
+        network = replace(self.network_settings(), synchronized=synchronized)
         if network.averaging == "prediction" and not averaged:
             network = replace(network, orientations=1, averaging="always")
-        if network.field is None and inputs.unit == DISPLAY.name and inputs.pixel_scale is None:
-            network = replace(network, field=_PICTURE_FIELD)
         return assemble(
             fit_preprocessing(
                 self.sides["train"].images, stretch=data.stretch, scaling=data.scaling, per=data.per

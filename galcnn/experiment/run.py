@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,16 @@ from galcnn.errors import message
 from galcnn.experiment.prepare import Prepared, prepare
 from galcnn.experiment.scoring import Scored, score
 from galcnn.experiment.settings import Experiment
+from galcnn.health import GradientHealth
 from galcnn.information.networks import network_table
 from galcnn.model import Card, TrainedModel, load_model, refuse_foreign_folder, save_model
 from galcnn.model.network import NETWORK
 from galcnn.progress import Progress, silent
 from galcnn.training import Checkpoint, Epochs, train
+from galcnn.training.batches import training_batches
 from galcnn.training.checkpoint import changed_keys
 
-__all__ = ["checkpoint_of", "run_experiment"]
+__all__ = ["checkpoint_of", "health_log_of", "run_experiment"]
 
 
 def run_experiment(
@@ -38,6 +40,7 @@ def run_experiment(
     progress: Progress = silent,
     overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    tensorboard: str | os.PathLike[str] | None = None,
 ) -> TrainedModel:
     """Train a model, score it once on its test set, and save it.
 
@@ -50,14 +53,17 @@ def run_experiment(
     experiment : Experiment
         What to do.
     out : path-like
-        Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row an epoch) and
-        ``test.ecsv`` (the prediction of each test galaxy beside its true class, or beside the votes).
+        Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row an epoch),
+        ``test.ecsv`` (the prediction of each test galaxy beside its true class, or beside the votes)
+        and, where the experiment wants it, ``health.csv``; while it trains, ``OUT.health.csv``.
     progress : galcnn.progress.Progress
         Shows reading and epochs.
     overwrite : bool
         Begin anew, whatever stands there; else another experiment there is refused.
     callbacks : sequence of keras.callbacks.Callback
         Your own; see `galcnn.training.train`.
+    tensorboard : path-like, optional
+        Folder that gets the health for TensorBoard; needs the extra ``galcnn[tensorboard]``.
 
     Returns
     -------
@@ -84,6 +90,7 @@ def run_experiment(
         return finished
     training = prepared.sides["train"]
     shared = strategy.num_replicas_in_sync > 1
+    looking = _health(prepared, out, tensorboard)
     with strategy.scope(), progress("train", experiment.training.epochs) as step:
         model = prepared.new_model(synchronized=shared)
         history = train(
@@ -92,15 +99,51 @@ def run_experiment(
             prepared.sides["validation"],
             settings=experiment.training,
             seed=experiment.seed,
-            callbacks=[*callbacks, Epochs(step), checkpoint],
+            callbacks=[*callbacks, *looking, Epochs(step), checkpoint],
         )
     if shared or experiment.network.averaging == "prediction":
         # What is scored and saved is a model of one device that averages all its orientations.
         model, trained = prepared.new_model(averaged=True), model
         model.set_weights(trained.get_weights())
-    saved = _score_and_save(prepared, model, history, out, strategy=strategy)
-    checkpoint.path.unlink(missing_ok=True)
+    extra = {"health.csv": lambda path: write_table(looking[0].table(), path)} if looking else {}
+    saved = _score_and_save(prepared, model, history, out, extra=extra, strategy=strategy)
+    for beside in (checkpoint.path, health_log_of(out)):
+        beside.unlink(missing_ok=True)
     return saved
+
+
+def _health(
+    prepared: Prepared, out: str | os.PathLike[str], tensorboard: str | os.PathLike[str] | None
+) -> list[GradientHealth]:
+    """The callback that looks at the gradients of the first batch, where the experiment wants it."""
+    experiment = prepared.experiment
+    if experiment.health is None:
+        if tensorboard is not None:
+            raise ValueError(
+                message("health to write for TensorBoard", "Say --health.", tensorboard=str(tensorboard))
+            )
+        return []
+    batches = training_batches(prepared.sides["train"], experiment.training, experiment.seed)
+    first = next(iter(batches.beginning_at(0)))
+    log = health_log_of(out)
+    return [GradientHealth(first, every=experiment.health, log=log, tensorboard=tensorboard)]
+
+
+def health_log_of(out: str | os.PathLike[str]) -> Path:
+    """Give the file that holds the health of a training until its model is saved.
+
+    Parameters
+    ----------
+    out : path-like
+        Model folder.
+
+    Returns
+    -------
+    pathlib.Path
+        Beside it.
+    """
+    path = Path(out).resolve()
+    return path.with_name(f"{path.name}.health.csv")
 
 
 def checkpoint_of(out: str | os.PathLike[str]) -> Path:
@@ -125,7 +168,7 @@ def _told(experiment: Experiment) -> dict[str, Any]:
     content = experiment.to_dict()
     for name in ("catalog", "shards", "cache_megabytes"):
         del content["data"][name]
-    del content["devices"]
+    del content["devices"], content["health"]
     return content
 
 
@@ -158,6 +201,7 @@ def _score_and_save(
     history: Mapping[str, Sequence[float]],
     out: str | os.PathLike[str],
     *,
+    extra: Mapping[str, Callable[[Path], None]],
     strategy: tf.distribute.Strategy,
 ) -> TrainedModel:
     scored = score(prepared, model)
@@ -180,6 +224,7 @@ def _score_and_save(
         extra={
             "history.csv": lambda path: write_table(_history(history), path),
             "test.ecsv": lambda path: write_table(scored.table, path),
+            **extra,
         },
     )
 

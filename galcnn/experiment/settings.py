@@ -118,6 +118,9 @@ class Experiment:
     deterministic : bool
         Bit-equal repeats on one machine, slower: TensorFlow's operations are told to add in one
         order, for the rest of the process.
+    health : int or None
+        Updates between two looks at the gradients, see `galcnn.health.GradientHealth`; None: never.
+        It changes nothing in what comes out.
     """
 
     data: DataSettings
@@ -126,10 +129,21 @@ class Experiment:
     devices: DeviceSettings = field(default_factory=DeviceSettings)
     seed: int = 0
     deterministic: bool = False
+    health: int | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(message("a seed of 0 or more", "", seed=self.seed))
+        if self.health is not None and self.health < 1:
+            raise ValueError(message("a look at the health every 1 or more updates", "", health=self.health))
+        if self.health is not None and self.devices.strategy != "one":
+            raise ValueError(
+                message(
+                    "a training on one device, to look at its health",
+                    "Leave health out, or the strategy.",
+                    strategy=self.devices.strategy,
+                )
+            )
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Experiment:

@@ -312,11 +312,12 @@ def stack_summary(tables: Sequence[Table]) -> Table:
     astropy.table.Table
         `activation`, `initializer`, `depth`; `variance` of the last layer's output, `gradient` on
         the first in units of the last, both with their theory; `verdict`: a signal is kept where
-        both change by less than a factor of 100, else it vanishes or explodes.
+        both change by less than a factor of 100 from end to end, else it vanishes or explodes.
     """
     rows = []
     for table in tables:
-        ends = {"variance": table[-1]["variance"] / table[0]["variance"], "gradient": table[0]["gradient"]}
+        with np.errstate(invalid="ignore"):  # of zeros
+            ends = [table[-1]["variance"] / table[0]["variance"], table[0]["gradient"]]
         rows.append(
             {
                 **{name: str(table.meta[name]) for name in ("activation", "initializer")},
@@ -325,7 +326,7 @@ def stack_summary(tables: Sequence[Table]) -> Table:
                 "variance_theory": table[-1]["variance_theory"],
                 "gradient": table[0]["gradient"],
                 "gradient_theory": table[0]["gradient_theory"],
-                "verdict": _verdict(list(ends.values())),
+                "verdict": _verdict(ends),
             }
         )
     return Table({name: [row[name] for row in rows] for name in rows[0]})

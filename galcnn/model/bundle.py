@@ -23,7 +23,7 @@ __all__ = ["TrainedModel", "load_model", "save_model"]
 
 _MODEL, _CARD = "model.keras", "card.json"
 #: All that a model folder holds; a folder with anything else is not replaced.
-_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", "doubts.json"}
+_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", "health.csv", "doubts.json"}
 
 
 @dataclass(frozen=True, eq=False)

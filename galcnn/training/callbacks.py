@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ Logs = Mapping[str, float] | None
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stop where the loss is lost, with the last good weights in the model.
+    """Stop at the batch where the loss is lost, with the last good weights in the model.
 
     Good are the best weights so far, or those of the start. This callback comes before all
     others, so that none of them keeps anything of such an epoch.
@@ -30,13 +30,20 @@ class FiniteLoss(keras.callbacks.Callback):
         Keeps the best weights.
     kept : path-like, optional
         Checkpoint, which holds the last good weights too once there is one.
+    others : sequence of keras.callbacks.Callback
+        Those that have ``on_loss_lost() -> str`` are called while the lost weights are still in
+        the model; what they say goes into the message.
     """
 
     def __init__(
-        self, best: keras.callbacks.EarlyStopping, kept: str | os.PathLike[str] | None = None
+        self,
+        best: keras.callbacks.EarlyStopping,
+        kept: str | os.PathLike[str] | None = None,
+        others: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         super().__init__()
         self.best, self.kept = best, kept
+        self.others = [callback for callback in others if hasattr(callback, "on_loss_lost")]
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Keep the weights of the start.
@@ -47,6 +54,35 @@ class FiniteLoss(keras.callbacks.Callback):
             Not used.
         """
         self.start = self.model.get_weights()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Note its number.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+        logs : mapping, optional
+            Not used.
+        """
+        self.epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Check the mean loss of the epoch so far.
+
+        Parameters
+        ----------
+        batch : int
+            From 0.
+        logs : mapping, optional
+            Its figures.
+
+        Raises
+        ------
+        FloatingPointError
+            It is NaN or infinite.
+        """
+        self._check(logs, batch=batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Check the losses of an epoch.
@@ -63,9 +99,13 @@ class FiniteLoss(keras.callbacks.Callback):
         FloatingPointError
             One is NaN or infinite.
         """
+        self._check(logs)
+
+    def _check(self, logs: Logs, **where: int) -> None:
         losses = {name: value for name, value in (logs or {}).items() if name in ("loss", "val_loss")}
         if np.isfinite(list(losses.values())).all():
             return
+        said = "".join(f" {callback.on_loss_lost()}" for callback in self.others)
         good = self.best.best_weights
         self.model.set_weights(self.start if good is None else good)
         kept = f" and in {self.kept}" if self.kept is not None and Path(self.kept).exists() else ""
@@ -73,10 +113,10 @@ class FiniteLoss(keras.callbacks.Callback):
             message(
                 "a finite loss",
                 "Lower the learning rate, or clip the gradient (global_clipnorm). The last good weights are "
-                f"in the model{kept}.",
-                epoch=epoch + 1,
-                loss=losses.get("loss"),
-                validation_loss=losses.get("val_loss"),
+                f"in the model{kept}.{said}",
+                epoch=self.epoch,
+                **where,
+                **losses,
             )
         )
 

@@ -66,7 +66,8 @@ def train(
         Classes of the two sets differ, a class has no training image, flips would mirror a
         chiral class, or the checkpoint belongs to other settings.
     FloatingPointError
-        The loss became NaN or infinite; the model then has its last good weights.
+        The loss became NaN or infinite, said at that very update; the model then has its last good
+        weights.
     """
     settings = settings or TrainingSettings()
     if (training.classes, training.votes) != (validation.classes, validation.votes):
@@ -146,7 +147,7 @@ def fit(
         initial_epoch=done,
         steps_per_epoch=batches.per_epoch,
         validation_data=validation,
-        callbacks=[FiniteLoss(best, kept), *rules, *checkpoints],
+        callbacks=[FiniteLoss(best, kept, rules), *rules, *checkpoints],
         shuffle=False,  # the batches shuffle themselves
         verbose=0,
     ).history

@@ -1,8 +1,8 @@
-"""Figures of a network's health: signals at initialisation, layer by layer."""
+"""Figures of a network's health: signals at initialisation; gradients while it trains."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from matplotlib.figure import Figure
 
-__all__ = ["initialisation_figure"]
+    from galcnn.health.signs import Sign
+
+__all__ = ["health_figure", "initialisation_figure"]
 
 _LABEL = 8
 #: What vanishes beyond it is drawn at the edge: the axis would else show nothing but the worst.
@@ -70,6 +72,78 @@ def initialisation_figure(tables: Mapping[str, Table]) -> Figure:
         [*labels, "theory"],
         loc="outside upper center",
         ncols=min(len(handles), 5),
+        fontsize=_LABEL,
+        frameon=False,
+    )
+    return figure
+
+
+def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
+    """Draw what was recorded of each layer while a network was trained.
+
+    Parameters
+    ----------
+    record : astropy.table.Table
+        See `galcnn.health.GradientHealth.table`.
+    signs : sequence of galcnn.health.Sign
+        Marked at their update.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Norm of the gradient, share of the weights that an update changes, norm of the weights in
+        units of that at the start, scatter of the output over images, share of dead ReLUs, and the
+        loss, against updates. One line a layer, from violet (at the input) to yellow.
+
+    Raises
+    ------
+    ValueError
+        The record is empty.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    if not len(record):
+        raise ValueError(message("a record with at least one look", "", rows=0))
+    layers = list(dict.fromkeys(map(str, record["layer"])))
+    colours = colormaps["viridis"](np.linspace(0, 0.95, len(layers)))
+    figure = Figure(figsize=(9.6, 5.2), layout="constrained")
+    panels = figure.subplots(2, 3, sharex=True).ravel()
+    drawn = {
+        "gradient_norm": "norm of the gradient",
+        "update_ratio": "update, as a share of the weights",
+        "weight_norm": "norm of the weights over that at the start",
+        "signal": "scatter of the output over images",
+        "dead": "share of ReLUs never active",
+    }
+    for axes, (column, label) in zip(panels, drawn.items(), strict=False):
+        for layer, colour in zip(layers, colours, strict=True):
+            rows = record[record["layer"] == layer]
+            values = np.asarray(rows[column], dtype=float)
+            values = values / values[0] if column == "weight_norm" and values[0] else values
+            axes.plot(rows["update"], values, ".-", color=colour, markersize=3, linewidth=1, label=layer)
+        if column != "dead":
+            axes.set_yscale("log", nonpositive="mask")
+        axes.set_ylabel(label, fontsize=_LABEL)
+    panels[4].set_ylim(-0.03, 1.03)
+    first = record[record["layer"] == layers[0]]
+    panels[5].plot(first["update"], first["loss"], ".-", color="black", markersize=3, linewidth=1)
+    panels[5].set_ylabel("loss of the batch looked at", fontsize=_LABEL)
+    for axes in panels:
+        for sign in signs:
+            axes.axvline(sign.update, color=COLOURS[1], linestyle="--", linewidth=0.8)
+        axes.set_xscale("symlog", linthresh=1)
+        axes.tick_params(labelsize=_LABEL - 1, which="both")
+        axes.grid(color="0.9", linewidth=0.6)
+    for axes in panels[3:]:
+        axes.set_xlabel("updates", fontsize=_LABEL)
+    handles, labels = panels[0].get_legend_handles_labels()
+    shown = sorted({0, len(labels) // 2, len(labels) - 1})
+    figure.legend(
+        [handles[k] for k in shown],
+        [labels[k] for k in shown],
+        loc="outside upper center",
+        ncols=3,
         fontsize=_LABEL,
         frameon=False,
     )

@@ -1,10 +1,11 @@
-"""galcnn health: signals at initialisation."""
+"""galcnn health: signals at initialisation, and what was seen of a training."""
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from galcnn.cli.main import main
+from galcnn.health import HealthWarning
 
 
 def test_plain_stacks_are_summed_up_drawn_and_written(tmp_path, capsys):
@@ -36,3 +37,49 @@ def test_an_experiment_is_measured_layer_by_layer(toy_experiment, tmp_path, caps
 def test_what_it_cannot_do_is_said(words, capsys):
     assert main(["health", *words]) == 2
     assert "Expected" in capsys.readouterr().err
+
+
+def test_a_training_is_looked_at_and_its_health_read(toy_experiment, tmp_path, capsys):
+    model = tmp_path / "model"
+    words = ["train", str(toy_experiment), "--out", str(model), "--quiet", "--health", "4"]
+    assert main([*words, "--tensorboard", str(tmp_path / "board")]) == 0
+    assert f"galcnn health {model}" in capsys.readouterr().out
+    assert not (tmp_path / "model.health.csv").exists(), "it lies in the model now"
+    assert any((tmp_path / "board").iterdir())
+    assert main(["health", str(model), "--out", str(tmp_path / "look")]) == 0
+    shown = capsys.readouterr().out
+    assert "network/conv2_1" in shown
+    assert "no sign of vanishing" in shown
+    assert (tmp_path / "look" / "health.png").stat().st_size > 20_000
+    record = Table.read(model / "health.csv")
+    assert sorted(set(record["update"])) == [0, 1, 4, 5, 8, 12]
+    # The same experiment without it is the same experiment: nothing is repeated.
+    assert main(["train", str(toy_experiment), "--out", str(model), "--quiet"]) == 0
+    assert "nothing was repeated" in capsys.readouterr().out
+
+
+def test_a_training_that_failed_says_why_and_can_be_read(toy_experiment, tmp_path, capsys):
+    model = tmp_path / "model"
+    wild = ["--optimizer", "sgd", "--learning-rate", "1e30", "--schedule", "constant"]
+    wild += ["--normalization", "none"]
+    with pytest.warns(HealthWarning):
+        assert main(["train", str(toy_experiment), "--out", str(model), "--quiet", "--health", *wild]) == 2
+    said = capsys.readouterr().err
+    assert "a finite loss" in said
+    assert "Health: exploding at layer network/" in said
+    assert not model.exists()
+    assert main(["health", str(model)]) == 0
+    assert "[training] learning_rate = 1e+29" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--tensorboard", "board"], "Say --health"),
+        (["--health", "0"], "expected a number of updates"),
+        (["--health", "--strategy", "mirrored"], "on one device, to look at its health"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_refused(toy_experiment, tmp_path, words, text, capsys):
+    assert main(["train", str(toy_experiment), "--out", str(tmp_path / "m"), "--quiet", *words]) == 2
+    assert text in capsys.readouterr().err

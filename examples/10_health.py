@@ -1,0 +1,53 @@
+"""Why does it not learn? Checks before training, a training that vanishes, and what mends it."""
+
+import numpy as np
+
+from galcnn.dataset import Dataset
+from galcnn.health import Stack, diagnose, stack_summary, stack_table
+from galcnn.health.checks import check_loss_at_start, check_overfitting
+from galcnn.health.watching import GradientHealth
+from galcnn.inputs import InputSpec
+from galcnn.model import NetworkSettings, assemble, build_network
+from galcnn.preprocessing import fit_preprocessing
+from galcnn.training import TrainingSettings, train
+from galcnn.training.batches import training_batches
+from galcnn.viewers.figures import save_figure
+from galcnn.viewers.health_figures import health_figure
+
+# The theory: Glorot halves the variance of ReLU layers, He keeps it.
+stacks = [stack_table(Stack(12, 64, "relu", name), seeds=3) for name in ("glorot_normal", "he_normal")]
+print(stack_summary(stacks))
+
+# Round and stretched blobs in noise.
+rng = np.random.default_rng(1)
+y, x = np.mgrid[:16, :16] - 7.5
+labels = np.arange(120, dtype=np.int32) % 2
+stretch = 1 + 3 * labels[:, None, None]
+blobs = 100 * np.exp(-(x**2) / (8 * stretch) - y**2 * stretch / 8)
+images = (blobs + rng.normal(0, 5, blobs.shape))[..., None].astype(np.float32)
+names = tuple(f"blob{i}" for i in range(120))
+data = Dataset(names, images, labels, ("round", "thin"), InputSpec(("r",), "nJy", (16, 16), 0.4))
+training, validation = data.select(range(80)), data.select(range(80, 120))
+
+
+def model(activation: str, initializer: str):
+    settings = NetworkSettings(
+        widths=(6, 6), depth=4, stem=0, normalization="none", activation=activation, initializer=initializer
+    )
+    network = build_network((16, 16, 1), 2, settings=settings)
+    return assemble(fit_preprocessing(training.images), network)
+
+
+how = TrainingSettings(epochs=8, batch_size=16, optimizer="adam", learning_rate=0.01)
+print(check_loss_at_start(model("relu", "he_normal"), training))
+print(check_overfitting(lambda: model("relu", "he_normal"), training, settings=how))
+
+# Eight layers of sigmoid: warned of at once, with what to try. Then tried.
+batch = next(iter(training_batches(training, how, seed=0).beginning_at(0)))
+for activation, initializer in [("sigmoid", "glorot_normal"), ("relu", "he_normal")]:
+    health = GradientHealth(batch, every=10)
+    history = train(model(activation, initializer), training, validation, settings=how, callbacks=[health])
+    print(activation, "validation loss", np.round(history["val_loss"], 2))
+    for sign in diagnose(health.table()):
+        print("  ", sign)
+    save_figure(health_figure(health.table(), health.signs), f"health-{activation}.png")

@@ -1,0 +1,71 @@
+"""What stands in two splits is found: by name, by pixels, or as a copy turned and mirrored."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter, rotate
+
+from galcnn.dataset import Dataset
+from galcnn.dataset.leakage import likeness, near_duplicates, shared_images
+from galcnn.inputs import InputSpec
+from tests.conftest import toy_images
+
+
+@pytest.fixture(scope="module")
+def sides():
+    images, labels = toy_images(240, seed=2, size=64)
+    images = gaussian_filter(images, (0, 2, 2, 0))  # a PSF: pixels of real images are not independent
+    spec = InputSpec(("g", "r"), "nJy", (64, 64), 0.4)
+    data = Dataset(tuple(f"g{i}" for i in range(240)), images, labels, ("round", "thin"), spec)
+    return {"train": data.select(range(160)), "test": data.select(range(160, 240))}
+
+
+def planted(sides, row, image, name="copy"):
+    """The training set with another image, and name, in one row."""
+    train = sides["train"]
+    images, ids = train.images.copy(), list(train.ids)
+    images[row], ids[row] = image, name
+    return {**sides, "train": replace(train, images=images, ids=tuple(ids))}
+
+
+def test_different_galaxies_are_no_pairs(sides):
+    assert shared_images(sides) == []
+    assert near_duplicates(sides) == []
+
+
+def test_a_name_or_the_same_pixels_in_two_splits_are_found(sides):
+    stolen = sides["test"].images[7]
+    (pair,) = shared_images(planted(sides, 3, stolen))
+    assert (pair.id, pair.other_id, pair.split, pair.other_split) == ("copy", "g167", "train", "test")
+    (pair,) = shared_images(planted(sides, 3, sides["train"].images[3], name="g167"))
+    assert pair.id == pair.other_id == "g167"
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_turned_and_mirrored_copies_are_found_exactly(sides, turns, mirrored):
+    image = np.rot90(sides["test"].images[11], turns)
+    image = image[:, ::-1] if mirrored else image
+    (pair,) = near_duplicates(planted(sides, 5, image))
+    assert (pair.id, pair.other_id) == ("copy", "g171")
+    assert pair.likeness == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("angle", [30, 101, 222.5])
+def test_a_copy_turned_by_any_angle_and_fainter_on_brighter_sky_is_found(sides, angle):
+    image = rotate(sides["test"].images[20], angle, reshape=False, order=1, mode="nearest")
+    (pair,) = near_duplicates(planted(sides, 5, 0.3 * image + 5))
+    assert (pair.id, pair.other_id) == ("copy", "g180")
+
+
+def test_the_likeness_is_symmetric_and_one_with_itself(sides):
+    found = likeness(sides["test"].images[:30])
+    np.testing.assert_allclose(np.diag(found), 1, atol=1e-5)
+    np.testing.assert_allclose(found, found.T, atol=1e-5)
+    others = found[~np.eye(30, dtype=bool)]
+    assert 0 < others.min() <= others.max() < 0.8
+
+
+def test_images_without_structure_are_like_nothing():
+    assert np.all(likeness(np.ones((4, 16, 16, 1), np.float32)) == 0)
