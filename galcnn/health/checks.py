@@ -191,10 +191,12 @@ def check_shuffled_labels(
 
     Parameters
     ----------
-    build, settings
+    build : callable
         See `check_overfitting`.
     training, validation : galcnn.dataset.Dataset
         The two splits.
+    settings : galcnn.training.TrainingSettings
+        See `check_overfitting`.
     n : int
         Images that are learned.
     seed : int
