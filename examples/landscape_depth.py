@@ -1,7 +1,7 @@
 """Is the loss around a deep network rough without skips and normalisation? (Li et al. 2018)
 
-Run it with ``python examples/landscape_depth.py --out depth``: four networks with three seeds each, on the
-same simulated galaxies; some ten minutes on one core, and stopped, it goes on. Writes the differences of
+Run it with ``python examples/landscape_depth.py --out depth``: three networks with three seeds each, on the
+same simulated galaxies; some minutes on one core, and stopped, it goes on. Writes the differences of
 roughness to ``depth/claims.ecsv``, ``depth/networks.ecsv``, and ``depth/landscape.png`` of the first seed.
 """
 
@@ -32,7 +32,6 @@ DEEP = {"widths": (8, 8, 8, 8), "depth": 5, "stem": 8, "dropout": 0.0}
 NETWORKS = {
     "shallow (3 convolutions)": DEEP | {"widths": (8, 8), "depth": 1, "normalization": "none"},
     "deep (21), plain": DEEP | {"normalization": "none"},
-    "deep, batch norm": DEEP | {"normalization": "batch"},
     "deep, skips and batch norm": DEEP | {"normalization": "batch", "residual": True},
 }
 PLAIN = "deep (21), plain"

@@ -30,9 +30,6 @@ from galcnn.training.optimizers import make_optimizer
 
 GALAXIES, SIDE, CLASSES = 720, 32, ("elliptical", "spiral", "edge_on", "merger")
 TRAINING, DEV = 160, 120  # the other 440 are for the test
-SEEDS = tuple(range(6))
-#: Single images make many updates: fewer seeds.
-COSTLY = {"sgd-outliers": SEEDS[:4], "batch-overfits": SEEDS[:4]}
 PLAIN = {"widths": (8, 16), "depth": 1, "stem": 8, "normalization": "none", "dropout": 0.0}
 DEEP = PLAIN | {"widths": (8, 8, 8), "depth": 4}
 #: Learning rates of plain descent and of momentum; a batch of other size gets its share (Goyal et al. 2017).
@@ -545,6 +542,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("claims"))
     parser.add_argument("--claim", action="append", choices=[claim.key for claim in CLAIMS])
+    parser.add_argument("--seeds", type=int, default=6, help="2 or more; more can follow")
     return parser.parse_args()
 
 
@@ -553,10 +551,11 @@ if __name__ == "__main__":
     TRIALS = Trials(given.out / "trainings")
     DATA = survey(given.out / "sky")
     wanted = [claim for claim in CLAIMS if not given.claim or claim.key in given.claim]
-    effects = {
-        claim.key: measure_claim(claim, COSTLY.get(claim.key, SEEDS), given.out / "effects", progress=bars)
-        for claim in wanted
-    }
+    for seeds in range(2, given.seeds + 1):  # seed by seed: what is interrupted says something of all
+        effects = {
+            claim.key: measure_claim(claim, range(seeds), given.out / "effects", progress=bars)
+            for claim in wanted
+        }
     table = claims_table(wanted, effects)
     for row in table:
         print(

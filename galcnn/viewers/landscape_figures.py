@@ -79,8 +79,9 @@ def landscape_figure(surfaces: Mapping[str, Surface]) -> Figure:
             drawn = _draw_plane(panels[0, column], surface, LogNorm(low, high))
         below = panels[-1, column]
         _draw_slices(below, surface)
-        below.set_yscale("log")
-        below.set_ylim(low / 1.2, high * 1.2)
+        if not line:
+            below.set_yscale("log")
+            below.set_ylim(low / 1.2, high * 1.2)
         below.tick_params(labelsize=SMALL)
         if column == 0:
             below.set_ylabel("cross-entropy (nat)", fontsize=SMALL)
