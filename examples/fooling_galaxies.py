@@ -72,14 +72,14 @@ for name, trained in models.items():
     target = Target.of_class("elliptical", trained.classes)
     attacks = {
         "smallest": SmallestBudget(quick, 0.03),
-        "minimal (L2)": MinimalPerturbation(unit, bisections=3, iterations=25),
+        "minimal (L2)": MinimalPerturbation(unit, bisections=2, iterations=20),
     }
     if cutouts[0].psf is not None:
         seen_through = replace(quick, light="psf", flux="conserved")
         attacks["smallest, PSF, flux conserved"] = SmallestBudget(seen_through, 0.03)
     results = {}
     for kind, attack in attacks.items():
-        own = cutouts[:12] if isinstance(attack, MinimalPerturbation) else cutouts  # one by one: slow
+        own = cutouts[:8] if isinstance(attack, MinimalPerturbation) else cutouts  # one by one: slow
         made = [one for (one,) in fool(trained, own, attacks=[attack], targets=target)]
         results[kind] = made
         won = [one for one in made if one.success]

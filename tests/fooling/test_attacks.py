@@ -21,8 +21,10 @@ from galcnn.fooling import (
     away_from,
 )
 from galcnn.fooling.margins import log_odds, margins
-from tests.explain.nets import IMAGES, flat, linear, nested
+from tests.explain import builds
+from tests.explain.builds import linear, mixed
 
+IMAGES = builds.IMAGES[:3]
 RNG = np.random.default_rng(3)
 SIGMA = RNG.uniform(0.5, 2, IMAGES.shape).astype("float32")
 MASK = RNG.uniform(size=IMAGES.shape) < 0.1
@@ -31,7 +33,15 @@ PSF /= PSF.sum((1, 2), keepdims=True)
 CONTEXT = Context(sigma=SIGMA, mask=MASK, psf=PSF, ids=("a", "b", "c"))
 CLASSES = ("elliptical", "merger", "spiral")
 PAIR = Target.margin("merger", "spiral", CLASSES)
-BOX = (-3.95, 3.1)
+BOX = (-3.4, 3.2)
+
+
+def flat():
+    return builds.flat(of=mixed)
+
+
+def nested():
+    return builds.nested(of=mixed)
 
 
 def two_classes(seed=0):
