@@ -227,7 +227,7 @@ def test_pgd_keeps_all_its_limits_at_once(norm, flux, light, box):
     if flux == "conserved":
         assert np.all(np.abs(change.sum((1, 2))) <= 1e-5 * np.abs(change).sum((1, 2)))
     elif light == "pixels":
-        assert np.all(np.abs(change.sum((1, 2))) > 1e-3 * np.abs(change).sum((1, 2)))
+        assert np.abs(change.sum((1, 2))).max() > 1e-2 * np.abs(change).sum((1, 2)).max()
     assert np.all(margin(network, made, PAIR) > margin(network, IMAGES, PAIR))
 
 
@@ -332,8 +332,8 @@ def test_the_ascent_stops_when_it_is_sure():
     attack = SkyAscent(0.99, step=1e-3, unit="image", steps=5000)
     made = attack(network, np.zeros_like(IMAGES), target)
     slope = (w[..., 1] - w[..., 2]).astype(float)
-    # From logits (0, 1, 2) along the slope until its log-odds over the other class is ln 99.
-    needed = (np.log(99) - (1 - 2)) / np.sqrt((slope**2).sum())
+    # Along the slope until the log-odds over the other class are ln 99.
+    needed = (np.log(99) - margin(network, np.zeros_like(IMAGES[:1]), target)) / np.sqrt((slope**2).sum())
     step = 1e-3 * np.sqrt(slope.size)
     found = np.sqrt((made.astype(float) ** 2).sum((1, 2, 3)))
     assert np.all((found >= needed) & (found <= needed + 1.1 * step))
