@@ -16,7 +16,7 @@ from galcnn.viewers.health_figures import health_figure
 
 # The theory: Glorot halves the variance of ReLU layers, He keeps it.
 stacks = [stack_table(Stack(12, 64, "relu", name), seeds=3) for name in ("glorot_normal", "he_normal")]
-print(stack_summary(stacks))
+print(stack_summary(stacks)["initializer", "gradient", "verdict"])
 
 # Round and stretched blobs in noise.
 rng = np.random.default_rng(1)
@@ -32,13 +32,13 @@ training, validation = data.select(range(80)), data.select(range(80, 120))
 
 def model(activation: str, initializer: str):
     settings = NetworkSettings(
-        widths=(6, 6), depth=4, stem=0, normalization="none", activation=activation, initializer=initializer
+        widths=(12, 12), depth=4, stem=0, normalization="none", activation=activation, initializer=initializer
     )
     network = build_network((16, 16, 1), 2, settings=settings)
     return assemble(fit_preprocessing(training.images), network)
 
 
-how = TrainingSettings(epochs=8, batch_size=16, optimizer="adam", learning_rate=0.01)
+how = TrainingSettings(epochs=8, batch_size=16, optimizer="adam", learning_rate=0.003)
 print(check_loss_at_start(model("relu", "he_normal"), training))
 print(check_overfitting(lambda: model("relu", "he_normal"), training, settings=how))
 

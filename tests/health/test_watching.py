@@ -249,6 +249,7 @@ def test_what_was_seen_is_kept_by_a_checkpoint(tmp_path):
 
 
 def test_tensorboard_reads_what_was_written(tmp_path):
+    import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     _, health, _ = watched(SHALLOW, {"epochs": 1}, every=3, tensorboard=tmp_path / "board")
@@ -258,9 +259,9 @@ def test_tensorboard_reads_what_was_written(tmp_path):
     rows = table[table["layer"] == "network/conv2_1"]
     written = events.Tensors("gradient_norm/network/conv2_1")
     assert [event.step for event in written] == list(rows["update"])
-    values = [event.tensor_proto.float_val[0] for event in written]
+    values = [float(tf.make_ndarray(event.tensor_proto)) for event in written]
     np.testing.assert_allclose(values, rows["gradient_norm"], rtol=1e-6)
-    losses = [event.tensor_proto.float_val[0] for event in events.Tensors("health/loss")]
+    losses = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("health/loss")]
     np.testing.assert_allclose(losses, rows["loss"], rtol=1e-6)
 
 
