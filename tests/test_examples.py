@@ -1,11 +1,15 @@
 """The examples run as the reader is told to run them, one after the other in an empty folder."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.table import Table
 
+from galcnn.cli.main import main
 from galcnn.layers import LayerStack
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -38,3 +42,21 @@ def test_the_experiment_files_are_valid():
         assert Experiment.from_file(path).data.catalog.endswith("labels.csv")
     names = ("batch", "stochastic", "mini-batch", "momentum", "nesterov", "adam")
     assert tuple(comparison_from(read_settings(comparison)).experiments) == names
+
+
+@pytest.mark.full
+def test_the_questions_to_a_galaxy_zoo_network_are_answered(real_data, tmp_path):
+    """Of a network that has seen a hundred galaxies: the questions run, their answers mean nothing."""
+    table = Table.read(real_data / "gz1" / "labels.csv")
+    names = ("edge_on", "elliptical", "spiral_cw", "spiral_acw", "dont_know")
+    rows = [row for name in names for row in np.flatnonzero(table["class_name"] == name)[:45]]
+    few = table[rows]
+    few["file"] = [str(real_data / "gz1" / file) for file in few["file"]]
+    few.write(tmp_path / "labels.csv")
+    words = ["train", str(EXAMPLES / "galaxy_zoo.toml"), "--catalog", str(tmp_path / "labels.csv")]
+    assert main([*words, "--out", str(tmp_path / "model"), "--epochs", "1", "--quiet"]) == 0
+    for script, last in (("where", "occlusion"), ("clues", "of the other class")):
+        command = [sys.executable, str(EXAMPLES / f"galaxy_zoo_{script}.py"), "model", "labels.csv", "6"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert re.search(rf"{last} +-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]", done.stdout), done.stdout
