@@ -14,7 +14,7 @@ from galcnn.catalog.columns import as_numbers
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import load_cutout
-from galcnn.layers import LayerStack
+from galcnn.layers import LayerStack, read_stacks
 from galcnn.model.card import Card
 from galcnn.photometry import ab_magnitude
 
@@ -194,11 +194,15 @@ def _by(source: object) -> str:
 
 
 def _layers(file: Path) -> list[str]:
-    """What a layers file says of its galaxy, if it is one."""
+    """What a file with layers says of its galaxies, if it is one."""
     try:
-        stack = LayerStack.read(file)
+        stacks = read_stacks(file)
     except UnreadableImageError:
         return []
+    return [line for stack in stacks for line in _stack(stack)]
+
+
+def _stack(stack: LayerStack) -> list[str]:
     best, probability = stack.prediction.best[0], float(stack.prediction.probabilities.max())
     lines = [
         f"layers file   of {stack.id!r}: {best} with probability {probability:.2f}",

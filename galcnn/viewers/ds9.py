@@ -29,7 +29,7 @@ _SIGNED = "h5_bluered"
 
 
 def drawn_layers(layers: Sequence[Layer]) -> list[Layer]:
-    """Choose the layers that have a frame.
+    """Choose the layers that have a frame; of a file without an image also what was made of it.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def drawn_layers(layers: Sequence[Layer]) -> list[Layer]:
     list of Layer
         At most 36, in order.
     """
-    return [layer for layer in layers if layer.role in DRAWN][:_MOST]
+    parts = () if any(layer.role == "science" for layer in layers) else ("image", "start")
+    return [layer for layer in layers if layer.role in DRAWN or layer.cards.get("PART") in parts][:_MOST]
 
 
 def scene(
@@ -72,7 +73,7 @@ def scene(
         if layer is not shown[0] or not empty:
             yield ("frame", "new")
         yield ("file", f"{path}[{layer.name}]")
-        if layer.role == "science":
+        if layer.role in ("science", "synthesis"):
             yield from (("cmap", "grey"), ("scale", "asinh"), ("scale", "mode", "99.5"))
             if mask := _mask_of(layer, masks):
                 yield from (("mask", "color", "red"), ("mask", "transparency", "60"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from astropy.io import fits
 
 from galcnn import atomic
+from galcnn.catalog.naming import file_stems
 from galcnn.files.opening import opened
 from galcnn.geometry import crop
 from galcnn.layers import LayerStack, read_stacks
@@ -42,9 +43,9 @@ def export(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> list
         A layers file, or the file of an image that has gained layers.
     folder : path-like
         Gets, for each image <NAME>: ``<NAME>.fits``, that layer alone; for science images and maps
-        with contours ``<NAME>.ctr`` and ``<NAME>.reg``, see `galcnn.viewers.outlines`; and
-        ``layers.png``, and ``ds9.sh``, which opens `path` in DS9. Files of these names are
-        replaced.
+        with contours ``<NAME>.ctr`` and ``<NAME>.reg``, see `galcnn.viewers.outlines`; where there
+        are explanations ``layers.png``; and ``ds9.sh``, which opens `path` in DS9. Names that are
+        no file names are changed as in `galcnn.catalog.naming`. Files of these names are replaced.
 
     Returns
     -------
@@ -54,27 +55,31 @@ def export(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> list
     Raises
     ------
     FileNotFoundError, galcnn.errors.UnreadableImageError
-        There is no such file, or it has no layers.
+        There is no such file, or it has no images.
     """
     layers, out = layers_of(path), Path(folder)
-    figure = layers_figure(path)
+    explained = any("LAYERFMT" in layer.cards for layer in layers)
+    figure = layers_figure(path) if explained else None
     atomic.check_writable(out / "ds9.sh")
-    written = _single_files(path, layers, out)
+    stems = file_stems(layer.name for layer in layers)
+    written = _single_files(path, {out / f"{stem}.fits": name for name, stem in stems.items()})
     lines = _lines(layers)
     by_name = {layer.name: layer for layer in layers}
     for name, own in lines.items():
         color = _COLORS.get(by_name[name].role, "green")
         for suffix, text in (("ctr", contour_text), ("reg", region_text)):
-            file = out / f"{name}.{suffix}"
+            file = out / f"{stems[name]}.{suffix}"
             atomic.write_text(file, text(own, by_name[name].wcs, color=color))
             written.append(file)
-    save_figure(figure, out / "layers.png")
+    if figure is not None:
+        save_figure(figure, out / "layers.png")
+        written.append(out / "layers.png")
     there = os.path.relpath(Path(path).resolve(), out.resolve())
-    contours = {name: f"{over}.ctr" for name, over in _overlays(layers, lines).items()}
+    contours = {name: f"{stems[over]}.ctr" for name, over in _overlays(layers, lines).items()}
     atomic.write_text(
         out / "ds9.sh", _SCRIPT.format(words=command_line(list(scene(there, layers, contours))))
     )
-    return [*written, out / "layers.png", out / "ds9.sh"]
+    return [*written, out / "ds9.sh"]
 
 
 def contour_files(layers: Sequence[Layer], folder: Path) -> dict[str, Path]:
@@ -94,9 +99,9 @@ def contour_files(layers: Sequence[Layer], folder: Path) -> dict[str, Path]:
     """
     lines = _lines(layers)
     by_name = {layer.name: layer for layer in layers}
-    files = {}
+    files, stems = {}, file_stems(by_name)
     for name, over in _overlays(layers, lines).items():
-        file = folder / f"{over}.ctr"
+        file = folder / f"{stems[over]}.ctr"
         if not file.exists():
             color = _COLORS.get(by_name[over].role, "green")
             file.write_text(contour_text(lines[over], by_name[over].wcs, color=color), encoding="utf-8")
@@ -141,18 +146,15 @@ def _part(stack: LayerStack, window: Window) -> LayerStack:
     )
 
 
-def _single_files(path: str | os.PathLike[str], layers: Sequence[Layer], out: Path) -> list[Path]:
-    written = []
+def _single_files(path: str | os.PathLike[str], files: Mapping[Path, str]) -> list[Path]:
     with opened(path) as (hdulist, _):
-        for layer in layers:
-            hdu = hdulist[int(layer.name) if layer.name.isdigit() else layer.name]
+        for file, name in files.items():
+            hdu = hdulist[int(name) if name.isdigit() else name]
             alone = fits.PrimaryHDU(hdu.data, hdu.header)
             alone.add_checksum()
-            file = out / f"{layer.name}.fits"
             with atomic.writing(file) as temporary, open(temporary, "wb") as handle:
                 fits.HDUList([alone]).writeto(handle, output_verify="exception")
-            written.append(file)
-    return written
+    return list(files)
 
 
 def _lines(layers: Sequence[Layer]) -> dict[str, tuple[Outline, ...]]:

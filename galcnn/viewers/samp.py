@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,10 +93,13 @@ def serve_hub(wait: Callable[[], object]) -> None:
 
     with samp.conf.set_temp("use_internet", False):
         hub = samp.SAMPHubServer(web_profile=False, addr="127.0.0.1")
-        try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", samp.SAMPWarning)  # of a second hub: said below
             hub.start()
-        except samp.SAMPHubError as error:
-            raise RuntimeError(message("no other hub", "Use the one that runs.", error=str(error))) from error
+        if not hub.is_running:
+            raise RuntimeError(
+                message("no other hub on this machine", "Use the one that runs.", running=True)
+            )
         try:
             wait()
         finally:

@@ -252,6 +252,25 @@ def test_without_wcs_the_steps_say_where(survey_file, tmp_path):
     np.testing.assert_array_equal(layer, expected)
 
 
+def test_a_file_compressed_tile_by_tile_gains_plain_layers(tmp_path):
+    wcs = a_wcs(20)
+    image = an_image(wcs)
+    header = wcs.to_header() + fits.Header({"BUNIT": "nJy", "FILTER": "r"})
+    packed = fits.CompImageHDU(np.rint(image.flux[0] * 100).astype(np.int32), header, name="SCI")
+    path = tmp_path / "survey.fits.fz"
+    fits.HDUList([fits.PrimaryHDU(), packed]).writeto(path)
+    before, flux = path.read_bytes(), load_cutout(path).flux
+    stack = of(crop(image, (8, 10), corner=(3, 4)))
+    write_into(stack, path, append=True)
+    assert path.read_bytes()[: len(before)] == before
+    assert load_cutout(path).flux.tobytes() == flux.tobytes()
+    (got,) = read_stacks(path)
+    part = got.explanations[0].attribution[:, 3:11, 4:14]
+    np.testing.assert_array_equal(part, stack.explanations[0].attribution)
+    with fits.open(path) as hdulist:
+        assert type(hdulist["SAL_LATE_R"]) is fits.ImageHDU
+
+
 def test_galcnn_s_own_cutout_files_gain_layers_too(tmp_path):
     image = replace(an_image(a_wcs()), sigma=np.ones((1, *SHAPE)), meta={"a": 1})
     save_cutout(image, tmp_path / "c.fits")

@@ -22,7 +22,7 @@ from galcnn.files import save_cutout
 from galcnn.geometry import pad
 from galcnn.layers import write_into
 from galcnn.viewers.contents import Layer, layers_of, window_of
-from galcnn.viewers.ds9 import command_line, samp_words, scene
+from galcnn.viewers.ds9 import command_line, drawn_layers, samp_words, scene
 from galcnn.viewers.exporting import export
 from galcnn.viewers.outlines import contour_text, outlines, region_text
 from tests.layers.test_version_1 import FILE
@@ -178,6 +178,29 @@ def test_export_writes_each_layer_alone_with_its_sky(path, tmp_path):
             assert done.stdout.startswith("verification OK"), done.stdout
 
 
+def test_names_that_are_no_file_names_stay_in_the_folder(tmp_path):
+    y, x = np.mgrid[:20, :20]
+    blob = np.exp(-np.hypot(x - 9, y - 9) / 3)
+    images = [fits.ImageHDU(blob, name=name) for name in ("../evil", "a b/c")]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(tmp_path / "odd.fits")
+    files = export(tmp_path / "odd.fits", tmp_path / "out" / "deep")
+    assert {file.parent for file in files} == {tmp_path / "out" / "deep"}
+    assert {path.name for path in tmp_path.iterdir()} == {"odd.fits", "out"}
+    assert sum(file.suffix == ".fits" for file in files) == 2
+    assert not any(file.name == "layers.png" for file in files), "there is nothing explained"
+
+
+def test_of_dreams_without_their_galaxy_image_and_difference_are_shown(tmp_path):
+    from galcnn.layers import write_syntheses
+    from tests.layers.test_version_1 import the_stacks
+
+    _, dream, _ = the_stacks()[0].syntheses
+    write_syntheses(tmp_path / "dream.fits", [dream], wcs=a_stack().cutout.wcs)
+    shown = [layer.role for layer in drawn_layers(layers_of(tmp_path / "dream.fits"))]
+    assert shown == ["synthesis"] * 4 + ["difference"] * 2, "image, start and difference in two bands"
+    assert tmp_path / "out" / "ds9.sh" in export(tmp_path / "dream.fits", tmp_path / "out")
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A real hub on this machine, found through a lock file in a home of its own."""
@@ -230,6 +253,13 @@ def test_a_program_for_tables_gets_the_morphology_and_one_for_images_the_file(hu
     assert list(got["table"]["class"]) == ["elliptical", "edge-on / disc", "spiral"]
     assert got["table"]["probability"].sum() == pytest.approx(1)
     assert got["image"] == path.resolve().as_uri()
+
+
+def test_a_second_hub_is_refused(hub):
+    from galcnn.viewers.samp import serve_hub
+
+    with pytest.raises(RuntimeError, match="no other hub"):
+        serve_hub(lambda: None)
 
 
 def test_a_hub_without_a_viewer_is_no_viewer(hub, path, capsys):
