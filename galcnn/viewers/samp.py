@@ -93,13 +93,14 @@ def serve_hub(wait: Callable[[], object]) -> None:
 
     with samp.conf.set_temp("use_internet", False):
         hub = samp.SAMPHubServer(web_profile=False, addr="127.0.0.1")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", samp.SAMPWarning)  # of a second hub: said below
-            hub.start()
-        if not hub.is_running:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", samp.SAMPWarning)  # that is how a second hub is told
+                hub.start()
+        except samp.SAMPWarning as error:
             raise RuntimeError(
-                message("no other hub on this machine", "Use the one that runs.", running=True)
-            )
+                message("no other hub on this machine", "Use the one that runs.", error=str(error))
+            ) from error
         try:
             wait()
         finally:
