@@ -181,5 +181,13 @@ def _drawn(values: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[An
 
 
 def _compared(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> tuple[_Values, ...]:
-    sizes, signs = ([folded(maps, signed=signed) for maps in (before, after)] for signed in (False, True))
+    # Where the network does not look both maps are zero: that is no likeness.
+    seen = np.any(before, axis=(0, 3)) | np.any(after, axis=(0, 3))
+    rows, columns = (np.flatnonzero(np.any(seen, axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return (np.full(len(before), np.nan),) * 4
+    field = (slice(None), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    sizes, signs = (
+        [folded(maps[field], signed=signed) for maps in (before, after)] for signed in (False, True)
+    )
     return rank_correlation(*sizes), np.abs(rank_correlation(*signs)), ssim(*sizes), ssim(*signs)

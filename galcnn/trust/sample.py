@@ -185,9 +185,11 @@ def maps_of(network: keras.Model, explainer: Explainer, sample: Sample) -> npt.N
     Returns
     -------
     numpy.ndarray
-        Shape of the images.
+        Shape of the images; zero where the network does not look and a map of features has no
+        value.
     """
-    return explainer(network, sample.images, sample.targets, context=sample.context)
+    maps = explainer(network, sample.images, sample.targets, context=sample.context)
+    return np.where(np.isnan(maps), np.float32(0), maps)
 
 
 def held_out(catalog: Catalog, trained: TrainedModel) -> Catalog:

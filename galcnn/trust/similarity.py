@@ -61,15 +61,17 @@ def ssim(first: _Maps, second: _Maps) -> _Values:
     Parameters
     ----------
     first, second : numpy.ndarray
-        Shape (n, ny, nx), at least 7 pixels a side.
+        Shape (n, ny, nx).
 
     Returns
     -------
     numpy.ndarray
-        Shape (n,).
+        Shape (n,); NaN where a side is shorter than the window of 7 pixels.
     """
     _paired(first, second)
     found = np.full(len(first), np.nan)
+    if min(first.shape[1:]) < 7:
+        return found
     for i, (a, b) in enumerate(zip(first, second, strict=True)):
         peaks = np.abs(a).max(), np.abs(b).max()
         if min(peaks) > 0:

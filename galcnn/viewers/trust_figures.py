@@ -49,7 +49,12 @@ def verdict_figure(table: QTable) -> Figure:
     methods, criteria = _order(table, "method"), _order(table, "criterion")
     figure = Figure(figsize=(2.0 + 0.95 * len(methods), 1.4 + 0.42 * len(criteria)), layout="constrained")
     axes = figure.add_subplot()
-    signs = {"passes": "+", "fails": "\N{MINUS SIGN}", "undecided": "?", "does not apply": "n/a"}
+    signs = {
+        "passes": "\N{CHECK MARK}",
+        "fails": "\N{BALLOT X}",
+        "undecided": "?",
+        "does not apply": "n/a",
+    }
     ticks = {}
     for row in table:
         x, y = methods.index(str(row["method"])), criteria.index(str(row["criterion"]))
@@ -121,8 +126,9 @@ def similarity_figure(table: QTable) -> Figure:
                 axes.fill_between(x, own["low"], own["high"], color=colour, alpha=0.15, linewidth=0)
             stages = list(dict.fromkeys(str(name) for name in table["stage"]))
             axes.set_xticks(range(len(stages)), stages, rotation=90)
-            axes.set_title(f"{mode}: {title}", fontsize=_LABEL)
+            axes.set_title(title, fontsize=_LABEL)
             _finish(axes)
+        panels[row, 0].set_ylabel(mode, fontsize=_LABEL)
     figure.supxlabel("drawn anew, from the output down (cascading) or alone (independent)", fontsize=_LABEL)
     _legend(figure, panels[0, 0])
     return figure

@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.explain import GuidedBackprop, Saliency
+from galcnn.explain import CAM, GuidedBackprop, Saliency
+from galcnn.model import NetworkSettings, build_network
 from galcnn.trust import Edges, randomisation
 from galcnn.trust.randomising import redrawn, stages
 from galcnn.trust.sample import maps_of
 from tests.explain import builds
+from tests.trust.conftest import sample_of_images
 
 
 def test_stages_go_from_the_output_down_and_take_the_vectors_along():
@@ -81,3 +83,18 @@ def test_a_network_that_hides_its_layers_is_refused(sample):
     network = builds.subclassed()
     with pytest.raises(ValueError, match="functional or sequential"):
         randomisation(network, Saliency(), sample)
+
+
+def test_where_the_network_does_not_look_is_no_likeness(sample, unchanged):
+    inputs = keras.Input(builds.SHAPE)
+    cropped = keras.layers.Cropping2D([(3, 3), (2, 2)], name="field")(inputs)
+    network = builds.settle(keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(cropped))))
+    found = randomisation(unchanged(network), Saliency(), sample)["cascading"]
+    assert np.all(np.abs(found.rank) < 0.45), "by chance 1 / sqrt(36); the frame would make it 0.8"
+    maps = maps_of(network, Saliency(), sample)
+    assert not maps[:, :3].any()
+    settled = builds.settle(build_network((16, 16, 2), 3, settings=NetworkSettings(widths=(4,), field=0.5)))
+    images = np.random.default_rng(1).normal(size=(2, 16, 16, 2)).astype("float32")
+    features = maps_of(settled, CAM(), sample_of_images(images))
+    assert np.isfinite(features).all()
+    assert not features[:, 0].any()
