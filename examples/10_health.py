@@ -3,8 +3,8 @@
 import numpy as np
 
 from galcnn.dataset import Dataset
-from galcnn.health import Stack, diagnose, stack_summary, stack_table
-from galcnn.health.checks import check_loss_at_start, check_overfitting
+from galcnn.health import Stack, stack_summary, stack_table
+from galcnn.health.checks import check_overfitting
 from galcnn.health.watching import GradientHealth
 from galcnn.inputs import InputSpec
 from galcnn.model import NetworkSettings, assemble, build_network
@@ -30,24 +30,28 @@ data = Dataset(names, images, labels, ("round", "thin"), InputSpec(("r",), "nJy"
 training, validation = data.select(range(80)), data.select(range(80, 120))
 
 
-def model(activation: str, initializer: str):
+def model(activation: str, initializer: str, normalization: str):
     settings = NetworkSettings(
-        widths=(12, 12), depth=4, stem=0, normalization="none", activation=activation, initializer=initializer
+        widths=(12, 12),
+        depth=4,
+        stem=0,
+        normalization=normalization,
+        activation=activation,
+        initializer=initializer,
     )
     network = build_network((16, 16, 1), 2, settings=settings)
     return assemble(fit_preprocessing(training.images), network)
 
 
 how = TrainingSettings(epochs=8, batch_size=16, optimizer="adam", learning_rate=0.003)
-print(check_loss_at_start(model("relu", "he_normal"), training))
-print(check_overfitting(lambda: model("relu", "he_normal"), training, settings=how))
+print(check_overfitting(lambda: model("relu", "he_normal", "batch"), training, settings=how))
 
 # Eight layers of sigmoid: warned of at once, with what to try. Then tried.
 batch = next(iter(training_batches(training, how, seed=0).beginning_at(0)))
-for activation, initializer in [("sigmoid", "glorot_normal"), ("relu", "he_normal")]:
+for words in [("sigmoid", "glorot_normal", "none"), ("relu", "he_normal", "batch")]:
     health = GradientHealth(batch, every=10)
-    history = train(model(activation, initializer), training, validation, settings=how, callbacks=[health])
-    print(activation, "validation loss", np.round(history["val_loss"], 2))
-    for sign in diagnose(health.table()):
+    history = train(model(*words), training, validation, settings=how, callbacks=[health])
+    print(words, "validation loss", np.round(history["val_loss"], 2))
+    for sign in health.signs:
         print("  ", sign)
-    save_figure(health_figure(health.table(), health.signs), f"health-{activation}.png")
+    save_figure(health_figure(health.table(), health.signs), f"health-{words[0]}.png")

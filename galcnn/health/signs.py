@@ -209,9 +209,6 @@ def _between_layers(look: _Look, limits: HealthLimits) -> Iterator[Sign]:
     """The signal on its way from the input, and the gradient on its way back."""
     low, high, tiny = 1 / limits.ratio, limits.ratio, np.finfo(float).tiny
     signal = look["signal"]
-    kept = signal[1:] / np.maximum.accumulate(np.maximum(signal, tiny))[:-1]
-    for at in np.flatnonzero(kept < low)[:1]:
-        yield _sign("vanishing", "signal, as a share of the largest before it,", look, at + 1, kept[at], low)
     grown = signal / max(signal[0], tiny)
     for at in np.flatnonzero(grown > high)[:1]:
         yield _sign("exploding", "signal, in units of the first layer's,", look, at, grown[at], high)
@@ -220,10 +217,14 @@ def _between_layers(look: _Look, limits: HealthLimits) -> Iterator[Sign]:
     moved = np.where(np.isfinite(moved), moved, 0.0)
     share = moved[:-1] / np.maximum.accumulate(np.maximum(moved, tiny)[::-1])[::-1][1:]
     symptom = "relative gradient, as a share of the largest behind it,"
-    for at in np.flatnonzero(share < low)[-1:]:
-        yield _sign("vanishing", symptom, look, at, share[at], low)
     for at in np.flatnonzero(share > high)[-1:]:
         yield _sign("exploding", symptom, look, at, share[at], high)
+    # Beside what explodes all else is small: that comes first.
+    kept = signal[1:] / np.maximum.accumulate(np.maximum(signal, tiny))[:-1]
+    for at in np.flatnonzero(kept < low)[:1]:
+        yield _sign("vanishing", "signal, as a share of the largest before it,", look, at + 1, kept[at], low)
+    for at in np.flatnonzero(share < low)[-1:]:
+        yield _sign("vanishing", symptom, look, at, share[at], low)
 
 
 def _sign(kind: Kind, symptom: str, look: _Look, at: int, value: float, limit: float) -> Sign:

@@ -112,7 +112,7 @@ def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
     drawn = {
         "gradient_norm": "norm of the gradient",
         "update_ratio": "update, as a share of the weights",
-        "weight_norm": "norm of the weights over that at the start",
+        "weight_norm": "norm of the weights / at the start",
         "signal": "scatter of the output over images",
         "dead": "share of ReLUs never active",
     }
