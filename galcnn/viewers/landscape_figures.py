@@ -82,14 +82,14 @@ def landscape_figure(surfaces: Mapping[str, Surface]) -> Figure:
         if not line:
             below.set_yscale("log")
             below.set_ylim(low / 1.2, high * 1.2)
-        below.tick_params(labelsize=SMALL)
+        below.tick_params(which="both", labelsize=SMALL)
         if column == 0:
             below.set_ylabel("cross-entropy (nat)", fontsize=SMALL)
             below.legend(fontsize=SMALL, frameon=False)
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=list(panels[0]), shrink=0.9)
         bar.set_label("cross-entropy (nat)", fontsize=SMALL)
-        bar.ax.tick_params(labelsize=SMALL)
+        bar.ax.tick_params(which="both", labelsize=SMALL)
     return figure
 
 
