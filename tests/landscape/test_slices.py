@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import keras
@@ -344,17 +343,15 @@ def test_a_killed_computation_goes_on(tmp_path):
     )
     rng = np.random.default_rng(0)
     for attempt in range(6):
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        assert process.stdout.readline() == b"ready\n"
-        try:
-            process.wait(timeout=None if attempt == 5 else rng.uniform(0.3, 1.5))
-            break
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-        time.sleep(0.01)
+        ) as process:
+            assert process.stdout.readline() == b"ready\n"
+            try:
+                process.wait(timeout=None if attempt == 5 else rng.uniform(0.3, 1.5))
+                break
+            except subprocess.TimeoutExpired:
+                os.kill(process.pid, signal.SIGKILL)
     network = build_network((8, 8, 2), 3, settings=NetworkSettings(widths=(4, 6), depth=1, stem=0), seed=2)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(60, 8, 8, 2)).astype(np.float32)
