@@ -204,7 +204,8 @@ def _hdus(surface: Surface) -> fits.HDUList:
         if np.isfinite(value):
             header[key] = (value, comment)
     for name, fact in surface.facts.items():
-        header[f"HIERARCH GALCNN {name}"] = fact
+        plain = fact.encode("ascii", "backslashreplace").decode() if isinstance(fact, str) else fact
+        header[f"HIERARCH GALCNN {name}"] = plain  # FITS headers are ASCII
     loss = fits.PrimaryHDU(surface.loss, header.copy())
     loss.header["EXTNAME"] = ("LOSS", "mean cross-entropy")
     loss.header["BUNIT"] = ("", "nat")

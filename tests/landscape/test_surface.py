@@ -90,3 +90,11 @@ def test_other_files_and_endings_are_refused(tmp_path, surface):
     with pytest.raises(ValueError, match=r"ends in \.fits or \.npz"):
         write_surface(surface, tmp_path / "surface.txt")
     assert not (tmp_path / "surface.txt").exists()
+
+
+def test_a_name_that_fits_cannot_hold_is_escaped(tmp_path, surface):
+    surface.facts["model"] = "Galaxien-ä"
+    for name in ("surface.fits", "surface.npz"):
+        write_surface(surface, tmp_path / name)
+    assert read_surface(tmp_path / "surface.fits").facts["model"] == "Galaxien-\\xe4"
+    assert read_surface(tmp_path / "surface.npz").facts["model"] == "Galaxien-ä"
