@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
+import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ HOW_TO_START = (
     "terminal, then `ds9`. Without one: --save FILE.png, or --export DIR."
 )
 #: Seconds that a viewer may take for one message.
-_PATIENCE = "60"
+_PATIENCE = 60
 _DS9, _IMAGE, _TABLE = "ds9.set", "image.load.fits", "table.load.votable"
 
 
@@ -50,6 +51,8 @@ def send(path: str | os.PathLike[str]) -> list[str]:
         See `galcnn.viewers.contents.layers_of`.
     RuntimeError
         No viewer listens, or one could not show the file; the text says how to start one.
+    TimeoutError
+        A viewer does not answer.
     """
     layers = layers_of(path)
     file = Path(path).resolve()
@@ -92,19 +95,26 @@ def serve_hub(wait: Callable[[], object]) -> None:
     from pyvo import samp
 
     with samp.conf.set_temp("use_internet", False):
-        hub = samp.SAMPHubServer(web_profile=False, addr="127.0.0.1")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", samp.SAMPWarning)  # that is how a second hub is told
-                hub.start()
-        except samp.SAMPWarning as error:
+        if _hub_runs(samp):  # a second one would only warn, and leave its socket open
             raise RuntimeError(
-                message("no other hub on this machine", "Use the one that runs.", error=str(error))
-            ) from error
+                message("no other hub on this machine", "Use the one that runs.", running=True)
+            )
+        hub = samp.SAMPHubServer(web_profile=False, addr="127.0.0.1")
+        hub.start()
         try:
             wait()
         finally:
             hub.stop()
+
+
+def _hub_runs(samp: Any) -> bool:
+    proxy = samp.SAMPHubProxy()
+    try:
+        proxy.connect()
+    except samp.SAMPHubError:
+        return False
+    proxy.disconnect()
+    return True
 
 
 @contextmanager
@@ -134,7 +144,24 @@ def _show_in_ds9(client: Any, one: str, file: Path, layers: Sequence[Layer], fol
 
 
 def _call(client: Any, one: str, kind: str, parameters: dict[str, str]) -> dict[str, str]:
-    answer = client.call_and_wait(one, {"samp.mtype": kind, "samp.params": parameters}, _PATIENCE)
+    # Not call_and_wait: a hub of pyvo loses an answer that comes before it has begun to wait.
+    answer: dict[str, Any] = {}
+    answered = threading.Event()
+
+    def take(private_key: str, responder: str, tag: str, response: dict[str, Any]) -> None:
+        del private_key, responder, tag
+        answer.update(response)
+        answered.set()
+
+    tag = uuid.uuid4().hex
+    client.bind_receive_response(tag, take)
+    client.call(one, tag, {"samp.mtype": kind, "samp.params": parameters})
+    if not answered.wait(_PATIENCE):
+        raise TimeoutError(
+            message(
+                "a viewer that answers", "Look at its windows: one may ask for something.", sent=parameters
+            )
+        )
     if answer["samp.status"] == "samp.error":
         said = answer.get("samp.error", {}).get("samp.errortxt", "")
         raise RuntimeError(
