@@ -92,7 +92,8 @@ def command(
     images = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid)
     question = Question(tuple(explainers_by_name(methods)), target, wrt, segmentation)
     if ALL in methods:
-        question, reasons = without_refusals(trained, images, question)
+        named = explainers_by_name([method for method in methods if method != ALL])
+        question, reasons = without_refusals(trained, images, question, named=named)
         for name, reason in reasons.items():
             click.echo(f"without {name}: {reason}", err=True)
     stacks = []

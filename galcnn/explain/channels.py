@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from galcnn.explain.forward import compiled, forward, upright
 from galcnn.explain.gradients import gradient_of
+from galcnn.explain.graph import network_layer
 from galcnn.explain.network_maps import activations
 
 __all__ = ["PLACES", "Place", "channel_gradient", "channel_score"]
@@ -47,10 +48,12 @@ def channel_gradient(
         float32, shape of `images`.
     """
 
+    name = network_layer(network, layer).name
+
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> tuple[Any, Any]:
             _, seen = forward(of(), images)
-            units = _units(tf.cast(upright(seen[layer], images), tf.float32), place)
+            units = _units(tf.cast(upright(seen[name], images), tf.float32), place)
             scores = tf.reduce_sum(units * weights, axis=1)
             return scores, gradient_of(scores, images)
 
@@ -60,7 +63,7 @@ def channel_gradient(
         tf.TensorSpec((None, *network.input_shape[1:]), tf.float32),
         tf.TensorSpec((None, weights.shape[1]), tf.float32),
     ]
-    run = compiled(network, ("channel gradient", layer, place), build, signature=signature)
+    run = compiled(network, ("channel gradient", name, place), build, signature=signature)
     scores, gradient = run(
         tf.convert_to_tensor(images, tf.float32), tf.convert_to_tensor(weights, tf.float32)
     )

@@ -215,10 +215,12 @@ def energy_gradient(
         float32, shape of `images`: of each image's own energy.
     """
 
+    name = network_layer(network, layer).name
+
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> Any:
             _, seen = forward(of(), images)
-            values = tf.cast(upright(seen[layer], images), tf.float32)
+            values = tf.cast(upright(seen[name], images), tf.float32)
             cells = tf.reduce_sum(values**2 * weights, axis=-1)
             flat = tf.reshape(cells, (tf.shape(cells)[0], -1))
             return gradient_of(0.5 * tf.reduce_mean(flat, axis=1), images)
@@ -229,7 +231,7 @@ def energy_gradient(
         tf.TensorSpec((None, *network.input_shape[1:]), tf.float32),
         tf.TensorSpec((len(weights),), tf.float32),
     ]
-    run = compiled(network, ("energy gradient", layer), build, signature=signature)
+    run = compiled(network, ("energy gradient", name), build, signature=signature)
     return np.asarray(run(tf.convert_to_tensor(images), tf.convert_to_tensor(weights)).numpy())
 
 

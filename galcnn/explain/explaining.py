@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
+import astropy.units as u
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,16 @@ def explain(
     if wrt not in WRT:
         raise ValueError(message(f"wrt among {WRT}", "", wrt=wrt))
     names = [str(i) for i in range(len(cutouts))] if ids is None else [str(name) for name in ids]
+    n_targets = len(targets) if isinstance(targets, Sequence) else len(cutouts)
+    if (n_targets, len(names)) != (len(cutouts), len(cutouts)):
+        raise ValueError(
+            message(
+                f"one target and one id for each of {len(cutouts)} cutouts",
+                "",
+                n_targets=n_targets,
+                n_ids=len(names),
+            )
+        )
     results: list[tuple[Explanation, ...]] = []
     for start in range(0, len(cutouts), _BATCH):
         piece = slice(start, start + _BATCH)
@@ -169,7 +180,7 @@ def _explained(
                 method=explainer.name,
                 target=target,
                 wrt=wrt,
-                unit=f"{cutout.unit}-1" if explainer.kind == "slope" and wrt == "flux" else "",
+                unit=_per(cutout.unit) if explainer.kind == "slope" and wrt == "flux" else "",
                 score=float(scores[i]),
                 settings=_settings(explainer),
                 baseline_score=starts[i],
@@ -180,6 +191,11 @@ def _explained(
             )
         )
     return explanations
+
+
+def _per(unit: u.UnitBase) -> str:
+    """Of a slope: one over the unit, as FITS writes it."""
+    return f"{unit}-1" if isinstance(unit, u.NamedUnit) else str(unit**-1)
 
 
 def _coarse(
@@ -241,10 +257,7 @@ def _targets(
 ) -> list[Target]:
     if targets is None:
         return [Target.of_class(classes[i], classes) for i in np.argmax(logits, axis=1)]
-    chosen = [targets] * len(logits) if isinstance(targets, Target) else list(targets)
-    if len(chosen) != len(logits):
-        raise ValueError(message(f"one target for each of {len(logits)} cutouts", "", n_targets=len(chosen)))
-    return chosen
+    return [targets] * len(logits) if isinstance(targets, Target) else list(targets)
 
 
 def context_of(cutouts: Sequence[Cutout], ids: Sequence[str]) -> Context:

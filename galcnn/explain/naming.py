@@ -31,7 +31,8 @@ def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
     Returns
     -------
     list of Explainer
-        In order. Of all, those that are broken are left out with a warning that names them.
+        In order, one of the same settings once. Of all, those that are broken are left out with a
+        warning that names them.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
     >>> explainers_by_name(["smoothgrad:n=50,noise=0.1", "cam"])
     [SmoothGrad(n=50, noise=0.1, seed=0), CAM()]
     """
-    explainers = []
+    explainers: list[Explainer] = []
     for text in texts:
         name, _, settings = text.partition(":")
         if name == ALL and settings:
@@ -58,7 +59,9 @@ def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
                     raise
                 warnings.warn(f"without {one}: {error}", stacklevel=2)
                 continue
-            explainers.append(kind(**settings_from(text, kind, settings)))
+            made = kind(**settings_from(text, kind, settings))
+            if made not in explainers:
+                explainers.append(made)
     return explainers
 
 

@@ -14,7 +14,7 @@ from galcnn.errors import message
 from galcnn.explain.explanation import Target
 from galcnn.explain.forward import compiled, forward, upright
 from galcnn.explain.gradients import gradients_of, target_weights
-from galcnn.explain.graph import network_layers
+from galcnn.explain.graph import network_layer, network_layers, refuse_squashed
 from galcnn.files.text import unique_name
 
 __all__ = ["activations", "layer_gradients", "weight_gradients"]
@@ -36,20 +36,21 @@ def activations(
     images : numpy.ndarray
         Shape (n, ny, nx, n_bands).
     layers : sequence of str, optional
-        Names as `galcnn.explain.forward.network_layers` gives them; all by default.
+        Names, see `galcnn.explain.graph.network_layer`; all by default.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        float32, shape (n, cells_y, cells_x, channels) or (n, units), in the order of the pass. Of
-        a layer that sees the images in several orientations, as they stand.
+        By these names, float32, shape (n, cells_y, cells_x, channels) or (n, units); all in the
+        order of the pass. Of a layer that sees the images in several orientations, as they stand.
 
     Raises
     ------
     ValueError
         No network layer of such a name.
     """
-    names = _known(network, layers)
+    known = _known(network, layers)
+    names = tuple(known.values())
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any) -> list[Any]:
@@ -59,7 +60,7 @@ def activations(
         return run
 
     run = compiled(network, ("activations", names), build, signature=[_images(network)])
-    return _batched(lambda piece: run(_tensor(images[piece])), len(images), names)
+    return _batched(lambda piece: run(_tensor(images[piece])), len(images), list(known))
 
 
 def layer_gradients(
@@ -93,11 +94,13 @@ def layer_gradients(
     ValueError
         No such network layer, no logits, or a target that does not fit.
     """
-    names, weights = _known(network, layers), target_weights(network, target, images)
+    known, weights = _known(network, layers), target_weights(network, target, images)
+    names = tuple(known.values())
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> list[Any]:
             outputs, seen = forward(of(), images)
+            refuse_squashed(outputs)
             scores = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights, axis=1)
             maps = [seen[name] for name in names]
             return [
@@ -109,7 +112,9 @@ def layer_gradients(
 
     signature = [_images(network), tf.TensorSpec((None, weights.shape[1]), tf.float32)]
     run = compiled(network, ("layer gradients", names), build, signature=signature)
-    return _batched(lambda piece: run(_tensor(images[piece]), _tensor(weights[piece])), len(images), names)
+    return _batched(
+        lambda piece: run(_tensor(images[piece]), _tensor(weights[piece])), len(images), list(known)
+    )
 
 
 def weight_gradients(
@@ -143,6 +148,7 @@ def weight_gradients(
             variables = _trainable(of())
             values = [variables[name].value for name in names]
             outputs = of()(images, training=False)
+            refuse_squashed(outputs)
             scores = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights, axis=1)
             return [
                 tf.zeros(value.shape) if gradient is None else gradient
@@ -174,17 +180,12 @@ def _trainable(network: keras.Model) -> dict[str, Any]:
     return found
 
 
-def _known(network: keras.Model, layers: Sequence[str] | None) -> tuple[str, ...]:
-    if layers is None:
-        return tuple(network_layers(network))
-    names = tuple(layers)
-    known = network_layers(network)
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise ValueError(
-            message(f"network layers among {', '.join(known)}", "Check the spelling.", layers=unknown)
-        )
-    return names
+def _known(network: keras.Model, layers: Sequence[str] | None) -> dict[str, str]:
+    """Names as they were asked for -> names of network layers."""
+    names = list(network_layers(network) if layers is None else layers)
+    if not names:
+        raise ValueError(message("at least one network layer", "", layers=names))
+    return {name: network_layer(network, name).name for name in names}
 
 
 def _images(network: keras.Model) -> tf.TensorSpec:

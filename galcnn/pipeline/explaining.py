@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,7 +142,7 @@ def explain_files(
 
 
 def without_refusals(
-    trained: TrainedModel, files: InputFiles, question: Question
+    trained: TrainedModel, files: InputFiles, question: Question, *, named: Sequence[Explainer] = ()
 ) -> tuple[Question, dict[str, str]]:
     """Leave out the methods that cannot work on a model, after trying them on the first image.
 
@@ -154,6 +154,8 @@ def without_refusals(
         At least one image.
     question : Question
         With all methods.
+    named : sequence of Explainer
+        Those among them that are asked for by name, and not left out.
 
     Returns
     -------
@@ -165,7 +167,7 @@ def without_refusals(
     Raises
     ------
     ValueError
-        None works.
+        None works, or one that is asked for by name does not.
     """
     cutout = _prepared(files, next(iter(files.paths)), trained)
     goal = None if question.target is None else Target.parse(question.target, trained.classes)
@@ -174,6 +176,8 @@ def without_refusals(
         try:
             explain(trained, [cutout], explainers=[explainer], targets=goal, wrt=question.wrt)
         except ValueError as error:
+            if explainer in named:
+                raise
             reasons[explainer.name] = str(error)
         else:
             able.append(explainer)

@@ -81,6 +81,10 @@ def test_a_method_that_cannot_work_is_left_out_of_all_and_refused_by_name(
     methods = {e.method for e in LayerStack.read(tmp_path / "l.fits").explanations}
     assert "saliency" in methods
     assert "guided" not in methods
+    (tmp_path / "l.fits").unlink()
+    assert main([*words, "--method", "all", "--method", "gradcam:network_layer=conv9"]) == 2
+    assert "network_layer='conv9'" in capsys.readouterr().err, "what is asked for by name is not left out"
+    assert not (tmp_path / "l.fits").exists()
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(road, tmp_path, monkeypatch):

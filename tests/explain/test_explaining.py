@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import astropy.units as u
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from galcnn.explain import (
     tracing,
 )
 from galcnn.inputs import images_from
+from galcnn.model import TrainedModel
 from galcnn.prediction import predict
 from tests.conftest import toy_images
 
@@ -41,6 +43,14 @@ def test_the_score_is_the_logit_and_the_default_target_the_answer(trained, cutou
         assert (saliency.wrt, saliency.unit, saliency.bands) == ("flux", "nJy-1", ("g", "r"))
         assert (cam.wrt, cam.unit, cam.bands) == ("stretched", "", ("all",))
         assert saliency.delta is None
+
+
+def test_a_slope_is_per_unit_of_the_image_however_that_is_written(trained, cutouts):
+    rate = u.electron / u.s
+    card = replace(trained.card, inputs=replace(trained.card.inputs, unit=str(rate)))
+    counting = TrainedModel(trained.model, card)
+    ((map_,),) = explain(counting, [replace(cutouts[0], unit=rate)], explainers=[Saliency()])
+    assert u.Unit(map_.unit) == rate**-1
 
 
 def test_a_flux_map_predicts_what_a_little_more_flux_does(trained, cutouts):
@@ -132,8 +142,9 @@ def test_more_cutouts_than_a_batch_come_in_order(trained):
     rows = explain(trained, many, explainers=[Saliency()], targets=target)
     logits = predict(trained, many).logits[:, 1]
     np.testing.assert_allclose([row[0].score for row in rows], logits, rtol=1e-3, atol=1e-4)
-    with pytest.raises(ValueError, match="one target for each of"):
-        explain(trained, many, explainers=[Saliency()], targets=[target] * 3)
+    for wrong in ({"targets": [target] * 3}, {"targets": [target] * 65}, {"ids": ["a"] * 65}):
+        with pytest.raises(ValueError, match="one target and one id for each of 64 cutouts"):
+            explain(trained, many[:64], explainers=[Saliency()], **wrong)
 
 
 @pytest.mark.parametrize(("baseline", "n"), [("zero", 512), ("sky", 512), ("blurred", 128)])

@@ -116,6 +116,14 @@ def test_gradients_of_weights_are_the_closed_form_and_the_mean_over_images():
     assert "first/kernel" not in weight_gradients(deep, IMAGES, TARGET)
 
 
+@pytest.mark.parametrize("gradients", [layer_gradients, weight_gradients])
+def test_gradients_of_a_softmax_are_refused(gradients):
+    network = flat(of=mixed)
+    squashed = keras.Model(network.input, keras.layers.Softmax()(network.output))
+    with pytest.raises(ValueError, match="a network that ends in logits"):
+        gradients(squashed, IMAGES, TARGET)
+
+
 def test_a_layer_that_is_called_twice_is_two_steps():
     inputs = keras.Input((8, 8, 2))
     shared = keras.layers.Conv2D(2, 3, padding="same", name="conv")
@@ -168,7 +176,7 @@ def test_a_model_that_hides_its_graph_is_refused():
     hidden(np.zeros((1, 3), "float32"))
     with pytest.raises(ValueError, match=r"a functional or sequential model.*Hidden"):
         forward(hidden, tf.zeros((1, 3)))
-    with pytest.raises(ValueError, match="network layers among"):
+    with pytest.raises(ValueError, match="a network layer among"):
         activations(flat(of=mixed), IMAGES, layers=["none"])
 
 

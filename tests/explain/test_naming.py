@@ -44,6 +44,16 @@ def test_what_does_not_fit_is_refused(text, expected):
         explainers_by_name([text])
 
 
+def test_the_same_method_with_the_same_settings_counts_once():
+    assert explainers_by_name(["cam", "smoothgrad:n=2", "smoothgrad", "cam", "smoothgrad:n=25"]) == [
+        CAM(),
+        SmoothGrad(2),
+        SmoothGrad(),
+    ]
+    every = explainers_by_name(["all"])
+    assert explainers_by_name(["all", "gradcam:network_layer=x", "cam"]) == [*every, GradCAM("x")]
+
+
 def test_all_are_the_installed_ones_and_others_are_unknown():
     names = [explainer.name for explainer in explainers_by_name(["all"])]
     assert {"saliency", "guided", "occlusion"} <= set(names)

@@ -189,6 +189,8 @@ def test_gradients_of_channels_are_central_differences():
             assert (up - down) / 4e-3 == pytest.approx(gradient[(0, *where)], rel=0.05, abs=2e-3)
     inside = channel_gradient(nested(of=mixed), IMAGES[:1], weights, layer="middle/inner/last", place="mean")
     np.testing.assert_allclose(inside[1], gradient, rtol=1e-4, atol=1e-7)
+    short = channel_gradient(nested(of=mixed), IMAGES[:1], weights, layer="last", place="mean")
+    np.testing.assert_array_equal(short[1], inside[1])
 
 
 def test_the_model_is_left_as_it_was_and_freed():
