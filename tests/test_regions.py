@@ -71,6 +71,19 @@ def test_shares_are_those_of_the_squares():
     assert peaked["density_galaxy"] == pytest.approx(0.9 * 4)
 
 
+def test_a_flat_map_of_the_middle_alone_is_nowhere_dense():
+    """A network that looks at the middle alone has no map of the rest: that is no empty sky."""
+    galaxy = np.zeros((8, 8), dtype=bool)
+    galaxy[3:5, 3:5] = True
+    neighbours = np.zeros((8, 8), dtype=bool)
+    neighbours[2, 2:6] = True
+    map_ = np.full((1, 8, 8), np.nan, np.float32)
+    map_[:, 2:6, 2:6] = 1
+    shares = energy_shares(map_, Regions(galaxy, neighbours, ~(galaxy | neighbours)))
+    assert [shares[f"density_{name}"] for name in ("galaxy", "neighbours", "sky")] == [1, 1, 1]
+    assert (shares["galaxy"], shares["neighbours"], shares["sky"]) == (4 / 16, 4 / 16, 8 / 16)
+
+
 def test_maps_that_cannot_be_placed_are_refused():
     parts = Regions(*(np.ones((4, 4), dtype=bool) for _ in range(3)))
     with pytest.raises(ValueError, match="a map of"):

@@ -149,7 +149,8 @@ def energy_shares(attribution: npt.NDArray[np.float32], regions: Regions | Struc
     Parameters
     ----------
     attribution : numpy.ndarray
-        Shape (n_bands, ny, nx), signed; NaN counts for nothing.
+        Shape (n_bands, ny, nx), signed; NaN counts for nothing, and a pixel that has no value in
+        any band is in no part.
     regions : Regions or Structure
         Of the same image.
 
@@ -166,10 +167,12 @@ def energy_shares(attribution: npt.NDArray[np.float32], regions: Regions | Struc
         The map has another grid, or is zero everywhere.
     """
     energy = np.nansum(np.asarray(attribution, dtype=np.float64) ** 2, axis=0)
-    parts: dict[str, Mask] = vars(regions)
-    sides = next(iter(parts.values())).shape
+    sides = next(iter(vars(regions).values())).shape
     if energy.shape != sides:
         raise ValueError(message(f"a map of {sides} pixels", "", shape=energy.shape))
+    # A network that looks at the middle alone says nothing of the rest: that is no sky without energy.
+    known = ~np.all(np.isnan(attribution), axis=0)
+    parts: dict[str, Mask] = {name: part & known for name, part in vars(regions).items()}
     total = sum(float(energy[part].sum()) for part in parts.values())
     if not total > 0:
         raise ValueError(message("a map that is not zero everywhere", "", total=total))

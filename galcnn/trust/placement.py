@@ -33,15 +33,16 @@ def pointing(maps: _Maps, regions: _Regions) -> _Values:
     -------
     numpy.ndarray
         Shape (n,): 1 where the peak of the absolute map is on the galaxy, else
-        ``-share / (1 - share)`` with the galaxy's share of the pixels, so that the mean is 0 for
-        peaks at random and 1 for peaks that always hit. NaN where nothing can be said.
+        ``-share / (1 - share)`` with the galaxy's share of the pixels that have a value, so that the
+        mean is 0 for peaks at random and 1 for peaks that always hit. NaN where nothing can be said.
     """
     found = np.full(len(maps), np.nan)
     for i, (map_, region) in enumerate(zip(folded(maps, signed=False), regions, strict=True)):
-        if region is None or np.ptp(map_) == 0:
+        known = ~np.isnan(map_)
+        if region is None or not known.any() or np.ptp(map_[known]) == 0:
             continue
-        share = float(region.galaxy.mean())
-        hit = float(region.galaxy.flat[int(np.argmax(map_))])
+        share = float(region.galaxy[known].mean())
+        hit = float(region.galaxy.flat[int(np.nanargmax(map_))])
         found[i] = (hit - share) / (1 - share) if share < 1 else np.nan
     return found
 
@@ -64,7 +65,7 @@ def energy_density(maps: _Maps, regions: _Regions) -> _Values:
     """
     found = np.full(len(maps), np.nan)
     for i, (planes, region) in enumerate(zip(planes_from(maps), regions, strict=True)):
-        if region is not None and planes.any():
+        if region is not None and np.any(planes[~np.isnan(planes)]):
             found[i] = energy_shares(planes, region)["density_galaxy"]
     return found
 

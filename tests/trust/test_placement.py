@@ -25,6 +25,18 @@ def test_a_hit_counts_one_and_a_miss_what_chance_would_have_hit():
     assert np.isnan(pointing(maps[:1], (None,))).all()
 
 
+def test_where_a_map_has_no_value_it_has_no_peak_and_no_energy():
+    maps = np.full((1, 8, 8, 2), np.nan, dtype=np.float32)
+    maps[0, :, :6] = 1
+    maps[0, 1, 1] = 2
+    assert pointing(maps, (quarter(),)) == [1.0]
+    maps[0, 1, 1], maps[0, 6, 4] = 1, 2  # 16 of the 48 pixels with a value are the galaxy's
+    assert pointing(maps, (quarter(),)) == pytest.approx(-(1 / 3) / (2 / 3))
+    assert energy_density(maps, (quarter(),)) == pytest.approx((16 / 51) / (16 / 48))
+    maps[~np.isnan(maps)] = 0
+    assert np.isnan([pointing(maps, (quarter(),)), energy_density(maps, (quarter(),))]).all()
+
+
 def test_a_random_map_fails_and_one_on_the_galaxy_passes():
     rng = np.random.default_rng(1)
     noise = rng.normal(size=(400, 8, 8, 1)).astype(np.float32)
