@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -98,6 +99,25 @@ def test_the_index_says_why_a_page_is_missing(sky, trained, toy_dataset, tmp_pat
     reason = r"<li>What the filters of conv1_1 answer to in galaxies: Expected a network whose rectifiers"
     assert re.search(reason + r" are all ReLUs.*others=", text)
     assert not list((tmp_path / "a" / "pages").glob("strongest*"))
+
+
+def test_what_a_page_is_made_by_may_refuse_the_model(sky, trained, toy_dataset, tmp_path):
+    """Convolutions in groups have no plain backward pass, and a head of pooling no plane of features."""
+    inputs = keras.Input((16, 16, 2))
+    x = keras.layers.Conv2D(4, 3, groups=2, activation="relu", name="conv")(inputs)
+    x = keras.layers.Conv2D(2, 1, name="last")(keras.layers.MultiHeadAttention(1, 2, name="attend")(x, x))
+    network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="logits")(x), name="network")
+    pooled = TrainedModel(assemble(fit_preprocessing(toy_dataset.images), network), trained.card)
+    few = AtlasSettings(galaxies=4, shown=1, filters=1, stages=1, steps=1)
+    out = tmp_path / "a"
+    index = make_atlas(pooled, read_galaxies(sky / "catalog.ecsv", pooled), out, settings=few)
+    text = html.unescape(index.read_text())
+    assert "<li>Decision regions: Expected a network that ends in a Dense layer" in text
+    assert "<li>A learned filter at work, band by band: Expected a plain Conv2D" in text
+    assert "turned filter: Expected a Conv2D without dilation or groups" in text
+    assert {"weights", "class-models", "gradients", "first-order"} <= pages_of(out)
+    assert not {"decision-plane", "filter-result", "backward-pass"} & pages_of(out)
+    assert "attend" in text, "its kernels are those of layers inside of it"
 
 
 def test_the_arrays_are_the_models_own(atlas, model, sky):

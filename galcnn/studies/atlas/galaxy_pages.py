@@ -207,11 +207,14 @@ def _backward(subject: Subject) -> Sheet:
     network, row = subject.trained.network, subject.shown[0]
     target, images = subject.targets()[0], subject.stretched[[row]]
     plain = filters(network)
-    passes = []
-    for stage in subject.stages:
-        convolution = network_layer(network, stage.convolution).layer
-        if stage.convolution in plain and tuple(convolution.dilation_rate) == (1, 1):
-            passes.append(backward_pass(network, images, target, layer=stage.convolution))
+    passes, refused = [], None
+    for name in (stage.convolution for stage in subject.stages if stage.convolution in plain):
+        try:
+            passes.append(backward_pass(network, images, target, layer=name))
+        except ValueError as error:  # dilated, or in groups
+            refused = error
+    if refused is not None and not passes:
+        raise refused
     shown = passes[0]
     kernel = np.transpose(plain[shown.network_layer].kernels, (2, 3, 1, 0))
     table = Table({"network_layer": [p.network_layer for p in passes], "error": [p.error for p in passes]})
@@ -264,7 +267,8 @@ def _first_order(subject: Subject) -> Sheet:
 
 def _weight_rms(network: Any, name: str) -> float:
     layer, _, weight = name.rpartition("/")
-    return _rms(np.asarray(getattr(network_layer(network, layer).layer, weight)))
+    weights = network_layer(network, layer).layer.weights  # some belong to layers inside of the layer
+    return _rms(np.asarray(next(variable for variable in weights if variable.name == weight)))
 
 
 def _spread(n: int, most: int) -> list[int]:

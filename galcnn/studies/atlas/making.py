@@ -84,7 +84,10 @@ def make_atlas(
     notes = []
     with progress("atlas", len(pages)) as step:
         for page in pages:
-            notes.append(_note(out, page, subject))
+            try:
+                notes.append(_note(out, page, subject))
+            except ValueError as error:  # in this house: what it is made by cannot work on this model
+                missing.append(Missing(page.title, str(error)))
             step(page.name)
     index = out / "index.html"
     atomic.write_text(index, _index(subject, notes, missing))
@@ -98,7 +101,8 @@ def _note(out: Path, page: Page, subject: Subject) -> dict[str, str]:
         found: dict[str, str] = json.loads(note.read_text(encoding="utf-8"))
         if found.get("key") == subject.key:
             return found
-    note.unlink(missing_ok=True)
+    for file in (note, picture, arrays):
+        file.unlink(missing_ok=True)
     sheet = page.make(subject)
     arrays.parent.mkdir(exist_ok=True)
     sheet.write(arrays)

@@ -62,11 +62,7 @@ def network_pages(subject: Subject) -> list[Page | Missing]:
         )
     for stage in subject.stages:
         title = f"What the filters of {stage.convolution} answer to in galaxies"
-        name = f"strongest-{_plain(stage.convolution)}"
-        reason = _against_deconvnet(subject, stage)
-        pages.append(
-            Missing(title, reason) if reason else Page(name, title, partial(_strongest, stage=stage))
-        )
+        pages.append(Page(f"strongest-{_plain(stage.convolution)}", title, partial(_strongest, stage=stage)))
     pages.append(Page("class-models", "Class models, in what the network sees", _class_models))
     pages.append(Page("class-models-light", "Class models made of light", _class_models_light))
     pages.append(Page("decision-plane", "Decision regions", _plane))
@@ -152,17 +148,6 @@ def _strongest(subject: Subject, *, stage: Stage) -> Sheet:
         "galaxies excite most.",
         lambda path: write_arrays(path, arrays, tables=[("activations", Table(rows=rows, names=names))]),
     )
-
-
-def _against_deconvnet(subject: Subject, stage: Stage) -> str:
-    """Say what stands against it: a rectifier that is no ReLU, or a geometry that is not known."""
-    try:
-        strongest_activations(
-            subject.trained.network, subject.stretched[:1], network_layer=stage.output, features=[0], n=1
-        )
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 def _most_excited(subject: Subject, stage: Stage, n: int) -> list[int]:
