@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from galaxy_zoo_where import interval, sample
+from galaxy_zoo_where import field, interval, sample
 from scipy.stats import rankdata
 
 from galcnn import Cutout, TrainedModel, predict
@@ -69,21 +69,23 @@ def new_head(x: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return score
 
 
-def neighbours(trained: TrainedModel, cutouts: list[Cutout], regions: list[Regions]) -> None:
-    crowded = [k for k, parts in enumerate(regions) if parts.neighbours.sum() >= 20]
+def neighbours(
+    trained: TrainedModel, cutouts: list[Cutout], regions: list[Regions], seen: np.ndarray
+) -> None:
+    crowded = [k for k, parts in enumerate(regions) if (parts.neighbours & seen).sum() >= 20]
     before = predict(trained, [cutouts[k] for k in crowded])
-    print(f"{len(crowded)} galaxies with neighbours: answers that change, by how much probabilities move")
+    print(f"{seen.mean():.0%} of a picture in sight; {len(crowded)} galaxies with neighbours there:")
+    print("answers that change, by how much probabilities move")
     for name in ("neighbours", "as much sky"):
         changed = []
         for k in crowded:
             parts = regions[k]
-            there = np.zeros_like(parts.sky)
-            there.flat[rng.choice(np.flatnonzero(parts.sky), int(parts.neighbours.sum()), replace=False)] = (
-                True
-            )
-            changed.append(
-                painted(cutouts[k], parts.neighbours if name == "neighbours" else there, parts.sky)
-            )
+            there = parts.neighbours & seen
+            if name == "as much sky":
+                chosen = rng.permutation(np.flatnonzero(parts.sky & seen))[: there.sum()]
+                there = np.zeros_like(seen)
+                there.flat[chosen] = True
+            changed.append(painted(cutouts[k], there, parts.sky))
         after = predict(trained, changed)
         flips = (np.array(before.best) != np.array(after.best)).astype(float)
         moved = np.abs(after.probabilities - before.probabilities).max(axis=1)
@@ -92,7 +94,8 @@ def neighbours(trained: TrainedModel, cutouts: list[Cutout], regions: list[Regio
 
 def main(folder: Path, labels: Path, number: int) -> None:
     trained, cutouts, regions, classes = sample(folder, labels, number, ("spiral", "elliptical"))
-    neighbours(trained, cutouts, regions)
+    seen = field(trained, cutouts[0])
+    neighbours(trained, cutouts, regions, seen)
 
     y, x = np.indices(regions[0].sky.shape)
     distance = np.hypot(y - y.max() / 2, x - x.max() / 2)
@@ -109,9 +112,8 @@ def main(folder: Path, labels: Path, number: int) -> None:
     left["values of its sky"] = [painted(cutouts[k], everywhere, regions[k].sky & ~disc) for k in kept]
     left["texture of its sky"] = [levelled(one) for one in left["without neighbours"]]
     left["neither (control)"] = [levelled(one) for one in left["values of its sky"]]
-    print(
-        f"\nspiral or elliptical? {len(kept)} galaxies, AUC (0.5 is chance), {disc.mean():.0%} painted over"
-    )
+    print(f"\nspiral or elliptical? {len(kept)} galaxies, AUC (0.5 is chance), ", end="")
+    print(f"{disc.mean():.0%} of the picture painted over, {disc[seen].mean():.0%} of what is in sight")
     print(f"  {'seen':<22}{'the network':<20}a new head")
     order = [trained.classes.index(name) for name in ("spiral", "elliptical")]
     for name, images in left.items():

@@ -4,6 +4,8 @@
 
 Galaxies of the model's own test set. Energy (squares) of each method's map on photutils' segmentation,
 over the share of the pixels there: 1 is a map that knows of nothing; the light itself for comparison.
+Of a network that looks at the middle of the picture alone, the pixels there count: what it cannot see
+is no sky that it leaves alone.
 First on galaxy, neighbours and sky; then inside the galaxy, answer by answer, on bulge (the ellipse
 that holds a fifth of the light), arms (what is brighter than the median at its radius) and disc, and
 the same over that of the light. 95 % bootstrap intervals throughout.
@@ -67,6 +69,12 @@ def sample(
     return trained, cutouts, regions, np.array(true)
 
 
+def field(trained: TrainedModel, cutout: Cutout) -> np.ndarray:
+    """Pixels that the network looks at: elsewhere a map of features has no value."""
+    ((cam,),) = explain(trained, [cutout], explainers=[CAM()])
+    return np.isfinite(cam.attribution[0])
+
+
 def interval(measure, *columns: np.ndarray) -> str:
     """A figure of some columns, one row a galaxy, with its 95 % bootstrap interval."""
     found = bootstrap(
@@ -95,10 +103,12 @@ def main(folder: Path, labels: Path, number: int) -> None:
     trained, cutouts, regions, _ = sample(folder, labels, number, ("edge_on", "elliptical", "spiral"))
     structures = [structure(cutout, parts) for cutout, parts in zip(cutouts, regions, strict=True)]
     answers = np.array(predict(trained, cutouts).best)
+    seen = field(trained, cutouts[0])
     where: dict[str, list[dict[str, float]]] = {}
     inside: dict[str, list[dict[str, float]]] = {}
 
     def place(method: str, map_: np.ndarray, row: int) -> None:
+        map_ = np.where(seen, map_, np.nan)
         empty = not np.nanmax(np.abs(map_)) > 0  # such is a Grad-CAM without positive evidence
         for found, parts in ((where, regions[row]), (inside, structures[row])):
             found.setdefault(method, []).append({} if empty else energy_shares(map_, parts))
@@ -116,7 +126,7 @@ def main(folder: Path, labels: Path, number: int) -> None:
         method: [interval(np.nanmean, densities(found, part)) for part in names]
         for method, found in where.items()
     }
-    show(f"{len(cutouts)} galaxies: density of energy on", names, rows)
+    show(f"{len(cutouts)} galaxies, the {seen.mean():.0%} in sight: density of energy on", names, rows)
     for answer in np.unique(answers):
         chosen = np.flatnonzero(answers == answer)
         if len(chosen) < 20:
