@@ -14,7 +14,15 @@ from galcnn.explain.cells import CellGrid
 from galcnn.explain.graph import NetworkLayer, network_layers, producer
 from galcnn.model.orientations import OrientationMean, Orientations
 
-__all__ = ["cell_grid", "cell_grid_at", "on_image_grid", "resampling_matrix", "seen_in", "upright_grid"]
+__all__ = [
+    "cell_grid",
+    "cell_grid_at",
+    "looked_at",
+    "on_image_grid",
+    "resampling_matrix",
+    "seen_in",
+    "upright_grid",
+]
 
 
 _WINDOWED = (
@@ -184,7 +192,7 @@ def on_image_grid(
     maps: npt.NDArray[np.floating[Any]] = (rows.astype(coarse.dtype) @ coarse) @ columns.astype(
         coarse.dtype
     ).T
-    maps[:, ~_looked_at(network, layer, shape[1:3])] = np.nan
+    maps[:, ~looked_at(network, shape[1:3], layer=layer)] = np.nan
     return maps
 
 
@@ -213,8 +221,33 @@ def resampling_matrix(n_pixels: int, n_cells: int, start: float, jump: int) -> n
     return matrix
 
 
-def _looked_at(network: keras.Model, layer: NetworkLayer, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Pixels that no cropping at the input keeps from the network."""
+def looked_at(
+    network: keras.Model, shape: tuple[int, ...], *, layer: NetworkLayer | None = None
+) -> npt.NDArray[np.bool_]:
+    """Find the pixels that no cropping at the input keeps from a network.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+    shape : tuple of int
+        Pixels (ny, nx) of the images.
+    layer : galcnn.explain.graph.NetworkLayer, optional
+        The one that looks; the last by default.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, of `shape`.
+
+    Examples
+    --------
+    >>> from galcnn.model import NetworkSettings, build_network
+    >>> settings = NetworkSettings(widths=(4,), stem=0, field=0.5)
+    >>> bool(looked_at(build_network((16, 16, 3), 2, settings=settings), (16, 16)).mean() == 0.25)
+    True
+    """
+    layer = layer or list(network_layers(network).values())[-1]
     seen = np.ones(shape, dtype=bool)
     for step in network_layers(network).values():
         around = step.calls[:-1]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from galcnn.evaluation.regions import Regions
 from galcnn.explain import Explainer
+from galcnn.explain.receptive import looked_at
 from galcnn.trust.attacking import attacked, fragility
 from galcnn.trust.placement import energy_density, pointing
 from galcnn.trust.randomising import randomisation
@@ -120,6 +121,9 @@ def _removal(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
 def _placement(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
     del shared
     maps = maps_of(subject.network, explainer, subject.sample)
+    # Of a network that looks at the middle alone every map would lie on the galaxy, for being there.
+    seen = looked_at(subject.network, maps.shape[1:3])
+    maps = np.where(seen[:, :, np.newaxis], maps, np.float32(np.nan))
     return {
         "pointing": pointing(maps, subject.sample.regions),
         "energy": energy_density(maps, subject.sample.regions),

@@ -1,12 +1,18 @@
 """Pointing game and energy: chance is 0 and 1, and half of a Gaussian's light lies within 1.177 sigma."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from galcnn.cutout import Cutout
 from galcnn.evaluation.regions import Regions, segmented
+from galcnn.model import NetworkSettings, build_network
 from galcnn.trust import energy_density, half_light, judge, pointing
+from galcnn.trust.checks import CHECKS, Subject
+from galcnn.trust.settings import TrustSettings
 from galcnn.trust.verdicts import criterion
+from tests.trust.conftest import sample_of_images
 
 
 def quarter(side=8):
@@ -66,3 +72,22 @@ def test_the_half_light_circle_of_a_gaussian():
     rows, columns = np.nonzero(found.galaxy)
     assert (rows.mean(), columns.mean()) == (pytest.approx(46, abs=0.5), pytest.approx(49, abs=0.5))
     assert half_light(cutout, None) is None
+
+
+def test_a_network_that_looks_at_the_middle_gains_nothing_by_it():
+    """Random numbers where the network looks, at the galaxy in the middle or beside it, are at chance."""
+    network = build_network((16, 16, 2), 3, settings=NetworkSettings(widths=(4,), field=0.5))
+    middle = np.zeros((16, 16), dtype=bool)
+    middle[5:11, 5:11] = True
+    sample = replace(
+        sample_of_images(np.ones((400, 16, 16, 2), dtype="float32")),
+        regions=(Regions(middle, np.zeros_like(middle), ~middle),) * 400,
+    )
+    maps = np.random.default_rng(2).normal(size=sample.images.shape).astype("float32")
+    maps[:, :4] = maps[:, 12:] = 0
+    maps[:, :, :4] = maps[:, :, 12:] = 0
+    check, _ = CHECKS["placement"]
+    found = check(Subject(network, sample, sample.regions, TrustSettings()), lambda *a, **k: maps, {})
+    assert found["energy"].mean() == pytest.approx(1, abs=0.02)
+    assert found["pointing"].mean() == pytest.approx(0, abs=0.2)
+    assert energy_density(maps, sample.regions).mean() > 3.5, "256 / 64 pixels: the frame counts as sky"
