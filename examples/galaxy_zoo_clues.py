@@ -18,13 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from galaxy_zoo_where import field, interval, sample
+from galaxy_zoo_where import interval, sample
 from scipy.stats import rankdata
 
 from galcnn import Cutout, TrainedModel, predict
 from galcnn.evaluation import Regions
 from galcnn.explain import activations
 from galcnn.explain.graph import feature_maps
+from galcnn.explain.receptive import looked_at
 from galcnn.inputs import images_from
 
 rng = np.random.default_rng(1)
@@ -94,7 +95,7 @@ def neighbours(
 
 def main(folder: Path, labels: Path, number: int) -> None:
     trained, cutouts, regions, classes = sample(folder, labels, number, ("spiral", "elliptical"))
-    seen = field(trained, cutouts[0])
+    seen = looked_at(trained.network, trained.card.inputs.shape)
     neighbours(trained, cutouts, regions, seen)
 
     y, x = np.indices(regions[0].sky.shape)

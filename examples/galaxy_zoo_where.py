@@ -29,6 +29,7 @@ from galcnn.explain import (
     SmoothGrad,
     explain,
 )
+from galcnn.explain.receptive import looked_at
 from galcnn.inputs import prepare
 
 METHODS = [
@@ -69,12 +70,6 @@ def sample(
     return trained, cutouts, regions, np.array(true)
 
 
-def field(trained: TrainedModel, cutout: Cutout) -> np.ndarray:
-    """Pixels that the network looks at: elsewhere a map of features has no value."""
-    ((cam,),) = explain(trained, [cutout], explainers=[CAM()])
-    return np.isfinite(cam.attribution[0])
-
-
 def interval(measure, *columns: np.ndarray) -> str:
     """A figure of some columns, one row a galaxy, with its 95 % bootstrap interval."""
     found = bootstrap(
@@ -103,7 +98,7 @@ def main(folder: Path, labels: Path, number: int) -> None:
     trained, cutouts, regions, _ = sample(folder, labels, number, ("edge_on", "elliptical", "spiral"))
     structures = [structure(cutout, parts) for cutout, parts in zip(cutouts, regions, strict=True)]
     answers = np.array(predict(trained, cutouts).best)
-    seen = field(trained, cutouts[0])
+    seen = looked_at(trained.network, trained.card.inputs.shape)
     where: dict[str, list[dict[str, float]]] = {}
     inside: dict[str, list[dict[str, float]]] = {}
 
