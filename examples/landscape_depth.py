@@ -15,6 +15,7 @@ from galcnn import read_catalog
 from galcnn.catalog import write_table
 from galcnn.dataset import read_dataset
 from galcnn.landscape.objective import Objective
+from galcnn.landscape.roughness import departure_from_convexity
 from galcnn.landscape.slices import Grid, random_slice
 from galcnn.landscape.surface import read_surface, write_surface
 from galcnn.model import NetworkSettings, assemble, build_network
@@ -99,6 +100,8 @@ if __name__ == "__main__":
                 "roughness_low": min(s.roughness for s in of_name),
                 "roughness_high": max(s.roughness for s in of_name),
                 "variation": np.median([s.variation for s in of_name]),
+                "log_roughness": departure_from_convexity(np.log(of_name[0].loss)),
+                "greatest": of_name[0].loss.max(),
             }
         )
     write_table(Table(rows=rows), GIVEN.out / "networks.ecsv")
@@ -109,7 +112,8 @@ if __name__ == "__main__":
         print(
             f"{row['network']:<28} loss {row['loss']:.3f}, accuracy {row['accuracy']:.3f}, roughness "
             f"{row['roughness']:.3f} [{row['roughness_low']:.3f}, {row['roughness_high']:.3f}], "
-            f"variation {row['variation']:.2f}"
+            f"variation {row['variation']:.2f}; of the first seed: roughness of ln(loss) "
+            f"{row['log_roughness']:.3f}, greatest loss {row['greatest']:.3g}"
         )
     for row in table:
         print(

@@ -3,7 +3,7 @@
 Run it with ``python examples/lecture_claims.py --out claims``. It draws 720 simulated galaxies, trains
 some thousand small networks, and writes ``claims/claims.ecsv`` and ``claims/claims.png``. Stopped, it
 goes on; one claim alone: ``--claim momentum-small``. Criteria stand in CLAIMS; the answers, in
-docs/lecture.md.
+docs/lecture.md. ``--curves dropout`` gives the losses against rate and width in place of verdicts.
 """
 
 import argparse
@@ -15,18 +15,29 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from astropy.table import Table
+from matplotlib.figure import Figure
 
 from galcnn import read_catalog, seeding
+from galcnn.catalog import write_table
 from galcnn.dataset import read_dataset
 from galcnn.model import NetworkSettings, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import bars
 from galcnn.simulation import simulate_catalog
-from galcnn.studies.claims import Claim, Criterion, claims_table, measure_claim, write_claims
+from galcnn.studies.claims import (
+    Claim,
+    Criterion,
+    claims_table,
+    mean_interval,
+    measure_claim,
+    write_claims,
+)
 from galcnn.studies.embedded import SurveySettings, write_survey
 from galcnn.studies.trials import Trials
 from galcnn.training import TrainingSettings
 from galcnn.training.optimizers import make_optimizer
+from galcnn.viewers.figures import save_figure
 
 GALAXIES, SIDE, CLASSES = 720, 32, ("elliptical", "spiral", "edge_on", "merger")
 TRAINING, DEV = 160, 120  # the other 440 are for the test
@@ -338,7 +349,7 @@ def sparser(seed, **penalty):
     return {"network": 100 * (curves(with_it, seed)["small_weights"] - curves(plain, seed)["small_weights"])}
 
 
-RATES, WIDTHS = (0.0, 0.2, 0.5, 0.9), ((8, 16), (16, 32))
+RATES, WIDTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9), ((8, 16), (16, 32))
 
 
 def dropping(width, rate):
@@ -354,6 +365,43 @@ def dropout(seed):
                 low, seed, f"{side}_loss"
             )
     return found
+
+
+def dropout_curves(seeds):
+    """Last loss of the training and dev sides against rate and width: mean over seeds, 95 % interval."""
+    rows = []
+    for width in WIDTHS:
+        for rate in RATES:
+            row = {"width": width[-1], "rate": rate}
+            for side in ("training", "dev"):
+                ends = [last(dropping(width, rate), seed, f"{side}_loss") for seed in seeds]
+                low, high = mean_interval(ends)
+                row |= {side: float(np.mean(ends)), f"{side}_low": low, f"{side}_high": high}
+            rows.append(row)
+    return Table(rows=rows, meta={"seeds": len(seeds)})
+
+
+def dropout_figure(table):
+    figure = Figure(figsize=(6.4, 2.9), layout="constrained")
+    for axes, width in zip(figure.subplots(1, len(WIDTHS), sharey=True), WIDTHS, strict=True):
+        of_width = table[table["width"] == width[-1]]
+        for side, colour, marker in (("training", "#0072B2", "o"), ("dev", "#D55E00", "s")):
+            ends = [of_width[side] - of_width[f"{side}_low"], of_width[f"{side}_high"] - of_width[side]]
+            axes.errorbar(
+                of_width["rate"],
+                of_width[side],
+                ends,
+                color=colour,
+                marker=marker,
+                ms=4,
+                capsize=2,
+                label=side,
+            )
+        axes.axhline(math.log(len(CLASSES)), color="0.5", lw=0.8, ls="--")  # knows nothing
+        axes.set(title=f"last width {width[-1]}", xlabel="dropout rate")
+    figure.axes[0].set_ylabel("loss at the end [nat]")
+    figure.axes[0].legend(frameon=False)
+    return figure
 
 
 def early_stopping(seed):
@@ -542,6 +590,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("claims"))
     parser.add_argument("--claim", action="append", choices=[claim.key for claim in CLAIMS])
+    parser.add_argument("--curves", choices=["dropout"], help="in place of the claims")
     parser.add_argument("--seeds", type=int, default=6, help="2 or more; more can follow")
     return parser.parse_args()
 
@@ -550,6 +599,12 @@ if __name__ == "__main__":
     given = arguments()
     TRIALS = Trials(given.out / "trainings")
     DATA = survey(given.out / "sky")
+    if given.curves:
+        curve = dropout_curves(range(given.seeds))
+        curve.pprint_all()
+        write_table(curve, given.out / "dropout.ecsv")
+        save_figure(dropout_figure(curve), given.out / "dropout.png")
+        raise SystemExit
     wanted = [claim for claim in CLAIMS if not given.claim or claim.key in given.claim]
     for seeds in range(2, given.seeds + 1):  # seed by seed: what is interrupted says something of all
         effects = {

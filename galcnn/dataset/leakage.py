@@ -168,7 +168,8 @@ def _unit(read: Descriptors) -> Descriptors:
 
 def _blocks(one: Descriptors, other: Descriptors) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
     """Largest correlation over rotations and reflections, some rows at a time."""
-    turns = np.exp(2j * np.pi * np.outer(np.arange(_ANGLES), _WAVES) / _ANGLES).astype(np.complex64)
+    # Half a turn reverses the sign of every odd wave: half of the angles say all.
+    turns = np.exp(2j * np.pi * np.outer(np.arange(_ANGLES // 2), _WAVES) / _ANGLES).astype(np.complex64)
     flat = _real(other.reshape(len(other), -1)).T
     for start in range(0, len(one), _CHUNK):
         part = one[start : start + _CHUNK]
@@ -176,7 +177,7 @@ def _blocks(one: Descriptors, other: Descriptors) -> Iterator[tuple[int, npt.NDA
         for mirrored in (part, part.conj()):
             for turn in turns:
                 turned = (mirrored * turn).reshape(len(part), -1)
-                np.maximum(best, _real(turned) @ flat, out=best)
+                np.maximum(best, np.abs(_real(turned) @ flat), out=best)
         yield start, best
 
 

@@ -55,8 +55,13 @@ class Prepared:
     dataset: Dataset
     sides: Mapping[str, Dataset]
 
-    def network_settings(self) -> NetworkSettings:
+    def network_settings(self, *, averaged: bool = False) -> NetworkSettings:
         """Give how the network is built, with the field that the experiment leaves open.
+
+        Parameters
+        ----------
+        averaged : bool
+            Whether it averages orientations that the experiment averages in prediction alone.
 
         Returns
         -------
@@ -64,6 +69,8 @@ class Prepared:
             Two thirds of the side for pictures that are scaled to their galaxy.
         """
         network, inputs = self.experiment.network, self.dataset.inputs
+        if network.averaging == "prediction" and not averaged:
+            network = replace(network, orientations=1, averaging="always")
         if network.field is None and inputs.unit == DISPLAY.name and inputs.pixel_scale is None:
             return replace(network, field=_PICTURE_FIELD)
         return network
@@ -88,9 +95,7 @@ class Prepared:
             Untrained.
         """
         data, inputs = self.experiment.data, self.dataset.inputs
-        network = replace(self.network_settings(), synchronized=synchronized)
-        if network.averaging == "prediction" and not averaged:
-            network = replace(network, orientations=1, averaging="always")
+        network = replace(self.network_settings(averaged=averaged), synchronized=synchronized)
         return assemble(
             fit_preprocessing(
                 self.sides["train"].images, stretch=data.stretch, scaling=data.scaling, per=data.per

@@ -67,5 +67,14 @@ def test_the_likeness_is_symmetric_and_one_with_itself(sides):
     assert 0 < others.min() <= others.max() < 0.8
 
 
+def test_half_a_turn_is_looked_at_like_all_others():
+    # One odd wave on each ring: the opposite image is the same one, turned by 180 degrees, and no less alike.
+    y, x = np.mgrid[:33, :33] - 16.0
+    images = np.random.default_rng(4).normal(size=(12, 33, 33, 1)).astype(np.float32)
+    images[0, ..., 0] = np.cos(3 * np.arctan2(y, x))
+    images[1] = -images[0]
+    assert likeness(images)[0, 1] == pytest.approx(1, abs=1e-5)
+
+
 def test_images_without_structure_are_like_nothing():
     assert np.all(likeness(np.ones((4, 16, 16, 1), np.float32)) == 0)

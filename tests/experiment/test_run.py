@@ -81,6 +81,9 @@ def test_orientations_averaged_in_prediction_cost_the_training_nothing(pictures,
     for one, other in zip(averaged.model.get_weights(), plain.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     assert averaged.network.get_layer("orientations").count == 8
+    prepared = prepare(Experiment(data, network))  # whose checks, too, train single orientations
+    assert prepared.network_settings().orientations == 1
+    assert prepared.network_settings(averaged=True).orientations == 8
     images = np.random.default_rng(0).uniform(0, 255, (2, 20, 20, 3)).astype("float32")
     turned = np.ascontiguousarray(np.rot90(images, axes=(1, 2)))
     moved = [

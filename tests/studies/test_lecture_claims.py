@@ -54,3 +54,26 @@ def test_single_images_leave_the_poorer_well_and_full_batches_do_not(lecture):
 def test_it_takes_longer_from_beside_the_saddle(lecture):
     # Growth by 1.1 an update from y to 0.5 and beyond: about log(0.5 / y) / log(1.1) more updates.
     assert 1 < lecture.saddle(0)["saddle"] < 4
+
+
+def test_the_curves_of_dropout_are_means_over_seeds_with_their_intervals(lecture, monkeypatch):
+    # In place of 36 trainings: losses of which the mean and its interval are known.
+    ends = {"training_loss": 1.0, "dev_loss": 2.0}
+
+    def last(training, seed, what):
+        rate, width = dict(training.network)["dropout"], dict(training.network)["widths"][-1]
+        return ends[what] + rate + width / 16 + seed
+
+    monkeypatch.setattr(lecture, "last", last)
+    table = lecture.dropout_curves(range(3))
+    assert [tuple(row) for row in table["width", "rate"]] == [
+        (width, rate) for width in (16, 32) for rate in (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
+    ]
+    np.testing.assert_allclose(table["training"], 2 + table["rate"] + table["width"] / 16)
+    np.testing.assert_allclose(table["dev"] - table["training"], 1)
+    # Seeds 0, 1, 2: t(0.975, 2) / sqrt(3) = 4.3027 / 1.7321.
+    np.testing.assert_allclose(table["dev_high"] - table["dev"], 2.4841, atol=1e-4)
+    np.testing.assert_allclose(table["training"] - table["training_low"], 2.4841, atol=1e-4)
+    axes = lecture.dropout_figure(table).axes
+    assert len(axes) == 2
+    np.testing.assert_allclose(axes[1].containers[0].lines[0].get_ydata(), table["training"][6:])
