@@ -103,7 +103,7 @@ def random_direction(network: keras.Model, *, seed: int, number: int = 1) -> Wei
     >>> from galcnn.model import NetworkSettings, build_network
     >>> network = build_network((16, 16, 1), 2, settings=NetworkSettings(widths=(4,), depth=1, stem=0))
     >>> step, kernel = random_direction(network, seed=0)[0], weights_of(network)[0]
-    >>> bool(np.allclose(np.linalg.norm(step, axis=(0, 1, 2)), np.linalg.norm(kernel, axis=(0, 1, 2))))
+    >>> bool(np.allclose((step**2).sum(axis=(0, 1, 2)), (kernel**2).sum(axis=(0, 1, 2))))
     True
     """
     axes = {id(variable): found for variable, found in _filters(network)}

@@ -107,7 +107,7 @@ def variation(loss: npt.ArrayLike) -> float:
 
     Examples
     --------
-    >>> x = np.linspace(-1, 1, 21)
+    >>> x = np.linspace(-1, 1, 25)
     >>> variation(x), round(variation(x**2), 6), round(variation(np.cos(3 * np.pi * x)), 6)
     (1.0, 2.0, 6.0)
     """
