@@ -250,7 +250,8 @@ class GradientHealth(keras.callbacks.Callback):
             total = tf.add_n([loss, *self.model.losses])
             scaled = self.model.optimizer.scale_loss(total)  # half precision would lose small gradients
         scale = self.model.optimizer.scale_loss(tf.ones(()))
-        gradients = [gradient / scale for gradient in tape.gradient(scaled, kernels)]
+        slopes = tape.gradient(scaled, kernels, unconnected_gradients="zero")
+        gradients = [slope / scale for slope in slopes]
         rows = [
             _figures(found, now, then, gradient, seen)
             for found, now, then, gradient in zip(self.layers, kernels, before, gradients, strict=True)
