@@ -19,10 +19,9 @@ from galcnn.doubt import Doubts
 from galcnn.doubt.embedding import with_embedding
 from galcnn.doubt.measures import image_measures
 from galcnn.errors import message
-from galcnn.inputs import images_from, prepare
 from galcnn.model import Card, TrainedModel, load_model
-from galcnn.prediction import UNFIT, UNREADABLE, Prediction, prediction_table, prior_of
-from galcnn.prediction.files import faults
+from galcnn.prediction import Prediction, prediction_table, prior_of
+from galcnn.prediction.files import Fitted, fitted
 
 __all__ = ["OUTSIDE", "Classifier", "ClassifySettings", "classify_batch", "open_classifier"]
 
@@ -158,7 +157,8 @@ def classify_batch(
     trained = ready.trained.with_render(settings.render)
     if len(ids) != len(cutouts):
         raise ValueError(message(f"an id for each of {len(cutouts)} galaxies", "", n_ids=len(ids)))
-    rows, images, flags, reasons = _usable(trained, cutouts, fit=settings.fit)
+    found = _usable(trained, cutouts, fit=settings.fit)
+    rows, images, flags, reasons = found.rows, found.images, found.flags, found.reasons
     n = len(ids)
     width = ready.answering.output_shape[1][-1]
     logits = np.full((n, len(trained.classes)), np.nan, dtype=np.float32)
@@ -192,26 +192,13 @@ def classify_batch(
 
 def _usable(
     trained: TrainedModel, cutouts: Sequence[Cutout | Exception] | npt.NDArray[np.float32], *, fit: bool
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], npt.NDArray[np.int16], list[str]]:
-    """Rows with an image, the images, and flag and reason of every row."""
+) -> Fitted:
+    """Images that are given as such are taken as they are."""
     spec = trained.card.inputs
-    flags, reasons = np.zeros(len(cutouts), dtype=np.int16), [""] * len(cutouts)
-    if isinstance(cutouts, np.ndarray):
-        if cutouts.shape[1:] != spec.image_shape:
-            raise ValueError(message(f"images of shape {spec.image_shape}", "", shape=cutouts.shape[1:]))
-        return np.arange(len(cutouts)), np.asarray(cutouts, dtype=np.float32), flags, reasons
-    rows, fitting = [], []
-    for row, cutout in enumerate(cutouts):
-        if isinstance(cutout, Exception):
-            flags[row], reasons[row] = UNREADABLE, str(cutout)
-            continue
-        try:
-            fitted = prepare(cutout, spec, fit=fit)
-        except ValueError as error:
-            flags[row], reasons[row] = UNFIT, str(error)
-            continue
-        flags[row], reasons[row] = faults(fitted)
-        rows.append(row)
-        fitting.append(fitted)
-    images = images_from(fitting) if fitting else np.empty((0, *spec.image_shape), dtype=np.float32)
-    return np.array(rows, dtype=np.intp), images, flags, reasons
+    if not isinstance(cutouts, np.ndarray):
+        return fitted(cutouts, spec, fit=fit)
+    if cutouts.shape[1:] != spec.image_shape:
+        raise ValueError(message(f"images of shape {spec.image_shape}", "", shape=cutouts.shape[1:]))
+    n = len(cutouts)
+    images = np.asarray(cutouts, dtype=np.float32)
+    return Fitted(np.arange(n), images, np.zeros(n, dtype=np.int16), [""] * n)

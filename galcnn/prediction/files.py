@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galcnn.errors import UnreadableImageError
-from galcnn.inputs import InputFiles, blank_bands, images_from, prepare
+from galcnn.inputs import InputFiles, InputSpec, blank_bands, images_from, prepare
 from galcnn.prediction.prediction import Prediction
 from galcnn.prediction.running import BATCH, predict_images
 from galcnn.progress import Progress, silent
@@ -28,14 +28,13 @@ __all__ = [
     "UNFIT",
     "UNREADABLE",
     "Answers",
+    "Fitted",
     "classify_files",
     "faults",
+    "fitted",
     "predict_files",
     "prediction_table",
 ]
-
-#: Is told the rows of a batch and their images.
-Watch = Callable[[npt.NDArray[np.int_], npt.NDArray[np.float32]], None]
 
 #: Bits of the column `flag`.
 UNREADABLE, UNFIT, MASKED, BLANK = 1, 2, 4, 8
@@ -71,7 +70,7 @@ def classify_files(
         `flag` and `reason`. Bounded memory: images are read batch by batch.
     """
     if prior is None and trained.votes is not None:
-        logits, flags, reasons = _run(trained, files, None, progress)
+        logits, flags, reasons = _run(trained, files, progress)
         fractions = cumulative_fractions(logits, trained.votes)
         return _flagged(fraction_table(list(files.paths), fractions, trained.votes), flags, reasons)
     answers = predict_files(trained, files, progress=progress)
@@ -104,7 +103,6 @@ def predict_files(
     trained: TrainedModel,
     files: InputFiles,
     *,
-    watch: Watch | None = None,
     progress: Progress = silent,
 ) -> Answers:
     """Run the network on image files; whatever happens to one of them, it has its row.
@@ -115,9 +113,6 @@ def predict_files(
         The model.
     files : galcnn.inputs.InputFiles
         The images.
-    watch : callable, optional
-        Called with the rows and images of each batch, shape (n, ny, nx, n_bands): for whatever
-        else is to be measured while they are in memory.
     progress : galcnn.progress.Progress
         Shows the files.
 
@@ -127,39 +122,92 @@ def predict_files(
         In the order of the files. Images are read batch by batch.
     """
     classes = trained.classes
-    logits, flags, reasons = _run(trained, files, watch, progress)
+    logits, flags, reasons = _run(trained, files, progress)
     return Answers(Prediction(tuple(files.paths), logits, classes), flags, reasons)
 
 
 def _run(
-    trained: TrainedModel, files: InputFiles, watch: Watch | None, progress: Progress
+    trained: TrainedModel, files: InputFiles, progress: Progress
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16], tuple[str, ...]]:
     """Logits, flags and reasons of image files."""
-    spec, names = trained.card.inputs, list(files.paths)
+    names = list(files.paths)
     logits = np.full((len(names), trained.model.output_shape[-1]), np.nan, dtype=np.float32)
     flags, reasons = np.zeros(len(names), dtype=np.int16), [""] * len(names)
     with progress("classify", len(names)) as step:
         for start in range(0, len(names), BATCH):
-            rows, cutouts = [], []
-            for row in range(start, min(start + BATCH, len(names))):
+            loaded: list[Cutout | Exception] = []
+            for name in names[start : start + BATCH]:
                 step()
                 try:
-                    cutout = prepare(files.load(names[row]), spec, fit=files.fit)
-                except (UnreadableImageError, OSError) as error:
-                    flags[row], reasons[row] = UNREADABLE, str(error)
-                    continue
-                except ValueError as error:
-                    flags[row], reasons[row] = UNFIT, str(error)
-                    continue
-                rows.append(row)
-                cutouts.append(cutout)
-                flags[row], reasons[row] = faults(cutout)
-            if rows:
-                images = images_from(cutouts)
-                logits[rows] = predict_images(trained.model, images)
-                if watch is not None:
-                    watch(np.array(rows), images)
+                    loaded.append(files.load(name))
+                except (OSError, ValueError) as error:
+                    loaded.append(error)
+            found = fitted(loaded, trained.card.inputs, fit=files.fit)
+            for row, (one, flag) in enumerate(zip(loaded, found.flags, strict=True), start=start):
+                # It was read, but has no WCS to cut by or is smaller than the width.
+                small = isinstance(one, ValueError) and not isinstance(one, UnreadableImageError)
+                flags[row] = UNFIT if small else flag
+            reasons[start : start + BATCH] = found.reasons
+            if len(found.rows):
+                logits[start + found.rows] = predict_images(trained.model, found.images)
     return logits, flags, tuple(reasons)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What became of some galaxies before the network sees them: one flag and reason for each.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray
+        int: those that have an image.
+    images : numpy.ndarray
+        Of these, shape (n, ny, nx, n_bands).
+    flags : numpy.ndarray
+        int16: sum of `UNREADABLE`, `UNFIT`, `MASKED` and `BLANK`.
+    reasons : list of str
+        What the flag means here.
+    """
+
+    rows: npt.NDArray[np.intp]
+    images: npt.NDArray[np.float32]
+    flags: npt.NDArray[np.int16]
+    reasons: list[str]
+
+
+def fitted(cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool) -> Fitted:
+    """Bring cutouts to what a network sees; one that cannot be is flagged.
+
+    Parameters
+    ----------
+    cutouts : sequence of galcnn.cutout.Cutout or Exception
+        One a galaxy; an exception says why there is no cutout.
+    spec : galcnn.inputs.InputSpec
+        Of the network.
+    fit : bool
+        Whether the pixel grid may be changed, see `galcnn.inputs.prepare`.
+
+    Returns
+    -------
+    Fitted
+        In this order.
+    """
+    flags, reasons = np.zeros(len(cutouts), dtype=np.int16), [""] * len(cutouts)
+    rows, images = [], []
+    for row, cutout in enumerate(cutouts):
+        if isinstance(cutout, Exception):
+            flags[row], reasons[row] = UNREADABLE, str(cutout)
+            continue
+        try:
+            ready = prepare(cutout, spec, fit=fit)
+        except ValueError as error:
+            flags[row], reasons[row] = UNFIT, str(error)
+            continue
+        flags[row], reasons[row] = faults(ready)
+        rows.append(row)
+        images.append(ready)
+    stack = images_from(images) if images else np.empty((0, *spec.image_shape), dtype=np.float32)
+    return Fitted(np.array(rows, dtype=np.intp), stack, flags, reasons)
 
 
 def faults(cutout: Cutout) -> tuple[int, str]:
