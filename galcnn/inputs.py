@@ -19,8 +19,18 @@ from galcnn import geometry, rendering
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.files import load_files
+from galcnn.progress import Progress, silent
 
-__all__ = ["FILL", "InputFiles", "InputSpec", "check_render", "images_from", "planes_from", "prepare"]
+__all__ = [
+    "FILL",
+    "InputFiles",
+    "InputSpec",
+    "check_render",
+    "images_from",
+    "load_fitting",
+    "planes_from",
+    "prepare",
+]
 
 #: What masked and not-a-number pixels become: the level of a removed sky.
 FILL = 0.0
@@ -207,6 +217,39 @@ class InputFiles:
         """
         cutout = load_files(self.paths[name], bands=self.bands, grid=self.grid)
         return cutout if self.width is None else geometry.crop_width(cutout, self.width)
+
+
+def load_fitting(files: InputFiles, spec: InputSpec, *, progress: Progress = silent) -> list[Cutout]:
+    """Load image files that must all fit a network.
+
+    Parameters
+    ----------
+    files : InputFiles
+        The images.
+    spec : InputSpec
+        Of the network.
+    progress : galcnn.progress.Progress
+        Shows the files.
+
+    Returns
+    -------
+    list of galcnn.cutout.Cutout
+        In their order, prepared.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+        An image cannot be read or does not fit; the text names it.
+    """
+    cutouts = []
+    with progress("read", len(files.paths)) as step:
+        for name, path in files.paths.items():
+            try:
+                cutouts.append(prepare(files.load(name), spec, fit=files.fit))
+            except (OSError, ValueError) as error:
+                raise type(error)(f"{path}: {error}") from error
+            step()
+    return cutouts
 
 
 def check_render(render: str, unit: str) -> None:

@@ -18,7 +18,7 @@ from galcnn.experiment import Experiment
 from galcnn.experiment.prepare import split_as
 from galcnn.explain import Context, Explainer, Target
 from galcnn.explain.explaining import stretched_images
-from galcnn.inputs import InputFiles, prepare
+from galcnn.inputs import InputFiles, load_fitting
 from galcnn.model import TrainedModel
 from galcnn.progress import Progress, silent
 
@@ -156,17 +156,8 @@ def read_sample(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         An image cannot be read or does not fit; the text names it.
     """
-    files = InputFiles(
-        {name: str(path) for name, path in zip(catalog.ids, catalog.table["image"], strict=True)}
-    )
-    cutouts = []
-    with progress("read", len(catalog)) as step:
-        for name in catalog.ids:
-            try:
-                cutouts.append(prepare(files.load(name), trained.card.inputs, fit=fit))
-            except (OSError, ValueError) as error:
-                raise type(error)(f"{files.paths[name]}: {error}") from error
-            step()
+    paths = {name: str(path) for name, path in zip(catalog.ids, catalog.table["image"], strict=True)}
+    cutouts = load_fitting(InputFiles(paths, fit=fit), trained.card.inputs, progress=progress)
     return Galaxies(tuple(cutouts), tuple(catalog.ids))
 
 

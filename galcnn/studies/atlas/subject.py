@@ -17,7 +17,7 @@ from galcnn.explain import Target
 from galcnn.explain.forward import outputs
 from galcnn.explain.graph import network_layers
 from galcnn.explain.stages import Stage, convolution_stages
-from galcnn.inputs import InputFiles, images_from, prepare
+from galcnn.inputs import InputFiles, images_from, load_fitting
 from galcnn.model import TrainedModel
 from galcnn.preprocessing import sky_noise
 from galcnn.progress import Progress, silent
@@ -177,17 +177,8 @@ def gather(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         An image cannot be read or does not fit; the text names it.
     """
-    files = InputFiles(
-        {name: str(path) for name, path in zip(catalog.ids, catalog.table["image"], strict=True)}
-    )
-    cutouts = []
-    with progress("read", len(catalog)) as step:
-        for name in catalog.ids:
-            try:
-                cutouts.append(prepare(files.load(name), trained.card.inputs, fit=fit))
-            except (OSError, ValueError) as error:
-                raise type(error)(f"{files.paths[name]}: {error}") from error
-            step()
+    paths = {name: str(path) for name, path in zip(catalog.ids, catalog.table["image"], strict=True)}
+    cutouts = load_fitting(InputFiles(paths, fit=fit), trained.card.inputs, progress=progress)
     images = images_from(cutouts)
     stretched = outputs(trained.preprocessing, images)
     logits = outputs(trained.network, stretched)
