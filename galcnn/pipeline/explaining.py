@@ -12,7 +12,7 @@ from galcnn.errors import UnreadableImageError, message
 from galcnn.evaluation import segmented
 from galcnn.explain import Explainer, Target, explain
 from galcnn.explain.explanation import Wrt
-from galcnn.inputs import InputFiles, prepare
+from galcnn.inputs import InputFiles, load_prepared
 from galcnn.layers import LayerStack, append_stack, provenance_of, read_stacks
 from galcnn.prediction import predict
 from galcnn.progress import Progress, silent
@@ -113,7 +113,7 @@ def explain_files(
             origins = {name: provenance(trained, files, name, question) for name in own}
             found = {name: _written(out, name, origins[name]) for name in own}
             missing = [name for name in own if found[name] is None]
-            cutouts = [_prepared(files, name, trained) for name in missing]
+            cutouts = [load_prepared(files, name, trained.card.inputs) for name in missing]
             if missing:
                 prediction = predict(trained, cutouts, ids=missing)
                 explained = explain(
@@ -169,7 +169,7 @@ def without_refusals(
     ValueError
         None works, or one that is asked for by name does not.
     """
-    cutout = _prepared(files, next(iter(files.paths)), trained)
+    cutout = load_prepared(files, next(iter(files.paths)), trained.card.inputs)
     goal = None if question.target is None else Target.parse(question.target, trained.classes)
     able, reasons = [], {}
     for explainer in question.explainers:
@@ -227,13 +227,6 @@ def _labels(cutout: Cutout) -> npt.NDArray[np.int32] | None:
         return segmented(cutout).labels
     except ValueError:  # no source
         return None
-
-
-def _prepared(files: InputFiles, name: str, trained: TrainedModel) -> Cutout:
-    try:
-        return prepare(files.load(name), trained.card.inputs, fit=files.fit)
-    except (OSError, ValueError) as error:
-        raise type(error)(f"{os.fspath(files.paths[name])}: {error}") from error
 
 
 def _written(

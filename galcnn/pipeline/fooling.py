@@ -21,7 +21,7 @@ from galcnn.explain.explanation import Target
 from galcnn.fooling import Attack, UniversalPerturbation, away_from, fool
 from galcnn.fooling.attack import Unit
 from galcnn.fooling.fooling import boxed, images_of
-from galcnn.inputs import InputFiles, prepare
+from galcnn.inputs import InputFiles, load_prepared
 from galcnn.layers import read_syntheses, write_syntheses
 from galcnn.layers.tables import PROVENANCE, provenance_from
 from galcnn.pipeline.explaining import provenance
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from galcnn.explain.synthesis import Synthesis
     from galcnn.model import TrainedModel
 
-__all__ = ["Fooling", "fool_files", "load_prepared", "natural_unit"]
+__all__ = ["Fooling", "fool_files", "natural_unit"]
 
 _BATCH = 32
 #: Images that a universal perturbation is made of, at most.
@@ -145,36 +145,8 @@ def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
     {"sigma", "image"}
         See `galcnn.fooling.PGD`.
     """
-    first = load_prepared(trained, files, next(iter(files.paths)))
+    first = load_prepared(files, next(iter(files.paths)), trained.card.inputs)
     return "image" if first.sigma is None else "sigma"
-
-
-def load_prepared(trained: TrainedModel, files: InputFiles, name: str) -> Cutout:
-    """Load one file and bring it to what the model reads.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The model.
-    files : galcnn.inputs.InputFiles
-        The images.
-    name : str
-        Id of the one.
-
-    Returns
-    -------
-    galcnn.cutout.Cutout
-        Fits the model.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        It cannot be read or does not fit; the text names it.
-    """
-    try:
-        return prepare(files.load(name), trained.card.inputs, fit=files.fit)
-    except (OSError, ValueError) as error:
-        raise type(error)(f"{os.fspath(files.paths[name])}: {error}") from error
 
 
 class _Run:
@@ -225,7 +197,7 @@ class _Run:
 
     def _kept(self, names: Sequence[str]) -> tuple[list[str], list[Cutout]]:
         """Of the class that is asked for, as the model says."""
-        cutouts = [load_prepared(self.trained, self.files, name) for name in names]
+        cutouts = [load_prepared(self.files, name, self.trained.card.inputs) for name in names]
         if self.fooling.of is None or not names:
             return list(names), cutouts
         answers = predict(self.trained, cutouts).best

@@ -25,8 +25,7 @@ from galcnn.explain.forward import outputs
 from galcnn.fooling import FGSM, PGD, away_from
 from galcnn.fooling.attack import pixel_scale
 from galcnn.fooling.fooling import boxed, images_of
-from galcnn.inputs import InputFiles
-from galcnn.pipeline.fooling import load_prepared
+from galcnn.inputs import InputFiles, load_prepared
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -202,7 +201,7 @@ def _tried(
     robustness, budget = tried
     attack = boxed(replace(robustness.attack, budget=budget), trained)
     assert isinstance(attack, PGD | FGSM)
-    images, context = images_of([load_prepared(trained, files, name) for name in names], names)
+    images, context = images_of([load_prepared(files, name, trained.card.inputs) for name in names], names)
     targets = [away_from(trained.classes[label], trained.classes) for label in truth]
     made = attack(trained.model, images, targets, context=context)
     draws = []

@@ -6,7 +6,6 @@ channels last) and `planes_from` (back).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,19 +17,8 @@ import numpy.typing as npt
 from galcnn import geometry, rendering
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.files import load_files
-from galcnn.progress import Progress, silent
 
-__all__ = [
-    "FILL",
-    "InputFiles",
-    "InputSpec",
-    "check_render",
-    "images_from",
-    "load_fitting",
-    "planes_from",
-    "prepare",
-]
+__all__ = ["FILL", "InputSpec", "blank_bands", "check_render", "images_from", "planes_from", "prepare"]
 
 #: What masked and not-a-number pixels become: the level of a removed sky.
 FILL = 0.0
@@ -168,88 +156,6 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
         )
     _check_scale(cutout, spec)
     return cutout
-
-
-@dataclass(frozen=True)
-class InputFiles:
-    """Image files that are to be brought to what a network sees.
-
-    Attributes
-    ----------
-    paths : mapping of str to path-like
-        Id -> file, or ``a.fits,b.fits``: files of one galaxy, separated by commas.
-    bands : tuple of str or None
-        Names of the planes of the files, where their headers do not say.
-    grid : str or None
-        Band whose pixel grid the other files of a galaxy are brought to; by default they must
-        be on one.
-    width : astropy.units.Quantity or None
-        Angular side of the field about the centre that is used; all of it by default.
-    fit : bool
-        Whether the pixel grid may be changed, see `prepare`.
-    """
-
-    paths: Mapping[str, str | os.PathLike[str]]
-    bands: tuple[str, ...] | None = None
-    width: u.Quantity | None = None
-    fit: bool = False
-    grid: str | None = None
-
-    def load(self, name: str) -> Cutout:
-        """Load one of the files as it is, cut to the width.
-
-        Parameters
-        ----------
-        name : str
-            Its id.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            Not yet prepared for a network.
-
-        Raises
-        ------
-        galcnn.errors.UnreadableImageError, FileNotFoundError
-            It cannot be read.
-        ValueError
-            It has no WCS, or is smaller than the width.
-        """
-        cutout = load_files(self.paths[name], bands=self.bands, grid=self.grid)
-        return cutout if self.width is None else geometry.crop_width(cutout, self.width)
-
-
-def load_fitting(files: InputFiles, spec: InputSpec, *, progress: Progress = silent) -> list[Cutout]:
-    """Load image files that must all fit a network.
-
-    Parameters
-    ----------
-    files : InputFiles
-        The images.
-    spec : InputSpec
-        Of the network.
-    progress : galcnn.progress.Progress
-        Shows the files.
-
-    Returns
-    -------
-    list of galcnn.cutout.Cutout
-        In their order, prepared.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        An image cannot be read or does not fit; the text names it.
-    """
-    cutouts = []
-    with progress("read", len(files.paths)) as step:
-        for name, path in files.paths.items():
-            try:
-                cutouts.append(prepare(files.load(name), spec, fit=files.fit))
-            except (OSError, ValueError) as error:
-                raise type(error)(f"{path}: {error}") from error
-            step()
-    return cutouts
 
 
 def check_render(render: str, unit: str) -> None:
