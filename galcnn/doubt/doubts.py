@@ -74,6 +74,23 @@ class Doubts:
             f"measured on {found['n_test']} test galaxies; 95 % intervals",
         ]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as ``doubts.json`` holds them.
+
+        Returns
+        -------
+        dict
+            Of all attributes.
+        """
+        return {
+            "format": _FORMAT,
+            "model_sha256": self.model_sha256,
+            "calibration": self.calibration.to_dict(),
+            "sets": self.sets.to_dict(),
+            "domain": self.domain.to_dict(),
+            "measured": dict(self.measured),
+        }
+
     def write(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``doubts.json``, whole or not at all.
 
@@ -88,15 +105,7 @@ class Doubts:
             The file.
         """
         path = Path(folder) / DOUBTS
-        content = {
-            "format": _FORMAT,
-            "model_sha256": self.model_sha256,
-            "calibration": self.calibration.to_dict(),
-            "sets": self.sets.to_dict(),
-            "domain": self.domain.to_dict(),
-            "measured": dict(self.measured),
-        }
-        atomic.write_json(path, content)
+        atomic.write_json(path, self.to_dict())
         return path
 
     @classmethod

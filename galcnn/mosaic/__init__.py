@@ -3,6 +3,6 @@
 from galcnn.mosaic.cutting import Cut, cut
 from galcnn.mosaic.mosaic import Mosaic, MosaicFile
 from galcnn.mosaic.opening import open_mosaic
-from galcnn.mosaic.writing import CutReport, write_cuts
+from galcnn.mosaic.writing import CutReport, described_cuts, write_cuts
 
-__all__ = ["Cut", "CutReport", "Mosaic", "MosaicFile", "cut", "open_mosaic", "write_cuts"]
+__all__ = ["Cut", "CutReport", "Mosaic", "MosaicFile", "cut", "described_cuts", "open_mosaic", "write_cuts"]

@@ -20,7 +20,7 @@ from galcnn.mosaic.cutting import Cut, cut
 from galcnn.mosaic.mosaic import Mosaic
 from galcnn.progress import Progress, silent
 
-__all__ = ["CutReport", "write_cuts"]
+__all__ = ["CutReport", "described_cuts", "write_cuts"]
 
 CATALOG, NOT_COVERED, _FOLDER = "catalog.ecsv", "not_covered.ecsv", "cutouts"
 
@@ -113,7 +113,7 @@ def write_cuts(
     folder = Path(out)
     cuts = cut(mosaic, catalog, width=width, minimum_coverage=minimum_coverage)
     atomic.check_writable(folder, folder=True)
-    described = _described(mosaic, catalog, width)
+    described = described_cuts(mosaic, catalog, width)
     mark = atomic.claim(
         folder, f"{_FOLDER}/.settings", described, what="cutouts of the same mosaic, catalog and width"
     )
@@ -173,8 +173,23 @@ def _write_tables(
     write_catalog(some, folder / CATALOG)
 
 
-def _described(mosaic: Mosaic, catalog: Catalog, width: u.Quantity) -> str:
-    """All that decides what the cutouts are; the mosaics' pixels by their size and time."""
+def described_cuts(mosaic: Mosaic, catalog: Catalog, width: u.Quantity) -> str:
+    """Say all that decides what the cutouts are; the mosaics' pixels by their size and time.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+        Open.
+    catalog : galcnn.catalog.Catalog
+        With positions.
+    width : astropy.units.Quantity
+        Side of the cutouts.
+
+    Returns
+    -------
+    str
+        JSON, the same for the same cutouts.
+    """
     paths = mosaic.meta["path"] if isinstance(mosaic.meta["path"], list) else [mosaic.meta["path"]]
     known = [name for name in ("id", "ra", "dec", "redshift") if name in catalog.table.colnames]
     meta = {key: value for key, value in mosaic.meta.items() if key != "path"}

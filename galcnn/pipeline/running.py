@@ -97,7 +97,7 @@ def run_catalog(
     Raises
     ------
     ValueError
-        The folder holds a run of another model, catalog or settings.
+        The folder holds a run of another model, catalog, source or settings.
     OSError
         It cannot be written, or another run is at work there.
     """
@@ -106,7 +106,7 @@ def run_catalog(
     atomic.check_writable(place, folder=True)
     place.mkdir(parents=True, exist_ok=True)
     ready = open_classifier(model)
-    identity = _identity(ready, catalog, settings)
+    identity = _identity(ready, catalog, source, settings)
     atomic.claim(place, ".run", json.dumps(identity, sort_keys=True), what="this very run")()
     try:
         with FileLock(place / _LOCK, timeout=0):
@@ -172,7 +172,9 @@ def _ahead(source: CutoutSource, chunks: Sequence[range]) -> Iterator[list[Cutou
             yield cutouts
 
 
-def _identity(ready: Classifier, catalog: Catalog, settings: RunSettings) -> dict[str, Any]:
+def _identity(
+    ready: Classifier, catalog: Catalog, source: CutoutSource, settings: RunSettings
+) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     digest = hashlib.sha256()
     for name in catalog.ids:
@@ -184,15 +186,21 @@ def _identity(ready: Classifier, catalog: Catalog, settings: RunSettings) -> dic
     if "image" in catalog.table.colnames:
         for name in catalog.table["image"]:
             digest.update(str(name).encode() + b"\0")
-    doubts = ready.doubts
+    used = ready.doubts if settings.classify.calibrated else None
+    doubts = None if used is None else json.dumps(used.to_dict(), sort_keys=True)
     return {
         "format": 1,
         "model": ready.trained.card.name,
         "model_sha256": ready.trained.card.model_sha256,
-        "doubts": None if doubts is None else hashlib.sha256(repr(doubts.measured).encode()).hexdigest(),
+        "doubts_sha256": None if doubts is None else _sha256(doubts),
         "catalog_sha256": digest.hexdigest(),
+        "source_sha256": _sha256(source.described),
         "settings": settings.classify.to_dict() | {"chunk": settings.chunk},
     }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sky(catalog: Catalog) -> dict[str, Any]:

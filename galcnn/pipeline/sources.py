@@ -14,7 +14,7 @@ from galcnn.catalog.naming import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError, DownloadError, UnreadableImageError, message
 from galcnn.files import load_files
-from galcnn.mosaic import Mosaic, cut
+from galcnn.mosaic import Mosaic, cut, described_cuts
 from galcnn.surveys.survey import Survey
 
 __all__ = ["CutoutFiles", "CutoutSource", "FromMosaic", "FromSurvey"]
@@ -23,7 +23,17 @@ _SUFFIXES = (".fits", ".fits.gz", ".fits.fz", ".fit", ".png", ".jpg", ".jpeg")
 
 
 class CutoutSource(Protocol):
-    """Gives the cutouts of a catalog, piece by piece."""
+    """Gives the cutouts of a catalog, piece by piece.
+
+    Attributes
+    ----------
+    described : str
+        All that decides which cutouts these are, beside the catalog: a run that is taken up again
+        with others is refused.
+    """
+
+    @property
+    def described(self) -> str: ...
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
         """Give the cutouts of some rows.
@@ -67,6 +77,7 @@ class CutoutFiles:
         bands: tuple[str, ...] | None = None,
     ) -> None:
         self._bands = bands
+        self.described = f"files of {folder and os.path.realpath(folder)}, bands {bands}"
         known = "image" in catalog.table.colnames
         if folder is None and not known:
             raise ValueError(
@@ -120,6 +131,7 @@ class FromMosaic:
 
     def __init__(self, catalog: Catalog, mosaic: Mosaic, width: u.Quantity) -> None:
         self._catalog, self._mosaic, self._width = catalog, mosaic, width
+        self.described = described_cuts(mosaic, catalog, width)
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
         """Cut some rows out.
@@ -172,6 +184,7 @@ class FromSurvey:
         if positions is None:
             raise ValueError(message("a catalog with positions", "Name its columns ra, dec."))
         self._positions, self._survey, self._width, self._bands = positions, survey, width, bands
+        self.described = f"survey {survey.name}, width {width}, bands {bands}"
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
         """Ask for some rows.

@@ -103,6 +103,7 @@ class Stopping:
 
     def __init__(self, files, at):
         self.files, self.at, self.read_rows = files, at, []
+        self.described = files.described
 
     def read(self, rows):
         if len(self.read_rows) == self.at:
@@ -136,6 +137,11 @@ def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):
         run(sky, tmp_path / "out", chunk=8)
     with pytest.raises(ValueError, match="this very run"):
         run(sky, tmp_path / "out", prior="uniform")
+    catalog = read_catalog(sky / "catalog.ecsv")
+    named = CutoutFiles(catalog, sky / "cutouts", bands=("r", "g"))  # other cutouts of the same galaxies
+    settings = RunSettings(ClassifySettings(embeddings=True), 7)
+    with pytest.raises(ValueError, match="this very run"):
+        run_catalog(sky / "model", catalog, named, tmp_path / "out", settings=settings)
 
 
 def kill_at_random(sky, out, delays):
