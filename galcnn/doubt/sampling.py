@@ -15,11 +15,11 @@ from galcnn.doubt.uncertainty import Uncertainty
 from galcnn.errors import message
 from galcnn.model import TrainedModel
 from galcnn.prediction import Prediction, predict_images
+from galcnn.prediction.running import BATCH
 
 __all__ = ["ensemble", "mc_dropout"]
 
 Images = npt.NDArray[np.float32]
-_BATCH = 256
 _DROPOUTS = (
     keras.layers.Dropout,
     keras.layers.SpatialDropout1D,
@@ -122,8 +122,8 @@ def mc_dropout(
     members = []
     for _ in range(n_samples):
         logits = [
-            np.asarray(copy(images[start : start + _BATCH], training=True))
-            for start in range(0, len(images), _BATCH)
+            np.asarray(copy(images[start : start + BATCH], training=True))
+            for start in range(0, len(images), BATCH)
         ]
         members.append(_probabilities(np.concatenate(logits), trained.classes, calibration))
     return Uncertainty(np.stack(members))

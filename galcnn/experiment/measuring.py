@@ -8,22 +8,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.catalog import Catalog
+from galcnn.catalog import SPLITS, Catalog
 from galcnn.dataset import Dataset
 from galcnn.doubt import Doubts, calibration_test, fit_calibration, fit_conformal, fit_domain
 from galcnn.doubt.calibration import Kind
 from galcnn.doubt.conformal import Rule
-from galcnn.doubt.embedding import embed
+from galcnn.doubt.embedding import with_embedding
 from galcnn.doubt.measures import image_measures
 from galcnn.errors import message
 from galcnn.evaluation import Score, exact_share
 from galcnn.experiment.prepare import catalog_of, prepare, split_as
 from galcnn.experiment.settings import Experiment
 from galcnn.model import Card, TrainedModel, load_model
-from galcnn.prediction import Prediction, predict_images
+from galcnn.prediction import Prediction
+from galcnn.prediction.running import BATCH
 from galcnn.progress import Progress, silent
 
 __all__ = ["DoubtSettings", "labelled_catalog", "measure_doubts"]
@@ -105,32 +107,25 @@ def measure_doubts(
                 card=f"{str(card.data.get('sha256'))[:12]}...",
             )
         )
-    aside, test = prepared.sides["validation"], prepared.sides["test"]
-    predictions = {
-        name: _predicted(trained, side) for name, side in prepared.sides.items() if name != "train"
-    }
-    raw = predictions["validation"]
-    calibration = fit_calibration(raw, _labels(aside), kind=settings.calibration)
+    answering = with_embedding(trained)
+    training, aside, test = (_seen(trained, answering, prepared.sides[name]) for name in SPLITS)
+    calibration = fit_calibration(aside.prediction, aside.labels, kind=settings.calibration)
     sets = fit_conformal(
-        calibration.apply(raw),
-        _labels(aside),
+        calibration.apply(aside.prediction),
+        aside.labels,
         coverage=settings.coverage,
         rule=settings.rule,
         per_class=settings.per_class,
     )
-    domain = fit_domain(
-        _measured(trained, prepared.sides["train"]),
-        _measured(trained, aside),
-        false_alarms=settings.false_alarms,
-    )
-    labels, calibrated = _labels(test), calibration.apply(predictions["test"])
-    outside, *_ = domain.warn(*_measured(trained, test))
-    before = calibration_test(predictions["test"], labels, seed=experiment.seed)
-    after = calibration_test(calibrated, labels, seed=experiment.seed)
-    checked = sets.check(calibrated, labels)
+    domain = fit_domain(training.measured, aside.measured, false_alarms=settings.false_alarms)
+    calibrated = calibration.apply(test.prediction)
+    outside, *_ = domain.warn(*test.measured)
+    before = calibration_test(test.prediction, test.labels, seed=experiment.seed)
+    after = calibration_test(calibrated, test.labels, seed=experiment.seed)
+    checked = sets.check(calibrated, test.labels)
     measured = {
-        "n_test": len(test),
-        "n_validation": len(aside),
+        "n_test": len(test.labels),
+        "n_validation": len(aside.labels),
         "calibration_error_before": _plain(before.error) | {"expected": before.expected, "p": before.p_value},
         "calibration_error": _plain(after.error) | {"expected": after.expected, "p": after.p_value},
         "false_alarms": _plain(exact_share(outside)),
@@ -179,21 +174,26 @@ def labelled_catalog(
     return catalog.select(np.asarray(catalog.table["split"]) == split)
 
 
-def _predicted(trained: TrainedModel, side: Dataset) -> Prediction:
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What a model and the images themselves say of one side of the data."""
+
+    prediction: Prediction
+    labels: list[str]
+    measured: tuple[Mapping[str, npt.NDArray[np.float64]], npt.NDArray[np.float32]]
+
+
+def _seen(trained: TrainedModel, answering: keras.Model, side: Dataset) -> _Seen:
     """Adjusted to the class frequencies of the catalog, whatever weights the training gave."""
-    prediction = Prediction(side.ids, predict_images(trained.model, side.images), side.classes)
+    images = side.images[:]
+    logits, embedding = answering.predict(images, batch_size=BATCH, verbose=0)
+    prediction = Prediction(side.ids, logits, side.classes)
     card = trained.card
-    return prediction.with_prior(card.class_prior, card.trained_prior)
-
-
-def _labels(side: Dataset) -> list[str]:
-    return [side.classes[i] for i in side.labels]
-
-
-def _measured(
-    trained: TrainedModel, side: Dataset
-) -> tuple[Mapping[str, npt.NDArray[np.float64]], npt.NDArray[np.float32]]:
-    return image_measures(side.images[:], side.inputs), embed(trained, side.images)
+    return _Seen(
+        prediction.with_prior(card.class_prior, card.trained_prior),
+        [side.classes[i] for i in side.labels],
+        (image_measures(images, side.inputs), embedding),
+    )
 
 
 def _plain(score: Score) -> dict[str, Any]:

@@ -22,13 +22,12 @@ from galcnn.errors import message
 from galcnn.model import Card, TrainedModel, load_model
 from galcnn.prediction import Prediction, prediction_table, prior_of
 from galcnn.prediction.files import Fitted, fitted
+from galcnn.prediction.running import BATCH
 
 __all__ = ["OUTSIDE", "Classifier", "ClassifySettings", "classify_batch", "open_classifier"]
 
 #: Bit of the column `flag` beside those of `galcnn.prediction`: unlike the training set.
 OUTSIDE = 16
-
-_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ def classify_batch(
     logits = np.full((n, len(trained.classes)), np.nan, dtype=np.float32)
     features = np.full((n, width), np.nan, dtype=np.float32)
     if len(rows):
-        logits[rows], features[rows] = ready.answering.predict(images, batch_size=_BATCH, verbose=0)
+        logits[rows], features[rows] = ready.answering.predict(images, batch_size=BATCH, verbose=0)
     prediction = Prediction(tuple(ids), logits, trained.classes)
     if (prior := prior_of(settings.prior, trained)) is not None:
         prediction = prediction.with_prior(prior, trained.card.trained_prior)
