@@ -152,7 +152,11 @@ class NetworkSettings:
                 raise ValueError(message(f"{name} among {words}", "", **{name: getattr(self, name)}))
         if self.averaging == "prediction" and self.orientations == 1:
             raise ValueError(
-                message("4 or 8 orientations to average in prediction", "", orientations=self.orientations)
+                message(
+                    "4 or 8 orientations to average in prediction",
+                    'Leave out averaging = "prediction".',
+                    orientations=self.orientations,
+                )
             )
         if self.architecture != BLOCKS:
             self._refuse_settings_of_blocks()
