@@ -239,14 +239,17 @@ def _work(jobs: Sequence[FetchJob], settings: FetchSettings, progress: Progress)
         return
     counts: Counter[str] = Counter()
     failures = 0
-    records = run(jobs, at_once=settings.at_once, time_limit=settings.time_limit)
+
+    def is_down(record: Record) -> bool:
+        nonlocal failures
+        if record.status != FAILED:
+            failures = 0
+        elif record.id not in jobs[0].place.impossible:
+            failures += 1
+        return failures >= settings.give_up_after
+
+    records = run(jobs, at_once=settings.at_once, time_limit=settings.time_limit, enough=is_down)
     with progress("fetch", len(jobs)) as step, contextlib.closing(records):
         for record in records:
             counts[record.status] += 1
             step(", ".join(f"{counts[s]} {s}" for s in (NOT_COVERED, FAILED) if counts[s]))
-            if record.status != FAILED:
-                failures = 0
-            elif record.id not in jobs[0].place.impossible:
-                failures += 1
-            if failures >= settings.give_up_after:
-                return

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -76,8 +76,16 @@ class _Task(Generic[Answer, Result]):
         return first
 
 
+class _End:
+    """Behind the result that was enough."""
+
+
 def run(
-    jobs: Sequence[Job[Answer, Result]], *, at_once: int, time_limit: float
+    jobs: Sequence[Job[Answer, Result]],
+    *,
+    at_once: int,
+    time_limit: float,
+    enough: Callable[[Result], bool] = lambda result: False,
 ) -> Generator[Result, None, None]:
     """Do jobs, a number of them at once.
 
@@ -92,6 +100,9 @@ def run(
         Threads.
     time_limit : float
         Seconds for `ask`; after that its thread is left behind and another takes its place.
+    enough : callable
+        Told each result, one at a time, before its thread takes another job: whether no further
+        one is to be begun. Asked there and not by the caller, who may be slower than the threads.
 
     Yields
     ------
@@ -100,7 +111,15 @@ def run(
     """
     tasks = [_Task(job) for job in jobs]
     waiting = deque(tasks)
-    results: queue.SimpleQueue[Result | _Broken] = queue.SimpleQueue()
+    results: queue.SimpleQueue[Result | _Broken | _End] = queue.SimpleQueue()
+    judging = threading.Lock()
+
+    def is_last(result: Result) -> bool:
+        with judging:
+            last = enough(result)
+            if last:
+                waiting.clear()
+        return last
 
     def work() -> None:
         while True:
@@ -117,7 +136,11 @@ def run(
             if not task.take():  # too late: another thread has taken the place of this one
                 return
             try:
-                results.put(task.job.settle(answer))
+                result = task.job.settle(answer)
+                last = is_last(result)
+                results.put(result)
+                if last:
+                    results.put(_End())
             except BaseException as error:  # noqa: BLE001  raised by the thread that waits
                 results.put(_Broken(error))
             finally:
@@ -132,16 +155,23 @@ def run(
         left = len(tasks)
         while left:
             try:
-                result = results.get(timeout=min(_TICK, time_limit / 4))
+                found = results.get(timeout=min(_TICK, time_limit / 4))
             except queue.Empty:
                 for late in _late(tasks, time_limit):
-                    start()
-                    yield late.job.settle(_timeout(time_limit))
+                    result = late.job.settle(_timeout(time_limit))
+                    last = is_last(result)
+                    if not last:
+                        start()
+                    yield result
+                    if last:
+                        return
                     left -= 1
                 continue
-            if isinstance(result, _Broken):
-                raise result.error
-            yield result
+            if isinstance(found, _Broken):
+                raise found.error
+            if isinstance(found, _End):
+                return
+            yield found
             left -= 1
     finally:
         waiting.clear()

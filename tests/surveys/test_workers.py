@@ -44,6 +44,25 @@ def test_a_late_job_is_settled_as_late_and_never_again():
     assert len(jobs[0].settled) == 1
 
 
+def test_no_job_is_begun_after_enough_however_slow_the_caller_is():
+    jobs = [Job(i) for i in range(20)]
+    found = []
+    for result in run(jobs, at_once=1, time_limit=5, enough=lambda result: result == 3):
+        time.sleep(0.1)  # the thread could do all twenty in this time
+        found.append(result)
+    assert found == [0, 1, 2, 3]
+    assert [job.settled for job in jobs] == [[i] for i in range(4)] + [[]] * 16
+
+
+def test_a_late_job_may_be_enough():
+    jobs = [Job("late", 2.0), Job("b")]
+    results = list(
+        run(jobs, at_once=1, time_limit=0.5, enough=lambda result: isinstance(result, TimeoutError))
+    )
+    assert len(results) == 1
+    assert jobs[1].settled == []
+
+
 def test_an_error_of_settling_ends_the_run():
     jobs = [Job("full disk"), *(Job(i, 0.05) for i in range(20))]
     with pytest.raises(OSError, match="full"):
