@@ -25,6 +25,7 @@ COMMANDS = (
     "catalog",
     "load",
     "data",
+    "pack",
     "check",
     "train",
     "health",

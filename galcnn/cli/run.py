@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from galcnn.cli import options
@@ -10,40 +12,66 @@ __all__ = ["command"]
 
 
 @click.command(name="run")
-@click.argument("model")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--catalog", required=True, metavar="FILE", help="Table with one row a galaxy.")
 @click.option("--images", metavar="DIR", help="Folder of their cutouts.  [default: column 'image']")
+@click.option("--shards", metavar="DIR", help="Take them from shards, see galcnn pack.")
 @click.option("--mosaic", multiple=True, metavar="FILE", help="Cut them out of this; once for each band.")
 @click.option("--survey", metavar="NAME", help="Ask this survey for them, see galcnn plugins.")
 @click.option("--width", metavar="WIDTH", help="Side of cutouts of a mosaic or survey: 30arcsec, 64pix.")
+@click.option(
+    "--at-once", type=click.IntRange(min=1), default=4, show_default=True, help="Requests to a survey."
+)
 @options.bands
 @click.option("--id", "id_", metavar="C", help="Column with the identifier.")
 @click.option("--image-column", metavar="C", help="Column with the paths.  [default: image]")
 @click.option("--prior", default="as-trained", show_default=True, help="See galcnn classify.")
 @click.option("--raw", is_flag=True, help="Use no doubts.json, even where galcnn calibrate was run.")
 @click.option("--embeddings", is_flag=True, help="Keep the features that the last layer reads.")
+@click.option(
+    "--dropout-samples",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Also ask N times with dropout left on: scatter and mutual information.",
+)
+@click.option("--explain", multiple=True, metavar="METHOD", help="Layers files, see galcnn explain.")
+@click.option("--target", help="Of --explain: a class, or CLASS-CLASS.  [default: the predicted class]")
+@click.option(
+    "--explain-below",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="P",
+    help="Explain only galaxies whose most probable class has less than P.",
+)
 @options.fit
 @options.render
+@options.seed
 @click.option(
     "--chunk", type=click.IntRange(min=1), default=512, show_default=True, help="Galaxies of a part."
 )
 @click.option("--out", required=True, metavar="DIR", help="Gets table.parquet and manifest.json.")
 @options.quiet
 def command(
-    model: str,
+    models: tuple[str, ...],
     catalog: str,
     images: str | None,
+    shards: str | None,
     mosaic: tuple[str, ...],
     survey: str | None,
     width: str | None,
+    at_once: int,
     bands: str | None,
     id_: str | None,
     image_column: str | None,
     prior: str,
     raw: bool,
     embeddings: bool,
+    dropout_samples: int | None,
+    explain: tuple[str, ...],
+    target: str | None,
+    explain_below: float | None,
     fit: bool,
     render: str | None,
+    seed: int,
     chunk: int,
     out: str,
     quiet: bool,
@@ -54,17 +82,22 @@ def command(
     galcnn run model --catalog galaxies.parquet --images cutouts --out run
     galcnn run model --catalog galaxies.ecsv --mosaic g.fits --mosaic r.fits --width 64pix --out run
     galcnn run model --catalog galaxies.ecsv --survey legacysurvey --width 40arcsec --fit --out run
+    galcnn run seed-0 seed-1 seed-2 --catalog galaxies.ecsv --shards shards --embeddings --out run
+    galcnn run model --catalog galaxies.ecsv --explain cam --explain-below 0.7 --out run
 
     One row for each galaxy, whatever happens to it: flag (see galcnn classify; 16: unlike the
-    training set) and reason say what. With galcnn calibrate before: calibrated probabilities and
-    the set of classes that cannot be excluded.
+    training set; 32: an answer that is no number) and reason say what. With galcnn calibrate
+    before: calibrated probabilities and the set of classes that cannot be excluded. Several models
+    are an ensemble: mean probabilities, their scatter and mutual information.
     """
     import contextlib
 
     from galcnn.catalog import read_catalog
 
-    if sum(bool(given) for given in (images, mosaic, survey)) > 1:
-        raise click.UsageError("Expected one of --images, --mosaic and --survey.")
+    if sum(bool(given) for given in (images, shards, mosaic, survey)) > 1:
+        raise click.UsageError("Expected one of --images, --shards, --mosaic and --survey.")
+    if not explain and (target or explain_below):
+        raise click.UsageError("Expected --explain METHOD with --target and --explain-below.")
     if bool(mosaic or survey) != bool(width):
         raise click.UsageError("Expected --width with --mosaic or --survey, and with nothing else.")
     columns = {"id": id_, "image": image_column}
@@ -72,29 +105,42 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
+    from galcnn.explain.naming import explainers_by_name
+    from galcnn.model import Card
     from galcnn.mosaic import open_mosaic
     from galcnn.pipeline.classifying import ClassifySettings
+    from galcnn.pipeline.explained import ExplainSettings
+    from galcnn.pipeline.explaining import Question
     from galcnn.pipeline.running import RunSettings, run_catalog
-    from galcnn.pipeline.sources import CutoutFiles, CutoutSource, FromMosaic, FromSurvey
+    from galcnn.pipeline.sources import CutoutFiles, CutoutSource, FromMosaic, FromShards, FromSurvey
     from galcnn.progress import bars, silent
     from galcnn.surveys.survey import open_survey
 
     names = options.words(bands)
+    classify = ClassifySettings(prior, not raw, embeddings, fit, render, dropout_samples or 0, seed)
+    asked = None
+    if explain:
+        question = Question(tuple(explainers_by_name(explain)), target)
+        asked = ExplainSettings(question, explain_below or ExplainSettings.below)
     with contextlib.ExitStack() as stack:
         source: CutoutSource
-        if mosaic:
+        if shards:
+            wanted = Card.read(Path(models[0]) / "card.json").inputs
+            source = FromShards(read, shards, wanted=wanted)
+        elif mosaic:
             opened = stack.enter_context(open_mosaic(list(mosaic), bands=names))
             source = FromMosaic(read, opened, options.side(width))
         elif survey:
-            source = FromSurvey(read, open_survey(survey), options.side(width), bands=names)
+            side = options.side(width)
+            source = FromSurvey(read, open_survey(survey), side, bands=names, at_once=at_once)
         else:
             source = CutoutFiles(read, images, bands=names)
         manifest = run_catalog(
-            model,
+            models,
             read,
             source,
             out,
-            settings=RunSettings(ClassifySettings(prior, not raw, embeddings, fit, render), chunk),
+            settings=RunSettings(classify, chunk, asked),
             progress=silent if quiet else bars,
         )
     if manifest["failed"]:

@@ -5,6 +5,7 @@ from galcnn.dataset.dataset import Dataset
 from galcnn.dataset.packed import PackedImages, pack_images
 from galcnn.dataset.reader import CutoutReader
 from galcnn.dataset.reading import read_dataset, read_vote_dataset
+from galcnn.dataset.shards import Shard, read_shards
 from galcnn.dataset.splits import sdss_field, split_catalog
 from galcnn.dataset.suspicious import SuspicionLimits, measure_cutout, suspicious_table
 
@@ -13,10 +14,12 @@ __all__ = [
     "CutoutReader",
     "Dataset",
     "PackedImages",
+    "Shard",
     "SuspicionLimits",
     "measure_cutout",
     "pack_images",
     "read_dataset",
+    "read_shards",
     "read_vote_dataset",
     "sdss_field",
     "split_catalog",

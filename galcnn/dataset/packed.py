@@ -105,6 +105,7 @@ def pack_images(
     folder: str | os.PathLike[str],
     *,
     shard_size: int = _SHARD,
+    complete: bool = True,
     progress: Progress = silent,
 ) -> Packed:
     """Write the images of a catalog into shards, or take those that are there.
@@ -120,6 +121,9 @@ def pack_images(
         Of the shards.
     shard_size : int
         Images of a shard.
+    complete : bool
+        Whether an image that cannot be read, or does not fit, is an error. Else its place holds
+        zeros, and the record of the shard says why: `galcnn run` gives such a galaxy its row.
     progress : galcnn.progress.Progress
         Shows the reading.
 
@@ -132,7 +136,7 @@ def pack_images(
     ------
     ValueError
         The shards there are of other galaxies, files or settings, or were altered; or an image
-        does not fit.
+        does not fit; or none does.
     OSError
         An image cannot be read, or the folder not written.
     """
@@ -141,8 +145,13 @@ def pack_images(
     place = Path(folder)
     atomic.check_writable(place, folder=True)
     pieces = [range(i, min(i + shard_size, len(reader))) for i in range(0, len(reader), shard_size)]
+    if not complete:
+        _find_first(reader)
     with progress("pack images", len(reader)) as step:
-        entries = [_shard(reader, place, number, rows, step) for number, rows in enumerate(pieces)]
+        entries = [
+            _shard(reader, place, number, rows, step=step, complete=complete)
+            for number, rows in enumerate(pieces)
+        ]
     left = sorted(path.name for path in place.glob("shard-*.npy"))
     if len(left) != len(entries):
         raise _foreign(place, left[len(entries)])
@@ -154,7 +163,22 @@ def pack_images(
     return Packed(images, InputSpec.from_dict(entries[0]["inputs"]), float(masked))
 
 
-def _shard(reader: CutoutReader, place: Path, number: int, rows: range, step: Step) -> dict[str, Any]:
+def _find_first(reader: CutoutReader) -> None:
+    """Let the first image that can be read settle what all are."""
+    error: Exception | None = None
+    for row in range(len(reader)):
+        try:
+            reader.read(row)
+        except (OSError, ValueError) as why:
+            error = error or why
+        else:
+            return
+    raise ValueError(message("an image that can be read", str(error), n_galaxies=len(reader)))
+
+
+def _shard(
+    reader: CutoutReader, place: Path, number: int, rows: range, *, step: Step, complete: bool
+) -> dict[str, Any]:
     """The record of a shard that is whole and of these galaxies, written now if it is not there."""
     name = f"shard-{number:05d}"
     path, record, key = place / f"{name}.npy", place / f"{name}.json", _key(reader, rows)
@@ -166,22 +190,34 @@ def _shard(reader: CutoutReader, place: Path, number: int, rows: range, step: St
             raise ValueError(
                 message("the shard as it was written", "Remove the folder and pack again.", path=str(path))
             )
+        if complete and entry.get("failed"):
+            raise ValueError(
+                message("a shard that holds all its galaxies", "Drop the others.", failed=entry["failed"])
+            )
         for _ in rows:
             step()
         return entry
     whole = reader.size is None and reader.spec.unit == DISPLAY.name  # resampled pictures have fractions
     images = np.empty((len(rows), *reader.spec.image_shape), dtype=np.uint8 if whole else np.float32)
-    masked = 0.0
+    masked, failed = 0.0, {}
     for i, row in enumerate(rows):
-        cutout = reader.read(row)
+        step()
+        try:
+            cutout = reader.read(row)
+        except (OSError, ValueError) as error:
+            if complete:
+                raise
+            images[i], failed[reader.ids[row]] = 0, str(error)
+            continue
         images[i] = images_from([cutout])[0]
         masked += cutout.masked_fraction / len(rows)
-        step()
     with atomic.writing(path) as temporary:
         np.save(temporary, images, allow_pickle=False)
     entry = {
         "format": _FORMAT,
         "key": key,
+        "ids": [reader.ids[row] for row in rows],
+        "failed": failed,
         "file": path.name,
         "sha256": _sha256(path),
         "masked": masked,
@@ -194,9 +230,16 @@ def _shard(reader: CutoutReader, place: Path, number: int, rows: range, step: St
 def _key(reader: CutoutReader, rows: range) -> str:
     """Hash what decides what a shard holds: galaxies, their files as they are now, and settings."""
     files = [Path(file) for row in rows for file in files_of(reader.paths[row])]
-    stated = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stated = [(file.name, *_as_it_is(file)) for file in files]
     told = ([reader.ids[row] for row in rows], stated, reader.bands, reader.size, reader.spec.to_dict())
     return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def _as_it_is(file: Path) -> tuple[int, int]:
+    try:
+        return file.stat().st_size, file.stat().st_mtime_ns
+    except OSError:  # the reader will say so
+        return -1, 0
 
 
 def _foreign(place: Path, name: str) -> ValueError:

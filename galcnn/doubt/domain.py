@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,9 @@ class Domain:
         Share of objects like the training set that are warned of all the same.
     n : int
         Galaxies, none of them trained on, by which the limit was measured.
+    ranges : mapping of str to tuple of float
+        Least and greatest value of what all images of the training share, such as their pixel
+        scale: whatever lies beyond is warned of, whatever the limit.
     """
 
     features: Mapping[str, tuple[float, float, float]]
@@ -46,6 +49,7 @@ class Domain:
     limit: float
     false_alarms: float
     n: int
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def deviations(
         self, measures: Mapping[str, npt.ArrayLike], embedding: npt.NDArray[np.floating]
@@ -92,7 +96,8 @@ class Domain:
         outside : numpy.ndarray
             bool, shape (n,).
         reasons : list of str
-            Which feature lies farthest out, and by how much; empty inside.
+            What is beyond its range, else which feature lies farthest out, and by how much; empty
+            inside.
         distance : numpy.ndarray
             The largest deviation of each.
         """
@@ -107,6 +112,13 @@ class Domain:
             else ""
             for out, d, k in zip(outside, distance, table.argmax(axis=1), strict=True)
         ]
+        for name, (low, high) in self.ranges.items():
+            values = np.asarray(measures.get(name, np.nan), dtype=np.float64)
+            beyond = np.broadcast_to((values < low) | (values > high), outside.shape)
+            outside = outside | beyond
+            for row in np.flatnonzero(beyond):
+                value = np.broadcast_to(values, outside.shape)[row]
+                reasons[row] = f"{name} is {value:.4g}, the training set's {low:.4g} to {high:.4g}"
         return outside, reasons, distance
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +130,11 @@ class Domain:
             `from_dict` makes the same of them.
         """
         arrays = {name: getattr(self, name).tolist() for name in ("mean", "components", "variances")}
-        return asdict(self) | arrays | {"features": {k: list(v) for k, v in self.features.items()}}
+        named = {
+            key: {k: list(v) for k, v in values.items()}
+            for key, values in (("features", self.features), ("ranges", self.ranges))
+        }
+        return asdict(self) | arrays | named
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Domain:
@@ -136,7 +152,8 @@ class Domain:
         """
         arrays = {name: np.array(content[name]) for name in ("mean", "components", "variances")}
         features = {name: (float(m), float(a), float(b)) for name, (m, a, b) in content["features"].items()}
-        return cls(**(dict(content) | arrays | {"features": features}))
+        ranges = {name: (float(low), float(high)) for name, (low, high) in content.get("ranges", {}).items()}
+        return cls(**(dict(content) | arrays | {"features": features, "ranges": ranges}))
 
 
 def fit_domain(
@@ -144,6 +161,7 @@ def fit_domain(
     aside: tuple[Mapping[str, npt.ArrayLike], npt.NDArray[np.floating]],
     *,
     false_alarms: float = 0.01,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> Domain:
     """Learn the range of a training set, and measure the limit on galaxies set aside.
 
@@ -159,6 +177,8 @@ def fit_domain(
         a network embeds what it was trained on more tightly than anything else.
     false_alarms : float
         In (0, 1).
+    ranges : mapping of str to tuple of float, optional
+        See `Domain`.
 
     Returns
     -------
@@ -205,12 +225,5 @@ def fit_domain(
                 galaxies=n,
             )
         )
-    return Domain(
-        features,
-        mean,
-        domain.components,
-        domain.variances,
-        float(np.sort(distance)[rank - 1]),
-        false_alarms,
-        n,
-    )
+    limit = float(np.sort(distance)[rank - 1])
+    return replace(domain, limit=limit, ranges=dict(ranges or {}))

@@ -7,7 +7,10 @@ import numpy.typing as npt
 
 from galcnn.inputs import InputSpec
 
-__all__ = ["image_measures"]
+__all__ = ["PIXEL_SCALE", "REDSHIFT", "image_measures"]
+
+#: Measures that no image tells: of the cutout before it was fitted, arcsec; of the catalog.
+PIXEL_SCALE, REDSHIFT = "pixel_scale", "redshift"
 
 Floats = npt.NDArray[np.float64]
 _AB = 31.4  # magnitude of 1 nJy

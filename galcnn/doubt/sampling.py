@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +16,7 @@ from galcnn.model import TrainedModel
 from galcnn.prediction import Prediction, predict_images
 from galcnn.prediction.running import BATCH
 
-__all__ = ["ensemble", "mc_dropout"]
+__all__ = ["DropoutSampler", "check_alike", "ensemble", "mc_dropout"]
 
 Images = npt.NDArray[np.float32]
 _DROPOUTS = (
@@ -28,6 +27,85 @@ _DROPOUTS = (
     keras.layers.AlphaDropout,
     keras.layers.GaussianDropout,
 )
+
+
+class DropoutSampler:
+    """A network with dropout left on (Gal & Ghahramani 2016), and nothing else of training.
+
+    Batch normalisation keeps its statistics. A copy is asked: the user's model is left as it is,
+    seed states included.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With at least one dropout layer.
+
+    Raises
+    ------
+    ValueError
+        It has no dropout, so that all answers would be one; or another random layer.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        import tensorflow as tf
+
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        copy.trainable = False  # batch normalisation then infers, even in training mode
+        random = [layer for layer in copy._flatten_layers() if hasattr(layer, "seed_generator")]
+        if other := [layer.name for layer in random if not isinstance(layer, _DROPOUTS)]:
+            raise ValueError(
+                message("no random layer but dropout", "Leave it out of the saved model.", random=other)
+            )
+        if not random:
+            raise ValueError(message("a network with dropout", "Use an ensemble of seeds.", model=model.name))
+        self._layers = [layer.name for layer in random]
+
+        def masked(image: tf.Tensor, seeds: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+            for layer, seed in zip(random, tf.unstack(seeds, len(random)), strict=True):
+                state = layer.seed_generator.state
+                state.assign(tf.cast(tf.stack([seed, 0]), state.dtype))
+            return copy(tf.repeat(image[tf.newaxis], n, axis=0), training=True)
+
+        self._masked = tf.function(masked, reduce_retracing=True)
+
+    def logits(
+        self, images: Images, ids: Sequence[str], *, n_samples: int, seed: int = 0
+    ) -> npt.NDArray[np.float32]:
+        """Answer several times, each with masks of its own.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands), in the model's unit.
+        ids : sequence of str
+            One an image. Its masks depend on it and on `seed`, not on the other images.
+        n_samples : int
+            Masks of each image, at least two.
+        seed : int
+            Of the masks.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, shape (n_samples, n, n_classes).
+
+        Raises
+        ------
+        ValueError
+            Fewer than two samples.
+        """
+        if n_samples < 2:
+            raise ValueError(message("at least two samples", "", n_samples=n_samples))
+        found = []
+        for image, name in zip(images, ids, strict=True):
+            parts = []
+            for start in range(0, n_samples, BATCH):
+                key = (name, start) if start else (name,)
+                seeds = np.array([seeding.integer(seed, *key, layer) for layer in self._layers])
+                parts.append(np.asarray(self._masked(image, seeds, min(BATCH, n_samples - start))))
+            found.append(np.concatenate(parts))
+        return np.stack(found, axis=1)
 
 
 def ensemble(
@@ -59,24 +137,41 @@ def ensemble(
     """
     if len(models) < 2:
         raise ValueError(message("at least two models", "Train with other seeds.", models=len(models)))
-    first = models[0].card
-    for trained in models[1:]:
-        if trained.classes != first.classes or trained.card.inputs != first.inputs:
-            raise ValueError(
-                message(
-                    f"models of classes {first.classes} and inputs {first.inputs}",
-                    "",
-                    model=trained.card.name,
-                    classes=trained.classes,
-                    inputs=trained.card.inputs,
-                )
-            )
+    check_alike(models)
     chosen = list(calibrations) or [None] * len(models)
     members = [
         _probabilities(predict_images(trained.model, images), trained.classes, calibration)
         for trained, calibration in zip(models, chosen, strict=True)
     ]
     return Uncertainty(np.stack(members))
+
+
+def check_alike(models: Sequence[TrainedModel]) -> None:
+    """Refuse models that cannot be averaged.
+
+    Parameters
+    ----------
+    models : sequence of galcnn.model.TrainedModel
+        At least one.
+
+    Raises
+    ------
+    ValueError
+        Other classes, questions or inputs than the first one's.
+    """
+    first = models[0].card
+    for trained in models[1:]:
+        card = trained.card
+        if (card.classes, card.votes, card.inputs) != (first.classes, first.votes, first.inputs):
+            raise ValueError(
+                message(
+                    f"models of classes {first.classes} and inputs {first.inputs}",
+                    "",
+                    model=card.name,
+                    classes=card.classes,
+                    inputs=card.inputs,
+                )
+            )
 
 
 def mc_dropout(
@@ -87,10 +182,7 @@ def mc_dropout(
     seed: int = 0,
     calibration: Calibration | None = None,
 ) -> Uncertainty:
-    """Ask one network with dropout left on (Gal & Ghahramani 2016).
-
-    Dropout alone is on: batch normalisation keeps its statistics. The user's model is left as it
-    is, seed states included: a copy is asked.
+    """Ask one network with dropout left on, see `DropoutSampler`.
 
     Parameters
     ----------
@@ -99,8 +191,7 @@ def mc_dropout(
     images : numpy.ndarray
         Shape (n, ny, nx, n_bands), in the model's unit.
     n_samples : int
-        Masks, at least two. Each image has masks of its own; they depend on `seed` and on the
-        place of the image among `images`.
+        Masks of each image, at least two; they depend on `seed` and on the image's number.
     seed : int
         Of the masks.
     calibration : Calibration, optional
@@ -116,36 +207,9 @@ def mc_dropout(
     ValueError
         The model has no dropout: all members would be one.
     """
-    if n_samples < 2:
-        raise ValueError(message("at least two samples", "", n_samples=n_samples))
-    copy = _copy_with_dropout(trained.model, seed)
-    members = []
-    for _ in range(n_samples):
-        logits = [
-            np.asarray(copy(images[start : start + BATCH], training=True))
-            for start in range(0, len(images), BATCH)
-        ]
-        members.append(_probabilities(np.concatenate(logits), trained.classes, calibration))
-    return Uncertainty(np.stack(members))
-
-
-def _copy_with_dropout(model: keras.Model, seed: int) -> Any:
-    """A copy for which `training` means dropout and nothing else, as one compiled function."""
-    import tensorflow as tf
-
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    copy.trainable = False  # batch normalisation then infers, even in training mode
-    random = [layer for layer in copy._flatten_layers() if hasattr(layer, "seed_generator")]
-    if other := [layer.name for layer in random if not isinstance(layer, _DROPOUTS)]:
-        raise ValueError(
-            message("no random layer but dropout", "Leave it out of the saved model.", random=other)
-        )
-    if not random:
-        raise ValueError(message("a network with dropout", "Use an ensemble of seeds.", model=model.name))
-    for layer in random:
-        layer.seed_generator.state.assign([seeding.integer(seed, layer.name), 0])
-    return tf.function(copy, reduce_retracing=True)
+    ids = [str(i) for i in range(len(images))]
+    drawn = DropoutSampler(trained.model).logits(images, ids, n_samples=n_samples, seed=seed)
+    return Uncertainty(np.stack([_probabilities(one, trained.classes, calibration) for one in drawn]))
 
 
 def _probabilities(

@@ -13,16 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.catalog import SPLITS, Catalog
+from galcnn.catalog.columns import as_numbers
 from galcnn.dataset import Dataset
 from galcnn.doubt import Doubts, calibration_test, fit_calibration, fit_conformal, fit_domain
 from galcnn.doubt.calibration import Kind
 from galcnn.doubt.conformal import Rule
 from galcnn.doubt.embedding import with_embedding
-from galcnn.doubt.measures import image_measures
+from galcnn.doubt.measures import PIXEL_SCALE, REDSHIFT, image_measures
 from galcnn.errors import message
 from galcnn.evaluation import Score, exact_share
 from galcnn.experiment.prepare import catalog_of, prepare, split_as
 from galcnn.experiment.settings import Experiment
+from galcnn.inputs import SCALE_TOLERANCE
 from galcnn.model import Card, TrainedModel, load_model
 from galcnn.prediction import Prediction
 from galcnn.prediction.running import BATCH
@@ -108,7 +110,8 @@ def measure_doubts(
             )
         )
     answering = with_embedding(trained)
-    training, aside, test = (_seen(trained, answering, prepared.sides[name]) for name in SPLITS)
+    redshifts = _redshifts(prepared.catalog)
+    training, aside, test = (_seen(trained, answering, prepared.sides[name], redshifts) for name in SPLITS)
     calibration = fit_calibration(aside.prediction, aside.labels, kind=settings.calibration)
     sets = fit_conformal(
         calibration.apply(aside.prediction),
@@ -117,7 +120,12 @@ def measure_doubts(
         rule=settings.rule,
         per_class=settings.per_class,
     )
-    domain = fit_domain(training.measured, aside.measured, false_alarms=settings.false_alarms)
+    domain = fit_domain(
+        training.measured,
+        aside.measured,
+        false_alarms=settings.false_alarms,
+        ranges=_ranges(card.inputs.pixel_scale),
+    )
     calibrated = calibration.apply(test.prediction)
     outside, *_ = domain.warn(*test.measured)
     before = calibration_test(test.prediction, test.labels, seed=experiment.seed)
@@ -183,16 +191,34 @@ class _Seen:
     measured: tuple[Mapping[str, npt.NDArray[np.float64]], npt.NDArray[np.float32]]
 
 
-def _seen(trained: TrainedModel, answering: keras.Model, side: Dataset) -> _Seen:
+def _redshifts(catalog: Catalog) -> dict[str, float]:
+    """By id, where the catalog knows them: galaxies trained on at no such distance are others."""
+    if REDSHIFT not in catalog.table.colnames:
+        return {}
+    values = as_numbers(catalog.table[REDSHIFT], REDSHIFT)
+    return dict(zip(catalog.ids, values.tolist(), strict=True))
+
+
+def _ranges(pixel_scale: float | None) -> dict[str, tuple[float, float]]:
+    """Training refuses images of another scale; one that was brought to it was observed otherwise."""
+    if pixel_scale is None:
+        return {}
+    return {PIXEL_SCALE: (pixel_scale * (1 - SCALE_TOLERANCE), pixel_scale * (1 + SCALE_TOLERANCE))}
+
+
+def _seen(
+    trained: TrainedModel, answering: keras.Model, side: Dataset, redshifts: Mapping[str, float]
+) -> _Seen:
     """Adjusted to the class frequencies of the catalog, whatever weights the training gave."""
     images = side.images[:]
     logits, embedding = answering.predict(images, batch_size=BATCH, verbose=0)
     prediction = Prediction(side.ids, logits, side.classes)
     card = trained.card
+    known = {REDSHIFT: np.array([redshifts[name] for name in side.ids])} if redshifts else {}
     return _Seen(
         prediction.with_prior(card.class_prior, card.trained_prior),
         [side.classes[i] for i in side.labels],
-        (image_measures(images, side.inputs), embedding),
+        (image_measures(images, side.inputs) | known, embedding),
     )
 
 

@@ -3,6 +3,7 @@
 from galcnn.inputs.files import InputFiles, load_fitting, load_prepared
 from galcnn.inputs.images import (
     FILL,
+    SCALE_TOLERANCE,
     InputSpec,
     blank_bands,
     check_render,
@@ -13,6 +14,7 @@ from galcnn.inputs.images import (
 
 __all__ = [
     "FILL",
+    "SCALE_TOLERANCE",
     "InputFiles",
     "InputSpec",
     "blank_bands",

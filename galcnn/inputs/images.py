@@ -18,13 +18,22 @@ from galcnn import geometry, rendering
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 
-__all__ = ["FILL", "InputSpec", "blank_bands", "check_render", "images_from", "planes_from", "prepare"]
+__all__ = [
+    "FILL",
+    "SCALE_TOLERANCE",
+    "InputSpec",
+    "blank_bands",
+    "check_render",
+    "images_from",
+    "planes_from",
+    "prepare",
+]
 
 #: What masked and not-a-number pixels become: the level of a removed sky.
 FILL = 0.0
 
 #: Pixel scales that differ by less than this share are one.
-_SCALE_TOLERANCE = 0.02
+SCALE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -197,7 +206,7 @@ def blank_bands(cutout: Cutout) -> tuple[str, ...]:
     return tuple(
         band
         for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True)
-        if mask.all() or np.ptp(plane[~mask]) == 0
+        if mask.all() or plane[~mask].min() == plane[~mask].max()
     )
 
 
@@ -270,7 +279,7 @@ def _check_scale(cutout: Cutout, spec: InputSpec) -> None:
     if scale is None or spec.pixel_scale is None:
         return
     ratio = float(scale.to_value(u.arcsec)) / spec.pixel_scale
-    if abs(ratio - 1) > _SCALE_TOLERANCE:
+    if abs(ratio - 1) > SCALE_TOLERANCE:
         raise ValueError(
             message(
                 f"pixels of {spec.pixel_scale} arcsec, like those the network was trained on",

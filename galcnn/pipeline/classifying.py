@@ -1,135 +1,64 @@
-"""The core of every pipeline: cutouts -> one row each, by a model that is loaded once a process."""
+"""The core of every pipeline: cutouts -> one row each."""
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
 from galcnn.cutout import Cutout
-from galcnn.doubt import Doubts
-from galcnn.doubt.embedding import with_embedding
-from galcnn.doubt.measures import image_measures
+from galcnn.doubt import Doubts, Uncertainty
+from galcnn.doubt.measures import PIXEL_SCALE, image_measures
 from galcnn.errors import message
-from galcnn.model import Card, TrainedModel, load_model
-from galcnn.prediction import Prediction, prediction_table, prior_of
+from galcnn.model import TrainedModel
+from galcnn.pipeline.classifier import (
+    Classifier,
+    ClassifySettings,
+    Models,
+    open_classifier,
+    open_classifiers,
+)
+from galcnn.prediction import UNFIT, Prediction, flagged, prediction_table
 from galcnn.prediction.files import Fitted, fitted
 from galcnn.prediction.running import BATCH
+from galcnn.votes import fraction_table
 
-__all__ = ["OUTSIDE", "Classifier", "ClassifySettings", "classify_batch", "open_classifier"]
+__all__ = [
+    "OUTSIDE",
+    "UNANSWERED",
+    "Classifier",
+    "ClassifySettings",
+    "Models",
+    "classify_batch",
+    "open_classifier",
+    "open_classifiers",
+]
 
-#: Bit of the column `flag` beside those of `galcnn.prediction`: unlike the training set.
-OUTSIDE = 16
+#: Bits of the column `flag` beside those of `galcnn.prediction`: unlike the training set; no number for an
+#: answer.
+OUTSIDE, UNANSWERED = 16, 32
 
-
-@dataclass(frozen=True)
-class ClassifySettings:
-    """What a row holds.
-
-    Attributes
-    ----------
-    prior : str
-        See `galcnn.prediction.prior_of`.
-    calibrated : bool
-        Whether ``doubts.json`` of the model is used where it is there: calibrated probabilities,
-        sets of classes, and the domain warning.
-    embeddings : bool
-        Whether the features that the last layer reads are kept.
-    fit : bool
-        Whether the pixel grid of a cutout may be changed, see `galcnn.inputs.prepare`.
-    render : str or None
-        See `galcnn.model.TrainedModel.with_render`.
-    """
-
-    prior: str = "as-trained"
-    calibrated: bool = True
-    embeddings: bool = False
-    fit: bool = False
-    render: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values.
-
-        Returns
-        -------
-        dict
-            Of the attributes.
-        """
-        return asdict(self)
-
-
-@dataclass(frozen=True, eq=False)
-class Classifier:
-    """A model that is ready to classify.
-
-    Attributes
-    ----------
-    trained : galcnn.model.TrainedModel
-        The model.
-    doubts : galcnn.doubt.Doubts or None
-        What was measured of its doubt.
-    answering : keras.Model
-        See `galcnn.doubt.embedding.with_embedding`.
-    """
-
-    trained: TrainedModel
-    doubts: Doubts | None
-    answering: keras.Model
-
-
-def open_classifier(folder: str | os.PathLike[str]) -> Classifier:
-    """Load a model, once a process for each content of its folder.
-
-    Parameters
-    ----------
-    folder : path-like
-        Of the model. Workers of a pipeline are given this path, never a pickled model.
-
-    Returns
-    -------
-    Classifier
-        Shared by all who ask for the same.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        See `galcnn.model.load_model` and `galcnn.doubt.Doubts.read`.
-    """
-    path = Path(folder).resolve()
-    doubts = path / "doubts.json"
-    stamp = doubts.read_text(encoding="utf-8") if doubts.exists() else ""
-    sha256 = Card.read(path / "card.json").model_sha256 if (path / "card.json").exists() else ""
-    return _loaded(str(path), sha256, stamp)
-
-
-@functools.lru_cache(maxsize=2)
-def _loaded(folder: str, sha256: str, stamp: str) -> Classifier:
-    del stamp  # of the key alone
-    trained = load_model(folder)
-    return Classifier(trained, Doubts.read(folder, sha256), with_embedding(trained))
+Floats = npt.NDArray[np.float32]
 
 
 def classify_batch(
-    model: str | os.PathLike[str] | Classifier,
+    model: Models,
     cutouts: Sequence[Cutout | Exception] | npt.NDArray[np.float32],
     ids: Sequence[str],
     *,
     settings: ClassifySettings | None = None,
+    measures: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Table:
     """Classify a batch of galaxies; whatever happens to one of them, it has its row.
 
     Parameters
     ----------
-    model : path-like or Classifier
-        A model folder, loaded once a process, or what `open_classifier` gave.
+    model : path-like or Classifier, or sequence of them
+        A model folder, loaded once a process, or what `open_classifier` gave; several are a deep
+        ensemble, whose probabilities are averaged.
     cutouts : sequence of galcnn.cutout.Cutout or Exception, or numpy.ndarray
         One a galaxy; an exception says why there is no cutout. Or images as the network is given
         them, shape (n, ny, nx, n_bands).
@@ -137,67 +66,149 @@ def classify_batch(
         One a galaxy.
     settings : ClassifySettings, optional
         The defaults when not given.
+    measures : mapping of str to array-like, optional
+        What else is known of each galaxy for the domain warning: ``redshift``.
 
     Returns
     -------
     astropy.table.Table
-        Columns of `galcnn.prediction.prediction_table`; where the model has ``doubts.json``, `set`
-        (classes that cannot be excluded, joined by ``|``) and `distance` (from the training set, in
-        robust deviations; `flag` has the bit `OUTSIDE` beyond its limit); and `embedding`, float32
-        (n, n_features), if wanted.
+        Columns of `galcnn.prediction.prediction_table`, or of `galcnn.votes.fraction_table` with
+        `flag` and `reason`. Where the model has ``doubts.json``, `set` (classes that cannot be
+        excluded, joined by ``|``; of one model) and `distance` (from the training set of the first,
+        in robust deviations; `flag` has the bit `OUTSIDE` beyond its limit). Of an ensemble, or
+        with dropout samples, ``scatter_<class>`` (standard deviation over the answers) and
+        `mutual_information` (nats; not of votes). And `embedding`, float32 (n, n_features) of the
+        first model, if wanted.
 
     Raises
     ------
     ValueError
-        Another number of ids than of cutouts, or images of another shape.
+        Another number of ids than of cutouts, images of another shape, dropout samples of a model
+        without dropout, or a prior of vote fractions.
     """
     settings = settings or ClassifySettings()
-    ready = model if isinstance(model, Classifier) else open_classifier(model)
-    trained = ready.trained.with_render(settings.render)
+    models = open_classifiers(model)
+    trained = models[0].trained.with_render(settings.render)
     if len(ids) != len(cutouts):
         raise ValueError(message(f"an id for each of {len(cutouts)} galaxies", "", n_ids=len(ids)))
+    if trained.votes is not None and settings.prior != "as-trained":
+        raise ValueError(message("the prior as-trained of vote fractions", "", prior=settings.prior))
     found = _usable(trained, cutouts, fit=settings.fit)
-    rows, images, flags, reasons = found.rows, found.images, found.flags, found.reasons
-    n = len(ids)
-    width = ready.answering.output_shape[1][-1]
-    logits = np.full((n, len(trained.classes)), np.nan, dtype=np.float32)
-    features = np.full((n, width), np.nan, dtype=np.float32)
-    if len(rows):
-        logits[rows], features[rows] = ready.answering.predict(images, batch_size=BATCH, verbose=0)
-    prediction = Prediction(tuple(ids), logits, trained.classes)
-    if (prior := prior_of(settings.prior, trained)) is not None:
-        prediction = prediction.with_prior(prior, trained.card.trained_prior)
-    doubts = ready.doubts if settings.calibrated else None
+    answers = [_answer(one, found, len(ids)) for one in models]
+    logits = [one for one, _ in answers]
+    _flag(found, UNANSWERED, {row: _NO_NUMBER for row in found.rows if not _finite(logits, row)})
     extra: dict[str, Any] = {}
+    doubts = models[0].doubts if settings.calibrated else None
     if doubts is not None:
-        prediction = doubts.calibration.apply(prediction)
-        extra["set"] = np.array(doubts.sets.words(prediction), dtype=str)
-        extra["distance"] = np.full(n, np.nan, dtype=np.float32)
-        if len(rows):
-            measures = image_measures(images, trained.card.inputs)
-            outside, words, distance = doubts.domain.warn(measures, features[rows])
-            extra["distance"][rows] = distance
-            for row, out, why in zip(rows, outside, words, strict=True):
-                if out:
-                    flags[row] |= OUTSIDE
-                    reasons[row] = "; ".join(text for text in (reasons[row], why) if text)
+        known = _pixel_scales(cutouts) | dict(measures or {})
+        extra["distance"] = _distances(doubts, trained, found, answers[0][1], known)
+    shares = [one.shares(scores, settings) for one, scores in zip(models, logits, strict=True)]
+    mean = np.mean(shares, axis=0)
+    members = _members(models, found, ids, shares, settings)
+    if trained.votes is not None:
+        names = trained.votes.answers
+        table = flagged(fraction_table(ids, mean, trained.votes), found.flags, found.reasons)
+    else:
+        names = trained.classes
+        prediction = models[0].prediction(ids, logits[0], settings)
+        if len(models) > 1:
+            prediction = Prediction(tuple(ids), np.log(np.maximum(mean, _LEAST)), names)
+        elif doubts is not None:
+            extra["set"] = np.array(doubts.sets.words(prediction), dtype=str)
+        table = prediction_table(prediction, flags=found.flags, reasons=found.reasons)
+    if len(members) > 1:
+        several = Uncertainty(np.stack(members))
+        extra |= {f"scatter_{name}": several.scatter[:, k] for k, name in enumerate(names)}
+        if trained.votes is None:
+            extra["mutual_information"] = several.mutual_information
     if settings.embeddings:
-        extra["embedding"] = features
-    table = prediction_table(prediction, flags=flags, reasons=reasons)
+        extra["embedding"] = answers[0][1]
     for name, values in extra.items():
         table[name] = values
     return table
 
 
-def _usable(
-    trained: TrainedModel, cutouts: Sequence[Cutout | Exception] | npt.NDArray[np.float32], *, fit: bool
-) -> Fitted:
-    """Images that are given as such are taken as they are."""
+_NO_NUMBER = "the network's answer is no number"
+#: Float32 knows nothing between this and 0, whose logarithm is no logit.
+_LEAST = 1e-37
+
+
+def _usable(trained: TrainedModel, cutouts: Sequence[Cutout | Exception] | Floats, *, fit: bool) -> Fitted:
+    """Images that are given as such are taken as they are, or refused."""
     spec = trained.card.inputs
     if not isinstance(cutouts, np.ndarray):
         return fitted(cutouts, spec, fit=fit)
     if cutouts.shape[1:] != spec.image_shape:
         raise ValueError(message(f"images of shape {spec.image_shape}", "", shape=cutouts.shape[1:]))
-    n = len(cutouts)
-    images = np.asarray(cutouts, dtype=np.float32)
-    return Fitted(np.arange(n), images, np.zeros(n, dtype=np.int16), [""] * n)
+    good = np.asarray(
+        np.isfinite(cutouts).all(axis=(1, 2, 3))
+    )  # ReLU would make a 0 of NaN, and an answer of it
+    flags = np.where(good, 0, UNFIT).astype(np.int16)
+    reasons = ["" if one else "pixels that are no numbers: mask them" for one in good.tolist()]
+    return Fitted(np.flatnonzero(good), np.asarray(cutouts[good], dtype=np.float32), flags, reasons)
+
+
+def _answer(one: Classifier, found: Fitted, n: int) -> tuple[Floats, Floats]:
+    """Logits and features of all galaxies, NaN where there is no image."""
+    both = [np.full((n, shape[-1]), np.nan, dtype=np.float32) for shape in one.answering.output_shape]
+    if len(found.rows):
+        answers = one.answering.predict(found.images, batch_size=BATCH, verbose=0)
+        for whole, answer in zip(both, answers, strict=True):
+            whole[found.rows] = answer
+    return both[0], both[1]
+
+
+def _finite(logits: Sequence[Floats], row: int) -> bool:
+    return all(bool(np.isfinite(one[row]).all()) for one in logits)
+
+
+def _flag(found: Fitted, bit: int, reasons: Mapping[int, str]) -> None:
+    for row, reason in reasons.items():
+        found.flags[row] |= bit
+        found.reasons[row] = "; ".join(text for text in (found.reasons[row], reason) if text)
+
+
+def _distances(
+    doubts: Doubts,
+    trained: TrainedModel,
+    found: Fitted,
+    features: Floats,
+    measures: Mapping[str, npt.ArrayLike],
+) -> Floats:
+    """Distance from the training set, with a flag beyond its limit."""
+    distances = np.full(len(found.flags), np.nan, dtype=np.float32)
+    rows = found.rows
+    if len(rows):
+        known = image_measures(found.images, trained.card.inputs)
+        known |= {name: np.asarray(values, dtype=np.float64)[rows] for name, values in measures.items()}
+        outside, words, distances[rows] = doubts.domain.warn(known, features[rows])
+        _flag(found, OUTSIDE, {row: why for row, out, why in zip(rows, outside, words, strict=True) if out})
+    return distances
+
+
+def _pixel_scales(cutouts: Sequence[Cutout | Exception] | Floats) -> dict[str, npt.ArrayLike]:
+    """As the galaxies were observed, before anything was fitted."""
+    if isinstance(cutouts, np.ndarray):
+        return {}
+    scales = [None if isinstance(one, Exception) else one.pixel_scale for one in cutouts]
+    return {PIXEL_SCALE: [np.nan if one is None else one.to_value("arcsec") for one in scales]}
+
+
+def _members(
+    models: Sequence[Classifier],
+    found: Fitted,
+    ids: Sequence[str],
+    shares: list[npt.NDArray[np.float64]],
+    settings: ClassifySettings,
+) -> list[npt.NDArray[np.float64]]:
+    """Every answer there is: one a model, or with dropout samples, so many of each."""
+    if not settings.dropout_samples:
+        return shares
+    own, n = [ids[row] for row in found.rows], settings.dropout_samples
+    members = []
+    for one in models:
+        drawn = np.full((n, *shares[0].shape), np.nan, dtype=np.float32)
+        if own:
+            drawn[:, found.rows] = one.sampler.logits(found.images, own, n_samples=n, seed=settings.seed)
+        members += [one.shares(logits, settings) for logits in drawn]
+    return members

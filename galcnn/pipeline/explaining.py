@@ -14,7 +14,7 @@ from galcnn.explain import Explainer, Target, explain
 from galcnn.explain.explanation import Wrt
 from galcnn.inputs import InputFiles, load_prepared
 from galcnn.layers import LayerStack, append_stack, provenance_of, read_stacks
-from galcnn.prediction import predict
+from galcnn.prediction import Prediction, predict
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -22,9 +22,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from galcnn.cutout import Cutout
-    from galcnn.model import TrainedModel
+    from galcnn.model import Card, TrainedModel
 
-__all__ = ["Question", "explain_files", "provenance", "without_refusals"]
+__all__ = [
+    "Question",
+    "explain_files",
+    "explained_stacks",
+    "provenance",
+    "training_provenance",
+    "without_refusals",
+]
 
 _BATCH = 64
 
@@ -116,20 +123,15 @@ def explain_files(
             cutouts = [load_prepared(files, name, trained.card.inputs) for name in missing]
             if missing:
                 prediction = predict(trained, cutouts, ids=missing)
-                explained = explain(
+                made = explained_stacks(
                     trained,
                     cutouts,
-                    explainers=question.explainers,
+                    prediction,
+                    question,
+                    origins=[origins[name] for name in missing],
                     targets=goal,
-                    wrt=question.wrt,
-                    ids=missing,
                 )
-                for row, name in enumerate(missing):
-                    labels = _labels(cutouts[row]) if question.segmentation else None
-                    answer = prediction.select([row])
-                    stack = LayerStack(
-                        cutouts[row], answer, explained[row], origins[name], segmentation=labels
-                    )
+                for name, stack in zip(missing, made, strict=True):
                     if out is not None and append and Path(out[name]).exists():
                         append_stack(out[name], stack)
                     elif out is not None:
@@ -137,8 +139,59 @@ def explain_files(
                     found[name] = stack
             for name in own:
                 step()
-                if (made := found.pop(name)) is not None:
-                    yield made
+                if (whole := found.pop(name)) is not None:
+                    yield whole
+
+
+def explained_stacks(
+    trained: TrainedModel,
+    cutouts: Sequence[Cutout],
+    prediction: Prediction,
+    question: Question,
+    *,
+    origins: Sequence[Mapping[str, Any]],
+    targets: Target | Sequence[Target] | None = None,
+) -> list[LayerStack]:
+    """Explain cutouts that fit, with what is said of them.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    cutouts : sequence of galcnn.cutout.Cutout
+        As the network is given them.
+    prediction : galcnn.prediction.Prediction
+        One a cutout.
+    question : Question
+        What is asked; its target is not looked at.
+    origins : sequence of mapping
+        Provenance of each.
+    targets : Target or sequence of Target, optional
+        See `galcnn.explain.explain`.
+
+    Returns
+    -------
+    list of galcnn.layers.LayerStack
+        One a cutout.
+    """
+    explained = explain(
+        trained,
+        cutouts,
+        explainers=question.explainers,
+        targets=targets,
+        wrt=question.wrt,
+        ids=prediction.ids,
+    )
+    return [
+        LayerStack(
+            cutout,
+            prediction.select([row]),
+            explained[row],
+            origins[row],
+            segmentation=_labels(cutout) if question.segmentation else None,
+        )
+        for row, cutout in enumerate(cutouts)
+    ]
 
 
 def without_refusals(
@@ -208,8 +261,6 @@ def provenance(
         Names, hashes, training data, reading of the file and question, for the PROVENANCE table.
     """
     card = trained.card
-    training = {f"training_{key}": str(card.data.get(key, "")) for key in ("survey", "sha256", "licence")}
-    versions = {f"version_{name}": version for name, version in card.versions.items()}
     known = provenance_of(files.paths[name], model=card.name, model_sha256=card.model_sha256)
     reading: dict[str, Any] = {
         "render": card.inputs.render or "",
@@ -219,7 +270,24 @@ def provenance(
         "grid": files.grid or "",
     }
     asked = {} if question is None else {"question": question.to_dict()}
-    return known | training | versions | reading | asked
+    return known | training_provenance(card) | reading | asked
+
+
+def training_provenance(card: Card) -> dict[str, str]:
+    """Say what a model was trained on, and by which versions.
+
+    Parameters
+    ----------
+    card : galcnn.model.Card
+        Of the model.
+
+    Returns
+    -------
+    dict of str to str
+        For the PROVENANCE table.
+    """
+    training = {f"training_{key}": str(card.data.get(key, "")) for key in ("survey", "sha256", "licence")}
+    return training | {f"version_{name}": version for name, version in card.versions.items()}
 
 
 def _labels(cutout: Cutout) -> npt.NDArray[np.int32] | None:

@@ -7,26 +7,32 @@ import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from astropy.table import Table
+import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from galcnn import atomic
 from galcnn.catalog import Catalog
+from galcnn.catalog.columns import as_numbers
 from galcnn.cutout import Cutout
+from galcnn.doubt.measures import REDSHIFT
 from galcnn.errors import message
-from galcnn.pipeline.classifying import Classifier, ClassifySettings, classify_batch, open_classifier
+from galcnn.pipeline.classifying import (
+    Classifier,
+    ClassifySettings,
+    Models,
+    classify_batch,
+    open_classifiers,
+)
+from galcnn.pipeline.explained import LAYERS, ExplainSettings, check_methods, write_layers
 from galcnn.pipeline.sources import CutoutSource
-from galcnn.prediction import UNFIT, UNREADABLE
+from galcnn.pipeline.tables import join_parts, sky_columns, write_part
 from galcnn.progress import Progress, silent
 
 __all__ = ["MANIFEST", "TABLE", "RunSettings", "run_catalog"]
@@ -34,8 +40,6 @@ __all__ = ["MANIFEST", "TABLE", "RunSettings", "run_catalog"]
 #: What a run leaves.
 TABLE, MANIFEST = "table.parquet", "manifest.json"
 _PARTS, _LOCK = "parts", "run.lock"
-#: HATS' spatial index: the nested HEALPix cell at order 29.
-_HEALPIX = "_healpix_29"
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,13 @@ class RunSettings:
         What a row holds.
     chunk : int
         Galaxies of a part: read while the part before is classified, and written as one file.
+    explain : ExplainSettings or None
+        Which galaxies get a layers file; none by default.
     """
 
     classify: ClassifySettings = field(default_factory=ClassifySettings)
     chunk: int = 512
+    explain: ExplainSettings | None = None
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
@@ -59,7 +66,7 @@ class RunSettings:
 
 
 def run_catalog(
-    model: str | os.PathLike[str],
+    model: Models,
     catalog: Catalog,
     source: CutoutSource,
     out: str | os.PathLike[str],
@@ -71,13 +78,13 @@ def run_catalog(
 
     Parts are written whole or not at all. A run that was stopped at any moment goes on behind the
     last whole part, and ends with the same rows as one that was not: chunks are the same, and so
-    are the batches that the network is given. Memory is bounded by two parts, whatever the
-    catalog.
+    are the batches that the network is given. Beside the catalog itself, memory is bounded by two
+    parts, whatever its length.
 
     Parameters
     ----------
-    model : path-like
-        Model folder.
+    model : path-like or Classifier, or sequence of them
+        Model folder; several are a deep ensemble, see `galcnn.pipeline.classifying.classify_batch`.
     catalog : galcnn.catalog.Catalog
         The galaxies; positions, where known, go into the table, with their ``_healpix_29``.
     source : CutoutSource
@@ -97,7 +104,8 @@ def run_catalog(
     Raises
     ------
     ValueError
-        The folder holds a run of another model, catalog, source or settings.
+        The folder holds a run of another model, catalog, source or settings; or what is asked for
+        does not fit the model.
     OSError
         It cannot be written, or another run is at work there.
     """
@@ -105,7 +113,11 @@ def run_catalog(
     place = Path(out)
     atomic.check_writable(place, folder=True)
     place.mkdir(parents=True, exist_ok=True)
-    ready = open_classifier(model)
+    ready = open_classifiers(model)
+    if settings.explain is not None:
+        if len(ready) > 1:
+            raise ValueError(message("one model to explain", "Leave out the others.", models=len(ready)))
+        check_methods(ready[0].trained, settings.explain.question)
     identity = _identity(ready, catalog, source, settings)
     atomic.claim(place, ".run", json.dumps(identity, sort_keys=True), what="this very run")()
     try:
@@ -123,7 +135,7 @@ def run_catalog(
 
 
 def _run(
-    ready: Classifier,
+    ready: Sequence[Classifier],
     catalog: Catalog,
     source: CutoutSource,
     place: Path,
@@ -132,23 +144,30 @@ def _run(
     identity: dict[str, Any],
     progress: Progress,
 ) -> dict[str, Any]:
-    ids, n = catalog.ids, len(catalog)
-    sky = _sky(catalog)
+    n = len(catalog)
     chunks = [range(start, min(start + settings.chunk, n)) for start in range(0, n, settings.chunk)]
     parts = [place / _PARTS / f"{number:06d}.parquet" for number in range(len(chunks))]
+    known = _Known.of(catalog)
     with progress("classify", n) as step:
         missing = [number for number, part in enumerate(parts) if not part.exists()]
         for _ in range(sum(len(rows) for rows, part in zip(chunks, parts, strict=True) if part.exists())):
             step()
         for number, cutouts in zip(missing, _ahead(source, [chunks[k] for k in missing]), strict=True):
-            rows = chunks[number]
-            table = classify_batch(ready, cutouts, [ids[row] for row in rows], settings=settings.classify)
-            _write(
-                parts[number], table, {name: values[rows.start : rows.stop] for name, values in sky.items()}
-            )
-            for _ in rows:
+            own = known.rows(chunks[number])
+            table = classify_batch(ready, cutouts, own.ids, settings=settings.classify, measures=own.measures)
+            if settings.explain is not None:
+                write_layers(
+                    ready[0],
+                    cutouts,
+                    table,
+                    place / LAYERS / parts[number].stem,
+                    settings=settings.explain,
+                    classify=settings.classify,
+                )
+            write_part(parts[number], table, own.sky)  # last: a part tells that its layers are there
+            for _ in chunks[number]:
                 step()
-    counts = _join(parts, place / TABLE)
+    counts = join_parts(parts, place / TABLE)
     manifest = identity | {
         "rows": n,
         **counts,
@@ -158,6 +177,26 @@ def _run(
     atomic.write_json(place / MANIFEST, manifest)
     shutil.rmtree(place / _PARTS, ignore_errors=True)
     return manifest
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What the catalog says of each galaxy and the table repeats or the domain warning asks for."""
+
+    ids: Sequence[str]
+    sky: Mapping[str, npt.NDArray[Any]]
+    measures: Mapping[str, npt.NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> _Known:
+        table = catalog.table
+        measures = {name: as_numbers(table[name], name) for name in (REDSHIFT,) if name in table.colnames}
+        return cls(catalog.ids, sky_columns(catalog), measures)
+
+    def rows(self, rows: range) -> _Known:
+        piece = slice(rows.start, rows.stop)
+        sky, measures = ({k: v[piece] for k, v in one.items()} for one in (self.sky, self.measures))
+        return _Known(self.ids[piece], sky, measures)
 
 
 def _ahead(source: CutoutSource, chunks: Sequence[range]) -> Iterator[list[Cutout | Exception]]:
@@ -173,7 +212,7 @@ def _ahead(source: CutoutSource, chunks: Sequence[range]) -> Iterator[list[Cutou
 
 
 def _identity(
-    ready: Classifier, catalog: Catalog, source: CutoutSource, settings: RunSettings
+    ready: Sequence[Classifier], catalog: Catalog, source: CutoutSource, settings: RunSettings
 ) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     digest = hashlib.sha256()
@@ -186,71 +225,20 @@ def _identity(
     if "image" in catalog.table.colnames:
         for name in catalog.table["image"]:
             digest.update(str(name).encode() + b"\0")
-    used = ready.doubts if settings.classify.calibrated else None
-    doubts = None if used is None else json.dumps(used.to_dict(), sort_keys=True)
+    cards = [one.trained.card for one in ready]
+    used = [one.doubts for one in ready if settings.classify.calibrated and one.doubts is not None]
+    doubts = json.dumps([one.to_dict() for one in used], sort_keys=True) if used else None
+    explain = None if settings.explain is None else settings.explain.to_dict()
     return {
         "format": 1,
-        "model": ready.trained.card.name,
-        "model_sha256": ready.trained.card.model_sha256,
+        "model": ",".join(card.name for card in cards),
+        "model_sha256": ",".join(card.model_sha256 for card in cards),
         "doubts_sha256": None if doubts is None else _sha256(doubts),
         "catalog_sha256": digest.hexdigest(),
         "source_sha256": _sha256(source.described),
-        "settings": settings.classify.to_dict() | {"chunk": settings.chunk},
+        "settings": settings.classify.to_dict() | {"chunk": settings.chunk, "explain": explain},
     }
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _sky(catalog: Catalog) -> dict[str, Any]:
-    """Position columns, where the catalog has positions."""
-    positions = catalog.positions
-    if positions is None:
-        return {}
-    import astropy.units as u
-    from astropy_healpix import HEALPix
-
-    cells = HEALPix(nside=2**29, order="nested").lonlat_to_healpix(positions.ra, positions.dec)
-    ra, dec = positions.ra.to_value(u.deg), positions.dec.to_value(u.deg)
-    return {"ra": ra, "dec": dec, _HEALPIX: np.asarray(cells, dtype=np.int64)}
-
-
-def _write(part: Path, table: Table, sky: dict[str, Any]) -> None:
-    columns: dict[str, Any] = {}
-    for name in table.colnames:
-        values = np.asarray(table[name])
-        if values.ndim == 2:
-            flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).ravel())
-            columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-        else:
-            columns[name] = pa.array(values.tolist(), pa.string()) if values.dtype.kind == "U" else values
-        if name == "id":
-            columns |= sky
-    with atomic.writing(part) as temporary:
-        pq.write_table(pa.table(columns), temporary)
-
-
-def _join(parts: Sequence[Path], target: Path) -> dict[str, int]:
-    """Write the parts one behind the other, a row group each; count what failed or is in doubt."""
-    counts = {"failed": 0, "flagged": 0}
-    schema = pq.read_schema(parts[0])
-    texts = [column.name for column in schema if pa.types.is_string(column.type)]
-    longest = dict.fromkeys(texts, 1)
-    for part in parts:
-        table = pq.read_table(part, columns=texts)
-        for name in texts:
-            longest[name] = max(longest[name], pc.max(pc.utf8_length(table[name])).as_py() or 0)
-    # What astropy's reader asks for, so that it need not guess.
-    told = {f"table::len::{name}": str(length) for name, length in longest.items()}
-    with (
-        atomic.writing(target) as temporary,
-        pq.ParquetWriter(temporary, schema.with_metadata(told)) as writer,
-    ):
-        for part in parts:
-            table = pq.read_table(part)
-            flags = table["flag"].to_numpy()
-            counts["failed"] += int(np.sum((flags & (UNREADABLE | UNFIT)) > 0))
-            counts["flagged"] += int(np.sum(flags > 0))
-            writer.write_table(table.replace_schema_metadata(told))
-    return counts

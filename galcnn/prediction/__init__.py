@@ -11,6 +11,7 @@ from galcnn.prediction.files import (
     UNREADABLE,
     Answers,
     classify_files,
+    flagged,
     predict_files,
     prediction_table,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Answers",
     "Prediction",
     "classify_files",
+    "flagged",
     "predict",
     "predict_files",
     "predict_images",

@@ -32,6 +32,7 @@ __all__ = [
     "classify_files",
     "faults",
     "fitted",
+    "flagged",
     "predict_files",
     "prediction_table",
 ]
@@ -72,7 +73,7 @@ def classify_files(
     if prior is None and trained.votes is not None:
         logits, flags, reasons = _run(trained, files, progress)
         fractions = cumulative_fractions(logits, trained.votes)
-        return _flagged(fraction_table(list(files.paths), fractions, trained.votes), flags, reasons)
+        return flagged(fraction_table(list(files.paths), fractions, trained.votes), flags, reasons)
     answers = predict_files(trained, files, progress=progress)
     prediction = answers.prediction
     if prior is not None:
@@ -266,10 +267,26 @@ def prediction_table(
         table[f"p_{name}"].description = f"probability of class {name}"
     table["entropy"] = prediction.entropy
     table["entropy"].description = "Shannon entropy of the probabilities, nats"
-    return _flagged(table, flags, reasons)
+    return flagged(table, flags, reasons)
 
 
-def _flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence[str] | None) -> Table:
+def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence[str] | None) -> Table:
+    """Add what went wrong to a table.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        One row a galaxy; gains the columns.
+    flags : numpy.ndarray or None
+        Sum of `UNREADABLE`, `UNFIT`, `MASKED` and `BLANK` for each galaxy; all 0 by default.
+    reasons : sequence of str or None
+        What the flag means here.
+
+    Returns
+    -------
+    astropy.table.Table
+        The same, with `flag` and `reason`.
+    """
     table["flag"] = np.zeros(len(table), dtype=np.int16) if flags is None else flags
     table["flag"].description = (
         f"sum of {UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over "

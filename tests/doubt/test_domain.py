@@ -84,6 +84,20 @@ def test_measures_of_a_gaussian_galaxy():
     assert all(np.isfinite(v).all() for v in blank.values())
 
 
+def test_beyond_the_range_of_what_all_images_share_there_is_always_a_warning():
+    domain = fit_domain(sample(800, 1), sample(400, 2), ranges={"pixel_scale": (0.39, 0.41)})
+    assert Domain.from_dict(domain.to_dict()).ranges == domain.ranges
+    measures, features = sample(4, 3)
+    measures = {name: np.full(4, domain.features[name][0]) for name in measures}  # medians: not far out
+    outside, reasons, distance = domain.warn(
+        measures | {"pixel_scale": [0.4, 0.05, np.nan, 0.5]}, features * 0
+    )
+    assert outside.tolist() == [False, True, False, True]
+    assert reasons[1] == "pixel_scale is 0.05, the training set's 0.39 to 0.41"
+    assert (distance < domain.limit).all()
+    assert not domain.warn(measures, features * 0)[0].any()
+
+
 def test_doubts_are_kept_beside_their_model_alone(tmp_path):
     sets = ConformalSets(("a", "b"), 0.9, "threshold", (0.4, np.inf), True, 30)
     doubts = Doubts(

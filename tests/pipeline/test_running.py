@@ -17,40 +17,13 @@ from astropy_healpix import HEALPix
 
 from galcnn.catalog import Catalog, read_catalog
 from galcnn.cli.main import main
-from galcnn.cutout import Cutout
-from galcnn.files import save_cutout
 from galcnn.model import load_model, save_model
 from galcnn.pipeline.classifying import OUTSIDE, ClassifySettings, classify_batch
 from galcnn.pipeline.running import RunSettings, run_catalog
 from galcnn.pipeline.sources import CutoutFiles, FromMosaic
 from galcnn.prediction import UNFIT, UNREADABLE, predict_images
 from tests.conftest import toy_images
-
-N = 40
-
-
-@pytest.fixture(scope="module")
-def images():
-    return toy_images(N, seed=8)[0]
-
-
-@pytest.fixture(scope="module")
-def sky(trained, images, tmp_path_factory):
-    """A model folder; cutouts of which one is missing and one too large; a catalog with positions."""
-    folder = tmp_path_factory.mktemp("run")
-    save_model(trained, folder / "model")
-    rng = np.random.default_rng(0)
-    for i, image in enumerate(images):
-        planes = np.moveaxis(image, -1, 0)
-        if i == 7:
-            continue
-        if i == 11:
-            planes = np.pad(planes, ((0, 0), (2, 2), (2, 2)))
-        save_cutout(Cutout(planes, ("g", "r"), survey="toy"), folder / "cutouts" / f"g{i}.fits")
-    table = QTable({"id": [f"g{i}" for i in range(N)]})
-    table["ra"], table["dec"] = rng.uniform(0, 360, N) * u.deg, rng.uniform(-80, 80, N) * u.deg
-    table.write(folder / "catalog.ecsv")
-    return folder
+from tests.pipeline.conftest import N
 
 
 def run(sky, out, *, chunk=7, source=None, **settings):
@@ -65,12 +38,12 @@ def run(sky, out, *, chunk=7, source=None, **settings):
     )
 
 
-def test_every_galaxy_has_its_row_with_the_models_own_answer(sky, trained, images, tmp_path):
+def test_every_galaxy_has_its_row_with_the_models_own_answer(sky, trained, blobs, tmp_path):
     manifest = run(sky, tmp_path / "out")
     table = Table.read(tmp_path / "out" / "table.parquet")
     assert list(table["id"]) == [f"g{i}" for i in range(N)]
     good = np.setdiff1d(np.arange(N), [7, 11])
-    logits = predict_images(trained.model, images[good]).astype(float)
+    logits = predict_images(trained.model, blobs[good]).astype(float)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(np.asarray(table["p_thin"], dtype=float)[good], p[:, 1], atol=1e-6)
     assert table["flag"][7] == UNREADABLE
@@ -187,10 +160,10 @@ def test_three_kills(sky, tmp_path):
     same_as_uninterrupted(sky, tmp_path / "out", tmp_path / "whole")
 
 
-def test_a_mosaic_gives_what_its_cutouts_give(sky, images, tmp_path):
+def test_a_mosaic_gives_what_its_cutouts_give(sky, blobs, tmp_path):
     """Galaxies side by side in one image; one that is off it has its row."""
     side = 16
-    canvas = np.concatenate([np.moveaxis(image, -1, 0) for image in images[:4]], axis=2)
+    canvas = np.concatenate([np.moveaxis(image, -1, 0) for image in blobs[:4]], axis=2)
     header = fits.Header({"BUNIT": "nJy", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0})
     header.update({"CRVAL2": 0.0, "CRPIX1": 1.0, "CRPIX2": 1.0, "CDELT1": -0.4 / 3600, "CDELT2": 0.4 / 3600})
     from astropy.wcs import WCS
@@ -206,7 +179,7 @@ def test_a_mosaic_gives_what_its_cutouts_give(sky, images, tmp_path):
     with open_mosaic([tmp_path / "g.fits", tmp_path / "r.fits"]) as mosaic:
         found = FromMosaic(catalog, mosaic, side * u.pix).read(range(5))
         table = classify_batch(sky / "model", found, catalog.ids)
-    direct = classify_batch(sky / "model", images[:4], list("abcd"))
+    direct = classify_batch(sky / "model", blobs[:4], list("abcd"))
     np.testing.assert_allclose(table["p_thin"][:4], direct["p_thin"], atol=1e-5)
     assert table["flag"][4] == UNREADABLE
     assert "not on the mosaic" in table["reason"][4]
@@ -245,12 +218,79 @@ def test_doubts_go_into_the_table(sky, trained, tmp_path):
 
 def test_the_command(sky, tmp_path, capsys):
     base = ["run", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv"), "--out", str(tmp_path / "o")]
-    assert main([*base, "--images", str(sky / "cutouts"), "--quiet"]) == 0
+    every = ["--embeddings", "--dropout-samples", "3", "--explain", "cam", "--explain-below", "0.9"]
+    assert main([*base, "--images", str(sky / "cutouts"), *every, "--quiet"]) == 0
     assert "2 of 40 have no answer" in capsys.readouterr().err
-    assert len(Table.read(tmp_path / "o" / "table.parquet")) == N
+    table = Table.read(tmp_path / "o" / "table.parquet")
+    assert len(table) == N
+    assert {"embedding", "scatter_thin", "mutual_information", "layers"} <= set(table.colnames)
+    sources = ["--images", str(sky / "cutouts"), "--shards", str(sky)]
+    assert main([*base, *sources, "--quiet"]) == 2
+    assert "one of --images, --shards" in capsys.readouterr().err
+    assert main([*base, "--target", "thin", "--quiet"]) == 2
+    assert "--explain METHOD with" in capsys.readouterr().err
     assert main([*base, "--quiet"]) == 2
     assert "a column 'image', or a folder of images" in capsys.readouterr().err
     assert main([*base, "--images", str(sky / "nowhere"), "--quiet"]) == 2
     assert main([*base, "--survey", "sdss", "--quiet"]) == 2
     assert "--width" in capsys.readouterr().err
     assert Path(tmp_path / "o" / "manifest.json").exists()
+
+
+def test_the_uncertain_are_explained_in_files_that_say_what_the_table_says(sky, tmp_path):
+    from galcnn.explain import Saliency
+    from galcnn.layers import LayerStack
+    from galcnn.pipeline.explained import ExplainSettings
+    from galcnn.pipeline.explaining import Question
+
+    catalog = read_catalog(sky / "catalog.ecsv")
+    files = CutoutFiles(catalog, sky / "cutouts")
+    asked = ExplainSettings(Question((Saliency(),)), below=0.99)
+    settings = RunSettings(ClassifySettings(prior="round=0.9,thin=0.1"), 15, asked)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run_catalog(sky / "model", catalog, Stopping(files, 2), out, settings=settings)
+    run_catalog(sky / "model", catalog, files, out, settings=settings)
+    table = Table.read(out / "table.parquet")
+    best = np.maximum(table["p_round"], table["p_thin"])
+    explained = np.array([bool(name) for name in table["layers"]])
+    np.testing.assert_array_equal(explained, np.isfinite(best) & (best < 0.99))
+    assert 0 < explained.sum() < N - 2
+    found = {str(path.relative_to(out)) for path in out.glob("layers/*/*.fits")}
+    assert found == set(table["layers"][explained])
+    for row in np.flatnonzero(explained)[:3]:
+        stack = LayerStack.read(out / table["layers"][row])
+        assert (stack.id, stack.prediction.best[0]) == (table["id"][row], table["class"][row])
+        np.testing.assert_allclose(stack.prediction.probabilities[0, 1], table["p_thin"][row], atol=1e-6)
+        (explanation,) = stack.explanations
+        assert (explanation.method, explanation.target.name) == ("saliency", table["class"][row])
+        assert stack.provenance["classify"]["prior"] == "round=0.9,thin=0.1"
+    other = ExplainSettings(Question((Saliency(),), target="square"))
+    with pytest.raises(ValueError, match="square"):
+        run_catalog(sky / "model", catalog, files, tmp_path / "no", settings=RunSettings(explain=other))
+    with pytest.raises(ValueError, match="one model to explain"):
+        run_catalog([sky / "model"] * 2, catalog, files, tmp_path / "no", settings=settings)
+    assert not list((tmp_path / "no").glob("*"))
+
+
+def test_one_that_cannot_be_explained_has_its_row(sky, tmp_path):
+    from galcnn.explain import Saliency
+    from galcnn.pipeline.explained import ExplainSettings
+    from galcnn.pipeline.explaining import Question
+
+    catalog = read_catalog(sky / "catalog.ecsv").select(range(6, 12))
+    asked = ExplainSettings(Question((Saliency(),), wrt="sigma"))  # of which these files know nothing
+    run_catalog(
+        sky / "model",
+        catalog,
+        CutoutFiles(catalog, sky / "cutouts"),
+        tmp_path,
+        settings=RunSettings(explain=asked),
+    )
+    table = Table.read(tmp_path / "table.parquet")
+    answered = np.isfinite(np.asarray(table["p_thin"], dtype=float))
+    assert answered.sum() == 4
+    for reason in table["reason"][answered]:
+        assert reason.startswith("not explained: ")
+        assert "sigma" in reason
+    assert not any(table["layers"])

@@ -1,0 +1,61 @@
+"""galcnn pack."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="pack")
+@click.argument("catalog")
+@click.option(
+    "--image-column", metavar="C", default="image", show_default=True, help="Column with the paths."
+)
+@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
+@options.bands
+@click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
+@click.option(
+    "--shard-size", type=click.IntRange(min=1), default=512, show_default=True, help="Images of a shard."
+)
+@click.option("--out", required=True, metavar="DIR", help="Folder of the shards.")
+@options.quiet
+def command(
+    catalog: str,
+    image_column: str,
+    id_: str | None,
+    bands: str | None,
+    size: int | None,
+    shard_size: int,
+    out: str,
+    quiet: bool,
+) -> None:
+    """Pack images into shards: large files that are read many times faster than one a galaxy.
+
+    \b
+    galcnn pack galaxies.parquet --out shards
+    galcnn pack labels.csv --image-column file --id objid --size 96 --out shards
+    galcnn run model --catalog galaxies.parquet --shards shards --out run
+
+    The first image settles bands, unit, size and pixel scale. One that cannot be read, or differs,
+    is left out and named; galcnn run gives it its row. Stopped, the same command goes on behind the
+    last whole shard.
+    """
+    from galcnn.catalog import read_catalog
+    from galcnn.dataset import CutoutReader, pack_images, read_shards
+    from galcnn.progress import bars, silent
+
+    columns = {"image": image_column} | ({"id": id_} if id_ else {})
+    read = read_catalog(catalog, columns=columns)
+    reader = CutoutReader(read, bands=options.words(bands), size=size)
+    progress = silent if quiet else bars
+    packed = pack_images(reader, out, shard_size=shard_size, complete=False, progress=progress)
+    failed = {name: why for shard in read_shards(out) for name, why in shard.failed.items()}
+    for name, why in list(failed.items())[:5]:
+        click.echo(f"without {name}: {why}", err=True)
+    if failed:
+        click.echo(f"{len(failed)} of {len(reader)} could not be packed; the records say why", err=True)
+    shape, shards = packed.inputs.image_shape, len(packed.images.shards)
+    click.echo(f"wrote {out}: {len(reader)} images of {shape} in {shards} shards")

@@ -1,0 +1,128 @@
+"""Cutouts of shards and surveys, and files that are none. Without Keras."""
+
+import threading
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable
+from PIL import Image
+
+from galcnn.catalog import Catalog
+from galcnn.cutout import Cutout
+from galcnn.dataset import CutoutReader, pack_images
+from galcnn.errors import CoverageError, UnreadableImageError
+from galcnn.files import load_files
+from galcnn.inputs import InputSpec, images_from, prepare
+from galcnn.pipeline import sources
+from galcnn.pipeline.sources import CutoutFiles, FromShards, FromSurvey
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Shards of 20 pictures in threes, and their catalog."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(1)
+    for i in range(20):
+        Image.fromarray(rng.integers(0, 256, (9, 9, 3)).astype(np.uint8)).save(folder / f"g{i}.png")
+    ids = [f"g{i}" for i in range(20)]
+    catalog = Catalog(QTable({"id": ids, "image": [str(folder / f"{name}.png") for name in ids]}))
+    pack_images(CutoutReader(catalog), folder / "shards", shard_size=3)
+    return folder, catalog
+
+
+def test_shards_give_the_images_of_their_files_by_id(pictures):
+    folder, catalog = pictures
+    wanted = ["g13", "nobody", "g2", "g0", "g19", "g1"]
+    source = FromShards(Catalog(QTable({"id": wanted})), folder / "shards")
+    found = source.read(range(1, 6))
+    assert isinstance(found[0], CoverageError)
+    for name, cutout in zip(wanted[2:], found[1:], strict=True):
+        image = images_from([prepare(cutout, source.inputs)])
+        np.testing.assert_array_equal(image, images_from([load_files(folder / f"{name}.png")]))
+    assert len(catalog) == 20
+
+
+def test_an_altered_shard_fails_its_rows_alone(pictures, tmp_path):
+    folder, catalog = pictures
+    import shutil
+
+    shutil.copytree(folder / "shards", tmp_path / "s")
+    path = tmp_path / "s" / "shard-00002.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0\0")
+    found = FromShards(catalog, tmp_path / "s").read(range(20))
+    bad = [i for i, one in enumerate(found) if isinstance(one, Exception)]
+    assert bad == [6, 7, 8]
+    assert "the shard as it was written" in str(found[6])
+    record = tmp_path / "s" / "shard-00000.json"
+    record.write_text(record.read_text().replace('"ids"', '"names"'))
+    with pytest.raises(ValueError, match="with the ids of its galaxies"):
+        FromShards(catalog, tmp_path / "s")
+    with pytest.raises(FileNotFoundError, match="a folder of shards"):
+        FromShards(catalog, tmp_path)
+
+
+def test_shards_of_another_pixel_scale_are_refused(tmp_path):
+    from astropy.wcs import WCS
+
+    from galcnn.files import save_cutout
+
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.4 / 3600, 0.4 / 3600]
+    save_cutout(Cutout(np.ones((1, 8, 8)), ("r",), wcs=wcs), tmp_path / "a.fits")
+    catalog = Catalog(QTable({"id": ["a"], "image": [str(tmp_path / "a.fits")]}))
+    pack_images(CutoutReader(catalog), tmp_path / "s")
+    same = InputSpec(("r",), "nJy", (8, 8), 0.401)
+    (cutout,) = FromShards(catalog, tmp_path / "s", wanted=same).read([0])
+    assert str(cutout.unit) == "nJy"
+    with pytest.raises(ValueError, match=r"pixels of 0.2 arcsec.*pixel_scale=0.4"):
+        FromShards(catalog, tmp_path / "s", wanted=InputSpec(("r",), "nJy", (8, 8), 0.2))
+
+
+def test_a_survey_is_asked_several_at_once_and_one_failure_is_one_row():
+    class Slow:
+        name, bands, pixel_scale = "slow", ("r",), 1 * u.arcsec
+        together = threading.Barrier(3, timeout=30)  # broken if they are asked one after the other
+
+        def cutout(self, position, width, bands=None):
+            self.together.wait()
+            if position.ra.deg > 2.5:
+                raise CoverageError("not observed")
+            return Cutout(np.full((1, 4, 4), position.ra.deg), ("r",))
+
+    catalog = Catalog(QTable({"id": list("abc"), "ra": [1.0, 2.0, 3.0], "dec": [0.0] * 3}))
+    found = FromSurvey(catalog, Slow(), 4 * u.arcsec, at_once=3).read(range(3))
+    assert [float(one.flux[0, 0, 0]) for one in found[:2]] == [1.0, 2.0]
+    assert isinstance(found[2], CoverageError)
+
+
+def test_a_file_too_large_for_a_cutout_is_not_read(pictures, monkeypatch):
+    _, catalog = pictures
+    monkeypatch.setattr(sources, "_LARGEST_FILE", 10)
+    (found,) = CutoutFiles(catalog).read([0])
+    assert isinstance(found, UnreadableImageError)
+    assert "a cutout of at most" in str(found)
+
+
+def test_what_cannot_be_packed_is_named_and_has_its_row(pictures, tmp_path, capsys):
+    folder, _ = pictures
+    from galcnn.cli.main import main
+
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    Image.fromarray(np.zeros((5, 5, 3), dtype=np.uint8)).save(tmp_path / "small.png")
+    images = [str(folder / "g0.png"), "broken.png", "gone.png", "small.png", str(folder / "g1.png")]
+    QTable({"id": list("abcde"), "image": images}).write(tmp_path / "catalog.ecsv")
+    command = ["pack", str(tmp_path / "catalog.ecsv"), "--out", str(tmp_path / "s"), "--shard-size", "2"]
+    assert main([*command, "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert "3 of 5 could not be packed" in told.err
+    assert "without b: Galaxy b" in told.err
+    catalog = Catalog(QTable({"id": list("abcde")}))
+    found = FromShards(catalog, tmp_path / "s").read(range(5))
+    assert [isinstance(one, UnreadableImageError) for one in found] == [False, True, True, True, False]
+    np.testing.assert_array_equal(images_from([found[4]]), images_from([load_files(folder / "g1.png")]))
+    assert main([*command, "--quiet"]) == 0  # nothing to do
+    with pytest.raises(ValueError, match="a shard that holds all its galaxies"):
+        from galcnn.catalog import read_catalog
+
+        pack_images(CutoutReader(read_catalog(tmp_path / "catalog.ecsv")), tmp_path / "s", shard_size=2)
