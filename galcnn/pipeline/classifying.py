@@ -21,14 +21,12 @@ from galcnn.pipeline.classifier import (
     open_classifier,
     open_classifiers,
 )
-from galcnn.prediction import UNFIT, Prediction, flagged, prediction_table
+from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction, flagged, prediction_table
 from galcnn.prediction.files import Fitted, fitted
 from galcnn.prediction.running import BATCH
 from galcnn.votes import fraction_table
 
 __all__ = [
-    "OUTSIDE",
-    "UNANSWERED",
     "Classifier",
     "ClassifySettings",
     "Models",
@@ -36,10 +34,6 @@ __all__ = [
     "open_classifier",
     "open_classifiers",
 ]
-
-#: Bits of the column `flag` beside those of `galcnn.prediction`: unlike the training set; no number for an
-#: answer.
-OUTSIDE, UNANSWERED = 16, 32
 
 Floats = npt.NDArray[np.float32]
 

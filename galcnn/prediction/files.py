@@ -25,6 +25,8 @@ __all__ = [
     "BLANK",
     "MASKED",
     "MASKED_LIMIT",
+    "OUTSIDE",
+    "UNANSWERED",
     "UNFIT",
     "UNREADABLE",
     "Answers",
@@ -37,8 +39,8 @@ __all__ = [
     "prediction_table",
 ]
 
-#: Bits of the column `flag`.
-UNREADABLE, UNFIT, MASKED, BLANK = 1, 2, 4, 8
+#: Bits of the column `flag`; of runs also: unlike the training set, and no number for an answer.
+UNREADABLE, UNFIT, MASKED, BLANK, OUTSIDE, UNANSWERED = 1, 2, 4, 8, 16, 32
 #: Share of masked pixels beyond which a galaxy is flagged `MASKED`.
 MASKED_LIMIT = 0.1
 

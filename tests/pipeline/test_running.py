@@ -18,10 +18,10 @@ from astropy_healpix import HEALPix
 from galcnn.catalog import Catalog, read_catalog
 from galcnn.cli.main import main
 from galcnn.model import load_model, save_model
-from galcnn.pipeline.classifying import OUTSIDE, ClassifySettings, classify_batch
+from galcnn.pipeline.classifying import ClassifySettings, classify_batch
 from galcnn.pipeline.running import RunSettings, run_catalog
 from galcnn.pipeline.sources import CutoutFiles, FromMosaic
-from galcnn.prediction import UNFIT, UNREADABLE, predict_images
+from galcnn.prediction import OUTSIDE, UNFIT, UNREADABLE, predict_images
 from tests.conftest import toy_images
 from tests.pipeline.conftest import N
 
