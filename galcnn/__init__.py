@@ -18,6 +18,7 @@ The map of the house, in the order in which data travels::
 - `galcnn.health`: why a network does not learn, before and while it is trained.
 - `galcnn.fooling`: images changed until a network errs, and whether an astronomer could see it.
 - `galcnn.explain`, `galcnn.layers`, `galcnn.viewers`: maps, their FITS layers, figures.
+- `galcnn.report`: answers and maps as pages that open from the disk.
 - `galcnn.landscape`: the loss around a solution.
 - `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo, optimizers compared.
 - `galcnn.trust`: whether a map can be trusted.

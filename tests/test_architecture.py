@@ -17,7 +17,7 @@ FLOORS = [
     {"training", "prediction", "explain"},
     {"evaluation", "fooling", "health", "landscape", "layers"},
     {"viewers", "testing", "information", "doubt"},
-    {"experiment", "pipeline"},
+    {"experiment", "pipeline", "report"},
     {"shift", "studies", "trust"},
     {"cli"},
 ]

@@ -36,6 +36,7 @@ COMMANDS = (
     "run",
     "explain",
     "view",
+    "report",
     "atlas",
     "trust",
     "roar",

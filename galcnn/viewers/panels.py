@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from galcnn.explain.explanation import Explanation
 
 __all__ = [
+    "NO_DATA",
+    "SIGNED",
     "colour_limit",
     "draw_colour_bar",
     "draw_contours",
@@ -24,11 +26,12 @@ __all__ = [
     "draw_map",
     "drawable",
     "summed",
+    "unit_label",
 ]
 
 #: Diverging, told apart with every common colour blindness, white at zero.
 SIGNED = "RdBu_r"
-_NO_DATA = "0.75"
+NO_DATA = "0.75"
 #: Share of |map| that the colours reach; the few largest values would make the rest white.
 _PERCENTILE = 99.5
 _TITLE, _SMALL = 8, 7
@@ -77,7 +80,7 @@ def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout) -> Any:
 
     values = summed(explanation)
     limit = colour_limit(values)
-    colours = colormaps[SIGNED].with_extremes(bad=_NO_DATA)
+    colours = colormaps[SIGNED].with_extremes(bad=NO_DATA)
     drawn = axes.imshow(
         values, origin="lower", interpolation="nearest", cmap=colours, vmin=-limit, vmax=limit
     )
@@ -129,7 +132,7 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation) -> None:
         format=FuncFormatter(lambda value, _: f"{value / 10.0**exponent:g}".replace("-", "\N{MINUS SIGN}")),
     )
     power = f"10{str(exponent).translate(_RAISED)} " if exponent else ""
-    bar.set_label(power + _unit_label(explanation), fontsize=_SMALL)
+    bar.set_label(power + unit_label(explanation), fontsize=_SMALL)
     bar.ax.tick_params(labelsize=_SMALL)
 
 
@@ -217,7 +220,19 @@ def _draw_outline(axes: Axes, cutout: Cutout) -> None:
         axes.contour(light, levels=low + (high - low) * np.array([0.25, 0.65]), colors="0.25", linewidths=0.5)
 
 
-def _unit_label(explanation: Explanation) -> str:
+def unit_label(explanation: Explanation) -> str:
+    """Say what the values of a map are.
+
+    Parameters
+    ----------
+    explanation : galcnn.explain.Explanation
+        Any.
+
+    Returns
+    -------
+    str
+        Such as ``logit per nJy``.
+    """
     unit = explanation.unit
     if not unit:
         return "logit per sigma of noise" if explanation.wrt == "sigma" else "logit"

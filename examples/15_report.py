@@ -1,0 +1,22 @@
+"""Report: answers, mistakes and maps of 60 galaxies, as a page that opens from the disk."""
+
+from galcnn import load_model, read_catalog
+from galcnn.explain import CAM, Saliency
+from galcnn.inputs import InputFiles
+from galcnn.pipeline.explaining import Question, explain_files
+from galcnn.pipeline.running import run_catalog
+from galcnn.pipeline.sources import CutoutFiles
+from galcnn.report import Known, write_report
+
+catalog = read_catalog("sky/catalog.ecsv").select(range(60))
+run_catalog("model", catalog, CutoutFiles(catalog), "run")
+
+names = catalog.ids[:8]
+files = InputFiles({name: f"sky/cutouts/{name}.fits" for name in names})
+out = {name: f"layers/{name}.fits" for name in names}
+for stack in explain_files(load_model("model"), files, Question((Saliency(), CAM())), out=out):
+    print(stack.id, stack.prediction.best[0])
+
+# The catalog knows true classes and the images of galaxies without maps, the model its card.
+counts = write_report(["run", "layers", "model"], "report", known=Known("sky/catalog.ecsv", label="class"))
+print(f"open report/index.html: {counts['objects']} objects, {counts['maps']} maps")

@@ -1,0 +1,57 @@
+"""galcnn report."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+
+__all__ = ["command"]
+
+
+@click.command(name="report")
+@click.argument("sources", nargs=-1, required=True, metavar="RUN_OR_LAYERS...")
+@click.option("--out", required=True, metavar="DIR", help="Gets index.html; an older report is replaced.")
+@click.option("--catalog", metavar="FILE", help="Positions, redshifts, true classes and images.")
+@click.option(
+    "--label", metavar="C", help="Column of the catalog with the true class, as the model names it."
+)
+@click.option("--id", "id_", metavar="C", help="Column of the catalog with the identifier.")
+@click.option("--image-column", metavar="C", help="Column of the catalog with the paths.  [default: image]")
+@click.option(
+    "--images", metavar="DIR", help="Images of the galaxies that have no layers, named by their ids."
+)
+@click.option("--title", help="[default: the model's name]")
+@options.quiet
+def command(
+    sources: tuple[str, ...],
+    out: str,
+    catalog: str | None,
+    label: str | None,
+    id_: str | None,
+    image_column: str | None,
+    images: str | None,
+    title: str | None,
+    quiet: bool,
+) -> None:
+    """Write an HTML report of answers and maps, which opens from the disk.
+
+    \b
+    galcnn report run --images cutouts --out report
+    galcnn report run layers --catalog galaxies.ecsv --label morphology --out report
+    galcnn report model layers --out report
+    galcnn report a-layers.fits b-layers.fits --out report
+
+    Of a folder of galcnn run, of galcnn train (its test set and model card), a table of galcnn
+    classify, layers files and folders of them; all of one model.
+    """
+    if not catalog and (label or id_ or image_column):
+        raise click.UsageError("Expected --catalog FILE with --label, --id and --image-column.")
+    from galcnn.progress import bars, silent
+    from galcnn.report import Known, write_report
+
+    known = Known(catalog, label, id_, image_column, images)
+    counts = write_report(sources, out, known=known, title=title, progress=silent if quiet else bars)
+    if missing := counts["objects"] - counts["pictures"]:
+        click.echo(f"{missing} of {counts['objects']} objects have no picture; the report says why", err=True)
+    click.echo(f"wrote {out}/index.html: {counts['objects']} objects, {counts['maps']} maps")

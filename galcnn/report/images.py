@@ -1,0 +1,60 @@
+"""Where the images of galaxies without layers are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from galcnn.catalog.naming import file_stems
+from galcnn.errors import message
+from galcnn.model.card import Card
+from galcnn.report.rows import Known, known_of
+
+__all__ = ["image_files"]
+
+_IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
+
+
+def image_files(ids: Sequence[str], card: Card | None, known: Known | None) -> dict[str, str]:
+    """Find images.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        The galaxies.
+    card : galcnn.model.Card or None
+        Of a model: the catalog by which it was trained is read, if it is still there.
+    known : Known or None
+        Its folder of images comes first; files are named by ids, as `galcnn fetch` and `galcnn cut`
+        do it, or by the ids as they are.
+
+    Returns
+    -------
+    dict of str to str
+        Id -> file, of those that have one.
+    """
+    found = {} if card is None else _of_training(card)
+    if known is not None and known.images is not None:
+        folder = Path(known.images)
+        if not folder.is_dir():
+            raise FileNotFoundError(message("a folder of images", "Check the path.", images=str(folder)))
+        there = {
+            _IMAGE.sub("", path.name): str(path) for path in folder.iterdir() if _IMAGE.search(path.name)
+        }
+        stems = file_stems(ids)
+        files = {name: there.get(name, there.get(stems[name], "")) for name in ids}
+        found |= {name: file for name, file in files.items() if file}
+    return found
+
+
+def _of_training(card: Card) -> dict[str, str]:
+    said = card.settings.get("data", {})
+    catalog = Path(str(said.get("catalog", "")))
+    if not catalog.is_file():
+        return {}
+    try:
+        _, images = known_of(Known(catalog, id=said.get("id"), image_column=said.get("image_column")))
+    except (ValueError, OSError):  # another table by now
+        return {}
+    return images

@@ -1,0 +1,132 @@
+"""Which galaxies to look at first: worst mistakes, most uncertain, most unlike the training set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from galcnn.prediction import UNFIT, UNREADABLE
+from galcnn.report.rows import Rows
+
+__all__ = ["MOST", "Section", "confusion_of", "sections_of"]
+
+#: Galaxies of a section.
+MOST = 24
+
+
+@dataclass(frozen=True)
+class Section:
+    """Some galaxies, the most striking first.
+
+    Attributes
+    ----------
+    key : str
+        For the page.
+    title : str
+        In words.
+    ranking : str
+        By what they are ranked; or why there are none.
+    rows : tuple of int
+        Of the report.
+    column : str
+        What is said of each.
+    """
+
+    key: str
+    title: str
+    ranking: str
+    rows: tuple[int, ...] = ()
+    column: str = ""
+
+
+def sections_of(rows: Rows) -> tuple[Section, ...]:
+    """Choose the galaxies of each section.
+
+    Parameters
+    ----------
+    rows : galcnn.report.rows.Rows
+        Of the report.
+
+    Returns
+    -------
+    tuple of Section
+        Always the three; one that cannot be says why.
+    """
+    return (_mistakes(rows), _uncertain(rows), _unlike(rows))
+
+
+def confusion_of(rows: Rows) -> list[list[int]]:
+    """Count galaxies by true and predicted class.
+
+    Parameters
+    ----------
+    rows : galcnn.report.rows.Rows
+        Of the report.
+
+    Returns
+    -------
+    list of list of int
+        Row = true class, column = predicted, in the order of the classes; empty where no galaxy
+        with an answer has a known class.
+    """
+    classes, truth, best = rows.classes, rows["true_class"], rows["class"]
+    counts = [[0] * len(classes) for _ in classes]
+    if truth is None or best is None:
+        return []
+    for true, said in zip(truth.values, best.values, strict=True):
+        if true in classes and said in classes:
+            counts[classes.index(true)][classes.index(said)] += 1
+    return counts if any(map(any, counts)) else []
+
+
+def _mistakes(rows: Rows) -> Section:
+    title, truth, best = "Worst mistakes", rows["true_class"], rows["class"]
+    if truth is None or best is None or not any(truth.values):
+        return Section(
+            "mistakes",
+            title,
+            "No true classes are known. The folder of galcnn train has those of its test set; for others "
+            "give a catalog, and its column of classes with --label.",
+        )
+    chances = {name: rows[f"p_{name}"] for name in rows.classes}
+    losses = []
+    for row, (true, said) in enumerate(zip(truth.values, best.values, strict=True)):
+        column = chances.get(true)
+        if said and true != said and column is not None and column.values[row] is not None:
+            losses.append((column.values[row], row))
+    if not losses:
+        return Section("mistakes", title, "None: every answer is right where the true class is known.")
+    chosen = tuple(row for _, row in sorted(losses)[:MOST])
+    ranking = f"{len(losses)} wrong answers; those with the smallest probability of the true class first."
+    return Section("mistakes", title, ranking, chosen)
+
+
+def _uncertain(rows: Rows) -> Section:
+    title = "Most uncertain"
+    if rows["entropy"] is None:
+        return Section("uncertain", title, "The answers have no column entropy.")
+    chosen = _largest(rows, "entropy")
+    return Section("uncertain", title, "Largest entropy of the probabilities first.", chosen, "entropy")
+
+
+def _unlike(rows: Rows) -> Section:
+    title = "Most unlike the training set"
+    if rows["distance"] is None:
+        return Section(
+            "unlike",
+            title,
+            "The answers have no column distance: run galcnn calibrate on the model before galcnn run.",
+        )
+    ranking = "Largest distance from the training images first, in robust deviations."
+    return Section("unlike", title, ranking, _largest(rows, "distance"), "distance")
+
+
+def _largest(rows: Rows, name: str) -> tuple[int, ...]:
+    column, flags = rows[name], rows["flag"]
+    assert column is not None  # for the type checker
+    values: list[tuple[Any, int]] = [
+        (-value, row)
+        for row, value in enumerate(column.values)
+        if value is not None and not (flags is not None and (flags.values[row] or 0) & (UNREADABLE | UNFIT))
+    ]
+    return tuple(row for _, row in sorted(values)[:MOST])

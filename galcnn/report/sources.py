@@ -1,0 +1,250 @@
+"""What a report is made of: runs, model folders, tables of answers and layers files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.table import Table
+
+from galcnn.catalog import FORMATS
+from galcnn.catalog.tables import read_table
+from galcnn.errors import message
+from galcnn.files.opening import opened
+from galcnn.layers import tables
+from galcnn.layers.appending import numbers
+from galcnn.layers.layout import named
+from galcnn.model.card import Card
+from galcnn.prediction import Prediction, prediction_table
+from galcnn.progress import Progress, silent
+
+__all__ = ["Answers", "Material", "gather"]
+
+#: What `galcnn run` leaves; its room imports Keras.
+RUN_TABLE, RUN_MANIFEST = "table.parquet", "manifest.json"
+_CARD, _TEST, _HISTORY = "card.json", "test.ecsv", "history.csv"
+_FITS = re.compile(r"\.fits?(\.gz)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model says of some galaxies.
+
+    Attributes
+    ----------
+    name : str
+        Where it stands.
+    table : astropy.table.Table
+        With `id`, a row a galaxy.
+    model_sha256 : str
+        Of the model; empty where that is not said.
+    """
+
+    name: str
+    table: Table
+    model_sha256: str = ""
+
+
+@dataclass
+class Material:
+    """What the sources hold.
+
+    Attributes
+    ----------
+    answers : list of Answers
+        In the order in which they count.
+    layers : dict of str to list of pathlib.Path
+        Id -> layers files.
+    card : galcnn.model.Card or None
+        Of the model.
+    history : astropy.table.Table or None
+        Of its training, a row an epoch.
+    manifest : dict
+        Of a run; empty without.
+    names : list of str
+        Of the sources.
+    """
+
+    answers: list[Answers] = field(default_factory=list)
+    layers: dict[str, list[Path]] = field(default_factory=dict)
+    card: Card | None = None
+    history: Table | None = None
+    manifest: dict[str, Any] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the model; empty where no source says it."""
+        known = [self.card.model_sha256] if self.card else []
+        known += [answers.model_sha256 for answers in self.answers]
+        return next((sha256 for sha256 in known if sha256), "")
+
+
+def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = silent) -> Material:
+    """Read tables, and of layers files what they answer.
+
+    Parameters
+    ----------
+    sources : sequence of path-like
+        Folders of `galcnn run` and `galcnn train`, tables of `galcnn classify`, layers files, and
+        folders of layers files.
+    progress : galcnn.progress.Progress
+        Shows the layers files.
+
+    Returns
+    -------
+    Material
+        Of one model. Answers of layers stand behind those of tables.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such path.
+    ValueError
+        It holds nothing to report, or is of another model than the others.
+    """
+    found = Material()
+    files: list[Path] = []
+    for source in sources:
+        path = Path(source)
+        if not path.exists():
+            raise FileNotFoundError(
+                message("a run, a model folder, a table or layers", "Check the path.", path=str(path))
+            )
+        found.names.append(path.resolve().name)
+        files += _take(found, path)
+    stacks: list[tuple[str, Prediction]] = []
+    with progress("read layers", len(files)) as step:
+        for file in files:
+            held = _stacks_of(file)
+            for _, prediction in held:
+                own = found.layers.setdefault(prediction.ids[0], [])
+                if file not in own:
+                    own.append(file)
+            stacks += held
+            step()
+    found.answers += _answers_of(stacks, found.model_sha256)
+    _check(found)
+    return found
+
+
+def _take(found: Material, path: Path) -> list[Path]:
+    """Read what is no layers file; give what are, or may be in a folder."""
+    if path.is_dir():
+        return _take_folder(found, path)
+    if _FITS.search(path.name) and _stacks_of(path):
+        return [path]
+    if path.suffix.lower() in FORMATS:
+        found.answers.append(Answers(path.name, _table(path)))
+        return []
+    raise ValueError(message(f"a layers file, or a table ending in {', '.join(FORMATS)}", "", path=str(path)))
+
+
+def _take_folder(found: Material, folder: Path) -> list[Path]:
+    known = False
+    if (folder / RUN_TABLE).is_file() and (folder / RUN_MANIFEST).is_file():
+        known, found.manifest = True, json.loads((folder / RUN_MANIFEST).read_text(encoding="utf-8"))
+        sha256 = str(found.manifest.get("model_sha256", ""))
+        found.answers.append(Answers(f"{folder.name}/{RUN_TABLE}", _table(folder / RUN_TABLE), sha256))
+    if (folder / _CARD).is_file():
+        known, card = True, Card.read(folder / _CARD)
+        found.card = card
+        if (folder / _TEST).is_file():
+            table = _table(folder / _TEST)
+            found.answers.append(Answers(f"{folder.name}/{_TEST}", table, card.model_sha256))
+        if (folder / _HISTORY).is_file():
+            found.history = Table(read_table(folder / _HISTORY))
+    # Among other FITS files, such as the cutouts that a run was made of.
+    files = [file for file in sorted(folder.rglob("[!.]*")) if _FITS.search(file.name) and file.is_file()]
+    layers = [file for file in files if _stacks_of(file)]
+    if not known and not layers:
+        raise ValueError(
+            message("a folder of a finished run or training, or with layers files", "", folder=str(folder))
+        )
+    return layers
+
+
+def _table(path: Path) -> Table:
+    table = _scalars(path) if path.suffix.lower() == ".parquet" else Table(read_table(path, texts=["id"]))
+    if "id" not in table.colnames:
+        raise ValueError(
+            message("a table of answers with a column 'id'", "", path=str(path), columns=table.colnames)
+        )
+    return table
+
+
+def _scalars(path: Path) -> Table:
+    """Columns with one value a row: the embeddings of a survey stay on the disk."""
+    names = [column.name for column in pq.read_schema(path) if not pa.types.is_nested(column.type)]
+    read = pq.read_table(path, columns=names)
+    return Table({name: np.array(read[name].to_pylist(), dtype=_dtype(read[name])) for name in names})
+
+
+def _dtype(column: Any) -> Any:
+    """None for numbers with gaps: a float column of them has NaN."""
+    if pa.types.is_floating(column.type):
+        return column.type.to_pandas_dtype()
+    return object if column.null_count or not pa.types.is_integer(column.type) else None
+
+
+def _stacks_of(path: Path) -> list[tuple[str, Prediction]]:
+    """Model and answer of each stack of a file; none of one without layers."""
+    with opened(path) as (hdulist, _):
+        stacks = [named(hdulist, number) for number in (0, *numbers(hdulist))]
+        return [
+            (
+                str(tables.provenance_from(hdus[tables.PROVENANCE]).get("model_sha256", "")),
+                tables.prediction_from(hdus[tables.MORPHOLOGY]),
+            )
+            for hdus in stacks
+            if tables.MORPHOLOGY in hdus and tables.PROVENANCE in hdus
+        ]
+
+
+def _answers_of(stacks: Sequence[tuple[str, Prediction]], model_sha256: str) -> list[Answers]:
+    """Tables of what layers say: of each galaxy what the model says, or the first where none is asked for."""
+    chosen: dict[str, tuple[str, Prediction]] = {}
+    for sha256, prediction in stacks:
+        name = prediction.ids[0]
+        if name not in chosen or (sha256 == model_sha256 != chosen[name][0]):
+            chosen[name] = (sha256, prediction)
+    alike: dict[Any, list[Prediction]] = {}
+    for sha256, one in chosen.values():
+        alike.setdefault((sha256, one.classes, one.adjustment), []).append(one)
+    return [
+        Answers(
+            "layers",
+            prediction_table(
+                Prediction(
+                    tuple(one.ids[0] for one in own),
+                    np.concatenate([one.logits for one in own]),
+                    classes,
+                    adjustment,
+                )
+            ),
+            sha256,
+        )
+        for (sha256, classes, adjustment), own in alike.items()
+    ]
+
+
+def _check(found: Material) -> None:
+    if not found.answers:
+        raise ValueError(
+            message("answers to report", "Give a run, a table of answers or layers.", sources=found.names)
+        )
+    models = {answers.model_sha256 for answers in found.answers if answers.model_sha256}
+    if found.card is not None:
+        models.add(found.card.model_sha256)
+    if len(models) > 1:
+        raise ValueError(
+            message("answers of one model", "Make a report for each.", model_sha256=sorted(models))
+        )

@@ -1,0 +1,189 @@
+"""Write a report: a folder that opens from the disk, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from galcnn import __version__, atomic
+from galcnn.errors import UnreadableImageError, message
+from galcnn.model.card import Card
+from galcnn.prediction import BLANK, MASKED, OUTSIDE, UNFIT, UNREADABLE
+from galcnn.progress import Progress, silent
+from galcnn.report.images import image_files
+from galcnn.report.objects import object_of_image, object_of_layers
+from galcnn.report.pictures import ACROSS, SIDE, Sheets, colours
+from galcnn.report.rows import Known, Rows, known_of, merge
+from galcnn.report.sections import confusion_of, sections_of
+from galcnn.report.sources import Material, gather
+
+__all__ = ["MOST_OBJECTS", "write_report"]
+
+#: Rows that a browser still sorts and filters at once.
+MOST_OBJECTS = 200_000
+PAGE = ("report.css", "data.js", "sky.js", "table.js", "viewer.js", "overview.js", "main.js")
+#: What a report holds, and what says that a folder is one.
+_INDEX, _NAMES = "index.html", {"index.html", "page", "data"}
+_MARK = '<meta name="generator" content="galcnn report">'
+_FLAGS = {
+    UNREADABLE: "unreadable",
+    UNFIT: "does not fit the model",
+    MASKED: "over 10 % masked",
+    BLANK: "blank band",
+    OUTSIDE: "unlike the training set",
+}
+
+
+def write_report(
+    sources: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    known: Known | None = None,
+    title: str | None = None,
+    progress: Progress = silent,
+) -> dict[str, int]:
+    """Write a report on what a model says of galaxies, and why.
+
+    Parameters
+    ----------
+    sources : sequence of path-like
+        See `galcnn.report.sources.gather`.
+    out : path-like
+        Folder of the report; ``index.html`` in it opens from the disk. An older report there is
+        replaced, anything else refused.
+    known : Known, optional
+        True classes, positions and images. Of galaxies without layers the images are those of its
+        catalog or folder, else of the catalog by which the model was trained, if it is still there.
+    title : str, optional
+        The name of the model, or of the first source, by default.
+    progress : galcnn.progress.Progress
+        Shows layers files and galaxies.
+
+    Returns
+    -------
+    dict of str to int
+        Number of `objects`, of those with a picture (`pictures`), and of their `maps`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        See `galcnn.report.sources.gather` and `galcnn.report.rows.merge`; or `out` is a folder of
+        something else.
+    galcnn.errors.UnreadableImageError
+        A file in the sources is damaged.
+
+    Notes
+    -----
+    Galaxies are drawn one after the other: memory is bounded by the table and one sheet of
+    thumbnails. A galaxy whose image cannot be read is shown without, and the page says why.
+    """
+    target = Path(out)
+    atomic.check_writable(target, folder=True)
+    _refuse_foreign(target)
+    material = gather(sources, progress=progress)
+    catalog, images = known_of(known) if known is not None and known.catalog else (None, {})
+    rows = merge(material.answers, catalog)
+    if len(rows.ids) > MOST_OBJECTS:
+        raise ValueError(
+            message(f"at most {MOST_OBJECTS:,} galaxies", "Select those to look at.", n=len(rows.ids))
+        )
+    images |= image_files(rows.ids, material.card if catalog is None else None, known)
+    with atomic.writing_folder(target) as folder:
+        drawn = _draw(folder / "data", rows, material, images, progress=progress)
+        content = _content(rows, material, title) | drawn
+        _write_script(folder / "data" / "report.js", "globalThis.galcnnReport = ", content, ";\n")
+        page = files("galcnn.report") / "page"
+        (folder / "page").mkdir()
+        for name in PAGE:
+            (folder / "page" / name).write_bytes((page / name).read_bytes())
+        (folder / _INDEX).write_bytes((page / _INDEX).read_bytes())
+    places = drawn["thumbnails"]["places"]
+    return {
+        "objects": len(rows.ids),
+        "pictures": sum(place >= 0 for place in places),
+        "maps": sum(drawn["maps"]),
+    }
+
+
+def _draw(
+    folder: Path, rows: Rows, material: Material, images: Mapping[str, str], *, progress: Progress
+) -> dict[str, Any]:
+    """Thumbnails and the files of the galaxies; what the table says of them."""
+    (folder / "objects").mkdir(parents=True)
+    sheets = Sheets(folder / "thumbnails")
+    places, maps, troubles = [], [], {}
+    with progress("draw", len(rows.ids)) as step:
+        for row, name in enumerate(rows.ids):
+            place, number = -1, 0
+            try:
+                if name in material.layers:
+                    content, small = object_of_layers(material.layers[name])
+                elif name in images:
+                    content, small = object_of_image(images[name])
+                else:
+                    content = None
+            except (UnreadableImageError, OSError, ValueError) as error:
+                content, troubles[str(row)] = None, str(error)
+            if content is not None:
+                place, number = sheets.add(small), len(content["maps"])
+                _write_script(
+                    folder / "objects" / f"{row:06d}.js", f"galcnn.receive({row}, ", content, ");\n"
+                )
+            places.append(place)
+            maps.append(number)
+            step()
+    sheets.close()
+    return {
+        "thumbnails": {"side": SIDE, "across": ACROSS, "places": places},
+        "maps": maps,
+        "troubles": troubles,
+    }
+
+
+def _content(rows: Rows, material: Material, title: str | None) -> dict[str, Any]:
+    card, history = material.card, material.history
+    model = card.name if card else str(material.manifest.get("model", ""))
+    return {
+        "format": 1,
+        "title": title or model or material.names[0],
+        "created": datetime.now(UTC).isoformat(timespec="minutes"),
+        "creator": f"galcnn {__version__}",
+        "sources": material.names,
+        "n": len(rows.ids),
+        "classes": rows.classes,
+        "columns": [asdict(column) for column in rows.columns],
+        "flags": {str(bit): words for bit, words in _FLAGS.items()},
+        "sections": [asdict(section) for section in sections_of(rows)],
+        "confusion": confusion_of(rows),
+        "card": _plain(card) if card else None,
+        "history": None if history is None else {name: history[name].tolist() for name in history.colnames},
+        "run": {key: value for key, value in material.manifest.items() if key != "format"},
+        "colours": colours(),
+    }
+
+
+def _plain(card: Card) -> dict[str, Any]:
+    return asdict(card) | {"inputs": card.inputs.to_dict()}
+
+
+def _write_script(path: Path, start: str, content: object, end: str) -> None:
+    """JSON as a script: a page from the disk may read no other files. All in ASCII, and no tag in it."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    path.write_text(start + text + end, encoding="ascii")
+
+
+def _refuse_foreign(target: Path) -> None:
+    if not target.is_dir() or not any(target.iterdir()):
+        return
+    index = target / _INDEX
+    ours = {path.name for path in target.iterdir()} <= _NAMES and index.is_file()
+    if not ours or _MARK not in index.read_text(encoding="utf-8", errors="replace"):
+        raise ValueError(
+            message("a new folder, or that of an older report", "Choose another one.", out=str(target))
+        )

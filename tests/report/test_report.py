@@ -1,0 +1,309 @@
+"""What a report says equals what the sources say; and nothing in it can run or leave the folder."""
+
+import io
+import re
+import shutil
+from base64 import b64decode
+
+import numpy as np
+import pytest
+from astropy.table import QTable, Table
+from PIL import Image
+
+from galcnn.catalog import Catalog, write_catalog
+from galcnn.cli.main import main
+from galcnn.files import load_files, save_cutout
+from galcnn.layers import append_stack
+from galcnn.rendering import display_rgb
+from galcnn.report import Known, write_report
+from galcnn.report import writing as writing_module
+from galcnn.report.pictures import ACROSS, SIDE, thumbnail
+from galcnn.viewers.panels import colour_limit, summed
+from tests.report.galaxies import (
+    CLASSES,
+    HOSTILE,
+    UNPRINTABLE,
+    a_cutout,
+    a_stack,
+    answers,
+    plane_of,
+    read_object,
+    read_report,
+    values_of,
+    write_answers,
+)
+
+#: The last is in no catalog, and has no image.
+IDS = (*HOSTILE, *(f"G{i:03d}" for i in range(21)), UNPRINTABLE)
+N = len(IDS) - 1
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Galaxies with hostile names: layers of two, files of the rest but one that is broken."""
+    place = tmp_path_factory.mktemp("report")
+    table = answers(IDS, failed=(5,))
+    write_answers(table, place / "classes.parquet")
+    (place / "layers").mkdir()
+    for row in (0, 1):
+        a_stack(IDS[row], seed=row).write(place / "layers" / f"{row}.fits")
+    (place / "images").mkdir()
+    files = []
+    for row in range(N):
+        files.append(str(place / "images" / f"{row}.fits"))
+        save_cutout(a_cutout(row, (24 + row, 32)), files[-1])
+    (place / "images" / "7.fits").write_bytes(b"no FITS")
+    truth = [CLASSES[row % 3] for row in range(N)]
+    redshifts = 0.01 * np.arange(N)
+    known = QTable({"id": IDS[:N], "morphology": truth, "image": files, "redshift": redshifts})
+    write_catalog(Catalog(known), place / "known.ecsv")
+    words = [str(place / "classes.parquet"), str(place / "layers"), "--catalog", str(place / "known.ecsv")]
+    assert main(["report", *words, "--label", "morphology", "--out", str(place / "out"), "--quiet"]) == 0
+    return place, table, [*truth, ""]
+
+
+def test_every_row_says_what_the_table_says(report):
+    place, table, truth = report
+    content = read_report(place / "out")
+    assert content["n"] == len(IDS)
+    assert tuple(values_of(content, "id")) == IDS
+    assert values_of(content, "true_class") == truth
+    assert values_of(content, "redshift") == [*(0.01 * np.arange(N)).tolist(), None]
+    for name in table.colnames[1:]:
+        wanted = [None if value != value else value for value in table[name].tolist()]
+        assert values_of(content, name) == wanted, name
+    assert values_of(content, "p_spiral")[5] is None
+    assert values_of(content, "flag")[:6] == [12, 0, 0, 0, 0, 1]
+    assert content["classes"] == list(CLASSES)
+    kinds = {column["name"]: column["kind"] for column in content["columns"]}
+    assert kinds["p_edge-on / disc"] == "probability"
+    assert (kinds["entropy"], kinds["flag"], kinds["class"]) == ("number", "flag", "class")
+    assert "image" not in kinds
+
+
+def test_sections_and_confusion_are_those_of_the_table(report):
+    place, table, truth = report
+    content = read_report(place / "out")
+    mistakes, uncertain, unlike = content["sections"]
+    wrong = [row for row in range(N) if table["class"][row] not in ("", truth[row])]
+    chances = {row: table[f"p_{truth[row]}"][row] for row in wrong}
+    assert mistakes["rows"] == sorted(wrong, key=chances.get)[:24]
+    assert mistakes["ranking"].startswith(f"{len(wrong)} wrong answers")
+    usable = [row for row in range(len(IDS)) if row != 5]
+    assert uncertain["rows"] == sorted(usable, key=lambda row: -table["entropy"][row])[:24]
+    assert unlike["rows"] == []
+    assert "galcnn calibrate" in unlike["ranking"]
+    counts = np.array(content["confusion"])
+    assert counts.sum() == N - 1
+    assert np.trace(counts) == N - 1 - len(wrong)
+    named = (truth[row] == CLASSES[0] and table["class"][row] == CLASSES[2] for row in range(N))
+    assert counts[0, 2] == sum(named)
+
+
+def test_thumbnails_are_the_rendered_pictures(report):
+    place, _, _ = report
+    content = read_report(place / "out")
+    thumbnails = content["thumbnails"]
+    assert (thumbnails["side"], thumbnails["across"]) == (SIDE, ACROSS)
+    assert thumbnails["places"][7] == -1
+    assert "7.fits" in content["troubles"]["7"]
+    assert list(content["troubles"]) == ["7"]
+    assert sorted(set(thumbnails["places"])) == list(range(-1, N - 1))
+    for row in (2, 8, 27, 28):
+        number = thumbnails["places"][row]
+        sheet = np.asarray(Image.open(place / "out" / "data" / "thumbnails" / f"{number // 25:04d}.png"))
+        y, x = ((number % 25) // 5 * SIDE, number % 5 * SIDE)
+        rgb = display_rgb(load_files(str(place / "images" / f"{row}.fits")))
+        np.testing.assert_array_equal(sheet[y : y + SIDE, x : x + SIDE], thumbnail(rgb))
+        png = read_object(place / "out", row)["pictures"][0]["png"].removeprefix("data:image/png;base64,")
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(b64decode(png)))), rgb[::-1])
+
+
+def test_maps_come_back_with_their_limits_and_words(report):
+    place, _, _ = report
+    stack, content = a_stack(IDS[1], seed=1), read_object(place / "out", 1)
+    assert [made["method"] for made in content["maps"]] == ["saliency", "saliency", "cam"]
+    assert [made["target"] for made in content["maps"]] == ["spiral", "spiral-elliptical", "spiral"]
+    assert content["maps"][0]["unit"] == "logit per nJy"
+    assert content["maps"][0]["facts"]["settings"] == "mean = True"
+    assert [plane["band"] for plane in content["maps"][0]["planes"]] == ["all bands", "g", "r"]
+    assert [plane["band"] for plane in content["maps"][2]["planes"]] == ["all bands"]
+    assert content["pictures"][0]["facts"]["file"] == "1.fits"
+    assert len(content["pictures"]) == 1
+    for made, explanation in zip(content["maps"], stack.explanations, strict=True):
+        wanted = [summed(explanation), *explanation.attribution.astype(float)]
+        for plane, values in zip(made["planes"], wanted, strict=False):
+            found = plane_of(plane, (24, 32))
+            np.testing.assert_array_equal(np.isnan(found), np.isnan(values))
+            peak = np.nanmax(np.abs(values))
+            np.testing.assert_allclose(found, values, atol=peak / 65534 * 1.001)
+            assert plane["limit"] == colour_limit(values)
+    assert read_report(place / "out")["maps"][:3] == [3, 3, 0]
+
+
+def test_hostile_names_stay_names(report):
+    place, _, _ = report
+    for file in (place / "out" / "data").rglob("*.js"):
+        text = file.read_bytes()
+        assert text.isascii(), file
+        assert b"<" not in text, file
+    written = {str(path.relative_to(place / "out")) for path in (place / "out").rglob("*")}
+    assert all(re.fullmatch(r"[a-z/]*(\d{4,6}\.(js|png)|[a-z]+\.(js|css|html))?", name) for name in written)
+    assert not (place.parent / "etc").exists()
+
+
+def test_nothing_in_a_report_leads_outside_or_makes_html_of_text(report):
+    place, _, _ = report
+    for file in (place / "out").rglob("*"):
+        if file.suffix in (".js", ".css", ".html"):
+            text = file.read_text(encoding="utf-8")
+            text = text.replace("http://www.w3.org/2000/svg", "")  # a namespace, never fetched
+            assert not re.search(r"\b(https?|wss?|ftp):|[\"'(]//|@import", text), file
+            assert not re.search(
+                r"(inner|outer)HTML|insertAdjacent|document\.write|\beval\b|new Function", text
+            )
+            assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|sendBeacon", text), file
+    index = (place / "out" / "index.html").read_text(encoding="utf-8")
+    policy = re.search(r'Content-Security-Policy"\s+content="([^"]*)"', index)[1]
+    assert policy.startswith("default-src 'none'; script-src 'self' file:;")
+    assert "unsafe" not in policy
+    assert not re.search(r"\son\w+=|<script>|style=", index)
+
+
+def test_more_rows_than_a_browser_sorts_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing_module, "MOST_OBJECTS", 3)
+    write_answers(answers(["a", "b", "c", "d"]), tmp_path / "t.ecsv")
+    with pytest.raises(ValueError, match=r"at most 3 galaxies\. Received: n=4"):
+        write_report([tmp_path / "t.ecsv"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_older_report_is_replaced_and_anything_else_is_refused(tmp_path, capsys):
+    table = write_answers(answers(["a", "b"]), tmp_path / "t.csv")
+    out = tmp_path / "out"
+    assert main(["report", str(table), "--out", str(out)]) == 0
+    assert "2 of 2 objects have no picture" in capsys.readouterr().err
+    assert write_report([table], out, title="again") == {"objects": 2, "pictures": 0, "maps": 0}
+    assert read_report(out)["title"] == "again"
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="that of an older report"):
+        write_report([table], out)
+    (out / "notes.txt").unlink()
+    (out / "index.html").write_text("<h1>mine</h1>")
+    with pytest.raises(ValueError, match="that of an older report"):
+        write_report([table], out)
+    assert main(["report", str(table), "--out", str(tmp_path)]) == 2
+    assert (out / "index.html").read_text() == "<h1>mine</h1>"
+    assert table.exists()
+
+
+def test_a_report_that_fails_leaves_the_older_one(tmp_path, monkeypatch):
+    table, out = write_answers(answers(["a", "b"]), tmp_path / "t.fits"), tmp_path / "out"
+    write_report([table], out, title="old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing_module, "_content", full)
+    with pytest.raises(OSError, match="No space"):
+        write_report([table], out)
+    assert read_report(out)["title"] == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "t.fits"]
+
+
+def test_layers_alone_make_a_report_and_two_models_share_a_file(tmp_path):
+    a_stack("M 51", (0.0, 3.0, 1.0)).write(tmp_path / "a.fits")
+    append_stack(tmp_path / "a.fits", a_stack("M 51", (5.0, 0.0, 0.0), model="two"))
+    shutil.copy(tmp_path / "a.fits", tmp_path / "again.fits")
+    assert write_report([tmp_path / "a.fits"], tmp_path / "out")["maps"] == 6
+    content, galaxy = read_report(tmp_path / "out"), read_object(tmp_path / "out", 0)
+    assert values_of(content, "class") == ["edge-on / disc"]  # what the first of them says
+    assert [made["model"] for made in galaxy["maps"]] == ["one"] * 3 + ["two"] * 3
+    assert {made["picture"] for made in galaxy["maps"]} == {0}
+    assert content["sections"][0]["rows"] == []
+    assert "--label" in content["sections"][0]["ranking"]
+    assert write_report([tmp_path / "again.fits", tmp_path / "a.fits"], tmp_path / "both")["maps"] == 12
+
+
+def test_answers_of_different_models_are_refused(tmp_path):
+    a_stack("a", model="one").write(tmp_path / "a.fits")
+    a_stack("b", model="two").write(tmp_path / "b.fits")
+    with pytest.raises(ValueError, match="answers of one model"):
+        write_report([tmp_path / "a.fits", tmp_path / "b.fits"], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "Check the path"),
+        (lambda path: path.mkdir(), "a finished run or training, or with layers files"),
+        (lambda path: path.write_text("x"), "a layers file, or a table ending in"),
+    ],
+)
+def test_what_holds_nothing_to_report_is_refused(tmp_path, make, said):
+    make(tmp_path / "x")
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+        write_report([tmp_path / "x"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_true_classes_of_other_names_are_refused(tmp_path):
+    table = write_answers(answers(["a", "b"]), tmp_path / "t.ecsv")
+    Table({"id": ["a", "b"], "kind": ["Sc", "E"]}).write(tmp_path / "c.ecsv")
+    with pytest.raises(ValueError, match="Give the column that has the model's classes"):
+        write_report([table], tmp_path / "out", known=Known(tmp_path / "c.ecsv", label="kind"))
+
+
+def test_images_of_a_folder_are_found_by_name(tmp_path):
+    from galcnn.catalog.naming import file_stems
+
+    ids = ["NGC 1", "plain", "missing"]
+    table = write_answers(answers(ids), tmp_path / "t.ecsv")
+    (tmp_path / "images").mkdir()
+    save_cutout(a_cutout(1), tmp_path / "images" / f"{file_stems(ids)['NGC 1']}.fits")
+    rgb = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "images" / "plain.png")
+    write_report([table], tmp_path / "out", known=Known(images=tmp_path / "images"))
+    assert read_report(tmp_path / "out")["thumbnails"]["places"] == [0, 1, -1]
+    sheet = np.asarray(Image.open(tmp_path / "out" / "data" / "thumbnails" / "0000.png"))
+    np.testing.assert_array_equal(sheet[:SIDE, SIDE : 2 * SIDE], rgb)  # a picture of this size, as it is
+
+
+def test_a_run_and_a_training_are_reported(toy_experiment, tmp_path):
+    """The real commands: a run of a model, its maps, and the folder of a training."""
+    from galcnn.experiment import Experiment, run_experiment
+    from galcnn.pipeline.running import MANIFEST, TABLE
+    from galcnn.report import sources
+    from tests.conftest import toy_images
+
+    assert (sources.RUN_TABLE, sources.RUN_MANIFEST) == (TABLE, MANIFEST)
+    run_experiment(Experiment.from_file(toy_experiment), tmp_path / "model")
+    model = str(tmp_path / "model")
+    images, _ = toy_images(6, seed=9, n_bands=3)
+    (tmp_path / "new").mkdir()
+    for i, image in enumerate(np.clip(images + 30, 0, 255).astype(np.uint8)):
+        Image.fromarray(image).save(tmp_path / "new" / f"n{i}.png")
+    Table({"id": [f"n{i}" for i in range(7)], "ra": np.arange(7.0), "dec": np.zeros(7)}).write(
+        tmp_path / "new.ecsv"
+    )
+    words = ["--catalog", str(tmp_path / "new.ecsv"), "--images", str(tmp_path / "new")]
+    assert main(["run", model, *words, "--embeddings", "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    shown = ["explain", model, str(tmp_path / "new" / "n0.png"), "-o", f"{tmp_path}/layers/", "--quiet"]
+    assert main(shown) == 0
+    sides = [str(tmp_path / "run"), str(tmp_path / "layers"), model]
+    words = ["--images", str(tmp_path / "new"), "--out", str(tmp_path / "out"), "--quiet"]
+    assert main(["report", *sides, *words]) == 0
+    content = read_report(tmp_path / "out")
+    table, test = Table.read(tmp_path / "run" / TABLE), Table.read(tmp_path / "model" / "test.ecsv")
+    assert values_of(content, "id") == [*table["id"], *test["id"]]
+    assert values_of(content, "entropy")[:6] == pytest.approx(list(table["entropy"][:6]), abs=0)
+    assert values_of(content, "entropy")[6] is None
+    assert values_of(content, "true_class") == [""] * 7 + list(test["true_class"])
+    assert values_of(content, "ra")[:7] == list(range(7))
+    assert not {"embedding", "_healpix_29"} & {column["name"] for column in content["columns"]}
+    assert content["maps"][0] >= 2
+    assert content["thumbnails"]["places"][6] == -1
+    assert min(content["thumbnails"]["places"][7:]) >= 0  # images by the catalog of the training
+    assert content["card"]["metrics"]["n_test"] == len(test)
+    assert len(content["history"]["loss"]) == 2
+    assert content["run"]["rows"] == 7
