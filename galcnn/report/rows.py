@@ -21,7 +21,7 @@ Kind = Literal["id", "class", "text", "number", "probability", "flag"]
 _FIRST = ("id", "class", "true_class")
 _NEXT = ("entropy", "set", "distance", "flag", "reason", "ra", "dec", "redshift")
 #: Of use to machines only.
-_UNSEEN = ("_healpix_29", "image", "split")
+_UNSEEN = ("_healpix_29", "image", "layers", "split")
 #: Of columns with probabilities, vote fractions, and fractions that people gave.
 _SHARES = ("p_", "f_", "true_")
 _LARGEST_EXACT = 2**53

@@ -81,11 +81,11 @@ class Material:
     names: list[str] = field(default_factory=list)
 
     @property
-    def model_sha256(self) -> str:
-        """Of the model; empty where no source says it."""
-        known = [self.card.model_sha256] if self.card else []
-        known += [answers.model_sha256 for answers in self.answers]
-        return next((sha256 for sha256 in known if sha256), "")
+    def models(self) -> list[set[str]]:
+        """SHA-256 of the models of each source that says it: several of an ensemble."""
+        said = [answers.model_sha256 for answers in self.answers]
+        said += [self.card.model_sha256] if self.card else []
+        return [set(text.split(",")) for text in said if text]
 
 
 def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = silent) -> Material:
@@ -131,7 +131,7 @@ def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = si
                     own.append(file)
             stacks += held
             step()
-    found.answers += _answers_of(stacks, found.model_sha256)
+    found.answers += _answers_of(stacks, set().union(*found.models))
     _check(found)
     return found
 
@@ -209,12 +209,12 @@ def _stacks_of(path: Path) -> list[tuple[str, Prediction]]:
         ]
 
 
-def _answers_of(stacks: Sequence[tuple[str, Prediction]], model_sha256: str) -> list[Answers]:
+def _answers_of(stacks: Sequence[tuple[str, Prediction]], models: set[str]) -> list[Answers]:
     """Tables of what layers say: of each galaxy what the model says, or the first where none is asked for."""
     chosen: dict[str, tuple[str, Prediction]] = {}
     for sha256, prediction in stacks:
         name = prediction.ids[0]
-        if name not in chosen or (sha256 == model_sha256 != chosen[name][0]):
+        if name not in chosen or (sha256 in models and chosen[name][0] not in models):
             chosen[name] = (sha256, prediction)
     alike: dict[Any, list[Prediction]] = {}
     for sha256, one in chosen.values():
@@ -241,10 +241,12 @@ def _check(found: Material) -> None:
         raise ValueError(
             message("answers to report", "Give a run, a table of answers or layers.", sources=found.names)
         )
-    models = {answers.model_sha256 for answers in found.answers if answers.model_sha256}
-    if found.card is not None:
-        models.add(found.card.model_sha256)
-    if len(models) > 1:
+    models = found.models
+    if models and max(models, key=len) != set().union(*models):
         raise ValueError(
-            message("answers of one model", "Make a report for each.", model_sha256=sorted(models))
+            message(
+                "answers of one model, or of one ensemble and its members",
+                "Make a report for each.",
+                model_sha256=[sorted(own) for own in models],
+            )
         )

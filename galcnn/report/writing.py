@@ -14,7 +14,7 @@ from typing import Any
 from galcnn import __version__, atomic
 from galcnn.errors import UnreadableImageError, message
 from galcnn.model.card import Card
-from galcnn.prediction import BLANK, MASKED, OUTSIDE, UNFIT, UNREADABLE
+from galcnn.prediction import BLANK, MASKED, OUTSIDE, UNANSWERED, UNFIT, UNREADABLE
 from galcnn.progress import Progress, silent
 from galcnn.report.images import image_files
 from galcnn.report.objects import object_of_image, object_of_layers
@@ -37,6 +37,7 @@ _FLAGS = {
     MASKED: "over 10 % masked",
     BLANK: "blank band",
     OUTSIDE: "unlike the training set",
+    UNANSWERED: "no number for an answer",
 }
 
 

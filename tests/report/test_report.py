@@ -1,6 +1,7 @@
 """What a report says equals what the sources say; and nothing in it can run or leave the folder."""
 
 import io
+import json
 import re
 import shutil
 from base64 import b64decode
@@ -228,8 +229,15 @@ def test_layers_alone_make_a_report_and_two_models_share_a_file(tmp_path):
 def test_answers_of_different_models_are_refused(tmp_path):
     a_stack("a", model="one").write(tmp_path / "a.fits")
     a_stack("b", model="two").write(tmp_path / "b.fits")
-    with pytest.raises(ValueError, match="answers of one model"):
+    with pytest.raises(ValueError, match="answers of one model, or of one ensemble"):
         write_report([tmp_path / "a.fits", tmp_path / "b.fits"], tmp_path / "out")
+    run = tmp_path / "run"
+    run.mkdir()
+    write_answers(answers(["a", "b"]), run / "table.parquet")
+    (run / "manifest.json").write_text(json.dumps({"model_sha256": ",".join(["one" * 8, "three" * 8])}))
+    assert write_report([run, tmp_path / "a.fits"], tmp_path / "out")["maps"] == 3  # of a member
+    with pytest.raises(ValueError, match="one ensemble and its members"):
+        write_report([run, tmp_path / "b.fits"], tmp_path / "other")
 
 
 @pytest.mark.parametrize(
