@@ -18,7 +18,7 @@ FLOORS = [
     {"evaluation", "fooling", "health", "landscape", "layers"},
     {"viewers", "testing", "information", "doubt"},
     {"experiment", "pipeline", "report"},
-    {"shift", "studies", "trust"},
+    {"engines", "shift", "studies", "trust"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}

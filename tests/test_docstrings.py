@@ -35,8 +35,18 @@ MODULES = [
 ]
 
 
+def imported(module_name):
+    """The module, or a skip that says which extra it needs."""
+    try:
+        return importlib.import_module(module_name)
+    except ImportError as error:
+        if not module_name.startswith("galcnn.engines."):
+            raise
+        pytest.skip(f"{module_name}: {error}")
+
+
 def public_names(module_name):
-    module = importlib.import_module(module_name)
+    module = imported(module_name)
     for name in getattr(module, "__all__", ()):
         thing = getattr(module, name)
         if getattr(thing, "__module__", None) != module_name:
@@ -60,6 +70,8 @@ def faults(module_name, name):
         )
     if "." not in name and getattr(thing, "_is_protocol", False):
         return [] if thing.__doc__ else ["docstring"]
+    if "(INPUT)" in (thing.__doc__ or ""):
+        return []  # a stage of ceci, which writes its parameters there itself
     found = validate(f"{module_name}.{name}")["errors"]
     if (
         "." in name
@@ -72,14 +84,14 @@ def faults(module_name, name):
 
 @pytest.mark.parametrize("module_name", ["galcnn", *MODULES])
 def test_public_docstrings_are_whole(module_name):
-    assert importlib.import_module(module_name).__doc__, f"{module_name} has no docstring"
+    assert imported(module_name).__doc__, f"{module_name} has no docstring"
     wrong = {name: faults(module_name, name) for name in public_names(module_name)}
     assert {name: texts for name, texts in wrong.items() if texts} == {}
 
 
 @pytest.mark.parametrize("module_name", MODULES)
 def test_public_signatures_are_short_and_plain(module_name):
-    module = importlib.import_module(module_name)
+    module = imported(module_name)
     for name in public_names(module_name):
         thing = module
         for part in name.split("."):

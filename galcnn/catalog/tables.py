@@ -30,6 +30,7 @@ FORMATS: Mapping[str, str] = {
     ".vot": "votable",
     ".xml": "votable",
     ".parquet": "parquet",
+    ".pq": "parquet",
 }
 
 _ESCAPED = "ESCAPED"

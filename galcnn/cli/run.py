@@ -48,6 +48,10 @@ __all__ = ["command"]
 @click.option(
     "--chunk", type=click.IntRange(min=1), default=512, show_default=True, help="Galaxies of a part."
 )
+@click.option("--tasks", type=click.IntRange(min=1), metavar="N", help="Split the catalog into N runs.")
+@click.option("--task", type=click.IntRange(min=1), metavar="K", help="Do the K-th of --tasks alone.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="On N processes, by Dask.")
+@click.option("--scheduler", metavar="ADDRESS", help="On the workers of this Dask scheduler.")
 @click.option("--out", required=True, metavar="DIR", help="Gets table.parquet and manifest.json.")
 @options.quiet
 def command(
@@ -73,6 +77,10 @@ def command(
     render: str | None,
     seed: int,
     chunk: int,
+    tasks: int | None,
+    task: int | None,
+    workers: int | None,
+    scheduler: str | None,
     out: str,
     quiet: bool,
 ) -> None:
@@ -84,65 +92,73 @@ def command(
     galcnn run model --catalog galaxies.ecsv --survey legacysurvey --width 40arcsec --fit --out run
     galcnn run seed-0 seed-1 seed-2 --catalog galaxies.ecsv --shards shards --embeddings --out run
     galcnn run model --catalog galaxies.ecsv --explain cam --explain-below 0.7 --out run
+    galcnn run model --catalog galaxies.ecsv --images cutouts --workers 2 --out run
+    galcnn run model --catalog galaxies.ecsv --images cutouts --tasks 10 --task 3 --out run
 
     One row for each galaxy, whatever happens to it: flag (see galcnn classify; 16: unlike the
     training set; 32: an answer that is no number) and reason say what. With galcnn calibrate
     before: calibrated probabilities and the set of classes that cannot be excluded. Several models
-    are an ensemble: mean probabilities, their scatter and mutual information.
+    are an ensemble: mean probabilities, their scatter and mutual information. Of a run that is
+    split into tasks, the command without --task does what no other has done, and joins the tables.
     """
-    import contextlib
-
     from galcnn.catalog import read_catalog
 
     if sum(bool(given) for given in (images, shards, mosaic, survey)) > 1:
         raise click.UsageError("Expected one of --images, --shards, --mosaic and --survey.")
     if not explain and (target or explain_below):
         raise click.UsageError("Expected --explain METHOD with --target and --explain-below.")
+    if task and (workers or scheduler or not tasks or task > tasks):
+        raise click.UsageError("Expected --task K with --tasks N, K at most N, and no other engine.")
+    if explain and (tasks or workers or scheduler):
+        raise click.UsageError("Expected --explain in a run that is not split into tasks.")
     if bool(mosaic or survey) != bool(width):
         raise click.UsageError("Expected --width with --mosaic or --survey, and with nothing else.")
     columns = {"id": id_, "image": image_column}
     read = read_catalog(catalog, columns={known: column for known, column in columns.items() if column})
-    from galcnn.cli.quiet import load_tensorflow
-
-    load_tensorflow()
-    from galcnn.explain.naming import explainers_by_name
-    from galcnn.model import Card
-    from galcnn.mosaic import open_mosaic
-    from galcnn.pipeline.classifying import ClassifySettings
-    from galcnn.pipeline.explained import ExplainSettings
-    from galcnn.pipeline.explaining import Question
-    from galcnn.pipeline.running import RunSettings, run_catalog
-    from galcnn.pipeline.sources import CutoutFiles, CutoutSource, FromMosaic, FromShards, FromSurvey
+    from galcnn.pipeline.settings import ClassifySettings
+    from galcnn.pipeline.wording import SourceSettings
     from galcnn.progress import bars, silent
-    from galcnn.surveys.survey import open_survey
 
-    names = options.words(bands)
+    side = None if width is None else str(options.side(width))
+    words = SourceSettings(images, shards, mosaic, survey, side, options.words(bands), at_once)
     classify = ClassifySettings(prior, not raw, embeddings, fit, render, dropout_samples or 0, seed)
-    asked = None
-    if explain:
-        question = Question(tuple(explainers_by_name(explain)), target)
-        asked = ExplainSettings(question, explain_below or ExplainSettings.below)
-    with contextlib.ExitStack() as stack:
-        source: CutoutSource
-        if shards:
-            wanted = Card.read(Path(models[0]) / "card.json").inputs
-            source = FromShards(read, shards, wanted=wanted)
-        elif mosaic:
-            opened = stack.enter_context(open_mosaic(list(mosaic), bands=names))
-            source = FromMosaic(read, opened, options.side(width))
-        elif survey:
-            side = options.side(width)
-            source = FromSurvey(read, open_survey(survey), side, bands=names, at_once=at_once)
+    progress = silent if quiet else bars
+    if not (workers or scheduler):
+        from galcnn.cli.quiet import load_tensorflow
+
+        load_tensorflow()
+    if tasks or workers or scheduler:
+        from galcnn.engines.tasks import run_one, run_tasks
+        from galcnn.engines.work import Work, in_turn
+
+        work = Work(models, words, classify, chunk)
+        if task:
+            manifest = run_one(work, read, out, number=task, tasks=tasks or task, progress=progress)
+            click.echo(f"task {task} of {tasks}: {manifest.get('rows', 0)} rows")
+            return
+        if workers or scheduler:
+            from galcnn.engines.dask import on_dask
+
+            with on_dask(scheduler=scheduler, workers=workers) as engine:
+                manifest = run_tasks(work, read, out, tasks=tasks, engine=engine, progress=progress)
         else:
-            source = CutoutFiles(read, images, bands=names)
-        manifest = run_catalog(
-            models,
-            read,
-            source,
-            out,
-            settings=RunSettings(classify, chunk, asked),
-            progress=silent if quiet else bars,
-        )
+            manifest = run_tasks(work, read, out, tasks=tasks, engine=in_turn, progress=progress)
+    else:
+        from galcnn.model import Card
+        from galcnn.pipeline.running import RunSettings, run_catalog
+
+        asked = None
+        if explain:
+            from galcnn.explain.naming import explainers_by_name
+            from galcnn.pipeline.explained import ExplainSettings
+            from galcnn.pipeline.explaining import Question
+
+            question = Question(tuple(explainers_by_name(explain)), target)
+            asked = ExplainSettings(question, explain_below or ExplainSettings.below)
+        wanted = Card.read(Path(models[0]) / "card.json").inputs if shards else None
+        settings = RunSettings(classify, chunk, asked)
+        with words.open(read, wanted) as source:
+            manifest = run_catalog(models, read, source, out, settings=settings, progress=progress)
     if manifest["failed"]:
         click.echo(f"{manifest['failed']} of {manifest['rows']} have no answer; the table says why", err=True)
     click.echo(f"wrote {out}/table.parquet: {manifest['rows']} rows")

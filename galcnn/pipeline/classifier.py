@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -18,52 +17,11 @@ from galcnn.doubt.embedding import with_embedding
 from galcnn.doubt.sampling import DropoutSampler, check_alike
 from galcnn.errors import message
 from galcnn.model import Card, TrainedModel, load_model
+from galcnn.pipeline.settings import ClassifySettings
 from galcnn.prediction import Prediction, prior_of
 from galcnn.votes import cumulative_fractions
 
 __all__ = ["Classifier", "ClassifySettings", "Models", "open_classifier", "open_classifiers"]
-
-
-@dataclass(frozen=True)
-class ClassifySettings:
-    """What a row holds.
-
-    Attributes
-    ----------
-    prior : str
-        See `galcnn.prediction.prior_of`.
-    calibrated : bool
-        Whether ``doubts.json`` of a model is used where it is there: calibrated probabilities,
-        sets of classes, and the domain warning.
-    embeddings : bool
-        Whether the features that the last layer reads are kept.
-    fit : bool
-        Whether the pixel grid of a cutout may be changed, see `galcnn.inputs.prepare`.
-    render : str or None
-        See `galcnn.model.TrainedModel.with_render`.
-    dropout_samples : int
-        Answers with dropout left on by which the uncertainty is measured; 0: none.
-    seed : int
-        Of their masks, beside the id of the galaxy.
-    """
-
-    prior: str = "as-trained"
-    calibrated: bool = True
-    embeddings: bool = False
-    fit: bool = False
-    render: str | None = None
-    dropout_samples: int = 0
-    seed: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values.
-
-        Returns
-        -------
-        dict
-            Of the attributes.
-        """
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,14 +31,13 @@ from galcnn.pipeline.classifying import (
     open_classifiers,
 )
 from galcnn.pipeline.explained import LAYERS, ExplainSettings, check_methods, write_layers
+from galcnn.pipeline.settings import MANIFEST, TABLE
 from galcnn.pipeline.sources import CutoutSource
 from galcnn.pipeline.tables import join_parts, sky_columns, write_part
 from galcnn.progress import Progress, silent
 
 __all__ = ["MANIFEST", "TABLE", "RunSettings", "run_catalog"]
 
-#: What a run leaves.
-TABLE, MANIFEST = "table.parquet", "manifest.json"
 _PARTS, _LOCK = "parts", "run.lock"
 
 

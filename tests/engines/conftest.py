@@ -1,0 +1,78 @@
+"""A sky of toy galaxies, one missing and one too large, and the table of a single process."""
+
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from astropy.table import QTable
+
+from galcnn.catalog import read_catalog
+from galcnn.cutout import Cutout
+from galcnn.engines.work import Work
+from galcnn.files import save_cutout
+from galcnn.pipeline.settings import ClassifySettings
+from galcnn.pipeline.wording import SourceSettings
+from tests.conftest import toy_images
+
+N, CHUNK = 96, 4
+
+
+@pytest.fixture(scope="session")
+def sky(trained, tmp_path_factory):
+    """Folder with ``model``, ``cutouts`` and ``catalog.ecsv``."""
+    from galcnn.model import save_model
+
+    folder = tmp_path_factory.mktemp("engines")
+    save_model(trained, folder / "model")
+    images = toy_images(N, seed=8)[0]
+    for i, image in enumerate(images):
+        planes = np.moveaxis(image, -1, 0)
+        if i == 7:
+            continue
+        if i == 11:
+            planes = np.pad(planes, ((0, 0), (2, 2), (2, 2)))
+        save_cutout(Cutout(planes, ("g", "r"), survey="toy"), folder / "cutouts" / f"g{i}.fits")
+    rng = np.random.default_rng(0)
+    table = QTable({"id": [f"g{i}" for i in range(N)]})
+    table["ra"], table["dec"] = rng.uniform(140, 160, N) * u.deg, rng.uniform(-10, 10, N) * u.deg
+    table.write(folder / "catalog.ecsv")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def catalog(sky):
+    return read_catalog(sky / "catalog.ecsv")
+
+
+@pytest.fixture(scope="session")
+def work(sky):
+    source = SourceSettings(str(sky / "cutouts"))
+    return Work((str(sky / "model"),), source, ClassifySettings(embeddings=True), CHUNK)
+
+
+@pytest.fixture(scope="session")
+def whole(work, catalog, tmp_path_factory):
+    """What a single process writes."""
+    from galcnn.pipeline.running import RunSettings, run_catalog
+
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    with work.source.open(catalog) as source:
+        run_catalog(work.models, catalog, source, folder, settings=RunSettings(work.classify, CHUNK))
+    return pq.read_table(folder / "table.parquet")
+
+
+def same_rows(found, whole, *, bits=True):
+    """Every row once, in order, with the same answer: to the last bit where the batches were the same."""
+    assert found.schema.equals(whole.schema)
+    for name in whole.column_names:
+        ours, theirs = (np.array(table[name].to_pylist()) for table in (found, whole))
+        if bits or theirs.dtype.kind != "f":
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+        else:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def table_of(folder):
+    return pq.read_table(Path(folder) / "table.parquet")
