@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from galcnn.devices import DeviceSettings, device_line, devices_used, loss_scale
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.training import Augmentation, TrainingSettings, train
+from galcnn.training.checkpoint import read_state
 
 #: Dropout is drawn on each device by itself, and so is left out where losses are compared.
 TOML = """
@@ -93,7 +95,25 @@ def test_two_logical_devices_that_share_each_batch_have_the_losses_of_one(folder
         np.testing.assert_allclose(theirs, ours, atol=5e-3)
 
 
-def test_two_workers_on_loopback_have_the_losses_of_one(folder, alone):
+#: Runs the same experiment, and is killed when its third epoch begins.
+KILLED = """
+import os, signal, sys
+import keras
+from galcnn import Experiment, run_experiment
+from galcnn.experiment.settings import read_settings
+
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+settings = read_settings(sys.argv[1]) | {"devices": {"strategy": "workers"}}
+run_experiment(Experiment.from_dict(settings), sys.argv[2], callbacks=[Kill()])
+"""
+
+
+def two_workers(commands):
+    """Exit code, words and errors of both."""
     sockets = [socket.socket() for _ in range(2)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
@@ -101,11 +121,11 @@ def test_two_workers_on_loopback_have_the_losses_of_one(folder, alone):
     for one in sockets:
         one.close()
     workers = []
-    for index in range(2):
+    for index, words in enumerate(commands):
         config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
         workers.append(
             subprocess.Popen(
-                command(folder, "workers", "--strategy", "workers"),
+                words,
                 env=os.environ | {"TF_CONFIG": config},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -113,12 +133,28 @@ def test_two_workers_on_loopback_have_the_losses_of_one(folder, alone):
             )
         )
     said = [worker.communicate(timeout=300) for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], said
-    assert "each batch shared by 2 workers" in said[0][0]
-    assert "no checkpoints on several machines: an interrupted training begins anew" in said[0][0]
-    assert "the first worker writes the model" in said[1][0]
+    return [worker.returncode for worker in workers], *zip(*said, strict=True)
+
+
+def test_two_workers_that_were_killed_go_on_and_have_the_losses_of_one(folder, alone):
+    """Each in a folder of its own, as on two machines: the first one's checkpoint is that of both."""
+    outs = ["workers", "second"]
+    killed = [[sys.executable, "-c", KILLED, str(folder / "e.toml"), str(folder / out)] for out in outs]
+    codes, _, errors = two_workers(killed)
+    assert codes == [-signal.SIGKILL, -signal.SIGKILL], errors
+    assert read_state(folder / "workers.checkpoint.npz").epoch == 2
+    assert not (folder / "second.checkpoint.npz").exists()
+    codes, words, errors = two_workers([command(folder, out, "--strategy", "workers") for out in outs])
+    assert codes == [0, 0], errors
+    assert "each batch shared by 2 workers" in words[0]
+    assert "the first worker writes the model" in words[1]
+    assert not (folder / "workers.checkpoint.npz").exists()
     compare(history(folder, "workers"), alone)
     assert json.loads((folder / "workers" / "card.json").read_text())["devices"]["strategy"] == "workers"
+    # The model stands where the first worker wrote it, and not with the second: neither waits for the other.
+    codes, _, errors = two_workers([command(folder, out, "--strategy", "workers") for out in outs])
+    assert codes == [2, 2]
+    assert all("n_workers_with_it=1" in error for error in errors)
 
 
 def test_a_chosen_device_holds_the_weights():

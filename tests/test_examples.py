@@ -1,6 +1,7 @@
 """The examples run as the reader is told to run them, one after the other in an empty folder."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from astropy.table import Table
 
 from galcnn.cli.main import main
 from galcnn.layers import LayerStack
+from galcnn.model import Card
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -44,19 +46,54 @@ def test_the_experiment_files_are_valid():
     assert tuple(comparison_from(read_settings(comparison)).experiments) == names
 
 
-@pytest.mark.full
-def test_the_questions_to_a_galaxy_zoo_network_are_answered(real_data, tmp_path):
-    """Of a network that has seen a hundred galaxies: the questions run, their answers mean nothing."""
+@pytest.fixture(scope="module")
+def zoo(real_data, tmp_path_factory):
+    """A folder with labels.csv of 45 galaxies of each of five classes."""
     table = Table.read(real_data / "gz1" / "labels.csv")
     names = ("edge_on", "elliptical", "spiral_cw", "spiral_acw", "dont_know")
     rows = [row for name in names for row in np.flatnonzero(table["class_name"] == name)[:45]]
     few = table[rows]
     few["file"] = [str(real_data / "gz1" / file) for file in few["file"]]
-    few.write(tmp_path / "labels.csv")
-    words = ["train", str(EXAMPLES / "galaxy_zoo.toml"), "--catalog", str(tmp_path / "labels.csv")]
-    assert main([*words, "--out", str(tmp_path / "model"), "--epochs", "1", "--quiet"]) == 0
+    folder = tmp_path_factory.mktemp("zoo")
+    few.write(folder / "labels.csv")
+    return folder
+
+
+def said(script, folder, *words):
+    command = [sys.executable, str(script), *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.full
+def test_the_questions_to_a_galaxy_zoo_network_are_answered(zoo):
+    """Of a network that has seen a hundred galaxies: the questions run, their answers mean nothing."""
+    words = ["train", str(EXAMPLES / "galaxy_zoo.toml"), "--catalog", str(zoo / "labels.csv")]
+    assert main([*words, "--out", str(zoo / "model"), "--epochs", "1", "--quiet"]) == 0
     for script, last in (("where", "occlusion"), ("clues", "of the other class")):
-        command = [sys.executable, str(EXAMPLES / f"galaxy_zoo_{script}.py"), "model", "labels.csv", "6"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert re.search(rf"{last} +-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]", done.stdout), done.stdout
+        told = said(EXAMPLES / f"galaxy_zoo_{script}.py", zoo, "model", "labels.csv", "6")
+        assert re.search(rf"{last} +-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]", told), told
+
+
+@pytest.mark.full
+def test_the_recipe_tells_what_its_runs_scored(zoo):
+    """One epoch each: a run that stands is not repeated, and the table is that of their test galaxies."""
+    (zoo / "recipe").mkdir()
+    script = shutil.copy(EXAMPLES / "galaxy_zoo_recipe.py", zoo / "recipe")
+    short = (EXAMPLES / "galaxy_zoo.toml").read_text().replace("[training]", "[training]\nepochs = 1")
+    (zoo / "recipe" / "galaxy_zoo.toml").write_text(short)
+    for name in ("seed-0", "seed-1", "without dropout", "seed-1"):
+        assert said(script, zoo, "labels.csv", "runs", "--only", name) == ""
+    cards = {name: Card.read(zoo / "runs" / name / "card.json") for name in ("seed-0", "without-dropout")}
+    assert [card.settings["network"]["dropout"] > 0 for card in cards.values()] == [True, False]
+    told = said(script, zoo, "labels.csv", "runs", "--finished")
+    right = {}
+    for name in ("seed-0", "seed-1", "without dropout"):
+        table = Table.read(zoo / "runs" / name.replace(" ", "-") / "test.ecsv")
+        right[name] = np.mean(table["true_class"] == table["class"])
+        assert re.search(rf"^{name} +{right[name]:.3f} ", told, re.MULTILINE), told
+    assert re.search(rf"^2 seeds: mean +{(right['seed-0'] + right['seed-1']) / 2:.3f} ", told, re.MULTILINE)
+    less = right["without dropout"] - right["seed-0"]
+    minus = told[told.index("minus seed-0") :]
+    assert re.search(rf"^without dropout +{less:.3f} \[", minus, re.MULTILINE), told

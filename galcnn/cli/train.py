@@ -160,8 +160,6 @@ def command(
         strategy = make_strategy(wanted.devices)
         line = device_line(strategy)
     click.echo(line)
-    if wanted.devices.strategy == "workers":
-        click.echo("no checkpoints on several machines: an interrupted training begins anew")
     if figure is not None:
         _say_rate(find_learning_rate(wanted, figure, progress=progress), figure)
         return

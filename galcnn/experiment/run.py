@@ -29,6 +29,7 @@ from galcnn.progress import Progress, silent
 from galcnn.training import Checkpoint, Epochs, train
 from galcnn.training.batches import training_batches
 from galcnn.training.checkpoint import changed_keys
+from galcnn.training.workers import summed
 
 __all__ = ["checkpoint_of", "health_log_of", "run_experiment"]
 
@@ -86,7 +87,9 @@ def run_experiment(
     checkpoint = Checkpoint(checkpoint_of(out), identity=_told(experiment))
     if overwrite:
         checkpoint.path.unlink(missing_ok=True)
-    elif (finished := _finished(out, prepared)) is not None:
+    finished = None if overwrite else _finished(out, prepared)
+    _refuse_unlike_workers(finished is not None, out, strategy)
+    if finished is not None:
         return finished
     training = prepared.sides["train"]
     shared = strategy.num_replicas_in_sync > 1
@@ -107,8 +110,9 @@ def run_experiment(
         model.set_weights(trained.get_weights())
     extra = {"health.csv": lambda path: write_table(looking[0].table(), path)} if looking else {}
     saved = _score_and_save(prepared, model, history, out, extra=extra, strategy=strategy)
-    for beside in (checkpoint.path, health_log_of(out)):
-        beside.unlink(missing_ok=True)
+    if is_chief(strategy):
+        for beside in (checkpoint.path, health_log_of(out)):
+            beside.unlink(missing_ok=True)
     return saved
 
 
@@ -193,6 +197,24 @@ def _finished(out: str | os.PathLike[str], prepared: Prepared) -> TrainedModel |
             )
         )
     return trained
+
+
+def _refuse_unlike_workers(
+    finished: bool, out: str | os.PathLike[str], strategy: tf.distribute.Strategy
+) -> None:
+    """One that trains would wait for ever for one that finds its model there."""
+    if devices_used(strategy)["strategy"] != "workers":
+        return
+    n_finished = int(summed(np.array([finished], np.int32), strategy)[0])
+    if n_finished not in (0, strategy.num_replicas_in_sync):
+        raise ValueError(
+            message(
+                "the model of this experiment on all workers, or on none",
+                "Copy or remove it, or say --overwrite.",
+                model=str(out),
+                n_workers_with_it=n_finished,
+            )
+        )
 
 
 def _score_and_save(

@@ -7,6 +7,7 @@ had happened.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -18,9 +19,12 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from galcnn import atomic
+from galcnn.devices import is_chief, spread_over_workers
 from galcnn.errors import message
+from galcnn.training.workers import of_first_worker
 
 __all__ = ["Checkpoint", "TrainingState", "changed_keys", "read_state", "restore_best"]
 
@@ -113,8 +117,12 @@ def read_state(path: str | os.PathLike[str]) -> TrainingState:
     ValueError
         It is no such file, or was altered.
     """
+    return _parsed(Path(path).read_bytes(), path)
+
+
+def _parsed(content: bytes, path: str | os.PathLike[str]) -> TrainingState:
     try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             plain = json.loads(str(file["state"]))
             arrays = {name: file[name] for name in file.files if name != "state"}
         if plain.pop("format") != _FORMAT:
@@ -196,6 +204,8 @@ class Checkpoint(keras.callbacks.Callback):
     ) -> TrainingState | None:
         """Put the state of the file, if there is one, into model and optimizer.
 
+        Of several workers the first one's file counts, for all of them.
+
         Parameters
         ----------
         model : keras.Model
@@ -221,9 +231,12 @@ class Checkpoint(keras.callbacks.Callback):
         told = self.identity | dict(identity) | {"callbacks": kinds}
         self.identity = json.loads(json.dumps(told))
         self.state, self.history = None, {}
-        if not self.path.exists():
+        content = self.path.read_bytes() if self.path.exists() else None
+        if spread_over_workers():
+            content = of_first_worker(content, tf.distribute.get_strategy())
+        if content is None:
             return None
-        state = read_state(self.path)
+        state = _parsed(content, self.path)
         if changed := changed_keys(state.identity, self.identity):
             raise ValueError(
                 message(
@@ -252,7 +265,7 @@ class Checkpoint(keras.callbacks.Callback):
                 _set_state(callback, state)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Write the file.
+        """Write the file; of several workers the first one does.
 
         Parameters
         ----------
@@ -263,6 +276,8 @@ class Checkpoint(keras.callbacks.Callback):
         """
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
+        if not is_chief(tf.distribute.get_strategy()):
+            return
         TrainingState(
             epoch=epoch + 1,
             history=self.history,

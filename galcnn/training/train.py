@@ -14,7 +14,7 @@ from galcnn.devices import loss_scaled, spread_over_workers
 from galcnn.errors import message
 from galcnn.training.batches import Batches, training_batches, validation_batches
 from galcnn.training.callbacks import FiniteLoss, LossTolerance
-from galcnn.training.checkpoint import Checkpoint, restore_best
+from galcnn.training.checkpoint import Checkpoint
 from galcnn.training.optimizers import make_optimizer
 from galcnn.training.schedules import Schedule
 from galcnn.training.settings import TrainingSettings
@@ -128,9 +128,6 @@ def fit(
     patience = settings.epochs if settings.patience is None else settings.patience
     best = keras.callbacks.EarlyStopping(watched, patience=patience, mode="min", restore_best_weights=True)
     rules = [best, *_rules(settings, watched), *(c for c in callbacks if not isinstance(c, Checkpoint))]
-    if spread_over_workers():  # Keras' fit fails there, and only one of them could write
-        rules = [FiniteLoss(best), *rules]
-        return fit_workers(model, batches, validation, settings=settings, callbacks=rules)
     checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
     told = {"training": settings.to_dict(), "layers_sha256": _fingerprint(model), **(identity or {})}
     states = [checkpoint.begin(model, rules, told) for checkpoint in checkpoints]
@@ -138,19 +135,23 @@ def fit(
     done, before = (begun.epoch, begun.history) if begun else (0, {})
     if begun and (begun.stopped or done == settings.epochs):  # killed after its last epoch
         checkpoints[0].on_train_begin()
-        restore_best(model, checkpoints[0].path)
+        model.set_weights(best.best_weights)
         return dict(before)
     kept = checkpoints[0].path if checkpoints else None
-    history = model.fit(
-        batches.beginning_at(done),
-        epochs=settings.epochs,
-        initial_epoch=done,
-        steps_per_epoch=batches.per_epoch,
-        validation_data=validation,
-        callbacks=[FiniteLoss(best, kept, rules), *rules, *checkpoints],
-        shuffle=False,  # the batches shuffle themselves
-        verbose=0,
-    ).history
+    watching = [FiniteLoss(best, kept, rules), *rules, *checkpoints]
+    if spread_over_workers():  # Keras' fit fails there
+        history = fit_workers(model, batches, validation, settings=settings, callbacks=watching, done=done)
+    else:
+        history = model.fit(
+            batches.beginning_at(done),
+            epochs=settings.epochs,
+            initial_epoch=done,
+            steps_per_epoch=batches.per_epoch,
+            validation_data=validation,
+            callbacks=watching,
+            shuffle=False,  # the batches shuffle themselves
+            verbose=0,
+        ).history
     return {
         name: [*before.get(name, ()), *map(float, history.get(name, ()))] for name in {**before, **history}
     }

@@ -1,7 +1,8 @@
 """Train on several machines: a short loop, since Keras 3's `fit` fails there (keras#20585).
 
 Each worker makes the same batches and takes its share of every one; gradients are summed, so
-the update is that of the whole batch, as on a single device.
+the update is that of the whole batch, as on a single device. What the first worker has in its
+checkpoint goes to all, so that no file has to be found on every machine.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
+from galcnn.devices import is_chief
 from galcnn.errors import message
 from galcnn.training.batches import Batches
 from galcnn.training.settings import TrainingSettings
 
-__all__ = ["fit_workers"]
+__all__ = ["fit_workers", "of_first_worker", "summed"]
 
 
 def fit_workers(
@@ -27,6 +30,7 @@ def fit_workers(
     *,
     settings: TrainingSettings,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    done: int = 0,
 ) -> dict[str, list[float]]:
     """Fit a compiled model in the scope of several workers.
 
@@ -42,11 +46,13 @@ def fit_workers(
         Epochs and label smoothing.
     callbacks : sequence of keras.callbacks.Callback
         Called at the end of each epoch on every worker.
+    done : int
+        Epochs that an earlier training did.
 
     Returns
     -------
     dict of str to list of float
-        One value an epoch, see `galcnn.training.train`; the same on all workers.
+        One value an epoch of this training, see `galcnn.training.train`; the same on all workers.
 
     Raises
     ------
@@ -100,10 +106,10 @@ def fit_workers(
     model.optimizer.build(model.trainable_variables)
     told = keras.callbacks.CallbackList(list(callbacks), model=model)
     model.stop_training = False
-    stream = iter(_shared(strategy, batches.beginning_at(0)))
+    stream = iter(_shared(strategy, batches.beginning_at(done)))
     history: dict[str, list[float]] = {}
     told.on_train_begin()
-    for epoch in range(settings.epochs):
+    for epoch in range(done, settings.epochs):
         told.on_epoch_begin(epoch)
         logs = passed(stream, update, "", batches.per_epoch)
         logs |= passed(_shared(strategy, validation), look, "val_")
@@ -134,3 +140,47 @@ def _shared(strategy: tf.distribute.Strategy, whole: tf.data.Dataset) -> Any:
         return whole.map(cut)
 
     return strategy.distribute_datasets_from_function(share)
+
+
+def summed(values: npt.NDArray[np.int32], strategy: tf.distribute.Strategy) -> npt.NDArray[np.int32]:
+    """Add up what the workers have; each waits for all others.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of int32
+        Of one shape on all workers.
+    strategy : tf.distribute.Strategy
+        Of the workers.
+
+    Returns
+    -------
+    numpy.ndarray of int32
+        The same on all workers.
+    """
+
+    @tf.function
+    def total(own: tf.Tensor) -> Any:
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, args=(own,)), axis=None)
+
+    return np.asarray(total(tf.constant(values, tf.int32)), np.int32)
+
+
+def of_first_worker(content: bytes | None, strategy: tf.distribute.Strategy) -> bytes | None:
+    """Give all workers what the first one has.
+
+    Parameters
+    ----------
+    content : bytes or None
+        Of this worker; only that of the first counts.
+    strategy : tf.distribute.Strategy
+        Of the workers.
+
+    Returns
+    -------
+    bytes or None
+        The same on all workers.
+    """
+    own = np.frombuffer((is_chief(strategy) and content) or b"", np.uint8).astype(np.int32)
+    sent = np.zeros(summed(np.array([own.size], np.int32), strategy)[0], np.int32)
+    sent[: own.size] = own
+    return summed(sent, strategy).astype(np.uint8).tobytes() if sent.size else None
