@@ -130,7 +130,9 @@ class Gridding:
 
     def _read_off(self, planes: _Array, band: tuple[_Array, _Array], values: _Complex) -> _Array:
         rows, columns = (k.astype(int) for k in band)
-        spectra = scipy.fft.rfft2(planes, s=self._padded)[:, rows][:, :, columns]
+        # The padding's rows are zero, and columns beyond the band are not looked at.
+        along_x = scipy.fft.rfft(planes, n=self._padded[1], axis=2)[:, :, columns]
+        spectra = scipy.fft.fft(along_x, n=self._padded[0], axis=1)[:, rows]
         places = [
             (n - 1) / 2 + (np.arange(m) - (m - 1) / 2) / self.magnification
             for n, m in zip(self.old, self.new, strict=True)

@@ -318,8 +318,8 @@ def stacked_psfs(psfs: Sequence[npt.NDArray[np.float32] | None]) -> npt.NDArray[
     if len(known) < len(psfs):
         return None
     sides = [max(psf.shape[axis] for psf in known) for axis in (0, 1)]
-    framed = []
-    for psf in known:
-        margins = [((side - n) // 2,) * 2 for side, n in zip(sides, psf.shape, strict=True)]
-        framed.append(np.pad(psf, margins))
-    return np.stack(framed)
+    framed = np.zeros((len(known), *sides), dtype=np.float32)
+    for plane, psf in zip(framed, known, strict=True):
+        top, left = ((side - n) // 2 for side, n in zip(sides, psf.shape, strict=True))
+        plane[top : top + psf.shape[0], left : left + psf.shape[1]] = psf
+    return framed

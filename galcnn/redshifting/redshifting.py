@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -161,7 +162,7 @@ def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
                 unit=str(unit),
             )
         )
-    allowed = {"f_nu": unit.is_equivalent(u.nJy), "f_lambda": unit.is_equivalent(_F_LAMBDA)}
+    allowed = _conventions(unit)
     if any(allowed.values()):
         right = allowed.get(settings.convention, True)
     else:
@@ -176,6 +177,11 @@ def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
             )
         )
     return float(z_from)
+
+
+@functools.cache  # astropy compares units as slowly as the noise is drawn
+def _conventions(unit: u.UnitBase) -> dict[str, bool]:
+    return {"f_nu": unit.is_equivalent(u.nJy), "f_lambda": unit.is_equivalent(_F_LAMBDA)}
 
 
 def _pixel_ratio(cutout: Cutout, observation: Observation | None) -> float:
