@@ -7,7 +7,8 @@
 Each line of the tables is an experiment: the recipe of galaxy_zoo.toml with some settings changed, trained
 into a folder of its own that keeps them in its card. The same command again goes on where it stopped;
 --only trains one, --finished prints the tables of those that there are. All share one split, so that
-differences are paired, galaxy by galaxy; but for split-1, whose test galaxies took no part in any choice.
+differences from the mean of the seeds are paired, galaxy by galaxy; but for split-1, whose test galaxies
+took no part in any choice.
 """
 
 import argparse
@@ -103,19 +104,23 @@ kinds = np.unique(done["seed-0"][0])
 print(f"{'test set':<28}{'accuracy':>10}{'balanced':>10}" + "".join(f"{kind:>12}" for kind in kinds))
 for name, (true, said) in done.items():
     print(row(name, figures(true, said)))
-true, full = done["seed-0"]
-answers = [done[name][1] for name in SEEDS if name in done]
+true = done["seed-0"][0]
+seeds = [name for name in SEEDS if name in done]
+answers = [done[name][1] for name in seeds]
 spread = np.array([figures(true, said) for said in answers])
 print(row(f"{len(answers)} seeds: mean", spread.mean(axis=0)))
 print(row("   standard deviation", spread.std(axis=0, ddof=1)))
-mean = interval(lambda rows: np.mean([figures(true[rows], a[rows])[:2] for a in answers], axis=0), true)
-print(f"   mean, over galaxies      {mean}")
 
-print(f"\n{'minus seed-0':<28}{'accuracy':<27}balanced accuracy")
-changed = {name: done[name][1] for name in WITHOUT if name in done}
-for name, said in ({"without averaging": of_single_orientations("seed-0")} | changed).items():
 
-    def difference(rows: np.ndarray, said: np.ndarray = said) -> np.ndarray:
-        return (figures(true[rows], said[rows]) - figures(true[rows], full[rows]))[:2]
+def mean(rows: np.ndarray, answers: list[np.ndarray] = answers) -> np.ndarray:
+    """Accuracy and balanced accuracy, over trainings."""
+    return np.mean([figures(true[rows], said[rows])[:2] for said in answers], axis=0)
 
-    print(f"{name:<28}{interval(difference, true)}")
+
+print(f"   mean, over galaxies      {interval(mean, true)}")
+
+print(f"\n{'minus that mean':<28}{'accuracy':<27}balanced accuracy")
+changed = {"without averaging": [of_single_orientations(name) for name in seeds]}
+changed |= {name: [done[name][1]] for name in WITHOUT if name in done}
+for name, others in changed.items():
+    print(f"{name:<28}{interval(lambda rows, others=others: mean(rows, others) - mean(rows), true)}")
