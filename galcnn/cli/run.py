@@ -48,6 +48,13 @@ __all__ = ["command"]
 @click.option(
     "--chunk", type=click.IntRange(min=1), default=512, show_default=True, help="Galaxies of a part."
 )
+@click.option(
+    "--readers",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Processes that read files or shards.",
+)
 @click.option("--tasks", type=click.IntRange(min=1), metavar="N", help="Split the catalog into N runs.")
 @click.option("--task", type=click.IntRange(min=1), metavar="K", help="Do the K-th of --tasks alone.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="On N processes, by Dask.")
@@ -77,6 +84,7 @@ def command(
     render: str | None,
     seed: int,
     chunk: int,
+    readers: int,
     tasks: int | None,
     task: int | None,
     workers: int | None,
@@ -156,7 +164,7 @@ def command(
             question = Question(tuple(explainers_by_name(explain)), target)
             asked = ExplainSettings(question, explain_below or ExplainSettings.below)
         wanted = Card.read(Path(models[0]) / "card.json").inputs if shards else None
-        settings = RunSettings(classify, chunk, asked)
+        settings = RunSettings(classify, chunk, asked, readers)
         with words.open(read, wanted) as source:
             manifest = run_catalog(models, read, source, out, settings=settings, progress=progress)
     if manifest["failed"]:

@@ -98,7 +98,7 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 
 class _Nothing:
-    described = "nothing"
+    described, portable = "nothing", False
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
         return [CoverageError("nothing") for _ in rows]

@@ -95,7 +95,7 @@ class MorphologyTask(pipe.PipelineTask):
 class _Planes:
     """Cutouts that are in memory."""
 
-    described = "planes"
+    described, portable = "planes", False
 
     def __init__(self, planes: npt.NDArray[np.floating[Any]], bands: tuple[str, ...]) -> None:
         self._planes, self._bands = planes, bands

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ Floats = npt.NDArray[np.float32]
 
 def classify_batch(
     model: Models,
-    cutouts: Sequence[Cutout | Exception] | npt.NDArray[np.float32],
+    cutouts: Sequence[Cutout | Exception] | npt.NDArray[np.float32] | Fitted,
     ids: Sequence[str],
     *,
     settings: ClassifySettings | None = None,
@@ -53,9 +54,9 @@ def classify_batch(
     model : path-like or Classifier, or sequence of them
         A model folder, loaded once a process, or what `open_classifier` gave; several are a deep
         ensemble, whose probabilities are averaged.
-    cutouts : sequence of galcnn.cutout.Cutout or Exception, or numpy.ndarray
+    cutouts : sequence of galcnn.cutout.Cutout or Exception, or numpy.ndarray, or Fitted
         One a galaxy; an exception says why there is no cutout. Or images as the network is given
-        them, shape (n, ny, nx, n_bands).
+        them, shape (n, ny, nx, n_bands); or what `galcnn.prediction.files.fitted` made of cutouts.
     ids : sequence of str
         One a galaxy.
     settings : ClassifySettings, optional
@@ -83,18 +84,18 @@ def classify_batch(
     settings = settings or ClassifySettings()
     models = open_classifiers(model)
     trained = models[0].trained.with_render(settings.render)
-    if len(ids) != len(cutouts):
-        raise ValueError(message(f"an id for each of {len(cutouts)} galaxies", "", n_ids=len(ids)))
     if trained.votes is not None and settings.prior != "as-trained":
         raise ValueError(message("the prior as-trained of vote fractions", "", prior=settings.prior))
     found = _usable(trained, cutouts, fit=settings.fit)
+    if len(ids) != len(found.flags):
+        raise ValueError(message(f"an id for each of {len(found.flags)} galaxies", "", n_ids=len(ids)))
     answers = [_answer(one, found, len(ids)) for one in models]
     logits = [one for one, _ in answers]
     _flag(found, UNANSWERED, {row: _NO_NUMBER for row in found.rows if not _finite(logits, row)})
     extra: dict[str, Any] = {}
     doubts = models[0].doubts if settings.calibrated else None
     if doubts is not None:
-        known = _pixel_scales(cutouts) | dict(measures or {})
+        known = {PIXEL_SCALE: found.pixel_scales} | dict(measures or {})
         extra["distance"] = _distances(doubts, trained, found, answers[0][1], known)
     shares = [one.shares(scores, settings) for one, scores in zip(models, logits, strict=True)]
     mean = np.mean(shares, axis=0)
@@ -127,19 +128,28 @@ _NO_NUMBER = "the network's answer is no number"
 _LEAST = 1e-37
 
 
-def _usable(trained: TrainedModel, cutouts: Sequence[Cutout | Exception] | Floats, *, fit: bool) -> Fitted:
+def _usable(
+    trained: TrainedModel, cutouts: Sequence[Cutout | Exception] | Floats | Fitted, *, fit: bool
+) -> Fitted:
     """Images that are given as such are taken as they are, or refused."""
     spec = trained.card.inputs
+    if isinstance(cutouts, Fitted):
+        return replace(cutouts, flags=cutouts.flags.copy(), reasons=list(cutouts.reasons))
     if not isinstance(cutouts, np.ndarray):
         return fitted(cutouts, spec, fit=fit)
     if cutouts.shape[1:] != spec.image_shape:
         raise ValueError(message(f"images of shape {spec.image_shape}", "", shape=cutouts.shape[1:]))
-    good = np.asarray(
-        np.isfinite(cutouts).all(axis=(1, 2, 3))
-    )  # ReLU would make a 0 of NaN, and an answer of it
+    # ReLU would make a 0 of NaN, and an answer of it.
+    good = np.asarray(np.isfinite(cutouts).all(axis=(1, 2, 3)))
     flags = np.where(good, 0, UNFIT).astype(np.int16)
     reasons = ["" if one else "pixels that are no numbers: mask them" for one in good.tolist()]
-    return Fitted(np.flatnonzero(good), np.asarray(cutouts[good], dtype=np.float32), flags, reasons)
+    return Fitted(
+        np.flatnonzero(good),
+        np.asarray(cutouts[good], dtype=np.float32),
+        flags,
+        reasons,
+        np.full(len(good), np.nan),
+    )
 
 
 def _answer(one: Classifier, found: Fitted, n: int) -> tuple[Floats, Floats]:
@@ -178,14 +188,6 @@ def _distances(
         outside, words, distances[rows] = doubts.domain.warn(known, features[rows])
         _flag(found, OUTSIDE, {row: why for row, out, why in zip(rows, outside, words, strict=True) if out})
     return distances
-
-
-def _pixel_scales(cutouts: Sequence[Cutout | Exception] | Floats) -> dict[str, npt.ArrayLike]:
-    """As the galaxies were observed, before anything was fitted."""
-    if isinstance(cutouts, np.ndarray):
-        return {}
-    scales = [None if isinstance(one, Exception) else one.pixel_scale for one in cutouts]
-    return {PIXEL_SCALE: [np.nan if one is None else one.to_value("arcsec") for one in scales]}
 
 
 def _members(

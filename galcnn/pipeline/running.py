@@ -7,8 +7,7 @@ import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from filelock import FileLock, Timeout
 from galcnn import atomic
 from galcnn.catalog import Catalog
 from galcnn.catalog.columns import as_numbers
-from galcnn.cutout import Cutout
 from galcnn.doubt.measures import REDSHIFT
 from galcnn.errors import message
 from galcnn.pipeline.classifying import (
@@ -31,6 +29,7 @@ from galcnn.pipeline.classifying import (
     open_classifiers,
 )
 from galcnn.pipeline.explained import LAYERS, ExplainSettings, check_methods, write_layers
+from galcnn.pipeline.reading import ChunkReader, read_ahead
 from galcnn.pipeline.settings import MANIFEST, TABLE
 from galcnn.pipeline.sources import CutoutSource
 from galcnn.pipeline.tables import join_parts, sky_columns, write_part
@@ -53,15 +52,26 @@ class RunSettings:
         Galaxies of a part: read while the part before is classified, and written as one file.
     explain : ExplainSettings or None
         Which galaxies get a layers file; none by default.
+    readers : int
+        Processes that read, see `galcnn.pipeline.reading.read_ahead`. They start as this process
+        did: in a script of yours, behind ``if __name__ == "__main__"``.
     """
 
     classify: ClassifySettings = field(default_factory=ClassifySettings)
     chunk: int = 512
     explain: ExplainSettings | None = None
+    readers: int = 0
 
     def __post_init__(self) -> None:
-        if self.chunk < 1:
-            raise ValueError(message("parts of at least one galaxy", "", chunk=self.chunk))
+        if self.chunk < 1 or self.readers < 0:
+            raise ValueError(
+                message(
+                    "parts of at least one galaxy and no fewer readers than 0",
+                    "",
+                    chunk=self.chunk,
+                    readers=self.readers,
+                )
+            )
 
 
 def run_catalog(
@@ -78,7 +88,7 @@ def run_catalog(
     Parts are written whole or not at all. A run that was stopped at any moment goes on behind the
     last whole part, and ends with the same rows as one that was not: chunks are the same, and so
     are the batches that the network is given. Beside the catalog itself, memory is bounded by two
-    parts, whatever its length.
+    parts (three and one a reader), whatever its length.
 
     Parameters
     ----------
@@ -146,22 +156,22 @@ def _run(
     n = len(catalog)
     chunks = [range(start, min(start + settings.chunk, n)) for start in range(0, n, settings.chunk)]
     parts = [place / _PARTS / f"{number:06d}.parquet" for number in range(len(chunks))]
-    known = _Known.of(catalog)
+    known, classify = _Known.of(catalog), settings.classify
+    spec = ready[0].trained.with_render(classify.render).card.inputs
+    reader = ChunkReader(source, spec, classify.fit, settings.explain is not None)
     with progress("classify", n) as step:
         missing = [number for number, part in enumerate(parts) if not part.exists()]
         for _ in range(sum(len(rows) for rows, part in zip(chunks, parts, strict=True) if part.exists())):
             step()
-        for number, cutouts in zip(missing, _ahead(source, [chunks[k] for k in missing]), strict=True):
+        chosen = [chunks[number] for number in missing]
+        readers = settings.readers if source.portable else 0
+        for number, read in zip(missing, read_ahead(reader, chosen, readers=readers), strict=True):
             own = known.rows(chunks[number])
-            table = classify_batch(ready, cutouts, own.ids, settings=settings.classify, measures=own.measures)
-            if settings.explain is not None:
+            table = classify_batch(ready, read.found, own.ids, settings=classify, measures=own.measures)
+            if settings.explain is not None and read.cutouts is not None:
+                folder = place / LAYERS / parts[number].stem
                 write_layers(
-                    ready[0],
-                    cutouts,
-                    table,
-                    place / LAYERS / parts[number].stem,
-                    settings=settings.explain,
-                    classify=settings.classify,
+                    ready[0], read.cutouts, table, folder, settings=settings.explain, classify=classify
                 )
             write_part(parts[number], table, own.sky)  # last: a part tells that its layers are there
             for _ in chunks[number]:
@@ -196,18 +206,6 @@ class _Known:
         piece = slice(rows.start, rows.stop)
         sky, measures = ({k: v[piece] for k, v in one.items()} for one in (self.sky, self.measures))
         return _Known(self.ids[piece], sky, measures)
-
-
-def _ahead(source: CutoutSource, chunks: Sequence[range]) -> Iterator[list[Cutout | Exception]]:
-    """The cutouts of each chunk; the next is read while this one is classified."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        waiting = reader.submit(source.read, chunks[0]) if chunks else None
-        for following in [*chunks[1:], None]:
-            if waiting is None:
-                return
-            cutouts = waiting.result()
-            waiting = None if following is None else reader.submit(source.read, following)
-            yield cutouts
 
 
 def _identity(

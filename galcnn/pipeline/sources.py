@@ -37,10 +37,15 @@ class CutoutSource(Protocol):
     described : str
         All that decides which cutouts these are, beside the catalog: a run that is taken up again
         with others is refused.
+    portable : bool
+        Whether it can be sent to another process, to read there.
     """
 
     @property
     def described(self) -> str: ...
+
+    @property
+    def portable(self) -> bool: ...
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
         """Give the cutouts of some rows.
@@ -75,6 +80,8 @@ class CutoutFiles:
     ValueError
         Neither a column `image` nor a folder.
     """
+
+    portable = True
 
     def __init__(
         self,
@@ -142,6 +149,8 @@ class FromShards:
     FileNotFoundError, ValueError
         No shards, or of another pixel scale.
     """
+
+    portable = True
 
     def __init__(
         self, catalog: Catalog, folder: str | os.PathLike[str], *, wanted: InputSpec | None = None
@@ -220,6 +229,8 @@ class FromMosaic:
         Side of the cutouts, an angle or pixels.
     """
 
+    portable = False
+
     def __init__(self, catalog: Catalog, mosaic: Mosaic, width: u.Quantity) -> None:
         self._catalog, self._mosaic, self._width = catalog, mosaic, width
         self.described = described_cuts(mosaic, catalog, width)
@@ -264,6 +275,8 @@ class FromSurvey:
     ValueError
         The catalog has no positions.
     """
+
+    portable = False
 
     def __init__(
         self,

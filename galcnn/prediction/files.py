@@ -170,12 +170,15 @@ class Fitted:
         int16: sum of `UNREADABLE`, `UNFIT`, `MASKED` and `BLANK`.
     reasons : list of str
         What the flag means here.
+    pixel_scales : numpy.ndarray
+        Arcsec, of the cutouts as they were given; NaN where it is not known.
     """
 
     rows: npt.NDArray[np.intp]
     images: npt.NDArray[np.float32]
     flags: npt.NDArray[np.int16]
     reasons: list[str]
+    pixel_scales: npt.NDArray[np.float64]
 
 
 def fitted(cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool) -> Fitted:
@@ -196,11 +199,14 @@ def fitted(cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool)
         In this order.
     """
     flags, reasons = np.zeros(len(cutouts), dtype=np.int16), [""] * len(cutouts)
+    scales = np.full(len(cutouts), np.nan)
     rows, images = [], []
     for row, cutout in enumerate(cutouts):
         if isinstance(cutout, Exception):
             flags[row], reasons[row] = UNREADABLE, str(cutout)
             continue
+        if (scale := cutout.pixel_scale) is not None:
+            scales[row] = scale.to_value("arcsec")
         try:
             ready = prepare(cutout, spec, fit=fit)
         except ValueError as error:
@@ -210,7 +216,7 @@ def fitted(cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool)
         rows.append(row)
         images.append(ready)
     stack = images_from(images) if images else np.empty((0, *spec.image_shape), dtype=np.float32)
-    return Fitted(np.array(rows, dtype=np.intp), stack, flags, reasons)
+    return Fitted(np.array(rows, dtype=np.intp), stack, flags, reasons, scales)
 
 
 def faults(cutout: Cutout) -> tuple[int, str]:

@@ -62,10 +62,10 @@ def test_every_galaxy_has_its_row_with_the_models_own_answer(sky, trained, blobs
     assert not (tmp_path / "out" / "parts").exists()
 
 
-def same_rows(one, other):
+def same_rows(one, other, *, ids=tuple(f"g{i}" for i in range(N))):
     """Bit by bit, NaN equal to NaN."""
     whole, again = (pq.read_table(place / "table.parquet") for place in (one, other))
-    assert again["id"].to_pylist() == [f"g{i}" for i in range(N)]
+    assert again["id"].to_pylist() == list(ids)
     assert whole.schema.equals(again.schema)
     for name in whole.column_names:
         np.testing.assert_array_equal(*(np.array(table[name].to_pylist()) for table in (whole, again)))
@@ -73,6 +73,8 @@ def same_rows(one, other):
 
 class Stopping:
     """A source that is cut off at its k-th chunk."""
+
+    portable = False
 
     def __init__(self, files, at):
         self.files, self.at, self.read_rows = files, at, []
@@ -117,47 +119,104 @@ def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):
         run_catalog(sky / "model", catalog, named, tmp_path / "out", settings=settings)
 
 
-def kill_at_random(sky, out, delays):
-    arguments = [sys.executable, "-m", "galcnn.cli.main", "run", str(sky / "model"), "--catalog"]
-    arguments += [str(sky / "catalog.ecsv"), "--images", str(sky / "cutouts"), "--out", str(out)]
-    arguments += ["--chunk", "1", "--embeddings", "--quiet"]
-    killed = 0
-    for delay in delays:
-        process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        parts = out / "parts"
-        before = len(list(parts.glob("*.parquet"))) if parts.exists() else 0
-        while process.poll() is None and time.monotonic() < deadline:  # until it writes, then a random moment
-            if (len(list(parts.glob("*.parquet"))) if parts.exists() else 0) > before:
-                break
-            time.sleep(0.005)
-        time.sleep(delay)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            killed += 1
-        process.wait()
-    assert subprocess.run(arguments, check=False).returncode == 0
-    return killed
+def command_of(sky, out, catalog, *words):
+    start = [sys.executable, "-m", "galcnn.cli.main", "run", str(sky / "model"), "--catalog", str(catalog)]
+    return [*start, "--out", str(out), "--chunk", "1", "--embeddings", "--quiet", *words]
 
 
-def same_as_uninterrupted(sky, out, folder):
-    catalog = read_catalog(sky / "catalog.ecsv")
-    settings = RunSettings(ClassifySettings(embeddings=True), 1)
-    run_catalog(sky / "model", catalog, CutoutFiles(catalog, sky / "cutouts"), folder, settings=settings)
-    same_rows(folder, out)
+def kill_at(arguments, out, delay, *, when):
+    """Kill a run, and give the parts before and at the kill; None if it was done before.
+
+    `when`: "start" (`delay` seconds after its start), "parts" (after its first new part) or "join".
+    """
+
+    def parts():
+        return len(list((out / "parts").glob("*.parquet")))
+
+    before = parts()
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    reached = {
+        "start": lambda: True,
+        "parts": lambda: parts() > before,
+        "join": lambda: any(out.glob(".*.partial.parquet")),
+    }[when]
+    deadline = time.monotonic() + 200
+    while process.poll() is None and not reached() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    time.sleep(delay)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = children.read_text().split() if children.exists() else []
+    killed = process.poll() is None
+    if killed:
+        os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)  # a worker ends with the process that started it
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    return (before, parts(), len(workers)) if killed else None
+
+
+def run_to_the_end(arguments, out):
+    assert subprocess.run(arguments, check=False, stderr=subprocess.DEVNULL).returncode == 0
+    assert sorted(path.name for path in out.iterdir() if path.name != "layers") == [
+        *(".run", "manifest.json", "run.lock", "table.parquet")
+    ]
 
 
 @pytest.mark.full
 def test_twenty_kills(sky, tmp_path):
-    delays = np.random.default_rng(3).uniform(0, 0.06, 20)
-    assert kill_at_random(sky, tmp_path / "out", delays) >= 5
-    same_as_uninterrupted(sky, tmp_path / "out", tmp_path / "whole")
+    """Two at the start, one while the parts are joined, 17 at random moments of reading, explaining, writing.
+
+    With `pytest -s` it prints the table of them.
+    """
+    rng = np.random.default_rng(3)
+    ids = [f"x{i}" for i in range(240)]
+    images = [str(sky / "cutouts" / f"g{i % N}.fits") for i in range(240)]
+    QTable({"id": ids, "image": images}).write(tmp_path / "catalog.ecsv")
+    words = ("--explain", "saliency", "--readers", "1")
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    arguments = command_of(sky, out, tmp_path / "catalog.ecsv", *words)
+    kills = [("start", rng.uniform(0, 4)) for _ in range(2)]
+    kills += [("parts", rng.uniform(0, 0.5)) for _ in range(17)]
+    kills += [("join", 0.0)]
+    print("\n when   after    parts before -> at the kill  workers")  # noqa: T201
+    n_killed = 0
+    for when, delay in kills:
+        found = kill_at(arguments, out, delay, when=when)
+        n_killed += found is not None
+        told = "was done before" if found is None else "{:>12} -> {:<12} {:>10}".format(*found)
+        print(f" {when:<6} {delay:5.2f} s  {told}", flush=True)  # noqa: T201
+    run_to_the_end(arguments, out)
+    run_to_the_end(command_of(sky, whole, tmp_path / "catalog.ecsv", *words), whole)
+    same_rows(whole, out, ids=ids)
+    layers = [sorted(str(p.relative_to(place)) for p in place.glob("layers/*/*")) for place in (whole, out)]
+    assert layers[0] == layers[1]
+    assert len(layers[0]) == 240 - 12  # g7 is missing and g11 too large, each of them six times
+    print(f" {n_killed} kills; {len(ids)} rows, equal bit by bit to those of a run without a kill")  # noqa: T201
+    assert n_killed >= 19
 
 
 def test_three_kills(sky, tmp_path):
     delays = np.random.default_rng(4).uniform(0, 0.05, 3)
-    assert kill_at_random(sky, tmp_path / "out", delays) >= 1
-    same_as_uninterrupted(sky, tmp_path / "out", tmp_path / "whole")
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    words = ("--images", str(sky / "cutouts"), "--readers", "0")
+    arguments = command_of(sky, out, sky / "catalog.ecsv", *words)
+    killed = [kill_at(arguments, out, delay, when="parts") for delay in delays]
+    assert any(killed)
+    run_to_the_end(arguments, out)
+    catalog = read_catalog(sky / "catalog.ecsv")
+    settings = RunSettings(ClassifySettings(embeddings=True), 1)
+    run_catalog(sky / "model", catalog, CutoutFiles(catalog, sky / "cutouts"), whole, settings=settings)
+    same_rows(whole, out)
+
+
+def test_a_process_that_reads_gives_what_a_thread_gives(sky, tmp_path):
+    catalog = read_catalog(sky / "catalog.ecsv")
+    for readers in (0, 1):
+        files = CutoutFiles(catalog, sky / "cutouts")
+        settings = RunSettings(ClassifySettings(embeddings=True), 9, readers=readers)
+        run_catalog(sky / "model", catalog, files, tmp_path / f"{readers}", settings=settings)
+    same_rows(tmp_path / "0", tmp_path / "1")
 
 
 def test_a_mosaic_gives_what_its_cutouts_give(sky, blobs, tmp_path):
