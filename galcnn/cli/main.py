@@ -37,6 +37,7 @@ COMMANDS = (
     "explain",
     "view",
     "report",
+    "figures",
     "atlas",
     "trust",
     "roar",

@@ -8,8 +8,16 @@ __all__ = ["command"]
 
 
 @click.command(name="view")
-@click.argument("path", required=False, metavar="LAYERS")
+@click.argument("paths", nargs=-1, metavar="LAYERS...")
 @click.option("--save", metavar="PNG", help="Draw the galaxy beside its maps; no viewer is needed.")
+@click.option(
+    "--map", "method", metavar="METHOD", help="With --save: one map, large, with coordinates on the sky."
+)
+@click.option(
+    "--sheet",
+    metavar="PNG",
+    help="Draw many galaxies side by side, with class and probability; images without layers, too.",
+)
 @click.option(
     "--export",
     "folder",
@@ -17,35 +25,56 @@ __all__ = ["command"]
     help="Write contours, regions, one FITS file a layer, PNG and ds9.sh.",
 )
 @click.option("--hub", is_flag=True, help="Run a SAMP hub until Ctrl-C, for viewers that bring none.")
-def command(path: str | None, save: str | None, folder: str | None, hub: bool) -> None:
+def command(
+    paths: tuple[str, ...],
+    save: str | None,
+    method: str | None,
+    sheet: str | None,
+    folder: str | None,
+    hub: bool,
+) -> None:
     """Open a layers file in a running viewer: DS9, Aladin, TOPCAT.
 
     \b
     galcnn view layers.fits
     galcnn view layers.fits --save layers.png
+    galcnn view layers.fits --save cam.png --map cam
+    galcnn view *-layers.fits --sheet sheet.png
     galcnn view layers.fits --export layers-view && sh layers-view/ds9.sh
     galcnn view --hub
     """
-    if hub == (path is not None) or (hub and (save or folder)):
+    if hub == bool(paths) or (hub and (save or sheet or folder)):
         raise click.UsageError("Expected a layers file, or --hub alone.")
+    if method and not save:
+        raise click.UsageError("Expected --save FILE with --map.")
     if hub:
         _serve()
         return
-    assert path is not None  # for the type checker
-    if save:
-        from galcnn.viewers.exporting import layers_figure
+    if sheet:
+        from galcnn.cli.options import paths_by_id
+        from galcnn.viewers.exporting import sheet_of
         from galcnn.viewers.figures import save_figure
 
-        save_figure(layers_figure(path), save)
+        save_figure(sheet_of(paths_by_id(paths)), sheet)
+        click.echo(f"wrote {sheet}")
+        if not save and not folder:
+            return
+    if len(paths) != 1:
+        raise click.UsageError("Expected one layers file; many only with --sheet alone.")
+    if save:
+        from galcnn.viewers.exporting import layers_figure, map_figure
+        from galcnn.viewers.figures import save_figure
+
+        save_figure(map_figure(paths[0], method) if method else layers_figure(paths[0]), save)
         click.echo(f"wrote {save}")
     if folder:
         from galcnn.viewers.exporting import export
 
-        click.echo(f"wrote {len(export(path, folder))} files to {folder}")
+        click.echo(f"wrote {len(export(paths[0], folder))} files to {folder}")
     if not save and not folder:
         from galcnn.viewers.samp import send
 
-        for line in send(path):
+        for line in send(paths[0]):
             click.echo(line)
 
 

@@ -15,15 +15,16 @@ from astropy.table import Table, vstack
 from galcnn import atomic
 from galcnn.catalog import Catalog, write_table
 from galcnn.catalog.columns import as_numbers
-from galcnn.doubt import Doubts, calibration_test, reliability
+from galcnn.doubt import Doubts, calibration_test
 from galcnn.errors import message
-from galcnn.evaluation import confusion_matrix, evaluate
+from galcnn.evaluation import evaluate
 from galcnn.inputs import InputFiles
 from galcnn.model import load_model
+from galcnn.pipeline.figures import draw_scores
 from galcnn.prediction import Prediction, predict_files, prediction_table
 from galcnn.progress import Progress, silent
-from galcnn.viewers.figures import confusion_figure, save_figure
-from galcnn.viewers.score_figures import reliability_figure, scores_figure
+from galcnn.viewers.figures import save_figure
+from galcnn.viewers.score_figures import scores_figure
 
 __all__ = ["EvaluationSettings", "evaluate_catalog", "score_table"]
 
@@ -74,8 +75,8 @@ def evaluate_catalog(
         With columns `image` and `class`. That no galaxy of it was trained on is for the caller
         to see to.
     out : path-like
-        Folder: ``scores.ecsv``, ``predictions.ecsv``, ``reliability.ecsv``, and ``confusion.png``,
-        ``reliability.png`` and ``scores.png`` (where split).
+        Folder: ``scores.ecsv``, ``predictions.ecsv``, ``scores.png`` (where split), and what
+        `galcnn.pipeline.figures.draw_scores` gives.
     settings : EvaluationSettings, optional
         The defaults when not given.
     progress : galcnn.progress.Progress
@@ -123,15 +124,10 @@ def evaluate_catalog(
         table.meta["sets"] = {name: str(score) for name, score in doubts.sets.check(known, labels).items()}
     rows = prediction_table(prediction, flags=answers.flags, reasons=answers.reasons)
     rows.add_column(catalog.labels, name="true_class", index=1)
-    bins = reliability(known, labels)
     with atomic.writing_folder(target) as temporary:
         write_table(table, temporary / "scores.ecsv")
         write_table(rows, temporary / "predictions.ecsv")
-        write_table(bins, temporary / "reliability.ecsv")
-        save_figure(
-            confusion_figure(confusion_matrix(known, labels), trained.classes), temporary / "confusion.png"
-        )
-        save_figure(reliability_figure(bins), temporary / "reliability.png")
+        draw_scores(known, labels, temporary, seed=settings.seed)
         if columns:
             save_figure(scores_figure(table), temporary / "scores.png")
     return table

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from galcnn.viewers.panels import NO_DATA, SIGNED, colour_limit
+from galcnn.viewers.panels import colour_limit
+from galcnn.viewers.style import NO_DATA, SIGNED
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galcnn.viewers.panels import draw_cutout, drawable
-from galcnn.viewers.signed import MARKERS, SMALL, TITLE, class_colour
+from galcnn.viewers.style import MARKERS, SMALL, TITLE, class_colour, finish
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,8 +144,6 @@ def line_figure(lines: Sequence[tuple[str, Line, Sequence[Cutout]]], classes: Se
                 fontsize=SMALL,
             )
         axes.set_xlim(0, 1)
-        axes.set_xlabel("from the first galaxy (0) to the second (1)", fontsize=SMALL)
-        axes.set_ylabel("logit", fontsize=SMALL)
-        axes.tick_params(labelsize=SMALL)
+        finish(axes, "from the first galaxy (0) to the second (1)", "logit")
         axes.legend(fontsize=SMALL, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 
 from galcnn.errors import message
 from galcnn.viewers.panels import drawable
-from galcnn.viewers.signed import SMALL, TITLE
+from galcnn.viewers.style import COLOURS, SMALL, finish
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["claims_figure"]
 
-#: Okabe & Ito's colours, told apart with every common colour blindness; markers say the same.
-_LOOKS = {"held": ("#0072B2", "o"), "did not hold": ("#D55E00", "X"), "undecided": ("#000000", "s")}
+#: Colour and marker of each verdict.
+_LOOKS = {"held": (COLOURS[0], "o"), "did not hold": (COLOURS[1], "X"), "undecided": (COLOURS[6], "s")}
 
 
 def claims_figure(table: Table) -> Figure:
@@ -58,9 +58,7 @@ def claims_figure(table: Table) -> Figure:
     axes.set_xscale("symlog", linthresh=1.0, linscale=0.8)
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_yticks(np.arange(len(table)), labels, fontsize=SMALL, parse_math=False)
-    axes.set_xlabel("effect, in units of the smallest that matters (95 % intervals)", fontsize=TITLE)
-    axes.tick_params(axis="x", labelsize=SMALL)
-    axes.grid(axis="x", color="0.92", linewidth=0.6)
+    finish(axes, "effect, in units of the smallest that matters (95 % intervals)")
     for name, (colour, marker) in _LOOKS.items():
         axes.plot([], [], marker, color=colour, ms=5, ls="-", label=name)
     figure.legend(

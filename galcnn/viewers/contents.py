@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
@@ -17,7 +18,7 @@ from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.opening import opened
 from galcnn.files.roles import role_of
 
-__all__ = ["Layer", "Role", "Window", "layers_of", "window_of"]
+__all__ = ["Layer", "Role", "Window", "holds_layers", "layers_of", "window_of"]
 
 Role = Literal["science", "map", "coarse", "difference", "synthesis", "mask", "segmentation", "other"]
 Window = tuple[slice, slice]
@@ -92,6 +93,28 @@ def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
             message("a FITS file with images of two axes", "", path=str(Path(path)), found=names)
         )
     return tuple(layers)
+
+
+def holds_layers(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file holds layers, by its headers alone.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file.
+
+    Returns
+    -------
+    bool
+        True for layers files, and for files of images that have gained layers.
+    """
+    if not Path(path).is_file():
+        return False
+    try:
+        with fits.open(path) as hdulist:
+            return any("LAYERFMT" in hdu.header for hdu in hdulist)
+    except OSError:
+        return False
 
 
 def window_of(layers: Iterable[Layer]) -> Window:

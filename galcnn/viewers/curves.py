@@ -1,4 +1,4 @@
-"""Curves of trainings: the loss against learning rate, updates and time."""
+"""Curves of trainings: the loss against epochs, learning rate, updates and time."""
 
 from __future__ import annotations
 
@@ -9,21 +9,102 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
+from galcnn.viewers.style import COLOURS, SMALL, finish, legend, line, marked
 
 if TYPE_CHECKING:
+    from astropy.table import Table
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "STYLES", "Curve", "comparison_figure", "learning_rate_figure"]
+__all__ = ["Curve", "best_epoch", "comparison_figure", "learning_figure", "learning_rate_figure"]
 
 Series = npt.NDArray[np.float64]
 #: (updates, seconds, loss) of one run, one value an epoch.
 Curve = tuple[Series, Series, Series]
 
-#: Okabe & Ito's colours, told apart with every common colour blindness, and as many line styles.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-_LABEL = 8
+#: Columns of a history -> label of their axis; ``val_`` stands before those of the validation set.
+_PANELS = {
+    "cross_entropy": "cross-entropy",
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "learning_rate": "learning rate",
+}
+
+
+def best_epoch(history: Table) -> int:
+    """Give the epoch whose weights were kept: of the least loss on the validation set.
+
+    Parameters
+    ----------
+    history : astropy.table.Table
+        ``history.csv`` of a model folder.
+
+    Returns
+    -------
+    int
+        From 1; the first of equals. Of a network with penalties the loss without them decides, as
+        in training.
+
+    Raises
+    ------
+    ValueError
+        No such column, or no finite value in it.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> best_epoch(Table({"epoch": [1, 2, 3], "loss": [3, 2, 1], "val_loss": [3.0, 2.5, 2.75]}))
+    2
+    """
+    watched = next((name for name in ("val_cross_entropy", "val_loss") if name in history.colnames), None)
+    values = np.ma.filled(np.ma.asarray(history[watched], dtype=float), np.nan) if watched else np.array([])
+    if not np.isfinite(values).any():
+        raise ValueError(message("a history with the loss on a validation set", "", columns=history.colnames))
+    return int(history["epoch"][int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))])
+
+
+def learning_figure(history: Table) -> Figure:
+    """Draw how a training went, epoch by epoch.
+
+    Parameters
+    ----------
+    history : astropy.table.Table
+        ``history.csv`` of a model folder: `epoch`, `loss`, `val_loss`, and what else there is of
+        `cross_entropy` (the loss without penalties), `accuracy` and `learning_rate`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel each: training solid, validation dashed, the epoch whose weights were kept dotted.
+
+    Raises
+    ------
+    ValueError
+        See `best_epoch`.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    best = best_epoch(history)
+    shown = {name: label for name, label in _PANELS.items() if name in history.colnames}
+    if "cross_entropy" in shown:
+        shown["loss"] = "loss with penalties"
+    figure = Figure(figsize=(2.6 * len(shown), 2.7), layout="constrained")
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    epochs = np.asarray(history["epoch"])
+    for axes, (name, label) in zip(panels, shown.items(), strict=True):
+        for number, (column, side) in enumerate(((name, "training"), (f"val_{name}", "validation"))):
+            if column in history.colnames:
+                many = len(epochs) > 12
+                axes.plot(epochs, history[column], label=side, linewidth=1.2, markevery=5 if many else 1,
+                          **marked(number))  # fmt: skip
+        axes.axvline(best, color="0.4", linestyle=":", linewidth=1, label=f"weights kept: epoch {best}")
+        if name == "learning_rate":
+            axes.set_yscale("log")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        finish(axes, "epoch", label)
+    legend(figure, panels[0])
+    return figure
 
 
 def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestion: float | None) -> Figure:
@@ -51,10 +132,8 @@ def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestio
         axes.axvline(suggestion, color=COLOURS[1], linestyle="--", label=f"suggestion {suggestion:.1e}")
     low, high = means.min(), means[0]
     axes.set_ylim(low - 0.2 * (high - low) - 0.02, high + 0.6 * (high - low) + 0.02)
-    axes.set_xlabel("learning rate", fontsize=_LABEL)
-    axes.set_ylabel("training loss", fontsize=_LABEL)
-    axes.tick_params(labelsize=_LABEL - 1)
-    axes.legend(fontsize=_LABEL - 1, frameon=False)
+    finish(axes, "learning rate", "training loss")
+    axes.legend(fontsize=SMALL, frameon=False)
     return figure
 
 
@@ -90,14 +169,9 @@ def comparison_figure(curves: Mapping[str, Sequence[Curve]], *, loss: str = "tra
         for number, (name, runs) in enumerate(curves.items()):
             _draw_band(axes, runs, which, name, number)
         axes.set_xscale("log")
-        axes.set_xlabel(label, fontsize=_LABEL)
-        axes.tick_params(labelsize=_LABEL - 1)
-        axes.grid(color="0.9", linewidth=0.6)
-    panels[0].set_ylabel(loss, fontsize=_LABEL)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=min(len(labels), 6), fontsize=_LABEL, frameon=False
-    )
+        finish(axes, label)
+    finish(panels[0], y=loss)
+    legend(figure, panels[0], columns=6)
     return figure
 
 
@@ -105,8 +179,8 @@ def _draw_band(axes: Axes, runs: Sequence[Curve], which: int, name: str, number:
     x = np.median([run[which] for run in runs], axis=0)
     y = np.array([run[2] for run in runs])
     shown = x > 0  # the start has no place on a logarithmic axis
-    colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
-    axes.plot(x[shown], np.median(y, axis=0)[shown], color=colour, linestyle=style, label=name, linewidth=1.4)
+    look = line(number)
+    axes.plot(x[shown], np.median(y, axis=0)[shown], label=name, linewidth=1.4, **look)
     if len(runs) > 1:
         low, high = y.min(axis=0), y.max(axis=0)
-        axes.fill_between(x[shown], low[shown], high[shown], color=colour, alpha=0.18, linewidth=0)
+        axes.fill_between(x[shown], low[shown], high[shown], color=look["color"], alpha=0.18, linewidth=0)

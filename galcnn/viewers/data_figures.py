@@ -12,6 +12,8 @@ from galcnn.errors import message
 from galcnn.photometry import DISPLAY
 from galcnn.rendering import display_rgb
 from galcnn.viewers.panels import drawable
+from galcnn.viewers.sheets import Entry, sheet_figure
+from galcnn.viewers.style import SMALL, finish, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +22,9 @@ if TYPE_CHECKING:
     from galcnn.cutout import Cutout
 __all__ = ["preprocessing_figure", "suspicious_figure"]
 
-_PANEL, _TITLE, _SMALL = 1.35, 8, 7
+_PANEL = 1.35
 _MOST_BANDS = 3
-_ACROSS, _MOST = 8, 40
-_NO_DATA = "0.75"
-#: Okabe & Ito's colours, told apart with every common colour blindness.
-_COLOURS = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_MOST = 40
 
 
 def preprocessing_figure(
@@ -89,7 +88,7 @@ def preprocessing_figure(
                 axes.imshow(
                     stack[i], origin="lower", interpolation="nearest", cmap="gray", vmin=low, vmax=high
                 )
-        panels[0].set_ylabel(drawable(label, 90), fontsize=_SMALL, parse_math=False)
+        panels[0].set_ylabel(drawable(label, 90), fontsize=SMALL, parse_math=False)
     left, right = lower.subplots(1, 2)
     unit = "display value" if cutouts[0].unit == DISPLAY else str(cutouts[0].unit)
     _histogram(left, pixels["before"], bands, f"before: {unit} in a pixel")
@@ -113,32 +112,21 @@ def suspicious_figure(cutouts: Sequence[Cutout], titles: Sequence[str], *, total
     -------
     matplotlib.figure.Figure
         Eight in a row; masked pixels are grey.
-    """
-    from matplotlib.figure import Figure
 
-    n = min(len(cutouts), _MOST)
-    rows = max(-(-n // _ACROSS), 1)
-    figure = Figure(figsize=(_PANEL * _ACROSS, (_PANEL + 0.7) * rows + 0.4), layout="constrained")
-    figure.suptitle(f"{n} of {total} suspicious cutouts" if total > n else f"{total} suspicious cutouts")
-    grid = figure.subplots(rows, _ACROSS, squeeze=False).ravel()
-    for axes in grid:
-        axes.set_axis_off()
-    for axes, cutout, title in zip(grid, cutouts, titles, strict=False):
-        picture = display_rgb(cutout).astype(np.float32) / 255
-        picture[cutout.mask.all(axis=0)] = float(_NO_DATA)
-        axes.imshow(picture, origin="lower", interpolation="nearest")
-        lines = [drawable(line, 92) for line in title.splitlines()]
-        axes.set_title("\n".join(lines), fontsize=_SMALL - 1, parse_math=False)
-    return figure
+    Raises
+    ------
+    ValueError
+        No cutout.
+    """
+    shown = [Entry(cutout, title) for cutout, title in zip(cutouts, titles, strict=False)][:_MOST]
+    some = f"{len(shown)} of {total}" if total > len(shown) else f"{total}"
+    return sheet_figure(shown, heading=f"{some} suspicious cutouts")
 
 
 def _histogram(axes: Axes, values: npt.NDArray[np.float32], names: Sequence[str], label: str) -> None:
     low, high = float(values.min()), float(values.max())
     edges = np.linspace(low, high if high > low else low + 1, 101).tolist()
     for i, name in enumerate(names):
-        colour = _COLOURS[i % len(_COLOURS)]
-        axes.hist(values[:, i], edges, histtype="step", log=True, color=colour, label=drawable(name, 60))
-    axes.set_xlabel(label, fontsize=_TITLE, parse_math=False)
-    axes.set_ylabel("pixels", fontsize=_TITLE)
-    axes.tick_params(labelsize=_SMALL)
-    axes.legend(fontsize=_SMALL)
+        axes.hist(values[:, i], edges, histtype="step", log=True, label=drawable(name, 60), **line(i))
+    finish(axes, label, "pixels")
+    axes.legend(fontsize=SMALL, frameon=False)

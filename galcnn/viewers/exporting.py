@@ -12,18 +12,21 @@ from astropy.io import fits
 
 from galcnn import atomic
 from galcnn.catalog.naming import file_stems
+from galcnn.files import load_files
 from galcnn.files.opening import opened
 from galcnn.geometry import crop
 from galcnn.layers import LayerStack, read_stacks
-from galcnn.viewers.contents import Layer, Window, layers_of, window_of
+from galcnn.viewers.contents import Layer, Window, holds_layers, layers_of, window_of
 from galcnn.viewers.ds9 import command_line, drawn_layers, scene
 from galcnn.viewers.figures import explanation_figure, save_figure
 from galcnn.viewers.outlines import Outline, contour_text, outlines, region_text
+from galcnn.viewers.sheets import Entry, sheet_figure
+from galcnn.viewers.sky_figure import sky_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["contour_files", "export", "layers_figure"]
+__all__ = ["contour_files", "export", "layers_figure", "map_figure", "sheet_of"]
 
 _SCRIPT = """#!/bin/sh
 # Opens the layers in DS9. Further words go to DS9, e.g.  sh ds9.sh -saveimage png picture.png -exit
@@ -127,6 +130,61 @@ def layers_figure(path: str | os.PathLike[str]) -> Figure:
     maps = [explanation for stack in stacks for explanation in stack.explanations]
     contours = next((one.method for one in maps if one.kind == "features"), None)
     return explanation_figure([_part(stack, window) for stack in stacks], contours=contours)
+
+
+def map_figure(path: str | os.PathLike[str], method: str) -> Figure:
+    """Draw one map of a file with layers, large and with coordinates on the sky.
+
+    Parameters
+    ----------
+    path : path-like
+        See `layers_figure`.
+    method : str
+        Of the map.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        See `galcnn.viewers.sky_figure.sky_figure`.
+
+    Raises
+    ------
+    ValueError
+        No map of this method.
+    """
+    window, stacks = window_of(layers_of(path)), read_stacks(path)
+    having = [stack for stack in stacks if any(one.method == method for one in stack.explanations)]
+    return sky_figure(_part((having or stacks)[0], window), method)
+
+
+def sheet_of(images: Mapping[str, str]) -> Figure:
+    """Draw many files side by side.
+
+    Parameters
+    ----------
+    images : mapping of str to str
+        Name -> file: a layers file, which says what a network answers, or any image.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        See `galcnn.viewers.sheets.sheet_figure`.
+
+    Raises
+    ------
+    OSError, galcnn.errors.UnreadableImageError
+        A file cannot be read.
+    ValueError
+        Too many files.
+    """
+    entries = []
+    for name, path in images.items():
+        if holds_layers(path):
+            stack = read_stacks(path)[0]
+            entries.append(Entry.answered(stack.cutout, stack.prediction))
+        else:
+            entries.append(Entry(load_files(path), name))
+    return sheet_figure(entries)
 
 
 def _part(stack: LayerStack, window: Window) -> LayerStack:

@@ -12,10 +12,17 @@ import numpy.typing as npt
 
 from galcnn import atomic
 from galcnn.errors import message
-from galcnn.viewers.panels import draw_colour_bar, draw_contours, draw_cutout, draw_map, drawable
+from galcnn.viewers.panels import (
+    answer_title,
+    draw_colour_bar,
+    draw_contours,
+    draw_cutout,
+    draw_map,
+    drawable,
+)
+from galcnn.viewers.style import SMALL, TITLE
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from galcnn.explain.explanation import Explanation
@@ -27,11 +34,8 @@ __all__ = ["MOST_GALAXIES", "confusion_figure", "explanation_figure", "save_figu
 _PANEL = 2.3
 MOST_GALAXIES = 50
 _FORMATS = (".png", ".pdf")
-_TITLE, _LABEL = 8, 7
-#: 1/72 inch: a class beside its probability, or behind "true:".
+#: 1/72 inch: a class.
 _CLASS_WIDTH = 110
-#: Okabe & Ito's colours, told apart with every common colour blindness.
-_WRONG, _RIGHT = "#D55E00", "#007A5A"
 
 
 def explanation_figure(
@@ -99,10 +103,11 @@ def explanation_figure(
         for explanation in stack.explanations:
             if explanation.method == contours:
                 draw_contours(panels[0], explanation)
-        _title_galaxy(panels[0], stack, true)
+        text, colour = answer_title(stack.id, stack.prediction, true)
+        panels[0].set_title(text, fontsize=TITLE, color=colour, parse_math=False)
         for axes, explanation in zip(panels[1:], stack.explanations, strict=False):
             drawn = draw_map(axes, explanation, stack.cutout)
-            axes.set_title(_map_title(explanation), fontsize=_TITLE, parse_math=False)
+            axes.set_title(_map_title(explanation), fontsize=TITLE, parse_math=False)
             draw_colour_bar(axes, drawn, explanation)
         for axes in panels[1 + len(stack.explanations) :]:
             axes.set_axis_off()
@@ -166,19 +171,19 @@ def confusion_figure(matrix: npt.ArrayLike, classes: Sequence[str]) -> Figure:
             text,
             ha="center",
             va="center",
-            fontsize=_TITLE,
+            fontsize=TITLE,
             color="white" if share > 0.55 else "black",
         )
     names = [drawable(name, _CLASS_WIDTH) for name in classes]
     axes.set_xticks(
-        range(n), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=_TITLE, parse_math=False
+        range(n), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=TITLE, parse_math=False
     )
-    axes.set_yticks(range(n), names, fontsize=_TITLE, parse_math=False)
-    axes.set_xlabel("predicted class", fontsize=_TITLE)
-    axes.set_ylabel("true class", fontsize=_TITLE)
+    axes.set_yticks(range(n), names, fontsize=TITLE, parse_math=False)
+    axes.set_xlabel("predicted class", fontsize=TITLE)
+    axes.set_ylabel("true class", fontsize=TITLE)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.85)
-    bar.set_label("share of the true class", fontsize=_LABEL)
-    bar.ax.tick_params(labelsize=_LABEL)
+    bar.set_label("share of the true class", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
     return figure
 
 
@@ -205,17 +210,6 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200)
     metadata = {"CreationDate": None} if suffix == ".pdf" else None
     with atomic.writing(path) as temporary:
         figure.savefig(temporary, format=suffix[1:], dpi=dpi, metadata=metadata)
-
-
-def _title_galaxy(axes: Axes, stack: LayerStack, true: str | None) -> None:
-    best = stack.prediction.best[0]
-    answer, colour = "no prediction", "black"
-    if best:
-        answer = f"{drawable(best, _CLASS_WIDTH)} {stack.prediction.probabilities[0].max():.2f}"
-    if true is not None and best:
-        colour = _RIGHT if best == true else _WRONG
-        answer += " ✓" if best == true else f"\n✗ true: {drawable(true, _CLASS_WIDTH)}"
-    axes.set_title(f"{drawable(stack.id)}\n{answer}", fontsize=_TITLE, color=colour, parse_math=False)
 
 
 def _map_title(explanation: Explanation) -> str:

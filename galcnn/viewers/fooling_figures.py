@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from galcnn.errors import message
 from galcnn.fooling.visible import Visibility, visibility
 from galcnn.photometry import DISPLAY, parse_unit
 from galcnn.viewers.panels import colour_limit, draw_cutout
-from galcnn.viewers.signed import COLOURS, MARKERS, SMALL, TITLE, class_colour, draw_signed, title
+from galcnn.viewers.signed import draw_signed, title
+from galcnn.viewers.style import MARKERS, RIGHT, SMALL, WRONG, class_colour, finish
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ROWS", "fooling_figure", "robustness_figure"]
 
 MOST_ROWS = 20
-_RIGHT, _WRONG = "#007A5A", "#D55E00"
 
 
 def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
@@ -69,7 +69,7 @@ def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[st
         bar.ax.tick_params(labelsize=SMALL - 1)
         unit = "of 255" if one.unit == str(DISPLAY) else one.unit
         bar.set_label(f"{unit if in_sigma is None else 'sigma'}, summed over bands", fontsize=SMALL - 1)
-        colour = _RIGHT if one.success else _WRONG
+        colour = RIGHT if one.success else WRONG
         title(panels[0], f"{name}\n{_answer(one.start_logits, classes)}", 130)
         title(panels[1], f"{one.method}\n{_answer(one.logits, classes)}", 130, color=colour)
         title(panels[2], "start + 10 x difference", 130)
@@ -105,19 +105,20 @@ def robustness_figure(curves: Mapping[str, Table], *, unit: str) -> Figure:
     axes = figure.add_subplot()
     for i, (name, table) in enumerate(curves.items()):
         budget = np.asarray(table["budget"])
-        colour = class_colour(i)
-        marker = MARKERS[i % len(COLOURS)]
-        axes.fill_between(budget, table["low"], table["high"], color=colour, alpha=0.2, linewidth=0)
-        axes.plot(budget, table["accuracy"], color=colour, marker=marker, markersize=4, label=name)
-        axes.plot(budget, table["random_accuracy"], color=colour, linestyle="--", linewidth=1)
+        look: dict[str, Any] = {
+            "color": class_colour(i),
+            "marker": MARKERS[i % len(MARKERS)],
+            "markersize": 4,
+        }
+        axes.fill_between(budget, table["low"], table["high"], color=look["color"], alpha=0.2, linewidth=0)
+        axes.plot(budget, table["accuracy"], label=name, **look)
+        axes.plot(budget, table["random_accuracy"], linestyle="--", linewidth=1, mfc="white", **look)
     axes.plot([], [], color="0.3", linestyle="--", linewidth=1, label="random change of the same size")
     smallest = min(float(table["budget"][1]) for table in curves.values())
     axes.set_xscale("symlog", linthresh=smallest)
     axes.set_xlim(left=0)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel(f"budget [{unit}]", fontsize=TITLE)
-    axes.set_ylabel("accuracy", fontsize=TITLE)
-    axes.tick_params(labelsize=SMALL)
+    finish(axes, f"budget [{unit}]", "accuracy")
     axes.legend(fontsize=SMALL, frameon=False)
     return figure
 

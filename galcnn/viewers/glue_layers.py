@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.io import fits
 
-from galcnn.viewers.contents import layers_of
+from galcnn.viewers.contents import holds_layers, layers_of
 
 if TYPE_CHECKING:
     from glue.core import Data
 
-__all__ = ["is_layers_file", "read_layers", "setup"]
+__all__ = ["read_layers", "setup"]
 
 _TABLES = ("MORPHOLOGY",)
 
@@ -24,29 +24,7 @@ def setup() -> None:
     from glue.config import data_factory
 
     # Above glue's own reader of FITS files, which would split the layers into data of their own.
-    data_factory("galcnn layers", is_layers_file, priority=1000)(read_layers)
-
-
-def is_layers_file(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file holds layers, by its headers alone.
-
-    Parameters
-    ----------
-    path : path-like
-        Any file.
-
-    Returns
-    -------
-    bool
-        True for layers files, and for files of images that have gained layers.
-    """
-    if not Path(path).is_file():
-        return False
-    try:
-        with fits.open(path) as hdulist:
-            return any("LAYERFMT" in hdu.header for hdu in hdulist)
-    except OSError:
-        return False
+    data_factory("galcnn layers", holds_layers, priority=1000)(read_layers)
 
 
 def read_layers(path: str | os.PathLike[str]) -> list[Data]:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.viewers.panels import colour_limit, drawable
-from galcnn.viewers.signed import MARKERS, SMALL, TITLE, class_colour, draw_bar, draw_signed, title
+from galcnn.viewers.signed import draw_bar, draw_signed, title
+from galcnn.viewers.style import MARKERS, SMALL, TITLE, class_colour, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ def gradient_figure(
     for axes in (left, right):
         if any(line > 0 for line in axes.dataLim.get_points().ravel()):
             axes.set_yscale("log")
-        axes.tick_params(which="both", labelsize=SMALL)
+        finish(axes)
     return figure
 
 
@@ -163,8 +164,7 @@ def first_order_figure(curves: Sequence[FirstOrder], *, unit: str) -> Figure:
     )
     left.set_xscale("log")
     left.set_yscale("log")
-    left.set_xlabel(f"RMS step of a pixel [{unit}]", fontsize=TITLE)
-    left.set_ylabel("error of the line / its prediction (RMS)", fontsize=TITLE)
+    finish(left, f"RMS step of a pixel [{unit}]", "error of the line / its prediction (RMS)")
     left.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(0, 0.9))
     reach = (*right.get_xlim(), *right.get_ylim())
     ends = (min(reach), max(reach))
@@ -172,10 +172,7 @@ def first_order_figure(curves: Sequence[FirstOrder], *, unit: str) -> Figure:
     right.plot(steps, steps, color="0.4", lw=0.8, ls="--", zorder=0)
     right.set_xscale("symlog", linthresh=1)
     right.set_yscale("symlog", linthresh=1)
-    right.set_xlabel("change of the target, by the line w.d [logit]", fontsize=TITLE)
-    right.set_ylabel("change of the target [logit]", fontsize=TITLE)
-    for axes in (left, right):
-        axes.tick_params(labelsize=SMALL)
+    finish(right, "change of the target, by the line w.d [logit]", "change of the target [logit]")
     return figure
 
 

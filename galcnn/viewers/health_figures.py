@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galcnn.errors import message
-from galcnn.viewers.curves import COLOURS, STYLES
+from galcnn.viewers.style import COLOURS, MARKERS, SMALL, class_colour, finish
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["health_figure", "initialisation_figure"]
 
-_LABEL = 8
 #: What vanishes beyond it is drawn at the edge: the axis would else show nothing but the worst.
 _LEAST = 1e-16
 
@@ -51,16 +50,13 @@ def initialisation_figure(tables: Mapping[str, Table]) -> Figure:
     drawn = [("variance", "variance of the output"), ("gradient", "variance of the gradient")]
     for axes, (column, label) in zip(panels, drawn, strict=True):
         for number, (name, table) in enumerate(tables.items()):
-            colour, style = COLOURS[number % len(COLOURS)], STYLES[number // len(COLOURS) % len(STYLES)]
+            colour, marker = class_colour(number), MARKERS[number % len(MARKERS)]
             x = np.arange(1, len(table) + 1)
             theory, measured = (np.asarray(table[c], dtype=float) for c in (f"{column}_theory", column))
-            axes.plot(x, np.maximum(theory, _LEAST), color=colour, linestyle=style, linewidth=1.2)
-            axes.plot(x, np.maximum(measured, _LEAST), ".", color=colour, markersize=5, label=name)
+            axes.plot(x, np.maximum(theory, _LEAST), color=colour, linewidth=1.2)
+            axes.plot(x, np.maximum(measured, _LEAST), marker, color=colour, markersize=3.5, label=name)
         axes.set_yscale("log")
-        axes.set_xlabel("layer, from the input", fontsize=_LABEL)
-        axes.set_ylabel(label, fontsize=_LABEL)
-        axes.tick_params(labelsize=_LABEL - 1, which="both")
-        axes.grid(color="0.9", linewidth=0.6)
+        finish(axes, "layer, from the input", label)
         first = next(iter(tables.values()))
         if first["layer"].dtype.kind == "U":
             names = [str(name).rpartition("/")[2] for name in first["layer"]]
@@ -72,7 +68,7 @@ def initialisation_figure(tables: Mapping[str, Table]) -> Figure:
         [*labels, "theory"],
         loc="outside upper center",
         ncols=min(len(handles), 5),
-        fontsize=_LABEL,
+        fontsize=SMALL,
         frameon=False,
     )
     return figure
@@ -124,19 +120,18 @@ def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
             axes.plot(rows["update"], values, ".-", color=colour, markersize=3, linewidth=1, label=layer)
         if column != "dead":
             axes.set_yscale("log", nonpositive="mask")
-        axes.set_ylabel(label, fontsize=_LABEL)
+        finish(axes, y=label)
     panels[4].set_ylim(-0.03, 1.03)
     first = record[record["layer"] == layers[0]]
     panels[5].plot(first["update"], first["loss"], ".-", color="black", markersize=3, linewidth=1)
-    panels[5].set_ylabel("loss of the batch looked at", fontsize=_LABEL)
+    finish(panels[5], y="loss of the batch looked at")
     for axes in panels:
         for sign in signs:
             axes.axvline(sign.update, color=COLOURS[1], linestyle="--", linewidth=0.8)
         axes.set_xscale("symlog", linthresh=1)
-        axes.tick_params(labelsize=_LABEL - 1, which="both")
-        axes.grid(color="0.9", linewidth=0.6)
+        axes.set_xlim(left=0)
     for axes in panels[3:]:
-        axes.set_xlabel("updates", fontsize=_LABEL)
+        finish(axes, "updates")
     handles, labels = panels[0].get_legend_handles_labels()
     shown = sorted({0, len(labels) // 2, len(labels) - 1})
     figure.legend(
@@ -144,7 +139,7 @@ def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
         [labels[k] for k in shown],
         loc="outside upper center",
         ncols=3,
-        fontsize=_LABEL,
+        fontsize=SMALL,
         frameon=False,
     )
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 
 from galcnn.errors import message
 from galcnn.viewers.panels import drawable
-from galcnn.viewers.signed import COLOURS, SMALL, TITLE
+from galcnn.viewers.style import COLOURS, SMALL, TITLE, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,9 +82,8 @@ def landscape_figure(surfaces: Mapping[str, Surface]) -> Figure:
         if not line:
             below.set_yscale("log")
             below.set_ylim(low / 1.2, high * 1.2)
-        below.tick_params(which="both", labelsize=SMALL)
         if column == 0:
-            below.set_ylabel("cross-entropy (nat)", fontsize=SMALL)
+            finish(below, y="cross-entropy (nat)")
             below.legend(fontsize=SMALL, frameon=False)
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=list(panels[0]), shrink=0.9)
@@ -130,5 +129,4 @@ def _draw_slices(axes: Axes, surface: Surface) -> None:
     for number, (name, places, values, style) in enumerate(series):
         seen = np.where(np.isfinite(values) & (values > 0), values, np.nan)
         axes.plot(places, seen, style, color=COLOURS[number], lw=1.3, label=name)
-    axes.set_xlabel(_AXES[surface.plane][0] if surface.is_line else "alpha, or beta", fontsize=SMALL)
-    axes.grid(color="0.9", linewidth=0.6)
+    finish(axes, _AXES[surface.plane][0] if surface.is_line else "alpha, or beta")

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.viewers.panels import colour_limit, draw_cutout
-from galcnn.viewers.signed import COLOURS, SMALL, TITLE, draw_bar, draw_signed, label_row, title
+from galcnn.viewers.signed import draw_bar, draw_signed, label_row, title
+from galcnn.viewers.style import COLOURS, SMALL, TITLE
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
+from galcnn.viewers.style import SMALL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,6 @@ _STEPS = (1.0, 2.0, 5.0)
 _ANGLES = ((3600.0, "°"), (60.0, "\N{PRIME}"))
 _BAR_SHARE = 0.3
 _COMPASS_SHARE = 0.13
-_SMALL = 7
 
 
 def scale_bar(cutout: Cutout) -> tuple[float, float, str]:
@@ -139,7 +139,7 @@ def draw_compass(axes: Axes, cutout: Cutout) -> None:
 
 
 def _write(axes: Axes, text: str, place: tuple[float, float], *, va: str) -> None:
-    axes.text(*place, text, color="white", ha="center", va=va, fontsize=_SMALL, path_effects=_edge(1.5))
+    axes.text(*place, text, color="white", ha="center", va=va, fontsize=SMALL, path_effects=_edge(1.5))
 
 
 def _edge(width: float) -> list[Any]:

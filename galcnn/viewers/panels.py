@@ -9,16 +9,17 @@ import numpy.typing as npt
 
 from galcnn.rendering import display_rgb
 from galcnn.viewers.orientation import draw_compass, draw_scale_bar
+from galcnn.viewers.style import NO_DATA, RIGHT, SIGNED, SMALL, TITLE, WRONG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from galcnn.cutout import Cutout
     from galcnn.explain.explanation import Explanation
+    from galcnn.prediction import Prediction
 
 __all__ = [
-    "NO_DATA",
-    "SIGNED",
+    "answer_title",
     "colour_limit",
     "draw_colour_bar",
     "draw_contours",
@@ -29,13 +30,11 @@ __all__ = [
     "unit_label",
 ]
 
-#: Diverging, told apart with every common colour blindness, white at zero.
-SIGNED = "RdBu_r"
-NO_DATA = "0.75"
 #: Share of |map| that the colours reach; the few largest values would make the rest white.
 _PERCENTILE = 99.5
-_TITLE, _SMALL = 8, 7
 _LONGEST = 200
+#: 1/72 inch: of a probability and a sign, or of "true:".
+_NUMBER_WIDTH = 45
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 #: For units whose name says nothing beside "per".
 _UNITS = {"display": "display value", "uncalibrated": "pixel value"}
@@ -108,7 +107,7 @@ def draw_contours(axes: Axes, explanation: Explanation) -> None:
         axes.contour(values, levels=levels, colors="white", linestyles=styles, linewidths=0.7)
 
 
-def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation) -> None:
+def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, *, below: float = 0.085) -> None:
     """Draw the colour bar of a map below it, its unit with a power of ten as label.
 
     Parameters
@@ -119,6 +118,8 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation) -> None:
         The map.
     explanation : galcnn.explain.Explanation
         What it shows: an amount of logits, or logits per nJy, per display value or per sigma.
+    below : float
+        How far below, in heights of the map.
     """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -126,14 +127,46 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation) -> None:
     exponent = 0 if -2 <= exponent <= 2 else exponent
     bar = axes.figure.colorbar(
         drawn,
-        cax=axes.inset_axes((0.04, -0.085, 0.92, 0.045)),
+        cax=axes.inset_axes((0.04, -below, 0.92, 0.045)),
         orientation="horizontal",
         ticks=MaxNLocator(5, symmetric=True),
         format=FuncFormatter(lambda value, _: f"{value / 10.0**exponent:g}".replace("-", "\N{MINUS SIGN}")),
     )
     power = f"10{str(exponent).translate(_RAISED)} " if exponent else ""
-    bar.set_label(power + unit_label(explanation), fontsize=_SMALL)
-    bar.ax.tick_params(labelsize=_SMALL)
+    bar.set_label(power + unit_label(explanation), fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+
+
+def answer_title(
+    name: str, prediction: Prediction, true: str | None = None, *, points: float = 155.0
+) -> tuple[str, str]:
+    """Say what a network answers of a galaxy, and whether that is right.
+
+    Parameters
+    ----------
+    name : str
+        Of the galaxy.
+    prediction : galcnn.prediction.Prediction
+        Of this galaxy.
+    true : str, optional
+        Its class, where known.
+    points : float
+        The widest line, in 1/72 inch. Of long names the end is lost, never the number behind.
+
+    Returns
+    -------
+    tuple of str
+        Lines of a title, and its colour.
+    """
+    name, narrow = drawable(name, points), points - _NUMBER_WIDTH
+    best = prediction.best[0]
+    if not best:
+        return f"{name}\nno prediction", "black"
+    answer = f"{drawable(best, narrow)} {prediction.probabilities[0].max():.2f}"
+    if true is None:
+        return f"{name}\n{answer}", "black"
+    answer += " ✓" if best == true else f"\n✗ true: {drawable(true, narrow)}"
+    return f"{name}\n{answer}", RIGHT if best == true else WRONG
 
 
 def summed(explanation: Explanation) -> npt.NDArray[np.float64]:
@@ -199,7 +232,7 @@ def drawable(text: str, points: float = 155.0) -> str:
     from matplotlib.font_manager import FontProperties, findfont, get_font
     from matplotlib.textpath import text_to_path
 
-    properties = FontProperties(size=_TITLE)
+    properties = FontProperties(size=TITLE)
     font = get_font(findfont(properties))
     line = " ".join(text.split())[:_LONGEST]
     line = "".join(c if c.isprintable() and font.get_char_index(ord(c)) else "?" for c in line)

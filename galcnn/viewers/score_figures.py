@@ -1,25 +1,34 @@
-"""Figures of scores: reliability of probabilities, and scores along a column of the catalog."""
+"""Figures of scores: reliability of probabilities, ranking curves, and scores along a column."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galcnn.errors import message
+from galcnn.evaluation.ranking import GRID
+from galcnn.viewers.panels import drawable
+from galcnn.viewers.style import COLOURS, SMALL, TITLE, finish, legend, marked
 
 if TYPE_CHECKING:
     from astropy.table import Table
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["reliability_figure", "scores_figure"]
+    from galcnn.evaluation.ranking import Curve, Ranking
 
-_LABEL = 8
-#: Okabe & Ito's colours, told apart with every common colour blindness, and markers for print.
-_LOOKS = {
-    "accuracy": ("#000000", "o", "accuracy"),
-    "balanced_accuracy": ("#0072B2", "s", "balanced accuracy"),
-    "calibration_error": ("#D55E00", "^", "calibration error"),
+__all__ = ["precision_recall_figure", "reliability_figure", "roc_figure", "scores_figure"]
+
+#: Panels in a row of ranking curves.
+_ACROSS = 4
+
+#: In the order of their looks.
+_SCORES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "calibration_error": "calibration error",
 }
 
 
@@ -44,20 +53,19 @@ def reliability_figure(bins: Table) -> Figure:
     upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
     confidence, accuracy = np.array(bins["confidence"]), np.array(bins["accuracy"])
     errors = np.clip([accuracy - bins["low"], bins["high"] - accuracy], 0, None)
-    upper.errorbar(confidence, accuracy, yerr=errors, color="black", marker="o", markersize=4, capsize=2)
-    upper.annotate(
-        "too sure", (0.95, 0.04), xycoords="axes fraction", ha="right", fontsize=_LABEL, color="0.4"
+    upper.errorbar(
+        confidence, accuracy, yerr=errors, color="black", marker="o", markersize=4, capsize=2, linewidth=1
     )
-    upper.annotate("too cautious", (0.05, 0.92), xycoords="axes fraction", fontsize=_LABEL, color="0.4")
+    upper.annotate(
+        "too sure", (0.95, 0.04), xycoords="axes fraction", ha="right", fontsize=SMALL, color="0.4"
+    )
+    upper.annotate("too cautious", (0.05, 0.92), xycoords="axes fraction", fontsize=SMALL, color="0.4")
     upper.set(xlim=(0, 1), ylim=(0, 1.03))
-    upper.set_ylabel("share of right answers", fontsize=_LABEL)
+    finish(upper, y="share of right answers")
     edges = np.array(bins["low_edge"])
     width = np.array(bins["high_edge"]) - edges
     lower.bar(edges, bins["n"], width=width, align="edge", color="0.75", edgecolor="white")
-    lower.set_ylabel("galaxies", fontsize=_LABEL)
-    lower.set_xlabel("probability of the answer", fontsize=_LABEL)
-    for axes in (upper, lower):
-        axes.tick_params(labelsize=_LABEL)
+    finish(lower, "probability of the answer", "galaxies", grid=False)
     return figure
 
 
@@ -88,7 +96,7 @@ def scores_figure(scores: Table) -> Figure:
     figure = Figure(figsize=(3.4 * len(columns), 3.1), layout="constrained")
     panels = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     for axes, column in zip(panels, columns, strict=True):
-        for name, (colour, marker, label) in _LOOKS.items():
+        for number, (name, label) in enumerate(_SCORES.items()):
             rows = scores[(scores["by"] == column) & (scores["score"] == name)]
             value = np.array(rows["value"])
             errors = np.clip([value - rows["low"], rows["high"] - value], 0, None)
@@ -96,21 +104,94 @@ def scores_figure(scores: Table) -> Figure:
                 rows["median"],
                 value,
                 yerr=np.nan_to_num(errors),
-                color=colour,
-                marker=marker,
-                markersize=4,
                 capsize=2,
                 linewidth=1,
                 label=label,
+                **marked(number),
             )
-        axes.set_xlabel(column, fontsize=_LABEL, parse_math=False)
-        axes.tick_params(labelsize=_LABEL)
+        finish(axes, column)
         axes.set_ylim(0, 1.03)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=3,
-        fontsize=_LABEL,
-        frameon=False,
-    )
+    legend(figure, panels[0])
     return figure
+
+
+def roc_figure(ranked: Sequence[Ranking]) -> Figure:
+    """Draw the ROC of each class against the rest.
+
+    Parameters
+    ----------
+    ranked : sequence of galcnn.evaluation.Ranking
+        From `galcnn.evaluation.rankings`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel a class: completeness against the share of the other galaxies that are taken for
+        it, with the 95 % bootstrap band, the diagonal of a classifier that knows nothing, and the
+        area with its interval.
+
+    Raises
+    ------
+    ValueError
+        No class.
+    """
+    figure, panels = _class_panels(ranked, "true positive rate (completeness)")
+    for axes, one in zip(panels, ranked, strict=True):
+        axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
+        _draw_curve(axes, one.roc, one, "area")
+        finish(axes, "false positive rate")
+    return figure
+
+
+def precision_recall_figure(ranked: Sequence[Ranking]) -> Figure:
+    """Draw precision against recall of each class.
+
+    Parameters
+    ----------
+    ranked : sequence of galcnn.evaluation.Ranking
+        From `galcnn.evaluation.rankings`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel a class: purity against completeness, with the 95 % bootstrap band, the share of
+        the class (a classifier that knows nothing), and the average precision with its interval.
+
+    Raises
+    ------
+    ValueError
+        No class.
+    """
+    figure, panels = _class_panels(ranked, "precision (purity)")
+    for axes, one in zip(panels, ranked, strict=True):
+        axes.axhline(one.n / (one.n + one.n_others), color="0.6", linewidth=0.8, linestyle="--")
+        _draw_curve(axes, one.precision_recall, one, "average precision")
+        finish(axes, "recall (completeness)")
+    return figure
+
+
+def _class_panels(ranked: Sequence[Ranking], label: str) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    n = len(ranked)
+    if not n:
+        raise ValueError(message("a class with galaxies, beside others", "", n_classes=0))
+    rows = -(-n // _ACROSS)
+    across = -(-n // rows)
+    figure = Figure(figsize=(1.9 * across + 0.5, 2.5 * rows + 0.1), layout="constrained")
+    panels = figure.subplots(rows, across, squeeze=False, sharey=True).ravel()
+    for axes in panels[n:]:
+        axes.set_axis_off()
+    for row in range(rows):
+        panels[row * across].set_ylabel(label, fontsize=TITLE)
+    return figure, list(panels[:n])
+
+
+def _draw_curve(axes: Axes, curve: Curve, one: Ranking, name: str) -> None:
+    axes.fill_between(GRID, curve.low, curve.high, color=COLOURS[0], alpha=0.2, linewidth=0)
+    stepped = "steps-pre" if name == "average precision" else "default"
+    axes.plot(curve.x, curve.y, color=COLOURS[0], linewidth=1.2, drawstyle=stepped)
+    axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), box_aspect=1)
+    axes.set_xticks([0, 0.5, 1])
+    area = f"{name} {curve.area}"
+    axes.set_title(f"{drawable(one.name, 120)} (n = {one.n})\n{area}", fontsize=SMALL, parse_math=False)

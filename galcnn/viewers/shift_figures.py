@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galcnn.errors import message
+from galcnn.viewers.style import MARKERS, SMALL, TITLE, finish, legend
 
 if TYPE_CHECKING:
     from astropy.table import QTable
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["accuracy_figure", "class_figure", "drift_figure"]
 
-#: Okabe & Ito's colours by arm, told apart with every common colour blindness, and line styles.
+#: Colour, line style and marker of each arm.
 _LOOKS = {
-    "none": ("#000000", "-"),
-    "batch": ("#D55E00", "-"),
-    "batch_adapted": ("#D55E00", "--"),
-    "batch_adapted_skewed": ("#E69F00", ":"),
-    "group": ("#0072B2", "-"),
-    "standardised": ("#009E73", "-."),
-    "oracle": ("#999999", (0, (5, 1))),
-    "augmented": ("#56B4E9", "-"),
+    "none": ("#000000", "-", "o"),
+    "batch": ("#D55E00", "-", "s"),
+    "batch_adapted": ("#D55E00", "--", "D"),
+    "batch_adapted_skewed": ("#E69F00", ":", "P"),
+    "group": ("#0072B2", "-", "^"),
+    "standardised": ("#009E73", "-.", "v"),
+    "oracle": ("#999999", (0, (5, 1)), "X"),
+    "augmented": ("#56B4E9", "-", "*"),
 }
 _NAMES = {
     "none": "no normalisation",
@@ -36,7 +36,6 @@ _NAMES = {
     "oracle": "oracle",
     "augmented": "trained on redshifted images",
 }
-_LABEL = 8
 
 
 def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Figure:
@@ -59,16 +58,16 @@ def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Fig
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for arm, rows in _by_arm(scores).items():
-        colour, style = _look(arm)
+        look = _look(arm)
         z = np.array(rows["z"])
-        left.plot(
-            z, rows["accuracy"], color=colour, linestyle=style, marker="o", markersize=3, label=_name(arm)
+        left.plot(z, rows["accuracy"], label=_name(arm), **look)
+        left.fill_between(
+            z, rows["seed_low"], rows["seed_high"], color=look["color"], alpha=0.15, linewidth=0
         )
-        left.fill_between(z, rows["seed_low"], rows["seed_high"], color=colour, alpha=0.15, linewidth=0)
-        right.plot(z, rows["calibration_error"], color=colour, linestyle=style, marker="o", markersize=3)
+        right.plot(z, rows["calibration_error"], **look)
     for axes, what in ((left, "accuracy"), (right, "calibration error")):
         axes.axvspan(*train_redshifts, color="0.92", zorder=0)
-        _finish(axes, what)
+        finish(axes, "redshift", what)
     n_classes = sum(name.startswith("completeness_") for name in scores.colnames)
     left.axhline(1 / n_classes, color="0.6", linewidth=0.8)
     left.annotate(
@@ -77,18 +76,12 @@ def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Fig
         xycoords=("axes fraction", "data"),
         ha="left",
         va="bottom",
-        fontsize=_LABEL - 1,
+        fontsize=SMALL,
         color="0.4",
     )
     left.set_ylim(0, 1.02)
     right.set_ylim(bottom=0)
-    figure.legend(
-        *left.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=4,
-        fontsize=_LABEL - 1,
-        frameon=False,
-    )
+    legend(figure, left)
     return figure
 
 
@@ -114,20 +107,12 @@ def class_figure(scores: QTable, classes: tuple[str, ...]) -> Figure:
     for row, what in enumerate(("completeness", "purity")):
         for axes, name in zip(panels[row], classes, strict=True):
             for arm, rows in _by_arm(scores).items():
-                colour, style = _look(arm)
-                axes.plot(rows["z"], rows[f"{what}_{name}"], color=colour, linestyle=style, label=_name(arm))
-            _finish(axes, what if name == classes[0] else "")
+                axes.plot(rows["z"], rows[f"{what}_{name}"], label=_name(arm), **_look(arm))
+            finish(axes, "redshift" if row else "", what if name == classes[0] else "")
             axes.set_ylim(0, 1.02)
             if row == 0:
-                axes.set_title(name.replace("_", " "), fontsize=_LABEL)
-                axes.set_xlabel("")
-    figure.legend(
-        *panels[0, 0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=4,
-        fontsize=_LABEL - 1,
-        frameon=False,
-    )
+                axes.set_title(name.replace("_", " "), fontsize=TITLE)
+    legend(figure, panels[0, 0])
     return figure
 
 
@@ -160,17 +145,15 @@ def drift_figure(table: QTable) -> Figure:
         for z, colour in zip(redshifts, colours, strict=True):
             rows = own[np.asarray(own["z"]) == z]
             found = {str(row["layer"]): float(row["distance"]) for row in rows}
-            axes.plot(
-                [found[layer] for layer in layers], color=colour, marker="o", markersize=3, label=f"z = {z:g}"
-            )
-        axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=_LABEL - 2)
-        axes.set_title(_name(arm), fontsize=_LABEL)
-        axes.tick_params(axis="y", labelsize=_LABEL - 1)
-        axes.spines[["top", "right"]].set_visible(False)
+            marker = MARKERS[redshifts.index(z) % len(MARKERS)]
+            drawn = [found[layer] for layer in layers]
+            axes.plot(drawn, color=colour, marker=marker, markersize=4, linewidth=1.2, label=f"z = {z:g}")
+        axes.set_xticks(range(len(layers)), layers, rotation=90)
+        axes.set_title(_name(arm), fontsize=TITLE)
+        finish(axes)
         axes.set_ylim(bottom=0)
-    panels[0].set_ylabel("sliced Wasserstein distance\nfrom training (std. dev.)", fontsize=_LABEL)
-    handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside right center", fontsize=_LABEL - 1, frameon=False)
+    panels[0].set_ylabel("sliced Wasserstein distance\nfrom training (std. dev.)", fontsize=TITLE)
+    legend(figure, panels[0], loc="outside right center", columns=1)
     return figure
 
 
@@ -179,17 +162,10 @@ def _by_arm(scores: QTable) -> dict[str, QTable]:
     return {str(arm): scores[arms == arm] for arm in dict.fromkeys(arms.tolist())}
 
 
-def _look(arm: str) -> tuple[str, str]:
-    colour, style = _LOOKS.get(arm, ("#CC79A7", "-"))
-    return colour, style  # type: ignore[return-value]  # matplotlib takes dashes as tuples, too
+def _look(arm: str) -> dict[str, Any]:
+    colour, style, marker = _LOOKS.get(arm, ("#CC79A7", "-", "p"))
+    return {"color": colour, "linestyle": style, "marker": marker, "markersize": 4, "linewidth": 1.2}
 
 
 def _name(arm: str) -> str:
     return _NAMES.get(arm, arm)
-
-
-def _finish(axes: Axes, what: str) -> None:
-    axes.set_xlabel("redshift", fontsize=_LABEL)
-    axes.set_ylabel(what, fontsize=_LABEL)
-    axes.tick_params(labelsize=_LABEL - 1)
-    axes.spines[["top", "right"]].set_visible(False)

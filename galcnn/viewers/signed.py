@@ -1,4 +1,4 @@
-"""Signed maps in rows under one colour bar, and the colours of classes: what atlas figures share."""
+"""Signed maps in rows under one colour bar, with titles that fit: what figures of many panels share."""
 
 from __future__ import annotations
 
@@ -8,29 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.viewers.panels import SIGNED, colour_limit, drawable
+from galcnn.viewers.panels import colour_limit, drawable
+from galcnn.viewers.style import NO_DATA, SIGNED, SMALL, TITLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = [
-    "COLOURS",
-    "MARKERS",
-    "SMALL",
-    "TITLE",
-    "class_colour",
-    "draw_bar",
-    "draw_signed",
-    "label_row",
-    "title",
-]
-
-TITLE, SMALL = 8, 7
-_NO_DATA = "0.75"
-#: Okabe & Ito's colours, told apart with every common colour blindness; markers help beyond seven.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
+__all__ = ["draw_bar", "draw_signed", "label_row", "title"]
 
 
 def draw_signed(axes: Axes, values: npt.NDArray[Any], limit: float | None = None) -> Any:
@@ -53,7 +38,7 @@ def draw_signed(axes: Axes, values: npt.NDArray[Any], limit: float | None = None
     from matplotlib import colormaps
 
     end = colour_limit(np.asarray(values, dtype=np.float64)) if limit is None else limit
-    colours = colormaps[SIGNED].with_extremes(bad=_NO_DATA)
+    colours = colormaps[SIGNED].with_extremes(bad=NO_DATA)
     drawn = axes.imshow(values, origin="lower", interpolation="nearest", cmap=colours, vmin=-end, vmax=end)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -96,22 +81,6 @@ def title(axes: Axes, text: str, points: float = 155.0, *, color: str = "black")
     """
     lines = "\n".join(drawable(line, points) for line in text.split("\n"))
     axes.set_title(lines, fontsize=TITLE, parse_math=False, color=color)
-
-
-def class_colour(i: int) -> str:
-    """Give the colour of a class or curve.
-
-    Parameters
-    ----------
-    i : int
-        From 0; beyond seven they come again, with other markers.
-
-    Returns
-    -------
-    str
-        Hexadecimal.
-    """
-    return COLOURS[i % len(COLOURS)]
 
 
 def label_row(axes: Axes, text: str) -> None:

@@ -14,6 +14,7 @@ from galcnn.photometry import parse_unit
 from galcnn.rendering import display_rgb
 from galcnn.viewers.panels import colour_limit
 from galcnn.viewers.signed import draw_bar, draw_signed, label_row, title
+from galcnn.viewers.style import RIGHT, WRONG
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["class_model_figure", "filter_image_figure"]
 
-_RIGHT, _WRONG = "#007A5A", "#D55E00"
 _MOST_BANDS = 5
 
 
@@ -127,7 +127,7 @@ def class_model_figure(rows: Mapping[str, Sequence[Synthesis]], classes: Sequenc
             else:
                 drawn = draw_signed(axes, synthesis.image[band], limit)
             if name != previous:
-                title(axes, _answer(synthesis, classes), 112, color=_RIGHT if synthesis.success else _WRONG)
+                title(axes, _answer(synthesis, classes), 112, color=RIGHT if synthesis.success else WRONG)
         label_row(panels[0], name if band is None else f"{name}\n{made[0].bands[band]}")
         if band is not None:
             draw_bar(figure, drawn, list(panels), _unit(made[0]) or "training sigma")

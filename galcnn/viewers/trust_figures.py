@@ -8,19 +8,16 @@ import numpy as np
 
 from galcnn.errors import message
 from galcnn.viewers.panels import drawable
+from galcnn.viewers.style import SMALL, TITLE, finish, legend, line
 
 if TYPE_CHECKING:
     from astropy.table import QTable
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["removal_figure", "similarity_figure", "verdict_figure"]
 
-_LABEL = 8
 #: Okabe & Ito's colours, made lighter: told apart with every common colour blindness; words say the same.
 _COLOURS = {"passes": "#A6D9C5", "fails": "#F0B48F", "undecided": "#F2EBB3", "does not apply": "#F4F4F4"}
-_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_STYLES = ("-", "--", "-.", ":")
 
 
 def verdict_figure(table: QTable) -> Figure:
@@ -64,13 +61,13 @@ def verdict_figure(table: QTable) -> Figure:
         text = signs[word]
         if np.isfinite(row["value"]):
             text += f" {row['value']:.2f}\n[{row['low']:.2f}, {row['high']:.2f}]"
-        axes.text(x, y, text, ha="center", va="center", fontsize=_LABEL - 2)
+        axes.text(x, y, text, ha="center", va="center", fontsize=SMALL - 1)
     axes.set_xlim(-0.5, len(methods) - 0.5)
     axes.set_ylim(len(criteria) - 0.5, -0.5)
     axes.set_xticks(range(len(methods)), [drawable(name) for name in methods], rotation=30, ha="left")
     axes.set_yticks(range(len(criteria)), [ticks[y] for y in range(len(criteria))])
     axes.xaxis.tick_top()
-    axes.tick_params(labelsize=_LABEL, length=0)
+    axes.tick_params(labelsize=TITLE, length=0)
     axes.spines[:].set_visible(False)
     figure.legend(
         handles=[
@@ -78,7 +75,7 @@ def verdict_figure(table: QTable) -> Figure:
         ],
         loc="outside lower center",
         ncols=len(_COLOURS),
-        fontsize=_LABEL,
+        fontsize=TITLE,
         frameon=False,
     )
     return figure
@@ -121,16 +118,16 @@ def similarity_figure(table: QTable) -> Figure:
                     (table["method"] == method) & (table["mode"] == mode) & (table["measure"] == measure)
                 ]
                 x = np.arange(len(own))
-                colour, style = _look(number)
-                axes.plot(x, own["value"], color=colour, linestyle=style, label=method, linewidth=1.2)
-                axes.fill_between(x, own["low"], own["high"], color=colour, alpha=0.15, linewidth=0)
+                look = line(number)
+                axes.plot(x, own["value"], label=method, linewidth=1.2, **look)
+                axes.fill_between(x, own["low"], own["high"], color=look["color"], alpha=0.15, linewidth=0)
             stages = list(dict.fromkeys(str(name) for name in table["stage"]))
             axes.set_xticks(range(len(stages)), stages, rotation=90)
-            axes.set_title(title, fontsize=_LABEL)
-            _finish(axes)
-        panels[row, 0].set_ylabel(mode, fontsize=_LABEL)
-    figure.supxlabel("drawn anew, from the output down (cascading) or alone (independent)", fontsize=_LABEL)
-    _legend(figure, panels[0, 0])
+            axes.set_title(title, fontsize=TITLE)
+            finish(axes)
+        panels[row, 0].set_ylabel(mode, fontsize=TITLE)
+    figure.supxlabel("drawn anew, from the output down (cascading) or alone (independent)", fontsize=TITLE)
+    legend(figure, panels[0, 0], loc="outside right upper", columns=1)
     return figure
 
 
@@ -164,16 +161,12 @@ def removal_figure(table: QTable) -> Figure:
             axes.plot(own["fraction"], own["score"], color=colour, linewidth=2.2, label=order)
         for number, method in enumerate(methods):
             own = _curve(table, method, what, "method")
-            colour, style = _look(number)
-            axes.plot(
-                own["fraction"], own["score"], color=colour, linestyle=style, label=method, linewidth=1.2
-            )
+            axes.plot(own["fraction"], own["score"], label=method, linewidth=1.2, **line(number))
         axes.set_xscale("function", functions=(np.sqrt, np.square))
         axes.set_xticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
-        axes.set_xlabel(f"share of the pixels, {what}", fontsize=_LABEL)
-        _finish(axes)
-    panels[0].set_ylabel("mean score of the target (logits)", fontsize=_LABEL)
-    _legend(figure, panels[0])
+        finish(axes, f"share of the pixels, {what}")
+    panels[0].set_ylabel("mean score of the target (logits)", fontsize=TITLE)
+    legend(figure, panels[0], loc="outside right upper", columns=1)
     return figure
 
 
@@ -187,22 +180,7 @@ def _curve(table: QTable, method: str, what: str, order: str) -> QTable:
     return table[(table["method"] == method) & (table["curve"] == what) & (table["order"] == order)]
 
 
-def _look(number: int) -> tuple[str, str]:
-    return _LINES[number % len(_LINES)], _STYLES[number // len(_LINES) % len(_STYLES)]
-
-
 def _cell(x: int, y: int, colour: str) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white")
-
-
-def _finish(axes: Axes) -> None:
-    axes.tick_params(labelsize=_LABEL - 1)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside right upper", fontsize=_LABEL - 1, frameon=False
-    )

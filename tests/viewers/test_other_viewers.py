@@ -60,14 +60,14 @@ def test_glue_finds_the_plugin_by_its_entry_point():
 
 
 def test_what_is_a_layers_file(path, tmp_path):
-    from galcnn.viewers.glue_layers import is_layers_file
+    from galcnn.viewers.contents import holds_layers
 
     fits.PrimaryHDU(np.ones((3, 3))).writeto(tmp_path / "plain.fits")
     (tmp_path / "text.fits").write_text("no FITS")
-    assert is_layers_file(path)
-    assert not is_layers_file(tmp_path / "plain.fits")
-    assert not is_layers_file(tmp_path / "text.fits")
-    assert not is_layers_file(tmp_path)
+    assert holds_layers(path)
+    assert not holds_layers(tmp_path / "plain.fits")
+    assert not holds_layers(tmp_path / "text.fits")
+    assert not holds_layers(tmp_path)
 
 
 @needs("glue", "glue")

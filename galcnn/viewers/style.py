@@ -1,0 +1,154 @@
+"""One look for all figures: colours, line styles, markers, sizes of text, axes and legends.
+
+Colours are those of Okabe & Ito, told apart with every common colour blindness; what is told apart
+by colour is told apart by a line style or a marker, too, so that a figure can be printed in grey.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "COLOURS",
+    "MARKERS",
+    "NO_DATA",
+    "RIGHT",
+    "SIGNED",
+    "SMALL",
+    "STYLES",
+    "TITLE",
+    "WRONG",
+    "class_colour",
+    "finish",
+    "legend",
+    "line",
+    "marked",
+]
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
+STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+#: Of answers; a sign or a word says the same.
+RIGHT, WRONG = "#007A5A", "#D55E00"
+#: Of signed maps: red raises, blue lowers, white at zero; told apart with every common colour blindness.
+SIGNED = "RdBu_r"
+#: Grey where there is no value.
+NO_DATA = "0.75"
+#: Points: titles and labels of axes; numbers, legends and notes.
+TITLE, SMALL = 8, 7
+
+
+def class_colour(i: int) -> str:
+    """Give the colour of a class or curve.
+
+    Parameters
+    ----------
+    i : int
+        From 0; beyond seven they come again, with other markers.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
+    return COLOURS[i % len(COLOURS)]
+
+
+def line(i: int) -> dict[str, Any]:
+    """Give the colour and line style of a curve of many points.
+
+    Parameters
+    ----------
+    i : int
+        From 0; 49 differ.
+
+    Returns
+    -------
+    dict
+        `color` and `linestyle`, as matplotlib takes them.
+
+    Examples
+    --------
+    >>> len({(line(i)["color"], str(line(i)["linestyle"])) for i in range(49)})
+    49
+    """
+    turn, place = divmod(i, len(COLOURS))
+    return {"color": COLOURS[place], "linestyle": STYLES[(place + turn) % len(STYLES)]}
+
+
+def marked(i: int) -> dict[str, Any]:
+    """Give the colour, line style and marker of a curve of a few points.
+
+    Parameters
+    ----------
+    i : int
+        From 0.
+
+    Returns
+    -------
+    dict
+        `color`, `linestyle`, `marker` and `markersize`, as matplotlib takes them.
+    """
+    return line(i) | {"marker": MARKERS[i % len(MARKERS)], "markersize": 4}
+
+
+def finish(axes: Axes, x: str = "", y: str = "", *, grid: bool = True) -> None:
+    """Label axes and give them the sizes and lines that all figures have.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        With its curves.
+    x, y : str
+        What the axes show, as plain text; empty leaves them.
+    grid : bool
+        Whether pale lines help to read values.
+    """
+    if x:
+        axes.set_xlabel(x, fontsize=TITLE, parse_math=False)
+    if y:
+        axes.set_ylabel(y, fontsize=TITLE, parse_math=False)
+    axes.tick_params(labelsize=SMALL, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+    if grid:
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.set_axisbelow(True)
+
+
+def legend(
+    figure: Figure, axes: Axes, *, loc: str = "outside lower center", columns: int = 4, heading: str = ""
+) -> None:
+    """Explain the curves of some axes once, beside all panels of a figure.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        With constrained layout.
+    axes : matplotlib.axes.Axes
+        Whose labels are shown.
+    loc : str
+        Where, as matplotlib names it.
+    columns : int
+        At most.
+    heading : str
+        Above the names.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    shown = figure.legend(
+        handles,
+        labels,
+        loc=loc,
+        ncols=min(len(handles), columns),
+        fontsize=SMALL,
+        frameon=False,
+        title=heading or None,
+        title_fontsize=SMALL,
+    )
+    for text in shown.get_texts():
+        text.set_parse_math(False)
