@@ -15,6 +15,7 @@ from galcnn import atomic
 from galcnn.errors import message
 from galcnn.inputs import check_render
 from galcnn.model.card import Card
+from galcnn.model.contents import check_contents, saved_by
 from galcnn.model.network import LOGITS, NETWORK, PREPROCESSING
 from galcnn.notebook import overview
 from galcnn.votes import Votes
@@ -173,7 +174,8 @@ def save_model(
 def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
     """Load a model folder after checking that it is whole and unchanged.
 
-    No code is run from the file: Keras' safe mode is on.
+    No code is run from the file, see `galcnn.model.contents.check_contents`. The hash tells of
+    accidents; who forges a model forges its card too.
 
     Parameters
     ----------
@@ -190,8 +192,8 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
     FileNotFoundError
         The folder or one of its files is missing.
     ValueError
-        The model file is not the one that the card describes, or the card comes from a newer
-        version.
+        The model file is not the one that the card describes, holds what could run or reach
+        outside, or comes from a newer galcnn or Keras.
     """
     path = Path(folder)
     for file in (path, path / _CARD, path / _MODEL):
@@ -214,7 +216,29 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
                 folder=str(path),
             )
         )
-    return TrainedModel(keras.saving.load_model(path / _MODEL, compile=False, safe_mode=True), card)
+    check_contents(path / _MODEL)
+    return TrainedModel(_read(path / _MODEL), card)
+
+
+def _read(path: Path) -> keras.Model:
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        # Keras looks its way through a configuration; what it trips over has no error of its own.
+        written = saved_by(path)
+        newer = _release(written) > _release(keras.__version__)
+        raise ValueError(
+            message(
+                f"a model file that Keras {keras.__version__} can read",
+                "Update keras." if newer else "Restore the file, or train again.",
+                written_by=f"Keras {written}",
+                error=f"{type(error).__name__}: {error}",
+            )
+        ) from error
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
 
 def refuse_foreign_folder(folder: str | os.PathLike[str]) -> None:

@@ -90,8 +90,22 @@ class Card:
         path : pathlib.Path
             Usually ``card.json``.
         """
-        content = asdict(self) | {"inputs": self.inputs.to_dict(), "classes": list(self.classes)}
-        atomic.write_json(path, content | {"card_sha256": _digest(content)})
+        atomic.write_json(path, self.to_dict() | {"card_sha256": self.sha256})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values.
+
+        Returns
+        -------
+        dict
+            What `write` writes, but for its hash.
+        """
+        return asdict(self) | {"inputs": self.inputs.to_dict(), "classes": list(self.classes)}
+
+    @property
+    def sha256(self) -> str:
+        """Of what it tells: ``card_sha256`` of the file."""
+        return _digest(self.to_dict())
 
     @classmethod
     def read(cls, path: Path) -> Card:
@@ -116,13 +130,9 @@ class Card:
             content = json.loads(path.read_text(encoding="utf-8"))
             newer = int(content["format"]) > CARD_FORMAT
             stated = content.pop("card_sha256", None)
-            known = {f.name for f in fields(cls)}
-            values = {name: value for name, value in content.items() if name in known}
-            values["inputs"] = InputSpec.from_dict(content["inputs"])
-            if values.get("votes") is not None:
-                values["votes"] = Votes.from_dict(values["votes"])
-            card = None if newer else cls(**values)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            # What a newer galcnn writes need not be understood here.
+            card = None if newer else cls._of(content)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise ValueError(
                 message(
                     "a model card",
@@ -142,6 +152,15 @@ class Card:
                 message("the card as it was written", "It was altered: restore it.", path=str(path))
             )
         return card
+
+    @classmethod
+    def _of(cls, content: Mapping[str, Any]) -> Card:
+        known = {f.name for f in fields(cls)}
+        values = {name: value for name, value in content.items() if name in known}
+        values["inputs"] = InputSpec.from_dict(content["inputs"])
+        if values.get("votes") is not None:
+            values["votes"] = Votes.from_dict(values["votes"])
+        return cls(**values)
 
 
 def _digest(content: Mapping[str, Any]) -> str:

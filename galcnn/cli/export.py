@@ -1,0 +1,34 @@
+"""galcnn export."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli.answers import tell
+
+__all__ = ["command"]
+
+
+@click.command(name="export")
+@click.argument("model")
+@click.option("--onnx", "path", required=True, metavar="FILE", help="Ends in .onnx.")
+def command(model: str, path: str) -> None:
+    """Write a model for those without TensorFlow: preprocessing, network and card in one ONNX file.
+
+    \b
+    galcnn export model --onnx model.onnx
+
+    It is written once it has given the logits of Keras, to 1e-5. Needs the extra: pip install
+    "galcnn[onnx]". How to run it with onnxruntime alone stands in docs/sharing.md.
+    """
+    from galcnn import atomic
+    from galcnn.cli.quiet import load_tensorflow
+
+    atomic.check_writable(path)
+    load_tensorflow()
+    from galcnn.model import load_model
+    from galcnn.model.onnx_export import export_onnx
+
+    difference = export_onnx(load_model(model), path)
+    tell(largest_difference=difference)
+    click.echo(f"wrote {path}: logits differ from Keras by {difference:.1e} at most")

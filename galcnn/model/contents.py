@@ -1,0 +1,189 @@
+"""What a model file may hold: it comes from others, and nothing in it may run.
+
+A ``.keras`` file is a zip archive of a configuration and an HDF5 file of weights. Keras' safe mode refuses
+code that is written into the configuration; but a process can switch safe mode off for good, some
+layers run code or read files that the configuration merely names, and HDF5 and zip have links and
+filters of their own. So the file is read here before Keras sees it, and only what Keras itself
+writes for a network is let through. Nothing is extracted to the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+
+from galcnn.errors import message
+
+__all__ = ["check_contents", "saved_by"]
+
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+#: Keras writes these and, for layers with vocabularies alone, further files.
+_MEMBERS = {_CONFIG, _METADATA, _WEIGHTS}
+#: Modules whose classes are plain arithmetic, with the exceptions below.
+_MODULES = {
+    "keras",
+    "keras.constraints",
+    "keras.dtype_policies",
+    "keras.initializers",
+    "keras.layers",
+    "keras.models",
+    "keras.regularizers",
+    "keras.src.models.functional",
+    "keras.src.models.sequential",
+    "keras.src.ops.numpy",
+}
+#: Run code or read files that the configuration names. The list is of Keras 3.15, which is pinned.
+_FORBIDDEN = {
+    "FlaxLayer",
+    "IntegerLookup",
+    "JaxLayer",
+    "Lambda",
+    "StringLookup",
+    "TFSMLayer",
+    "TextVectorization",
+    "TorchModuleWrapper",
+}
+#: Values that are not plain JSON.
+_VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__slice__"}
+
+
+def check_contents(path: Path) -> None:
+    """Refuse a model file that holds anything but layers of plain arithmetic and their weights.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A ``.keras`` file, from whomever.
+
+    Raises
+    ------
+    ValueError
+        It is no such archive; holds another member, a compressed or linked one; names a layer that
+        runs code or reads files, or one that is not registered in this process; or its weights
+        are links, of another file, compressed or not numbers.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive)
+            config = json.loads(archive.read(_CONFIG))
+            _check_config(config)
+            with archive.open(_WEIGHTS) as handle, h5py.File(handle, "r") as file:
+                _check_weights(file, set())
+    except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refused(f"{type(error).__name__}: {error}") from error
+    except (OSError, KeyError, RuntimeError, EOFError) as error:  # what h5py says of a broken file
+        raise _refused(f"weights that cannot be read: {error}") from error
+
+
+def saved_by(path: Path) -> str:
+    """Give the version of Keras that wrote a model file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        That `check_contents` has let through.
+
+    Returns
+    -------
+    str
+        As the file states it; empty where it does not.
+    """
+    with zipfile.ZipFile(path) as archive:
+        try:
+            stated = json.loads(archive.read(_METADATA))
+        except ValueError:
+            return ""
+    return str(stated.get("keras_version", "")) if isinstance(stated, dict) else ""
+
+
+def _refused(holds: str) -> ValueError:
+    return ValueError(
+        message(
+            "a model file with layers of Keras and their weights, and nothing that runs",
+            "Do not trust it: ask whoever made it.",
+            holds=holds,
+        )
+    )
+
+
+def _check_members(archive: zipfile.ZipFile) -> None:
+    members = archive.infolist()
+    names = [member.filename for member in members]
+    if sorted(names) != sorted(_MEMBERS):
+        odd = sorted(set(names) - _MEMBERS) or names
+        raise _refused(f"archive members {odd}")
+    for member in members:
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise _refused(f"archive member {member.filename}, a link")
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise _refused(f"archive member {member.filename}, compressed, which Keras never writes")
+        if member.flag_bits & 1:
+            raise _refused(f"archive member {member.filename}, encrypted")
+
+
+def _check_config(config: Any) -> None:
+    if not isinstance(config, dict):
+        raise _refused("a configuration that is not of a model")
+    # How it was compiled is not loaded.
+    for entry in _entries({key: value for key, value in config.items() if key != "compile_config"}):
+        if not _plain(entry):
+            named = {key: entry.get(key) for key in ("module", "class_name", "registered_name")}
+            if entry["class_name"] == "function":
+                named["config"] = entry.get("config")
+            raise _refused(f"{named}")
+
+
+def _entries(content: Any) -> Iterator[Mapping[str, Any]]:
+    """All that Keras would make an object of, at any depth."""
+    waiting = [content]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if "class_name" in one:
+                yield one
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+
+
+def _plain(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is arithmetic of Keras, or was registered by this process' own code."""
+    name, module = entry["class_name"], entry.get("module")
+    registered = entry.get("registered_name")
+    if name in _VALUES:
+        return True
+    if name == "function":  # Keras looks for its name among those registered, and in its own modules
+        return _registered(entry.get("config")) or module == "builtins"
+    if registered is not None and registered != name:
+        return _registered(registered)
+    return module in _MODULES and name not in _FORBIDDEN
+
+
+def _registered(name: object) -> bool:
+    return isinstance(name, str) and keras.saving.get_registered_object(name) is not None
+
+
+def _check_weights(group: h5py.Group, seen: set[int]) -> None:
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise _refused(f"weights {group.name}/{name} that are a link")
+        item = group[name]
+        address = h5py.h5o.get_info(item.id).addr
+        if address in seen:
+            raise _refused(f"weights {item.name} that are there twice")
+        seen.add(address)
+        if isinstance(item, h5py.Group):
+            _check_weights(item, seen)
+        elif not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiubV" or item.dtype.hasobject:
+            raise _refused(f"weights {item.name} that are not numbers")
+        elif item.external or item.is_virtual:
+            raise _refused(f"weights {item.name} of another file")
+        elif item.id.get_create_plist().get_nfilters() or item.nbytes > item.id.get_storage_size():
+            raise _refused(f"weights {item.name} that are compressed or not all there")

@@ -1,0 +1,216 @@
+"""A model without TensorFlow: the same calculation, preprocessing included, as an ONNX file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+import galcnn
+from galcnn import atomic, seeding
+from galcnn.errors import message
+from galcnn.model.bundle import TrainedModel
+
+__all__ = ["INPUT", "OUTPUT", "TOLERANCE", "export_onnx", "metadata"]
+
+#: Names of the only input and the only output.
+INPUT, OUTPUT = "image", "logits"
+#: By how much logits may differ from those of Keras, in units of the largest or of 1.
+TOLERANCE = 1e-5
+_OPSET = 17
+_CHECKED = 8
+
+
+def export_onnx(trained: TrainedModel, path: str | os.PathLike[str]) -> float:
+    """Write a model as ONNX, once it has given the answers of Keras.
+
+    The file holds preprocessing and network, eats calibrated images and ends in logits, for any
+    number of images at once; what the card tells is in its metadata, see `metadata`. It is
+    converted by Keras and tf2onnx. Layers that compute in half precision do so in float32 there,
+    with the same weights.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        Left as it is.
+    path : path-like
+        Ends in ``.onnx``; written whole or not at all.
+
+    Returns
+    -------
+    float
+        Largest difference of a logit to Keras (in float32), over images of noise from far below to
+        far above the usual fluxes.
+
+    Raises
+    ------
+    ImportError
+        The extra ``onnx`` is not installed.
+    ValueError
+        The name has another ending, a layer has no counterpart in ONNX, or the answers differ by
+        more than `TOLERANCE`.
+    """
+    if Path(path).suffix.lower() != ".onnx":
+        raise ValueError(message("a file that ends in .onnx", "Name it so.", path=str(path)))
+    onnx, onnxruntime = _packages()
+    model = _in_float32(trained.model)
+    spec = trained.card.inputs
+    images = _images((_CHECKED, *spec.image_shape), spec.unit)
+    expected = np.asarray(model(images, training=False))
+    with atomic.writing(path) as temporary:
+        graph = _converted(model, onnx)
+        for name, text in metadata(trained).items():
+            graph.metadata_props.add(key=name, value=text)
+        onnx.save(graph, temporary)
+        return _difference(temporary, images, expected, onnxruntime)
+
+
+def metadata(trained: TrainedModel) -> dict[str, str]:
+    """Give what an exported file tells of itself.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        With its card.
+
+    Returns
+    -------
+    dict of str to str
+        JSON texts ``classes`` (in the order of the logits; null where the model gives vote
+        fractions), ``votes`` (the questions, else null), ``bands``, ``shape`` (ny, nx), ``unit``,
+        ``pixel_scale_arcsec``, ``render``, ``fill`` (of masked pixels), ``trained_prior``, ``card`` (the
+        whole card), and its hash, that of the Keras model and the versions as they are.
+    """
+    from galcnn.inputs.images import FILL
+
+    card = trained.card
+    told = card.to_dict()
+    spec = told["inputs"]
+    values = {
+        "classes": None if card.votes else list(card.classes),
+        "votes": told["votes"],
+        "bands": spec["bands"],
+        "shape": spec["shape"],
+        "unit": spec["unit"],
+        "pixel_scale_arcsec": spec["pixel_scale"],
+        "render": spec["render"],
+        "fill": FILL,
+        "trained_prior": dict(card.trained_prior),
+        "card": told,
+    }
+    plain = {
+        "card_sha256": card.sha256,
+        "model_sha256": card.model_sha256,
+        "galcnn_version": galcnn.__version__,
+        "keras_version": keras.__version__,
+    }
+    return {name: json.dumps(value) for name, value in values.items()} | plain
+
+
+def _packages() -> tuple[ModuleType, ModuleType]:
+    try:
+        import onnx
+        import onnxruntime
+        import tf2onnx  # noqa: F401  by which Keras converts
+    except ImportError as error:
+        raise ImportError(
+            message("the packages of ONNX", 'Install them: pip install "galcnn[onnx]".', missing=error.name)
+        ) from error
+    return onnx, onnxruntime
+
+
+def _in_float32(model: keras.Model) -> keras.Model:
+    """ONNX' half precision rounds otherwise, and the half of bfloat16 is not to be run at all."""
+
+    def plain(config: Any) -> Any:
+        if isinstance(config, list):
+            return [plain(one) for one in config]
+        if not isinstance(config, dict):
+            return config
+        if config.get("class_name") == "DTypePolicy":
+            return config | {"config": {"name": "float32"}}
+        return {key: plain(value) for key, value in config.items()}
+
+    if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
+        return model
+    twin = type(model).from_config(plain(model.get_config()))
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _images(shape: tuple[int, ...], unit: str) -> npt.NDArray[np.float32]:
+    """Noise over all that may be met: below and above where a stretch turns from linear to logarithmic."""
+    stream = seeding.generator(0, "onnx")
+    if unit == "display":
+        return stream.uniform(0, 255, shape).astype(np.float32)
+    brightness = 10 ** stream.uniform(-1, 4, (shape[0], *[1] * (len(shape) - 1)))
+    return (brightness * stream.normal(0.5, 1, shape)).astype(np.float32)
+
+
+def _converted(model: keras.Model, onnx: ModuleType) -> Any:
+    """By Keras; with names that can be relied upon."""
+    model(np.zeros((1, *model.input_shape[1:]), dtype=np.float32))  # Keras exports what was called before
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # Keras asks NumPy 2 for names that are gone, to mend tf2onnx, which still wants them.
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"keras\.src\.export")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        file = Path(folder) / "model.onnx"
+        model.export(file, format="onnx", verbose=False, opset_version=_OPSET)
+        converted = onnx.load(file)
+    graph = converted.graph
+    _spell_erfc(graph, onnx)
+    given = graph.output[0].name
+    for node in graph.node:
+        node.input[:] = [OUTPUT if name == given else name for name in node.input]
+        node.output[:] = [OUTPUT if name == given else name for name in node.output]
+    graph.output[0].name = OUTPUT
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    try:
+        onnx.checker.check_model(converted, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ValueError(
+            message(
+                "layers that ONNX knows", "Export a network without it.", error=str(error).splitlines()[0]
+            )
+        ) from error
+    return converted
+
+
+def _spell_erfc(graph: Any, onnx: ModuleType) -> None:
+    """ONNX has erf, of which TensorFlow's erfc (in gelu) is the complement."""
+    nodes: list[Any] = []
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type == "Erfc":
+            (answer,) = node.output
+            one, erf = f"{answer}/one", f"{answer}/erf"
+            node.op_type, node.output[0] = "Erf", erf
+            graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1), one))
+            nodes.append(onnx.helper.make_node("Sub", [one, erf], [answer]))
+    if len(nodes) > len(graph.node):
+        del graph.node[:]
+        graph.node.extend(nodes)
+
+
+def _difference(path: Path, images: Any, expected: Any, onnxruntime: ModuleType) -> float:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (found,) = session.run([OUTPUT], {INPUT: images})
+    difference = float(np.max(np.abs(found - expected)))
+    if not difference <= TOLERANCE * max(1.0, float(np.max(np.abs(expected)))):
+        raise ValueError(
+            message(
+                f"the logits of Keras to {TOLERANCE}",
+                "Nothing was written; please report it, with the network.",
+                largest_difference=difference,
+            )
+        )
+    return difference
