@@ -19,7 +19,33 @@ from pathlib import Path
 
 from galcnn.errors import message
 
-__all__ = ["check_writable", "claim", "writing", "writing_folder", "write_json", "write_text"]
+__all__ = ["check_writable", "claim", "recording", "writing", "writing_folder", "write_json", "write_text"]
+
+
+#: Those who want to know what is written; any thread may write.
+_RECORDS: list[list[Path]] = []
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[list[Path]]:
+    """Keep a list of what this process writes.
+
+    Yields
+    ------
+    list of pathlib.Path
+        Files and folders in the order in which they were finished; some may be gone again.
+    """
+    record: list[Path] = []
+    _RECORDS.append(record)
+    try:
+        yield record
+    finally:
+        _RECORDS[:] = [one for one in _RECORDS if one is not record]
+
+
+def _finished(target: Path) -> None:
+    for record in list(_RECORDS):
+        record.append(target)
 
 
 @contextlib.contextmanager
@@ -52,6 +78,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
         _flush(temporary)
         os.replace(temporary, target)
         _flush_folder(target.parent)
+        _finished(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -101,6 +128,7 @@ def writing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                 os.replace(old, target)
             raise
         _flush_folder(target.parent)
+        _finished(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if old is not None and target.exists():

@@ -13,6 +13,7 @@ __all__ = [
     "BadResponseError",
     "CoverageError",
     "DownloadError",
+    "Message",
     "PluginError",
     "UnreadableImageError",
     "message",
@@ -45,6 +46,24 @@ class PluginError(RuntimeError):
     """A plugin is broken, missing, or two packages claim one name: mend the installation."""
 
 
+class Message(str):
+    """The text of an error, which remembers its parts.
+
+    Attributes
+    ----------
+    expected : str
+        What was wanted.
+    received : dict of str to str
+        What came instead, by name, as it is shown.
+    remedy : str
+        What the user can do.
+    """
+
+    expected: str
+    received: dict[str, str]
+    remedy: str
+
+
 def message(expected: str, remedy: str = "", **received: object) -> str:
     """Word an error in the grammar of the house.
 
@@ -68,12 +87,14 @@ def message(expected: str, remedy: str = "", **received: object) -> str:
     'Expected a positive width. Received: width=-3. Give it in arcsec.'
     """
     parts = [f"Expected {expected}."]
-    if received:
-        shown = ", ".join(f"{name}={_shorten(repr(value))}" for name, value in received.items())
-        parts.append(f"Received: {shown}.")
+    shown = {name: _shorten(repr(value)) for name, value in received.items()}
+    if shown:
+        parts.append(f"Received: {', '.join(f'{name}={value}' for name, value in shown.items())}.")
     if remedy:
         parts.append(remedy)
-    return " ".join(parts)
+    text = Message(" ".join(parts))
+    text.expected, text.received, text.remedy = expected, shown, remedy
+    return text
 
 
 def _shorten(text: str) -> str:

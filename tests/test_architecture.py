@@ -17,8 +17,8 @@ FLOORS = [
     {"training", "prediction", "explain"},
     {"evaluation", "fooling", "health", "landscape", "layers"},
     {"viewers", "testing", "information", "doubt"},
-    {"experiment", "pipeline", "report"},
-    {"engines", "shift", "studies", "trust"},
+    {"experiment", "pipeline", "report", "service"},
+    {"engines", "shift", "similarity", "studies", "trust"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}

@@ -147,3 +147,20 @@ def test_names_that_cannot_be_are_refused_before_the_work(tmp_path):
     atomic.check_writable(tmp_path, folder=True)
     with pytest.raises(NotADirectoryError):
         atomic.check_writable(tmp_path / ("x" * 250), folder=True)
+
+
+def test_a_record_holds_what_was_finished_and_by_any_thread(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    atomic.write_text(tmp_path / "before", "")
+    with atomic.recording() as record:
+        atomic.write_text(tmp_path / "one", "")
+        with ThreadPoolExecutor(1) as other, atomic.recording() as inner:
+            other.submit(atomic.write_json, tmp_path / "two", {}).result()
+        with pytest.raises(ValueError, match="JSON"):
+            atomic.write_json(tmp_path / "never", float("nan"))
+        with atomic.writing_folder(tmp_path / "folder") as folder:
+            (folder / "inside").write_text("")
+    atomic.write_text(tmp_path / "after", "")
+    assert record == [(tmp_path / name).resolve() for name in ("one", "two", "folder")]
+    assert inner == [(tmp_path / "two").resolve()]

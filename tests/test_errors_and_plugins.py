@@ -1,5 +1,6 @@
 """Errors speak one grammar; plugins enter by two doors, and a broken one is named."""
 
+import pickle
 import textwrap
 
 import pytest
@@ -9,6 +10,9 @@ from galcnn import errors, plugins
 
 def test_messages_speak_one_grammar():
     text = errors.message("a width", "Give one.", width=-1, name="M 31")
+    parts = pickle.loads(pickle.dumps(text))  # a worker sends it home
+    assert (parts.expected, parts.remedy) == ("a width", "Give one.")
+    assert parts.received == {"width": "-1", "name": "'M 31'"}
     assert text == "Expected a width. Received: width=-1, name='M 31'. Give one."
     long = errors.message("x", value="a\n" * 500)
     assert len(long) < 260

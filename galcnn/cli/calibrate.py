@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from galcnn.cli import options
+from galcnn.cli.answers import tell
 
 if TYPE_CHECKING:
     from galcnn.doubt.calibration import Kind
@@ -78,4 +79,5 @@ def command(
     )
     for line in doubts.lines():
         click.echo(line)
+    tell(measured=doubts.measured)
     click.echo(f"wrote {model}/doubts.json")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import click
 
 from galcnn.cli import options
+from galcnn.cli.answers import request_lines, row_writer, tell
 
 __all__ = ["command"]
+
+#: See `galcnn.service.EXIT_CODES`.
+_UNANSWERED = 3
 
 
 @click.command(name="classify")
@@ -17,7 +21,12 @@ __all__ = ["command"]
 )
 @click.option("--image-column", metavar="C", help="Column of the catalog.  [default: image]")
 @click.option("--id", "id_", metavar="C", help="Column of the catalog with the identifier.")
-@click.option("--out", required=True, metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
+@click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
+@click.option(
+    "--requests",
+    metavar="FILE",
+    help="Answer lines of JSON as they come, - for standard input; see docs/service.md.",
+)
 @options.bands
 @options.fit
 @options.width
@@ -37,7 +46,8 @@ def command(
     catalog: str | None,
     image_column: str | None,
     id_: str | None,
-    out: str,
+    out: str | None,
+    requests: str | None,
     bands: str | None,
     fit: bool,
     width: str | None,
@@ -55,6 +65,7 @@ def command(
     galcnn classify model galaxy.fits --bands r --fit --out classes.csv
     galcnn classify model a_g.fits,a_r.fits --grid r --fit --out classes.csv
     galcnn classify model --catalog new.ecsv --out classes.parquet
+    echo '{"path": "galaxy.fits"}' | galcnn classify model --requests -
 
     Columns: id, class, p_<class> for each class, entropy (nats), flag (0 good, 1 unreadable,
     2 does not fit the model, 4 many masked pixels, 8 a blank band; they add up) and reason. A model
@@ -64,12 +75,18 @@ def command(
     from galcnn.catalog import read_catalog, table_format, write_table
     from galcnn.progress import bars, silent
 
-    if bool(paths) == bool(catalog):
-        raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
+    if bool(paths) + bool(catalog) + bool(requests) != 1:
+        raise click.UsageError("Expected image files, --catalog FILE or --requests FILE, and one of them.")
+    if bool(requests) == bool(out):
+        raise click.UsageError("Expected --out TABLE, or --requests FILE, which answers on standard output.")
     if not catalog and (image_column or id_):
         raise click.UsageError("Expected --catalog FILE with --image-column and --id.")
-    table_format(out)
-    atomic.check_writable(out)
+    if requests and requests != "-":
+        with open(requests, "rb"):  # said before TensorFlow is loaded
+            pass
+    if out:
+        table_format(out)
+        atomic.check_writable(out)
     if catalog:
         columns = {"image": image_column or "image"} | ({"id": id_} if id_ else {})
         read = read_catalog(catalog, columns=columns)
@@ -84,14 +101,22 @@ def command(
     from galcnn.prediction import UNFIT, UNREADABLE, classify_files, prior_of
 
     trained = load_model(model).with_render(render)
-    table = classify_files(
-        trained,
-        InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid),
-        prior=prior_of(prior, trained),
-        progress=silent if quiet else bars,
-    )
+    files = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid)
+    frequencies = prior_of(prior, trained)
+    if out is None:
+        from galcnn.service.requests import answer_requests
+
+        assert requests is not None  # for the type checker
+        bad = answer_requests(trained, request_lines(requests), row_writer(), how=files, prior=frequencies)
+        tell(bad_requests=bad)
+        if bad:
+            click.get_current_context().exit(_UNANSWERED)
+        return
+    table = classify_files(trained, files, prior=frequencies, progress=silent if quiet else bars)
     write_table(table, out)
+    counts = {"rows": len(table), "flagged": int((table["flag"] > 0).sum())}
     failed = table[(table["flag"] & (UNREADABLE | UNFIT)) > 0]
+    tell(**counts, failed=len(failed), table=out)
     if len(failed) == len(table):
         raise ValueError(f"None of {len(table)} images could be classified. {failed['reason'][0]} See {out}.")
     if len(failed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from galcnn.cli import options
+from galcnn.cli.answers import tell
 
 __all__ = ["command"]
 
@@ -80,4 +81,7 @@ def command(
         click.echo(
             f"{table.meta['n_failed']} images could not be used; {out}/predictions.ecsv says why", err=True
         )
+    tell(
+        scores=[{name: row[name] for name in table.colnames} for row in table], failed=table.meta["n_failed"]
+    )
     click.echo(f"wrote {out}")

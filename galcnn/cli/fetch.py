@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from galcnn.cli import options
+from galcnn.cli.answers import tell
 
 __all__ = ["command"]
 
@@ -93,6 +94,7 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
     for line in report.lines():
         click.echo(line)
     counts = report.counts
+    tell(**counts, catalog=f"{out}/catalog.ecsv")
     if counts["fetched"]:
         click.echo(f"next: galcnn train --catalog {out}/catalog.ecsv --out model")
     if counts["failed"] or counts["not tried"]:

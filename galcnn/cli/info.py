@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from galcnn.cli.answers import tell
+
 __all__ = ["command"]
 
 
@@ -18,6 +20,11 @@ def command(path: str | None) -> None:
     galcnn info galaxy.fits
     galcnn info catalog.ecsv
     """
+    from pathlib import Path
+
     from galcnn.information import describe_installation, describe_path
+    from galcnn.model import Card
 
     click.echo(describe_path(path) if path else describe_installation())
+    if path and Path(path).is_dir():
+        tell(card=Card.read(Path(path) / "card.json").to_dict())

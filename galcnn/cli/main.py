@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import click
 
 import galcnn
+from galcnn import atomic
+from galcnn.cli.answers import heard, send_away, watched
+from galcnn.service import Answer, error_record
 
 __all__ = ["cli", "main"]
 
@@ -34,6 +40,8 @@ COMMANDS = (
     "evaluate",
     "classify",
     "run",
+    "similar",
+    "suggest",
     "explain",
     "view",
     "report",
@@ -48,6 +56,8 @@ COMMANDS = (
     "shift",
     "drift",
     "landscape",
+    "export",
+    "schema",
     "info",
     "plugins",
 )
@@ -63,13 +73,35 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"galcnn.cli.{cmd_name}").command
-        return command
+        answer = ctx.find_object(Answer)
+        if answer is None:
+            return command
+        answer.command = cmd_name
+        return watched(command, answer)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        asked, as_json, manifest = ctx.find_object(_Asked), ctx.params["as_json"], ctx.params["manifest"]
+        if asked is None or not (as_json or manifest):
+            return super().invoke(ctx)
+        if manifest:
+            atomic.check_writable(manifest)
+        asked.as_json, asked.manifest, asked.answer = as_json, manifest, Answer(tuple(asked.words))
+        ctx.obj = asked.answer
+        with heard(asked.answer, aside=as_json):
+            return super().invoke(ctx)
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(galcnn.__version__, prog_name="galcnn")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="For programs: one JSON object on standard output.",
+)
+@click.option("--manifest", metavar="FILE", help="Write that object to a file.")
+def cli(as_json: bool, manifest: str | None) -> None:
     """What is this galaxy, and why? Networks for galaxy morphology, and their explanations.
 
     \b
@@ -80,6 +112,16 @@ def cli(debug: bool) -> None:
     galcnn atlas model --catalog labels.csv --out atlas
     galcnn trust model --catalog labels.csv --out trust
     """
+
+
+@dataclass
+class _Asked:
+    """What the command line wants to have for programs."""
+
+    words: Sequence[str]
+    as_json: bool = False
+    manifest: str | None = None
+    answer: Answer | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,32 +135,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done, 1 a fault of galcnn's own, 2 bad input, 3 some galaxies could not be fetched,
-        4 a check failed, 130 interrupted.
+        Exit code, see `galcnn.service.EXIT_CODES`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    asked = _Asked(words)
+    code, error, text = _run(words, asked)
+    if error is not None:
+        _say(text)
+    if asked.answer is None:
+        return code
+    if error is not None:
+        asked.answer.error = error_record(error, text)
+    document = asked.answer.document(code)
+    if asked.manifest is not None:
+        atomic.write_json(asked.manifest, document)
+    if asked.as_json and not send_away(lambda: print(json.dumps(document, allow_nan=False))):  # noqa: T201
+        return 141
+    return code
+
+
+def _run(words: Sequence[str], asked: _Asked) -> tuple[int, BaseException | None, str]:
+    """Exit code, the error if there was one, and its text."""
     debug = "--debug" in words
     try:
-        code = cli.main(words, prog_name="galcnn", standalone_mode=False)
+        code = cli.main(list(words), prog_name="galcnn", standalone_mode=False, obj=asked)
     except click.exceptions.Exit as exit_:
-        return exit_.exit_code
+        return exit_.exit_code, None, ""
     except click.ClickException as error:
-        _say(error.format_message())
-        return 2
+        return 2, error, error.format_message()
+    except SystemExit:  # click's own, where whoever read the output has gone
+        send_away(lambda: None)
+        return 141, None, ""
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted; nothing half-written was left behind")
-        return 130
+        return 130, KeyboardInterrupt(), "interrupted; nothing half-written was left behind"
     except _MENDABLE as error:
         if debug:
             raise
-        _say(_sentence(error))
-        return 2
+        return 2, error, _sentence(error)
     except Exception as error:  # never a traceback: this one is our fault, and says so
         if debug:
             raise
-        _say(f"unexpected {type(error).__name__}: {error}. Please report it, with the output of --debug.")
-        return 1
-    return code if isinstance(code, int) else 0  # an exit code, where a command ends with one
+        return (
+            1,
+            error,
+            f"unexpected {type(error).__name__}: {error}. Please report it, with the output of --debug.",
+        )
+    return (code if isinstance(code, int) else 0), None, ""  # an exit code, where a command ends with one
 
 
 def _sentence(error: BaseException) -> str:

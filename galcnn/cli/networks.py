@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from galcnn.cli.answers import tell_rows
+
 if TYPE_CHECKING:
     import keras
 
@@ -68,8 +70,7 @@ def command(
         table = Table([row | {"shape": "x".join(map(str, row["shape"]))} for row in rows])
     else:
         table = network_table(chosen, pixel_scale=pixel_scale)
-    for line in table.pformat(max_lines=-1, max_width=-1, align="<"):
-        click.echo(line.rstrip())
+    tell_rows(table)
     if out:
         write_table(table, out)
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from galcnn.cli import options
+from galcnn.cli.answers import tell
 
 __all__ = ["command"]
 
@@ -85,6 +86,7 @@ def command(images: tuple[str, ...], redshifts: tuple[float, ...], out: str, **g
         receding=receding,
         progress=silent if given["quiet"] else bars,
     )
+    tell(cutouts=len(catalog), refused=len(refusals), catalog=f"{out}/catalog.ecsv")
     click.echo(f"wrote {out}/catalog.ecsv and {len(catalog)} cutouts")
     for refusal in refusals[:3]:
         click.echo(f"refused {refusal.id} at z={refusal.redshift:g}: {refusal.reason}", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from galcnn.cli import options
+from galcnn.cli.answers import tell
 
 __all__ = ["command"]
 
@@ -167,6 +168,8 @@ def command(
         settings = RunSettings(classify, chunk, asked, readers)
         with words.open(read, wanted) as source:
             manifest = run_catalog(models, read, source, out, settings=settings, progress=progress)
+    counts = {name: manifest.get(name) for name in ("rows", "failed", "flagged")}
+    tell(**counts, table=f"{out}/table.parquet")
     if manifest["failed"]:
         click.echo(f"{manifest['failed']} of {manifest['rows']} have no answer; the table says why", err=True)
     click.echo(f"wrote {out}/table.parquet: {manifest['rows']} rows")

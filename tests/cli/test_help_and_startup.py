@@ -51,6 +51,7 @@ def test_the_face_and_the_help_import_nothing_slow():
         ["view", "tests/layers/data/layers_v1.fits.gz"],
         ["info", "pyproject.toml"],
         ["report", "pyproject.toml", "--out", "nowhere"],
+        ["--json", "info"],
     ],
 )
 def test_commands_that_run_no_network_do_not_import_keras(words):
@@ -63,6 +64,8 @@ def test_rooms_that_run_no_network_do_not_import_keras():
         "prediction explain.explanation layers viewers.figures evaluation model.card information "
         "surveys.fetch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
         "testing.surveys report surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder"
+        "testing.surveys surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder "
+        "service service.requests similarity"
     )
     code = "\n".join(f"import galcnn.{room}" for room in rooms.split())
     assert not {"tensorflow", "keras"} & imported_by(code)

@@ -1,0 +1,214 @@
+"""Requests in, rows out, in their order, with the numbers of galcnn classify."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import astropy.units as u
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+
+from galcnn import Cutout, save_cutout
+from galcnn.cli.main import main
+from galcnn.inputs import InputFiles, InputSpec
+from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
+from galcnn.prediction import classify_files
+from galcnn.preprocessing import fit_preprocessing
+from galcnn.service import schema
+from galcnn.service.requests import answer_requests
+from tests.conftest import toy_images
+
+ROW, REQUEST = (Draft202012Validator(schema(name)) for name in ("row", "request"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    images, _ = toy_images(16)
+    network = build_network((16, 16, 2), 2, settings=NetworkSettings(widths=(4,), depth=1), seed=0)
+    card = Card(("round", "thin"), InputSpec(("g", "r"), "nJy", (16, 16)))
+    return TrainedModel(assemble(fit_preprocessing(images), network), card)
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    place = tmp_path_factory.mktemp("service")
+    for name, image in zip("abc", toy_images(3, seed=5)[0], strict=True):
+        save_cutout(Cutout(np.moveaxis(image, -1, 0), ("g", "r"), unit=u.nJy), place / f"{name} ä.fits")
+    save_model(model, place / "model")
+    return place
+
+
+def answered(model, lines):
+    rows = []
+    bad = answer_requests(model, lines, rows.append, how=InputFiles({}))
+    rows = [json.loads(row) for row in rows]
+    for row in rows:
+        ROW.validate(row)
+    return rows, bad
+
+
+def test_rows_are_those_of_classify_in_the_order_of_the_requests(model, folder):
+    paths = [str(folder / f"{name} ä.fits") for name in "cab"]
+    requests = [{"path": path, "id": f"galaxy {i}"} for i, path in enumerate(paths)]
+    requests[1]["id"] = "galaxy 0"  # two requests may bear one id
+    del requests[2]["id"]
+    for request in requests:
+        REQUEST.validate(request)
+    rows, bad = answered(model, [json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in requests])
+    assert bad == 0
+    assert [row["id"] for row in rows] == ["galaxy 0", "galaxy 0", paths[2]]
+    table = classify_files(model, InputFiles(dict(zip("cab", paths, strict=True))))
+    for row, expected in zip(rows, table, strict=True):
+        assert row["class"] == expected["class"]
+        assert row["probabilities"] == {"round": expected["p_round"], "thin": expected["p_thin"]}
+        assert row["entropy_nats"] == expected["entropy"]
+        assert (row["flag"], row["reason"], row["error"]) == (0, "", None)
+
+
+def test_files_of_one_galaxy_a_band_each(model, tmp_path):
+    (image,), _ = toy_images(1)
+    for band, plane in zip("gr", np.moveaxis(image, -1, 0), strict=True):
+        save_cutout(Cutout(plane[np.newaxis], (band,), unit=u.nJy), tmp_path / f"{band}.fits")
+    request = {"path": [str(tmp_path / "g.fits"), str(tmp_path / "r.fits")]}
+    REQUEST.validate(request)
+    (row,), _ = answered(model, [json.dumps(request).encode()])
+    assert row["class"] in ("round", "thin")
+    assert row["flag"] == 0
+
+
+def test_a_file_that_is_not_there_has_its_row_with_nulls(model):
+    (row,), bad = answered(model, [b'{"path": "nowhere.fits"}'])
+    assert bad == 0, "the request was one"
+    assert row["class"] is row["entropy_nats"] is row["probabilities"]["round"] is None
+    assert row["flag"] == 1
+    assert "nowhere.fits" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"rubbish",
+        b"\xff\xfe",
+        b"[1]",
+        b"{}",
+        b'{"path": ""}',
+        b'{"path": []}',
+        b'{"path": [1]}',
+        b'{"path": "x", "id": 3}',
+        b'{"path": "x", "width": "3arcsec"}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_line_that_is_no_request_is_answered_and_the_next_one_too(model, folder, line):
+    good = json.dumps({"path": str(folder / "a ä.fits")}).encode()
+    rows, bad = answered(model, [good, line, b"  \n", good])
+    assert bad == 1
+    assert [row["error"] is None for row in rows] == [True, False, True]
+    assert rows[1]["id"] is None
+    assert rows[1]["error"]["kind"] == "ValueError"
+    assert rows[0]["probabilities"] == pytest.approx(rows[2]["probabilities"])
+
+
+def test_the_command_reads_a_file_and_tells_by_its_exit_code(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text('{"path": "a ä.fits"}\n', encoding="utf-8")
+    words = ["classify", "model", "--requests", str(requests)]
+    manifest = tmp_path / "m.json"
+    assert main(["--manifest", str(manifest), *words]) == 0
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert row["class"] in ("round", "thin")
+    told = json.loads(manifest.read_text())
+    assert told["messages"] == [], "rows are no messages"
+    assert [(one["path"], one["kind"]) for one in told["inputs"]] == [
+        (str(requests), "file"),
+        ("model", "model"),
+    ]
+    requests.write_text("rubbish\n")
+    assert main(words) == 3
+    capsys.readouterr()
+    assert main(["--json", *words]) == 2
+    assert "--manifest FILE in place of --json" in capsys.readouterr().err
+    for wrong in (["a ä.fits"], ["--requests", str(requests), "--out", "x.csv"], ["a ä.fits", *words[2:]]):
+        assert main(["classify", "model", *wrong]) == 2
+
+
+NODE = """
+const { spawn } = require('child_process'), lines = require('readline');
+const [python, model, ...paths] = process.argv.slice(1);
+const galcnn = spawn(python, ['-m', 'galcnn.cli.main', 'classify', model, '--requests', '-'],
+                     {stdio: ['pipe', 'pipe', 'inherit']});
+let asked = 0;
+const ask = () => galcnn.stdin.write(JSON.stringify({id: 'n' + asked, path: paths[asked++]}) + '\\n');
+lines.createInterface({input: galcnn.stdout}).on('line', line => {
+  const row = JSON.parse(line);
+  console.log(row.id, row.class, row.probabilities[row.class].toFixed(6));
+  asked < paths.length ? ask() : galcnn.stdin.end();   // the next is asked after an answer has come
+});
+ask();
+galcnn.on('close', code => process.exit(code));
+"""
+
+
+@pytest.mark.full
+def test_a_program_in_another_language_asks_and_is_answered_one_by_one(model, folder):
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    paths = [str(folder / f"{name} ä.fits") for name in "abc"]
+    words = ["node", "-e", NODE, sys.executable, str(folder / "model"), *paths]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    table = classify_files(model, InputFiles(dict(zip(["n0", "n1", "n2"], paths, strict=True))))
+    for line, row in zip(done.stdout.splitlines(), table, strict=True):
+        name, best, share = line.split()
+        assert (name, best) == (row["id"], row["class"])
+        assert float(share) == pytest.approx(row[f"p_{best}"], abs=1e-5)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (None, 141), (signal.SIGTERM, -15)])
+def test_signals_end_it_with_their_codes(folder, sent, code):
+    words = [sys.executable, "-m", "galcnn.cli.main", "classify", str(folder / "model"), "--requests", "-"]
+    request = json.dumps({"path": str(folder / "a ä.fits")}).encode() + b"\n"
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        process.stdin.write(request)
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["error"] is None
+        if sent is None:  # whoever read the rows has gone
+            process.stdout.close()
+            process.stdin.write(request)
+            process.stdin.flush()
+        else:
+            os.kill(process.pid, sent)
+        assert process.wait(120) == code
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_lines_are_answered_before_the_end_of_the_input(model, folder):
+    """A pipeline waits for the answer before it asks again: reading on would wait for ever."""
+    reading, writing = os.pipe()
+    request = json.dumps({"path": str(folder / "a ä.fits")}).encode() + b"\n"
+    os.write(writing, request)
+    rows = []
+
+    def write(row):
+        rows.append(row)
+        if len(rows) < 3:
+            os.write(writing, request)
+        else:
+            os.close(writing)
+
+    with io.FileIO(reading) as raw, io.BufferedReader(raw) as lines:
+        assert answer_requests(model, lines, write, how=InputFiles({})) == 0
+    assert len(rows) == 3
