@@ -1,0 +1,115 @@
+"""What are labels worth that a network asks for? And are neighbours of one kind?
+
+galcnn run model --catalog labels.csv --image-column file --id objid --embeddings --out run
+python examples/galaxy_zoo_labels.py run labels.csv objid class_name
+
+Learning curves with frozen features: the network's last features, standardised, and a logistic
+regression on those labelled so far, which is what each strategy asks. Galaxies are split in halves, a
+pool and a test set, anew for each seed; scores are balanced accuracies of the test set. The features are
+those of a network that was trained on other labels of the same survey, so the curves say what the choice
+of labels is worth for its last layer, not for a training from nothing.
+"""
+
+import sys
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.neighbors import NearestNeighbors
+
+from galcnn import read_catalog
+from galcnn.similarity import read_embedded, suggest
+
+warnings.filterwarnings("ignore", category=ConvergenceWarning)
+SEEDS, BEGIN, STEP, ROUNDS = 5, 40, 40, 8
+STRATEGIES = ("random", "entropy", "margin", "k-center", "diverse")
+MERGED = {"spiral_cw": "spiral", "spiral_acw": "spiral"}
+
+run, catalog_path, id_column, class_column = sys.argv[1:5]
+catalog = read_catalog(catalog_path, columns={"id": id_column, "class": class_column})
+label_of = {
+    name: MERGED.get(str(c), str(c)) for name, c in zip(catalog.ids, catalog.table["class"], strict=True)
+}
+embedded = read_embedded([run])
+labels = np.array([label_of[name] for name in embedded.ids])
+keep = np.flatnonzero(embedded.usable & (labels != "dont_know"))
+
+
+def interval(values):
+    """Mean and its standard error over seeds."""
+    return np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
+
+
+def among(rows, features):
+    """These galaxies alone."""
+    return replace(
+        embedded,
+        ids=tuple(embedded.ids[i] for i in rows),
+        features=features[rows],
+        members=embedded.members[:, rows],
+        flags=embedded.flags[rows],
+    )
+
+
+def neighbours(k=10, n_boot=1000):
+    """Share of the k nearest that are of the galaxy's class, by class, against a random pick."""
+    x = embedded.features[keep].astype(float)
+    index = NearestNeighbors(n_neighbors=k + 1, metric="cosine", algorithm="brute").fit(x)
+    places = np.concatenate([index.kneighbors(part, return_distance=False) for part in np.array_split(x, 20)])
+    same = np.array(
+        [
+            np.mean(labels[keep[[j for j in row if j != i][:k]]] == labels[keep[i]])
+            for i, row in enumerate(places)
+        ]
+    )
+    rng = np.random.default_rng(0)
+    print(f"precision@{k} of {len(keep)} galaxies, 95 % bootstrap over galaxies, and of a random pick:")
+    for name in sorted(set(labels[keep])):
+        values = same[labels[keep] == name]
+        means = rng.choice(values, (n_boot, len(values))).mean(axis=1)
+        chance = (np.sum(labels[keep] == name) - 1) / (len(keep) - 1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        print(
+            f"  {name:<14} {values.mean():.3f} [{low:.3f}, {high:.3f}]  chance {chance:.3f}  n={len(values)}"
+        )
+
+
+def curve(strategy, seed):
+    """Balanced accuracy after each round; the head's own probabilities are what the next choice goes by."""
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(keep)
+    pool, test = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    x = embedded.features.astype(float)
+    x = (x - x[keep].mean(axis=0)) / (x[keep].std(axis=0) + 1e-9)
+    classes = sorted(set(labels[keep]))
+    known = list(rng.permutation(pool)[:BEGIN])
+    scores = []
+    for round_ in range(ROUNDS + 1):
+        head = LogisticRegression(C=0.1, max_iter=300).fit(x[known], labels[known])
+        scores.append(balanced_accuracy_score(labels[test], head.predict(x[test])))
+        if round_ == ROUNDS:
+            return scores
+        p = np.zeros((len(embedded), len(classes)))
+        p[:, [classes.index(c) for c in head.classes_]] = head.predict_proba(x)
+        now = replace(among(pool, x.astype(np.float32)), classes=tuple(classes), members=p[np.newaxis, pool])
+        asked = suggest(
+            now, STEP, strategy=strategy, labelled=[embedded.ids[i] for i in known], seed=100 * seed + round_
+        )
+        row_of = {name: i for i, name in zip(pool, now.ids, strict=True)}
+        known += [row_of[str(name)] for name in asked["id"]]
+    return scores
+
+
+neighbours()
+found = {name: np.array([curve(name, seed) for seed in range(SEEDS)]) for name in STRATEGIES}
+print(f"\nbalanced accuracy by number of labels, mean of {SEEDS} seeds:")
+print("  labels     " + " ".join(f"{BEGIN + STEP * k:>6}" for k in range(ROUNDS + 1)))
+for name, scores in found.items():
+    print(f"  {name:<10} " + " ".join(f"{value:6.3f}" for value in scores.mean(axis=0)))
+print("\nmean over the curve less that of random, paired by seed (mean, standard error):")
+for name in STRATEGIES[1:]:
+    gain, error = interval(found[name][:, 1:].mean(axis=1) - found["random"][:, 1:].mean(axis=1))
+    print(f"  {name:<10} {gain:+.3f} +- {error:.3f}")

@@ -1,0 +1,90 @@
+"""galcnn similar."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+from galcnn.cli.answers import tell_rows
+
+__all__ = ["command"]
+
+
+@click.command(name="similar")
+@click.argument("run")
+@click.option("--id", "id_", metavar="ID", help="Of the galaxy, in the run.")
+@click.option("--image", metavar="FILE", help="Or a galaxy from a file, with --model.")
+@click.option("--model", metavar="MODEL", help="Of the run, to look at --image.")
+@click.option("-n", "number", type=click.IntRange(min=1), default=10, show_default=True, help="Neighbours.")
+@click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
+@options.bands
+@options.fit
+@click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
+@click.option("--figure", metavar="PNG", help="Draw them; with --catalog.")
+@click.option("--catalog", metavar="FILE", help="Of the run, to find the images.")
+@click.option("--images", metavar="DIR", help="Folder of the images.  [default: column 'image']")
+@click.option("--image-column", metavar="C", help="Column of the catalog with the paths.  [default: image]")
+@click.option("--id-column", metavar="C", help="Column of the catalog with the identifier.")
+def command(
+    run: str,
+    id_: str | None,
+    image: str | None,
+    model: str | None,
+    number: int,
+    metric: str,
+    bands: str | None,
+    fit: bool,
+    out: str | None,
+    figure: str | None,
+    catalog: str | None,
+    images: str | None,
+    image_column: str | None,
+    id_column: str | None,
+) -> None:
+    """Find the galaxies most like one, in the eyes of the network of a run with embeddings.
+
+    \b
+    galcnn run model --catalog galaxies.ecsv --images cutouts --embeddings --out run
+    galcnn similar run --id NGC1300 -n 20 --out like.ecsv
+    galcnn similar run --image new.fits --model model
+    galcnn similar run --id NGC1300 --figure like.png --catalog galaxies.ecsv --images cutouts
+    """
+    from galcnn import atomic
+    from galcnn.catalog import table_format, write_table
+
+    if bool(id_) == bool(image) or bool(image) != bool(model):
+        raise click.UsageError("Expected --id ID, or --image FILE with --model MODEL.")
+    if bool(figure) != bool(catalog):
+        raise click.UsageError("Expected --catalog FILE with --figure PNG, and with nothing else.")
+    for path in filter(None, (out, figure)):
+        atomic.check_writable(path)
+    if out:
+        table_format(out)
+    from galcnn.similarity import nearest, read_embedded
+
+    embedded = read_embedded([run])
+    query = id_
+    if image is not None and model is not None:
+        from galcnn.cli.quiet import load_tensorflow
+
+        load_tensorflow()
+        from galcnn.similarity.querying import features_of_file
+
+        features = features_of_file(image, model, run, bands=options.words(bands), fit=fit)
+        table = nearest(embedded, features, n=number, metric=metric)
+    else:
+        assert query is not None  # for the type checker
+        table = nearest(embedded, query, n=number, metric=metric)
+    tell_rows(table)
+    if out:
+        write_table(table, out)
+        click.echo(f"wrote {out}: {len(table)} rows")
+    if figure and catalog:
+        from galcnn.similarity.sheets import neighbour_sheet
+        from galcnn.viewers.figures import save_figure
+
+        first = image or id_
+        columns = {"id": id_column, "image": image_column}
+        named = {known: column for known, column in columns.items() if column}
+        save_figure(neighbour_sheet(table, str(first), catalog, images=images, columns=named), figure)
+        click.echo(f"wrote {figure}")

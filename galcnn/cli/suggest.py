@@ -1,0 +1,56 @@
+"""galcnn suggest."""
+
+from __future__ import annotations
+
+import click
+
+from galcnn.cli import options
+from galcnn.cli.answers import tell_rows
+
+__all__ = ["command"]
+
+_STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "diverse", "random"]
+
+
+@click.command(name="suggest")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("-n", "number", type=click.IntRange(min=1), default=100, show_default=True, help="Galaxies.")
+@click.option("--strategy", type=click.Choice(_STRATEGIES), default="diverse", show_default=True)
+@click.option("--labelled", metavar="FILE", help="Catalog of the galaxies that have a label.")
+@click.option("--id", "id_", metavar="C", help="Its column with the identifier.")
+@click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
+@options.seed
+def command(
+    runs: tuple[str, ...],
+    number: int,
+    strategy: str,
+    labelled: str | None,
+    id_: str | None,
+    out: str | None,
+    seed: int,
+) -> None:
+    """Choose the next galaxies worth a label, from a run with embeddings (or runs of several models).
+
+    \b
+    galcnn run model --catalog galaxies.ecsv --images cutouts --embeddings --out run
+    galcnn suggest run -n 200 --labelled labels.csv --out next.ecsv
+    galcnn suggest run1 run2 run3 --strategy bald --out next.ecsv
+
+    Left out are galaxies that were not seen, those labelled, and twins. entropy, margin,
+    least-confidence: the network's own doubt. bald: disagreement of several models. k-center: what is
+    least like all that is labelled. diverse: clusters among the uncertain. random: the yardstick.
+    """
+    from galcnn import atomic
+    from galcnn.catalog import read_catalog, table_format, write_table
+
+    if out:
+        table_format(out)
+        atomic.check_writable(out)
+    from galcnn.similarity import read_embedded, suggest
+
+    known = read_catalog(labelled, columns={"id": id_} if id_ else None).ids if labelled else ()
+    table = suggest(read_embedded(runs), number, strategy=strategy, labelled=known, seed=seed)
+    tell_rows(table, show=not out)
+    if out:
+        write_table(table, out)
+        click.echo(f"wrote {out}: {len(table)} rows")

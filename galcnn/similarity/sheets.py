@@ -1,0 +1,59 @@
+"""A galaxy and its neighbours, to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from astropy.table import Table
+
+from galcnn.catalog import read_catalog
+from galcnn.cutout import Cutout
+from galcnn.files import load_files
+from galcnn.pipeline.sources import CutoutFiles
+from galcnn.viewers.contact_sheets import contact_sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["neighbour_sheet"]
+
+
+def neighbour_sheet(
+    neighbours: Table,
+    query: str,
+    catalog: str | os.PathLike[str],
+    *,
+    images: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw a galaxy, then its neighbours with their distances.
+
+    Parameters
+    ----------
+    neighbours : astropy.table.Table
+        Of `galcnn.similarity.nearest`.
+    query : str
+        Id of the galaxy in the catalog, else an image file.
+    catalog : path-like
+        Of the run.
+    images : path-like, optional
+        See `galcnn.pipeline.sources.CutoutFiles`.
+    columns : mapping of str to str, optional
+        See `galcnn.catalog.read_catalog`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The sheet.
+    """
+    read = read_catalog(catalog, columns=columns)
+    rows = {name: row for row, name in enumerate(read.ids)}
+    source = CutoutFiles(read, images)
+    cutouts: list[Cutout | Exception]
+    cutouts = source.read([rows[query]]) if query in rows else [load_files(query)]
+    cutouts += source.read([rows[str(name)] for name in neighbours["id"]])
+    titles = [f"{query}\nthe one asked for"]
+    titles += [f"{row['id']}\n{row['class']} {row['p']:.2f}  d={row['distance']:.3g}" for row in neighbours]
+    return contact_sheet(cutouts, titles)
