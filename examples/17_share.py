@@ -14,7 +14,7 @@ with contextlib.redirect_stdout(answer):  # what a program in any language reads
 told = json.loads(answer.getvalue())
 print("exit code", told["exit_code"], told["result"])
 
-embedded = read_embedded(["embedded"])
+embedded = read_embedded("embedded")
 print(nearest(embedded, embedded.ids[3], n=5))
 labelled = embedded.ids[::2]
 print(suggest(embedded, 5, strategy="diverse", labelled=labelled))

@@ -33,7 +33,7 @@ catalog = read_catalog(catalog_path, columns={"id": id_column, "class": class_co
 label_of = {
     name: MERGED.get(str(c), str(c)) for name, c in zip(catalog.ids, catalog.table["class"], strict=True)
 }
-embedded = read_embedded([run])
+embedded = read_embedded(run)
 labels = np.array([label_of[name] for name in embedded.ids])
 keep = np.flatnonzero(embedded.usable & (labels != "dont_know"))
 
@@ -49,7 +49,7 @@ def among(rows, features):
         embedded,
         ids=tuple(embedded.ids[i] for i in rows),
         features=features[rows],
-        members=embedded.members[:, rows],
+        probabilities=embedded.probabilities[rows],
         flags=embedded.flags[rows],
     )
 
@@ -94,7 +94,7 @@ def curve(strategy, seed):
             return scores
         p = np.zeros((len(embedded), len(classes)))
         p[:, [classes.index(c) for c in head.classes_]] = head.predict_proba(x)
-        now = replace(among(pool, x.astype(np.float32)), classes=tuple(classes), members=p[np.newaxis, pool])
+        now = replace(among(pool, x.astype(np.float32)), classes=tuple(classes), probabilities=p[pool])
         asked = suggest(
             now, STEP, strategy=strategy, labelled=[embedded.ids[i] for i in known], seed=100 * seed + round_
         )

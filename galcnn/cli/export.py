@@ -17,6 +17,7 @@ def command(model: str, path: str) -> None:
 
     \b
     galcnn export model --onnx model.onnx
+    galcnn export models/galaxy_zoo --onnx galaxy_zoo.onnx
 
     It is written once it has given the logits of Keras, to 1e-5. Needs the extra: pip install
     "galcnn[onnx]". How to run it with onnxruntime alone stands in docs/sharing.md.

@@ -62,7 +62,7 @@ def command(
         table_format(out)
     from galcnn.similarity import nearest, read_embedded
 
-    embedded = read_embedded([run])
+    embedded = read_embedded(run)
     query = id_
     if image is not None and model is not None:
         from galcnn.cli.quiet import load_tensorflow

@@ -13,7 +13,7 @@ _STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "div
 
 
 @click.command(name="suggest")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("run")
 @click.option("-n", "number", type=click.IntRange(min=1), default=100, show_default=True, help="Galaxies.")
 @click.option("--strategy", type=click.Choice(_STRATEGIES), default="diverse", show_default=True)
 @click.option("--labelled", metavar="FILE", help="Catalog of the galaxies that have a label.")
@@ -21,7 +21,7 @@ _STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "div
 @click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
 @options.seed
 def command(
-    runs: tuple[str, ...],
+    run: str,
     number: int,
     strategy: str,
     labelled: str | None,
@@ -29,16 +29,18 @@ def command(
     out: str | None,
     seed: int,
 ) -> None:
-    """Choose the next galaxies worth a label, from a run with embeddings (or runs of several models).
+    """Choose the next galaxies worth a label, from a run with embeddings.
 
     \b
     galcnn run model --catalog galaxies.ecsv --images cutouts --embeddings --out run
     galcnn suggest run -n 200 --labelled labels.csv --out next.ecsv
-    galcnn suggest run1 run2 run3 --strategy bald --out next.ecsv
+    galcnn run seed-0 seed-1 seed-2 --catalog galaxies.ecsv --embeddings --out ensemble
+    galcnn suggest ensemble --strategy bald --out next.ecsv
 
     Left out are galaxies that were not seen, those labelled, and twins. entropy, margin,
-    least-confidence: the network's own doubt. bald: disagreement of several models. k-center: what is
-    least like all that is labelled. diverse: clusters among the uncertain. random: the yardstick.
+    least-confidence: the network's own doubt. bald: disagreement of several models, or dropout
+    samples. k-center: what is least like all that is labelled. diverse: clusters among the
+    uncertain. random: the yardstick.
     """
     from galcnn import atomic
     from galcnn.catalog import read_catalog, table_format, write_table
@@ -49,7 +51,7 @@ def command(
     from galcnn.similarity import read_embedded, suggest
 
     known = read_catalog(labelled, columns={"id": id_} if id_ else None).ids if labelled else ()
-    table = suggest(read_embedded(runs), number, strategy=strategy, labelled=known, seed=seed)
+    table = suggest(read_embedded(run), number, strategy=strategy, labelled=known, seed=seed)
     tell_rows(table, show=not out)
     if out:
         write_table(table, out)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from galcnn.errors import message
 from galcnn.files import load_files
 from galcnn.pipeline.classifying import ClassifySettings, classify_batch, open_classifier
-from galcnn.pipeline.running import MANIFEST
+from galcnn.pipeline.settings import MANIFEST
 from galcnn.prediction import UNFIT, UNREADABLE
 
 __all__ = ["features_of_file"]
@@ -33,7 +33,7 @@ def features_of_file(
     path : str
         An image, or files of one galaxy joined by commas.
     model : path-like
-        Folder of the model.
+        Folder of the model, the first one of a run of several.
     table : path-like
         Folder of the run, or its table; ``manifest.json`` beside it names the model.
     bands : tuple of str, optional
@@ -49,21 +49,21 @@ def features_of_file(
     Raises
     ------
     ValueError
-        The run was of another model, or the image does not fit it.
+        The run was (or began) with another model, or the image does not fit it.
     galcnn.errors.UnreadableImageError, FileNotFoundError
         It cannot be read.
     """
     ready = open_classifier(model)
     place = Path(table) if Path(table).is_dir() else Path(table).parent
     if (place / MANIFEST).exists():
-        stated = json.loads((place / MANIFEST).read_text(encoding="utf-8")).get("model_sha256")
+        stated = json.loads((place / MANIFEST).read_text(encoding="utf-8"))["model_sha256"].split(",")[0]
         if stated != ready.trained.card.model_sha256:
             raise ValueError(
                 message(
                     "the model that the run was of",
                     "Features of two models cannot be compared.",
                     model_sha256=ready.trained.card.model_sha256[:12],
-                    of_the_run=str(stated)[:12],
+                    of_the_run=stated[:12],
                 )
             )
     settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit)

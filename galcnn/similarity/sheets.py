@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astropy.table import Table
@@ -12,7 +13,7 @@ from galcnn.catalog import read_catalog
 from galcnn.cutout import Cutout
 from galcnn.files import load_files
 from galcnn.pipeline.sources import CutoutFiles
-from galcnn.viewers.contact_sheets import contact_sheet
+from galcnn.viewers.sheets import Entry, sheet_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,14 +47,23 @@ def neighbour_sheet(
     Returns
     -------
     matplotlib.figure.Figure
-        The sheet.
+        The sheet; see `galcnn.viewers.sheets.sheet_figure`.
+
+    Raises
+    ------
+    Exception
+        What the file of one of them is read with.
     """
     read = read_catalog(catalog, columns=columns)
     rows = {name: row for row, name in enumerate(read.ids)}
     source = CutoutFiles(read, images)
-    cutouts: list[Cutout | Exception]
     cutouts = source.read([rows[query]]) if query in rows else [load_files(query)]
     cutouts += source.read([rows[str(name)] for name in neighbours["id"]])
-    titles = [f"{query}\nthe one asked for"]
-    titles += [f"{row['id']}\n{row['class']} {row['p']:.2f}  d={row['distance']:.3g}" for row in neighbours]
-    return contact_sheet(cutouts, titles)
+    texts = [f"{Path(query).name}\nthe one asked for"]
+    texts += [f"{row['id']}\n{row['class']} {row['p']:.2f}, at {row['distance']:.3g}" for row in neighbours]
+    entries = []
+    for cutout, text in zip(cutouts, texts, strict=True):
+        if not isinstance(cutout, Cutout):
+            raise cutout
+        entries.append(Entry(cutout, text))
+    return sheet_figure(entries)

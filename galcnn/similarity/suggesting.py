@@ -17,7 +17,6 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances
 
 from galcnn import seeding
-from galcnn.doubt import Uncertainty
 from galcnn.errors import message
 from galcnn.similarity.embedded import Embedded
 
@@ -27,7 +26,7 @@ STRATEGIES: Mapping[str, str] = {
     "entropy": "entropy of the probabilities, largest first",
     "margin": "probability of the best class less that of the second, smallest first",
     "least-confidence": "probability of the best class, smallest first",
-    "bald": "mutual information of several models, largest first",
+    "bald": "mutual information of several models or dropout samples, largest first",
     "k-center": "furthest from all that is labelled or chosen, one after the other",
     "diverse": "k-means among the ten times as many of largest entropy, the nearest to each centre",
     "random": "any: the yardstick",
@@ -58,7 +57,7 @@ def suggest(
     Parameters
     ----------
     embedded : Embedded
-        The pool; BALD wants the tables of several models.
+        The pool; ``bald`` wants a run of several models, or with dropout samples.
     n : int
         How many; fewer where there are not so many.
     strategy : str
@@ -77,7 +76,7 @@ def suggest(
     Raises
     ------
     ValueError
-        No such strategy, fewer than one galaxy wanted, or one model alone for BALD.
+        No such strategy, fewer than one galaxy wanted, or no mutual information for ``bald``.
     """
     if strategy not in STRATEGIES:
         raise ValueError(message(f"a strategy among {tuple(STRATEGIES)}", "", strategy=strategy))
@@ -110,13 +109,15 @@ def suggest(
 def _scores(embedded: Embedded, strategy: str) -> Floats:
     """The larger, the more is to be learned."""
     if strategy == "bald":
-        if len(embedded.members) < 2:
+        if embedded.mutual_information is None:
             raise ValueError(
                 message(
-                    "tables of two or more models", "Run others on the same catalog.", n=len(embedded.members)
+                    "a run with the column 'mutual_information'",
+                    "Run several models, or one with --dropout-samples.",
+                    strategy=strategy,
                 )
             )
-        return Uncertainty(embedded.members).mutual_information
+        return embedded.mutual_information
     p = embedded.probabilities
     if strategy == "entropy":
         entropy: Floats = -np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0.0), axis=1)

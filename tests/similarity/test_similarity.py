@@ -14,23 +14,26 @@ from galcnn.doubt import Uncertainty
 from galcnn.similarity import METRICS, STRATEGIES, Embedded, nearest, read_embedded, suggest
 
 
-def embedded(features, probabilities=None, flags=None):
+def embedded(features, probabilities=None, flags=None, disagreement=None):
     features = np.asarray(features, dtype=np.float32)
     n = len(features)
-    if probabilities is None:
-        probabilities = np.random.default_rng(3).dirichlet([1, 1, 1], n)
-    members = np.atleast_3d(probabilities) if np.ndim(probabilities) == 3 else np.asarray(probabilities)[None]
-    classes = tuple("abcdefgh"[: members.shape[2]])
+    p = (
+        np.random.default_rng(3).dirichlet([1, 1, 1], n)
+        if probabilities is None
+        else np.asarray(probabilities)
+    )
     flags = np.zeros(n, int) if flags is None else np.asarray(flags)
-    return Embedded(tuple(f"g{i}" for i in range(n)), features, classes, members, flags)
+    return Embedded(
+        tuple(f"g{i}" for i in range(n)), features, tuple("abc"[: p.shape[1]]), p, flags, disagreement
+    )
 
 
 def written(path, pool, **columns):
     """A table as galcnn run writes it (docs/pipeline.md)."""
     flat = pa.array(pool.features.ravel())
     table = {"id": list(pool.ids)}
-    table |= {f"p_{name}": pool.members[0][:, k] for k, name in enumerate(pool.classes)}
-    table |= {"flag": pool.flags.astype(np.int16)}
+    table |= {f"p_{name}": pool.probabilities[:, k] for k, name in enumerate(pool.classes)}
+    table |= {"flag": pool.flags.astype(np.int16), "mutual_information": pool.mutual_information}
     table |= {"embedding": pa.FixedSizeListArray.from_arrays(flat, pool.features.shape[1])} | columns
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({name: values for name, values in table.items() if values is not None}), path)
@@ -107,13 +110,13 @@ def test_scores_are_the_closed_forms():
 def test_bald_wants_disagreement_not_doubt():
     """All members unsure alike teach nothing; each sure of another class does: ln 2."""
     members = np.array([[[0.5, 0.5], [1, 0], [0.9, 0.1]], [[0.5, 0.5], [0, 1], [0.8, 0.2]]])
-    pool = embedded(np.eye(3), members)
+    several = Uncertainty(members)
+    pool = embedded(np.eye(3), several.probabilities, disagreement=several.mutual_information)
     found = suggest(pool, 3, strategy="bald")
     assert list(found["id"]) == ["g1", "g2", "g0"]
     assert found["score"][0] == pytest.approx(np.log(2))
-    np.testing.assert_array_equal(found["score"], Uncertainty(members).mutual_information[[1, 2, 0]])
     assert next(iter(suggest(pool, 1, strategy="entropy")["id"])) == "g0"
-    with pytest.raises(ValueError, match="tables of two or more models"):
+    with pytest.raises(ValueError, match="a run with the column 'mutual_information'"):
         suggest(embedded(np.eye(3)), 1, strategy="bald")
 
 
@@ -160,8 +163,7 @@ def test_every_strategy_leaves_out_what_is_labelled_flagged_or_a_twin(strategy):
     flags = np.zeros(40, int)
     flags[31:35] = [1, 2, 4, 8]
     flags[36] = 16
-    members = rng.dirichlet([1, 1, 1], (2, 40))
-    pool = embedded(features, members, flags)
+    pool = embedded(features, flags=flags, disagreement=rng.uniform(size=40))
     labelled = [f"g{i}" for i in range(10)]
     found = suggest(pool, 100, strategy=strategy, labelled=labelled, seed=1)
     rows = [int(name[1:]) for name in found["id"]]
@@ -192,38 +194,33 @@ def test_an_empty_pool_gives_an_empty_table(cloud):
         suggest(cloud, 0)
 
 
-def test_a_table_of_a_run_comes_back_and_several_are_an_ensemble(cloud, tmp_path):
-    other = embedded(
-        cloud.features, np.random.default_rng(9).dirichlet([1, 1, 1], 300), flags=[8] + [0] * 299
-    )
-    written(tmp_path / "one" / "table.parquet", cloud)
-    written(tmp_path / "two.parquet", other, embedding=None)
-    back = read_embedded([tmp_path / "one"])
-    assert back.ids == cloud.ids
-    assert back.classes == cloud.classes
-    np.testing.assert_array_equal(back.features, cloud.features)
-    np.testing.assert_array_equal(back.members, cloud.members)
-    both = read_embedded([tmp_path / "one", tmp_path / "two.parquet"])
-    np.testing.assert_array_equal(both.members, [cloud.members[0], other.members[0]])
-    np.testing.assert_allclose(both.probabilities, (cloud.members[0] + other.members[0]) / 2)
-    assert both.flags[0] == 8, "not seen by one is not seen"
+@pytest.mark.parametrize("disagreement", [None, np.linspace(0, 1, 300)])
+def test_a_table_of_a_run_comes_back(cloud, tmp_path, disagreement):
+    pool = embedded(cloud.features, flags=[8] + [0] * 299, disagreement=disagreement)
+    written(tmp_path / "run" / "table.parquet", pool)
+    for place in (tmp_path / "run", tmp_path / "run" / "table.parquet"):
+        back = read_embedded(place)
+        assert (back.ids, back.classes) == (pool.ids, pool.classes)
+        for name in ("features", "probabilities", "flags", "mutual_information"):
+            np.testing.assert_array_equal(getattr(back, name), getattr(pool, name))
 
 
 def test_tables_that_do_not_fit_are_refused(cloud, tmp_path):
-    one = written(tmp_path / "one.parquet", cloud)
     with pytest.raises(FileNotFoundError, match="missing="):
-        read_embedded([tmp_path / "none"])
+        read_embedded(tmp_path / "none")
     with pytest.raises(ValueError, match="Run galcnn run --embeddings"):
-        read_embedded([written(tmp_path / "bare.parquet", cloud, embedding=None)])
-    with pytest.raises(ValueError, match="the same galaxies"):
-        read_embedded([one, written(tmp_path / "other.parquet", embedded(cloud.features[:5]))])
+        read_embedded(written(tmp_path / "bare.parquet", cloud, embedding=None))
+    with pytest.raises(ValueError, match="embeddings of one width"):
+        read_embedded(written(tmp_path / "odd.parquet", cloud, embedding=[[1.0]] * 300))
+    with pytest.raises(ValueError, match="columns p_<class>"):
+        read_embedded(written(tmp_path / "votes.parquet", cloud, p_a=None, p_b=None, p_c=None))
     (tmp_path / "text.parquet").write_text("x")
     with pytest.raises(ValueError, match="a Parquet table"):
-        read_embedded([tmp_path / "text.parquet"])
+        read_embedded(tmp_path / "text.parquet")
     with pytest.raises(ValueError, match="unique ids"):
-        Embedded(
-            ("a", "a"), np.ones((2, 3), np.float32), ("x", "y"), np.full((1, 2, 2), 0.5), np.zeros(2, int)
-        )
+        Embedded(("a", "a"), np.ones((2, 3), np.float32), ("x", "y"), np.full((2, 2), 0.5), np.zeros(2, int))
+    with pytest.raises(ValueError, match="features, probabilities and flags of 2"):
+        Embedded(("a", "b"), np.ones((2, 3), np.float32), ("x", "y"), np.full((1, 2), 0.5), np.zeros(2, int))
 
 
 def test_the_commands_say_what_python_says(cloud, tmp_path, capsys):
