@@ -24,19 +24,21 @@ test-full: venv viewers
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m 'not remote_data'
 
 test-viewers: venv viewers
-	$(BIN)/python -m pytest tests/viewers
+	$(BIN)/python -m pytest tests/viewers tests/report
 
 # Opt-in: installs a server of the Virtual Observatory with PostgreSQL (Debian, root) and fetches from it.
 test-vo: venv
 	sh tests/surveys/dachs/run.sh $(BIN)/python
 
-# DS9, a virtual screen and fitsverify, from Debian; tests that need them skip where they are not.
+# DS9, a virtual screen, fitsverify and Chromium, from Debian; tests that need them skip where they are not.
 viewers:
 	@if command -v ds9 >/dev/null && command -v Xvfb >/dev/null && command -v xpaget >/dev/null \
-		&& command -v fitsverify >/dev/null; then :; \
+		&& command -v fitsverify >/dev/null && command -v chromium >/dev/null \
+		&& command -v chromedriver >/dev/null; then :; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends saods9 xvfb xpa-tools fitsverify; \
-	else echo 'Install saods9, xvfb, xpa-tools and fitsverify to run the viewer tests.'; fi
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+			saods9 xvfb xpa-tools fitsverify chromium chromium-driver; \
+	else echo 'Install saods9, xvfb, xpa-tools, fitsverify, chromium and chromedriver to run the viewer tests.'; fi
 
 check: venv
 	$(BIN)/ruff check galcnn tests examples

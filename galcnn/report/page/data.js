@@ -51,7 +51,7 @@ galcnn.flags = (value) =>
 
 galcnn.number = (value, digits = 4) => {
   if (value === null || value === undefined || Number.isNaN(value)) return "";
-  if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value).replace("-", "−");
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e6 || size < 1e-3)) {
     const [mantissa, power] = value.toExponential(digits - 1).split("e");

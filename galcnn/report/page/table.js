@@ -116,12 +116,8 @@ galcnn.table = (() => {
     const first = Math.max(0, Math.floor(scroller.scrollTop / ROW) - SPARE);
     const last = Math.min(order.length, Math.ceil((scroller.scrollTop + scroller.clientHeight - head) / ROW) + SPARE);
     const hadFocus = body.contains(document.activeElement);
-    for (const [place, own] of shown) {
-      if (place < first || place >= last) {
-        own.remove();
-        shown.delete(place);
-      }
-    }
+    above.style.height = `${first * ROW}px`;
+    below.style.height = `${Math.max(0, order.length - last) * ROW}px`;
     let next = below;
     for (let place = last - 1; place >= first; place--) {
       let own = shown.get(place);
@@ -132,8 +128,13 @@ galcnn.table = (() => {
       }
       next = own;
     }
-    above.style.height = `${first * ROW}px`;
-    below.style.height = `${Math.max(0, order.length - last) * ROW}px`;
+    // Rows go last: a table that is too low for a moment would be scrolled up.
+    for (const [place, own] of shown) {
+      if (place < first || place >= last) {
+        own.remove();
+        shown.delete(place);
+      }
+    }
     // A focused row that was scrolled away must not take the keyboard with it.
     if (hadFocus && !body.contains(document.activeElement)) scroller.focus({ preventScroll: true });
   }
@@ -209,7 +210,8 @@ galcnn.table = (() => {
       form.append(element("span", { class: "range" }, element("label", {}, "from", fields.low), element("label", {}, "to", fields.high)));
     }
     form.append(element("button", { type: "reset" }, "Reset"));
-    form.addEventListener("input", refresh);
+    form.addEventListener("input", (event) => event.target.tagName === "INPUT" && refresh());
+    form.addEventListener("change", (event) => event.target.tagName === "SELECT" && refresh());
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => {
       sorting = null;

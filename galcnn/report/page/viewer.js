@@ -50,10 +50,11 @@ galcnn.viewer = (() => {
     part.note = element("p", { class: "note", role: "status" });
     part.looks = element("div", { class: "looks" },
       element("div", { class: "panes" },
-        element("div", {}, part.galaxy.made, element("div", { class: "under" }, part.readout,
+        element("div", { class: "beside" }, part.galaxy.made,
           element("span", { class: "zoom" }, button("−", "zoom out (minus)", () => zoomBy(0.5)), part.zoom,
-            button("+", "zoom in (plus)", () => zoomBy(2)), button("Fit", "show all of the picture (0)", fit)))),
-        element("div", { class: "beside" }, part.map.made, part.bar,
+            button("+", "zoom in (plus)", () => zoomBy(2)), button("Fit", "show all of the picture (0)", fit)),
+          part.readout),
+        part.right = element("div", { class: "beside" }, part.map.made, part.bar,
           element("label", { class: "slider" }, "Map opacity", part.opacity, part.shown))),
       part.controls);
     part.facts = element("div", { class: "facts" });
@@ -138,7 +139,7 @@ galcnn.viewer = (() => {
     const band = pick("band", "Band", at.map ? at.map.planes.map((plane) => plane.band) : []);
     at.plane = at.map?.planes.find((plane) => plane.band === band) ?? null;
     at.picture = pictures[at.map?.picture ?? 0];
-    for (const name of ["beside", "controls"]) dialog.querySelector(`.${name}`).hidden = !at.map;
+    part.right.hidden = part.controls.hidden = !at.map;
     draw();
     describe();
   }
@@ -218,7 +219,8 @@ galcnn.viewer = (() => {
     const y = corner[0] + view.v * ny * binning + 0.5;
     const facts = { pixel: `${x.toFixed(1)}, ${y.toFixed(1)}` };
     const place = sky && galcnn.sky.position(sky, view.u, view.v);
-    facts["RA, Dec"] = place ? `${galcnn.sky.words(place)}  (${place.ra.toFixed(5)}, ${place.dec.toFixed(5)})` : "the image has no WCS";
+    facts["RA, Dec"] = place ? galcnn.sky.words(place) : "the image has no WCS";
+    if (place) facts["in degrees"] = `${place.ra.toFixed(5)}, ${place.dec.toFixed(5).replace("-", "−")}`;
     if (at.plane) {
       const value = at.values[Math.min(ny - 1, Math.floor((1 - view.v) * ny)) * nx + Math.min(nx - 1, Math.floor(view.u * nx))];
       facts.map = value === -32768 ? "no value" : `${galcnn.number(value * at.plane.scale, 3)} ${at.map.unit}`;
