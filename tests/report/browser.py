@@ -43,6 +43,6 @@ def chromium(width=1280, height=900):
 
 def complaints(driver):
     """What the console says: errors of scripts, refused by the Content-Security-Policy, missing files."""
-    said = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]
+    said = [one["message"] for one in driver.get_log("browser") if one["level"] in ("WARNING", "SEVERE")]
     # A test that reads the drawn map is told how it could do so faster.
     return [text for text in said if "willReadFrequently" not in text]
