@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv demo test test-full test-viewers test-vo viewers check bench clean
+.PHONY: venv demo test test-full test-viewers test-vo test-engines viewers check bench clean
 
 venv: $(READY)
 
@@ -29,6 +29,10 @@ test-viewers: venv viewers
 # Opt-in: installs a server of the Virtual Observatory with PostgreSQL (Debian, root) and fetches from it.
 test-vo: venv
 	sh tests/surveys/dachs/run.sh $(BIN)/python
+
+# Opt-in: Dask, LSDB, ceci with MPI, Snakemake, LSST's pipelines and (Debian, root) Slurm, two workers each.
+test-engines: venv
+	sh tests/engines/run.sh $(BIN)/python
 
 # DS9, a virtual screen, fitsverify and Chromium, from Debian; tests that need them skip where they are not.
 viewers:

@@ -22,6 +22,7 @@ The map of the house, in the order in which data travels::
 - `galcnn.landscape`: the loss around a solution.
 - `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo, optimizers compared.
 - `galcnn.similarity`, `galcnn.service`: galaxies alike, those worth a label; JSON for other languages.
+- `galcnn.engines`: a run on Dask, LSDB, ceci or LSST's pipelines.
 - `galcnn.trust`: whether a map can be trusted.
 - `galcnn.plugins`, `galcnn.errors`, `galcnn.atomic`, `galcnn.seeding`, `galcnn.progress`,
   `galcnn.notebook`: the foundation.

@@ -238,7 +238,8 @@ def claim(folder: Path, mark: str, described: str, *, what: str) -> Callable[[],
                 )
             )
         return lambda: None
-    if folder.is_dir() and any(folder.iterdir()):
+    # What a kill left of the mark itself is nobody's.
+    if folder.is_dir() and any(not _partial(left.name) for left in folder.iterdir()):
         raise ValueError(message("a new or empty folder", "Choose another one.", folder=str(folder)))
     return lambda: None if file.exists() else write_text(file, digest)
 
@@ -265,6 +266,10 @@ def _ours(target: Path) -> str:
     """How temporary names of this target and this machine begin; short, whatever the target's length."""
     owner = f"{platform.node()}/{target.name}".encode()
     return f".{hashlib.sha256(owner).hexdigest()[:12]}-"
+
+
+def _partial(name: str) -> bool:
+    return name.startswith(".") and ".partial" in name
 
 
 def _sweep(target: Path) -> None:

@@ -76,3 +76,11 @@ def same_rows(found, whole, *, bits=True):
 
 def table_of(folder):
     return pq.read_table(Path(folder) / "table.parquet")
+
+
+def jobs_of(out):
+    """Processes of `galcnn run --task` that write to a folder."""
+    import psutil
+
+    lines = [(process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    return [process for process, words in lines if str(out) in words and "--task" in words]

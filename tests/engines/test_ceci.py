@@ -76,7 +76,11 @@ def test_two_processes_and_one_is_killed(pipeline, whole, tmp_path):
     pytest.importorskip("mpi4py", reason="pip install 'galcnn[ceci]' installs it")
     running = pipeline(2)
     deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and not list(tmp_path.glob("out/*.run/tasks/*/manifest.json")):
+    while (
+        running.poll() is None
+        and time.monotonic() < deadline
+        and not list(tmp_path.glob("out/*.run/tasks/*/manifest.json"))
+    ):
         time.sleep(0.01)
     ranks = [
         process

@@ -56,4 +56,5 @@ sinfo --version
 GALCNN_SLURM=1 "$python" -m pytest tests/engines/test_slurm.py
 trap - EXIT
 kill $node $controller "$(cat "$place/munge.pid")"
+wait $node $controller || true
 rm -rf "$place"
