@@ -19,7 +19,16 @@ from pathlib import Path
 
 from galcnn.errors import message
 
-__all__ = ["check_writable", "claim", "recording", "writing", "writing_folder", "write_json", "write_text"]
+__all__ = [
+    "check_writable",
+    "claim",
+    "is_partial",
+    "recording",
+    "write_json",
+    "write_text",
+    "writing",
+    "writing_folder",
+]
 
 
 #: Those who want to know what is written; any thread may write.
@@ -239,9 +248,25 @@ def claim(folder: Path, mark: str, described: str, *, what: str) -> Callable[[],
             )
         return lambda: None
     # What a kill left of the mark itself is nobody's.
-    if folder.is_dir() and any(not _partial(left.name) for left in folder.iterdir()):
+    if folder.is_dir() and any(not is_partial(left.name) for left in folder.iterdir()):
         raise ValueError(message("a new or empty folder", "Choose another one.", folder=str(folder)))
     return lambda: None if file.exists() else write_text(file, digest)
+
+
+def is_partial(name: str) -> bool:
+    """Tell whether a file is one that was being written, and may be of a process that was killed.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+
+    Returns
+    -------
+    bool
+        True where a temporary name of this module is meant.
+    """
+    return name.startswith(".") and ".partial" in name
 
 
 def _make_folder(folder: Path) -> None:
@@ -266,10 +291,6 @@ def _ours(target: Path) -> str:
     """How temporary names of this target and this machine begin; short, whatever the target's length."""
     owner = f"{platform.node()}/{target.name}".encode()
     return f".{hashlib.sha256(owner).hexdigest()[:12]}-"
-
-
-def _partial(name: str) -> bool:
-    return name.startswith(".") and ".partial" in name
 
 
 def _sweep(target: Path) -> None:

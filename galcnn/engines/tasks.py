@@ -168,7 +168,8 @@ def _place(out: str | os.PathLike[str]) -> Path:
     place = Path(out).resolve()
     atomic.check_writable(place, folder=True)
     place.mkdir(parents=True, exist_ok=True)
-    if foreign := {file.name for file in place.iterdir()} - {_TASKS, _LOCK, TABLE, MANIFEST}:
+    there = {file.name for file in place.iterdir() if not atomic.is_partial(file.name)}
+    if foreign := there - {_TASKS, _LOCK, TABLE, MANIFEST}:
         raise ValueError(
             message(
                 "a new folder, or one with a run by tasks",
@@ -192,8 +193,12 @@ def _sha256(work: Work, catalog: Catalog, tasks: int) -> str:
             if (file := Path(folder) / name).exists():
                 digest.update(file.read_bytes())
     known = [name for name in ("id", "ra", "dec", "image", "redshift") if name in catalog.table.colnames]
-    for row in catalog.table[known]:
-        digest.update(repr(tuple(row)).encode())
+    for name in known:
+        values = np.asarray(catalog.table[name])
+        text = values.dtype.kind in "UO"
+        digest.update(
+            "\0".join(map(str, values)).encode() if text else np.ascontiguousarray(values).tobytes()
+        )
     return digest.hexdigest()
 
 
