@@ -42,25 +42,20 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from dataclasses import replace
-
-    from galcnn.experiment import Experiment, prepare
     from galcnn.explain.naming import explainers_by_name
     from galcnn.model import load_model
     from galcnn.progress import bars, silent
     from galcnn.trust.retraining import RetrainingSettings, roar
+    from galcnn.trust.siblings import prepared_as
 
     progress = silent if quiet else bars
     trained = load_model(model)
-    experiment = Experiment.from_dict(trained.card.settings)
-    if catalog is not None:
-        experiment = replace(experiment, data=replace(experiment.data, catalog=catalog))
     settings = RetrainingSettings(
         options.numbers("--shares", shares), options.whole_numbers("--seeds", seeds) or (), epochs
     )
     table = roar(
         trained,
-        prepare(experiment, progress=progress),
+        prepared_as(trained, catalog, progress=progress),
         out,
         explainers=explainers_by_name(methods),
         settings=settings,

@@ -44,6 +44,12 @@ __all__ = ["command"]
 @click.option(
     "--shuffled-model", "shuffled", multiple=True, metavar="DIR", help="Of shuffled labels; three or more."
 )
+@click.option(
+    "--siblings",
+    type=click.IntRange(min=3),
+    metavar="N",
+    help="Train N models alike with other seeds, and N on shuffled labels; 8 or more tell something.",
+)
 @click.option("--layers", type=click.IntRange(min=0), default=3, show_default=True, help="Galaxies as FITS.")
 @options.fit
 @options.render
@@ -64,6 +70,7 @@ def command(
     noise: float,
     seeds: tuple[str, ...],
     shuffled: tuple[str, ...],
+    siblings: int | None,
     layers: int,
     fit: bool,
     render: str | None,
@@ -76,6 +83,7 @@ def command(
     galcnn trust model --catalog sky/catalog.ecsv --out trust
     galcnn trust gz1 --catalog labels.csv --method smoothgrad:n=10 --method cam --out trust
     galcnn trust model --catalog sky/catalog.ecsv --seed-model other1 --seed-model other2 --out trust
+    galcnn trust model --catalog sky/catalog.ecsv --siblings 8 --out trust
 
     An interrupted run goes on where it stopped, and methods may be added to a folder.
     """
@@ -90,6 +98,8 @@ def command(
     from galcnn.trust.report import Models, trust_report
     from galcnn.trust.sample import draw_galaxies, held_out, read_sample
     from galcnn.trust.settings import TrustSettings
+    from galcnn.trust.siblings import prepared_as
+    from galcnn.trust.siblings import siblings as train_siblings
 
     progress = silent if quiet else bars
     trained = load_model(model).with_render(render)
@@ -98,11 +108,16 @@ def command(
         catalog, trained, columns={name: column for name, column in asked.items() if column}
     )
     drawn = draw_galaxies(held_out(known, trained) if split == "test" else known, galaxies, seed=seed)
+    others, random = [load_model(path) for path in seeds], [load_model(path) for path in shuffled]
+    if siblings is not None:
+        prepared, folder = prepared_as(trained, catalog, progress=progress), f"{out}-siblings"
+        others += train_siblings(trained, prepared, folder, differing="seeds", n=siblings, progress=progress)
+        random += train_siblings(trained, prepared, folder, differing="labels", n=siblings, progress=progress)
     settings = TrustSettings(
         target, imputation, noise, attack=Attack(noise, seed=seed), layers=layers, seed=seed
     )
     table = trust_report(
-        Models(trained, tuple(map(load_model, seeds)), tuple(map(load_model, shuffled))),
+        Models(trained, tuple(others), tuple(random)),
         read_sample(trained, drawn, fit=fit, progress=progress),
         out,
         explainers=explainers_by_name(methods),

@@ -170,13 +170,12 @@ def perturbed(
     check_within(images, box)
     limits = Limits(
         attack.norm,
-        pixel_scale(images, context, attack.unit),
+        pixel_scale(images, context, attack.unit) * budgets.reshape(-1, 1, 1, 1).astype(images.dtype),
         psf_stack(context, len(images)) if attack.light == "psf" else None,
         attack.flux == "conserved",
         box,
     )
-    lengths = budgets * min(2.5 / attack.steps, 1.0)
-    walk = Walk(budgets, lengths, attack.steps, _start(attack, images, context))
+    walk = Walk(attack.steps, min(2.5 / attack.steps, 1.0), _start(attack, images, context))
     made: npt.NDArray[np.float32] = climb(network, images, weights, limits=limits, walk=walk)
     return made
 
