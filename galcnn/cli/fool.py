@@ -26,11 +26,7 @@ __all__ = ["command"]
 @click.option("--image-column", metavar="C", help="[default: as in the training, else image]")
 @click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]")
 @click.option("--id", "id_", metavar="C", help="[default: as in the training]")
-@click.option(
-    "--among",
-    metavar="TABLE",
-    help="Only those of the catalog whose ids stand there, such as MODEL/test.ecsv, the test set.",
-)
+@options.split
 @click.option("--most", type=click.IntRange(min=1), metavar="N", help="Of the catalog, the first N.")
 @click.option(
     "--attack",
@@ -64,7 +60,7 @@ def command(
     image_column: str | None,
     label: str | None,
     id_: str | None,
-    among: str | None,
+    split: str,
     most: int | None,
     words: tuple[str, ...],
     target: str | None,
@@ -88,21 +84,20 @@ def command(
     galcnn fool model *.fits --attack pgd:budget=2,light=psf,flux=conserved --out fooled
     galcnn fool model --catalog sky/catalog.ecsv --of spiral --target elliptical \\
         --attack smallest --attack minimal --attack universal:budget=1 --out spirals
-    galcnn fool model --catalog sky/catalog.ecsv --among model/test.ecsv --curve --out robustness
+    galcnn fool model --catalog sky/catalog.ecsv --curve --out robustness
 
-    Each galaxy gets ID-fool.fits with image, start, difference, ten times the difference, noise
-    and difference in sigma; fooling.ecsv says what was done, in sigma and in magnitudes, whether it
-    fooled the model (an independent prediction), and whether an astronomer could see it. An
-    interrupted run goes on where it stopped.
+    Of a catalog, the galaxies are those of the test set, on which the model was not trained. Each
+    gets ID-fool.fits with image, start, difference, ten times the difference, noise and difference
+    in sigma; fooling.ecsv says what was done, in sigma and in magnitudes, whether it fooled the
+    model (an independent prediction), and whether an astronomer could see it. An interrupted run
+    goes on where it stopped.
     """
     from galcnn import atomic
 
     if bool(cutouts) == bool(catalog):
         raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
-    if not catalog and any((image_column, label, id_, among, most, curve)):
-        raise click.UsageError(
-            "Expected --catalog FILE with --image-column, --label, --id, --among, --most, --curve."
-        )
+    if not catalog and any((image_column, label, id_, most, curve)):
+        raise click.UsageError("Expected --catalog FILE with --image-column, --label, --id, --most, --curve.")
     if curve and (target or of):
         raise click.UsageError(
             "Expected no --target and --of with --curve: it attacks away from the true class."
@@ -128,11 +123,13 @@ def command(
     if catalog:
         from galcnn.pipeline.robustness import choose
         from galcnn.studies.atlas import read_galaxies
+        from galcnn.trust.sample import held_out
 
         asked = {"image": image_column, "class": label, "id": id_}
         named = {known: name for known, name in asked.items() if name}
         read = read_galaxies(catalog, trained, columns=named)
-        sources, labels = choose(read, among=among, most=most, classes=trained.classes if curve else None)
+        known = held_out(read, trained) if split == "test" else read
+        sources, labels = choose(known, most=most, classes=trained.classes if curve else None)
     files = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit)
     chosen = unit or natural_unit(trained, files)
     default = ("pgd",) if curve else ("fgsm", "pgd", "minimal")

@@ -62,6 +62,13 @@ grid: Decorator = click.option(
 width: Decorator = click.option(
     "--width", metavar="ANGLE", help="Use the central field of this side, e.g. 40arcsec; needs a WCS."
 )
+split: Decorator = click.option(
+    "--split",
+    type=click.Choice(["test", "all"]),
+    default="test",
+    show_default=True,
+    help="Galaxies of the catalog that the model was not trained on, or all.",
+)
 render: Decorator = click.option(
     "--render",
     metavar="NAME",

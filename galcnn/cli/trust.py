@@ -30,13 +30,7 @@ __all__ = ["command"]
 )
 @click.option("--out", required=True, metavar="DIR", help="Gets trust.md, tables, figures and layers.")
 @click.option("--galaxies", type=click.IntRange(min=8), default=60, show_default=True, help="At most.")
-@click.option(
-    "--split",
-    type=click.Choice(["test", "all"]),
-    default="test",
-    show_default=True,
-    help="Galaxies that the model was not trained on, or any.",
-)
+@options.split
 @click.option("--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]")
 @click.option("--imputation", type=click.Choice(["sky", "blurred"]), default="sky", show_default=True)
 @click.option("--noise", type=float, default=1.0, show_default=True, help="Sigma that pixels may move by.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from skimage.transform import resize
 
 from galcnn import seeding
 from galcnn.cutout import Cutout
@@ -20,17 +19,15 @@ from galcnn.explain.forward import compiled, forward, outputs, upright
 from galcnn.explain.gradients import gradient_of
 from galcnn.explain.graph import network_layer
 from galcnn.explain.network_maps import activations
+from galcnn.explain.strips import Maker, Strips, by_tiles, in_memory, run_tiles, scaled, spans, tiles
 from galcnn.explain.synthesis import Synthesis
-from galcnn.inputs import images_from, planes_from
+from galcnn.inputs import FILL, planes_from
 from galcnn.model import TrainedModel
 from galcnn.preprocessing import invert
 from galcnn.progress import Progress, silent
 
 __all__ = ["Dream", "energy_gradient"]
 
-#: Tiles that are run together: what the network needs does not grow with the image, of which a
-#: handful of arrays of its own size are held.
-_BATCH = 16
 #: An octave is no smaller than this many pixels.
 _SMALLEST = 8
 
@@ -114,83 +111,173 @@ class Dream:
         ValueError
             No such layer or channel, or a preprocessing that cannot be undone.
         """
-        network = trained.network
-        channels = int(network_layer(network, self.layer).shape[-1] or 0)
-        if self.channel is not None and not 0 <= self.channel < channels:
-            raise ValueError(message(f"a channel from 0 to {channels - 1}", "", channel=self.channel))
-        chosen = range(channels) if self.channel is None else [self.channel]
-        weights = np.array([float(i in chosen) / len(chosen) for i in range(channels)], dtype=np.float32)
-        flux = images_from([cutout])[0]
-        tile = (int(network.input_shape[1]), int(network.input_shape[2]))
-        seen = _by_tiles(flux, tile, lambda tiles: outputs(trained.preprocessing, tiles))
-        dreamt = self._dream(network, seen, weights, seeding.generator(self.seed, "dream", id), progress)
-        # Only what was changed goes the way back: the stretch of a bright pixel loses digits.
-        changed = invert(trained.preprocessing, dreamt[np.newaxis])[0]
-        made = np.where(dreamt == seen, flux, changed).astype(np.float32)
-        scores = [self._energy(trained, image, tile, weights) for image in (made, flux)]
-        blank = np.where(cutout.mask, np.float32(np.nan), np.float32(0))
+        flux = np.moveaxis(np.where(cutout.mask, np.float32(np.nan), cutout.flux), 0, -1)
+        start = in_memory(flux.shape)
+        start.write(slice(None), flux)
+        made, scores = self.strips(trained, start, id=id, progress=progress)
+        images = [planes_from(strips.read(slice(None))[np.newaxis])[0] for strips in (made, start)]
+        return self.described(trained, (images[0], images[1]), cutout.bands, str(cutout.unit), scores)
+
+    def described(
+        self,
+        trained: TrainedModel,
+        images: tuple[Images, Images],
+        bands: tuple[str, ...],
+        unit: str,
+        scores: tuple[float, float],
+    ) -> Synthesis:
+        """Say what was dreamt.
+
+        Parameters
+        ----------
+        trained : galcnn.model.TrainedModel
+            The model.
+        images : tuple of numpy.ndarray
+            Image and start, shape (n_bands, ny, nx).
+        bands : tuple of str
+            One a plane.
+        unit : str
+            Of the pixels.
+        scores : tuple of float
+            Of image and start, see `strips`.
+
+        Returns
+        -------
+        Synthesis
+            As of a call.
+        """
+        weights = self._weights(trained.network)
         name = "activations" if self.channel is None else f"channel {self.channel}"
         settings = {key: value for key, value in asdict(self).items() if key not in ("layer", "seed")}
         return Synthesis(
-            planes_from(made[np.newaxis])[0] + blank,
-            planes_from(flux[np.newaxis])[0] + blank,
-            cutout.bands,
+            *images,
+            bands,
             "dream",
             Target(name, tuple(weights.tolist())),
             "flux",
-            str(cutout.unit),
-            scores[0],
-            scores[1],
+            unit,
+            *scores,
             scores[0] > scores[1],
             settings=settings,
             seed=self.seed,
             network_layer=self.layer,
         )
 
+    def strips(
+        self,
+        trained: TrainedModel,
+        start: Strips,
+        *,
+        make: Maker = in_memory,
+        id: str = "",
+        progress: Progress = silent,
+    ) -> tuple[Strips, tuple[float, float]]:
+        """Dream on an image that need not be in memory.
+
+        Parameters
+        ----------
+        trained : galcnn.model.TrainedModel
+            The model.
+        start : galcnn.explain.strips.Strips
+            The image, in the model's bands and unit; NaN where it is masked.
+        make : callable
+            Where arrays of the image's size go: `galcnn.explain.strips.in_files` for large ones.
+        id, progress
+            As for a call.
+
+        Returns
+        -------
+        image : galcnn.explain.strips.Strips
+            NaN where `start` is.
+        scores : tuple of float
+            Half the mean square of the chosen activations, in the image and in the start.
+
+        Raises
+        ------
+        ValueError
+            No such layer or channel, or a preprocessing that cannot be undone.
+        """
+        network, shape = trained.network, start.shape
+        weights, tile = self._weights(network), _tile(network)
+        seen, made = make(shape), make(shape)
+        for rows in spans(shape[0], tile[0]):
+            part = by_tiles(_filled(start, rows), tile, lambda x: outputs(trained.preprocessing, x))
+            seen.write(rows, part)
+        ends = _ends(seen, tile[0])
+        stream = seeding.generator(self.seed, "dream", id)
+        detail = self._dream(network, seen, (weights, ends), stream, (make, progress))
+        for rows in spans(shape[0], tile[0]):
+            before, flux = seen.read(rows), _filled(start, rows)
+            dreamt = np.clip(before + detail.read(rows), *ends)
+            # Only what was changed goes the way back: the stretch of a bright pixel loses digits.
+            changed = invert(trained.preprocessing, dreamt[np.newaxis])[0]
+            blank = np.where(np.isnan(start.read(rows)), np.float32(np.nan), np.float32(0))
+            made.write(rows, np.where(dreamt == before, flux, changed).astype(np.float32) + blank)
+        scores = [self._energy(trained, image, tile, weights) for image in (made, start)]
+        return made, (scores[0], scores[1])
+
+    def _weights(self, network: keras.Model) -> npt.NDArray[np.float32]:
+        channels = int(network_layer(network, self.layer).shape[-1] or 0)
+        if self.channel is not None and not 0 <= self.channel < channels:
+            raise ValueError(message(f"a channel from 0 to {channels - 1}", "", channel=self.channel))
+        chosen = range(channels) if self.channel is None else [self.channel]
+        return np.array([float(i in chosen) / len(chosen) for i in range(channels)], dtype=np.float32)
+
     def _dream(
         self,
         network: keras.Model,
-        seen: Images,
-        weights: npt.NDArray[np.float32],
+        seen: Strips,
+        limits: tuple[npt.NDArray[np.float32], tuple[Images, Images]],
         stream: np.random.Generator,
-        progress: Progress,
-    ) -> Images:
-        tile = (int(network.input_shape[1]), int(network.input_shape[2]))
-        shapes = [
-            tuple(max(round(n / self.ratio**octave), min(n, _SMALLEST)) for n in seen.shape[:2])
-            for octave in reversed(range(self.octaves))
-        ]
-        low, high = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
-        detail = np.zeros((*shapes[0], seen.shape[2]), dtype=np.float32)
+        ways: tuple[Maker, Progress],
+    ) -> Strips:
+        """What is added to the image that the network sees; limits are weights and ends of the range."""
+        (weights, ends), (make, progress), tile = limits, ways, _tile(network)
+        ny, nx, n_bands = seen.shape
+        divisors = [self.ratio**octave for octave in reversed(range(self.octaves))]
+        high_and_wide = [[max(round(n / by), min(n, _SMALLEST)) for by in divisors] for n in (ny, nx)]
+        shapes = list(zip(*high_and_wide, strict=True))
+        detail = make((*shapes[0], n_bands))
         with progress("dream", len(shapes) * self.steps) as step:
-            for shape in shapes:
-                base = seen if shape == seen.shape[:2] else _resized(seen, shape)
-                detail = _resized(detail, shape)
+            for high, wide in shapes:
+                whole = (high, wide) == (ny, nx)
+                base = seen if whole else scaled(seen, (high, wide), make, height=tile[0])
+                detail = scaled(detail, (high, wide), make, height=tile[0])
+                slope = make((high, wide, n_bands))
                 for _ in range(self.steps):
                     shift = tuple(int(stream.integers(n)) for n in tile)
-                    image = np.roll(base + detail, shift, axis=(0, 1))
-                    slope = _by_tiles(image, tile, lambda x: energy_gradient(network, x, weights, self.layer))
-                    slope = np.roll(slope, (-shift[0], -shift[1]), axis=(0, 1))
-                    size = float(np.sqrt(np.mean([np.mean(np.square(row, dtype=float)) for row in slope])))
-                    if size > 0:
-                        dreamt = base + detail + np.float32(self.step / size) * slope
-                        detail = np.clip(dreamt, low, high) - base
+                    total = 0.0
+                    for span in spans(high, tile[0]):
+                        rows = (np.arange(span.start, span.stop) - shift[0]) % high
+                        image = np.roll(base.read(rows) + detail.read(rows), shift[1], axis=1)
+                        found = by_tiles(
+                            image, tile, lambda x: energy_gradient(network, x, weights, self.layer)
+                        )
+                        slope.write(rows, np.roll(found, -shift[1], axis=1))
+                        total += float(np.sum(np.square(found, dtype=np.float64)))
+                    size = np.sqrt(total / (high * wide * n_bands))
+                    for span in spans(high, tile[0]) if size > 0 else ():
+                        before = base.read(span)
+                        dreamt = before + detail.read(span) + np.float32(self.step / size) * slope.read(span)
+                        detail.write(span, np.clip(dreamt, *ends) - before)
                     step()
-        return np.asarray(np.clip(seen + detail, low, high))
+        return detail
 
     def _energy(
-        self, trained: TrainedModel, flux: Images, tile: tuple[int, int], weights: npt.NDArray[np.float32]
+        self, trained: TrainedModel, flux: Strips, tile: tuple[int, int], weights: npt.NDArray[np.float32]
     ) -> float:
         """Half the mean square of the chosen channels, by another way than the gradient takes."""
 
-        def energies(tiles: Images) -> Images:
-            seen = outputs(trained.preprocessing, tiles)
+        def energies(images: Images) -> Images:
+            seen = outputs(trained.preprocessing, images)
             cells = activations(trained.network, seen, layers=[self.layer])[self.layer].astype(np.float64)
-            squares = cells.reshape(len(tiles), -1, len(weights)) ** 2 @ weights
+            squares = cells.reshape(len(images), -1, len(weights)) ** 2 @ weights
             return np.asarray(0.5 * squares.mean(axis=1))
 
-        strips = (flux[top : top + tile[0]] for top in range(0, len(flux), tile[0]))
-        return float(np.mean(np.concatenate([e for s in strips for e in _run_tiles(s, tile, energies)])))
+        found = [
+            run_tiles(tiles(_filled(flux, rows), tile), energies) for rows in spans(flux.shape[0], tile[0])
+        ]
+        return float(np.mean(np.concatenate(found)))
 
 
 def energy_gradient(
@@ -235,38 +322,20 @@ def energy_gradient(
     return np.asarray(run(tf.convert_to_tensor(images), tf.convert_to_tensor(weights)).numpy())
 
 
-def _by_tiles(image: Images, tile: tuple[int, int], compute: Callable[[Images], Images]) -> Images:
-    """Compute on an image of any size by tiles of the one that a network reads."""
-    joined = None
-    for top in range(0, len(image), tile[0]):
-        strip = image[top : top + tile[0]]
-        done = np.concatenate(list(_run_tiles(strip, tile, compute)))
-        if joined is None:
-            joined = np.empty((*image.shape[:2], done.shape[-1]), dtype=done.dtype)
-        row = done.swapaxes(0, 1).reshape(tile[0], -1, done.shape[-1])
-        joined[top : top + tile[0]] = row[: len(strip), : image.shape[1]]
-    assert joined is not None  # a cutout has pixels
-    return joined
+def _tile(network: keras.Model) -> tuple[int, int]:
+    return int(network.input_shape[1]), int(network.input_shape[2])
 
 
-def _run_tiles(strip: Images, tile: tuple[int, int], compute: Callable[[Images], Images]) -> Iterator[Images]:
-    tiles = _tiles(strip, tile)
-    for start in range(0, len(tiles), _BATCH):
-        yield compute(tiles[start : start + _BATCH])
+def _filled(image: Strips, rows: slice) -> Images:
+    """What a network gets of an image with holes."""
+    values = image.read(rows)
+    return np.where(np.isnan(values), np.float32(FILL), values)
 
 
-def _tiles(image: Images, tile: tuple[int, int]) -> Images:
-    """Shape (n, ny, nx, n_bands); beyond its edges an image goes on mirrored."""
-    rows, columns = (-(-n // t) for n, t in zip(image.shape[:2], tile, strict=True))
-    pads = [(0, count * t - n) for count, t, n in zip((rows, columns), tile, image.shape[:2], strict=True)]
-    padded = np.pad(image, [*pads, (0, 0)], mode="symmetric")
-    cut = padded.reshape(rows, tile[0], columns, tile[1], -1).swapaxes(1, 2)
-    return np.ascontiguousarray(cut.reshape(rows * columns, *tile, image.shape[2]))
-
-
-def _resized(image: Images, shape: tuple[int, ...]) -> Images:
-    smaller = shape[0] < image.shape[0]
-    return np.asarray(
-        resize(image, (*shape, image.shape[2]), order=1, mode="reflect", anti_aliasing=smaller),
-        dtype=np.float32,
-    )
+def _ends(image: Strips, height: int) -> tuple[Images, Images]:
+    """Lowest and highest value in each band."""
+    ends = [
+        (part.min(axis=(0, 1)), part.max(axis=(0, 1)))
+        for part in map(image.read, spans(image.shape[0], height))
+    ]
+    return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)

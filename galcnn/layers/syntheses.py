@@ -40,7 +40,16 @@ from galcnn.layers.text import extension_name
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["SYNTHESES", "read_syntheses", "syntheses_from", "synthesis_hdus", "write_syntheses"]
+__all__ = [
+    "SYNTHESES",
+    "new_names",
+    "primary",
+    "read_syntheses",
+    "syntheses_from",
+    "synthesis_hdus",
+    "synthesis_table",
+    "write_syntheses",
+]
 
 SYNTHESES = "SYNTHESES"
 #: Cards FILETYPE and FILEVERS of the primary header of a file of syntheses.
@@ -79,17 +88,62 @@ def synthesis_hdus(
     """
     images, names = [], []
     for synthesis in syntheses:
-        about = f"{synthesis.network_layer} {synthesis.target.name}".strip()
-        of_parts: dict[str, list[str]] = {part: [] for part in _PREFIXES}
-        for part, planes in _parts(synthesis).items():
-            for band, plane in zip(synthesis.bands, planes, strict=True):
-                name = unique_name(_PREFIXES[part] + extension_name(synthesis.method, about, band), taken)
-                taken.add(name)
-                of_parts[part].append(name)
+        parts = _parts(synthesis)
+        names.append(new_names(synthesis, tuple(parts), taken))
+        for part, planes in parts.items():
+            for name, band, plane in zip(names[-1][part], synthesis.bands, planes, strict=True):
                 images.append(fits.ImageHDU(plane, synthesis_header(name, synthesis, (part, band), wcs)))
-        names.append(of_parts)
     taken.add(SYNTHESES)
-    return [*images, _table(syntheses, names)]
+    return [*images, synthesis_table(syntheses, names)]
+
+
+def new_names(synthesis: Synthesis, parts: Sequence[str], taken: set[str]) -> dict[str, list[str]]:
+    """Name the layers of a synthesis.
+
+    Parameters
+    ----------
+    synthesis : galcnn.explain.Synthesis
+        Its method, target and bands are in the names.
+    parts : sequence of str
+        What is laid out of it.
+    taken : set of str
+        EXTNAMEs in use; the new ones are added.
+
+    Returns
+    -------
+    dict of str to list of str
+        Part -> a name a band; of parts that are not laid out none.
+    """
+    about = f"{synthesis.network_layer} {synthesis.target.name}".strip()
+    names: dict[str, list[str]] = {part: [] for part in _PREFIXES}
+    for part in parts:
+        for band in synthesis.bands:
+            name = unique_name(_PREFIXES[part] + extension_name(synthesis.method, about, band), taken)
+            taken.add(name)
+            names[part].append(name)
+    return names
+
+
+def primary(n_extensions: int) -> fits.PrimaryHDU:
+    """Begin a file of syntheses.
+
+    Parameters
+    ----------
+    n_extensions : int
+        HDUs that follow.
+
+    Returns
+    -------
+    astropy.io.fits.PrimaryHDU
+        Empty.
+    """
+    header = fits.Header()
+    header["FILETYPE"] = (_FILE_TYPE, "kind of this file")
+    header["FILEVERS"] = (_FILE_VERSION, "version of the kind")
+    header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
+    header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "UTC of writing")
+    header["NEXTEND"] = (n_extensions, "number of extensions")
+    return fits.PrimaryHDU(header=header)
 
 
 def syntheses_from(hdus: Mapping[str, Any] | fits.HDUList) -> tuple[Synthesis, ...]:
@@ -138,14 +192,8 @@ def write_syntheses(
     if not syntheses:
         raise ValueError(message("at least one synthesis", "", n=0))
     layers = synthesis_hdus(syntheses, {"PRIMARY", tables.PROVENANCE}, wcs_cards(wcs))
-    header = fits.Header()
-    header["FILETYPE"] = (_FILE_TYPE, "kind of this file")
-    header["FILEVERS"] = (_FILE_VERSION, "version of the kind")
-    header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
-    header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "UTC of writing")
-    header["NEXTEND"] = (len(layers) + 1, "number of extensions")
     end = tables.provenance_table(provenance or {})
-    hdulist = fits.HDUList([fits.PrimaryHDU(header=header), *layers, end])
+    hdulist = fits.HDUList([primary(len(layers) + 1), *layers, end])
     for hdu in hdulist:
         hdu.add_checksum()
     hdulist.verify("exception")
@@ -217,7 +265,24 @@ def _parts(synthesis: Synthesis) -> dict[str, npt.NDArray[np.float32]]:
     return parts
 
 
-def _table(syntheses: Sequence[Synthesis], names: Sequence[Mapping[str, list[str]]]) -> fits.BinTableHDU:
+def synthesis_table(
+    syntheses: Sequence[Synthesis], names: Sequence[Mapping[str, list[str]]]
+) -> fits.BinTableHDU:
+    """Lay out all that is known of syntheses beside their pixels.
+
+    Parameters
+    ----------
+    syntheses : sequence of galcnn.explain.Synthesis
+        At least one.
+    names : sequence of mapping
+        From `new_names`, one a synthesis.
+
+    Returns
+    -------
+    astropy.io.fits.BinTableHDU
+        SYNTHESES.
+    """
+
     def text(name: str, values: Sequence[str]) -> fits.Column:
         return text_column(name, [escape(value) for value in values])
 

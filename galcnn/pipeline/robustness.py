@@ -142,7 +142,6 @@ def robustness_curve(
 def choose(
     catalog: Catalog,
     *,
-    among: str | os.PathLike[str] | None = None,
     most: int | None = None,
     classes: Sequence[str] | None = None,
 ) -> tuple[dict[str, str], list[str]]:
@@ -152,8 +151,6 @@ def choose(
     ----------
     catalog : galcnn.catalog.Catalog
         With a column `image`.
-    among : path-like, optional
-        A table with a column `id`: only those that stand there.
     most : int, optional
         The first so many.
     classes : sequence of str, optional
@@ -176,16 +173,10 @@ def choose(
         raise ValueError(
             message("a catalog with classes", "Name the column: --label.", columns=catalog.table.colnames)
         )
-    ids = None if among is None else {str(name) for name in read_table(among, texts=["id"])["id"]}
-    rows = [
-        row
-        for row, name in enumerate(catalog.ids)
-        if (ids is None or name in ids) and (classes is None or str(catalog.labels[row]) in classes)
-    ][:most]
+    rows = [row for row in range(len(catalog)) if classes is None or str(catalog.labels[row]) in classes]
+    rows = rows[:most]
     if not rows:
-        raise ValueError(
-            message("galaxies of the catalog", "", n_galaxies=len(catalog), among=among, classes=classes)
-        )
+        raise ValueError(message("galaxies of the catalog", "", n_galaxies=len(catalog), classes=classes))
     sources = {catalog.ids[row]: str(catalog.table["image"][row]) for row in rows}
     return sources, [str(catalog.labels[row]) for row in rows] if known else []
 

@@ -3,7 +3,8 @@
 Pixels are not set to zero, which no telescope shows and no network has seen: they become blank sky
 with the level and noise of the image's own, or the image blurred. An order by the map must do
 better than a random order, and better than the order of the image's own brightness, which needs
-no network.
+no network. Pixels that the network crops away take no part: a random order would waste its picks on
+them, and any map of the network would beat it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from galcnn.errors import message
 from galcnn.explain import Explainer
 from galcnn.explain.explanation import Kind
 from galcnn.explain.gradients import target_scores
+from galcnn.explain.graph import is_functional
+from galcnn.explain.receptive import looked_at
 from galcnn.explain.sky import baseline_images, ids_of
 from galcnn.trust.controls import Light
 from galcnn.trust.sample import Sample, maps_of
@@ -30,6 +33,7 @@ __all__ = [
     "Imputation",
     "Removal",
     "area",
+    "in_field",
     "order_of",
     "random_order",
     "reference_curves",
@@ -115,7 +119,8 @@ def removal(
     Returns
     -------
     Removal
-        At shares of the pixels (k / 16)^2: a galaxy fills a small part of its image.
+        At shares (k / 16)^2 of the pixels that the network looks at: a galaxy fills a small part of
+        its image.
 
     Raises
     ------
@@ -124,7 +129,7 @@ def removal(
     """
     if references is None:
         references = reference_curves(network, sample, imputation=imputation, seed=seed)
-    order = order_of(maps_of(network, explainer, sample), explainer.kind)
+    order = in_field(network, sample, order_of(maps_of(network, explainer, sample), explainer.kind))
     own = _both(network, sample, [order], _blank(sample, imputation, seed))
     curves = [
         {"method": own[what], "random": references[f"{what}_random"], "light": references[f"{what}_light"]}
@@ -170,7 +175,9 @@ def reference_curves(
     return {
         f"{what}_{name}": curves
         for name, own in orders.items()
-        for what, curves in _both(network, sample, own, blank).items()
+        for what, curves in _both(
+            network, sample, [in_field(network, sample, one) for one in own], blank
+        ).items()
     }
 
 
@@ -190,11 +197,11 @@ def removal_curves(
     sample : galcnn.trust.sample.Sample
         What is replaced.
     order : numpy.ndarray
-        Shape (n, ny * nx): pixels, the first one first.
+        Shape (n, n_pixels): pixels, the first one first; those that do not stand there stay.
     instead : numpy.ndarray
         Shape of the images: what comes in their place.
     fractions : numpy.ndarray
-        Shares of the pixels.
+        Shares of these pixels.
 
     Returns
     -------
@@ -202,12 +209,13 @@ def removal_curves(
         Shape (n, n_fractions).
     """
     n, ny, nx, _ = sample.images.shape
-    rank = np.empty_like(order)
-    np.put_along_axis(rank, order, np.arange(ny * nx)[np.newaxis], axis=1)
+    n_pixels = order.shape[1]
+    rank = np.full((n, ny * nx), n_pixels)
+    np.put_along_axis(rank, order, np.arange(n_pixels)[np.newaxis], axis=1)
     rank = rank.reshape(n, ny, nx, 1)
     scores = [
         target_scores(
-            network, np.where(rank < round(share * ny * nx), instead, sample.images), sample.targets
+            network, np.where(rank < round(share * n_pixels), instead, sample.images), sample.targets
         )
         for share in fractions
     ]
@@ -270,6 +278,28 @@ def order_of(maps: npt.NDArray[np.floating[Any]], kind: Kind) -> _Order:
     """
     values = folded(maps, signed=kind != "slope")
     return np.argsort(-values.reshape(len(maps), -1), axis=1, kind="stable")
+
+
+def in_field(network: keras.Model, sample: Sample, order: _Order) -> _Order:
+    """Leave out the pixels that a network does not look at.
+
+    Parameters
+    ----------
+    network : keras.Model
+        One that keeps its graph to itself is taken to look at all of them.
+    sample : galcnn.trust.sample.Sample
+        Its images have the shape.
+    order : numpy.ndarray
+        Shape (n, ny * nx), each row with every pixel.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, n_pixels), in the same order.
+    """
+    shape = sample.images.shape[1:3]
+    seen = looked_at(network, shape) if is_functional(network) else np.ones(shape, dtype=bool)
+    return order[seen.ravel()[order]].reshape(len(order), -1)
 
 
 def random_order(sample: Sample, *, seed: int = 0, draw: int = 0) -> _Order:

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import QTable
 
-from galcnn import atomic
+from galcnn import atomic, seeding
 from galcnn.catalog import write_table
 from galcnn.dataset import Dataset
 from galcnn.errors import message
-from galcnn.evaluation import bootstrap
 from galcnn.experiment.prepare import Prepared
 from galcnn.explain import Context, Explainer, Target
 from galcnn.explain.forward import outputs
@@ -34,7 +32,7 @@ from galcnn.model import TrainedModel
 from galcnn.progress import Progress, silent
 from galcnn.training import train
 from galcnn.trust.controls import Light, Noise
-from galcnn.trust.removing import order_of
+from galcnn.trust.removing import in_field, order_of
 from galcnn.trust.sample import Sample, maps_of
 
 __all__ = ["RetrainingSettings", "roar"]
@@ -49,7 +47,7 @@ class RetrainingSettings:
     Attributes
     ----------
     shares : tuple of float
-        Of the pixels that are taken, between 0 and 1.
+        Of the pixels that the model looks at, between 0 and 1: so many are taken.
     seeds : tuple of int
         Of the trainings: each share and method is trained once with each.
     epochs : int or None
@@ -97,7 +95,7 @@ def roar(
     -------
     astropy.table.QTable
         A row a method and share: test accuracy, mean over seeds, and how far it is below that of
-        random pixels, with a 95 % bootstrap interval over galaxies.
+        random pixels, pair by pair, with a 95 % bootstrap interval over galaxies and seeds.
 
     Raises
     ------
@@ -142,7 +140,8 @@ def _orders(trained: TrainedModel, side: Dataset, explainer: Explainer) -> npt.N
         targets = tuple(Target.of_class(trained.classes[i], trained.classes) for i in best)
         zero = np.asarray(trained.preprocessing(np.zeros_like(side.images[:1]), training=False))[0]
         sample = Sample(images, targets, Context(ids=side.ids[piece], zero=zero))
-        found.append(order_of(maps_of(trained.network, explainer, sample), explainer.kind))
+        order = order_of(maps_of(trained.network, explainer, sample), explainer.kind)
+        found.append(in_field(trained.network, sample, order))
     return np.concatenate(found)
 
 
@@ -150,7 +149,7 @@ def _without(side: Dataset, order: npt.NDArray[np.intp], share: float) -> Datase
     """The images with a share of their pixels turned into sky of their own level and noise."""
     n, ny, nx, _ = side.images.shape
     taken = np.zeros((n, ny * nx), dtype=bool)
-    np.put_along_axis(taken, order[:, : round(share * ny * nx)], True, axis=1)
+    np.put_along_axis(taken, order[:, : round(share * order.shape[1])], True, axis=1)
     images = np.array(side.images[:])
     sky = baseline_images("sky", images, context=Context(ids=side.ids), blur=1.0, seed=0)
     return replace(side, images=np.where(taken.reshape(n, ny, nx, 1), sky, images))
@@ -180,14 +179,20 @@ def _retrained(
 def _table(right: dict[tuple[str, float], npt.NDArray[np.float64]]) -> QTable:
     rows = []
     for (name, share), own in right.items():
-        lost = right["random", share].mean(axis=0) - own.mean(axis=0)
-        means, lows, highs = bootstrap(partial(_mean, lost), np.zeros(len(lost), dtype=int))
-        figures = (float(means[0]), float(lows[0]), float(highs[0]))
-        rows.append((name, share, float(own.mean()), *figures, len(own), own.shape[1]))
+        lost = right["random", share] - own  # trainings of one seed see the same galaxies in one order
+        low, high = _interval(lost)
+        rows.append((name, share, float(own.mean()), float(lost.mean()), low, high, *own.shape))
     names = ("method", "share", "accuracy", "below_random", "low", "high", "n_seeds", "n_galaxies")
     return QTable(rows=rows, names=names)
 
 
-def _mean(values: npt.NDArray[np.float64], chosen: npt.NDArray[np.int_]) -> npt.NDArray[np.float64]:
-    mean: npt.NDArray[np.float64] = values[chosen].mean(keepdims=True)
-    return mean
+def _interval(lost: npt.NDArray[np.float64], n_bootstrap: int = 2000) -> tuple[float, float]:
+    """The 95 % interval of the mean where galaxies, and the seeds of the trainings, are drawn anew."""
+    stream = seeding.generator(0, "roar")
+    n_seeds, n_galaxies = lost.shape
+    draws = [
+        lost[stream.integers(n_seeds, size=n_seeds)][:, stream.integers(n_galaxies, size=n_galaxies)].mean()
+        for _ in range(n_bootstrap)
+    ]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(low), float(high)

@@ -31,7 +31,6 @@ def road(trained, tmp_path_factory):
     table = Table({"id": names, "class": [("round", "thin")[label] for label in labels]})
     table["image"] = [str(folder / f"{name}.fits") for name in names]
     table.write(folder / "catalog.ecsv")
-    table[:6].write(folder / "some.ecsv")
     return folder
 
 
@@ -69,6 +68,7 @@ def test_many_galaxies_are_fooled_tabled_and_not_again(road, tmp_path, capsys):
 
 def test_all_attacks_on_a_catalog_of_one_class_from_the_command_line(road, tmp_path, capsys):
     words = ["fool", str(road / "model"), "--catalog", str(road / "catalog.ecsv"), "--of", "thin"]
+    words += ["--split", "all"]
     words += ["--target", "round", "--attack", "all", "--out", str(tmp_path), "--quiet", "--seed", "3"]
     assert main(words) == 0
     table = Table.read(tmp_path / "fooling.ecsv")
@@ -91,9 +91,10 @@ def test_all_attacks_on_a_catalog_of_one_class_from_the_command_line(road, tmp_p
 
 def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trained, tmp_path, capsys):
     words = ["fool", str(road / "model"), "--catalog", str(road / "catalog.ecsv"), "--curve", "--quiet"]
+    words += ["--split", "all"]
     words += [
-        "--among",
-        str(road / "some.ecsv"),
+        "--most",
+        "6",
         "--budgets",
         "0.1,1,4",
         "--attack",
@@ -160,7 +161,11 @@ def test_the_curve_has_the_exact_interval_of_its_bootstrap(road, trained, tmp_pa
         (["g0.fits", "--curve"], "--catalog FILE with"),
         (["--catalog", "catalog.ecsv", "--budgets", "1"], "--curve with --budgets"),
         (["--catalog", "catalog.ecsv", "--curve", "--target", "round"], "no --target"),
-        (["--catalog", "catalog.ecsv", "--curve", "--attack", "minimal"], "one attack with a budget"),
+        (
+            ["--catalog", "catalog.ecsv", "--split", "all", "--curve", "--attack", "minimal"],
+            "one attack with a budget",
+        ),
+        (["--catalog", "catalog.ecsv", "--curve"], "how its catalog was split"),
         (["g0.fits", "--attack", "deepfool"], "an attack among"),
         (["g0.fits", "--target", "square"], "square"),
         (["g0.fits", "--of", "square"], "square"),

@@ -1,12 +1,16 @@
 """Deletion and insertion: the closed form of a linear network, and orders that nothing beats."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
+import keras
 import numpy as np
 import pytest
 
 from galcnn.explain import InputXGradient, Saliency
 from galcnn.explain.sky import baseline_images
 from galcnn.trust import Noise, judge, removal
-from galcnn.trust.removing import area, order_of, random_order, removal_curves
+from galcnn.trust.removing import area, in_field, order_of, random_order, removal_curves
 from galcnn.trust.verdicts import criterion
 from tests.explain import builds
 from tests.trust.conftest import TARGET
@@ -57,6 +61,35 @@ def test_evidence_passes_and_random_numbers_fail(many):
         assert judge(good.gain(what, over), criterion(name)).word == "passes"
     assert judge(bad.gain("deletion", "random"), criterion("deletion")).word == "fails"
     assert abs(bad.gain("deletion", "random").mean()) < 0.1
+
+
+@dataclass(frozen=True)
+class Field:
+    """Random numbers where a network looks that crops two pixels away, and nothing elsewhere."""
+
+    name: ClassVar[str] = "field"
+    per_band: ClassVar[bool] = True
+    kind: ClassVar[str] = "features"
+
+    def __call__(self, network, images, target, *, context=None):
+        maps = Noise(seed=7)(network, images, target, context=context)
+        inside = np.zeros(images.shape[1:3], dtype=bool)
+        inside[2:-2, 2:-2] = True
+        return np.where(inside[..., np.newaxis], maps + 10, 0).astype("float32")
+
+
+def test_to_know_where_a_network_looks_is_no_explanation(many):
+    """Over the whole image a random order wastes picks on pixels that are cropped away."""
+    inputs = keras.Input(many.images.shape[1:])
+    x = keras.layers.Flatten()(keras.layers.Cropping2D(2)(inputs))
+    network = keras.Model(inputs, keras.layers.Dense(3, name="logits")(x))
+    order = in_field(network, many, random_order(many))
+    assert order.shape == (200, 8 * 6)
+    rows, columns = np.unravel_index(order, many.images.shape[1:3])
+    assert rows.min() == columns.min() == 2
+    gain = removal(network, Field(), many).gain("deletion", "random")
+    assert abs(gain.mean()) < 3 * gain.std() / np.sqrt(len(gain)) + 0.02
+    assert judge(gain, criterion("deletion")).word == "fails"
 
 
 def test_of_a_slope_the_size_counts_and_of_evidence_the_sign():

@@ -9,7 +9,7 @@ import pytest
 from galcnn.cli.main import main
 from galcnn.experiment import Experiment
 from galcnn.experiment.prepare import Prepared
-from galcnn.trust.retraining import RetrainingSettings, _without, roar
+from galcnn.trust.retraining import RetrainingSettings, _interval, _without, roar
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,16 @@ def test_shares_that_are_none_are_refused(capsys, tmp_path):
         RetrainingSettings(shares=(1.5,))
     assert main(["roar", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 2
     assert "model folder" in capsys.readouterr().err
+
+
+def test_the_interval_knows_the_scatter_of_galaxies_and_of_trainings():
+    """Of a mean of k seeds and n galaxies: variance s^2 / k + g^2 / n + e^2 / (k n)."""
+    rng = np.random.default_rng(4)
+    seeds, galaxies = rng.normal(0, 0.3, (40, 1)), rng.normal(0, 1.0, (1, 100))
+    low, high = _interval(0.5 + seeds + galaxies)
+    expected = 3.92 * np.hypot(seeds.std() / np.sqrt(40), galaxies.std() / 10)
+    assert high - low == pytest.approx(expected, rel=0.1)
+    assert low < 0.5 + seeds.mean() + galaxies.mean() < high
+    assert _interval(np.broadcast_to(galaxies, (3, 100)))[1] - galaxies.mean() == pytest.approx(
+        1.96 * galaxies.std() / 10, rel=0.1
+    )
