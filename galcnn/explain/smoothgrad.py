@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -36,8 +37,8 @@ class SmoothGrad:
         Copies.
     noise : "sigma" or float
         The noise of each pixel of the image itself, as the context tells it or else as the sky on
-        the frame of the image shows it; or one standard deviation for all, in the unit of the
-        images.
+        the frame of the image shows it (a band that shows none is warned of); or one standard
+        deviation for all, in the unit of the images.
     seed : int
         Of the noise.
     """
@@ -111,9 +112,25 @@ class SmoothGrad:
 
     def _noise(self, images: npt.NDArray[np.floating[Any]], context: Context) -> npt.NDArray[Any]:
         if self.noise == "sigma":
-            return noise_of(images, context)
+            sigma = noise_of(images, context)
+            _warn_of_silence(sigma, context)
+            return sigma
         sigma = np.full(images.shape, self.noise, dtype=images.dtype)
         return sigma if context.mask is None else np.where(context.mask, 0, sigma)
+
+
+def _warn_of_silence(sigma: npt.NDArray[np.floating[Any]], context: Context) -> None:
+    """A band whose frame has no scatter, such as the black sky of a picture, is not smoothed."""
+    silent = ~np.any(sigma > 0, axis=(1, 2))
+    if context.mask is not None:
+        silent &= ~context.mask.all(axis=(1, 2))
+    if silent.any():
+        warnings.warn(
+            f"smoothgrad adds no noise to bands {np.flatnonzero(silent.any(axis=0)).tolist()} of "
+            f"{int(silent.any(axis=1).sum())} of {len(silent)} images: their sky has no scatter. Give the "
+            "noise as a number in the unit of what the network sees, e.g. noise=0.1.",
+            stacklevel=4,
+        )
 
 
 def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:

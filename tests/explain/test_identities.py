@@ -198,6 +198,20 @@ def test_smoothgrad_of_a_relu_is_the_normal_integral(wrap):
     np.testing.assert_allclose((maps * weights).sum((1, 2, 3)) / (weights**2).sum(), own, atol=0.032)
 
 
+def test_smoothgrad_warns_of_a_band_whose_sky_has_no_scatter():
+    """The black sky of a picture: its noise would be zero, and the band not smoothed, without a word."""
+    network, w = builds.linear()
+    images = builds.IMAGES.copy()
+    images[1, ..., 1] = 0
+    target = Target("t", (1.0, 0.0, 0.0))
+    with pytest.warns(UserWarning, match=r"no noise to bands \[1\] of 1 of"):
+        maps = SmoothGrad(n=2)(network, images, target)
+    np.testing.assert_allclose(maps[1], w[..., 0], rtol=1e-4, atol=1e-6)
+    mask = np.zeros(images.shape, dtype=bool)
+    mask[1, ..., 1] = True  # nothing there to be smoothed, and nothing to be warned of
+    SmoothGrad(n=2)(network, images, target, context=Context(mask=mask))
+
+
 def test_the_error_of_smoothgrad_falls_as_one_over_the_root_of_n():
     """The RMS of 400 images is known to 3.5 %."""
     weights = np.random.default_rng(2).normal(size=(4, 4, 1)).astype("float32")
