@@ -131,9 +131,7 @@ def _builder(
                 seen = image(v)
                 margin = margin_in_graph(logits_of(network_of(), seen), weights)
                 gradient = gradient_of(margin, seen)
-                if (
-                    norm == "l2" or psf is not None
-                ):  # else its signs are all that counts, and they are the same
+                if norm == "l2" or psf is not None:  # else its signs count alone: they are the same
                     (gradient,) = tf.gradients(seen, v, gradient)
                 return gradient, margin
 
