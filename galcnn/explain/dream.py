@@ -182,8 +182,10 @@ class Dream:
             The image, in the model's bands and unit; NaN where it is masked.
         make : callable
             Where arrays of the image's size go: `galcnn.explain.strips.in_files` for large ones.
-        id, progress
-            As for a call.
+        id : str
+            With the seed, the key of the jitter.
+        progress : galcnn.progress.Progress
+            Shows the steps.
 
         Returns
         -------
