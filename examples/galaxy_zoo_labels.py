@@ -1,13 +1,14 @@
-"""What are labels worth that a network asks for? And are neighbours of one kind?
+"""What are labels worth that a network asks for? And are the neighbours of a galaxy of its kind?
 
 galcnn run model --catalog labels.csv --image-column file --id objid --embeddings --out run
-python examples/galaxy_zoo_labels.py run labels.csv objid class_name
+python examples/galaxy_zoo_labels.py run model/test.ecsv
 
-Learning curves with frozen features: the network's last features, standardised, and a logistic
-regression on those labelled so far, which is what each strategy asks. Galaxies are split in halves, a
-pool and a test set, anew for each seed; scores are balanced accuracies of the test set. The features are
-those of a network that was trained on other labels of the same survey, so the curves say what the choice
-of labels is worth for its last layer, not for a training from nothing.
+Both of galaxies that the network was not trained on (its test set). Neighbours are sought among these
+alone. Learning curves are of frozen features: the last ones of the network, standardised, and a logistic
+regression on those labelled so far; it is its doubt that the next choice goes by. For each seed the
+galaxies are split anew into a pool and a test set of equal size; scores are balanced accuracies of the
+latter. So the curves say what a choice of labels is worth for the last layer of a network that knows
+such galaxies, not for a training from nothing.
 """
 
 import sys
@@ -15,27 +16,23 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+from astropy.table import Table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import NearestNeighbors
 
-from galcnn import read_catalog
 from galcnn.similarity import read_embedded, suggest
 
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
-SEEDS, BEGIN, STEP, ROUNDS = 5, 40, 40, 8
+SEEDS, BEGIN, STEP, ROUNDS = 10, 20, 20, 8
 STRATEGIES = ("random", "entropy", "margin", "k-center", "diverse")
-MERGED = {"spiral_cw": "spiral", "spiral_acw": "spiral"}
 
-run, catalog_path, id_column, class_column = sys.argv[1:5]
-catalog = read_catalog(catalog_path, columns={"id": id_column, "class": class_column})
-label_of = {
-    name: MERGED.get(str(c), str(c)) for name, c in zip(catalog.ids, catalog.table["class"], strict=True)
-}
+run, test_set = sys.argv[1:3]
+known_class = {str(row["id"]): str(row["true_class"]) for row in Table.read(test_set)}
 embedded = read_embedded(run)
-labels = np.array([label_of[name] for name in embedded.ids])
-keep = np.flatnonzero(embedded.usable & (labels != "dont_know"))
+labels = np.array([known_class.get(name, "") for name in embedded.ids])
+keep = np.flatnonzero(embedded.usable & (labels != ""))
 
 
 def interval(values):

@@ -60,7 +60,9 @@ def neighbour_sheet(
     cutouts = source.read([rows[query]]) if query in rows else [load_files(query)]
     cutouts += source.read([rows[str(name)] for name in neighbours["id"]])
     texts = [f"{Path(query).name}\nthe one asked for"]
-    texts += [f"{row['id']}\n{row['class']} {row['p']:.2f}, at {row['distance']:.3g}" for row in neighbours]
+    texts += [
+        f"{row['id']}\n{row['class']} {row['p']:.2f}\ndistance {row['distance']:.2g}" for row in neighbours
+    ]
     entries = []
     for cutout, text in zip(cutouts, texts, strict=True):
         if not isinstance(cutout, Cutout):

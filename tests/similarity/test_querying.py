@@ -1,0 +1,64 @@
+"""A galaxy from a file is looked for among those of a run, by the model of the run and no other."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import Table
+from PIL import Image
+
+from galcnn import Cutout, save_cutout
+from galcnn.cli.main import main
+from galcnn.inputs import InputSpec
+from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
+from galcnn.preprocessing import fit_preprocessing
+from galcnn.similarity import read_embedded
+from tests.conftest import toy_images
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two models, twelve galaxies, and the run of the first model on them."""
+    folder = tmp_path_factory.mktemp("querying")
+    images, _ = toy_images(12, seed=2)
+    for seed, name in enumerate(("model", "other")):
+        network = build_network((16, 16, 2), 2, settings=NetworkSettings(widths=(6,), depth=1), seed=seed)
+        card = Card(("round", "thin"), InputSpec(("g", "r"), "nJy", (16, 16)))
+        save_model(TrainedModel(assemble(fit_preprocessing(images), network), card), folder / name)
+    for i, image in enumerate(images):
+        save_cutout(Cutout(np.moveaxis(image, -1, 0), ("g", "r"), unit=u.nJy), folder / f"g{i}.fits")
+    Table({"id": [f"g{i}" for i in range(12)], "image": [f"g{i}.fits" for i in range(12)]}).write(
+        folder / "catalog.ecsv"
+    )
+    words = ["run", str(folder / "model"), "--catalog", str(folder / "catalog.ecsv"), "--embeddings"]
+    assert main([*words, "--out", str(folder / "run"), "--quiet"]) == 0
+    return folder
+
+
+def test_a_file_of_the_run_finds_itself_and_is_drawn(place, tmp_path):
+    words = [
+        "similar",
+        str(place / "run"),
+        "--image",
+        str(place / "g5.fits"),
+        "--model",
+        str(place / "model"),
+    ]
+    words += ["-n", "3", "--metric", "euclidean", "--out", str(tmp_path / "like.ecsv")]
+    words += ["--figure", str(tmp_path / "like.png"), "--catalog", str(place / "catalog.ecsv")]
+    assert main(words) == 0
+    found = Table.read(tmp_path / "like.ecsv")
+    assert found["id"][0] == "g5"
+    scale = np.linalg.norm(read_embedded(place / "run").features[5])
+    assert found["distance"][0] < 1e-5 * scale < found["distance"][1]
+    with Image.open(tmp_path / "like.png") as picture:
+        assert picture.width > 3 * picture.height / 2, "four galaxies in one row"
+
+
+def test_another_model_and_a_file_that_does_not_fit_are_refused(place, tmp_path, capsys):
+    words = ["similar", str(place / "run"), "--image", str(place / "g5.fits"), "--model"]
+    assert main([*words, str(place / "other")]) == 2
+    assert "Features of two models cannot be compared" in capsys.readouterr().err
+    save_cutout(Cutout(np.ones((2, 9, 9)), ("g", "r"), unit=u.nJy), tmp_path / "small.fits")
+    words[3] = str(tmp_path / "small.fits")
+    assert main([*words, str(place / "model")]) == 2
+    assert "an image of (16, 16) pixels" in capsys.readouterr().err
