@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv demo test test-full test-viewers test-vo test-engines viewers check bench clean
+.PHONY: venv demo test test-full test-viewers test-ds9 test-vo test-engines viewers check bench clean
 
 venv: $(READY)
 
@@ -25,6 +25,10 @@ test-full: venv viewers
 
 test-viewers: venv viewers
 	$(BIN)/python -m pytest tests/viewers tests/report
+
+# The real DS9 alone: values, sky positions and pictures read back.
+test-ds9: venv viewers
+	$(BIN)/python -m pytest tests/viewers/test_ds9.py tests/viewers/test_view_in_ds9.py
 
 # Opt-in: installs a server of the Virtual Observatory with PostgreSQL (Debian, root) and fetches from it.
 test-vo: venv

@@ -28,6 +28,8 @@ def test_the_numbered_examples_run_in_order(tmp_path):
     assert {e.method for e in stack.explanations} == {"saliency", "cam"}
     assert (tmp_path / "spiral.png").exists()
     assert (tmp_path / "all-methods.png").exists()
+    assert (tmp_path / "model" / "figures" / "worst.png").exists()
+    assert (tmp_path / "sim7-000003-cam.png").exists()
 
 
 def test_the_experiment_files_are_valid():

@@ -13,7 +13,7 @@ import numpy as np
 from galcnn.errors import message
 from galcnn.progress import Step
 
-__all__ = ["Epochs", "FiniteLoss", "LossTolerance"]
+__all__ = ["Epochs", "FiniteLoss", "LossTolerance", "RateRecord"]
 
 Logs = Mapping[str, float] | None
 
@@ -119,6 +119,23 @@ class FiniteLoss(keras.callbacks.Callback):
                 **losses,
             )
         )
+
+
+class RateRecord(keras.callbacks.Callback):
+    """Put the learning rate at the end of each epoch beside its losses; it comes before what changes it."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Record the rate.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+        logs : dict, optional
+            Gets `learning_rate`.
+        """
+        if logs is not None:
+            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
 
 class LossTolerance(keras.callbacks.Callback):

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from galcnn.dataset import Dataset
 from galcnn.devices import loss_scaled, spread_over_workers
 from galcnn.errors import message
 from galcnn.training.batches import Batches, training_batches, validation_batches
-from galcnn.training.callbacks import FiniteLoss, LossTolerance
+from galcnn.training.callbacks import FiniteLoss, LossTolerance, RateRecord
 from galcnn.training.checkpoint import Checkpoint
 from galcnn.training.optimizers import make_optimizer
 from galcnn.training.schedules import Schedule
@@ -57,8 +58,8 @@ def train(
     -------
     dict of str to list of float
         One value an epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy` (no accuracy of votes);
-        and, where the network has penalties, `cross_entropy` and `val_cross_entropy`, which leave
-        them out.
+        `learning_rate` at the end of it (not of several workers); and, where the network has
+        penalties, `cross_entropy` and `val_cross_entropy`, which leave them out.
 
     Raises
     ------
@@ -127,7 +128,12 @@ def fit(
     watched = "val_cross_entropy" if model.losses else "val_loss"
     patience = settings.epochs if settings.patience is None else settings.patience
     best = keras.callbacks.EarlyStopping(watched, patience=patience, mode="min", restore_best_weights=True)
-    rules = [best, *_rules(settings, watched), *(c for c in callbacks if not isinstance(c, Checkpoint))]
+    rules = [
+        RateRecord(),
+        best,
+        *_rules(settings, watched),
+        *(c for c in callbacks if not isinstance(c, Checkpoint)),
+    ]
     checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
     told = {"training": settings.to_dict(), "layers_sha256": _fingerprint(model), **(identity or {})}
     states = [checkpoint.begin(model, rules, told) for checkpoint in checkpoints]
@@ -152,8 +158,17 @@ def fit(
             shuffle=False,  # the batches shuffle themselves
             verbose=0,
         ).history
+    return _joined(before, done, history)
+
+
+def _joined(
+    before: Mapping[str, Sequence[float]], done: int, after: Mapping[str, Sequence[float]]
+) -> dict[str, list[float]]:
+    """One value an epoch of everything, NaN where one of the two sides did not record it."""
+    unknown = (np.nan,) * done, (np.nan,) * len(after.get("loss", ()))
     return {
-        name: [*before.get(name, ()), *map(float, history.get(name, ()))] for name in {**before, **history}
+        name: [*map(float, before.get(name, unknown[0])), *map(float, after.get(name, unknown[1]))]
+        for name in {**before, **after}
     }
 
 
@@ -228,7 +243,7 @@ def _fingerprint(model: keras.Model) -> str:
 
 
 def _rules(settings: TrainingSettings, watched: str) -> list[keras.callbacks.Callback]:
-    rules: list[keras.callbacks.Callback] = []
+    rules: list[keras.callbacks.Callback] = [RateRecord()]
     schedule = settings.schedule
     if isinstance(schedule, Schedule) and schedule.name == "plateau":
         rules.append(

@@ -100,7 +100,7 @@ def learning_figure(history: Table) -> Figure:
                           **marked(number))  # fmt: skip
         axes.axvline(best, color="0.4", linestyle=":", linewidth=1, label=f"weights kept: epoch {best}")
         if name == "learning_rate":
-            axes.set_yscale("log")
+            axes.set_yscale("log", nonpositive="mask")  # a cosine ends at zero
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         finish(axes, "epoch", label)
     legend(figure, panels[0])

@@ -89,7 +89,14 @@ def test_a_network_learns_votes_and_beats_their_mean(models, kind):
     assert scores["rmse_colour"]["high"] < scores["rmse_of_mean_colour"]["low"]
     assert trained.network.get_layer("orientations").count == 4
     history = Table.read(models[kind] / "history.csv")
-    assert history.colnames == ["epoch", "cross_entropy", "loss", "val_cross_entropy", "val_loss"]
+    assert history.colnames == [
+        "epoch",
+        "cross_entropy",
+        "loss",
+        "val_cross_entropy",
+        "val_loss",
+        "learning_rate",
+    ]
     tested = Table.read(models[kind] / "test.ecsv")
     np.testing.assert_allclose(tested["f_yes"] + tested["f_no"], tested["f_red"], atol=1e-6)
     np.testing.assert_allclose(tested["true_red"] + tested["true_blue"], 1, atol=1e-6)

@@ -77,7 +77,7 @@ def test_calibrate_then_evaluate(sky, capsys):
     assert np.mean(rows["class"] == rows["true_class"]) == pytest.approx(accuracy)
     bins = Table.read(out / "reliability.ecsv")
     assert bins["n"].sum() == n
-    for name in ("confusion.png", "reliability.png", "scores.png"):
+    for name in ("confusion.png", "reliability.png", "roc.png", "precision_recall.png", "scores.png"):
         assert (out / name).stat().st_size > 5000
     assert main([*arguments, "--raw", "--out", str(out), "--quiet"]) == 0
     assert not Table.read(out / "scores.ecsv").meta["calibrated"]

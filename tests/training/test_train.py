@@ -10,6 +10,7 @@ from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.training import Augmentation, Schedule, TrainingSettings, train
 from galcnn.training.batches import training_batches, validation_batches
+from galcnn.training.train import _joined
 
 
 def small_model(dataset, seed=0, **settings):
@@ -170,5 +171,24 @@ def test_the_rate_falls_on_a_plateau_and_users_callbacks_are_called(parts):
         augmentation=STILL,
     )
     model = small_model(parts[0], normalization="none", dropout=0.0)
-    train(model, *parts, settings=settings, callbacks=[mine])
+    history = train(model, *parts, settings=settings, callbacks=[mine])
+    assert history["learning_rate"] == pytest.approx([1e-9, 1e-9, 1e-9, 0.5e-9, 0.5e-9], rel=1e-5)
     assert mine.rates == pytest.approx([1e-9, 1e-9, 0.5e-9, 0.5e-9, 0.25e-9], rel=1e-5)
+
+
+def test_the_rate_of_a_schedule_stands_in_the_history(parts):
+    settings = TrainingSettings(
+        epochs=3, optimizer="sgd", learning_rate=1e-3, schedule=Schedule("step", factor=0.5, every=1)
+    )
+    history = train(small_model(parts[0]), *parts, settings=settings)
+    # At the end of an epoch the next update is the first of the next one.
+    assert history["learning_rate"] == pytest.approx([0.5e-3, 0.25e-3, 0.125e-3], rel=1e-5)
+
+
+def test_a_checkpoint_that_did_not_record_the_rate_goes_on():
+    before, after = {"loss": [3.0, 2.0]}, {"loss": [1.0], "learning_rate": [1e-3]}
+    joined = _joined(before, 2, after)
+    assert joined["loss"] == [3, 2, 1]
+    np.testing.assert_array_equal(joined["learning_rate"], [np.nan, np.nan, 1e-3])
+    again = _joined(after, 1, {"loss": [0.5]})
+    np.testing.assert_array_equal(again["learning_rate"], [1e-3, np.nan])

@@ -1,0 +1,19 @@
+"""Figures: how the training went, how good the answers are, and which galaxies to look at."""
+
+from astropy.table import Table
+
+from galcnn import LayerStack
+from galcnn.pipeline.figures import draw_run, images_of
+from galcnn.viewers.figures import save_figure
+from galcnn.viewers.sky_figure import sky_figure
+
+for path in draw_run("model", images=images_of("model")):
+    print(path)
+for row in Table.read("model/figures/ranking.ecsv"):
+    area, low, high = (row[f"average_precision{end}"] for end in ("", "_low", "_high"))
+    print(
+        f"{row['class']:<14} average precision {area:.3f} [{low:.3f}, {high:.3f}]; chance {row['share']:.3f}"
+    )
+
+stack = LayerStack.read("sim7-000003-layers.fits")
+save_figure(sky_figure(stack, "cam"), "sim7-000003-cam.png")
