@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from galcnn.cli import options
+from galcnn.cli.answers import tell
 
 __all__ = ["command"]
 
@@ -73,6 +74,7 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, **given: Any) -> N
             progress=silent if given["quiet"] else bars,
         )
         unit = mosaic.unit
+    tell(cut=len(report.coverage), not_covered=len(report.not_covered), catalog=f"{out}/catalog.ecsv")
     for line in report.lines():
         click.echo(line)
     if report.coverage:

@@ -164,7 +164,8 @@ class Answer:
         """
         named = [Path(word) for word in _words(self.settings.values()) if os.path.lexists(word)]
         # Caches and the like are written too, but are no product: those lie elsewhere.
-        products = [path for path in dict.fromkeys(self.written) if path.exists() and _within(path, named)]
+        finished = [path for path in self.written if path.exists() and _within(path, named)]
+        products = list(dict.fromkeys(one for path in finished for one in _contents(path)))
         inputs = [path for path in dict.fromkeys(named) if not _made(path, products)]
         return {
             "format": _FORMAT,
@@ -192,6 +193,13 @@ def _words(values: Iterable[Any]) -> Iterator[str]:
             yield from [value] if os.path.lexists(value) else value.split(",")
         elif isinstance(value, list | tuple):
             yield from _words(value)
+
+
+def _contents(path: Path) -> list[Path]:
+    """The files of a folder that was written whole; a model is one thing."""
+    if path.is_file() or (path / "card.json").is_file():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file())
 
 
 def _within(path: Path, named: list[Path]) -> bool:

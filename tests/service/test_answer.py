@@ -12,9 +12,9 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 import galcnn
-from galcnn import errors
+from galcnn import atomic, errors
 from galcnn.cli.main import COMMANDS, main
-from galcnn.service import EXIT_CODES, SCHEMAS, error_record, plain, schema
+from galcnn.service import EXIT_CODES, SCHEMAS, Answer, error_record, plain, schema
 
 VALID = Draft202012Validator(schema("answer"), format_checker=Draft202012Validator.FORMAT_CHECKER)
 GALCNN = [sys.executable, "-m", "galcnn.cli.main"]
@@ -111,6 +111,29 @@ def test_what_is_overwritten_is_an_output_and_no_input(catalog, tmp_path, capsys
     answer, _ = asked(capsys, "catalog", "convert", str(catalog), "--out", str(out))
     assert [one["path"] for one in answer["inputs"]] == [str(catalog)]
     assert [one["path"] for one in answer["outputs"]] == [str(out)]
+
+
+def test_of_a_folder_the_files_are_listed_of_a_model_the_whole_and_of_a_cache_nothing(tmp_path):
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    answer = Answer((), settings={"out": str(out), "also": str(out / "model"), "n": 3})
+    with atomic.recording() as answer.written:
+        with atomic.writing_folder(out) as folder:
+            (folder / "b").mkdir()
+            (folder / "b" / "one.txt").write_text("1")
+            (folder / "two.txt").write_text("2")
+        with atomic.writing_folder(out / "model") as folder:
+            (folder / "card.json").write_text(json.dumps({"model_sha256": "a" * 64}))
+            (folder / "model.keras").write_text("x")
+        atomic.write_text(cache / "kept", "")
+        atomic.write_text(out / "gone", "")
+    (out / "gone").unlink()
+    document = answer.document(0)
+    VALID.validate(document)
+    told = {(Path(one["path"]).relative_to(out).as_posix(), one["kind"]) for one in document["outputs"]}
+    assert {("b/one.txt", "file"), ("two.txt", "file"), ("model", "model")} <= told
+    assert not {name for name, _ in told} & {"gone", "../cache/kept", "."}
+    assert next(one for one in document["outputs"] if one["kind"] == "model")["sha256"] == "a" * 64
+    assert document["inputs"] == []
 
 
 def test_a_manifest_is_the_same_in_a_file_and_leaves_standard_output_to_people(catalog, tmp_path, capsys):
