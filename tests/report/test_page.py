@@ -234,7 +234,7 @@ def test_rows_say_what_the_table_says(page, folder):
 def test_sections_and_the_matrix_lead_to_objects(page, folder):
     content = read_report(folder)
     card = page.one("[data-section=mistakes] .card")
-    assert f"not {column(folder, 'true_class')[content['sections'][0]['rows'][0]]}" in card.text
+    assert f"true: {column(folder, 'true_class')[content['sections'][0]['rows'][0]]}" in card.text
     page.click(card)
     assert page.one("#viewer-title").text == IDS[content["sections"][0]["rows"][0]]
     page.press(page.keys.ESCAPE)

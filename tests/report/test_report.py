@@ -13,6 +13,7 @@ from PIL import Image
 
 from galcnn.catalog import Catalog, write_catalog
 from galcnn.cli.main import main
+from galcnn.cutout import Cutout
 from galcnn.files import load_files, save_cutout
 from galcnn.layers import append_stack
 from galcnn.rendering import display_rgb
@@ -30,6 +31,7 @@ from tests.report.galaxies import (
     plane_of,
     read_object,
     read_report,
+    sky,
     values_of,
     write_answers,
 )
@@ -277,41 +279,48 @@ def test_images_of_a_folder_are_found_by_name(tmp_path):
     np.testing.assert_array_equal(sheet[:SIDE, SIDE : 2 * SIDE], rgb)  # a picture of this size, as it is
 
 
-def test_a_run_and_a_training_are_reported(toy_experiment, tmp_path):
-    """The real commands: a run of a model, its maps, and the folder of a training."""
-    from galcnn.experiment import Experiment, run_experiment
+def test_a_run_is_reported_with_its_maps(trained, tmp_path):
+    """The real command: rows of all, among them one without a file; maps in the folder of the run."""
+    from galcnn.model import save_model
     from galcnn.pipeline.running import MANIFEST, TABLE
     from galcnn.report import sources
     from tests.conftest import toy_images
 
     assert (sources.RUN_TABLE, sources.RUN_MANIFEST) == (TABLE, MANIFEST)
-    run_experiment(Experiment.from_file(toy_experiment), tmp_path / "model")
-    model = str(tmp_path / "model")
-    images, _ = toy_images(6, seed=9, n_bands=3)
+    save_model(trained, tmp_path / "model")
     (tmp_path / "new").mkdir()
-    for i, image in enumerate(np.clip(images + 30, 0, 255).astype(np.uint8)):
-        Image.fromarray(image).save(tmp_path / "new" / f"n{i}.png")
-    Table({"id": [f"n{i}" for i in range(7)], "ra": np.arange(7.0), "dec": np.zeros(7)}).write(
-        tmp_path / "new.ecsv"
-    )
-    words = ["--catalog", str(tmp_path / "new.ecsv"), "--images", str(tmp_path / "new")]
-    assert main(["run", model, *words, "--embeddings", "--out", str(tmp_path / "run"), "--quiet"]) == 0
-    shown = ["explain", model, str(tmp_path / "new" / "n0.png"), "-o", f"{tmp_path}/layers/", "--quiet"]
-    assert main(shown) == 0
-    sides = [str(tmp_path / "run"), str(tmp_path / "layers"), model]
-    words = ["--images", str(tmp_path / "new"), "--out", str(tmp_path / "out"), "--quiet"]
-    assert main(["report", *sides, *words]) == 0
-    content = read_report(tmp_path / "out")
-    table, test = Table.read(tmp_path / "run" / TABLE), Table.read(tmp_path / "model" / "test.ecsv")
-    assert values_of(content, "id") == [*table["id"], *test["id"]]
-    assert values_of(content, "entropy")[:6] == pytest.approx(list(table["entropy"][:6]), abs=0)
-    assert values_of(content, "entropy")[6] is None
-    assert values_of(content, "true_class") == [""] * 7 + list(test["true_class"])
-    assert values_of(content, "ra")[:7] == list(range(7))
-    assert not {"embedding", "_healpix_29"} & {column["name"] for column in content["columns"]}
-    assert content["maps"][0] >= 2
-    assert content["thumbnails"]["places"][6] == -1
-    assert min(content["thumbnails"]["places"][7:]) >= 0  # images by the catalog of the training
+    for i, image in enumerate(toy_images(3, seed=9)[0]):
+        cutout = Cutout(np.moveaxis(image, -1, 0), ("g", "r"), sky((16, 16), scale=0.4))
+        save_cutout(cutout, tmp_path / "new" / f"n{i}.fits")
+    ids = [f"n{i}" for i in range(4)]
+    Table({"id": ids, "ra": np.arange(4.0), "dec": np.zeros(4)}).write(tmp_path / "new.ecsv")
+    words = ["--catalog", str(tmp_path / "new.ecsv"), "--images", str(tmp_path / "new"), "--quiet"]
+    words += ["--embeddings", "--explain", "saliency", "--out", str(tmp_path / "run")]
+    assert main(["run", str(tmp_path / "model"), *words]) == 0
+    counts = write_report([tmp_path / "run", tmp_path / "model"], tmp_path / "out")
+    assert counts == {"objects": 4, "pictures": 3, "maps": 3}
+    content, table = read_report(tmp_path / "out"), Table.read(tmp_path / "run" / TABLE)
+    assert values_of(content, "id") == ids
+    assert values_of(content, "entropy") == [*table["entropy"][:3], None]
+    assert values_of(content, "ra") == [0, 1, 2, 3]
+    assert values_of(content, "reason")[3]
+    assert not {"embedding", "_healpix_29", "layers"} & {column["name"] for column in content["columns"]}
+    assert content["run"]["rows"] == 4
+    assert content["card"]["classes"] == ["round", "thin"]
+
+
+@pytest.mark.full
+def test_a_training_is_reported_with_its_images(toy_experiment, tmp_path):
+    from galcnn.experiment import Experiment, run_experiment
+
+    run_experiment(Experiment.from_file(toy_experiment), tmp_path / "model")
+    assert main(["report", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    content, test = read_report(tmp_path / "out"), Table.read(tmp_path / "model" / "test.ecsv")
+    assert values_of(content, "id") == list(test["id"])
+    assert values_of(content, "true_class") == list(test["true_class"])
+    assert content["thumbnails"]["places"] == list(range(len(test)))  # by the catalog of the training
     assert content["card"]["metrics"]["n_test"] == len(test)
     assert len(content["history"]["loss"]) == 2
-    assert content["run"]["rows"] == 7
+    counts = np.array(content["confusion"])
+    right = np.mean(test["class"] == test["true_class"])
+    assert np.trace(counts) / counts.sum() == pytest.approx(right)

@@ -10,7 +10,7 @@ galcnn.overview = (() => {
   function said(section, row) {
     if (section.key === "mistakes") {
       const truth = galcnn.value("true_class", row);
-      return [`${galcnn.value("class", row)}, not ${truth}`, `p(${truth}) ${galcnn.value(`p_${truth}`, row).toFixed(3)}`];
+      return [`✗ ${galcnn.value("class", row)}`, `true: ${truth} (p ${galcnn.value(`p_${truth}`, row).toFixed(3)})`];
     }
     return [galcnn.value("class", row) || "no answer", `${section.column} ${galcnn.number(galcnn.value(section.column, row), 3)}`];
   }
