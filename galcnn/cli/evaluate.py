@@ -23,7 +23,7 @@ __all__ = ["command"]
     show_default=True,
     help="Of the catalog that the model was trained on, split as then: use test.",
 )
-@click.option("--by", multiple=True, metavar="C", help="Also split by this column; may be repeated.")
+@click.option("--by", multiple=True, metavar="C", help="Also split by this; may be repeated.")
 @click.option("--bins", type=click.IntRange(min=2), default=4, show_default=True, help="Of each such column.")
 @click.option("--raw", is_flag=True, help="Do not calibrate, even where galcnn calibrate was run.")
 @options.fit
@@ -52,7 +52,9 @@ def command(
     galcnn evaluate model sky/catalog.ecsv --split test --by redshift --by mag_r --out scores
 
     Accuracy, balanced accuracy, completeness (recall) and purity (precision) of each class, and
-    calibration, with 95 % bootstrap intervals; for all galaxies and in bins of each column.
+    calibration, with 95 % bootstrap intervals; for all galaxies and in bins of each column. Measures
+    of the images themselves are magnitude_BAND (brightness_BAND of pictures), half_light_radius and
+    signal_to_noise.
     """
     from galcnn.cli.quiet import load_tensorflow
 

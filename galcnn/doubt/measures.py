@@ -1,4 +1,4 @@
-"""What can be measured of an image without a network: how bright, how large, how deep."""
+"""What can be measured of an image without a network: how bright, how large, how deep, how sharp."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ PIXEL_SCALE, REDSHIFT = "pixel_scale", "redshift"
 
 Floats = npt.NDArray[np.float64]
 _AB = 31.4  # magnitude of 1 nJy
+_SMOOTHEST = 1e-6
 _EDGE = 0.1  # share of the side, at each border, that counts as sky
 
 
 def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str, Floats]:
-    """Measure brightness, size and depth of galaxies in the middle of their images.
+    """Measure brightness, size, depth and sharpness of galaxies in the middle of their images.
 
     Sky level and noise are median and scaled median deviation of the outer tenth of the side. The
     half-light radius is that of the circle about the centre that holds half of the flux of the
@@ -35,9 +36,11 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
     -------
     dict of str to numpy.ndarray
         ``magnitude_<band>`` (AB; or ``brightness_<band>``, the logarithm of the counts, of
-        uncalibrated images), ``half_light_radius`` (arcsec; pixels where the scale is unknown) and
-        ``signal_to_noise`` (common logarithm, within the half-light radius, brightest band). Flux
-        below its noise counts as its noise, so that all are finite.
+        uncalibrated images), ``half_light_radius`` (arcsec; pixels where the scale is unknown),
+        ``signal_to_noise`` (common logarithm, within the half-light radius, brightest band) and
+        ``sharpness`` (common logarithm of 1 less the correlation of neighbouring pixels, bands
+        averaged: 0 for white noise, the lower the smoother). Flux below its noise counts as its
+        noise, so that all are finite.
     """
     ny, nx = images.shape[1:3]
     y, x = np.mgrid[:ny, :nx]
@@ -51,6 +54,7 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
     sky = np.median(planes[:, edge], axis=1)
     noise = 1.4826 * np.median(np.abs(planes[:, edge] - sky[:, np.newaxis]), axis=1)
     noise = np.maximum(noise, 1e-6 * np.abs(planes).max(axis=(1, 2)) + 1e-12)
+    sharpness = _sharpness(planes)
     planes -= sky[:, np.newaxis, np.newaxis]
     total = np.maximum(planes[:, inside].sum(axis=1), noise * np.sqrt(inside.sum()))
     half = _half_light(planes.mean(axis=-1)[:, inside], radius[inside])
@@ -63,7 +67,17 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
     return found | {
         "half_light_radius": half * scale,
         "signal_to_noise": np.log10(ratio.max(axis=1)),
+        "sharpness": sharpness,
     }
+
+
+def _sharpness(planes: Floats) -> Floats:
+    """Mean square of the differences of neighbours over twice the variance."""
+    steps = [(np.diff(planes, axis=axis) ** 2).mean(axis=(1, 2)) for axis in (1, 2)]
+    variance = planes.var(axis=(1, 2))
+    ratio = sum(steps) / np.maximum(4 * variance, 1e-300)
+    sharp: Floats = np.log10(np.clip(np.where(variance > 0, ratio, 1.0), _SMOOTHEST, None).mean(axis=1))
+    return sharp
 
 
 def _half_light(flux: Floats, radius: Floats) -> Floats:

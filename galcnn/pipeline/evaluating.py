@@ -15,13 +15,17 @@ from astropy.table import Table, vstack
 from galcnn import atomic
 from galcnn.catalog import Catalog, write_table
 from galcnn.catalog.columns import as_numbers
-from galcnn.doubt import Doubts, calibration_test
+from galcnn.doubt import calibration_test
+from galcnn.doubt.measures import image_measures
 from galcnn.errors import message
 from galcnn.evaluation import evaluate
-from galcnn.inputs import InputFiles
-from galcnn.model import load_model
+from galcnn.pipeline.classifier import Classifier, open_classifier
 from galcnn.pipeline.figures import draw_scores
-from galcnn.prediction import Prediction, predict_files, prediction_table
+from galcnn.pipeline.reading import ChunkReader, read_ahead
+from galcnn.pipeline.settings import ClassifySettings
+from galcnn.pipeline.sources import CutoutFiles
+from galcnn.prediction import Prediction, predict_images, prediction_table
+from galcnn.prediction.running import BATCH
 from galcnn.progress import Progress, silent
 from galcnn.viewers.figures import save_figure
 from galcnn.viewers.score_figures import scores_figure
@@ -39,13 +43,14 @@ class EvaluationSettings:
     Attributes
     ----------
     by : tuple of str
-        Columns of the catalog by which scores are split as well: a magnitude, a size, a redshift.
+        What scores are split by as well: columns of the catalog (a magnitude, a size, a redshift),
+        or what is measured of the images themselves, see `galcnn.doubt.measures.image_measures`.
     n_bins : int
         Of each, with equal numbers of galaxies.
     calibrated : bool
         Whether probabilities are calibrated where the model has ``doubts.json``.
     fit : bool
-        See `galcnn.inputs.InputFiles`.
+        See `galcnn.inputs.prepare`.
     seed : int
         Of the bootstrap.
     """
@@ -94,19 +99,22 @@ def evaluate_catalog(
         No such model or column, a class that it does not know, or no image that could be used.
     """
     settings = settings or EvaluationSettings()
-    trained = load_model(folder)
+    ready = open_classifier(folder)
+    trained = ready.trained
     classes = trained.classes
     if unknown := sorted(set(catalog.classes) - set(classes)):
         raise ValueError(message(f"classes among {classes}", "Merge or drop the others.", unknown=unknown))
-    columns = {name: _numbers(catalog, name) for name in settings.by}
+    own = image_measures(np.zeros((1, *trained.card.inputs.image_shape), np.float32), trained.card.inputs)
+    if missing := sorted(set(settings.by) - set(catalog.table.colnames) - set(own)):
+        there = [*catalog.table.colnames, *own]
+        raise ValueError(message(f"columns of the catalog or measures among {there}", "", by=missing))
     target = Path(out)
     atomic.check_writable(target, folder=True)
-    paths = dict(zip(catalog.ids, (str(p) for p in catalog.table["image"]), strict=True))
-    answers = predict_files(trained, InputFiles(paths, fit=settings.fit), progress=progress)
-    prediction = answers.prediction.with_prior(trained.card.class_prior, trained.card.trained_prior)
-    doubts = Doubts.read(folder, trained.card.model_sha256) if settings.calibrated else None
-    if doubts is not None:
-        prediction = doubts.calibration.apply(prediction)
+    answers = _answers(ready, catalog, fit=settings.fit, progress=progress)
+    columns = {name: _numbers(catalog, name, answers.measures) for name in settings.by}
+    asked = ClassifySettings(prior="catalog", calibrated=settings.calibrated)
+    prediction = ready.prediction(catalog.ids, answers.logits, asked)
+    doubts = ready.doubts if settings.calibrated else None
     used = np.flatnonzero(np.isfinite(prediction.logits).all(axis=1))
     if not len(used):
         raise ValueError(f"None of {len(catalog)} images could be classified. {answers.reasons[0]}")
@@ -190,7 +198,39 @@ def _scored(
     return table
 
 
-def _numbers(catalog: Catalog, name: str) -> npt.NDArray[np.float64]:
-    if name not in catalog.table.colnames:
-        raise ValueError(message(f"a column among {catalog.table.colnames}", "", by=name))
-    return as_numbers(catalog.table[name], name)
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    logits: npt.NDArray[np.float32]
+    flags: npt.NDArray[np.int16]
+    reasons: list[str]
+    measures: Mapping[str, npt.NDArray[np.float64]]
+
+
+def _answers(ready: Classifier, catalog: Catalog, *, fit: bool, progress: Progress) -> _Answers:
+    """What the network says of each image, and what is measured of it; NaN where it cannot be used."""
+    spec, n = ready.trained.card.inputs, len(catalog)
+    logits = np.full((n, len(ready.trained.classes)), np.nan, dtype=np.float32)
+    flags, reasons = np.zeros(n, dtype=np.int16), [""] * n
+    measures: dict[str, npt.NDArray[np.float64]] = {}
+    reader = ChunkReader(CutoutFiles(catalog), spec, fit, keep=False)
+    chunks = [range(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
+    with progress("classify", n) as step:
+        for rows, read in zip(chunks, read_ahead(reader, chunks), strict=True):
+            found, piece = read.found, slice(rows.start, rows.stop)
+            flags[piece], reasons[piece] = found.flags, found.reasons
+            if len(found.rows):
+                logits[rows.start + found.rows] = predict_images(ready.trained.model, found.images)
+                for name, values in image_measures(found.images, spec).items():
+                    measures.setdefault(name, np.full(n, np.nan))[rows.start + found.rows] = values
+            for _ in rows:
+                step()
+    return _Answers(logits, flags, reasons, measures)
+
+
+def _numbers(
+    catalog: Catalog, name: str, measures: Mapping[str, npt.NDArray[np.float64]]
+) -> npt.NDArray[np.float64]:
+    """The catalog's own, where it has the column."""
+    if name in catalog.table.colnames:
+        return as_numbers(catalog.table[name], name)
+    return measures.get(name, np.full(len(catalog), np.nan))

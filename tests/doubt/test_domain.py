@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from galcnn.doubt import Calibration, ConformalSets, Domain, Doubts, fit_domain
 from galcnn.doubt.measures import image_measures
@@ -80,6 +81,12 @@ def test_measures_of_a_gaussian_galaxy():
     assert found["half_light_radius"][0] == pytest.approx(half * 0.5, abs=0.5 * 0.7)  # within a pixel
     expected = 0.5 * 4e5 / (noise * np.sqrt(np.pi) * half)
     assert 10 ** found["signal_to_noise"][0] == pytest.approx(expected, rel=0.15)
+    smooth = [gaussian_filter(rng.normal(size=(400, 400)), width, mode="wrap") for width in (0, 1.5, 3.0)]
+    spec = InputSpec(("r",), "nJy", (400, 400), 0.5)
+    found = image_measures(np.stack(smooth)[..., np.newaxis].astype(np.float32), spec)["sharpness"]
+    rho = np.array([0.0, *np.exp(-1 / (4 * np.array([1.5, 3.0]) ** 2))])  # of smoothed white noise
+    np.testing.assert_allclose(found, np.log10(1 - rho), atol=0.03)
+    spec = InputSpec(("g", "r"), "nJy", (65, 65), 0.5)
     blank = image_measures(np.zeros((1, 65, 65, 2), dtype=np.float32), spec)
     assert all(np.isfinite(v).all() for v in blank.values())
 

@@ -50,9 +50,8 @@ def test_calibrate_then_evaluate(sky, capsys):
     doubts = Doubts.read(sky / "model", trained.card.model_sha256)
     n = doubts.measured["n_test"]
     assert doubts.measured["coverage"]["n"] == doubts.measured["false_alarms"]["n"] == n
-    assert {"magnitude_g", "magnitude_r", "half_light_radius", "signal_to_noise"} == set(
-        doubts.domain.features
-    )
+    measures = {"magnitude_g", "magnitude_r", "half_light_radius", "signal_to_noise", "sharpness"}
+    assert set(doubts.domain.features) == measures
     out = sky / "scores"
     arguments = [
         "evaluate",
@@ -62,6 +61,8 @@ def test_calibrate_then_evaluate(sky, capsys):
         "test",
         "--by",
         "mag_r",
+        "--by",
+        "half_light_radius",
     ]
     assert main([*arguments, "--bins", "2", "--out", str(out), "--quiet"]) == 0
     scores = Table.read(out / "scores.ecsv")
@@ -72,6 +73,9 @@ def test_calibrate_then_evaluate(sky, capsys):
     assert len(parts) == 2
     assert parts["n"].sum() == n
     assert (parts["value"] * parts["n"]).sum() / n == pytest.approx(accuracy)
+    sizes = scores[(scores["by"] == "half_light_radius") & (scores["score"] == "accuracy")]
+    assert sizes["n"].sum() == n
+    assert 0 < sizes["low_edge"][0] < sizes["high_edge"][0] == sizes["low_edge"][1]  # arcsec, of the images
     assert float(scores.meta["sets"]["coverage"].split()[0]) == round(doubts.measured["coverage"]["value"], 3)
     rows = Table.read(out / "predictions.ecsv")
     assert np.mean(rows["class"] == rows["true_class"]) == pytest.approx(accuracy)
