@@ -38,8 +38,8 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
         ``magnitude_<band>`` (AB; or ``brightness_<band>``, the logarithm of the counts, of
         uncalibrated images), ``half_light_radius`` (arcsec; pixels where the scale is unknown),
         ``signal_to_noise`` (common logarithm, within the half-light radius, brightest band) and
-        ``sharpness`` (common logarithm of 1 less the correlation of neighbouring pixels, bands
-        averaged: 0 for white noise, the lower the smoother). Flux below its noise counts as its
+        ``sharpness`` (common logarithm of 1 less the correlation of neighbouring pixels of the sky,
+        bands averaged: 0 for white noise, the lower the smoother). Flux below its noise counts as its
         noise, so that all are finite.
     """
     ny, nx = images.shape[1:3]
@@ -54,7 +54,7 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
     sky = np.median(planes[:, edge], axis=1)
     noise = 1.4826 * np.median(np.abs(planes[:, edge] - sky[:, np.newaxis]), axis=1)
     noise = np.maximum(noise, 1e-6 * np.abs(planes).max(axis=(1, 2)) + 1e-12)
-    sharpness = _sharpness(planes)
+    sharpness = _sharpness(planes, my, mx)
     planes -= sky[:, np.newaxis, np.newaxis]
     total = np.maximum(planes[:, inside].sum(axis=1), noise * np.sqrt(inside.sum()))
     half = _half_light(planes.mean(axis=-1)[:, inside], radius[inside])
@@ -71,12 +71,18 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
     }
 
 
-def _sharpness(planes: Floats) -> Floats:
-    """Mean square of the differences of neighbours over twice the variance."""
-    steps = [(np.diff(planes, axis=axis) ** 2).mean(axis=(1, 2)) for axis in (1, 2)]
-    variance = planes.var(axis=(1, 2))
-    ratio = sum(steps) / np.maximum(4 * variance, 1e-300)
-    sharp: Floats = np.log10(np.clip(np.where(variance > 0, ratio, 1.0), _SMOOTHEST, None).mean(axis=1))
+def _sharpness(planes: Floats, my: int, mx: int) -> Floats:
+    """Mean square of the differences of neighbours over twice the variance, along each border's strip.
+
+    The median of the four: a neighbour in one of them, smooth itself, does not count.
+    """
+    across = planes.transpose(0, 2, 1, 3)
+    found = []
+    for strip in (planes[:, :my], planes[:, -my:], across[:, :mx], across[:, -mx:]):
+        variance = strip.var(axis=(1, 2))
+        steps = (np.diff(strip, axis=2) ** 2).mean(axis=(1, 2))
+        found.append(np.where(variance > 0, steps / np.maximum(2 * variance, 1e-300), 1.0))
+    sharp: Floats = np.log10(np.clip(np.median(found, axis=0), _SMOOTHEST, None).mean(axis=1))
     return sharp
 
 

@@ -74,7 +74,7 @@ def _measured(say: Callable[[str], object]) -> Any:
             alone[part] = time.perf_counter() - start
             say(f"{part.__name__:<8} {_GALAXIES / alone[part]:7.0f} galaxies a second")
         slower = load if alone[load] > alone[predict] else predict
-        return ratio(slower, run, repeats=5)
+        return ratio(slower, run, repeats=4)
 
 
 def _files(folder: Path):

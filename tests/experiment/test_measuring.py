@@ -116,7 +116,7 @@ def test_other_data_and_unknown_columns_are_refused(sky, tmp_path, capsys):
     assert (
         main(["evaluate", model, catalog, "--by", "redshift", "--out", str(tmp_path / "s"), "--quiet"]) == 2
     )
-    assert "by='redshift'" in capsys.readouterr().err
+    assert "by=['redshift']" in capsys.readouterr().err
     table["class"] = ["round"] * 120 + ["ring"] * 120
     table.write(tmp_path / "rings.ecsv")
     assert (

@@ -83,7 +83,7 @@ def test_damaged_files(sky, tmp_path, capsys):
     damage = ("random", "text", "gzip", "header of a huge image", "sparse", "missing", "folder", "loop")
     for name in (*damage, "nan", "infinite"):
         assert rows[name]["flag"] == 1, (name, rows[name]["reason"])
-    assert rows["half"]["flag"] == 4
+    assert rows["half"]["flag"] == 4 + 8  # what is left of it is of one value
     assert rows["zero"]["flag"] == 8
     assert rows["good"]["p_thin"] == rows["good again"]["p_thin"]
     assert all(rows[name]["flag"] == 0 for name in ["good", "good again", *odd])

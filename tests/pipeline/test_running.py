@@ -353,3 +353,21 @@ def test_one_that_cannot_be_explained_has_its_row(sky, tmp_path):
         assert reason.startswith("not explained: ")
         assert "sigma" in reason
     assert not any(table["layers"])
+
+
+def test_shards_give_the_rows_that_their_files_give(sky, tmp_path, capsys):
+    names = [f"g{i}" for i in range(N)]
+    images = [str(sky / "cutouts" / f"{name}.fits") for name in names]
+    QTable({"id": names, "image": images}).write(tmp_path / "c.ecsv")
+    assert main(["pack", str(tmp_path / "c.ecsv"), "--out", str(tmp_path / "s"), "--quiet"]) == 0
+    assert "2 of 40 could not be packed" in capsys.readouterr().err
+    base = ["run", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv"), "--quiet"]
+    for name, words in {
+        "files": ["--images", str(sky / "cutouts")],
+        "shards": ["--shards", str(tmp_path / "s")],
+    }.items():
+        assert main([*base, *words, "--out", str(tmp_path / name)]) == 0
+    one, other = (Table.read(tmp_path / name / "table.parquet") for name in ("files", "shards"))
+    np.testing.assert_array_equal(one["p_thin"], other["p_thin"])
+    assert other["flag"][7] == other["flag"][11] == UNREADABLE
+    assert "(16, 16) pixels" in other["reason"][11]
