@@ -140,7 +140,7 @@ def kill_at(arguments, out, delay, *, when):
         "parts": lambda: parts() > before,
         "join": lambda: any(out.glob(".*.partial.parquet")),
     }[when]
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 600
     while process.poll() is None and not reached() and time.monotonic() < deadline:
         time.sleep(0.002)
     time.sleep(delay)
@@ -150,6 +150,7 @@ def kill_at(arguments, out, delay, *, when):
     if killed:
         os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)  # a worker ends with the process that started it
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
@@ -170,8 +171,8 @@ def test_twenty_kills(sky, tmp_path):
     With `pytest -s` it prints the table of them.
     """
     rng = np.random.default_rng(3)
-    ids = [f"x{i}" for i in range(240)]
-    images = [str(sky / "cutouts" / f"g{i % N}.fits") for i in range(240)]
+    ids = [f"x{i}" for i in range(120)]
+    images = [str(sky / "cutouts" / f"g{i % N}.fits") for i in range(120)]
     QTable({"id": ids, "image": images}).write(tmp_path / "catalog.ecsv")
     words = ("--explain", "saliency", "--readers", "1")
     out, whole = tmp_path / "out", tmp_path / "whole"
@@ -191,7 +192,7 @@ def test_twenty_kills(sky, tmp_path):
     same_rows(whole, out, ids=ids)
     layers = [sorted(str(p.relative_to(place)) for p in place.glob("layers/*/*")) for place in (whole, out)]
     assert layers[0] == layers[1]
-    assert len(layers[0]) == 240 - 12  # g7 is missing and g11 too large, each of them six times
+    assert len(layers[0]) == 120 - 6  # g7 is missing and g11 too large, each of them three times
     print(f" {n_killed} kills; {len(ids)} rows, equal bit by bit to those of a run without a kill")  # noqa: T201
     assert n_killed >= 19
 
