@@ -108,7 +108,7 @@ def sheet_figure(entries: Sequence[Entry], *, heading: str = "", across: int = 8
     across = min(across, n)
     rows = -(-n // across)
     lines = max(entry.text.count("\n") + 1 for entry in entries)
-    height = (_PANEL + 0.13 * lines + 0.08) * rows + (0.3 if heading else 0.05)
+    height = (_PANEL + 0.11 * lines + 0.06) * rows + (0.3 if heading else 0.05)
     figure = Figure(figsize=(_PANEL * across + 0.1, height), layout="constrained")
     if heading:
         figure.suptitle(drawable(heading, 72 * _PANEL * across), fontsize=TITLE + 1, parse_math=False)

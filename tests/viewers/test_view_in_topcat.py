@@ -1,6 +1,5 @@
 """`galcnn view` in the real TOPCAT: the table MORPHOLOGY arrives over a real SAMP hub."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -81,7 +80,3 @@ def test_topcat_gets_the_table_row_for_row(topcat, tmp_path, monkeypatch):
             call(client, one, "table.highlight.row", {"url": table["url"], "row": "3"})
         with pytest.raises(RuntimeError):
             call(client, one, "table.highlight.row", {"url": "file:///none.xml", "row": "0"})
-    keep = os.environ.get("GALCNN_TOPCAT_SCREEN")  # to look at it
-    if keep:
-        time.sleep(3)
-        subprocess.run(["xwd", "-root", "-silent", "-out", keep], check=True, timeout=30)
