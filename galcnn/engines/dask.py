@@ -58,7 +58,9 @@ def on_dask(*, scheduler: str | None = None, workers: int | None = None) -> Iter
         if workers is not None:
             threads = max((os.cpu_count() or 1) // workers, 1)
             scheduler = stack.enter_context(
-                LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+                LocalCluster(
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+                )
             )
         client = stack.enter_context(Client(scheduler))
 

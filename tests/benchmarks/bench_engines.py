@@ -1,5 +1,6 @@
 """Tasks on Dask: two workers against one, many small tasks against a large one, and one that is empty."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from galcnn.files import save_cutout
 from galcnn.pipeline.settings import ClassifySettings
 from tests.benchmarks.timing import ratio
 
-_GALAXIES, _CHUNK, _SIDE, _EMPTY = 1024, 64, 64, 100
+_GALAXIES, _CHUNK, _SIDE, _EMPTY = 1024, 32, 64, 100
 
 
 def _sky(folder: Path) -> tuple[Work, Catalog]:
@@ -38,6 +39,17 @@ def _sky(folder: Path) -> tuple[Work, Catalog]:
     return Work((str(folder / "model"),), classify=ClassifySettings(), chunk=_CHUNK), Catalog(table)
 
 
+def _pin(client: Client) -> None:
+    """A core a worker, as on a cluster: its reading thread would take a part of a second one."""
+    for core, worker in zip(sorted(os.sched_getaffinity(0)), client.nthreads(), strict=False):
+        client.run(_stay, core, workers=[worker])
+
+
+def _stay(core: int) -> None:
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
 def ratios() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         work, catalog = _sky(Path(place))
@@ -46,14 +58,19 @@ def ratios() -> dict[str, float]:
         def run(engine: object, tasks: int) -> None:
             run_tasks(work, catalog, Path(place) / f"run{next(turns)}", tasks=tasks, engine=engine)
 
-        one_, two_ = (LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None) for n in (1, 2))
+        one_, two_ = (
+            LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address="127.0.0.1:0") for n in (1, 2)
+        )
         with (
             one_,
             two_,
             on_dask(scheduler=one_.scheduler_address) as one,
             on_dask(scheduler=two_.scheduler_address) as two,
             Client(one_) as client,
+            Client(two_) as both,
         ):
+            _pin(client)
+            _pin(both)
 
             def nothing() -> None:
                 for _ in range(_EMPTY):
@@ -62,6 +79,6 @@ def ratios() -> dict[str, float]:
             shares = ratio(nothing, lambda: run(one, 8), 5)
             return {
                 "engines.one_worker_over_two": ratio(lambda: run(one, 8), lambda: run(two, 8), 5),
-                "engines.tasks_of_a_chunk_over_one_task": ratio(lambda: run(one, 16), lambda: run(one, 1), 5),
+                "engines.tasks_of_a_chunk_over_one_task": ratio(lambda: run(one, 32), lambda: run(one, 1), 5),
                 "engines.empty_task_over_galaxy": shares / _EMPTY * _GALAXIES,
             }

@@ -53,13 +53,17 @@ class Figures:
         slowest = max(parts, key=lambda name: parts[name])
         return [
             f"{n:.0e}".replace("e+0", "e"),
-            f"{core:,.1f} ({slowest} {parts[slowest] / sum(parts.values()):.0%})",
-            f"{gpu:,.2f} + {beside:,.1f} core hours (a GPU keeps {beside / gpu:,.0f} cores busy)",
+            f"{_short(core)} ({slowest} {parts[slowest] / sum(parts.values()):.0%})",
+            f"{_short(gpu)}, and {_short(beside)} core hours: {beside / gpu:,.0f} cores a GPU",
             f"{self.worker / 1e9:.1f} a worker",
-            f"{n * self.image / 1e9:,.0f}",
-            f"{n * self.row / 1e9:,.2f}",
+            _short(n * self.image / 1e9),
+            _short(n * self.row / 1e9),
             f"{n / TASK:,.0f}",
         ]
+
+
+def _short(value: float) -> str:
+    return f"{float(f'{value:.2g}'):,g}"
 
 
 HEAD = ["galaxies", "core hours without a GPU", "GPU hours", "memory, GB", "images, GB", "table, GB", "tasks"]
@@ -94,11 +98,8 @@ def measured(model: str, catalog: str, images: str | None, rows: int) -> Figures
         with _cpu() as tasks:
             manifest = run_tasks(many, read, Path(place) / "many", tasks=n // 32)
         row = (Path(place) / "one" / "table.parquet").stat().st_size / n
-        size = (
-            float(np.mean([Path(name).stat().st_size for name in read.table["image"]]))
-            if "image" in read.table.colnames
-            else np.nan
-        )
+    folder = Path(images) if images else Path(str(read.table["image"][0])).parent
+    size = float(np.mean([file.stat().st_size for file in folder.iterdir()]))
     return Figures(
         reading[0] / n,
         classifying[0] / n,

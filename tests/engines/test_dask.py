@@ -30,7 +30,7 @@ def command(sky, out, *more):
 def test_the_command_sends_tasks_to_a_scheduler(sky, whole, tmp_path, capsys):
     """Its workers are threads here: they load TensorFlow no second time."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
     ) as cluster:
         address = cluster.scheduler_address
         assert command(sky, tmp_path / "run", "--scheduler", address, "--tasks", "5") == 0
@@ -53,7 +53,9 @@ def test_the_command_starts_workers(sky, whole, tmp_path):
 def test_two_workers_and_one_is_killed(work, catalog, whole, tmp_path):
     out, killed = tmp_path / "run", []
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         before = client.run(os.getpid)

@@ -30,7 +30,9 @@ def test_two_workers_and_one_is_killed(work, stars, whole, tmp_path):
 
     assert stars.npartitions > 4
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         before = client.run(os.getpid)
