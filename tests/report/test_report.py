@@ -103,6 +103,19 @@ def test_sections_and_confusion_are_those_of_the_table(report):
     assert counts[0, 2] == sum(named)
 
 
+def test_the_most_unlike_are_those_with_the_largest_distance(tmp_path):
+    table = answers([f"g{i}" for i in range(40)], failed=(3,))
+    table["distance"] = np.random.default_rng(0).normal(5, 1, 40).astype(np.float32)
+    table["distance"][[3, 7]] = 99, np.nan  # without an answer; without a distance
+    write_report([write_answers(table, tmp_path / "t.parquet")], tmp_path / "out")
+    content = read_report(tmp_path / "out")
+    unlike = content["sections"][2]
+    usable = [row for row in range(40) if row not in (3, 7)]
+    assert unlike["rows"] == sorted(usable, key=lambda row: -table["distance"][row])[:24]
+    assert values_of(content, "distance")[7] is None
+    assert values_of(content, "distance")[0] == table["distance"][0]
+
+
 def test_thumbnails_are_the_rendered_pictures(report):
     place, _, _ = report
     content = read_report(place / "out")
