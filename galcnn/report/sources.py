@@ -113,6 +113,7 @@ def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = si
     """
     found = Material()
     files: list[Path] = []
+    wanting: dict[Path, list[Path]] = {}
     for source in sources:
         path = Path(source)
         if not path.exists():
@@ -120,17 +121,32 @@ def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = si
                 message("a run, a model folder, a table or layers", "Check the path.", path=str(path))
             )
         found.names.append(path.resolve().name)
-        files += _take(found, path)
+        known = len(found.answers), found.card
+        own = _take(found, path)
+        if (len(found.answers), found.card) == known:
+            wanting[path] = own
+        files += own
     stacks: list[tuple[str, Prediction]] = []
+    with_layers = set()
     with progress("read layers", len(files)) as step:
         for file in files:
             held = _stacks_of(file)
             for _, prediction in held:
-                own = found.layers.setdefault(prediction.ids[0], [])
-                if file not in own:
-                    own.append(file)
+                with_layers.add(file)
+                paths = found.layers.setdefault(prediction.ids[0], [])
+                if file not in paths:
+                    paths.append(file)
             stacks += held
             step()
+    for path, own in wanting.items():
+        if with_layers.isdisjoint(own):
+            raise ValueError(
+                message(
+                    "a folder of a finished run or training, or with layers files",
+                    "Check the path.",
+                    folder=str(path),
+                )
+            )
     found.answers += _answers_of(stacks, set().union(*found.models))
     _check(found)
     return found
@@ -149,27 +165,19 @@ def _take(found: Material, path: Path) -> list[Path]:
 
 
 def _take_folder(found: Material, folder: Path) -> list[Path]:
-    known = False
     if (folder / RUN_TABLE).is_file() and (folder / RUN_MANIFEST).is_file():
-        known, found.manifest = True, json.loads((folder / RUN_MANIFEST).read_text(encoding="utf-8"))
+        found.manifest = json.loads((folder / RUN_MANIFEST).read_text(encoding="utf-8"))
         sha256 = str(found.manifest.get("model_sha256", ""))
         found.answers.append(Answers(f"{folder.name}/{RUN_TABLE}", _table(folder / RUN_TABLE), sha256))
     if (folder / _CARD).is_file():
-        known, card = True, Card.read(folder / _CARD)
-        found.card = card
+        found.card = Card.read(folder / _CARD)
         if (folder / _TEST).is_file():
             table = _table(folder / _TEST)
-            found.answers.append(Answers(f"{folder.name}/{_TEST}", table, card.model_sha256))
+            found.answers.append(Answers(f"{folder.name}/{_TEST}", table, found.card.model_sha256))
         if (folder / _HISTORY).is_file():
             found.history = Table(read_table(folder / _HISTORY))
-    # Among other FITS files, such as the cutouts that a run was made of.
-    files = [file for file in sorted(folder.rglob("[!.]*")) if _FITS.search(file.name) and file.is_file()]
-    layers = [file for file in files if _stacks_of(file)]
-    if not known and not layers:
-        raise ValueError(
-            message("a folder of a finished run or training, or with layers files", "", folder=str(folder))
-        )
-    return layers
+    # Perhaps among other FITS files, such as the cutouts that a run was made of.
+    return [file for file in sorted(folder.rglob("[!.]*")) if _FITS.search(file.name) and file.is_file()]
 
 
 def _table(path: Path) -> Table:
