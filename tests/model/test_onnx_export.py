@@ -25,11 +25,11 @@ def untrained(settings, *, unit="nJy", size=24, votes=None, **preprocessing):
     images = rng.normal(20, 60, (24, size, size, 3)).astype(np.float32)
     network = build_network((size, size, 3), 3, settings=settings, seed=2)
     model = assemble(fit_preprocessing(images, **preprocessing), network)
-    for layer in network.layers:  # statistics that are not 0 and 1, as if it had been trained
-        for name in ("moving_mean", "moving_variance"):
-            if hasattr(layer, name):
-                weight = getattr(layer, name)
-                weight.assign(np.asarray(weight) + rng.uniform(0, 0.5, weight.shape))
+    normalizing = [layer for layer in model._flatten_layers() if hasattr(layer, "moving_mean")]
+    for layer in normalizing:  # statistics of the images, as if it had been trained: logits of order 1
+        layer.momentum = 0.0
+    if normalizing:
+        model(images, training=True)
     classes = () if votes else ("elliptical", "spiral", "édge on")
     card = Card(classes, InputSpec(("g", "r", "i"), unit, (size, size), 0.262), votes=votes)
     return TrainedModel(model, card), images
@@ -40,15 +40,15 @@ def run(path, images):
     return session.run(["logits"], {"image": images})[0]
 
 
-def agree(trained, images, path):
+def agree(trained, images, path, atol=1e-5):
     from galcnn.model.onnx_export import export_onnx
 
     export_onnx(trained, path)
     expected = np.asarray(trained.model(images, training=False))
     assert np.ptp(expected) > 0.01, "an answer that hangs on the image"
-    np.testing.assert_allclose(run(path, images), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(run(path, images), expected, rtol=0, atol=atol)
     # Any number of images at once; sums are taken in another order.
-    np.testing.assert_allclose(run(path, images[:1]), expected[:1], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(run(path, images[:1]), expected[:1], rtol=0, atol=atol)
 
 
 SMALL = {"widths": (4, 8), "depth": 1, "stem": 4}
@@ -77,8 +77,9 @@ def test_every_architecture_answers_as_in_keras(settings, tmp_path):
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "ResNet50V2", "EfficientNetV2B0", "DenseNet121"])
 def test_networks_of_keras_applications_answer_as_in_keras(name, tmp_path):
+    """Fifty layers, untrained, make more of the last digit of a float32 than 1e-5: 3e-5 in ResNet50V2."""
     trained, images = untrained(NetworkSettings(architecture=name), size=48)
-    agree(trained, images, tmp_path / "m.onnx")
+    agree(trained, images, tmp_path / "m.onnx", atol=1e-4)
 
 
 @pytest.mark.full
@@ -101,6 +102,7 @@ def test_half_precision_is_exported_in_single(precision, tmp_path):
 
     half, images = untrained(NetworkSettings(**SMALL, precision=precision))
     single, _ = untrained(NetworkSettings(**SMALL))
+    single.model.set_weights(half.model.get_weights())
     export_onnx(half, tmp_path / "m.onnx")
     found = run(tmp_path / "m.onnx", images)
     np.testing.assert_allclose(found, np.asarray(single.model(images, training=False)), rtol=0, atol=1e-5)
