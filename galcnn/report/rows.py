@@ -170,7 +170,7 @@ def merge(answers: Sequence[Answers], known: Answers | None = None) -> Rows:
 def _fill(columns: dict[str, Column], new: Column, rows: Sequence[int | None], n: int) -> None:
     old = columns.get(new.name)
     empty = None if new.kind in ("number", "probability", "flag") else ""
-    if old is not None and (old.kind != new.kind or old.unit != new.unit):
+    if old is not None and (old.kind != new.kind or (old.unit and new.unit and old.unit != new.unit)):
         raise ValueError(
             message(
                 f"the same kind of column {new.name!r} in all tables",
@@ -183,7 +183,8 @@ def _fill(columns: dict[str, Column], new: Column, rows: Sequence[int | None], n
     for row, value in zip(rows, new.values, strict=True):
         if row is not None and values[row] in (None, ""):
             values[row] = value
-    columns[new.name] = Column(new.name, new.kind, tuple(values), new.unit)
+    unit = new.unit if old is None else old.unit or new.unit  # Parquet keeps none
+    columns[new.name] = Column(new.name, new.kind, tuple(values), unit)
 
 
 def _column(name: str, values: Any) -> Column:
