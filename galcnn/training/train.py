@@ -129,7 +129,6 @@ def fit(
     patience = settings.epochs if settings.patience is None else settings.patience
     best = keras.callbacks.EarlyStopping(watched, patience=patience, mode="min", restore_best_weights=True)
     rules = [
-        RateRecord(),
         best,
         *_rules(settings, watched),
         *(c for c in callbacks if not isinstance(c, Checkpoint)),

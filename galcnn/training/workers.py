@@ -104,22 +104,19 @@ def fit_workers(
         return {prefix + name: float(x) for name, x in zip(names, total / n, strict=True) if name}
 
     model.optimizer.build(model.trainable_variables)
-    told = keras.callbacks.CallbackList(list(callbacks), model=model)
+    told = keras.callbacks.CallbackList(list(callbacks), add_history=True, model=model)
     model.stop_training = False
     stream = iter(_shared(strategy, batches.beginning_at(done)))
-    history: dict[str, list[float]] = {}
     told.on_train_begin()
     for epoch in range(done, settings.epochs):
         told.on_epoch_begin(epoch)
         logs = passed(stream, update, "", batches.per_epoch)
         logs |= passed(_shared(strategy, validation), look, "val_")
-        for name, value in logs.items():
-            history.setdefault(name, []).append(value)
         told.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
     told.on_train_end()
-    return history
+    return dict(model.history.history)
 
 
 def _shared(strategy: tf.distribute.Strategy, whole: tf.data.Dataset) -> Any:
