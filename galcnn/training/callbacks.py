@@ -135,7 +135,7 @@ class RateRecord(keras.callbacks.Callback):
             Gets `learning_rate`.
         """
         if logs is not None:
-            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
 class LossTolerance(keras.callbacks.Callback):
