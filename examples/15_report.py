@@ -5,11 +5,11 @@ from galcnn.explain import CAM, Saliency
 from galcnn.inputs import InputFiles
 from galcnn.pipeline.explaining import Question, explain_files
 from galcnn.pipeline.running import run_catalog
-from galcnn.pipeline.sources import CutoutFiles
+from galcnn.pipeline.sources import FromFiles
 from galcnn.report import Known, write_report
 
 catalog = read_catalog("sky/catalog.ecsv").select(range(60))
-run_catalog("model", catalog, CutoutFiles(catalog), "run")
+run_catalog("model", catalog, FromFiles(catalog), "run")
 
 names = catalog.ids[:8]
 files = InputFiles({name: f"sky/cutouts/{name}.fits" for name in names})

@@ -53,8 +53,8 @@ def command(
 
     Accuracy, balanced accuracy, completeness (recall) and purity (precision) of each class, and
     calibration, with 95 % bootstrap intervals; for all galaxies and in bins of each column. Measures
-    of the images themselves are magnitude_BAND (brightness_BAND of pictures), half_light_radius and
-    signal_to_noise.
+    of the images themselves are magnitude_BAND (brightness_BAND of pictures), half_light_radius,
+    signal_to_noise and sharpness.
     """
     from galcnn.cli.quiet import load_tensorflow
 

@@ -54,7 +54,7 @@ __all__ = ["command"]
     type=click.IntRange(min=0),
     default=1,
     show_default=True,
-    help="Processes that read files or shards.",
+    help="Processes that read files or shards, in a run that is not split into tasks.",
 )
 @click.option("--tasks", type=click.IntRange(min=1), metavar="N", help="Split the catalog into N runs.")
 @click.option("--task", type=click.IntRange(min=1), metavar="K", help="Do the K-th of --tasks alone.")
@@ -143,6 +143,7 @@ def command(
         work = Work(models, words, classify, chunk)
         if task:
             manifest = run_one(work, read, out, number=task, tasks=tasks or task, progress=progress)
+            tell(**{name: manifest.get(name, 0) for name in ("rows", "failed", "flagged")})
             click.echo(f"task {task} of {tasks}: {manifest.get('rows', 0)} rows")
             return
         if workers or scheduler:

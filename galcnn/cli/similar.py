@@ -56,6 +56,10 @@ def command(
         raise click.UsageError("Expected --id ID, or --image FILE with --model MODEL.")
     if bool(figure) != bool(catalog):
         raise click.UsageError("Expected --catalog FILE with --figure PNG, and with nothing else.")
+    if not catalog and (images or image_column or id_column):
+        raise click.UsageError("Expected --catalog FILE with --images, --image-column and --id-column.")
+    if not image and (bands or fit):
+        raise click.UsageError("Expected --image FILE with --bands and --fit.")
     for path in filter(None, (out, figure)):
         atomic.check_writable(path)
     if out:

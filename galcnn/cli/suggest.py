@@ -45,6 +45,8 @@ def command(
     from galcnn import atomic
     from galcnn.catalog import read_catalog, table_format, write_table
 
+    if id_ and not labelled:
+        raise click.UsageError("Expected --labelled FILE with --id.")
     if out:
         table_format(out)
         atomic.check_writable(out)

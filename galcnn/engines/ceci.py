@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ceci.file_types import ParquetFile
 from galcnn.catalog import read_catalog
 from galcnn.engines.tasks import run_one, run_tasks, split_rows
 from galcnn.engines.work import WORDS, Work
+from galcnn.errors import message
 from galcnn.pipeline.settings import TABLE
 
 __all__ = ["Morphology"]
@@ -24,6 +26,26 @@ def _parameter(default: Any) -> StageParameter:
     """Of a word: lists are texts joined by commas, as on a command line."""
     text = default is None or isinstance(default, tuple)
     return StageParameter(str if text else type(default), "" if text else default, msg="see galcnn run")
+
+
+@contextlib.contextmanager
+def _together(comm: Any) -> Iterator[None]:
+    """Wait for all processes; where one fails all do, rather than wait for it for ever."""
+    done, told = False, [True]
+    try:
+        yield
+        done = True
+    finally:
+        if comm is not None:
+            told = comm.allgather(done)
+    if not all(told):
+        raise RuntimeError(
+            message(
+                "every process to do its share",
+                "See the errors of those, then start again: what is done stays.",
+                failed=[rank for rank, one in enumerate(told) if not one],
+            )
+        )
 
 
 class Morphology(PipelineStage):
@@ -52,13 +74,14 @@ class Morphology(PipelineStage):
         folder = target.with_name(f"{target.stem}.run")
         tasks = len(split_rows(len(catalog), work.chunk, self.config["tasks"] or None))
         if self.size > 1:
-            for number in range(self.rank + 1, tasks + 1, self.size):
-                run_one(work, catalog, folder, number=number, tasks=tasks)
-            self.comm.Barrier()
-        if self.rank == 0:
-            run_tasks(work, catalog, folder, tasks=tasks)
-            os.replace(folder / TABLE, target)
-            shutil.rmtree(folder)
+            with _together(self.comm):
+                for number in range(self.rank + 1, tasks + 1, self.size):
+                    run_one(work, catalog, folder, number=number, tasks=tasks)
+        with _together(self.comm if self.size > 1 else None):
+            if self.rank == 0:
+                run_tasks(work, catalog, folder, tasks=tasks)
+                os.replace(folder / TABLE, target)
+                shutil.rmtree(folder)
 
     @classmethod
     def generate_command(

@@ -222,6 +222,8 @@ def _identity(
     if "image" in catalog.table.colnames:
         for name in catalog.table["image"]:
             digest.update(str(name).encode() + b"\0")
+    if REDSHIFT in catalog.table.colnames:  # the domain warning asks for it
+        digest.update(as_numbers(catalog.table[REDSHIFT], REDSHIFT).tobytes())
     cards = [one.trained.card for one in ready]
     used = [one.doubts for one in ready if settings.classify.calibrated and one.doubts is not None]
     doubts = json.dumps([one.to_dict() for one in used], sort_keys=True) if used else None

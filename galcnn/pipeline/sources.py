@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,7 @@ from galcnn.mosaic import Mosaic, cut, described_cuts
 from galcnn.photometry import parse_unit
 from galcnn.surveys.survey import Survey
 
-__all__ = ["CutoutFiles", "CutoutSource", "FromMosaic", "FromShards", "FromSurvey"]
+__all__ = ["CutoutSource", "FromFiles", "FromMosaic", "FromShards", "FromSurvey"]
 
 #: Bytes on the disk beyond which a file is no cutout: read whole, a few would fill the memory.
 _LARGEST_FILE = 256_000_000
@@ -62,7 +63,7 @@ class CutoutSource(Protocol):
         """
 
 
-class CutoutFiles:
+class FromFiles:
     """A file a galaxy.
 
     Parameters
@@ -70,15 +71,17 @@ class CutoutFiles:
     catalog : galcnn.catalog.Catalog
         With a column `image`, or with ids that name files of `folder`.
     folder : path-like, optional
-        Relative paths of `image` are below it; without such a column, the file of a galaxy is its
-        id with a suffix of FITS, PNG or JPEG, as `galcnn fetch` and `galcnn cut` name them.
+        The files that `image` names are in it, wherever they were before; without such a column, the
+        file of a galaxy is its id with a suffix of FITS, PNG or JPEG, as `galcnn fetch` and
+        `galcnn cut` name them.
     bands : tuple of str, optional
         Names of the planes, where their headers do not say.
 
     Raises
     ------
     ValueError
-        Neither a column `image` nor a folder.
+        Neither a column `image` nor a folder; or files of one name in several folders of the
+        catalog, of which the folder could hold only one.
     """
 
     portable = True
@@ -103,7 +106,17 @@ class CutoutFiles:
             if not place.is_dir():
                 raise FileNotFoundError(message("a folder of images", "Check the path.", images=str(folder)))
             if known:
-                self._paths = [str(place / Path(name).name) for name in self._paths]
+                names = {path: Path(path).name for path in self._paths}
+                if len(set(names.values())) < len(names):
+                    twice = next(name for name, n in Counter(names.values()).items() if n > 1)
+                    raise ValueError(
+                        message(
+                            "files of different names, to be found in one folder",
+                            "Leave out --images: the catalog says where they are.",
+                            twice=twice,
+                        )
+                    )
+                self._paths = [str(place / names[path]) for path in self._paths]
             else:
                 stems, there = file_stems(catalog.ids), {path.name for path in place.iterdir()}
                 self._paths = [str(place / _named(stems[name], there)) for name in catalog.ids]

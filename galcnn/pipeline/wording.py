@@ -27,7 +27,7 @@ class SourceSettings:
     Attributes
     ----------
     images : str or None
-        Folder of files, see `galcnn.pipeline.sources.CutoutFiles`.
+        Folder of files, see `galcnn.pipeline.sources.FromFiles`.
     shards : str or None
         Folder of packed images, see `galcnn.pipeline.sources.FromShards`.
     mosaic : tuple of str
@@ -37,7 +37,7 @@ class SourceSettings:
     width : str or None
         Side of the cutouts of a mosaic or survey: ``40 arcsec``, ``64 pix``.
     bands : tuple of str or None
-        Wanted bands, or names of the planes where the files name none.
+        Wanted bands, or names of the planes where the files name none; not of shards.
     at_once : int
         Requests to a survey at the same time.
     """
@@ -58,6 +58,8 @@ class SourceSettings:
             raise ValueError(message("one source of cutouts", "Leave out the others.", **given))
         if bool(self.mosaic or self.survey) != bool(self.width):
             raise ValueError(message("a width with a mosaic or survey alone", "", width=self.width))
+        if self.shards and self.bands:
+            raise ValueError(message("no bands of shards, which know theirs", "", bands=self.bands))
 
     def absolute(self) -> SourceSettings:
         """Give the same with absolute paths, for workers that run elsewhere.
@@ -88,7 +90,7 @@ class SourceSettings:
             Open until the block is left.
         """
         from galcnn.mosaic import open_mosaic
-        from galcnn.pipeline.sources import CutoutFiles, FromMosaic, FromShards, FromSurvey
+        from galcnn.pipeline.sources import FromFiles, FromMosaic, FromShards, FromSurvey
         from galcnn.surveys.survey import open_survey
 
         if self.mosaic:
@@ -100,4 +102,4 @@ class SourceSettings:
         elif self.shards:
             yield FromShards(catalog, self.shards, wanted=wanted)
         else:
-            yield CutoutFiles(catalog, self.images, bands=self.bands)
+            yield FromFiles(catalog, self.images, bands=self.bands)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -216,11 +217,12 @@ def _made(path: Path, products: list[Path]) -> bool:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    """Kind, size and hash; of a model the hash in its card, of another folder none."""
+    """Kind, size and hash; of a model the hash in its card, of another folder or what cannot be read none."""
     kind, sha256, size = "folder", None, None
     if path.is_file():
         kind, size = "file", path.stat().st_size
-        with path.open("rb") as handle:
+        # One that may not be read is perhaps what the error is about.
+        with contextlib.suppress(OSError), path.open("rb") as handle:
             sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
     elif (path / "card.json").is_file():
         kind = "model"

@@ -111,7 +111,7 @@ def _request(line: bytes) -> tuple[str, str] | ValueError:
     named = bool(names) and len(names) == len(paths)
     if not named or set(asked) - {"id", "path"} or not isinstance(asked.get("id", ""), str):
         return ValueError(
-            message('{"id": "...", "path": "..."}', "See galcnn schema request.", line=line[:80].decode())
+            message('{"id": "...", "path": "..."}', "See galcnn schema request.", line=line[:80])
         )
     joined = ",".join(names)
     return asked.get("id", joined), joined

@@ -11,8 +11,9 @@ from astropy.table import Table
 
 from galcnn.catalog import read_catalog
 from galcnn.cutout import Cutout
+from galcnn.errors import message
 from galcnn.files import load_files
-from galcnn.pipeline.sources import CutoutFiles
+from galcnn.pipeline.sources import FromFiles
 from galcnn.viewers.sheets import Entry, sheet_figure
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def neighbour_sheet(
     catalog : path-like
         Of the run.
     images : path-like, optional
-        See `galcnn.pipeline.sources.CutoutFiles`.
+        See `galcnn.pipeline.sources.FromFiles`.
     columns : mapping of str to str, optional
         See `galcnn.catalog.read_catalog`.
 
@@ -51,12 +52,18 @@ def neighbour_sheet(
 
     Raises
     ------
+    ValueError
+        A neighbour is not in the catalog.
     Exception
         What the file of one of them is read with.
     """
     read = read_catalog(catalog, columns=columns)
     rows = {name: row for row, name in enumerate(read.ids)}
-    source = CutoutFiles(read, images)
+    source = FromFiles(read, images)
+    if missing := [str(name) for name in neighbours["id"] if str(name) not in rows]:
+        raise ValueError(
+            message("the catalog of the run", "Name its column of identifiers.", missing=missing[:3])
+        )
     cutouts = source.read([rows[query]]) if query in rows else [load_files(query)]
     cutouts += source.read([rows[str(name)] for name in neighbours["id"]])
     texts = [f"{Path(query).name}\nthe one asked for"]

@@ -58,8 +58,8 @@ def train(
     -------
     dict of str to list of float
         One value an epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy` (no accuracy of votes);
-        `learning_rate` at the end of it (not of several workers); and, where the network has
-        penalties, `cross_entropy` and `val_cross_entropy`, which leave them out.
+        `learning_rate` at the end of it; and, where the network has penalties, `cross_entropy` and
+        `val_cross_entropy`, which leave them out.
 
     Raises
     ------

@@ -71,6 +71,32 @@ def test_one_process(pipeline, whole, tmp_path):
     assert [file.name for file in (tmp_path / "out").iterdir() if file.is_dir()] == []
 
 
+FAILING = """
+import sys
+from mpi4py import MPI
+from galcnn.engines.ceci import _together
+comm = MPI.COMM_WORLD
+try:
+    with _together(comm):
+        if comm.rank == 1:
+            raise OSError("a full disk")
+except (OSError, RuntimeError) as error:
+    open(f"{sys.argv[1]}/{comm.rank}", "w").write(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="apt-get install openmpi-bin installs mpirun")
+def test_where_one_process_fails_none_waits_for_it(tmp_path):
+    pytest.importorskip("mpi4py", reason="pip install 'galcnn[ceci]' installs it")
+    command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", sys.executable, "-c", FAILING]
+    assert subprocess.run([*command, str(tmp_path)], timeout=120, check=False).returncode == 0
+    assert (tmp_path / "1").read_text() == "OSError: a full disk"
+    assert (
+        "RuntimeError: Expected every process to do its share. Received: failed=[1]."
+        in (tmp_path / "0").read_text()
+    )
+
+
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="apt-get install openmpi-bin installs mpirun")
 def test_two_processes_and_one_is_killed(pipeline, whole, tmp_path):
     pytest.importorskip("mpi4py", reason="pip install 'galcnn[ceci]' installs it")

@@ -20,7 +20,7 @@ from galcnn.cli.main import main
 from galcnn.model import load_model, save_model
 from galcnn.pipeline.classifying import ClassifySettings, classify_batch
 from galcnn.pipeline.running import RunSettings, run_catalog
-from galcnn.pipeline.sources import CutoutFiles, FromMosaic
+from galcnn.pipeline.sources import FromFiles, FromMosaic
 from galcnn.prediction import OUTSIDE, UNFIT, UNREADABLE, predict_images
 from tests.conftest import toy_images
 from tests.pipeline.conftest import N
@@ -28,7 +28,7 @@ from tests.pipeline.conftest import N
 
 def run(sky, out, *, chunk=7, source=None, **settings):
     catalog = read_catalog(sky / "catalog.ecsv")
-    files = CutoutFiles(catalog, sky / "cutouts")
+    files = FromFiles(catalog, sky / "cutouts")
     return run_catalog(
         sky / "model",
         catalog,
@@ -113,10 +113,14 @@ def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):
     with pytest.raises(ValueError, match="this very run"):
         run(sky, tmp_path / "out", prior="uniform")
     catalog = read_catalog(sky / "catalog.ecsv")
-    named = CutoutFiles(catalog, sky / "cutouts", bands=("r", "g"))  # other cutouts of the same galaxies
+    named = FromFiles(catalog, sky / "cutouts", bands=("r", "g"))  # other cutouts of the same galaxies
     settings = RunSettings(ClassifySettings(embeddings=True), 7)
     with pytest.raises(ValueError, match="this very run"):
         run_catalog(sky / "model", catalog, named, tmp_path / "out", settings=settings)
+    catalog.table["redshift"] = 0.1  # by which the domain warning goes
+    files = FromFiles(catalog, sky / "cutouts")
+    with pytest.raises(ValueError, match="this very run"):
+        run_catalog(sky / "model", catalog, files, tmp_path / "out", settings=settings)
 
 
 def command_of(sky, out, catalog, *words):
@@ -207,14 +211,14 @@ def test_three_kills(sky, tmp_path):
     run_to_the_end(arguments, out)
     catalog = read_catalog(sky / "catalog.ecsv")
     settings = RunSettings(ClassifySettings(embeddings=True), 1)
-    run_catalog(sky / "model", catalog, CutoutFiles(catalog, sky / "cutouts"), whole, settings=settings)
+    run_catalog(sky / "model", catalog, FromFiles(catalog, sky / "cutouts"), whole, settings=settings)
     same_rows(whole, out)
 
 
 def test_a_process_that_reads_gives_what_a_thread_gives(sky, tmp_path):
     catalog = read_catalog(sky / "catalog.ecsv")
     for readers in (0, 1):
-        files = CutoutFiles(catalog, sky / "cutouts")
+        files = FromFiles(catalog, sky / "cutouts")
         settings = RunSettings(ClassifySettings(embeddings=True), 9, readers=readers)
         run_catalog(sky / "model", catalog, files, tmp_path / f"{readers}", settings=settings)
     same_rows(tmp_path / "0", tmp_path / "1")
@@ -304,7 +308,7 @@ def test_the_uncertain_are_explained_in_files_that_say_what_the_table_says(sky, 
     from galcnn.pipeline.explaining import Question
 
     catalog = read_catalog(sky / "catalog.ecsv")
-    files = CutoutFiles(catalog, sky / "cutouts")
+    files = FromFiles(catalog, sky / "cutouts")
     asked = ExplainSettings(Question((Saliency(),)), below=0.99)
     settings = RunSettings(ClassifySettings(prior="round=0.9,thin=0.1"), 15, asked)
     out = tmp_path / "out"
@@ -343,7 +347,7 @@ def test_one_that_cannot_be_explained_has_its_row(sky, tmp_path):
     run_catalog(
         sky / "model",
         catalog,
-        CutoutFiles(catalog, sky / "cutouts"),
+        FromFiles(catalog, sky / "cutouts"),
         tmp_path,
         settings=RunSettings(explain=asked),
     )

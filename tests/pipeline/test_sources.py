@@ -15,7 +15,8 @@ from galcnn.errors import CoverageError, UnreadableImageError
 from galcnn.files import load_files
 from galcnn.inputs import InputSpec, images_from, prepare
 from galcnn.pipeline import sources
-from galcnn.pipeline.sources import CutoutFiles, FromShards, FromSurvey
+from galcnn.pipeline.sources import FromFiles, FromShards, FromSurvey
+from galcnn.pipeline.wording import SourceSettings
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +100,27 @@ def test_a_survey_is_asked_several_at_once_and_one_failure_is_one_row():
 def test_a_file_too_large_for_a_cutout_is_not_read(pictures, monkeypatch):
     _, catalog = pictures
     monkeypatch.setattr(sources, "_LARGEST_FILE", 10)
-    (found,) = CutoutFiles(catalog).read([0])
+    (found,) = FromFiles(catalog).read([0])
     assert isinstance(found, UnreadableImageError)
     assert "a cutout of at most" in str(found)
+
+
+def test_files_are_found_in_one_folder_by_their_names_or_refused(pictures):
+    folder, _ = pictures
+    table = QTable({"id": ["a", "b"], "image": ["elsewhere/g2.png", "/gone/g5.png"]})
+    first, second = FromFiles(Catalog(table), folder).read([0, 1])
+    for cutout, name in ((first, "g2"), (second, "g5")):
+        np.testing.assert_array_equal(cutout.flux, load_files(folder / f"{name}.png").flux)
+    table["image"] = ["spiral/g2.png", "round/g2.png"]  # would both be one file
+    with pytest.raises(ValueError, match=r"different names.*twice='g2.png'"):
+        FromFiles(Catalog(table), folder)
+    table["image"] = ["spiral/g2.png", "spiral/g2.png"]  # is one file
+    assert len(FromFiles(Catalog(table), folder).read([0, 1])) == 2
+
+
+def test_shards_know_their_bands():
+    with pytest.raises(ValueError, match=r"no bands of shards.*bands=\('g',\)"):
+        SourceSettings(shards="shards", bands=("g",))
 
 
 def test_what_cannot_be_packed_is_named_and_has_its_row(pictures, tmp_path, capsys):

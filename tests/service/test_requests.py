@@ -102,6 +102,8 @@ def test_a_file_that_is_not_there_has_its_row_with_nulls(model):
         b'{"path": "x", "id": 3}',
         b'{"path": "x", "width": "3arcsec"}',
         b"[" * 100_000,
+        b'{"path": "xy", "other": "' + "ä".encode() * 99 + b'"}',  # its first 80 bytes end within one
+        '{"path": 3}'.encode("utf-16"),
     ],
 )
 def test_a_line_that_is_no_request_is_answered_and_the_next_one_too(model, folder, line):

@@ -245,6 +245,9 @@ def test_the_commands_say_what_python_says(cloud, tmp_path, capsys):
     for wrong in (
         ["similar", run],
         ["similar", run, "--image", "x.fits"],
+        ["similar", run, "--id", "g7", "--images", "cutouts"],
+        ["similar", run, "--id", "g7", "--bands", "g,r"],
+        ["suggest", run, "--id", "name"],
         ["suggest", run, "--strategy", "bald"],
     ):
         assert main(wrong) == 2
