@@ -19,7 +19,4 @@ print(nearest(embedded, embedded.ids[3], n=5))
 labelled = embedded.ids[::2]
 print(suggest(embedded, 5, strategy="diverse", labelled=labelled))
 
-try:
-    main(["export", "model", "--onnx", "model.onnx"])  # needs: pip install "galcnn[onnx]"
-except ImportError as error:
-    print(error)
+main(["export", "model", "--onnx", "model.onnx"])  # needs galcnn[onnx]; says so where that is not installed

@@ -32,6 +32,12 @@ def test_the_numbered_examples_run_in_order(tmp_path):
     assert (tmp_path / "sim7-000003-cam.png").exists()
 
 
+def test_the_readme_names_every_example():
+    told = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    names = [path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".toml")]
+    assert [name for name in names if f"`{name}`" not in told] == []
+
+
 def test_the_experiment_files_are_valid():
     from galcnn.experiment import Experiment
     from galcnn.experiment.settings import read_settings

@@ -197,7 +197,7 @@ def _scalars(path: Path) -> Table:
 
 
 def _dtype(column: Any) -> Any:
-    """None for numbers with gaps: a float column of them has NaN."""
+    """Gaps are NaN among floats, and None elsewhere."""
     if pa.types.is_floating(column.type):
         return column.type.to_pandas_dtype()
     return object if column.null_count or not pa.types.is_integer(column.type) else None

@@ -231,6 +231,26 @@ def test_rows_say_what_the_table_says(page, folder):
     ]
 
 
+def test_columns_of_any_name_and_kind_are_shown(browser, tmp_path):
+    """Whole numbers to the last digit, words where galcnn has numbers, and numbers for words."""
+    table = answers(("a", "b"))
+    table["constructor"] = [1237657, 9876543]  # a name that every object of JavaScript knows
+    table["dec"] = ["-01:00:06.6", ""]
+    table["set"] = [1.25, -2.5]
+    write_report([write_answers(table, tmp_path / "t.parquet")], tmp_path / "out")
+    browser.get((tmp_path / "out" / "index.html").as_uri())
+    page = Page(browser)
+    headings = page.run("return [...document.querySelectorAll('#table thead th')].map(e => e.dataset.name)")
+    place = {name: headings.index(name) for name in ("constructor", "dec", "set")}
+    cells = [
+        [row.find_elements("css selector", "td, th")[at].text for at in place.values()]
+        for row in page.all("#table tbody tr[data-row]")
+    ]
+    assert cells == [["1237657", "-01:00:06.6", "1.250"], ["9876543", "", "−2.500"]]
+    assert page.one("#table thead th[data-name=constructor]").text == "constructor"
+    assert complaints(browser) == []
+
+
 def test_sections_and_the_matrix_lead_to_objects(page, folder):
     content = read_report(folder)
     card = page.one("[data-section=mistakes] .card")

@@ -6,6 +6,7 @@ import re
 import shutil
 from base64 import b64decode
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
@@ -20,6 +21,8 @@ from galcnn.rendering import display_rgb
 from galcnn.report import Known, write_report
 from galcnn.report import writing as writing_module
 from galcnn.report.pictures import ACROSS, SIDE, thumbnail
+from galcnn.report.rows import merge
+from galcnn.report.sources import Answers
 from galcnn.viewers.panels import colour_limit, summed
 from tests.report.galaxies import (
     CLASSES,
@@ -275,6 +278,18 @@ def test_true_classes_of_other_names_are_refused(tmp_path):
     Table({"id": ["a", "b"], "kind": ["Sc", "E"]}).write(tmp_path / "c.ecsv")
     with pytest.raises(ValueError, match="Give the column that has the model's classes"):
         write_report([table], tmp_path / "out", known=Known(tmp_path / "c.ecsv", label="kind"))
+
+
+def test_positions_with_a_unit_and_without_are_one_column():
+    """A catalog in ECSV has units, the table of a run in Parquet has none."""
+    run = Answers("run", Table({"id": ["a", "b"], "ra": [10.0, np.nan]}))
+    catalog = Answers("catalog", Table({"id": ["b", "a"], "ra": [20.0, 11.0] * u.deg}))
+    for first, second, values in ((run, catalog, (10.0, 20.0)), (catalog, run, (20.0, 11.0))):
+        ra = merge([first], second)["ra"]
+        assert (ra.values, ra.unit) == (values, "deg")
+    hours = Answers("hours", Table({"id": ["a"], "ra": [1.0] * u.hourangle}))
+    with pytest.raises(ValueError, match="same kind of column 'ra'"):
+        merge([catalog], hours)
 
 
 def test_images_of_a_folder_are_found_by_name(tmp_path):

@@ -41,7 +41,7 @@ galcnn.id = (row) => galcnn.value("id", row);
 /** What a column is called above it. */
 galcnn.heading = (column) => {
   const known = { id: "object", class: "class", true_class: "true class", entropy: "entropy [nat]", flag: "flags", set: "cannot exclude" };
-  if (known[column.name]) return known[column.name];
+  if (Object.hasOwn(known, column.name)) return known[column.name];
   if (column.kind === "probability") return column.name.replace(/^p_/, "").replace(/^f_/, "fraction ").replace(/^true_/, "people: ");
   return column.name + (column.unit ? ` [${column.unit}]` : "");
 };
@@ -67,16 +67,15 @@ galcnn.text = (column, row) => {
   if (value === null || value === "") return "";
   if (column.kind === "probability") return value.toFixed(3);
   if (column.kind === "flag") return galcnn.flags(value).join(", ");
+  if (column.kind !== "number") return column.name === "set" ? value.split("|").join(", ") : value;
   if (column.name === "ra" || column.name === "dec") return value.toFixed(5).replace("-", "−");
-  if (column.name === "set") return value.split("|").join(", ");
-  if (column.kind !== "number") return value;
   return column.digits === null ? galcnn.number(value) : value.toFixed(column.digits).replace("-", "−");
 };
 
 /** Digits behind the point that all values of a column are shown with; null where they differ too much. */
 galcnn.digits = (column) => {
   const values = column.values.filter((value) => value !== null);
-  if (values.every(Number.isInteger)) return null;
+  if (values.every(Number.isInteger)) return 0; // numbers of objects and plates: whole, however large
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return largest < 1e-3 || largest >= 1e6 ? null : Math.min(5, Math.max(0, 3 - Math.floor(Math.log10(largest))));
 };

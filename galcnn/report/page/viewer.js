@@ -106,7 +106,7 @@ galcnn.viewer = (() => {
       part.looks.hidden = false;
       say(content.maps.length ? "" : "No maps: galcnn explain makes them.");
       choose();
-    }, (error) => say(`No picture: ${error.message}.`));
+    }, (error) => row === at.row && say(`No picture: ${error.message}.`));
   }
 
   function say(text) {
