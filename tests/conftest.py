@@ -4,8 +4,13 @@ import os
 import signal
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.table import QTable
+
+from galcnn.cutout import Cutout
+from galcnn.files import save_cutout
 
 REAL_DATA = Path(os.environ.get("GALCNN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
@@ -24,6 +29,20 @@ def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def write_toy_sky(folder, images, positions):
+    """Cutouts of which one is missing and one too large, and a catalog with positions."""
+    for i, image in enumerate(images):
+        planes = np.moveaxis(image, -1, 0)
+        if i == 7:
+            continue
+        if i == 11:
+            planes = np.pad(planes, ((0, 0), (2, 2), (2, 2)))
+        save_cutout(Cutout(planes, ("g", "r"), survey="toy"), folder / "cutouts" / f"g{i}.fits")
+    table = QTable({"id": [f"g{i}" for i in range(len(images))]})
+    table["ra"], table["dec"] = (angles * u.deg for angles in positions)
+    table.write(folder / "catalog.ecsv")
 
 
 def toy_images(n, *, seed=0, size=16, n_bands=2):

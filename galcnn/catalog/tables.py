@@ -20,7 +20,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from galcnn import atomic
 from galcnn.errors import message
 
-__all__ = ["FORMATS", "read_table", "table_format", "write_table"]
+__all__ = ["FORMATS", "read_scalars", "read_table", "table_format", "write_table"]
 
 #: Table formats by suffix, in astropy's names.
 FORMATS: Mapping[str, str] = {
@@ -121,15 +121,62 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
             message("a table in UTF-8", "Save it in this encoding.", path=str(file), error=str(error))
         ) from error
     except Exception as error:  # astropy's readers raise many kinds on a broken file
-        raise ValueError(
-            message(f"a readable {form} table", "Is the file whole?", path=str(file), error=str(error))
-        ) from error
+        raise _unreadable(file, form, error) from error
     if len(table) == 0:
         raise ValueError(message("a catalog with at least one row", "", path=str(file)))
     only = table.colnames[0]
     if form == "ascii.csv" and len(table.colnames) == 1 and re.search(r"[;\t|]", only):
         raise ValueError(message("columns apart by commas", "Save it so.", path=str(file), column=only))
     return table
+
+
+def read_scalars(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> Table:
+    """Read the columns with one value a row: the embeddings of a survey stay on the disk.
+
+    Parameters
+    ----------
+    path : path-like
+        In any of the formats.
+    texts : iterable of str
+        See `read_table`.
+
+    Returns
+    -------
+    astropy.table.Table
+        Of Parquet, gaps are NaN among floats and None elsewhere; else see `read_table`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        See `read_table`.
+    """
+    file = Path(path)
+    if table_format(file) != "parquet" or not file.is_file():
+        return Table(read_table(file, texts=texts))
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = [column.name for column in pq.read_schema(file) if not pa.types.is_nested(column.type)]
+        read = pq.read_table(file, columns=names)
+    except pa.ArrowException as error:
+        raise _unreadable(file, "parquet", error) from error
+    return Table({name: np.array(read[name].to_pylist(), dtype=_dtype(read[name])) for name in names})
+
+
+def _dtype(column: Any) -> Any:
+    """Gaps are NaN among floats, and None elsewhere."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(column.type):
+        return column.type.to_pandas_dtype()
+    return object if column.null_count or not pa.types.is_integer(column.type) else None
+
+
+def _unreadable(file: Path, form: str, error: Exception) -> ValueError:
+    return ValueError(
+        message(f"a readable {form} table", "Is the file whole?", path=str(file), error=str(error))
+    )
 
 
 def _read_csv(file: Path, texts: set[str]) -> QTable:

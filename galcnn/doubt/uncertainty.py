@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
+from galcnn.prediction import shannon_entropy
 
 __all__ = ["Uncertainty"]
 
@@ -59,7 +60,7 @@ class Uncertainty:
     @property
     def entropy(self) -> Floats:
         """Entropy of the mean in nats, shape (n,): all doubt."""
-        return _entropy(self.probabilities)
+        return shannon_entropy(self.probabilities)
 
     @property
     def mutual_information(self) -> Floats:
@@ -68,12 +69,5 @@ class Uncertainty:
         Houlsby et al. 2011 (BALD), equation 2: what the answer would tell of the network. The
         rest, the mean entropy, is doubt that all members share, such as that of a blurred image.
         """
-        disagreement: Floats = np.maximum(self.entropy - _entropy(self.members).mean(axis=0), 0.0)
+        disagreement: Floats = np.maximum(self.entropy - shannon_entropy(self.members).mean(axis=0), 0.0)
         return disagreement
-
-
-def _entropy(p: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(p == 0, 0.0, p * np.log(p))
-    entropy: Floats = -terms.sum(axis=-1)
-    return entropy + 0.0  # no minus zero in a table

@@ -78,7 +78,8 @@ def _through(client: Any, tasks: Iterator[Task]) -> Iterator[Task]:
     running = as_completed()
 
     def send() -> None:
-        while len(sent) < _WAITING * max(sum(client.nthreads().values()), 1):
+        room = _WAITING * max(sum(client.nthreads().values()), 1)  # asks the scheduler
+        while len(sent) < room:
             if (task := next(tasks, None)) is None:
                 return
             future = client.submit(_do, task, pure=False)

@@ -19,7 +19,7 @@ from galcnn.catalog import Catalog
 from galcnn.engines.work import Engine, Task, Work, do_task, in_turn
 from galcnn.errors import message
 from galcnn.pipeline.settings import MANIFEST, TABLE
-from galcnn.pipeline.tables import join_parts
+from galcnn.pipeline.tables import catalog_sha256, join_parts
 from galcnn.progress import Progress, silent
 
 __all__ = ["run_one", "run_tasks", "split_rows"]
@@ -192,13 +192,7 @@ def _sha256(work: Work, catalog: Catalog, tasks: int) -> str:
         for name in ("card.json", "doubts.json"):
             if (file := Path(folder) / name).exists():
                 digest.update(file.read_bytes())
-    known = [name for name in ("id", "ra", "dec", "image", "redshift") if name in catalog.table.colnames]
-    for name in known:
-        values = np.asarray(catalog.table[name])
-        text = values.dtype.kind in "UO"
-        digest.update(
-            "\0".join(map(str, values)).encode() if text else np.ascontiguousarray(values).tobytes()
-        )
+    digest.update(catalog_sha256(catalog).encode())
     return digest.hexdigest()
 
 

@@ -108,6 +108,23 @@ class Prepared:
             ),
         )
 
+    def averaged(self, model: keras.Model) -> keras.Model:
+        """Give a trained model as it predicts: of one device, and averaging all its orientations.
+
+        Parameters
+        ----------
+        model : keras.Model
+            Of `new_model`.
+
+        Returns
+        -------
+        keras.Model
+            With its weights.
+        """
+        made = self.new_model(averaged=True)
+        made.set_weights(model.get_weights())
+        return made
+
 
 def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
     """Read and split the data of an experiment.
@@ -218,8 +235,7 @@ def split_as(experiment: Experiment, catalog: Catalog) -> Catalog:
         With a column `split`, see `galcnn.dataset.split_catalog`.
     """
     data = experiment.data
-    seed = experiment.seed if data.split_seed is None else data.split_seed
-    return split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=seed)
+    return split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=experiment.split_seed)
 
 
 def _check_sides(sides: Mapping[str, Dataset]) -> None:

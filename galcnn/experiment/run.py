@@ -105,9 +105,7 @@ def run_experiment(
             callbacks=[*callbacks, *looking, Epochs(step), checkpoint],
         )
     if shared or experiment.network.averaging == "prediction":
-        # What is scored and saved is a model of one device that averages all its orientations.
-        model, trained = prepared.new_model(averaged=True), model
-        model.set_weights(trained.get_weights())
+        model = prepared.averaged(model)  # what is scored and saved
     extra = {"health.csv": lambda path: write_table(looking[0].table(), path)} if looking else {}
     saved = _score_and_save(prepared, model, history, out, extra=extra, strategy=strategy)
     if is_chief(strategy):

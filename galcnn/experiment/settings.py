@@ -145,6 +145,11 @@ class Experiment:
                 )
             )
 
+    @property
+    def split_seed(self) -> int:
+        """Seed of the split: its own, where it has one."""
+        return self.seed if self.data.split_seed is None else self.data.split_seed
+
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Experiment:
         """Make an experiment of plain values.

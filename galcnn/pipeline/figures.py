@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from galcnn import atomic
 from galcnn.catalog import read_catalog, write_table
-from galcnn.catalog.tables import read_table
+from galcnn.catalog.tables import read_scalars
 from galcnn.doubt import reliability
 from galcnn.errors import UnreadableImageError, message
 from galcnn.evaluation import (
@@ -226,7 +226,7 @@ def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
     path = next((name for name in names if name.is_file()), None)
     if path is None:
         return None
-    table = read_table(path, texts={"id", "class", "true_class", "reason"})
+    table = read_scalars(path, texts={"id", "class", "true_class", "reason"})
     classes = [name[2:] for name in table.colnames if name.startswith("p_")]
     if not classes:
         return None

@@ -32,7 +32,7 @@ from galcnn.pipeline.explained import LAYERS, ExplainSettings, check_methods, wr
 from galcnn.pipeline.reading import ChunkReader, read_ahead
 from galcnn.pipeline.settings import MANIFEST, TABLE
 from galcnn.pipeline.sources import CutoutSource
-from galcnn.pipeline.tables import join_parts, sky_columns, write_part
+from galcnn.pipeline.tables import catalog_sha256, join_parts, sky_columns, write_part
 from galcnn.progress import Progress, silent
 
 __all__ = ["MANIFEST", "TABLE", "RunSettings", "run_catalog"]
@@ -212,18 +212,6 @@ def _identity(
     ready: Sequence[Classifier], catalog: Catalog, source: CutoutSource, settings: RunSettings
 ) -> dict[str, Any]:
     """What must be the same for a run to go on."""
-    digest = hashlib.sha256()
-    for name in catalog.ids:
-        digest.update(name.encode() + b"\0")
-    positions = catalog.positions
-    if positions is not None:
-        digest.update(np.ascontiguousarray(positions.ra.deg).tobytes())
-        digest.update(np.ascontiguousarray(positions.dec.deg).tobytes())
-    if "image" in catalog.table.colnames:
-        for name in catalog.table["image"]:
-            digest.update(str(name).encode() + b"\0")
-    if REDSHIFT in catalog.table.colnames:  # the domain warning asks for it
-        digest.update(as_numbers(catalog.table[REDSHIFT], REDSHIFT).tobytes())
     cards = [one.trained.card for one in ready]
     used = [one.doubts for one in ready if settings.classify.calibrated and one.doubts is not None]
     doubts = json.dumps([one.to_dict() for one in used], sort_keys=True) if used else None
@@ -233,7 +221,7 @@ def _identity(
         "model": ",".join(card.name for card in cards),
         "model_sha256": ",".join(card.model_sha256 for card in cards),
         "doubts_sha256": None if doubts is None else _sha256(doubts),
-        "catalog_sha256": digest.hexdigest(),
+        "catalog_sha256": catalog_sha256(catalog),
         "source_sha256": _sha256(source.described),
         "settings": settings.classify.to_dict() | {"chunk": settings.chunk, "explain": explain},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,42 @@ from astropy.table import Table
 
 from galcnn import atomic
 from galcnn.catalog import Catalog
+from galcnn.catalog.columns import as_numbers
+from galcnn.doubt.measures import REDSHIFT
 from galcnn.prediction import UNFIT, UNREADABLE
 
-__all__ = ["HEALPIX", "join_parts", "sky_columns", "to_arrow", "write_part"]
+__all__ = ["HEALPIX", "catalog_sha256", "join_parts", "sky_columns", "to_arrow", "write_part"]
 
 #: HATS' spatial index: the nested HEALPix cell at order 29.
 HEALPIX = "_healpix_29"
+
+
+def catalog_sha256(catalog: Catalog) -> str:
+    """Hash all of a catalog that decides what a run makes of it.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        Any.
+
+    Returns
+    -------
+    str
+        Of ids, positions, images and redshifts, those that there are.
+    """
+    digest = hashlib.sha256()
+    for name in catalog.ids:
+        digest.update(name.encode() + b"\0")
+    positions = catalog.positions
+    if positions is not None:
+        digest.update(np.ascontiguousarray(positions.ra.deg).tobytes())
+        digest.update(np.ascontiguousarray(positions.dec.deg).tobytes())
+    if "image" in catalog.table.colnames:
+        for name in catalog.table["image"]:
+            digest.update(str(name).encode() + b"\0")
+    if REDSHIFT in catalog.table.colnames:  # the domain warning asks for it
+        digest.update(as_numbers(catalog.table[REDSHIFT], REDSHIFT).tobytes())
+    return digest.hexdigest()
 
 
 def sky_columns(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:

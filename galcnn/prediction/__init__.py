@@ -17,7 +17,7 @@ from galcnn.prediction.files import (
     predict_files,
     prediction_table,
 )
-from galcnn.prediction.prediction import Prediction
+from galcnn.prediction.prediction import Prediction, shannon_entropy
 from galcnn.prediction.prior import prior_of
 from galcnn.prediction.running import predict, predict_images
 
@@ -38,4 +38,5 @@ __all__ = [
     "predict_images",
     "prediction_table",
     "prior_of",
+    "shannon_entropy",
 ]

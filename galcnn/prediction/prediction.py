@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 
-__all__ = ["Prediction", "log_prior"]
+__all__ = ["Prediction", "log_prior", "shannon_entropy"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +84,7 @@ class Prediction:
     @property
     def entropy(self) -> npt.NDArray[np.float64]:
         """Shannon entropy of the probabilities in nats: 0 is certain, ln(n_classes) knows nothing."""
-        p = self.probabilities
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = np.where(p == 0, 0.0, p * np.log(p))
-        entropy: npt.NDArray[np.float64] = -terms.sum(axis=1)
-        return entropy + 0.0  # no minus zero in a table
+        return shannon_entropy(self.probabilities)
 
     def positions(self, labels: Sequence[str]) -> npt.NDArray[np.int_]:
         """Give the place of each true class among the classes.
@@ -163,6 +159,25 @@ class Prediction:
         """
         shifts = log_prior(new, self.classes) - log_prior(old, self.classes)
         return replace(self, adjustment=tuple(shifts.tolist()))
+
+
+def shannon_entropy(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give the entropy of distributions, in nats.
+
+    Parameters
+    ----------
+    probabilities : numpy.ndarray
+        Shape (..., n_classes).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (...); NaN where a probability is.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(probabilities == 0, 0.0, probabilities * np.log(probabilities))
+    entropy: npt.NDArray[np.float64] = -terms.sum(axis=-1)
+    return entropy + 0.0  # no minus zero in a table
 
 
 def log_prior(prior: Mapping[str, float], classes: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from astropy.table import Table
 
 from galcnn.catalog import FORMATS
-from galcnn.catalog.tables import read_table
+from galcnn.catalog.tables import read_scalars, read_table
 from galcnn.errors import message
 from galcnn.files.opening import opened
 from galcnn.layers import tables
@@ -181,26 +179,12 @@ def _take_folder(found: Material, folder: Path) -> list[Path]:
 
 
 def _table(path: Path) -> Table:
-    table = _scalars(path) if path.suffix.lower() == ".parquet" else Table(read_table(path, texts=["id"]))
+    table = read_scalars(path, texts=["id"])
     if "id" not in table.colnames:
         raise ValueError(
             message("a table of answers with a column 'id'", "", path=str(path), columns=table.colnames)
         )
     return table
-
-
-def _scalars(path: Path) -> Table:
-    """Columns with one value a row: the embeddings of a survey stay on the disk."""
-    names = [column.name for column in pq.read_schema(path) if not pa.types.is_nested(column.type)]
-    read = pq.read_table(path, columns=names)
-    return Table({name: np.array(read[name].to_pylist(), dtype=_dtype(read[name])) for name in names})
-
-
-def _dtype(column: Any) -> Any:
-    """Gaps are NaN among floats, and None elsewhere."""
-    if pa.types.is_floating(column.type):
-        return column.type.to_pandas_dtype()
-    return object if column.null_count or not pa.types.is_integer(column.type) else None
 
 
 def _stacks_of(path: Path) -> list[tuple[str, Prediction]]:

@@ -165,7 +165,8 @@ class Answer:
         """
         named = [Path(word) for word in _words(self.settings.values()) if os.path.lexists(word)]
         # Caches and the like are written too, but are no product: those lie elsewhere.
-        finished = [path for path in self.written if path.exists() and _within(path, named)]
+        places = {path.resolve() for path in named}
+        finished = [path for path in self.written if path.exists() and not places.isdisjoint(_above(path))]
         products = list(dict.fromkeys(one for path in finished for one in _contents(path)))
         inputs = [path for path in dict.fromkeys(named) if not _made(path, products)]
         return {
@@ -203,9 +204,9 @@ def _contents(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file())
 
 
-def _within(path: Path, named: list[Path]) -> bool:
-    places = [one.resolve() for one in named]
-    return any(path == place or place in path.parents for place in places)
+def _above(path: Path) -> tuple[Path, ...]:
+    """The path and all folders that it is in."""
+    return (path, *path.parents)
 
 
 def _made(path: Path, products: list[Path]) -> bool:
@@ -213,7 +214,7 @@ def _made(path: Path, products: list[Path]) -> bool:
     place = path.resolve()
     if (path / "card.json").exists():
         return any(place == one or one == place / "card.json" for one in products)
-    return any(place == one or place in one.parents for one in products)
+    return any(place in _above(one) for one in products)
 
 
 def _described(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from astropy.table import Table
 
 from galcnn.errors import message
 from galcnn.pipeline.settings import TABLE
@@ -95,6 +96,33 @@ class Embedded:
         if not np.isfinite(self.features[row]).all():
             raise ValueError(message("a galaxy that the network has seen", "See its reason.", id=id_))
         return row
+
+    def ranked(self, rows: npt.NDArray[np.intp], by: str, values: npt.NDArray[np.float64]) -> Table:
+        """Lay some galaxies out in their order.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            Of the galaxies, the first one first.
+        by : str
+            Name of what they are ordered by.
+        values : numpy.ndarray
+            Of it, shape of `rows`.
+
+        Returns
+        -------
+        astropy.table.Table
+            `rank` from 1, `id`, `by`, `class` (the most probable one) and `p`, its probability.
+        """
+        shares = self.probabilities[rows]
+        table = Table()
+        table["rank"] = np.arange(1, len(rows) + 1)
+        table["id"] = np.array([self.ids[i] for i in rows], dtype=str)
+        table[by] = values
+        table["class"] = np.array([self.classes[i] for i in shares.argmax(axis=1)], dtype=str)
+        table["p"] = shares.max(axis=1)
+        table["p"].description = "probability of the class"
+        return table
 
 
 def read_embedded(table: str | os.PathLike[str]) -> Embedded:

@@ -73,17 +73,8 @@ def nearest(
     found, places = index.fit(embedded.features[rows].astype(np.float64)).kneighbors(
         features[np.newaxis].astype(np.float64)
     )
-    chosen = rows[places[0]]
-    shares = embedded.probabilities[chosen]
-    best = shares.argmax(axis=1)
-    table = Table()
-    table["rank"] = np.arange(1, len(chosen) + 1)
-    table["id"] = np.array([embedded.ids[i] for i in chosen], dtype=str)
-    table["distance"] = np.maximum(found[0], 0.0)
+    table = embedded.ranked(rows[places[0]], "distance", np.maximum(found[0], 0.0))
     table["distance"].description = f"{metric} distance of features"
-    table["class"] = np.array([embedded.classes[i] for i in best], dtype=str)
-    table["p"] = shares.max(axis=1)
-    table["p"].description = "probability of the class"
     table.meta["query"] = query if isinstance(query, str) else "features"
     table.meta["metric"] = metric
     return table

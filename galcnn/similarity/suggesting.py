@@ -18,6 +18,7 @@ from sklearn.metrics import pairwise_distances
 
 from galcnn import seeding
 from galcnn.errors import message
+from galcnn.prediction import shannon_entropy
 from galcnn.similarity.embedded import Embedded
 
 __all__ = ["STRATEGIES", "suggest"]
@@ -120,8 +121,7 @@ def _scores(embedded: Embedded, strategy: str) -> Floats:
         return embedded.mutual_information
     p = embedded.probabilities
     if strategy == "entropy":
-        entropy: Floats = -np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0.0), axis=1)
-        return entropy
+        return shannon_entropy(p)
     best = np.sort(p, axis=1)
     scores: Floats = -best[:, -1] if strategy == "least-confidence" else best[:, -2] - best[:, -1]
     return scores
@@ -194,15 +194,7 @@ def _diverse(embedded: Embedded, order: Rows, taken: Rows, n: int, seed: int) ->
 
 
 def _table(embedded: Embedded, chosen: Rows, scores: Floats, meta: dict[str, Any]) -> Table:
-    shares = embedded.probabilities[chosen]
-    best = shares.argmax(axis=1)
-    table = Table()
-    table["rank"] = np.arange(1, len(chosen) + 1)
-    table["id"] = np.array([embedded.ids[i] for i in chosen], dtype=str)
-    table["score"] = scores[chosen]
+    table = embedded.ranked(chosen, "score", scores[chosen])
     table["score"].description = STRATEGIES[meta["strategy"]]
-    table["class"] = np.array([embedded.classes[i] for i in best], dtype=str)
-    table["p"] = shares.max(axis=1) if len(chosen) else np.zeros(0)
-    table["p"].description = "probability of the class"
     table.meta |= meta
     return table

@@ -112,11 +112,9 @@ def _sibling(trained: TrainedModel, prepared: Prepared, differing: Differing, nu
     model = own.new_model(seed)
     train(model, own.sides["train"], own.sides["validation"], settings=experiment.training, seed=seed)
     if experiment.network.averaging == "prediction":
-        averaged = own.new_model(averaged=True)
-        averaged.set_weights(model.get_weights())
-        model = averaged
-    split = experiment.seed if experiment.data.split_seed is None else experiment.data.split_seed
-    told = replace(experiment, data=replace(experiment.data, split_seed=split), seed=seed)
+        model = own.averaged(model)
+    data = replace(experiment.data, split_seed=experiment.split_seed)
+    told = replace(experiment, data=data, seed=seed)
     return TrainedModel(model, replace(trained.card, metrics={}, settings=told.to_dict()))
 
 

@@ -2,19 +2,15 @@
 
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from astropy.table import QTable
 
 from galcnn.catalog import read_catalog
-from galcnn.cutout import Cutout
 from galcnn.engines.work import Work
-from galcnn.files import save_cutout
 from galcnn.pipeline.settings import ClassifySettings
 from galcnn.pipeline.wording import SourceSettings
-from tests.conftest import toy_images
+from tests.conftest import toy_images, write_toy_sky
 
 N, CHUNK = 96, 4
 
@@ -26,18 +22,9 @@ def sky(trained, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("engines")
     save_model(trained, folder / "model")
-    images = toy_images(N, seed=8)[0]
-    for i, image in enumerate(images):
-        planes = np.moveaxis(image, -1, 0)
-        if i == 7:
-            continue
-        if i == 11:
-            planes = np.pad(planes, ((0, 0), (2, 2), (2, 2)))
-        save_cutout(Cutout(planes, ("g", "r"), survey="toy"), folder / "cutouts" / f"g{i}.fits")
     rng = np.random.default_rng(0)
-    table = QTable({"id": [f"g{i}" for i in range(N)]})
-    table["ra"], table["dec"] = rng.uniform(140, 160, N) * u.deg, rng.uniform(-10, 10, N) * u.deg
-    table.write(folder / "catalog.ecsv")
+    positions = rng.uniform(140, 160, N), rng.uniform(-10, 10, N)
+    write_toy_sky(folder, toy_images(N, seed=8)[0], positions)
     return folder
 
 
@@ -72,6 +59,13 @@ def same_rows(found, whole, *, bits=True):
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
         else:
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def run_words(sky, out):
+    """The command of the run that `whole` is of."""
+    words = ["run", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv")]
+    words += ["--images", str(sky / "cutouts"), "--embeddings", "--chunk", str(CHUNK)]
+    return [*words, "--out", str(out), "--quiet"]
 
 
 def table_of(folder):

@@ -10,21 +10,13 @@ import pytest
 from galcnn.cli.main import main
 from galcnn.engines.dask import on_dask
 from galcnn.engines.tasks import run_tasks
-from tests.engines.conftest import CHUNK, same_rows, table_of
+from tests.engines.conftest import run_words, same_rows, table_of
 
 distributed = pytest.importorskip("distributed", reason="pip install 'galcnn[dask]' installs it")
 
 
 def command(sky, out, *more):
-    words = [
-        "run",
-        str(sky / "model"),
-        "--catalog",
-        str(sky / "catalog.ecsv"),
-        "--images",
-        str(sky / "cutouts"),
-    ]
-    return main([*words, "--embeddings", "--chunk", str(CHUNK), "--out", str(out), "--quiet", *more])
+    return main([*run_words(sky, out), *more])
 
 
 def test_the_command_sends_tasks_to_a_scheduler(sky, whole, tmp_path, capsys):

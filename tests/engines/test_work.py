@@ -10,7 +10,7 @@ from galcnn.cli.main import main
 from galcnn.engines.tasks import run_one, run_tasks, split_rows
 from galcnn.engines.work import Work, answers, do_task
 from galcnn.pipeline.wording import SourceSettings
-from tests.engines.conftest import CHUNK, N, same_rows, table_of
+from tests.engines.conftest import N, run_words, same_rows, table_of
 
 
 @pytest.mark.parametrize(
@@ -92,24 +92,7 @@ def test_a_client_imports_no_keras():
 
 
 def test_the_command_does_one_task_and_then_the_rest(sky, whole, tmp_path, capsys):
-    words = [
-        "run",
-        str(sky / "model"),
-        "--catalog",
-        str(sky / "catalog.ecsv"),
-        "--images",
-        str(sky / "cutouts"),
-    ]
-    words += [
-        "--embeddings",
-        "--chunk",
-        str(CHUNK),
-        "--out",
-        str(tmp_path / "run"),
-        "--quiet",
-        "--tasks",
-        "3",
-    ]
+    words = [*run_words(sky, tmp_path / "run"), "--tasks", "3"]
     assert main([*words, "--task", "2"]) == 0
     assert "task 2 of 3: 32 rows" in capsys.readouterr().out
     assert main(words) == 0
