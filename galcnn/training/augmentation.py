@@ -212,23 +212,8 @@ class Augmentation:
         tuple of tensor
             Images and labels; a mirrored galaxy bears the class (or numbers) of its mirror image.
         """
-        n = tf.shape(images)[0]
-        draws = tf.random.stateless_uniform((3, n), seed) < 0.5
-        left, up, across = draws[0], draws[1], draws[2]
-        if self.rotations == "none":
-            across = tf.zeros_like(left)
-            up = up if self.flips else tf.zeros_like(left)
-        if not self.flips:
-            # Two mirrors make a rotation: an even number of them keeps the sense of winding.
-            left = tf.math.logical_xor(up, across)
-        images = _where(left, tf.reverse(images, [2]), images)
-        images = _where(up, tf.reverse(images, [1]), images)
-        images = _where(across, tf.transpose(images, (0, 2, 1, 3)), images)
-        odd = tf.math.logical_xor(tf.math.logical_xor(left, up), across)
-        if len(labels.shape) == 1:
-            labels = tf.where(odd, tf.gather(mirror, labels), labels)
-        else:
-            labels = tf.where(odd[:, tf.newaxis], tf.gather(labels, mirror, axis=1), labels)
+        if self.flips or self.rotations != "none":
+            images, labels = self._mirrored(images, labels, mirror, seed)
         if self.rotations == "any":
             images = _turn(images, seed + 1, self.zoom_range)
         if self.shift:
@@ -241,9 +226,28 @@ class Augmentation:
             images = degradation.drop_bands(images, self.band_dropout, seed + 9)
         return images, labels
 
+    def _mirrored(self, images: Any, labels: Any, mirror: Any, seed: Any) -> tuple[Any, Any]:
+        draws = tf.random.stateless_uniform((3, tf.shape(images)[0]), seed) < 0.5
+        left, up, across = draws[0], draws[1], draws[2]
+        if self.rotations == "none":
+            across = tf.zeros_like(left)
+        if not self.flips:
+            # Two mirrors make a rotation: an even number of them keeps the sense of winding.
+            left = tf.math.logical_xor(up, across)
+        images = _where(left, tf.reverse(images, [2]), images)
+        images = _where(up, tf.reverse(images, [1]), images)
+        images = _where(across, tf.transpose(images, (0, 2, 1, 3)), images)
+        odd = tf.math.logical_xor(tf.math.logical_xor(left, up), across)
+        if len(labels.shape) == 1:
+            labels = tf.where(odd, tf.gather(mirror, labels), labels)
+        else:
+            labels = tf.where(odd[:, tf.newaxis], tf.gather(labels, mirror, axis=1), labels)
+        return images, labels
+
 
 def _where(mask: Any, yes: Any, no: Any) -> Any:
-    return tf.where(mask[:, tf.newaxis, tf.newaxis, tf.newaxis], yes, no)
+    # Whole rows are copied: `tf.where` broadcasts its condition, which takes many times as long.
+    return tf.raw_ops.Select(condition=mask, x=yes, y=no)
 
 
 def _turn(images: Any, seed: Any, zoom: float) -> Any:

@@ -56,4 +56,4 @@ def ratios() -> dict[str, float]:
         def from_arrays() -> None:
             bare.fit(images, targets, batch_size=_BATCH, epochs=_EPOCHS, verbose=0)
 
-        return {"train.galcnn_over_bare_keras": ratio(from_shards, from_arrays, repeats=5)}
+        return {"train.galcnn_over_bare_keras": ratio(from_shards, from_arrays, repeats=15)}
