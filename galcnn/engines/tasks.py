@@ -202,6 +202,8 @@ def _finished(place: Path, told: str) -> dict[str, Any]:
         raise ValueError(
             message("a new folder, or one with this very run", "Choose another one.", folder=str(place))
         )
+    # Left by a kill before the clean-up, or by a task that was done again after it.
+    shutil.rmtree(place / _TASKS, ignore_errors=True)
     return found
 
 

@@ -133,6 +133,7 @@ def run_catalog(
         with FileLock(place / _LOCK, timeout=0):
             if (place / MANIFEST).exists() and (place / TABLE).exists():
                 finished: dict[str, Any] = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+                shutil.rmtree(place / _PARTS, ignore_errors=True)  # where a kill came before the clean-up
                 return finished
             return _run(
                 ready, catalog, source, place, settings=settings, identity=identity, progress=progress

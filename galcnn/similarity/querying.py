@@ -35,7 +35,8 @@ def features_of_file(
     model : path-like
         Folder of the model, the first one of a run of several.
     table : path-like
-        Folder of the run, or its table; ``manifest.json`` beside it names the model.
+        Folder of the run, or its table; ``manifest.json`` beside it names the model and how images were
+        rendered.
     bands : tuple of str, optional
         Names of the planes, where the header does not say.
     fit : bool
@@ -55,8 +56,10 @@ def features_of_file(
     """
     ready = open_classifier(model)
     place = Path(table) if Path(table).is_dir() else Path(table).parent
+    render = None
     if (place / MANIFEST).exists():
-        stated = json.loads((place / MANIFEST).read_text(encoding="utf-8"))["model_sha256"].split(",")[0]
+        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+        render, stated = manifest["settings"]["render"], manifest["model_sha256"].split(",")[0]
         if stated != ready.trained.card.model_sha256:
             raise ValueError(
                 message(
@@ -66,7 +69,7 @@ def features_of_file(
                     of_the_run=stated[:12],
                 )
             )
-    settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit)
+    settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit, render=render)
     answer = classify_batch(ready, [load_files(path, bands=bands)], [path], settings=settings)[0]
     if answer["flag"] & (UNREADABLE | UNFIT):
         raise ValueError(f"{path}: {answer['reason']}")

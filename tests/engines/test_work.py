@@ -54,6 +54,10 @@ def test_tasks_of_an_array_are_joined_and_what_is_missing_is_done(work, catalog,
         assert run_one(work, catalog, tmp_path / "run", number=number, tasks=3)["rows"] > 0
     run_tasks(work, catalog, tmp_path / "run", tasks=3)
     same_rows(table_of(tmp_path / "run"), whole)
+    assert run_one(work, catalog, tmp_path / "run", number=2, tasks=3)["rows"] > 0  # again, too late
+    run_tasks(work, catalog, tmp_path / "run", tasks=3)
+    assert not (tmp_path / "run" / "tasks").exists()
+    same_rows(table_of(tmp_path / "run"), whole)
     with pytest.raises(ValueError, match="task from 1 to 3"):
         run_one(work, catalog, tmp_path / "run", number=4, tasks=3)
 

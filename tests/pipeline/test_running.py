@@ -104,6 +104,9 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_rows(sky, tmp_path):
     assert (
         run(sky, tmp_path / "stopped", source=lambda files: Stopping(files, 0))["rows"] == N
     )  # nothing to do
+    (tmp_path / "stopped" / "parts").mkdir()  # as a kill between the manifest and the clean-up leaves it
+    run(sky, tmp_path / "stopped")
+    assert not (tmp_path / "stopped" / "parts").exists()
 
 
 def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):

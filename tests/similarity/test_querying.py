@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import Table
+from astropy.wcs import WCS
 from PIL import Image
 
 from galcnn import Cutout, save_cutout
@@ -12,6 +13,7 @@ from galcnn.inputs import InputSpec
 from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.similarity import read_embedded
+from galcnn.similarity.querying import features_of_file
 from tests.conftest import toy_images
 
 
@@ -70,3 +72,26 @@ def test_another_model_and_a_file_that_does_not_fit_are_refused(place, tmp_path,
     words[3] = str(tmp_path / "small.fits")
     assert main([*words, str(place / "model")]) == 2
     assert "an image of (16, 16) pixels" in capsys.readouterr().err
+
+
+def test_a_file_is_rendered_as_the_run_was(tmp_path):
+    """A model of 8-bit pictures, a run on calibrated FITS files: without the render step a file is unfit."""
+    draws = np.random.default_rng(3)
+    pictures = draws.uniform(0, 255, (12, 16, 16, 3)).astype(np.float32)
+    network = build_network((16, 16, 3), 2, settings=NetworkSettings(widths=(6,), depth=1), seed=0)
+    card = Card(("round", "thin"), InputSpec(("R", "G", "B"), "display", (16, 16)))
+    save_model(TrainedModel(assemble(fit_preprocessing(pictures), network), card), tmp_path / "model")
+    wcs = WCS({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -1.1e-4, "CDELT2": 1.1e-4})
+    for i in range(4):
+        flux = draws.exponential(2000.0, (3, 16, 16))
+        save_cutout(Cutout(flux, ("g", "r", "i"), wcs, unit=u.nJy), tmp_path / f"g{i}.fits")
+    Table({"id": [f"g{i}" for i in range(4)], "image": [f"g{i}.fits" for i in range(4)]}).write(
+        tmp_path / "catalog.ecsv"
+    )
+    words = ["run", str(tmp_path / "model"), "--catalog", str(tmp_path / "catalog.ecsv"), "--embeddings"]
+    assert main([*words, "--render", "sdss", "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    features = features_of_file(str(tmp_path / "g2.fits"), tmp_path / "model", tmp_path / "run")
+    np.testing.assert_allclose(features, read_embedded(tmp_path / "run").features[2], rtol=1e-5)
+    (tmp_path / "run" / "manifest.json").unlink()  # then nothing tells of a render step
+    with pytest.raises(ValueError, match="an image in the bands"):
+        features_of_file(str(tmp_path / "g2.fits"), tmp_path / "model", tmp_path / "run")
