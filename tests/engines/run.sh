@@ -6,6 +6,8 @@ set -eu
 python=$1
 here=$(dirname "$0")
 venvs=${GALCNN_ENGINE_VENVS:-$(dirname "$python")/../engines}
+mkdir -p "$venvs"
+venvs=$(cd "$venvs" && pwd) # tests run their commands from other folders
 root=$here/../..
 "$python" -m pip install --quiet --constraint "$root/constraints.txt" --editable "$root[dask,lsdb,ceci]"
 if ! command -v mpirun >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
