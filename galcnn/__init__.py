@@ -35,7 +35,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from galcnn._runtime.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from galcnn.catalog import Catalog as Catalog

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "galcnn"
 
 FLOORS = [
-    {"errors", "atomic", "seeding", "plugins", "progress", "notebook"},
+    {"_runtime", "errors", "atomic", "seeding", "plugins", "progress", "notebook"},
     {"cutout", "catalog", "photometry", "observing"},
     {"foreground", "geometry", "rendering", "simulation", "votes"},
     {"files", "redshifting", "preprocessing"},
@@ -47,7 +47,7 @@ def imports_of(path: Path) -> set[str]:
                 names = [node.module]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("galcnn.")} - {"__version__"}
+        rooms |= {name.split(".")[1] for name in names if name.startswith("galcnn.")}
     return rooms
 
 
@@ -67,12 +67,22 @@ def test_no_module_is_named_for_leftovers(path):
     assert not LUMBER & set(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_below_the_face_imports_it(path):
+    rooms = {one.stem for one in PACKAGE.iterdir()}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            assert "galcnn" not in {alias.name for alias in node.names}, path
+        elif isinstance(node, ast.ImportFrom) and node.module == "galcnn":
+            assert {alias.name for alias in node.names} <= rooms, path
+
+
 def test_the_face_imports_nothing_and_knows_all_it_names():
     import galcnn
 
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert {node.module for node in top} == {"__future__", "importlib", "typing"}
+    assert {node.module for node in top} == {"__future__", "importlib", "typing", "galcnn._runtime.version"}
     for name in galcnn.__all__:
         assert getattr(galcnn, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-import galcnn
 from galcnn import atomic
+from galcnn._runtime.version import __version__
 from galcnn.cli.answers import heard, send_away, watched
 from galcnn.service import Answer, error_record
 
@@ -92,7 +92,7 @@ class _Commands(click.Group):
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(galcnn.__version__, prog_name="galcnn")
+@click.version_option(__version__, prog_name="galcnn")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.option(
     "--json",

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
-from galcnn import __version__, atomic
+from galcnn import atomic
+from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs, wcs_cards

@@ -16,7 +16,8 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from galcnn import __version__, atomic
+from galcnn import atomic
+from galcnn._runtime.version import __version__
 from galcnn.errors import message
 from galcnn.landscape.roughness import departure_from_convexity, variation
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import astropy.units as u
 from astropy.io import fits
 
-from galcnn import __version__
+from galcnn._runtime.version import __version__
 from galcnn.layers.text import card_text
 
 if TYPE_CHECKING:

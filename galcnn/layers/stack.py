@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from galcnn import __version__, atomic
+from galcnn import atomic
+from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.explanation import Explanation

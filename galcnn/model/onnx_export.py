@@ -17,8 +17,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-import galcnn
 from galcnn import atomic, seeding
+from galcnn._runtime.version import __version__
 from galcnn.errors import message
 from galcnn.model.bundle import TrainedModel
 from galcnn.model.network import PREPROCESSING
@@ -113,7 +113,7 @@ def metadata(trained: TrainedModel) -> dict[str, str]:
     plain = {
         "card_sha256": card.sha256,
         "model_sha256": card.model_sha256,
-        "galcnn_version": galcnn.__version__,
+        "galcnn_version": __version__,
         "keras_version": keras.__version__,
     }
     return {name: json.dumps(value) for name, value in values.items()} | plain

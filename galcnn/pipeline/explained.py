@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from galcnn import __version__, atomic, seeding
+from galcnn import atomic, seeding
+from galcnn._runtime.version import __version__
 from galcnn.catalog.naming import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import message

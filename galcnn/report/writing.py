@@ -11,7 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from galcnn import __version__, atomic
+from galcnn import atomic
+from galcnn._runtime.version import __version__
 from galcnn.errors import UnreadableImageError, message
 from galcnn.model.card import Card
 from galcnn.prediction import BLANK, MASKED, OUTSIDE, UNANSWERED, UNFIT, UNREADABLE

@@ -31,7 +31,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from galcnn import __version__
+from galcnn._runtime.version import __version__
 from galcnn.errors import AuthRequiredError, BadResponseError, CoverageError, DownloadError, message
 from galcnn.surveys.limits import Answer, Limits, host_of
 

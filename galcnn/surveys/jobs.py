@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from galcnn import __version__, atomic
+from galcnn import atomic
+from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.files import save_cutout

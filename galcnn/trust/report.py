@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from astropy.table import QTable
 
-from galcnn import __version__, atomic
+from galcnn import atomic
+from galcnn._runtime.version import __version__
 from galcnn.catalog import write_table
 from galcnn.errors import message
 from galcnn.explain import Explainer

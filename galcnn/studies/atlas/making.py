@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from galcnn import __version__, atomic
+from galcnn import atomic
+from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog
 from galcnn.errors import message
 from galcnn.explain.graph import network_layers

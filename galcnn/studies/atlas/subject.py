@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import __version__
+from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.explain import Target
