@@ -25,13 +25,6 @@ __all__ = ["command"]
 @click.option(
     "--out", required=True, metavar="DIR", help="Gets <id>-dream.fits; those that are there are kept."
 )
-@click.option(
-    "--megabytes",
-    type=float,
-    default=500.0,
-    show_default=True,
-    help="FITS images that take more are dreamt on strip by strip, through files in DIR.",
-)
 @options.bands
 @options.width
 @options.render
@@ -47,7 +40,6 @@ def command(
     steps: int,
     step: float,
     out: str,
-    megabytes: float,
     bands: str | None,
     width: str | None,
     render: str | None,
@@ -60,7 +52,7 @@ def command(
     galcnn dream model galaxy.fits --layer conv3_1_activation --out dreams
     galcnn dream model mosaic.fits --layer conv2_1 --channel 4 --out dreams
 
-    Images of any size, larger than memory too, on their own grid and in their own unit: image,
+    Images of any size that memory holds, on their own grid and in their own unit: image,
     start and difference as FITS layers with the WCS.
     """
     from galcnn import atomic
@@ -79,8 +71,6 @@ def command(
     trained = load_model(model).with_render(render)
     dream = Dream(layer, channel, octaves, ratio, steps, step, seed)
     files = InputFiles(sources, bands=options.words(bands), width=options.angle(width))
-    made = dream_files(
-        trained, files, out, dream=dream, megabytes=megabytes, progress=silent if quiet else bars
-    )
+    made = dream_files(trained, files, out, dream=dream, progress=silent if quiet else bars)
     for name, path in made:
         click.echo(f"wrote {path} ({name})")

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from scipy import ndimage
 
 from galcnn import seeding
 from galcnn.cutout import Cutout
@@ -19,7 +20,6 @@ from galcnn.explain.forward import compiled, forward, outputs, upright
 from galcnn.explain.gradients import gradient_of
 from galcnn.explain.graph import network_layer
 from galcnn.explain.network_maps import activations
-from galcnn.explain.strips import Maker, Strips, by_tiles, in_memory, run_tiles, scaled, spans, tiles
 from galcnn.explain.synthesis import Synthesis
 from galcnn.inputs import FILL, planes_from
 from galcnn.model import TrainedModel
@@ -30,6 +30,10 @@ __all__ = ["Dream", "energy_gradient"]
 
 #: An octave is no smaller than this many pixels.
 _SMALLEST = 8
+#: Tiles that a network sees at once.
+_BATCH = 16
+#: Where the tails of a Gaussian are cut, in standard deviations.
+_TRUNCATE = 4.0
 
 Images = npt.NDArray[np.float32]
 
@@ -111,112 +115,37 @@ class Dream:
         ValueError
             No such layer or channel, or a preprocessing that cannot be undone.
         """
-        flux = np.moveaxis(np.where(cutout.mask, np.float32(np.nan), cutout.flux), 0, -1)
-        start = in_memory(flux.shape)
-        start.write(slice(None), flux)
-        made, scores = self.strips(trained, start, id=id, progress=progress)
-        images = [planes_from(strips.read(slice(None))[np.newaxis])[0] for strips in (made, start)]
-        return self.described(trained, (images[0], images[1]), cutout.bands, str(cutout.unit), scores)
-
-    def described(
-        self,
-        trained: TrainedModel,
-        images: tuple[Images, Images],
-        bands: tuple[str, ...],
-        unit: str,
-        scores: tuple[float, float],
-    ) -> Synthesis:
-        """Say what was dreamt.
-
-        Parameters
-        ----------
-        trained : galcnn.model.TrainedModel
-            The model.
-        images : tuple of numpy.ndarray
-            Image and start, shape (n_bands, ny, nx).
-        bands : tuple of str
-            One a plane.
-        unit : str
-            Of the pixels.
-        scores : tuple of float
-            Of image and start, see `strips`.
-
-        Returns
-        -------
-        Synthesis
-            As of a call.
-        """
-        weights = self._weights(trained.network)
+        network = trained.network
+        weights, tile = self._weights(network), _tile(network)
+        start = np.moveaxis(np.where(cutout.mask, np.float32(np.nan), cutout.flux), 0, -1)
+        flux = np.where(np.isnan(start), np.float32(FILL), start)
+        seen = by_tiles(flux, tile, lambda x: outputs(trained.preprocessing, x))
+        low, high = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
+        stream = seeding.generator(self.seed, "dream", id)
+        detail = self._dream(network, seen, weights, low, high, stream, progress)
+        dreamt = np.clip(seen + detail, low, high)
+        # Only what was changed goes the way back: the stretch of a bright pixel loses digits.
+        changed = invert(trained.preprocessing, dreamt[np.newaxis])[0]
+        made = np.where(dreamt == seen, flux, changed).astype(np.float32)
+        score, start_score = (self._energy(trained, image, weights) for image in (made, flux))
+        made[np.isnan(start)] = np.nan
         name = "activations" if self.channel is None else f"channel {self.channel}"
         settings = {key: value for key, value in asdict(self).items() if key not in ("layer", "seed")}
         return Synthesis(
-            *images,
-            bands,
+            planes_from(made[np.newaxis])[0],
+            planes_from(start[np.newaxis])[0],
+            cutout.bands,
             "dream",
             Target(name, tuple(weights.tolist())),
             "flux",
-            unit,
-            *scores,
-            scores[0] > scores[1],
+            str(cutout.unit),
+            score,
+            start_score,
+            score > start_score,
             settings=settings,
             seed=self.seed,
             network_layer=self.layer,
         )
-
-    def strips(
-        self,
-        trained: TrainedModel,
-        start: Strips,
-        *,
-        make: Maker = in_memory,
-        id: str = "",
-        progress: Progress = silent,
-    ) -> tuple[Strips, tuple[float, float]]:
-        """Dream on an image that need not be in memory.
-
-        Parameters
-        ----------
-        trained : galcnn.model.TrainedModel
-            The model.
-        start : galcnn.explain.strips.Strips
-            The image, in the model's bands and unit; NaN where it is masked.
-        make : callable
-            Where arrays of the image's size go: `galcnn.explain.strips.in_files` for large ones.
-        id : str
-            With the seed, the key of the jitter.
-        progress : galcnn.progress.Progress
-            Shows the steps.
-
-        Returns
-        -------
-        image : galcnn.explain.strips.Strips
-            NaN where `start` is.
-        scores : tuple of float
-            Half the mean square of the chosen activations, in the image and in the start.
-
-        Raises
-        ------
-        ValueError
-            No such layer or channel, or a preprocessing that cannot be undone.
-        """
-        network, shape = trained.network, start.shape
-        weights, tile = self._weights(network), _tile(network)
-        seen, made = make(shape), make(shape)
-        for rows in spans(shape[0], tile[0]):
-            part = by_tiles(_filled(start, rows), tile, lambda x: outputs(trained.preprocessing, x))
-            seen.write(rows, part)
-        ends = _ends(seen, tile[0])
-        stream = seeding.generator(self.seed, "dream", id)
-        detail = self._dream(network, seen, (weights, ends), stream, (make, progress))
-        for rows in spans(shape[0], tile[0]):
-            before, flux = seen.read(rows), _filled(start, rows)
-            dreamt = np.clip(before + detail.read(rows), *ends)
-            # Only what was changed goes the way back: the stretch of a bright pixel loses digits.
-            changed = invert(trained.preprocessing, dreamt[np.newaxis])[0]
-            blank = np.where(np.isnan(start.read(rows)), np.float32(np.nan), np.float32(0))
-            made.write(rows, np.where(dreamt == before, flux, changed).astype(np.float32) + blank)
-        scores = [self._energy(trained, image, tile, weights) for image in (made, start)]
-        return made, (scores[0], scores[1])
 
     def _weights(self, network: keras.Model) -> npt.NDArray[np.float32]:
         channels = int(network_layer(network, self.layer).shape[-1] or 0)
@@ -228,46 +157,35 @@ class Dream:
     def _dream(
         self,
         network: keras.Model,
-        seen: Strips,
-        limits: tuple[npt.NDArray[np.float32], tuple[Images, Images]],
+        seen: Images,
+        weights: npt.NDArray[np.float32],
+        lowest: npt.NDArray[np.float32],
+        highest: npt.NDArray[np.float32],
         stream: np.random.Generator,
-        ways: tuple[Maker, Progress],
-    ) -> Strips:
-        """What is added to the image that the network sees; limits are weights and ends of the range."""
-        (weights, ends), (make, progress), tile = limits, ways, _tile(network)
-        ny, nx, n_bands = seen.shape
+        progress: Progress,
+    ) -> Images:
+        """What is added to the image that the network sees, within the range of each band."""
+        tile, (ny, nx, n_bands) = _tile(network), seen.shape
         divisors = [self.ratio**octave for octave in reversed(range(self.octaves))]
         high_and_wide = [[max(round(n / by), min(n, _SMALLEST)) for by in divisors] for n in (ny, nx)]
         shapes = list(zip(*high_and_wide, strict=True))
-        detail = make((*shapes[0], n_bands))
+        detail = np.zeros((*shapes[0], n_bands), dtype=np.float32)
         with progress("dream", len(shapes) * self.steps) as step:
-            for high, wide in shapes:
-                whole = (high, wide) == (ny, nx)
-                base = seen if whole else scaled(seen, (high, wide), make, height=tile[0])
-                detail = scaled(detail, (high, wide), make, height=tile[0])
-                slope = make((high, wide, n_bands))
+            for shape in shapes:
+                base, detail = scaled(seen, shape), scaled(detail, shape)
                 for _ in range(self.steps):
                     shift = tuple(int(stream.integers(n)) for n in tile)
-                    total = 0.0
-                    for span in spans(high, tile[0]):
-                        rows = (np.arange(span.start, span.stop) - shift[0]) % high
-                        image = np.roll(base.read(rows) + detail.read(rows), shift[1], axis=1)
-                        found = by_tiles(
-                            image, tile, lambda x: energy_gradient(network, x, weights, self.layer)
-                        )
-                        slope.write(rows, np.roll(found, -shift[1], axis=1))
-                        total += float(np.sum(np.square(found, dtype=np.float64)))
-                    size = np.sqrt(total / (high * wide * n_bands))
-                    for span in spans(high, tile[0]) if size > 0 else ():
-                        before = base.read(span)
-                        dreamt = before + detail.read(span) + np.float32(self.step / size) * slope.read(span)
-                        detail.write(span, np.clip(dreamt, *ends) - before)
+                    image = np.roll(base + detail, shift, axis=(0, 1))
+                    found = by_tiles(image, tile, lambda x: energy_gradient(network, x, weights, self.layer))
+                    size = np.sqrt(np.mean(np.square(found, dtype=np.float64)))
+                    if size > 0:
+                        slope = np.roll(found, (-shift[0], -shift[1]), axis=(0, 1))
+                        dreamt = base + detail + np.float32(self.step / size) * slope
+                        detail = np.clip(dreamt, lowest, highest) - base
                     step()
         return detail
 
-    def _energy(
-        self, trained: TrainedModel, flux: Strips, tile: tuple[int, int], weights: npt.NDArray[np.float32]
-    ) -> float:
+    def _energy(self, trained: TrainedModel, flux: Images, weights: npt.NDArray[np.float32]) -> float:
         """Half the mean square of the chosen channels, by another way than the gradient takes."""
 
         def energies(images: Images) -> Images:
@@ -276,10 +194,7 @@ class Dream:
             squares = cells.reshape(len(images), -1, len(weights)) ** 2 @ weights
             return np.asarray(0.5 * squares.mean(axis=1))
 
-        found = [
-            run_tiles(tiles(_filled(flux, rows), tile), energies) for rows in spans(flux.shape[0], tile[0])
-        ]
-        return float(np.mean(np.concatenate(found)))
+        return float(np.mean(run_tiles(tiles(flux, _tile(trained.network)), energies)))
 
 
 def energy_gradient(
@@ -328,16 +243,45 @@ def _tile(network: keras.Model) -> tuple[int, int]:
     return int(network.input_shape[1]), int(network.input_shape[2])
 
 
-def _filled(image: Strips, rows: slice) -> Images:
-    """What a network gets of an image with holes."""
-    values = image.read(rows)
-    return np.where(np.isnan(values), np.float32(FILL), values)
+def scaled(image: Images, shape: tuple[int, int]) -> Images:
+    """Bring an image (ny, nx, n_bands) to another number of pixels.
+
+    Pixel centres are where they were: position (i + 0.5) n / N - 0.5 of n pixels for pixel i of N;
+    before, a Gaussian of (n / N - 1) / 2 pixels takes what would alias.
+    """
+    for axis, wanted in enumerate(shape):
+        n = image.shape[axis]
+        if n == wanted:
+            continue
+        if n > wanted:
+            blur = (n / wanted - 1) / 2
+            image = ndimage.gaussian_filter1d(image, blur, axis=axis, mode="reflect", truncate=_TRUNCATE)
+        position = np.clip((np.arange(wanted) + 0.5) * n / wanted - 0.5, 0, n - 1)
+        before = np.floor(position).astype(int)
+        share = (position - before).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        first, second = (image.take(np.minimum(before + one, n - 1), axis) for one in (0, 1))
+        image = np.asarray(first + share * (second - first), dtype=np.float32)
+    return image
 
 
-def _ends(image: Strips, height: int) -> tuple[Images, Images]:
-    """Lowest and highest value in each band."""
-    ends = [
-        (part.min(axis=(0, 1)), part.max(axis=(0, 1)))
-        for part in map(image.read, spans(image.shape[0], height))
-    ]
-    return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+def by_tiles(image: Images, tile: tuple[int, int], compute: Callable[[Images], Images]) -> Images:
+    """Compute on an image (ny, nx, n_bands) by tiles, from each an array of as many pixels."""
+    done = run_tiles(tiles(image, tile), compute)
+    down = -(-image.shape[0] // tile[0])
+    rows = done.reshape(down, -1, *tile, done.shape[-1]).swapaxes(1, 2)
+    whole = rows.reshape(down * tile[0], -1, done.shape[-1])
+    return np.asarray(whole[: image.shape[0], : image.shape[1]])
+
+
+def run_tiles(those: Images, compute: Callable[[Images], Images]) -> Images:
+    """Compute on some tiles at a time, one row a tile."""
+    return np.concatenate([compute(those[at : at + _BATCH]) for at in range(0, len(those), _BATCH)])
+
+
+def tiles(image: Images, tile: tuple[int, int]) -> Images:
+    """Cut an image into tiles, row by row; beyond its edges it goes on mirrored."""
+    down, across = (-(-n // size) for n, size in zip(image.shape, tile, strict=False))
+    pads = [(0, down * tile[0] - image.shape[0]), (0, across * tile[1] - image.shape[1]), (0, 0)]
+    padded = np.pad(image, pads, mode="symmetric")
+    cut = padded.reshape(down, tile[0], across, tile[1], -1).swapaxes(1, 2)
+    return np.ascontiguousarray(cut.reshape(-1, *tile, image.shape[-1]))

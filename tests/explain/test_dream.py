@@ -1,6 +1,5 @@
 """DeepDream: the gradient is the layer's own activation, images of any size keep their grid and unit."""
 
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +12,10 @@ from skimage.transform import resize
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.explain import Dream, activations
-from galcnn.explain.dream import energy_gradient
-from galcnn.explain.strips import Strips, by_tiles, in_files, in_memory, scaled, spans, tiles
+from galcnn.explain.dream import by_tiles, energy_gradient, scaled, tiles
 from galcnn.files import save_cutout
 from galcnn.layers import read_syntheses
 from galcnn.model import save_model
-from galcnn.mosaic import open_mosaic
-from galcnn.pipeline.dreaming import dream_mosaic
 from tests.conftest import toy_images
 from tests.explain import builds
 from tests.explain.builds import flat, linear, mixed
@@ -61,48 +57,24 @@ def test_of_any_layer_it_is_the_slope_of_half_the_mean_square():
     np.testing.assert_allclose(np.sum(slope * change, axis=(1, 2, 3)), rise, rtol=1e-2, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(4, 5), (1, 3), (3, 21)])
-def test_tiles_cover_a_strip_of_any_size_once(shape):
+@pytest.mark.parametrize("shape", [(4, 5), (1, 3), (3, 21), (13, 7)])
+def test_tiles_cover_an_image_of_any_size_once(shape):
     image = np.random.default_rng(0).normal(size=(*shape, 2)).astype("float32")
-    assert tiles(image, (4, 5)).shape[1:] == (4, 5, 2)
+    cut = tiles(image, (4, 5))
+    assert cut.shape == (-(-shape[0] // 4) * -(-shape[1] // 5), 4, 5, 2)
+    whole = np.pad(image, [(0, -shape[0] % 4), (0, -shape[1] % 5), (0, 0)], mode="symmetric")
+    np.testing.assert_array_equal(cut[-1], whole[-4:, -5:], "beyond the edge the image goes on mirrored")
     np.testing.assert_array_equal(by_tiles(image, (4, 5), lambda tiles: 3 * tiles), 3 * image)
 
 
 @pytest.mark.parametrize("shape", [(13, 29), (30, 11), (50, 60), (37, 41)])
-def test_an_image_is_scaled_as_scikit_image_scales_it_whatever_the_strips(shape, tmp_path):
+def test_an_image_is_scaled_as_scikit_image_scales_it(shape):
     """Smaller, larger, mixed and the same; skimage's "symmetric" mirrors at the edge of the last pixel."""
-    values = np.random.default_rng(1).normal(size=(37, 41, 2)).astype("float32")
-    image = in_memory(values.shape)
-    image.write(slice(None), values)
-    made = [scaled(image, shape, in_memory, height=height).read(slice(None)) for height in (4, 7, 100)]
-    made.append(scaled(image, shape, in_files(tmp_path), height=5).read(slice(None)))
+    image = np.random.default_rng(1).normal(size=(37, 41, 2)).astype("float32")
     sigmas = [max(0, (n / wanted - 1) / 2) for n, wanted in zip((37, 41), shape, strict=True)]
-    smooth = ndimage.gaussian_filter(values, (*sigmas, 0), mode="reflect")
+    smooth = ndimage.gaussian_filter(image, (*sigmas, 0), mode="reflect")
     expected = resize(smooth, (*shape, 2), order=1, mode="symmetric", anti_aliasing=False)
-    np.testing.assert_allclose(made[0], expected, atol=2e-5)
-    for other in made[1:]:
-        np.testing.assert_array_equal(other, made[0])
-
-
-def test_an_image_in_a_file_is_read_and_written_by_its_rows(tmp_path):
-    values = np.random.default_rng(2).normal(size=(9, 4, 3)).astype("float32")
-    image = Strips(values.shape, tmp_path / "image.raw")
-    for rows in spans(9, 4):
-        image.write(rows, values[rows])
-    np.testing.assert_array_equal(image.read(np.array([7, 8, 0, 1])), values[[7, 8, 0, 1]])
-    assert (tmp_path / "image.raw").stat().st_size == 9 * 4 * 3 * 4
-
-
-def test_a_dream_on_files_is_the_one_in_memory_to_the_bit(trained, tmp_path):
-    mask = np.zeros((37, 21), bool)
-    mask[20:23, 5] = True
-    cutout = replace(a_cutout((37, 21)), mask=mask)
-    whole = SMALL(trained, cutout, id="a")
-    start = in_files(tmp_path)((37, 21, 2))
-    start.write(slice(None), np.moveaxis(np.where(cutout.mask, np.nan, cutout.flux), 0, -1))
-    made, scores = SMALL.strips(trained, start, make=in_files(tmp_path), id="a")
-    np.testing.assert_array_equal(np.moveaxis(made.read(slice(None)), -1, 0), whole.image)
-    assert scores == (whole.score, whole.start_score)
+    np.testing.assert_allclose(scaled(image, shape), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (37, 21)])
@@ -186,49 +158,3 @@ def test_from_the_command_line_many_at_once_and_resumed(trained, tmp_path, capsy
     capsys.readouterr()
     assert main([*words[:-3], "--layer", "conv9"]) == 2
     assert "conv1_1_activation" in capsys.readouterr().err
-
-
-def test_a_mosaic_in_strips_gives_the_file_that_it_gives_in_memory(trained, tmp_path):
-    """The same layers, to the bit, through the reader of mosaics, with a mask and masked pixels."""
-    save_model(trained, tmp_path / "model")
-    mask = np.zeros((70, 37), bool)
-    mask[60:62, 3] = True
-    save_cutout(replace(a_cutout((70, 37)), mask=mask), tmp_path / "field.fits")
-    words = ["dream", str(tmp_path / "model"), str(tmp_path / "field.fits"), "--layer", "conv1_1"]
-    words += ["--octaves", "2", "--steps", "2", "--quiet", "--out"]
-    assert main([*words, str(tmp_path / "memory")]) == 0
-    assert main([*words, str(tmp_path / "strips"), "--megabytes", "0.001"]) == 0
-    assert [file.name for file in (tmp_path / "strips").iterdir()] == ["field-dream.fits"], "no scratch"
-    with (
-        fits.open(tmp_path / "memory/field-dream.fits") as one,
-        fits.open(tmp_path / "strips/field-dream.fits") as other,
-    ):
-        other.verify("exception")
-        assert [hdu.name for hdu in one] == [hdu.name for hdu in other]
-        for left, right in zip(one[1:-2], other[1:-2], strict=True):
-            np.testing.assert_array_equal(left.data, right.data)
-            own = {key: left.header[key] for key in left.header if key not in ("CHECKSUM", "DATASUM")}
-            assert own == dict(right.header)
-    (a,), (b,) = (read_syntheses(tmp_path / name / "field-dream.fits") for name in ("memory", "strips"))
-    assert np.isnan(a.image[:, 60, 3]).all()
-    assert (a.score, a.start_score, a.settings, a.seed) == (b.score, b.start_score, b.settings, b.seed)
-    written = (tmp_path / "strips/field-dream.fits").stat().st_mtime_ns
-    assert main([*words, str(tmp_path / "strips"), "--megabytes", "0.001"]) == 0
-    assert (tmp_path / "strips/field-dream.fits").stat().st_mtime_ns == written, "the same dream is kept"
-
-
-def test_the_memory_of_a_dream_in_strips_does_not_grow_with_the_image(trained, tmp_path):
-    def peak(ny):
-        flux = np.random.default_rng(3).normal(10, 3, (2, ny, 160)).astype("float32")
-        save_cutout(replace(a_cutout(), flux=flux, mask=None), tmp_path / f"{ny}.fits")
-        tracemalloc.start()
-        with open_mosaic(tmp_path / f"{ny}.fits") as mosaic:
-            dream_mosaic(trained, mosaic, tmp_path / "out.fits", dream=Dream("conv1_1", octaves=2, steps=1))
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return most
-
-    peak(64)  # imports, and what is compiled
-    low, high = peak(1100), peak(2200)
-    assert high < 1.25 * low, "for twice the image"
-    assert high < 2200 * 160 * 2 * 4, "less than one array of the size of the image"
