@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
+from lecture.claims import Claim, Criterion, claims_table, measure_claim
 
 from galcnn import read_catalog
 from galcnn.catalog import write_table
@@ -22,7 +23,6 @@ from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import bars
 from galcnn.simulation import simulate_catalog
-from galcnn.studies.claims import Claim, Criterion, claims_table, measure_claim
 from galcnn.studies.embedded import SurveySettings, write_survey
 from galcnn.training import TrainingSettings, train
 from galcnn.viewers.figures import save_figure

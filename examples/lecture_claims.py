@@ -16,6 +16,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 from astropy.table import Table
+from lecture.claims import (
+    Claim,
+    Criterion,
+    claims_table,
+    mean_interval,
+    measure_claim,
+    write_claims,
+)
+from lecture.trials import Trials
 from matplotlib.figure import Figure
 
 from galcnn import read_catalog, seeding
@@ -25,16 +34,7 @@ from galcnn.model import NetworkSettings, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import bars
 from galcnn.simulation import simulate_catalog
-from galcnn.studies.claims import (
-    Claim,
-    Criterion,
-    claims_table,
-    mean_interval,
-    measure_claim,
-    write_claims,
-)
 from galcnn.studies.embedded import SurveySettings, write_survey
-from galcnn.studies.trials import Trials
 from galcnn.training import TrainingSettings
 from galcnn.training.optimizers import make_optimizer
 from galcnn.viewers.figures import save_figure

@@ -5,9 +5,7 @@ import json
 import numpy as np
 import pytest
 from astropy.table import Table
-from scipy.stats import ttest_1samp
-
-from galcnn.studies.claims import (
+from lecture.claims import (
     Claim,
     Criterion,
     claims_table,
@@ -16,6 +14,7 @@ from galcnn.studies.claims import (
     measure_claim,
     write_claims,
 )
+from scipy.stats import ttest_1samp
 
 
 def claim(values, delta=1.0, key="planted"):
@@ -127,7 +126,7 @@ def test_table_and_figure_are_written(tmp_path):
 
 
 def test_the_figure_shows_intervals_in_units_of_what_matters():
-    from galcnn.viewers.claims_figures import claims_figure
+    from lecture.figures import claims_figure
 
     claims = [claim([2.0, 2.1, 1.9], delta=0.5), claim([0.0, 0.1, -0.1], key="null")]
     table = claims_table(claims, {c.key: [c.measure(seed) for seed in range(3)] for c in claims})

@@ -26,7 +26,7 @@ def claims_figure(table: Table) -> Figure:
     Parameters
     ----------
     table : astropy.table.Table
-        From `galcnn.studies.claims.claims_table`.
+        From `lecture.claims.claims_table`.
 
     Returns
     -------

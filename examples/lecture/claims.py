@@ -17,13 +17,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
+from lecture.trials import Trials
 from scipy.stats import t
 
 from galcnn import atomic
 from galcnn.catalog import write_table
 from galcnn.errors import message
 from galcnn.progress import Progress, silent
-from galcnn.studies.trials import Trials
 
 __all__ = [
     "Claim",
@@ -262,7 +262,8 @@ def write_claims(table: Table, out: str | os.PathLike[str]) -> Path:
     pathlib.Path
         The table.
     """
-    from galcnn.viewers.claims_figures import claims_figure
+    from lecture.figures import claims_figure
+
     from galcnn.viewers.figures import save_figure
 
     folder = Path(out)
