@@ -5,9 +5,9 @@ from pathlib import Path
 from galcnn import load_model
 from galcnn.explain import explainers_by_name
 from galcnn.studies.atlas import read_galaxies
+from galcnn.trust.criteria import TrustSettings
 from galcnn.trust.report import Models, trust_report
 from galcnn.trust.sample import draw_galaxies, read_sample
-from galcnn.trust.settings import TrustSettings
 
 trained = load_model("model")
 galaxies = read_sample(trained, draw_galaxies(read_galaxies("sky/catalog.ecsv", trained), 12))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from galcnn.cutout import Cutout
-from galcnn.evaluation.regions import Regions, Structure, energy_shares, segmented, structure
+from galcnn.evaluation.segmentation import Regions, Structure, energy_shares, segmented, structure
 from galcnn.simulation import Galaxy, draw
 
 

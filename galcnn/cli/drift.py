@@ -9,7 +9,7 @@ import click
 from galcnn.cli import options
 
 if TYPE_CHECKING:
-    from galcnn.shift.drift import Measure
+    from galcnn.shift.distances import Measure
 
 __all__ = ["command"]
 
@@ -64,7 +64,7 @@ def command(
     from galcnn.inputs import InputFiles, images_from, prepare
     from galcnn.model import load_model
     from galcnn.progress import bars, silent
-    from galcnn.shift.checking import drift_table
+    from galcnn.shift.distances import drift_table
 
     trained = load_model(model)
     sides = []

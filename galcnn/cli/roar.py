@@ -42,11 +42,11 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
+    from galcnn.experiment.prepare import prepared_as
     from galcnn.explain.naming import explainers_by_name
     from galcnn.model import load_model
     from galcnn.progress import bars, silent
     from galcnn.trust.retraining import RetrainingSettings, roar
-    from galcnn.trust.siblings import prepared_as
 
     progress = silent if quiet else bars
     trained = load_model(model)

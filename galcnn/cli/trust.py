@@ -9,7 +9,7 @@ import click
 from galcnn.cli import options
 
 if TYPE_CHECKING:
-    from galcnn.trust.removing import Imputation
+    from galcnn.trust.deletion_insertion import Imputation
 
 __all__ = ["command"]
 
@@ -84,16 +84,16 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
+    from galcnn.experiment.prepare import prepared_as
     from galcnn.explain.naming import explainers_by_name
     from galcnn.model import load_model
     from galcnn.progress import bars, silent
     from galcnn.studies.atlas import read_galaxies
-    from galcnn.trust.attacking import Attack
+    from galcnn.trust.criteria import TrustSettings
+    from galcnn.trust.map_attacks import FragilitySettings
     from galcnn.trust.report import Models, trust_report
+    from galcnn.trust.retraining import siblings as train_siblings
     from galcnn.trust.sample import draw_galaxies, held_out, read_sample
-    from galcnn.trust.settings import TrustSettings
-    from galcnn.trust.siblings import prepared_as
-    from galcnn.trust.siblings import siblings as train_siblings
 
     progress = silent if quiet else bars
     trained = load_model(model).with_render(render)
@@ -108,7 +108,7 @@ def command(
         others += train_siblings(trained, prepared, folder, differing="seeds", n=siblings, progress=progress)
         random += train_siblings(trained, prepared, folder, differing="labels", n=siblings, progress=progress)
     settings = TrustSettings(
-        target, imputation, noise, attack=Attack(noise, seed=seed), layers=layers, seed=seed
+        target, imputation, noise, attack=FragilitySettings(noise, seed=seed), layers=layers, seed=seed
     )
     table = trust_report(
         Models(trained, tuple(others), tuple(random)),

@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import seeding
+from galcnn.evaluation.intervals import Score, bootstrap
 from galcnn.prediction import Prediction
 
-__all__ = [
-    "Score",
-    "bootstrap",
-    "calibration_error",
-    "confusion_matrix",
-    "evaluate",
-    "expected_calibration_error",
-    "exact_share",
-]
+__all__ = ["calibration_error", "confusion_matrix", "evaluate"]
 
 Ints = npt.NDArray[np.int_]
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A figure with its interval.
-
-    Attributes
-    ----------
-    value : float
-        Of the sample; NaN where it is not defined (recall of a class without galaxies).
-    low, high : float
-        Bounds of the 95 % percentile bootstrap interval.
-    n : int
-        Galaxies that the figure rests on.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def evaluate(
@@ -103,43 +71,6 @@ def evaluate(
     return scores | {name: _widened(scores[name]) for name in shares}
 
 
-def bootstrap(
-    measure: Callable[[Ints], Floats], strata: Ints, *, seed: int = 0, n_bootstrap: int = 2000
-) -> tuple[Floats, Floats, Floats]:
-    """Give figures of a sample with their 95 % percentile intervals.
-
-    Parameters
-    ----------
-    measure : callable
-        From row numbers to figures.
-    strata : numpy.ndarray
-        Group of each row; each draw holds as many rows of each group as the sample.
-    seed : int
-        Of the draws.
-    n_bootstrap : int
-        Draws.
-
-    Returns
-    -------
-    values, low, high : numpy.ndarray
-        Of the sample, and the 2.5 % and 97.5 % quantiles of the draws (Efron 1979, Annals of
-        Statistics 7, 1); NaN where a figure is never defined.
-    """
-    rng = seeding.generator(seed, "bootstrap")
-    groups = [np.flatnonzero(strata == name) for name in np.unique(strata)]
-    draws = np.array(
-        [
-            measure(np.concatenate([rng.choice(group, len(group)) for group in groups]))
-            for _ in range(n_bootstrap)
-        ]
-    )
-    values = measure(np.arange(len(strata)))
-    bounds = np.full((2, len(values)), np.nan)
-    defined = np.isfinite(draws).any(axis=0)
-    bounds[:, defined] = np.nanquantile(draws[:, defined], [0.025, 0.975], axis=0)
-    return values, bounds[0], bounds[1]
-
-
 def confusion_matrix(prediction: Prediction, labels: Sequence[str]) -> Ints:
     """Count true against predicted classes.
 
@@ -159,29 +90,8 @@ def confusion_matrix(prediction: Prediction, labels: Sequence[str]) -> Ints:
     return _confusion(truth, probabilities.argmax(axis=1), len(prediction.classes))
 
 
-def expected_calibration_error(prediction: Prediction, labels: Sequence[str]) -> float:
-    """Measure how far confidence and accuracy lie apart.
-
-    Parameters
-    ----------
-    prediction : galcnn.prediction.Prediction
-        Of galaxies with known classes.
-    labels : sequence of str
-        True classes, in the same order.
-
-    Returns
-    -------
-    float
-        Mean over 15 equal bins of the highest probability of |accuracy - confidence|, weighted
-        by the galaxies in them (Guo et al. 2017, equation 3). It is biased upward for few
-        galaxies.
-    """
-    truth, probabilities = prediction.positions(labels), prediction.probabilities
-    return calibration_error(probabilities, truth)
-
-
 def calibration_error(probabilities: Floats, truth: Ints, *, n_bins: int = 15) -> float:
-    """Measure how far confidence and accuracy lie apart, see `expected_calibration_error`.
+    """Measure how far confidence and accuracy lie apart: the expected calibration error.
 
     Parameters
     ----------
@@ -195,34 +105,14 @@ def calibration_error(probabilities: Floats, truth: Ints, *, n_bins: int = 15) -
     Returns
     -------
     float
-        Weighted mean of |accuracy - confidence|.
+        Mean over the bins of |accuracy - confidence|, weighted by the galaxies in them (Guo et al.
+        2017, equation 3). It is biased upward for few galaxies.
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     gap = np.bincount(bins, weights=right - confidence, minlength=n_bins)
     return float(np.abs(gap).sum() / len(truth))
-
-
-def exact_share(hits: npt.NDArray[np.bool_]) -> Score:
-    """Give a share with its exact interval.
-
-    Parameters
-    ----------
-    hits : numpy.ndarray
-        bool, shape (n,).
-
-    Returns
-    -------
-    Score
-        With the 95 % interval of Clopper & Pearson (1934); NaN of nothing.
-    """
-    from scipy.stats import binomtest
-
-    if not len(hits):
-        return Score(np.nan, np.nan, np.nan, 0)
-    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(0.95, method="exact")
-    return Score(float(hits.mean()), float(interval.low), float(interval.high), len(hits))
 
 
 def _widened(score: Score) -> Score:

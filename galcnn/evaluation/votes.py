@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.evaluation.metrics import Ints, Score, bootstrap
+from galcnn.evaluation.intervals import Ints, Score, bootstrap
 from galcnn.votes import Votes
 
 __all__ = ["evaluate_votes"]

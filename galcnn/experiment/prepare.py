@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,7 @@ from galcnn.dataset import (
 )
 from galcnn.errors import message
 from galcnn.experiment.settings import DataSettings, Experiment
-from galcnn.model import NetworkSettings, assemble, build_network
+from galcnn.model import NetworkSettings, TrainedModel, assemble, build_network
 from galcnn.photometry import DISPLAY
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import Progress, silent
@@ -181,6 +182,31 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
     sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
     return Prepared(experiment, catalog, dataset, sides)
+
+
+def prepared_as(
+    trained: TrainedModel, catalog: str | os.PathLike[str] | None = None, *, progress: Progress = silent
+) -> Prepared:
+    """Read the data that a model was trained on, as its card tells.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        Made by `galcnn.run_experiment`.
+    catalog : path-like, optional
+        Where its catalog lies now; by default where it was.
+    progress : galcnn.progress.Progress
+        Shows reading.
+
+    Returns
+    -------
+    galcnn.experiment.Prepared
+        In the split of the training.
+    """
+    experiment = Experiment.from_dict(trained.card.settings)
+    if catalog is not None:
+        experiment = replace(experiment, data=replace(experiment.data, catalog=os.fspath(catalog)))
+    return prepare(experiment, progress=progress)
 
 
 def catalog_of(data: DataSettings) -> Catalog:

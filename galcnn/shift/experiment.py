@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -16,12 +17,13 @@ from astropy.table import QTable, vstack
 
 from galcnn import atomic, seeding
 from galcnn.catalog import write_table
+from galcnn.evaluation import Verdict
 from galcnn.experiment.settings import build_record, read_settings
 from galcnn.progress import Progress, silent
 from galcnn.shift.report import contrast_table, primary_verdict, score_table, summary
 from galcnn.shift.sample import described, draw_sample, name_at, read_sample
 from galcnn.shift.settings import ShiftSettings
-from galcnn.shift.statistics import Verdict
+from galcnn.shift.variants import TRAININGS, arm_logits, best_rate, layer_drift, train_arm
 from galcnn.viewers.figures import save_figure
 from galcnn.viewers.shift_figures import accuracy_figure, class_figure, drift_figure
 
@@ -77,7 +79,7 @@ def run_shift(
 
     Returns
     -------
-    galcnn.shift.statistics.Verdict
+    galcnn.evaluation.Verdict
         Of the primary contrast.
 
     Raises
@@ -85,8 +87,6 @@ def run_shift(
     ValueError
         The folder holds another test.
     """
-    from galcnn.shift.arms import TRAININGS  # here, so that settings can be read without Keras
-
     folder = Path(out)
     atomic.claim(folder, ".settings", described(settings), what="the same test")()
     sample = draw_sample(settings, folder / "data", progress=progress)
@@ -185,10 +185,6 @@ def _share_cores(threads: int) -> None:
 
 def _one(settings: ShiftSettings, folder: Path, job: tuple[str, Any]) -> str:
     """Do one job and keep its result; give a word for the bar."""
-    import json
-
-    from galcnn.shift.arms import best_rate, judge, layer_drift, train_arm
-
     (arm, what), file = job, _file(folder, *job)
     sample = read_sample(settings, folder / "data")
     if what == "rate":
@@ -201,5 +197,5 @@ def _one(settings: ShiftSettings, folder: Path, job: tuple[str, Any]) -> str:
         table = QTable(rows=[{"arm": arm, **row} for row in layer_drift(trained, sample)])
         write_table(table, folder / "arms" / f"{arm}-drift.ecsv")
     with atomic.writing(file) as temporary:
-        np.savez(temporary, allow_pickle=False, **judge(arm, trained, sample))
+        np.savez(temporary, allow_pickle=False, **arm_logits(arm, trained, sample))
     return f"{arm}, seed {what}: validation loss {loss:.3f}"

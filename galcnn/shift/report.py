@@ -11,12 +11,11 @@ import numpy.typing as npt
 from astropy.table import QTable
 from scipy.special import softmax
 
-from galcnn.evaluation import calibration_error
-from galcnn.shift.drift import holm
+from galcnn.evaluation import Estimate, Verdict, calibration_error, estimate, verdict
+from galcnn.shift.distances import holm
 from galcnn.shift.settings import ShiftSettings
-from galcnn.shift.statistics import Estimate, Verdict, estimate, falls_at, verdict
 
-__all__ = ["ORACLE_LIMIT", "contrast_table", "primary_verdict", "score_table", "summary"]
+__all__ = ["ORACLE_LIMIT", "contrast_table", "falls_at", "primary_verdict", "score_table", "summary"]
 
 #: Where the oracle is below, too little is left in the images for any arm to be blamed.
 ORACLE_LIMIT = 0.85
@@ -126,7 +125,7 @@ def primary_verdict(
 
     Returns
     -------
-    verdict : galcnn.shift.statistics.Verdict
+    verdict : galcnn.evaluation.Verdict
         Of the mean over the redshifts beyond training at which the oracle holds.
     redshifts : tuple of float
         These.
@@ -138,7 +137,7 @@ def primary_verdict(
         beyond = [i for i in beyond if right["oracle"][:, i].mean() >= ORACLE_LIMIT]
     if not beyond:
         text = "No redshift beyond training at which the oracle holds 85 %: no verdict."
-        return Verdict("no verdict", text), ()
+        return Verdict("not judged", text), ()
     one = estimate((right[first] - right[second])[:, beyond].mean(axis=1))
     said = verdict(one, settings.primary, delta=settings.delta, p_value=one.p_value)
     return said, tuple(settings.test_redshifts[i] for i in beyond)
@@ -200,6 +199,35 @@ def summary(
     lines += ["", f"## Every two arms (p adjusted for all {len(contrasts)} questions)", ""]
     lines += [f"- z = {row['z']:g}: {row['text']}" for row in contrasts]
     return "\n".join([*lines, "", *_caveats(settings), ""])
+
+
+def falls_at(redshifts: npt.ArrayLike, accuracies: npt.ArrayLike, points: float) -> float:
+    """Find the redshift at which accuracy has fallen by so many points.
+
+    Parameters
+    ----------
+    redshifts, accuracies : array-like
+        Of one arm; the first is what it falls from.
+    points : float
+        In hundredths of the accuracy.
+
+    Returns
+    -------
+    float
+        By straight lines between the redshifts; NaN where it never falls so far.
+
+    Examples
+    --------
+    >>> falls_at([0.05, 0.1, 0.2], [0.9, 0.88, 0.78], 5)
+    0.13
+    """
+    z, accuracy = np.asarray(redshifts, dtype=np.float64), np.asarray(accuracies, dtype=np.float64)
+    goal = accuracy[0] - points / 100
+    for i in range(1, len(z)):
+        if accuracy[i] <= goal:
+            share = (accuracy[i - 1] - goal) / (accuracy[i - 1] - accuracy[i])
+            return float(round(z[i - 1] + share * (z[i] - z[i - 1]), 9))
+    return float("nan")
 
 
 def _caveats(settings: ShiftSettings) -> list[str]:

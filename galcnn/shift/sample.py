@@ -23,10 +23,10 @@ from galcnn.redshifting import Redshifting, magnification, redshift
 from galcnn.shift.settings import ShiftSettings
 from galcnn.simulation import Galaxy, draw, from_catalog, simulate_catalog
 
-__all__ = ["Sample", "described", "draw_sample", "name_at", "read_sample"]
+__all__ = ["RedshiftedSample", "described", "draw_sample", "name_at", "read_sample"]
 
 
-class Sample:
+class RedshiftedSample:
     """The drawn images of a covariate-shift test.
 
     Parameters
@@ -76,12 +76,12 @@ def name_at(name: str, redshift: float) -> str:
     Returns
     -------
     str
-        For `Sample.read`.
+        For `RedshiftedSample.read`.
     """
     return f"{name}-z{redshift:g}"
 
 
-def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = silent) -> Sample:
+def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = silent) -> RedshiftedSample:
     """Draw all galaxies of a test; sets that are there already stay.
 
     Parameters
@@ -95,7 +95,7 @@ def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = s
 
     Returns
     -------
-    Sample
+    RedshiftedSample
         To read from.
 
     Notes
@@ -118,10 +118,10 @@ def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = s
                 settings.classes,
             )
             step(name)
-    return Sample(folder, settings)
+    return RedshiftedSample(folder, settings)
 
 
-def read_sample(settings: ShiftSettings, folder: Path) -> Sample:
+def read_sample(settings: ShiftSettings, folder: Path) -> RedshiftedSample:
     """Find a sample that was drawn.
 
     Parameters
@@ -133,7 +133,7 @@ def read_sample(settings: ShiftSettings, folder: Path) -> Sample:
 
     Returns
     -------
-    Sample
+    RedshiftedSample
         To read from.
 
     Raises
@@ -144,7 +144,7 @@ def read_sample(settings: ShiftSettings, folder: Path) -> Sample:
     missing = [name for name in _jobs(settings) if not (folder / f"{name}.npz").exists()]
     if missing:
         raise FileNotFoundError(message("a drawn sample", "Draw it again.", missing=missing[:3]))
-    return Sample(folder, settings)
+    return RedshiftedSample(folder, settings)
 
 
 def _jobs(settings: ShiftSettings) -> dict[str, list[Galaxy]]:

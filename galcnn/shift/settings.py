@@ -82,7 +82,7 @@ class ShiftSettings:
     skew : float
         Share of the first class among the images that "batch_adapted_skewed" adapts to.
     source_weight : float
-        Of adapted statistics, see `galcnn.shift.adapting.adapt_batchnorm`.
+        Of adapted statistics, see `galcnn.shift.batch_norm.adapt_batchnorm`.
     network : galcnn.model.NetworkSettings
         Common to all arms but for the normalisation.
     training : galcnn.training.TrainingSettings

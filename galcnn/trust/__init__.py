@@ -1,8 +1,8 @@
 """Can a map be trusted? Checks with a stated null and limit, and one report of them.
 
 Each check takes a network, an explainer and a `Sample`; what it gives is one value a galaxy, which
-`judge` turns into *passes*, *fails*, *undecided* or *does not apply*. Lazy, since Keras is slow to
-import.
+`galcnn.evaluation.judge` turns into *passes*, *fails*, *undecided* or *not judged*. Lazy, since Keras
+is slow to import.
 """
 
 from __future__ import annotations
@@ -11,41 +11,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from galcnn.trust.attacking import Attack, attacked, fragility
     from galcnn.trust.controls import CONTROLS, Edges, Light, Noise
-    from galcnn.trust.placement import energy_density, half_light, pointing
-    from galcnn.trust.randomising import randomisation
-    from galcnn.trust.removing import removal
+    from galcnn.trust.criteria import CRITERIA, criterion
+    from galcnn.trust.deletion_insertion import removal
+    from galcnn.trust.localisation import energy_density, half_light, pointing
+    from galcnn.trust.map_attacks import FragilitySettings, attacked, fragility
+    from galcnn.trust.parameter_randomisation import randomisation
     from galcnn.trust.sample import Sample, held_out, sample_of
     from galcnn.trust.significance import maps_in_noise, over_noise, over_null, over_seeds
     from galcnn.trust.stability import equivariance, sensitivity
-    from galcnn.trust.verdicts import CRITERIA, Criterion, Finding, criterion, judge
 
 _HOME = {
     "CONTROLS": "controls",
-    "CRITERIA": "verdicts",
-    "criterion": "verdicts",
-    "Attack": "attacking",
-    "Criterion": "verdicts",
+    "CRITERIA": "criteria",
+    "criterion": "criteria",
+    "FragilitySettings": "map_attacks",
     "Edges": "controls",
-    "Finding": "verdicts",
     "Light": "controls",
     "Noise": "controls",
     "Sample": "sample",
-    "attacked": "attacking",
-    "energy_density": "placement",
+    "attacked": "map_attacks",
+    "energy_density": "localisation",
     "equivariance": "stability",
-    "fragility": "attacking",
-    "half_light": "placement",
+    "fragility": "map_attacks",
+    "half_light": "localisation",
     "held_out": "sample",
-    "judge": "verdicts",
     "maps_in_noise": "significance",
     "over_noise": "significance",
     "over_null": "significance",
     "over_seeds": "significance",
-    "pointing": "placement",
-    "randomisation": "randomising",
-    "removal": "removing",
+    "pointing": "localisation",
+    "randomisation": "parameter_randomisation",
+    "removal": "deletion_insertion",
     "sample_of": "sample",
     "sensitivity": "stability",
 }
@@ -53,10 +50,8 @@ _HOME = {
 __all__ = [
     "CONTROLS",
     "CRITERIA",
-    "Attack",
-    "Criterion",
+    "FragilitySettings",
     "Edges",
-    "Finding",
     "Light",
     "Noise",
     "Sample",
@@ -67,7 +62,6 @@ __all__ = [
     "fragility",
     "half_light",
     "held_out",
-    "judge",
     "maps_in_noise",
     "over_noise",
     "over_null",

@@ -12,26 +12,48 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy.table import QTable
 
 from galcnn import atomic
 from galcnn._runtime.version import __version__
 from galcnn.catalog import write_table
+from galcnn.catalog.naming import file_stems
+from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.explain import Explainer
+from galcnn.evaluation import Finding, bootstrap, judge
+from galcnn.explain import Explainer, Explanation, Target
+from galcnn.explain.explaining import stretched_images
+from galcnn.explain.gradients import target_scores
+from galcnn.inputs import planes_from
+from galcnn.layers import LayerStack
 from galcnn.model import TrainedModel
+from galcnn.prediction import predict
 from galcnn.progress import Progress, silent
-from galcnn.trust.checks import CHECKS, Arrays, Others, Subject
 from galcnn.trust.controls import CONTROLS
-from galcnn.trust.placement import half_light
+from galcnn.trust.criteria import (
+    CHECKS,
+    CRITERIA,
+    Arrays,
+    Others,
+    Subject,
+    TrustSettings,
+    criterion,
+)
+from galcnn.trust.localisation import half_light
 from galcnn.trust.sample import Galaxies, sample_of
-from galcnn.trust.settings import TrustSettings
-from galcnn.trust.summary import curve_table, randomisation_table, summary, verdict_table
-from galcnn.trust.written import write_layers
 from galcnn.viewers.figures import save_figure
 from galcnn.viewers.trust_figures import removal_figure, similarity_figure, verdict_figure
 
-__all__ = ["Models", "trust_report"]
+__all__ = [
+    "Models",
+    "curve_table",
+    "randomisation_table",
+    "summary",
+    "trust_report",
+    "verdict_table",
+    "write_layers",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +171,14 @@ def trust_report(
         if len(own):
             write_table(own, folder / f"{name}.ecsv")
             save_figure(figure(own), folder / f"{name}.png")
-    kept = galaxies.cutouts[: chosen.layers], galaxies.ids[: chosen.layers]
-    write_layers(folder / "layers", models.trained, kept, subject.sample.targets, found)
+    write_layers(
+        folder / "layers",
+        models.trained,
+        galaxies.cutouts[: chosen.layers],
+        galaxies.ids[: chosen.layers],
+        subject.sample.targets,
+        found,
+    )
     return table
 
 
@@ -208,3 +236,253 @@ def _described(models: Models, galaxies: Galaxies, settings: TrustSettings) -> s
     for cutout in galaxies.cutouts:
         pixels.update(np.ascontiguousarray(cutout.flux).tobytes())
     return repr((__version__, hashes, galaxies.ids, pixels.hexdigest(), settings))
+
+
+Found = Mapping[str, Arrays]
+
+_COLUMNS = (
+    "method",
+    "criterion",
+    "value",
+    "low",
+    "high",
+    "n",
+    "null",
+    "limit",
+    "passes",
+    "verdict",
+    "reason",
+)
+
+_VERDICTS = (
+    "Means over galaxies with 95 % bootstrap intervals. A method **passes** a criterion where the whole "
+    "interval is on its good side, *fails* where the whole interval is not, and is undecided else. Methods "
+    "whose name begins with control are no explanations: the image's edges, its light, random numbers."
+)
+
+
+def verdict_table(found: Found, *, seed: int = 0) -> QTable:
+    """Judge every method by every criterion that was measured.
+
+    Parameters
+    ----------
+    found : mapping of str to dict
+        Method -> arrays of its checks.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a method and criterion.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for method, arrays in found.items():
+        for check, (_, names) in CHECKS.items():
+            refused = arrays.get(f"{check}_refused")
+            for name in names:
+                if refused is None and name not in arrays:
+                    continue  # it was not asked for: no other models
+                asked = criterion(name)
+                if refused is not None:
+                    if name in ("significance-seeds", "significance-labels"):
+                        continue
+                    finding = Finding(asked, "not judged", reason=str(refused))
+                else:
+                    finding = judge(arrays[name], asked, seed=seed)
+                score = finding.score
+                figures = (score.value, score.low, score.high, score.n) if score else (np.nan,) * 3 + (0,)
+                side = "above" if asked.above else "below"
+                rows.append(
+                    (method, name, *figures, asked.null, asked.limit, side, finding.word, finding.reason)
+                )
+    return QTable(rows=rows, names=_COLUMNS)
+
+
+def randomisation_table(found: Found, *, seed: int = 0) -> QTable:
+    """Lay out how alike maps stay as the network forgets.
+
+    Parameters
+    ----------
+    found : mapping of str to dict
+        Method -> arrays of its checks.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a method, mode, stage and measure: mean over galaxies with its 95 % interval.
+    """
+    rows = []
+    for method, arrays in found.items():
+        for mode in ("cascading", "independent"):
+            for measure in ("rank", "signed_rank", "ssim", "signed_ssim"):
+                values = arrays.get(f"{mode}_{measure}")
+                if values is None:
+                    continue
+                own = values[:, np.isfinite(values).all(axis=0)]
+                if own.shape[1] < 2:
+                    continue
+                means, lows, highs = bootstrap(
+                    partial(_means, own), np.zeros(own.shape[1], dtype=int), seed=seed, n_bootstrap=500
+                )
+                for stage, *figures in zip(arrays["stages"], means, lows, highs, strict=True):
+                    rows.append((method, mode, measure, str(stage), *figures, own.shape[1]))
+    names = ("method", "mode", "measure", "stage", "value", "low", "high", "n")
+    return QTable(rows=rows, names=names) if rows else QTable()
+
+
+def curve_table(found: Found) -> QTable:
+    """Lay out the mean curves of deletion and insertion.
+
+    Parameters
+    ----------
+    found : mapping of str to dict
+        Method -> arrays of its checks.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a method, curve, order and share of the pixels: mean score of the target.
+    """
+    rows = []
+    for method, arrays in found.items():
+        if "fractions" not in arrays:
+            continue
+        for what in ("deletion", "insertion"):
+            for order in ("method", "random", "light"):
+                curve = arrays[f"{what}_{order}_curve"].mean(axis=0)
+                rows += [
+                    (method, what, order, float(x), float(y))
+                    for x, y in zip(arrays["fractions"], curve, strict=True)
+                ]
+    names = ("method", "curve", "order", "fraction", "score")
+    return QTable(rows=rows, names=names) if rows else QTable()
+
+
+def summary(table: QTable) -> str:
+    """Say in words which methods pass.
+
+    Parameters
+    ----------
+    table : astropy.table.QTable
+        From `verdict_table`.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    methods = list(dict.fromkeys(str(name) for name in table["method"]))
+    asked = [one for one in CRITERIA if one.name in set(table["criterion"])]
+    cells = {(str(row["method"]), str(row["criterion"])): row for row in table}
+    lines = [
+        "# Can the maps be trusted?",
+        "",
+        f"{table.meta.get('model', 'model')}, {table.meta.get('n_galaxies', '?')} galaxies. {_VERDICTS}",
+        "",
+        "| criterion | " + " | ".join(methods) + " |",
+        "|---|" + "---|" * len(methods),
+    ]
+    for one in asked:
+        shown = [_cell(cells.get((method, one.name))) for method in methods]
+        lines.append(f"| {one.name} {'>' if one.above else '<'} {one.limit:g} | " + " | ".join(shown) + " |")
+    lines += ["", "## What is asked", ""]
+    lines += [
+        f"- **{one.name}**: {one.statistic}. {one.null:.3g} for a map that knows nothing; asked for: "
+        f"{'above' if one.above else 'below'} {one.limit:g}."
+        for one in asked
+    ]
+    reasons = {
+        (str(row["method"]), str(row["reason"])): None for row in table if row["verdict"] == "not judged"
+    }
+    if reasons:
+        lines += ["", "## What was not judged", ""]
+        lines += [f"- {method}: {reason}" for method, reason in reasons]
+    return "\n".join([*lines, ""])
+
+
+def _means(values: npt.NDArray[np.float64], chosen: npt.NDArray[np.int_]) -> npt.NDArray[np.float64]:
+    means: npt.NDArray[np.float64] = values[:, chosen].mean(axis=1)
+    return means
+
+
+def _cell(row: Any) -> str:
+    if row is None:
+        return ""
+    word = str(row["verdict"])
+    if word == "not judged":
+        return "-"
+    figures = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    return {"passes": f"**passes** {figures}", "fails": f"*fails* {figures}"}.get(word, f"{word} {figures}")
+
+
+#: Criterion -> what is told of it in the name of a layer.
+_SCATTERS = {"significance": "noise", "significance-seeds": "seeds", "significance-labels": "labels"}
+
+
+def write_layers(
+    folder: Path,
+    trained: TrainedModel,
+    cutouts: Sequence[Cutout],
+    ids: Sequence[str],
+    targets: Sequence[Target],
+    found: Mapping[str, Mapping[str, npt.NDArray[np.floating]]],
+) -> list[Path]:
+    """Write, for each galaxy and method, the map, its ratio to the scatter, and adjusted p-values.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Gets ``<id>-layers.fits``, see `galcnn.layers`.
+    trained : galcnn.model.TrainedModel
+        The model.
+    cutouts, ids : sequence
+        The first ones of the galaxies that were tested.
+    targets : sequence of galcnn.explain.Target
+        Of these.
+    found : mapping of str to mapping
+        Method -> arrays of its checks.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files. Layers are named METHOD, T_NOISE_METHOD (Student's t) and Q_NOISE_METHOD, and
+        so on for ``SEEDS`` and ``LABELS``; NaN where a pixel is masked or has no scatter.
+    """
+    if not cutouts:
+        return []
+    prediction = predict(trained, cutouts, ids=ids)
+    images, _ = stretched_images(trained, cutouts, ids=ids)
+    scores = target_scores(trained.network, images, targets[: len(cutouts)])
+    provenance = {"model": trained.card.name, "model_sha256": trained.card.model_sha256}
+    stems = file_stems(ids)
+    files = []
+    for row, (galaxy, cutout) in enumerate(zip(ids, cutouts, strict=True)):
+        layers = []
+        for method, arrays in found.items():
+            for name, word in _SCATTERS.items():
+                if f"{name}_map" not in arrays:
+                    continue
+                for part, prefix in (("map", ""), ("ratio", f"t_{word}_"), ("q", f"q_{word}_")):
+                    if part == "map" and word == "labels":
+                        continue  # the same as that over noise
+                    prefix = "mean_" if part == "map" and word == "seeds" else prefix
+                    planes = planes_from(arrays[f"{name}_{part}"][row : row + 1])[0]
+                    one = len(planes) < len(cutout.bands)
+                    mask = cutout.mask.all(axis=0, keepdims=True) if one else cutout.mask
+                    layers.append(
+                        Explanation(
+                            np.where(mask, np.float32(np.nan), planes),
+                            ("all",) if one else cutout.bands,
+                            method=prefix + method,
+                            target=targets[row],
+                            wrt="stretched",
+                            unit="",
+                            score=float(scores[row]),
+                        )
+                    )
+        files.append(folder / f"{stems[galaxy]}-layers.fits")
+        LayerStack(cutout, prediction.select([row]), tuple(layers), provenance).write(files[-1])
+    return files

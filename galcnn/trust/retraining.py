@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,18 +24,18 @@ from galcnn import atomic, seeding
 from galcnn.catalog import write_table
 from galcnn.dataset import Dataset
 from galcnn.errors import message
-from galcnn.experiment.prepare import Prepared
+from galcnn.experiment import Prepared
 from galcnn.explain import Context, Explainer, Target
 from galcnn.explain.forward import outputs
 from galcnn.explain.sky import baseline_images
-from galcnn.model import TrainedModel
+from galcnn.model import TrainedModel, load_model, save_model
 from galcnn.progress import Progress, silent
 from galcnn.training import train
 from galcnn.trust.controls import Light, Noise
-from galcnn.trust.removing import in_field, order_of
+from galcnn.trust.deletion_insertion import in_field, order_of
 from galcnn.trust.sample import Sample, maps_of
 
-__all__ = ["RetrainingSettings", "roar"]
+__all__ = ["Differing", "RetrainingSettings", "roar", "siblings"]
 
 _PIECE = 256
 
@@ -188,6 +188,8 @@ def _table(right: dict[tuple[str, float], npt.NDArray[np.float64]]) -> QTable:
 
 def _interval(lost: npt.NDArray[np.float64], n_bootstrap: int = 2000) -> tuple[float, float]:
     """The 95 % interval of the mean where galaxies, and the seeds of the trainings, are drawn anew."""
+    # Not `galcnn.evaluation.estimate`: that asks for two seeds, and gives an interval of Student's t. One
+    # training of each method, which is what many can afford, still has an interval over galaxies here.
     stream = seeding.generator(0, "roar")
     n_seeds, n_galaxies = lost.shape
     draws = [
@@ -196,3 +198,87 @@ def _interval(lost: npt.NDArray[np.float64], n_bootstrap: int = 2000) -> tuple[f
     ]
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(low), float(high)
+
+
+#: In what siblings differ from the model.
+Differing = Literal["seeds", "labels"]
+
+
+def siblings(
+    trained: TrainedModel,
+    prepared: Prepared,
+    folder: str | os.PathLike[str],
+    *,
+    differing: Differing,
+    n: int,
+    progress: Progress = silent,
+) -> tuple[TrainedModel, ...]:
+    """Train a model anew, for the scatter of its maps.
+
+    Same data, split and settings; the weights, the order of the galaxies and their augmentation are
+    drawn anew. Of shuffled labels, each model learns a shuffling of its own, of training and
+    validation set: it sees galaxies, and nothing true about their classes.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model; its card goes with its siblings.
+    prepared : galcnn.experiment.Prepared
+        Its experiment and data.
+    folder : path-like
+        Gets ``seeds-1`` or ``labels-1`` and so on, each a model; those that are there are loaded.
+    differing : {"seeds", "labels"}
+        In what.
+    n : int
+        How many.
+    progress : galcnn.progress.Progress
+        Shows trainings.
+
+    Returns
+    -------
+    tuple of galcnn.model.TrainedModel
+        In order.
+
+    Raises
+    ------
+    ValueError
+        An unknown word, or the folder is of another model or data.
+    """
+    if differing not in get_args(Differing) or n < 1:
+        raise ValueError(
+            message(f"one sibling or more that differ in {get_args(Differing)}", "", differing=differing, n=n)
+        )
+    told = repr((trained.card.model_sha256, prepared.dataset.sha256()))
+    mark = atomic.claim(Path(folder), ".siblings", told, what="the same model and data")
+    made = []
+    with progress(f"train ({differing})", n) as step:
+        for number in range(1, n + 1):
+            out = Path(folder) / f"{differing}-{number}"
+            if not out.exists():
+                sibling = _sibling(trained, prepared, differing, number)
+                mark()
+                save_model(sibling, out)
+            made.append(load_model(out))
+            step(out.name)
+    return tuple(made)
+
+
+def _sibling(trained: TrainedModel, prepared: Prepared, differing: Differing, number: int) -> TrainedModel:
+    experiment = prepared.experiment
+    seed = experiment.seed + number
+    own = replace(prepared, sides=prepared.sides if differing == "seeds" else _shuffled(prepared, seed))
+    model = own.new_model(seed)
+    train(model, own.sides["train"], own.sides["validation"], settings=experiment.training, seed=seed)
+    if experiment.network.averaging == "prediction":
+        model = own.averaged(model)
+    data = replace(experiment.data, split_seed=experiment.split_seed)
+    told = replace(experiment, data=data, seed=seed)
+    return TrainedModel(model, replace(trained.card, metrics={}, settings=told.to_dict()))
+
+
+def _shuffled(prepared: Prepared, seed: int) -> dict[str, Dataset]:
+    def shuffle(name: str, side: Dataset) -> Dataset:
+        stream = seeding.generator(seed, "shuffled labels", name)
+        return side if name == "test" else replace(side, labels=stream.permutation(side.labels, axis=0))
+
+    return {name: shuffle(name, side) for name, side in prepared.sides.items()}

@@ -13,7 +13,7 @@ from galcnn import seeding
 from galcnn.catalog import Catalog, relabel
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.evaluation.regions import Regions, segmented
+from galcnn.evaluation.segmentation import Regions, segmented
 from galcnn.experiment import Experiment
 from galcnn.experiment.prepare import split_as
 from galcnn.explain import Context, Explainer, Target

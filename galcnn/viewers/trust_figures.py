@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["removal_figure", "similarity_figure", "verdict_figure"]
 
 #: Okabe & Ito's colours, made lighter: told apart with every common colour blindness; words say the same.
-_COLOURS = {"passes": "#A6D9C5", "fails": "#F0B48F", "undecided": "#F2EBB3", "does not apply": "#F4F4F4"}
+_COLOURS = {"passes": "#A6D9C5", "fails": "#F0B48F", "undecided": "#F2EBB3", "not judged": "#F4F4F4"}
 
 
 def verdict_figure(table: QTable) -> Figure:
@@ -50,7 +50,7 @@ def verdict_figure(table: QTable) -> Figure:
         "passes": "\N{CHECK MARK}",
         "fails": "\N{BALLOT X}",
         "undecided": "?",
-        "does not apply": "n/a",
+        "not judged": "n/a",
     }
     ticks = {}
     for row in table:

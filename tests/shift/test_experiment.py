@@ -15,8 +15,8 @@ from galcnn.inputs import images_from
 from galcnn.model import NetworkSettings
 from galcnn.redshifting import magnification
 from galcnn.shift.experiment import read_shift, run_shift
-from galcnn.shift.report import contrast_table, primary_verdict, score_table, summary
-from galcnn.shift.sample import Sample, described, draw_sample, name_at
+from galcnn.shift.report import contrast_table, falls_at, primary_verdict, score_table, summary
+from galcnn.shift.sample import RedshiftedSample, described, draw_sample, name_at
 from galcnn.shift.settings import ShiftSettings
 from galcnn.simulation import draw, from_catalog, simulate_catalog
 from galcnn.training import Augmentation, TrainingSettings
@@ -73,7 +73,7 @@ def test_arms_of_equal_skill_are_equal_or_undecided():
         logits, labels = logits_of(dict.fromkeys(settings.arms, (0.9, 0.7)), rng=rng)
         table = contrast_table(logits, labels, settings)
         wrong += any(word in ("better", "worse") for word in table["verdict"])
-        assert primary_verdict(logits, labels, settings)[0].word != "no verdict"
+        assert primary_verdict(logits, labels, settings)[0].word != "not judged"
     assert wrong <= 4, "Holm keeps all questions together at 5 %"
 
 
@@ -105,7 +105,7 @@ def test_a_better_arm_is_named_and_the_oracle_parts_loss_from_shift():
 def test_where_the_oracle_fails_there_is_no_verdict():
     settings = replace(TINY, arms=("none", "group", "oracle"), primary=("group", "none"))
     logits, labels = logits_of({"none": (0.95, 0.5), "group": (0.95, 0.8), "oracle": (0.95, 0.6)})
-    assert primary_verdict(logits, labels, settings)[0].word == "no verdict"
+    assert primary_verdict(logits, labels, settings)[0].word == "not judged"
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_scaled_images_show_the_same_number_of_radii(tmp_path):
     sample = draw_sample(settings, tmp_path)
     fixed = draw_sample(replace(settings, width="fixed"), tmp_path / "fixed")
 
-    def concentration(one: Sample, z):
+    def concentration(one: RedshiftedSample, z):
         images = one.read(name_at("test", z)).images.sum(axis=-1)
         return (images[:, 12:20, 12:20].sum(axis=(1, 2)) / images.sum(axis=(1, 2)))[0]
 
@@ -275,3 +275,9 @@ def test_a_file_may_set_the_network_too(tmp_path):
     settings = read_shift(file)
     assert settings.network.widths == (4, 8)
     assert settings.training.epochs == 2
+
+
+def test_where_accuracy_has_fallen():
+    z = [0.05, 0.1, 0.2]
+    assert falls_at(z, [0.90, 0.88, 0.70], 5) == pytest.approx(0.1 + 0.1 * 3 / 18)
+    assert np.isnan(falls_at(z, [0.90, 0.88, 0.87], 10))

@@ -7,7 +7,7 @@ import pytest
 from galcnn.explain import CAM, GuidedBackprop, Saliency
 from galcnn.model import NetworkSettings, build_network
 from galcnn.trust import Edges, randomisation
-from galcnn.trust.randomising import redrawn, stages
+from galcnn.trust.parameter_randomisation import redrawn, stages
 from galcnn.trust.sample import maps_of
 from tests.explain import builds
 from tests.trust.conftest import sample_of_images

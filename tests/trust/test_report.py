@@ -13,14 +13,15 @@ from galcnn.catalog import Catalog
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.dataset import split_catalog
+from galcnn.evaluation import judge
 from galcnn.explain import CAM, Saliency, explain
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import LayerStack
 from galcnn.model import TrainedModel, load_model, save_model
-from galcnn.trust import CRITERIA, criterion, held_out, judge
+from galcnn.trust import CRITERIA, criterion, held_out
+from galcnn.trust.criteria import TrustSettings
 from galcnn.trust.report import Models, trust_report
 from galcnn.trust.sample import Galaxies, draw_galaxies
-from galcnn.trust.settings import TrustSettings
 from tests.conftest import toy_images
 
 CONTROLS = {"control_edges", "control_light", "control_noise"}
@@ -162,9 +163,9 @@ def test_other_models_give_scatters_of_their_own_and_a_refusal_does_not_apply(tr
     rows = verdicts(table)
     assert 0 <= rows["saliency", "significance-seeds"]["value"] <= 1
     assert rows["saliency", "significance-labels"]["n"] == 9
-    assert rows["cam", "pointing"]["verdict"] == "does not apply"
+    assert rows["cam", "pointing"]["verdict"] == "not judged"
     assert "Expected" in rows["cam", "pointing"]["reason"]
-    assert "## What does not apply" in (tmp_path / "out" / "trust.md").read_text()
+    assert "## What was not judged" in (tmp_path / "out" / "trust.md").read_text()
     (stack,) = [LayerStack.read(file) for file in (tmp_path / "out" / "layers").glob("*.fits")]
     methods = {one.method for one in stack.explanations}
     assert {"t_seeds_saliency", "q_labels_saliency", "mean_saliency"} <= methods

@@ -8,7 +8,7 @@ import pytest
 from galcnn.cli.main import main
 from galcnn.experiment import Experiment
 from galcnn.experiment.prepare import Prepared
-from galcnn.trust.siblings import _shuffled, siblings
+from galcnn.trust.retraining import _shuffled, siblings
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from galcnn.trust.similarity import folded, rank_correlation, relative_change, ssim, top_overlap
+from galcnn.trust.parameter_randomisation import folded, rank_correlation, relative_change, ssim, top_overlap
 
 RNG = np.random.default_rng(3)
 A = RNG.normal(size=(4, 12, 10)).round(1)  # with ties

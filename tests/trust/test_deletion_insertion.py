@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import pytest
 
+from galcnn.evaluation import judge
 from galcnn.explain import InputXGradient, Saliency
 from galcnn.explain.sky import baseline_images
-from galcnn.trust import Noise, judge, removal
-from galcnn.trust.removing import area, in_field, order_of, random_order, removal_curves
-from galcnn.trust.verdicts import criterion
+from galcnn.trust import Noise, removal
+from galcnn.trust.criteria import criterion
+from galcnn.trust.deletion_insertion import area, in_field, order_of, random_order, removal_curves
 from tests.explain import builds
 from tests.trust.conftest import TARGET
 

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 from galcnn.cutout import Cutout
-from galcnn.evaluation.regions import Regions, segmented
+from galcnn.evaluation import Regions, judge, segmented
 from galcnn.model import NetworkSettings, build_network
-from galcnn.trust import energy_density, half_light, judge, pointing
-from galcnn.trust.checks import CHECKS, Subject
-from galcnn.trust.settings import TrustSettings
-from galcnn.trust.verdicts import criterion
+from galcnn.trust import energy_density, half_light, pointing
+from galcnn.trust.criteria import CHECKS, Subject, TrustSettings, criterion
 from tests.trust.conftest import sample_of_images
 
 

@@ -1,9 +1,12 @@
-"""Intervals cover what they say, equal arms are not called different, and shifts are found."""
+"""Intervals cover what they say; verdicts follow from the whole interval, on the side that is asked for."""
 
 import numpy as np
 import pytest
 
-from galcnn.shift.statistics import Estimate, estimate, falls_at, verdict
+from galcnn.evaluation import Criterion, Estimate, decide, estimate, judge, verdict
+
+ABOVE = Criterion("up", "", null=0.0, limit=0.5)
+BELOW = Criterion("down", "", null=1.0, limit=0.5, above=False)
 
 
 def experiment(rng, *, seeds=5, galaxies=200, effect=0.0, seed_scatter=0.02):
@@ -77,7 +80,7 @@ def test_a_difference_of_delta_is_called_none_in_five_of_a_hundred_at_most():
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_few_seeds_give_no_verdict(seeds):
     one = estimate(np.ones((seeds, 50)))
-    assert verdict(one, ("a", "b"), delta=0.02, p_value=0.0).word == "no verdict"
+    assert verdict(one, ("a", "b"), delta=0.02, p_value=0.0).word == "not judged"
 
 
 def test_identical_arms_are_no_difference():
@@ -87,7 +90,68 @@ def test_identical_arms_are_no_difference():
     assert one == Estimate(0.0, 0.0, 4.0, 5, 100)
 
 
-def test_where_accuracy_has_fallen():
-    z = [0.05, 0.1, 0.2]
-    assert falls_at(z, [0.90, 0.88, 0.70], 5) == pytest.approx(0.1 + 0.1 * 3 / 18)
-    assert np.isnan(falls_at(z, [0.90, 0.88, 0.87], 10))
+@pytest.mark.parametrize(
+    ("asked", "mean", "word"),
+    [
+        (ABOVE, 0.7, "passes"),
+        (ABOVE, 0.3, "fails"),
+        (ABOVE, 0.5, "undecided"),
+        (BELOW, 0.7, "fails"),
+        (BELOW, 0.3, "passes"),
+        (BELOW, 0.5, "undecided"),
+    ],
+)
+def test_the_whole_interval_must_lie_on_one_side(asked, mean, word):
+    values = mean + np.linspace(-0.3, 0.3, 41)  # standard error 0.028
+    found = judge(values, asked)
+    assert found.word == word
+    assert found.score.value == pytest.approx(mean)
+    assert found.score.high - found.score.low == pytest.approx(
+        2 * 1.96 * values.std() / np.sqrt(41), rel=0.15
+    )
+
+
+def test_what_is_exactly_at_the_limit_is_no_better_than_it():
+    assert judge(np.zeros(20), Criterion("light", "", null=0.0, limit=0.0)).word == "fails"
+
+
+def test_galaxies_without_a_value_do_not_count_and_few_decide_nothing():
+    found = judge([np.nan, *np.full(10, 0.9)], ABOVE)
+    assert (found.word, found.score.n, found.score.value) == ("passes", 10, pytest.approx(0.9))
+    assert judge(np.full(7, 0.9), ABOVE).word == "undecided"
+    assert judge([0.9], ABOVE).word == "undecided"
+    nothing = judge([np.nan, np.nan], ABOVE)
+    assert (nothing.word, nothing.score) == ("not judged", None)
+
+
+@pytest.mark.parametrize(
+    ("interval", "above", "below"),
+    [
+        ((0.6, 0.8), "passes", "fails"),
+        ((0.2, 0.4), "fails", "passes"),
+        ((0.4, 0.6), "undecided", "undecided"),
+        ((0.5, 0.6), "undecided", "fails"),
+        ((0.4, 0.5), "fails", "undecided"),
+        ((0.5, 0.5), "fails", "fails"),
+        ((np.nan, np.nan), "not judged", "not judged"),
+        ((0.6, np.nan), "not judged", "not judged"),
+    ],
+)
+def test_an_interval_becomes_one_verdict(interval, above, below):
+    assert decide(*interval, 0.5) == above
+    assert decide(*interval, 0.5, above=False) == below
+
+
+def test_the_sentence_of_two_arms_and_its_verdict_follow_from_the_same_intervals():
+    one = Estimate(0.03, 0.01, 4.0, 5, 100)
+    assert one.interval() == pytest.approx((0.03 - 0.02776, 0.03 + 0.02776), abs=1e-5)
+    better = verdict(one, ("a", "b"), delta=0.02, p_value=0.04)
+    assert better.word == "better"
+    assert (
+        better.text
+        == "a is better than b: a - b = +3.0 points [+0.2, +5.8], 5 seeds, 100 galaxies, p = 0.04."
+    )
+    assert verdict(one, ("a", "b"), delta=0.02, p_value=0.06).word == "undecided"
+    assert verdict(one, ("a", "b"), delta=0.052, p_value=0.04).word == "no difference larger than delta"
+    assert verdict(one, ("a", "b"), delta=0.051, p_value=0.04).word == "better"  # 90 %: [0.0087, 0.0513]
+    assert verdict(Estimate(-0.03, 0.01, 4.0, 5, 100), ("a", "b"), delta=0.02, p_value=0.04).word == "worse"

@@ -24,16 +24,16 @@ from galcnn.explain.forward import outputs
 from galcnn.explain.gradients import logits_of, target_scores, target_weights
 from galcnn.explain.sky import ids_of, noise_of
 from galcnn.explain.tracing import compiled, run_in_batches
+from galcnn.trust.parameter_randomisation import folded, top_overlap
 from galcnn.trust.sample import Sample, maps_of
-from galcnn.trust.similarity import folded, top_overlap
 
-__all__ = ["Attack", "Fragility", "attacked", "fragility", "surrogate_gradient"]
+__all__ = ["FragilitySettings", "Fragility", "attacked", "fragility", "surrogate_gradient"]
 
 _Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Attack:
+class FragilitySettings:
     """How maps are attacked.
 
     Attributes
@@ -82,7 +82,7 @@ class Fragility:
 
 
 def attacked(
-    network: keras.Model, sample: Sample, *, attack: Attack | None = None
+    network: keras.Model, sample: Sample, *, attack: FragilitySettings | None = None
 ) -> npt.NDArray[np.float32]:
     """Move pixels within their noise so that the top of the saliency map moves, and the class does not.
 
@@ -92,7 +92,7 @@ def attacked(
         Ends in logits.
     sample : galcnn.trust.sample.Sample
         The galaxies.
-    attack : Attack, optional
+    attack : FragilitySettings, optional
         How.
 
     Returns
@@ -106,7 +106,7 @@ def attacked(
     ValueError
         An image without noise that could be seen.
     """
-    how = attack or Attack()
+    how = attack or FragilitySettings()
     weights = target_weights(network, sample.targets, sample.images)
     first = sample.images.astype(weights.dtype)
     reach = (how.noise * noise_of(sample.images, sample.context)).astype(weights.dtype)
@@ -133,7 +133,7 @@ def fragility(
     sample: Sample,
     moved: npt.NDArray[np.float32],
     *,
-    attack: Attack | None = None,
+    attack: FragilitySettings | None = None,
 ) -> Fragility:
     """Compare the maps of a method before and after an attack.
 
@@ -148,7 +148,7 @@ def fragility(
         The galaxies.
     moved : numpy.ndarray
         From `attacked`.
-    attack : Attack, optional
+    attack : FragilitySettings, optional
         As there.
 
     Returns
@@ -156,7 +156,7 @@ def fragility(
     Fragility
         NaN for a galaxy whose class changes after all.
     """
-    how = attack or Attack()
+    how = attack or FragilitySettings()
     sigma = how.noise * noise_of(sample.images, sample.context)
     signs = np.stack(
         [

@@ -8,8 +8,8 @@ import pytest
 
 from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.shift.adapting import AdaptationWarning, adapt_batchnorm
-from galcnn.shift.features import layer_features
+from galcnn.shift.batch_norm import AdaptationWarning, adapt_batchnorm
+from galcnn.shift.distances import layer_features
 from tests.conftest import toy_images
 
 
@@ -157,7 +157,7 @@ def test_layer_features_are_the_moments_of_each_channel(trained, far_images):
 
 
 def test_galaxies_further_away_are_unlike_and_others_are_not(trained, far_images):
-    from galcnn.shift.checking import drift_table
+    from galcnn.shift.distances import drift_table
 
     reference, _ = toy_images(60, seed=11)
     same, _ = toy_images(40, seed=12)

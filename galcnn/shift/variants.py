@@ -15,14 +15,13 @@ from galcnn.dataset import Dataset
 from galcnn.explain.forward import outputs
 from galcnn.model import Card, TrainedModel, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.shift.adapting import AdaptationWarning, adapt_batchnorm
-from galcnn.shift.drift import drift
-from galcnn.shift.features import model_features
-from galcnn.shift.sample import Sample, name_at
+from galcnn.shift.batch_norm import AdaptationWarning, adapt_batchnorm
+from galcnn.shift.distances import drift, model_features
+from galcnn.shift.sample import RedshiftedSample, name_at
 from galcnn.shift.settings import ShiftSettings
 from galcnn.training import class_frequency, train
 
-__all__ = ["TRAININGS", "best_rate", "judge", "layer_drift", "train_arm"]
+__all__ = ["TRAININGS", "arm_logits", "best_rate", "layer_drift", "train_arm"]
 
 #: Arms that are trained, and those that each of them brings along.
 TRAININGS: Mapping[str, tuple[str, ...]] = {
@@ -44,14 +43,14 @@ _NORMALISATION: Mapping[str, _Normalisation] = {
 }
 
 
-def train_arm(arm: str, sample: Sample, *, rate: float, seed: int) -> tuple[TrainedModel, float]:
+def train_arm(arm: str, sample: RedshiftedSample, *, rate: float, seed: int) -> tuple[TrainedModel, float]:
     """Train one arm.
 
     Parameters
     ----------
     arm : str
         One of `TRAININGS`.
-    sample : galcnn.shift.sample.Sample
+    sample : galcnn.shift.sample.RedshiftedSample
         The galaxies.
     rate : float
         Learning rate.
@@ -79,14 +78,14 @@ def train_arm(arm: str, sample: Sample, *, rate: float, seed: int) -> tuple[Trai
     return TrainedModel(model, card), min(history["val_loss"])
 
 
-def best_rate(arm: str, sample: Sample) -> float:
+def best_rate(arm: str, sample: RedshiftedSample) -> float:
     """Find the learning rate of an arm by its validation loss.
 
     Parameters
     ----------
     arm : str
         One of `TRAININGS`.
-    sample : galcnn.shift.sample.Sample
+    sample : galcnn.shift.sample.RedshiftedSample
         The galaxies.
 
     Returns
@@ -102,7 +101,9 @@ def best_rate(arm: str, sample: Sample) -> float:
     return min(losses, key=lambda rate: losses[rate])
 
 
-def judge(arm: str, trained: TrainedModel, sample: Sample) -> dict[str, npt.NDArray[np.float32]]:
+def arm_logits(
+    arm: str, trained: TrainedModel, sample: RedshiftedSample
+) -> dict[str, npt.NDArray[np.float32]]:
     """Let a trained arm, and those that come with it, judge the test galaxies at each redshift.
 
     Parameters
@@ -111,7 +112,7 @@ def judge(arm: str, trained: TrainedModel, sample: Sample) -> dict[str, npt.NDAr
         One of `TRAININGS`.
     trained : galcnn.model.TrainedModel
         Of this arm.
-    sample : galcnn.shift.sample.Sample
+    sample : galcnn.shift.sample.RedshiftedSample
         The galaxies.
 
     Returns
@@ -132,14 +133,14 @@ def judge(arm: str, trained: TrainedModel, sample: Sample) -> dict[str, npt.NDAr
     return {one: np.stack(rows) for one, rows in logits.items()}
 
 
-def layer_drift(trained: TrainedModel, sample: Sample, *, n: int = 150) -> list[dict[str, Any]]:
+def layer_drift(trained: TrainedModel, sample: RedshiftedSample, *, n: int = 150) -> list[dict[str, Any]]:
     """Measure how far the inputs and the layers of a network have drifted at each redshift.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
         The network.
-    sample : galcnn.shift.sample.Sample
+    sample : galcnn.shift.sample.RedshiftedSample
         The galaxies.
     n : int
         Galaxies from training, and from each redshift.

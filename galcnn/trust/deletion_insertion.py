@@ -26,8 +26,8 @@ from galcnn.explain.graph import is_functional
 from galcnn.explain.receptive import looked_at
 from galcnn.explain.sky import baseline_images, ids_of
 from galcnn.trust.controls import Light
+from galcnn.trust.parameter_randomisation import folded
 from galcnn.trust.sample import Sample, maps_of
-from galcnn.trust.similarity import folded
 
 __all__ = [
     "Imputation",

@@ -10,16 +10,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from astropy.table import QTable
 from scipy.spatial.distance import cdist, pdist
-from scipy.stats import binomtest
 
 from galcnn import seeding
 from galcnn.errors import message
+from galcnn.explain.forward import forward, outputs, upright
+from galcnn.explain.graph import network_layers
+from galcnn.model import TrainedModel
 
-__all__ = ["MEASURES", "Drift", "Measure", "drift", "holm", "power_curve"]
+__all__ = [
+    "MEASURES",
+    "Drift",
+    "Measure",
+    "drift",
+    "drift_table",
+    "holm",
+    "layer_features",
+    "model_features",
+    "summarised",
+]
 
 Measure = Literal["moments", "sliced_wasserstein", "mmd", "classifier"]
 MEASURES: tuple[str, ...] = get_args(Measure)
@@ -149,60 +162,6 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: adjusted[name] for name in p_values}
 
 
-def power_curve(
-    reference: npt.ArrayLike,
-    shifts: Sequence[float],
-    *,
-    measure: Measure = "mmd",
-    n: int = 50,
-    repeats: int = 100,
-    seed: int = 0,
-) -> QTable:
-    """Plant shifts in the mean of every feature, and count how often they are found at p < 0.05.
-
-    Parameters
-    ----------
-    reference : array-like
-        Features, shape (n_galaxies, n_features); samples are drawn from them without replacement.
-    shifts : sequence of float
-        In standard deviations of each feature. Zero shows the false alarms.
-    measure : str
-        See `drift`.
-    n : int
-        Galaxies in each of the two samples.
-    repeats : int
-        Draws for each shift.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    astropy.table.QTable
-        ``shift``, ``power`` and its 95 % interval ``low``, ``high`` (Clopper & Pearson 1934).
-
-    Raises
-    ------
-    ValueError
-        There are fewer than 2 n galaxies.
-    """
-    features = np.asarray(reference, dtype=np.float64)
-    if len(features) < 2 * n:
-        raise ValueError(
-            message(f"at least {2 * n} galaxies for two samples of {n}", "", n_galaxies=len(features))
-        )
-    spread = features.std(axis=0)
-    rows = []
-    for shift in shifts:
-        hits = 0
-        for turn in range(repeats):
-            order = seeding.generator(seed, "power", turn).permutation(len(features))[: 2 * n]
-            near, far = features[order[:n]], features[order[n:]] + shift * spread
-            hits += drift(near, far, measure=measure, permutations=199, seed=turn).p_value < 0.05
-        interval = binomtest(int(hits), repeats).proportion_ci(0.95)
-        rows.append((float(shift), hits / repeats, interval.low, interval.high))
-    return QTable(rows=rows, names=("shift", "power", "low", "high"))
-
-
 def _checked(reference: npt.ArrayLike, sample: npt.ArrayLike) -> tuple[_Array, _Array]:
     near, far = (np.asarray(one, dtype=np.float64) for one in (reference, sample))
     if near.ndim != 2 or far.ndim != 2 or near.shape[1] != far.shape[1]:
@@ -318,3 +277,134 @@ _STATISTICS: Mapping[str, Callable[..., tuple[_Statistic, float | None]]] = {
     "mmd": _mmd,
     "classifier": _classifier,
 }
+
+
+_BATCH = 64
+
+
+def model_features(
+    trained: TrainedModel, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Summarise what a model's network is given, and what each of its layers gives.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        Left as it is.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands), in the model's unit.
+    layers : sequence of str, optional
+        See `layer_features`.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``input`` first: the stretched images, shape (n, 2 * n_bands); then see `layer_features`.
+    """
+    stretched = outputs(trained.preprocessing, images)
+    return {"input": summarised(stretched)} | layer_features(trained.network, stretched, layers=layers)
+
+
+def layer_features(
+    network: keras.Model, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Summarise what each network layer gives.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional; run in inference mode and left as it is.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    layers : sequence of str, optional
+        Names as `galcnn.explain.forward.network_layers` lists them; by default all that compute
+        with weights: their outputs are the pre-activations where the activation is a layer of its
+        own.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        For each layer shape (n, 2 * n_channels), mean and standard deviation over the map of each
+        channel; (n, n_units) for a layer without a map.
+    """
+    found: dict[str, list[npt.NDArray[np.float64]]] = {}
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        _, seen = forward(network, batch)
+        for name in _weighted(network, seen) if layers is None else layers:
+            found.setdefault(name, []).append(
+                summarised(keras.ops.convert_to_numpy(upright(seen[name], batch)))
+            )
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def summarised(maps: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Give mean and standard deviation of each channel of each map.
+
+    Parameters
+    ----------
+    maps : numpy.ndarray
+        Shape (n, ..., n_channels).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2 * n_channels), or `maps` itself where it has no grid.
+    """
+    values: npt.NDArray[np.float64] = np.asarray(maps, dtype=np.float64)
+    if values.ndim == 2:
+        return values
+    axes = tuple(range(1, values.ndim - 1))
+    return np.concatenate([values.mean(axis=axes), values.std(axis=axes)], axis=1)
+
+
+def _weighted(network: keras.Model, seen: dict[str, object]) -> list[str]:
+    layers = network_layers(network)
+    return [
+        name
+        for name in seen
+        if name in layers and layers[name].layer.weights and not isinstance(layers[name].layer, keras.Model)
+    ]
+
+
+def drift_table(
+    trained: TrainedModel,
+    reference: npt.NDArray[np.float32],
+    images: npt.NDArray[np.float32],
+    *,
+    measure: Measure = "mmd",
+    layers: Sequence[str] | None = None,
+    seed: int = 0,
+) -> QTable:
+    """Compare images with those of the training, as a network sees them.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The network.
+    reference, images : numpy.ndarray
+        Of the training, and those in question, shape (n, ny, nx, n_bands), in the model's unit.
+    measure : str
+        See `galcnn.shift.distances.drift`.
+    layers : sequence of str, optional
+        Network layers; by default all with weights.
+    seed : int
+        Of the permutations.
+
+    Returns
+    -------
+    astropy.table.QTable
+        ``layer`` (``input`` first), ``value``, ``p_value``, and ``p_holm``, adjusted for the
+        number of rows: one below 0.05 says that the galaxies differ.
+    """
+    near, far = (model_features(trained, one, layers=layers) for one in (reference, images))
+    found = {
+        name: drift(near[name], far[name], measure=measure, permutations=999, seed=seed) for name in near
+    }
+    adjusted = holm({name: one.p_value for name, one in found.items()})
+    rows = [(name, one.value, one.p_value, adjusted[name]) for name, one in found.items()]
+    return QTable(
+        rows=rows,
+        names=("layer", "value", "p_value", "p_holm"),
+        meta={"measure": measure, "n_reference": len(reference), "n_images": len(images)},
+    )

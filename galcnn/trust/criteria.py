@@ -1,24 +1,25 @@
-"""The checks of a report, each from a method to one value a galaxy and what else is worth keeping."""
+"""A criterion with its null and its limit, and what a sample of galaxies says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.evaluation.regions import Regions
+from galcnn.errors import message
+from galcnn.evaluation import Criterion
+from galcnn.evaluation.segmentation import Regions
 from galcnn.explain import Explainer
 from galcnn.explain.receptive import looked_at
-from galcnn.trust.attacking import attacked, fragility
-from galcnn.trust.placement import energy_density, pointing
-from galcnn.trust.randomising import randomisation
-from galcnn.trust.removing import reference_curves, removal
+from galcnn.trust.deletion_insertion import Imputation, reference_curves, removal
+from galcnn.trust.localisation import energy_density, pointing
+from galcnn.trust.map_attacks import FragilitySettings, attacked, fragility
+from galcnn.trust.parameter_randomisation import randomisation
 from galcnn.trust.sample import Sample, maps_of
-from galcnn.trust.settings import TrustSettings
 from galcnn.trust.significance import (
     Significance,
     maps_in_noise,
@@ -29,7 +30,182 @@ from galcnn.trust.significance import (
 )
 from galcnn.trust.stability import equivariance, sensitivity
 
-__all__ = ["CHECKS", "Arrays", "Others", "Subject"]
+__all__ = ["CHECKS", "CRITERIA", "Arrays", "Others", "Subject", "TrustSettings", "criterion"]
+
+CRITERIA: tuple[Criterion, ...] = (
+    Criterion(
+        "randomisation",
+        "rank correlation of |map| with that of a network all of whose layers are drawn anew: 1 for a "
+        "map of the image alone",
+        null=1.0,
+        limit=0.5,
+        above=False,
+    ),
+    Criterion(
+        "deletion",
+        "area under the target's score while the map's first pixels become sky, below that of a random "
+        "order, over the sample's mean drop from image to sky",
+        null=0.0,
+        limit=0.1,
+    ),
+    Criterion(
+        "deletion-light",
+        "the same, below that of the image's own brightness",
+        null=0.0,
+        limit=0.0,
+    ),
+    Criterion(
+        "insertion",
+        "area while the map's first pixels return to a sky, above that of a random order, over the mean drop",
+        null=0.0,
+        limit=0.1,
+    ),
+    Criterion(
+        "insertion-light",
+        "the same, above that of the image's own brightness",
+        null=0.0,
+        limit=0.0,
+    ),
+    Criterion(
+        "pointing",
+        "whether the peak of |map| lies on the galaxy, less the chance of a random pixel, over 1 less that "
+        "chance",
+        null=0.0,
+        limit=0.5,
+    ),
+    Criterion(
+        "energy",
+        "density of the map's squares on the galaxy's segment, over that of the whole image",
+        null=1.0,
+        limit=2.0,
+    ),
+    Criterion(
+        "energy-re",
+        "the same within the half-light radius",
+        null=1.0,
+        limit=2.0,
+    ),
+    Criterion(
+        "equivariance",
+        "norm of the change of the map, turned back, when the image is turned or mirrored, over the map's "
+        "norm; mean over orientations; 1.41 for an unrelated map of that norm",
+        null=float(np.sqrt(2)),
+        limit=1.0,
+        above=False,
+    ),
+    Criterion(
+        "sensitivity",
+        "largest norm of the change of the map, over its norm, when every pixel moves within one sigma of "
+        "noise",
+        null=float(np.sqrt(2)),
+        limit=1.0,
+        above=False,
+    ),
+    Criterion(
+        "fragility",
+        "share of the map's top pixels that stay there under an attack within one sigma that keeps the class",
+        null=0.05,
+        limit=0.5,
+    ),
+    Criterion(
+        "significance",
+        "share of the map's squares on pixels above its scatter under noise, false discoveries below 5 %",
+        null=0.0,
+        limit=0.5,
+    ),
+    Criterion(
+        "significance-seeds",
+        "the same for the mean map of several models, over its scatter from model to model",
+        null=0.0,
+        limit=0.5,
+    ),
+    Criterion(
+        "significance-labels",
+        "the same for the map, over the scatter of maps of models that learned shuffled labels",
+        null=0.0,
+        limit=0.5,
+    ),
+)
+
+
+def criterion(name: str) -> Criterion:
+    """Find a criterion.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``deletion``.
+
+    Returns
+    -------
+    Criterion
+        Of `CRITERIA`.
+
+    Raises
+    ------
+    ValueError
+        There is none of this name.
+    """
+    for one in CRITERIA:
+        if one.name == name:
+            return one
+    raise ValueError(message(f"a criterion among {[one.name for one in CRITERIA]}", "", name=name))
+
+
+@dataclass(frozen=True)
+class TrustSettings:
+    """How maps are tested.
+
+    Attributes
+    ----------
+    target : str or None
+        See `galcnn.explain.Target.parse`; the predicted class of each galaxy by default.
+    imputation : {"sky", "blurred"}
+        What deleted pixels become.
+    noise : float
+        By how many sigma pixels move for maximal sensitivity.
+    moves : int
+        Of maximal sensitivity.
+    draws : int
+        Of the noise that significance is measured with; three or more.
+    attack : galcnn.trust.FragilitySettings
+        On the maps.
+    layers : int
+        Galaxies whose maps, ratios and adjusted p-values are written as FITS layers.
+    seed : int
+        Of everything that is drawn.
+    """
+
+    target: str | None = None
+    imputation: Imputation = "sky"
+    noise: float = 1.0
+    moves: int = 8
+    draws: int = 16
+    attack: FragilitySettings = field(default_factory=FragilitySettings)
+    layers: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        words = get_args(Imputation)
+        if (
+            self.draws < 3
+            or self.moves < 1
+            or self.noise <= 0
+            or self.layers < 0
+            or self.imputation not in words
+        ):
+            raise ValueError(
+                message(
+                    f"three draws, a move, noise above 0 and an imputation among {words}",
+                    "",
+                    draws=self.draws,
+                    moves=self.moves,
+                    noise=self.noise,
+                    layers=self.layers,
+                    imputation=self.imputation,
+                )
+            )
+
 
 Arrays = dict[str, npt.NDArray[Any]]
 #: Other models, each with the same galaxies as it sees them.
@@ -62,7 +238,7 @@ class Subject:
     labels: Others = ()
 
     def attacked(self) -> Arrays:
-        """Attack the maps of the galaxies.
+        """FragilitySettings the maps of the galaxies.
 
         Returns
         -------
@@ -77,7 +253,7 @@ class Subject:
         Returns
         -------
         dict of str to numpy.ndarray
-            See `galcnn.trust.removing.reference_curves`.
+            See `galcnn.trust.deletion_insertion.reference_curves`.
         """
         settings = self.settings
         own = reference_curves(self.network, self.sample, imputation=settings.imputation, seed=settings.seed)

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.cutout import Cutout
-from galcnn.evaluation.regions import Regions, energy_shares
+from galcnn.evaluation import Regions, energy_shares
 from galcnn.inputs import planes_from
-from galcnn.trust.similarity import folded
+from galcnn.trust.parameter_randomisation import folded
 
 __all__ = ["energy_density", "half_light", "pointing"]
 
@@ -26,7 +26,7 @@ def pointing(maps: _Maps, regions: _Regions) -> _Values:
     ----------
     maps : numpy.ndarray
         Shape (n, ny, nx, n_bands).
-    regions : tuple of galcnn.evaluation.regions.Regions or None
+    regions : tuple of galcnn.evaluation.Regions or None
         Of each galaxy.
 
     Returns
@@ -54,7 +54,7 @@ def energy_density(maps: _Maps, regions: _Regions) -> _Values:
     ----------
     maps : numpy.ndarray
         Shape (n, ny, nx, n_bands).
-    regions : tuple of galcnn.evaluation.regions.Regions or None
+    regions : tuple of galcnn.evaluation.Regions or None
         Of each galaxy.
 
     Returns
@@ -77,12 +77,12 @@ def half_light(cutout: Cutout, regions: Regions | None) -> Regions | None:
     ----------
     cutout : galcnn.cutout.Cutout
         Bands are summed.
-    regions : galcnn.evaluation.regions.Regions or None
+    regions : galcnn.evaluation.Regions or None
         Of the galaxy, see `galcnn.evaluation.segmented`.
 
     Returns
     -------
-    galcnn.evaluation.regions.Regions or None
+    galcnn.evaluation.Regions or None
         ``galaxy`` is the circle about the centroid of the segment with photutils' radius of half
         the Kron flux; None where it cannot be measured.
     """

@@ -9,8 +9,8 @@ import pytest
 from galcnn.explain import Saliency, Target
 from galcnn.explain.forward import outputs
 from galcnn.explain.gradients import target_gradient
-from galcnn.trust import Attack, Sample, attacked, fragility
-from galcnn.trust.attacking import surrogate_gradient
+from galcnn.trust import FragilitySettings, Sample, attacked, fragility
+from galcnn.trust.map_attacks import surrogate_gradient
 from tests.conftest import toy_images
 from tests.explain import builds
 from tests.trust.conftest import sample_of_images
@@ -41,7 +41,7 @@ def test_a_linear_network_has_nothing_to_move(sample, unchanged):
 
 def test_the_map_of_a_quadratic_network_moves_by_its_hessian(sample, unchanged):
     network, a, b = quadratic()
-    moved = attacked(unchanged(network), sample, attack=Attack(noise=2.0))
+    moved = attacked(unchanged(network), sample, attack=FragilitySettings(noise=2.0))
     delta = (moved - sample.images).reshape(4, -1)
     assert np.abs(delta).max() == pytest.approx(0.2, rel=1e-3)
     weights = b @ np.array(sample.targets[0].weights)
@@ -85,4 +85,4 @@ def test_images_without_noise_and_senseless_attacks_are_refused(sample):
     with pytest.raises(ValueError, match="images with noise"):
         attacked(network, still)
     with pytest.raises(ValueError, match="sharpness above 0"):
-        Attack(sharpness=0)
+        FragilitySettings(sharpness=0)
