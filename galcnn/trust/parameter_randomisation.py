@@ -206,7 +206,6 @@ def _compared(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -
 
 
 _Maps = npt.NDArray[np.floating[Any]]
-_Values = npt.NDArray[np.float64]
 
 
 def folded(maps: _Maps, *, signed: bool) -> _Values:
