@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from galcnn.rendering import display_rgb
 from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
 from galcnn.studies.embedded import SurveySettings, write_survey
+from galcnn.transforms import display_rgb
 
 if __name__ == "__main__":
     catalog = simulate_catalog(360, seed=7, classes=("elliptical", "spiral", "edge_on"))

@@ -28,8 +28,8 @@ from galcnn.observing import Observation, observation_of
 from galcnn.photometry import DISPLAY
 from galcnn.prediction import predict_images
 from galcnn.redshifting import magnification
-from galcnn.rendering import display_rgb
 from galcnn.simulation.telescope import psf_planes, telescope_of
+from galcnn.transforms import display_rgb
 
 files, own, fwhm, *models = sys.argv[1:]
 z_from, draws, bands = float(own), 10, ("g", "r", "i")

@@ -8,9 +8,9 @@ The map of the house, in the order in which data travels::
 - `galcnn.photometry`, `galcnn.observing`: units and zero points; how a survey looks at the sky.
 - `galcnn.votes`: the questions that people were asked of galaxies, and what they answered.
 - `galcnn.simulation`, `galcnn.surveys`: galaxies of known truth; sky position -> Cutout.
-- `galcnn.files`, `galcnn.geometry`, `galcnn.rendering`: files <-> Cutout; pixel grids; colour pictures.
+- `galcnn.transforms`: pixel grids; sky and dust taken away; colour pictures.
+- `galcnn.files`: any image file <-> Cutout.
 - `galcnn.mosaic`: one large image and a catalog -> many cutouts.
-- `galcnn.foreground`: sky and dust taken away.
 - `galcnn.redshifting`: Cutout at z -> Cutout further away.
 - `galcnn.inputs`, `galcnn.dataset`, `galcnn.preprocessing`: what a network sees; splits; Keras layers.
 - `galcnn.devices`, `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one TOML.

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "galcnn"
 FLOORS = [
     {"_runtime", "errors", "atomic", "seeding", "plugins", "progress", "notebook"},
     {"cutout", "catalog", "photometry", "observing"},
-    {"foreground", "geometry", "rendering", "simulation", "votes"},
+    {"simulation", "transforms", "votes"},
     {"files", "redshifting", "preprocessing"},
     {"surveys", "mosaic", "inputs"},
     {"dataset", "devices", "model"},

@@ -110,7 +110,7 @@ def _reddening(catalog: Any, column: str | None, path: str | None) -> Any:
 
         return numbers_of(catalog, column)
     if path and catalog.positions is not None:  # without positions nothing is fetched
-        from galcnn.foreground import ebv_of_map
+        from galcnn.transforms import ebv_of_map
 
         return ebv_of_map(path, catalog.positions)
     return None

@@ -13,6 +13,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.inputs import blank_bands, images_from
 from galcnn.photometry import DISPLAY
+from galcnn.transforms.background import SKY_FRAME, sky_statistics
 
 __all__ = ["REASONS", "CutoutMeasure", "SuspicionLimits", "measure_cutout", "suspicious_table"]
 
@@ -183,11 +184,7 @@ def _saturated(cutout: Cutout) -> float:
 
 
 def _features(planes: npt.NDArray[np.float64], bands: Sequence[str]) -> dict[str, float]:
-    frame = np.ones(planes.shape[1:], dtype=bool)
-    frame[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
-    edge = planes[:, frame]
-    sky = np.median(edge, axis=1)
-    noise = 1.4826 * np.median(np.abs(edge - sky[:, np.newaxis]), axis=1)
+    sky, noise = sky_statistics(planes, border=SKY_FRAME)
     light = planes.mean(axis=(1, 2)) - sky
     features: dict[str, float] = {}
     for i, band in enumerate(bands):

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.inputs import InputSpec
+from galcnn.transforms.background import sky_statistics
 
 __all__ = ["PIXEL_SCALE", "REDSHIFT", "image_measures"]
 
@@ -47,12 +48,9 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
     radius = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2)
     widest = min(ny, nx) / 2
     inside = radius <= widest
-    edge = np.ones((ny, nx), dtype=bool)
     my, mx = max(1, round(_EDGE * ny)), max(1, round(_EDGE * nx))
-    edge[my:-my, mx:-mx] = False
     planes = images.astype(np.float64)
-    sky = np.median(planes[:, edge], axis=1)
-    noise = 1.4826 * np.median(np.abs(planes[:, edge] - sky[:, np.newaxis]), axis=1)
+    sky, noise = sky_statistics(np.moveaxis(planes, -1, 1), border=(my, mx))
     noise = np.maximum(noise, 1e-6 * np.abs(planes).max(axis=(1, 2)) + 1e-12)
     sharpness = _sharpness(planes, my, mx)
     planes -= sky[:, np.newaxis, np.newaxis]

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
+from galcnn.transforms.background import sky_statistics
 
 __all__ = ["Regions", "Structure", "energy_shares", "segmented", "structure"]
 
@@ -78,7 +79,7 @@ def segmented(cutout: Cutout) -> Regions:
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Bands are summed. Sky level and noise are measured by photutils, sources masked.
+        Bands are summed. Sky level and noise are those of the pixels clipped at 3 sigma.
 
     Returns
     -------
@@ -187,11 +188,9 @@ def energy_shares(attribution: npt.NDArray[np.float32], regions: Regions | Struc
 
 def _light(cutout: Cutout) -> tuple[npt.NDArray[np.float64], float, Mask]:
     """Sum the bands, less the sky; the noise of the sum; and what is masked in any band."""
-    from astropy.stats import sigma_clipped_stats
-
     bad: Mask = np.any(cutout.mask, axis=0)
     image = np.where(bad, 0.0, cutout.flux.sum(axis=0, dtype=np.float64))
-    _, sky, noise = sigma_clipped_stats(image[~bad], sigma=3.0)
+    sky, noise = sky_statistics(image, bad, clip="std")
     return image - sky, float(noise), bad
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from galcnn.explain.cells import CellGrid
+from galcnn.transforms.grid import scaled_wcs
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -34,14 +33,5 @@ def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS | None:
     """
     if wcs.sip is not None or wcs.cpdis1 is not None or wcs.det2im1 is not None:
         return None
-    scaled = wcs.deepcopy()
-    start, jump = np.array(grid.start[::-1], dtype=float), np.array(grid.jump[::-1], dtype=float)
-    scaled.wcs.crpix = (wcs.wcs.crpix - 1 - start) / jump + 1
-    if wcs.wcs.has_cd():
-        scaled.wcs.cd = wcs.wcs.cd * jump
-    else:
-        # x = cdelt * (PC (p - crpix)): the columns of PC carry the steps of the pixel axes.
-        scaled.wcs.pc = wcs.wcs.get_pc() * jump
-    scaled.array_shape = shape
-    scaled.wcs.set()
-    return scaled
+    first = (float(grid.start[0]), float(grid.start[1]))
+    return scaled_wcs(wcs, (float(grid.jump[0]), float(grid.jump[1])), first, shape)

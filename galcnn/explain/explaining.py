@@ -29,6 +29,7 @@ from galcnn.explain.graph import network_layer
 from galcnn.explain.receptive import upright_grid
 from galcnn.inputs import images_from, planes_from, prepare
 from galcnn.model import TrainedModel
+from galcnn.transforms.grid import stacked_psfs
 
 __all__ = ["context_of", "explain", "stretched_images"]
 
@@ -286,13 +287,11 @@ def context_of(cutouts: Sequence[Cutout], ids: Sequence[str]) -> Context:
 
 
 def _psfs(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32] | None:
-    psfs = [cutout.psf for cutout in cutouts if cutout.psf is not None]
-    sides = np.array([psf.shape[1:] for psf in psfs])
-    if len(psfs) != len(cutouts) or len(np.unique(sides % 2, axis=0)) > 1:
+    stack = stacked_psfs([cutout.psf for cutout in cutouts])
+    if stack is None:
         return None
-    margins = (sides.max(axis=0) - sides) // 2
-    framed = [np.pad(psf, ((0, 0), (dy, dy), (dx, dx))) for psf, (dy, dx) in zip(psfs, margins, strict=True)]
-    return images_from([Cutout(psf, cutout.bands) for psf, cutout in zip(framed, cutouts, strict=True)])
+    planes = stack.reshape(len(cutouts), -1, *stack.shape[1:])
+    return images_from([Cutout(psf, cutout.bands) for psf, cutout in zip(planes, cutouts, strict=True)])
 
 
 def _sigma(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from scipy import ndimage, special
 from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain.explanation import Context
+from galcnn.transforms.background import SKY_FRAME, sky_statistics
 
 __all__ = [
     "BASELINES",
@@ -28,8 +28,6 @@ __all__ = [
 Baseline = Literal["zero", "sky", "blurred"]
 BASELINES: tuple[Baseline, ...] = ("zero", "sky", "blurred")
 
-_median: Callable[..., Any] = np.ma.median  # untyped in NumPy
-_EDGE = 4  # pixels of frame in which the sky is measured
 _QUANTILES = 2**16
 
 
@@ -120,16 +118,11 @@ def sky_level(
         Median, and median of sigma or else 1.4826 times the median absolute deviation, shape
         (n, 1, 1, n_bands). Zero where the whole frame is masked.
     """
-    frame = np.ones(images.shape[1:3], dtype=bool)
-    frame[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
-    masked = np.zeros(images.shape, dtype=bool) if context.mask is None else context.mask
-    edge = np.ma.masked_array(images[:, frame], masked[:, frame])
-    level = _median(edge, axis=1, keepdims=True)
-    if context.sigma is None:
-        noise = 1.4826 * _median(np.abs(edge - level), axis=1, keepdims=True)
-    else:
-        noise = _median(np.ma.masked_array(context.sigma[:, frame], edge.mask), axis=1, keepdims=True)
-    return _filled(level, images), _filled(noise, images)
+    mask = None if context.mask is None else np.moveaxis(context.mask, -1, 1)
+    level, noise = sky_statistics(np.moveaxis(images, -1, 1), mask, border=SKY_FRAME)
+    if context.sigma is not None:
+        noise, _ = sky_statistics(np.moveaxis(context.sigma, -1, 1), mask, border=SKY_FRAME)
+    return level[:, None, None].astype(images.dtype), noise[:, None, None].astype(images.dtype)
 
 
 def noise_of(images: npt.NDArray[np.floating[Any]], context: Context) -> npt.NDArray[np.floating[Any]]:
@@ -228,8 +221,3 @@ def _quantiles() -> npt.NDArray[np.float32]:
     middle: npt.NDArray[np.float64] = special.ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
     table: npt.NDArray[np.float32] = (middle / middle.std()).astype(np.float32)
     return table
-
-
-def _filled(values: Any, images: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    plain: npt.NDArray[np.floating[Any]] = np.ma.filled(values, 0.0)[:, :, np.newaxis].astype(images.dtype)
-    return plain

@@ -120,7 +120,7 @@ def wcs_cards(wcs: WCS | None) -> fits.Header:
         raise ValueError(
             message(
                 "a WCS that header cards can hold",
-                "Resample the image to a plain WCS: galcnn.geometry.resample.",
+                "Resample the image to a plain WCS: galcnn.transforms.resample.",
                 distortion="look-up tables",
             )
         )

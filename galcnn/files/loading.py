@@ -23,8 +23,8 @@ from galcnn.files.planes import Planes, choose_bands, join
 from galcnn.files.roles import role_of_name
 from galcnn.files.source import FileLike, Source, kind_of, source_of
 from galcnn.files.treating import Treatment, treat
-from galcnn.geometry import combine
 from galcnn.photometry import UNCALIBRATED
+from galcnn.transforms import combine
 
 __all__ = ["load_bands", "load_cutout"]
 
@@ -144,7 +144,7 @@ def load_bands(
         Of any number of bands each.
     reference : str
         Band whose grid is kept; the others are resampled onto it, flux conserved
-        (`galcnn.geometry.align`).
+        (`galcnn.transforms.align`).
     bands : sequence of str, optional
         One name a file: which band to take, or its name where the file has none.
     position : astropy.coordinates.SkyCoord, optional
@@ -157,7 +157,7 @@ def load_bands(
     Returns
     -------
     galcnn.cutout.Cutout
-        See `galcnn.geometry.combine`.
+        See `galcnn.transforms.combine`.
 
     Raises
     ------

@@ -120,7 +120,7 @@ def from_nddata(images: NDData | Sequence[NDData], *, bands: Sequence[str] | Non
         raise ValueError(
             message(
                 "images of one shape and one unit",
-                "Bring them to one grid: galcnn.geometry.combine.",
+                "Bring them to one grid: galcnn.transforms.combine.",
                 shapes=shapes,
                 units=units,
             )

@@ -12,8 +12,9 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
+from galcnn.transforms.grid import grid_offset
 
-__all__ = ["GRID_TOLERANCE", "Planes", "choose_bands", "grid_offset", "join", "joined_facts"]
+__all__ = ["GRID_TOLERANCE", "Planes", "choose_bands", "join", "joined_facts"]
 
 #: Grids whose corners differ by less than this, in pixels, are one.
 GRID_TOLERANCE = 0.1
@@ -254,27 +255,3 @@ def _stacked(
         notes.append(f"{what} left out: not known for all bands, or of different shapes")
         return None
     return np.concatenate(known)
-
-
-def grid_offset(one: WCS, other: WCS, shape: tuple[int, ...]) -> float:
-    """Tell how far apart two grids of one shape are.
-
-    Parameters
-    ----------
-    one : astropy.wcs.WCS
-        Of the first.
-    other : astropy.wcs.WCS
-        Of the second.
-    shape : tuple of int
-        Pixels as (ny, nx).
-
-    Returns
-    -------
-    float
-        Most that a corner lies apart, in pixels; NaN where one of them has no sky there.
-    """
-    ny, nx = shape
-    corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], dtype=float)
-    sky = other.pixel_to_world(corners[:, 0], corners[:, 1])
-    back = np.stack(one.world_to_pixel(sky), axis=1)
-    return float(np.hypot(*(back - corners).T).max())

@@ -9,9 +9,8 @@ import numpy as np
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.foreground import correct_extinction, remove_sky
-from galcnn.geometry import crop_width
 from galcnn.photometry import DISPLAY, ab_flux
+from galcnn.transforms import correct_extinction, crop_width, remove_sky
 
 __all__ = ["Treatment", "calibrate", "treat"]
 
@@ -25,9 +24,9 @@ class Treatment:
     zero_point : float or None
         AB magnitude of a number 1, where the file does not state it, see `calibrate`.
     sky : bool
-        Whether the level of the sky is subtracted, see `galcnn.foreground.remove_sky`.
+        Whether the level of the sky is subtracted, see `galcnn.transforms.remove_sky`.
     ebv : float or None
-        E(B-V), see `galcnn.foreground.correct_extinction`.
+        E(B-V), see `galcnn.transforms.correct_extinction`.
     system : str or None
         Photometric system of the bands, where the survey does not tell.
     width : astropy.units.Quantity or None

@@ -14,6 +14,7 @@ from astropy.io import fits
 
 from galcnn.files.naming import card_number, card_text, survey_of
 from galcnn.photometry import VEGA_TO_AB, ab_flux, parse_unit
+from galcnn.transforms.background import sky_statistics
 
 __all__ = ["RULES", "Pixels", "Scale", "linear", "stated_unit"]
 
@@ -227,9 +228,7 @@ def _rate_by_noise(values: npt.NDArray[np.generic] | None, exposure: float) -> b
         return None
     steps = np.diff(values.astype(float), axis=-1)
     steps = steps[np.isfinite(steps)]
-    if steps.size == 0:
-        return None
-    noise = 1.4826 * float(np.median(np.abs(steps - np.median(steps)))) / np.sqrt(2)
+    noise = float(sky_statistics(steps[np.newaxis])[1]) / np.sqrt(2)
     total, rate = (_ELECTRONS[0] <= noise * factor <= _ELECTRONS[1] for factor in (1.0, exposure))
     return rate if total != rate else None
 

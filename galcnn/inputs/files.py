@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import astropy.units as u
 
-from galcnn import geometry
 from galcnn.cutout import Cutout
 from galcnn.files import load_files
 from galcnn.inputs.images import InputSpec, prepare
 from galcnn.progress import Progress, silent
+from galcnn.transforms import crop_width
 
 __all__ = ["InputFiles", "load_fitting", "load_prepared"]
 
@@ -63,7 +63,7 @@ class InputFiles:
             It has no WCS, or is smaller than the width.
         """
         cutout = load_files(self.paths[name], bands=self.bands, grid=self.grid)
-        return cutout if self.width is None else geometry.crop_width(cutout, self.width)
+        return cutout if self.width is None else crop_width(cutout, self.width)
 
 
 def load_prepared(files: InputFiles, name: str, spec: InputSpec) -> Cutout:

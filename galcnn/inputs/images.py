@@ -14,9 +14,9 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import geometry, rendering
 from galcnn.cutout import Cutout
 from galcnn.errors import message
+from galcnn.transforms import cropping, rgb
 
 __all__ = [
     "FILL",
@@ -52,7 +52,7 @@ class InputSpec:
         Arcsec; None where it varies from image to image or is unknown (Galaxy Zoo scales each
         picture to its galaxy).
     render : str or None
-        Named step of `galcnn.rendering` that turns calibrated cutouts into such images.
+        Named step of `galcnn.transforms` that turns calibrated cutouts into such images.
     """
 
     bands: tuple[str, ...]
@@ -140,7 +140,7 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
         Bands, unit, shape or pixel scale differ and may not be changed.
     """
     if spec.render is not None and cutout.calibrated and spec.unit == "display":
-        cutout = rendering.render(cutout, spec.render)
+        cutout = rgb.render(cutout, spec.render)
     if cutout.bands != spec.bands:
         cutout = _pick_bands(cutout, spec.bands)
     if str(cutout.unit) != spec.unit:
@@ -154,7 +154,7 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
             )
         )
     if fit:
-        return geometry.fit(cutout, spec.shape, pixel_scale=_quantity(spec.pixel_scale))
+        return cropping.fit(cutout, spec.shape, pixel_scale=_quantity(spec.pixel_scale))
     if cutout.shape != spec.shape:
         raise ValueError(
             message(
@@ -182,8 +182,8 @@ def check_render(render: str, unit: str) -> None:
     ValueError
         No such step, or the network does not read 8-bit pictures.
     """
-    if render not in rendering.RENDERS:
-        raise ValueError(message(f"a render step among {tuple(rendering.RENDERS)}", "", render=render))
+    if render not in rgb.RENDERS:
+        raise ValueError(message(f"a render step among {tuple(rgb.RENDERS)}", "", render=render))
     if unit != "display":
         raise ValueError(
             message("a network of 8-bit colour pictures to render for", "Leave the step out.", unit=unit)

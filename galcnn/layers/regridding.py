@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.geometry.grid import MIN_COVERAGE, per_area, shifted_wcs
+from galcnn.transforms.grid import MIN_COVERAGE, per_area, shifted_wcs
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

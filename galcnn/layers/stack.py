@@ -27,7 +27,7 @@ from galcnn.layers.headers import FILE_TYPE, FILE_VERSION, primary_header
 from galcnn.layers.layout import named, stack_fields, stack_hdus
 from galcnn.notebook import MOST_PICTURES, overview, picture, signed_picture
 from galcnn.prediction import Prediction
-from galcnn.rendering import display_rgb
+from galcnn.transforms import display_rgb
 
 __all__ = ["LayerStack", "provenance_of"]
 

@@ -116,7 +116,7 @@ class TrainedModel:
         Parameters
         ----------
         render : str or None
-            Named step of `galcnn.rendering`; None changes nothing.
+            Named step of `galcnn.transforms`; None changes nothing.
 
         Returns
         -------

@@ -13,11 +13,11 @@ from galcnn.catalog import Catalog
 from galcnn.catalog.columns import as_numbers
 from galcnn.cutout import LARGEST_SIDE, Cutout
 from galcnn.errors import message
-from galcnn.geometry.grid import shifted_wcs
 from galcnn.mosaic.mosaic import Mosaic
 from galcnn.mosaic.othergrids import OtherGrid, with_other_grids
 from galcnn.mosaic.placing import corners, pixel_positions, sides
 from galcnn.mosaic.reading import Window, read_window
+from galcnn.transforms.grid import shifted_wcs
 
 __all__ = ["NO_WIDTH", "OFF", "TOO_WIDE", "Cut", "cut"]
 

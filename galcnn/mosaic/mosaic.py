@@ -16,9 +16,10 @@ from astropy.wcs import WCS
 from galcnn.files.aside import standard_deviation
 from galcnn.files.calibration import Calibration
 from galcnn.files.fits_images import HDUChoice
-from galcnn.files.planes import GRID_TOLERANCE, grid_offset
+from galcnn.files.planes import GRID_TOLERANCE
 from galcnn.files.roles import bad_pixels
 from galcnn.mosaic.pixels import Box, Pixels
+from galcnn.transforms.grid import grid_offset
 
 __all__ = ["Flags", "Layer", "Mosaic", "MosaicFile", "Noise"]
 

@@ -11,11 +11,11 @@ from astropy.wcs import WCS
 
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
-from galcnn.geometry import align
-from galcnn.geometry.grid import shifted_wcs
 from galcnn.mosaic.mosaic import Layer, Mosaic
 from galcnn.mosaic.placing import corners, pixel_positions
 from galcnn.mosaic.reading import Window, read_window
+from galcnn.transforms import align
+from galcnn.transforms.grid import shifted_wcs
 
 __all__ = ["OtherGrid", "with_other_grids"]
 

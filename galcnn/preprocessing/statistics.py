@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
+from galcnn.transforms.background import SKY_FRAME, sky_statistics
 
 __all__ = ["ImageStack", "moments", "pieces", "sky_noise"]
 
 _PIECE = 256
-_EDGE = 4  # pixels of frame in which the sky is measured
 
 
 class ImageStack(Protocol):
@@ -120,38 +120,5 @@ def sky_noise(images: ImageStack) -> npt.NDArray[np.float64]:
 
 
 def frame_noise(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Measure the noise on the frame of each image.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-
-    Returns
-    -------
-    numpy.ndarray
-        1.4826 times the median absolute deviation of the outermost pixels, shape (n, n_bands).
-    """
-    edge = frame_pixels(images)
-    spread = np.median(np.abs(edge - np.median(edge, axis=1, keepdims=True)), axis=1)
-    noise: npt.NDArray[np.float64] = 1.4826 * spread
-    return noise
-
-
-def frame_pixels(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Take the outermost pixels, where a centred galaxy leaves mostly sky.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (n, pixels, n_bands).
-    """
-    frame = np.ones(images.shape[1:3], dtype=bool)
-    frame[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
-    edge: npt.NDArray[np.float64] = images[:, frame].astype(np.float64)
-    return edge
+    """Measure the noise on the frame of each of some images (n, ny, nx, n_bands), shape (n, n_bands)."""
+    return sky_statistics(np.moveaxis(images, -1, 1), border=SKY_FRAME)[1]

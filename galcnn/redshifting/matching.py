@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,7 +12,6 @@ import numpy.typing as npt
 from galcnn import seeding
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.geometry.grid import MIN_COVERAGE
 from galcnn.observing import Observation
 from galcnn.redshifting.gridding import Gridding
 from galcnn.redshifting.noise import digest
@@ -24,8 +22,9 @@ from galcnn.redshifting.optics import (
     psf_transfer,
     wiener_ratio,
 )
+from galcnn.transforms.grid import MIN_COVERAGE, stacked_psfs
 
-__all__ = ["Matched", "matched", "stacked_psfs"]
+__all__ = ["Matched", "matched"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -271,7 +270,7 @@ def _gridded(cutout: Cutout, shape: tuple[int, int], magnification: float, plans
         flux=values.astype(np.float32),
         mask=~enough,
         sigma=None if sigma is None else sigma.astype(np.float32),
-        psf=stacked_psfs(psfs),
+        psf=stacked_psfs([None if psf is None else psf[np.newaxis] for psf in psfs]),
         wcs=None,
     )
     used = tuple(gridding for gridding in griddings if gridding is not None)
@@ -299,27 +298,3 @@ def _psf(plan: _Plan) -> npt.NDArray[np.float32]:
     plane = gridding.apply(plan.psf[np.newaxis].astype(np.float64))[0]
     unit_sum: npt.NDArray[np.float32] = (plane / plane.sum()).astype(np.float32)
     return unit_sum
-
-
-def stacked_psfs(psfs: Sequence[npt.NDArray[np.float32] | None]) -> npt.NDArray[np.float32] | None:
-    """Frame PSFs of different sides alike, with nothing around the smaller ones.
-
-    Parameters
-    ----------
-    psfs : sequence of numpy.ndarray or None
-        One a band, shape (py, px) with odd sides.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        Shape (n_bands, py, px); None where one is unknown.
-    """
-    known = [psf for psf in psfs if psf is not None]
-    if len(known) < len(psfs):
-        return None
-    sides = [max(psf.shape[axis] for psf in known) for axis in (0, 1)]
-    framed = np.zeros((len(known), *sides), dtype=np.float32)
-    for plane, psf in zip(framed, known, strict=True):
-        top, left = ((side - n) // 2 for side, n in zip(sides, psf.shape, strict=True))
-        plane[top : top + psf.shape[0], left : left + psf.shape[1]] = psf
-    return framed

@@ -20,8 +20,9 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.observing import Observation
 from galcnn.redshifting.bands import nearest_band, rest_wavelength
-from galcnn.redshifting.matching import Matched, matched, stacked_psfs
+from galcnn.redshifting.matching import Matched, matched
 from galcnn.simulation.spectra import SEDS, band_flux
+from galcnn.transforms.grid import stacked_psfs
 
 __all__ = ["Grid", "shifted"]
 
@@ -111,7 +112,7 @@ def shifted(
         bands=observation.bands,
         mask=np.concatenate([plane.mask for plane in planes]),
         sigma=np.concatenate(sigmas) if len(sigmas) == len(planes) else None,
-        psf=stacked_psfs([None if plane.psf is None else plane.psf[0] for plane in planes]),
+        psf=stacked_psfs([plane.psf for plane in planes]),
     )
     residual = tuple(value for one in results for value in one.residual)
     return Matched(joined, tuple(one.griddings[0] for one in results), residual), errors

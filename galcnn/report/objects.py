@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.files import load_files
-from galcnn.geometry import crop
 from galcnn.layers import read_stacks
-from galcnn.rendering import display_rgb
 from galcnn.report.pictures import binned, encoded, picture, sky_grid, thumbnail
+from galcnn.transforms import crop, display_rgb
 from galcnn.viewers.panels import summed, unit_label
 
 if TYPE_CHECKING:

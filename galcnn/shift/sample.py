@@ -14,7 +14,7 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import atomic, geometry, seeding
+from galcnn import atomic, seeding
 from galcnn.dataset import Dataset
 from galcnn.errors import message
 from galcnn.inputs import InputSpec, images_from
@@ -22,6 +22,7 @@ from galcnn.progress import Progress, silent
 from galcnn.redshifting import Redshifting, magnification, redshift
 from galcnn.shift.settings import ShiftSettings
 from galcnn.simulation import Galaxy, draw, from_catalog, simulate_catalog
+from galcnn.transforms import resize
 
 __all__ = ["RedshiftedSample", "described", "draw_sample", "name_at", "read_sample"]
 
@@ -214,7 +215,7 @@ def _image(galaxy: Galaxy, settings: ShiftSettings) -> npt.NDArray[np.float32]:
     scale = float(telescope.pixel_scale.to_value(u.arcsec))
     field = int(np.clip(round(settings.scaled_radii * galaxy.half_light_radius / scale), 8, 8 * side))
     cutout = draw(galaxy, seed=settings.seed, observation=telescope, shape=(field, field))
-    return images_from([geometry.resize(replace(cutout, sigma=None), (side, side))])
+    return images_from([resize(replace(cutout, sigma=None), (side, side))])
 
 
 def described(settings: ShiftSettings) -> str:

@@ -19,7 +19,6 @@ from galcnn.catalog import Catalog
 from galcnn.catalog.naming import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.foreground import extinction_coefficients
 from galcnn.progress import Progress, silent
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.jobs import FetchJob, Place
@@ -28,6 +27,7 @@ from galcnn.surveys.report import FetchReport, write_report
 from galcnn.surveys.requests import Request, checked_bands, identity, requests_of
 from galcnn.surveys.survey import RemoteSurvey, Survey
 from galcnn.surveys.workers import run
+from galcnn.transforms import extinction_coefficients
 
 __all__ = ["FetchReport", "FetchSettings", "fetch", "planned"]
 
@@ -47,7 +47,7 @@ class FetchSettings:
     ebv : numpy.ndarray or None
         E(B-V) of each galaxy, magnitudes, whose extinction is undone; none by default.
     system : str or None
-        Photometric system of the bands for that, see `galcnn.foreground.extinction_coefficients`;
+        Photometric system of the bands for that, see `galcnn.transforms.extinction_coefficients`;
         by the name of the survey by default.
     at_once : int
         Galaxies that are asked for at the same time.

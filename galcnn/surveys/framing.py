@@ -9,19 +9,17 @@ import astropy.units as u
 import numpy as np
 from astropy.wcs import NoConvergence
 
-from galcnn import geometry
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files import load_cutout
 from galcnn.surveys.limits import Answer
+from galcnn.transforms import align, combine, window
+from galcnn.transforms.grid import SAME_GRID, grid_offset
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
 __all__ = ["coverage_of", "framed", "loaded", "stacked"]
-
-#: Grids whose corners differ by less than this, in pixels, are one, as `geometry.align` has it.
-_SAME_GRID = 1e-3
 
 
 def loaded(content: bytes, answer: Answer, *, hdu: int | None = None) -> Cutout:
@@ -91,7 +89,7 @@ def framed(image: Cutout, position: SkyCoord, side: int) -> Cutout:
             message("a position on the image", "Leave the galaxy out.", position=position.to_string("hmsdms"))
         )
     corner = (round(y - (side - 1) / 2), round(x - (side - 1) / 2))
-    return geometry.window(image, (side, side), corner)
+    return window(image, (side, side), corner)
 
 
 def coverage_of(image: Cutout, position: SkyCoord, side: int) -> float:
@@ -138,7 +136,7 @@ def stacked(
     -------
     galcnn.cutout.Cutout
         As `framed`; those that lie on another grid are brought to that of the reference, see
-        `galcnn.geometry.align`.
+        `galcnn.transforms.align`.
 
     Raises
     ------
@@ -152,10 +150,10 @@ def stacked(
     try:
         for image in images:
             one = framed(image, position, side)
-            if _offset(base, one) > _SAME_GRID:  # its edges are moved too: take more of it
-                one = geometry.align(framed(image, position, _with_margin(base, image)), base)
+            if _offset(base, one) > SAME_GRID:  # its edges are moved too: take more of it
+                one = align(framed(image, position, _with_margin(base, image)), base)
             placed.append(one)
-        return placed[0] if len(placed) == 1 else geometry.combine(placed, reference=placed[0].bands[0])
+        return placed[0] if len(placed) == 1 else combine(placed, reference=placed[0].bands[0])
     except ValueError as error:
         raise BadResponseError(
             message("bands that fit together", "Ask for one at a time.", error=str(error))
@@ -181,10 +179,7 @@ def _offset(one: Cutout, other: Cutout) -> float:
     """How far apart, in pixels, the same corner lies."""
     if one.wcs is None or other.wcs is None:
         raise BadResponseError(message("bands with a WCS", "Use images that have one.", wcs=None))
-    ny, nx = one.shape
-    x, y = np.array([0, nx - 1, 0, nx - 1], float), np.array([0, 0, ny - 1, ny - 1], float)
-    back = one.wcs.world_to_pixel(other.wcs.pixel_to_world(x, y))
-    return float(np.hypot(back[0] - x, back[1] - y).max())
+    return grid_offset(one.wcs, other.wcs, one.shape)
 
 
 def _with_margin(first: Cutout, image: Cutout) -> int:

@@ -13,13 +13,13 @@ import numpy as np
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, message
-from galcnn.foreground import remove_sky
 from galcnn.photometry import UNCALIBRATED, ab_flux
 from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
 from galcnn.surveys.download import address, session, speaking
 from galcnn.surveys.framing import loaded, stacked
 from galcnn.surveys.limits import Answer, Limits
 from galcnn.surveys.psf import BETA, moffat_planes
+from galcnn.transforms import remove_sky
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -54,7 +54,7 @@ class HipsSurvey:
     fwhm : str
         Of the PSF, arcsec, as `zero_point`; not known by default.
     sky : bool
-        Whether the level of the sky is estimated and subtracted, see `galcnn.foreground.remove_sky`.
+        Whether the level of the sky is estimated and subtracted, see `galcnn.transforms.remove_sky`.
     server : str
         Address of the service.
     limits : Limits

@@ -12,11 +12,11 @@ from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.files import save_cutout
-from galcnn.foreground import correct_extinction
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.manifest import FAILED, FETCHED, NOT_COVERED, Manifest, Record, file_hash
 from galcnn.surveys.requests import Request
 from galcnn.surveys.survey import Survey
+from galcnn.transforms import correct_extinction
 
 __all__ = ["FetchJob", "Place"]
 

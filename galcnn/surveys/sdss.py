@@ -135,7 +135,7 @@ class SDSSSurvey:
         galcnn.cutout.Cutout
             nJy, with sigma and PSF, on the grid of the frame in r, whose rows run along the scan:
             north is not up. Other bands, a part of a pixel away, are brought to it, see
-            `galcnn.geometry.align`. NaN beyond the edge of the frame.
+            `galcnn.transforms.align`. NaN beyond the edge of the frame.
 
         Raises
         ------

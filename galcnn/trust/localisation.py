@@ -10,6 +10,7 @@ import numpy.typing as npt
 from galcnn.cutout import Cutout
 from galcnn.evaluation import Regions, energy_shares
 from galcnn.inputs import planes_from
+from galcnn.transforms.background import sky_statistics
 from galcnn.trust.parameter_randomisation import folded
 
 __all__ = ["energy_density", "half_light", "pointing"]
@@ -92,7 +93,7 @@ def half_light(cutout: Cutout, regions: Regions | None) -> Regions | None:
         return None
     bad = cutout.mask.any(axis=0)
     image = np.where(bad, 0.0, cutout.flux.sum(axis=0, dtype=np.float64))
-    image -= float(np.median(image[regions.sky])) if regions.sky.any() else 0.0
+    image -= sky_statistics(image, ~regions.sky)[0]
     segment = SegmentationImage(regions.galaxy.astype(int))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of apertures beyond the image: their radius is not finite

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.photometry import DISPLAY
-from galcnn.rendering import display_rgb
+from galcnn.transforms import display_rgb
 from galcnn.viewers.panels import drawable
 from galcnn.viewers.sheets import Entry, sheet_figure
 from galcnn.viewers.style import SMALL, finish, line

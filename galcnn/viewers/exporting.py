@@ -14,8 +14,8 @@ from galcnn import atomic
 from galcnn.catalog.naming import file_stems
 from galcnn.files import load_files
 from galcnn.files.opening import opened
-from galcnn.geometry import crop
 from galcnn.layers import LayerStack, read_stacks
+from galcnn.transforms import crop
 from galcnn.viewers.contents import Layer, Window, holds_layers, layers_of, window_of
 from galcnn.viewers.ds9 import command_line, drawn_layers, scene
 from galcnn.viewers.figures import explanation_figure, save_figure

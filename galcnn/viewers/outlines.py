@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
+from galcnn.transforms.background import sky_statistics
 from galcnn.viewers.contents import Layer, Window
 
 __all__ = ["Outline", "contour_text", "outlines", "region_text"]
@@ -140,10 +141,9 @@ def _placed(points: npt.NDArray[np.float64], wcs: WCS | None) -> npt.NDArray[np.
 def _isophotes(
     part: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.float64], tuple[float, ...]]:
-    from astropy.stats import sigma_clipped_stats
     from scipy.ndimage import gaussian_filter
 
-    _, sky, noise = sigma_clipped_stats(part[known], sigma=3.0)
+    sky, noise = sky_statistics(part, ~known, clip="std")
     smooth = gaussian_filter(np.where(known, part, sky), _SMOOTHING)
     light = float(np.percentile(smooth[known], _BRIGHT) - sky)
     return smooth, tuple(float(sky + share * light) for share in _LIGHT if share * light > _FAINTEST * noise)

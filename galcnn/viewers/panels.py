@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.rendering import display_rgb
+from galcnn.transforms import display_rgb
 from galcnn.viewers.orientation import draw_compass, draw_scale_bar
 from galcnn.viewers.style import NO_DATA, RIGHT, SIGNED, SMALL, TITLE, WRONG
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galcnn.errors import message
-from galcnn.rendering import display_rgb
+from galcnn.transforms import display_rgb
 from galcnn.viewers.orientation import draw_scale_bar
 from galcnn.viewers.panels import answer_title, drawable
 from galcnn.viewers.style import NO_DATA, SMALL, TITLE
@@ -90,7 +90,7 @@ def sheet_figure(entries: Sequence[Entry], *, heading: str = "", across: int = 8
     Returns
     -------
     matplotlib.figure.Figure
-        In colour (`galcnn.rendering.display_rgb`), pixels masked in all bands grey, with a scale
+        In colour (`galcnn.transforms.display_rgb`), pixels masked in all bands grey, with a scale
         bar where there is a WCS.
 
     Raises

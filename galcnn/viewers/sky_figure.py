@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.rendering import display_rgb
+from galcnn.transforms import display_rgb
 from galcnn.viewers.orientation import draw_compass, draw_scale_bar
 from galcnn.viewers.panels import (
     answer_title,

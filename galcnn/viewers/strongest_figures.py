@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galcnn.errors import message
-from galcnn.rendering import display_rgb
+from galcnn.transforms import display_rgb
 from galcnn.viewers.panels import colour_limit
 from galcnn.viewers.signed import draw_signed, label_row, title
 

@@ -11,7 +11,7 @@ import numpy as np
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.photometry import parse_unit
-from galcnn.rendering import display_rgb
+from galcnn.transforms import display_rgb
 from galcnn.viewers.panels import colour_limit
 from galcnn.viewers.signed import draw_bar, draw_signed, label_row, title
 from galcnn.viewers.style import RIGHT, WRONG

@@ -10,9 +10,9 @@ from astropy.wcs import WCS
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.files import load_cutout, save_cutout
-from galcnn.geometry import crop
 from galcnn.layers import LayerStack, read_stacks
 from galcnn.model import save_model
+from galcnn.transforms import crop
 from tests.conftest import toy_images
 
 

@@ -15,10 +15,10 @@ from galcnn.errors import UnreadableImageError
 from galcnn.explain.cells import CellGrid, CoarseMap
 from galcnn.explain.explanation import Explanation, Target
 from galcnn.files import load_cutout, save_cutout
-from galcnn.geometry import align, crop, fit, pad, resample, resize, window
 from galcnn.layers import LayerStack, read_stacks, write_into
 from galcnn.layers.regridding import placement
 from galcnn.prediction import Prediction
+from galcnn.transforms import align, crop, fit, pad, resample, resize, window
 
 SHAPE = (40, 50)
 TARGET = Target("late", (1.0, 0.0))
@@ -318,7 +318,7 @@ def test_fitsverify_finds_nothing(survey_file, tmp_path):
 
 def test_real_surveys_files_gain_layers(real_data, tmp_path):
     """A DECaLS cube, an HST image, an HSC image in HDU 1: binned, written back, the image found as before."""
-    from galcnn.geometry import crop_width
+    from galcnn.transforms import crop_width
 
     for name in ("decals_gz/example_a.fits", "hst_dopterian/SCI_F814W.fits", "hsc_galmask/gal1_G.fits"):
         path = tmp_path / name.replace("/", "_")

@@ -17,12 +17,12 @@ from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.files import load_files, save_cutout
 from galcnn.layers import append_stack
-from galcnn.rendering import display_rgb
 from galcnn.report import Known, write_report
 from galcnn.report import writing as writing_module
 from galcnn.report.pictures import ACROSS, SIDE, thumbnail
 from galcnn.report.rows import merge
 from galcnn.report.sources import Answers
+from galcnn.transforms import display_rgb
 from galcnn.viewers.panels import colour_limit, summed
 from tests.report.galaxies import (
     CLASSES,

@@ -10,7 +10,6 @@ import tensorflow as tf
 from astropy.table import QTable
 from scipy.stats import kstest
 
-from galcnn import geometry
 from galcnn.catalog import Catalog
 from galcnn.dataset import CutoutFiles, Dataset
 from galcnn.experiment import Experiment
@@ -23,6 +22,7 @@ from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
 from galcnn.training import Augmentation, RandomRedshift, TrainingSettings
 from galcnn.training.batches import training_batches
 from galcnn.training.redshifts import RedshiftedImages
+from galcnn.transforms import fit
 
 BANDS = ("g", "r")
 SIDE = 24
@@ -38,7 +38,7 @@ def simulated():
         draw(galaxy.at(0.05 + 0.0005 * i), seed=1, shape=(96, 96), observation=telescope)
         for i, galaxy in enumerate(galaxies)
     ]
-    images = images_from([geometry.fit(cutout, (SIDE, SIDE), pixel_scale=None) for cutout in wide])
+    images = images_from([fit(cutout, (SIDE, SIDE), pixel_scale=None) for cutout in wide])
     ids = tuple(galaxy.id for galaxy in galaxies)
     return Dataset(
         ids,

@@ -17,7 +17,7 @@ from galcnn.explain.explanation import Explanation, Target
 from galcnn.layers import LayerStack
 from galcnn.photometry import DISPLAY, UNCALIBRATED
 from galcnn.prediction import Prediction
-from galcnn.rendering import display_rgb
+from galcnn.transforms import display_rgb
 from galcnn.viewers.figures import confusion_figure, explanation_figure, save_figure
 from galcnn.viewers.orientation import compass, scale_bar
 from galcnn.viewers.panels import colour_limit, drawable, summed

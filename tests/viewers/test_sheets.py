@@ -8,7 +8,7 @@ from PIL import Image
 
 from galcnn.cli.main import main
 from galcnn.prediction import Prediction
-from galcnn.rendering import display_rgb
+from galcnn.transforms import display_rgb
 from galcnn.viewers.figures import save_figure
 from galcnn.viewers.panels import colour_limit, summed
 from galcnn.viewers.sheets import Entry, sheet_figure

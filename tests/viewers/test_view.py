@@ -19,8 +19,8 @@ from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
 from galcnn.explain.cells import CellGrid, CoarseMap
 from galcnn.files import save_cutout
-from galcnn.geometry import pad
 from galcnn.layers import write_into
+from galcnn.transforms import pad
 from galcnn.viewers.contents import Layer, layers_of, window_of
 from galcnn.viewers.ds9 import command_line, drawn_layers, samp_words, scene
 from galcnn.viewers.exporting import export

@@ -14,8 +14,8 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from PIL import Image
 
-from galcnn.geometry import crop
 from galcnn.layers import write_into
+from galcnn.transforms import crop
 from galcnn.viewers.contents import layers_of
 from galcnn.viewers.exporting import export
 from galcnn.viewers.samp import send

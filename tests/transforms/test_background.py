@@ -1,18 +1,17 @@
-"""Sky and dust against what was put in: known levels, closed forms, an independent extinction law."""
-
-import re
+"""The sky against what was put in: known levels and noises, closed forms, other programs."""
 
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.stats import sigma_clipped_stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 from galcnn.cutout import Cutout
 from galcnn.files import load_cutout, save_cutout
-from galcnn.foreground import correct_extinction, estimate_sky, extinction_coefficients, remove_sky
-from galcnn.foreground.dust import COEFFICIENTS
-from galcnn.photometry import DISPLAY, UNCALIBRATED, ab_magnitude
+from galcnn.photometry import DISPLAY, UNCALIBRATED
+from galcnn.transforms import correct_extinction, estimate_sky, remove_sky
+from galcnn.transforms.background import SKY_FRAME, sky_statistics
 
 NOISE = 3.0
 
@@ -28,7 +27,6 @@ def field(seed=0, *, sky=100.0, radius=8.0, n_stars=6, size=128):
     return image + sky + rng.normal(0, NOISE, image.shape)
 
 
-# Sky ------------------------------------------------------------------------------------------
 def test_the_level_is_found_beneath_a_galaxy_and_stars():
     """To a thirtieth of the noise of a pixel; the mean and the median of the image are far off."""
     images = [field(seed) for seed in range(12)]
@@ -128,87 +126,86 @@ def test_des_and_pan_starrs_have_no_sky_left(real_data):
         assert abs(sky.level) < 0.3 * sky.noise
 
 
-# Dust -----------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("survey", "bands", "values"),
-    [
-        ("SDSS", "ugriz", (4.239, 3.303, 2.285, 1.698, 1.263)),
-        ("Pan-STARRS", "grizy", (3.172, 2.271, 1.682, 1.322, 1.087)),
-        ("DES", "griz", (3.237, 2.176, 1.595, 1.217)),
-        ("DECaLS DR9-south", "grz", (3.237, 2.176, 1.217)),
-        ("LegacySurvey DR10", "griz", (3.237, 2.176, 1.595, 1.217)),
-        ("HSC", "g", (3.240,)),
-        ("2MASS", "jhk", (0.709, 0.449, 0.302)),
-        ("HST WFC3", ("F160W", "F814W"), (0.512, 1.536)),
-        ("HST ACS", ("F814W",), (1.526,)),
-        ("HST WFPC2", ("F555W",), (2.755,)),
-        ("WISE", ("W1",), (0.184,)),
-    ],
-)
-def test_coefficients_by_survey(survey, bands, values):
-    cutout = Cutout(np.ones((len(bands), 2, 2)), tuple(bands), survey=survey)
-    assert tuple(extinction_coefficients(cutout).values()) == values
+#: What the callers of `sky_statistics` ask for.
+SETTINGS = [
+    {"border": SKY_FRAME},
+    {"border": (13, 13)},
+    {"clip": "mad"},
+    {"clip": "std"},
+    {"clip": "std", "rounds": 10, "mode": True},
+]
 
 
-@pytest.mark.parametrize("system", ["WFC3", "ACS", "WFPC2"])
-def test_extinction_falls_with_wavelength(system):
-    """HST's wide optical bands are named by their wavelength in nm."""
-    wide = {band: value for band, value in COEFFICIENTS[system].items() if re.fullmatch(r"F[3-8]\d\dW", band)}
-    by_wavelength = [wide[band] for band in sorted(wide)]
-    assert len(wide) > 4
-    assert by_wavelength == sorted(by_wavelength, reverse=True)
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_every_region_and_clipping_finds_level_and_noise(settings):
+    """A field with a galaxy in the middle and stars: whatever is taken for sky, it is 100 and 3."""
+    planes = np.stack([field(seed) for seed in range(12)])
+    level, noise = sky_statistics(planes, **settings)
+    assert level.shape == noise.shape == (12,)
+    np.testing.assert_allclose(level, 100, atol=0.6)
+    np.testing.assert_allclose(noise, NOISE, rtol=0.12)
 
 
-def test_the_correction_is_what_fluxes_and_magnitudes_say():
-    cutout = Cutout(
-        np.full((2, 3, 3), [[[10.0]], [[20.0]]]), ("g", "r"), survey="SDSS", sigma=np.ones((2, 3, 3))
-    )
-    bright = correct_extinction(cutout, 0.05)
-    gained = [
-        ab_magnitude(1.0 * a[0, 0]) - ab_magnitude(1.0 * b[0, 0])
-        for a, b in zip(cutout.flux, bright.flux, strict=True)
-    ]
-    np.testing.assert_allclose(gained, [3.303 * 0.05, 2.285 * 0.05], atol=1e-5)
-    np.testing.assert_allclose(bright.flux / bright.sigma, cutout.flux / cutout.sigma, rtol=1e-6)
-    step = bright.meta["foreground"][0]
-    assert step["step"] == "correct_extinction"
-    assert step["magnitudes"] == pytest.approx({"g": 0.16515, "r": 0.11425})
-    assert "foreground" not in cutout.meta
+@pytest.mark.parametrize("settings", SETTINGS)
+@given(shift=st.floats(-1e3, 1e3), scale=st.floats(0.1, 1e3))
+def test_a_constant_shifts_the_level_alone_and_a_factor_scales_both(settings, shift, scale):
+    image = field(1, size=48, sky=0.0, radius=4.0, n_stars=2)
+    level, noise = sky_statistics(image, **settings)
+    moved, same = sky_statistics(image + shift, **settings)
+    assert float(moved) == pytest.approx(float(level) + shift, abs=1e-6)
+    assert float(same) == pytest.approx(float(noise), abs=1e-6)
+    wide, wider = sky_statistics(image * scale, **settings)
+    assert float(wide) == pytest.approx(float(level) * scale, abs=1e-6 * scale)
+    assert float(wider) == pytest.approx(float(noise) * scale, rel=1e-6)
 
 
-def test_no_dust_changes_nothing():
-    cutout = Cutout(np.ones((1, 2, 2)), ("r",), survey="DES")
-    np.testing.assert_array_equal(correct_extinction(cutout, 0.0).flux, cutout.flux)
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_masked_pixels_are_not_seen_and_a_masked_plane_says_zero(settings):
+    planes = np.stack([field(2), field(3)])
+    mask = np.zeros(planes.shape, dtype=bool)
+    mask[0, :3] = mask[0, 60:70] = True
+    mask[1] = True
+    spoiled = np.where(mask, np.nan, planes)
+    level, noise = sky_statistics(spoiled, mask, **settings)
+    again, same = sky_statistics(np.where(mask, 1e9, planes), mask, **settings)
+    np.testing.assert_array_equal([level, noise], [again, same])
+    assert (level[1], noise[1]) == (0, 0)
+    assert level[0] == pytest.approx(100, abs=0.6)
 
 
-def test_own_coefficients_and_systems_win():
-    cutout = Cutout(np.ones((1, 2, 2)), ("g",), survey="unknown")
-    assert correct_extinction(cutout, 1.0, coefficients={"g": 2.5}).flux[0, 0, 0] == pytest.approx(10)
-    assert extinction_coefficients(cutout, "PS1") == {"g": 3.172}
+def test_the_frame_has_the_median_and_the_scaled_deviation_of_its_pixels():
+    image = np.zeros((6, 7), dtype=np.float32)
+    image[1:-1, 2:-2] = 1e6
+    image[0, :4] = [1, 1, 2, 2]  # 22 of the 30 pixels of the frame stay zero
+    level, noise = sky_statistics(image, border=(1, 2))
+    assert (level, noise) == (0, 0)
+    mask = (image == 0) & (np.indices(image.shape)[0] > 0)
+    level, noise = sky_statistics(image, mask, border=(1, 2))  # 0, 0, 0, 1, 1, 2, 2
+    assert (float(level), float(noise)) == (1, pytest.approx(1.4826))
+    assert level.dtype == np.float64
+    small = sky_statistics(image[:1, :4], border=SKY_FRAME)[0]  # no more than a frame: all of it
+    assert float(small) == 1.5
 
 
-@pytest.mark.parametrize(
-    ("survey", "bands", "ebv", "said"),
-    [
-        ("unknown", "g", 0.1, "a photometric system among"),
-        ("simulated", "g", 0.1, "a photometric system among"),
-        ("DECaLS DR9-north", "g", 0.1, "a photometric system among"),
-        ("SDSS", "y", 0.1, r"bands of SDSS among.*bands=\['y'\]"),
-        ("SDSS", "g", -0.1, r"E\(B-V\) >= 0"),
-        ("SDSS", "g", np.nan, r"E\(B-V\) >= 0"),
-        ("SDSS", "g", np.inf, r"E\(B-V\) >= 0"),
-    ],
-)
-def test_what_is_not_known_is_refused(survey, bands, ebv, said):
-    cutout = Cutout(np.ones((1, 2, 2)), tuple(bands), survey=survey)
-    with pytest.raises(ValueError, match=said):
-        correct_extinction(cutout, ebv)
+def test_clipping_is_astropys():
+    image = field(7)
+    level, noise = sky_statistics(image, clip="std")
+    np.testing.assert_allclose([level, noise], sigma_clipped_stats(image, sigma=3.0)[1:], rtol=1e-12)
+    mask = image > 110
+    level, noise = sky_statistics(image, mask, clip="std", rounds=2)
+    expected = sigma_clipped_stats(image, mask=mask, sigma=3.0, maxiters=2)[1:]
+    np.testing.assert_allclose([level, noise], expected, rtol=1e-12)
+    level, _ = sky_statistics(image, clip="mad")
+    _, expected, _ = sigma_clipped_stats(image, sigma=3.0, stdfunc="mad_std")
+    assert float(level) == pytest.approx(float(expected), abs=1e-3)
 
 
-def test_nothing_is_corrected_twice():
-    once = correct_extinction(Cutout(np.ones((1, 2, 2)), ("g",), survey="SDSS"), 0.1)
-    with pytest.raises(ValueError, match="not yet corrected for extinction"):
-        correct_extinction(once, 0.1)
+def test_the_mode_lies_below_the_median_of_a_crowded_sky():
+    """2.5 median - 1.5 mean, by hand."""
+    values = np.array([[0.0, 1.0, 2.0, 3.0, 5.0]])
+    level, noise = sky_statistics(values, clip="std", mode=True)
+    assert float(level) == pytest.approx(2.5 * 2 - 1.5 * 2.2)
+    assert float(noise) == pytest.approx(values.std())
 
 
 @pytest.mark.parametrize("step", [remove_sky, lambda cutout: correct_extinction(cutout, 0.1)])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from galcnn.cutout import Cutout
 from galcnn.files import load_cutout
-from galcnn.geometry import crop, fit, pad, resample, resize
 from galcnn.photometry import DISPLAY
+from galcnn.transforms import crop, fit, pad, resample, resize
 
 SCALE = 0.3
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from galcnn.cutout import Cutout
 from galcnn.files import load_cutout
 from galcnn.photometry import DISPLAY, UNCALIBRATED
-from galcnn.rendering import RENDERS, RenderStep, display_rgb, render
+from galcnn.transforms import RENDERS, RenderStep, display_rgb, render
 
 NMGY = 3631.0
 

@@ -11,12 +11,10 @@ from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.geometry.grid import MIN_COVERAGE, per_area, recorded
+from galcnn.transforms.grid import MIN_COVERAGE, SAME_GRID, grid_offset, per_area, recorded, stacked_psfs
 
 __all__ = ["align", "combine"]
 
-#: Grids whose corners differ by less than this, in pixels, are one.
-_SAME = 1e-3
 #: Wider new pixels, in old ones, have their noise averaged over the phases of the two grids.
 _EXACT_NOISE = 6
 
@@ -65,7 +63,7 @@ def align(cutout: Cutout, reference: Cutout) -> Cutout:
     from reproject import reproject_exact
 
     old, new = _wcs_of(cutout), _wcs_of(reference)
-    if cutout.shape == reference.shape and _offset(old, new, reference.shape) < _SAME:
+    if cutout.shape == reference.shape and grid_offset(old, new, reference.shape) < SAME_GRID:
         return cutout
     good = ~cutout.mask
     surface = per_area(cutout.unit)
@@ -108,7 +106,7 @@ def align(cutout: Cutout, reference: Cutout) -> Cutout:
         sigma=sigma,
         psf=None if cutout.psf is None else _turned_psf(cutout.psf, old, new, cutout.shape),
         wcs=new,
-        meta=recorded(cutout.meta, step),
+        meta=recorded(cutout.meta, "geometry", step),
     )
 
 
@@ -147,13 +145,12 @@ def combine(cutouts: Sequence[Cutout], *, reference: str) -> Cutout:
         raise ValueError(message("bands in one unit", "Calibrate them first.", units=sorted(units)))
     parts = [align(cutout, base) for cutout in cutouts]
     sigmas = [part.sigma for part in parts if part.sigma is not None]
-    psfs = [part.psf for part in parts if part.psf is not None]
     sigma = np.concatenate(sigmas) if len(sigmas) == len(parts) else None
-    psf = _stacked_psfs(psfs) if len(psfs) == len(parts) else None
+    psf = stacked_psfs([part.psf for part in parts])
     notes = []
     if sigmas and sigma is None:
         notes.append("sigma left out: not known for all bands")
-    if psfs and psf is None:
+    if psf is None and any(part.psf is not None for part in parts):
         notes.append("PSF left out: not known for all bands, or their middles lie differently on the pixels")
     surveys = list(dict.fromkeys(part.survey for part in parts))
     return replace(
@@ -179,13 +176,6 @@ def _wcs_of(cutout: Cutout) -> WCS:
             message("cutouts with a WCS, to bring them to one grid", "", bands=cutout.bands, wcs=None)
         )
     return cutout.wcs
-
-
-def _offset(one: WCS, other: WCS, shape: tuple[int, int]) -> float:
-    ny, nx = shape
-    corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], dtype=float)
-    back = np.stack(one.world_to_pixel(other.pixel_to_world(*corners.T)), axis=1)
-    return float(np.hypot(*(back - corners).T).max())
 
 
 def _corners(shape: tuple[int, int]) -> tuple[_Array, _Array]:
@@ -259,15 +249,3 @@ def _kernel_wcs(matrix: _Array, size: npt.NDArray[np.int64]) -> WCS:
     wcs.wcs.crpix = (size + 1) / 2
     wcs.wcs.cd = matrix / 3600
     return wcs
-
-
-def _stacked_psfs(psfs: Sequence[_Psf]) -> _Psf | None:
-    """On one size, zeros around; None where the middles lie differently on the pixels."""
-    shapes = np.array([psf.shape[1:] for psf in psfs])
-    if len({tuple(shape % 2) for shape in shapes}) > 1:
-        return None
-    largest = shapes.max(axis=0)
-    margins = (largest - shapes) // 2
-    return np.concatenate(
-        [np.pad(psf, ((0, 0), (dy, dy), (dx, dx))) for psf, (dy, dx) in zip(psfs, margins, strict=True)]
-    )

@@ -8,8 +8,9 @@ from astropy.wcs import WCS, Sip
 
 from galcnn.cutout import Cutout
 from galcnn.files import load_cutout
-from galcnn.geometry import align, combine, resample, window
 from galcnn.photometry import DISPLAY
+from galcnn.transforms import align, combine, resample, window
+from galcnn.transforms.grid import grid_offset, shifted_wcs, stacked_psfs
 
 CENTRE = (150.0, 2.0)
 
@@ -266,3 +267,23 @@ def nucleus_of(cutout):
     x0, y0 = cutout.wcs.world_to_pixel(SkyCoord(27.952, 0.2635, unit="deg"))
     plane = np.where(np.hypot(x - x0, y - y0) * cutout.pixel_scale.value < 3, cutout.flux[0], 0.0)
     return cutout.wcs.pixel_to_world(*centroid(np.clip(plane - plane.max() / 2, 0, None).astype(float)))
+
+
+def test_psfs_are_framed_about_their_middles():
+    narrow, wide = np.full((1, 1, 3), 2.0, "float32"), np.arange(30, dtype="float32").reshape(2, 3, 5)
+    framed = stacked_psfs([narrow, wide])
+    np.testing.assert_array_equal(framed[0], [[0] * 5, [0, 2, 2, 2, 0], [0] * 5])
+    np.testing.assert_array_equal(framed[1:], wide)
+    assert framed.dtype == np.float32
+    assert stacked_psfs([narrow, None]) is None
+    assert stacked_psfs([narrow, wide[:, :2]]) is None  # an even side: its middle is between pixels
+    assert stacked_psfs([None]) is None
+
+
+def test_the_offset_of_two_grids_is_in_pixels():
+    wcs = wcs_of((20, 30), turn=20)
+    assert grid_offset(wcs, shifted_wcs(wcs, (3, -4), (20, 30)), (20, 30)) == pytest.approx(5, abs=1e-6)
+    assert grid_offset(wcs, wcs, (20, 30)) == pytest.approx(0, abs=1e-9)
+    turned = wcs_of((20, 30), turn=21)
+    corner = np.hypot(9.5, 14.5)  # from the middle
+    assert grid_offset(wcs, turned, (20, 30)) == pytest.approx(2 * corner * np.sin(np.deg2rad(0.5)), rel=1e-5)

@@ -1,19 +1,28 @@
-"""Extinction by dust of our Galaxy, by the coefficients of each survey's bands."""
+"""Extinction by dust of our Galaxy: E(B-V) of a map, and the coefficients of each survey's bands."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.foreground.steps import recorded, refuse_pictures
+from galcnn.transforms.grid import recorded, refuse_pictures
 
-__all__ = ["COEFFICIENTS", "correct_extinction", "extinction_coefficients"]
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["COEFFICIENTS", "correct_extinction", "ebv_of_map", "extinction_coefficients"]
+
+#: HEALPix files hold less where nothing was measured.
+_UNSEEN = -1e30  # -1.6375e30, in single or double precision
 
 #: A_b / E(B-V) by photometric system, for E(B-V) of Schlegel, Finkbeiner & Davis 1998 (ApJ 500, 525)
 #: as it stands in their map. Schlafly & Finkbeiner 2011 (ApJ 737, 103), Table 6, R_V = 3.1, which
@@ -157,8 +166,46 @@ def correct_extinction(
         cutout,
         flux=(cutout.flux * factors).astype(np.float32),
         sigma=None if cutout.sigma is None else (cutout.sigma * factors).astype(np.float32),
-        meta=recorded(cutout.meta, step),
+        meta=recorded(cutout.meta, "foreground", step),
     )
+
+
+def ebv_of_map(
+    path: str | os.PathLike[str], positions: SkyCoord, *, column: str | None = None
+) -> npt.NDArray[np.float64]:
+    """Look places up in a whole-sky map.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS table with one HEALPix map: NSIDE, ORDERING (RING or NESTED) and COORDSYS (galactic or
+        celestial) in its header, such as that of Schlegel, Finkbeiner & Davis (1998).
+    positions : astropy.coordinates.SkyCoord
+        One or many.
+    column : str, optional
+        Of E(B-V), magnitudes; the only one, or the only one named EBV, by default.
+
+    Returns
+    -------
+    numpy.ndarray
+        Interpolated between the four nearest pixels, in the shape of `positions`; NaN where the
+        map has no value.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is no such map.
+    """
+    from astropy_healpix import HEALPix
+
+    values, order, frame = _read_map(Path(path), column)
+    pixels = HEALPix(nside=int(np.sqrt(values.size // 12)), order=order, frame=frame)
+    found: npt.NDArray[np.float64] = np.asarray(
+        pixels.interpolate_bilinear_skycoord(positions.icrs, values), dtype=np.float64
+    )
+    return found
 
 
 def _corrected(meta: Mapping[str, Any]) -> bool:
@@ -172,3 +219,37 @@ def _system_of(survey: str) -> str:
         if re.search(pattern, survey, re.IGNORECASE):
             return system
     return ""
+
+
+def _read_map(path: Path, column: str | None) -> tuple[npt.NDArray[np.float64], str, Any]:
+    from astropy.coordinates import ICRS, Galactic
+    from astropy.io import fits
+
+    with fits.open(path) as hdulist:
+        tables = [hdu for hdu in hdulist if "NSIDE" in hdu.header and hasattr(hdu, "columns")]
+        if not tables:
+            raise ValueError(message("a FITS table with a HEALPix map", "", path=str(path)))
+        header, names = tables[0].header, tables[0].columns.names
+        named = [name for name in names if name == column or (column is None and name.upper() == "EBV")]
+        if column is None and not named:
+            named = names
+        if len(named) != 1:
+            raise ValueError(message("the column of E(B-V)", "Name it.", column=column, columns=names))
+        values = np.array(tables[0].data[named[0]], dtype=np.float64).ravel()
+    order, system = (str(header.get(key, "")).strip().upper() for key in ("ORDERING", "COORDSYS"))
+    frames = {"G": Galactic(), "C": ICRS()}
+    nside = int(header["NSIDE"])
+    if order not in ("RING", "NESTED") or system[:1] not in frames or values.size != 12 * nside**2:
+        raise ValueError(
+            message(
+                "a whole-sky map, RING or NESTED, in galactic or celestial coordinates",
+                "",
+                path=str(path),
+                ordering=order,
+                coordsys=system,
+                n_pixels=values.size,
+                nside=nside,
+            )
+        )
+    values[~np.isfinite(values) | (values < _UNSEEN)] = np.nan
+    return values, order.lower(), frames[system[:1]]

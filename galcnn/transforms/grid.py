@@ -1,9 +1,9 @@
-"""Grids: their shapes and WCS, and the record of what was done to them."""
+"""Grids of pixels: their shapes and WCS, PSFs on them, and the record of what was done to an image."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import astropy.units as u
@@ -11,13 +11,25 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS, Sip, WCSBase
 
+from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.photometry import DISPLAY
 
-__all__ = ["MIN_COVERAGE", "checked_shape", "per_area", "recorded", "scaled_wcs", "shifted_wcs"]
+__all__ = [
+    "MIN_COVERAGE",
+    "SAME_GRID",
+    "checked_shape",
+    "grid_offset",
+    "per_area",
+    "scaled_wcs",
+    "shifted_wcs",
+    "stacked_psfs",
+]
 
 #: A new pixel is masked where less than this share of it is covered by good old pixels.
 MIN_COVERAGE = 0.5
+#: Grids whose corners differ by less than this, in pixels, are one.
+SAME_GRID = 1e-3
 
 _DISTORTING = ("TPV", "TPD", "TNX", "ZPX")
 
@@ -64,22 +76,19 @@ def per_area(unit: u.UnitBase) -> bool:
     return bool(unit == DISPLAY or u.rad in unit.decompose().bases)
 
 
-def recorded(meta: Mapping[str, Any], step: Mapping[str, Any]) -> dict[str, Any]:
-    """Add a step to the list ``meta["geometry"]``.
+def refuse_pictures(cutout: Cutout, what: str) -> None:
+    """Refuse stretched values, in which neither sums nor factors mean anything."""
+    if cutout.unit == DISPLAY:
+        raise ValueError(
+            message(
+                f"an image linear in flux, to correct {what}", "Load the FITS file.", unit=str(cutout.unit)
+            )
+        )
 
-    Parameters
-    ----------
-    meta : mapping
-        Of a cutout.
-    step : mapping
-        What was done; plain values.
 
-    Returns
-    -------
-    dict
-        A new meta.
-    """
-    return {**meta, "geometry": [*meta.get("geometry", []), dict(step)]}
+def recorded(meta: Mapping[str, Any], kind: str, step: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a step, in plain values, to the list ``meta[kind]``, "geometry" or "foreground"."""
+    return {**meta, kind: [*meta.get(kind, []), dict(step)]}
 
 
 def scaled_wcs(
@@ -162,6 +171,59 @@ def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WC
     new.__dict__.update(wcs.__dict__)
     new.array_shape = shape
     return new
+
+
+def grid_offset(one: WCS, other: WCS, shape: tuple[int, ...]) -> float:
+    """Tell how far apart two grids of one shape are.
+
+    Parameters
+    ----------
+    one : astropy.wcs.WCS
+        Of the first.
+    other : astropy.wcs.WCS
+        Of the second.
+    shape : tuple of int
+        Pixels as (ny, nx).
+
+    Returns
+    -------
+    float
+        Most that a corner lies apart, in pixels; NaN where one of them has no sky there.
+    """
+    ny, nx = shape
+    corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], dtype=float)
+    sky = other.pixel_to_world(corners[:, 0], corners[:, 1])
+    back = np.stack(one.world_to_pixel(sky), axis=1)
+    return float(np.hypot(*(back - corners).T).max())
+
+
+def stacked_psfs(psfs: Sequence[npt.NDArray[np.float32] | None]) -> npt.NDArray[np.float32] | None:
+    """Put PSFs on one size, zeros around the smaller ones.
+
+    Parameters
+    ----------
+    psfs : sequence of numpy.ndarray or None
+        Each of some bands, shape (bands, py, px).
+
+    Returns
+    -------
+    numpy.ndarray or None
+        All bands, shape (n, py, px). None where one is unknown, or where their middles lie differently
+        on the pixels (sides of odd and of even numbers).
+
+    Examples
+    --------
+    >>> stacked_psfs([np.ones((1, 1, 1)), np.ones((2, 3, 1))])[:, :, 0].tolist()
+    [[0.0, 1.0, 0.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    known = [psf for psf in psfs if psf is not None]
+    sides = np.array([psf.shape[1:] for psf in known])
+    if len(known) < len(psfs) or len({tuple(side % 2) for side in sides}) > 1:
+        return None
+    margins = (sides.max(axis=0) - sides) // 2
+    return np.concatenate(
+        [np.pad(psf, ((0, 0), (dy, dy), (dx, dx))) for psf, (dy, dx) in zip(known, margins, strict=True)]
+    )
 
 
 def _scaled_sip(sip: Sip, ratio: _Array, crpix: _Array) -> Sip:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.geometry.grid import MIN_COVERAGE, checked_shape, per_area, recorded, scaled_wcs
+from galcnn.transforms.grid import MIN_COVERAGE, checked_shape, per_area, recorded, scaled_wcs
 
 __all__ = ["resample", "resize"]
 
@@ -144,7 +144,7 @@ def _regridded(
         sigma=sigma,
         psf=None if cutout.psf is None else _regridded_psf(cutout.psf, ratios),
         wcs=scaled_wcs(cutout.wcs, ratios, (first[0], first[1]), shape),
-        meta=recorded(cutout.meta, {**step, **facts}),
+        meta=recorded(cutout.meta, "geometry", {**step, **facts}),
     )
 
 

@@ -1,18 +1,24 @@
-"""The level of the sky, measured where no source is."""
+"""The level and the noise of the sky: one estimator, for any region and clipping."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.foreground.steps import recorded, refuse_pictures
+from galcnn.transforms.grid import recorded, refuse_pictures
 
-__all__ = ["SkyLevel", "estimate_sky", "remove_sky"]
+__all__ = ["SKY_FRAME", "SkyLevel", "estimate_sky", "remove_sky", "sky_statistics"]
+
+#: Pixels of the frame of an image in which a centred galaxy leaves mostly sky.
+SKY_FRAME = 4
+#: Standard deviation of a normal distribution in median absolute deviations; where clipping cuts.
+_MAD, _CLIP = 1.4826, 3.0
 
 #: Sources are what stands out by this many sigma of the smoothed image, on this many pixels.
 _THRESHOLD, _PIXELS = 3.0, 10
@@ -20,6 +26,8 @@ _THRESHOLD, _PIXELS = 3.0, 10
 _SMOOTHING = 1.5
 #: Rounds of masking and measuring; each sees fainter wings than the one before.
 _ROUNDS = 3
+#: Rounds of clipping at most in each.
+_CLIPPINGS = 10
 #: A level of fewer pixels than this share of the good ones is that of a galaxy's wings.
 _LEAST = 0.05
 #: Standard error of 2.5 median - 1.5 mean in that of the mean, for Gaussian noise: the variance of
@@ -112,34 +120,105 @@ def remove_sky(cutout: Cutout) -> Cutout:
     offsets = np.array([sky.level for sky in levels])[:, np.newaxis, np.newaxis]
     step = {"step": "remove_sky", "sky": dict(zip(cutout.bands, map(asdict, levels), strict=True))}
     flux = (cutout.flux.astype(np.float64) - offsets).astype(np.float32)
-    return replace(cutout, flux=flux, meta=recorded(cutout.meta, step))
+    return replace(cutout, flux=flux, meta=recorded(cutout.meta, "foreground", step))
+
+
+def sky_statistics(
+    planes: npt.NDArray[np.floating[Any]],
+    mask: npt.NDArray[np.bool_] | None = None,
+    *,
+    border: int | tuple[int, int] | None = None,
+    clip: Literal["mad", "std"] | None = None,
+    rounds: int = 5,
+    mode: bool = False,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Measure the level and the noise of the sky in each plane, in double precision.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray
+        Shape (..., ny, nx).
+    mask : numpy.ndarray, optional
+        Of the same shape: True for pixels that take no part.
+    border : int or tuple of int, optional
+        Pixels, or pixels along (y, x), of the frame that is looked at; the whole plane by default.
+    clip : {"mad", "std"}, optional
+        Whether, round by round, values further than three times the noise from the median are left
+        out, and what the noise is then: 1.4826 times the median absolute deviation, or the standard
+        deviation. Without clipping it is the former.
+    rounds : int
+        Of clipping, at most.
+    mode : bool
+        Whether the level is ``2.5 median - 1.5 mean`` (Bertin & Arnouts 1996, A&AS 117, 393), in place
+        of the median, of the clipped values.
+
+    Returns
+    -------
+    level, noise : numpy.ndarray
+        Shape (...); zero where no pixel takes part.
+
+    Examples
+    --------
+    >>> plane = np.random.default_rng(1).normal(100, 3, (64, 64))
+    >>> plane[24:40, 24:40] += 50  # a galaxy
+    >>> [value.round().tolist() for value in sky_statistics(plane, border=SKY_FRAME)]
+    [100.0, 3.0]
+    >>> [value.round().tolist() for value in sky_statistics(plane, clip="std")]
+    [100.0, 3.0]
+    """
+    region = np.ones(planes.shape[-2:], dtype=bool)
+    if border is not None:
+        y, x = (border, border) if isinstance(border, int) else border
+        region[y:-y, x:-x] = False
+    values = planes[..., region].astype(np.float64)
+    hidden = None if mask is None else mask[..., region]
+    if clip is None and (hidden is None or not hidden.any()):
+        level = np.median(values, axis=-1)
+        return level, _MAD * np.median(np.abs(values - level[..., np.newaxis]), axis=-1)
+    level, noise = np.zeros(values.shape[:-1]), np.zeros(values.shape[:-1])
+    for i in np.ndindex(level.shape):
+        seen = values[i] if hidden is None else values[i][~hidden[i]]
+        if seen.size:
+            level[i], noise[i] = _clipped(seen, clip, rounds, mode)
+    return level, noise
+
+
+def _clipped(
+    values: npt.NDArray[np.float64], clip: str | None, rounds: int, mode: bool
+) -> tuple[float, float]:
+    """Level and noise of what is left of some values."""
+    for left in range(rounds if clip else 0, -1, -1):
+        level = np.median(values)
+        offsets = np.abs(values - level)
+        noise = np.std(values) if clip == "std" else _MAD * np.median(offsets)
+        inside = offsets <= _CLIP * noise
+        if not left or inside.all() or not inside.any():
+            break
+        values = values[inside]
+    if mode:
+        from photutils.background import SExtractorBackground
+
+        level = SExtractorBackground(sigma_clip=None)(values)
+    return float(level), float(noise)
 
 
 def _level(plane: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], band: str) -> SkyLevel:
-    from astropy.stats import SigmaClip
-    from photutils.background import SExtractorBackground, StdBackgroundRMS
+    """The sky of one band, sources masked."""
     from scipy.ndimage import gaussian_filter
 
     good = ~mask
     sky = good
     _check_enough(sky, good, band)
-    clip = SigmaClip(sigma=3.0, maxiters=10)
     filled = np.where(good, plane, np.median(plane[good]))
     smooth = gaussian_filter(filled, _SMOOTHING, mode="nearest")
     for _ in range(_ROUNDS):
         # Measured in the smoothed image: noise of resampled images is correlated.
-        values = clip(smooth[sky], masked=False)
-        threshold = np.median(values) + _THRESHOLD * np.std(values)
-        sky = good & ~_sources(smooth, float(threshold))
+        level, noise = sky_statistics(smooth, ~sky, clip="std", rounds=_CLIPPINGS)
+        sky = good & ~_sources(smooth, float(level + _THRESHOLD * noise))
         _check_enough(sky, good, band)
-    values = plane[sky]
-    noise = float(StdBackgroundRMS(sigma_clip=clip)(values))
-    return SkyLevel(
-        float(SExtractorBackground(sigma_clip=clip)(values)),
-        _SPREAD * noise / float(np.sqrt(len(values))),
-        noise,
-        float(sky.sum() / good.sum()),
-    )
+    level, noise = sky_statistics(plane, ~sky, clip="std", rounds=_CLIPPINGS, mode=True)
+    error = _SPREAD * float(noise) / float(np.sqrt(sky.sum()))
+    return SkyLevel(float(level), error, float(noise), float(sky.sum() / good.sum()))
 
 
 def _check_enough(sky: npt.NDArray[np.bool_], good: npt.NDArray[np.bool_], band: str) -> None:
