@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
+from collections import Counter
 from typing import Any
 
 import keras
@@ -73,40 +75,56 @@ def application_features(x: Any, make: LayerMaker) -> Any:
                 error=str(error),
             )
         ) from error
-    own = keras.models.clone_model(original, clone_function=lambda layer: _refitted(layer, make))
-    return own(x)
+    taken: Counter[str] = Counter()
+
+    def refit(layer: Any) -> Any:
+        return _refitted(layer, _name(layer, taken), make)
+
+    # Recursive: some networks keep layers in Sequentials, which would be made anew as they are.
+    return keras.models.clone_model(original, clone_function=refit, recursive=True)(x)
 
 
-def _refitted(layer: Any, make: LayerMaker) -> Any:
+def _name(layer: Any, taken: Counter[str]) -> str:
+    """A layer's name; Keras counts those without one over the whole process, here over the network."""
+    kind = _COUNTED.sub("", layer.name)
+    if kind.replace("_", "") != type(layer).__name__.lower():
+        return str(layer.name)
+    taken[kind] += 1
+    return kind if taken[kind] == 1 else f"{kind}_{taken[kind] - 1}"
+
+
+def _refitted(layer: Any, name: str, make: LayerMaker) -> Any:
     """Make a layer anew: seeded, penalised, in the right precision; one that rescales becomes nothing."""
-    if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
-        return keras.layers.Identity(name=layer.name, dtype=make.dtype)
-    config = layer.get_config()
     if isinstance(layer, keras.layers.InputLayer):
         return layer
+    if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
+        return keras.layers.Identity(name=name, dtype=make.dtype)
+    config = layer.get_config() | {"name": name}
     for key, value in config.items():
         if key.endswith("_initializer") and isinstance(value, dict) and "seed" in value["config"]:
-            seed = seeding.integer(make.seed, "initializer", layer.name, key)
+            seed = seeding.integer(make.seed, "initializer", name, key)
             config[key] = value | {"config": value["config"] | {"seed": seed}}
         elif key.endswith("_regularizer") and key.removesuffix("_regularizer") in _KERNELS:
             config[key] = keras.regularizers.serialize(make.penalty) if make.penalty else None
     if "seed" in config:
-        config["seed"] = seeding.integer(make.seed, "dropout", layer.name)
+        config["seed"] = seeding.integer(make.seed, "dropout", name)
     if isinstance(layer, keras.layers.BatchNormalization):
         config |= {"momentum": MOMENTUM, "synchronized": make.settings.synchronized}
-    axes = next((axes for kind, axes in _UNITS if isinstance(layer, kind)), None)
-    if axes is not None and (limit := make.norm_limit(axes)) is not None:
-        side = "depthwise" if isinstance(layer, keras.layers.DepthwiseConv2D) else "kernel"
-        config[f"{side}_constraint"] = keras.constraints.serialize(limit)
+    for weights, axes in next((units for kind, units in _UNITS if isinstance(layer, kind)), {}).items():
+        if (limit := make.norm_limit(axes)) is not None:
+            config[f"{weights}_constraint"] = keras.constraints.serialize(limit)
     if make.dtype is not None and isinstance(layer, keras.layers.Layer):  # sums of tensors are operations
         config["dtype"] = make.dtype
     return type(layer).from_config(config)
 
 
 _KERNELS = ("kernel", "depthwise", "pointwise")
-#: Axes of the kernel that lead into one unit.
-_UNITS: list[tuple[Any, int | tuple[int, ...]]] = [
-    (keras.layers.DepthwiseConv2D, (0, 1)),
-    (keras.layers.Conv2D, (0, 1, 2)),
-    (keras.layers.Dense, 0),
+#: Name of a layer that Keras has named, from the second of its kind on.
+_COUNTED = re.compile(r"_\d+$")
+#: Weights of a layer, and their axes that lead into one unit.
+_UNITS: list[tuple[Any, dict[str, int | tuple[int, ...]]]] = [
+    (keras.layers.SeparableConv2D, {"depthwise": (0, 1), "pointwise": (0, 1, 2)}),
+    (keras.layers.DepthwiseConv2D, {"depthwise": (0, 1)}),
+    (keras.layers.Conv2D, {"kernel": (0, 1, 2)}),
+    (keras.layers.Dense, {"kernel": 0}),
 ]

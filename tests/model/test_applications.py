@@ -24,8 +24,15 @@ OTHERS = (
 OTHERS += ("ResNet50V2", "VGG16")
 
 
-def network(name, seed=1, **settings):
-    return build_network((32, 32, 5), 3, settings=NetworkSettings(architecture=name, **settings), seed=seed)
+#: Of each family one. ConvNeXt keeps layers in models of their own; Xception and Inception name few.
+FAMILIES = (*SMALL, *OTHERS, "InceptionResNetV2", "InceptionV3", "NASNetMobile", "Xception")
+QUICK = (*SMALL, "ConvNeXtTiny", "Xception")
+
+
+def network(name, seed=1, size=32, **settings):
+    return build_network(
+        (size, size, 5), 3, settings=NetworkSettings(architecture=name, **settings), seed=seed
+    )
 
 
 def check(name, tmp_path):
@@ -69,6 +76,21 @@ def test_other_families_are_built_seeded_saved_and_explained(name, tmp_path):
     check(name, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in FAMILIES]
+)
+def test_one_seed_gives_one_network_and_another_seed_other_kernels(name):
+    """With the same names too: Keras counts layers that have none over the whole process."""
+    size = 75 if name in ("InceptionResNetV2", "InceptionV3", "Xception") else 32
+    one, again, other = (network(name, seed, size) for seed in (1, 1, 2))
+    names = [[layer.name for layer in model._flatten_layers() if layer.weights] for model in (one, again)]
+    assert names[0] == names[1]
+    for ours, theirs, others in zip(one.weights, again.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs, ours.path)
+        if ours.ndim > 1:
+            assert not np.array_equal(ours, others), ours.path
+
+
 def test_an_image_is_not_rescaled_by_the_network_itself():
     """EfficientNet divides by 255 and has no switch: the first convolution must see what it is given."""
     model = network("EfficientNetB0")
@@ -98,6 +120,21 @@ def test_penalties_limits_orientations_and_precision_reach_the_network():
     logits = model.predict(IMAGES, verbose=0)
     assert logits.dtype == np.float32
     assert np.all(np.isfinite(logits))
+
+
+def test_penalties_and_limits_reach_layers_in_models_of_their_own_and_both_halves_of_a_separable_one():
+    layers = list(network("ConvNeXtTiny", l2=0.5, max_norm=2.0)._flatten_layers())
+    convolutions = [layer for layer in layers if isinstance(layer, keras.layers.Conv2D)]
+    assert len(convolutions) == 4 + 18, "stem and three that shrink; one a block"
+    assert {float(layer.kernel_regularizer.l2) for layer in convolutions} == {0.25}
+    assert {layer.kernel_constraint.max_value for layer in convolutions} == {2.0}
+    layers = list(network("Xception", size=75, l2=0.5, max_norm=2.0)._flatten_layers())
+    separable = [layer for layer in layers if isinstance(layer, keras.layers.SeparableConv2D)]
+    assert len(separable) == 34
+    for layer in separable:
+        assert layer.depthwise_constraint.axis == (0, 1)
+        assert layer.pointwise_constraint.axis == (0, 1, 2)
+        assert float(layer.pointwise_regularizer.l2) == 0.25
 
 
 def test_what_does_not_fit_is_refused():

@@ -2,7 +2,8 @@
 # Start a Slurm of one node on this machine, with Debian's packages, and run the array of examples/engines/slurm.
 # Opt-in (make test-engines): root. Usage: run.sh PYTHON
 set -eu
-python=$(command -v "$1")
+python=$(command -v "$1") && python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")
+cd "$(dirname "$0")/../../.."
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
 	echo "the Slurm test needs Debian or Ubuntu and root: it installs slurm-wlm"; exit 1
 fi
