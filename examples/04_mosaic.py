@@ -6,7 +6,7 @@ from galcnn.catalog import write_catalog
 from galcnn.dataset import split_catalog
 from galcnn.files import save_cutout
 from galcnn.mosaic import MosaicFile, cut, open_mosaic, write_cuts
-from galcnn.surveys.simulated import SimulatedSurvey
+from galcnn.surveys import SimulatedSurvey
 
 survey = SimulatedSurvey(n_galaxies=60)
 middle = survey.catalog.positions[0]

@@ -10,8 +10,7 @@ import astropy.units as u
 
 from galcnn.catalog import read_catalog
 from galcnn.files import load_cutout
-from galcnn.surveys.fetch import FetchSettings, fetch, planned
-from galcnn.surveys.survey import open_survey
+from galcnn.surveys import FetchSettings, fetch, open_survey, planned
 
 if __name__ == "__main__":
     survey = open_survey("simulated", options={"n_galaxies": 60})

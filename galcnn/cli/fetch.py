@@ -60,8 +60,8 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
 
     from galcnn.catalog import read_catalog
     from galcnn.progress import bars, silent
+    from galcnn.surveys.batch import FetchSettings, fetch, planned
     from galcnn.surveys.cache import Cache, default_folder
-    from galcnn.surveys.fetch import FetchSettings, fetch, planned
     from galcnn.surveys.survey import open_survey
 
     renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["label"]}

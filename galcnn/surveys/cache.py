@@ -13,8 +13,6 @@ from pathlib import Path
 from galcnn import atomic
 from galcnn.errors import message
 
-__all__ = ["DEFAULT_LIMIT", "Cache", "default_folder"]
-
 #: Bytes.
 DEFAULT_LIMIT = 5_000_000_000
 #: Down to which share of the limit the oldest entries are removed, so that it is not done at each write.
@@ -24,13 +22,7 @@ _ABANDONED = 86400.0
 
 
 def default_folder() -> Path:
-    """Give the folder that all runs of a user share.
-
-    Returns
-    -------
-    pathlib.Path
-        ``$GALCNN_CACHE``, else ``galcnn`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
-    """
+    """Give the folder of all runs: $GALCNN_CACHE, else galcnn in $XDG_CACHE_HOME or ~/.cache."""
     if own := os.environ.get("GALCNN_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "galcnn"
@@ -74,18 +66,7 @@ class Cache:
         object.__setattr__(self, "folder", Path(self.folder))
 
     def get(self, key: str) -> bytes | None:
-        """Give the entry of a key.
-
-        Parameters
-        ----------
-        key : str
-            Whole description of what was asked for.
-
-        Returns
-        -------
-        bytes or None
-            None where there is none, or only a damaged one.
-        """
+        """Give the entry of a key, the whole description of what was asked for; None for a damaged one."""
         for path in self._folder(key).glob(f"{_hash(key.encode())}-*"):
             if path.suffix:  # being written
                 continue
@@ -101,20 +82,7 @@ class Cache:
         return None
 
     def put(self, key: str, content: bytes) -> None:
-        """Keep an entry, and make room.
-
-        Parameters
-        ----------
-        key : str
-            Whole description of what was asked for.
-        content : bytes
-            The answer. One larger than the limit is not kept.
-
-        Raises
-        ------
-        OSError
-            The folder cannot be written.
-        """
+        """Keep an entry, unless it is larger than the limit, and make room."""
         if len(content) > self.limit:
             return
         with atomic.writing(self._folder(key) / f"{_hash(key.encode())}-{_hash(content)}") as temporary:

@@ -17,14 +17,12 @@ from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError, UnreadableImageError, message
 from galcnn.files import load_cutout
 from galcnn.files.opening import opened
-from galcnn.surveys.checking import Wanted, received, wanted
-from galcnn.surveys.framing import coverage_of, stacked
-from galcnn.surveys.limits import Answer
+from galcnn.surveys.checks import Wanted, received, wanted
+from galcnn.surveys.http import Answer
+from galcnn.surveys.images import coverage_of, stacked
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
-
-__all__ = ["FolderSurvey"]
 
 #: Names of files in an error.
 _SHOWN = 5
@@ -95,31 +93,11 @@ class FolderSurvey:
         return (self.arcsec or self._images[0].arcsec) * u.arcsec
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
+        """Give the image around a position, in the unit of the files; NaN where they do not show it.
 
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side; what the files do not show of it is NaN.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            In the unit of the files.
-
-        Raises
-        ------
-        galcnn.errors.CoverageError
-            No file shows the position in one of the bands, or no object of the catalog is there.
-        galcnn.errors.UnreadableImageError
-            The file that the catalog names cannot be read, or has no WCS; or no file shows the
-            position, but one is damaged.
-        ValueError
-            A band is not there, the width is no angle, or the folder has no images.
+        CoverageError where no file shows the position in one of the bands, or no object of the catalog
+        is there; UnreadableImageError where the file that the catalog names cannot be read or has no
+        WCS, or where no file shows the position, but one is damaged.
         """
         want = wanted(self, position, width=width, bands=bands)
         files = self._near(want)

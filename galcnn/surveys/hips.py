@@ -14,17 +14,13 @@ import numpy as np
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, message
 from galcnn.photometry import UNCALIBRATED, ab_flux
-from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
-from galcnn.surveys.download import address, session, speaking
-from galcnn.surveys.framing import loaded, stacked
-from galcnn.surveys.limits import Answer, Limits
-from galcnn.surveys.psf import BETA, moffat_planes
+from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.http import Answer, Limits, Session, address, speaking
+from galcnn.surveys.images import BETA, loaded, moffat_planes, stacked
 from galcnn.transforms import remove_sky
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
-
-__all__ = ["HipsSurvey"]
 
 #: The service refuses images of more than 50 million pixels.
 _MOST = 7071
@@ -114,22 +110,7 @@ class HipsSurvey:
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands; all by default.
-
-        Returns
-        -------
-        tuple of str
-            One a band.
-        """
+        """Give the addresses that `cutout` would ask for, one a band."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         client = _client(self.server)
         return tuple(
@@ -138,31 +119,9 @@ class HipsSurvey:
         )
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
+        """Give the image around a position, uncalibrated, or in nJy where the survey was given zero points.
 
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side; rounded to whole pixels.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            Uncalibrated, or nJy where the survey was given zero points. NaN where nothing was
-            measured.
-
-        Raises
-        ------
-        galcnn.errors.CoverageError
-            A HiPS has nothing here.
-        galcnn.errors.DownloadError
-            The service did not answer, or not with what was asked for.
-        ValueError
-            A band is not there, the width is no angle or too large, or there is no sky in the image.
+        NaN where nothing was measured. ValueError where there is no sky in the image to subtract.
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         answers = [self._answer(self._ids[band], want) for band in want.bands]
@@ -183,7 +142,7 @@ class HipsSurvey:
 
     def _answer(self, hips: str, want: Wanted) -> Answer:
         client = _client(self.server)
-        with session(self.limits) as one, speaking("hips2fits"):
+        with Session(self.limits) as one, speaking("hips2fits"):
             client._session = one  # of this instance alone: the session of the singleton is as it was
             _ask(client, hips, want, get_query_payload=False)
             return one.answers[-1]

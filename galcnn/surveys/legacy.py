@@ -7,18 +7,22 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
-from galcnn.errors import message
-from galcnn.surveys.checking import Wanted, received, wanted
-from galcnn.surveys.download import address, get
-from galcnn.surveys.legacy_images import read_image, read_psf
-from galcnn.surveys.limits import Limits
+from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
+from galcnn.files.astrometry import celestial_wcs
+from galcnn.files.opening import opened
+from galcnn.files.roles import bad_pixels
+from galcnn.photometry import NANOMAGGY
+from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.http import Answer, Limits, address, get
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
-
-__all__ = ["LegacySurvey"]
 
 #: Bands of the releases. `filters` gives those of another layer.
 LAYERS: Mapping[str, tuple[str, ...]] = {
@@ -32,6 +36,10 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
 _ARCSEC = 0.262
 #: The service gives no more pixels a side, and does not say so.
 _MOST = 3000
+#: What an HDU says of itself.
+_CARDS = ("IMAGETYP", "BANDS", "BAND", "OVERLAP", "SURVEY", "VERSION")
+
+_Planes = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -100,54 +108,18 @@ class LegacySurvey:
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands; all by default.
-
-        Returns
-        -------
-        tuple of str
-            Image, then PSF.
-        """
+        """Give the addresses of the image and of the PSF."""
         return self._addresses(wanted(self, position, width=width, bands=bands, most=_MOST))
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
+        """Give the image around a position, in nJy, at most 3000 pixels a side.
 
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side, at most 3000 pixels.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            nJy. NaN where nothing was observed; masked where saturated, or masked in every exposure.
-
-        Raises
-        ------
-        galcnn.errors.CoverageError
-            A band was not observed here.
-        galcnn.errors.DownloadError
-            The service did not answer, or not with what was asked for.
-        ValueError
-            A band is not of the layer, or the width is no angle or too large.
+        NaN where nothing was observed; masked where saturated, or masked in every exposure.
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         asked = self._addresses(want)
         answers = [get(asked[0], limits=self.limits, accept=(200, 404))]
-        cutout = read_image(answers[0], want)
+        cutout = _read_image(answers[0], want)
         facts: dict[str, Any] = {
             "release": self.layer,
             "calibration": "nanomaggies, AB zero point 22.5, native pixels",
@@ -160,7 +132,7 @@ class LegacySurvey:
             return found
         answers.append(get(asked[1], limits=self.limits))
         facts |= {"psf_source": "coadd-psf of the survey", "requests": [one.provenance for one in answers]}
-        return replace(found, psf=read_psf(answers[1], want), meta={**found.meta, **facts})
+        return replace(found, psf=_read_psf(answers[1], want), meta={**found.meta, **facts})
 
     def _addresses(self, want: Wanted) -> tuple[str, ...]:
         letters = "".join(want.bands)
@@ -171,3 +143,125 @@ class LegacySurvey:
         if not self.psf:
             return (image,)
         return image, address(f"{server}/coadd-psf/", {**place, "bands": letters})
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """One image HDU of an answer."""
+
+    kind: str
+    cards: Mapping[str, str]
+    planes: _Planes | None
+    wcs: WCS | None
+    notes: tuple[str, ...]
+
+
+def _read_image(answer: Answer, want: Wanted) -> Cutout:
+    """Read image, inverse variance and mask, told apart by IMAGETYP, in the wanted order of bands."""
+    if not answer.content.startswith(b"SIMPLE") and "overlap" in answer.excerpt().lower():
+        raise _no_overlap(answer, want)
+    sent = {one.kind: one for one in _read(answer)}
+    if "image" not in sent:
+        raise BadResponseError(answer.refusal("an HDU with the image", "Try again later."))
+    image = sent["image"]
+    if image.cards["OVERLAP"] == "False":
+        raise _no_overlap(answer, want)
+    bands, planes = tuple(image.cards["BANDS"]), image.planes
+    if planes is None or set(bands) != set(want.bands) or len(planes) != len(bands):
+        raise BadResponseError(
+            message(
+                f"an image in the bands {want.bands}",
+                "This layer may not have them.",
+                bands=bands,
+                shape=None if planes is None else planes.shape,
+                url=answer.url,
+            )
+        )
+    shape = planes.shape
+    flux, sigma, mask = _measured(planes, _companion(sent, "invvar", shape, answer))
+    bits = _companion(sent, "maskbits", (1, *shape[1:]), answer)
+    if bits is not None:
+        mask |= bad_pixels(bits, fits.Header({"IMAGETYP": "maskbits"}), bands)
+    order = [bands.index(band) for band in want.bands]
+    version = f"{image.cards['SURVEY']} {image.cards['VERSION']}".strip()
+    return Cutout(
+        flux[order],
+        want.bands,
+        wcs=image.wcs,
+        mask=mask[order],
+        sigma=None if sigma is None else sigma[order],
+        meta={"version": version} | ({"notes": list(image.notes)} if image.notes else {}),
+    )
+
+
+def _measured(values: _Planes, weights: _Planes | None) -> tuple[_Planes, _Planes | None, _Planes]:
+    """Nanomaggies and their inverse variance to nJy, sigma, and what is not to be used."""
+    njy = np.float32(NANOMAGGY.to(u.nJy))
+    # What was not observed is exactly 0. Without weight but not 0 are doubtful pixels, such as the
+    # cores of bright stars, for which nothing better is known.
+    unweighted = values == 0 if weights is None else ~(weights > 0)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # what is not finite is masked
+        flux = np.where(unweighted & (values == 0), np.nan, values.astype(np.float32) * njy)
+        sigma = None if weights is None else np.where(unweighted, np.nan, njy / np.sqrt(weights))
+    return flux, sigma, unweighted
+
+
+def _read_psf(answer: Answer, want: Wanted) -> npt.NDArray[np.float32]:
+    """Read the PSF of each band, an HDU each, told apart by BAND; each of sum 1."""
+    planes = {one.cards["BAND"]: one.planes[0] for one in _read(answer) if one.planes is not None}
+    found = [planes[band].astype(np.float64) for band in want.bands if band in planes]
+    sound = [one for one in found if np.isfinite(one).all() and 0 < one.sum() < np.inf]
+    if len(sound) != len(want.bands) or len({one.shape for one in sound}) != 1:
+        raise BadResponseError(
+            message(
+                f"one PSF for each of {want.bands}",
+                "Try again later, or leave it out: psf=false.",
+                bands=sorted(planes),
+                url=answer.url,
+            )
+        )
+    return np.stack([one / one.sum() for one in sound]).astype(np.float32)
+
+
+def _read(answer: Answer) -> list[_Sent]:
+    """Read all image HDUs of an answer."""
+    content = fits_bytes(answer)
+    try:
+        with opened(content) as (hdulist, _):
+            return [_sent(hdu) for hdu in hdulist if getattr(hdu, "is_image", False)]
+    except UnreadableImageError as error:
+        raise BadResponseError(
+            message("a whole FITS file", "Try again later.", error=str(error), url=answer.url)
+        ) from error
+
+
+def _sent(hdu: Any) -> _Sent:
+    cards = {key: str(hdu.header.get(key, "")).strip() for key in _CARDS}
+    # One band comes as a plane, several as a cube.
+    data = getattr(hdu, "data", None)  # an HDU that astropy cannot make out has none
+    planes = None if data is None else np.asarray(data)
+    if planes is not None and planes.ndim == 2:
+        planes = planes[np.newaxis]
+    if planes is None or planes.ndim != 3 or planes.dtype.kind not in "fiu" or 0 in planes.shape:
+        return _Sent(cards["IMAGETYP"].lower(), cards, None, None, ())
+    wcs, notes = celestial_wcs(hdu.header, (planes.shape[1], planes.shape[2]))
+    return _Sent(cards["IMAGETYP"].lower(), cards, planes, wcs, tuple(notes))
+
+
+def _companion(
+    sent: Mapping[str, _Sent], kind: str, shape: tuple[int, ...], answer: Answer
+) -> _Planes | None:
+    if kind not in sent:
+        return None
+    planes = sent[kind].planes
+    if planes is None or planes.shape != shape or (kind == "maskbits" and planes.dtype.kind == "f"):
+        found = None if planes is None else (planes.shape, str(planes.dtype))
+        raise BadResponseError(
+            message(f"{kind} of shape {shape}", "Try again later.", found=found, url=answer.url)
+        )
+    return planes
+
+
+def _no_overlap(answer: Answer, want: Wanted) -> CoverageError:
+    where = want.position.to_string("hmsdms")
+    return CoverageError(message("a position in the layer", "", position=where, answer=answer.excerpt()))

@@ -18,8 +18,6 @@ from typing import Any
 from galcnn import atomic
 from galcnn.errors import message
 
-__all__ = ["FAILED", "FETCHED", "FOLDER", "MANIFEST", "NOT_COVERED", "Manifest", "Record", "file_hash"]
-
 MANIFEST = "manifest.jsonl"
 #: Of the cutouts, in that of the fetch.
 FOLDER = "cutouts"
@@ -100,20 +98,10 @@ class Manifest:
         return {name: Path(record.file).stem for name, record in self.records.items() if record.file}
 
     def settled(self, name: str, request: str) -> Record | None:
-        """Give the record of an object that need not be asked for again.
+        """Give the record of an object that need not be asked for again, by its id and the request's hash.
 
-        Parameters
-        ----------
-        name : str
-            Id of the object.
-        request : str
-            Hash of what is asked for now.
-
-        Returns
-        -------
-        Record or None
-            One whose file is there and whole, or of an object that is not covered; None where it
-            failed, was never tried, or something else was asked for.
+        One whose file is there and whole, or of an object that is not covered; None where it failed,
+        was never tried, or something else was asked for.
         """
         record = self.records.get(name)
         if record is None or record.request != request or record.status == FAILED:
@@ -124,13 +112,7 @@ class Manifest:
         return record if path.is_file() and file_hash(path) == record.sha256 else None
 
     def add(self, record: Record) -> None:
-        """Write a record; from any thread.
-
-        Parameters
-        ----------
-        record : Record
-            The newest of its object.
-        """
+        """Write a record, the newest of its object; from any thread."""
         with self._lock:
             self._handle.write(json.dumps(asdict(record)) + "\n")
             self._handle.flush()
@@ -145,18 +127,7 @@ class Manifest:
 
 
 def file_hash(path: Path) -> str:
-    """Give the SHA-256 of a file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Any file.
-
-    Returns
-    -------
-    str
-        Hexadecimal.
-    """
+    """Give the SHA-256 of a file, hexadecimal."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

@@ -17,15 +17,13 @@ from astropy.io import fits
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files.opening import opened
-from galcnn.surveys.checking import Wanted, received, wanted
-from galcnn.surveys.download import Answer, Limits, address, session, speaking
-from galcnn.surveys.framing import coverage_of, loaded, stacked
+from galcnn.surveys.checks import Wanted, received, wanted
+from galcnn.surveys.http import Answer, Limits, Session, address, speaking
+from galcnn.surveys.images import coverage_of, loaded, stacked
 from galcnn.surveys.survey import Survey
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
-
-__all__ = ["HapcutSurvey", "ZcutSurvey"]
 
 _SERVER = "https://mast.stsci.edu"
 _MOST = 4000
@@ -89,51 +87,12 @@ class ZcutSurvey:
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the address that `cutout` would ask for.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands; all by default.
-
-        Returns
-        -------
-        tuple of str
-            One, for all bands (sent as POST).
-        """
+        """Give the one address for all bands (sent as POST)."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         return (address(f"{_root(self.server, 'zcut')}astrocut", self._question(want)),)
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side, at most 4000 pixels.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            nJy by PHOTFLAM and PHOTPLAM.
-
-        Raises
-        ------
-        galcnn.errors.CoverageError
-            The survey, or one of the bands, was not observed here.
-        galcnn.errors.DownloadError
-            The service did not answer, or not with what was asked for.
-        ValueError
-            A band is none of the named, or the width is no angle or too large.
-        """
+        """Give the image around a position, in nJy by PHOTFLAM and PHOTPLAM, at most 4000 pixels a side."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         return _cutout(self, want, "zcut", self._question(want))
 
@@ -190,50 +149,14 @@ class HapcutSurvey:
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the address that `cutout` would ask for.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands; all by default.
-
-        Returns
-        -------
-        tuple of str
-            One, for all bands (sent as POST).
-        """
+        """Give the one address for all bands (sent as POST)."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         return (address(f"{_root(self.server, 'hapcut')}astrocut", _place(want)),)
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
+        """Give the image around a position, in nJy by PHOTFLAM and PHOTPLAM, at most 4000 pixels a side.
 
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side, at most 4000 pixels.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            nJy by PHOTFLAM and PHOTPLAM.
-
-        Raises
-        ------
-        galcnn.errors.CoverageError
-            There is no product here, or none in one of the bands with this pixel scale.
-        galcnn.errors.DownloadError
-            The service did not answer, or not with what was asked for.
-        ValueError
-            A band is none of the named, or the width is no angle or too large.
+        CoverageError where there is no product here, or none in one of the bands with this pixel scale.
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         return _cutout(self, want, "hapcut", _place(want))
@@ -305,7 +228,7 @@ def _ask(survey: _Mast, service: str, question: dict[str, object]) -> Answer:
     """
     from astroquery.mast.services import ServiceAPI
 
-    one = session(survey.limits)
+    one = Session(survey.limits)
     client = ServiceAPI(session=one)
     client.SERVICE_URL = survey.server.rstrip("/")
     client.set_service_params({"astrocut": {"path": "astrocut"}}, service)

@@ -11,16 +11,12 @@ import astropy.units as u
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
-from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
-from galcnn.surveys.download import address, get
-from galcnn.surveys.framing import loaded, stacked
-from galcnn.surveys.limits import Answer, Limits
-from galcnn.surveys.psf import BETA, moffat_planes
+from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.http import Answer, Limits, address, get
+from galcnn.surveys.images import BETA, loaded, moffat_planes, stacked
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
-
-__all__ = ["PanStarrs"]
 
 _ARCSEC = 0.25
 #: Degrees; nothing south of it was observed.
@@ -81,50 +77,14 @@ class PanStarrs:
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands; all by default.
-
-        Returns
-        -------
-        tuple of str
-            The list of files, then one image a band, whose file stands in the list.
-        """
+        """Give the address of the list of files, then of one image a band, whose file stands in the list."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         return (self._list(want), *(self._image(want, f"<file of {band}>") for band in want.bands))
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
+        """Give the image around a position, in nJy; NaN where nothing was measured.
 
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image, within half a pixel.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            nJy; NaN where nothing was measured.
-
-        Raises
-        ------
-        galcnn.errors.CoverageError
-            South of -30 degrees, or a band was not observed here.
-        galcnn.errors.DownloadError
-            The service did not answer, or not with what was asked for.
-        ValueError
-            A band is none of grizy, or the width is no angle or too large.
+        CoverageError south of -30 degrees, or where a band was not observed.
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         if want.dec < _SOUTH:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from galcnn.surveys.survey import Survey
 
-__all__ = ["Request", "checked_bands", "identity", "numbers_of", "requests_of", "widths_of"]
-
 
 @dataclass(frozen=True)
 class Request:
@@ -74,32 +72,10 @@ def requests_of(
     ebv: npt.ArrayLike | None = None,
     system: str | None = None,
 ) -> list[Request]:
-    """Make the request of each galaxy.
+    """Make the request of each galaxy, in the catalog's order.
 
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        With positions.
-    survey : galcnn.surveys.survey.Survey
-        Where to look.
-    bands : tuple of str
-        Wanted.
-    width : astropy.units.Quantity
-        One angle for all, or one each.
-    ebv : array-like, optional
-        E(B-V) of each, where extinction is to be undone.
-    system : str, optional
-        Photometric system of the bands, for that.
-
-    Returns
-    -------
-    list of Request
-        In the catalog's order.
-
-    Raises
-    ------
-    ValueError
-        The catalog has no positions, or there is not one width or E(B-V) for each.
+    `width` is one angle for all, or one each; `ebv` is E(B-V) of each, where extinction is to be
+    undone, and `system` the photometric system of the bands, for that.
     """
     positions = catalog.positions
     if positions is None:
@@ -131,16 +107,8 @@ def requests_of(
 def identity(survey: Survey) -> str:
     """Tell one survey with its options from another, from one run to the next.
 
-    Parameters
-    ----------
-    survey : galcnn.surveys.survey.Survey
-        Any.
-
-    Returns
-    -------
-    str
-        Class, name and, for a dataclass, the fields that its repr shows: those that do not decide
-        what an image is (time limits, say) are to be declared with ``repr=False``.
+    By class, name and, for a dataclass, the fields that its repr shows: those that do not decide
+    what an image is (time limits, say) are to be declared with ``repr=False``.
     """
     kind = type(survey)
     options = re.sub(r" at 0x[0-9a-f]+", "", repr(survey)) if dataclasses.is_dataclass(survey) else ""
@@ -148,27 +116,11 @@ def identity(survey: Survey) -> str:
 
 
 def checked_bands(bands: tuple[str, ...] | None, survey: Survey) -> tuple[str, ...]:
-    """Refuse bands that a survey does not have.
+    """Give the wanted bands, all of the survey for None; refuse those that it does not have.
 
-    Parameters
-    ----------
-    bands : tuple of str or None
-        Wanted; all of the survey for None. One word of letters that are bands each means these.
-    survey : galcnn.surveys.survey.Survey
-        One that names no bands is taken to have those that are asked for.
+    One word of letters that are bands each means these. A survey that names no bands is taken to
+    have those that are asked for.
 
-    Returns
-    -------
-    tuple of str
-        In the wanted order.
-
-    Raises
-    ------
-    ValueError
-        A band is not there or named twice, or none is named.
-
-    Examples
-    --------
     >>> from galcnn.surveys.simulated import SimulatedSurvey
     >>> checked_bands(("gi",), SimulatedSurvey())
     ('g', 'i')
@@ -192,34 +144,11 @@ def widths_of(
     unit: u.UnitBase | None = None,
     default: u.Quantity | None = None,
 ) -> u.Quantity:
-    """Give each galaxy a width in proportion to a column.
+    """Give each galaxy a width, arcsec, in proportion to a column that is an angle, such as the major axis.
 
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        With the column.
-    column : str
-        An angle, such as the major axis.
-    factor : float
-        Times the column.
-    unit : astropy.units.UnitBase, optional
-        Of a column that has none.
-    default : astropy.units.Quantity, optional
-        Width where the column has no positive value; NaN by default.
+    `unit` is that of a column that has none; `default` is the width where the column has no
+    positive value, NaN if left out.
 
-    Returns
-    -------
-    astropy.units.Quantity
-        arcsec, one a galaxy.
-
-    Raises
-    ------
-    ValueError
-        No such column, it is no angle, or it has no unit and none is given, or another than the
-        one that is given.
-
-    Examples
-    --------
     >>> from astropy.table import QTable
     >>> catalog = Catalog(QTable({"id": ["a", "b"], "majax": [1.0, 2.0] * u.arcmin}))
     >>> widths_of(catalog, "majax", factor=1.5)
@@ -253,25 +182,7 @@ def widths_of(
 
 
 def numbers_of(catalog: Catalog, column: str) -> npt.NDArray[np.float64]:
-    """Read a column as plain numbers.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        With the column.
-    column : str
-        Its name.
-
-    Returns
-    -------
-    numpy.ndarray
-        NaN where there is none.
-
-    Raises
-    ------
-    ValueError
-        No such column, or it holds words.
-    """
+    """Read a column as plain numbers, NaN where there is none."""
     _check_column(catalog, column)
     values = catalog.table[column]
     try:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
+import numpy.typing as npt
 from astropy.coordinates import SkyCoord
 
 from galcnn.cutout import Cutout
-from galcnn.errors import BadResponseError, CoverageError, message
-from galcnn.surveys.checking import Wanted, received, wanted
-from galcnn.surveys.download import Answer, Limits, address, get, session, speaking
-from galcnn.surveys.framing import coverage_of, stacked
-from galcnn.surveys.psf import moffat_planes
-from galcnn.surveys.sdss_frames import Field, fields_of, psf_of, read_frame
+from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
+from galcnn.files.astrometry import celestial_wcs
+from galcnn.files.opening import opened
+from galcnn.photometry import NANOMAGGY
+from galcnn.surveys.checks import Wanted, received, wanted
+from galcnn.surveys.http import Answer, Limits, Session, address, get, speaking
+from galcnn.surveys.images import coverage_of, moffat_planes, stacked
 
 if TYPE_CHECKING:
     from astropy.table import Table
-
-__all__ = ["SDSSSurvey"]
 
 _ARCSEC = 0.396
 #: Pixels: a frame is 1489 high.
@@ -31,6 +31,38 @@ _TRIED = 4
 #: The band whose grid is kept, whatever is asked for: each band has the same pixels in any company.
 _REFERENCE = "r"
 _PER_BAND = ("psfWidth", "gain", "darkVariance")
+_SHAPE = (1489, 2048)
+#: A frame whose middle is farther from the field's has the place of another.
+_STALE = 1 * u.arcmin
+_Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the imaging.
+
+    Attributes
+    ----------
+    run, rerun, camcol, field : int
+        Its name.
+    centre : astropy.coordinates.SkyCoord
+        As the database has it.
+    psf_width : mapping of str to float
+        Full width at half maximum, arcsec, by band.
+    gain : mapping of str to float
+        Electrons per count.
+    dark_variance : mapping of str to float
+        Counts squared: of read-out and dark current.
+    """
+
+    run: int
+    rerun: int
+    camcol: int
+    field: int
+    centre: SkyCoord
+    psf_width: Mapping[str, float]
+    gain: Mapping[str, float]
+    dark_variance: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -91,22 +123,7 @@ class SDSSSurvey:
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands; all by default.
-
-        Returns
-        -------
-        tuple of str
-            The question for the field, then the frame in r, that of each band, and the PSF of the field.
-        """
+        """Give the addresses: the field, the frame in r, that of each band, and the PSF of the field."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         client = self._client()
         payload = client.query_sql_async(
@@ -119,32 +136,11 @@ class SDSSSurvey:
         return (*found, *([f"{base}<...>/psField-<run>-<camcol>-<field>.fit"] if self.psf else []))
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
+        """Give the image around a position, in nJy with sigma and PSF, at most 1489 pixels a side.
 
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side, at most 1489 pixels.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            nJy, with sigma and PSF, on the grid of the frame in r, whose rows run along the scan:
-            north is not up. Other bands, a part of a pixel away, are brought to it, see
-            `galcnn.transforms.align`. NaN beyond the edge of the frame.
-
-        Raises
-        ------
-        galcnn.errors.CoverageError
-            No field holds the position.
-        galcnn.errors.DownloadError
-            A service did not answer, or not with what was asked for.
-        ValueError
-            A band is not of the survey, or the width is no angle or too large.
+        On the grid of the frame in r, whose rows run along the scan: north is not up. Other bands, a
+        part of a pixel away, are brought to it, see `galcnn.transforms.align`. NaN beyond the edge of
+        the frame.
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         answers: list[Answer] = []
@@ -175,7 +171,7 @@ class SDSSSurvey:
         from astroquery.sdss import SDSSClass, conf
 
         client = SDSSClass()
-        client._session = session(self.limits)
+        client._session = Session(self.limits)
         own = client._get_query_url
         client._get_query_url = lambda release: own(release).replace(
             conf.skyserver_baseurl, self.database.rstrip("/")
@@ -208,7 +204,7 @@ class SDSSSurvey:
             raise BadResponseError(
                 answers[-1].refusal("a table that ends with its last row", "Try again later.")
             )
-        return [] if table is None else fields_of(table, {_REFERENCE, *want.bands}, answers[-1])
+        return [] if table is None else _fields_of(table, {_REFERENCE, *want.bands}, answers[-1])
 
     def _address(self, one: Field, band: str) -> str:
         """As the client would ask, of another server."""
@@ -242,7 +238,7 @@ class SDSSSurvey:
                 planes = []
                 for band, frame in zip(want.bands, frames, strict=True):
                     x, y = frame.wcs.world_to_pixel(want.position)  # type: ignore[union-attr]  # it has one
-                    planes.append(psf_of(answer, self.bands.index(band), row=float(y), column=float(x)))
+                    planes.append(_psf_of(answer, self.bands.index(band), row=float(y), column=float(x)))
                 return np.stack(planes), "psField of the field, at the position"
             answers.pop()
         widths = [one.psf_width[band] for band in want.bands]
@@ -262,3 +258,120 @@ def _sql(want: Wanted) -> str:
         f"AND ((raMin <= {want.ra:.7f} AND raMax >= {want.ra:.7f}) OR raMin > raMax OR raMax - raMin > 180) "
         "ORDER BY score DESC, run, camcol, field"
     )
+
+
+def _fields_of(table: Any, bands: Iterable[str], answer: Answer) -> list[Field]:
+    """Read the rows of the table of fields, in its order, with the figures of some bands."""
+    names = tuple(bands)
+    try:
+        return [
+            Field(
+                int(row["run"]),
+                int(row["rerun"]),
+                int(row["camcol"]),
+                int(row["field"]),
+                SkyCoord(float(row["ra"]), float(row["dec"]), unit="deg"),
+                psf_width={band: float(row[f"psfWidth_{band}"]) for band in names},
+                gain={band: float(row[f"gain_{band}"]) for band in names},
+                dark_variance={band: float(row[f"darkVariance_{band}"]) for band in names},
+            )
+            for row in table
+        ]
+    except (KeyError, ValueError, TypeError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise BadResponseError(
+            message("a table of fields", "Try again later.", url=answer.url, error=said)
+        ) from error
+
+
+def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
+    """Read a whole corrected frame, packed by bzip2 or not, and work out its noise, in nJy.
+
+    The pixel values and the sky are brought back to counts: their variance is that of the
+    electrons, ``counts / gain``, and the dark variance (data model of the frame files).
+    """
+    if not answer.content.startswith((b"BZh", b"SIMPLE  =")):
+        raise BadResponseError(answer.refusal("a frame", "Try again later."))
+    try:
+        with opened(answer.content) as (hdulist, _):
+            header, image = hdulist[0].header, hdulist[0].data
+            calibration = np.asarray(hdulist[1].data, dtype=float)
+            sky = _sky(hdulist[2].data[0])
+    except (UnreadableImageError, IndexError, KeyError, TypeError) as error:
+        raise BadResponseError(_refusal(answer, f"{type(error).__name__}: {error}")) from error
+    wcs, notes = celestial_wcs(header, _SHAPE)
+    _check(header, None if image is None else image.shape, wcs, one, band, answer)
+    counts = image / calibration + sky
+    # Far below the sky, which only damaged pixels are, nothing is known of the noise.
+    variance = np.where(counts > 0, counts, np.nan) / one.gain[band] + one.dark_variance[band]
+    factor = NANOMAGGY.to(u.nJy)
+    return Cutout(
+        (image * factor).astype(np.float32),
+        (band,),
+        wcs=wcs,
+        sigma=(np.sqrt(variance) * calibration * factor).astype(np.float32),
+        meta={"notes": notes} if notes else {},
+    )
+
+
+def _psf_of(answer: Answer, index: int, *, row: float, column: float) -> npt.NDArray[np.float32]:
+    """Make the PSF at a place of a field, from 0, out of a psField file; sum 1.
+
+    The file holds eigenimages of each band of u g r i z and, for each, a polynomial in row and
+    column / 1000 for its weight (Lupton et al. 2001, ASPC 238, 269; as SDSS's own read_PSF).
+    """
+    try:
+        with opened(answer.content) as (hdulist, _):
+            psf: _Array = np.zeros(())
+            for eigen in hdulist[1 + index].data:
+                rows, columns = int(eigen["nrow_b"]), int(eigen["ncol_b"])
+                powers = np.outer((row / 1000) ** np.arange(rows), (column / 1000) ** np.arange(columns))
+                weight = float(np.sum(powers * np.asarray(eigen["c"], dtype=float)[:rows, :columns]))
+                shape = (int(eigen["rnrow"]), int(eigen["rncol"]))
+                psf = psf + weight * np.asarray(eigen["rrows"], dtype=float).reshape(shape)
+    except (UnreadableImageError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise BadResponseError(_refusal(answer, f"{type(error).__name__}: {error}")) from error
+    if psf.ndim != 2 or not np.isfinite(psf).all() or not psf.sum() > 0:
+        raise BadResponseError(_refusal(answer, "no PSF with a positive sum"))
+    unit: npt.NDArray[np.float32] = (psf / psf.sum()).astype(np.float32)
+    return unit
+
+
+def _sky(table: Any) -> _Array:
+    """The sky in counts, interpolated as the frame's own table says."""
+    from scipy.ndimage import map_coordinates
+
+    x, y = np.asarray(table["XINTERP"], dtype=float), np.asarray(table["YINTERP"], dtype=float)
+    grid = np.meshgrid(y, x, indexing="ij")
+    sky: _Array = map_coordinates(np.asarray(table["ALLSKY"], dtype=float), grid, order=1, mode="nearest")
+    return sky
+
+
+def _check(header: Any, shape: Any, wcs: Any, one: Field, band: str, answer: Answer) -> None:
+    unit = str(header.get("BUNIT", "")).strip().lower()
+    found = str(header.get("FILTER", "")).strip()
+    if shape != _SHAPE or unit != "nanomaggy" or found != band or wcs is None:
+        raise BadResponseError(
+            message(
+                f"a frame of {_SHAPE} pixels in {band}, in nanomaggies",
+                "Try again later; the service may have changed.",
+                shape=shape,
+                unit=unit,
+                filter=found,
+                url=answer.url,
+            )
+        )
+    middle = wcs.pixel_to_world((_SHAPE[1] - 1) / 2, (_SHAPE[0] - 1) / 2)
+    if not middle.separation(one.centre) < _STALE:
+        raise BadResponseError(
+            message(
+                f"a frame about {one.centre.to_string('hmsdms')}, where the database has its field",
+                "Its place on the sky is wrong: leave the galaxy out.",
+                middle=middle.to_string("hmsdms"),
+                url=answer.url,
+            )
+        )
+
+
+def _refusal(answer: Answer, error: str) -> str:
+    return message("a file of the SDSS", "Try again later.", url=answer.url, error=error)

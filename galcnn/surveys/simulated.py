@@ -17,7 +17,7 @@ from galcnn.simulation import SIMULATED, Galaxy, from_catalog, model_image, simu
 from galcnn.simulation.drawing import reach_pixels
 from galcnn.simulation.population import CENTRE, patch_radius
 from galcnn.simulation.telescope import add_noise, psf_planes, tangent_wcs
-from galcnn.surveys.checking import wanted
+from galcnn.surveys.checks import wanted
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord

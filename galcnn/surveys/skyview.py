@@ -12,14 +12,12 @@ import astropy.units as u
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.photometry import UNCALIBRATED
-from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
-from galcnn.surveys.download import Answer, Limits, address, get, session, speaking
-from galcnn.surveys.framing import loaded, stacked
+from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.http import Answer, Limits, Session, address, get, speaking
+from galcnn.surveys.images import loaded, stacked
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
-
-__all__ = ["SkyViewSurvey"]
 
 #: Pixels a side; more are slow to make.
 _MOST = 3000
@@ -81,22 +79,7 @@ class SkyViewSurvey:
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands; all by default.
-
-        Returns
-        -------
-        tuple of str
-            The form, what is filled in, and an image a band.
-        """
+        """Give the addresses: the form, what is filled in, and an image a band."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         filled = {"Position": f"{want.ra} {want.dec}", "survey": ",".join(want.bands), "pixels": want.side}
         return (
@@ -106,30 +89,10 @@ class SkyViewSurvey:
         )
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
+        """Give the image around a position, uncalibrated, north up, at most 3000 pixels a side.
 
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side, at most 3000 pixels.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            Uncalibrated; north up. Pixels that a survey does not have are NaN or 0, as it likes.
-
-        Raises
-        ------
-        galcnn.errors.CoverageError
-            A survey does not reach here (SkyView answers 404).
-        galcnn.errors.DownloadError
-            The service did not answer, or not with what was asked for.
-        ValueError
-            A band is none of the named, or the width is no angle or too large.
+        Pixels that a survey does not have are NaN or 0, as it likes. CoverageError where one does not
+        reach here (SkyView answers 404).
         """
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         images, answers = [], []
@@ -157,7 +120,7 @@ class SkyViewSurvey:
 
         client = SkyViewClass()
         client.URL = self.server
-        client._session = session(self.limits)
+        client._session = Session(self.limits)
         # The client keeps pages on the disk for a week unless told not to, failures too.
         client._request = functools.partial(client._request, cache=False)
         if "surveys" in self._known:  # one page less to ask for

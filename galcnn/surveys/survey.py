@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from galcnn.cutout import Cutout
 
-__all__ = ["RemoteSurvey", "Survey", "open_survey"]
+__all__ = ["Survey", "open_survey"]
 
 
 @runtime_checkable
@@ -76,13 +76,7 @@ class Survey(Protocol):
 
 @runtime_checkable
 class RemoteSurvey(Survey, Protocol):
-    """A survey that asks a service.
-
-    Attributes
-    ----------
-    server : str
-        Address of the service.
-    """
+    """A survey that asks a service, at the address `server`."""
 
     @property
     def server(self) -> str: ...
@@ -90,21 +84,9 @@ class RemoteSurvey(Survey, Protocol):
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for, without asking.
+        """Give the addresses that `cutout` would ask for, in order, without asking.
 
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands; all by default.
-
-        Returns
-        -------
-        tuple of str
-            In order. Where an address depends on an earlier answer, ``<...>`` stands for that part.
+        Where an address depends on an earlier answer, ``<...>`` stands for that part.
         """
         ...
 

@@ -2,32 +2,76 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, DownloadError, message
-from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
-from galcnn.surveys.download import Limits, RecordingSession, address, session, speaking
-from galcnn.surveys.framing import coverage_of, loaded, stacked
-from galcnn.surveys.vo_tables import Found, found_by_sia1, found_by_sia2, quietly, soda_of, votable_of
-
-if TYPE_CHECKING:
-    from astropy.coordinates import SkyCoord
-
-__all__ = ["VOSurvey"]
+from galcnn.files.opening import WARNINGS_LOCK
+from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.http import Answer, Limits, Session, address, speaking
+from galcnn.surveys.images import coverage_of, loaded, stacked
 
 _MOST = 4000
 #: Images of one band that are looked at before the fullest of them is taken.
 _TRIED = 3
 #: Pixels that are asked for beyond the cutout.
 _MARGIN = 4
+#: Columns that name the filter, in the order in which they are believed.
+_BANDS = ("bandpassId", "obs_bandpass", "bandpass_id", "filter", "filter_name", "band", "em_band")
+_TITLES = ("obs_title", "imageTitle", "title", "obs_id")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One image that a service lists.
+
+    Attributes
+    ----------
+    record : pyvo.dal.query.Record
+        Its row.
+    url, format : str
+        Where it is, and as what.
+    band : str
+        Its filter as the service calls it; empty where no column says it.
+    title : str
+        Words about it.
+    centre : astropy.coordinates.SkyCoord or None
+        Of the image.
+    """
+
+    record: Any
+    url: str
+    format: str
+    band: str
+    title: str
+    centre: SkyCoord | None
+
+    def is_in(self, band: str, bands: Sequence[str]) -> bool:
+        """Tell whether it is an image in a band, one of those of the survey.
+
+        By the column of the filter: its name, or its first word ("g DECam SDSS"). Where there is
+        none, by the only name of a band among the words of the title.
+        """
+        if self.band:
+            return self.band == band or self.band.split()[0] == band
+        words = set(re.split(r"[^A-Za-z0-9]+", self.title))
+        return [one for one in bands if one in words] == [band]
+
+    def distance(self, position: SkyCoord) -> float:
+        """Give the distance of its centre, degrees; infinite where the service does not say where it is."""
+        return float("inf") if self.centre is None else float(self.centre.separation(position).deg)
 
 
 @dataclass(frozen=True)
@@ -93,57 +137,18 @@ class VOSurvey:
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side.
-        bands : tuple of str, optional
-            Wanted bands; all by default.
-
-        Returns
-        -------
-        tuple of str
-            The question for images, then one a band. By SIA1 where the protocol is not stated.
-        """
+        """Give the addresses: the question (by SIA1 where no protocol is stated), then an image a band."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
-        query = self._query(want, self.server, self.protocol == "sia2", session(self.limits))
+        query = self._query(want, self.server, self.protocol == "sia2", Session(self.limits))
         return (
             address(query.queryurl, dict(query)),
             *(f"{self.server}/<image in {band}>" for band in want.bands),
         )
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image.
-        width : astropy.units.Quantity
-            Angular side, at most 4000 pixels.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            In nJy where the headers allow it.
-
-        Raises
-        ------
-        galcnn.errors.CoverageError
-            The service has no image of this place in one of the bands.
-        galcnn.errors.DownloadError
-            The service did not answer, or not with what was asked for.
-        ValueError
-            A band is none of the named, or the width is no angle or too large.
-        """
+        """Give the image around a position, in nJy where the headers allow it, at most 4000 pixels a side."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
-        one = session(self.limits)
+        one = Session(self.limits)
         with speaking(self.name):
             found = self._found(want, one)
             images = [self._best(band, found, want, one) for band in want.bands]
@@ -159,9 +164,9 @@ class VOSurvey:
         from pyvo.dal.exceptions import DALServiceError
         from pyvo.dal.sia2 import SIA2Service
 
-        one = session(self.limits)
+        one = Session(self.limits)
         try:
-            with quietly():
+            with _quietly():
                 return str(SIA2Service(self.server, session=one).query_ep), True
         except DALServiceError as error:
             if not one.answers:  # it did not answer at all, which says nothing of what it speaks
@@ -170,7 +175,7 @@ class VOSurvey:
                 ) from error
             return self.server, False  # none, or others
 
-    def _query(self, want: Wanted, url: str, sia2: bool, one: RecordingSession) -> Any:
+    def _query(self, want: Wanted, url: str, sia2: bool, one: Session) -> Any:
         width = (want.side + _MARGIN) * want.pixel_scale
         if sia2:
             from pyvo.dal.sia2 import SIA2Query
@@ -186,17 +191,17 @@ class VOSurvey:
         place = (want.ra, want.dec)
         return SIAQuery(url, pos=place, size=(along_ra, degrees), format="all", session=one)
 
-    def _found(self, want: Wanted, one: RecordingSession) -> list[Found]:
+    def _found(self, want: Wanted, one: Session) -> list[_Found]:
         url, sia2 = self._endpoint
         query = self._query(want, url, sia2, one)
         query.execute_stream()
         answer = one.answers[-1]
         if answer.status == 204:
             return []
-        read = found_by_sia2 if sia2 else found_by_sia1
-        return read(votable_of(answer), query.queryurl, one)
+        read = _found_by_sia2 if sia2 else _found_by_sia1
+        return read(_votable_of(answer), query.queryurl, one)
 
-    def _best(self, band: str, found: Sequence[Found], want: Wanted, one: RecordingSession) -> Cutout:
+    def _best(self, band: str, found: Sequence[_Found], want: Wanted, one: Session) -> Cutout:
         """The fullest of the nearest images."""
         near = [image for image in found if image.is_in(band, self.bands)]
         near.sort(key=lambda image: image.distance(want.position))
@@ -221,9 +226,9 @@ class VOSurvey:
             )
         return best[1]
 
-    def _fetched(self, image: Found, want: Wanted, one: RecordingSession) -> Cutout | None:
+    def _fetched(self, image: _Found, want: Wanted, one: Session) -> Cutout | None:
         """The image, cut where the service can; None where it says that there is nothing."""
-        resource = soda_of(image, one)
+        resource = _soda_of(image, one)
         if resource is None:
             one.get(image.url)
         else:
@@ -243,3 +248,106 @@ class VOSurvey:
         if len(cutout.bands) != 1:
             raise BadResponseError(answer.refusal("an image of one band", "Ask another service."))
         return cutout
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Parse what a service wrote without a word on each fault of its XML; one thread at a time."""
+    # The list of warning filters is one for all threads.
+    with WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _votable_of(answer: Answer) -> Any:
+    """Read a VOTable; one that breaks off is refused."""
+    from astropy.io.votable import parse
+
+    if b"</VOTABLE>" not in answer.content[-200:] and b":VOTABLE>" not in answer.content[-200:]:
+        raise BadResponseError(answer.refusal("a whole VOTable", "Try again later."))
+    with _quietly():
+        return parse(io.BytesIO(answer.content), verify="ignore")
+
+
+def _found_by_sia2(votable: Any, url: str, session: Any) -> list[_Found]:
+    """Read the answer of an SIA2 service: images in FITS, or behind DataLink."""
+    from pyvo.dal.sia2 import SIA2Results
+
+    with _quietly():
+        results = SIA2Results(votable, url=url, session=session)
+        return _listed(results, ("s_ra", "s_dec"))
+
+
+def _found_by_sia1(votable: Any, url: str, session: Any) -> list[_Found]:
+    """Read the answer of an SIA1 service: images in FITS, or behind DataLink."""
+    from pyvo.dal.sia import SIAResults
+
+    with _quietly():
+        results = SIAResults(votable, url=url, session=session)
+        ra, dec = (results.fieldname_with_ucd(f"POS_EQ_{axis}_MAIN") for axis in ("RA", "DEC"))
+        return _listed(results, (ra, dec), band=results.fieldname_with_ucd("VOX:BandPass_ID"))
+
+
+def _soda_of(image: _Found, session: Any) -> Any:
+    """Find the service that cuts an image; None where it can only be fetched as it is."""
+    from pyvo.dal.adhoc import DATALINK_IVOID, SODA_SYNC_IVOID, DatalinkQuery, DatalinkResults
+
+    here = _adhoc(image.record._results, SODA_SYNC_IVOID)
+    if here is not None:
+        return here
+    if "content=datalink" in image.format:
+        session.get(image.url)
+    else:
+        links = _adhoc(image.record._results, DATALINK_IVOID)
+        if links is None:
+            return None
+        DatalinkQuery.from_resource(image.record, links, session=session).execute_stream()
+    answer = session.answers[-1]
+    votable = _votable_of(answer)
+    with _quietly():
+        return _adhoc(DatalinkResults(votable, url=answer.url, session=session), SODA_SYNC_IVOID)
+
+
+def _adhoc(results: Any, name: str) -> Any:
+    from pyvo.dal.exceptions import DALServiceError
+
+    try:
+        return results.get_adhocservice_by_ivoid(name)
+    except DALServiceError:
+        return None
+
+
+def _listed(results: Any, centre: tuple[str | None, str | None], band: str | None = None) -> list[_Found]:
+    status = getattr(results, "status", ("OK", ""))
+    if status[0] not in ("OK", "OVERFLOW"):
+        raise BadResponseError(message("a list of images", "Try again later.", status=status))
+    names = set(results.fieldnames)
+    band = band or next((name for name in _BANDS if name in names), None)
+    title = next((name for name in _TITLES if name in names), None)
+    found = []
+    for record in results:
+        form = str(record.getdataformat() or "")
+        # NOIRLab lists masks and weights among the images.
+        kind = str(record["prodtype"]) if "prodtype" in names else "image"
+        if kind != "image" or not ("fits" in form.lower() or "content=datalink" in form):
+            continue
+        found.append(
+            _Found(
+                record,
+                str(record.getdataurl()),
+                form,
+                "" if band is None else str(record[band]).strip(),
+                "" if title is None else str(record[title]),
+                _centre(record, centre, names),
+            )
+        )
+    return found
+
+
+def _centre(record: Any, columns: tuple[str | None, str | None], names: set[str]) -> SkyCoord | None:
+    if not {name for name in columns if name} <= names or None in columns:
+        return None
+    try:
+        return SkyCoord(float(record[columns[0]]), float(record[columns[1]]), unit=u.deg)
+    except (TypeError, ValueError):
+        return None

@@ -63,7 +63,7 @@ def test_rooms_that_run_no_network_do_not_import_keras():
     rooms = (
         "cutout catalog photometry observing geometry rendering simulation files inputs surveys.simulated "
         "prediction explain.explanation layers viewers.figures evaluation model.card information "
-        "surveys.fetch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
+        "surveys.batch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
         "testing.surveys report surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder "
         "service service.requests similarity"
     )

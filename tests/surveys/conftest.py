@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from galcnn.surveys import limits
+from galcnn.surveys import http
 from tests.conftest import REAL_DATA
 from tests.surveys import services
 from tests.surveys.servers import Server
@@ -15,7 +15,7 @@ FAULTS = pytest.StashKey()
 @pytest.fixture(autouse=True)
 def _no_host_remembers(monkeypatch):
     """A port may be given twice; what one server asked for is not for the next."""
-    monkeypatch.setattr(limits, "_HOSTS", {})
+    monkeypatch.setattr(http, "_HOSTS", {})
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from galcnn.errors import AuthRequiredError, BadResponseError, CoverageError, DownloadError
-from galcnn.surveys.download import Limits
 from galcnn.surveys.hips import HipsSurvey
+from galcnn.surveys.http import Limits
 from galcnn.surveys.legacy import LegacySurvey
 from galcnn.surveys.panstarrs import PanStarrs
 from tests.surveys import servers
 
 #: For what takes its time; the rest may take as long as a busy machine needs.
-QUICK = Limits(connect=1, idle=0.3, total=0.6, tries=2, pause=0.02)
-PATIENT = Limits(connect=10, idle=20, total=60, tries=2, pause=0.02)
+QUICK = Limits(idle=0.3, total=0.6, tries=2, pause=0.02)
+PATIENT = Limits(idle=20, total=60, tries=2, pause=0.02)
 WHOLE = "the whole image"
 OUTCOMES = {
     servers.web_page_503: DownloadError,

@@ -18,8 +18,8 @@ import pytest
 from galcnn.catalog import Catalog, read_catalog, write_table
 from galcnn.errors import CoverageError
 from galcnn.files import load_cutout
+from galcnn.surveys.batch import FetchSettings, fetch, planned
 from galcnn.surveys.cache import Cache
-from galcnn.surveys.fetch import FetchSettings, fetch, planned
 from galcnn.surveys.manifest import file_hash
 from galcnn.surveys.simulated import SimulatedSurvey
 from galcnn.surveys.survey import Survey

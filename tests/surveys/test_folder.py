@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 from galcnn.catalog import write_table
 from galcnn.errors import CoverageError, UnreadableImageError
 from galcnn.files import load_cutout, save_cutout
-from galcnn.surveys.fetch import FetchSettings, fetch
+from galcnn.surveys.batch import FetchSettings, fetch
 from galcnn.surveys.folder import FolderSurvey
 from galcnn.surveys.simulated import SimulatedSurvey
 from galcnn.surveys.survey import RemoteSurvey, Survey, open_survey

@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.errors import BadResponseError, CoverageError, DownloadError
-from galcnn.surveys.limits import Limits
+from galcnn.surveys.http import Limits
 from galcnn.surveys.mast import HapcutSurvey, ZcutSurvey
 from galcnn.surveys.survey import RemoteSurvey
 from galcnn.testing import check_survey
@@ -21,7 +21,7 @@ from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server
 
 RECORDED = files("astroquery.mast") / "tests/data/astrocut_189.49206_62.20615_100x100px_f.zip"
 PLACE = SkyCoord(189.49206, 62.20615, unit="deg")
-FAST = Limits(connect=2, idle=0.4, total=1.0, tries=2, pause=0.05)
+FAST = Limits(idle=0.4, total=1.0, tries=2, pause=0.05)
 FILTERS = ("F606W", "F814W", "F850LP")
 
 

@@ -11,9 +11,8 @@ from scipy.stats import median_abs_deviation
 
 from galcnn.errors import BadResponseError, CoverageError, DownloadError
 from galcnn.photometry import NANOMAGGY
-from galcnn.surveys.limits import Answer, Limits
-from galcnn.surveys.sdss import SDSSSurvey
-from galcnn.surveys.sdss_frames import Field, read_frame
+from galcnn.surveys.http import Answer, Limits
+from galcnn.surveys.sdss import Field, SDSSSurvey, read_frame
 from galcnn.surveys.survey import RemoteSurvey, open_survey
 from galcnn.testing import check_survey
 from tests.surveys.sdss_server import (
@@ -30,7 +29,7 @@ from tests.surveys.sdss_server import (
 )
 from tests.surveys.servers import TRANSPORT_FAULTS
 
-FAST = Limits(connect=2, idle=0.4, total=1.5, tries=2, pause=0.05)
+FAST = Limits(idle=0.4, total=1.5, tries=2, pause=0.05)
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from astropy.wcs import WCS
 
 from galcnn.errors import BadResponseError, CoverageError, DownloadError
 from galcnn.photometry import UNCALIBRATED
-from galcnn.surveys.limits import Limits
+from galcnn.surveys.http import Limits
 from galcnn.surveys.skyview import SkyViewSurvey
 from galcnn.surveys.survey import RemoteSurvey
 from galcnn.testing import check_survey
 from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server
 
 GALAXY = SkyCoord(150.1, 2.2, unit="deg")
-FAST = Limits(connect=2, idle=0.4, total=1.0, tries=2, pause=0.05)
+FAST = Limits(idle=0.4, total=1.0, tries=2, pause=0.05)
 FORM = (files("astroquery.skyview") / "tests/data/query_page.html").read_bytes()
 
 

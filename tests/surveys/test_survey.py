@@ -37,6 +37,6 @@ def test_an_unknown_survey_gets_a_hint():
 
 
 def test_limits_do_not_decide_what_an_image_is():
-    from galcnn.surveys.download import Limits
+    from galcnn.surveys.http import Limits
 
     assert "limits" not in repr(LegacySurvey(limits=Limits(total=5)))

@@ -12,7 +12,7 @@ from astropy.table import Column, Table
 
 from galcnn.errors import BadResponseError, CoverageError, DownloadError
 from galcnn.files import load_cutout
-from galcnn.surveys.limits import Limits
+from galcnn.surveys.http import Limits
 from galcnn.surveys.survey import RemoteSurvey
 from galcnn.surveys.vo import VOSurvey
 from galcnn.testing import check_survey
@@ -20,7 +20,7 @@ from tests.surveys.dachs.coadds import AT_THE_EDGE, FLUX, GALAXIES, MIDDLE
 from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server, connection_reset
 from tests.surveys.vo_server import SIA1, SIA2, vo_server
 
-FAST = Limits(connect=2, idle=0.4, total=1.0, tries=2, pause=0.05)
+FAST = Limits(idle=0.4, total=1.0, tries=2, pause=0.05)
 NOWHERE = MIDDLE.directional_offset_by(0 * u.deg, 1 * u.deg)
 
 

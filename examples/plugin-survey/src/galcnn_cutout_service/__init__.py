@@ -15,9 +15,7 @@ import astropy.units as u
 
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError
 from galcnn.files import load_cutout
-from galcnn.surveys.checking import fits_bytes, received, wanted
-from galcnn.surveys.download import address, get
-from galcnn.surveys.limits import Limits
+from galcnn.surveys import Limits, address, fits_bytes, get, received, wanted
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord

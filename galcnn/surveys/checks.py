@@ -15,14 +15,14 @@ from astropy.wcs import WCS
 
 from galcnn.cutout import LARGEST_SIDE, Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
-from galcnn.surveys.limits import Answer, Limits
+from galcnn.surveys.http import Answer, Limits
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
     from galcnn.surveys.survey import Survey
 
-__all__ = ["Wanted", "fits_bytes", "received", "wanted"]
+__all__ = ["fits_bytes", "received", "wanted"]
 
 _BLOCK = 2880
 #: Of degrees: a microarcsecond is what a change of frame does to a position.

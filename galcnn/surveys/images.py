@@ -1,4 +1,7 @@
-"""From images larger than what was asked for, each on its own grid, to one cutout about the position."""
+"""From images larger than what was asked for, each on its own grid, to one cutout about the position.
+
+And the PSF of a survey that does not serve it: a Moffat profile of a stated width.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +10,29 @@ from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
+import numpy.typing as npt
+from astropy.convolution import discretize_model
+from astropy.modeling.models import Moffat2D
 from astropy.wcs import NoConvergence
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files import load_cutout
-from galcnn.surveys.limits import Answer
+from galcnn.surveys.http import Answer
 from galcnn.transforms import align, combine, window
 from galcnn.transforms.grid import SAME_GRID, grid_offset
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
-__all__ = ["coverage_of", "framed", "loaded", "stacked"]
+#: Moffat index of seeing that is usual for wide surveys (as `galcnn.observing.Observation`).
+BETA = 3.5
+#: Widths of the profile that the image of it reaches out from its centre.
+_REACH = 4.0
 
 
 def loaded(content: bytes, answer: Answer, *, hdu: int | None = None) -> Cutout:
-    """Read an image that a service sent.
-
-    Parameters
-    ----------
-    content : bytes
-        A FITS file.
-    answer : Answer
-        Where it is from; named in an error.
-    hdu : int, optional
-        Which HDU; found out by default.
-
-    Returns
-    -------
-    galcnn.cutout.Cutout
-        As `galcnn.files.load_cutout` gives it.
-
-    Raises
-    ------
-    galcnn.errors.CoverageError
-        It holds no number.
-    galcnn.errors.BadResponseError
-        It cannot be read.
-    """
+    """Read a FITS image that a service sent; CoverageError where it holds no number."""
     try:
         return load_cutout(content, hdu=hdu)
     except UnreadableImageError as error:
@@ -61,26 +48,8 @@ def loaded(content: bytes, answer: Answer, *, hdu: int | None = None) -> Cutout:
 def framed(image: Cutout, position: SkyCoord, side: int) -> Cutout:
     """Cut the pixels around a position out of an image, without changing any.
 
-    Parameters
-    ----------
-    image : galcnn.cutout.Cutout
-        With a WCS; of any orientation and parity.
-    position : astropy.coordinates.SkyCoord
-        Of the centre.
-    side : int
-        Pixels.
-
-    Returns
-    -------
-    galcnn.cutout.Cutout
-        With the position within half a pixel of its middle; pixels beyond the edge are NaN.
-
-    Raises
-    ------
-    galcnn.errors.CoverageError
-        The position is not on the image.
-    galcnn.errors.BadResponseError
-        The image has no WCS.
+    The position is within half a pixel of the middle; pixels beyond the edge are NaN. CoverageError
+    where the position is not on the image.
     """
     x, y = _pixel_of(image, position)
     ny, nx = image.shape
@@ -93,22 +62,7 @@ def framed(image: Cutout, position: SkyCoord, side: int) -> Cutout:
 
 
 def coverage_of(image: Cutout, position: SkyCoord, side: int) -> float:
-    """Give the share of a cutout that an image would fill.
-
-    Parameters
-    ----------
-    image : galcnn.cutout.Cutout
-        With a WCS.
-    position : astropy.coordinates.SkyCoord
-        Of the centre.
-    side : int
-        Pixels.
-
-    Returns
-    -------
-    float
-        0 where the position is not on the image.
-    """
+    """Give the share of a cutout that an image would fill; 0 where the position is not on it."""
     try:
         cut = framed(image, position, side)
     except CoverageError:
@@ -119,31 +73,10 @@ def coverage_of(image: Cutout, position: SkyCoord, side: int) -> float:
 def stacked(
     images: Sequence[Cutout], position: SkyCoord, side: int, *, reference: Cutout | None = None
 ) -> Cutout:
-    """Cut the pixels around a position out of the images of several bands, on one grid.
+    """Cut the pixels around a position out of the images of several bands, of one unit, on one grid.
 
-    Parameters
-    ----------
-    images : sequence of galcnn.cutout.Cutout
-        One or more bands each, with WCS, of one unit.
-    position : astropy.coordinates.SkyCoord
-        Of the centre.
-    side : int
-        Pixels.
-    reference : galcnn.cutout.Cutout, optional
-        Image whose grid is kept; the first by default.
-
-    Returns
-    -------
-    galcnn.cutout.Cutout
-        As `framed`; those that lie on another grid are brought to that of the reference, see
-        `galcnn.transforms.align`.
-
-    Raises
-    ------
-    galcnn.errors.CoverageError
-        The position is not on one of the images.
-    galcnn.errors.BadResponseError
-        They are of different units, or one has no WCS.
+    Those that lie on another grid are brought to that of the reference, by default the first, see
+    `galcnn.transforms.align`.
     """
     base = framed(images[0] if reference is None else reference, position, side)
     placed = []
@@ -188,3 +121,35 @@ def _with_margin(first: Cutout, image: Cutout) -> int:
     assert image.pixel_scale is not None
     ratio = float((first.pixel_scale / image.pixel_scale).to_value(u.one))
     return int(np.ceil(np.sqrt(2) * max(first.shape) * ratio)) + 4
+
+
+def moffat_planes(
+    fwhm: Sequence[float], pixel_scale: float, *, beta: float = BETA
+) -> npt.NDArray[np.float32]:
+    """Draw a round Moffat PSF for each band, on the pixels of the cutout; each plane has sum 1.
+
+    Widths are full widths at half maximum, arcsec, pixel included: ``(1 + (r / a)^2)^-beta`` with
+    ``a = fwhm / (2 sqrt(2^(1/beta) - 1))`` (Moffat 1969, A&A 3, 455).
+
+    >>> planes = moffat_planes((1.31, 1.19), 0.25)
+    >>> planes.shape, planes.sum(axis=(1, 2)).round(6).tolist()
+    ((2, 43, 43), [1.0, 1.0])
+    """
+    if not len(fwhm) or not min(fwhm) > 0 or not pixel_scale > 0 or not beta > 1:
+        raise ValueError(
+            message(
+                "positive widths and pixel scale, and beta > 1",
+                "",
+                fwhm=fwhm,
+                pixel_scale=pixel_scale,
+                beta=beta,
+            )
+        )
+    reach = int(np.ceil(_REACH * max(fwhm) / pixel_scale))
+    planes = []
+    for width in fwhm:
+        core = width / pixel_scale / (2 * np.sqrt(2 ** (1 / beta) - 1))
+        profile = Moffat2D(amplitude=1, gamma=core, alpha=beta)
+        plane = discretize_model(profile, (-reach, reach + 1), (-reach, reach + 1))
+        planes.append(plane / plane.sum())
+    return np.stack(planes).astype(np.float32)

@@ -11,10 +11,10 @@ from astropy.io import fits
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError
-from galcnn.surveys import checking
-from galcnn.surveys.checking import Wanted, fits_bytes, received, wanted
-from galcnn.surveys.limits import Answer
-from galcnn.surveys.psf import moffat_planes
+from galcnn.surveys import checks
+from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.http import Answer
+from galcnn.surveys.images import moffat_planes
 from galcnn.surveys.simulated import SimulatedSurvey
 from tests.surveys.services import to_bytes
 
@@ -108,7 +108,7 @@ def test_a_fits_file_comes_through_and_a_packed_one_is_unpacked(monkeypatch):
     assert fits_bytes(answer(gzip.compress(FILE))) == FILE
     with pytest.raises(BadResponseError, match="whole gzip file"):
         fits_bytes(answer(gzip.compress(FILE)[:-9]))
-    monkeypatch.setattr(checking, "Limits", lambda: type("Small", (), {"size": 1000}))
+    monkeypatch.setattr(checks, "Limits", lambda: type("Small", (), {"size": 1000}))
     with pytest.raises(BadResponseError, match="at most 1000 bytes"):
         fits_bytes(answer(gzip.compress(FILE)))
 

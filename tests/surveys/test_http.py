@@ -14,13 +14,13 @@ import pytest
 import requests
 
 from galcnn.errors import AuthRequiredError, BadResponseError, CoverageError, DownloadError
-from galcnn.surveys import download
-from galcnn.surveys.download import Limits, address, get, session, speaking
+from galcnn.surveys import http
+from galcnn.surveys.http import Limits, Session, address, get, speaking
 from tests.surveys import servers
 from tests.surveys.servers import Reply, Server
 
 BODY = bytes(range(256)) * 40
-QUICK = Limits(connect=1, idle=0.4, total=1.5, tries=3, pause=0.02)
+QUICK = Limits(idle=0.4, total=1.5, tries=3, pause=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_a_status_is_an_answer_where_the_survey_says_so(server):
 
 
 def test_a_client_gets_the_same_care(server):
-    with server.failing(servers.connection_reset, times=1), session(QUICK) as one:
+    with server.failing(servers.connection_reset, times=1), Session(QUICK) as one:
         response = one.get(server.url + "/image", stream=True, timeout=1e-9)
         assert response.raw.read(100) == BODY[:100]
         assert response.raw.read() == BODY[100:]
@@ -171,7 +171,7 @@ def test_a_client_gets_the_same_care(server):
         assert b"".join(one.get(server.url).iter_content(999)) == BODY
     with (
         server.failing(servers.hang),
-        session(QUICK) as one,
+        Session(QUICK) as one,
         pytest.raises(DownloadError, match=r"timed out|within"),
     ):
         one.post(server.url)
@@ -221,10 +221,10 @@ def test_limits_are_positive(wrong):
 
 def test_only_this_file_touches_the_network():
     wires = {"requests", "urllib3", "http", "socket", "urllib", "aiohttp", "httpx"}
-    package = Path(download.__file__).parents[1]
+    package = Path(http.__file__).parents[1]
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             touched = {name for name in names if name.split(".")[0] in wires} - {"urllib.parse"}
-            assert not touched or path.name == "download.py", f"{path} imports {touched}"
+            assert not touched or path.name == "http.py", f"{path} imports {touched}"
