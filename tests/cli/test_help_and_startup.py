@@ -61,7 +61,7 @@ def test_commands_that_run_no_network_do_not_import_keras(words):
 
 def test_rooms_that_run_no_network_do_not_import_keras():
     rooms = (
-        "cutout catalog photometry observing geometry rendering simulation files inputs surveys.simulated "
+        "cutout catalog photometry observing transforms simulation files inputs surveys.simulated "
         "prediction explain.explanation layers viewers.figures evaluation model.card information "
         "surveys.batch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
         "testing.surveys report surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder "
@@ -72,7 +72,7 @@ def test_rooms_that_run_no_network_do_not_import_keras():
 
 
 def test_clients_of_services_are_imported_when_they_are_asked():
-    names = "hips legacy panstarrs sdss skyview mast vo folder fetch"
+    names = "hips legacy panstarrs sdss skyview mast vo folder batch"
     code = "import " + ", ".join(f"galcnn.surveys.{name}" for name in names.split())
     assert not {"astroquery", "pyvo"} & imported_by(code)
 
