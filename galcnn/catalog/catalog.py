@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from astropy.table import QTable
 
-from galcnn.catalog.columns import as_degrees, as_numbers, as_text, check_ids, check_redshifts
+from galcnn.catalog.columns import (
+    as_degrees,
+    as_numbers,
+    as_text,
+    check_ids,
+    check_redshifts,
+    image_paths,
+)
 from galcnn.errors import message
 
 if TYPE_CHECKING:
@@ -33,7 +41,8 @@ class Catalog:
     table : astropy.table.QTable
         `id` (text, unique) is required. Known and checked where present: `ra`, `dec` (deg,
         ICRS), `redshift` (numbers; missing and unphysical ones are kept), `class` (text), `split`
-        (train, validation or test), `image` (path). Other columns are carried along.
+        (train, validation or test), `image` (path; commas
+        separate several files of one galaxy). Other columns are carried along.
 
     Raises
     ------
@@ -93,6 +102,12 @@ class Catalog:
     def classes(self) -> tuple[str, ...]:
         """Distinct classes, sorted."""
         return tuple(str(name) for name in np.unique(self.labels))
+
+    @property
+    def images(self) -> dict[str, tuple[Path, ...]]:
+        """Id -> image files of each galaxy; raises `ValueError` without a column `image`."""
+        paths = map(image_paths, map(str, self._column("image")))
+        return dict(zip(self.ids, paths, strict=True))
 
     @property
     def positions(self) -> SkyCoord | None:

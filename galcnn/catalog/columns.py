@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -10,7 +12,7 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 
-__all__ = ["as_degrees", "as_numbers", "as_text", "check_ids", "check_redshifts"]
+__all__ = ["as_degrees", "as_numbers", "as_text", "check_ids", "check_redshifts", "image_paths"]
 
 #: From here on a float no longer tells whole numbers apart.
 _EXACT = 2**53
@@ -107,6 +109,32 @@ def as_degrees(column: Any, name: str) -> u.Quantity:
     if not np.all(np.isfinite(degrees.value)):
         raise ValueError(message(f"finite degrees in {name!r}", "Drop the rows without a position."))
     return degrees
+
+
+def image_paths(text: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Tell apart the files of one galaxy that a text names, such as ``g.fits,r.fits``.
+
+    Parameters
+    ----------
+    text : path-like
+        One file, or several separated by commas. A file whose name holds a comma is one file; those
+        after the first may be named from the folder of the first.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        At least one.
+
+    Examples
+    --------
+    >>> [path.as_posix() for path in image_paths("folder/g.fits,r.fits")]
+    ['folder/g.fits', 'folder/r.fits']
+    """
+    whole = os.fspath(text)
+    if "," not in whole or Path(whole).exists():
+        return (Path(whole),)
+    first, *others = [Path(part.strip()) for part in whole.split(",") if part.strip()] or [Path(whole)]
+    return (first, *(other if other.exists() else first.parent / other for other in others))
 
 
 def check_ids(column: Any) -> None:

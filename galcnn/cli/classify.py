@@ -90,13 +90,13 @@ def command(
     if catalog:
         columns = {"image": image_column or "image"} | ({"id": id_} if id_ else {})
         read = read_catalog(catalog, columns=columns)
-        sources = dict(zip(read.ids, (str(p) for p in read.table["image"]), strict=True))
+        sources = read.images
     else:
         sources = options.paths_by_id(paths)
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow(device=device)
-    from galcnn.inputs import InputFiles
+    from galcnn.dataset import InputFiles
     from galcnn.model import load_model
     from galcnn.prediction import UNFIT, UNREADABLE, classify_files, prior_of
 

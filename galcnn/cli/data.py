@@ -58,12 +58,12 @@ def command(
 
     load_tensorflow()
     from galcnn.catalog import read_catalog
-    from galcnn.dataset import CutoutReader, SuspicionLimits
+    from galcnn.dataset import SuspicionLimits
     from galcnn.pipeline.data import DataView, show_data
     from galcnn.progress import bars, silent
 
     columns = {"image": image_column} | ({"id": id_} if id_ else {})
-    reader = CutoutReader(read_catalog(catalog, columns=columns), bands=options.words(bands), size=size)
+    read = read_catalog(catalog, columns=columns)
     limits = {
         "masked": masked_limit,
         "saturated": saturated_limit,
@@ -76,9 +76,10 @@ def command(
         seed=seed,
         **{name: word for name, word in words.items() if word is not None},  # type: ignore[arg-type]
     )
-    table = show_data(reader, out, view=view, progress=silent if quiet else bars)
+    progress = silent if quiet else bars
+    table = show_data(read, out, bands=options.words(bands), size=size, view=view, progress=progress)
     reasons = Counter(str(name) for name in table["reason"])
-    click.echo(f"{len(reader)} galaxies, {len(set(table['row']))} of them suspicious")
+    click.echo(f"{len(read)} galaxies, {len(set(table['row']))} of them suspicious")
     for name, n in reasons.items():
         click.echo(f"  {name:<12} {n}")
     files = ("preprocessing.png", "statistics.ecsv", "suspicious.ecsv", "suspicious.png")

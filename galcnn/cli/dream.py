@@ -62,8 +62,8 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
+    from galcnn.dataset import InputFiles
     from galcnn.explain.dream import Dream
-    from galcnn.inputs import InputFiles
     from galcnn.model import load_model
     from galcnn.pipeline.dreaming import dream_files
     from galcnn.progress import bars, silent

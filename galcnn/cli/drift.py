@@ -61,23 +61,19 @@ def command(
 
     load_tensorflow()
     from galcnn.catalog import write_table
-    from galcnn.inputs import InputFiles, images_from, prepare
+    from galcnn.dataset import InputFiles
+    from galcnn.inputs import images_from
     from galcnn.model import load_model
     from galcnn.progress import bars, silent
     from galcnn.shift.distances import drift_table
 
-    trained = load_model(model)
+    trained, progress = load_model(model), silent if quiet else bars
     sides = []
-    for what, sources in (("reference", reference), ("images", cutouts)):
+    for sources in (reference, cutouts):
         files = InputFiles(
             options.paths_by_id(sources), bands=options.words(bands), width=options.angle(width), fit=fit
         )
-        loaded = []
-        with (silent if quiet else bars)(what, len(files.paths)) as step:
-            for name in files.paths:
-                loaded.append(prepare(files.load(name), trained.card.inputs, fit=fit))
-                step()
-        sides.append(images_from(loaded))
+        sides.append(images_from(files.all_prepared(trained.card.inputs, progress=progress)))
     table = drift_table(trained, sides[0], sides[1], measure=measure, seed=seed)
     for row in table:
         click.echo(f"{row['layer']:<32} {measure} {row['value']:8.3f}   p {row['p_holm']:.3f}")

@@ -82,8 +82,8 @@ def command(
     files = _targets_on_disk(sources, out, figure) if into is None else {}
     target_file = None if into is None else _target_of(into, sources, out, append)
     load_tensorflow(device=device)
+    from galcnn.dataset import InputFiles
     from galcnn.explain.naming import ALL, explainers_by_name
-    from galcnn.inputs import InputFiles
     from galcnn.model import load_model
     from galcnn.pipeline.explaining import Question, explain_files, without_refusals
     from galcnn.progress import bars, silent
@@ -112,7 +112,7 @@ def command(
         click.echo(f"wrote {figure}")
 
 
-def _target_of(into: str, sources: Mapping[str, str], out: str | None, append: bool) -> Path:
+def _target_of(into: str, sources: Mapping[str, tuple[Path, ...]], out: str | None, append: bool) -> Path:
     """The file that gets the maps on the pixels of the original."""
     from galcnn import atomic
 
@@ -141,7 +141,9 @@ def _write_into(stack: LayerStack, into: str, path: Path) -> None:
     click.echo(f"wrote {path}")
 
 
-def _targets_on_disk(sources: Mapping[str, str], out: str | None, figure: str | None) -> dict[str, Path]:
+def _targets_on_disk(
+    sources: Mapping[str, tuple[Path, ...]], out: str | None, figure: str | None
+) -> dict[str, Path]:
     from galcnn import atomic
     from galcnn.viewers.figures import MOST_GALAXIES
 
@@ -158,7 +160,7 @@ def _targets_on_disk(sources: Mapping[str, str], out: str | None, figure: str | 
     if not folder and len(sources) > 1:
         raise click.UsageError(f"Expected a folder for {len(sources)} cutouts. Received: --out {out!r}.")
     files = {name: path / f"{_plain(name)}-layers.fits" if folder else path for name in sources}
-    inputs = {Path(source).resolve() for source in sources.values()}
+    inputs = {path.resolve() for paths in sources.values() for path in paths}
     for file in files.values():
         if file.resolve() in inputs:
             raise click.UsageError(f"Expected another file than the cutout itself. Received: --out {out!r}.")

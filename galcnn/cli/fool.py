@@ -12,8 +12,8 @@ from galcnn.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from galcnn.dataset import InputFiles
     from galcnn.fooling.attack import Unit
-    from galcnn.inputs import InputFiles
     from galcnn.model import TrainedModel
 
 __all__ = ["command"]
@@ -113,8 +113,8 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
+    from galcnn.dataset import InputFiles
     from galcnn.fooling import attacks_by_name
-    from galcnn.inputs import InputFiles
     from galcnn.model import load_model
     from galcnn.pipeline.fooling import natural_unit
 

@@ -334,25 +334,27 @@ def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
     return result
 
 
-def paths_by_id(paths: Sequence[str]) -> dict[str, str]:
+def paths_by_id(paths: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     """Name each image by its stem; where stems repeat by folder/stem, then by its whole path.
 
     Parameters
     ----------
     paths : sequence of str
-        Image files, and folders that stand for the images in them.
+        Image files, files of one galaxy joined by commas, and folders that stand for the images in them.
 
     Returns
     -------
-    dict of str to str
-        Id -> path, one entry a path; one that is given twice is numbered.
+    dict of str to tuple of pathlib.Path
+        Id -> files, one entry a path; one that is given twice is numbered.
     """
+    from galcnn.catalog import image_paths
+
     files = [file for path in paths for file in _images_of(path)]
     names = [stem(path) for path in files]
     for longer in (lambda path: f"{Path(path).resolve().parent.name}/{stem(path)}", str):
         repeated = {name for name, n in Counter(names).items() if n > 1}
         names = [longer(path) if name in repeated else name for name, path in zip(names, files, strict=True)]
-    return dict(zip(_numbered(names), files, strict=True))
+    return dict(zip(_numbered(names), map(image_paths, files), strict=True))
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

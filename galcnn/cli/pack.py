@@ -44,18 +44,18 @@ def command(
     last whole shard.
     """
     from galcnn.catalog import read_catalog
-    from galcnn.dataset import CutoutReader, pack_images, read_shards
+    from galcnn.dataset import InputFiles, pack_images, read_shards
     from galcnn.progress import bars, silent
 
     columns = {"image": image_column} | ({"id": id_} if id_ else {})
     read = read_catalog(catalog, columns=columns)
-    reader = CutoutReader(read, bands=options.words(bands), size=size)
+    files = InputFiles.of(read, bands=options.words(bands), size=size)
     progress = silent if quiet else bars
-    packed = pack_images(reader, out, shard_size=shard_size, complete=False, progress=progress)
+    packed = pack_images(files, out, shard_size=shard_size, complete=False, progress=progress)
     failed = {name: why for shard in read_shards(out) for name, why in shard.failed.items()}
     for name, why in list(failed.items())[:5]:
         click.echo(f"without {name}: {why}", err=True)
     if failed:
-        click.echo(f"{len(failed)} of {len(reader)} could not be packed; the records say why", err=True)
+        click.echo(f"{len(failed)} of {len(files)} could not be packed; the records say why", err=True)
     shape, shards = packed.inputs.image_shape, len(packed.images.shards)
-    click.echo(f"wrote {out}: {len(reader)} images of {shape} in {shards} shards")
+    click.echo(f"wrote {out}: {len(files)} images of {shape} in {shards} shards")

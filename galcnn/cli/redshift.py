@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -59,7 +60,7 @@ def command(images: tuple[str, ...], redshifts: tuple[float, ...], out: str, **g
     What the images do not hold is refused with its reason and never made up. The catalog that is
     written is one to test a network on: galcnn classify, galcnn train.
     """
-    from galcnn.inputs import InputFiles
+    from galcnn.dataset import InputFiles
     from galcnn.pipeline.redshifting import Receding, redshift_files
     from galcnn.progress import bars, silent
     from galcnn.redshifting import Redshifting
@@ -94,9 +95,9 @@ def command(images: tuple[str, ...], redshifts: tuple[float, ...], out: str, **g
         click.echo(f"refused {len(refusals)} in all, see {out}/refused.ecsv", err=True)
 
 
-def _known(paths: dict[str, str], catalog: str | None, z_from: float | None) -> dict[str, dict[str, Any]]:
+def _known(names: Iterable[str], catalog: str | None, z_from: float | None) -> dict[str, dict[str, Any]]:
     """Columns of the catalog, and the redshift, by the name of each image."""
-    known: dict[str, dict[str, Any]] = {name: {} for name in paths}
+    known: dict[str, dict[str, Any]] = {name: {} for name in names}
     if catalog is not None:
         from galcnn.catalog import read_catalog
 

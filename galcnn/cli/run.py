@@ -124,8 +124,8 @@ def command(
         raise click.UsageError("Expected --width with --mosaic or --survey, and with nothing else.")
     columns = {"id": id_, "image": image_column}
     read = read_catalog(catalog, columns={known: column for known, column in columns.items() if column})
+    from galcnn.dataset import SourceSettings
     from galcnn.pipeline.settings import ClassifySettings
-    from galcnn.pipeline.wording import SourceSettings
     from galcnn.progress import bars, silent
 
     side = None if width is None else str(options.side(width))

@@ -50,7 +50,7 @@ def command(
     galcnn similar run --id NGC1300 --figure like.png --catalog galaxies.ecsv --images cutouts
     """
     from galcnn import atomic
-    from galcnn.catalog import table_format, write_table
+    from galcnn.catalog import image_paths, table_format, write_table
 
     if bool(id_) == bool(image) or bool(image) != bool(model):
         raise click.UsageError("Expected --id ID, or --image FILE with --model MODEL.")
@@ -72,9 +72,9 @@ def command(
         from galcnn.cli.quiet import load_tensorflow
 
         load_tensorflow()
-        from galcnn.similarity.querying import features_of_file
+        from galcnn.similarity.querying import features_of_files
 
-        features = features_of_file(image, model, run, bands=options.words(bands), fit=fit)
+        features = features_of_files(image_paths(image), model, run, bands=options.words(bands), fit=fit)
         table = nearest(embedded, features, n=number, metric=metric)
     else:
         assert query is not None  # for the type checker
@@ -87,8 +87,8 @@ def command(
         from galcnn.similarity.sheets import neighbour_sheet
         from galcnn.viewers.figures import save_figure
 
-        first = image or id_
+        first = image_paths(image) if image else str(id_)
         columns = {"id": id_column, "image": image_column}
         named = {known: column for known, column in columns.items() if column}
-        save_figure(neighbour_sheet(table, str(first), catalog, images=images, columns=named), figure)
+        save_figure(neighbour_sheet(table, first, catalog, images=images, columns=named), figure)
         click.echo(f"wrote {figure}")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.cutout import Cutout
-from galcnn.dataset.packed import PackedImages
+from galcnn.dataset.shards import PackedImages
 from galcnn.errors import message
 from galcnn.inputs import InputSpec
 from galcnn.votes import Votes

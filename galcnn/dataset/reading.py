@@ -1,22 +1,31 @@
-"""Catalog with an image column, and classes or votes -> Dataset."""
+"""The images of a catalog, read whole or packed into shards, and their classes or votes -> Dataset."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from galcnn import atomic
 from galcnn.catalog import Catalog
 from galcnn.dataset.dataset import Dataset
-from galcnn.dataset.packed import PackedImages, pack_images
-from galcnn.dataset.reader import CutoutReader
+from galcnn.dataset.reader import InputFiles
+from galcnn.dataset.shards import Packed, PackedImages
 from galcnn.errors import message
-from galcnn.inputs import images_from
-from galcnn.progress import Progress, silent
+from galcnn.inputs import InputSpec, images_from
+from galcnn.photometry import DISPLAY
+from galcnn.progress import Progress, Step, silent
 from galcnn.votes import Votes, read_votes
 
-__all__ = ["read_dataset", "read_vote_dataset"]
+__all__ = ["pack_images", "read_dataset", "read_vote_dataset"]
+
+_FORMAT = 1
+_SHARD = 512  # images
 
 
 def read_dataset(
@@ -34,12 +43,8 @@ def read_dataset(
     ----------
     catalog : galcnn.catalog.Catalog
         With columns `image` and `class`.
-    bands : tuple of str, optional
-        See `CutoutReader`.
-    size : int, optional
-        See `CutoutReader`.
-    render : str, optional
-        See `CutoutReader`.
+    bands, size, render
+        See `InputFiles`.
     shards : path-like, optional
         Folder into which the images are packed, or from which they are taken if they have been;
         they then stay on disk. See `galcnn.dataset.pack_images`.
@@ -56,21 +61,24 @@ def read_dataset(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         An image cannot be read or differs from the first; the text names the galaxy.
     """
-    reader = CutoutReader(catalog, bands=bands, size=size, render=render)
+    files = InputFiles.of(catalog, bands=bands, size=size, render=render)
     classes = catalog.classes
     if len(classes) < 2:
         raise ValueError(
             message("at least two classes to tell apart", "Check the label column.", classes=classes)
         )
     labels = np.searchsorted(np.array(classes), catalog.labels).astype(np.int32)
-    images, masked = _images(reader, shards, progress)
-    return Dataset(tuple(reader.ids), images, labels, classes, reader.spec, masked)
+    images, masked = _images(files, shards, progress)
+    return Dataset(tuple(files.ids), images, labels, classes, files.spec, masked)
 
 
 def read_vote_dataset(
-    reader: CutoutReader,
+    catalog: Catalog,
     votes: Votes,
     *,
+    bands: tuple[str, ...] | None = None,
+    size: int | None = None,
+    render: str | None = None,
     shards: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> Dataset:
@@ -78,10 +86,12 @@ def read_vote_dataset(
 
     Parameters
     ----------
-    reader : CutoutReader
-        Of a catalog with a column `image`, and one for each answer.
+    catalog : galcnn.catalog.Catalog
+        With a column `image`, and one for each answer.
     votes : galcnn.votes.Votes
         What people were asked.
+    bands, size, render
+        See `InputFiles`.
     shards : path-like, optional
         See `read_dataset`.
     progress : galcnn.progress.Progress
@@ -97,25 +107,184 @@ def read_vote_dataset(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         See `read_dataset` and `galcnn.votes.read_votes`.
     """
-    observed = read_votes(reader.catalog, votes)  # refused before reading images
-    images, masked = _images(reader, shards, progress)
-    return Dataset(tuple(reader.ids), images, observed, votes.answers, reader.spec, masked, votes=votes)
+    observed = read_votes(catalog, votes)  # refused before reading images
+    files = InputFiles.of(catalog, bands=bands, size=size, render=render)
+    images, masked = _images(files, shards, progress)
+    return Dataset(tuple(files.ids), images, observed, votes.answers, files.spec, masked, votes=votes)
+
+
+def pack_images(
+    files: InputFiles,
+    folder: str | os.PathLike[str],
+    *,
+    shard_size: int = _SHARD,
+    complete: bool = True,
+    progress: Progress = silent,
+) -> Packed:
+    """Write the images of a catalog into shards, or take those that are there.
+
+    Each shard is written whole or not at all, with the hash of its file; a run that was
+    interrupted goes on behind the last. 8-bit pictures take a byte a pixel, all else four.
+
+    Parameters
+    ----------
+    files : InputFiles
+        The galaxies.
+    folder : path-like
+        Of the shards.
+    shard_size : int
+        Images of a shard.
+    complete : bool
+        Whether an image that cannot be read, or does not fit, is an error. Else its place holds
+        zeros, and the record of the shard says why: `galcnn run` gives such a galaxy its row.
+    progress : galcnn.progress.Progress
+        Shows the reading.
+
+    Returns
+    -------
+    Packed
+        Opened, after every shard was checked against its hash.
+
+    Raises
+    ------
+    ValueError
+        The shards there are of other galaxies, files or settings, or were altered; or an image
+        does not fit; or none does.
+    OSError
+        An image cannot be read, or the folder not written.
+    """
+    if not len(files):
+        raise ValueError(message("at least one galaxy", "", n=0))
+    if shard_size < 1:
+        raise ValueError(message("shards of at least one image", "", shard_size=shard_size))
+    place = Path(folder)
+    atomic.check_writable(place, folder=True)
+    pieces = [range(i, min(i + shard_size, len(files))) for i in range(0, len(files), shard_size)]
+    if not complete:
+        _find_first(files)
+    with progress("pack images", len(files)) as step:
+        entries = [
+            _shard(files, place, number, rows, step=step, complete=complete)
+            for number, rows in enumerate(pieces)
+        ]
+    left = sorted(path.name for path in place.glob("shard-*.npy"))
+    if len(left) != len(entries):
+        raise _foreign(place, left[len(entries)])
+    shards = tuple(np.load(place / entry["file"], mmap_mode="r", allow_pickle=False) for entry in entries)
+    masked = sum(entry["masked"] * len(rows) for entry, rows in zip(entries, pieces, strict=True))
+    images = PackedImages(shards, np.arange(len(files)))
+    return Packed(images, InputSpec.from_dict(entries[0]["inputs"]), float(masked / len(files)))
+
+
+def _find_first(files: InputFiles) -> None:
+    """Let the first image that can be read settle what all are."""
+    error: Exception | None = None
+    for name in files.ids:
+        try:
+            files.prepared(name)
+        except (OSError, ValueError) as why:
+            error = error or why
+        else:
+            return
+    raise ValueError(message("an image that can be read", str(error), n_galaxies=len(files)))
+
+
+def _shard(
+    files: InputFiles, place: Path, number: int, rows: range, *, step: Step, complete: bool
+) -> dict[str, Any]:
+    """The record of a shard that is whole and of these galaxies, written now if it is not there."""
+    name = f"shard-{number:05d}"
+    path, record, key = place / f"{name}.npy", place / f"{name}.json", _key(files, rows)
+    if record.is_file():
+        entry: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        if entry.get("key") != key or entry.get("format") != _FORMAT:
+            raise _foreign(place, record.name)
+        if not path.is_file() or _sha256(path) != entry["sha256"]:
+            raise ValueError(
+                message("the shard as it was written", "Remove the folder and pack again.", path=str(path))
+            )
+        if complete and entry.get("failed"):
+            raise ValueError(
+                message("a shard that holds all its galaxies", "Drop the others.", failed=entry["failed"])
+            )
+        for _ in rows:
+            step()
+        return entry
+    whole = files.size is None and files.spec.unit == DISPLAY.name  # resampled pictures have fractions
+    images = np.empty((len(rows), *files.spec.image_shape), dtype=np.uint8 if whole else np.float32)
+    masked, failed = 0.0, {}
+    for i, row in enumerate(rows):
+        step()
+        try:
+            cutout = files.prepared(files.ids[row])
+        except (OSError, ValueError) as error:
+            if complete:
+                raise
+            images[i], failed[files.ids[row]] = 0, str(error)
+            continue
+        images[i] = images_from([cutout])[0]
+        masked += cutout.masked_fraction / len(rows)
+    with atomic.writing(path) as temporary:
+        np.save(temporary, images, allow_pickle=False)
+    entry = {
+        "format": _FORMAT,
+        "key": key,
+        "ids": [files.ids[row] for row in rows],
+        "failed": failed,
+        "file": path.name,
+        "sha256": _sha256(path),
+        "masked": masked,
+        "inputs": files.spec.to_dict(),
+    }
+    atomic.write_json(record, entry)  # last: a shard without its record does not count
+    return entry
+
+
+def _key(files: InputFiles, rows: range) -> str:
+    """Hash what decides what a shard holds: galaxies, their files as they are now, and settings."""
+    ids = [files.ids[row] for row in rows]
+    stated = [(path.name, *_as_it_is(path)) for name in ids for path in files.paths[name]]
+    told = (ids, stated, files.bands, files.size, files.spec.to_dict())
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def _as_it_is(file: Path) -> tuple[int, int]:
+    try:
+        return file.stat().st_size, file.stat().st_mtime_ns
+    except OSError:  # the reader will say so
+        return -1, 0
+
+
+def _foreign(place: Path, name: str) -> ValueError:
+    return ValueError(
+        message(
+            "a new folder, or shards of these galaxies, files and settings",
+            "Choose another folder, or remove this one.",
+            folder=str(place),
+            other=name,
+        )
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _images(
-    reader: CutoutReader, shards: str | os.PathLike[str] | None, progress: Progress
+    files: InputFiles, shards: str | os.PathLike[str] | None, progress: Progress
 ) -> tuple[npt.NDArray[np.float32] | PackedImages, float]:
     """All images, and the share of their pixels that are masked."""
     if shards is not None:
-        packed = pack_images(reader, shards, progress=progress)
+        packed = pack_images(files, shards, progress=progress)
         return packed.images, packed.masked_fraction
     images, masked = np.empty((0,), dtype=np.float32), 0.0
-    with progress("read images", len(reader)) as step:
-        for row in range(len(reader)):
-            cutout = reader.read(row)
+    with progress("read images", len(files)) as step:
+        for row, name in enumerate(files.ids):
+            cutout = files.prepared(name)
             if row == 0:
-                images = np.empty((len(reader), *reader.spec.image_shape), dtype=np.float32)
+                images = np.empty((len(files), *files.spec.image_shape), dtype=np.float32)
             images[row] = images_from([cutout])[0]
-            masked += cutout.masked_fraction / len(reader)
+            masked += cutout.masked_fraction / len(files)
             step()
     return images, masked

@@ -1,11 +1,11 @@
-"""A folder of shards, as `pack_images` wrote it, read by the ids of its galaxies."""
+"""Images in shards: files that are read in pieces, so that a set may be larger than memory."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,80 @@ import numpy.typing as npt
 from galcnn.errors import UnreadableImageError, message
 from galcnn.inputs import InputSpec
 
-__all__ = ["Shard", "read_shards"]
+__all__ = ["Packed", "PackedImages", "Shard", "read_shards"]
+
+
+@dataclass(frozen=True, eq=False)
+class PackedImages:
+    """Images in shards on disk, read where they are asked for.
+
+    Attributes
+    ----------
+    shards : tuple of numpy.ndarray
+        Memory-mapped, shape (images of the shard, ny, nx, n_bands), uint8 or float32; all but the
+        last of one length.
+    rows : numpy.ndarray
+        Which of all images, counted through the shards, these are, in order.
+    """
+
+    shards: tuple[npt.NDArray[Any], ...]
+    rows: npt.NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape (n, ny, nx, n_bands)."""
+        return (len(self.rows), *self.shards[0].shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that they would take in memory, as float32."""
+        return 4 * int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, which: slice | npt.NDArray[Any] | Sequence[int]) -> npt.NDArray[np.float32]:
+        wanted = self.rows[which]
+        images = np.empty((len(wanted), *self.shape[1:]), dtype=np.float32)
+        size = len(self.shards[0])
+        for i in np.argsort(wanted, kind="stable"):  # in the order of the disk, whatever was asked for
+            shard, row = divmod(int(wanted[i]), size)
+            images[i] = self.shards[shard][row]
+        return images
+
+    def select(self, which: npt.NDArray[Any]) -> PackedImages:
+        """Give some of the images without reading them.
+
+        Parameters
+        ----------
+        which : array of int
+            Which, and in which order.
+
+        Returns
+        -------
+        PackedImages
+            On the same shards.
+        """
+        return PackedImages(self.shards, self.rows[which])
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """What a folder of shards holds.
+
+    Attributes
+    ----------
+    images : PackedImages
+        In the order of the catalog.
+    inputs : galcnn.inputs.InputSpec
+        What they are.
+    masked_fraction : float
+        Share of their pixels that were masked and filled.
+    """
+
+    images: PackedImages
+    inputs: InputSpec
+    masked_fraction: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galcnn.catalog import Catalog
+from galcnn.dataset import SourceSettings
 from galcnn.errors import message
 from galcnn.model import Card
 from galcnn.pipeline.settings import TABLE, ClassifySettings
-from galcnn.pipeline.wording import SourceSettings
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from galcnn.pipeline.sources import CutoutSource
+    from galcnn.dataset.sources import CutoutSource
 
 __all__ = ["WORDS", "Engine", "Task", "Work", "answers", "do_task", "in_turn"]
 
@@ -36,7 +36,7 @@ class Work:
     ----------
     models : tuple of str
         Model folders, which every worker can read.
-    source : galcnn.pipeline.wording.SourceSettings
+    source : galcnn.dataset.SourceSettings
         Where the cutouts come from.
     classify : galcnn.pipeline.settings.ClassifySettings
         What a row holds.
@@ -181,7 +181,7 @@ def answers(work: Work, catalog: Catalog, source: CutoutSource | None = None) ->
         What is done.
     catalog : galcnn.catalog.Catalog
         As many as the table, not the cutouts, has room in memory.
-    source : galcnn.pipeline.sources.CutoutSource, optional
+    source : galcnn.dataset.sources.CutoutSource, optional
         Their cutouts, where they do not come from where `work` says.
 
     Returns

@@ -11,9 +11,9 @@ import numpy as np
 
 from galcnn.catalog import SPLITS, Catalog, read_catalog, relabel
 from galcnn.dataset import (
-    CutoutFiles,
-    CutoutReader,
     Dataset,
+    HeldCutouts,
+    InputFiles,
     read_dataset,
     read_vote_dataset,
     split_catalog,
@@ -173,12 +173,19 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
             progress=progress,
         )
     else:
-        reader = CutoutReader(catalog, bands=data.bands, size=data.size, render=data.render)
-        dataset = read_vote_dataset(reader, data.votes, shards=data.shards, progress=progress)
+        dataset = read_vote_dataset(
+            catalog,
+            data.votes,
+            bands=data.bands,
+            size=data.size,
+            render=data.render,
+            shards=data.shards,
+            progress=progress,
+        )
     dataset = dataset.cached(data.cache_megabytes)
     if experiment.training.augmentation.redshift is not None:
-        files = CutoutFiles(catalog, bands=dataset.inputs.bands, megabytes=data.cache_megabytes)
-        dataset = replace(dataset, cutouts=files)
+        files = InputFiles.of(catalog, bands=dataset.inputs.bands)
+        dataset = replace(dataset, cutouts=HeldCutouts(files, megabytes=data.cache_megabytes))
     sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
     return Prepared(experiment, catalog, dataset, sides)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.explanation import Explanation
 from galcnn.explain.synthesis import Synthesis
-from galcnn.files import files_of
 from galcnn.files.opening import check_sums, opened
 from galcnn.files.text import to_json
 from galcnn.layers.headers import FILE_TYPE, FILE_VERSION, primary_header
@@ -273,13 +272,15 @@ class LayerStack:
             )
 
 
-def provenance_of(input_path: str | os.PathLike[str], *, model: str, model_sha256: str) -> dict[str, str]:
+def provenance_of(
+    input_path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, model: str, model_sha256: str
+) -> dict[str, str]:
     """Say where a stack comes from.
 
     Parameters
     ----------
-    input_path : path-like
-        The image file that was classified; several of one galaxy separated by commas.
+    input_path : path-like or sequence of path-like
+        The image file that was classified, or several of one galaxy.
     model : str
         Name of the model.
     model_sha256 : str
@@ -295,7 +296,8 @@ def provenance_of(input_path: str | os.PathLike[str], *, model: str, model_sha25
     FileNotFoundError
         There is no such file.
     """
-    files = [Path(file) for file in files_of(input_path)]
+    one = isinstance(input_path, str | os.PathLike)
+    files = [Path(input_path)] if one else [Path(path) for path in input_path]
     digests = []
     for file in files:
         with open(file, "rb") as handle:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galcnn import atomic, seeding
-from galcnn.catalog import write_table
-from galcnn.dataset import CutoutReader, SuspicionLimits, measure_cutout, suspicious_table
+from galcnn.catalog import Catalog, write_table
+from galcnn.dataset import InputFiles, SuspicionLimits, measure_cutout, suspicious_table
 from galcnn.dataset.suspicious import CutoutMeasure
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import message
 from galcnn.inputs import images_from
 from galcnn.preprocessing import Per, Scaling, Stretch, fit_preprocessing, sky_noise
 from galcnn.preprocessing.fitting import Preprocessed
@@ -56,9 +56,11 @@ class DataView:
 
 
 def show_data(
-    reader: CutoutReader,
+    catalog: Catalog,
     out: str | os.PathLike[str],
     *,
+    bands: tuple[str, ...] | None = None,
+    size: int | None = None,
     view: DataView | None = None,
     progress: Progress = silent,
 ) -> Table:
@@ -69,11 +71,13 @@ def show_data(
 
     Parameters
     ----------
-    reader : galcnn.dataset.CutoutReader
-        The galaxies.
+    catalog : galcnn.catalog.Catalog
+        With a column `image`.
     out : path-like
         Folder; gets ``preprocessing.png``, ``statistics.ecsv`` (each plane before and after),
         ``suspicious.ecsv`` and, where there are any, ``suspicious.png``.
+    bands, size
+        See `galcnn.dataset.InputFiles`.
     view : DataView, optional
         The defaults when not given.
     progress : galcnn.progress.Progress
@@ -92,15 +96,16 @@ def show_data(
     view = view or DataView()
     folder = Path(out)
     atomic.check_writable(folder, folder=True)
+    files = InputFiles.of(catalog, bands=bands, size=size)
     images: list[npt.NDArray[np.float32]] = []
     measures: list[CutoutMeasure | None] = []
     errors: list[str] = []
-    with progress("read images", len(reader)) as step:
-        for row in range(len(reader)):
+    with progress("read images", len(files)) as step:
+        for name in files.ids:
             step()
             try:
-                cutout = reader.read(row)
-            except (UnreadableImageError, OSError, ValueError) as error:
+                cutout = files.prepared(name)
+            except (OSError, ValueError) as error:
                 measures.append(None)
                 errors.append(str(error))
                 continue
@@ -108,18 +113,18 @@ def show_data(
             measures.append(measure_cutout(cutout))
             errors.append("")
     if not images:
-        raise ValueError(message("an image that can be read", errors[0], n_galaxies=len(reader)))
+        raise ValueError(message("an image that can be read", "".join(errors[:1]), n_galaxies=len(files)))
     stack = np.stack(images)
     rows = np.array([i for i, one in enumerate(measures) if one is not None])
-    training = stack[_training(reader, rows)]
+    training = stack[_training(catalog, rows)]
     model = fit_preprocessing(training, stretch=view.stretch, scaling=view.scaling, per=view.per)
-    bands = reader.spec.bands
+    before = files.spec.bands
     rotated = view.scaling in ("pca", "whiten")
-    planes = tuple(f"component {i + 1}" for i in range(len(bands))) if rotated else bands
-    names = {"before": bands, "after": planes}
+    planes = tuple(f"component {i + 1}" for i in range(len(before))) if rotated else before
+    names = {"before": before, "after": planes}
     stages: dict[str, ImageStack] = {"before": training, "after": Preprocessed(training, [model])}
-    table = suspicious_table(reader.ids, measures, limits=view.limits, errors=errors)
-    table.meta["n_galaxies"] = len(reader)
+    table = suspicious_table(files.ids, measures, limits=view.limits, errors=errors)
+    table.meta["n_galaxies"] = len(files)
     statistics = _statistics(stages, names)
     statistics.meta["layers"] = [layer.name for layer in model.layers if layer.name != "image"]
     statistics.meta["n_galaxies"] = len(training)
@@ -128,19 +133,19 @@ def show_data(
     rng = seeding.generator(view.seed, "data")
     some = np.sort(rng.permutation(len(stack))[:_GALAXIES])
     figure = preprocessing_figure(
-        [reader.read(int(rows[i])) for i in some],
+        [files.prepared(files.ids[rows[i]]) for i in some],
         stack[some],
         model.predict(stack[some], verbose=0),
         pixels={stage: _sample(images) for stage, images in stages.items()},
         planes=planes,
     )
     save_figure(figure, folder / "preprocessing.png")
-    _draw_suspicious(reader, table, folder / "suspicious.png")
+    _draw_suspicious(files, table, folder / "suspicious.png")
     return table
 
 
-def _training(reader: CutoutReader, rows: npt.NDArray[np.int_]) -> npt.NDArray[np.bool_]:
-    table = reader.catalog.table
+def _training(catalog: Catalog, rows: npt.NDArray[np.int_]) -> npt.NDArray[np.bool_]:
+    table = catalog.table
     everything = np.ones(len(rows), dtype=bool)
     side = np.asarray(table["split"])[rows] == "train" if "split" in table.colnames else everything
     return side if side.any() else everything
@@ -177,7 +182,7 @@ def _statistics(stages: Mapping[str, ImageStack], names: Mapping[str, Sequence[s
     return Table(rows)
 
 
-def _draw_suspicious(reader: CutoutReader, table: Table, path: Path) -> None:
+def _draw_suspicious(files: InputFiles, table: Table, path: Path) -> None:
     """Draw those that can be read, the worst of every reason in turn; a figure of none is removed."""
     wanted: list[int] = []
     groups = [np.flatnonzero(table["reason"] == name) for name in dict.fromkeys(table["reason"])]
@@ -189,7 +194,7 @@ def _draw_suspicious(reader: CutoutReader, table: Table, path: Path) -> None:
         one = table[position]
         if one["reason"] == "unreadable":
             continue
-        cutouts.append(reader.read(int(one["row"])))
+        cutouts.append(files.prepared(str(one["id"])))
         detail = str(one["detail"]).replace(": ", "\n")
         titles.append(f"{one['id']}\n{one['reason']} {one['value']:.3g}\n{detail}".rstrip())
     if cutouts:

@@ -15,6 +15,7 @@ from astropy.table import Table, vstack
 from galcnn import atomic
 from galcnn.catalog import Catalog, write_table
 from galcnn.catalog.columns import as_numbers
+from galcnn.dataset import InputFiles
 from galcnn.doubt import calibration_test
 from galcnn.doubt.measures import image_measures
 from galcnn.errors import message
@@ -23,7 +24,6 @@ from galcnn.pipeline.classifier import Classifier, open_classifier
 from galcnn.pipeline.figures import draw_scores
 from galcnn.pipeline.reading import ChunkReader, read_ahead
 from galcnn.pipeline.settings import ClassifySettings
-from galcnn.pipeline.sources import FromFiles
 from galcnn.prediction import Prediction, predict_images, prediction_table
 from galcnn.prediction.running import BATCH
 from galcnn.progress import Progress, silent
@@ -212,7 +212,7 @@ def _answers(ready: Classifier, catalog: Catalog, *, fit: bool, progress: Progre
     logits = np.full((n, len(ready.trained.classes)), np.nan, dtype=np.float32)
     flags, reasons = np.zeros(n, dtype=np.int16), [""] * n
     measures: dict[str, npt.NDArray[np.float64]] = {}
-    reader = ChunkReader(FromFiles(catalog), spec, fit, keep=False)
+    reader = ChunkReader(InputFiles.of(catalog), spec, fit, keep=False)
     chunks = [range(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
     with progress("classify", n) as step:
         for rows, read in zip(chunks, read_ahead(reader, chunks), strict=True):

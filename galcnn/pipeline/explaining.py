@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from galcnn.dataset import InputFiles
 from galcnn.errors import UnreadableImageError, message
 from galcnn.evaluation import segmented
 from galcnn.explain import Explainer, Target, explain
 from galcnn.explain.explanation import Wrt
-from galcnn.inputs import InputFiles, load_prepared
 from galcnn.layers import LayerStack, append_stack, provenance_of, read_stacks
 from galcnn.prediction import Prediction, predict
 from galcnn.progress import Progress, silent
@@ -120,7 +120,7 @@ def explain_files(
             origins = {name: provenance(trained, files, name, question) for name in own}
             found = {name: _written(out, name, origins[name]) for name in own}
             missing = [name for name in own if found[name] is None]
-            cutouts = [load_prepared(files, name, trained.card.inputs) for name in missing]
+            cutouts = [files.prepared(name, trained.card.inputs) for name in missing]
             if missing:
                 prediction = predict(trained, cutouts, ids=missing)
                 made = explained_stacks(
@@ -222,7 +222,7 @@ def without_refusals(
     ValueError
         None works, or one that is asked for by name does not.
     """
-    cutout = load_prepared(files, next(iter(files.paths)), trained.card.inputs)
+    cutout = files.prepared(files.ids[0], trained.card.inputs)
     goal = None if question.target is None else Target.parse(question.target, trained.classes)
     able, reasons = [], {}
     for explainer in question.explainers:

@@ -13,8 +13,10 @@ from astropy.table import Table
 from galcnn import atomic
 from galcnn.catalog import read_catalog, write_table
 from galcnn.catalog.tables import read_scalars
+from galcnn.dataset import InputFiles
+from galcnn.dataset.reader import ImagePath
 from galcnn.doubt import reliability
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import message
 from galcnn.evaluation import (
     confusion_matrix,
     most_confident,
@@ -23,7 +25,6 @@ from galcnn.evaluation import (
     rankings,
     worst_mistakes,
 )
-from galcnn.inputs import InputFiles
 from galcnn.model import Card
 from galcnn.prediction import Prediction
 from galcnn.progress import Progress, silent
@@ -49,7 +50,7 @@ def draw_run(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
-    images: Mapping[str, str] | None = None,
+    images: Mapping[str, ImagePath] | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[Path]:
@@ -62,8 +63,8 @@ def draw_run(
     out : path-like, optional
         Folder of the figures; ``figures`` in `folder`, or beside the table, by default. Figures of
         the same names are replaced.
-    images : mapping of str to str, optional
-        Id -> image file, for the contact sheets; see `images_of`.
+    images : mapping of str to path-like or sequence of path-like, optional
+        Id -> image file or files, for the contact sheets; see `images_of`.
     seed : int
         Of the bootstrap.
     progress : galcnn.progress.Progress
@@ -150,7 +151,7 @@ def draw_sheets(
     prediction: Prediction,
     folder: Path,
     *,
-    images: Mapping[str, str],
+    images: Mapping[str, ImagePath],
     labels: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> list[Path]:
@@ -164,8 +165,8 @@ def draw_sheets(
         Gets ``confident.png`` (the eight surest answers of each class), ``uncertain.png`` (the 32
         of greatest entropy) and, with true classes, ``worst.png`` (the 32 mistakes in which the
         true class got least).
-    images : mapping of str to str
-        Id -> image file. Galaxies without one, or with one that cannot be read, are left out.
+    images : mapping of str to path-like or sequence of path-like
+        Id -> image file or files. Galaxies without one, or with one that cannot be read, are left out.
     labels : sequence of str, optional
         True classes, in the same order.
     progress : galcnn.progress.Progress
@@ -186,7 +187,7 @@ def draw_sheets(
         if len(known):
             part = worst_mistakes(seen.select(known.tolist()), [true[row] for row in known], most)
             chosen["worst"] = known[part]
-    files = InputFiles(dict(images))
+    files = InputFiles(images)
     written = []
     for name, places in chosen.items():
         entries = []
@@ -195,7 +196,7 @@ def draw_sheets(
                 step()
                 try:
                     cutout = files.load(seen.ids[place])
-                except (OSError, UnreadableImageError):
+                except (OSError, ValueError):
                     continue
                 own = None if true is None else true[place]
                 entries.append(Entry.answered(cutout, seen.select([place]), own))
@@ -246,7 +247,7 @@ def images_of(
     *,
     image_column: str | None = None,
     id_column: str | None = None,
-) -> dict[str, str]:
+) -> dict[str, tuple[Path, ...]]:
     """Find the image files of the galaxies in a folder.
 
     Parameters
@@ -261,8 +262,8 @@ def images_of(
 
     Returns
     -------
-    dict of str to str
-        Id -> image file; empty where no catalog is known.
+    dict of str to tuple of pathlib.Path
+        Id -> image files; empty where no catalog is known.
 
     Raises
     ------
@@ -278,4 +279,4 @@ def images_of(
     if name := id_column or data.get("id"):
         columns["id"] = str(name)
     read = read_catalog(str(given), columns=columns)
-    return dict(zip(read.ids, (str(file) for file in read.table["image"]), strict=True))
+    return read.images

@@ -16,12 +16,12 @@ from astropy.table import Table
 from galcnn import atomic, seeding
 from galcnn.catalog import write_table
 from galcnn.catalog.naming import file_stems
+from galcnn.dataset import InputFiles
 from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.explanation import Target
 from galcnn.fooling import Attack, UniversalPerturbation, away_from, fool
 from galcnn.fooling.attack import Unit
 from galcnn.fooling.fooling import boxed, images_of
-from galcnn.inputs import InputFiles, load_prepared
 from galcnn.layers import read_syntheses, write_syntheses
 from galcnn.layers.tables import PROVENANCE, provenance_from
 from galcnn.pipeline.explaining import provenance
@@ -145,7 +145,7 @@ def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
     {"sigma", "image"}
         See `galcnn.fooling.PGD`.
     """
-    first = load_prepared(files, next(iter(files.paths)), trained.card.inputs)
+    first = files.prepared(files.ids[0], trained.card.inputs)
     return "image" if first.sigma is None else "sigma"
 
 
@@ -197,7 +197,7 @@ class _Run:
 
     def _kept(self, names: Sequence[str]) -> tuple[list[str], list[Cutout]]:
         """Of the class that is asked for, as the model says."""
-        cutouts = [load_prepared(self.files, name, self.trained.card.inputs) for name in names]
+        cutouts = [self.files.prepared(name, self.trained.card.inputs) for name in names]
         if self.fooling.of is None or not names:
             return list(names), cutouts
         answers = predict(self.trained, cutouts).best

@@ -14,8 +14,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from galcnn.cutout import Cutout
+from galcnn.dataset.sources import CutoutSource
 from galcnn.inputs import InputSpec
-from galcnn.pipeline.sources import CutoutSource
 from galcnn.prediction.files import Fitted, fitted
 
 __all__ = ["ChunkReader", "Read", "read_ahead"]
@@ -43,7 +43,7 @@ class ChunkReader:
 
     Attributes
     ----------
-    source : galcnn.pipeline.sources.CutoutSource
+    source : galcnn.dataset.sources.CutoutSource
         Of the cutouts.
     spec : galcnn.inputs.InputSpec
         Of the network.

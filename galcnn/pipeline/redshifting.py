@@ -16,9 +16,9 @@ from galcnn import atomic
 from galcnn.catalog import Catalog, write_table
 from galcnn.catalog.naming import file_stems
 from galcnn.cutout import Cutout
+from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.files import save_cutout
-from galcnn.inputs import InputFiles
 from galcnn.observing import Observation
 from galcnn.progress import Progress, silent
 from galcnn.redshifting import Redshifting, redshift

@@ -19,13 +19,13 @@ from astropy.table import Table
 from galcnn import atomic, seeding
 from galcnn.catalog import write_table
 from galcnn.catalog.tables import read_table
+from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.evaluation import bootstrap
 from galcnn.explain.forward import outputs
 from galcnn.fooling import FGSM, PGD, away_from
 from galcnn.fooling.attack import pixel_scale
 from galcnn.fooling.fooling import boxed, images_of
-from galcnn.inputs import InputFiles, load_prepared
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def choose(
     *,
     most: int | None = None,
     classes: Sequence[str] | None = None,
-) -> tuple[dict[str, str], list[str]]:
+) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
     """Choose galaxies of a catalog.
 
     Parameters
@@ -158,8 +158,8 @@ def choose(
 
     Returns
     -------
-    sources : dict of str to str
-        Id -> image.
+    sources : dict of str to tuple of pathlib.Path
+        Id -> image files.
     labels : list of str
         Their classes; empty where the catalog has none.
 
@@ -177,8 +177,7 @@ def choose(
     rows = rows[:most]
     if not rows:
         raise ValueError(message("galaxies of the catalog", "", n_galaxies=len(catalog), classes=classes))
-    sources = {catalog.ids[row]: str(catalog.table["image"][row]) for row in rows}
-    return sources, [str(catalog.labels[row]) for row in rows] if known else []
+    return catalog.select(rows).images, [str(catalog.labels[row]) for row in rows] if known else []
 
 
 def _tried(
@@ -192,7 +191,7 @@ def _tried(
     robustness, budget = tried
     attack = boxed(replace(robustness.attack, budget=budget), trained)
     assert isinstance(attack, PGD | FGSM)
-    images, context = images_of([load_prepared(files, name, trained.card.inputs) for name in names], names)
+    images, context = images_of([files.prepared(name, trained.card.inputs) for name in names], names)
     targets = [away_from(trained.classes[label], trained.classes) for label in truth]
     made = attack(trained.model, images, targets, context=context)
     draws = []

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from galcnn import atomic
 from galcnn.catalog import Catalog
 from galcnn.catalog.columns import as_numbers
+from galcnn.dataset.sources import CutoutSource
 from galcnn.doubt.measures import REDSHIFT
 from galcnn.errors import message
 from galcnn.pipeline.classifying import (
@@ -31,7 +32,6 @@ from galcnn.pipeline.classifying import (
 from galcnn.pipeline.explained import LAYERS, ExplainSettings, check_methods, write_layers
 from galcnn.pipeline.reading import ChunkReader, read_ahead
 from galcnn.pipeline.settings import MANIFEST, TABLE
-from galcnn.pipeline.sources import CutoutSource
 from galcnn.pipeline.tables import catalog_sha256, join_parts, sky_columns, write_part
 from galcnn.progress import Progress, silent
 

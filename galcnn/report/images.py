@@ -16,7 +16,7 @@ __all__ = ["image_files"]
 _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
 
 
-def image_files(ids: Sequence[str], card: Card | None, known: Known | None) -> dict[str, str]:
+def image_files(ids: Sequence[str], card: Card | None, known: Known | None) -> dict[str, tuple[Path, ...]]:
     """Find images.
 
     Parameters
@@ -31,24 +31,22 @@ def image_files(ids: Sequence[str], card: Card | None, known: Known | None) -> d
 
     Returns
     -------
-    dict of str to str
-        Id -> file, of those that have one.
+    dict of str to tuple of pathlib.Path
+        Id -> files, of those that have one.
     """
     found = {} if card is None else _of_training(card)
     if known is not None and known.images is not None:
         folder = Path(known.images)
         if not folder.is_dir():
             raise FileNotFoundError(message("a folder of images", "Check the path.", images=str(folder)))
-        there = {
-            _IMAGE.sub("", path.name): str(path) for path in folder.iterdir() if _IMAGE.search(path.name)
-        }
+        there = {_IMAGE.sub("", path.name): path for path in folder.iterdir() if _IMAGE.search(path.name)}
         stems = file_stems(ids)
-        files = {name: there.get(name, there.get(stems[name], "")) for name in ids}
-        found |= {name: file for name, file in files.items() if file}
+        files = {name: there.get(name, there.get(stems[name])) for name in ids}
+        found |= {name: (file,) for name, file in files.items() if file}
     return found
 
 
-def _of_training(card: Card) -> dict[str, str]:
+def _of_training(card: Card) -> dict[str, tuple[Path, ...]]:
     said = card.settings.get("data", {})
     catalog = Path(str(said.get("catalog", "")))
     if not catalog.is_file():

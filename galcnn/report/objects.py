@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.files import load_files
+from galcnn.files import load_cutout
 from galcnn.layers import read_stacks
 from galcnn.report.pictures import binned, encoded, picture, sky_grid, thumbnail
 from galcnn.transforms import crop, display_rgb
@@ -29,13 +30,13 @@ LARGEST = 512
 Shown = tuple[dict[str, Any], npt.NDArray[np.uint8]]
 
 
-def object_of_image(path: str) -> Shown:
+def object_of_image(paths: Sequence[str | os.PathLike[str]]) -> Shown:
     """Show a galaxy of which there is an image alone.
 
     Parameters
     ----------
-    path : str
-        See `galcnn.files.load_files`.
+    paths : sequence of path-like
+        Its file, or files of one galaxy.
 
     Returns
     -------
@@ -49,9 +50,9 @@ def object_of_image(path: str) -> Shown:
     galcnn.errors.UnreadableImageError, OSError
         It cannot be read.
     """
-    cutout = load_files(path)
+    cutout = load_cutout(paths)
     rgb = display_rgb(cutout)
-    origin = {"input": ",".join(Path(part).name for part in path.split(","))}
+    origin = {"input": ",".join(Path(path).name for path in paths)}
     return {"pictures": [_picture(cutout, rgb, origin)], "maps": []}, thumbnail(rgb)
 
 

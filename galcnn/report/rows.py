@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -98,7 +99,7 @@ class Known:
     images: str | os.PathLike[str] | None = None
 
 
-def known_of(known: Known) -> tuple[Answers, dict[str, str]]:
+def known_of(known: Known) -> tuple[Answers, dict[str, tuple[Path, ...]]]:
     """Read what a catalog knows of galaxies beside what a model answers.
 
     Parameters
@@ -110,8 +111,8 @@ def known_of(known: Known) -> tuple[Answers, dict[str, str]]:
     -------
     known : Answers
         `true_class`, `ra`, `dec` and `redshift`, those that there are.
-    images : dict of str to str
-        Id -> image file; empty without a column `image`.
+    images : dict of str to tuple of pathlib.Path
+        Id -> image files; empty without a column `image`.
     """
     columns = {"id": known.id, "class": known.label, "image": known.image_column}
     catalog = read_catalog(
@@ -123,9 +124,8 @@ def known_of(known: Known) -> tuple[Answers, dict[str, str]]:
     for name in ("ra", "dec", "redshift"):
         if name in catalog.table.colnames:
             table[name] = catalog.table[name]
-    held = "image" in catalog.table.colnames
-    images = zip(catalog.ids, catalog.table["image"], strict=True) if held else ()
-    return Answers(os.fspath(known.catalog or ""), table), {name: str(image) for name, image in images}
+    images = catalog.images if "image" in catalog.table.colnames else {}
+    return Answers(os.fspath(known.catalog or ""), table), images
 
 
 def merge(answers: Sequence[Answers], known: Answers | None = None) -> Rows:

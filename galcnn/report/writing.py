@@ -114,7 +114,12 @@ def write_report(
 
 
 def _draw(
-    folder: Path, rows: Rows, material: Material, images: Mapping[str, str], *, progress: Progress
+    folder: Path,
+    rows: Rows,
+    material: Material,
+    images: Mapping[str, tuple[Path, ...]],
+    *,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Thumbnails and the files of the galaxies; what the table says of them."""
     (folder / "objects").mkdir(parents=True)

@@ -6,13 +6,12 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from astropy.table import Row
 
+from galcnn.dataset import InputFiles
 from galcnn.errors import message
-from galcnn.inputs import InputFiles
 from galcnn.prediction import classify_files
 from galcnn.service.answer import error_record, plain
 
@@ -63,7 +62,7 @@ def answer_requests(
         paths = {str(i): one[1] for i, one in enumerate(asked) if not isinstance(one, ValueError)}
         rows: Iterator[Row] = iter(())
         if paths:
-            rows = iter(classify_files(trained, replace(how, paths=paths), prior=prior))
+            rows = iter(classify_files(trained, how.like(paths), prior=prior))
         for one in asked:
             if isinstance(one, ValueError):
                 bad += 1

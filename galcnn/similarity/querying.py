@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.files import load_files
+from galcnn.files import load_cutout
 from galcnn.pipeline.classifying import ClassifySettings, classify_batch, open_classifier
 from galcnn.pipeline.settings import MANIFEST
 from galcnn.prediction import UNFIT, UNREADABLE
 
-__all__ = ["features_of_file"]
+__all__ = ["features_of_files"]
 
 
-def features_of_file(
-    path: str,
+def features_of_files(
+    paths: Sequence[str | os.PathLike[str]],
     model: str | os.PathLike[str],
     table: str | os.PathLike[str],
     *,
@@ -30,8 +31,8 @@ def features_of_file(
 
     Parameters
     ----------
-    path : str
-        An image, or files of one galaxy joined by commas.
+    paths : sequence of path-like
+        Its file, or files of one galaxy.
     model : path-like
         Folder of the model, the first one of a run of several.
     table : path-like
@@ -70,8 +71,9 @@ def features_of_file(
                 )
             )
     settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit, render=render)
-    answer = classify_batch(ready, [load_files(path, bands=bands)], [path], settings=settings)[0]
+    shown = ",".join(map(os.fspath, paths))
+    answer = classify_batch(ready, [load_cutout(paths, bands=bands)], [shown], settings=settings)[0]
     if answer["flag"] & (UNREADABLE | UNFIT):
-        raise ValueError(f"{path}: {answer['reason']}")
+        raise ValueError(f"{shown}: {answer['reason']}")
     features: npt.NDArray[np.float32] = np.asarray(answer["embedding"], dtype=np.float32)
     return features

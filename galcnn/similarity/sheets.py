@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ from astropy.table import Table
 
 from galcnn.catalog import read_catalog
 from galcnn.cutout import Cutout
+from galcnn.dataset import InputFiles
 from galcnn.errors import message
-from galcnn.files import load_files
-from galcnn.pipeline.sources import FromFiles
+from galcnn.files import load_cutout
 from galcnn.viewers.sheets import Entry, sheet_figure
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["neighbour_sheet"]
 
 def neighbour_sheet(
     neighbours: Table,
-    query: str,
+    query: str | Sequence[str | os.PathLike[str]],
     catalog: str | os.PathLike[str],
     *,
     images: str | os.PathLike[str] | None = None,
@@ -36,12 +36,12 @@ def neighbour_sheet(
     ----------
     neighbours : astropy.table.Table
         Of `galcnn.similarity.nearest`.
-    query : str
-        Id of the galaxy in the catalog, else an image file.
+    query : str or sequence of path-like
+        Id of the galaxy in the catalog, or its image files.
     catalog : path-like
         Of the run.
     images : path-like, optional
-        See `galcnn.pipeline.sources.FromFiles`.
+        See `galcnn.dataset.InputFiles.of`.
     columns : mapping of str to str, optional
         See `galcnn.catalog.read_catalog`.
 
@@ -59,14 +59,19 @@ def neighbour_sheet(
     """
     read = read_catalog(catalog, columns=columns)
     rows = {name: row for row, name in enumerate(read.ids)}
-    source = FromFiles(read, images)
+    source = InputFiles.of(read, images)
     if missing := [str(name) for name in neighbours["id"] if str(name) not in rows]:
         raise ValueError(
             message("the catalog of the run", "Name its column of identifiers.", missing=missing[:3])
         )
-    cutouts = source.read([rows[query]]) if query in rows else [load_files(query)]
+    if isinstance(query, str):
+        if query not in rows:
+            raise ValueError(message("the id of a galaxy of the catalog", "", query=query))
+        cutouts, shown = source.read([rows[query]]), query
+    else:
+        cutouts, shown = [load_cutout(query)], Path(query[0]).name
     cutouts += source.read([rows[str(name)] for name in neighbours["id"]])
-    texts = [f"{Path(query).name}\nthe one asked for"]
+    texts = [f"{shown}\nthe one asked for"]
     texts += [
         f"{row['id']}\n{row['class']} {row['p']:.2f}\ndistance {row['distance']:.2g}" for row in neighbours
     ]

@@ -14,10 +14,10 @@ from astropy.table import Table
 
 from galcnn import atomic, seeding
 from galcnn.catalog import Catalog, write_table
+from galcnn.dataset import InputFiles
 from galcnn.evaluation import confusion_matrix, evaluate
 from galcnn.experiment import DataSettings, Experiment, run_experiment
 from galcnn.explain import CAM, Saliency
-from galcnn.inputs import InputFiles
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
 from galcnn.pipeline.explaining import Question, explain_files

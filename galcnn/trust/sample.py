@@ -12,13 +12,13 @@ import numpy.typing as npt
 from galcnn import seeding
 from galcnn.catalog import Catalog, relabel
 from galcnn.cutout import Cutout
+from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.evaluation.segmentation import Regions, segmented
 from galcnn.experiment import Experiment
 from galcnn.experiment.prepare import split_as
 from galcnn.explain import Context, Explainer, Target
 from galcnn.explain.explaining import stretched_images
-from galcnn.inputs import InputFiles, load_fitting
 from galcnn.model import TrainedModel
 from galcnn.progress import Progress, silent
 
@@ -156,8 +156,8 @@ def read_sample(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         An image cannot be read or does not fit; the text names it.
     """
-    paths = {name: str(path) for name, path in zip(catalog.ids, catalog.table["image"], strict=True)}
-    cutouts = load_fitting(InputFiles(paths, fit=fit), trained.card.inputs, progress=progress)
+    files = InputFiles.of(catalog, fit=fit)
+    cutouts = files.all_prepared(trained.card.inputs, progress=progress)
     return Galaxies(tuple(cutouts), tuple(catalog.ids))
 
 

@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from galcnn import atomic
 from galcnn.catalog.naming import file_stems
-from galcnn.files import load_files
+from galcnn.files import load_cutout
 from galcnn.files.opening import opened
 from galcnn.layers import LayerStack, read_stacks
 from galcnn.transforms import crop
@@ -157,13 +157,13 @@ def map_figure(path: str | os.PathLike[str], method: str) -> Figure:
     return sky_figure(_part((having or stacks)[0], window), method)
 
 
-def sheet_of(images: Mapping[str, str]) -> Figure:
+def sheet_of(images: Mapping[str, tuple[Path, ...]]) -> Figure:
     """Draw many files side by side.
 
     Parameters
     ----------
-    images : mapping of str to str
-        Name -> file: a layers file, which says what a network answers, or any image.
+    images : mapping of str to tuple of pathlib.Path
+        Name -> files: a layers file, which says what a network answers, or any image.
 
     Returns
     -------
@@ -178,12 +178,12 @@ def sheet_of(images: Mapping[str, str]) -> Figure:
         Too many files.
     """
     entries = []
-    for name, path in images.items():
-        if holds_layers(path):
-            stack = read_stacks(path)[0]
+    for name, paths in images.items():
+        if len(paths) == 1 and holds_layers(paths[0]):
+            stack = read_stacks(paths[0])[0]
             entries.append(Entry.answered(stack.cutout, stack.prediction))
         else:
-            entries.append(Entry(load_files(path), name))
+            entries.append(Entry(load_cutout(paths), name))
     return sheet_figure(entries)
 
 

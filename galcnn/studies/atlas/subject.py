@@ -13,11 +13,12 @@ import numpy.typing as npt
 from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
+from galcnn.dataset import InputFiles
 from galcnn.explain import Target
 from galcnn.explain.forward import outputs
 from galcnn.explain.graph import network_layers
 from galcnn.explain.stages import Stage, convolution_stages
-from galcnn.inputs import InputFiles, images_from, load_fitting
+from galcnn.inputs import images_from
 from galcnn.model import TrainedModel
 from galcnn.preprocessing import sky_noise
 from galcnn.progress import Progress, silent
@@ -177,8 +178,8 @@ def gather(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         An image cannot be read or does not fit; the text names it.
     """
-    paths = {name: str(path) for name, path in zip(catalog.ids, catalog.table["image"], strict=True)}
-    cutouts = load_fitting(InputFiles(paths, fit=fit), trained.card.inputs, progress=progress)
+    files = InputFiles.of(catalog, fit=fit)
+    cutouts = files.all_prepared(trained.card.inputs, progress=progress)
     images = images_from(cutouts)
     stretched = outputs(trained.preprocessing, images)
     logits = outputs(trained.network, stretched)

@@ -1,11 +1,12 @@
-"""Where the cutouts of a catalog come from. Rows in, cutouts or errors out."""
+"""Where the cutouts of a catalog come from: rows in, cutouts or errors out. Of files, see `InputFiles`."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,21 +14,16 @@ import astropy.units as u
 import numpy as np
 
 from galcnn.catalog import Catalog
-from galcnn.catalog.naming import file_stems
 from galcnn.cutout import Cutout
-from galcnn.dataset import read_shards
-from galcnn.errors import CoverageError, DownloadError, UnreadableImageError, message
-from galcnn.files import files_of, load_files
+from galcnn.dataset.reader import InputFiles
+from galcnn.dataset.shards import read_shards
+from galcnn.errors import CoverageError, UnreadableImageError, message
 from galcnn.inputs import SCALE_TOLERANCE, InputSpec, planes_from
-from galcnn.mosaic import Mosaic, cut, described_cuts
+from galcnn.mosaic import Mosaic, cut, described_cuts, open_mosaic
 from galcnn.photometry import parse_unit
-from galcnn.surveys.survey import Survey
+from galcnn.surveys.survey import Survey, open_survey
 
-__all__ = ["CutoutSource", "FromFiles", "FromMosaic", "FromShards", "FromSurvey"]
-
-#: Bytes on the disk beyond which a file is no cutout: read whole, a few would fill the memory.
-_LARGEST_FILE = 256_000_000
-_SUFFIXES = (".fits", ".fits.gz", ".fits.fz", ".fit", ".png", ".jpg", ".jpeg")
+__all__ = ["CutoutSource", "FromMosaic", "FromShards", "FromSurvey", "SourceSettings"]
 
 
 class CutoutSource(Protocol):
@@ -61,87 +57,6 @@ class CutoutSource(Protocol):
         list of galcnn.cutout.Cutout or Exception
             In this order; an exception says why there is no cutout.
         """
-
-
-class FromFiles:
-    """A file a galaxy.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        With a column `image`, or with ids that name files of `folder`.
-    folder : path-like, optional
-        The files that `image` names are in it, wherever they were before; without such a column, the
-        file of a galaxy is its id with a suffix of FITS, PNG or JPEG, as `galcnn fetch` and
-        `galcnn cut` name them.
-    bands : tuple of str, optional
-        Names of the planes, where their headers do not say.
-
-    Raises
-    ------
-    ValueError
-        Neither a column `image` nor a folder; or files of one name in several folders of the
-        catalog, of which the folder could hold only one.
-    """
-
-    portable = True
-
-    def __init__(
-        self,
-        catalog: Catalog,
-        folder: str | os.PathLike[str] | None = None,
-        *,
-        bands: tuple[str, ...] | None = None,
-    ) -> None:
-        self._bands = bands
-        self.described = f"files of {folder and os.path.realpath(folder)}, bands {bands}"
-        known = "image" in catalog.table.colnames
-        if folder is None and not known:
-            raise ValueError(
-                message("a column 'image', or a folder of images", "Say where they are: --images.")
-            )
-        self._paths: list[str] = [str(name) for name in catalog.table["image"]] if known else []
-        if folder is not None:
-            place = Path(folder)
-            if not place.is_dir():
-                raise FileNotFoundError(message("a folder of images", "Check the path.", images=str(folder)))
-            if known:
-                names = {path: Path(path).name for path in self._paths}
-                if len(set(names.values())) < len(names):
-                    twice = next(name for name, n in Counter(names.values()).items() if n > 1)
-                    raise ValueError(
-                        message(
-                            "files of different names, to be found in one folder",
-                            "Leave out --images: the catalog says where they are.",
-                            twice=twice,
-                        )
-                    )
-                self._paths = [str(place / names[path]) for path in self._paths]
-            else:
-                stems, there = file_stems(catalog.ids), {path.name for path in place.iterdir()}
-                self._paths = [str(place / _named(stems[name], there)) for name in catalog.ids]
-
-    def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Load the files of some rows.
-
-        Parameters
-        ----------
-        rows : sequence of int
-            Of the catalog.
-
-        Returns
-        -------
-        list of galcnn.cutout.Cutout or Exception
-            In this order.
-        """
-        found: list[Cutout | Exception] = []
-        for row in rows:
-            try:
-                _check_bytes(self._paths[row])
-                found.append(load_files(self._paths[row], bands=self._bands))
-            except (UnreadableImageError, OSError, ValueError, MemoryError) as error:
-                found.append(error)
-        return found
 
 
 class FromShards:
@@ -214,7 +129,7 @@ class FromShards:
                     self._checked.add(int(number))
                 # Open no longer than it is read: pages of an open file count as memory of ours.
                 images = self._shards[number].images()[self._place_of[wanted[here]]]
-            except UnreadableImageError as error:
+            except Exception as error:  # noqa: BLE001  whatever fails is the error of these galaxies
                 for place in here:
                     found[place] = error
                 continue
@@ -326,22 +241,95 @@ class FromSurvey:
     def _ask(self, row: int) -> Cutout | Exception:
         try:
             return self._survey.cutout(self._positions[row], self._width, self._bands)
-        except (CoverageError, DownloadError, UnreadableImageError, ValueError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  whatever fails is this galaxy's error
             return error
 
 
-def _check_bytes(path: str) -> None:
-    for file in files_of(path):
-        if (size := Path(file).stat().st_size) > _LARGEST_FILE:
-            raise UnreadableImageError(
-                message(
-                    f"a cutout of at most {_LARGEST_FILE // 10**6} MB",
-                    "Of a large image: --mosaic.",
-                    path=path,
-                    megabytes=size // 10**6,
-                )
-            )
+@dataclass(frozen=True)
+class SourceSettings:
+    """Where the cutouts of a catalog come from; files of its column `image` by default.
 
+    Attributes
+    ----------
+    images : str or None
+        Folder of files, see `galcnn.dataset.InputFiles.of`.
+    shards : str or None
+        Folder of packed images, see `galcnn.dataset.sources.FromShards`.
+    mosaic : tuple of str
+        Files of a mosaic that they are cut out of.
+    survey : str or None
+        A survey that is asked for them.
+    width : str or None
+        Side of the cutouts of a mosaic or survey: ``40 arcsec``, ``64 pix``. Of files, the angular
+        side of the field about the centre that is used; all of it by default.
+    bands : tuple of str or None
+        Wanted bands, or names of the planes where the files name none; not of shards.
+    at_once : int
+        Requests to a survey at the same time.
+    grid : str or None
+        Band whose pixel grid the other files of a galaxy are brought to.
+    """
 
-def _named(stem: str, there: set[str]) -> str:
-    return next((stem + suffix for suffix in _SUFFIXES if stem + suffix in there), f"{stem}.fits")
+    images: str | None = None
+    shards: str | None = None
+    mosaic: tuple[str, ...] = ()
+    survey: str | None = None
+    width: str | None = None
+    bands: tuple[str, ...] | None = None
+    at_once: int = 4
+    grid: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mosaic", tuple(self.mosaic))
+        names = ("images", "shards", "mosaic", "survey")
+        given = {name: getattr(self, name) for name in names if getattr(self, name)}
+        if len(given) > 1:
+            raise ValueError(message("one source of cutouts", "Leave out the others.", **given))
+        if (self.mosaic or self.survey) and not self.width:
+            raise ValueError(message("a width with a mosaic or survey", "", width=self.width))
+        if self.shards and self.bands:
+            raise ValueError(message("no bands of shards, which know theirs", "", bands=self.bands))
+        if self.shards and self.width:
+            raise ValueError(message("no width with shards", "Pack again.", width=self.width))
+        if self.grid and (self.shards or self.mosaic or self.survey):
+            raise ValueError(message("a grid with files of one galaxy alone", "", grid=self.grid))
+
+    def absolute(self) -> SourceSettings:
+        """Give the same with absolute paths, for workers that run elsewhere.
+
+        Returns
+        -------
+        SourceSettings
+            Of the same files.
+        """
+        images, shards = (path and str(Path(path).resolve()) for path in (self.images, self.shards))
+        mosaic = tuple(str(Path(file).resolve()) for file in self.mosaic)
+        return replace(self, images=images, shards=shards, mosaic=mosaic)
+
+    @contextlib.contextmanager
+    def open(self, catalog: Catalog, wanted: InputSpec | None = None) -> Iterator[CutoutSource]:
+        """Open it for the rows of a catalog.
+
+        Parameters
+        ----------
+        catalog : galcnn.catalog.Catalog
+            The galaxies.
+        wanted : galcnn.inputs.InputSpec, optional
+            Of the network; shards of another pixel scale are refused.
+
+        Yields
+        ------
+        galcnn.dataset.sources.CutoutSource
+            Open until the block is left.
+        """
+        if self.mosaic:
+            with open_mosaic(list(self.mosaic), bands=self.bands) as mosaic:
+                yield FromMosaic(catalog, mosaic, u.Quantity(self.width))
+        elif self.survey:
+            survey, width = open_survey(self.survey), u.Quantity(self.width)
+            yield FromSurvey(catalog, survey, width, bands=self.bands, at_once=self.at_once)
+        elif self.shards:
+            yield FromShards(catalog, self.shards, wanted=wanted)
+        else:
+            side = None if self.width is None else u.Quantity(self.width)
+            yield InputFiles.of(catalog, self.images, bands=self.bands, grid=self.grid, width=side)
