@@ -1,15 +1,14 @@
 """Report: answers, mistakes and maps of 60 galaxies, as a page that opens from the disk."""
 
 from galcnn import load_model, read_catalog
+from galcnn.dataset import InputFiles
 from galcnn.explain import CAM, Saliency
-from galcnn.inputs import InputFiles
 from galcnn.pipeline.explaining import Question, explain_files
 from galcnn.pipeline.running import run_catalog
-from galcnn.pipeline.sources import FromFiles
 from galcnn.report import Known, write_report
 
 catalog = read_catalog("sky/catalog.ecsv").select(range(60))
-run_catalog("model", catalog, FromFiles(catalog), "run")
+run_catalog("model", catalog, InputFiles.of(catalog), "run")
 
 names = catalog.ids[:8]
 files = InputFiles({name: f"sky/cutouts/{name}.fits" for name in names})

@@ -22,7 +22,7 @@ from astropy.table import QTable
 
 from galcnn import Redshifting, load_model, redshift
 from galcnn.catalog import write_table
-from galcnn.files import load_files
+from galcnn.files import load_bands
 from galcnn.inputs import images_from, prepare
 from galcnn.observing import Observation, observation_of
 from galcnn.photometry import DISPLAY
@@ -34,7 +34,7 @@ from galcnn.transforms import display_rgb
 files, own, fwhm, *models = sys.argv[1:]
 z_from, draws, bands = float(own), 10, ("g", "r", "i")
 settings = Redshifting(bandpass="same", fill="sky")
-near = load_files(files, bands=bands, grid="r")
+near = load_bands(files.split(","), bands=bands, reference="r")
 psf = Observation("input", bands, near.pixel_scale, (float(fwhm),) * 3, (0.0,) * 3, (1.0,) * 3)
 near = replace(near, redshift=z_from, psf=psf_planes(psf))
 redshifts = [z for z in (0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3) if z > z_from]

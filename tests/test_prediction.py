@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from galcnn.cutout import Cutout
+from galcnn.dataset import InputFiles
 from galcnn.files import save_cutout
-from galcnn.inputs import InputFiles, InputSpec
+from galcnn.inputs import InputSpec
 from galcnn.prediction import (
     MASKED,
     UNFIT,

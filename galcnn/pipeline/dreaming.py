@@ -12,8 +12,9 @@ from typing import Any
 from astropy.io import fits
 
 from galcnn.catalog.naming import file_stems
+from galcnn.dataset import InputFiles
 from galcnn.explain.dream import Dream
-from galcnn.inputs import InputFiles, prepare
+from galcnn.inputs import prepare
 from galcnn.layers import write_syntheses
 from galcnn.layers.tables import PROVENANCE, provenance_from
 from galcnn.model import TrainedModel
@@ -37,7 +38,7 @@ def dream_files(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         Images in the model's bands and unit, of any shape.
     folder : path-like
         Gets ``<id>-dream.fits``, see `galcnn.layers.syntheses`. A run that was interrupted goes
@@ -58,15 +59,13 @@ def dream_files(
         A file cannot be read or does not fit; the text names it.
     """
     stems = file_stems(files.paths)
-    for name, path in files.paths.items():
+    for name in files.ids:
         out = Path(folder) / f"{stems[name]}-dream.fits"
         origin = provenance(trained, files, name) | {"dream": asdict(dream)}
         if not _made(out, origin):
-            try:
+            with files.named(name):
                 cutout = files.load(name)
                 cutout = prepare(cutout, replace(trained.card.inputs, shape=cutout.shape))
-            except (OSError, ValueError) as error:
-                raise type(error)(f"{os.fspath(path)}: {error}") from error
             made = dream(trained, cutout, id=name, progress=progress)
             write_syntheses(out, [made], provenance=origin, wcs=cutout.wcs)
         yield name, out

@@ -89,7 +89,7 @@ def explain_files(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         The images.
     question : Question
         What is asked.
@@ -203,7 +203,7 @@ def without_refusals(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         At least one image.
     question : Question
         With all methods.
@@ -248,7 +248,7 @@ def provenance(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         The images.
     name : str
         Id of the one.

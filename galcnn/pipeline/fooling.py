@@ -86,7 +86,7 @@ def fool_files(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         The images.
     fooling : Fooling
         Attacks and target. A universal perturbation is made of half of the galaxies, drawn by their ids, and
@@ -137,7 +137,7 @@ def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         At least one; the first is read.
 
     Returns

@@ -91,7 +91,7 @@ def redshift_files(
 
     Parameters
     ----------
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         The images.
     known : mapping of str to mapping
         For each id, columns that the new catalog carries along; ``redshift`` is used where the

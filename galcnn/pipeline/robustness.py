@@ -85,7 +85,7 @@ def robustness_curve(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         Galaxies that took no part in the training.
     labels : sequence of str
         Their true classes.

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
+from galcnn.dataset import InputFiles
 from galcnn.errors import UnreadableImageError
-from galcnn.inputs import InputFiles, InputSpec, blank_bands, images_from, prepare
+from galcnn.inputs import InputSpec, blank_bands, images_from, prepare
 from galcnn.prediction.prediction import Prediction
 from galcnn.prediction.running import BATCH, predict_images
 from galcnn.progress import Progress, silent
@@ -58,7 +59,7 @@ def classify_files(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         The images.
     prior : mapping of str to float, optional
         Expected frequency of each class; as the model was trained by default. Refused where the
@@ -114,7 +115,7 @@ def predict_files(
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         The images.
     progress : galcnn.progress.Progress
         Shows the files.

@@ -45,7 +45,7 @@ def answer_requests(
         Each a JSON object of the schema ``request``, UTF-8; empty lines are passed over.
     write : callable
         Is given each answer, a JSON object of the schema ``row``, without a newline.
-    how : galcnn.inputs.InputFiles
+    how : galcnn.dataset.InputFiles
         How files are read; its paths are not looked at.
     prior : mapping of str to float, optional
         See `galcnn.prediction.classify_files`.

@@ -40,16 +40,16 @@ def ratios() -> dict[str, float]:
 
 def _measured(say: Callable[[str], object]) -> Any:
     from galcnn.catalog import Catalog
+    from galcnn.dataset import InputFiles
     from galcnn.pipeline.classifying import classify_batch, open_classifier
     from galcnn.pipeline.running import RunSettings, run_catalog
-    from galcnn.pipeline.sources import FromFiles
     from tests.benchmarks.timing import ratio
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         catalog = Catalog(_files(folder / "cutouts"))
         _model(folder / "model")
-        ready, source = open_classifier(folder / "model"), FromFiles(catalog, folder / "cutouts")
+        ready, source = open_classifier(folder / "model"), InputFiles.of(catalog, folder / "cutouts")
         chunks = [range(start, start + _CHUNK) for start in range(0, _GALAXIES, _CHUNK)]
         held, numbers = [source.read(rows) for rows in chunks], iter(range(10**6))
 

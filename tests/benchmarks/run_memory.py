@@ -31,9 +31,9 @@ def measured(n: int, left: int | None = None, *, looks: int = 10) -> list[tuple[
     Anonymous memory, since the pages of libraries come and go; in the last row the peak of all.
     """
     from galcnn.catalog import read_catalog
+    from galcnn.dataset.sources import FromShards
     from galcnn.pipeline.classifying import ClassifySettings, classify_batch, open_classifier
     from galcnn.pipeline.running import RunSettings, run_catalog
-    from galcnn.pipeline.sources import FromShards
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from galcnn.catalog import read_catalog
+from galcnn.dataset import SourceSettings
 from galcnn.engines.tasks import run_tasks
 from galcnn.engines.work import Work
-from galcnn.pipeline.wording import SourceSettings
 
 GPU_FLOPS, GPU_SHARE = 19.5e12, 0.1
 SIZES = (10**6, 10**8, 10**9)

@@ -97,8 +97,10 @@ def test_files_joined_by_commas_are_one_galaxy(real_data, tmp_path):
     from galcnn.cli.options import paths_by_id
 
     text = f"{real_data}/fits/hostphot/DES_g.fits,DES_r.fits"
-    assert paths_by_id([text]) == {"DES_g": text}
-    assert np.isfinite(load_cutout([*text.split(",")[:1]]).flux).all()
+    files = tuple(real_data / f"fits/hostphot/DES_{band}.fits" for band in "gr")
+    assert paths_by_id([text]) == {"DES_g": files}
+    assert paths_by_id(map(str, files)) == {"DES_g": files[:1], "DES_r": files[1:]}
+    assert np.isfinite(load_cutout(files).flux).all()
 
 
 def test_two_files_of_one_galaxy_are_classified_and_explained(trained, tmp_path, capsys):

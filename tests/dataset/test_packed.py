@@ -9,7 +9,7 @@ from astropy.table import QTable
 from PIL import Image
 
 from galcnn.catalog import Catalog
-from galcnn.dataset import CutoutReader, PackedImages, pack_images, read_dataset
+from galcnn.dataset import InputFiles, PackedImages, pack_images, read_dataset
 from galcnn.prediction import predict_images
 
 
@@ -27,7 +27,7 @@ def catalog(tmp_path):
 
 
 def packed(catalog, folder, **settings):
-    return pack_images(CutoutReader(catalog, **settings), folder, shard_size=8)
+    return pack_images(InputFiles.of(catalog, **settings), folder, shard_size=8)
 
 
 def test_what_is_packed_is_what_is_read(catalog, tmp_path):
@@ -69,21 +69,23 @@ def test_a_dataset_in_shards_is_the_same_dataset(catalog, tmp_path):
 
 
 def test_an_interrupted_packing_goes_on_behind_the_last_shard(catalog, tmp_path, monkeypatch):
-    read, seen = CutoutReader.read, []
+    prepared, seen = InputFiles.prepared, []
 
-    def failing(self, row):
-        if row == 18:
+    def failing(self, name):
+        if name == "g18":
             raise OSError("the disk was pulled out")
-        return read(self, row)
+        return prepared(self, name)
 
-    monkeypatch.setattr(CutoutReader, "read", failing)
+    monkeypatch.setattr(InputFiles, "prepared", failing)
     with pytest.raises(OSError, match="pulled out"):
         packed(catalog, tmp_path / "shards")
     names = sorted(p.name for p in (tmp_path / "shards").iterdir())
     assert names == ["shard-00000.json", "shard-00000.npy", "shard-00001.json", "shard-00001.npy"]
     # A shard whose record was not written yet does not count.
     (tmp_path / "shards" / "shard-00001.json").unlink()
-    monkeypatch.setattr(CutoutReader, "read", lambda self, row: seen.append(row) or read(self, row))
+    monkeypatch.setattr(
+        InputFiles, "prepared", lambda self, name: seen.append(int(name[1:])) or prepared(self, name)
+    )
     found = packed(catalog, tmp_path / "shards")
     assert sorted(set(seen)) == [0, *range(8, 25)]  # the first settles what the images are
     np.testing.assert_array_equal(found.images[:], read_dataset(catalog).images)

@@ -5,7 +5,7 @@ import pytest
 
 from galcnn.catalog import read_catalog
 from galcnn.cutout import Cutout
-from galcnn.dataset import CutoutReader, SuspicionLimits, measure_cutout, suspicious_table
+from galcnn.dataset import InputFiles, SuspicionLimits, measure_cutout, suspicious_table
 from galcnn.photometry import DISPLAY
 
 
@@ -94,10 +94,10 @@ def test_what_cannot_be_read_is_listed_first_with_its_error():
 
 def test_real_pictures_have_no_copies_and_few_are_suspicious(real_data):
     catalog = read_catalog(real_data / "gz2" / "labels.csv", columns={"image": "file"})
-    reader = CutoutReader(catalog.select(np.arange(400)))
-    cutouts = [reader.read(row) for row in range(400)]
+    files = InputFiles.of(catalog.select(np.arange(400)))
+    cutouts = files.all_prepared()
     measures = [measure_cutout(cutout) for cutout in [*cutouts, cutouts[17]]]
-    table = suspicious_table([*reader.ids, "copy"], measures)
+    table = suspicious_table([*files.ids, "copy"], measures)
     copies = table[table["reason"] == "duplicate"]
-    assert [(row["id"], row["detail"]) for row in copies] == [("copy", f"of {reader.ids[17]}")]
+    assert [(row["id"], row["detail"]) for row in copies] == [("copy", f"of {files.ids[17]}")]
     assert len(table) < 8

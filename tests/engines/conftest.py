@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from galcnn.catalog import read_catalog
+from galcnn.dataset import SourceSettings
 from galcnn.engines.work import Work
 from galcnn.pipeline.settings import ClassifySettings
-from galcnn.pipeline.wording import SourceSettings
 from tests.conftest import toy_images, write_toy_sky
 
 N, CHUNK = 96, 4

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from galcnn.cli.main import main
+from galcnn.dataset import SourceSettings
 from galcnn.engines.tasks import run_one, run_tasks, split_rows
 from galcnn.engines.work import Work, answers, do_task
-from galcnn.pipeline.wording import SourceSettings
 from tests.engines.conftest import N, run_words, same_rows, table_of
 
 

@@ -10,14 +10,10 @@ from galcnn.errors import UnreadableImageError
 from galcnn.files import (
     Treatment,
     calibrate,
-    files_of,
     load_bands,
     load_cutout,
-    load_files,
-    save_cutout,
     treat,
 )
-from galcnn.inputs import InputFiles
 from galcnn.photometry import DISPLAY, UNCALIBRATED
 
 GALAXY = SkyCoord(27.952, 0.2635, unit="deg")
@@ -83,20 +79,6 @@ def test_a_stale_wcs_is_found_by_the_place_of_the_galaxy(real_data):
     good = load_cutout(real_data / "fits/hostphot/DES_r.fits", position=GALAXY)
     assert good.position == GALAXY
     assert good.meta["position_source"] == "given"
-
-
-# Named by one text ----------------------------------------------------------------------------
-def test_commas_join_files_of_one_galaxy(tmp_path, pair):
-    assert files_of("a.fits") == ("a.fits",)
-    assert files_of(f"{tmp_path}/g.fits, r.fits") == (f"{tmp_path}/g.fits", f"{tmp_path}/r.fits")
-    odd = tmp_path / "a,b.fits"
-    save_cutout(Cutout(np.ones((1, 4, 4)), ("g",)), odd)
-    assert files_of(odd) == (str(odd),)
-    assert load_files(odd).bands == ("g",)
-    text = ",".join(map(str, pair))
-    assert load_files(text, grid="r").shape == (240, 240)
-    files = InputFiles({"one": text}, grid="g", width=30 * u.arcsec)
-    assert (files.load("one").bands, files.load("one").shape) == (("g", "r"), (114, 114))
 
 
 # Treatment ------------------------------------------------------------------------------------

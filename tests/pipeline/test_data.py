@@ -54,12 +54,12 @@ def test_figures_and_tables_show_the_whitened_training_set(survey, tmp_path, cap
 
 def test_a_figure_of_an_earlier_look_does_not_stay(survey, tmp_path):
     from galcnn.catalog import read_catalog
-    from galcnn.dataset import CutoutReader, SuspicionLimits
+    from galcnn.dataset import SuspicionLimits
 
     (tmp_path / "suspicious.png").write_bytes(b"old")
-    reader = CutoutReader(read_catalog(survey / "catalog.ecsv"))
+    catalog = read_catalog(survey / "catalog.ecsv")
     never = SuspicionLimits(masked=2, saturated=2, outlier=np.inf, duplicate=2)
-    table = show_data(reader, tmp_path, view=DataView(limits=never, stretch="lupton", per="set"))
+    table = show_data(catalog, tmp_path, view=DataView(limits=never, stretch="lupton", per="set"))
     assert len(table) == 0
     assert not (tmp_path / "suspicious.png").exists()
     assert Table.read(tmp_path / "statistics.ecsv").meta["n_galaxies"] == 24

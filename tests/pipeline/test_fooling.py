@@ -6,9 +6,9 @@ from astropy.io import fits
 from astropy.table import Table
 
 from galcnn.cli.main import main
+from galcnn.dataset import InputFiles
 from galcnn.files import save_cutout
 from galcnn.fooling import PGD, SmallestBudget
-from galcnn.inputs import InputFiles
 from galcnn.layers import read_syntheses
 from galcnn.model import save_model
 from galcnn.pipeline.robustness import Robustness, robustness_curve

@@ -17,10 +17,11 @@ from astropy_healpix import HEALPix
 
 from galcnn.catalog import Catalog, read_catalog
 from galcnn.cli.main import main
+from galcnn.dataset import InputFiles
+from galcnn.dataset.sources import FromMosaic
 from galcnn.model import load_model, save_model
 from galcnn.pipeline.classifying import ClassifySettings, classify_batch
 from galcnn.pipeline.running import RunSettings, run_catalog
-from galcnn.pipeline.sources import FromFiles, FromMosaic
 from galcnn.prediction import OUTSIDE, UNFIT, UNREADABLE, predict_images
 from tests.conftest import toy_images
 from tests.pipeline.conftest import N
@@ -28,7 +29,7 @@ from tests.pipeline.conftest import N
 
 def run(sky, out, *, chunk=7, source=None, **settings):
     catalog = read_catalog(sky / "catalog.ecsv")
-    files = FromFiles(catalog, sky / "cutouts")
+    files = InputFiles.of(catalog, sky / "cutouts")
     return run_catalog(
         sky / "model",
         catalog,
@@ -116,12 +117,12 @@ def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):
     with pytest.raises(ValueError, match="this very run"):
         run(sky, tmp_path / "out", prior="uniform")
     catalog = read_catalog(sky / "catalog.ecsv")
-    named = FromFiles(catalog, sky / "cutouts", bands=("r", "g"))  # other cutouts of the same galaxies
+    named = InputFiles.of(catalog, sky / "cutouts", bands=("r", "g"))  # other cutouts of the same galaxies
     settings = RunSettings(ClassifySettings(embeddings=True), 7)
     with pytest.raises(ValueError, match="this very run"):
         run_catalog(sky / "model", catalog, named, tmp_path / "out", settings=settings)
     catalog.table["redshift"] = 0.1  # by which the domain warning goes
-    files = FromFiles(catalog, sky / "cutouts")
+    files = InputFiles.of(catalog, sky / "cutouts")
     with pytest.raises(ValueError, match="this very run"):
         run_catalog(sky / "model", catalog, files, tmp_path / "out", settings=settings)
 
@@ -214,14 +215,14 @@ def test_three_kills(sky, tmp_path):
     run_to_the_end(arguments, out)
     catalog = read_catalog(sky / "catalog.ecsv")
     settings = RunSettings(ClassifySettings(embeddings=True), 1)
-    run_catalog(sky / "model", catalog, FromFiles(catalog, sky / "cutouts"), whole, settings=settings)
+    run_catalog(sky / "model", catalog, InputFiles.of(catalog, sky / "cutouts"), whole, settings=settings)
     same_rows(whole, out)
 
 
 def test_a_process_that_reads_gives_what_a_thread_gives(sky, tmp_path):
     catalog = read_catalog(sky / "catalog.ecsv")
     for readers in (0, 1):
-        files = FromFiles(catalog, sky / "cutouts")
+        files = InputFiles.of(catalog, sky / "cutouts")
         settings = RunSettings(ClassifySettings(embeddings=True), 9, readers=readers)
         run_catalog(sky / "model", catalog, files, tmp_path / f"{readers}", settings=settings)
     same_rows(tmp_path / "0", tmp_path / "1")
@@ -311,7 +312,7 @@ def test_the_uncertain_are_explained_in_files_that_say_what_the_table_says(sky, 
     from galcnn.pipeline.explaining import Question
 
     catalog = read_catalog(sky / "catalog.ecsv")
-    files = FromFiles(catalog, sky / "cutouts")
+    files = InputFiles.of(catalog, sky / "cutouts")
     asked = ExplainSettings(Question((Saliency(),)), below=0.99)
     settings = RunSettings(ClassifySettings(prior="round=0.9,thin=0.1"), 15, asked)
     out = tmp_path / "out"
@@ -350,7 +351,7 @@ def test_one_that_cannot_be_explained_has_its_row(sky, tmp_path):
     run_catalog(
         sky / "model",
         catalog,
-        FromFiles(catalog, sky / "cutouts"),
+        InputFiles.of(catalog, sky / "cutouts"),
         tmp_path,
         settings=RunSettings(explain=asked),
     )

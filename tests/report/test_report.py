@@ -15,7 +15,7 @@ from PIL import Image
 from galcnn.catalog import Catalog, write_catalog
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
-from galcnn.files import load_files, save_cutout
+from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import append_stack
 from galcnn.report import Known, write_report
 from galcnn.report import writing as writing_module
@@ -132,7 +132,7 @@ def test_thumbnails_are_the_rendered_pictures(report):
         number = thumbnails["places"][row]
         sheet = np.asarray(Image.open(place / "out" / "data" / "thumbnails" / f"{number // 25:04d}.png"))
         y, x = ((number % 25) // 5 * SIDE, number % 5 * SIDE)
-        rgb = display_rgb(load_files(str(place / "images" / f"{row}.fits")))
+        rgb = display_rgb(load_cutout(str(place / "images" / f"{row}.fits")))
         np.testing.assert_array_equal(sheet[y : y + SIDE, x : x + SIDE], thumbnail(rgb))
         png = read_object(place / "out", row)["pictures"][0]["png"].removeprefix("data:image/png;base64,")
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(b64decode(png)))), rgb[::-1])

@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 
 from galcnn import Cutout, save_cutout
 from galcnn.cli.main import main
-from galcnn.inputs import InputFiles, InputSpec
+from galcnn.dataset import InputFiles
+from galcnn.inputs import InputSpec
 from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
 from galcnn.prediction import classify_files
 from galcnn.preprocessing import fit_preprocessing

@@ -13,7 +13,7 @@ from galcnn.inputs import InputSpec
 from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.similarity import read_embedded
-from galcnn.similarity.querying import features_of_file
+from galcnn.similarity.querying import features_of_files
 from tests.conftest import toy_images
 
 
@@ -90,8 +90,8 @@ def test_a_file_is_rendered_as_the_run_was(tmp_path):
     )
     words = ["run", str(tmp_path / "model"), "--catalog", str(tmp_path / "catalog.ecsv"), "--embeddings"]
     assert main([*words, "--render", "sdss", "--out", str(tmp_path / "run"), "--quiet"]) == 0
-    features = features_of_file(str(tmp_path / "g2.fits"), tmp_path / "model", tmp_path / "run")
+    features = features_of_files([tmp_path / "g2.fits"], tmp_path / "model", tmp_path / "run")
     np.testing.assert_allclose(features, read_embedded(tmp_path / "run").features[2], rtol=1e-5)
     (tmp_path / "run" / "manifest.json").unlink()  # then nothing tells of a render step
     with pytest.raises(ValueError, match="an image in the bands"):
-        features_of_file(str(tmp_path / "g2.fits"), tmp_path / "model", tmp_path / "run")
+        features_of_files([tmp_path / "g2.fits"], tmp_path / "model", tmp_path / "run")

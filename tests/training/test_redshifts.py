@@ -11,7 +11,7 @@ from astropy.table import QTable
 from scipy.stats import kstest
 
 from galcnn.catalog import Catalog
-from galcnn.dataset import CutoutFiles, Dataset
+from galcnn.dataset import Dataset, HeldCutouts, InputFiles
 from galcnn.experiment import Experiment
 from galcnn.experiment.prepare import prepare
 from galcnn.files import save_cutout
@@ -229,6 +229,6 @@ def test_an_experiment_reads_the_wide_cutouts_of_its_catalog(dataset, tmp_path):
     np.testing.assert_allclose(far.flux, wanted.flux, rtol=1e-4, atol=1e-3)
     images, _, _ = next(iter(training_batches(training, experiment.training, 0).beginning_at(0)))
     assert tf.reduce_all(tf.math.is_finite(images))
-    one_by_one = CutoutFiles(catalog, megabytes=0)
+    one_by_one = HeldCutouts(InputFiles.of(catalog), megabytes=0)
     assert one_by_one[first] is not one_by_one[first]
     assert len(one_by_one) == len(list(one_by_one)) == 12

@@ -10,13 +10,11 @@ from PIL import Image
 
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
-from galcnn.dataset import CutoutReader, pack_images
+from galcnn.dataset import InputFiles, SourceSettings, pack_images, reader
+from galcnn.dataset.sources import FromShards, FromSurvey
 from galcnn.errors import CoverageError, UnreadableImageError
-from galcnn.files import load_files
+from galcnn.files import load_cutout
 from galcnn.inputs import InputSpec, images_from, prepare
-from galcnn.pipeline import sources
-from galcnn.pipeline.sources import FromFiles, FromShards, FromSurvey
-from galcnn.pipeline.wording import SourceSettings
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def pictures(tmp_path_factory):
         Image.fromarray(rng.integers(0, 256, (9, 9, 3)).astype(np.uint8)).save(folder / f"g{i}.png")
     ids = [f"g{i}" for i in range(20)]
     catalog = Catalog(QTable({"id": ids, "image": [str(folder / f"{name}.png") for name in ids]}))
-    pack_images(CutoutReader(catalog), folder / "shards", shard_size=3)
+    pack_images(InputFiles.of(catalog), folder / "shards", shard_size=3)
     return folder, catalog
 
 
@@ -40,7 +38,7 @@ def test_shards_give_the_images_of_their_files_by_id(pictures):
     assert isinstance(found[0], CoverageError)
     for name, cutout in zip(wanted[2:], found[1:], strict=True):
         image = images_from([prepare(cutout, source.inputs)])
-        np.testing.assert_array_equal(image, images_from([load_files(folder / f"{name}.png")]))
+        np.testing.assert_array_equal(image, images_from([load_cutout(folder / f"{name}.png")]))
     assert len(catalog) == 20
 
 
@@ -72,7 +70,7 @@ def test_shards_of_another_pixel_scale_are_refused(tmp_path):
     wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.4 / 3600, 0.4 / 3600]
     save_cutout(Cutout(np.ones((1, 8, 8)), ("r",), wcs=wcs), tmp_path / "a.fits")
     catalog = Catalog(QTable({"id": ["a"], "image": [str(tmp_path / "a.fits")]}))
-    pack_images(CutoutReader(catalog), tmp_path / "s")
+    pack_images(InputFiles.of(catalog), tmp_path / "s")
     same = InputSpec(("r",), "nJy", (8, 8), 0.401)
     (cutout,) = FromShards(catalog, tmp_path / "s", wanted=same).read([0])
     assert str(cutout.unit) == "nJy"
@@ -99,8 +97,8 @@ def test_a_survey_is_asked_several_at_once_and_one_failure_is_one_row():
 
 def test_a_file_too_large_for_a_cutout_is_not_read(pictures, monkeypatch):
     _, catalog = pictures
-    monkeypatch.setattr(sources, "_LARGEST_FILE", 10)
-    (found,) = FromFiles(catalog).read([0])
+    monkeypatch.setattr(reader, "_LARGEST_FILE", 10)
+    (found,) = InputFiles.of(catalog).read([0])
     assert isinstance(found, UnreadableImageError)
     assert "a cutout of at most" in str(found)
 
@@ -108,14 +106,14 @@ def test_a_file_too_large_for_a_cutout_is_not_read(pictures, monkeypatch):
 def test_files_are_found_in_one_folder_by_their_names_or_refused(pictures):
     folder, _ = pictures
     table = QTable({"id": ["a", "b"], "image": ["elsewhere/g2.png", "/gone/g5.png"]})
-    first, second = FromFiles(Catalog(table), folder).read([0, 1])
+    first, second = InputFiles.of(Catalog(table), folder).read([0, 1])
     for cutout, name in ((first, "g2"), (second, "g5")):
-        np.testing.assert_array_equal(cutout.flux, load_files(folder / f"{name}.png").flux)
+        np.testing.assert_array_equal(cutout.flux, load_cutout(folder / f"{name}.png").flux)
     table["image"] = ["spiral/g2.png", "round/g2.png"]  # would both be one file
     with pytest.raises(ValueError, match=r"different names.*twice='g2.png'"):
-        FromFiles(Catalog(table), folder)
+        InputFiles.of(Catalog(table), folder)
     table["image"] = ["spiral/g2.png", "spiral/g2.png"]  # is one file
-    assert len(FromFiles(Catalog(table), folder).read([0, 1])) == 2
+    assert len(InputFiles.of(Catalog(table), folder).read([0, 1])) == 2
 
 
 def test_shards_know_their_bands():
@@ -139,9 +137,9 @@ def test_what_cannot_be_packed_is_named_and_has_its_row(pictures, tmp_path, caps
     catalog = Catalog(QTable({"id": list("abcde")}))
     found = FromShards(catalog, tmp_path / "s").read(range(5))
     assert [isinstance(one, UnreadableImageError) for one in found] == [False, True, True, True, False]
-    np.testing.assert_array_equal(images_from([found[4]]), images_from([load_files(folder / "g1.png")]))
+    np.testing.assert_array_equal(images_from([found[4]]), images_from([load_cutout(folder / "g1.png")]))
     assert main([*command, "--quiet"]) == 0  # nothing to do
     with pytest.raises(ValueError, match="a shard that holds all its galaxies"):
         from galcnn.catalog import read_catalog
 
-        pack_images(CutoutReader(read_catalog(tmp_path / "catalog.ecsv")), tmp_path / "s", shard_size=2)
+        pack_images(InputFiles.of(read_catalog(tmp_path / "catalog.ecsv")), tmp_path / "s", shard_size=2)
