@@ -296,8 +296,8 @@ def provenance_of(
     FileNotFoundError
         There is no such file.
     """
-    one = isinstance(input_path, str | os.PathLike)
-    files = [Path(input_path)] if one else [Path(path) for path in input_path]
+    paths = [input_path] if isinstance(input_path, str | os.PathLike) else input_path
+    files = [Path(path) for path in paths]
     digests = []
     for file in files:
         with open(file, "rb") as handle:

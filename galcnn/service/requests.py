@@ -6,10 +6,12 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astropy.table import Row
 
+from galcnn.catalog import image_paths
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.prediction import classify_files
@@ -57,7 +59,7 @@ def answer_requests(
     """
     bad = 0
     for batch in _waiting(lines):
-        asked: list[tuple[str, str] | ValueError] = [_request(line) for line in batch]
+        asked: list[tuple[str, tuple[Path, ...]] | ValueError] = [_request(line) for line in batch]
         # By number: two requests may bear one id.
         paths = {str(i): one[1] for i, one in enumerate(asked) if not isinstance(one, ValueError)}
         rows: Iterator[Row] = iter(())
@@ -96,8 +98,8 @@ def _waiting(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
             yield some
 
 
-def _request(line: bytes) -> tuple[str, str] | ValueError:
-    """Id and path of a request, or what is wrong with it."""
+def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
+    """Id and files of a request, or what is wrong with it."""
     try:
         asked = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -113,7 +115,7 @@ def _request(line: bytes) -> tuple[str, str] | ValueError:
             message('{"id": "...", "path": "..."}', "See galcnn schema request.", line=line[:80])
         )
     joined = ",".join(names)
-    return asked.get("id", joined), joined
+    return asked.get("id", joined), image_paths(joined)
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def features_of_files(
                 )
             )
     settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit, render=render)
-    shown = ",".join(map(os.fspath, paths))
+    shown = ",".join(os.fspath(path) for path in paths)
     answer = classify_batch(ready, [load_cutout(paths, bands=bands)], [shown], settings=settings)[0]
     if answer["flag"] & (UNREADABLE | UNFIT):
         raise ValueError(f"{shown}: {answer['reason']}")
