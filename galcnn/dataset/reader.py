@@ -12,7 +12,6 @@ from typing import Any
 
 import astropy.units as u
 
-from galcnn import geometry
 from galcnn.catalog import Catalog
 from galcnn.catalog.columns import as_numbers
 from galcnn.catalog.naming import file_stems
@@ -21,6 +20,7 @@ from galcnn.errors import UnreadableImageError, message
 from galcnn.files import load_bands, load_cutout
 from galcnn.inputs import InputSpec, check_render, prepare
 from galcnn.progress import Progress, silent
+from galcnn.transforms import crop_width
 
 __all__ = ["HeldCutouts", "ImagePath", "InputFiles"]
 
@@ -207,7 +207,7 @@ class InputFiles:
             else:
                 cutout = load_bands(paths, reference=self.grid, bands=self.bands)
             if self.width is not None:
-                cutout = geometry.crop_width(cutout, self.width)
+                cutout = crop_width(cutout, self.width)
         except (OSError, ValueError):
             raise
         except Exception as error:  # a broken file may fail anywhere in the libraries that read it
