@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from galcnn import Target, load_cutout, load_model
 from galcnn.explain import ClassModels, first_order, line_between
-from galcnn.explain.ascent import AscentSettings
+from galcnn.explain.visualisation import AscentSettings
 from galcnn.inputs import images_from
 from galcnn.layers import read_syntheses, write_syntheses
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.explanation import Explanation
+from galcnn.explain.target import Target
 from galcnn.notebook import grey_picture, overview, picture, signed_picture
 from galcnn.prediction import Prediction
 from tests.layers.test_stack import CLASSES, HOSTILE, a_cutout, a_stack

@@ -11,26 +11,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from galcnn.explain.adjoint import backward_pass
     from galcnn.explain.boundaries import decision_plane, line_between
     from galcnn.explain.cam import CAM
-    from galcnn.explain.deconvnet import Deconvnet
     from galcnn.explain.dream import Dream
     from galcnn.explain.explaining import explain
-    from galcnn.explain.explanation import Context, Explainer, Explanation, Target
+    from galcnn.explain.explanation import Context, Explainer, Explanation
     from galcnn.explain.gradcam import GradCAM
     from galcnn.explain.graph import network_layers
-    from galcnn.explain.guided import GuidedBackprop
     from galcnn.explain.input_x_gradient import InputXGradient
     from galcnn.explain.integrated_gradients import IntegratedGradients
     from galcnn.explain.kernels import filter_result, filters, weight_table
     from galcnn.explain.naming import explainers_by_name
-    from galcnn.explain.network_maps import activations, layer_gradients, weight_gradients
+    from galcnn.explain.network_maps import activations, backward_pass, layer_gradients, weight_gradients
     from galcnn.explain.occlusion import Occlusion
+    from galcnn.explain.rectifiers import Deconvnet, GuidedBackprop
     from galcnn.explain.saliency import Saliency
     from galcnn.explain.smoothgrad import SmoothGrad
     from galcnn.explain.strongest import StrongestActivations, strongest_activations
     from galcnn.explain.synthesis import Synthesis
+    from galcnn.explain.target import Target
     from galcnn.explain.taylor import first_order
     from galcnn.explain.visualisation import ClassModels, FilterImages
 
@@ -73,13 +72,13 @@ _HOME = {
     "CAM": "cam",
     "ClassModels": "visualisation",
     "Context": "explanation",
-    "Deconvnet": "deconvnet",
+    "Deconvnet": "rectifiers",
     "Dream": "dream",
     "Explainer": "explanation",
     "Explanation": "explanation",
     "FilterImages": "visualisation",
     "GradCAM": "gradcam",
-    "GuidedBackprop": "guided",
+    "GuidedBackprop": "rectifiers",
     "InputXGradient": "input_x_gradient",
     "IntegratedGradients": "integrated_gradients",
     "Occlusion": "occlusion",
@@ -87,9 +86,9 @@ _HOME = {
     "SmoothGrad": "smoothgrad",
     "StrongestActivations": "strongest",
     "Synthesis": "synthesis",
-    "Target": "explanation",
+    "Target": "target",
     "activations": "network_maps",
-    "backward_pass": "adjoint",
+    "backward_pass": "network_maps",
     "decision_plane": "boundaries",
     "explain": "explaining",
     "explainers_by_name": "naming",

@@ -12,11 +12,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Kind, Target
+from galcnn.explain.explanation import Context, Kind
+from galcnn.explain.forward import compiled, run_in_batches
 from galcnn.explain.gradients import logits_and_features, target_weights
 from galcnn.explain.graph import NetworkLayer, upstream
 from galcnn.explain.receptive import on_image_grid
-from galcnn.explain.tracing import compiled, run_in_batches
+from galcnn.explain.target import Target
 
 __all__ = ["CAM"]
 
@@ -25,9 +26,9 @@ __all__ = ["CAM"]
 class CAM:
     """sum_k w_k f_k over the last feature maps of a network that averages them.
 
-    arXiv:1512.04150, equation 2, signed, the bias left apart: with the cells of `coarse`, mean
-    of the map plus bias is the target's value. Needs the head GlobalAveragePooling2D + Dense.
-    One map serves all bands.
+    arXiv:1512.04150, equation 2, signed, the bias left apart: the mean of the coarse map plus the
+    bias is the target's value. Needs the head GlobalAveragePooling2D + Dense. One map serves all
+    bands.
     """
 
     name: ClassVar[str] = "cam"
@@ -67,34 +68,20 @@ class CAM:
             Another head.
         """
         del context
-        features, _ = _head(network)
-        maps = on_image_grid(self.coarse(network, images, target), network, features, images.shape)
-        return np.broadcast_to(maps[..., np.newaxis], images.shape)
+        return self.fine_and_coarse(network, images, target)[0]
 
-    def coarse(
+    def fine_and_coarse(
         self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
-    ) -> npt.NDArray[np.float32]:
-        """Make the maps at the resolution of the feature maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            See `__call__`.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (n, cells_y, cells_x).
-        """
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Make the maps on the grid of the images, and as the feature maps have them: (n, cells_y, cells_x)."""
         weights = target_weights(network, target, images)
-        _, dense = _head(network)
+        features, dense = _head(network)
         kernel = keras.ops.convert_to_numpy(dense.kernel).astype(weights.dtype)  # (features, classes)
         shares = weights @ kernel.T
-        return run_in_batches(compiled(network, self.name, _build, (images, shares)), images, shares)[0]
+        run = compiled(network, self.name, _build, (images, shares))
+        (coarse,) = run_in_batches(run, images, shares)
+        fine = on_image_grid(coarse, network, features, images.shape)
+        return np.broadcast_to(fine[..., np.newaxis], images.shape), coarse
 
     def network_layer_of(self, network: keras.Model) -> str:
         """Name the layer whose feature maps are weighed.

@@ -1,22 +1,17 @@
-"""CellGrid and CoarseMap: a map at the resolution of a feature map. Nouns only; no Keras here."""
+"""Where the cells of a feature map lie on the image, and on the sky. No Keras here: layers files need it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from galcnn.errors import message
+from galcnn.transforms.grid import scaled_wcs
 
 if TYPE_CHECKING:
-    import keras
+    from astropy.wcs import WCS
 
-    from galcnn.explain.explanation import Target
-
-__all__ = ["AtCells", "CellGrid", "CoarseMap"]
+__all__ = ["CellGrid", "cell_wcs"]
 
 
 @dataclass(frozen=True)
@@ -59,70 +54,25 @@ class CellGrid:
         return slices[0], slices[1]
 
 
-@dataclass(frozen=True, eq=False)
-class CoarseMap:
-    """A map with one value a cell, as it was before it was brought to the pixels of the image.
+def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS | None:
+    """Scale the WCS of an image to the cells of a feature map.
 
-    Attributes
+    Parameters
     ----------
-    values : numpy.ndarray
-        float32, shape (cells_y, cells_x).
+    wcs : astropy.wcs.WCS
+        Of the image, celestial.
     grid : CellGrid
         Where on the image the cells look.
+    shape : tuple of int
+        Cells (y, x) of the feature map.
 
-    Raises
-    ------
-    ValueError
-        The values have no two axes.
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        The sky position of a cell is that of the pixel at its centre. None where the WCS has
+        distortion tables, which hold for the image's own pixels only.
     """
-
-    values: npt.NDArray[np.float32]
-    grid: CellGrid
-
-    def __post_init__(self) -> None:
-        values = np.ascontiguousarray(self.values, dtype=np.float32).view()
-        if values.ndim != 2 or 0 in values.shape:
-            raise ValueError(message("values of shape (cells_y, cells_x)", "", shape=values.shape))
-        values.flags.writeable = False  # of our view: the caller's array stays as it was
-        object.__setattr__(self, "values", values)
-
-
-@runtime_checkable
-class AtCells(Protocol):
-    """An explainer whose map is made of the cells of a feature map."""
-
-    def coarse(
-        self, network: keras.Model, images: npt.NDArray[Any], target: Target | list[Target]
-    ) -> npt.NDArray[np.float32]:
-        """Make the maps at the resolution of the feature maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            As for the maps.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or list of Target
-            One for all, or one an image.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (n, cells_y, cells_x).
-        """
-        ...
-
-    def network_layer_of(self, network: keras.Model) -> str:
-        """Name the layer that the cells are of.
-
-        Parameters
-        ----------
-        network : keras.Model
-            As for the maps.
-
-        Returns
-        -------
-        str
-            Names joined by slashes.
-        """
-        ...
+    if wcs.sip is not None or wcs.cpdis1 is not None or wcs.det2im1 is not None:
+        return None
+    first = (float(grid.start[0]), float(grid.start[1]))
+    return scaled_wcs(wcs, (float(grid.jump[0]), float(grid.jump[1])), first, shape)

@@ -15,12 +15,12 @@ from scipy import ndimage
 from galcnn import seeding
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.explain.explanation import Target
-from galcnn.explain.forward import compiled, forward, outputs, upright
+from galcnn.explain.forward import forward, outputs, traced, upright
 from galcnn.explain.gradients import gradient_of
 from galcnn.explain.graph import network_layer
 from galcnn.explain.network_maps import activations
 from galcnn.explain.synthesis import Synthesis
+from galcnn.explain.target import Target
 from galcnn.inputs import FILL, planes_from
 from galcnn.model import TrainedModel
 from galcnn.preprocessing import invert
@@ -235,7 +235,7 @@ def energy_gradient(
         tf.TensorSpec((None, *network.input_shape[1:]), tf.float32),
         tf.TensorSpec((len(weights),), tf.float32),
     ]
-    run = compiled(network, ("energy gradient", name), build, signature=signature)
+    run = traced(network, ("energy gradient", name), build, signature=signature)
     return np.asarray(run(tf.convert_to_tensor(images), tf.convert_to_tensor(weights)).numpy())
 
 

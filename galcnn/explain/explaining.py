@@ -13,20 +13,21 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.explain.cells import AtCells, CoarseMap
 from galcnn.explain.explanation import (
     WRT,
+    AtCells,
     AtNetworkLayer,
+    CoarseMap,
     Context,
     Explainer,
     Explanation,
     FromBaseline,
-    Target,
     Wrt,
 )
 from galcnn.explain.gradients import target_scores
 from galcnn.explain.graph import network_layer
 from galcnn.explain.receptive import upright_grid
+from galcnn.explain.target import Target
 from galcnn.inputs import images_from, planes_from, prepare
 from galcnn.model import TrainedModel
 from galcnn.transforms.grid import stacked_psfs
@@ -162,15 +163,22 @@ def _explained(
 ) -> list[Explanation]:
     """Make the explanations of one method; `goals` are the targets and their values."""
     targets, scores = goals
-    planes = planes_from(explainer(space.network, space.images, targets, context=space.context))
+    coarse: list[CoarseMap | None] = [None] * len(cutouts)
+    if isinstance(explainer, AtCells):
+        maps, cells = explainer.fine_and_coarse(space.network, space.images, targets)
+        layer = network_layer(space.network, explainer.network_layer_of(space.network))
+        grid = upright_grid(space.network, layer)
+        coarse = [CoarseMap(plane, grid) for plane in cells]
+    else:
+        maps = explainer(space.network, space.images, targets, context=space.context)
+    planes = planes_from(maps)
     if wrt == "sigma":
         planes = planes * _sigma(cutouts)
     starts: list[float | None] = [None] * len(cutouts)
     if isinstance(explainer, FromBaseline):
         baselines = explainer.baseline_images(space.images, context=space.context)
         starts = [float(start) for start in target_scores(space.network, baselines, targets)]
-    layer = explainer.network_layer_of(space.network) if isinstance(explainer, AtNetworkLayer) else ""
-    coarse = _coarse(explainer, space, targets)
+    made_at = explainer.network_layer_of(space.network) if isinstance(explainer, AtNetworkLayer) else ""
     explanations = []
     for i, (plane, cutout, target) in enumerate(zip(planes, cutouts, targets, strict=True)):
         attribution, bands = _masked(plane, cutout, explainer.per_band)
@@ -186,7 +194,7 @@ def _explained(
                 settings=_settings(explainer),
                 baseline_score=starts[i],
                 seed=getattr(explainer, "seed", None),
-                network_layer=layer,
+                network_layer=made_at,
                 kind=explainer.kind,
                 coarse=coarse[i],
             )
@@ -197,17 +205,6 @@ def _explained(
 def _per(unit: u.UnitBase) -> str:
     """Of a slope: one over the unit, as FITS writes it."""
     return f"{unit}-1" if isinstance(unit, u.NamedUnit) else str(unit**-1)
-
-
-def _coarse(
-    explainer: Explainer, space: _Space, targets: Sequence[Target]
-) -> Sequence[CoarseMap] | Sequence[None]:
-    """Give the maps of a method that makes them of the cells of a feature map, as they are there."""
-    if not isinstance(explainer, AtCells):
-        return [None] * len(targets)
-    layer = network_layer(space.network, explainer.network_layer_of(space.network))
-    grid = upright_grid(space.network, layer)
-    return [CoarseMap(plane, grid) for plane in explainer.coarse(space.network, space.images, list(targets))]
 
 
 @dataclass(frozen=True, eq=False)

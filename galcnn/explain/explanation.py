@@ -1,4 +1,4 @@
-"""Target and Explanation: what is explained, and the answer. Nouns only; no Keras here."""
+"""Explainer and Explanation: what is asked of a method, and the answer. Nouns only; no Keras here."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
+from galcnn.explain.cells import CellGrid
+from galcnn.explain.target import Target
 from galcnn.notebook import MOST_PICTURES, overview, signed_picture
 
 if TYPE_CHECKING:
     import keras
 
-    from galcnn.explain.cells import CoarseMap
-
 __all__ = [
     "KINDS",
     "WRT",
+    "AtCells",
     "AtNetworkLayer",
+    "CoarseMap",
     "Context",
     "Explainer",
     "Explanation",
     "FromBaseline",
     "Kind",
-    "Target",
     "Wrt",
 ]
 
@@ -35,101 +36,6 @@ WRT: tuple[Wrt, ...] = ("stretched", "flux", "sigma")
 #: What a value of a map is, see `Explainer`.
 Kind = Literal["slope", "amount", "features"]
 KINDS: tuple[Kind, ...] = ("slope", "amount", "features")
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is explained: a weighted sum of logits.
-
-    Attributes
-    ----------
-    name : str
-        Short; it ends in the names of FITS layers.
-    weights : tuple of float
-        One a class, not all zero.
-
-    Examples
-    --------
-    >>> Target.of_class("spiral", ("elliptical", "spiral")).weights
-    (0.0, 1.0)
-    >>> Target.margin("spiral", "elliptical", ("elliptical", "spiral")).weights
-    (-1.0, 1.0)
-    """
-
-    name: str
-    weights: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        weights = tuple(float(w) for w in self.weights)
-        if not weights or not all(np.isfinite(weights)) or not any(weights):
-            raise ValueError(message("finite weights, not all zero", "", target=self.name, weights=weights))
-        object.__setattr__(self, "weights", weights)
-
-    @classmethod
-    def of_class(cls, name: str, classes: Sequence[str]) -> Target:
-        """Target the logit of one class.
-
-        Parameters
-        ----------
-        name : str
-            The class.
-        classes : sequence of str
-            The model's classes, in its order.
-
-        Returns
-        -------
-        Target
-            Weight 1 on `name`.
-        """
-        position = _position(name, classes)
-        return cls(name, tuple(float(i == position) for i in range(len(classes))))
-
-    @classmethod
-    def margin(cls, name: str, other: str, classes: Sequence[str]) -> Target:
-        """Target the logit of one class minus that of another.
-
-        The normaliser of the softmax cancels in the difference, so this is also the logarithm
-        of the ratio of their probabilities.
-
-        Parameters
-        ----------
-        name, other : str
-            Two classes.
-        classes : sequence of str
-            The model's classes, in its order.
-
-        Returns
-        -------
-        Target
-            Weight 1 on `name` and -1 on `other`.
-        """
-        plus, minus = _position(name, classes), _position(other, classes)
-        return cls(
-            f"{name}-{other}", tuple(float(i == plus) - float(i == minus) for i in range(len(classes)))
-        )
-
-    @classmethod
-    def parse(cls, text: str, classes: Sequence[str]) -> Target:
-        """Read a target as users type it: ``spiral``, or ``spiral-elliptical`` for a margin.
-
-        Parameters
-        ----------
-        text : str
-            One class, or two joined by a minus sign.
-        classes : sequence of str
-            The model's classes, in its order.
-
-        Returns
-        -------
-        Target
-            A class whose own name holds a minus sign wins over a margin.
-        """
-        if text in classes or "-" not in text:
-            return cls.of_class(text, classes)
-        for i in (i for i, letter in enumerate(text) if letter == "-"):
-            if text[:i] in classes and text[i + 1 :] in classes:
-                return cls.margin(text[:i], text[i + 1 :], classes)
-        return cls.of_class(text, classes)
 
 
 @dataclass(frozen=True)
@@ -253,6 +159,65 @@ class AtNetworkLayer(Protocol):
         ...
 
 
+@runtime_checkable
+class AtCells(AtNetworkLayer, Protocol):
+    """An explainer whose map is made of the cells of a feature map."""
+
+    def fine_and_coarse(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Make the maps at both resolutions, from one run of the network.
+
+        Parameters
+        ----------
+        network : keras.Model
+            As for the maps.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+
+        Returns
+        -------
+        fine : numpy.ndarray
+            What a call gives: shape of `images`.
+        coarse : numpy.ndarray
+            Shape (n, cells_y, cells_x), as the network layer has them.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseMap:
+    """A map with one value a cell, as it was before it was brought to the pixels of the image.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        float32, shape (cells_y, cells_x).
+    grid : CellGrid
+        Where on the image the cells look.
+
+    Raises
+    ------
+    ValueError
+        The values have no two axes.
+    """
+
+    values: npt.NDArray[np.float32]
+    grid: CellGrid
+
+    def __post_init__(self) -> None:
+        values = np.ascontiguousarray(self.values, dtype=np.float32).view()
+        if values.ndim != 2 or 0 in values.shape:
+            raise ValueError(message("values of shape (cells_y, cells_x)", "", shape=values.shape))
+        values.flags.writeable = False  # of our view: the caller's array stays as it was
+        object.__setattr__(self, "values", values)
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """The map of one galaxy, one method and one target.
@@ -283,7 +248,7 @@ class Explanation:
         The network layer a map was made at, if not the input.
     kind : {"slope", "amount", "features"} or None
         What a value of the map is, see `Explainer`; None where that is not known.
-    coarse : galcnn.explain.cells.CoarseMap or None
+    coarse : CoarseMap or None
         The map at the resolution of that network layer, for a method that makes one there.
     """
 
@@ -342,9 +307,3 @@ class Explanation:
         if self.baseline_score is None:
             return None
         return float(np.nansum(self.attribution, dtype=float) - (self.score - self.baseline_score))
-
-
-def _position(name: str, classes: Sequence[str]) -> int:
-    if name not in classes:
-        raise ValueError(message(f"a class among {tuple(classes)}", "Check the spelling.", target=name))
-    return list(classes).index(name)

@@ -12,11 +12,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Kind, Target
+from galcnn.explain.explanation import Context, Kind
+from galcnn.explain.forward import compiled, run_in_batches
 from galcnn.explain.gradients import gradient_of, logits_and_features, target_weights
 from galcnn.explain.graph import NetworkLayer, feature_maps, network_layer
 from galcnn.explain.receptive import on_image_grid, seen_in
-from galcnn.explain.tracing import compiled, run_in_batches
+from galcnn.explain.target import Target
 from galcnn.model.orientations import mean_turned_back
 
 __all__ = ["GradCAM"]
@@ -78,31 +79,16 @@ class GradCAM:
             There is no such layer, or it has no feature maps.
         """
         del context
-        layer = self._layer(network)
-        maps = on_image_grid(self._signed(network, images, target), network, layer, images.shape)
-        maps[maps < 0] = 0  # and NaN stays
-        return np.broadcast_to(maps[..., np.newaxis], images.shape)
+        return self.fine_and_coarse(network, images, target)[0]
 
-    def coarse(
+    def fine_and_coarse(
         self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
-    ) -> npt.NDArray[np.float32]:
-        """Make the maps at the resolution of the feature maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            See `__call__`.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (n, cells_y, cells_x), nowhere negative.
-        """
-        return np.maximum(self._signed(network, images, target), 0)
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Make the maps on the grid of the images, and as the feature maps have them: (n, cells_y, cells_x)."""
+        signed = self._signed(network, images, target)
+        fine = on_image_grid(signed, network, self._layer(network), images.shape)
+        fine[fine < 0] = 0  # and NaN stays
+        return np.broadcast_to(fine[..., np.newaxis], images.shape), np.maximum(signed, 0)
 
     def network_layer_of(self, network: keras.Model) -> str:
         """Name the layer whose feature maps are weighed.

@@ -15,10 +15,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Target
-from galcnn.explain.forward import forward
+from galcnn.explain.forward import check_images, compiled, forward, run_in_batches, working_dtype
 from galcnn.explain.graph import refuse_squashed
-from galcnn.explain.tracing import check_images, compiled, run_in_batches, working_dtype
+from galcnn.explain.target import Target
 
 __all__ = [
     "check_ends_in_logits",

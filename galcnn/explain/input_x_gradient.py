@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.explain.explanation import Context, Kind, Target
+from galcnn.explain.explanation import Context, Kind
 from galcnn.explain.gradients import target_gradient
+from galcnn.explain.target import Target
 
 __all__ = ["InputXGradient"]
 

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Kind, Target
+from galcnn.explain.baselines import Baseline, baseline_images, check_baseline
+from galcnn.explain.explanation import Context, Kind
+from galcnn.explain.forward import batches, compiled, images_per_batch
 from galcnn.explain.gradients import logits_of, target_weights
-from galcnn.explain.sky import Baseline, baseline_images, check_baseline
-from galcnn.explain.tracing import batches, compiled, images_per_batch
+from galcnn.explain.target import Target
 from galcnn.progress import parts
 
 __all__ = ["Occlusion"]

@@ -18,13 +18,22 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Kind, Target
+from galcnn.explain.explanation import Context, Kind
+from galcnn.explain.forward import compiled, run_in_batches
 from galcnn.explain.gradients import gradient_of, logits_and_features, logits_of, target_weights
 from galcnn.explain.graph import is_functional, network_layers
-from galcnn.explain.tracing import compiled, run_in_batches
+from galcnn.explain.target import Target
 from galcnn.model.network import PREPROCESSING
 
-__all__ = ["RectifiedGradient", "Rectifier", "rectified", "refuse_other_rectifiers"]
+__all__ = [
+    "Deconvnet",
+    "GuidedBackprop",
+    "RectifiedGradient",
+    "Rectifier",
+    "rectified",
+    "refuse_other_rectifiers",
+]
+
 
 Rectifier = Literal["guided", "deconvnet"]
 
@@ -228,3 +237,26 @@ def _sources(tensor: Any, after: set[Any]) -> list[Any]:
     if tensor.op.type not in _BENDING | _ELEMENTWISE:
         return []
     return [source for source in tensor.op.inputs if source.op.name in after]
+
+
+@dataclass(frozen=True)
+class GuidedBackprop(RectifiedGradient):
+    """The gradient, with only positive signals let back through each ReLU that was open.
+
+    arXiv:1412.6806, figure 1: at a ReLU with input x the signal g becomes max(g, 0) [x > 0].
+    """
+
+    name: ClassVar[Rectifier] = "guided"
+
+
+@dataclass(frozen=True)
+class Deconvnet(RectifiedGradient):
+    """The way back through the network with each ReLU applied to the signal itself.
+
+    arXiv:1311.2901, section 2.1: at a ReLU the signal g becomes max(g, 0), whatever went
+    forward; max-pooling routes to where the maximum was; batch normalisation is the linear map
+    that it is in inference. The seed is 1 at the target; the paper's own seed, one activation
+    inside the network, is that of `galcnn.explain.strongest_activations`.
+    """
+
+    name: ClassVar[Rectifier] = "deconvnet"

@@ -15,10 +15,11 @@ import tensorflow as tf
 
 from galcnn import seeding
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Kind, Target
+from galcnn.explain.baselines import ids_of, noise_of, standard_normal
+from galcnn.explain.explanation import Context, Kind
+from galcnn.explain.forward import batches, compiled, images_per_batch
 from galcnn.explain.gradients import logits_of, summed_gradient, target_weights
-from galcnn.explain.sky import ids_of, noise_of, standard_normal
-from galcnn.explain.tracing import batches, compiled, images_per_batch
+from galcnn.explain.target import Target
 from galcnn.progress import parts
 
 __all__ = ["SmoothGrad"]

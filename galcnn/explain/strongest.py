@@ -13,11 +13,10 @@ import tensorflow as tf
 
 from galcnn.errors import message
 from galcnn.explain import graph
-from galcnn.explain.forward import forward, upright
+from galcnn.explain.forward import check_images, compiled, forward, run_in_batches, upright
 from galcnn.explain.gradients import gradient_of
 from galcnn.explain.receptive import cell_grid_at
 from galcnn.explain.rectifiers import rectified, refuse_other_rectifiers
-from galcnn.explain.tracing import check_images, compiled, run_in_batches
 
 __all__ = ["StrongestActivations", "strongest_activations"]
 

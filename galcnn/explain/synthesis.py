@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Target
+from galcnn.explain.target import Target
 
 __all__ = ["SPACES", "Space", "Synthesis"]
 

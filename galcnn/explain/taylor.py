@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from galcnn import seeding
 from galcnn.errors import message
-from galcnn.explain.explanation import Target
 from galcnn.explain.forward import outputs
 from galcnn.explain.gradients import target_gradient, target_weights
+from galcnn.explain.target import Target
 
 __all__ = ["DISTANCES", "FirstOrder", "FirstOrderSettings", "first_order"]
 

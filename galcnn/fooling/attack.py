@@ -13,7 +13,8 @@ from galcnn.errors import message
 if TYPE_CHECKING:
     import keras
 
-    from galcnn.explain.explanation import Context, Target
+    from galcnn.explain.explanation import Context
+    from galcnn.explain.target import Target
 
 __all__ = ["UNITS", "Attack", "Unit", "as_box", "check_within", "pixel_scale", "psf_stack"]
 

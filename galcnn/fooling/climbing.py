@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from galcnn.explain.forward import batches, compiled, images_per_batch
 from galcnn.explain.gradients import gradient_of, logits_of
-from galcnn.explain.tracing import batches, compiled, images_per_batch
 from galcnn.fooling.margins import margin_in_graph
 from galcnn.fooling.projecting import conserved
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from galcnn import seeding
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Target
-from galcnn.explain.sky import ids_of
+from galcnn.explain.baselines import ids_of
+from galcnn.explain.explanation import Context
+from galcnn.explain.target import Target
 from galcnn.fooling.attack import UNITS, Unit, as_box, check_within, pixel_scale
 from galcnn.fooling.margins import fast_logits, log_odds, wanted_weights
 from galcnn.fooling.sky_ascent import SLACK, confidence_odds

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.explain.explanation import Context, Target
+from galcnn.explain.explanation import Context
+from galcnn.explain.target import Target
 from galcnn.fooling.attack import Unit
 from galcnn.fooling.pgd import PGD
 

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
+from galcnn.explain.baselines import baseline_images, sky_level
 from galcnn.explain.explaining import context_of
-from galcnn.explain.explanation import Context, Target
+from galcnn.explain.explanation import Context
 from galcnn.explain.forward import outputs
-from galcnn.explain.sky import baseline_images, sky_level
 from galcnn.explain.synthesis import Synthesis
+from galcnn.explain.target import Target
 from galcnn.fooling.attack import Attack
 from galcnn.fooling.margins import log_odds, margins
 from galcnn.fooling.pgd import PGD

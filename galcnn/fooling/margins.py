@@ -12,9 +12,9 @@ import tensorflow as tf
 from scipy.special import logsumexp
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Target
+from galcnn.explain.forward import compiled, run_in_batches
 from galcnn.explain.gradients import gradient_of, logits_of, target_weights
-from galcnn.explain.tracing import compiled, run_in_batches
+from galcnn.explain.target import Target
 
 __all__ = ["fast_logits", "log_odds", "margin_gradient", "margin_in_graph", "margins", "wanted_weights"]
 

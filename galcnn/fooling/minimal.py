@@ -13,10 +13,10 @@ import tensorflow as tf
 from scipy.optimize import minimize
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Target
-from galcnn.explain.forward import outputs
+from galcnn.explain.explanation import Context
+from galcnn.explain.forward import compiled, outputs
 from galcnn.explain.gradients import gradient_of, logits_of
-from galcnn.explain.tracing import compiled
+from galcnn.explain.target import Target
 from galcnn.fooling.attack import UNITS, Unit, as_box, check_within, pixel_scale
 from galcnn.fooling.margins import margin_in_graph, margins, wanted_weights
 from galcnn.fooling.smallest import ENOUGH

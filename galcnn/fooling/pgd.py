@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from galcnn import seeding
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Target
-from galcnn.explain.sky import ids_of
+from galcnn.explain.baselines import ids_of
+from galcnn.explain.explanation import Context
+from galcnn.explain.target import Target
 from galcnn.fooling.attack import UNITS, Unit, as_box, check_within, pixel_scale, psf_stack
 from galcnn.fooling.climbing import NORMS, Limits, Norm, Walk, climb
 from galcnn.fooling.margins import wanted_weights

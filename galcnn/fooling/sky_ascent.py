@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Target
+from galcnn.explain.explanation import Context
+from galcnn.explain.target import Target
 from galcnn.fooling.attack import UNITS, Unit, as_box, check_within, pixel_scale
 from galcnn.fooling.margins import log_odds, margin_gradient, wanted_weights
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Target
+from galcnn.explain.explanation import Context
+from galcnn.explain.target import Target
 from galcnn.fooling.attack import pixel_scale
 from galcnn.fooling.margins import fast_logits, margin_gradient, margins, wanted_weights
 from galcnn.fooling.pgd import PGD, perturbed

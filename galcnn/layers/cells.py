@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.io import fits
 
-from galcnn.explain.cell_wcs import cell_wcs
-from galcnn.explain.cells import CellGrid, CoarseMap
+from galcnn.explain.cells import CellGrid, cell_wcs
+from galcnn.explain.explanation import CoarseMap
 from galcnn.files.astrometry import wcs_cards
 from galcnn.files.text import unique_name
 from galcnn.layers.headers import map_header
@@ -70,7 +70,7 @@ def coarse_from(hdus: Mapping[str, Any], name: str) -> CoarseMap | None:
 
     Returns
     -------
-    galcnn.explain.cells.CoarseMap or None
+    galcnn.explain.explanation.CoarseMap or None
         Bit by bit.
     """
     if not name:

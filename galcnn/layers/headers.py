@@ -14,8 +14,9 @@ from galcnn._runtime.version import __version__
 from galcnn.layers.text import card_text
 
 if TYPE_CHECKING:
-    from galcnn.explain.explanation import Explanation, Target
+    from galcnn.explain.explanation import Explanation
     from galcnn.explain.synthesis import Synthesis
+    from galcnn.explain.target import Target
     from galcnn.prediction import Prediction
 
 __all__ = ["FILE_TYPE", "FILE_VERSION", "answer_header", "map_header", "primary_header", "synthesis_header"]

@@ -29,8 +29,8 @@ from astropy.io import fits
 from galcnn import atomic
 from galcnn._runtime.version import __version__
 from galcnn.errors import UnreadableImageError, message
-from galcnn.explain.explanation import Target
 from galcnn.explain.synthesis import Synthesis
+from galcnn.explain.target import Target
 from galcnn.files.astrometry import wcs_cards
 from galcnn.files.opening import check_sums, opened
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.explanation import Explanation
+from galcnn.explain.target import Target
 from galcnn.files.text import escape, text_column, to_json, unescape
 from galcnn.layers.cells import coarse_from
 from galcnn.prediction import Prediction

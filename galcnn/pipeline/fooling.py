@@ -18,7 +18,7 @@ from galcnn.catalog import write_table
 from galcnn.catalog.naming import file_stems
 from galcnn.dataset import InputFiles
 from galcnn.errors import UnreadableImageError, message
-from galcnn.explain.explanation import Target
+from galcnn.explain.target import Target
 from galcnn.fooling import Attack, UniversalPerturbation, away_from, fool
 from galcnn.fooling.attack import Unit
 from galcnn.fooling.fooling import boxed, images_of

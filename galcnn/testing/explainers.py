@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.explain.explanation import KINDS, AtNetworkLayer, Context, Explainer, FromBaseline, Target
+from galcnn.explain.explanation import KINDS, AtNetworkLayer, Context, Explainer, FromBaseline
+from galcnn.explain.target import Target
 
 __all__ = ["check_explainer"]
 

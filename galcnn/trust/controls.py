@@ -11,8 +11,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from galcnn import seeding
-from galcnn.explain.explanation import Context, Explainer, Kind, Target
-from galcnn.explain.sky import ids_of, sky_level, standard_normal
+from galcnn.explain.baselines import ids_of, sky_level, standard_normal
+from galcnn.explain.explanation import Context, Explainer, Kind
+from galcnn.explain.target import Target
 
 if TYPE_CHECKING:
     import keras

@@ -20,11 +20,11 @@ import numpy.typing as npt
 from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain import Explainer
+from galcnn.explain.baselines import baseline_images, ids_of
 from galcnn.explain.explanation import Kind
 from galcnn.explain.gradients import target_scores
 from galcnn.explain.graph import is_functional
 from galcnn.explain.receptive import looked_at
-from galcnn.explain.sky import baseline_images, ids_of
 from galcnn.trust.controls import Light
 from galcnn.trust.parameter_randomisation import folded
 from galcnn.trust.sample import Sample, maps_of

@@ -20,10 +20,9 @@ import tensorflow as tf
 from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain import Explainer
-from galcnn.explain.forward import outputs
+from galcnn.explain.baselines import ids_of, noise_of
+from galcnn.explain.forward import compiled, outputs, run_in_batches
 from galcnn.explain.gradients import logits_of, target_scores, target_weights
-from galcnn.explain.sky import ids_of, noise_of
-from galcnn.explain.tracing import compiled, run_in_batches
 from galcnn.trust.parameter_randomisation import folded, top_overlap
 from galcnn.trust.sample import Sample, maps_of
 

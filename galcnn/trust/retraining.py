@@ -26,8 +26,8 @@ from galcnn.dataset import Dataset
 from galcnn.errors import message
 from galcnn.experiment import Prepared
 from galcnn.explain import Context, Explainer, Target
+from galcnn.explain.baselines import baseline_images
 from galcnn.explain.forward import outputs
-from galcnn.explain.sky import baseline_images
 from galcnn.model import TrainedModel, load_model, save_model
 from galcnn.progress import Progress, silent
 from galcnn.training import train

@@ -21,7 +21,7 @@ from scipy.stats import false_discovery_control, t
 from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain import Explainer
-from galcnn.explain.sky import ids_of, noise_of, standard_normal
+from galcnn.explain.baselines import ids_of, noise_of, standard_normal
 from galcnn.trust.sample import Sample, maps_of
 
 __all__ = ["Significance", "maps_in_noise", "over_noise", "over_null", "over_seeds", "significant_share"]

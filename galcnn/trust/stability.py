@@ -13,7 +13,7 @@ import numpy.typing as npt
 from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain import Context, Explainer
-from galcnn.explain.sky import ids_of, noise_of
+from galcnn.explain.baselines import ids_of, noise_of
 from galcnn.trust.parameter_randomisation import relative_change
 from galcnn.trust.sample import Sample, maps_of
 

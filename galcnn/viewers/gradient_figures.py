@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from galcnn.explain.adjoint import BackwardPass
+    from galcnn.explain.network_maps import BackwardPass
     from galcnn.explain.taylor import FirstOrder
 
 __all__ = ["backward_figure", "first_order_figure", "gradient_figure"]
@@ -75,7 +75,7 @@ def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, nam
 
     Parameters
     ----------
-    shown : galcnn.explain.adjoint.BackwardPass
+    shown : galcnn.explain.network_maps.BackwardPass
         Of one image.
     kernel : numpy.ndarray
         Of the convolution, shape (ky, kx, n_inputs, n_filters).

@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy.signal import convolve2d
 
 from galcnn.explain import Target
-from galcnn.explain.adjoint import backward_convolution, backward_pass, rotated
+from galcnn.explain.network_maps import backward_convolution, backward_pass, rotated
 from tests.explain import builds
 from tests.explain.builds import flat, mixed, nested
 

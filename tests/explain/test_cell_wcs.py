@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS, Sip
 
-from galcnn.explain.cell_wcs import cell_wcs
-from galcnn.explain.cells import CellGrid
+from galcnn.explain.cells import CellGrid, cell_wcs
 from tests.layers.test_stack import tan_wcs
 
 

@@ -19,7 +19,7 @@ from galcnn.explain import (
     SmoothGrad,
     Target,
     explain,
-    tracing,
+    forward,
 )
 from galcnn.inputs import images_from
 from galcnn.model import TrainedModel
@@ -264,7 +264,7 @@ def test_a_long_call_says_how_far_it_is_and_a_short_one_nothing(
     trained, cutouts, monkeypatch, method, description, steps, patience
 ):
     monkeypatch.setattr(progress, "_PATIENCE", patience)
-    monkeypatch.setattr(tracing, "_PIXELS", 16 * 16)  # one image a batch
+    monkeypatch.setattr(forward, "_PIXELS", 16 * 16)  # one image a batch
     seen = []
     with progress.bars("explain", 1):
         display = progress._DISPLAY.get()

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.explanation import Explanation
+from galcnn.explain.target import Target
 
 CLASSES = ("elliptical", "spiral", "edge-on", "edge")
 

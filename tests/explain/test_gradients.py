@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from galcnn.explain import CAM, Context, GradCAM, InputXGradient, Saliency, SmoothGrad, Target
+from galcnn.explain.forward import batches, images_per_batch
 from galcnn.explain.gradients import check_ends_in_logits, target_gradient
-from galcnn.explain.tracing import batches, images_per_batch
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from tests.explain import builds

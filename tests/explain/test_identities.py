@@ -383,12 +383,15 @@ def test_saved_and_loaded_networks_have_the_same_maps(tmp_path):
 @pytest.mark.parametrize("build", [builds.flat, builds.nested, builds.backbone, builds.sequential])
 def test_cam_sums_to_the_logit_and_grad_cam_is_its_positive_part(build):
     network = build()
-    coarse = CAM().coarse(network, IMAGES, TARGET)
+    coarse = CAM().fine_and_coarse(network, IMAGES, TARGET)[1]
     bias = np.asarray(network.weights[-1]) @ TARGET.weights
     np.testing.assert_allclose(coarse.mean((1, 2)) + bias, score(network, IMAGES), rtol=1e-4, atol=1e-5)
     cells = coarse.shape[1] * coarse.shape[2]
     np.testing.assert_allclose(
-        GradCAM().coarse(network, IMAGES, TARGET) * cells, np.maximum(coarse, 0), rtol=1e-4, atol=1e-5
+        GradCAM().fine_and_coarse(network, IMAGES, TARGET)[1] * cells,
+        np.maximum(coarse, 0),
+        rtol=1e-4,
+        atol=1e-5,
     )
     # On the image's grid too, since the negative part is cut off behind the interpolation.
     fine = CAM()(network, IMAGES, TARGET)

@@ -27,8 +27,8 @@ from galcnn.explain import (
     weight_gradients,
     weight_table,
 )
-from galcnn.explain.ascent import AscentSettings
 from galcnn.explain.gradients import check_ends_in_logits, target_scores
+from galcnn.explain.visualisation import AscentSettings
 from galcnn.inputs import InputSpec, planes_from
 from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing

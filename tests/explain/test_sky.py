@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kstest
 
 from galcnn.explain import Context, IntegratedGradients, Occlusion
-from galcnn.explain.sky import baseline_images, noise_of, sky_level, standard_normal
+from galcnn.explain.baselines import baseline_images, noise_of, sky_level, standard_normal
 
 RNG = np.random.default_rng(0)
 #: A sky of level 2 and 7 and noise 0.5 and 3, with a bright source in the middle.

@@ -9,10 +9,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from galcnn.explain import ClassModels, FilterImages, Target
-from galcnn.explain.ascent import AscentSettings
-from galcnn.explain.channels import channel_gradient, channel_score
 from galcnn.explain.graph import network_layer
 from galcnn.explain.kernels import filters
+from galcnn.explain.visualisation import AscentSettings, channel_gradient, channel_score
 from galcnn.inputs import InputSpec
 from galcnn.model import Card, TrainedModel, assemble
 from galcnn.preprocessing import fit_preprocessing

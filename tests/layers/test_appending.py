@@ -10,8 +10,9 @@ import pytest
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.cells import CellGrid, CoarseMap
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.cells import CellGrid
+from galcnn.explain.explanation import CoarseMap, Explanation
+from galcnn.explain.target import Target
 from galcnn.files import load_cutout
 from galcnn.layers import LayerStack, append_stack, read_stacks
 from galcnn.layers.appending import holds_stack

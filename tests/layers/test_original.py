@@ -12,8 +12,9 @@ from astropy.wcs import WCS, Sip
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.cells import CellGrid, CoarseMap
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.cells import CellGrid
+from galcnn.explain.explanation import CoarseMap, Explanation
+from galcnn.explain.target import Target
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import LayerStack, read_stacks, write_into
 from galcnn.layers.regridding import placement

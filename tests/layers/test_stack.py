@@ -15,7 +15,8 @@ from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.explanation import Explanation
+from galcnn.explain.target import Target
 from galcnn.layers import LayerStack, provenance_of
 from galcnn.photometry import DISPLAY
 from galcnn.prediction import Prediction

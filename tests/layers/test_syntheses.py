@@ -8,8 +8,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.explanation import Target
 from galcnn.explain.synthesis import Synthesis
+from galcnn.explain.target import Target
 from galcnn.layers import LayerStack, read_syntheses, write_syntheses
 from tests.layers.test_stack import CLASSES, a_cutout, a_stack, assert_same, odd_values
 

@@ -16,9 +16,10 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
-from galcnn.explain.cells import CellGrid, CoarseMap
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.cells import CellGrid
+from galcnn.explain.explanation import CoarseMap, Explanation
 from galcnn.explain.synthesis import Synthesis
+from galcnn.explain.target import Target
 from galcnn.layers import LayerStack, append_stack, read_stacks
 from galcnn.prediction import Prediction
 from tests.layers.test_stack import assert_same

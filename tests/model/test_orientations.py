@@ -76,7 +76,7 @@ def test_class_activation_maps_turn_with_the_image_and_sum_to_the_logit():
     for turn in QUARTERS + MIRRORED:
         turned = CAM()(model, np.ascontiguousarray(turn(IMAGES)), target)
         np.testing.assert_allclose(turned, turn(maps), atol=1e-5)
-    coarse = CAM().coarse(model, IMAGES, target)
+    coarse = CAM().fine_and_coarse(model, IMAGES, target)[1]
     np.testing.assert_allclose(coarse.mean(axis=(1, 2)), model.predict(IMAGES, verbose=0)[:, 1], atol=1e-5)
 
 

@@ -9,7 +9,8 @@ from astropy.wcs import WCS
 
 from galcnn.catalog import write_table
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.explanation import Explanation
+from galcnn.explain.target import Target
 from galcnn.layers import LayerStack
 from galcnn.prediction import BLANK, MASKED, UNREADABLE, Prediction, prediction_table
 

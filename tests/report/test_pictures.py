@@ -7,7 +7,8 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
 
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.explanation import Explanation
+from galcnn.explain.target import Target
 from galcnn.layers import LayerStack
 from galcnn.prediction import Prediction
 from galcnn.report.objects import LARGEST, object_of_layers

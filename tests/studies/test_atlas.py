@@ -16,7 +16,7 @@ from PIL import Image
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.explain import activations, decision_plane, filters
-from galcnn.explain.stages import convolution_stages
+from galcnn.explain.graph import convolution_stages
 from galcnn.files import save_cutout
 from galcnn.inputs import images_from
 from galcnn.layers import read_syntheses

@@ -9,7 +9,7 @@ import pytest
 
 from galcnn.evaluation import judge
 from galcnn.explain import InputXGradient, Saliency
-from galcnn.explain.sky import baseline_images
+from galcnn.explain.baselines import baseline_images
 from galcnn.trust import Noise, removal
 from galcnn.trust.criteria import criterion
 from galcnn.trust.deletion_insertion import area, in_field, order_of, random_order, removal_curves

@@ -11,7 +11,8 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.explanation import Explanation
+from galcnn.explain.target import Target
 from galcnn.layers import LayerStack
 from galcnn.prediction import Prediction
 from tests.viewers.screen import TITLE, needs_ds9

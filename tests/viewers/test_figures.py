@@ -13,7 +13,8 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Explanation, Target
+from galcnn.explain.explanation import Explanation
+from galcnn.explain.target import Target
 from galcnn.layers import LayerStack
 from galcnn.photometry import DISPLAY, UNCALIBRATED
 from galcnn.prediction import Prediction

@@ -5,8 +5,8 @@ import pytest
 from astropy.table import Table
 
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Target
 from galcnn.explain.synthesis import Synthesis
+from galcnn.explain.target import Target
 from galcnn.transforms import display_rgb
 from galcnn.viewers.boundary_figures import line_figure, plane_figure
 from galcnn.viewers.gradient_figures import backward_figure, first_order_figure, gradient_figure

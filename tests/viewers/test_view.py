@@ -17,7 +17,8 @@ from PIL import Image
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.cells import CellGrid, CoarseMap
+from galcnn.explain.cells import CellGrid
+from galcnn.explain.explanation import CoarseMap
 from galcnn.files import save_cutout
 from galcnn.layers import write_into
 from galcnn.transforms import pad

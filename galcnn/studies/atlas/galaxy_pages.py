@@ -14,7 +14,7 @@ from astropy.table import Table
 
 from galcnn.cutout import Cutout
 from galcnn.explain import Target, backward_pass, filter_result, first_order, line_between
-from galcnn.explain.cell_wcs import cell_wcs
+from galcnn.explain.cells import cell_wcs
 from galcnn.explain.graph import network_layer
 from galcnn.explain.kernels import Filters, filters
 from galcnn.explain.network_maps import activations, layer_gradients, weight_gradients

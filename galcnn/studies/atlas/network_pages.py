@@ -9,12 +9,11 @@ import numpy as np
 from astropy.table import Table
 
 from galcnn.explain import ClassModels, FilterImages, Target, decision_plane, strongest_activations
-from galcnn.explain.ascent import AscentSettings
-from galcnn.explain.graph import network_layer
+from galcnn.explain.graph import Stage, network_layer
 from galcnn.explain.kernels import filter_statistics, filters, weight_table
 from galcnn.explain.network_maps import activations
 from galcnn.explain.receptive import cell_grid_at
-from galcnn.explain.stages import Stage
+from galcnn.explain.visualisation import AscentSettings
 from galcnn.inputs import planes_from
 from galcnn.layers import write_syntheses
 from galcnn.studies.atlas.sheet import Missing, Page, Sheet, write_arrays

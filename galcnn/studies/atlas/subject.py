@@ -16,8 +16,7 @@ from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.explain import Target
 from galcnn.explain.forward import outputs
-from galcnn.explain.graph import network_layers
-from galcnn.explain.stages import Stage, convolution_stages
+from galcnn.explain.graph import Stage, convolution_stages, network_layers
 from galcnn.inputs import images_from
 from galcnn.model import TrainedModel
 from galcnn.preprocessing import sky_noise
