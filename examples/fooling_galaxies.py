@@ -29,7 +29,7 @@ from galcnn.fooling import (
     fool,
     visibility,
 )
-from galcnn.fooling.fooling import boxed, images_of
+from galcnn.fooling.fooling import boxed, prepared_alike
 from galcnn.inputs import prepare
 from galcnn.studies.atlas import read_galaxies
 
@@ -120,8 +120,8 @@ for name, trained in models.items():
     budget = float(np.median(turning[name]))
     for times in (1, 4):
         universal = boxed(UniversalPerturbation(times * budget, unit=unit, passes=2), trained)
-        images, context = images_of(cutouts[::2], [str(row) for row in spirals[::2]])
-        fixed = universal.fitted(trained.model, images, target, context=context)
+        half = prepared_alike(trained, cutouts[::2], [str(row) for row in spirals[::2]])
+        fixed = universal.fitted(trained.model, half.images, target, context=half.context)
         new = [one.success for (one,) in fool(trained, cutouts[1::2], attacks=[fixed], targets=target)]
         old = [one.success for (one,) in fool(trained, cutouts[::2], attacks=[fixed], targets=target)]
         print(

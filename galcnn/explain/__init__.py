@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from galcnn.explain.attribution import explain
     from galcnn.explain.boundaries import decision_plane, line_between
     from galcnn.explain.cam import CAM
     from galcnn.explain.dream import Dream
-    from galcnn.explain.explaining import explain
     from galcnn.explain.explanation import Context, Explainer, Explanation
     from galcnn.explain.gradcam import GradCAM
     from galcnn.explain.graph import network_layers
@@ -90,7 +90,7 @@ _HOME = {
     "activations": "network_maps",
     "backward_pass": "network_maps",
     "decision_plane": "boundaries",
-    "explain": "explaining",
+    "explain": "attribution",
     "explainers_by_name": "naming",
     "filter_result": "kernels",
     "filters": "kernels",

@@ -73,7 +73,24 @@ class CAM:
     def fine_and_coarse(
         self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Make the maps on the grid of the images, and as the feature maps have them: (n, cells_y, cells_x)."""
+        """Make the maps at both resolutions, from one run of the network.
+
+        Parameters
+        ----------
+        network : keras.Model
+            See `__call__`.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+
+        Returns
+        -------
+        fine : numpy.ndarray
+            What a call gives: shape of `images`.
+        coarse : numpy.ndarray
+            Shape (n, cells_y, cells_x).
+        """
         weights = target_weights(network, target, images)
         features, dense = _head(network)
         kernel = keras.ops.convert_to_numpy(dense.kernel).astype(weights.dtype)  # (features, classes)

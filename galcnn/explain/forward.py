@@ -105,14 +105,15 @@ def outputs(network: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArra
     Returns
     -------
     numpy.ndarray
-        float32, shape (n, n_classes).
+        Shape (n, ...), of the model's precision, at least float32.
     """
     # Called, not predicted: Keras' predict compiles a function for every model it is used on.
     found = [
         keras.ops.convert_to_numpy(network(images[start : start + _BATCH], training=False))
         for start in range(0, len(images), _BATCH)
     ]
-    return np.concatenate(found).astype(np.float32)
+    whole = np.concatenate(found)
+    return whole.astype(np.result_type(whole, np.float32), copy=False)
 
 
 def traced(

@@ -84,7 +84,24 @@ class GradCAM:
     def fine_and_coarse(
         self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Make the maps on the grid of the images, and as the feature maps have them: (n, cells_y, cells_x)."""
+        """Make the maps at both resolutions, from one run of the network.
+
+        Parameters
+        ----------
+        network : keras.Model
+            See `__call__`.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+
+        Returns
+        -------
+        fine : numpy.ndarray
+            What a call gives: shape of `images`.
+        coarse : numpy.ndarray
+            Shape (n, cells_y, cells_x), nowhere negative.
+        """
         signed = self._signed(network, images, target)
         fine = on_image_grid(signed, network, self._layer(network), images.shape)
         fine[fine < 0] = 0  # and NaN stays

@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
+from galcnn.explain.attribution import Prepared
 from galcnn.explain.baselines import baseline_images, sky_level
-from galcnn.explain.explaining import context_of
-from galcnn.explain.explanation import Context
 from galcnn.explain.forward import outputs
 from galcnn.explain.synthesis import Synthesis
 from galcnn.explain.target import Target
@@ -26,7 +25,7 @@ from galcnn.inputs import images_from, planes_from, prepare
 from galcnn.model import TrainedModel
 from galcnn.photometry import DISPLAY
 
-__all__ = ["away_from", "boxed", "fool", "images_of"]
+__all__ = ["away_from", "boxed", "fool", "prepared_alike"]
 
 #: What pictures can hold.
 _PICTURE = (0.0, 255.0)
@@ -102,29 +101,28 @@ def fool(
         raise ValueError(
             message(f"one target for each of {len(fitting)} cutouts", "", n_targets=len(targets))
         )
-    images, context = images_of(fitting, names)
-    columns = [
-        _fooled(trained, fitting, images, context, boxed(attack, trained), targets) for attack in attacks
-    ]
+    seen = prepared_alike(trained, fitting, names)
+    before = _logits(trained, seen.images)
+    columns = [_fooled(seen, before, boxed(attack, trained), targets) for attack in attacks]
     return [tuple(row) for row in zip(*columns, strict=True)] if columns else [() for _ in fitting]
 
 
-def images_of(cutouts: Sequence[Cutout], ids: Sequence[str]) -> tuple[Images, Context]:
-    """Give what attacks receive.
+def prepared_alike(trained: TrainedModel, cutouts: Sequence[Cutout], ids: Sequence[str]) -> Prepared:
+    """Prepare cutouts whose noise is known, or not known, alike: attacks count in it.
 
     Parameters
     ----------
+    trained : galcnn.model.TrainedModel
+        The model.
     cutouts : sequence of galcnn.cutout.Cutout
-        That fit the model.
+        That fit it.
     ids : sequence of str
         One a cutout.
 
     Returns
     -------
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    context : Context
-        Sigma, mask, PSF and ids.
+    galcnn.explain.attribution.Prepared
+        Its images and context are what attacks receive.
 
     Raises
     ------
@@ -141,7 +139,7 @@ def images_of(cutouts: Sequence[Cutout], ids: Sequence[str]) -> tuple[Images, Co
                 n=len(cutouts),
             )
         )
-    return images_from(cutouts), context_of(cutouts, ids)
+    return Prepared.of(trained, cutouts, ids=ids)
 
 
 def boxed(attack: Attack, trained: TrainedModel) -> Attack:
@@ -171,23 +169,23 @@ def boxed(attack: Attack, trained: TrainedModel) -> Attack:
 
 
 def _fooled(
-    trained: TrainedModel,
-    cutouts: Sequence[Cutout],
-    images: Images,
-    context: Context,
+    seen: Prepared,
+    before: npt.NDArray[np.float32],
     attack: Attack,
     targets: Target | Sequence[Target] | None,
 ) -> list[Synthesis]:
+    """Fool with one attack; `before` is what the model says of the cutouts."""
+    trained = seen.trained
     if attack.from_sky:
-        cutouts, images, context = _skies(cutouts, images, context, attack)
-    before = _logits(trained, cutouts)
+        seen = _skies(seen, attack)
+        before = _logits(trained, seen.images)
     chosen = _chosen(targets, before, trained.classes)
-    made = attack(trained.model, images, chosen, context=context)
+    made = attack(trained.model, seen.images, chosen, context=seen.context)
     changed = [
         replace(cutout, flux=np.where(cutout.mask, cutout.flux, planes))
-        for cutout, planes in zip(cutouts, planes_from(made), strict=True)
+        for cutout, planes in zip(seen.cutouts, planes_from(made), strict=True)
     ]
-    after = _logits(trained, changed)
+    after = _logits(trained, images_from(changed))
     weights = np.array([target.weights for target in chosen])
     if attack.confidence > 0.5:
         success = log_odds(after, weights) >= confidence_odds(attack.confidence)
@@ -215,15 +213,14 @@ def _fooled(
             sigma=start.sigma,
         )
         for start, end, target, weight, old, new, won in zip(
-            cutouts, changed, chosen, weights, before, after, success, strict=True
+            seen.cutouts, changed, chosen, weights, before, after, success, strict=True
         )
     ]
 
 
-def _skies(
-    cutouts: Sequence[Cutout], images: Images, context: Context, attack: Attack
-) -> tuple[list[Cutout], Images, Context]:
+def _skies(seen: Prepared, attack: Attack) -> Prepared:
     """Blank skies with the level and noise that the frame of each image shows."""
+    images, context = seen.images, seen.context
     seed = int(getattr(attack, "seed", 0))
     skies = baseline_images("sky", images, context=context, blur=0, seed=seed).astype(np.float32)
     known = context.sigma is not None
@@ -237,14 +234,15 @@ def _skies(
             flux=np.where(cutout.mask, cutout.flux, sky),
             sigma=np.where(cutout.mask, cutout.sigma, sigma) if cutout.sigma is not None else None,
         )
-        for cutout, sky, sigma in zip(cutouts, planes_from(skies), planes_from(noise), strict=True)
+        for cutout, sky, sigma in zip(seen.cutouts, planes_from(skies), planes_from(noise), strict=True)
     ]
-    return made, images_from(made), replace(context, sigma=noise if known else None)
+    blank = replace(context, sigma=noise if known else None)
+    return replace(seen, cutouts=tuple(made), images=images_from(made), context=blank)
 
 
-def _logits(trained: TrainedModel, cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:
-    """What the model says of each cutout by itself: by no way that an attack takes."""
-    return np.concatenate([outputs(trained.model, images_from([cutout])) for cutout in cutouts])
+def _logits(trained: TrainedModel, images: Images) -> npt.NDArray[np.float32]:
+    """What the model says of each image by itself: by no way that an attack takes."""
+    return np.concatenate([outputs(trained.model, images[i : i + 1]) for i in range(len(images))])
 
 
 def _chosen(

@@ -1,6 +1,6 @@
 """What a network sees: from Cutouts to images, and from maps back to planes.
 
-The band axis moves in exactly two functions of galcnn, both here: `images_from` (planes first to
+The band axis moves in exactly two functions of galcnn, both here: `channels_last` (planes first to
 channels last) and `planes_from` (back).
 """
 
@@ -241,8 +241,13 @@ def images_from(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:
         )
     images = np.empty((len(cutouts), *cutouts[0].shape, len(cutouts[0].bands)), dtype=np.float32)
     for image, cutout in zip(images, cutouts, strict=True):
-        image[...] = np.moveaxis(np.where(cutout.mask, np.float32(FILL), cutout.flux), 0, -1)
+        image[...] = channels_last(np.where(cutout.mask, np.float32(FILL), cutout.flux))
     return images
+
+
+def channels_last(planes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Turn planes, (n_bands, ny, nx), into an image, (ny, nx, n_bands)."""
+    return np.moveaxis(planes, 0, -1)
 
 
 def planes_from(maps: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:

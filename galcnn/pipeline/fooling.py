@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
@@ -21,7 +22,7 @@ from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.target import Target
 from galcnn.fooling import Attack, UniversalPerturbation, away_from, fool
 from galcnn.fooling.attack import Unit
-from galcnn.fooling.fooling import boxed, images_of
+from galcnn.fooling.fooling import boxed, prepared_alike
 from galcnn.layers import read_syntheses, write_syntheses
 from galcnn.layers.tables import PROVENANCE, provenance_from
 from galcnn.pipeline.explaining import provenance
@@ -217,14 +218,13 @@ class _Run:
                     of=self.fooling.of,
                 )
             )
-        images, context = images_of(cutouts, names)
+        seen, classes = prepared_alike(self.trained, cutouts, names), self.trained.classes
         goals: Target | list[Target]
         if self.goal is None:
-            answers = predict(self.trained, cutouts).best
-            goals = [away_from(answer, self.trained.classes) for answer in answers]
+            goals = [away_from(classes[i], classes) for i in np.argmax(seen.logits, axis=1)]
         else:
             goals = self.goal
-        return bounded.fitted(self.trained.model, images, goals, context=context)
+        return bounded.fitted(self.trained.model, seen.images, goals, context=seen.context)
 
     def _path(self, name: str) -> Path:
         return self.folder / file_name(self.stems[name])

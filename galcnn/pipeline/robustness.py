@@ -25,7 +25,7 @@ from galcnn.evaluation import bootstrap
 from galcnn.explain.forward import outputs
 from galcnn.fooling import FGSM, PGD, away_from
 from galcnn.fooling.attack import pixel_scale
-from galcnn.fooling.fooling import boxed, images_of
+from galcnn.fooling.fooling import boxed, prepared_alike
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -191,7 +191,9 @@ def _tried(
     robustness, budget = tried
     attack = boxed(replace(robustness.attack, budget=budget), trained)
     assert isinstance(attack, PGD | FGSM)
-    images, context = images_of([files.prepared(name, trained.card.inputs) for name in names], names)
+    cutouts = [files.prepared(name, trained.card.inputs) for name in names]
+    seen = prepared_alike(trained, cutouts, names)
+    images, context = seen.images, seen.context
     targets = [away_from(trained.classes[label], trained.classes) for label in truth]
     made = attack(trained.model, images, targets, context=context)
     draws = []
@@ -207,7 +209,7 @@ def _tried(
     high = np.inf if attack.upper is None else attack.upper
     random = np.clip(images + change, low, high).astype(np.float32)
     right, held, random_right = (
-        np.argmax(outputs(trained.model, seen), axis=1) == truth for seen in (images, made, random)
+        np.argmax(outputs(trained.model, shown), axis=1) == truth for shown in (images, made, random)
     )
     return right, held, random_right
 

@@ -23,12 +23,11 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.evaluation import Finding, bootstrap, judge
 from galcnn.explain import Explainer, Explanation, Target
-from galcnn.explain.explaining import stretched_images
-from galcnn.explain.gradients import target_scores
+from galcnn.explain.attribution import Prepared
 from galcnn.inputs import planes_from
 from galcnn.layers import LayerStack
 from galcnn.model import TrainedModel
-from galcnn.prediction import predict
+from galcnn.prediction import Prediction
 from galcnn.progress import Progress, silent
 from galcnn.trust.controls import CONTROLS
 from galcnn.trust.criteria import (
@@ -453,9 +452,9 @@ def write_layers(
     """
     if not cutouts:
         return []
-    prediction = predict(trained, cutouts, ids=ids)
-    images, _ = stretched_images(trained, cutouts, ids=ids)
-    scores = target_scores(trained.network, images, targets[: len(cutouts)])
+    seen = Prepared.of(trained, cutouts, ids=ids)
+    prediction = Prediction(tuple(ids), seen.logits, trained.classes)
+    scores = np.sum(seen.logits * np.array([target.weights for target in targets[: len(cutouts)]]), axis=1)
     provenance = {"model": trained.card.name, "model_sha256": trained.card.model_sha256}
     stems = file_stems(ids)
     files = []

@@ -18,7 +18,7 @@ from galcnn.evaluation.segmentation import Regions, segmented
 from galcnn.experiment import Experiment
 from galcnn.experiment.prepare import split_as
 from galcnn.explain import Context, Explainer, Target
-from galcnn.explain.explaining import stretched_images
+from galcnn.explain.attribution import Prepared
 from galcnn.model import TrainedModel
 from galcnn.progress import Progress, silent
 
@@ -120,14 +120,13 @@ def sample_of(
     Sample
         With the segmentation of each galaxy.
     """
-    images, context = stretched_images(trained, cutouts, ids=ids)
+    seen, classes = Prepared.of(trained, cutouts, ids=ids), trained.classes
     if target is not None:
-        targets = (Target.parse(target, trained.classes),) * len(images)
+        targets = (Target.parse(target, classes),) * len(cutouts)
     else:
-        logits = keras.ops.convert_to_numpy(trained.network(images, training=False))
-        best = np.argmax(logits, axis=1)
-        targets = tuple(Target.of_class(trained.classes[i], trained.classes) for i in best)
-    return Sample(images, targets, context, tuple(_segmented(cutout) for cutout in cutouts))
+        targets = tuple(Target.of_class(classes[i], classes) for i in np.argmax(seen.logits, axis=1))
+    regions = tuple(_segmented(cutout) for cutout in cutouts)
+    return Sample(seen.stretched, targets, seen.stretched_context, regions)
 
 
 def read_sample(

@@ -27,7 +27,7 @@ def test_mean_of_the_cells_plus_bias_is_the_score(settings):
     dense = model.get_layer("logits")
     dense.bias.assign([0.3, -0.2, 1.0])
     weights = np.array([1.0, -0.5, 2.0])
-    coarse = CAM().coarse(model, IMAGES, Target("t", tuple(weights)))
+    coarse = CAM().fine_and_coarse(model, IMAGES, Target("t", tuple(weights)))[1]
     scores = model.predict(IMAGES, verbose=0) @ weights
     np.testing.assert_allclose(coarse.mean(axis=(1, 2)) + weights @ [0.3, -0.2, 1.0], scores, rtol=1e-4)
 

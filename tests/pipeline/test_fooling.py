@@ -114,9 +114,10 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
     labels = [str(label) for label in answers["class"]]
     from galcnn.explain.forward import outputs
     from galcnn.fooling import away_from
-    from galcnn.fooling.fooling import images_of
+    from galcnn.fooling.fooling import prepared_alike
 
-    images, context = images_of(some_cutouts(N)[:6], list(answers["id"]))
+    seen = prepared_alike(trained, some_cutouts(N)[:6], list(answers["id"]))
+    images, context = seen.images, seen.context
     targets = [away_from(label, trained.classes) for label in labels]
     search = SmallestBudget(PGD(steps=10, start="image"))
     made = search(trained.model, images, targets, context=context)

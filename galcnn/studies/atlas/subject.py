@@ -15,9 +15,8 @@ from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.explain import Target
-from galcnn.explain.forward import outputs
+from galcnn.explain.attribution import Prepared
 from galcnn.explain.graph import Stage, convolution_stages, network_layers
-from galcnn.inputs import images_from
 from galcnn.model import TrainedModel
 from galcnn.preprocessing import sky_noise
 from galcnn.progress import Progress, silent
@@ -177,29 +176,26 @@ def gather(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         An image cannot be read or does not fit; the text names it.
     """
-    files = InputFiles.of(catalog, fit=fit)
-    cutouts = files.all_prepared(trained.card.inputs, progress=progress)
-    images = images_from(cutouts)
-    stretched = outputs(trained.preprocessing, images)
-    logits = outputs(trained.network, stretched)
+    cutouts = InputFiles.of(catalog, fit=fit).all_prepared(trained.card.inputs, progress=progress)
+    seen = Prepared.of(trained, cutouts, ids=catalog.ids)
     labels = tuple(name if name in trained.classes else "" for name in labels_of(catalog))
-    sigma, source = _noise(cutouts, images)
+    sigma, source = _noise(cutouts, seen.images)
     stages = convolution_stages(trained.network)
     if len(stages) > settings.stages:
         chosen = np.unique(np.linspace(0, len(stages) - 1, settings.stages).round().astype(int))
         stages = [stages[i] for i in chosen]
     described = (__version__, trained.card.model_sha256, settings, tuple(catalog.ids), labels)
-    digest = hashlib.sha256(repr(described).encode() + images.tobytes())
+    digest = hashlib.sha256(repr(described).encode() + seen.images.tobytes())
     return Subject(
         trained,
         settings,
         tuple(catalog.ids),
-        tuple(cutouts),
+        seen.cutouts,
         labels,
-        images,
-        stretched,
-        logits,
-        _shown(logits, labels, trained.classes, settings.shown),
+        seen.images,
+        seen.stretched,
+        seen.logits,
+        _shown(seen.logits, labels, trained.classes, settings.shown),
         sigma,
         source,
         tuple(stages),
