@@ -5,12 +5,11 @@ much smaller and fainter, `nearest_band` which band sees the same light, `matche
 and gives it the PSF of an observation, `noised` adds the noise that is missing.
 """
 
-from galcnn.redshifting.bands import nearest_band, rest_wavelength
-from galcnn.redshifting.matching import matched
+from galcnn.redshifting.bandpass import nearest_band, rest_wavelength
 from galcnn.redshifting.noise import noised
-from galcnn.redshifting.receding import default_cosmology, flux_factor, magnification
+from galcnn.redshifting.psf_matching import matched
 from galcnn.redshifting.redshifting import redshift
-from galcnn.redshifting.settings import Redshifting
+from galcnn.redshifting.settings import Redshifting, default_cosmology, flux_factor, magnification
 
 __all__ = [
     "Redshifting",

@@ -59,7 +59,7 @@ def noised(
     key : str
         What it is for: another key gives independent noise.
     whiten : numpy.ndarray, optional
-        Correlation of the noise that is there, see `galcnn.redshifting.matching.Matched`: the added
+        Correlation of the noise that is there, see `galcnn.redshifting.psf_matching.Matched`: the added
         sky noise is shaped so that all noise together is independent from pixel to pixel, as far
         as the present one leaves room.
 

@@ -16,12 +16,10 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.observing import Observation
 from galcnn.photometry import DISPLAY
-from galcnn.redshifting.bands import source_bands
-from galcnn.redshifting.matching import matched
+from galcnn.redshifting.bandpass import shifted, source_bands
 from galcnn.redshifting.noise import digest, noised
-from galcnn.redshifting.receding import default_cosmology, flux_factor, magnification
-from galcnn.redshifting.settings import Redshifting
-from galcnn.redshifting.spectra import Grid, shifted
+from galcnn.redshifting.psf_matching import matched
+from galcnn.redshifting.settings import Redshifting, default_cosmology, flux_factor, magnification
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -98,8 +96,9 @@ def redshift(
     convention = settings.convention
     if observation is not None and settings.bandpass == "sed":
         convention = "bolometric"  # the spectra hold the rest
-        grid = Grid(scale, shape, settings.fill, seed)
-        step, error = shifted(cutout, z_to, observation=observation, grid=grid)
+        step, error = shifted(
+            cutout, z_to, scale, observation=observation, shape=shape, fill=settings.fill, seed=seed
+        )
     else:
         picked = cutout.planes([cutout.bands.index(source) for source, _ in sources.values()], tuple(sources))
         step = matched(picked, scale, observation=observation, shape=shape, fill=settings.fill, seed=seed)

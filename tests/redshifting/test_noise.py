@@ -50,7 +50,7 @@ def test_a_blank_sky_has_the_variance_of_the_observation(blank, settings):
 
 def test_neighbouring_pixels_share_noise_as_propagation_says(blank):
     from galcnn.redshifting import magnification
-    from galcnn.redshifting.matching import matched
+    from galcnn.redshifting.psf_matching import matched
 
     far = redshift(blank, 0.15, observation=FAR, settings=SAME)
     step = matched(blank, magnification(0.05, 0.15, ratio=2.0), observation=FAR)

@@ -13,9 +13,9 @@ from galcnn import seeding
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.observing import Observation
-from galcnn.redshifting.gridding import Gridding
 from galcnn.redshifting.noise import digest
-from galcnn.redshifting.optics import (
+from galcnn.redshifting.transfer import (
+    Gridding,
     moffat_limit,
     moffat_transfer,
     pixel_transfer,
@@ -42,7 +42,7 @@ class Matched:
     ----------
     cutout : galcnn.cutout.Cutout
         Flux per new pixel, not dimmed.
-    griddings : tuple of galcnn.redshifting.gridding.Gridding
+    griddings : tuple of galcnn.redshifting.transfer.Gridding
         What each band went through.
     residual : tuple of float
         For each band, how far the PSF may be from the observation's, over its peak; 0 without one.

@@ -1,16 +1,18 @@
-"""Bandpass shift, pixel by pixel: the spectrum of each place is fitted, and seen through other bands.
+"""Bandpass shift: which input band saw the light that an observed band sees further away, or by spectra.
 
-The spectra are mixtures of the four of Coleman, Wu & Weedman (1980) that GalSim ships. Each pixel
-keeps the flux of the input band that saw nearly the same light, times the ratio that the spectra
-which fit its colours give: a ratio that noise cannot make negative, and that does not change the
-sky. Where colours say little, those of the whole galaxy stand in.
+The spectra are mixtures of the four of Coleman, Wu & Weedman (1980) that GalSim ships, fitted pixel by
+pixel. Each pixel keeps the flux of the input band that saw nearly the same light, times the ratio that
+the spectra which fit its colours give: a ratio that noise cannot make negative, and that does not
+change the sky. Where colours say little, those of the whole galaxy stand in.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,13 +20,12 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.observing import Observation
-from galcnn.redshifting.bands import nearest_band, rest_wavelength
-from galcnn.redshifting.matching import Matched, matched
+from galcnn.observing import Observation, wavelength_of
+from galcnn.redshifting.psf_matching import Matched, matched
 from galcnn.simulation.spectra import SEDS, band_flux
 from galcnn.transforms.grid import stacked_psfs
 
-__all__ = ["Grid", "shifted"]
+__all__ = ["nearest_band", "rest_wavelength", "shifted", "source_bands"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -39,30 +40,15 @@ _MARGIN = 0.05
 _LEAST_BANDS = 3
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Where to: what `galcnn.redshifting.matching.matched` asks for.
-
-    Attributes
-    ----------
-    magnification : float
-        Size there over size here, in pixels.
-    shape : tuple of int or None
-        Pixels there.
-    fill : {"refuse", "mask", "sky"}
-        Beyond the input's field.
-    seed : int
-        Of the sky filled in.
-    """
-
-    magnification: float
-    shape: tuple[int, int] | None
-    fill: Literal["refuse", "mask", "sky"]
-    seed: int
-
-
 def shifted(
-    cutout: Cutout, z_to: float, *, observation: Observation, grid: Grid
+    cutout: Cutout,
+    z_to: float,
+    magnification: float,
+    *,
+    observation: Observation,
+    shape: tuple[int, int] | None,
+    fill: Literal["refuse", "mask", "sky"],
+    seed: int,
 ) -> tuple[Matched, dict[str, float]]:
     """Grid a galaxy and look at it through the bands that an observation has at another redshift.
 
@@ -74,12 +60,12 @@ def shifted(
         Redshift there.
     observation : galcnn.observing.Observation
         Bands and PSF there.
-    grid : Grid
-        Pixels there.
+    magnification, shape, fill, seed
+        See `galcnn.redshifting.matched`.
 
     Returns
     -------
-    matched : galcnn.redshifting.matching.Matched
+    matched : galcnn.redshifting.psf_matching.Matched
         In the observation's bands; dimmed by bolometric `flux_factor`, these are the fluxes there.
         Sigma holds the doubt about the spectrum, too.
     error : dict of str to float
@@ -96,9 +82,7 @@ def shifted(
     results, errors = [], {}
     for band in observation.bands:
         there = _seen_alike(observation.only((band,)), cutout.bands)
-        step = matched(
-            cutout, grid.magnification, observation=there, shape=grid.shape, fill=grid.fill, seed=grid.seed
-        )
+        step = matched(cutout, magnification, observation=there, shape=shape, fill=fill, seed=seed)
         source, _ = nearest_band(band, z_to, cutout.bands, z_from)
         ratio, doubt = _ratios(step.cutout, band, source, (z_from, z_to))
         row = cutout.bands.index(source)
@@ -216,3 +200,101 @@ def _mixtures(bands: tuple[str, ...], redshift: float) -> _Array:
     fluxes = np.array([[band_flux(sed, band, redshift) for band in bands] for sed in SEDS])
     mixed: _Array = _shares() @ fluxes
     return mixed
+
+
+def rest_wavelength(band: str, redshift: float) -> float:
+    """Give the wavelength that a band sees in the frame of a galaxy.
+
+    Parameters
+    ----------
+    band : str
+        Known to `galcnn.observing.wavelength_of`.
+    redshift : float
+        Of the galaxy.
+
+    Returns
+    -------
+    float
+        nm.
+
+    Examples
+    --------
+    >>> round(rest_wavelength("r", 0.3))
+    481
+    """
+    return wavelength_of(band) / (1 + redshift)
+
+
+def nearest_band(wanted: str, z_to: float, bands: Sequence[str], z_from: float) -> tuple[str, float]:
+    """Find the input band whose rest-frame light is nearest to that of an observed band.
+
+    Parameters
+    ----------
+    wanted : str
+        Band of the observation.
+    z_to : float
+        Redshift there.
+    bands : sequence of str
+        Bands of the input.
+    z_from : float
+        Redshift here.
+
+    Returns
+    -------
+    band : str
+        Of the input.
+    mismatch : float
+        Its rest-frame wavelength over the wanted one, minus 1.
+
+    Examples
+    --------
+    >>> band, mismatch = nearest_band("i", 0.3, ("g", "r", "i"), 0.02)
+    >>> band, round(mismatch, 2)
+    ('r', 0.05)
+    """
+    goal = rest_wavelength(wanted, z_to)
+    ratios = {band: rest_wavelength(band, z_from) / goal for band in bands}
+    best = min(ratios, key=lambda band: abs(math.log(ratios[band])))
+    return best, ratios[best] - 1
+
+
+def source_bands(
+    wanted: Sequence[str], z_to: float, bands: Sequence[str], z_from: float, max_mismatch: float
+) -> dict[str, tuple[str, float]]:
+    """Find an input band for each band of an observation.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Bands of the observation.
+    z_to : float
+        Redshift there.
+    bands : sequence of str
+        Bands of the input.
+    z_from : float
+        Redshift here.
+    max_mismatch : float
+        Largest relative difference of rest-frame wavelengths.
+
+    Returns
+    -------
+    dict of str to tuple
+        Observed band -> input band and mismatch.
+
+    Raises
+    ------
+    ValueError
+        No input band is near enough for one of them.
+    """
+    found = {band: nearest_band(band, z_to, bands, z_from) for band in wanted}
+    far = {band: (near, round(off, 3)) for band, (near, off) in found.items() if abs(off) > max_mismatch}
+    if far:
+        raise ValueError(
+            message(
+                f"an input band within {max_mismatch:g} of the rest-frame wavelength of each observed band",
+                "Choose other bands of the observation, fit spectra (bandpass='sed'), or allow more "
+                "(max_mismatch).",
+                nearest=far,
+            )
+        )
+    return found

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from photutils.psf_matching import make_wiener_kernel
 
-from galcnn.redshifting.gridding import Gridding
-from galcnn.redshifting.optics import (
+from galcnn.redshifting.transfer import (
+    Gridding,
     moffat_limit,
     moffat_transfer,
     pixel_transfer,
