@@ -1,32 +1,280 @@
-"""Mosaic and catalog -> cutouts, one after the other."""
+"""Mosaic and catalog -> cutouts, one after the other: windows of all bands, padded beyond the edge.
+
+Of bands whose mosaic has another grid the part around the galaxy is brought to that of the cutout.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
+from astropy.wcs import WCS
 
 from galcnn.catalog import Catalog
 from galcnn.catalog.columns import as_numbers
 from galcnn.cutout import LARGEST_SIDE, Cutout
 from galcnn.errors import message
-from galcnn.mosaic.mosaic import Mosaic
-from galcnn.mosaic.othergrids import OtherGrid, with_other_grids
-from galcnn.mosaic.placing import corners, pixel_positions, sides
-from galcnn.mosaic.reading import Window, read_window
+from galcnn.mosaic.mosaic import Mosaic, MosaicBand
+from galcnn.mosaic.pixels import Box
+from galcnn.mosaic.positions import corners, pixel_positions, sides
+from galcnn.transforms import align
 from galcnn.transforms.grid import shifted_wcs
 
-__all__ = ["NO_WIDTH", "OFF", "TOO_WIDE", "Cut", "cut"]
+__all__ = [
+    "NO_WIDTH",
+    "OFF",
+    "TOO_WIDE",
+    "Cut",
+    "OtherGrid",
+    "Window",
+    "WindowPlanes",
+    "cut",
+    "read_window",
+    "with_other_grids",
+]
 
+#: Pixels around the field that is asked for, so that its outermost pixels are covered whole.
+_MARGIN = 3
 #: Why there is no cutout.
 OFF, NO_WIDTH = "not on the mosaic", "no width is known"
 TOO_WIDE = f"wider than {LARGEST_SIDE} pixels"
 
 #: WCS and positions are made for so many at a time: that is twice as fast as one between two images.
 _AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Window:
+    """The square of pixels that is cut out.
+
+    Attributes
+    ----------
+    corner : tuple of int
+        First row and column on the mosaic, (y, x); negative beyond the edge.
+    side : int
+        Pixels.
+    box : tuple of int
+        The part of it on the mosaic.
+    """
+
+    corner: tuple[int, int]
+    side: int
+    box: Box
+
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """Where in the window the part on the mosaic is."""
+        (bottom, left), (y0, y1, x0, x1) = self.corner, self.box
+        return slice(y0 - bottom, y1 - bottom), slice(x0 - left, x1 - left)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is on the mosaic."""
+        y0, y1, x0, x1 = self.box
+        return y1 - y0 == self.side and x1 - x0 == self.side
+
+
+@dataclass(frozen=True)
+class WindowPlanes:
+    """What a window shows.
+
+    Attributes
+    ----------
+    flux : numpy.ndarray
+        float32, shape (n_bands, side, side); NaN beyond the edge.
+    mask : numpy.ndarray or None
+        bool; None where no band has one.
+    sigma : numpy.ndarray or None
+        float32; None where not every band has one.
+    """
+
+    flux: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.bool_] | None
+    sigma: npt.NDArray[np.float32] | None
+
+    def coverage(self, mask: npt.NDArray[np.bool_]) -> float:
+        """Tell how much was measured.
+
+        Parameters
+        ----------
+        mask : numpy.ndarray
+            Of the cutout: all that is not a number, and what `mask` says.
+
+        Returns
+        -------
+        float
+            Share of the pixels, over all bands, that hold a number.
+        """
+        holes = mask if self.mask is None else ~np.isfinite(self.flux)
+        return 1 - int(np.count_nonzero(holes)) / self.flux.size
+
+
+def read_window(layers: Sequence[MosaicBand], window: Window) -> WindowPlanes:
+    """Read a window of all bands.
+
+    Parameters
+    ----------
+    layers : sequence of MosaicBand
+        Of one grid.
+    window : Window
+        Of this grid.
+
+    Returns
+    -------
+    WindowPlanes
+        Copies: the files may be closed.
+    """
+    if len(layers) == 1 and window.whole and len(layers[0].sources) == 1:  # nothing to put together
+        return WindowPlanes(layers[0].read(window.box)[np.newaxis], None, None)
+    box, part = window.box, window.part
+    shape = (len(layers), window.side, window.side)
+    flux = _empty(shape, window.whole)
+    for plane, layer in zip(flux, layers, strict=True):
+        plane[part] = layer.read(box)
+    mask = sigma = None
+    if any(layer.mask is not None for layer in layers):
+        mask = np.zeros(shape, dtype=np.bool_)
+        for plane, layer in zip(mask, layers, strict=True):
+            if layer.mask is not None:
+                plane[part] = layer.mask.read(box, layer.band)
+    if all(layer.noise is not None for layer in layers):
+        sigma = _empty(shape, window.whole)
+        for plane, layer in zip(sigma, layers, strict=True):
+            if layer.noise is not None:
+                plane[part] = layer.noise.read(box)
+        # Without weight nothing was measured.
+        unmeasured = [layer.noise is not None and layer.noise.role == "inverse variance" for layer in layers]
+        if any(unmeasured):
+            holes = np.isnan(sigma) & np.array(unmeasured)[:, np.newaxis, np.newaxis]
+            mask = holes if mask is None else mask | holes
+    return WindowPlanes(flux, mask, sigma)
+
+
+def _empty(shape: tuple[int, int, int], whole: bool) -> npt.NDArray[Any]:
+    return np.empty(shape, np.float32) if whole else np.full(shape, np.nan, np.float32)
+
+
+class OtherGrid:
+    """The bands of one grid that is not that of the cutouts.
+
+    Parameters
+    ----------
+    layers : sequence of MosaicBand
+        Of this grid.
+    catalog : galcnn.catalog.Catalog
+        With positions.
+    side : numpy.ndarray
+        Pixels of each cutout on its own grid.
+    mosaic : Mosaic
+        They belong to.
+    """
+
+    def __init__(
+        self, layers: Sequence[MosaicBand], catalog: Catalog, side: npt.NDArray[np.int64], mosaic: Mosaic
+    ) -> None:
+        self.layers, self.unit = layers, mosaic.unit
+        self.bands = tuple(layer.band for layer in layers)
+        first = layers[0]
+        self.shape = first.pixels.shape
+        positions = catalog.positions
+        assert positions is not None  # cut has asked; for the type checker
+        x, y = pixel_positions(positions, first.wcs, self.shape)
+        self.on = ~np.isnan(x)
+        # Whatever the angle between the grids: the diagonal.
+        ratio = np.sqrt(2) * _scale(mosaic.wcs) / _scale(first.wcs)
+        self.side = np.ceil(side * ratio).astype(np.int64) + 2 * _MARGIN
+        corner = np.zeros((len(x), 2), dtype=np.int64)
+        corner[self.on, 0] = corners(y[self.on], self.side[self.on])
+        corner[self.on, 1] = corners(x[self.on], self.side[self.on])
+        self.corner = corner
+        boxes = np.array([self._window(row).box for row in np.flatnonzero(self.on).tolist()], dtype=np.int64)
+        boxes = boxes.reshape(-1, 4)
+        for layer in layers:
+            for source in layer.sources:
+                source.expect(boxes[np.argsort(boxes[:, 0], kind="stable")])
+
+    def onto(self, reference: Cutout, row: int) -> Cutout | None:
+        """Give these bands on the grid of a cutout.
+
+        Parameters
+        ----------
+        reference : galcnn.cutout.Cutout
+            On the grid that is wanted.
+        row : int
+            Of the catalog.
+
+        Returns
+        -------
+        galcnn.cutout.Cutout or None
+            None where these mosaics do not show the galaxy.
+        """
+        if not self.on[row]:
+            return None
+        window = self._window(row)
+        planes = read_window(self.layers, window)
+        shape = (window.side, window.side)
+        source = Cutout(
+            planes.flux,
+            self.bands,
+            wcs=shifted_wcs(self.layers[0].wcs, window.corner, shape),
+            unit=self.unit,
+            mask=planes.mask,  # type: ignore[arg-type]  # None means: only NaN is masked
+            sigma=planes.sigma,
+        )
+        try:
+            return align(source, reference)
+        except ValueError:  # not one pixel of the field is covered
+            return None
+
+    def _window(self, row: int) -> Window:
+        (bottom, left), side = self.corner[row].tolist(), int(self.side[row])
+        y0, y1 = max(bottom, 0), min(bottom + side, self.shape[0])
+        x0, x1 = max(left, 0), min(left + side, self.shape[1])
+        return Window((bottom, left), side, (y0, y1, x0, x1))
+
+
+def with_other_grids(cutout: Cutout, others: Sequence[OtherGrid], row: int, bands: tuple[str, ...]) -> Cutout:
+    """Add the bands of other grids to a cutout.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        Bands of the first grid.
+    others : sequence of OtherGrid
+        The rest.
+    row : int
+        Of the catalog.
+    bands : tuple of str
+        All, in the wanted order.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        A band that does not show the galaxy is NaN and masked; sigma where all that do have it.
+        ``meta["aligned"]`` names the bands that were resampled.
+    """
+    shape = (len(bands), *cutout.shape)
+    flux, mask = np.full(shape, np.nan, np.float32), np.ones(shape, np.bool_)
+    sigma: npt.NDArray[np.float32] | None = np.full(shape, np.nan, np.float32)
+    found = [part for other in others if (part := other.onto(cutout, row)) is not None]
+    for part in (cutout, *found):
+        order = [bands.index(band) for band in part.bands]
+        flux[order], mask[order] = part.flux, part.mask
+        if part.sigma is None or sigma is None:
+            sigma = None
+        else:
+            sigma[order] = part.sigma
+    aligned = [band for other in others for band in other.bands]
+    meta = {**cutout.meta, "aligned": aligned}
+    return replace(cutout, flux=flux, bands=bands, mask=mask, sigma=sigma, meta=meta)
+
+
+def _scale(wcs: WCS) -> float:
+    return float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))))
 
 
 @dataclass(frozen=True, eq=False)

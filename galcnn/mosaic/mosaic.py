@@ -21,7 +21,7 @@ from galcnn.files.roles import bad_pixels
 from galcnn.mosaic.pixels import Box, Pixels
 from galcnn.transforms.grid import grid_offset
 
-__all__ = ["Flags", "Layer", "Mosaic", "MosaicFile", "Noise"]
+__all__ = ["Flags", "MosaicBand", "Mosaic", "MosaicFile", "NoiseMap"]
 
 _FilePath = str | os.PathLike[str]
 
@@ -89,7 +89,7 @@ class Flags:
 
 
 @dataclass(frozen=True)
-class Noise:
+class NoiseMap:
     """A noise map and its meaning.
 
     Attributes
@@ -123,7 +123,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Layer:
+class MosaicBand:
     """One band of a mosaic.
 
     Attributes
@@ -138,7 +138,7 @@ class Layer:
         From them to the unit.
     mask : Flags or None
         Which of them must not be used.
-    noise : Noise or None
+    noise : NoiseMap or None
         Where it is known.
     facts : dict
         For the meta of a cutout.
@@ -149,7 +149,7 @@ class Layer:
     pixels: Pixels
     calibration: Calibration
     mask: Flags | None
-    noise: Noise | None
+    noise: NoiseMap | None
     facts: dict[str, object]
 
     @property
@@ -179,7 +179,7 @@ class Mosaic:
 
     Attributes
     ----------
-    layers : tuple of Layer
+    layers : tuple of MosaicBand
         One a band; the first has the grid that cutouts are on.
     unit : astropy.units.UnitBase
         Per pixel.
@@ -189,7 +189,7 @@ class Mosaic:
         What every cutout of it has in its meta.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[MosaicBand, ...]
     unit: u.UnitBase
     survey: str
     meta: dict[str, Any] = field(default_factory=dict)
@@ -210,9 +210,9 @@ class Mosaic:
         return self.layers[0].wcs
 
     @functools.cached_property
-    def grids(self) -> tuple[tuple[Layer, ...], ...]:
+    def grids(self) -> tuple[tuple[MosaicBand, ...], ...]:
         """The bands by grid; those on the grid of the first one come first."""
-        groups: list[list[Layer]] = []
+        groups: list[list[MosaicBand]] = []
         for layer in self.layers:
             for group in groups:
                 if _one_grid(group[0], layer):
@@ -223,6 +223,6 @@ class Mosaic:
         return tuple(tuple(group) for group in groups)
 
 
-def _one_grid(one: Layer, other: Layer) -> bool:
+def _one_grid(one: MosaicBand, other: MosaicBand) -> bool:
     shape = one.pixels.shape
     return shape == other.pixels.shape and grid_offset(one.wcs, other.wcs, shape) <= GRID_TOLERANCE

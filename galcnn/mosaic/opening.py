@@ -20,8 +20,8 @@ from galcnn.files.fits_images import chosen_hdus
 from galcnn.files.opening import opened
 from galcnn.files.planes import Planes, choose_bands, joined_facts
 from galcnn.files.stored import StoredImage, plane_indices, stored_image
-from galcnn.mosaic.mosaic import Flags, Layer, Mosaic, MosaicFile, Noise
-from galcnn.mosaic.sources import Files
+from galcnn.mosaic.mosaic import Flags, Mosaic, MosaicBand, MosaicFile, NoiseMap
+from galcnn.mosaic.pixels import Files
 
 __all__ = ["open_mosaic"]
 
@@ -95,7 +95,7 @@ class _Plane:
 
     stored: StoredImage
     number: int
-    layer: Layer
+    layer: MosaicBand
 
 
 def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> list[_Plane]:
@@ -125,7 +125,7 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
             mask, noise = _beside(opener, file, image, len(planes), n_planes)
             pixels = opener.source(path, image.hdu, index)
             band = image.names[number] or ""
-            layer = Layer(band, image.wcs, pixels, image.calibration, mask, noise, facts)
+            layer = MosaicBand(band, image.wcs, pixels, image.calibration, mask, noise, facts)
             planes.append(_Plane(image, number, layer))
     return planes
 
@@ -142,25 +142,25 @@ def _sample(opener: Files, path: Path, hdulist: fits.HDUList, hdu: Any) -> npt.N
 
 def _beside(
     opener: Files, file: MosaicFile, image: StoredImage, plane: int, n_planes: int
-) -> tuple[Flags | None, Noise | None]:
+) -> tuple[Flags | None, NoiseMap | None]:
     path = Path(file.image)
     mask = noise = None
     if file.mask is not None:
-        flags = opener.aside(path, os.fspath(file.mask))
+        flags = opener.companion(path, os.fspath(file.mask))
         refuse_no_mask(flags.role, flags.name)
         mask = Flags(flags.of(plane, image.shape, n_planes), flags.header)
     said = file.sigma if file.weight is None else file.weight
     if said is not None:
-        aside = opener.aside(path, os.fspath(said))
+        aside = opener.companion(path, os.fspath(said))
         role = aside.role if file.weight is None else "inverse variance"
         refuse_other_roles(role, aside.name)
         own = noise_factor(aside.header, role, image.calibration.unit)
         factor = image.calibration.factor if own is None else own
-        noise = Noise(aside.of(plane, image.shape, n_planes), role, factor)
+        noise = NoiseMap(aside.of(plane, image.shape, n_planes), role, factor)
     return mask, noise
 
 
-def _named(planes: Sequence[_Plane], bands: Sequence[str] | None) -> list[Layer]:
+def _named(planes: Sequence[_Plane], bands: Sequence[str] | None) -> list[MosaicBand]:
     """The wanted bands in the wanted order, by the rules of `load_cutout`."""
     units = {str(plane.stored.calibration.unit) for plane in planes}
     if len(units) > 1:

@@ -21,7 +21,7 @@ from galcnn.files import load_cutout
 from galcnn.mosaic import MosaicFile, cut, open_mosaic
 from galcnn.mosaic.cutting import TOO_WIDE
 from galcnn.mosaic.pixels import Mapped, Strips
-from galcnn.mosaic.placing import pixel_positions
+from galcnn.mosaic.positions import pixel_positions
 from tests.mosaic import mosaics
 
 KINDS = {

@@ -10,7 +10,7 @@ from galcnn.redshifting import Redshifting, flux_factor, magnification, redshift
 from galcnn.simulation import from_catalog, simulate_catalog
 from tests.redshifting.conftest import FAR, NEAR, drawn, sersic
 from tests.redshifting.test_redshift import QUIET, centroid, half_light_radius
-from tests.redshifting.test_spectra import SED, errors
+from tests.redshifting.test_bandpass import SED, errors
 
 Row = tuple[str, float, float]
 
