@@ -2,8 +2,7 @@
 
 from galcnn.files.companions import Companions
 from galcnn.files.layout import cutout_from_hdus, cutout_hdus, save_cutout
-from galcnn.files.loading import load_bands, load_cutout
-from galcnn.files.treating import Treatment, calibrate, treat
+from galcnn.files.loading import Treatment, calibrate, load_bands, load_cutout, treat
 
 __all__ = [
     "Companions",

@@ -1,4 +1,7 @@
-"""Mask, noise and PSF of an image: from other HDUs of its file, where their roles are certain, or named."""
+"""Mask, noise and PSF of an image: from other HDUs of its file, where their roles are certain, or named.
+
+Whatever a noise map holds becomes a standard deviation, or is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.aside import noise_factor, refuse_no_mask, refuse_other_roles, standard_deviation
-from galcnn.files.naming import band_names
-from galcnn.files.opening import opened
-from galcnn.files.pictures import read_picture
-from galcnn.files.planes import Planes
-from galcnn.files.roles import bad_pixels, role_of, role_of_name
-from galcnn.files.source import FileLike, Source, kind_of
-from galcnn.files.stored import inherited, raw_planes
+from galcnn.files.hdus import inherited, raw_planes
+from galcnn.files.headers import bad_pixels, band_names, role_of, role_of_name
+from galcnn.files.planes import Planes, read_picture
+from galcnn.files.sources import FileLike, Source, kind_of, opened
+from galcnn.files.zero_points import flux_unit
 
-__all__ = ["KINDS", "Companions", "Layer", "attach", "layer_of_file", "layer_of_hdu", "with_own_layers"]
+__all__ = [
+    "KINDS",
+    "NOISE_ROLES",
+    "CompanionPlanes",
+    "Companions",
+    "attach",
+    "companion_of_file",
+    "companion_of_hdu",
+    "noise_factor",
+    "refuse_no_mask",
+    "refuse_other_roles",
+    "standard_deviation",
+    "with_own_companions",
+]
 
+#: What of a noise map's meanings (`galcnn.files.headers.role_of`) is taken for a standard deviation.
+NOISE_ROLES = ("sigma", "variance", "inverse variance", "image")
 KINDS = ("mask", "sigma", "psf")
 
 #: Roles that serve as each kind, the best first.
@@ -30,6 +46,109 @@ _SERVES = {
     "sigma": ("sigma", "variance", "inverse variance"),
     "psf": ("psf",),
 }
+
+
+def refuse_other_roles(role: str, name: str) -> None:
+    """Refuse a map that is no noise.
+
+    Parameters
+    ----------
+    role : str
+        What the map holds, see `galcnn.files.headers.role_of`.
+    name : str
+        Of its HDU.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        It holds weights without a scale, a mask, a PSF ...
+    """
+    if role not in NOISE_ROLES:
+        raise UnreadableImageError(
+            message(
+                "a standard deviation, variance or inverse variance",
+                "Turn it into a standard deviation first.",
+                hdu=name,
+                kind=role,
+            )
+        )
+
+
+def refuse_no_mask(role: str, name: str) -> None:
+    """Refuse a map that is known to be no mask: most pixels of a weight map are not 0, and good.
+
+    Parameters
+    ----------
+    role : str
+        What the map holds, see `galcnn.files.headers.role_of`.
+    name : str
+        Of its HDU.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError
+        It holds noise, weights or a PSF.
+    """
+    if role not in ("mask", "image", "other"):
+        raise UnreadableImageError(
+            message(
+                "a mask", "A map of weights or noise also says which pixels are bad.", hdu=name, kind=role
+            )
+        )
+
+
+def noise_factor(header: fits.Header, role: str, unit: u.UnitBase) -> float | None:
+    """Give the factor of a standard deviation that states its own unit.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the noise map.
+    role : str
+        What it holds.
+    unit : astropy.units.UnitBase
+        Of the image.
+
+    Returns
+    -------
+    float or None
+        None where that of the image holds.
+    """
+    if role in ("variance", "inverse variance"):
+        return None
+    own = flux_unit(header)
+    return own.factor if own is not None and unit == own.unit else None
+
+
+def standard_deviation(
+    noise: npt.NDArray[Any], role: str, factor: float | npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    """Turn the numbers of a noise map into the standard deviation of each pixel.
+
+    Parameters
+    ----------
+    noise : numpy.ndarray
+        As in the file.
+    role : str
+        ``variance``, ``inverse variance``, or else a standard deviation.
+    factor : float or numpy.ndarray
+        From numbers of the image to its unit.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32; NaN where unknown: a variance below 0, an inverse variance that is not above 0,
+        and a negative standard deviation, which is how some pipelines write "unknown".
+    """
+    values = noise.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if role == "variance":
+            values = np.sqrt(values)
+        elif role == "inverse variance":
+            values = np.where(values > 0, 1 / np.sqrt(values), np.nan)
+        values = values * factor
+    known = np.where(np.isfinite(values) & (values >= 0), values, np.nan)
+    return known.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -57,7 +176,7 @@ class Companions:
 
 
 @dataclass(frozen=True)
-class Layer:
+class CompanionPlanes:
     """Planes beside the image.
 
     Attributes
@@ -65,7 +184,7 @@ class Layer:
     values : numpy.ndarray
         Shape (n_planes, ny, nx), in the numbers of the file.
     role : str
-        See `galcnn.files.roles.role_of`.
+        See `galcnn.files.headers.role_of`.
     bands : tuple of str or None
         Of the planes, where the file says.
     header : astropy.io.fits.Header
@@ -81,8 +200,8 @@ class Layer:
     source: str
 
 
-def layer_of_hdu(hdulist: fits.HDUList, hdu: Any) -> Layer:
-    """Take one HDU as a layer.
+def companion_of_hdu(hdulist: fits.HDUList, hdu: Any) -> CompanionPlanes:
+    """Take one HDU as a companion.
 
     Parameters
     ----------
@@ -93,16 +212,16 @@ def layer_of_hdu(hdulist: fits.HDUList, hdu: Any) -> Layer:
 
     Returns
     -------
-    Layer
+    CompanionPlanes
         In memory.
     """
     values = raw_planes(hdu)
     header = inherited(hdulist, hdu)
     name = hdu.name or next(i for i, one in enumerate(hdulist) if one is hdu)
-    return Layer(values, role_of(hdu), band_names(hdu.header, len(values)), header, f"HDU {name}")
+    return CompanionPlanes(values, role_of(hdu), band_names(hdu.header, len(values)), header, f"HDU {name}")
 
 
-def layer_of_file(source: Source, kind: str) -> Layer:
+def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
     """Read the mask, noise or PSF that another file holds.
 
     Parameters
@@ -114,46 +233,46 @@ def layer_of_file(source: Source, kind: str) -> Layer:
 
     Returns
     -------
-    Layer
+    CompanionPlanes
         Of all bands in the file.
 
     Raises
     ------
     galcnn.errors.UnreadableImageError
-        It holds no such layer, or several and no telling which.
+        It holds no such companion, or several and no telling which.
     """
     if kind_of(source) == "picture":
         picture = read_picture(source).values
-        return Layer(picture, "image", (None,) * len(picture), fits.Header(), source.name)
+        return CompanionPlanes(picture, "image", (None,) * len(picture), fits.Header(), source.name)
     with opened(source) as (hdulist, _):
         images = [one for one in hdulist if one.is_image and len(getattr(one, "shape", None) or ()) >= 2]
         fitting = [one for one in images if role_of(one) in _SERVES[kind]] or images
-        layers = [layer_of_hdu(hdulist, one) for one in fitting]
-    bands = [layer.bands[0] for layer in layers]
-    apart = all(bands) and len(set(bands)) == len(bands) and all(len(one.values) == 1 for one in layers)
-    if (len(layers) > 1 and not apart) or not layers:
+        companions = [companion_of_hdu(hdulist, one) for one in fitting]
+    bands = [companion.bands[0] for companion in companions]
+    apart = all(bands) and len(set(bands)) == len(bands) and all(len(one.values) == 1 for one in companions)
+    if (len(companions) > 1 and not apart) or not companions:
         raise UnreadableImageError(
-            message(f"one image of {kind}, or one a band", "", path=source.name, n_images=len(layers))
+            message(f"one image of {kind}, or one a band", "", path=source.name, n_images=len(companions))
         )
-    first = layers[0]
+    first = companions[0]
     role = role_of_name(source.name) if first.role == "image" else first.role
-    if len(layers) == 1:
+    if len(companions) == 1:
         return replace(first, role=role, source=source.name)
-    if len({one.values.shape for one in layers}) > 1:
+    if len({one.values.shape for one in companions}) > 1:
         raise UnreadableImageError(message(f"{kind} planes of one shape", "", path=source.name))
-    return Layer(
-        np.concatenate([one.values for one in layers]), role, tuple(bands), first.header, source.name
+    return CompanionPlanes(
+        np.concatenate([one.values for one in companions]), role, tuple(bands), first.header, source.name
     )
 
 
-def attach(planes: Planes, layer: Layer, kind: str) -> Planes:
+def attach(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
     """Give planes their mask, noise or PSF.
 
     Parameters
     ----------
     planes : Planes
         Of the image.
-    layer : Layer
+    companion : CompanionPlanes
         Of this shape (but for a PSF), one plane a band or one for all.
     kind : {"mask", "sigma", "psf"}
         As what it serves.
@@ -168,17 +287,17 @@ def attach(planes: Planes, layer: Layer, kind: str) -> Planes:
     galcnn.errors.UnreadableImageError
         Its shape, role or values do not fit.
     """
-    planes = replace(planes, facts=planes.facts | {f"{kind}_source": _said(layer, kind)})
+    planes = replace(planes, facts=planes.facts | {f"{kind}_source": _said(companion, kind)})
     if kind == "psf":
-        return replace(planes, psf=_psf(planes, layer))
-    _check_shape(planes, layer, kind)
+        return replace(planes, psf=_psf(planes, companion))
+    _check_shape(planes, companion, kind)
     if kind == "mask":
-        refuse_no_mask(layer.role, layer.source)
-        return _masked(planes, bad_pixels(_by_band(layer, planes), layer.header, planes.names))
-    return _with_sigma(planes, layer)
+        refuse_no_mask(companion.role, companion.source)
+        return _masked(planes, bad_pixels(_by_band(companion, planes), companion.header, planes.names))
+    return _with_sigma(planes, companion)
 
 
-def with_own_layers(
+def with_own_companions(
     planes: Planes, hdulist: fits.HDUList, hdu: Any, *, alone: bool, kinds: Sequence[str]
 ) -> Planes:
     """Give an image the mask, noise and PSF of its own file, where their roles are certain.
@@ -192,7 +311,7 @@ def with_own_layers(
     hdu : astropy HDU
         Of the image.
     alone : bool
-        Whether it is the only image of the file, so that every layer is its own; otherwise they
+        Whether it is the only image of the file, so that every companion is its own; otherwise they
         are matched by band, by the end of EXTNAME, or by EXTVER.
     kinds : sequence of str
         Among mask, sigma and psf.
@@ -213,7 +332,7 @@ def with_own_layers(
             plain = [one for one in fitting if "_" not in one.name]
             chosen = fitting if len(fitting) == 1 else plain
             if len(chosen) == 1:
-                planes = _attached_if_good(planes, layer_of_hdu(hdulist, chosen[0]), kind)
+                planes = _attached_if_good(planes, companion_of_hdu(hdulist, chosen[0]), kind)
                 break
             if fitting:
                 note = f"{len(fitting)} HDUs of {role}, not told apart: name one"
@@ -221,13 +340,13 @@ def with_own_layers(
     return planes
 
 
-def _attached_if_good(planes: Planes, layer: Layer, kind: str) -> Planes:
+def _attached_if_good(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
     try:
-        found = attach(planes, layer, kind)
+        found = attach(planes, companion, kind)
     except UnreadableImageError as error:
-        return replace(planes, notes=(*planes.notes, f"{layer.source} is left out: {error}"))
+        return replace(planes, notes=(*planes.notes, f"{companion.source} is left out: {error}"))
     if found.mask is not None and found.mask.all() and kind != "psf":
-        note = f"{layer.source} is left out: no pixel would be good"
+        note = f"{companion.source} is left out: no pixel would be good"
         return replace(planes, notes=(*planes.notes, note))
     return found
 
@@ -242,14 +361,14 @@ def _fits(hdu: Any, planes: Planes, kind: str) -> bool:
     return kind == "psf" or _planes_of(hdu)[-2:] == planes.shape
 
 
-def _belongs(layer: Any, image: Any) -> bool:
-    own, its = _key(layer), _key(image)
-    # A layer without a band beside images with one is for all of them.
+def _belongs(companion: Any, image: Any) -> bool:
+    own, its = _key(companion), _key(image)
+    # A companion without a band beside images with one is for all of them.
     return own == its or (own[0] == "version" and its[0] != "version")
 
 
 def _key(hdu: Any) -> tuple[str, object]:
-    """What an image and its layers share: the band, the end of their names, or their version."""
+    """What an image and its companions share: the band, the end of their names, or their version."""
     band = band_names(hdu.header, 1)[0]
     if band is not None:
         return ("band", band)
@@ -257,25 +376,25 @@ def _key(hdu: Any) -> tuple[str, object]:
     return ("name", end) if underscore else ("version", hdu.ver)
 
 
-def _said(layer: Layer, kind: str) -> str:
-    plain = layer.role in (kind, "image")
-    return layer.source if plain else f"{layer.source} ({layer.role})"
+def _said(companion: CompanionPlanes, kind: str) -> str:
+    plain = companion.role in (kind, "image")
+    return companion.source if plain else f"{companion.source} ({companion.role})"
 
 
-def _check_shape(planes: Planes, layer: Layer, kind: str) -> None:
-    n_planes, *shape = layer.values.shape
+def _check_shape(planes: Planes, companion: CompanionPlanes, kind: str) -> None:
+    n_planes, *shape = companion.values.shape
     if tuple(shape) != planes.values.shape[1:] or n_planes not in (1, len(planes.values)):
         raise UnreadableImageError(
-            message(f"{kind} for planes of shape {planes.values.shape}", "", shape=layer.values.shape)
+            message(f"{kind} for planes of shape {planes.values.shape}", "", shape=companion.values.shape)
         )
 
 
-def _by_band(layer: Layer, planes: Planes) -> npt.NDArray[Any]:
+def _by_band(companion: CompanionPlanes, planes: Planes) -> npt.NDArray[Any]:
     """Its planes in the order of the image's."""
-    named = set(layer.bands) == set(planes.names) and None not in layer.bands
-    if not named or layer.bands == planes.names:
-        return layer.values
-    return layer.values[[layer.bands.index(name) for name in planes.names]]
+    named = set(companion.bands) == set(planes.names) and None not in companion.bands
+    if not named or companion.bands == planes.names:
+        return companion.values
+    return companion.values[[companion.bands.index(name) for name in planes.names]]
 
 
 def _masked(planes: Planes, bad: npt.NDArray[np.bool_]) -> Planes:
@@ -283,37 +402,37 @@ def _masked(planes: Planes, bad: npt.NDArray[np.bool_]) -> Planes:
     return replace(planes, mask=fresh if planes.mask is None else fresh | planes.mask)
 
 
-def _with_sigma(planes: Planes, layer: Layer) -> Planes:
-    refuse_other_roles(layer.role, layer.source)
-    values = np.broadcast_to(_by_band(layer, planes), planes.values.shape)
-    own = noise_factor(layer.header, layer.role, planes.unit)
+def _with_sigma(planes: Planes, companion: CompanionPlanes) -> Planes:
+    refuse_other_roles(companion.role, companion.source)
+    values = np.broadcast_to(_by_band(companion, planes), planes.values.shape)
+    own = noise_factor(companion.header, companion.role, planes.unit)
     factors = np.array([own] if own is not None else planes.factors)[:, np.newaxis, np.newaxis]
-    if layer.role == "inverse variance":
+    if companion.role == "inverse variance":
         planes = _masked(planes, ~(values > 0))  # no weight: nothing was measured there
-    return replace(planes, sigma=standard_deviation(values, layer.role, factors))
+    return replace(planes, sigma=standard_deviation(values, companion.role, factors))
 
 
-def _psf(planes: Planes, layer: Layer) -> npt.NDArray[np.float32]:
-    if layer.role not in ("psf", "image") or len(layer.values) not in (1, len(planes.values)):
+def _psf(planes: Planes, companion: CompanionPlanes) -> npt.NDArray[np.float32]:
+    if companion.role not in ("psf", "image") or len(companion.values) not in (1, len(planes.values)):
         raise UnreadableImageError(
             message(
                 f"a PSF for {len(planes.values)} bands",
                 "",
-                found=layer.source,
-                kind=layer.role,
-                shape=layer.values.shape,
+                found=companion.source,
+                kind=companion.role,
+                shape=companion.values.shape,
             )
         )
-    values = np.broadcast_to(_by_band(layer, planes), (len(planes.values), *layer.values.shape[1:])).astype(
-        np.float64
-    )
+    values = np.broadcast_to(
+        _by_band(companion, planes), (len(planes.values), *companion.values.shape[1:])
+    ).astype(np.float64)
     sums = values.sum(axis=(1, 2), keepdims=True)
     if not np.isfinite(values).all() or not (sums > 0).all():
         raise UnreadableImageError(
             message(
                 "a PSF of finite numbers with a positive sum",
                 "",
-                found=layer.source,
+                found=companion.source,
                 sums=sums.ravel().tolist(),
             )
         )

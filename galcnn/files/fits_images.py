@@ -9,11 +9,10 @@ from typing import Any
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.companions import KINDS, with_own_layers
-from galcnn.files.naming import band_names
+from galcnn.files.companions import KINDS, with_own_companions
+from galcnn.files.hdus import raw_planes, stored_image
+from galcnn.files.headers import band_names, role_of
 from galcnn.files.planes import Planes, join
-from galcnn.files.roles import role_of
-from galcnn.files.stored import raw_planes, stored_image
 
 __all__ = ["HDUChoice", "chosen_hdus", "find_hdu", "read_image", "role_of"]
 
@@ -56,7 +55,7 @@ def read_image(
     parts = []
     for one, name in chosen_hdus(hdulist, hdu, bands):
         planes = _read(hdulist, one, name)
-        parts.append(with_own_layers(planes, hdulist, one, alone=alone, kinds=kinds))
+        parts.append(with_own_companions(planes, hdulist, one, alone=alone, kinds=kinds))
     return join(parts)
 
 

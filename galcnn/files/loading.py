@@ -1,9 +1,9 @@
-"""One door for image files: FITS, JPEG or PNG -> Cutout."""
+"""One door for image files, FITS, JPEG or PNG -> Cutout; and what is done to an image once it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import astropy.units as u
@@ -14,19 +14,119 @@ from astropy.io import fits
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import central_place
-from galcnn.files.companions import KINDS, Companions, attach, layer_of_file, layer_of_hdu
+from galcnn.files.companions import KINDS, Companions, attach, companion_of_file, companion_of_hdu
 from galcnn.files.fits_images import HDUChoice, find_hdu, read_image
+from galcnn.files.headers import role_of_name
 from galcnn.files.layout import cutout_from_hdus, is_our_layout
-from galcnn.files.opening import check_sums, opened
-from galcnn.files.pictures import read_picture
-from galcnn.files.planes import Planes, choose_bands, join
-from galcnn.files.roles import role_of_name
-from galcnn.files.source import FileLike, Source, kind_of, source_of
-from galcnn.files.treating import Treatment, treat
-from galcnn.photometry import UNCALIBRATED
-from galcnn.transforms import combine
+from galcnn.files.planes import Planes, choose_bands, join, read_picture
+from galcnn.files.sources import FileLike, Source, check_sums, kind_of, opened, source_of
+from galcnn.photometry import DISPLAY, UNCALIBRATED, ab_flux
+from galcnn.transforms import combine, correct_extinction, crop_width, remove_sky
 
-__all__ = ["load_bands", "load_cutout"]
+__all__ = ["Treatment", "calibrate", "load_bands", "load_cutout", "treat"]
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """Steps from a file's image to that of a galaxy alone, each left out by default.
+
+    Attributes
+    ----------
+    zero_point : float or None
+        AB magnitude of a number 1, where the file does not state it, see `calibrate`.
+    sky : bool
+        Whether the level of the sky is subtracted, see `galcnn.transforms.remove_sky`.
+    ebv : float or None
+        E(B-V), see `galcnn.transforms.correct_extinction`.
+    system : str or None
+        Photometric system of the bands, where the survey does not tell.
+    width : astropy.units.Quantity or None
+        Side of the central field that is kept, last of all.
+    """
+
+    zero_point: float | None = None
+    sky: bool = False
+    ebv: float | None = None
+    system: str | None = None
+    width: u.Quantity | None = None
+
+
+def treat(cutout: Cutout, treatment: Treatment) -> Cutout:
+    """Apply the steps of a treatment in their order.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        Any.
+    treatment : Treatment
+        What to do.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        A new one, or `cutout` itself where there is nothing to do.
+
+    Raises
+    ------
+    ValueError
+        A step does not fit the image.
+    """
+    if treatment.zero_point is not None:
+        cutout = calibrate(cutout, treatment.zero_point)
+    if treatment.sky:
+        cutout = remove_sky(cutout)
+    if treatment.ebv is not None:
+        cutout = correct_extinction(cutout, treatment.ebv, system=treatment.system)
+    if treatment.width is not None:
+        cutout = crop_width(cutout, treatment.width)
+    return cutout
+
+
+def calibrate(cutout: Cutout, zero_point: float) -> Cutout:
+    """Turn counts into nJy by a zero point that the user knows.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        Uncalibrated, linear.
+    zero_point : float
+        AB magnitude of a source of a number 1 in the image.
+
+    Returns
+    -------
+    galcnn.cutout.Cutout
+        In nJy.
+
+    Raises
+    ------
+    ValueError
+        It is calibrated already, or a picture.
+
+    Examples
+    --------
+    >>> from galcnn.photometry import UNCALIBRATED
+    >>> counts = Cutout(np.ones((1, 2, 2)), ("r",), unit=UNCALIBRATED)
+    >>> round(float(calibrate(counts, 22.5).flux[0, 0, 0]), 3)
+    3631.0
+    """
+    if cutout.calibrated or cutout.unit == DISPLAY:
+        raise ValueError(
+            message(
+                "an image of counts, for the zero point",
+                "Leave the zero point out.",
+                unit=str(cutout.unit),
+                calibration=cutout.meta.get("calibration"),
+            )
+        )
+    factor = ab_flux(zero_point)
+    said = {"calibration": f"zero point given: {zero_point:g} AB", "zero_point_ab": float(zero_point)}
+    return replace(
+        cutout,
+        flux=(cutout.flux * factor).astype(np.float32),
+        sigma=None if cutout.sigma is None else (cutout.sigma * factor).astype(np.float32),
+        unit=u.nJy,
+        meta={**cutout.meta, **said},
+    )
 
 
 def load_cutout(
@@ -96,9 +196,9 @@ def load_cutout(
         raise ValueError(message("at least one file", "", path=path))
     given = _given(companions or Companions())
     planes = join([_read_file(source, bands, hdu, given) for source in sources])
-    for kind, layer_file in given.items():
-        if isinstance(layer_file, Source):
-            planes = attach(planes, layer_of_file(layer_file, kind), kind)
+    for kind, companion in given.items():
+        if isinstance(companion, Source):
+            planes = attach(planes, companion_of_file(companion, kind), kind)
     planes = choose_bands(planes, bands)
     if not np.isfinite(planes.values).any():
         raise UnreadableImageError(
@@ -198,7 +298,7 @@ def _read_file(
         try:
             planes = _science(hdulist, bands, hdu, [kind for kind in KINDS if kind not in given])
             for kind, name in named.items():
-                planes = attach(planes, layer_of_hdu(hdulist, find_hdu(hdulist, name)), kind)
+                planes = attach(planes, companion_of_hdu(hdulist, find_hdu(hdulist, name)), kind)
         except UnreadableImageError as error:
             raise UnreadableImageError(f"{source.name}: {error}") from error
     return _doubted(replace(planes, notes=(*planes.notes, *notes)), source)
@@ -263,7 +363,7 @@ def _sources(path: FileLike | Sequence[FileLike]) -> list[Source]:
 
 
 def _given(companions: Companions) -> dict[str, Source | str]:
-    """Each layer that the user gave: a file, or the name of an HDU."""
+    """Each companion that the user gave: a file, or the name of an HDU."""
     given = {kind: getattr(companions, kind) for kind in KINDS}
     return {kind: _file_or_hdu(value) for kind, value in given.items() if value is not None}
 

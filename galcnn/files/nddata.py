@@ -23,11 +23,11 @@ from astropy.wcs import WCS
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.files.astrometry import central_place
-from galcnn.files.calibration import calibration_of
+from galcnn.files.headers import band_names, survey_of
 from galcnn.files.layout import save_cutout
 from galcnn.files.loading import load_cutout
-from galcnn.files.naming import band_names, survey_of
 from galcnn.files.text import to_json
+from galcnn.files.zero_points import calibration_of
 from galcnn.photometry import UNCALIBRATED
 
 __all__ = ["from_nddata", "to_ccddata"]

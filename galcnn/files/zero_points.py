@@ -1,22 +1,35 @@
-"""Zero points: how each pipeline states what one of its numbers is in nJy."""
+"""What a number of a file is in nJy: its unit, and how pipelines state zero points. Nothing is guessed.
+
+A rule of calibration is one function ``(header, pixels) -> Scale | None``; the first that knows the
+file wins. A file that no rule knows keeps the unit it states, or none.
+"""
 
 from __future__ import annotations
 
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from galcnn.files.naming import card_number, card_text, survey_of
-from galcnn.photometry import VEGA_TO_AB, ab_flux, parse_unit
+from galcnn.files.headers import card_number, card_text, survey_of
+from galcnn.photometry import UNCALIBRATED, VEGA_TO_AB, ab_flux, ab_magnitude, parse_unit
 from galcnn.transforms.background import sky_statistics
 
-__all__ = ["RULES", "Pixels", "Scale", "linear", "stated_unit"]
+__all__ = [
+    "RULES",
+    "FluxCalibration",
+    "PixelFacts",
+    "Scale",
+    "calibration_of",
+    "flux_unit",
+    "linear",
+    "stated_unit",
+]
 
 #: Pogson's 2.5 log10(e): asinh-scaled numbers are asinh magnitudes of opposite sign.
 _POGSON = 2.5 * np.log10(np.e)
@@ -28,7 +41,7 @@ _LIGHT = 2.99792458e18  # Angstrom a second
 
 
 @dataclass(frozen=True)
-class Pixels:
+class PixelFacts:
     """What a rule may know beside the header.
 
     Attributes
@@ -69,7 +82,7 @@ class Scale:
     source : str
         The cards, or the reason.
     asinh : tuple of float or None
-        See `Calibration`.
+        See `FluxCalibration`.
     """
 
     njy: float | None
@@ -127,7 +140,7 @@ def stated_unit(text: str) -> u.UnitBase | None:
     return None
 
 
-def _surface_brightness(header: fits.Header, pixels: Pixels) -> Scale | None:
+def _surface_brightness(header: fits.Header, pixels: PixelFacts) -> Scale | None:
     """MJy/sr and their like: times the area of a pixel."""
     text = card_text(header, "BUNIT")
     unit = stated_unit(text)
@@ -143,7 +156,7 @@ def _surface_brightness(header: fits.Header, pixels: Pixels) -> Scale | None:
     )
 
 
-def _fluxmag0(header: fits.Header, _: Pixels) -> Scale | None:
+def _fluxmag0(header: fits.Header, _: PixelFacts) -> Scale | None:
     """HSC and LSST pipelines: counts of a source of AB magnitude 0."""
     counts = card_number(header, "FLUXMAG0")
     if counts is None or counts <= 0:
@@ -151,7 +164,7 @@ def _fluxmag0(header: fits.Header, _: Pixels) -> Scale | None:
     return Scale(ab_flux(0) / counts, f"FLUXMAG0 = {counts:g}")
 
 
-def _legacy_surveys(header: fits.Header, pixels: Pixels) -> Scale | None:
+def _legacy_surveys(header: fits.Header, pixels: PixelFacts) -> Scale | None:
     """Legacy Surveys' viewer: nanomaggies, but no unit in the header; only at its native pixels."""
     survey = card_text(header, "SURVEY").lower()
     ours = survey.startswith(("decals", "legacysurvey", "mzls", "bass"))
@@ -162,7 +175,7 @@ def _legacy_surveys(header: fits.Header, pixels: Pixels) -> Scale | None:
     return Scale(ab_flux(22.5), f"SURVEY = {survey}, 0.262 arcsec: nanomaggies")
 
 
-def _pan_starrs(header: fits.Header, pixels: Pixels) -> Scale | None:
+def _pan_starrs(header: fits.Header, pixels: PixelFacts) -> Scale | None:
     """Stacks and warps: 25 + 2.5 log10(EXPTIME) for linear numbers (Waters et al. 2020)."""
     exposure, base = card_number(header, "EXPTIME"), card_number(header, "FPA.ZP")
     if survey_of(header) != "Pan-STARRS" or base is None:
@@ -187,7 +200,7 @@ def _pan_starrs(header: fits.Header, pixels: Pixels) -> Scale | None:
     return Scale(ab_flux(zero_point), source, (softening, offset))
 
 
-def _hubble(header: fits.Header, pixels: Pixels) -> Scale | None:
+def _hubble(header: fits.Header, pixels: PixelFacts) -> Scale | None:
     """HST: PHOTFLAM, the flux per wavelength of one electron (or DN) a second, at PHOTPLAM."""
     flam, pivot = card_number(header, "PHOTFLAM"), card_number(header, "PHOTPLAM")
     if card_text(header, "TELESCOP") != "HST" or not flam or not pivot or flam < 0 or pivot < 0:
@@ -238,7 +251,7 @@ def _whole(values: npt.NDArray[np.generic]) -> bool:
     return bool((finite == np.round(finite)).all())
 
 
-def _stated_ab(header: fits.Header, _: Pixels) -> Scale | None:
+def _stated_ab(header: fits.Header, _: PixelFacts) -> Scale | None:
     """A zero point of the numbers in the file, where the header says AB, in a card or a comment."""
     system = next(
         (card_text(header, key) for key in ("MAGSYS", "PHOTSYS", "ZPSYS") if card_text(header, key)), ""
@@ -262,7 +275,7 @@ def _stated_ab(header: fits.Header, _: Pixels) -> Scale | None:
 _AB_KEYS = ("ABMAGZP", "ABZP", "ZP_AB", "ZPAB", "MAGZERO", "MAGZPT", "PHOTZP", "ZEROPT", "ZPT", "MAGZP", "ZP")
 
 
-def _des_coadd(header: fits.Header, _: Pixels) -> Scale | None:
+def _des_coadd(header: fits.Header, _: PixelFacts) -> Scale | None:
     """DES coadds are scaled to one AB zero point (Abbott et al. 2018, ApJS 239, 18)."""
     zero_point = card_number(header, "MAGZERO")
     if zero_point is None or "DES_EXT" not in header or "TILENAME" not in header:
@@ -270,7 +283,7 @@ def _des_coadd(header: fits.Header, _: Pixels) -> Scale | None:
     return Scale(ab_flux(zero_point), f"DES coadd, MAGZERO = {zero_point:g} AB")
 
 
-def _vega(header: fits.Header, pixels: Pixels) -> Scale | None:
+def _vega(header: fits.Header, pixels: PixelFacts) -> Scale | None:
     """2MASS and WISE Atlas images: MAGZP is Vega; to AB by offsets that are published."""
     zero_point, survey = card_number(header, "MAGZP"), survey_of(header)
     native = {"2MASS": 1.0, "WISE": 1.375}.get(survey)
@@ -286,7 +299,7 @@ def _vega(header: fits.Header, pixels: Pixels) -> Scale | None:
     return Scale(ab_flux(zero_point + offset.magnitude), source)
 
 
-Rule = Callable[[fits.Header, Pixels], Scale | None]
+Rule = Callable[[fits.Header, PixelFacts], Scale | None]
 RULES: tuple[Rule, ...] = (
     _surface_brightness,
     _fluxmag0,
@@ -297,3 +310,130 @@ RULES: tuple[Rule, ...] = (
     _des_coadd,
     _vega,
 )
+
+
+@dataclass(frozen=True)
+class FluxCalibration:
+    """What turns the numbers of a file into `unit`.
+
+    Attributes
+    ----------
+    unit : astropy.units.UnitBase
+        nJy where the header is certain; else what it states, or uncalibrated.
+    factor : float
+        Times the number in the file.
+    source : str
+        The cards this rests on.
+    asinh : tuple of float or None
+        Softening and offset by which the numbers are asinh-scaled, before the factor.
+    """
+
+    unit: u.UnitBase
+    factor: float
+    source: str
+    asinh: tuple[float, float] | None = field(default=None, repr=False)
+
+    def apply(self, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Turn numbers of the file into values.
+
+        Parameters
+        ----------
+        raw : numpy.ndarray
+            Of any real kind.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, in `unit`; infinite beyond its range.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.asinh is None and self.factor == 1:
+                return raw.astype(np.float32)
+            values = raw.astype(np.float64)
+            if self.asinh is not None:
+                values = linear(values, *self.asinh)
+            return (values * self.factor).astype(np.float32)
+
+    def facts(self) -> dict[str, object]:
+        """Give what the meta of a cutout says of this.
+
+        Returns
+        -------
+        dict
+            The cards, and the AB magnitude of a number 1 in the file.
+        """
+        if self.unit != u.nJy:
+            return {"calibration": self.source}
+        return {"calibration": self.source, "zero_point_ab": round(ab_magnitude(self.factor), 6)}
+
+
+def calibration_of(
+    header: fits.Header, pixel_scale: float | None, values: npt.NDArray[np.generic] | None = None
+) -> FluxCalibration:
+    """Find unit and factor of an image.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the image, with what it inherits from the primary header.
+    pixel_scale : float or None
+        Arcsec, of the WCS: resampled pixels of a survey are no flux, and surface brightness
+        needs it.
+    values : numpy.ndarray, optional
+        The numbers in the file: some headers contradict themselves, and the noise decides.
+
+    Returns
+    -------
+    FluxCalibration
+        To nJy where the header is certain.
+
+    Examples
+    --------
+    >>> calibration_of(fits.Header({"BUNIT": "nanomaggy"}), None)
+    FluxCalibration(unit=Unit("nJy"), factor=3631.0, source='BUNIT = nanomaggy')
+    >>> calibration_of(fits.Header({"BUNIT": "ELECTRONS/S"}), None).unit
+    Unit("electron / s")
+    """
+    text = card_text(header, "BUNIT")
+    unit = stated_unit(text)
+    kept = UNCALIBRATED if unit is None or unit == u.dimensionless_unscaled else unit
+    own = flux_unit(header)
+    if own is not None:
+        return own
+    pixels = PixelFacts(pixel_scale, values)
+    for rule in RULES:
+        scale = rule(header, pixels)
+        if scale is not None:
+            return _calibration(scale, kept)
+    if kept == UNCALIBRATED:
+        return FluxCalibration(kept, 1.0, f"none: BUNIT = {text}" if text else "none: no BUNIT")
+    return FluxCalibration(kept, 1.0, f"none: BUNIT = {text}, no AB zero point")
+
+
+def flux_unit(header: fits.Header) -> FluxCalibration | None:
+    """Apply the first rule of calibration: BUNIT is a unit of flux density.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the image.
+
+    Returns
+    -------
+    FluxCalibration or None
+        None where BUNIT is none.
+    """
+    text = card_text(header, "BUNIT")
+    unit = stated_unit(text)
+    if unit is not None and unit.is_equivalent(u.nJy / u.pix):
+        unit = unit * u.pix
+    if unit is None or not unit.is_equivalent(u.nJy):
+        return None
+    # 15 digits: unit conversion gives 3631.0000000000005 nJy for a nanomaggy.
+    return FluxCalibration(u.nJy, float(f"{unit.to(u.nJy):.15g}"), f"BUNIT = {text}")
+
+
+def _calibration(scale: Scale, kept: u.UnitBase) -> FluxCalibration:
+    if scale.njy is None:
+        return FluxCalibration(kept, 1.0, f"none: {scale.source}")
+    return FluxCalibration(u.nJy, scale.njy, scale.source, scale.asinh)

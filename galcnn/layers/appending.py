@@ -15,7 +15,7 @@ from galcnn import atomic
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import cutout_hdus, load_cutout
-from galcnn.files.opening import check_sums, opened
+from galcnn.files.sources import check_sums, opened
 from galcnn.layers import tables
 from galcnn.layers.headers import FILE_TYPE
 from galcnn.layers.layout import CUTOUT_HDU, CUTOUT_STACK, cutout_of, named, stack_fields, stack_hdus

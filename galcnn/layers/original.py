@@ -16,9 +16,9 @@ from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs, wcs_cards
 from galcnn.files.fits_images import HDUChoice, chosen_hdus
+from galcnn.files.hdus import plane_indices
 from galcnn.files.layout import is_our_layout
-from galcnn.files.opening import opened
-from galcnn.files.stored import plane_indices
+from galcnn.files.sources import opened
 from galcnn.layers.appending import append_hdus, numbers
 from galcnn.layers.cells import coarse_hdu
 from galcnn.layers.headers import FILE_TYPE

@@ -20,7 +20,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.explanation import Explanation
 from galcnn.explain.synthesis import Synthesis
-from galcnn.files.opening import check_sums, opened
+from galcnn.files.sources import check_sums, opened
 from galcnn.files.text import to_json
 from galcnn.layers.headers import FILE_TYPE, FILE_VERSION, primary_header
 from galcnn.layers.layout import named, stack_fields, stack_hdus

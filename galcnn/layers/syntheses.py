@@ -32,7 +32,7 @@ from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.synthesis import Synthesis
 from galcnn.explain.target import Target
 from galcnn.files.astrometry import wcs_cards
-from galcnn.files.opening import check_sums, opened
+from galcnn.files.sources import check_sums, opened
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name
 from galcnn.layers import tables
 from galcnn.layers.headers import synthesis_header

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from galcnn.files.aside import standard_deviation
-from galcnn.files.calibration import Calibration
+from galcnn.files.companions import standard_deviation
 from galcnn.files.fits_images import HDUChoice
+from galcnn.files.headers import bad_pixels
 from galcnn.files.planes import GRID_TOLERANCE
-from galcnn.files.roles import bad_pixels
+from galcnn.files.zero_points import FluxCalibration
 from galcnn.mosaic.pixels import Box, Pixels
 from galcnn.transforms.grid import grid_offset
 
@@ -134,7 +134,7 @@ class MosaicBand:
         Of its grid.
     pixels : Pixels
         Numbers of the file.
-    calibration : galcnn.files.calibration.Calibration
+    calibration : galcnn.files.zero_points.FluxCalibration
         From them to the unit.
     mask : Flags or None
         Which of them must not be used.
@@ -147,7 +147,7 @@ class MosaicBand:
     band: str
     wcs: WCS
     pixels: Pixels
-    calibration: Calibration
+    calibration: FluxCalibration
     mask: Flags | None
     noise: NoiseMap | None
     facts: dict[str, object]

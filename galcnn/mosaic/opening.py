@@ -15,11 +15,11 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files.aside import noise_factor, refuse_no_mask, refuse_other_roles
+from galcnn.files.companions import noise_factor, refuse_no_mask, refuse_other_roles
 from galcnn.files.fits_images import chosen_hdus
-from galcnn.files.opening import opened
+from galcnn.files.hdus import StoredImage, plane_indices, stored_image
 from galcnn.files.planes import Planes, choose_bands, joined_facts
-from galcnn.files.stored import StoredImage, plane_indices, stored_image
+from galcnn.files.sources import opened
 from galcnn.mosaic.mosaic import Flags, Mosaic, MosaicBand, MosaicFile, NoiseMap
 from galcnn.mosaic.pixels import Files
 
@@ -151,12 +151,12 @@ def _beside(
         mask = Flags(flags.of(plane, image.shape, n_planes), flags.header)
     said = file.sigma if file.weight is None else file.weight
     if said is not None:
-        aside = opener.companion(path, os.fspath(said))
-        role = aside.role if file.weight is None else "inverse variance"
-        refuse_other_roles(role, aside.name)
-        own = noise_factor(aside.header, role, image.calibration.unit)
+        companion = opener.companion(path, os.fspath(said))
+        role = companion.role if file.weight is None else "inverse variance"
+        refuse_other_roles(role, companion.name)
+        own = noise_factor(companion.header, role, image.calibration.unit)
         factor = image.calibration.factor if own is None else own
-        noise = NoiseMap(aside.of(plane, image.shape, n_planes), role, factor)
+        noise = NoiseMap(companion.of(plane, image.shape, n_planes), role, factor)
     return mask, noise
 
 

@@ -20,11 +20,11 @@ from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.fits_images import find_hdu
-from galcnn.files.opening import DAMAGE, opened
-from galcnn.files.roles import role_of, role_of_name
-from galcnn.files.stored import inherited, plane_indices
+from galcnn.files.hdus import inherited, plane_indices
+from galcnn.files.headers import role_of, role_of_name
+from galcnn.files.sources import DAMAGE, opened
 
-__all__ = ["Box", "CompanionPlanes", "Files", "Mapped", "Pixels", "Strips"]
+__all__ = ["Box", "MosaicCompanion", "Files", "Mapped", "Pixels", "Strips"]
 
 #: First and last-but-one row and column on the mosaic: (y0, y1, x0, x1), all inside.
 Box = tuple[int, int, int, int]
@@ -232,7 +232,7 @@ class Strips:
         return found
 
 
-class CompanionPlanes:
+class MosaicCompanion:
     """A mask or noise map beside a mosaic.
 
     Parameters
@@ -242,7 +242,7 @@ class CompanionPlanes:
     header : astropy.io.fits.Header
         Of its HDU, with what it inherits.
     role : str
-        What it holds, see `galcnn.files.roles.role_of`.
+        What it holds, see `galcnn.files.headers.role_of`.
     name : str
         Of its HDU.
     """
@@ -357,7 +357,7 @@ class Files:
             self._sources[key] = self._new_source(*key)
         return self._sources[key]
 
-    def companion(self, image: Path, said: str) -> CompanionPlanes:
+    def companion(self, image: Path, said: str) -> MosaicCompanion:
         """Find a mask or noise map: a word that is no file is the name of an HDU of the image.
 
         Parameters
@@ -369,7 +369,7 @@ class Files:
 
         Returns
         -------
-        CompanionPlanes
+        MosaicCompanion
             Its planes.
 
         Raises
@@ -401,7 +401,7 @@ class Files:
             header, role, name = inherited(hdulist, hdu).copy(), role_of(hdu), hdu.name
         if elsewhere and role == "image":
             role = role_of_name(path.name)
-        return CompanionPlanes([self.source(file, number, index) for index in indices], header, role, name)
+        return MosaicCompanion([self.source(file, number, index) for index in indices], header, role, name)
 
     def _unpacked(self, path: Path, unpack: Any) -> Path:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="galcnn-mosaic-")))

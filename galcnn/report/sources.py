@@ -16,7 +16,7 @@ from astropy.table import Table
 from galcnn.catalog import FORMATS
 from galcnn.catalog.tables import read_scalars, read_table
 from galcnn.errors import message
-from galcnn.files.opening import opened
+from galcnn.files.sources import opened
 from galcnn.layers import tables
 from galcnn.layers.appending import numbers
 from galcnn.layers.layout import named

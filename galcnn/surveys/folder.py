@@ -16,7 +16,7 @@ from galcnn.catalog import read_catalog
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError, UnreadableImageError, message
 from galcnn.files import load_cutout
-from galcnn.files.opening import opened
+from galcnn.files.sources import opened
 from galcnn.surveys.checks import Wanted, received, wanted
 from galcnn.surveys.http import Answer
 from galcnn.surveys.images import coverage_of, stacked

@@ -15,8 +15,8 @@ from astropy.wcs import WCS
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
-from galcnn.files.opening import opened
-from galcnn.files.roles import bad_pixels
+from galcnn.files.headers import bad_pixels
+from galcnn.files.sources import opened
 from galcnn.photometry import NANOMAGGY
 from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
 from galcnn.surveys.http import Answer, Limits, address, get

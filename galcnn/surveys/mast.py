@@ -16,7 +16,7 @@ from astropy.io import fits
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
-from galcnn.files.opening import opened
+from galcnn.files.sources import opened
 from galcnn.surveys.checks import Wanted, received, wanted
 from galcnn.surveys.http import Answer, Limits, Session, address, speaking
 from galcnn.surveys.images import coverage_of, loaded, stacked

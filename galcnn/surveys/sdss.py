@@ -14,7 +14,7 @@ from astropy.coordinates import SkyCoord
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
-from galcnn.files.opening import opened
+from galcnn.files.sources import opened
 from galcnn.photometry import NANOMAGGY
 from galcnn.surveys.checks import Wanted, received, wanted
 from galcnn.surveys.http import Answer, Limits, Session, address, get, speaking

@@ -18,7 +18,7 @@ from astropy.coordinates import SkyCoord
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, DownloadError, message
-from galcnn.files.opening import WARNINGS_LOCK
+from galcnn.files.sources import WARNINGS_LOCK
 from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
 from galcnn.surveys.http import Answer, Limits, Session, address, speaking
 from galcnn.surveys.images import coverage_of, loaded, stacked

@@ -15,8 +15,8 @@ from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
-from galcnn.files.opening import opened
-from galcnn.files.roles import role_of
+from galcnn.files.headers import role_of
+from galcnn.files.sources import opened
 
 __all__ = ["Layer", "Role", "Window", "holds_layers", "layers_of", "window_of"]
 

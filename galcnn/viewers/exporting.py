@@ -13,7 +13,7 @@ from astropy.io import fits
 from galcnn import atomic
 from galcnn.catalog.naming import file_stems
 from galcnn.files import load_cutout
-from galcnn.files.opening import opened
+from galcnn.files.sources import opened
 from galcnn.layers import LayerStack, read_stacks
 from galcnn.transforms import crop
 from galcnn.viewers.contents import Layer, Window, holds_layers, layers_of, window_of

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError
 from galcnn.files import Companions, load_cutout
-from galcnn.files.roles import bad_pixels, role_of_name
+from galcnn.files.headers import bad_pixels, role_of_name
 
 NY, NX = 6, 7
 Y, X = np.mgrid[:NY, :NX]

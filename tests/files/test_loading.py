@@ -493,13 +493,13 @@ def test_fixable_headers_warn_in_meta_and_nowhere_else(tmp_path):
 
 
 def test_warnings_of_others_are_passed_on(tmp_path, monkeypatch):
-    from galcnn.files import stored
+    from galcnn.files import hdus
 
     def warn(*args):
         warnings.warn("not astropy's", RuntimeWarning, stacklevel=1)
         return ("r",)
 
-    monkeypatch.setattr(stored, "band_names", warn)
+    monkeypatch.setattr(hdus, "band_names", warn)
     with pytest.warns(RuntimeWarning, match="not astropy's"):
         load_cutout(as_primary(tmp_path))
 

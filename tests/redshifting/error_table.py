@@ -9,8 +9,8 @@ import numpy as np
 from galcnn.redshifting import Redshifting, flux_factor, magnification, redshift
 from galcnn.simulation import from_catalog, simulate_catalog
 from tests.redshifting.conftest import FAR, NEAR, drawn, sersic
-from tests.redshifting.test_redshift import QUIET, centroid, half_light_radius
 from tests.redshifting.test_bandpass import SED, errors
+from tests.redshifting.test_redshift import QUIET, centroid, half_light_radius
 
 Row = tuple[str, float, float]
 

@@ -15,8 +15,8 @@ from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
-from galcnn.files.calibration import Calibration, calibration_of
-from galcnn.files.naming import band_names, survey_of
+from galcnn.files.headers import band_names, survey_of
+from galcnn.files.zero_points import FluxCalibration, calibration_of
 
 __all__ = ["StoredImage", "inherited", "plane_indices", "raw_planes", "stored_image"]
 
@@ -37,7 +37,7 @@ class StoredImage:
         Of the bands; None where the file does not say.
     wcs : astropy.wcs.WCS or None
         Celestial.
-    calibration : galcnn.files.calibration.Calibration
+    calibration : galcnn.files.zero_points.FluxCalibration
         What the numbers in the file mean.
     survey : str
         As far as the file says.
@@ -52,7 +52,7 @@ class StoredImage:
     shape: tuple[int, int]
     names: tuple[str | None, ...]
     wcs: WCS | None
-    calibration: Calibration
+    calibration: FluxCalibration
     survey: str
     facts: dict[str, object]
     notes: tuple[str, ...]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from galcnn.files.calibration import calibration_of
-from galcnn.files.naming import band_names, survey_of
+from galcnn.files.headers import band_names, survey_of
+from galcnn.files.zero_points import calibration_of
 from galcnn.photometry import UNCALIBRATED
 
 LEGACY = {"SURVEY": "DECaLS", "VERSION": "DR9", "IMAGETYP": "image", "BANDS": "grz"}
