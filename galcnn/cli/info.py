@@ -22,8 +22,8 @@ def command(path: str | None) -> None:
     """
     from pathlib import Path
 
-    from galcnn.information import describe_installation, describe_path
     from galcnn.model import Card
+    from galcnn.pipeline.info import describe_installation, describe_path
 
     click.echo(describe_path(path) if path else describe_installation())
     if path and Path(path).is_dir():

@@ -51,7 +51,7 @@ def command(
     """
     from galcnn import atomic
     from galcnn.files import Companions, Treatment, load_bands, load_cutout, save_cutout, treat
-    from galcnn.information import describe_path
+    from galcnn.pipeline.info import describe_path
 
     if system and ebv is None:
         raise click.UsageError("Expected --ebv MAG with --system.")

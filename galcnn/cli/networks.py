@@ -58,7 +58,7 @@ def command(
     from astropy.table import Table
 
     from galcnn.catalog import write_table
-    from galcnn.information.networks import layer_costs, network_table
+    from galcnn.model.profile import layer_costs, network_table
 
     chosen = [
         (name, _network(name, (size, size, bands), classes, int(orientations))) for name in names or _DEFAULT

@@ -22,9 +22,9 @@ from galcnn.experiment.prepare import Prepared, prepare
 from galcnn.experiment.scoring import Scored, score
 from galcnn.experiment.settings import Experiment
 from galcnn.health import GradientHealth
-from galcnn.information.networks import network_table
 from galcnn.model import Card, TrainedModel, load_model, refuse_foreign_folder, save_model
 from galcnn.model.network import NETWORK
+from galcnn.model.profile import network_table
 from galcnn.progress import Progress, silent
 from galcnn.training import Checkpoint, Epochs, train
 from galcnn.training.batches import training_batches

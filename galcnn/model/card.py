@@ -44,7 +44,7 @@ class Card:
     metrics : mapping
         Of the untouched test set.
     cost : mapping
-        Of the network for one image, see `galcnn.information.networks.network_table`.
+        Of the network for one image, see `galcnn.model.profile.network_table`.
     versions : mapping
         Of the software.
     devices : mapping

@@ -74,7 +74,7 @@ def measured(model: str, catalog: str, images: str | None, rows: int) -> Figures
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    from galcnn.information.networks import network_cost
+    from galcnn.model.profile import network_cost
     from galcnn.pipeline.classifying import classify_batch, open_classifier
 
     columns = {"id": "objid", "image": "file"} if "file" in _names(catalog) else None

@@ -62,9 +62,9 @@ def test_commands_that_run_no_network_do_not_import_keras(words):
 def test_rooms_that_run_no_network_do_not_import_keras():
     rooms = (
         "cutout catalog photometry observing transforms simulation files inputs surveys.simulated "
-        "prediction explain.explanation layers viewers.figures evaluation model.card information "
+        "prediction explain.explanation layers viewers.figures evaluation model.card pipeline.info "
         "surveys.batch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
-        "testing.surveys report surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder "
+        "testing report surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder "
         "service service.requests similarity"
     )
     code = "\n".join(f"import galcnn.{room}" for room in rooms.split())

@@ -190,7 +190,7 @@ def test_interruptions_and_faults_of_our_own_are_answers(raised, code, capsys, m
     def fail(path):
         raise raised
 
-    monkeypatch.setattr("galcnn.information.describe_path", fail)
+    monkeypatch.setattr("galcnn.pipeline.info.describe_path", fail)
     answer, _ = asked(capsys, "info", "x")
     assert answer["exit_code"] == code
     assert answer["error"]["kind"] == type(raised).__name__
