@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from galcnn import load_model
+from galcnn.experiment import galaxies_of
 from galcnn.explain import explainers_by_name
-from galcnn.studies.atlas import read_galaxies
 from galcnn.trust.criteria import TrustSettings
 from galcnn.trust.report import Models, trust_report
-from galcnn.trust.sample import draw_galaxies, read_sample
+from galcnn.trust.sample import read_sample
 
 trained = load_model("model")
-galaxies = read_sample(trained, draw_galaxies(read_galaxies("sky/catalog.ecsv", trained), 12))
+galaxies = read_sample(trained, galaxies_of(trained.card, "sky/catalog.ecsv", n=12))
 table = trust_report(
     Models(trained),
     galaxies,

@@ -19,6 +19,7 @@ import numpy as np
 
 from galcnn import Target, load_cutout, load_model, predict
 from galcnn.catalog.tables import read_table
+from galcnn.experiment import galaxies_of
 from galcnn.explain import Synthesis
 from galcnn.fooling import (
     PGD,
@@ -31,13 +32,12 @@ from galcnn.fooling import (
 )
 from galcnn.fooling.fooling import boxed, prepared_alike
 from galcnn.inputs import prepare
-from galcnn.studies.atlas import read_galaxies
 
 catalog, *folders = sys.argv[1:4]
 number = int(sys.argv[4]) if len(sys.argv) > 4 else 60
 models = {Path(folder).name: load_model(folder) for folder in folders}
 first = next(iter(models.values()))
-table = read_galaxies(catalog, first)
+table = galaxies_of(first.card, catalog)
 tests = [read_table(Path(folder) / "test.ecsv", texts=["id"]) for folder in folders]
 right = [{str(row["id"]) for row in test if row["class"] == row["true_class"]} for test in tests]
 rows = [row for row in range(len(table)) if table.ids[row] in set.intersection(*right)]

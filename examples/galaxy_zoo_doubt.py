@@ -22,7 +22,7 @@ from galcnn.doubt import Uncertainty, calibration_test, fit_calibration, fit_con
 from galcnn.doubt.embedding import with_embedding
 from galcnn.doubt.measures import image_measures
 from galcnn.evaluation import exact_share
-from galcnn.experiment.prepare import prepare
+from galcnn.experiment.data import read_data
 from galcnn.experiment.settings import Experiment
 from galcnn.model import load_model
 from galcnn.prediction import Prediction
@@ -71,7 +71,7 @@ def main(catalog, folders):
     card = models[0].card
     experiment = Experiment.from_dict(card.settings)
     experiment = replace(experiment, data=replace(experiment.data, catalog=catalog))
-    sides = prepare(experiment).sides
+    sides = read_data(experiment).sides
     labels = {name: [side.classes[k] for k in side.labels] for name, side in sides.items()}
     held, test = sides["validation"], sides["test"]
     rows, uncalibrated, calibrated, seen = [], [], [], {}

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galcnn import Experiment, load_model, run_experiment
+from galcnn import Experiment, load_model, train
 from galcnn.evaluation import bootstrap
-from galcnn.experiment import prepare
+from galcnn.experiment import read_data
 from galcnn.experiment.settings import read_settings
 from galcnn.prediction import predict_images
 from galcnn.progress import bars
@@ -61,7 +61,7 @@ def tested(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def of_single_orientations(name: str) -> np.ndarray:
     """What the weights of a run say of the test galaxies without averaging over orientations."""
-    prepared = prepare(experiment(arguments.labels, runs[name]))
+    prepared = read_data(experiment(arguments.labels, runs[name]))
     model, test = prepared.new_model(), prepared.sides["test"]
     model.set_weights(load_model(folder(name)).model.get_weights())
     return np.array(test.classes)[predict_images(model, test.images).argmax(axis=1)]
@@ -95,7 +95,7 @@ arguments = parser.parse_args()
 runs = SEEDS | SPLIT | WITHOUT
 for name in () if arguments.finished else [arguments.only] if arguments.only else runs:
     if not (folder(name) / "card.json").exists():
-        run_experiment(experiment(arguments.labels, runs[name]), folder(name), progress=bars)
+        train(experiment(arguments.labels, runs[name]), folder(name), progress=bars)
 if arguments.only:
     raise SystemExit
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from galcnn.cutout import Cutout as Cutout
     from galcnn.evaluation import evaluate as evaluate
     from galcnn.experiment import Experiment as Experiment
-    from galcnn.experiment import run_experiment as run_experiment
+    from galcnn.experiment import train as train
     from galcnn.explain import Explanation as Explanation
     from galcnn.explain import Target as Target
     from galcnn.files import load_cutout as load_cutout
@@ -73,7 +73,7 @@ _HOME = {
     "predict": "prediction",
     "read_catalog": "catalog",
     "redshift": "redshifting",
-    "run_experiment": "experiment",
+    "train": "experiment",
     "save_cutout": "files",
     "save_model": "model",
 }

@@ -100,7 +100,7 @@ def test_two_logical_devices_that_share_each_batch_have_the_losses_of_one(folder
 KILLED = """
 import os, signal, sys
 import keras
-from galcnn import Experiment, run_experiment
+from galcnn import Experiment, train
 from galcnn.experiment.settings import read_settings
 
 class Kill(keras.callbacks.Callback):
@@ -109,7 +109,7 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 settings = read_settings(sys.argv[1]) | {"devices": {"strategy": "workers"}}
-run_experiment(Experiment.from_dict(settings), sys.argv[2], callbacks=[Kill()])
+train(Experiment.from_dict(settings), sys.argv[2], callbacks=[Kill()])
 """
 
 

@@ -53,15 +53,16 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
+    from galcnn.experiment import galaxies_of
     from galcnn.model import load_model
     from galcnn.progress import bars, silent
-    from galcnn.studies.atlas import AtlasSettings, make_atlas, read_galaxies
+    from galcnn.studies.atlas import AtlasSettings, make_atlas
 
     trained = load_model(model).with_render(render)
     asked = {"image": image_column, "class": label, "id": id_}
     index = make_atlas(
         trained,
-        read_galaxies(catalog, trained, columns={known: name for known, name in asked.items() if name}),
+        galaxies_of(trained.card, catalog, columns={known: name for known, name in asked.items() if name}),
         out,
         settings=AtlasSettings(galaxies, shown, filters, stages, steps, seed),
         fit=fit,

@@ -68,7 +68,7 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.experiment.measuring import DoubtSettings, measure_doubts
+    from galcnn.experiment.uncertainty import DoubtSettings, measure_doubts
     from galcnn.progress import bars, silent
 
     doubts = measure_doubts(

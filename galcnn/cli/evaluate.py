@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from galcnn.cli import options
@@ -59,13 +61,18 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.experiment.measuring import labelled_catalog
+    from galcnn.experiment import galaxies_of
+    from galcnn.model import Card
     from galcnn.pipeline.evaluating import EvaluationSettings, evaluate_catalog
     from galcnn.progress import bars, silent
 
-    columns = {"image_column": image_column, "label": label, "id": id_}
-    labelled = labelled_catalog(
-        model, catalog, split=split, columns={k: v for k, v in columns.items() if v is not None}
+    columns = {"image": image_column, "class": label, "id": id_}
+    labelled = galaxies_of(
+        Card.read(Path(model) / "card.json"),
+        catalog,
+        columns={k: v for k, v in columns.items() if v is not None},
+        split=split,
+        labelled=True,
     )
     table = evaluate_catalog(
         model,

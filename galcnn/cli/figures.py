@@ -50,10 +50,16 @@ def command(
 
     if paths and (catalog or image_column or id_):
         raise click.UsageError("Expected --images, or --catalog with its columns, and not both.")
-    images = (
-        options.paths_by_id(paths)
-        if paths
-        else images_of(folder, catalog, image_column=image_column, id_column=id_)
-    )
+    try:
+        images = (
+            options.paths_by_id(paths)
+            if paths
+            else images_of(folder, catalog, image_column=image_column, id_column=id_)
+        )
+    except (OSError, ValueError) as error:
+        if paths or catalog:
+            raise
+        click.echo(f"no contact sheets: {error}", err=True)  # the catalog of the training is gone
+        images = {}
     for path in draw_run(folder, out, images=images, seed=seed, progress=silent if quiet else bars):
         click.echo(f"wrote {path}")

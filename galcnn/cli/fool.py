@@ -121,14 +121,12 @@ def command(
     trained = load_model(model).with_render(render)
     labels: list[str] = []
     if catalog:
+        from galcnn.experiment import galaxies_of
         from galcnn.pipeline.robustness import choose
-        from galcnn.studies.atlas import read_galaxies
-        from galcnn.trust.sample import held_out
 
         asked = {"image": image_column, "class": label, "id": id_}
         named = {known: name for known, name in asked.items() if name}
-        read = read_galaxies(catalog, trained, columns=named)
-        known = held_out(read, trained) if split == "test" else read
+        known = galaxies_of(trained.card, catalog, columns=named, split=split)
         sources, labels = choose(known, most=most, classes=trained.classes if curve else None)
     files = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit)
     chosen = unit or natural_unit(trained, files)

@@ -42,7 +42,7 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.experiment.prepare import prepared_as
+    from galcnn.experiment import data_of
     from galcnn.explain.naming import explainers_by_name
     from galcnn.model import load_model
     from galcnn.progress import bars, silent
@@ -55,7 +55,7 @@ def command(
     )
     table = roar(
         trained,
-        prepared_as(trained, catalog, progress=progress),
+        data_of(trained.card, catalog, progress=progress),
         out,
         explainers=explainers_by_name(methods),
         settings=settings,

@@ -146,7 +146,7 @@ def command(
 
     load_tensorflow(start=False)
     from galcnn.devices import device_line, is_chief, make_strategy
-    from galcnn.experiment import Experiment, find_learning_rate, run_experiment
+    from galcnn.experiment import Experiment, find_learning_rate, train
     from galcnn.experiment.settings import read_settings
     from galcnn.model import Card
     from galcnn.progress import bars, silent
@@ -168,7 +168,7 @@ def command(
     path = Path(out)
     before = Card.read(path / "card.json") if (path / "card.json").is_file() and not overwrite else None
     kept = [Snapshots(snapshots)] if snapshots is not None else []
-    trained = run_experiment(
+    trained = train(
         wanted, out, progress=progress, overwrite=overwrite, callbacks=kept, tensorboard=tensorboard
     )
     if not is_chief(strategy):

@@ -84,27 +84,30 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.experiment.prepare import prepared_as
+    from galcnn.experiment import data_of, galaxies_of
     from galcnn.explain.naming import explainers_by_name
     from galcnn.model import load_model
     from galcnn.progress import bars, silent
-    from galcnn.studies.atlas import read_galaxies
     from galcnn.trust.criteria import TrustSettings
     from galcnn.trust.map_attacks import FragilitySettings
     from galcnn.trust.report import Models, trust_report
     from galcnn.trust.retraining import siblings as train_siblings
-    from galcnn.trust.sample import draw_galaxies, held_out, read_sample
+    from galcnn.trust.sample import read_sample
 
     progress = silent if quiet else bars
     trained = load_model(model).with_render(render)
     asked = {"image": image_column, "class": label, "id": id_}
-    known = read_galaxies(
-        catalog, trained, columns={name: column for name, column in asked.items() if column}
+    drawn = galaxies_of(
+        trained.card,
+        catalog,
+        columns={name: column for name, column in asked.items() if column},
+        split=split,
+        n=galaxies,
+        seed=seed,
     )
-    drawn = draw_galaxies(held_out(known, trained) if split == "test" else known, galaxies, seed=seed)
     others, random = [load_model(path) for path in seeds], [load_model(path) for path in shuffled]
     if siblings is not None:
-        prepared, folder = prepared_as(trained, catalog, progress=progress), f"{out}-siblings"
+        prepared, folder = data_of(trained.card, catalog, progress=progress), f"{out}-siblings"
         others += train_siblings(trained, prepared, folder, differing="seeds", n=siblings, progress=progress)
         random += train_siblings(trained, prepared, folder, differing="labels", n=siblings, progress=progress)
     settings = TrustSettings(

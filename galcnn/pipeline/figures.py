@@ -11,7 +11,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galcnn import atomic
-from galcnn.catalog import read_catalog, write_table
+from galcnn.catalog import write_table
 from galcnn.catalog.tables import read_scalars
 from galcnn.dataset import InputFiles
 from galcnn.dataset.reader import ImagePath
@@ -25,6 +25,7 @@ from galcnn.evaluation import (
     rankings,
     worst_mistakes,
 )
+from galcnn.experiment.galaxies import galaxies_of
 from galcnn.model import Card
 from galcnn.prediction import Prediction
 from galcnn.progress import Progress, silent
@@ -255,8 +256,7 @@ def images_of(
     folder : path-like
         See `draw_run`.
     catalog : path-like, optional
-        With the images; that of the training by default, where the folder is of a model and the
-        catalog is still there.
+        With the images; that of the training by default, where the folder is of a model.
     image_column, id_column : str, optional
         Of the catalog; as in training by default.
 
@@ -268,15 +268,12 @@ def images_of(
     Raises
     ------
     OSError, ValueError
-        The catalog given cannot be read or lacks a column.
+        The catalog cannot be read or lacks a column, or that of the training is gone.
     """
     path = Path(folder) / _CARD
-    data: Mapping[str, object] = Card.read(path).settings.get("data", {}) if path.is_file() else {}
-    given = catalog if catalog is not None else data.get("catalog")
-    if given is None or (catalog is None and not Path(str(given)).is_file()):
+    card = Card.read(path) if path.is_file() else None
+    if catalog is None and (card is None or not card.settings):
         return {}
-    columns = {"image": str(image_column or data.get("image_column") or "image")}
-    if name := id_column or data.get("id"):
-        columns["id"] = str(name)
-    read = read_catalog(str(given), columns=columns)
+    columns = {"image": image_column, "id": id_column}
+    read = galaxies_of(card, catalog, columns={known: name for known, name in columns.items() if name})
     return read.images

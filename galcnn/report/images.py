@@ -8,15 +8,18 @@ from pathlib import Path
 
 from galcnn.catalog.naming import file_stems
 from galcnn.errors import message
+from galcnn.experiment.galaxies import galaxies_of
 from galcnn.model.card import Card
-from galcnn.report.rows import Known, known_of
+from galcnn.report.rows import Known
 
 __all__ = ["image_files"]
 
 _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
 
 
-def image_files(ids: Sequence[str], card: Card | None, known: Known | None) -> dict[str, tuple[Path, ...]]:
+def image_files(
+    ids: Sequence[str], card: Card | None, known: Known | None
+) -> tuple[dict[str, tuple[Path, ...]], str]:
     """Find images.
 
     Parameters
@@ -24,17 +27,25 @@ def image_files(ids: Sequence[str], card: Card | None, known: Known | None) -> d
     ids : sequence of str
         The galaxies.
     card : galcnn.model.Card or None
-        Of a model: the catalog by which it was trained is read, if it is still there.
+        Of a model: the catalog by which it was trained is read.
     known : Known or None
         Its folder of images comes first; files are named by ids, as `galcnn fetch` and `galcnn cut`
         do it, or by the ids as they are.
 
     Returns
     -------
-    dict of str to tuple of pathlib.Path
+    files : dict of str to tuple of pathlib.Path
         Id -> files, of those that have one.
+    trouble : str
+        Why the catalog of the training gave none; empty where it did, or was not asked.
     """
-    found = {} if card is None else _of_training(card)
+    found: dict[str, tuple[Path, ...]] = {}
+    trouble = ""
+    if card is not None and card.settings:
+        try:
+            found = dict(galaxies_of(card).images)
+        except (ValueError, OSError) as error:  # it is gone, or another table by now
+            trouble = str(error)
     if known is not None and known.images is not None:
         folder = Path(known.images)
         if not folder.is_dir():
@@ -43,16 +54,4 @@ def image_files(ids: Sequence[str], card: Card | None, known: Known | None) -> d
         stems = file_stems(ids)
         files = {name: there.get(name, there.get(stems[name])) for name in ids}
         found |= {name: (file,) for name, file in files.items() if file}
-    return found
-
-
-def _of_training(card: Card) -> dict[str, tuple[Path, ...]]:
-    said = card.settings.get("data", {})
-    catalog = Path(str(said.get("catalog", "")))
-    if not catalog.is_file():
-        return {}
-    try:
-        _, images = known_of(Known(catalog, id=said.get("id"), image_column=said.get("image_column")))
-    except (ValueError, OSError):  # another table by now
-        return {}
-    return images
+    return found, trouble

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,8 @@ def write_report(
         replaced, anything else refused.
     known : Known, optional
         True classes, positions and images. Of galaxies without layers the images are those of its
-        catalog or folder, else of the catalog by which the model was trained, if it is still there.
+        catalog or folder, else of the catalog by which the model was trained; where that is gone, the
+        page says so.
     title : str, optional
         The name of the model, or of the first source, by default.
     progress : galcnn.progress.Progress
@@ -95,12 +96,13 @@ def write_report(
         raise ValueError(
             message(f"at most {MOST_OBJECTS:,} galaxies", "Select those to look at.", n=len(rows.ids))
         )
-    images |= image_files(rows.ids, material.card if catalog is None else None, known)
+    found, trouble = image_files(rows.ids, material.card if catalog is None else None, known)
+    images |= found
     with atomic.writing_folder(target) as folder:
-        drawn = _draw(folder / "data", rows, material, images, progress=progress)
+        drawn = _draw(folder / "data", rows, material, images, trouble, progress=progress)
         content = _content(rows, material, title) | drawn
         _write_script(folder / "data" / "report.js", "globalThis.galcnnReport = ", content, ";\n")
-        page = files("galcnn.report") / "page"
+        page = resources.files("galcnn.report") / "page"
         (folder / "page").mkdir()
         for name in PAGE:
             (folder / "page" / name).write_bytes((page / name).read_bytes())
@@ -118,6 +120,7 @@ def _draw(
     rows: Rows,
     material: Material,
     images: Mapping[str, tuple[Path, ...]],
+    trouble: str,
     *,
     progress: Progress,
 ) -> dict[str, Any]:
@@ -135,6 +138,8 @@ def _draw(
                     content, small = object_of_image(images[name])
                 else:
                     content = None
+                    if trouble:
+                        troubles[str(row)] = trouble
             except (UnreadableImageError, OSError, ValueError) as error:
                 content, troubles[str(row)] = None, str(error)
             if content is not None:

@@ -15,7 +15,7 @@ from astropy.table import Table
 from galcnn import atomic
 from galcnn.catalog import write_table
 from galcnn.errors import message
-from galcnn.experiment import Experiment, Prepared, prepare
+from galcnn.experiment import Experiment, ExperimentData, read_data
 from galcnn.progress import Progress, silent
 from galcnn.training import Checkpoint, Epochs, LossRecord, train
 from galcnn.training.checkpoint import changed_keys
@@ -151,7 +151,7 @@ def compare(comparison: Comparison, out: str | os.PathLike[str], *, progress: Pr
     """
     folder = Path(out)
     atomic.check_writable(folder / "summary.ecsv")
-    prepared = prepare(next(iter(comparison.experiments.values())), progress=progress)
+    prepared = read_data(next(iter(comparison.experiments.values())), progress=progress)
     runs: dict[str, list[dict[str, Any]]] = {}
     for name, experiment in comparison.experiments.items():
         runs[name] = [_run(prepared, name, experiment, seed, folder, progress) for seed in comparison.seeds]
@@ -164,7 +164,7 @@ def compare(comparison: Comparison, out: str | os.PathLike[str], *, progress: Pr
 
 
 def _run(
-    prepared: Prepared, name: str, experiment: Experiment, seed: int, folder: Path, progress: Progress
+    prepared: ExperimentData, name: str, experiment: Experiment, seed: int, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     """One training, or what is written of it."""
     path = folder / "runs" / f"{name}-seed{seed}.json"

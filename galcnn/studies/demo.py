@@ -16,7 +16,7 @@ from galcnn import atomic, seeding
 from galcnn.catalog import Catalog, write_table
 from galcnn.dataset import InputFiles
 from galcnn.evaluation import confusion_matrix, evaluate
-from galcnn.experiment import DataSettings, Experiment, run_experiment
+from galcnn.experiment import DataSettings, Experiment, train
 from galcnn.explain import CAM, Saliency
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
@@ -99,7 +99,7 @@ def run_demo(
         ),
         seed=seed,
     )
-    trained = run_experiment(experiment, out / "model", progress=progress)
+    trained = train(experiment, out / "model", progress=progress)
     clock.lap("train and score")
     # Another seed: galaxies that neither training nor test has seen.
     other = seeding.integer(seed, "new")

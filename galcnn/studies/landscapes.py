@@ -11,7 +11,7 @@ import numpy as np
 from galcnn import atomic, seeding
 from galcnn.dataset import Dataset
 from galcnn.errors import message
-from galcnn.experiment import Experiment, prepare
+from galcnn.experiment import data_of
 from galcnn.landscape.objective import Objective, Statistics
 from galcnn.landscape.slices import Grid, random_slice, slice_between, trajectory_slice
 from galcnn.landscape.surface import Surface, write_surface
@@ -170,18 +170,7 @@ def objective_of(
         Bad input.
     """
     settings = settings or LandscapeSettings()
-    if not trained.card.settings:
-        raise ValueError(
-            message(
-                "a model of galcnn train, whose card knows its training set",
-                "In Python, pass your own images: galcnn.landscape.objective.Objective.",
-                model=trained.card.name,
-            )
-        )
-    experiment = Experiment.from_dict(trained.card.settings)
-    if catalog is not None:
-        experiment = replace(experiment, data=replace(experiment.data, catalog=str(catalog)))
-    training = _drawn(prepare(experiment, progress=progress).sides["train"], settings)
+    training = _drawn(data_of(trained.card, catalog, progress=progress).sides["train"], settings)
     chunks = range(0, len(training), _CHUNK)
     seen = [
         np.asarray(trained.preprocessing(training.images[k : k + _CHUNK], training=False)) for k in chunks

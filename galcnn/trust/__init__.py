@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from galcnn.trust.localisation import energy_density, half_light, pointing
     from galcnn.trust.map_attacks import FragilitySettings, attacked, fragility
     from galcnn.trust.parameter_randomisation import randomisation
-    from galcnn.trust.sample import Sample, held_out, sample_of
+    from galcnn.trust.sample import Sample, sample_of
     from galcnn.trust.significance import maps_in_noise, over_noise, over_null, over_seeds
     from galcnn.trust.stability import equivariance, sensitivity
 
@@ -35,7 +35,6 @@ _HOME = {
     "equivariance": "stability",
     "fragility": "map_attacks",
     "half_light": "localisation",
-    "held_out": "sample",
     "maps_in_noise": "significance",
     "over_noise": "significance",
     "over_null": "significance",
@@ -61,7 +60,6 @@ __all__ = [
     "equivariance",
     "fragility",
     "half_light",
-    "held_out",
     "maps_in_noise",
     "over_noise",
     "over_null",

@@ -24,7 +24,7 @@ from galcnn import atomic, seeding
 from galcnn.catalog import write_table
 from galcnn.dataset import Dataset
 from galcnn.errors import message
-from galcnn.experiment import Prepared
+from galcnn.experiment import ExperimentData
 from galcnn.explain import Context, Explainer, Target
 from galcnn.explain.baselines import baseline_images
 from galcnn.explain.forward import outputs
@@ -67,7 +67,7 @@ class RetrainingSettings:
 
 def roar(
     trained: TrainedModel,
-    prepared: Prepared,
+    prepared: ExperimentData,
     out: str | os.PathLike[str],
     *,
     explainers: Sequence[Explainer],
@@ -80,8 +80,8 @@ def roar(
     ----------
     trained : galcnn.model.TrainedModel
         Whose maps, of its predicted classes, say what is taken.
-    prepared : galcnn.experiment.Prepared
-        Its experiment and data, see `galcnn.experiment.prepare`.
+    prepared : galcnn.experiment.ExperimentData
+        Its experiment and data, see `galcnn.experiment.read_data`.
     out : path-like
         Folder: ``runs/`` (one file a training) and ``roar.ecsv``. A run that was stopped goes on.
     explainers : sequence of Explainer
@@ -156,7 +156,7 @@ def _without(side: Dataset, order: npt.NDArray[np.intp], share: float) -> Datase
 
 
 def _retrained(
-    prepared: Prepared,
+    prepared: ExperimentData,
     sides: dict[str, tuple[Dataset, npt.NDArray[np.intp]]],
     share: float,
     seed: int,
@@ -206,7 +206,7 @@ Differing = Literal["seeds", "labels"]
 
 def siblings(
     trained: TrainedModel,
-    prepared: Prepared,
+    prepared: ExperimentData,
     folder: str | os.PathLike[str],
     *,
     differing: Differing,
@@ -223,7 +223,7 @@ def siblings(
     ----------
     trained : galcnn.model.TrainedModel
         The model; its card goes with its siblings.
-    prepared : galcnn.experiment.Prepared
+    prepared : galcnn.experiment.ExperimentData
         Its experiment and data.
     folder : path-like
         Gets ``seeds-1`` or ``labels-1`` and so on, each a model; those that are there are loaded.
@@ -263,7 +263,9 @@ def siblings(
     return tuple(made)
 
 
-def _sibling(trained: TrainedModel, prepared: Prepared, differing: Differing, number: int) -> TrainedModel:
+def _sibling(
+    trained: TrainedModel, prepared: ExperimentData, differing: Differing, number: int
+) -> TrainedModel:
     experiment = prepared.experiment
     seed = experiment.seed + number
     own = replace(prepared, sides=prepared.sides if differing == "seeds" else _shuffled(prepared, seed))
@@ -276,7 +278,7 @@ def _sibling(trained: TrainedModel, prepared: Prepared, differing: Differing, nu
     return TrainedModel(model, replace(trained.card, metrics={}, settings=told.to_dict()))
 
 
-def _shuffled(prepared: Prepared, seed: int) -> dict[str, Dataset]:
+def _shuffled(prepared: ExperimentData, seed: int) -> dict[str, Dataset]:
     def shuffle(name: str, side: Dataset) -> Dataset:
         stream = seeding.generator(seed, "shuffled labels", name)
         return side if name == "test" else replace(side, labels=stream.permutation(side.labels, axis=0))

@@ -9,20 +9,17 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import seeding
-from galcnn.catalog import Catalog, relabel
+from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.evaluation.segmentation import Regions, segmented
-from galcnn.experiment import Experiment
-from galcnn.experiment.prepare import split_as
 from galcnn.explain import Context, Explainer, Target
 from galcnn.explain.attribution import Prepared
 from galcnn.model import TrainedModel
 from galcnn.progress import Progress, silent
 
-__all__ = ["Galaxies", "Sample", "draw_galaxies", "held_out", "maps_of", "read_sample", "sample_of"]
+__all__ = ["Galaxies", "Sample", "maps_of", "read_sample", "sample_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,63 +177,6 @@ def maps_of(network: keras.Model, explainer: Explainer, sample: Sample) -> npt.N
     """
     maps = explainer(network, sample.images, sample.targets, context=sample.context)
     return np.where(np.isnan(maps), np.float32(0), maps)
-
-
-def held_out(catalog: Catalog, trained: TrainedModel) -> Catalog:
-    """Pick the galaxies that a model was not trained on.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        The one of the training, with its merged classes; see `galcnn.studies.atlas.read_galaxies`.
-    trained : galcnn.model.TrainedModel
-        Its card knows how the catalog was split.
-
-    Returns
-    -------
-    galcnn.catalog.Catalog
-        The test set.
-
-    Raises
-    ------
-    ValueError
-        The card does not say, or there are no classes.
-    """
-    settings = trained.card.settings
-    if "data" not in settings or "class" not in catalog.table.colnames:
-        raise ValueError(
-            message(
-                "a model whose card says how its catalog was split, and a catalog with classes",
-                "Ask for all galaxies: --split all.",
-                model=trained.card.name,
-                columns=catalog.table.colnames,
-            )
-        )
-    experiment = Experiment.from_dict(settings)
-    dropped = [name for name in experiment.data.drop if name in catalog.classes]
-    dealt = split_as(experiment, relabel(catalog, drop=dropped) if dropped else catalog)
-    return dealt.select(np.flatnonzero(np.asarray(dealt.table["split"]) == "test"))
-
-
-def draw_galaxies(catalog: Catalog, n: int, *, seed: int = 0) -> Catalog:
-    """Draw galaxies, whatever their order in the catalog.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        Any.
-    n : int
-        At most so many.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    galcnn.catalog.Catalog
-        More galaxies with the same seed hold those of fewer.
-    """
-    dice = [seeding.uniform(seed, "trust", name) for name in catalog.ids]
-    return catalog.select(sorted(range(len(catalog)), key=dice.__getitem__)[:n])
 
 
 def _segmented(cutout: Cutout) -> Regions | None:

@@ -14,8 +14,8 @@ from astropy.table import Table
 from PIL import Image
 
 from galcnn.cli.main import main
-from galcnn.experiment import DataSettings, Experiment, run_experiment
-from galcnn.experiment.run import checkpoint_of
+from galcnn.experiment import DataSettings, Experiment, train
+from galcnn.experiment.training import checkpoint_of
 from galcnn.model import NetworkSettings, load_model
 from galcnn.training import Augmentation, TrainingSettings
 from galcnn.training.checkpoint import read_state
@@ -58,17 +58,17 @@ def resumed(catalog, tmp_path_factory):
     out = tmp_path_factory.mktemp("resumed") / "model"
     first, second = Interrupting(2), Interrupting(-1)
     with pytest.raises(KeyboardInterrupt):
-        run_experiment(experiment_of(catalog), out, callbacks=[first])
+        train(experiment_of(catalog), out, callbacks=[first])
     assert not out.exists(), "no model or a whole one"
     assert read_state(checkpoint_of(out)).epoch == 2
-    trained = run_experiment(experiment_of(catalog), out, callbacks=[second])
+    trained = train(experiment_of(catalog), out, callbacks=[second])
     assert (first.epochs, second.epochs) == ([0, 1, 2], [2, 3])
     return out, trained
 
 
 def test_it_ends_as_if_it_had_not_been_interrupted(catalog, resumed, tmp_path):
     out, trained = resumed
-    straight = run_experiment(experiment_of(catalog), tmp_path / "model")
+    straight = train(experiment_of(catalog), tmp_path / "model")
     a, b = (Table.read(folder / "history.csv") for folder in (out, tmp_path / "model"))
     assert list(a["epoch"]) == [1, 2, 3, 4]
     for name in a.colnames:  # bit-equal with --deterministic: see the test of kills
@@ -82,7 +82,7 @@ def test_what_has_ended_is_not_repeated(catalog, resumed):
     out, trained = resumed
     before = (out / "model.keras").stat().st_mtime_ns
     watching = Interrupting(0)
-    again = run_experiment(experiment_of(catalog), out, callbacks=[watching])
+    again = train(experiment_of(catalog), out, callbacks=[watching])
     assert watching.epochs == []
     assert again.card == trained.card
     assert (out / "model.keras").stat().st_mtime_ns == before
@@ -92,25 +92,25 @@ def test_another_experiment_in_its_place_is_refused_with_what_differs(catalog, r
     out, trained = resumed
     other = replace(experiment_of(catalog, epochs=5), seed=4)
     with pytest.raises(ValueError, match=r"training.epochs: 4 -> 5; seed: 3 -> 4") as error:
-        run_experiment(other, out)
+        train(other, out)
     assert "--overwrite" in str(error.value)
     table = Table.read(catalog)
     table["image"] = [os.path.join(os.path.dirname(catalog), name) for name in table["image"]]  # noqa: PTH118, PTH120
     table.write(tmp_path / "same.ecsv")
-    assert run_experiment(experiment_of(str(tmp_path / "same.ecsv")), out).card == trained.card
+    assert train(experiment_of(str(tmp_path / "same.ecsv")), out).card == trained.card
     table[:50].write(tmp_path / "fewer.ecsv")
     with pytest.raises(ValueError, match=r"changed=\"data_sha256: "):
-        run_experiment(experiment_of(str(tmp_path / "fewer.ecsv")), out)
+        train(experiment_of(str(tmp_path / "fewer.ecsv")), out)
 
 
 def test_a_checkpoint_of_other_settings_is_refused_until_told_to_begin_anew(catalog, tmp_path):
     out = tmp_path / "model"
     with pytest.raises(KeyboardInterrupt):
-        run_experiment(experiment_of(catalog), out, callbacks=[Interrupting(1)])
+        train(experiment_of(catalog), out, callbacks=[Interrupting(1)])
     other = experiment_of(catalog, epochs=1, optimizer="momentum")
     with pytest.raises(ValueError, match=r"training.epochs: 4 -> 1; training.optimizer"):
-        run_experiment(other, out)
-    trained = run_experiment(other, out, overwrite=True)
+        train(other, out)
+    trained = train(other, out, overwrite=True)
     assert trained.card.metrics["epochs"] == 1
     assert not checkpoint_of(out).exists()
 

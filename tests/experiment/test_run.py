@@ -10,7 +10,7 @@ import pytest
 from astropy.table import Table
 from PIL import Image
 
-from galcnn.experiment import DataSettings, Experiment, prepare, run_experiment
+from galcnn.experiment import DataSettings, Experiment, read_data, train
 from galcnn.model import NetworkSettings, load_model
 from galcnn.training import Augmentation, TrainingSettings
 
@@ -37,9 +37,7 @@ def pictures(tmp_path_factory):
 
 
 def test_a_sky_without_noise_is_stretched_linearly_and_the_card_says_the_range(pictures, tmp_path):
-    trained = run_experiment(
-        Experiment(DataSettings(str(pictures / "c.ecsv")), NETWORK, ONCE), tmp_path / "m"
-    )
+    trained = train(Experiment(DataSettings(str(pictures / "c.ecsv")), NETWORK, ONCE), tmp_path / "m")
     assert [layer.name for layer in trained.preprocessing.layers] == ["image", "standardize"]
     assert trained.card.inputs.unit == "display"
     # Pictures are scaled to their galaxy: the network looks at two thirds of the side, 14 of 20 pixels.
@@ -55,12 +53,10 @@ def test_the_test_set_took_no_part(pictures, tmp_path):
     table["image"] = [str(pictures / name) for name in table["image"]]
     table["split"] = np.array(["train"] * 24 + ["validation"] * 12 + ["test"] * 12)
     table.write(tmp_path / "a.ecsv")
-    honest = run_experiment(Experiment(DataSettings(str(tmp_path / "a.ecsv")), NETWORK, ONCE), tmp_path / "a")
+    honest = train(Experiment(DataSettings(str(tmp_path / "a.ecsv")), NETWORK, ONCE), tmp_path / "a")
     table["class"][36:] = np.where(table["class"][36:] == "red", "blue", "red")
     table.write(tmp_path / "b.ecsv")
-    swapped = run_experiment(
-        Experiment(DataSettings(str(tmp_path / "b.ecsv")), NETWORK, ONCE), tmp_path / "b"
-    )
+    swapped = train(Experiment(DataSettings(str(tmp_path / "b.ecsv")), NETWORK, ONCE), tmp_path / "b")
     for one, other in zip(
         honest.preprocessing.get_weights(), swapped.preprocessing.get_weights(), strict=True
     ):
@@ -75,13 +71,13 @@ def test_the_test_set_took_no_part(pictures, tmp_path):
 def test_orientations_averaged_in_prediction_cost_the_training_nothing(pictures, tmp_path):
     """The saved model has the weights of a network of single orientations, and turns do not move it."""
     data = DataSettings(str(pictures / "c.ecsv"))
-    plain = run_experiment(Experiment(data, NETWORK, ONCE), tmp_path / "a")
+    plain = train(Experiment(data, NETWORK, ONCE), tmp_path / "a")
     network = replace(NETWORK, orientations=8, averaging="prediction")
-    averaged = run_experiment(Experiment(data, network, ONCE), tmp_path / "b")
+    averaged = train(Experiment(data, network, ONCE), tmp_path / "b")
     for one, other in zip(averaged.model.get_weights(), plain.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     assert averaged.network.get_layer("orientations").count == 8
-    prepared = prepare(Experiment(data, network))  # whose checks, too, train single orientations
+    prepared = read_data(Experiment(data, network))  # whose checks, too, train single orientations
     assert prepared.network_settings().orientations == 1
     assert prepared.network_settings(averaged=True).orientations == 8
     images = np.random.default_rng(0).uniform(0, 255, (2, 20, 20, 3)).astype("float32")
@@ -97,10 +93,10 @@ def test_orientations_averaged_in_prediction_cost_the_training_nothing(pictures,
 
 def test_a_seed_of_the_split_alone_is_shared_by_many_seeds(pictures):
     data = DataSettings(str(pictures / "c.ecsv"), split_seed=3)
-    sides = [prepare(Experiment(data, seed=seed)).sides["test"].ids for seed in (0, 1)]
-    own = prepare(Experiment(replace(data, split_seed=None), seed=3)).sides["test"].ids
+    sides = [read_data(Experiment(data, seed=seed)).sides["test"].ids for seed in (0, 1)]
+    own = read_data(Experiment(replace(data, split_seed=None), seed=3)).sides["test"].ids
     assert sides[0] == sides[1] == own
-    assert prepare(Experiment(replace(data, split_seed=None), seed=0)).sides["test"].ids != own
+    assert read_data(Experiment(replace(data, split_seed=None), seed=0)).sides["test"].ids != own
 
 
 def test_a_class_missing_on_one_side_is_named(pictures, tmp_path):
@@ -111,7 +107,7 @@ def test_a_class_missing_on_one_side_is_named(pictures, tmp_path):
     )
     table.write(tmp_path / "c.ecsv")
     with pytest.raises(ValueError, match=r"galaxies of every class in the split 'validation'.*\['red'\]"):
-        run_experiment(Experiment(DataSettings(str(tmp_path / "c.ecsv")), NETWORK, ONCE), tmp_path / "m")
+        train(Experiment(DataSettings(str(tmp_path / "c.ecsv")), NETWORK, ONCE), tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 
@@ -144,6 +140,6 @@ def test_a_network_of_mirror_images_refuses_classes_that_a_mirror_swaps(tmp_path
     data = DataSettings(str(tmp_path / "c.ecsv"))
     still = TrainingSettings(augmentation=Augmentation(flips=False))
     with pytest.raises(ValueError, match="for a network of 8 orientations"):
-        run_experiment(Experiment(data, NetworkSettings(orientations=8), still), tmp_path / "m")
+        train(Experiment(data, NetworkSettings(orientations=8), still), tmp_path / "m")
     with pytest.raises(FileNotFoundError):
-        run_experiment(Experiment(data, NetworkSettings(orientations=4), still), tmp_path / "m")
+        train(Experiment(data, NetworkSettings(orientations=4), still), tmp_path / "m")

@@ -337,11 +337,29 @@ def test_a_run_is_reported_with_its_maps(trained, tmp_path):
     assert content["card"]["classes"] == ["round", "thin"]
 
 
+def test_the_page_says_that_the_catalog_of_the_training_is_gone(trained, tmp_path):
+    from dataclasses import replace
+
+    from galcnn.model import save_model
+
+    told = replace(trained.card, settings={"data": {"catalog": str(tmp_path / "gone.ecsv")}})
+    save_model(replace(trained, card=told), tmp_path / "model")
+    write_answers(answers(["a", "b"]), tmp_path / "model" / "test.ecsv")
+    assert write_report([tmp_path / "model"], tmp_path / "out")["pictures"] == 0
+    troubles = read_report(tmp_path / "out")["troubles"]
+    assert set(troubles) == {"0", "1"}
+    assert all("the catalog that the model was trained on" in text for text in troubles.values())
+    assert all("gone.ecsv" in text for text in troubles.values())
+    QTable({"id": ["a", "b"]}).write(tmp_path / "gone.ecsv")
+    write_report([tmp_path / "model"], tmp_path / "out")
+    assert "a catalog with images" in read_report(tmp_path / "out")["troubles"]["1"]
+
+
 @pytest.mark.full
 def test_a_training_is_reported_with_its_images(toy_experiment, tmp_path):
-    from galcnn.experiment import Experiment, run_experiment
+    from galcnn.experiment import Experiment, train
 
-    run_experiment(Experiment.from_file(toy_experiment), tmp_path / "model")
+    train(Experiment.from_file(toy_experiment), tmp_path / "model")
     assert main(["report", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--quiet"]) == 0
     content, test = read_report(tmp_path / "out"), Table.read(tmp_path / "model" / "test.ecsv")
     assert values_of(content, "id") == list(test["id"])

@@ -15,6 +15,7 @@ from PIL import Image
 
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
+from galcnn.experiment import galaxies_of
 from galcnn.explain import activations, decision_plane, filters
 from galcnn.explain.graph import convolution_stages
 from galcnn.files import save_cutout
@@ -22,7 +23,7 @@ from galcnn.inputs import images_from
 from galcnn.layers import read_syntheses
 from galcnn.model import NetworkSettings, TrainedModel, assemble, build_network, load_model, save_model
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.studies.atlas import AtlasSettings, make_atlas, read_galaxies
+from galcnn.studies.atlas import AtlasSettings, make_atlas
 from tests.conftest import toy_images
 
 SMALL = ["--galaxies", "10", "--shown", "2", "--filters", "2", "--stages", "3", "--steps", "3", "--seed", "5"]
@@ -94,7 +95,7 @@ def test_the_index_says_why_a_page_is_missing(sky, trained, toy_dataset, tmp_pat
     network = build_network((16, 16, 2), 2, settings=NetworkSettings(widths=(4,), stem=0, activation="gelu"))
     smooth = TrainedModel(assemble(fit_preprocessing(toy_dataset.images), network), trained.card)
     few = AtlasSettings(galaxies=4, shown=1, filters=1, stages=1, steps=1)
-    index = make_atlas(smooth, read_galaxies(sky / "catalog.ecsv", smooth), tmp_path / "a", settings=few)
+    index = make_atlas(smooth, galaxies_of(smooth.card, sky / "catalog.ecsv"), tmp_path / "a", settings=few)
     text = html.unescape(index.read_text())
     reason = r"<li>What the filters of conv1_1 answer to in galaxies: Expected a network whose rectifiers"
     assert re.search(reason + r" are all ReLUs.*others=", text)
@@ -110,7 +111,7 @@ def test_what_a_page_is_made_by_may_refuse_the_model(sky, trained, toy_dataset, 
     pooled = TrainedModel(assemble(fit_preprocessing(toy_dataset.images), network), trained.card)
     few = AtlasSettings(galaxies=4, shown=1, filters=1, stages=1, steps=1)
     out = tmp_path / "a"
-    index = make_atlas(pooled, read_galaxies(sky / "catalog.ecsv", pooled), out, settings=few)
+    index = make_atlas(pooled, galaxies_of(pooled.card, sky / "catalog.ecsv"), out, settings=few)
     text = html.unescape(index.read_text())
     assert "<li>Decision regions: Expected a network that ends in a Dense layer" in text
     assert "<li>A learned filter at work, band by band: Expected a plain Conv2D" in text
@@ -194,7 +195,7 @@ def test_tables_hold_what_the_pictures_show(atlas, model, sky):
 
 def test_a_second_run_keeps_what_is_there_and_mends_what_is_not(atlas, sky, model):
     trained = load_model(model)
-    catalog = read_galaxies(sky / "catalog.ecsv", trained)
+    catalog = galaxies_of(trained.card, sky / "catalog.ecsv")
     before = {
         path: path.stat().st_mtime_ns for path in atlas.rglob("*.*") if path.suffix in (".png", ".fits")
     }
@@ -212,7 +213,7 @@ def test_a_second_run_keeps_what_is_there_and_mends_what_is_not(atlas, sky, mode
 def test_an_interrupted_run_goes_on_and_other_settings_start_anew(sky, model, tmp_path):
     trained = load_model(model)
     weights = trained.model.get_weights()
-    catalog = read_galaxies(sky / "catalog.ecsv", trained)
+    catalog = galaxies_of(trained.card, sky / "catalog.ecsv")
     few = AtlasSettings(galaxies=4, shown=1, filters=1, stages=1, steps=2)
 
     class Interrupting:
@@ -258,7 +259,7 @@ def test_galaxies_are_drawn_of_all_classes_whatever_the_order(sky, model):
     from galcnn.studies.atlas.galaxies import sample
 
     trained = load_model(model)
-    catalog = read_galaxies(sky / "catalog.ecsv", trained)
+    catalog = galaxies_of(trained.card, sky / "catalog.ecsv")
     drawn = sample(catalog, trained.classes, AtlasSettings(galaxies=6))
     assert drawn.labels.tolist() == ["round", "thin"] * 3
     again = sample(catalog.select(np.arange(14)[::-1]), trained.classes, AtlasSettings(galaxies=6))

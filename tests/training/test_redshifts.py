@@ -13,7 +13,7 @@ from scipy.stats import kstest
 from galcnn.catalog import Catalog
 from galcnn.dataset import Dataset, HeldCutouts, InputFiles
 from galcnn.experiment import Experiment
-from galcnn.experiment.prepare import prepare
+from galcnn.experiment.data import read_data
 from galcnn.files import save_cutout
 from galcnn.inputs import InputSpec, images_from
 from galcnn.photometry import DISPLAY
@@ -220,7 +220,7 @@ def test_an_experiment_reads_the_wide_cutouts_of_its_catalog(dataset, tmp_path):
     assert (
         Experiment.from_dict(experiment.to_dict()).training.augmentation == experiment.training.augmentation
     )
-    training = prepare(experiment).sides["train"]
+    training = read_data(experiment).sides["train"]
     first = training.ids[0]
     assert training.cutouts[first].shape == (96, 96)
     assert training.cutouts[first].redshift == pytest.approx(dataset.cutouts[first].redshift)

@@ -9,19 +9,17 @@ import pytest
 from astropy.table import QTable
 from PIL import Image
 
-from galcnn.catalog import Catalog
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
-from galcnn.dataset import split_catalog
 from galcnn.evaluation import judge
 from galcnn.explain import CAM, Saliency, explain
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import LayerStack
 from galcnn.model import TrainedModel, load_model, save_model
-from galcnn.trust import CRITERIA, criterion, held_out
+from galcnn.trust import CRITERIA, criterion
 from galcnn.trust.criteria import TrustSettings
 from galcnn.trust.report import Models, trust_report
-from galcnn.trust.sample import Galaxies, draw_galaxies
+from galcnn.trust.sample import Galaxies
 from tests.conftest import toy_images
 
 CONTROLS = {"control_edges", "control_light", "control_noise"}
@@ -172,19 +170,3 @@ def test_other_models_give_scatters_of_their_own_and_a_refusal_does_not_apply(tr
     assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True))
     with pytest.raises(ValueError, match="two or more other seeds"):
         Models(flat, others[:1])
-
-
-def test_galaxies_are_those_that_the_model_was_not_trained_on(trained):
-    labels = ["round", "thin", "star"] * 20
-    table = QTable({"id": [f"g{i}" for i in range(60)], "class": labels, "image": ["x.fits"] * 60})
-    data = {"catalog": "x.csv", "drop": ["star"], "split_by": "object", "fractions": [0.6, 0.2, 0.2]}
-    own = replace(trained, card=replace(trained.card, settings={"data": data, "seed": 4}))
-    found = held_out(Catalog(table), own)
-    kept = Catalog(table).select(np.flatnonzero(np.array(labels) != "star"))
-    split = np.asarray(split_catalog(kept, by="object", fractions=(0.6, 0.2, 0.2), seed=4).table["split"])
-    assert found.ids == [name for name, side in zip(kept.ids, split, strict=True) if side == "test"]
-    assert len(found.ids) == 8
-    few, more = draw_galaxies(found, 3, seed=1), draw_galaxies(found, 6, seed=1)
-    assert more.ids[:3] == few.ids
-    with pytest.raises(ValueError, match="how its catalog was split"):
-        held_out(Catalog(table), trained)

@@ -8,7 +8,7 @@ import pytest
 
 from galcnn.cli.main import main
 from galcnn.experiment import Experiment
-from galcnn.experiment.prepare import Prepared
+from galcnn.experiment.data import ExperimentData
 from galcnn.trust.retraining import RetrainingSettings, _interval, _without, roar
 
 
@@ -36,7 +36,7 @@ def prepared(toy_dataset):
     )
     sides = {"train": slice(0, 150), "validation": slice(150, 180), "test": slice(180, 240)}
     parts = {name: toy_dataset.select(np.arange(240)[piece]) for name, piece in sides.items()}
-    return Prepared(experiment, None, toy_dataset, parts)
+    return ExperimentData(experiment, None, toy_dataset, parts)
 
 
 def test_the_first_pixels_become_sky_of_the_images_own_level(prepared):

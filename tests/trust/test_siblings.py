@@ -7,7 +7,7 @@ import pytest
 
 from galcnn.cli.main import main
 from galcnn.experiment import Experiment
-from galcnn.experiment.prepare import Prepared
+from galcnn.experiment.data import ExperimentData
 from galcnn.trust.retraining import _shuffled, siblings
 
 
@@ -22,7 +22,7 @@ def prepared(toy_dataset):
     )
     sides = {"train": slice(0, 60), "validation": slice(60, 90), "test": slice(90, 120)}
     parts = {name: toy_dataset.select(np.arange(240)[piece]) for name, piece in sides.items()}
-    return Prepared(experiment, None, toy_dataset, parts)
+    return ExperimentData(experiment, None, toy_dataset, parts)
 
 
 def test_shuffled_labels_keep_the_classes_and_forget_the_galaxies(prepared):

@@ -1,18 +1,15 @@
-"""Which galaxies an atlas shows: read as the model was trained, drawn of all classes in turn."""
+"""Which galaxies an atlas shows: drawn of all classes in turn."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from galcnn import seeding
-from galcnn.catalog import Catalog, read_catalog, relabel
-from galcnn.catalog.tables import read_table
+from galcnn.catalog import Catalog
 from galcnn.errors import message
-from galcnn.model import TrainedModel
 
-__all__ = ["AtlasSettings", "labels_of", "read_galaxies", "sample"]
+__all__ = ["AtlasSettings", "labels_of", "sample"]
 
 
 @dataclass(frozen=True)
@@ -48,47 +45,6 @@ class AtlasSettings:
         low = {name: getattr(self, name) for name, least in smallest.items() if getattr(self, name) < least}
         if low:
             raise ValueError(message(f"at least {smallest}", "", **low))
-
-
-def read_galaxies(
-    path: str | os.PathLike[str], trained: TrainedModel, *, columns: Mapping[str, str] | None = None
-) -> Catalog:
-    """Read a catalog as the model was trained with: by default the same columns, classes merged alike.
-
-    Parameters
-    ----------
-    path : path-like
-        See `galcnn.catalog.read_catalog`.
-    trained : galcnn.model.TrainedModel
-        Its card knows the columns and classes of its training.
-    columns : mapping of str to str, optional
-        The file's names of `image`, `class` and `id`, where they are others.
-
-    Returns
-    -------
-    galcnn.catalog.Catalog
-        With a column `image`.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        It cannot be read, or has no images.
-    """
-    data = trained.card.settings.get("data", {})
-    present = set(read_table(path).colnames)
-    named = {"image": data.get("image_column"), "class": data.get("label"), "id": data.get("id")}
-    known = {name: column for name, column in named.items() if column in present}
-    catalog = read_catalog(path, columns=known | dict(columns or {}))
-    if "image" not in catalog.table.colnames:
-        raise ValueError(
-            message("a catalog with a column of images", "Name it: --image-column.", columns=sorted(present))
-        )
-    if "class" not in catalog.table.colnames:
-        return catalog
-    merge = {
-        new: [old for old in olds if old in catalog.classes] for new, olds in data.get("merge", {}).items()
-    }
-    return relabel(catalog, merge={new: olds for new, olds in merge.items() if olds})
 
 
 def sample(catalog: Catalog, classes: Sequence[str], settings: AtlasSettings) -> Catalog:

@@ -50,8 +50,8 @@ def make_atlas(
     trained : galcnn.model.TrainedModel
         The model; left as it is.
     catalog : galcnn.catalog.Catalog
-        Galaxies with a column `image`, from `read_galaxies`; a column `class` with the model's
-        classes helps.
+        Galaxies with a column `image`, from `galcnn.experiment.galaxies_of`; a column `class`
+        with the model's classes helps.
     folder : path-like
         Gets ``index.html``, ``pages/*.png`` and ``arrays/*.fits``.
     settings : AtlasSettings, optional

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -20,17 +19,15 @@ from galcnn.doubt.calibration import Kind
 from galcnn.doubt.conformal import Rule
 from galcnn.doubt.embedding import with_embedding
 from galcnn.doubt.measures import PIXEL_SCALE, REDSHIFT, image_measures
-from galcnn.errors import message
 from galcnn.evaluation import Score, exact_share
-from galcnn.experiment.prepare import catalog_of, prepare, split_as
-from galcnn.experiment.settings import Experiment
+from galcnn.experiment.data import data_of
 from galcnn.inputs import SCALE_TOLERANCE
-from galcnn.model import Card, TrainedModel, load_model
+from galcnn.model import TrainedModel, load_model
 from galcnn.prediction import Prediction
 from galcnn.prediction.running import BATCH
 from galcnn.progress import Progress, silent
 
-__all__ = ["DoubtSettings", "labelled_catalog", "measure_doubts"]
+__all__ = ["DoubtSettings", "measure_doubts"]
 
 
 @dataclass(frozen=True)
@@ -96,19 +93,7 @@ def measure_doubts(
     trained = load_model(folder)
     _ = trained.classes  # a model of vote fractions is refused before its data are read
     card = trained.card
-    experiment = Experiment.from_dict(card.settings)
-    if catalog is not None:
-        experiment = replace(experiment, data=replace(experiment.data, catalog=str(catalog)))
-    prepared = prepare(experiment, progress=progress)
-    if (found := prepared.dataset.sha256()) != card.data.get("sha256"):
-        raise ValueError(
-            message(
-                "the data that the model was trained on: only they tell its validation and test sets",
-                "Give the same catalog: --catalog.",
-                sha256=f"{found[:12]}...",
-                card=f"{str(card.data.get('sha256'))[:12]}...",
-            )
-        )
+    prepared = data_of(card, catalog, same=True, progress=progress)
     answering = with_embedding(trained)
     redshifts = _redshifts(prepared.catalog)
     training, aside, test = (_seen(trained, answering, prepared.sides[name], redshifts) for name in SPLITS)
@@ -128,8 +113,8 @@ def measure_doubts(
     )
     calibrated = calibration.apply(test.prediction)
     outside, *_ = domain.warn(*test.measured)
-    before = calibration_test(test.prediction, test.labels, seed=experiment.seed)
-    after = calibration_test(calibrated, test.labels, seed=experiment.seed)
+    before = calibration_test(test.prediction, test.labels, seed=prepared.experiment.seed)
+    after = calibration_test(calibrated, test.labels, seed=prepared.experiment.seed)
     checked = sets.check(calibrated, test.labels)
     measured = {
         "n_test": len(test.labels),
@@ -141,45 +126,6 @@ def measure_doubts(
     doubts = Doubts(card.model_sha256, calibration, sets, domain, measured)
     doubts.write(folder)
     return doubts
-
-
-def labelled_catalog(
-    folder: str | os.PathLike[str],
-    path: str | os.PathLike[str],
-    *,
-    split: str = "all",
-    columns: Mapping[str, str] | None = None,
-) -> Catalog:
-    """Read a catalog as the experiment of a model would: its columns, merged and dropped classes.
-
-    Parameters
-    ----------
-    folder : path-like
-        Of the model.
-    path : path-like
-        The catalog.
-    split : {"all", "train", "validation", "test"}
-        Rows of which side of the experiment's split.
-    columns : mapping of str to str, optional
-        Other columns than the experiment's: ``image_column``, ``label``, ``id``.
-
-    Returns
-    -------
-    galcnn.catalog.Catalog
-        With columns `image` and `class`.
-
-    Raises
-    ------
-    OSError, ValueError
-        No such model, no experiment in its card, or a catalog that does not fit.
-    """
-    experiment = Experiment.from_dict(Card.read(Path(folder) / "card.json").settings)
-    data = replace(experiment.data, catalog=str(path), **dict(columns or {}))  # type: ignore[arg-type]
-    catalog = catalog_of(data)
-    if split == "all":
-        return catalog
-    catalog = split_as(experiment, catalog)
-    return catalog.select(np.asarray(catalog.table["split"]) == split)
 
 
 @dataclass(frozen=True, eq=False)

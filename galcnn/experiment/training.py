@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,23 +19,26 @@ from astropy.table import Table
 from galcnn.catalog import write_table
 from galcnn.devices import devices_used, is_chief, make_strategy
 from galcnn.errors import message
-from galcnn.experiment.prepare import Prepared, prepare
-from galcnn.experiment.scoring import Scored, score
+from galcnn.evaluation import Score, evaluate, evaluate_votes
+from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment
 from galcnn.health import GradientHealth
 from galcnn.model import Card, TrainedModel, load_model, refuse_foreign_folder, save_model
 from galcnn.model.network import NETWORK
 from galcnn.model.profile import network_table
+from galcnn.prediction import Prediction, predict_images, prediction_table
 from galcnn.progress import Progress, silent
-from galcnn.training import Checkpoint, Epochs, train
+from galcnn.training import Checkpoint, Epochs, class_frequency, trained_prior
+from galcnn.training import train as fit
 from galcnn.training.batches import training_batches
 from galcnn.training.checkpoint import changed_keys
 from galcnn.training.workers import summed
+from galcnn.votes import cumulative_fractions, fraction_table, observed_fractions
 
-__all__ = ["checkpoint_of", "health_log_of", "run_experiment"]
+__all__ = ["Scored", "checkpoint_of", "health_log_of", "score", "train"]
 
 
-def run_experiment(
+def train(
     experiment: Experiment,
     out: str | os.PathLike[str],
     *,
@@ -83,7 +87,7 @@ def run_experiment(
     if experiment.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(experiment.devices)
-    prepared = prepare(experiment, progress=progress)
+    prepared = read_data(experiment, progress=progress)
     checkpoint = Checkpoint(checkpoint_of(out), identity=_told(experiment))
     if overwrite:
         checkpoint.path.unlink(missing_ok=True)
@@ -96,7 +100,7 @@ def run_experiment(
     looking = _health(prepared, out, tensorboard)
     with strategy.scope(), progress("train", experiment.training.epochs) as step:
         model = prepared.new_model(synchronized=shared)
-        history = train(
+        history = fit(
             model,
             training,
             prepared.sides["validation"],
@@ -115,7 +119,7 @@ def run_experiment(
 
 
 def _health(
-    prepared: Prepared, out: str | os.PathLike[str], tensorboard: str | os.PathLike[str] | None
+    prepared: ExperimentData, out: str | os.PathLike[str], tensorboard: str | os.PathLike[str] | None
 ) -> list[GradientHealth]:
     """The callback that looks at the gradients of the first batch, where the experiment wants it."""
     experiment = prepared.experiment
@@ -174,7 +178,7 @@ def _told(experiment: Experiment) -> dict[str, Any]:
     return content
 
 
-def _finished(out: str | os.PathLike[str], prepared: Prepared) -> TrainedModel | None:
+def _finished(out: str | os.PathLike[str], prepared: ExperimentData) -> TrainedModel | None:
     """The model that stands in a folder, if it is that of this very experiment."""
     if not (Path(out) / "card.json").exists():
         return None
@@ -216,7 +220,7 @@ def _refuse_unlike_workers(
 
 
 def _score_and_save(
-    prepared: Prepared,
+    prepared: ExperimentData,
     model: keras.Model,
     history: Mapping[str, Sequence[float]],
     out: str | os.PathLike[str],
@@ -249,7 +253,7 @@ def _score_and_save(
     )
 
 
-def _describe(prepared: Prepared) -> dict[str, Any]:
+def _describe(prepared: ExperimentData) -> dict[str, Any]:
     data, dataset, catalog = prepared.experiment.data, prepared.dataset, prepared.catalog
     content: dict[str, Any] = {
         "survey": data.survey,
@@ -297,3 +301,72 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in packages} | {
         "python": platform.python_version()
     }
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What a trained model does on the test set.
+
+    Attributes
+    ----------
+    answers : mapping
+        Fields of a `galcnn.model.Card`: what the network answers, and from which prior.
+    scores : mapping of str to galcnn.evaluation.Score
+        See `galcnn.evaluation.evaluate` and `evaluate_votes`.
+    interval : str
+        What their intervals are.
+    table : astropy.table.Table
+        The prediction of each test galaxy, beside the truth.
+    """
+
+    answers: Mapping[str, Any]
+    scores: Mapping[str, Score]
+    interval: str
+    table: Table
+
+
+def score(prepared: ExperimentData, model: keras.Model) -> Scored:
+    """Score a model on the test set.
+
+    Parameters
+    ----------
+    prepared : ExperimentData
+        The data, of which the test side took no part in training.
+    model : keras.Model
+        From calibrated images to logits.
+
+    Returns
+    -------
+    Scored
+        Figures, and the prediction of every test galaxy.
+    """
+    logits = predict_images(model, prepared.sides["test"].images)
+    return (_classes if prepared.dataset.votes is None else _votes)(prepared, logits)
+
+
+def _classes(prepared: ExperimentData, logits: Any) -> Scored:
+    experiment, training, test = prepared.experiment, prepared.sides["train"], prepared.sides["test"]
+    prediction = Prediction(test.ids, logits, test.classes)
+    labels = [test.classes[i] for i in test.labels]
+    mirror = experiment.training.augmentation.mirror_of(test.classes)
+    table = prediction_table(prediction)
+    table.add_column(labels, name="true_class", index=1)
+    answers = {
+        "classes": test.classes,
+        "class_prior": class_frequency(training),
+        "trained_prior": trained_prior(training, experiment.training.balance, mirror),
+    }
+    interval = "95 % bootstrap, stratified by class; Wilson for a share of 0 or 1"
+    return Scored(answers, evaluate(prediction, labels, seed=experiment.seed), interval, table)
+
+
+def _votes(prepared: ExperimentData, logits: Any) -> Scored:
+    votes, test = prepared.dataset.votes, prepared.sides["test"]
+    assert votes is not None
+    predicted, observed = cumulative_fractions(logits, votes), observed_fractions(test.labels, votes)
+    baseline = np.nanmean(observed_fractions(prepared.sides["train"].labels, votes), axis=0)
+    scores = evaluate_votes(predicted, observed, votes, baseline=baseline, seed=prepared.experiment.seed)
+    table = fraction_table(test.ids, predicted, votes)
+    for answer, values in zip(votes.answers, observed.T, strict=True):
+        table[f"true_{answer}"] = values
+    return Scored({"classes": (), "votes": votes}, scores, "95 % bootstrap", table)

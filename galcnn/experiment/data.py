@@ -19,8 +19,9 @@ from galcnn.dataset import (
     split_catalog,
 )
 from galcnn.errors import message
+from galcnn.experiment.galaxies import training_catalog
 from galcnn.experiment.settings import DataSettings, Experiment
-from galcnn.model import NetworkSettings, TrainedModel, assemble, build_network
+from galcnn.model import Card, NetworkSettings, assemble, build_network
 from galcnn.photometry import DISPLAY
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import Progress, silent
@@ -28,7 +29,7 @@ from galcnn.training.augmentation import is_chiral
 from galcnn.training.optimizers import make_optimizer
 from galcnn.training.votes import check_vote_settings
 
-__all__ = ["Prepared", "catalog_of", "prepare", "split_as"]
+__all__ = ["ExperimentData", "data_of", "read_data"]
 
 #: Pictures of Galaxy Zoo are scaled to their galaxy and some four Petrosian radii wide: the outer third of
 #: their side shows neighbours and sky.
@@ -36,7 +37,7 @@ _PICTURE_FIELD = 2 / 3
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class ExperimentData:
     """What an experiment has read.
 
     Attributes
@@ -127,7 +128,7 @@ class Prepared:
         return made
 
 
-def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
+def read_data(experiment: Experiment, *, progress: Progress = silent) -> ExperimentData:
     """Read and split the data of an experiment.
 
     Parameters
@@ -139,7 +140,7 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
 
     Returns
     -------
-    Prepared
+    ExperimentData
         Every class on each side.
 
     Raises
@@ -151,7 +152,9 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
     make_optimizer(experiment.training, updates_per_epoch=1)  # refuse before reading
     if data.votes is not None:
         check_vote_settings(experiment.training)
-    catalog = split_as(experiment, catalog_of(data))
+    catalog = split_catalog(
+        _catalog_of(data), by=data.split_by, fractions=data.fractions, seed=experiment.split_seed
+    )
     classes = catalog.classes if data.votes is None else data.votes.answers
     mirror = experiment.training.augmentation.mirror_of(classes)
     chiral = [name for name in classes if is_chiral(name)]
@@ -188,52 +191,56 @@ def prepare(experiment: Experiment, *, progress: Progress = silent) -> Prepared:
         dataset = replace(dataset, cutouts=HeldCutouts(files, megabytes=data.cache_megabytes))
     sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
-    return Prepared(experiment, catalog, dataset, sides)
+    return ExperimentData(experiment, catalog, dataset, sides)
 
 
-def prepared_as(
-    trained: TrainedModel, catalog: str | os.PathLike[str] | None = None, *, progress: Progress = silent
-) -> Prepared:
+def data_of(
+    card: Card,
+    catalog: str | os.PathLike[str] | None = None,
+    *,
+    same: bool = False,
+    progress: Progress = silent,
+) -> ExperimentData:
     """Read the data that a model was trained on, as its card tells.
 
     Parameters
     ----------
-    trained : galcnn.model.TrainedModel
-        Made by `galcnn.run_experiment`.
+    card : galcnn.model.Card
+        Of a model that `galcnn.train` made.
     catalog : path-like, optional
         Where its catalog lies now; by default where it was.
+    same : bool
+        Whether other data than those of the training are refused.
     progress : galcnn.progress.Progress
         Shows reading.
 
     Returns
     -------
-    galcnn.experiment.Prepared
+    ExperimentData
         In the split of the training.
-    """
-    experiment = Experiment.from_dict(trained.card.settings)
-    if catalog is not None:
-        experiment = replace(experiment, data=replace(experiment.data, catalog=os.fspath(catalog)))
-    return prepare(experiment, progress=progress)
-
-
-def catalog_of(data: DataSettings) -> Catalog:
-    """Read the catalog of an experiment, classes merged and dropped.
-
-    Parameters
-    ----------
-    data : DataSettings
-        Which.
-
-    Returns
-    -------
-    galcnn.catalog.Catalog
-        With columns `image` and, unless its targets are votes, `class`; not yet split.
 
     Raises
     ------
     OSError, ValueError
-        It cannot be read, lacks a column, or holds fewer than two classes.
+        See `galcnn.experiment.galaxies.training_catalog` and `read_data`; or the data are others.
     """
+    path = training_catalog(card) if catalog is None else os.fspath(catalog)
+    experiment = Experiment.from_dict(card.settings)
+    found = read_data(replace(experiment, data=replace(experiment.data, catalog=path)), progress=progress)
+    if same and (sha256 := found.dataset.sha256()) != card.data.get("sha256"):
+        raise ValueError(
+            message(
+                "the data that the model was trained on: only they tell its validation and test sets",
+                "Give the same catalog: --catalog.",
+                sha256=f"{sha256[:12]}...",
+                card=f"{str(card.data.get('sha256'))[:12]}...",
+            )
+        )
+    return found
+
+
+def _catalog_of(data: DataSettings) -> Catalog:
+    """Read the catalog of an experiment: every class that is merged or dropped must be there."""
     columns = {"image": data.image_column} | ({"id": data.id} if data.id else {})
     if data.votes is not None:
         return read_catalog(data.catalog, columns=columns)
@@ -250,25 +257,6 @@ def catalog_of(data: DataSettings) -> Catalog:
             )
         )
     return catalog
-
-
-def split_as(experiment: Experiment, catalog: Catalog) -> Catalog:
-    """Split a catalog by the rule of an experiment.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Its rule, fractions and seed.
-    catalog : galcnn.catalog.Catalog
-        From `catalog_of`.
-
-    Returns
-    -------
-    galcnn.catalog.Catalog
-        With a column `split`, see `galcnn.dataset.split_catalog`.
-    """
-    data = experiment.data
-    return split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=experiment.split_seed)
 
 
 def _check_sides(sides: Mapping[str, Dataset]) -> None:

@@ -1,0 +1,158 @@
+"""The galaxies of a model's experiment, read as in its training. No Keras here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from galcnn import seeding
+from galcnn.catalog import SPLITS, Catalog, read_catalog, relabel
+from galcnn.catalog.tables import read_table
+from galcnn.dataset import split_catalog
+from galcnn.errors import message
+from galcnn.model.card import Card
+
+__all__ = ["galaxies_of", "training_catalog"]
+
+
+def galaxies_of(
+    card: Card | None,
+    catalog: str | os.PathLike[str] | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    split: str = "all",
+    labelled: bool = False,
+    n: int | None = None,
+    seed: int = 0,
+) -> Catalog:
+    """Read a catalog as a model's experiment read its own: the same columns, classes merged alike.
+
+    Parameters
+    ----------
+    card : galcnn.model.Card or None
+        Of the model. Without one, or without an experiment in it, the catalog is read as it is.
+    catalog : path-like, optional
+        Any catalog with images; that of the training by default. Columns and classes of the
+        training that it lacks are no fault.
+    columns : mapping of str to str, optional
+        The file's names of `image`, `class` and `id`, where they are others.
+    split : {"all", "train", "validation", "test"}
+        Which side of the experiment's split: with "test", galaxies that took no part in training.
+    labelled : bool
+        Whether classes are needed. Galaxies of classes that the training dropped are then left
+        out, as they are of one side of the split.
+    n : int, optional
+        Draw at most so many, whatever their order in the catalog; more with the same seed hold
+        those of fewer.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    galcnn.catalog.Catalog
+        With a column `image` and, where the file has classes, `class`.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file, or the catalog of the training is gone.
+    ValueError
+        It cannot be read; it has no images, no classes where they are needed, or no galaxies; or the
+        card does not say how the catalog was split.
+    """
+    if split not in ("all", *SPLITS):
+        raise ValueError(message(f"all, or a side among {SPLITS}", "", split=split))
+    settings = {} if card is None else card.settings
+    data = settings.get("data", {})
+    path = training_catalog(card) if catalog is None else catalog
+    present = set(read_table(path).colnames)
+    named = {"image": data.get("image_column"), "class": data.get("label"), "id": data.get("id")}
+    known = {name: column for name, column in named.items() if column in present}
+    found = read_catalog(path, columns=known | dict(columns or {}))
+    if "image" not in found.table.colnames:
+        raise ValueError(
+            message(
+                "a catalog with images, in a column 'image' or another",
+                "Name it: --image-column.",
+                columns=sorted(present),
+            )
+        )
+    classes = "class" in found.table.colnames
+    if labelled and not classes:
+        raise ValueError(
+            message("a catalog with classes", "Name their column: --label.", columns=sorted(present))
+        )
+    if split != "all" and not (data and (classes or data.get("votes"))):
+        raise ValueError(
+            message(
+                "a model whose card says how its catalog was split, and a catalog with classes",
+                "Ask for all galaxies: --split all.",
+                model=None if card is None else card.name,
+                columns=sorted(present),
+            )
+        )
+    if classes:
+        there = set(found.classes)
+        merge = {new: [old for old in olds if old in there] for new, olds in data.get("merge", {}).items()}
+        drop = [name for name in data.get("drop", ()) if name in there] if labelled or split != "all" else []
+        found = relabel(found, merge={new: olds for new, olds in merge.items() if olds}, drop=drop)
+    if split != "all":
+        found = _side(settings, found, split)
+    if not len(found):
+        raise ValueError(message("a catalog with galaxies", "", catalog=os.fspath(path), split=split))
+    if n is None:
+        return found
+    dice = [seeding.uniform(seed, "trust", name) for name in found.ids]
+    return found.select(sorted(range(len(found)), key=dice.__getitem__)[:n])
+
+
+def training_catalog(card: Card | None) -> str:
+    """Say where the catalog of a model's training lies.
+
+    Parameters
+    ----------
+    card : galcnn.model.Card or None
+        Of the model.
+
+    Returns
+    -------
+    str
+        A file that is there.
+
+    Raises
+    ------
+    ValueError
+        The card knows of none.
+    FileNotFoundError
+        The file is gone.
+    """
+    path = "" if card is None else str(card.settings.get("data", {}).get("catalog", ""))
+    if not path:
+        raise ValueError(
+            message(
+                "a model of galcnn train, whose card knows its catalog",
+                "In Python, pass your own images.",
+                model=None if card is None else card.name,
+            )
+        )
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            message(
+                "the catalog that the model was trained on, where it was",
+                "Say where it lies now: --catalog.",
+                catalog=path,
+            )
+        )
+    return path
+
+
+def _side(settings: Mapping[str, object], catalog: Catalog, split: str) -> Catalog:
+    from galcnn.experiment.settings import Experiment  # its settings of training need Keras
+
+    experiment = Experiment.from_dict(settings)
+    data = experiment.data
+    dealt = split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=experiment.split_seed)
+    return dealt.select(np.flatnonzero(np.asarray(dealt.table["split"]) == split))

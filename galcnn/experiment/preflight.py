@@ -1,0 +1,206 @@
+"""Check an experiment before it is trained: its data, its network, and that the two can learn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from astropy.table import Table
+
+from galcnn import seeding
+from galcnn.errors import message
+from galcnn.experiment.data import ExperimentData, read_data
+from galcnn.experiment.settings import Experiment
+from galcnn.experiment.training import health_log_of
+from galcnn.health import checks, initialisation_table
+from galcnn.model import NetworkSettings, assemble, build_network
+from galcnn.model.network import PREPROCESSING
+from galcnn.progress import Progress, silent
+from galcnn.training.batches import training_batches
+from galcnn.training.range_test import learning_rate_range_test, smoothed
+from galcnn.viewers.curves import learning_rate_figure
+from galcnn.viewers.figures import save_figure
+
+__all__ = ["check_experiment", "check_prepared", "experiment_signals", "find_learning_rate", "read_health"]
+
+_IMAGES = 256  # for the checks that need no more
+_PENALTY = 1e-3  # switched on where the experiment has none
+
+
+def check_experiment(experiment: Experiment, *, progress: Progress = silent) -> list[checks.Check]:
+    """Run all checks on an experiment; nothing is trained for good and nothing is written.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What will be done.
+    progress : galcnn.progress.Progress
+        Shows reading and checks.
+
+    Returns
+    -------
+    list of galcnn.health.checks.Check
+        One a check, passed or not.
+
+    Raises
+    ------
+    OSError, ValueError
+        Bad input.
+    """
+    return check_prepared(read_data(experiment, progress=progress), progress=progress)
+
+
+def check_prepared(prepared: ExperimentData, *, progress: Progress = silent) -> list[checks.Check]:
+    """Run all checks on an experiment whose data have been read.
+
+    Parameters
+    ----------
+    prepared : ExperimentData
+        With its three splits.
+    progress : galcnn.progress.Progress
+        Shows checks.
+
+    Returns
+    -------
+    list of galcnn.health.checks.Check
+        One a check, passed or not.
+
+    Raises
+    ------
+    ValueError
+        The experiment's targets are votes.
+    """
+    if prepared.dataset.votes is not None:
+        raise ValueError(
+            message(
+                "an experiment with classes",
+                "Checks of the loss and of shuffled labels are of classes: check it with a label column.",
+                votes=prepared.dataset.classes,
+            )
+        )
+    planned = list(_planned(prepared))
+    found = []
+    with progress("check", len(planned)) as step:
+        for check in planned:
+            found.append(check())
+            step(found[-1].name)
+    return found
+
+
+def _planned(prepared: ExperimentData) -> Iterator[Callable[[], checks.Check]]:
+    experiment, sides = prepared.experiment, prepared.sides
+    training, seed = sides["train"], experiment.seed
+    order = seeding.generator(seed, "check").permutation(len(training))
+    some = training.select(order[:_IMAGES])
+    model = prepared.new_model()
+    preprocessing, given = model.get_layer(PREPROCESSING), prepared.network_settings()
+    plain = replace(given, dropout=0.0, spatial_dropout=0.0, l1=0.0, l2=0.0, regularizer=None, max_norm=None)
+    penalised = given if given.l1 or given.l2 or given.regularizer else replace(given, l2=_PENALTY)
+
+    def build(network: NetworkSettings = plain) -> keras.Model:
+        made = build_network(
+            prepared.dataset.inputs.image_shape, len(prepared.dataset.classes), settings=network, seed=seed
+        )
+        return assemble(preprocessing, made)
+
+    without = replace(penalised, l1=0.0, l2=0.0, regularizer=None)
+    how = experiment.training
+    yield lambda: checks.check_shared(sides)
+    yield lambda: checks.check_duplicates(sides)
+    yield lambda: checks.check_loss_at_start(model, some)
+    yield lambda: checks.check_bands(model, some)
+    yield lambda: checks.check_regularization(build(without), build(penalised), some)
+    yield lambda: checks.check_overfitting(build, training, settings=how, seed=seed)
+    yield lambda: checks.check_shuffled_labels(build, training, sides["validation"], settings=how, seed=seed)
+
+
+def experiment_signals(experiment: Experiment, *, progress: Progress = silent) -> Table:
+    """Send the first batch of an experiment through its network, and a random gradient back.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Whose data and network are taken.
+    progress : galcnn.progress.Progress
+        Shows reading.
+
+    Returns
+    -------
+    astropy.table.Table
+        See `galcnn.health.initialisation_table`.
+
+    Raises
+    ------
+    OSError, ValueError
+        Bad input.
+    """
+    prepared = read_data(experiment, progress=progress)
+    batches = training_batches(prepared.sides["train"], experiment.training, experiment.seed)
+    images = next(iter(batches.beginning_at(0)))[0]
+    return initialisation_table(prepared.new_model(), np.asarray(images), seed=experiment.seed)
+
+
+def find_learning_rate(
+    experiment: Experiment, figure: str | os.PathLike[str], *, progress: Progress = silent
+) -> float | None:
+    """Run a learning-rate range test on an experiment's training set.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Whose data, network, optimizer and batch size are taken.
+    figure : path-like
+        Gets the figure, ``.png`` or ``.pdf``.
+    progress : galcnn.progress.Progress
+        Shows reading and updates.
+
+    Returns
+    -------
+    float or None
+        Rate at which the loss falls fastest; None where it does not fall.
+
+    Raises
+    ------
+    OSError, ValueError
+        Bad input.
+    """
+    prepared = read_data(experiment, progress=progress)
+    test = learning_rate_range_test(
+        prepared.new_model(),
+        prepared.sides["train"],
+        settings=experiment.training,
+        seed=experiment.seed,
+        progress=progress,
+    )
+    save_figure(learning_rate_figure(test.rates, test.losses, smoothed(test.losses), test.suggestion), figure)
+    return test.suggestion
+
+
+def read_health(model: str | os.PathLike[str]) -> Table:
+    """Read the record of a training's health, also of one that goes on or has failed.
+
+    Parameters
+    ----------
+    model : path-like
+        Folder of the model; or of the model to be, beside which the record then lies.
+
+    Returns
+    -------
+    astropy.table.Table
+        See `galcnn.health.GradientHealth.table`.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    """
+    for path in (Path(model) / "health.csv", health_log_of(model)):
+        if path.is_file():
+            return Table.read(path, format="ascii.csv")
+    raise FileNotFoundError(
+        message("a model that was trained with --health", "Train it so.", model=os.fspath(model))
+    )

@@ -1,0 +1,93 @@
+"""The galaxies of a model's experiment: its columns, its classes, its split, and a catalog that is gone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from galcnn.catalog import Catalog
+from galcnn.dataset import split_catalog
+from galcnn.experiment import data_of, galaxies_of
+
+LABELS = ["round", "thin", "star", "disc"] * 20
+DATA = {
+    "catalog": "gone.csv",
+    "image_column": "file",
+    "label": "kind",
+    "id": "name",
+    "merge": {"flat": ["thin", "disc", "needle"]},
+    "drop": ["star", "comet"],
+    "split_by": "object",
+    "fractions": [0.6, 0.2, 0.2],
+}
+
+
+@pytest.fixture
+def card(trained):
+    return replace(trained.card, settings={"data": DATA, "seed": 4})
+
+
+@pytest.fixture
+def table(tmp_path):
+    ids = [f"g{i}" for i in range(80)]
+    made = QTable({"name": ids, "kind": LABELS, "file": [f"{name}.fits" for name in ids]})
+    made.write(tmp_path / "all.ecsv")
+    return tmp_path / "all.ecsv"
+
+
+def test_classes_are_merged_and_those_without_one_are_no_fault(card, table):
+    found = galaxies_of(card, table)
+    assert found.ids == [f"g{i}" for i in range(80)]
+    assert found.labels.tolist() == ["round", "flat", "star", "flat"] * 20
+    assert found.table["image"][3] == str(table.parent / "g3.fits")
+    kept = galaxies_of(card, table, labelled=True)
+    assert kept.labels.tolist() == ["round", "flat", "flat"] * 20
+    assert galaxies_of(None, table, columns={"image": "file", "class": "kind"}).labels.tolist() == LABELS
+
+
+def test_a_side_is_that_of_the_training(card, table):
+    labels = np.array(["round", "flat", "star", "flat"] * 20)
+    kept = np.flatnonzero(labels != "star")
+    own = Catalog(QTable({"id": [f"g{i}" for i in kept], "class": labels[kept]}))
+    split = np.asarray(split_catalog(own, by="object", fractions=(0.6, 0.2, 0.2), seed=4).table["split"])
+    for side, n in (("train", 36), ("validation", 12), ("test", 12)):
+        found = galaxies_of(card, table, split=side)
+        assert found.ids == [name for name, one in zip(own.ids, split, strict=True) if one == side]
+        assert len(found) == n
+    with pytest.raises(ValueError, match="a side among"):
+        galaxies_of(card, table, split="dev")
+
+
+def test_more_galaxies_of_a_seed_hold_those_of_fewer(card, table):
+    few, more = (galaxies_of(card, table, split="test", n=n, seed=1) for n in (3, 6))
+    assert len(few) == 3
+    assert more.ids[:3] == few.ids
+    assert galaxies_of(card, table, split="test", n=3, seed=2).ids != few.ids
+
+
+def test_columns_of_the_training_that_a_file_lacks_are_no_fault_but_those_asked_for_are(card, tmp_path):
+    QTable({"id": ["a", "b"], "image": ["a.fits", "b.fits"]}).write(tmp_path / "bare.ecsv")
+    assert galaxies_of(card, tmp_path / "bare.ecsv").ids == ["a", "b"]
+    with pytest.raises(ValueError, match="a catalog with classes"):
+        galaxies_of(card, tmp_path / "bare.ecsv", labelled=True)
+    with pytest.raises(ValueError, match="how its catalog was split"):
+        galaxies_of(card, tmp_path / "bare.ecsv", split="test")
+    with pytest.raises(ValueError, match="a column 'path'"):
+        galaxies_of(card, tmp_path / "bare.ecsv", columns={"image": "path"})
+    QTable({"id": ["a"]}).write(tmp_path / "none.ecsv")
+    with pytest.raises(ValueError, match="in a column 'image' or another"):
+        galaxies_of(card, tmp_path / "none.ecsv")
+
+
+def test_a_model_without_an_experiment_has_no_split(trained, table):
+    with pytest.raises(ValueError, match="how its catalog was split"):
+        galaxies_of(trained.card, table, columns={"image": "file", "class": "kind"}, split="test")
+    with pytest.raises(ValueError, match="whose card knows its catalog"):
+        data_of(trained.card)
+
+
+@pytest.mark.parametrize("opened", [galaxies_of, data_of])
+def test_a_catalog_that_is_gone_is_said(card, opened):
+    with pytest.raises(FileNotFoundError, match=r"where it was.*--catalog.*|--catalog.*gone\.csv"):
+        opened(card)
