@@ -1,6 +1,7 @@
 """`galcnn figures`: from tables of answers and histories to pictures, without a network."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,9 +81,7 @@ def test_images_are_found_by_the_card_and_a_catalog(folder):
     Table({"objid": ["g1", "g2"], "file": ["images/g1.png", "images/g2.png"]}).write(folder / "labels.csv")
     found = images_of(folder / "model", folder / "labels.csv", image_column="file", id_column="objid")
     assert found == {name: str(folder / "images" / f"{name}.png") for name in ("g1", "g2")}
-    assert images_of(folder) == {}, "no card, no catalog"
-    with pytest.raises(FileNotFoundError, match="the catalog that the model was trained on"):
-        images_of(folder / "model")
+    assert images_of(folder / "model") == {}
     with pytest.raises(ValueError, match="a column 'image'"):
         images_of(folder / "model", folder / "labels.csv")
 
@@ -93,3 +92,16 @@ def test_a_folder_with_nothing_to_draw_is_refused(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
     (tmp_path / "a.json").write_text(json.dumps({}))
     assert main(["figures", str(tmp_path), "--images", str(tmp_path), "--catalog", "x.csv"]) == 2
+
+
+def test_a_catalog_of_the_training_that_is_gone_is_said(folder, trained, capsys):
+    settings = {"data": {"catalog": str(folder / "gone.ecsv")}}
+    replace(trained.card, settings=settings).write(folder / "model" / "card.json")
+    with pytest.raises(FileNotFoundError, match="the catalog that the model was trained on"):
+        images_of(folder / "model")
+    assert main(["figures", str(folder / "model"), "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert "no contact sheets: " in said.err
+    assert "gone.ecsv" in said.err
+    assert said.out.count("wrote ") == len(SCORES | TABLES) + 1
+    assert main(["figures", str(folder / "model"), "--catalog", str(folder / "gone.ecsv"), "--quiet"]) == 2
