@@ -43,7 +43,7 @@ def image_files(
     trouble = ""
     if card is not None and card.settings:
         try:
-            found = dict(galaxies_of(card).images)
+            found = galaxies_of(card).images
         except (ValueError, OSError) as error:  # it is gone, or another table by now
             trouble = str(error)
     if known is not None and known.images is not None:

@@ -80,7 +80,7 @@ def test_without_images_or_truth_less_is_drawn(folder):
 def test_images_are_found_by_the_card_and_a_catalog(folder):
     Table({"objid": ["g1", "g2"], "file": ["images/g1.png", "images/g2.png"]}).write(folder / "labels.csv")
     found = images_of(folder / "model", folder / "labels.csv", image_column="file", id_column="objid")
-    assert found == {name: str(folder / "images" / f"{name}.png") for name in ("g1", "g2")}
+    assert found == {name: (folder / "images" / f"{name}.png",) for name in ("g1", "g2")}
     assert images_of(folder / "model") == {}
     with pytest.raises(ValueError, match="a column 'image'"):
         images_of(folder / "model", folder / "labels.csv")
