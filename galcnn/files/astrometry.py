@@ -12,8 +12,6 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.errors import message
 
-__all__ = ["celestial_wcs", "central_place", "wcs_cards"]
-
 # Only these cards are shown to wcslib: dates, observatories, third axes and alternate systems
 # have no part in the place on the sky, but are where most headers are faulty.
 _KEYS = re.compile(
@@ -32,20 +30,6 @@ def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | No
     """Read the celestial WCS of the first two axes.
 
     Parity, rotation, swapped axes, SIP and TPV distortions stay as they are.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Of the image.
-    shape : tuple of int
-        Pixels as (ny, nx).
-
-    Returns
-    -------
-    wcs : astropy.wcs.WCS or None
-        With `array_shape` set; None where the header has no valid one.
-    notes : list of str
-        What was mended or is wrong; empty for a clean header.
 
     Examples
     --------
@@ -78,42 +62,13 @@ def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | No
 
 
 def central_place(wcs: WCS, shape: tuple[int, int]) -> SkyCoord:
-    """Give the place on the sky of the middle of an image.
-
-    Parameters
-    ----------
-    wcs : astropy.wcs.WCS
-        Celestial.
-    shape : tuple of int
-        Pixels as (ny, nx).
-
-    Returns
-    -------
-    astropy.coordinates.SkyCoord
-        In the frame of the WCS.
-    """
+    """Give the place on the sky of the middle of an image."""
     sky = wcs.all_pix2world([[(shape[1] - 1) / 2, (shape[0] - 1) / 2]], 0)[0]
     return SkyCoord(sky[wcs.wcs.lng], sky[wcs.wcs.lat], unit="deg", frame=wcs_to_celestial_frame(wcs))
 
 
 def wcs_cards(wcs: WCS | None) -> fits.Header:
-    """Write a celestial WCS as cards, RADESYS included.
-
-    Parameters
-    ----------
-    wcs : astropy.wcs.WCS or None
-        With two axes.
-
-    Returns
-    -------
-    astropy.io.fits.Header
-        Empty for None.
-
-    Raises
-    ------
-    ValueError
-        The WCS holds distortion look-up tables, which are no cards.
-    """
+    """Write a celestial WCS as cards, RADESYS included."""
     if wcs is None:
         return fits.Header()
     if any(table is not None for table in (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)):

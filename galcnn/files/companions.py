@@ -21,20 +21,7 @@ from galcnn.files.planes import Planes, read_picture
 from galcnn.files.sources import FileLike, Source, kind_of, opened
 from galcnn.files.zero_points import flux_unit
 
-__all__ = [
-    "KINDS",
-    "NOISE_ROLES",
-    "CompanionPlanes",
-    "Companions",
-    "attach",
-    "companion_of_file",
-    "companion_of_hdu",
-    "noise_factor",
-    "refuse_no_mask",
-    "refuse_other_roles",
-    "standard_deviation",
-    "with_own_companions",
-]
+__all__ = ["Companions"]
 
 #: What of a noise map's meanings (`galcnn.files.headers.role_of`) is taken for a standard deviation.
 NOISE_ROLES = ("sigma", "variance", "inverse variance", "image")
@@ -49,20 +36,7 @@ _SERVES = {
 
 
 def refuse_other_roles(role: str, name: str) -> None:
-    """Refuse a map that is no noise.
-
-    Parameters
-    ----------
-    role : str
-        What the map holds, see `galcnn.files.headers.role_of`.
-    name : str
-        Of its HDU.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It holds weights without a scale, a mask, a PSF ...
-    """
+    """Refuse a map that is no noise."""
     if role not in NOISE_ROLES:
         raise UnreadableImageError(
             message(
@@ -75,20 +49,7 @@ def refuse_other_roles(role: str, name: str) -> None:
 
 
 def refuse_no_mask(role: str, name: str) -> None:
-    """Refuse a map that is known to be no mask: most pixels of a weight map are not 0, and good.
-
-    Parameters
-    ----------
-    role : str
-        What the map holds, see `galcnn.files.headers.role_of`.
-    name : str
-        Of its HDU.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It holds noise, weights or a PSF.
-    """
+    """Refuse a map that is known to be no mask: most pixels of a weight map are not 0, and good."""
     if role not in ("mask", "image", "other"):
         raise UnreadableImageError(
             message(
@@ -98,22 +59,7 @@ def refuse_no_mask(role: str, name: str) -> None:
 
 
 def noise_factor(header: fits.Header, role: str, unit: u.UnitBase) -> float | None:
-    """Give the factor of a standard deviation that states its own unit.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Of the noise map.
-    role : str
-        What it holds.
-    unit : astropy.units.UnitBase
-        Of the image.
-
-    Returns
-    -------
-    float or None
-        None where that of the image holds.
-    """
+    """Give the factor of a standard deviation that states its own unit."""
     if role in ("variance", "inverse variance"):
         return None
     own = flux_unit(header)
@@ -125,20 +71,8 @@ def standard_deviation(
 ) -> npt.NDArray[np.float32]:
     """Turn the numbers of a noise map into the standard deviation of each pixel.
 
-    Parameters
-    ----------
-    noise : numpy.ndarray
-        As in the file.
-    role : str
-        ``variance``, ``inverse variance``, or else a standard deviation.
-    factor : float or numpy.ndarray
-        From numbers of the image to its unit.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32; NaN where unknown: a variance below 0, an inverse variance that is not above 0,
-        and a negative standard deviation, which is how some pipelines write "unknown".
+    Returns: float32; NaN where unknown: a variance below 0, an inverse variance that is not above 0, and a
+    negative standard deviation, which is how some pipelines write "unknown".
     """
     values = noise.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -201,20 +135,7 @@ class CompanionPlanes:
 
 
 def companion_of_hdu(hdulist: fits.HDUList, hdu: Any) -> CompanionPlanes:
-    """Take one HDU as a companion.
-
-    Parameters
-    ----------
-    hdulist : astropy.io.fits.HDUList
-        Open.
-    hdu : astropy HDU
-        One of them.
-
-    Returns
-    -------
-    CompanionPlanes
-        In memory.
-    """
+    """Take one HDU as a companion."""
     values = raw_planes(hdu)
     header = inherited(hdulist, hdu)
     name = hdu.name or next(i for i, one in enumerate(hdulist) if one is hdu)
@@ -222,25 +143,7 @@ def companion_of_hdu(hdulist: fits.HDUList, hdu: Any) -> CompanionPlanes:
 
 
 def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
-    """Read the mask, noise or PSF that another file holds.
-
-    Parameters
-    ----------
-    source : Source
-        FITS, JPEG or PNG.
-    kind : {"mask", "sigma", "psf"}
-        What is looked for.
-
-    Returns
-    -------
-    CompanionPlanes
-        Of all bands in the file.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It holds no such companion, or several and no telling which.
-    """
+    """Read the mask, noise or PSF that another file holds."""
     if kind_of(source) == "picture":
         picture = read_picture(source).values
         return CompanionPlanes(picture, "image", (None,) * len(picture), fits.Header(), source.name)
@@ -266,27 +169,7 @@ def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
 
 
 def attach(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
-    """Give planes their mask, noise or PSF.
-
-    Parameters
-    ----------
-    planes : Planes
-        Of the image.
-    companion : CompanionPlanes
-        Of this shape (but for a PSF), one plane a band or one for all.
-    kind : {"mask", "sigma", "psf"}
-        As what it serves.
-
-    Returns
-    -------
-    Planes
-        With it; a mask is added to what there is.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        Its shape, role or values do not fit.
-    """
+    """Give planes their mask, noise or PSF."""
     planes = replace(planes, facts=planes.facts | {f"{kind}_source": _said(companion, kind)})
     if kind == "psf":
         return replace(planes, psf=_psf(planes, companion))
@@ -300,27 +183,7 @@ def attach(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
 def with_own_companions(
     planes: Planes, hdulist: fits.HDUList, hdu: Any, *, alone: bool, kinds: Sequence[str]
 ) -> Planes:
-    """Give an image the mask, noise and PSF of its own file, where their roles are certain.
-
-    Parameters
-    ----------
-    planes : Planes
-        Read from `hdu`.
-    hdulist : astropy.io.fits.HDUList
-        The file.
-    hdu : astropy HDU
-        Of the image.
-    alone : bool
-        Whether it is the only image of the file, so that every companion is its own; otherwise they
-        are matched by band, by the end of EXTNAME, or by EXTVER.
-    kinds : sequence of str
-        Among mask, sigma and psf.
-
-    Returns
-    -------
-    Planes
-        With a note on what was not certain.
-    """
+    """Give an image the mask, noise and PSF of its own file, where their roles are certain."""
     others = [(one, role_of(one)) for one in hdulist if one is not hdu and one.is_image and _planes_of(one)]
     for kind in kinds:
         for role in _SERVES[kind]:

@@ -14,8 +14,6 @@ from galcnn.files.hdus import raw_planes, stored_image
 from galcnn.files.headers import band_names, role_of
 from galcnn.files.planes import Planes, join
 
-__all__ = ["HDUChoice", "chosen_hdus", "find_hdu", "read_image", "role_of"]
-
 HDUChoice = int | str | Sequence[int | str]
 
 _FILTER_LIKE = re.compile(r"(?:SCI_)?([A-Z]|F\d{3,4}[A-Z]\d?)", re.IGNORECASE)
@@ -28,29 +26,7 @@ def read_image(
     *,
     kinds: Sequence[str] = KINDS,
 ) -> Planes:
-    """Read the science image of an open file, in nJy where its header is certain.
-
-    Parameters
-    ----------
-    hdulist : astropy.io.fits.HDUList
-        Open.
-    hdu : int, str or sequence of them, or None
-        Which HDUs, by index, EXTNAME or ``EXTNAME,EXTVER``; found out when None.
-    bands : sequence of str or None
-        Wanted; helps to tell which HDUs of several are meant.
-    kinds : sequence of str
-        Which layers of the file, where their roles are certain, are read with the image.
-
-    Returns
-    -------
-    Planes
-        One a band.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        No image, or several and no telling which.
-    """
+    """Read the science image of an open file, in nJy where its header is certain."""
     alone = sum(_is_image(one) and role_of(one) == "image" for one in hdulist) == 1
     parts = []
     for one, name in chosen_hdus(hdulist, hdu, bands):
@@ -62,27 +38,7 @@ def read_image(
 def chosen_hdus(
     hdulist: fits.HDUList, hdu: HDUChoice | None, bands: Sequence[str] | None
 ) -> list[tuple[Any, str | None]]:
-    """Tell which HDUs hold the science image, without reading it.
-
-    Parameters
-    ----------
-    hdulist : astropy.io.fits.HDUList
-        Open.
-    hdu : int, str or sequence of them, or None
-        See `read_image`.
-    bands : sequence of str or None
-        See `read_image`.
-
-    Returns
-    -------
-    list of tuple
-        HDUs, each with the band that sets it apart from the others; None for a single one.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        No image, or several and no telling which.
-    """
+    """Tell which HDUs hold the science image, without reading it."""
     if hdu is None:
         chosen = _science_hdus(hdulist, bands)
     else:
@@ -93,25 +49,7 @@ def chosen_hdus(
 
 
 def find_hdu(hdulist: fits.HDUList, wanted: int | str) -> Any:
-    """Give one HDU by index, EXTNAME or ``EXTNAME,EXTVER``.
-
-    Parameters
-    ----------
-    hdulist : astropy.io.fits.HDUList
-        Open.
-    wanted : int or str
-        Index from 0, or name in any case.
-
-    Returns
-    -------
-    astropy HDU
-        The one.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        None, or several, have this name.
-    """
+    """Give one HDU by index, EXTNAME or ``EXTNAME,EXTVER``."""
     if isinstance(wanted, str):
         name, _, version = wanted.partition(",")
         fits_name = name.strip().upper()

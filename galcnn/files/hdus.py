@@ -18,8 +18,6 @@ from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.headers import band_names, survey_of
 from galcnn.files.zero_points import FluxCalibration, calibration_of
 
-__all__ = ["StoredImage", "inherited", "plane_indices", "raw_planes", "stored_image"]
-
 
 @dataclass(frozen=True)
 class StoredImage:
@@ -61,29 +59,7 @@ class StoredImage:
 def stored_image(
     hdulist: fits.HDUList, hdu: Any, name: str | None, *, values: npt.NDArray[Any] | None = None
 ) -> StoredImage:
-    """Read what the header of an image says.
-
-    Parameters
-    ----------
-    hdulist : astropy.io.fits.HDUList
-        Open.
-    hdu : astropy HDU
-        Of an image, one of `hdulist`.
-    name : str or None
-        Of the band, where the other HDUs tell.
-    values : numpy.ndarray, optional
-        Its pixels where they are at hand, see `calibration_of`.
-
-    Returns
-    -------
-    StoredImage
-        Pixels are not touched.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It is no image of two axes, or three with the bands first.
-    """
+    """Read what the header of an image says."""
     indices, shape = plane_indices(hdu)
     header = inherited(hdulist, hdu)
     wcs, notes = celestial_wcs(hdu.header, shape)
@@ -104,25 +80,7 @@ def stored_image(
 
 
 def plane_indices(hdu: Any) -> tuple[tuple[tuple[int, ...], ...], tuple[int, int]]:
-    """Tell where the planes of an image HDU are, without reading it.
-
-    Parameters
-    ----------
-    hdu : astropy HDU
-        Any.
-
-    Returns
-    -------
-    indices : tuple of tuple of int
-        Along the leading axes, one a plane.
-    shape : tuple of int
-        Pixels of a plane as (ny, nx).
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It is no image of two axes, or three with the bands first.
-    """
+    """Tell where the planes of an image HDU are, without reading it."""
     shape = tuple(getattr(hdu, "shape", None) or ())
     leading = shape[:-2]
     # Radio-like (1, 1, ny, nx) is one plane.
@@ -134,23 +92,7 @@ def plane_indices(hdu: Any) -> tuple[tuple[tuple[int, ...], ...], tuple[int, int
 
 
 def raw_planes(hdu: Any) -> npt.NDArray[Any]:
-    """Give the pixels of an image HDU as planes, native-endian, in the file's numbers.
-
-    Parameters
-    ----------
-    hdu : astropy HDU
-        Of an image.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_planes, ny, nx).
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It is no image of two or three axes.
-    """
+    """Give the pixels of an image HDU as planes, native-endian, in the file's numbers."""
     if not hdu.is_image or hdu.data is None:
         raise UnreadableImageError(
             message("an HDU with an image", "Name another.", hdu=hdu.name, kind=type(hdu).__name__)
@@ -169,20 +111,7 @@ def raw_planes(hdu: Any) -> npt.NDArray[Any]:
 
 
 def inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
-    """Give the cards of an HDU, and those of an empty primary header that it does not have.
-
-    Parameters
-    ----------
-    hdulist : astropy.io.fits.HDUList
-        Open.
-    hdu : astropy HDU
-        One of them.
-
-    Returns
-    -------
-    astropy.io.fits.Header
-        Of its own where there is nothing to inherit.
-    """
+    """Give the cards of an HDU, and those of an empty primary header that it does not have."""
     if hdu is hdulist[0] or hdulist[0].header.get("NAXIS", 0) != 0:
         return hdu.header
     header = hdulist[0].header.copy()

@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-__all__ = ["bad_pixels", "band_names", "card_number", "card_text", "role_of", "role_of_name", "survey_of"]
-
 _PIPELINES: tuple[tuple[str, Callable[[fits.Header], bool]], ...] = (
     ("SDSS", lambda header: card_text(header, "ORIGIN") == "SDSS"),
     ("DES", lambda header: "DES_EXT" in header),
@@ -53,39 +51,13 @@ _LEGACY = {"g": (2, 5), "r": (3, 6), "z": (4, 7), "i": (14, 15)}
 
 
 def card_text(header: fits.Header, key: str) -> str:
-    """Give a card's text without the spaces about it.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Any.
-    key : str
-        Keyword.
-
-    Returns
-    -------
-    str
-        Empty where there is no such card, or it holds no text.
-    """
+    """Give a card's text without the spaces about it."""
     value = header.get(key)
     return value.strip() if isinstance(value, str) else ""
 
 
 def card_number(header: fits.Header, key: str) -> float | None:
-    """Give a card's number, quoted or not.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Any.
-    key : str
-        Keyword.
-
-    Returns
-    -------
-    float or None
-        None where there is no such card, or it holds no finite number.
-    """
+    """Give a card's number, quoted or not."""
     value = header.get(key)
     if isinstance(value, str):  # SDSS writes some numbers in quotes
         try:
@@ -99,18 +71,6 @@ def card_number(header: fits.Header, key: str) -> float | None:
 
 def band_names(header: fits.Header, n_planes: int) -> tuple[str | None, ...]:
     """Read the bands of an image's planes.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Of the image, with what it inherits from the primary header.
-    n_planes : int
-        Length of the third axis, 1 for a plain image.
-
-    Returns
-    -------
-    tuple of str or None
-        None for each where the header does not name them all.
 
     Examples
     --------
@@ -136,16 +96,8 @@ def band_names(header: fits.Header, n_planes: int) -> tuple[str | None, ...]:
 def survey_of(header: fits.Header) -> str:
     """Name the source of an image as far as its header does.
 
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Of the image, with what it inherits from the primary header.
-
-    Returns
-    -------
-    str
-        SURVEY and VERSION, else the survey by the cards of its pipeline, else TELESCOP and
-        INSTRUME, else ``unknown``.
+    Returns: SURVEY and VERSION, else the survey by the cards of its pipeline, else TELESCOP and INSTRUME,
+    else ``unknown``.
     """
     if not card_text(header, "SURVEY"):
         for name, mark in _PIPELINES:
@@ -179,16 +131,8 @@ def _single_band(header: fits.Header) -> str | None:
 def role_of(hdu: Any) -> str:
     """Tell what an HDU holds by EXTNAME, EXTTYPE or IMAGETYP.
 
-    Parameters
-    ----------
-    hdu : astropy HDU
-        Any.
-
-    Returns
-    -------
-    str
-        ``mask``, ``sigma``, ``variance``, ``inverse variance``, ``weight``, ``psf``, ``other``;
-        ``image`` where nothing speaks against it.
+    Returns: ``mask``, ``sigma``, ``variance``, ``inverse variance``, ``weight``, ``psf``, ``other``;
+    ``image`` where nothing speaks against it.
     """
     if "LAYERFMT" in hdu.header:
         return "other"  # of galcnn.layers: maps stand beside the image, also in a survey's own file
@@ -204,16 +148,6 @@ def role_of(hdu: Any) -> str:
 
 def role_of_name(name: str) -> str:
     """Tell what a file holds by the last word of its name.
-
-    Parameters
-    ----------
-    name : str
-        ``folder/galaxy_rms.fits.gz``.
-
-    Returns
-    -------
-    str
-        As `role_of`.
 
     Examples
     --------
@@ -233,20 +167,8 @@ def bad_pixels(
 ) -> npt.NDArray[np.bool_]:
     """Tell which pixels must not be used, by what the bits of a mask mean.
 
-    Parameters
-    ----------
-    flags : numpy.ndarray
-        Shape (n_planes, ny, nx), of a mask HDU.
-    header : astropy.io.fits.Header
-        Of the mask, with what it inherits.
-    bands : tuple of str or None
-        Of the image's planes: some flags are of one band.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, shape (n_planes, ny, nx), or (n_bands, ny, nx) where the flags tell bands apart.
-        Where the meaning of bits is not known, whatever is not 0 is bad.
+    Returns: bool, shape (n_planes, ny, nx), or (n_bands, ny, nx) where the flags tell bands apart. Where
+    the meaning of bits is not known, whatever is not 0 is bad.
     """
     planes = {key[3:]: header[key] for key in header if key.startswith("MP_")}
     if planes:

@@ -27,7 +27,7 @@ from galcnn.files.astrometry import celestial_wcs, wcs_cards
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name, word
 from galcnn.photometry import parse_unit
 
-__all__ = ["cutout_from_hdus", "cutout_hdus", "is_our_layout", "save_cutout"]
+__all__ = ["cutout_from_hdus", "cutout_hdus", "save_cutout"]
 
 _Card: TypeAlias = tuple[str, str | int, str] | fits.Card
 
@@ -154,18 +154,7 @@ def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
 
 
 def is_our_layout(hdulist: Iterable[Any]) -> bool:
-    """Tell whether `cutout_from_hdus` is the one to read this.
-
-    Parameters
-    ----------
-    hdulist : astropy.io.fits.HDUList or list of HDUs
-        Of any FITS file.
-
-    Returns
-    -------
-    bool
-        True where an image layer was written by galcnn.
-    """
+    """Tell whether `cutout_from_hdus` is the one to read this."""
     return any(
         hdu.name.startswith("SCI_") and "GALCNN" in hdu.header and "STACK" not in hdu.header
         for hdu in hdulist

@@ -17,8 +17,6 @@ from galcnn.files.sources import Source
 from galcnn.photometry import DISPLAY, UNCALIBRATED
 from galcnn.transforms.grid import grid_offset
 
-__all__ = ["GRID_TOLERANCE", "Planes", "choose_bands", "join", "joined_facts", "read_picture"]
-
 #: Grids whose corners differ by less than this, in pixels, are one.
 GRID_TOLERANCE = 0.1
 #: Bytes 24 and 25 of a PNG hold the bits of a sample and the colour type; 2 and 6 are RGB, RGBA.
@@ -82,18 +80,7 @@ class Planes:
         return (int(self.values.shape[1]), int(self.values.shape[2]))
 
     def pick(self, order: Sequence[int]) -> Planes:
-        """Give some of the planes.
-
-        Parameters
-        ----------
-        order : sequence of int
-            Which, in the wanted order.
-
-        Returns
-        -------
-        Planes
-            These alone.
-        """
+        """Give some of the planes."""
         rows = list(order)
         return replace(
             self,
@@ -107,23 +94,7 @@ class Planes:
 
 
 def join(parts: Sequence[Planes]) -> Planes:
-    """Put planes of several HDUs or files on top of each other.
-
-    Parameters
-    ----------
-    parts : sequence of Planes
-        At least one.
-
-    Returns
-    -------
-    Planes
-        With the WCS of the first that has one.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        They differ in shape, unit or place on the sky.
-    """
+    """Put planes of several HDUs or files on top of each other."""
     first = parts[0]
     if len(parts) == 1:
         return first
@@ -178,25 +149,7 @@ def join(parts: Sequence[Planes]) -> Planes:
 
 
 def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
-    """Pick and order planes by name, or name those that have none.
-
-    Parameters
-    ----------
-    planes : Planes
-        All that were read.
-    bands : sequence of str or None
-        Wanted, in the wanted order; names for all planes where the file names none.
-
-    Returns
-    -------
-    Planes
-        All named.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        A band is not there, or the number of names does not fit.
-    """
+    """Pick and order planes by name, or name those that have none."""
     given = [name for name in planes.names if name is not None]
     twins = sorted({name for name in given if given.count(name) > 1})
     # Grey pictures, one a band, all call themselves L: names that say nothing may be replaced.
@@ -231,18 +184,7 @@ def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
 
 
 def joined_facts(facts: Sequence[dict[str, object]]) -> dict[str, object]:
-    """Give what all parts agree on, and a list of what they do not.
-
-    Parameters
-    ----------
-    facts : sequence of dict
-        Of each part, for the meta of a cutout.
-
-    Returns
-    -------
-    dict
-        Of plain values.
-    """
+    """Give what all parts agree on, and a list of what they do not."""
     joined: dict[str, object] = {}
     for key in dict.fromkeys(key for own in facts for key in own):
         said = [own[key] for own in facts if key in own]
@@ -265,21 +207,8 @@ def _stacked(
 def read_picture(source: Source) -> Planes:
     """Read a JPEG or PNG; rows are reversed, since FITS counts them from below.
 
-    Parameters
-    ----------
-    source : galcnn.files.sources.Source
-        The file.
-
-    Returns
-    -------
-    Planes
-        8-bit pictures in `galcnn.photometry.DISPLAY`, bands R, G, B or L, 0 to 255; 16-bit grey
-        in `UNCALIBRATED`. Pixels that are not opaque are masked.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It is damaged, or a kind whose values Pillow would change.
+    Returns: 8-bit pictures in `galcnn.photometry.DISPLAY`, bands R, G, B or L, 0 to 255; 16-bit grey in
+    `UNCALIBRATED`. Pixels that are not opaque are masked.
     """
     try:
         with source.open() as handle, Image.open(handle, formats=("JPEG", "PNG")) as picture:

@@ -26,8 +26,6 @@ from astropy.utils.exceptions import AstropyWarning
 
 from galcnn.errors import UnreadableImageError, message
 
-__all__ = ["WARNINGS_LOCK", "FileLike", "Source", "check_sums", "kind_of", "opened", "source_of"]
-
 FileLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\xfd7zXZ")
@@ -70,13 +68,7 @@ class Source:
     content: bytes | None = None
 
     def open(self) -> BinaryIO:
-        """Open it at its start.
-
-        Returns
-        -------
-        binary file
-            To be closed by the caller.
-        """
+        """Open it at its start."""
         if self.path is not None:
             return open(self.path, "rb")
         return io.BytesIO(self.content or b"")
@@ -88,23 +80,7 @@ class Source:
 
 
 def source_of(file: FileLike | Source) -> Source:
-    """Take what users have.
-
-    Parameters
-    ----------
-    file : path-like, bytes or binary file
-        A file is read from where it stands to its end.
-
-    Returns
-    -------
-    Source
-        That can be opened again and again.
-
-    Raises
-    ------
-    TypeError
-        It is none of these, or a file of text.
-    """
+    """Take what users have."""
     if isinstance(file, Source):
         return file
     if isinstance(file, bytes | bytearray | memoryview):
@@ -126,25 +102,7 @@ def source_of(file: FileLike | Source) -> Source:
 
 
 def kind_of(source: Source) -> str:
-    """Tell FITS and pictures by their first bytes: names lie.
-
-    Parameters
-    ----------
-    source : Source
-        Any.
-
-    Returns
-    -------
-    str
-        ``fits`` or ``picture``.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError
-        There is no such file.
-    galcnn.errors.UnreadableImageError
-        It is something else; the text says what.
-    """
+    """Tell FITS and pictures by their first bytes: names lie."""
     if source.path is not None and not source.path.exists():
         raise FileNotFoundError(message("an existing image file", "Check the path.", path=source.name))
     if source.path is not None and source.path.is_dir():
@@ -171,27 +129,7 @@ def kind_of(source: Source) -> str:
 
 @contextlib.contextmanager
 def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
-    """Open a FITS file; what astropy would warn of lands in a list.
-
-    Parameters
-    ----------
-    file : path-like, bytes or binary file
-        Plain, or compressed by gzip, bzip2 or tile by tile.
-
-    Yields
-    ------
-    hdulist : astropy.io.fits.HDUList
-        All HDUs.
-    notes : list of str
-        Grows while the file is read.
-
-    Raises
-    ------
-    FileNotFoundError, PermissionError
-        There is no such file, or it may not be read.
-    galcnn.errors.UnreadableImageError
-        The file is damaged or ends too early.
-    """
+    """Open a FITS file; what astropy would warn of lands in a list."""
     source = source_of(file)
     notes: list[str] = []
     with WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
@@ -226,18 +164,7 @@ def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
 
 
 def check_sums(hdulist: fits.HDUList) -> None:
-    """Refuse data that do not match their checksum: a changed pixel need not pass unseen.
-
-    Parameters
-    ----------
-    hdulist : astropy.io.fits.HDUList
-        Of a file that galcnn wrote.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        An HDU is damaged; the text names it.
-    """
+    """Refuse data that do not match their checksum: a changed pixel need not pass unseen."""
     # What astropy cannot make out at all has no method to verify it.
     changed = [
         hdu.name or type(hdu).__name__

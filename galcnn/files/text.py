@@ -12,22 +12,12 @@ from astropy.io import fits
 
 from galcnn.errors import message
 
-__all__ = ["escape", "text_column", "to_json", "unescape", "unique_name", "word"]
-
 
 def escape(text: str) -> str:
     r"""Write any text in printable ASCII, as FITS tables and cards want it.
 
-    Parameters
-    ----------
-    text : str
-        Anything.
-
-    Returns
-    -------
-    str
-        The same where `text` is printable ASCII without a backslash and without a space at its
-        end (FITS drops those); backslash escapes elsewhere.
+    Returns: the same where `text` is printable ASCII without a backslash and without a space at its end
+    (FITS drops those); backslash escapes elsewhere.
 
     Examples
     --------
@@ -40,50 +30,12 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Undo `escape`.
-
-    Parameters
-    ----------
-    text : str
-        From `escape`.
-
-    Returns
-    -------
-    str
-        What it was made of.
-
-    Raises
-    ------
-    ValueError
-        It was not made by `escape`.
-    """
+    """Undo `escape`."""
     return text.encode("ascii").decode("unicode_escape")
 
 
 def to_json(value: object, what: str, *, allow_nan: bool = True) -> str:
-    """Write a value as printable ASCII.
-
-    Parameters
-    ----------
-    value : object
-        Of what JSON knows; numpy's numbers and arrays as Python's.
-    what : str
-        For the error.
-    allow_nan : bool
-        Whether `NaN` and `Infinity` may stand there, as Python writes them.
-
-    Returns
-    -------
-    str
-        JSON, keys in order.
-
-    Raises
-    ------
-    TypeError
-        JSON does not know it.
-    ValueError
-        A number is not finite, though it must be.
-    """
+    """Write a value as printable ASCII."""
     try:
         text = json.dumps(value, allow_nan=allow_nan, default=_plain_python)
     except (TypeError, ValueError) as error:
@@ -96,38 +48,13 @@ def to_json(value: object, what: str, *, allow_nan: bool = True) -> str:
 
 
 def text_column(name: str, values: Sequence[str]) -> fits.Column:
-    """Lay out texts as a column of a FITS table.
-
-    Parameters
-    ----------
-    name : str
-        Of the column.
-    values : sequence of str
-        Printable ASCII, see `escape` and `to_json`; may be empty.
-
-    Returns
-    -------
-    astropy.io.fits.Column
-        As wide as the longest.
-    """
+    """Lay out texts as a column of a FITS table."""
     array = np.array(values, dtype="S") if values else np.zeros(0, dtype="S1")
     return fits.Column(name, f"{max(array.dtype.itemsize, 1)}A", array=array)
 
 
 def word(text: str, longest: int) -> str:
     """Write any text as part of an EXTNAME that viewers address without quoting.
-
-    Parameters
-    ----------
-    text : str
-        Anything.
-    longest : int
-        Most letters.
-
-    Returns
-    -------
-    str
-        Of A-Z, 0-9 and single underscores inside; ``X`` where nothing is left.
 
     Examples
     --------
@@ -139,20 +66,7 @@ def word(text: str, longest: int) -> str:
 
 
 def unique_name(name: str, taken: Collection[str]) -> str:
-    """Number a name that is taken: DS9 cannot address EXTVER.
-
-    Parameters
-    ----------
-    name : str
-        Wanted.
-    taken : collection of str
-        In use.
-
-    Returns
-    -------
-    str
-        `name`, or `name` and a number from 2 on.
-    """
+    """Number a name that is taken: DS9 cannot address EXTVER."""
     number, free = 2, name
     while free in taken:
         free = f"{name}_{number}"

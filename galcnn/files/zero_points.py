@@ -20,17 +20,6 @@ from galcnn.files.headers import card_number, card_text, survey_of
 from galcnn.photometry import UNCALIBRATED, VEGA_TO_AB, ab_flux, ab_magnitude, parse_unit
 from galcnn.transforms.background import sky_statistics
 
-__all__ = [
-    "RULES",
-    "FluxCalibration",
-    "PixelFacts",
-    "Scale",
-    "calibration_of",
-    "flux_unit",
-    "linear",
-    "stated_unit",
-]
-
 #: Pogson's 2.5 log10(e): asinh-scaled numbers are asinh magnitudes of opposite sign.
 _POGSON = 2.5 * np.log10(np.e)
 #: No asinh-scaled image has larger numbers: 1e15 counts.
@@ -56,18 +45,7 @@ class PixelFacts:
     values: npt.NDArray[np.generic] | None = None
 
     def has_scale(self, arcsec: float) -> bool:
-        """Tell whether the pixels are of this size; a survey's resampled pixels are no flux.
-
-        Parameters
-        ----------
-        arcsec : float
-            Native size.
-
-        Returns
-        -------
-        bool
-            False where it is not known.
-        """
+        """Tell whether the pixels are of this size; a survey's resampled pixels are no flux."""
         return self.scale is not None and abs(self.scale / arcsec - 1) < 1e-3
 
 
@@ -93,18 +71,6 @@ class Scale:
 def linear(values: npt.NDArray[np.float64], softening: float, offset: float) -> npt.NDArray[np.float64]:
     """Undo the asinh scaling of Pan-STARRS skycells.
 
-    Parameters
-    ----------
-    values : numpy.ndarray
-        ``v = a asinh((f - offset) / (2 softening))`` with ``a = 2.5 log10(e)``.
-    softening, offset : float
-        Cards BSOFTEN and BOFFSET.
-
-    Returns
-    -------
-    numpy.ndarray
-        f (Waters et al. 2020, ApJS 251, 4).
-
     Examples
     --------
     >>> float(linear(np.array(2.5 * np.log10(np.e) * np.arcsinh(3 / (2 * 4.0))), 4.0, 10.0).round(9))
@@ -115,18 +81,7 @@ def linear(values: npt.NDArray[np.float64], softening: float, offset: float) -> 
 
 
 def stated_unit(text: str) -> u.UnitBase | None:
-    """Read BUNIT as headers hold it.
-
-    Parameters
-    ----------
-    text : str
-        ``ELECTRONS/S``, ``Jy/beam``, ``nanomaggy`` ...
-
-    Returns
-    -------
-    astropy.units.UnitBase or None
-        None where it is no unit.
-    """
+    """Read BUNIT as headers hold it."""
     if not text:
         return None
     for candidate in (text, text.lower(), re.sub(r"\b(electron|count|photon)s\b", r"\1", text.lower())):
@@ -334,18 +289,7 @@ class FluxCalibration:
     asinh: tuple[float, float] | None = field(default=None, repr=False)
 
     def apply(self, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Turn numbers of the file into values.
-
-        Parameters
-        ----------
-        raw : numpy.ndarray
-            Of any real kind.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32, in `unit`; infinite beyond its range.
-        """
+        """Turn numbers of the file into values."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self.asinh is None and self.factor == 1:
                 return raw.astype(np.float32)
@@ -355,13 +299,7 @@ class FluxCalibration:
             return (values * self.factor).astype(np.float32)
 
     def facts(self) -> dict[str, object]:
-        """Give what the meta of a cutout says of this.
-
-        Returns
-        -------
-        dict
-            The cards, and the AB magnitude of a number 1 in the file.
-        """
+        """Give what the meta of a cutout says of this."""
         if self.unit != u.nJy:
             return {"calibration": self.source}
         return {"calibration": self.source, "zero_point_ab": round(ab_magnitude(self.factor), 6)}
@@ -371,21 +309,6 @@ def calibration_of(
     header: fits.Header, pixel_scale: float | None, values: npt.NDArray[np.generic] | None = None
 ) -> FluxCalibration:
     """Find unit and factor of an image.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Of the image, with what it inherits from the primary header.
-    pixel_scale : float or None
-        Arcsec, of the WCS: resampled pixels of a survey are no flux, and surface brightness
-        needs it.
-    values : numpy.ndarray, optional
-        The numbers in the file: some headers contradict themselves, and the noise decides.
-
-    Returns
-    -------
-    FluxCalibration
-        To nJy where the header is certain.
 
     Examples
     --------
@@ -411,18 +334,7 @@ def calibration_of(
 
 
 def flux_unit(header: fits.Header) -> FluxCalibration | None:
-    """Apply the first rule of calibration: BUNIT is a unit of flux density.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Of the image.
-
-    Returns
-    -------
-    FluxCalibration or None
-        None where BUNIT is none.
-    """
+    """Apply the first rule of calibration: BUNIT is a unit of flux density."""
     text = card_text(header, "BUNIT")
     unit = stated_unit(text)
     if unit is not None and unit.is_equivalent(u.nJy / u.pix):

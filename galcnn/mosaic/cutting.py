@@ -24,18 +24,7 @@ from galcnn.mosaic.positions import corners, pixel_positions, sides
 from galcnn.transforms import align
 from galcnn.transforms.grid import shifted_wcs
 
-__all__ = [
-    "NO_WIDTH",
-    "OFF",
-    "TOO_WIDE",
-    "Cut",
-    "OtherGrid",
-    "Window",
-    "WindowPlanes",
-    "cut",
-    "read_window",
-    "with_other_grids",
-]
+__all__ = ["Cut", "cut"]
 
 #: Pixels around the field that is asked for, so that its outermost pixels are covered whole.
 _MARGIN = 3
@@ -97,37 +86,13 @@ class WindowPlanes:
     sigma: npt.NDArray[np.float32] | None
 
     def coverage(self, mask: npt.NDArray[np.bool_]) -> float:
-        """Tell how much was measured.
-
-        Parameters
-        ----------
-        mask : numpy.ndarray
-            Of the cutout: all that is not a number, and what `mask` says.
-
-        Returns
-        -------
-        float
-            Share of the pixels, over all bands, that hold a number.
-        """
+        """Tell how much was measured."""
         holes = mask if self.mask is None else ~np.isfinite(self.flux)
         return 1 - int(np.count_nonzero(holes)) / self.flux.size
 
 
 def read_window(layers: Sequence[MosaicBand], window: Window) -> WindowPlanes:
-    """Read a window of all bands.
-
-    Parameters
-    ----------
-    layers : sequence of MosaicBand
-        Of one grid.
-    window : Window
-        Of this grid.
-
-    Returns
-    -------
-    WindowPlanes
-        Copies: the files may be closed.
-    """
+    """Read a window of all bands."""
     if len(layers) == 1 and window.whole and len(layers[0].sources) == 1:  # nothing to put together
         return WindowPlanes(layers[0].read(window.box)[np.newaxis], None, None)
     box, part = window.box, window.part
@@ -198,20 +163,7 @@ class OtherGrid:
                 source.expect(boxes[np.argsort(boxes[:, 0], kind="stable")])
 
     def onto(self, reference: Cutout, row: int) -> Cutout | None:
-        """Give these bands on the grid of a cutout.
-
-        Parameters
-        ----------
-        reference : galcnn.cutout.Cutout
-            On the grid that is wanted.
-        row : int
-            Of the catalog.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout or None
-            None where these mosaics do not show the galaxy.
-        """
+        """Give these bands on the grid of a cutout."""
         if not self.on[row]:
             return None
         window = self._window(row)
@@ -240,22 +192,8 @@ class OtherGrid:
 def with_other_grids(cutout: Cutout, others: Sequence[OtherGrid], row: int, bands: tuple[str, ...]) -> Cutout:
     """Add the bands of other grids to a cutout.
 
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        Bands of the first grid.
-    others : sequence of OtherGrid
-        The rest.
-    row : int
-        Of the catalog.
-    bands : tuple of str
-        All, in the wanted order.
-
-    Returns
-    -------
-    galcnn.cutout.Cutout
-        A band that does not show the galaxy is NaN and masked; sigma where all that do have it.
-        ``meta["aligned"]`` names the bands that were resampled.
+    Returns: A band that does not show the galaxy is NaN and masked; sigma where all that do have it.
+    ``meta["aligned"]`` names the bands that were resampled.
     """
     shape = (len(bands), *cutout.shape)
     flux, mask = np.full(shape, np.nan, np.float32), np.ones(shape, np.bool_)

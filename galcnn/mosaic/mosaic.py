@@ -21,7 +21,7 @@ from galcnn.files.zero_points import FluxCalibration
 from galcnn.mosaic.pixels import Box, Pixels
 from galcnn.transforms.grid import grid_offset
 
-__all__ = ["Flags", "MosaicBand", "Mosaic", "MosaicFile", "NoiseMap"]
+__all__ = ["Mosaic", "MosaicFile"]
 
 _FilePath = str | os.PathLike[str]
 
@@ -69,20 +69,7 @@ class Flags:
     header: fits.Header
 
     def read(self, box: Box, band: str) -> npt.NDArray[np.bool_]:
-        """Tell which pixels of a box must not be used.
-
-        Parameters
-        ----------
-        box : tuple of int
-            Inside the mosaic.
-        band : str
-            Of the image: some flags are of one band.
-
-        Returns
-        -------
-        numpy.ndarray
-            bool.
-        """
+        """Tell which pixels of a box must not be used."""
         flags = np.asarray(self.pixels.read(box))[np.newaxis]
         bad: npt.NDArray[np.bool_] = bad_pixels(flags, self.header, (band,))[0]
         return bad
@@ -107,18 +94,7 @@ class NoiseMap:
     factor: float
 
     def read(self, box: Box) -> npt.NDArray[np.float32]:
-        """Give the standard deviation of the pixels of a box.
-
-        Parameters
-        ----------
-        box : tuple of int
-            Inside the mosaic.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32; NaN where unknown.
-        """
+        """Give the standard deviation of the pixels of a box."""
         return standard_deviation(self.pixels.read(box), self.role, self.factor)
 
 
@@ -158,18 +134,7 @@ class MosaicBand:
         return [self.pixels, *(beside.pixels for beside in (self.mask, self.noise) if beside is not None)]
 
     def read(self, box: Box) -> npt.NDArray[np.float32]:
-        """Give the pixels of a box in the unit of the mosaic.
-
-        Parameters
-        ----------
-        box : tuple of int
-            Inside the mosaic.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32.
-        """
+        """Give the pixels of a box in the unit of the mosaic."""
         return self.calibration.apply(self.pixels.read(box))
 
 

@@ -24,8 +24,6 @@ from galcnn.files.hdus import inherited, plane_indices
 from galcnn.files.headers import role_of, role_of_name
 from galcnn.files.sources import DAMAGE, opened
 
-__all__ = ["Box", "MosaicCompanion", "Files", "Mapped", "Pixels", "Strips"]
-
 #: First and last-but-one row and column on the mosaic: (y0, y1, x0, x1), all inside.
 Box = tuple[int, int, int, int]
 
@@ -41,27 +39,10 @@ class Pixels(Protocol):
     def shape(self) -> tuple[int, int]: ...
 
     def expect(self, boxes: npt.NDArray[np.int64]) -> None:
-        """Prepare for what will be read.
-
-        Parameters
-        ----------
-        boxes : numpy.ndarray
-            Shape (n, 4), rows as `Box`, sorted by their first.
-        """
+        """Prepare for boxes, shape (n, 4), that will be read, sorted by their first row."""
 
     def read(self, box: Box) -> npt.NDArray[Any]:
-        """Give the numbers of a box.
-
-        Parameters
-        ----------
-        box : tuple of int
-            (y0, y1, x0, x1).
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (y1 - y0, x1 - x0), of any real type and byte order; not to be changed.
-        """
+        """Give the numbers of a box."""
 
 
 class Mapped:
@@ -82,27 +63,10 @@ class Mapped:
         return (int(self.plane.shape[0]), int(self.plane.shape[1]))
 
     def expect(self, boxes: npt.NDArray[np.int64]) -> None:
-        """Do nothing: the system reads ahead.
-
-        Parameters
-        ----------
-        boxes : numpy.ndarray
-            Not used.
-        """
+        """Do nothing: the system reads ahead."""
 
     def read(self, box: Box) -> npt.NDArray[Any]:
-        """Give the numbers of a box.
-
-        Parameters
-        ----------
-        box : tuple of int
-            (y0, y1, x0, x1).
-
-        Returns
-        -------
-        numpy.ndarray
-            A view.
-        """
+        """Give the numbers of a box."""
         y0, y1, x0, x1 = box
         return self.plane[y0:y1, x0:x1]
 
@@ -145,13 +109,7 @@ class Strips:
         self.n_tiles = 0
 
     def expect(self, boxes: npt.NDArray[np.int64]) -> None:
-        """Learn which boxes will be read, so that strips are chosen well.
-
-        Parameters
-        ----------
-        boxes : numpy.ndarray
-            Shape (n, 4), rows as `Box`, sorted by their first.
-        """
+        """Learn which boxes will be read, so that strips are chosen well."""
         self._boxes = boxes
         if len(self._boxes):
             wide = self.tile[1]
@@ -159,18 +117,7 @@ class Strips:
             self._columns = (x0 // wide * wide, min(-(-x1 // wide) * wide, self.shape[1]))
 
     def read(self, box: Box) -> npt.NDArray[Any]:
-        """Give the numbers of a box.
-
-        Parameters
-        ----------
-        box : tuple of int
-            (y0, y1, x0, x1).
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (y1 - y0, x1 - x0).
-        """
+        """Give the numbers of a box."""
         y0, y1, x0, x1 = box
         held = self._held(y0, y1, x0, x1)
         if held is None:
@@ -251,27 +198,7 @@ class MosaicCompanion:
         self.planes, self.header, self.role, self.name = planes, header, role, name
 
     def of(self, plane: int, shape: tuple[int, int], n_planes: int) -> Pixels:
-        """Give the map of one band.
-
-        Parameters
-        ----------
-        plane : int
-            Of the image.
-        shape : tuple of int
-            Of the image, (ny, nx).
-        n_planes : int
-            Of the image.
-
-        Returns
-        -------
-        Pixels
-            Of the same shape.
-
-        Raises
-        ------
-        galcnn.errors.UnreadableImageError
-            It has another shape, or another number of planes.
-        """
+        """Give the map of one band."""
         if len(self.planes) not in (1, n_planes) or self.planes[0].shape != shape:
             raise UnreadableImageError(
                 message(
@@ -308,23 +235,8 @@ class Files:
     def plain(self, path: Path) -> Path:
         """Give a file that can be mapped: `path`, or what gzip or bzip2 packed into it.
 
-        Parameters
-        ----------
-        path : pathlib.Path
-            Of a FITS file.
-
-        Returns
-        -------
-        pathlib.Path
-            In the folder for temporary files where it had to be unpacked; for as long as the
-            stack is open.
-
-        Raises
-        ------
-        FileNotFoundError
-            No such file.
-        galcnn.errors.UnreadableImageError
-            The packed file is damaged.
+        Returns: in the folder for temporary files where it had to be unpacked; for as long as the stack is
+        open.
         """
         if path not in self._plain:
             if not path.is_file():
@@ -336,49 +248,14 @@ class Files:
         return self._plain[path]
 
     def source(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
-        """Give the source of one plane.
-
-        Parameters
-        ----------
-        path : pathlib.Path
-            As the user named it.
-        hdu : int
-            Index of the HDU.
-        index : tuple of int
-            Of the plane along the leading axes.
-
-        Returns
-        -------
-        Pixels
-            The same one each time.
-        """
+        """Give the source of one plane."""
         key = (path, hdu, index)
         if key not in self._sources:
             self._sources[key] = self._new_source(*key)
         return self._sources[key]
 
     def companion(self, image: Path, said: str) -> MosaicCompanion:
-        """Find a mask or noise map: a word that is no file is the name of an HDU of the image.
-
-        Parameters
-        ----------
-        image : pathlib.Path
-            The mosaic it belongs to.
-        said : str
-            Name of an HDU, or a path.
-
-        Returns
-        -------
-        MosaicCompanion
-            Its planes.
-
-        Raises
-        ------
-        FileNotFoundError
-            Neither.
-        galcnn.errors.UnreadableImageError
-            The file holds not one image but several or none, or cannot be read.
-        """
+        """Find a mask or noise map: a word that is no file is the name of an HDU of the image."""
         path = Path(said)
         elsewhere = path.is_file()
         if not elsewhere and (path.suffix or path.name != said):

@@ -16,8 +16,6 @@ from galcnn.errors import message
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
-__all__ = ["corners", "pixel_positions", "sides"]
-
 #: A place that the WCS does not lead back to within so many pixels is none.
 _RETURN = 0.1
 
@@ -29,21 +27,9 @@ def pixel_positions(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Give the pixel of each position, all distortions included.
 
-    Parameters
-    ----------
-    positions : astropy.coordinates.SkyCoord
-        Any number, anywhere on the sky.
-    wcs : astropy.wcs.WCS
-        Of the mosaic.
-    shape : tuple of int
-        Pixels of the mosaic as (ny, nx).
-
-    Returns
-    -------
-    x, y : numpy.ndarray
-        From 0 at the middle of the first pixel; NaN for a position that is not on the mosaic. A
-        projection shows some of the far side of the sky, and a distortion is only meant for the
-        mosaic: neither makes a place on it.
+    Returns: from 0 at the middle of the first pixel; NaN for a position that is not on the mosaic. A
+    projection shows some of the far side of the sky, and a distortion is only meant for the mosaic: neither
+    makes a place on it.
     """
     x, y = np.full((2, len(positions)), np.nan)
     ny, nx = shape
@@ -73,25 +59,8 @@ def pixel_positions(
 def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.int64]:
     """Give the pixels of a side of each cutout.
 
-    Parameters
-    ----------
-    width : astropy.units.Quantity
-        An angle or a number of pixels: one for all, or one a galaxy.
-    pixel_scale : astropy.units.Quantity
-        Of the mosaic.
-    n : int
-        Galaxies.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, shape (n,); angles are rounded to whole pixels, at least one. 0 where the width is
-        NaN, which is not known; more than `LARGEST_SIDE` of `galcnn.cutout` where it is too wide.
-
-    Raises
-    ------
-    ValueError
-        Not an angle or pixels, not above 0, or not one for all or each.
+    Returns: int64, shape (n,); angles are rounded to whole pixels, at least one. 0 where the width is NaN,
+    which is not known; more than `LARGEST_SIDE` of `galcnn.cutout` where it is too wide.
     """
     wanted = u.Quantity(width)
     if wanted.unit.is_equivalent(u.pix):
@@ -112,18 +81,6 @@ def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.
 
 def corners(centre: npt.NDArray[np.float64], side: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Give the first pixel of boxes along one axis, as `astropy.nddata.Cutout2D` does.
-
-    Parameters
-    ----------
-    centre : numpy.ndarray
-        Of the galaxies, in pixels.
-    side : numpy.ndarray
-        Of the boxes.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64; negative where a box begins before the mosaic.
 
     Examples
     --------

@@ -25,7 +25,7 @@ from galcnn.redshifting.psf_matching import Matched, matched
 from galcnn.simulation.spectra import SEDS, band_flux
 from galcnn.transforms.grid import stacked_psfs
 
-__all__ = ["nearest_band", "rest_wavelength", "shifted", "source_bands"]
+__all__ = ["nearest_band", "rest_wavelength"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -50,32 +50,7 @@ def shifted(
     fill: Literal["refuse", "mask", "sky"],
     seed: int,
 ) -> tuple[Matched, dict[str, float]]:
-    """Grid a galaxy and look at it through the bands that an observation has at another redshift.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        With a redshift, in three bands or more that `galcnn.simulation.BANDS` names.
-    z_to : float
-        Redshift there.
-    observation : galcnn.observing.Observation
-        Bands and PSF there.
-    magnification, shape, fill, seed
-        See `galcnn.redshifting.matched`.
-
-    Returns
-    -------
-    matched : galcnn.redshifting.psf_matching.Matched
-        In the observation's bands; dimmed by bolometric `flux_factor`, these are the fluxes there.
-        Sigma holds the doubt about the spectrum, too.
-    error : dict of str to float
-        For each band, that doubt of the whole galaxy's flux, as a share of it.
-
-    Raises
-    ------
-    ValueError
-        Too few bands, unknown ones, or a wanted rest-frame wavelength outside of their range.
-    """
+    """Grid a galaxy and look at it through the bands that an observation has at another redshift."""
     z_from = cutout.redshift
     assert z_from is not None  # for the type checker: redshift() has looked
     _check_range(cutout, z_from, z_to, observation)
@@ -261,31 +236,7 @@ def nearest_band(wanted: str, z_to: float, bands: Sequence[str], z_from: float) 
 def source_bands(
     wanted: Sequence[str], z_to: float, bands: Sequence[str], z_from: float, max_mismatch: float
 ) -> dict[str, tuple[str, float]]:
-    """Find an input band for each band of an observation.
-
-    Parameters
-    ----------
-    wanted : sequence of str
-        Bands of the observation.
-    z_to : float
-        Redshift there.
-    bands : sequence of str
-        Bands of the input.
-    z_from : float
-        Redshift here.
-    max_mismatch : float
-        Largest relative difference of rest-frame wavelengths.
-
-    Returns
-    -------
-    dict of str to tuple
-        Observed band -> input band and mismatch.
-
-    Raises
-    ------
-    ValueError
-        No input band is near enough for one of them.
-    """
+    """Find an input band for each band of an observation."""
     found = {band: nearest_band(band, z_to, bands, z_from) for band in wanted}
     far = {band: (near, round(off, 3)) for band, (near, off) in found.items() if abs(off) > max_mismatch}
     if far:

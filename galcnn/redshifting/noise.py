@@ -13,24 +13,13 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.observing import Observation
 
-__all__ = ["digest", "noised"]
+__all__ = ["noised"]
 
 _Array = npt.NDArray[np.float64]
 
 
 def digest(cutout: Cutout) -> str:
-    """Name an image by its pixels: streams keyed so are the object's own, in any order or process.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        Any.
-
-    Returns
-    -------
-    str
-        Of its flux.
-    """
+    """Name an image by its pixels: streams keyed so are the object's own, in any order or process."""
     return hashlib.sha256(np.ascontiguousarray(cutout.flux).tobytes()).hexdigest()[:24]
 
 

@@ -24,7 +24,7 @@ from galcnn.redshifting.transfer import (
 )
 from galcnn.transforms.grid import MIN_COVERAGE, stacked_psfs
 
-__all__ = ["Matched", "matched"]
+__all__ = ["matched"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -53,13 +53,7 @@ class Matched:
     residual: tuple[float, ...]
 
     def correlation(self) -> _Array:
-        """Give the autocorrelation of the sky's noise in each band.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `flux`; lag zero first and equal to 1, lags wrap around.
-        """
+        """Give the autocorrelation of the sky's noise in each band."""
         lags = np.stack([gridding.correlation() for gridding in self.griddings])
         own: _Array = lags / lags[:, :1, :1]
         return own

@@ -14,7 +14,7 @@ from galcnn.simulation.spectra import distances
 if TYPE_CHECKING:
     from astropy.cosmology import FLRW
 
-__all__ = ["CONVENTIONS", "Convention", "Redshifting", "default_cosmology", "flux_factor", "magnification"]
+__all__ = ["Redshifting", "default_cosmology", "flux_factor", "magnification"]
 
 #: What the values of a cutout are: a flux density per frequency, per wavelength, or a flux over
 #: all wavelengths (nu f_nu).

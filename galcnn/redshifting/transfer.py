@@ -22,16 +22,6 @@ import numpy.typing as npt
 import scipy.fft
 from scipy.special import gamma, kv
 
-__all__ = [
-    "Gridding",
-    "Transfer",
-    "moffat_limit",
-    "moffat_transfer",
-    "pixel_transfer",
-    "psf_transfer",
-    "wiener_ratio",
-]
-
 _Array = npt.NDArray[np.float64]
 _Complex = npt.NDArray[np.complex128]
 
@@ -48,20 +38,7 @@ Transfer = Callable[[_Array, _Array], npt.NDArray[np.inexact]]
 
 
 def psf_transfer(psf: npt.NDArray[np.float32], ky: _Array, kx: _Array) -> _Complex:
-    """Transform a drawn PSF; its middle pixel is its centre, so that it moves nothing.
-
-    Parameters
-    ----------
-    psf : numpy.ndarray
-        Shape (py, px), sum 1.
-    ky, kx : numpy.ndarray
-        Frequencies, cycles per pixel of the PSF.
-
-    Returns
-    -------
-    numpy.ndarray
-        complex128, shape (len(ky), len(kx)); 1 at zero.
-    """
+    """Transform a drawn PSF; its middle pixel is its centre, so that it moves nothing."""
     rows, columns = (np.arange(n) - (n - 1) / 2 for n in psf.shape)
     along_y = np.exp(-2j * np.pi * np.outer(ky, rows))
     along_x = np.exp(-2j * np.pi * np.outer(columns, kx))
@@ -72,21 +49,8 @@ def psf_transfer(psf: npt.NDArray[np.float32], ky: _Array, kx: _Array) -> _Compl
 def moffat_transfer(fwhm: float, beta: float, ky: _Array, kx: _Array) -> _Array:
     """Give the transfer function of a Moffat PSF in closed form.
 
-    Parameters
-    ----------
-    fwhm : float
-        Pixels.
-    beta : float
-        Index, above 1.
-    ky, kx : numpy.ndarray
-        Frequencies, cycles per pixel.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``2 (q / 2)**(beta - 1) K_{beta - 1}(q) / Gamma(beta - 1)`` with q = 2 pi alpha k: the
-        Hankel transform of the profile (Moffat 1969, A&A 3, 455; Trujillo et al. 2001,
-        astro-ph/0109067).
+    Returns: ``2 (q / 2)**(beta - 1) K_{beta - 1}(q) / Gamma(beta - 1)`` with q = 2 pi alpha k: the Hankel
+    transform of the profile (Moffat 1969, A&A 3, 455; Trujillo et al. 2001, astro-ph/0109067).
     """
     alpha = fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1))
     q = 2 * np.pi * alpha * np.hypot(ky[:, np.newaxis], kx[np.newaxis, :])
@@ -95,57 +59,20 @@ def moffat_transfer(fwhm: float, beta: float, ky: _Array, kx: _Array) -> _Array:
 
 
 def moffat_limit(fwhm: float, beta: float) -> float:
-    """Give the frequency beyond which nothing is left of what a Moffat PSF lets through.
-
-    Parameters
-    ----------
-    fwhm : float
-        Pixels.
-    beta : float
-        Index, above 1.
-
-    Returns
-    -------
-    float
-        Cycles per pixel at which the transfer is 1e-4.
-    """
+    """Give the frequency beyond which nothing is left of what a Moffat PSF lets through."""
     q, values = _moffat_table(beta)
     alpha = fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1))
     return float(q[np.argmax(values < _NOTHING)] / (2 * np.pi * alpha))
 
 
 def pixel_transfer(side: float, ky: _Array, kx: _Array) -> _Array:
-    """Give the transfer function of a square pixel.
-
-    Parameters
-    ----------
-    side : float
-        Of the pixel, in input pixels.
-    ky, kx : numpy.ndarray
-        Frequencies, cycles per input pixel.
-
-    Returns
-    -------
-    numpy.ndarray
-        Product of two sinc functions.
-    """
+    """Give the transfer function of a square pixel."""
     box: _Array = np.outer(np.sinc(side * ky), np.sinc(side * kx))
     return box
 
 
 def wiener_ratio(wanted: npt.NDArray[np.inexact], present: _Complex) -> _Complex:
-    """Give what turns one transfer function into another, held back where nothing is left.
-
-    Parameters
-    ----------
-    wanted, present : numpy.ndarray
-        Transfer functions on the same frequencies.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``wanted conj(present) / (|present|^2 + floor^2)``, made 1 at zero frequency.
-    """
+    """Give what turns one transfer function into another, held back where nothing is left."""
     held_back = np.conj(present) * (1 + _FLOOR**2) / (np.abs(present) ** 2 + _FLOOR**2)
     return np.asarray(wanted * held_back, dtype=np.complex128)
 
@@ -186,18 +113,7 @@ class Gridding:
     limit: float = 0.5
 
     def apply(self, planes: _Array) -> _Array:
-        """Grid images.
-
-        Parameters
-        ----------
-        planes : numpy.ndarray
-            Shape (n, ny, nx) of the old grid, without NaN; nothing lies around them.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (n, ny, nx) of the new grid: values per old pixel, at the new places.
-        """
+        """Grid images."""
         return self._read_off(planes, self._band_of(self.limit), self._values)
 
     def apply_squared(self, planes: _Array) -> _Array:
@@ -205,27 +121,11 @@ class Gridding:
 
         Exact but for variance that changes within two pixels: frequencies beyond half a cycle per
         old pixel are left out.
-
-        Parameters
-        ----------
-        planes : numpy.ndarray
-            Variances, shape (n, ny, nx) of the old grid.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (n, ny, nx) of the new grid.
         """
         return self._read_off(planes, self._band_of(min(2 * self.limit, 0.5)), self._squared)
 
     def correlation(self) -> _Array:
-        """Give the autocorrelation of new pixels where old ones are independent, with variance 1.
-
-        Returns
-        -------
-        numpy.ndarray
-            Of the new grid's shape; lag zero, the variance, comes first and lags wrap around.
-        """
+        """Give the autocorrelation of new pixels where old ones are independent, with variance 1."""
         ky, kx = self._band_of(self.limit)
         power = np.abs(self._values) ** 2
         lags = [np.fft.fftfreq(n, 1 / n) / self.magnification for n in self.new]

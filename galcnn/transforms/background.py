@@ -13,7 +13,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.transforms.grid import recorded, refuse_pictures
 
-__all__ = ["SKY_FRAME", "SkyLevel", "estimate_sky", "remove_sky", "sky_statistics"]
+__all__ = ["SkyLevel", "estimate_sky", "remove_sky"]
 
 #: Pixels of the frame of an image in which a centred galaxy leaves mostly sky.
 SKY_FRAME = 4

@@ -15,17 +15,6 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.photometry import DISPLAY
 
-__all__ = [
-    "MIN_COVERAGE",
-    "SAME_GRID",
-    "checked_shape",
-    "grid_offset",
-    "per_area",
-    "scaled_wcs",
-    "shifted_wcs",
-    "stacked_psfs",
-]
-
 #: A new pixel is masked where less than this share of it is covered by good old pixels.
 MIN_COVERAGE = 0.5
 #: Grids whose corners differ by less than this, in pixels, are one.
@@ -37,23 +26,7 @@ _Array = npt.NDArray[Any]
 
 
 def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    """Refuse what is no shape of an image.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Pixels as (ny, nx).
-
-    Returns
-    -------
-    tuple of int
-        The same as plain integers.
-
-    Raises
-    ------
-    ValueError
-        Not two positive whole numbers.
-    """
+    """Refuse what is no shape of an image."""
     numbers = tuple(shape)
     if len(numbers) != 2 or any(n != int(n) or n < 1 for n in numbers):
         raise ValueError(message("a shape of positive whole numbers (ny, nx)", "", shape=shape))
@@ -61,18 +34,7 @@ def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def per_area(unit: u.UnitBase) -> bool:
-    """Tell whether values are averaged, not added, when pixels merge.
-
-    Parameters
-    ----------
-    unit : astropy.units.UnitBase
-        Of a cutout.
-
-    Returns
-    -------
-    bool
-        True for surface brightness and display values.
-    """
+    """Tell whether values are averaged, not added, when pixels merge."""
     return bool(unit == DISPLAY or u.rad in unit.decompose().bases)
 
 
