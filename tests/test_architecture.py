@@ -17,7 +17,8 @@ FLOORS = [
     {"training", "prediction", "explain"},
     {"evaluation", "fooling", "health", "landscape", "layers"},
     {"viewers", "testing", "doubt"},
-    {"experiment", "pipeline", "report", "service"},
+    {"experiment"},
+    {"pipeline", "report", "service"},
     {"engines", "shift", "similarity", "studies", "trust"},
     {"cli"},
 ]
