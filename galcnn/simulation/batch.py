@@ -14,7 +14,7 @@ from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.observing import Observation
-from galcnn.simulation.drawing import Exposure, assemble, check_shape, draw, expose
+from galcnn.simulation.drawing import Exposure, as_cutout, check_shape, draw, expose
 from galcnn.simulation.galaxy import Galaxy, from_catalog
 from galcnn.simulation.spectra import bandpass
 from galcnn.simulation.telescope import SIMULATED
@@ -80,10 +80,12 @@ def simulate(
     galaxies = from_catalog(catalog)
     if processes == 1 or len(galaxies) <= _CHUNK:
         return (draw(galaxy, seed=seed, observation=observation, shape=shape) for galaxy in galaxies)
-    return _in_processes(galaxies, {"seed": seed, "observation": observation, "shape": shape}, processes)
+    return _in_processes(galaxies, seed, observation, shape, processes)
 
 
-def _in_processes(galaxies: Sequence[Galaxy], settings: dict[str, Any], processes: int) -> Iterator[Cutout]:
+def _in_processes(
+    galaxies: Sequence[Galaxy], seed: int, observation: Observation, shape: tuple[int, int], processes: int
+) -> Iterator[Cutout]:
     chunks = iter([galaxies[i : i + _CHUNK] for i in range(0, len(galaxies), _CHUNK)])
     # Spawned, never forked: a fork of a process that runs TensorFlow's threads may hang.
     context = multiprocessing.get_context("spawn")
@@ -91,23 +93,23 @@ def _in_processes(galaxies: Sequence[Galaxy], settings: dict[str, Any], processe
         waiting: collections.deque[tuple[Sequence[Galaxy], Future[Any]]] = collections.deque()
         try:
             for chunk in itertools.islice(chunks, 2 * processes):
-                waiting.append((chunk, pool.submit(_expose, chunk, settings)))
+                waiting.append((chunk, pool.submit(_expose, chunk, seed, observation, shape)))
             while waiting:
                 done, future = waiting.popleft()
                 arrays = future.result()
                 for chunk in itertools.islice(chunks, 1):
-                    waiting.append((chunk, pool.submit(_expose, chunk, settings)))
-                for galaxy, exposed in zip(done, arrays, strict=True):
-                    yield assemble(
-                        galaxy, exposed, observation=settings["observation"], seed=settings["seed"]
-                    )
+                    waiting.append((chunk, pool.submit(_expose, chunk, seed, observation, shape)))
+                for galaxy, (flux, sigma, centre) in zip(done, arrays, strict=True):
+                    yield as_cutout(galaxy, flux, sigma, centre, observation=observation, seed=seed)
         finally:
             # A caller who stops early must not wait for what nobody will read.
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _expose(galaxies: Sequence[Galaxy], settings: dict[str, Any]) -> list[Exposure]:
-    return [expose(galaxy, **settings) for galaxy in galaxies]
+def _expose(
+    galaxies: Sequence[Galaxy], seed: int, observation: Observation, shape: tuple[int, int]
+) -> list[Exposure]:
+    return [expose(galaxy, seed=seed, observation=observation, shape=shape) for galaxy in galaxies]
 
 
 def _ignore_interrupts() -> None:

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from galcnn.simulation.galaxy import Galaxy
 from galcnn.simulation.spectra import galsim
 
-__all__ = ["TRUNCATION", "arm_pattern", "components", "tidal_pattern"]
-
 #: Sersic profiles steeper than an exponential end at this many half-light radii. Half-light
 #: radius and flux are those of the truncated profile. Without it the wings of a large
 #: de Vaucouleurs galaxy would need FFTs of thousands of pixels.
@@ -31,18 +29,10 @@ _ARM_SHARPNESS = 3.0
 
 
 def components(galaxy: Galaxy) -> list[tuple[Any, str, float]]:
-    """Give the parts of a galaxy.
+    """Give the parts of a galaxy that have flux.
 
-    Parameters
-    ----------
-    galaxy : Galaxy
-        What to build.
-
-    Returns
-    -------
-    list of tuple
-        GalSim profile of flux 1 (arcsec; x to the west, y to the north), name of its spectrum and
-        its share of the rest-frame r-band flux. Parts without flux are left out.
+    Each is a GalSim profile of flux 1 (arcsec; x to the west, y to the north), the name of its
+    spectrum and its share of the rest-frame r-band flux.
     """
     builders = (_body, _bulge, _bar, _arms, _knots, _companion, _tides)
     turn = (galaxy.position_angle + 90) * galsim().degrees
@@ -57,17 +47,8 @@ def arm_pattern(galaxy: Galaxy) -> npt.NDArray[np.float64]:
     """Give the surface brightness of the spiral arms in the plane of the disc.
 
     An exponential disc times a pattern that repeats along the logarithmic spirals
-    ``azimuth = phase + ln(r / start) / tan(pitch)``.
-
-    Parameters
-    ----------
-    galaxy : Galaxy
-        With arms.
-
-    Returns
-    -------
-    numpy.ndarray
-        Square, the major axis of the disc along x, spanning +-3.5 half-light radii; arbitrary unit.
+    ``azimuth = phase + ln(r / start) / tan(pitch)``. The major axis of the disc is along x, which spans
+    +-3.5 half-light radii.
     """
     x, y = _grid(_ARMS_REACH)
     radius = np.hypot(x, y) + 1e-9
@@ -87,18 +68,8 @@ def tidal_pattern(galaxy: Galaxy) -> npt.NDArray[np.float64]:
 
     A tail leaves the main body on the side away from the companion, a shorter one the companion
     on its far side, both bent in the sense of the orbit, and a bridge joins the bodies: drawn, not
-    computed, as chains of Gaussians, in the spirit of Toomre & Toomre (1972, ApJ 178, 623).
-
-    Parameters
-    ----------
-    galaxy : Galaxy
-        With a companion.
-
-    Returns
-    -------
-    numpy.ndarray
-        Square, the major axis of the main body along x, spanning +-6 of its half-light radii;
-        arbitrary unit.
+    computed, as chains of Gaussians, in the spirit of Toomre & Toomre (1972, ApJ 178, 623). The
+    major axis of the main body is along x, which spans +-6 of its half-light radii.
     """
     along = np.linspace(0, 1, 48)
     angle = math.radians(galaxy.companion_angle)

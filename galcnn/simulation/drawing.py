@@ -21,7 +21,7 @@ from galcnn.simulation.telescope import SIMULATED, add_noise, psf_planes, tangen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Exposure", "assemble", "check_shape", "draw", "expose", "model_image", "reach_pixels"]
+__all__ = ["draw", "model_image"]
 
 #: Flux, sigma and place (x, y) of a galaxy.
 Exposure = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], tuple[float, float]]
@@ -79,8 +79,8 @@ def draw(
     >>> round(float(cutout.flux[1].sum() / galaxy.flux("r")), 3)
     1.0
     """
-    arrays = expose(galaxy, seed=seed, observation=observation, shape=shape, noise=noise)
-    return assemble(galaxy, arrays, observation=observation, seed=seed)
+    flux, sigma, centre = expose(galaxy, seed=seed, observation=observation, shape=shape, noise=noise)
+    return as_cutout(galaxy, flux, sigma, centre, observation=observation, seed=seed)
 
 
 def expose(
@@ -88,24 +88,7 @@ def expose(
 ) -> Exposure:
     """Draw one galaxy as arrays, which cross processes cheaper than a Cutout does.
 
-    Parameters
-    ----------
-    galaxy : Galaxy
-        What to draw.
-    seed : int
-        Of noise and sub-pixel offset.
-    observation : Observation
-        The telescope.
-    shape : tuple of int
-        Pixels (ny, nx).
-    noise : bool
-        Whether noise is added.
-
-    Returns
-    -------
-    tuple
-        Flux and sigma, float32 (n_bands, ny, nx) in nJy, and the galaxy's place (x, y), in
-        pixels from 0.
+    Flux and sigma, (n_bands, ny, nx) in nJy, and the galaxy's place (x, y), in pixels from 0.
     """
     check_shape(shape)
     shift = seeding.generator(seed, "offset", galaxy.id).uniform(-0.5, 0.5, 2)
@@ -115,26 +98,16 @@ def expose(
     return (flux if noise else model.astype(np.float32)), sigma, centre
 
 
-def assemble(galaxy: Galaxy, arrays: Exposure, *, observation: Observation, seed: int) -> Cutout:
-    """Make a Cutout of the arrays that `expose` gave.
-
-    Parameters
-    ----------
-    galaxy : Galaxy
-        What was drawn.
-    arrays : tuple
-        Flux, sigma and place.
-    observation : Observation
-        The telescope.
-    seed : int
-        Of the noise.
-
-    Returns
-    -------
-    Cutout
-        With WCS, position, PSF and provenance.
-    """
-    flux, sigma, centre = arrays
+def as_cutout(
+    galaxy: Galaxy,
+    flux: npt.NDArray[np.float32],
+    sigma: npt.NDArray[np.float32],
+    centre: tuple[float, float],
+    *,
+    observation: Observation,
+    seed: int,
+) -> Cutout:
+    """Make a Cutout of the arrays and the place that `expose` gave."""
     position = SkyCoord(galaxy.ra * u.deg, galaxy.dec * u.deg, frame="icrs")
     return Cutout(
         flux,
@@ -211,37 +184,13 @@ def model_image(
 
 
 def check_shape(shape: Sequence[int]) -> None:
-    """Refuse a shape that is not two positive whole numbers.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Pixels (ny, nx).
-
-    Raises
-    ------
-    ValueError
-        It is something else.
-    """
+    """Refuse a shape (ny, nx) that is not two positive whole numbers."""
     if len(shape) != 2 or not all(isinstance(side, int | np.integer) and side > 0 for side in shape):
         raise ValueError(message("a shape of two positive whole numbers (ny, nx)", "", shape=shape))
 
 
 def reach_pixels(galaxy: Galaxy, scale: float) -> float:
-    """Give the distance from its centre beyond which a galaxy is not drawn.
-
-    Parameters
-    ----------
-    galaxy : Galaxy
-        What is drawn.
-    scale : float
-        Arcsec per pixel.
-
-    Returns
-    -------
-    float
-        Pixels.
-    """
+    """Give the distance in pixels of so many arcsec beyond which a galaxy is not drawn."""
     return max(_LEAST_REACH, _REACH * galaxy.half_light_radius / scale)
 
 

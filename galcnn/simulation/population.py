@@ -22,7 +22,7 @@ from galcnn.errors import message
 from galcnn.simulation.galaxy import CLASSES, Galaxy, to_catalog
 from galcnn.simulation.shapes import shape
 
-__all__ = ["CENTRE", "SPACING", "half_light_radius_kpc", "patch_radius", "place", "simulate_catalog"]
+__all__ = ["simulate_catalog"]
 
 #: Middle of the patch of sky on which the galaxies stand (ICRS), an invented place.
 CENTRE = SkyCoord(150.0 * u.deg, 2.0 * u.deg, frame="icrs")
@@ -133,20 +133,6 @@ def half_light_radius_kpc(absolute_magnitude: float, *, early: bool) -> float:
     Early types follow a power law R ~ L^0.65; late types R ~ L^0.26 far below M = -20.9 and
     L^0.51 far above: invented numbers, in the spirit of Shen et al. (2003, MNRAS 343, 978).
 
-    Parameters
-    ----------
-    absolute_magnitude : float
-        In r.
-    early : bool
-        Whether it is an early type.
-
-    Returns
-    -------
-    float
-        kpc.
-
-    Examples
-    --------
     >>> round(half_light_radius_kpc(-20.9, early=False), 2)
     3.5
     """
@@ -161,17 +147,7 @@ def place(i: int) -> tuple[float, float]:
     """Give the place of galaxy i on the sky.
 
     A sunflower spiral (after Vogel 1979) fills a disc evenly whatever its size,
-    so places do not depend on how many galaxies there are.
-
-    Parameters
-    ----------
-    i : int
-        Row number.
-
-    Returns
-    -------
-    tuple of float
-        RA and Dec (ICRS), deg.
+    so places do not depend on how many galaxies there are. RA and Dec (ICRS), deg.
     """
     angle = i * _GOLDEN_ANGLE % (2 * math.pi)
     distance = float(SPACING.to_value(u.rad)) * math.sqrt(i + 0.5)
@@ -184,18 +160,7 @@ def place(i: int) -> tuple[float, float]:
 
 
 def patch_radius(n: int) -> u.Quantity:
-    """Give the radius around `CENTRE` within which n galaxies stand.
-
-    Parameters
-    ----------
-    n : int
-        Number of galaxies.
-
-    Returns
-    -------
-    astropy.units.Quantity
-        Half a spacing beyond the outermost.
-    """
+    """Give the radius around `CENTRE` within which n galaxies stand: half a spacing beyond the outermost."""
     return SPACING * (math.sqrt(n) + 0.5)
 
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SERSIC_STEP", "shape"]
-
 #: Sersic indices are multiples of this: GalSim makes tables for each new one, which is slow.
 SERSIC_STEP = 0.5
 
@@ -21,20 +19,7 @@ Rng = np.random.Generator
 
 
 def shape(morphology: str, rng: Rng) -> dict[str, Any]:
-    """Draw the shape of a galaxy.
-
-    Parameters
-    ----------
-    morphology : str
-        One of `galcnn.simulation.CLASSES`.
-    rng : numpy.random.Generator
-        The galaxy's own stream.
-
-    Returns
-    -------
-    dict of str to object
-        Fields of `galcnn.simulation.Galaxy`.
-    """
+    """Draw the shape of a galaxy of a class, as fields of `galcnn.simulation.Galaxy`, from its own stream."""
     return _SHAPES[morphology](rng)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from galcnn.errors import message
 
-__all__ = ["BANDS", "SEDS", "bandpass", "band_flux", "distances", "galsim", "sed"]
+__all__ = ["BANDS"]
 
 #: Templates, from old to young.
 SEDS = ("E", "Sbc", "Scd", "Im")
@@ -33,18 +33,7 @@ _REFERENCE = "r"
 
 
 def galsim() -> ModuleType:
-    """Give the module `galsim`, imported when it is first needed.
-
-    Returns
-    -------
-    module
-        GalSim.
-
-    Raises
-    ------
-    ImportError
-        GalSim is not installed; it has no Windows wheel.
-    """
+    """Give the module `galsim`, imported when it is first needed."""
     try:
         import galsim as module
     except ImportError as error:
@@ -60,23 +49,7 @@ def galsim() -> ModuleType:
 
 @functools.cache
 def bandpass(band: str) -> Any:
-    """Give the throughput of a band.
-
-    Parameters
-    ----------
-    band : str
-        One of `BANDS`.
-
-    Returns
-    -------
-    galsim.Bandpass
-        As GalSim ships it, wavelengths in nm.
-
-    Raises
-    ------
-    ValueError
-        There is no such passband.
-    """
+    """Give the throughput of a band of `BANDS` as GalSim ships it, wavelengths in nm."""
     if band not in _FILES:
         raise ValueError(
             message(f"bands among {', '.join(BANDS)}", "Simulate the nearest one of these.", band=band)
@@ -88,20 +61,7 @@ def bandpass(band: str) -> Any:
 def sed(name: str) -> Any:
     """Give a rest-frame spectrum, normalised to unit AB flux (1 nJy) in r at redshift 0.
 
-    Parameters
-    ----------
-    name : str
-        One of `SEDS`.
-
-    Returns
-    -------
-    galsim.SED
-        In photons/nm/cm^2/s up to one constant shared by all templates.
-
-    Raises
-    ------
-    ValueError
-        There is no such template.
+    In photons/nm/cm^2/s up to one constant shared by all templates.
     """
     if name not in SEDS:
         raise ValueError(message(f"a spectrum among {SEDS}", "", sed=name))
@@ -118,22 +78,6 @@ def band_flux(name: str, band: str, redshift: float) -> float:
     of one galaxy at two redshifts is in the ratio ``band_flux(z2) / band_flux(z1) *
     (D_L(z1) / D_L(z2))**2``, its K correction included (Hogg et al. 2002, astro-ph/0210394).
 
-    Parameters
-    ----------
-    name : str
-        One of `SEDS`.
-    band : str
-        One of `BANDS`.
-    redshift : float
-        Of the source, not negative.
-
-    Returns
-    -------
-    float
-        Relative to the r band at redshift 0.
-
-    Examples
-    --------
     >>> round(band_flux("E", "r", 0.0), 6)
     1.0
     >>> band_flux("E", "g", 0.3) < band_flux("Im", "g", 0.3)  # the 4000 A break has moved into g
@@ -144,22 +88,9 @@ def band_flux(name: str, band: str, redshift: float) -> float:
 
 @functools.lru_cache(maxsize=1 << 15)
 def distances(redshift: float) -> tuple[float, float]:
-    """Give angular-diameter and luminosity distance in the cosmology of Planck 2018.
+    """Give angular-diameter and luminosity distance, Mpc, in the cosmology of Planck 2018.
 
-    Parameters
-    ----------
-    redshift : float
-        Above zero.
-
-    Returns
-    -------
-    tuple of float
-        Both in Mpc (Hogg 1999, astro-ph/9905116).
-
-    Raises
-    ------
-    ValueError
-        The redshift is not above zero.
+    After Hogg (1999, astro-ph/9905116).
     """
     if not (redshift > 0 and math.isfinite(redshift)):
         raise ValueError(message("a redshift above 0", "", redshift=redshift))

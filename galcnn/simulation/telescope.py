@@ -14,7 +14,7 @@ from galcnn import seeding
 from galcnn.observing import Observation, observation_of
 from galcnn.simulation.spectra import galsim
 
-__all__ = ["SIMULATED", "add_noise", "psf_planes", "tangent_wcs", "telescope_of"]
+__all__ = ["SIMULATED"]
 
 #: The telescope of the embedded survey, an invention: the PSF is the same in each band, as in a
 #: PSF-matched coadd.
@@ -30,23 +30,7 @@ SIMULATED = Observation(
 
 
 def telescope_of(name: str) -> Observation:
-    """Give a telescope by its name.
-
-    Parameters
-    ----------
-    name : str
-        ``simulated``, or see `galcnn.observing.observation_of`.
-
-    Returns
-    -------
-    galcnn.observing.Observation
-        The one.
-
-    Raises
-    ------
-    ValueError
-        There is none of this name.
-    """
+    """Give a telescope by its name, ``simulated`` or one of `galcnn.observing.observation_of`."""
     return SIMULATED if name.lower() == SIMULATED.name else observation_of(name)
 
 
@@ -55,23 +39,8 @@ def add_noise(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Add the noise of sky and source to a noiseless image.
 
-    Both are Gaussian; the variance of a pixel is ``sky_sigma**2 + flux / electrons_per_njy``.
-
-    Parameters
-    ----------
-    model : numpy.ndarray
-        Of shape (n_bands, ny, nx), nJy per pixel.
-    observation : Observation
-        Depth and electrons per nJy.
-    seed : int
-        Of the noise.
-    key : str
-        What the noise is for: another key gives independent noise.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Flux and sigma, float32.
+    Both are Gaussian; the variance of a pixel is ``sky_sigma**2 + flux / electrons_per_njy``. The image
+    is (n_bands, ny, nx), nJy per pixel; flux and sigma come back. Another key gives independent noise.
     """
     sky = np.array(observation.sky_sigma)[:, None, None]
     electrons = np.array(observation.electrons_per_njy)[:, None, None]
@@ -84,18 +53,7 @@ def add_noise(
 
 
 def psf_planes(observation: Observation) -> npt.NDArray[np.float32]:
-    """Draw the PSF of each band.
-
-    Parameters
-    ----------
-    observation : Observation
-        PSF and pixel scale.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, (n_bands, n, n) with n odd, eight times the broadest FWHM; each plane sums to 1.
-    """
+    """Draw the PSF of each band, of sum 1, on an odd number of pixels: eight times the broadest FWHM."""
     gs = galsim()
     scale = float(observation.pixel_scale.to_value(u.arcsec))
     side = 2 * int(np.ceil(4 * max(observation.psf_fwhm) / scale)) + 1
@@ -110,24 +68,7 @@ def psf_planes(observation: Observation) -> npt.NDArray[np.float32]:
 def tangent_wcs(
     position: SkyCoord, centre: tuple[float, float], *, pixel_scale: u.Quantity, shape: Sequence[int]
 ) -> WCS:
-    """Make a tangential WCS with north up and east to the left.
-
-    Parameters
-    ----------
-    position : astropy.coordinates.SkyCoord
-        Where the plane touches the sky.
-    centre : tuple of float
-        The same place (x, y) in pixels from 0.
-    pixel_scale : astropy.units.Quantity
-        Angle per pixel.
-    shape : sequence of int
-        Pixels (ny, nx).
-
-    Returns
-    -------
-    astropy.wcs.WCS
-        ICRS, gnomonic projection.
-    """
+    """Make a gnomonic ICRS WCS, north up and east to the left; `position` is at the pixel (x, y) `centre`."""
     wcs = WCS(naxis=2)
     step = float(pixel_scale.to_value(u.deg))
     icrs = position.icrs

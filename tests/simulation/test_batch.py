@@ -62,7 +62,7 @@ def test_a_worker_does_not_import_tensorflow():
         "import sys\n"
         "from galcnn.simulation import SIMULATED, batch, from_catalog, simulate_catalog\n"
         "galaxies = from_catalog(simulate_catalog(1, seed=1))\n"
-        "batch._expose(galaxies, {'seed': 1, 'observation': SIMULATED, 'shape': (8, 8)})\n"
+        "batch._expose(galaxies, 1, SIMULATED, (8, 8))\n"
         "print([m for m in ('keras', 'tensorflow', 'galsim') if m in sys.modules])\n"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
