@@ -295,6 +295,11 @@ class InputFiles:
         ----------
         name : str
             Its id.
+
+        Yields
+        ------
+        None
+            Nothing is handed on.
         """
         try:
             yield

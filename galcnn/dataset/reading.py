@@ -43,7 +43,11 @@ def read_dataset(
     ----------
     catalog : galcnn.catalog.Catalog
         With columns `image` and `class`.
-    bands, size, render
+    bands : tuple of str, optional
+        See `InputFiles`.
+    size : int, optional
+        See `InputFiles`.
+    render : str, optional
         See `InputFiles`.
     shards : path-like, optional
         Folder into which the images are packed, or from which they are taken if they have been;
@@ -90,7 +94,11 @@ def read_vote_dataset(
         With a column `image`, and one for each answer.
     votes : galcnn.votes.Votes
         What people were asked.
-    bands, size, render
+    bands : tuple of str, optional
+        See `InputFiles`.
+    size : int, optional
+        See `InputFiles`.
+    render : str, optional
         See `InputFiles`.
     shards : path-like, optional
         See `read_dataset`.

@@ -76,7 +76,9 @@ def show_data(
     out : path-like
         Folder; gets ``preprocessing.png``, ``statistics.ecsv`` (each plane before and after),
         ``suspicious.ecsv`` and, where there are any, ``suspicious.png``.
-    bands, size
+    bands : tuple of str, optional
+        See `galcnn.dataset.InputFiles`.
+    size : int, optional
         See `galcnn.dataset.InputFiles`.
     view : DataView, optional
         The defaults when not given.
