@@ -111,7 +111,7 @@ def as_degrees(column: Any, name: str) -> u.Quantity:
     return degrees
 
 
-def image_paths(text: str | os.PathLike[str]) -> tuple[Path, ...]:
+def image_paths(text: str | os.PathLike[str], folder: str | os.PathLike[str] = "") -> tuple[Path, ...]:
     """Tell apart the files of one galaxy that a text names, such as ``g.fits,r.fits``.
 
     Parameters
@@ -119,6 +119,8 @@ def image_paths(text: str | os.PathLike[str]) -> tuple[Path, ...]:
     text : path-like
         One file, or several separated by commas. A file whose name holds a comma is one file; those
         after the first may be named from the folder of the first.
+    folder : path-like
+        In which relative paths are; the current one by default.
 
     Returns
     -------
@@ -130,11 +132,13 @@ def image_paths(text: str | os.PathLike[str]) -> tuple[Path, ...]:
     >>> [path.as_posix() for path in image_paths("folder/g.fits,r.fits")]
     ['folder/g.fits', 'folder/r.fits']
     """
-    whole = os.fspath(text)
-    if "," not in whole or Path(whole).exists():
-        return (Path(whole),)
-    first, *others = [Path(part.strip()) for part in whole.split(",") if part.strip()] or [Path(whole)]
-    return (first, *(other if other.exists() else first.parent / other for other in others))
+    whole = Path(folder, text)
+    parts = [part.strip() for part in os.fspath(text).split(",") if part.strip()]
+    if "," not in os.fspath(text) or not parts or whole.exists():
+        return (whole,)
+    first, *others = (Path(folder, part) for part in parts)
+    beside = (first.parent / part for part in parts[1:])
+    return (first, *(one if one.exists() else two for one, two in zip(others, beside, strict=True)))
 
 
 def check_ids(column: Any) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from astropy.table import QTable
 
 from galcnn.catalog.catalog import TEXT_COLUMNS, Catalog
+from galcnn.catalog.columns import image_paths
 from galcnn.catalog.tables import read_table, write_table
 from galcnn.errors import message
 
@@ -34,7 +35,8 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | N
     Returns
     -------
     Catalog
-        Relative paths in `image` are resolved against the file's folder.
+        Relative paths in `image` are resolved against the file's folder; commas separate several
+        files of one galaxy.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | N
             table[known] = table[actual]
     if "image" in table.colnames:
         folder = file.resolve().parent
-        table["image"] = [str(folder / str(name)) for name in table["image"]]
+        table["image"] = [_joined(image_paths(str(name), folder)) for name in table["image"]]
     if "id" not in table.colnames:
         table["id"] = _default_ids(table)
     return Catalog(table)
@@ -82,12 +84,18 @@ def write_catalog(catalog: Catalog, path: str | os.PathLike[str]) -> None:
     table = catalog.table
     if "image" in table.colnames:
         folder, table = Path(path).resolve().parent, table.copy()
-        images = [Path(str(name)) for name in table["image"]]
         table["image"] = [
-            image.relative_to(folder).as_posix() if image.is_relative_to(folder) else str(image)
-            for image in images
+            _joined(
+                image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image
+                for image in images
+            )
+            for images in catalog.images.values()
         ]
     write_table(table, path)
+
+
+def _joined(paths: Iterable[str | Path]) -> str:
+    return ",".join(map(str, paths))
 
 
 def _actual_texts(named: Mapping[str, str]) -> list[str]:
@@ -99,5 +107,5 @@ def _default_ids(table: QTable) -> Any:
         if name in table.colnames:
             return table[name]
     if "image" in table.colnames:
-        return [Path(str(name)).stem for name in table["image"]]
+        return [image_paths(str(name))[0].stem for name in table["image"]]
     return [str(i) for i in range(len(table))]

@@ -10,7 +10,7 @@ import pytest
 from astropy.table import QTable
 from PIL import Image
 
-from galcnn.catalog import Catalog, image_paths, read_catalog
+from galcnn.catalog import Catalog, image_paths, read_catalog, write_catalog
 from galcnn.cli.options import paths_by_id
 from galcnn.cutout import Cutout
 from galcnn.dataset import HeldCutouts, InputFiles, SourceSettings, reader
@@ -148,6 +148,8 @@ def test_a_text_with_commas_names_the_files_of_one_galaxy(tmp_path):
     odd = saved(tmp_path / "a,b.fits", bands=("g",))
     assert image_paths(odd) == image_paths(str(odd)) == (odd,)
     assert image_paths(",") == (Path(","),)
+    assert image_paths("a.fits,") == (Path("a.fits"),)
+    assert image_paths("g.fits,b/r.fits", "a") == (Path("a/g.fits"), Path("a/b/r.fits"))
     assert InputFiles({"odd": odd}).load("odd").bands == ("g",)
 
 
@@ -169,6 +171,22 @@ def test_both_doors_split_and_nothing_behind_them_does(pair, tmp_path):
     assert isinstance(whole, FileNotFoundError)
     with pytest.raises(ValueError, match="at least one file a galaxy"):
         InputFiles({"one": ()})
+
+
+def test_a_catalog_names_several_files_from_its_own_folder(tmp_path, monkeypatch):
+    (tmp_path / "cat" / "images").mkdir(parents=True)
+    for band in "gr":
+        saved(tmp_path / "cat" / "images" / f"x_{band}.fits", bands=(band,))
+        saved(tmp_path / f"x_{band}.fits", 7, bands=(band,))  # where the command runs: others
+    monkeypatch.chdir(tmp_path)
+    files = tuple(tmp_path / f"cat/images/x_{band}.fits" for band in "gr")
+    for text in ("images/x_g.fits,images/x_r.fits", "images/x_g.fits, x_r.fits"):
+        QTable({"image": [text]}).write(tmp_path / "cat/c.csv", overwrite=True)
+        read = read_catalog("cat/c.csv")
+        assert read.images == {"x_g": files}
+        write_catalog(read, tmp_path / "cat/d.ecsv")
+        assert list(QTable.read(tmp_path / "cat/d.ecsv")["image"]) == ["images/x_g.fits,images/x_r.fits"]
+        assert read_catalog("cat/d.ecsv").images == {"x_g": files}
 
 
 def test_files_of_one_galaxy_are_found_in_a_folder(tmp_path):
