@@ -169,10 +169,10 @@ def test_a_record_holds_what_was_finished_and_by_any_thread(tmp_path):
 def test_a_claim_survives_a_kill_while_it_was_made(tmp_path):
     """What it left is a temporary file of its own; any other file is somebody else's."""
     (tmp_path / ".0123456789ab-99-abcd.partial").touch()
-    atomic.claim(tmp_path, ".mark", "this", what="this")()
-    assert (tmp_path / ".mark").exists()
+    atomic.claim(tmp_path, "this", what="this").mark()
+    assert (tmp_path / atomic.MARK).exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").touch()
     with pytest.raises(ValueError, match="new or empty"):
-        atomic.claim(other, ".mark", "this", what="this")
+        atomic.claim(other, "this", what="this")

@@ -16,6 +16,7 @@ __all__ = ["command"]
 @click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]")
 @click.option("--id", "id_", metavar="C", help="[default: as in the training]")
 @click.option("--out", required=True, metavar="DIR", help="Gets index.html, pages/*.png, arrays/*.fits.")
+@options.overwrite
 @click.option("--galaxies", type=click.IntRange(min=3), default=240, show_default=True, help="In all.")
 @click.option("--shown", type=click.IntRange(min=1), default=6, show_default=True, help="With pages.")
 @click.option("--filters", type=click.IntRange(min=1), default=16, show_default=True, help="Of a layer.")
@@ -32,6 +33,7 @@ def command(
     label: str | None,
     id_: str | None,
     out: str,
+    overwrite: bool,
     galaxies: int,
     shown: int,
     filters: int,
@@ -50,8 +52,10 @@ def command(
 
     An interrupted run goes on where it stopped.
     """
+    from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
+    atomic.check_writable(out, folder=True, own=(), what="an older atlas", overwrite=overwrite)
     load_tensorflow()
     from galcnn.experiment import galaxies_of
     from galcnn.model import load_model
@@ -67,5 +71,6 @@ def command(
         settings=AtlasSettings(galaxies, shown, filters, stages, steps, seed),
         fit=fit,
         progress=silent if quiet else bars,
+        overwrite=overwrite,
     )
     click.echo(f"wrote {index}")

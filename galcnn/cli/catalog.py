@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from galcnn import atomic
 from galcnn.cli import options
 
 __all__ = ["command"]
@@ -29,7 +30,10 @@ def _named(function: Any) -> Any:
     return click.option("--id", "id_", metavar="C", help="Column with the identifier.")(function)
 
 
-_OUT = click.option("--out", required=True, metavar="FILE", help=".ecsv .csv .fits .vot .xml or .parquet.")
+def _out(function: Any) -> Any:
+    """Where the table goes."""
+    text = ".ecsv .csv .fits .vot .xml or .parquet."
+    return click.option("--out", required=True, metavar="FILE", help=text)(options.overwrite(function))
 
 
 @click.group(name="catalog")
@@ -47,10 +51,11 @@ def command() -> None:
 
 @command.command(name="convert")
 @click.argument("catalog")
-@_OUT
+@_out
 @_named
-def convert(catalog: str, out: str, **given: Any) -> None:
+def convert(catalog: str, out: str, overwrite: bool, **given: Any) -> None:
     """Write a table in another format: units, gaps and every digit stay."""
+    atomic.check_writable(out, inputs=[catalog], overwrite=overwrite)
     _write(_read(catalog, given), out)
 
 
@@ -64,15 +69,18 @@ def convert(catalog: str, out: str, **given: Any) -> None:
     show_default=True,
     help="Whether a galaxy of OTHER is taken once only, the closest pairs first.",
 )
-@_OUT
+@_out
 @_named
-def match(catalog: str, other: str, radius: str, one_to_one: bool, out: str, **given: Any) -> None:
+def match(
+    catalog: str, other: str, radius: str, one_to_one: bool, out: str, overwrite: bool, **given: Any
+) -> None:
     """Find the galaxies of a table in OTHER by position; its columns are added to theirs.
 
     The options name the columns of CATALOG; OTHER has galcnn's own (id, ra, dec).
     """
     from galcnn.catalog import cross_match, join_match, read_catalog
 
+    atomic.check_writable(out, inputs=[catalog, other], overwrite=overwrite)
     first, second = _read(catalog, given), read_catalog(other)
     found = cross_match(first, second, radius=options.angle(radius, "--radius"), one_to_one=one_to_one)
     click.echo(f"{len(found)} of {len(first)} galaxies matched")
@@ -88,7 +96,7 @@ def match(catalog: str, other: str, radius: str, one_to_one: bool, out: str, **g
     "--fractions", type=(float, float, float), default=(0.7, 0.15, 0.15), show_default=True, metavar="T V T"
 )
 @options.seed
-@_OUT
+@_out
 @_named
 def split(
     catalog: str,
@@ -98,12 +106,14 @@ def split(
     fractions: tuple[float, float, float],
     seed: int,
     out: str,
+    overwrite: bool,
     **given: Any,
 ) -> None:
     """Deal the galaxies to train, validation and test, so that what belongs together stays so."""
     from galcnn.catalog import SPLITS
     from galcnn.dataset.splits import split_catalog
 
+    atomic.check_writable(out, inputs=[catalog], overwrite=overwrite)
     within = options.angle(radius, "--radius")
     read = _read(catalog, given)
     if "split" in read.table.colnames:

@@ -16,8 +16,9 @@ _FAILED = 4
 @click.argument("experiment", metavar="EXPERIMENT.toml")
 @click.option("--catalog", metavar="FILE", help="In place of that of the file.")
 @click.option("--json", "path", metavar="FILE.json", help="Write the checks there too.")
+@options.overwrite
 @options.quiet
-def command(experiment: str, catalog: str | None, path: str | None, quiet: bool) -> int:
+def command(experiment: str, catalog: str | None, path: str | None, overwrite: bool, quiet: bool) -> int:
     """Check an experiment before it is trained: its data, its network, and that they can learn.
 
     \b
@@ -28,12 +29,14 @@ def command(experiment: str, catalog: str | None, path: str | None, quiet: bool)
     labels that do not generalise; splits that share no image, nor a copy of one; every band felt.
     Exit code 4 where a check fails.
     """
+    from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
+    if path is not None:
+        atomic.check_writable(path, inputs=[experiment, *([catalog] if catalog else [])], overwrite=overwrite)
     load_tensorflow()
     from dataclasses import asdict
 
-    from galcnn import atomic
     from galcnn.experiment import Experiment, check_experiment
     from galcnn.experiment.settings import read_settings
     from galcnn.progress import bars, silent

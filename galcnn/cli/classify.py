@@ -22,6 +22,7 @@ _UNANSWERED = 3
 @click.option("--image-column", metavar="C", help="Column of the catalog.  [default: image]")
 @click.option("--id", "id_", metavar="C", help="Column of the catalog with the identifier.")
 @click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
+@options.overwrite
 @click.option(
     "--requests",
     metavar="FILE",
@@ -47,6 +48,7 @@ def command(
     image_column: str | None,
     id_: str | None,
     out: str | None,
+    overwrite: bool,
     requests: str | None,
     bands: str | None,
     fit: bool,
@@ -86,7 +88,8 @@ def command(
             pass
     if out:
         table_format(out)
-        atomic.check_writable(out)
+        inputs = [*paths, *([catalog] if catalog else [])]
+        atomic.check_writable(out, inputs=inputs, overwrite=overwrite)
     if catalog:
         columns = {"image": image_column or "image"} | ({"id": id_} if id_ else {})
         read = read_catalog(catalog, columns=columns)

@@ -17,9 +17,16 @@ __all__ = ["command"]
 @click.option("--epochs", type=click.IntRange(min=1), help="Of each contender that names none itself.")
 @click.option("--seeds", metavar="N,N,...", help="Each contender runs with each.  [default: 0,1,2]")
 @click.option("--out", required=True, metavar="DIR", help="Folder of runs, tables and figure.")
+@options.overwrite
 @options.quiet
 def command(
-    experiment: str | None, catalog: str | None, epochs: int | None, seeds: str | None, out: str, quiet: bool
+    experiment: str | None,
+    catalog: str | None,
+    epochs: int | None,
+    seeds: str | None,
+    out: str,
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     """Compare optimizers on the same data and seeds: loss against updates and against time.
 
@@ -31,8 +38,10 @@ def command(
     [compare.contenders.NAME] in the file says which, each by the keys of [training] that it
     changes. The same command again goes on where it stopped.
     """
+    from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
     from galcnn.experiment.settings import read_settings
     from galcnn.progress import bars, silent
@@ -48,7 +57,7 @@ def command(
             content[section] = {**content.get(section, {}), key: value}
     if "catalog" not in content.get("data", {}):
         raise click.UsageError("Expected --catalog FILE or an EXPERIMENT.toml that names one.")
-    table = compare(comparison_from(content), out, progress=silent if quiet else bars)
+    table = compare(comparison_from(content), out, progress=silent if quiet else bars, overwrite=overwrite)
     click.echo(
         "median over seeds of the training loss at the end, and of the test accuracy at the best epoch:"
     )

@@ -17,6 +17,7 @@ __all__ = ["command"]
 @click.argument("mosaics", nargs=-1, required=True, metavar="MOSAIC...")
 @click.option("--catalog", required=True, metavar="FILE", help="Table with one row a galaxy.")
 @click.option("--out", required=True, metavar="DIR", help="Gets cutouts and catalog.ecsv.")
+@options.overwrite
 @click.option("--width", metavar="WIDTH", help="Side of the cutouts, e.g. 30arcsec or 64pix.")
 @options.width_columns
 @click.option("--bands", metavar="B,B,...", help="Which bands, or names for them.  [default: all]")
@@ -36,7 +37,7 @@ __all__ = ["command"]
 @click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")
 @click.option("--label", "--class", metavar="C", help="Column with the class.  [default: class]")
 @options.quiet
-def command(mosaics: tuple[str, ...], catalog: str, out: str, **given: Any) -> None:
+def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, **given: Any) -> None:
     """Cut many galaxies out of large images: one FITS each, and a catalog to train on.
 
     \b
@@ -46,10 +47,12 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, **given: Any) -> N
     Several mosaics are bands of one sky. Stopped at any moment, started again it goes on. Galaxies
     that the mosaic does not cover are listed, and are no failure.
     """
+    from galcnn import atomic
     from galcnn.catalog import read_catalog
     from galcnn.mosaic import MosaicFile, open_mosaic, write_cuts
     from galcnn.progress import bars, silent
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["label"]}
     read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
     hdu = given["hdu"]
@@ -72,6 +75,7 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, **given: Any) -> N
             out=out,
             minimum_coverage=given["min_coverage"],
             progress=silent if given["quiet"] else bars,
+            overwrite=overwrite,
         )
         unit = mosaic.unit
     tell(cut=len(report.coverage), not_covered=len(report.not_covered), catalog=f"{out}/catalog.ecsv")

@@ -26,6 +26,7 @@ __all__ = ["command"]
 @click.option("--outlier-limit", type=float, help="... robust standard deviations.  [default: 6]")
 @click.option("--duplicate-limit", type=float, help="... correlation with another image.  [default: 0.8]")
 @click.option("--out", required=True, metavar="DIR", help="Folder of the figures and tables.")
+@options.overwrite
 @options.seed
 @options.quiet
 def command(
@@ -42,6 +43,7 @@ def command(
     outlier_limit: float | None,
     duplicate_limit: float | None,
     out: str,
+    overwrite: bool,
     seed: int,
     quiet: bool,
 ) -> None:
@@ -54,8 +56,10 @@ def command(
     Suspicious is what is unreadable, blank, mostly masked, saturated, an outlier or a duplicate;
     each is listed with its reason and figure.
     """
+    from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
     from galcnn.catalog import read_catalog
     from galcnn.dataset import SuspicionLimits
@@ -77,7 +81,15 @@ def command(
         **{name: word for name, word in words.items() if word is not None},  # type: ignore[arg-type]
     )
     progress = silent if quiet else bars
-    table = show_data(read, out, bands=options.words(bands), size=size, view=view, progress=progress)
+    table = show_data(
+        read,
+        out,
+        bands=options.words(bands),
+        size=size,
+        view=view,
+        progress=progress,
+        overwrite=overwrite,
+    )
     reasons = Counter(str(name) for name in table["reason"])
     click.echo(f"{len(read)} galaxies, {len(set(table['row']))} of them suspicious")
     for name, n in reasons.items():

@@ -11,11 +11,12 @@ __all__ = ["command"]
 
 @click.command(name="demo")
 @click.option("--out", default="demo", show_default=True, metavar="DIR")
+@options.overwrite
 @click.option("-n", "--number", type=click.IntRange(min=60), default=3000, show_default=True, help="Size.")
 @click.option("--epochs", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @options.quiet
-def command(out: str, number: int, epochs: int, seed: int, quiet: bool) -> None:
+def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, quiet: bool) -> None:
     """Show the whole road in a few minutes: simulate, train, score, classify, explain, FITS layers.
 
     \b
@@ -25,13 +26,13 @@ def command(out: str, number: int, epochs: int, seed: int, quiet: bool) -> None:
     from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(f"{out}/summary.md")
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
     from galcnn.progress import bars, silent
     from galcnn.studies.demo import DemoSettings, run_demo
 
     settings = DemoSettings(number=number, epochs=epochs, seed=seed)
-    click.echo(run_demo(out, settings=settings, progress=silent if quiet else bars))
+    click.echo(run_demo(out, settings=settings, progress=silent if quiet else bars, overwrite=overwrite))
     for what, where in (
         ("the survey, with truth", f"{out}/catalog.ecsv, {out}/cutouts/"),
         ("the model", f"{out}/model/ (model.keras, card.json, history.csv, test.ecsv)"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from galcnn.cli import options
@@ -25,6 +23,7 @@ __all__ = ["command"]
 @click.option(
     "--out", required=True, metavar="DIR", help="Gets <id>-dream.fits; those that are there are kept."
 )
+@options.overwrite
 @options.bands
 @options.width
 @options.render
@@ -40,6 +39,7 @@ def command(
     steps: int,
     step: float,
     out: str,
+    overwrite: bool,
     bands: str | None,
     width: str | None,
     render: str | None,
@@ -57,8 +57,8 @@ def command(
     """
     from galcnn import atomic
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     sources = options.paths_by_id(cutouts)
-    atomic.check_writable(Path(out) / "dream.fits")
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
@@ -71,6 +71,7 @@ def command(
     trained = load_model(model).with_render(render)
     dream = Dream(layer, channel, octaves, ratio, steps, step, seed)
     files = InputFiles(sources, bands=options.words(bands), width=options.angle(width))
-    made = dream_files(trained, files, out, dream=dream, progress=silent if quiet else bars)
+    progress = silent if quiet else bars
+    made = dream_files(trained, files, out, dream=dream, progress=progress, overwrite=overwrite)
     for name, path in made:
         click.echo(f"wrote {path} ({name})")

@@ -31,6 +31,7 @@ __all__ = ["command"]
     show_default=True,
 )
 @click.option("--out", metavar="TABLE", help="Also write the table (.ecsv, .csv, .fits ...).")
+@options.overwrite
 @options.bands
 @options.fit
 @options.width
@@ -42,6 +43,7 @@ def command(
     reference: tuple[str, ...],
     measure: Measure,
     out: str | None,
+    overwrite: bool,
     bands: str | None,
     fit: bool,
     width: str | None,
@@ -57,10 +59,15 @@ def command(
     p-values are of permutations, adjusted for the number of layers. At least four galaxies on
     each side; some dozens see a shift that matters.
     """
+    from galcnn import atomic
+    from galcnn.catalog import table_format, write_table
     from galcnn.cli.quiet import load_tensorflow
 
+    named = [options.paths_by_id(sources) for sources in (reference, cutouts)]
+    if out:
+        table_format(out)
+        atomic.check_writable(out, inputs=[*named[0].values(), *named[1].values()], overwrite=overwrite)
     load_tensorflow()
-    from galcnn.catalog import write_table
     from galcnn.dataset import InputFiles
     from galcnn.inputs import images_from
     from galcnn.model import load_model
@@ -69,10 +76,8 @@ def command(
 
     trained, progress = load_model(model), silent if quiet else bars
     sides = []
-    for sources in (reference, cutouts):
-        files = InputFiles(
-            options.paths_by_id(sources), bands=options.words(bands), width=options.angle(width), fit=fit
-        )
+    for paths in named:
+        files = InputFiles(paths, bands=options.words(bands), width=options.angle(width), fit=fit)
         sides.append(images_from(files.all_prepared(trained.card.inputs, progress=progress)))
     table = drift_table(trained, sides[0], sides[1], measure=measure, seed=seed)
     for row in table:

@@ -30,6 +30,7 @@ __all__ = ["command"]
 @click.option("--raw", is_flag=True, help="Do not calibrate, even where galcnn calibrate was run.")
 @options.fit
 @click.option("--out", required=True, metavar="DIR", help="Folder of the tables and figures.")
+@options.overwrite
 @options.seed
 @options.quiet
 def command(
@@ -44,6 +45,7 @@ def command(
     raw: bool,
     fit: bool,
     out: str,
+    overwrite: bool,
     seed: int,
     quiet: bool,
 ) -> None:
@@ -58,8 +60,10 @@ def command(
     of the images themselves are magnitude_BAND (brightness_BAND of pictures), half_light_radius,
     signal_to_noise and sharpness.
     """
+    from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
     from galcnn.experiment import galaxies_of
     from galcnn.model import Card
@@ -80,6 +84,7 @@ def command(
         out,
         settings=EvaluationSettings(by, bins, not raw, fit, seed),
         progress=silent if quiet else bars,
+        overwrite=overwrite,
     )
     for row in table[table["by"] == "all"]:
         click.echo(f"{row['score']:<28} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]  {row['n']}")

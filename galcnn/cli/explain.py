@@ -31,6 +31,7 @@ __all__ = ["command"]
 @click.option("--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]")
 @click.option("--wrt", type=click.Choice(["flux", "stretched", "sigma"]), default="flux", show_default=True)
 @click.option("-o", "--out", metavar="FITS", help="Layers file, or a folder for several cutouts.")
+@options.overwrite
 @click.option("--append", is_flag=True, help="Add to the layers file that is there, or to that of --into.")
 @click.option(
     "--into",
@@ -53,6 +54,7 @@ def command(
     target: str | None,
     wrt: Wrt,
     out: str | None,
+    overwrite: bool,
     append: bool,
     into: str | None,
     segmentation: bool,
@@ -79,8 +81,10 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     sources = options.paths_by_id(cutouts)
-    files = _targets_on_disk(sources, out, figure) if into is None else {}
-    target_file = None if into is None else _target_of(into, sources, out, append)
+    files = _targets_on_disk(sources, out, overwrite) if into is None else {}
+    target_file = None if into is None else _target_of(into, sources, out, append, overwrite)
+    if figure is not None:
+        _check_figure(figure, sources, overwrite)
     load_tensorflow(device=device)
     from galcnn.dataset import InputFiles
     from galcnn.explain.naming import ALL, explainers_by_name
@@ -98,7 +102,9 @@ def command(
             click.echo(f"without {name}: {reason}", err=True)
     stacks = []
     shown = silent if quiet else bars
-    for stack in explain_files(trained, images, question, out=files or None, append=append, progress=shown):
+    for stack in explain_files(
+        trained, images, question, out=files or None, append=append, progress=shown, overwrite=overwrite
+    ):
         if figure:  # else a long run would hold them all
             stacks.append(stack)
         if into is not None and target_file is not None:
@@ -112,7 +118,9 @@ def command(
         click.echo(f"wrote {figure}")
 
 
-def _target_of(into: str, sources: Mapping[str, tuple[Path, ...]], out: str | None, append: bool) -> Path:
+def _target_of(
+    into: str, sources: Mapping[str, tuple[Path, ...]], out: str | None, append: bool, overwrite: bool
+) -> Path:
     """The file that gets the maps on the pixels of the original."""
     from galcnn import atomic
 
@@ -125,7 +133,7 @@ def _target_of(into: str, sources: Mapping[str, tuple[Path, ...]], out: str | No
     path = Path(into if out is None else out)
     if out is not None and path.resolve() == Path(into).resolve():
         raise click.UsageError(f"Expected another file than --into, or --append. Received: --out {out!r}.")
-    atomic.check_writable(path)
+    atomic.check_writable(path, inputs=sources.values(), overwrite=overwrite or append)
     return path
 
 
@@ -141,16 +149,25 @@ def _write_into(stack: LayerStack, into: str, path: Path) -> None:
     click.echo(f"wrote {path}")
 
 
-def _targets_on_disk(
-    sources: Mapping[str, tuple[Path, ...]], out: str | None, figure: str | None
-) -> dict[str, Path]:
+def _check_figure(figure: str, sources: Mapping[str, tuple[Path, ...]], overwrite: bool) -> None:
+    """Said before the work, not after it."""
     from galcnn import atomic
     from galcnn.viewers.figures import MOST_GALAXIES
 
-    if figure is not None and len(sources) > MOST_GALAXIES:  # said before the work, not after it
+    if len(sources) > MOST_GALAXIES:
         raise click.UsageError(
             f"Expected at most {MOST_GALAXIES} cutouts in a figure. Received: {len(sources)}."
         )
+    if Path(figure).suffix.lower() not in (".png", ".pdf"):
+        raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {figure!r}.")
+    atomic.check_writable(figure, inputs=sources.values(), overwrite=overwrite)
+
+
+def _targets_on_disk(
+    sources: Mapping[str, tuple[Path, ...]], out: str | None, overwrite: bool
+) -> dict[str, Path]:
+    from galcnn import atomic
+
     if out is None:
         raise click.UsageError("Expected a layers file or a folder: --out.")
     path = Path(out)
@@ -164,11 +181,10 @@ def _targets_on_disk(
     for file in files.values():
         if file.resolve() in inputs:
             raise click.UsageError(f"Expected another file than the cutout itself. Received: --out {out!r}.")
-        atomic.check_writable(file)
-    if figure is not None:
-        if Path(figure).suffix.lower() not in (".png", ".pdf"):
-            raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {figure!r}.")
-        atomic.check_writable(figure)
+        # One that is there may be of the same question, and is then kept: see explain_files.
+        atomic.check_writable(file, inputs=sources.values(), overwrite=True)
+    if folder:
+        atomic.claim(path, what="one of galcnn explain", overwrite=overwrite).mark()
     return files
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from galcnn.cli import options
 from galcnn.cli.answers import tell
 
 __all__ = ["command"]
@@ -12,7 +13,8 @@ __all__ = ["command"]
 @click.command(name="export")
 @click.argument("model")
 @click.option("--onnx", "path", required=True, metavar="FILE", help="Ends in .onnx.")
-def command(model: str, path: str) -> None:
+@options.overwrite
+def command(model: str, path: str, overwrite: bool) -> None:
     """Write a model for those without TensorFlow: preprocessing, network and card in one ONNX file.
 
     \b
@@ -25,7 +27,7 @@ def command(model: str, path: str) -> None:
     from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(path)
+    atomic.check_writable(path, overwrite=overwrite)
     load_tensorflow()
     from galcnn.model import load_model
     from galcnn.model.onnx_export import export_onnx

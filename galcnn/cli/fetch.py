@@ -20,6 +20,7 @@ _AGAIN = 3
 @click.argument("catalog")
 @click.option("--survey", required=True, metavar="NAME", help="See galcnn plugins.")
 @click.option("--out", required=True, metavar="DIR", help="Gets cutouts, catalog.ecsv and report.json.")
+@options.overwrite
 @click.option("--bands", metavar="B,B,...", help="gri or g,r,i.  [default: all of the survey]")
 @click.option("--width", metavar="ANGLE", help="Side of the cutouts, e.g. 30arcsec.")
 @options.width_columns
@@ -46,7 +47,7 @@ _AGAIN = 3
 )
 @click.option("--dry-run", is_flag=True, help="Print the requests; ask and write nothing.")
 @options.quiet
-def command(catalog: str, survey: str, out: str, **given: Any) -> None:
+def command(catalog: str, survey: str, out: str, overwrite: bool, **given: Any) -> None:
     """Fetch a cutout of each galaxy of a catalog: one FITS each, and a catalog to train on.
 
     \b
@@ -58,12 +59,15 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
     be tried again. Galaxies that the survey does not cover are listed, and are no failure.
     """
 
+    from galcnn import atomic
     from galcnn.catalog import read_catalog
     from galcnn.progress import bars, silent
     from galcnn.surveys.batch import FetchSettings, fetch, planned
     from galcnn.surveys.cache import Cache, default_folder
     from galcnn.surveys.survey import open_survey
 
+    if not given["dry_run"]:
+        atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["label"]}
     read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
     said = options.pairs("--option", given["said"], "=")
@@ -90,6 +94,7 @@ def command(catalog: str, survey: str, out: str, **given: Any) -> None:
         settings=settings,
         cache=Cache(folder, int(given["cache_size"] * 1e9)) if given["cache_size"] > 0 else None,
         progress=silent if given["quiet"] else bars,
+        overwrite=overwrite,
     )
     for line in report.lines():
         click.echo(line)

@@ -12,6 +12,7 @@ __all__ = ["command"]
 @click.command(name="figures")
 @click.argument("folder")
 @click.option("--out", metavar="DIR", help="Folder of the figures.  [default: FOLDER/figures]")
+@options.overwrite
 @click.option(
     "--images",
     "paths",
@@ -27,6 +28,7 @@ __all__ = ["command"]
 def command(
     folder: str,
     out: str | None,
+    overwrite: bool,
     paths: tuple[str, ...],
     catalog: str | None,
     image_column: str | None,
@@ -45,11 +47,14 @@ def command(
     precision-recall of each class with their bootstrap bands; where the images are found, contact
     sheets of the surest answers, the least certain and the worst mistakes.
     """
+    from galcnn import atomic
     from galcnn.pipeline.figures import draw_run, images_of
     from galcnn.progress import bars, silent
 
     if paths and (catalog or image_column or id_):
         raise click.UsageError("Expected --images, or --catalog with its columns, and not both.")
+    if out is not None:
+        atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     try:
         images = (
             options.paths_by_id(paths)
@@ -61,5 +66,6 @@ def command(
             raise
         click.echo(f"no contact sheets: {error}", err=True)  # the catalog of the training is gone
         images = {}
-    for path in draw_run(folder, out, images=images, seed=seed, progress=silent if quiet else bars):
+    progress = silent if quiet else bars
+    for path in draw_run(folder, out, images=images, seed=seed, progress=progress, overwrite=overwrite):
         click.echo(f"wrote {path}")

@@ -47,6 +47,7 @@ __all__ = ["command"]
 @click.option("--budgets", metavar="X,X,...", help="Of the curve.  [default: 0.02 to 5 in the unit]")
 @click.option("--out", required=True, metavar="DIR", help="Gets the results; those that are there are kept.")
 @click.option("--figure", metavar="PNG", help="Also draw the first rows, or the curve.")
+@options.overwrite
 @options.bands
 @options.fit
 @options.width
@@ -70,6 +71,7 @@ def command(
     budgets: str | None,
     out: str,
     figure: str | None,
+    overwrite: bool,
     bands: str | None,
     fit: bool,
     width: str | None,
@@ -105,10 +107,11 @@ def command(
     if budgets and not curve:
         raise click.UsageError("Expected --curve with --budgets; an attack has its own: pgd:budget=2.")
     values = options.numbers("--budgets", budgets) if budgets else (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     if figure is not None:
         if Path(figure).suffix.lower() not in (".png", ".pdf"):
             raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {figure!r}.")
-        atomic.check_writable(figure)
+        atomic.check_writable(figure, inputs=cutouts, overwrite=overwrite)
     sources = options.paths_by_id(cutouts) if cutouts else {}
     from galcnn.cli.quiet import load_tensorflow
 
@@ -133,29 +136,30 @@ def command(
     default = ("pgd",) if curve else ("fgsm", "pgd", "minimal")
     attacks = attacks_by_name(words or default, unit=chosen, seed=seed)
     if curve:
-        _curve(trained, files, labels, (attacks, values, seed), (out, figure, quiet))
+        _curve(trained, files, labels, (attacks, values, seed), (out, figure, overwrite, quiet))
     else:
-        _files(trained, files, (attacks, target, of), (out, figure, quiet))
+        _files(trained, files, (attacks, target, of), (out, figure, overwrite, quiet))
 
 
 def _files(
     trained: TrainedModel,
     files: InputFiles,
     asked: tuple[Sequence[object], str | None, str | None],
-    shown: tuple[str, str | None, bool],
+    shown: tuple[str, str | None, bool, bool],
 ) -> None:
     from galcnn.pipeline.fooling import Fooling, fool_files
     from galcnn.pipeline.fooling_table import TABLE, first_syntheses, summary
     from galcnn.progress import bars, silent
 
     attacks, target, of = asked
-    out, figure, quiet = shown
+    out, figure, overwrite, quiet = shown
     table = fool_files(
         trained,
         files,
         Fooling(tuple(attacks), target, of),  # type: ignore[arg-type]
         out,
         progress=silent if quiet else bars,
+        overwrite=overwrite,
     )
     for line in summary(table):
         click.echo(line)
@@ -173,14 +177,14 @@ def _curve(
     files: InputFiles,
     labels: list[str],
     asked: tuple[Sequence[object], Sequence[float], int],
-    shown: tuple[str, str | None, bool],
+    shown: tuple[str, str | None, bool, bool],
 ) -> None:
     from galcnn.fooling import FGSM, PGD
     from galcnn.pipeline.robustness import Robustness, robustness_curve
     from galcnn.progress import bars, silent
 
     attacks, values, seed = asked
-    out, figure, quiet = shown
+    out, figure, overwrite, quiet = shown
     if len(attacks) != 1 or not isinstance(attacks[0], FGSM | PGD):
         raise click.UsageError("Expected one attack with a budget for a curve: pgd or fgsm.")
     attack = attacks[0]
@@ -191,6 +195,7 @@ def _curve(
         Robustness(attack, tuple(values), seed),
         out,
         progress=silent if quiet else bars,
+        overwrite=overwrite,
     )
     for row in table:
         click.echo(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from galcnn import atomic
 from galcnn.cli import options
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
     "--draws", type=click.IntRange(min=2), default=10, show_default=True, help="Of the weights of a stack."
 )
 @click.option("--out", metavar="DIR", help="Folder that gets the figure, and with --init the tables (ECSV).")
+@options.overwrite
 @options.quiet
 def command(
     target: str | None,
@@ -45,6 +47,7 @@ def command(
     width: int,
     draws: int,
     out: str | None,
+    overwrite: bool,
     quiet: bool,
 ) -> None:
     """Say why a network does not learn.
@@ -61,12 +64,13 @@ def command(
     With --init: a batch is sent through a network as it is initialised, and a random gradient
     back. Their variance in each layer stands beside the theory: Glorot keeps tanh, He keeps ReLU.
     """
-    if not init:
-        if target is None:
-            raise click.UsageError("Expected MODEL, trained with --health; or --init.")
-        if activation or initializer or depth:
-            raise click.UsageError("Expected --init with --activation, --initializer and --depth.")
-        _trained(target, out)
+    if not init and target is None:
+        raise click.UsageError("Expected MODEL, trained with --health; or --init.")
+    if not init and (activation or initializer or depth):
+        raise click.UsageError("Expected --init with --activation, --initializer and --depth.")
+    claim = None if out is None else atomic.claim(out, what="one of galcnn health", overwrite=overwrite)
+    if target is not None and not init:
+        _trained(target, claim)
         return
     if target is None:
         tables = _stacks(activation, initializer, depth, width, draws)
@@ -74,11 +78,11 @@ def command(
     else:
         tables = _experiment(target, activation, initializer, quiet)
         _show(*tables.values())
-    if out is not None:
-        _write(tables, Path(out))
+    if claim is not None:
+        _write(tables, claim)
 
 
-def _trained(model: str, out: str | None) -> None:
+def _trained(model: str, claim: atomic.Claim | None) -> None:
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
@@ -96,10 +100,10 @@ def _trained(model: str, out: str | None) -> None:
         click.echo(str(sign))
     if not signs:
         click.echo("no sign of vanishing, exploding, stagnation or dead units")
-    if out is not None:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        save_figure(health_figure(record, signs), Path(out) / "health.png")
-        click.echo(f"wrote {Path(out) / 'health.png'}")
+    if claim is not None:
+        claim.mark()
+        save_figure(health_figure(record, signs), claim.folder / "health.png")
+        click.echo(f"wrote {claim.folder / 'health.png'}")
 
 
 def _show(table: Table) -> None:
@@ -154,12 +158,13 @@ def _experiment(
     return {Path(path).stem: table}
 
 
-def _write(tables: dict[str, Table], folder: Path) -> None:
+def _write(tables: dict[str, Table], claim: atomic.Claim) -> None:
     from galcnn.catalog import write_table
     from galcnn.viewers.figures import save_figure
     from galcnn.viewers.health_figures import initialisation_figure
 
-    folder.mkdir(parents=True, exist_ok=True)
+    claim.mark()
+    folder = claim.folder
     for name, table in tables.items():
         write_table(table, folder / f"{name}.ecsv")
     save_figure(initialisation_figure(tables), folder / "initialisation.png")

@@ -18,6 +18,7 @@ __all__ = ["command"]
 @click.argument("model")
 @click.option("--catalog", metavar="FILE", help="Its catalog.  [default: where it lay in the training]")
 @click.option("--out", required=True, metavar="DIR", help="Gets surface.fits, surface.npz, landscape.png.")
+@options.overwrite
 @click.option("--snapshots", metavar="DIR", help="The plane in which this training moved most.")
 @click.option("--between", "other", metavar="MODEL", help="The line to another model.")
 @click.option("--line", is_flag=True, help="One random direction, not two.")
@@ -37,6 +38,7 @@ def command(
     model: str,
     catalog: str | None,
     out: str,
+    overwrite: bool,
     snapshots: str | None,
     other: str | None,
     line: bool,
@@ -58,8 +60,10 @@ def command(
     Directions are normalised filter by filter (Li et al. 2018). The same command again goes on
     where it stopped.
     """
+    from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
     from galcnn.landscape.slices import Grid
     from galcnn.model import load_model
@@ -73,6 +77,7 @@ def command(
         catalog=catalog,
         settings=LandscapeSettings(grid, snapshots, other, galaxies, statistics, seed),
         progress=silent if quiet else bars,
+        overwrite=overwrite,
     )
     click.echo(f"loss from {surface.loss.min():.4g} to {surface.loss.max():.4g} nat, {surface.plane}")
     if surface.plane == "between":

@@ -11,7 +11,8 @@ __all__ = ["command"]
 
 @click.command(name="load")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--out", required=True, metavar="FITS", help="The cutout; an older file is replaced.")
+@click.option("--out", required=True, metavar="FITS", help="The cutout.")
+@options.overwrite
 @options.bands
 @click.option("--hdu", metavar="H,H,...", help="Index from 0 or EXTNAME of the image, where there is doubt.")
 @click.option("--mask", metavar="M", help="File, or name of an HDU, with pixels that must not be used.")
@@ -28,6 +29,7 @@ __all__ = ["command"]
 def command(
     files: tuple[str, ...],
     out: str,
+    overwrite: bool,
     bands: str | None,
     hdu: str | None,
     mask: str | None,
@@ -59,7 +61,8 @@ def command(
         raise click.BadParameter(f"expected a name ending in .fits, received {out!r}", param_hint="--out")
     names, place, chosen = options.words(bands), options.sky_position(position), options.words(hdu)
     treatment = Treatment(zero_point, remove_sky, ebv, system, options.angle(width))
-    atomic.check_writable(out)
+    inputs = [*files, *(name for name in (mask, sigma, psf) if name)]
+    atomic.check_writable(out, inputs=inputs, overwrite=overwrite)
     if grid is not None:
         if chosen or mask or sigma or psf:
             raise click.UsageError("Expected --grid without --hdu, --mask, --sigma, --psf: load each first.")

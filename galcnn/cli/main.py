@@ -84,7 +84,7 @@ class _Commands(click.Group):
         if asked is None or not (as_json or manifest):
             return super().invoke(ctx)
         if manifest:
-            atomic.check_writable(manifest)
+            atomic.check_writable(manifest, overwrite="--overwrite" in asked.words)
         asked.as_json, asked.manifest, asked.answer = as_json, manifest, Answer(tuple(asked.words))
         ctx.obj = asked.answer
         with heard(asked.answer, aside=as_json):
@@ -101,6 +101,7 @@ class _Commands(click.Group):
     help="For programs: one JSON object on standard output.",
 )
 @click.option("--manifest", metavar="FILE", help="Write that object to a file.")
+@click.option("--overwrite", is_flag=True, expose_value=False, help="Replace that file.")
 def cli(as_json: bool, manifest: str | None) -> None:
     """What is this galaxy, and why? Networks for galaxy morphology, and their explanations.
 

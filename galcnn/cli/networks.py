@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from galcnn.cli import options
 from galcnn.cli.answers import tell_rows
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _DEFAULT = ("blocks", "residual", "MobileNetV3Small", "EfficientNetB0", "ResNet5
 @click.option("--orientations", type=click.Choice(["1", "4", "8"]), default="1", show_default=True)
 @click.option("--layers", is_flag=True, help="One row a layer, of one network.")
 @click.option("--out", metavar="FILE", help="Write the table too (ECSV, CSV ...).")
+@options.overwrite
 def command(
     names: Sequence[str],
     size: int,
@@ -38,6 +40,7 @@ def command(
     orientations: str,
     layers: bool,
     out: str | None,
+    overwrite: bool,
 ) -> None:
     """Say what networks cost and how far they see: parameters, receptive field, memory, operations.
 
@@ -50,14 +53,18 @@ def command(
     model. Memory is that of the weights, and of the activations that training keeps for each image;
     operations are multiplications and additions of convolutions and dense layers for one image.
     """
+    from galcnn import atomic
+    from galcnn.catalog import table_format, write_table
     from galcnn.cli.quiet import load_tensorflow
 
+    if out:
+        table_format(out)
+        atomic.check_writable(out, overwrite=overwrite)
     load_tensorflow()
     from dataclasses import asdict
 
     from astropy.table import Table
 
-    from galcnn.catalog import write_table
     from galcnn.model.profile import layer_costs, network_table
 
     chosen = [

@@ -17,6 +17,7 @@ __all__ = [
     "fit",
     "grid",
     "numbers",
+    "overwrite",
     "pairs",
     "paths_by_id",
     "preprocessing",
@@ -43,6 +44,9 @@ seed: Decorator = click.option(
     default=0,
     show_default=True,
     help="The same seed gives the same result.",
+)
+overwrite: Decorator = click.option(
+    "--overwrite", is_flag=True, help="Replace what stands where this command writes; else it is refused."
 )
 quiet: Decorator = click.option("--quiet", is_flag=True, help="No progress bars.")
 device: Decorator = click.option(

@@ -21,6 +21,7 @@ __all__ = ["command"]
     "--shard-size", type=click.IntRange(min=1), default=512, show_default=True, help="Images of a shard."
 )
 @click.option("--out", required=True, metavar="DIR", help="Folder of the shards.")
+@options.overwrite
 @options.quiet
 def command(
     catalog: str,
@@ -30,6 +31,7 @@ def command(
     size: int | None,
     shard_size: int,
     out: str,
+    overwrite: bool,
     quiet: bool,
 ) -> None:
     """Pack images into shards: large files that are read many times faster than one a galaxy.
@@ -43,15 +45,19 @@ def command(
     is left out and named; galcnn run gives it its row. Stopped, the same command goes on behind the
     last whole shard.
     """
+    from galcnn import atomic
     from galcnn.catalog import read_catalog
     from galcnn.dataset import InputFiles, pack_images, read_shards
     from galcnn.progress import bars, silent
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     columns = {"image": image_column} | ({"id": id_} if id_ else {})
     read = read_catalog(catalog, columns=columns)
     files = InputFiles.of(read, bands=options.words(bands), size=size)
     progress = silent if quiet else bars
-    packed = pack_images(files, out, shard_size=shard_size, complete=False, progress=progress)
+    packed = pack_images(
+        files, out, shard_size=shard_size, complete=False, overwrite=overwrite, progress=progress
+    )
     failed = {name: why for shard in read_shards(out) for name, why in shard.failed.items()}
     for name, why in list(failed.items())[:5]:
         click.echo(f"without {name}: {why}", err=True)

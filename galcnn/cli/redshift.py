@@ -25,6 +25,7 @@ __all__ = ["command"]
 )
 @click.option("--observe", metavar="B,B,...", help="Bands of that observation.  [default: all]")
 @click.option("--out", required=True, metavar="DIR", help="Gets cutouts, catalog.ecsv, refused.ecsv.")
+@options.overwrite
 @click.option("--from", "z_from", type=float, help="Redshift of the galaxies, where files do not say.")
 @click.option("--catalog", metavar="TABLE", help="Redshifts and classes by id (the images' names).")
 @click.option("--size", type=click.IntRange(min=8), help="Pixels of a side.  [default: what the field fills]")
@@ -50,7 +51,9 @@ __all__ = ["command"]
 @options.width
 @options.seed
 @options.quiet
-def command(images: tuple[str, ...], redshifts: tuple[float, ...], out: str, **given: Any) -> None:
+def command(
+    images: tuple[str, ...], redshifts: tuple[float, ...], out: str, overwrite: bool, **given: Any
+) -> None:
     """Show galaxies as they would look further away: smaller, fainter, blurred, noisier.
 
     \b
@@ -60,12 +63,14 @@ def command(images: tuple[str, ...], redshifts: tuple[float, ...], out: str, **g
     What the images do not hold is refused with its reason and never made up. The catalog that is
     written is one to test a network on: galcnn classify, galcnn train.
     """
+    from galcnn import atomic
     from galcnn.dataset import InputFiles
     from galcnn.pipeline.redshifting import Receding, redshift_files
     from galcnn.progress import bars, silent
     from galcnn.redshifting import Redshifting
     from galcnn.simulation.telescope import telescope_of
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     paths = options.paths_by_id(images)
     seen = None if given["observation"] is None else telescope_of(given["observation"])
     if seen is not None and given["observe"]:
@@ -86,6 +91,7 @@ def command(images: tuple[str, ...], redshifts: tuple[float, ...], out: str, **g
         out=out,
         receding=receding,
         progress=silent if given["quiet"] else bars,
+        overwrite=overwrite,
     )
     tell(cutouts=len(catalog), refused=len(refusals), catalog=f"{out}/catalog.ecsv")
     click.echo(f"wrote {out}/catalog.ecsv and {len(catalog)} cutouts")

@@ -12,6 +12,7 @@ __all__ = ["command"]
 @click.command(name="report")
 @click.argument("sources", nargs=-1, required=True, metavar="RUN_OR_LAYERS...")
 @click.option("--out", required=True, metavar="DIR", help="Gets index.html; an older report is replaced.")
+@options.overwrite
 @click.option("--catalog", metavar="FILE", help="Positions, redshifts, true classes and images.")
 @click.option(
     "--label", metavar="C", help="Column of the catalog with the true class, as the model names it."
@@ -26,6 +27,7 @@ __all__ = ["command"]
 def command(
     sources: tuple[str, ...],
     out: str,
+    overwrite: bool,
     catalog: str | None,
     label: str | None,
     id_: str | None,
@@ -51,7 +53,8 @@ def command(
     from galcnn.report import Known, write_report
 
     known = Known(catalog, label, id_, image_column, images)
-    counts = write_report(sources, out, known=known, title=title, progress=silent if quiet else bars)
+    progress = silent if quiet else bars
+    counts = write_report(sources, out, known=known, title=title, progress=progress, overwrite=overwrite)
     if missing := counts["objects"] - counts["pictures"]:
         click.echo(f"{missing} of {counts['objects']} objects have no picture; the report says why", err=True)
     click.echo(f"wrote {out}/index.html: {counts['objects']} objects, {counts['maps']} maps")

@@ -19,6 +19,7 @@ __all__ = ["command"]
 @click.option("--seeds", default="0,1", show_default=True, help="Each method and share is trained with each.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Of each training.  [default: as the model's]")
 @click.option("--out", required=True, metavar="DIR", help="Gets roar.ecsv and runs/.")
+@options.overwrite
 @options.quiet
 def command(
     model: str,
@@ -28,6 +29,7 @@ def command(
     seeds: str,
     epochs: int | None,
     out: str,
+    overwrite: bool,
     quiet: bool,
 ) -> None:
     """Remove and retrain: take the pixels that maps rank first from all images, and train anew.
@@ -39,8 +41,10 @@ def command(
     A training for each method, share and seed, and as many for pixels at random and for the
     brightest. The same command again goes on where it stopped.
     """
+    from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
     from galcnn.experiment import data_of
     from galcnn.explain.naming import explainers_by_name
@@ -60,6 +64,7 @@ def command(
         explainers=explainers_by_name(methods),
         settings=settings,
         progress=progress,
+        overwrite=overwrite,
     )
     for row in table:
         interval = f"[{row['low']:+.3f}, {row['high']:+.3f}]"

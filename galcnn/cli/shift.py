@@ -12,11 +12,20 @@ __all__ = ["command"]
 @click.command(name="shift")
 @click.argument("test", metavar="TEST.toml", required=False)
 @click.option("--out", required=True, metavar="DIR", help="Gets tables, figures and summary.md.")
+@options.overwrite
 @click.option("--quick", is_flag=True, help="Two seeds and few galaxies: a first look, no verdict.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Trainings of each arm.")
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="At once.")
 @options.quiet
-def command(test: str | None, out: str, quick: bool, seeds: int | None, processes: int, quiet: bool) -> None:
+def command(
+    test: str | None,
+    out: str,
+    overwrite: bool,
+    quick: bool,
+    seeds: int | None,
+    processes: int,
+    quiet: bool,
+) -> None:
     """Test whether an answer changes because the galaxy is further away, and whether batch norm helps.
 
     \b
@@ -28,9 +37,11 @@ def command(test: str | None, out: str, quick: bool, seeds: int | None, processe
     """
     from dataclasses import replace
 
+    from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
     from galcnn.progress import bars, silent
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
     from galcnn.shift.experiment import read_shift, run_shift
     from galcnn.shift.settings import ShiftSettings
@@ -40,6 +51,7 @@ def command(test: str | None, out: str, quick: bool, seeds: int | None, processe
         settings = replace(settings, seeds=seeds)
     if quick:
         settings = settings.quick()
-    found = run_shift(settings, out, processes=processes, progress=silent if quiet else bars)
+    progress = silent if quiet else bars
+    found = run_shift(settings, out, processes=processes, progress=progress, overwrite=overwrite)
     click.echo(found.text)
     click.echo(f"wrote {out}/summary.md")

@@ -21,6 +21,7 @@ __all__ = ["command"]
 @options.fit
 @click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
 @click.option("--figure", metavar="PNG", help="Draw them; with --catalog.")
+@options.overwrite
 @click.option("--catalog", metavar="FILE", help="Of the run, to find the images.")
 @click.option("--images", metavar="DIR", help="Folder of the images.  [default: column 'image']")
 @click.option("--image-column", metavar="C", help="Column of the catalog with the paths.  [default: image]")
@@ -36,6 +37,7 @@ def command(
     fit: bool,
     out: str | None,
     figure: str | None,
+    overwrite: bool,
     catalog: str | None,
     images: str | None,
     image_column: str | None,
@@ -61,7 +63,7 @@ def command(
     if not image and (bands or fit):
         raise click.UsageError("Expected --image FILE with --bands and --fit.")
     for path in filter(None, (out, figure)):
-        atomic.check_writable(path)
+        atomic.check_writable(path, inputs=filter(None, (image, catalog)), overwrite=overwrite)
     if out:
         table_format(out)
     from galcnn.similarity import nearest, read_embedded

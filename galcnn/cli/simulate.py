@@ -14,6 +14,7 @@ __all__ = ["command"]
 @click.command(name="simulate")
 @click.option("-n", "--number", type=click.IntRange(min=1), default=600, show_default=True, help="Galaxies.")
 @click.option("--out", required=True, metavar="DIR", help="Gets catalog.ecsv and cutouts/<id>.fits.")
+@options.overwrite
 @click.option("--classes", metavar="C,C,...", help="Which classes.  [default: all six]")
 @click.option("--bands", metavar="B,B,...", help="Some of the telescope's.  [default: all]")
 @click.option("--size", type=click.IntRange(min=8), default=64, show_default=True, help="Pixels of a side.")
@@ -36,6 +37,7 @@ __all__ = ["command"]
 def command(
     number: int,
     out: str,
+    overwrite: bool,
     classes: str | None,
     bands: str | None,
     size: int,
@@ -61,11 +63,13 @@ def command(
 
     import astropy.units as u
 
+    from galcnn import atomic
     from galcnn.progress import bars, silent
     from galcnn.simulation import simulate_catalog
     from galcnn.simulation.telescope import telescope_of
     from galcnn.studies.embedded import SurveySettings, write_survey
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     observation = telescope_of(telescope)
     observation = observation.only(options.words(bands) or observation.bands)
     changes: dict[str, Any] = {}
@@ -93,6 +97,7 @@ def command(
         settings=SurveySettings(seed, observation, size),
         processes=processes,
         progress=silent if quiet else bars,
+        overwrite=overwrite,
     )
     click.echo(f"wrote {out}/catalog.ecsv and {number} cutouts in {', '.join(observation.bands)}")
     click.echo(f"next: galcnn train --catalog {out}/catalog.ecsv --out model")

@@ -19,6 +19,7 @@ _STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "div
 @click.option("--labelled", metavar="FILE", help="Catalog of the galaxies that have a label.")
 @click.option("--id", "id_", metavar="C", help="Its column with the identifier.")
 @click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
+@options.overwrite
 @options.seed
 def command(
     run: str,
@@ -27,6 +28,7 @@ def command(
     labelled: str | None,
     id_: str | None,
     out: str | None,
+    overwrite: bool,
     seed: int,
 ) -> None:
     """Choose the next galaxies worth a label, from a run with embeddings.
@@ -49,7 +51,7 @@ def command(
         raise click.UsageError("Expected --labelled FILE with --id.")
     if out:
         table_format(out)
-        atomic.check_writable(out)
+        atomic.check_writable(out, inputs=[labelled] if labelled else (), overwrite=overwrite)
     from galcnn.similarity import read_embedded, suggest
 
     known = read_catalog(labelled, columns={"id": id_} if id_ else None).ids if labelled else ()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from galcnn import atomic
 from galcnn.cli import options
 
 __all__ = ["command"]
@@ -28,7 +29,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 )
 @click.option("--drop", multiple=True, metavar="CLASS", help="Leave a class out.")
 @click.option("--out", metavar="MODEL", help="Folder of the model.")
-@click.option("--overwrite", is_flag=True, help="Begin anew, whatever stands in MODEL or was interrupted.")
+@options.overwrite
 @click.option(
     "--find-learning-rate",
     "figure",
@@ -144,7 +145,10 @@ def command(
     """
     from galcnn.cli.quiet import load_tensorflow, muted_stderr
 
+    if figure is not None:
+        atomic.check_writable(figure, overwrite=overwrite)
     load_tensorflow(start=False)
+    from galcnn.dataset.reading import claim_shards
     from galcnn.devices import device_line, is_chief, make_strategy
     from galcnn.experiment import Experiment, find_learning_rate, train
     from galcnn.experiment.settings import read_settings
@@ -167,7 +171,10 @@ def command(
         raise click.UsageError("Expected --out MODEL, the folder of the model.")
     path = Path(out)
     before = Card.read(path / "card.json") if (path / "card.json").is_file() and not overwrite else None
-    kept = [Snapshots(snapshots)] if snapshots is not None else []
+    shards = given["shards"]
+    if shards is not None and not (Path(shards) / atomic.MARK).exists():
+        claim_shards(shards, overwrite=overwrite).mark()
+    kept = [Snapshots(snapshots, overwrite=overwrite)] if snapshots is not None else []
     trained = train(
         wanted, out, progress=progress, overwrite=overwrite, callbacks=kept, tensorboard=tensorboard
     )

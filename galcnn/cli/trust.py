@@ -29,6 +29,7 @@ __all__ = ["command"]
     help="See plugins; settings behind a colon; all for every one.",
 )
 @click.option("--out", required=True, metavar="DIR", help="Gets trust.md, tables, figures and layers.")
+@options.overwrite
 @click.option("--galaxies", type=click.IntRange(min=8), default=60, show_default=True, help="At most.")
 @options.split
 @click.option("--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]")
@@ -57,6 +58,7 @@ def command(
     id_: str | None,
     methods: tuple[str, ...],
     out: str,
+    overwrite: bool,
     galaxies: int,
     split: str,
     target: str | None,
@@ -81,9 +83,13 @@ def command(
 
     An interrupted run goes on where it stopped, and methods may be added to a folder.
     """
+    from galcnn import atomic
     from galcnn.cli.quiet import load_tensorflow
 
+    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
+    from functools import partial
+
     from galcnn.experiment import data_of, galaxies_of
     from galcnn.explain.naming import explainers_by_name
     from galcnn.model import load_model
@@ -108,8 +114,11 @@ def command(
     others, random = [load_model(path) for path in seeds], [load_model(path) for path in shuffled]
     if siblings is not None:
         prepared, folder = data_of(trained.card, catalog, progress=progress), f"{out}-siblings"
-        others += train_siblings(trained, prepared, folder, differing="seeds", n=siblings, progress=progress)
-        random += train_siblings(trained, prepared, folder, differing="labels", n=siblings, progress=progress)
+        train_alike = partial(
+            train_siblings, trained, prepared, folder, n=siblings, progress=progress, overwrite=overwrite
+        )
+        others += train_alike(differing="seeds")
+        random += train_alike(differing="labels")
     settings = TrustSettings(
         target, imputation, noise, attack=FragilitySettings(noise, seed=seed), layers=layers, seed=seed
     )
@@ -120,6 +129,7 @@ def command(
         explainers=explainers_by_name(methods),
         settings=settings,
         progress=progress,
+        overwrite=overwrite,
     )
     for name in dict.fromkeys(str(method) for method in table["method"]):
         words = [str(row["verdict"]) for row in table if row["method"] == name]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from galcnn.cli import options
+
 __all__ = ["command"]
 
 
@@ -24,6 +26,7 @@ __all__ = ["command"]
     metavar="DIR",
     help="Write contours, regions, one FITS file a layer, PNG and ds9.sh.",
 )
+@options.overwrite
 @click.option("--hub", is_flag=True, help="Run a SAMP hub until Ctrl-C, for viewers that bring none.")
 def command(
     paths: tuple[str, ...],
@@ -31,6 +34,7 @@ def command(
     method: str | None,
     sheet: str | None,
     folder: str | None,
+    overwrite: bool,
     hub: bool,
 ) -> None:
     """Open a layers file in a running viewer: DS9, Aladin, TOPCAT.
@@ -50,17 +54,20 @@ def command(
     if hub:
         _serve()
         return
+    if len(paths) != 1 and (save or folder or not sheet):
+        raise click.UsageError("Expected one layers file; many only with --sheet alone.")
+    from galcnn import atomic
+
+    for picture in filter(None, (save, sheet)):
+        atomic.check_writable(picture, inputs=paths, overwrite=overwrite)
+    if folder:
+        atomic.check_writable(folder, folder=True, own=(), overwrite=overwrite)
     if sheet:
-        from galcnn.cli.options import paths_by_id
         from galcnn.viewers.exporting import sheet_of
         from galcnn.viewers.figures import save_figure
 
-        save_figure(sheet_of(paths_by_id(paths)), sheet)
+        save_figure(sheet_of(options.paths_by_id(paths)), sheet)
         click.echo(f"wrote {sheet}")
-        if not save and not folder:
-            return
-    if len(paths) != 1:
-        raise click.UsageError("Expected one layers file; many only with --sheet alone.")
     if save:
         from galcnn.viewers.exporting import layers_figure, map_figure
         from galcnn.viewers.figures import save_figure
@@ -70,8 +77,8 @@ def command(
     if folder:
         from galcnn.viewers.exporting import export
 
-        click.echo(f"wrote {len(export(paths[0], folder))} files to {folder}")
-    if not save and not folder:
+        click.echo(f"wrote {len(export(paths[0], folder, overwrite=overwrite))} files to {folder}")
+    if not (save or sheet or folder):
         from galcnn.viewers.samp import send
 
         for line in send(paths[0]):

@@ -22,7 +22,7 @@ from galcnn.photometry import DISPLAY
 from galcnn.progress import Progress, Step, silent
 from galcnn.votes import Votes, read_votes
 
-__all__ = ["pack_images", "read_dataset", "read_vote_dataset"]
+__all__ = ["claim_shards", "pack_images", "read_dataset", "read_vote_dataset"]
 
 _FORMAT = 1
 _SHARD = 512  # images
@@ -121,12 +121,31 @@ def read_vote_dataset(
     return Dataset(tuple(files.ids), images, observed, votes.answers, files.spec, masked, votes=votes)
 
 
+def claim_shards(folder: str | os.PathLike[str], *, overwrite: bool = False) -> atomic.Claim:
+    """Make a folder one of shards.
+
+    Parameters
+    ----------
+    folder : path-like
+        New, empty, or with shards.
+    overwrite : bool
+        Whether shards that are there are to go, and other files may be there.
+
+    Returns
+    -------
+    galcnn.atomic.Claim
+        Of the folder.
+    """
+    return atomic.claim(folder, what="one of galcnn pack", own=("shard-*",), overwrite=overwrite)
+
+
 def pack_images(
     files: InputFiles,
     folder: str | os.PathLike[str],
     *,
     shard_size: int = _SHARD,
     complete: bool = True,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> Packed:
     """Write the images of a catalog into shards, or take those that are there.
@@ -145,6 +164,8 @@ def pack_images(
     complete : bool
         Whether an image that cannot be read, or does not fit, is an error. Else its place holds
         zeros, and the record of the shard says why: `galcnn run` gives such a galaxy its row.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
     progress : galcnn.progress.Progress
         Shows the reading.
 
@@ -166,13 +187,13 @@ def pack_images(
     if shard_size < 1:
         raise ValueError(message("shards of at least one image", "", shard_size=shard_size))
     place = Path(folder)
-    atomic.check_writable(place, folder=True)
+    claim = claim_shards(place, overwrite=overwrite)
     pieces = [range(i, min(i + shard_size, len(files))) for i in range(0, len(files), shard_size)]
     if not complete:
         _find_first(files)
     with progress("pack images", len(files)) as step:
         entries = [
-            _shard(files, place, number, rows, step=step, complete=complete)
+            _shard(files, claim, number, rows, step=step, complete=complete)
             for number, rows in enumerate(pieces)
         ]
     left = sorted(path.name for path in place.glob("shard-*.npy"))
@@ -198,12 +219,12 @@ def _find_first(files: InputFiles) -> None:
 
 
 def _shard(
-    files: InputFiles, place: Path, number: int, rows: range, *, step: Step, complete: bool
+    files: InputFiles, claim: atomic.Claim, number: int, rows: range, *, step: Step, complete: bool
 ) -> dict[str, Any]:
     """The record of a shard that is whole and of these galaxies, written now if it is not there."""
-    name = f"shard-{number:05d}"
+    name, place = f"shard-{number:05d}", claim.folder
     path, record, key = place / f"{name}.npy", place / f"{name}.json", _key(files, rows)
-    if record.is_file():
+    if claim.written(record.name):
         entry: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         if entry.get("key") != key or entry.get("format") != _FORMAT:
             raise _foreign(place, record.name)
@@ -232,6 +253,7 @@ def _shard(
             continue
         images[i] = images_from([cutout])[0]
         masked += cutout.masked_fraction / len(rows)
+    claim.mark()
     with atomic.writing(path) as temporary:
         np.save(temporary, images, allow_pickle=False)
     entry = {
@@ -267,7 +289,7 @@ def _foreign(place: Path, name: str) -> ValueError:
     return ValueError(
         message(
             "a new folder, or shards of these galaxies, files and settings",
-            "Choose another folder, or remove this one.",
+            "Choose another folder, or pack anew: --overwrite (in Python: overwrite=True).",
             folder=str(place),
             other=name,
         )

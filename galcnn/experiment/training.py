@@ -83,7 +83,7 @@ def train(
     FloatingPointError
         The loss was lost; the checkpoint holds the last good weights.
     """
-    refuse_foreign_folder(out)
+    refuse_foreign_folder(out, overwrite=overwrite)
     if experiment.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(experiment.devices)
@@ -111,7 +111,9 @@ def train(
     if shared or experiment.network.averaging == "prediction":
         model = prepared.averaged(model)  # what is scored and saved
     extra = {"health.csv": lambda path: write_table(looking[0].table(), path)} if looking else {}
-    saved = _score_and_save(prepared, model, history, out, extra=extra, strategy=strategy)
+    saved = _score_and_save(
+        prepared, model, history, out, extra=extra, overwrite=overwrite, strategy=strategy
+    )
     if is_chief(strategy):
         for beside in (checkpoint.path, health_log_of(out)):
             beside.unlink(missing_ok=True)
@@ -226,6 +228,7 @@ def _score_and_save(
     out: str | os.PathLike[str],
     *,
     extra: Mapping[str, Callable[[Path], None]],
+    overwrite: bool,
     strategy: tf.distribute.Strategy,
 ) -> TrainedModel:
     scored = score(prepared, model)
@@ -250,6 +253,7 @@ def _score_and_save(
             "test.ecsv": lambda path: write_table(scored.table, path),
             **extra,
         },
+        overwrite=overwrite,
     )
 
 

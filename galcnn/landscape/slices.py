@@ -260,7 +260,7 @@ def _rows(path: File, identity: str) -> list[Any]:
         raise ValueError(
             message(
                 "rows of this very surface: the same model, images, grid and directions",
-                "Choose another folder, or remove the file.",
+                "Choose another folder, or begin anew: --overwrite (in Python: overwrite=True).",
                 path=str(path),
             )
         )

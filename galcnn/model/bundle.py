@@ -24,7 +24,7 @@ __all__ = ["TrainedModel", "load_model", "save_model"]
 
 _MODEL, _CARD = "model.keras", "card.json"
 #: All that a model folder holds; a folder with anything else is not replaced.
-_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", "health.csv", "doubts.json"}
+_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", "health.csv", "doubts.json", "figures"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,11 @@ class TrainedModel:
 
 
 def save_model(
-    trained: TrainedModel, folder: str | os.PathLike[str], *, extra: dict[str, Any] | None = None
+    trained: TrainedModel,
+    folder: str | os.PathLike[str],
+    *,
+    extra: dict[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> TrainedModel:
     """Write ``model.keras`` and ``card.json`` into a folder, whole or not at all.
 
@@ -147,6 +151,8 @@ def save_model(
         Replaced when it exists and holds a model; refused when it holds anything else.
     extra : dict of str to callable, optional
         Further files: name -> function that writes to the path it is given.
+    overwrite : bool
+        Whether to write into a folder that holds other files too; these stay.
 
     Returns
     -------
@@ -158,8 +164,8 @@ def save_model(
     OSError
         The folder cannot be written, or holds something that is not a model.
     """
-    refuse_foreign_folder(folder)
-    with atomic.writing_folder(folder) as temporary:
+    refuse_foreign_folder(folder, overwrite=overwrite)
+    with atomic.writing_folder(folder, own=_OWN) as temporary:
         trained.model.save(temporary / _MODEL)
         card = replace(
             trained.card, name=Path(folder).resolve().name, model_sha256=_sha256(temporary / _MODEL)
@@ -241,31 +247,23 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
 
-def refuse_foreign_folder(folder: str | os.PathLike[str]) -> None:
+def refuse_foreign_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Fail when saving a model here would destroy something that is not a model.
 
     Parameters
     ----------
     folder : path-like
         Where a model is to go.
+    overwrite : bool
+        Whether it may hold other things, which then stay.
 
     Raises
     ------
     OSError
         A file of this name, or a folder that holds other things.
     """
-    atomic.check_writable(folder, folder=True)
-    path = Path(folder)
-    foreign = sorted({file.name for file in path.iterdir()} - _OWN) if path.is_dir() else []
-    if foreign:
-        raise FileExistsError(
-            message(
-                "a new or empty folder, or an older model and nothing else",
-                "Choose another name.",
-                folder=str(path),
-                holds=foreign[:3],
-            )
-        )
+    what = "an older model and nothing else"
+    atomic.check_writable(folder, folder=True, own=_OWN, what=what, overwrite=overwrite)
 
 
 def _sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import astropy.units as u
@@ -16,7 +17,7 @@ from galcnn import atomic
 from galcnn.catalog import Catalog, write_catalog, write_table
 from galcnn.catalog.naming import file_stems
 from galcnn.files import save_cutout
-from galcnn.mosaic.cutting import Cut, cut
+from galcnn.mosaic.cutting import cut
 from galcnn.mosaic.mosaic import Mosaic
 from galcnn.progress import Progress, silent
 
@@ -76,6 +77,7 @@ def write_cuts(
     out: str | os.PathLike[str],
     minimum_coverage: float = 0.0,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> CutReport:
     """Cut every galaxy of a catalog out of a mosaic and write one FITS file each.
 
@@ -97,6 +99,8 @@ def write_cuts(
         See `cut`.
     progress : galcnn.progress.Progress
         Shows the galaxies.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -112,10 +116,12 @@ def write_cuts(
     """
     folder = Path(out)
     cuts = cut(mosaic, catalog, width=width, minimum_coverage=minimum_coverage)
-    atomic.check_writable(folder, folder=True)
-    described = described_cuts(mosaic, catalog, width)
-    mark = atomic.claim(
-        folder, f"{_FOLDER}/.settings", described, what="cutouts of the same mosaic, catalog and width"
+    claim = atomic.claim(
+        folder,
+        described_cuts(mosaic, catalog, width),
+        what="one with cutouts of the same mosaic, catalog and width",
+        own=(CATALOG, NOT_COVERED, _FOLDER),
+        overwrite=overwrite,
     )
     stems = file_stems(catalog.ids)
     coverage: dict[int, float] = {}
@@ -126,9 +132,8 @@ def write_cuts(
             if one.cutout is None:
                 missing[one.row] = one.reason
             else:
-                mark()
                 coverage[one.row] = one.coverage
-                kept += _written_before(one, folder / _FOLDER / f"{stems[one.id]}.fits")
+                kept += claim.once(f"{_FOLDER}/{stems[one.id]}.fits", partial(save_cutout, one.cutout))
             step()
     ids = catalog.ids
     _write_tables(catalog, folder, coverage, missing, stems)
@@ -138,15 +143,6 @@ def write_cuts(
         {ids[row]: missing[row] for row in sorted(missing)},
         kept,
     )
-
-
-def _written_before(one: Cut, path: Path) -> bool:
-    """Whether the file stood; it stands now."""
-    if path.exists():
-        return True
-    assert one.cutout is not None  # for the type checker
-    save_cutout(one.cutout, path)
-    return False
 
 
 def _write_tables(

@@ -63,6 +63,7 @@ def show_data(
     size: int | None = None,
     view: DataView | None = None,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Table:
     """Draw a data set before and after preprocessing, and list its suspicious cutouts.
 
@@ -84,6 +85,8 @@ def show_data(
         The defaults when not given.
     progress : galcnn.progress.Progress
         Shows the reading.
+    overwrite : bool
+        Whether to replace files of these names in a folder of something else.
 
     Returns
     -------
@@ -97,7 +100,8 @@ def show_data(
     """
     view = view or DataView()
     folder = Path(out)
-    atomic.check_writable(folder, folder=True)
+    own = ("preprocessing.png", "statistics.ecsv", "suspicious.*")
+    claim = atomic.claim(folder, what="one of galcnn data", own=own, overwrite=overwrite)
     files = InputFiles.of(catalog, bands=bands, size=size)
     images: list[npt.NDArray[np.float32]] = []
     measures: list[CutoutMeasure | None] = []
@@ -130,6 +134,7 @@ def show_data(
     statistics = _statistics(stages, names)
     statistics.meta["layers"] = [layer.name for layer in model.layers if layer.name != "image"]
     statistics.meta["n_galaxies"] = len(training)
+    claim.mark()
     write_table(statistics, folder / "statistics.ecsv")
     write_table(table, folder / "suspicious.ecsv")
     rng = seeding.generator(view.seed, "data")

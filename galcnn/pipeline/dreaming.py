@@ -11,6 +11,7 @@ from typing import Any
 
 from astropy.io import fits
 
+from galcnn import atomic
 from galcnn.catalog.naming import file_stems
 from galcnn.dataset import InputFiles
 from galcnn.explain.dream import Dream
@@ -31,6 +32,7 @@ def dream_files(
     *,
     dream: Dream,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Iterator[tuple[str, Path]]:
     """Dream on image files, one after the other.
 
@@ -47,6 +49,8 @@ def dream_files(
         How.
     progress : galcnn.progress.Progress
         Shows the steps of each.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Yields
     ------
@@ -58,6 +62,9 @@ def dream_files(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         A file cannot be read or does not fit; the text names it.
     """
+    own, inputs = ("*-dream.fits",), files.paths.values()
+    claim = atomic.claim(folder, what="one of galcnn dream", own=own, inputs=inputs, overwrite=overwrite)
+    claim.mark()
     stems = file_stems(files.paths)
     for name in files.ids:
         out = Path(folder) / f"{stems[name]}-dream.fits"

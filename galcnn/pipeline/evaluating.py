@@ -32,6 +32,16 @@ from galcnn.viewers.score_figures import scores_figure
 
 __all__ = ["EvaluationSettings", "evaluate_catalog", "score_table"]
 
+#: What is written.
+_OWN = (
+    "scores.*",
+    "predictions.ecsv",
+    "confusion.png",
+    "reliability.*",
+    "roc.png",
+    "precision_recall.png",
+    "ranking.ecsv",
+)
 #: A bin with fewer galaxies would give intervals that say nothing.
 _LEAST = 5
 
@@ -69,6 +79,7 @@ def evaluate_catalog(
     *,
     settings: EvaluationSettings | None = None,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Table:
     """Score a model on the galaxies of a catalog, and draw what came out.
 
@@ -86,6 +97,8 @@ def evaluate_catalog(
         The defaults when not given.
     progress : galcnn.progress.Progress
         Shows the images.
+    overwrite : bool
+        Whether to replace files of these names in a folder of something else.
 
     Returns
     -------
@@ -109,7 +122,7 @@ def evaluate_catalog(
         there = [*catalog.table.colnames, *own]
         raise ValueError(message(f"columns of the catalog or measures among {there}", "", by=missing))
     target = Path(out)
-    atomic.check_writable(target, folder=True)
+    claim = atomic.claim(target, what="one of galcnn evaluate", own=_OWN, overwrite=overwrite)
     answers = _answers(ready, catalog, fit=settings.fit, progress=progress)
     columns = {name: _numbers(catalog, name, answers.measures) for name in settings.by}
     asked = ClassifySettings(prior="catalog", calibrated=settings.calibrated)
@@ -132,7 +145,7 @@ def evaluate_catalog(
         table.meta["sets"] = {name: str(score) for name, score in doubts.sets.check(known, labels).items()}
     rows = prediction_table(prediction, flags=answers.flags, reasons=answers.reasons)
     rows.add_column(catalog.labels, name="true_class", index=1)
-    with atomic.writing_folder(target) as temporary:
+    with claim.writing() as temporary:
         write_table(table, temporary / "scores.ecsv")
         write_table(rows, temporary / "predictions.ecsv")
         draw_scores(known, labels, temporary, seed=settings.seed)

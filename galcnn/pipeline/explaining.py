@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from galcnn import atomic
 from galcnn.dataset import InputFiles
 from galcnn.errors import UnreadableImageError, message
 from galcnn.evaluation import segmented
@@ -82,6 +83,7 @@ def explain_files(
     out: Mapping[str, str | os.PathLike[str]] | None = None,
     append: bool = False,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Iterator[LayerStack]:
     """Classify and explain image files.
 
@@ -101,6 +103,8 @@ def explain_files(
         `galcnn.layers.append_stack`, in place of being written anew.
     progress : galcnn.progress.Progress
         Shows the files.
+    overwrite : bool
+        Whether to replace files that are there and hold something else.
 
     Yields
     ------
@@ -120,6 +124,9 @@ def explain_files(
             origins = {name: provenance(trained, files, name, question) for name in own}
             found = {name: _written(out, name, origins[name]) for name in own}
             missing = [name for name in own if found[name] is None]
+            if out is not None and not append:
+                for name in missing:
+                    atomic.check_writable(out[name], overwrite=overwrite)
             cutouts = [files.prepared(name, trained.card.inputs) for name in missing]
             if missing:
                 prediction = predict(trained, cutouts, ids=missing)

@@ -54,6 +54,7 @@ def draw_run(
     images: Mapping[str, ImagePath] | None = None,
     seed: int = 0,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Draw all figures of a folder.
 
@@ -70,6 +71,8 @@ def draw_run(
         Of the bootstrap.
     progress : galcnn.progress.Progress
         Shows the images.
+    overwrite : bool
+        Whether to replace files of these names in a folder of something else.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def draw_run(
                 folder=str(source),
             )
         )
-    atomic.check_writable(target / "learning.png")
+    atomic.claim(target, what="one of galcnn figures", overwrite=overwrite).mark()
     written = []
     if history.is_file():
         save_figure(learning_figure(Table.read(history)), target / "learning.png")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from galcnn.explain.synthesis import Synthesis
     from galcnn.model import TrainedModel
 
-__all__ = ["Fooling", "fool_files", "natural_unit"]
+__all__ = ["Fooling", "claim_attacks", "fool_files", "natural_unit"]
 
 _BATCH = 32
 #: Images that a universal perturbation is made of, at most.
@@ -80,6 +80,7 @@ def fool_files(
     folder: str | os.PathLike[str],
     *,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Table:
     """Fool a model with image files.
 
@@ -97,6 +98,8 @@ def fool_files(
         of the same attacks on the same image by the same model are kept.
     progress : galcnn.progress.Progress
         Shows the files.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def fool_files(
     goal = None if fooling.target is None else Target.parse(fooling.target, trained.classes)
     if fooling.of is not None:
         Target.of_class(fooling.of, trained.classes)
-    atomic.check_writable(Path(folder), folder=True)
+    claim_attacks(folder, files, overwrite=overwrite).mark()
     run = _Run(trained, files, fooling, goal, Path(folder))
     rows: list[dict[str, Any]] = []
     with progress("fool", len(files.paths)) as step:
@@ -129,6 +132,32 @@ def fool_files(
     table.meta["fooling"] = json.loads(json.dumps(fooling.to_dict()))
     write_table(table, Path(folder) / TABLE)
     return table
+
+
+def claim_attacks(folder: str | os.PathLike[str], files: InputFiles, *, overwrite: bool) -> atomic.Claim:
+    """Make a folder one of attacks.
+
+    Parameters
+    ----------
+    folder : path-like
+        New, empty, or of earlier attacks.
+    files : galcnn.inputs.InputFiles
+        The images, which must not be replaced.
+    overwrite : bool
+        Whether earlier ones are to go, and other files may be there.
+
+    Returns
+    -------
+    galcnn.atomic.Claim
+        Of the folder.
+    """
+    return atomic.claim(
+        folder,
+        what="one of galcnn fool",
+        own=("*-fool.fits", TABLE, "robustness.ecsv", "answers.ecsv"),
+        inputs=files.paths.values(),
+        overwrite=overwrite,
+    )
 
 
 def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ def redshift_files(
     out: str | os.PathLike[str],
     receding: Receding,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> tuple[Catalog, list[Refusal]]:
     """Put the galaxies of image files further away, and write them with a catalog.
 
@@ -103,6 +105,8 @@ def redshift_files(
         Where to.
     progress : galcnn.progress.Progress
         Shows the galaxies.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -119,7 +123,14 @@ def redshift_files(
     """
     folder = Path(out)
     described = repr((receding, files.bands, files.width))
-    mark = atomic.claim(folder, "cutouts/.settings", described, what="the same redshifts and settings")
+    claim = atomic.claim(
+        folder,
+        described,
+        what="one with the same redshifts and settings",
+        own=("catalog.ecsv", "refused.ecsv", "cutouts"),
+        inputs=files.paths.values(),
+        overwrite=overwrite,
+    )
     stems = file_stems(files.paths)
     rows, refusals = [], []
     with progress("redshift", len(files.paths)) as step:
@@ -131,9 +142,7 @@ def redshift_files(
                 row, far = made
                 # Another file of the same name makes other images: its pixels are part of the name.
                 image = f"cutouts/{stems[name]}-{row.pop('pixels')}-z{row['redshift']:g}.fits"
-                if not (folder / image).exists():
-                    mark()
-                    save_cutout(far, folder / image)
+                claim.once(image, partial(save_cutout, far))
                 rows.append(row | {"image": image})
             step()
     if not rows:

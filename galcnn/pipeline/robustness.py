@@ -16,7 +16,7 @@ import numpy.typing as npt
 from astropy.stats import binom_conf_interval
 from astropy.table import Table
 
-from galcnn import atomic, seeding
+from galcnn import seeding
 from galcnn.catalog import write_table
 from galcnn.catalog.tables import read_table
 from galcnn.dataset import InputFiles
@@ -26,6 +26,7 @@ from galcnn.explain.forward import outputs
 from galcnn.fooling import FGSM, PGD, away_from
 from galcnn.fooling.attack import pixel_scale
 from galcnn.fooling.fooling import boxed, prepared_alike
+from galcnn.pipeline.fooling import claim_attacks
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def robustness_curve(
     folder: str | os.PathLike[str],
     *,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Table:
     """Measure accuracy against the budget.
 
@@ -96,6 +98,8 @@ def robustness_curve(
         what; an interrupted run goes on with the next budget.
     progress : galcnn.progress.Progress
         Shows the budgets.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def robustness_curve(
     if len(labels) != len(names):
         raise ValueError(message(f"one label for each of {len(names)} galaxies", "", n_labels=len(labels)))
     truth = np.array([trained.classes.index(label) for label in labels])
-    atomic.check_writable(Path(folder), folder=True)
+    claim_attacks(folder, files, overwrite=overwrite).mark()
     path = Path(folder) / _ANSWERS
     answers = _answers(path, trained, robustness, names, labels)
     done = [budget for budget in robustness.budgets if f"held_{budget:g}" in answers.colnames]

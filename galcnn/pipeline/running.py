@@ -128,7 +128,7 @@ def run_catalog(
             raise ValueError(message("one model to explain", "Leave out the others.", models=len(ready)))
         check_methods(ready[0].trained, settings.explain.question)
     identity = _identity(ready, catalog, source, settings)
-    atomic.claim(place, ".run", json.dumps(identity, sort_keys=True), what="this very run")()
+    atomic.claim(place, json.dumps(identity, sort_keys=True), what="one with this very run").mark()
     try:
         with FileLock(place / _LOCK, timeout=0):
             if (place / MANIFEST).exists() and (place / TABLE).exists():

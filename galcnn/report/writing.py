@@ -49,6 +49,7 @@ def write_report(
     known: Known | None = None,
     title: str | None = None,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> dict[str, int]:
     """Write a report on what a model says of galaxies, and why.
 
@@ -67,6 +68,8 @@ def write_report(
         The name of the model, or of the first source, by default.
     progress : galcnn.progress.Progress
         Shows layers files and galaxies.
+    overwrite : bool
+        Whether to replace files of these names in a folder of something else.
 
     Returns
     -------
@@ -87,8 +90,9 @@ def write_report(
     thumbnails. A galaxy whose image cannot be read is shown without, and the page says why.
     """
     target = Path(out)
-    atomic.check_writable(target, folder=True)
-    _refuse_foreign(target)
+    own = _NAMES if _is_report(target) else ()
+    what = "that of an older report"
+    atomic.check_writable(target, folder=True, own=own, what=what, inputs=sources, overwrite=overwrite)
     material = gather(sources, progress=progress)
     catalog, images = known_of(known) if known is not None and known.catalog else (None, {})
     rows = merge(material.answers, catalog)
@@ -98,7 +102,7 @@ def write_report(
         )
     found, trouble = image_files(rows.ids, material.card if catalog is None else None, known)
     images |= found
-    with atomic.writing_folder(target) as folder:
+    with atomic.writing_folder(target, own=_NAMES) as folder:
         drawn = _draw(folder / "data", rows, material, images, trouble, progress=progress)
         content = _content(rows, material, title) | drawn
         _write_script(folder / "data" / "report.js", "globalThis.galcnnReport = ", content, ";\n")
@@ -190,12 +194,6 @@ def _write_script(path: Path, start: str, content: object, end: str) -> None:
     path.write_text(start + text + end, encoding="ascii")
 
 
-def _refuse_foreign(target: Path) -> None:
-    if not target.is_dir() or not any(target.iterdir()):
-        return
+def _is_report(target: Path) -> bool:
     index = target / _INDEX
-    ours = {path.name for path in target.iterdir()} <= _NAMES and index.is_file()
-    if not ours or _MARK not in index.read_text(encoding="utf-8", errors="replace"):
-        raise ValueError(
-            message("a new folder, or that of an older report", "Choose another one.", out=str(target))
-        )
+    return index.is_file() and _MARK in index.read_text(encoding="utf-8", errors="replace")

@@ -29,6 +29,9 @@ from galcnn.viewers.shift_figures import accuracy_figure, class_figure, drift_fi
 
 __all__ = ["read_shift", "run_shift"]
 
+#: What a test writes.
+_OWN = ("*.ecsv", "*.png", "summary.md", "data", "arms")
+
 #: Networks whose layers are watched: the first training of each.
 _WATCHED = ("none", "batch")
 
@@ -62,6 +65,7 @@ def run_shift(
     *,
     processes: int = 1,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Verdict:
     """Run a test, or go on with one that was stopped.
 
@@ -76,6 +80,8 @@ def run_shift(
         Trainings at once, each on its share of the cores.
     progress : galcnn.progress.Progress
         Shows drawing and trainings.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -88,7 +94,10 @@ def run_shift(
         The folder holds another test.
     """
     folder = Path(out)
-    atomic.claim(folder, ".settings", described(settings), what="the same test")()
+    claim = atomic.claim(
+        folder, described(settings), what="one with the same test", own=_OWN, overwrite=overwrite
+    )
+    claim.mark()
     sample = draw_sample(settings, folder / "data", progress=progress)
     trainings = [arm for arm, own in TRAININGS.items() if set(own) & set(settings.arms)]
     rates = [(arm, "rate") for arm in trainings]

@@ -121,7 +121,13 @@ def comparison_from(content: Mapping[str, Any]) -> Comparison:
     return Comparison(experiments, tuple(section.get("seeds", (0, 1, 2))))
 
 
-def compare(comparison: Comparison, out: str | os.PathLike[str], *, progress: Progress = silent) -> Table:
+def compare(
+    comparison: Comparison,
+    out: str | os.PathLike[str],
+    *,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> Table:
     """Train every contender with every seed, and draw what became of them.
 
     A run that has ended is not repeated, and one that was interrupted goes on from its
@@ -136,6 +142,8 @@ def compare(comparison: Comparison, out: str | os.PathLike[str], *, progress: Pr
         run), ``summary.ecsv`` and ``comparison.png``.
     progress : galcnn.progress.Progress
         Shows runs and epochs.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -150,11 +158,12 @@ def compare(comparison: Comparison, out: str | os.PathLike[str], *, progress: Pr
         A contender lost its loss; the text names it.
     """
     folder = Path(out)
-    atomic.check_writable(folder / "summary.ecsv")
+    own = ("runs", "curves.ecsv", "summary.ecsv", "comparison.png")
+    claim = atomic.claim(folder, what="one of galcnn compare", own=own, overwrite=overwrite)
     prepared = read_data(next(iter(comparison.experiments.values())), progress=progress)
     runs: dict[str, list[dict[str, Any]]] = {}
     for name, experiment in comparison.experiments.items():
-        runs[name] = [_run(prepared, name, experiment, seed, folder, progress) for seed in comparison.seeds]
+        runs[name] = [_run(prepared, name, experiment, seed, claim, progress) for seed in comparison.seeds]
     write_table(_curves(runs), folder / "curves.ecsv")
     summary = _summary(runs)
     write_table(summary, folder / "summary.ecsv")
@@ -164,10 +173,16 @@ def compare(comparison: Comparison, out: str | os.PathLike[str], *, progress: Pr
 
 
 def _run(
-    prepared: ExperimentData, name: str, experiment: Experiment, seed: int, folder: Path, progress: Progress
+    prepared: ExperimentData,
+    name: str,
+    experiment: Experiment,
+    seed: int,
+    claim: atomic.Claim,
+    progress: Progress,
 ) -> dict[str, Any]:
     """One training, or what is written of it."""
-    path = folder / "runs" / f"{name}-seed{seed}.json"
+    file = f"runs/{name}-seed{seed}.json"
+    path = claim.folder / file
     told = {
         "network": experiment.to_dict()["network"],
         "training": json.loads(json.dumps(experiment.training.to_dict())),
@@ -175,18 +190,19 @@ def _run(
         "data_sha256": prepared.dataset.sha256(),
         "split_seed": experiment.seed,
     }
-    if path.exists():
+    if claim.written(file):
         done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if changed := changed_keys(done["settings"], told):
             raise ValueError(
                 message(
                     "the settings with which this run was made",
-                    "Choose another folder, or remove the run.",
+                    "Choose another folder, or begin anew: --overwrite (in Python: overwrite=True).",
                     changed=changed,
                     run=str(path),
                 )
             )
         return done
+    claim.mark()
     sides = prepared.sides
     record = LossRecord(sides["train"], sides["validation"])
     checkpoint = Checkpoint(path.with_suffix(".checkpoint.npz"), identity=told)

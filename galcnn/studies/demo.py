@@ -62,7 +62,11 @@ class DemoSettings:
 
 
 def run_demo(
-    folder: str | os.PathLike[str], *, settings: DemoSettings | None = None, progress: Progress = silent
+    folder: str | os.PathLike[str],
+    *,
+    settings: DemoSettings | None = None,
+    progress: Progress = silent,
+    overwrite: bool = False,
 ) -> str:
     """Simulate, train, score, classify, explain, and write everything down.
 
@@ -75,6 +79,8 @@ def run_demo(
         The defaults when not given.
     progress : galcnn.progress.Progress
         Shows each step.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -85,7 +91,14 @@ def run_demo(
     out, seed = Path(folder), chosen.seed
     clock = _Clock()
     survey = simulate_catalog(chosen.number, seed=seed)
-    write_survey(survey, out, settings=SurveySettings(seed), processes=chosen.processes, progress=progress)
+    write_survey(
+        survey,
+        out,
+        settings=SurveySettings(seed),
+        processes=chosen.processes,
+        progress=progress,
+        overwrite=overwrite,
+    )
     clock.lap("simulate")
     experiment = Experiment(
         DataSettings(str(out / "catalog.ecsv"), survey="galcnn embedded survey", licence="BSD-3-Clause"),
@@ -99,12 +112,14 @@ def run_demo(
         ),
         seed=seed,
     )
-    trained = train(experiment, out / "model", progress=progress)
+    trained = train(experiment, out / "model", progress=progress, overwrite=overwrite)
     clock.lap("train and score")
     # Another seed: galaxies that neither training nor test has seen.
     other = seeding.integer(seed, "new")
     sky = simulate_catalog(chosen.new, seed=other)
-    new = write_survey(sky, out / "new", settings=SurveySettings(other), progress=progress)
+    new = write_survey(
+        sky, out / "new", settings=SurveySettings(other), progress=progress, overwrite=overwrite
+    )
     paths = {name: out / "new" / str(image) for name, image in zip(new.ids, new.table["image"], strict=True)}
     table = classify_files(trained, InputFiles(paths), progress=progress)
     table.add_column(new.labels, name="true_class", index=2)

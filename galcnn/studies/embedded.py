@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from galcnn import atomic
@@ -42,6 +43,7 @@ def write_survey(
     settings: SurveySettings,
     processes: int = 1,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Catalog:
     """Draw the galaxies of a catalog and write them.
 
@@ -60,6 +62,8 @@ def write_survey(
         How many draw at once.
     progress : galcnn.progress.Progress
         Shows the galaxies.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -73,9 +77,15 @@ def write_survey(
     """
     out = Path(folder)
     described = repr((settings, [str(row) for row in catalog.table]))
-    mark = atomic.claim(out, "cutouts/.settings", described, what="cutouts of the same seed and settings")
+    claim = atomic.claim(
+        out,
+        described,
+        what="one with cutouts of the same seed and settings",
+        own=("catalog.ecsv", "cutouts"),
+        overwrite=overwrite,
+    )
     images = [f"cutouts/{name}.fits" for name in catalog.ids]
-    missing = [row for row, image in enumerate(images) if not (out / image).exists()]
+    missing = [row for row, image in enumerate(images) if not claim.written(image)]
     with progress("simulate", len(missing)) as step:
         shape = (settings.size, settings.size)
         drawn = (
@@ -90,8 +100,7 @@ def write_survey(
             else ()
         )
         for row, cutout in zip(missing, drawn, strict=True):
-            mark()
-            save_cutout(cutout, out / images[row])
+            claim.once(images[row], partial(save_cutout, cutout))
             step()
     written = catalog.with_column("image", images)
     write_table(written.table, out / "catalog.ecsv")

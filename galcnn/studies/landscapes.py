@@ -79,6 +79,7 @@ def make_landscape(
     catalog: str | None = None,
     settings: LandscapeSettings | None = None,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Surface:
     """Compute a slice of the loss landscape of a model on its training set, write it and draw it.
 
@@ -98,6 +99,8 @@ def make_landscape(
         The defaults when not given.
     progress : galcnn.progress.Progress
         Shows reading and points.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -111,8 +114,10 @@ def make_landscape(
     """
     settings = settings or LandscapeSettings()
     folder = Path(out)
-    atomic.check_writable(folder / "rows.npz")
+    written = ("rows.npz", "surface.*", "landscape.png")
+    claim = atomic.claim(folder, what="one of galcnn landscape", own=written, overwrite=overwrite)
     objective = objective_of(trained, catalog=catalog, settings=settings, progress=progress)
+    claim.mark()
     points, kept = settings.grid.points, folder / "rows.npz"
     if settings.snapshots is not None:
         snapshots = {s.epoch: s.weights for s in read_snapshots(settings.snapshots)}

@@ -28,7 +28,16 @@ from galcnn.files import save_cutout
 from galcnn.progress import Progress, silent
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.http import within
-from galcnn.surveys.manifest import FAILED, FETCHED, FOLDER, NOT_COVERED, Manifest, Record, file_hash
+from galcnn.surveys.manifest import (
+    FAILED,
+    FETCHED,
+    FOLDER,
+    MANIFEST,
+    NOT_COVERED,
+    Manifest,
+    Record,
+    file_hash,
+)
 from galcnn.surveys.requests import Request, checked_bands, identity, requests_of
 from galcnn.surveys.survey import RemoteSurvey, Survey
 from galcnn.transforms import correct_extinction, extinction_coefficients
@@ -152,6 +161,7 @@ def fetch(
     settings: FetchSettings,
     cache: Cache | None = None,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> FetchReport:
     """Fetch a cutout of each galaxy of a catalog.
 
@@ -175,6 +185,8 @@ def fetch(
         Where cutouts of earlier runs are looked for and new ones kept.
     progress : galcnn.progress.Progress
         Shows the galaxies.
+    overwrite : bool
+        Fetch all anew, whatever the folder holds.
 
     Returns
     -------
@@ -205,9 +217,14 @@ def fetch(
     folder = Path(out)
     bands = checked_bands(settings.bands, survey)
     requests = _requests(catalog, survey, bands, settings)
-    atomic.check_writable(folder, folder=True)
+    own = (MANIFEST, FOLDER, CATALOG, REPORT)
+    what = "one of a fetch"
+    claim = atomic.claim(folder, what=what, own=own, overwrite=overwrite)
+    if not claim.written(MANIFEST):  # without it nothing tells what the cutouts there are
+        atomic.check_writable(folder, folder=True, own=(".*",), what=what, overwrite=overwrite)
     folder.mkdir(exist_ok=True)
     with _locked(folder):
+        claim.mark()
         common = {"survey": survey.name, "bands": list(bands), "identity": identity(survey)}
         with contextlib.closing(Manifest(folder, common)) as manifest:
             stand = _standing(requests, manifest, progress)

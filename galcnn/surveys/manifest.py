@@ -66,7 +66,7 @@ class Manifest:
     Raises
     ------
     ValueError
-        The folder holds something else.
+        The folder is of another survey or other bands.
     """
 
     def __init__(self, folder: Path, of: Mapping[str, Any]) -> None:
@@ -76,11 +76,6 @@ class Manifest:
         path = folder / MANIFEST
         header = {"galcnn fetch": _VERSION, **of}
         if not path.exists():
-            # Hidden files are locks, and what a killed run was about to write.
-            if any(not inside.name.startswith(".") for inside in folder.iterdir()):
-                raise ValueError(
-                    message("a new or empty folder, or one of a fetch", "Choose another.", folder=str(folder))
-                )
             atomic.write_text(path, json.dumps(header) + "\n")
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         _check_header(lines[0] if lines else "", header, folder)

@@ -48,12 +48,16 @@ class Snapshots(keras.callbacks.Callback):
     ----------
     folder : path-like
         Gets ``epoch-0000.npz`` (the start), ``epoch-0001.npz`` ...
+    overwrite : bool
+        Whether to replace snapshots of another training, and to write beside other files.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         super().__init__()
-        self.folder = Path(folder)
-        atomic.check_writable(self.folder, folder=True)
+        self.folder, self.overwrite = Path(folder), overwrite
+        atomic.check_writable(
+            self.folder, folder=True, own=("epoch-*.npz",), what="snapshots", overwrite=overwrite
+        )
         self.begun = False
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
@@ -85,11 +89,16 @@ class Snapshots(keras.callbacks.Callback):
             return
         self.begun = True
         there = _files(self.folder)
-        if there and (epoch not in there or not _same(_read(there[epoch]), self.model.get_weights())):
+        anew = self.overwrite and epoch == 0
+        if (
+            there
+            and not anew
+            and (epoch not in there or not _same(_read(there[epoch]), self.model.get_weights()))
+        ):
             raise ValueError(
                 message(
                     f"an empty folder, or snapshots of this very training up to epoch {epoch}",
-                    "Choose another folder, or remove them.",
+                    "Choose another folder, or replace them: --overwrite (in Python: overwrite=True).",
                     folder=str(self.folder),
                 )
             )

@@ -100,6 +100,7 @@ def trust_report(
     explainers: Sequence[Explainer],
     settings: TrustSettings | None = None,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> QTable:
     """Test the maps of a model, method by method, and say which can be trusted.
 
@@ -123,6 +124,8 @@ def trust_report(
         The defaults when not given.
     progress : galcnn.progress.Progress
         Shows checks.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -137,8 +140,12 @@ def trust_report(
     folder, chosen = Path(out), settings or TrustSettings()
     methods = {_stem(explainer): explainer for explainer in (*explainers, *CONTROLS)}
     names = _names(methods)
-    mark = atomic.claim(
-        folder, ".trust", _described(models, galaxies, chosen), what="the same model, galaxies and settings"
+    claim = atomic.claim(
+        folder,
+        _described(models, galaxies, chosen),
+        what="one with the same model, galaxies and settings",
+        own=("trust.*", "randomisation.*", "removal.*", "checks", "layers"),
+        overwrite=overwrite,
     )
     subject = _subject(models, galaxies, chosen)
     found: dict[str, Arrays] = {name: {} for name in names.values()}
@@ -146,15 +153,12 @@ def trust_report(
         shared: Arrays = {}
         for name, make in (("attack", subject.attacked), ("references", subject.references)):
             step(name)
-            shared |= _kept(folder / "checks" / f"{name}.npz", make, mark, name)
+            shared |= _kept(claim, f"checks/{name}.npz", make, name)
         for stem, explainer in methods.items():
             for name, (check, _) in CHECKS.items():
                 step(f"{explainer.name} {name}")
                 found[names[stem]] |= _kept(
-                    folder / "checks" / stem / f"{name}.npz",
-                    partial(check, subject, explainer, shared),
-                    mark,
-                    name,
+                    claim, f"checks/{stem}/{name}.npz", partial(check, subject, explainer, shared), name
                 )
     table = verdict_table(found, seed=chosen.seed)
     table.meta |= {"model": models.trained.card.name, "sha256": models.trained.card.model_sha256}
@@ -198,17 +202,17 @@ def _subject(models: Models, galaxies: Galaxies, settings: TrustSettings) -> Sub
     )
 
 
-def _kept(path: Path, make: Callable[[], Arrays], mark: Callable[[], None], name: str) -> Arrays:
+def _kept(claim: atomic.Claim, file: str, make: Callable[[], Arrays], name: str) -> Arrays:
     """What an earlier run has written, or else make it; a method may refuse, and its reason is kept."""
-    if path.exists():
-        with np.load(path) as arrays:
+    if claim.written(file):
+        with np.load(claim.folder / file) as arrays:
             return {name: arrays[name] for name in arrays.files}
     try:
         made = make()
     except ValueError as error:
         made = {f"{name}_refused": np.array(str(error))}
-    mark()
-    with atomic.writing(path) as temporary, open(temporary, "wb") as handle:
+    claim.mark()
+    with atomic.writing(claim.folder / file) as temporary, open(temporary, "wb") as handle:
         np.savez(handle, **made)  # type: ignore[arg-type]  # no array is named allow_pickle
     return made
 

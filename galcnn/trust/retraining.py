@@ -73,6 +73,7 @@ def roar(
     explainers: Sequence[Explainer],
     settings: RetrainingSettings | None = None,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> QTable:
     """Take pixels from all images in the order of a model's maps, train anew, and score.
 
@@ -90,6 +91,8 @@ def roar(
         The defaults when not given.
     progress : galcnn.progress.Progress
         Shows trainings.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -104,7 +107,13 @@ def roar(
     """
     folder, chosen = Path(out), settings or RetrainingSettings()
     told = repr((trained.card.model_sha256, prepared.dataset.sha256(), chosen))
-    mark = atomic.claim(folder, ".roar", told, what="the same model, data and settings")
+    claim = atomic.claim(
+        folder,
+        told,
+        what="one with the same model, data and settings",
+        own=("roar.ecsv", "runs"),
+        overwrite=overwrite,
+    )
     methods: dict[str, Explainer] = {"random": Noise(), "light": Light()}
     methods |= {explainer.name: explainer for explainer in explainers}
     right: dict[tuple[str, float], npt.NDArray[np.float64]] = {}
@@ -115,15 +124,16 @@ def roar(
                 rows = []
                 for seed in chosen.seeds:
                     step(f"{name} {share:g}")
-                    file = folder / "runs" / f"{name}-{share:g}-seed{seed}.json"
-                    if not file.exists():
+                    file = f"runs/{name}-{share:g}-seed{seed}.json"
+                    if not claim.written(file):
                         sides = sides or {
                             side: (own, _orders(trained, own, explainer))
                             for side, own in prepared.sides.items()
                         }
-                        mark()
-                        atomic.write_json(file, _retrained(prepared, sides, share, seed, chosen.epochs))
-                    rows.append(json.loads(file.read_text(encoding="utf-8"))["right"])
+                        claim.mark()
+                        made = _retrained(prepared, sides, share, seed, chosen.epochs)
+                        atomic.write_json(folder / file, made)
+                    rows.append(json.loads((folder / file).read_text(encoding="utf-8"))["right"])
                 right[name, share] = np.array(rows, dtype=np.float64)
     table = _table(right)
     write_table(table, folder / "roar.ecsv")
@@ -212,6 +222,7 @@ def siblings(
     differing: Differing,
     n: int,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> tuple[TrainedModel, ...]:
     """Train a model anew, for the scatter of its maps.
 
@@ -233,6 +244,8 @@ def siblings(
         How many.
     progress : galcnn.progress.Progress
         Shows trainings.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -249,17 +262,23 @@ def siblings(
             message(f"one sibling or more that differ in {get_args(Differing)}", "", differing=differing, n=n)
         )
     told = repr((trained.card.model_sha256, prepared.dataset.sha256()))
-    mark = atomic.claim(Path(folder), ".siblings", told, what="the same model and data")
+    claim = atomic.claim(
+        folder,
+        told,
+        what="one with the same model and data",
+        own=(f"{differing}-*",),
+        overwrite=overwrite,
+    )
     made = []
     with progress(f"train ({differing})", n) as step:
         for number in range(1, n + 1):
-            out = Path(folder) / f"{differing}-{number}"
-            if not out.exists():
+            name = f"{differing}-{number}"
+            if not claim.written(name):
                 sibling = _sibling(trained, prepared, differing, number)
-                mark()
-                save_model(sibling, out)
-            made.append(load_model(out))
-            step(out.name)
+                claim.mark()
+                save_model(sibling, claim.folder / name)
+            made.append(load_model(claim.folder / name))
+            step(name)
     return tuple(made)
 
 

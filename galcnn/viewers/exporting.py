@@ -37,7 +37,9 @@ exec ds9 {words} "$@"
 _COLORS = {"science": "green", "map": "yellow"}
 
 
-def export(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> list[Path]:
+def export(
+    path: str | os.PathLike[str], folder: str | os.PathLike[str], *, overwrite: bool = False
+) -> list[Path]:
     """Write the side files of a file with layers.
 
     Parameters
@@ -48,7 +50,10 @@ def export(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> list
         Gets, for each image <NAME>: ``<NAME>.fits``, that layer alone; for science images and maps
         with contours ``<NAME>.ctr`` and ``<NAME>.reg``, see `galcnn.viewers.outlines`; where there
         are explanations ``layers.png``; and ``ds9.sh``, which opens `path` in DS9. Names that are
-        no file names are changed as in `galcnn.catalog.naming`. Files of these names are replaced.
+        no file names are changed as in `galcnn.catalog.naming`. A folder
+        of an older export may be written to again, any other must be empty.
+    overwrite : bool
+        Whether to replace files of these names in a folder of something else.
 
     Returns
     -------
@@ -61,9 +66,10 @@ def export(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> list
         There is no such file, or it has no images.
     """
     layers, out = layers_of(path), Path(folder)
+    claim = atomic.claim(out, what="one of galcnn view", inputs=[path], overwrite=overwrite)
     explained = any("LAYERFMT" in layer.cards for layer in layers)
     figure = layers_figure(path) if explained else None
-    atomic.check_writable(out / "ds9.sh")
+    claim.mark()
     stems = file_stems(layer.name for layer in layers)
     written = _single_files(path, {out / f"{stem}.fits": name for name, stem in stems.items()})
     lines = _lines(layers)

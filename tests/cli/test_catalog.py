@@ -44,8 +44,9 @@ def test_convert_and_info(files, capsys):
 
 def test_the_class_column_is_the_label_of_train_by_either_word(files):
     for word in ("--label", "--class"):
-        assert main(["catalog", "convert", "t.fits", "--id", "objid", word, "kind", "--out", "l.csv"]) == 0
-        assert read_catalog("l.csv").labels.tolist() == QTable.read("t.fits")["kind"].tolist()
+        out = f"l{word}.csv"
+        assert main(["catalog", "convert", "t.fits", "--id", "objid", word, "kind", "--out", out]) == 0
+        assert read_catalog(out).labels.tolist() == QTable.read("t.fits")["kind"].tolist()
 
 
 def test_match(files, capsys):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from galcnn.atomic import MARK
 from galcnn.catalog import read_catalog
 from galcnn.cli.main import main
 from galcnn.files import load_cutout
@@ -70,7 +71,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(command, ready, tmp_path, ca
     said = capsys.readouterr().err.strip()
     assert "Traceback" not in said
     assert said.startswith("galcnn: ")
-    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".settings"]
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != MARK]
     assert left == []
 
 

@@ -40,7 +40,9 @@ def test_companions_and_zero_point(real_data, tmp_path, capsys):
     assert cutout.masked_fraction > 0.01
     assert f"sigma         yes ({folder / 'sigma.fits'})" in capsys.readouterr().out
     raw = real_data / "fits/decam_interacting/132_rband.fits"
-    assert main(["load", str(raw), "--bands", "r", "--zero-point", "25", "--out", str(out)]) == 0
+    assert (
+        main(["load", str(raw), "--bands", "r", "--zero-point", "25", "--out", str(out), "--overwrite"]) == 0
+    )
     assert load_cutout(out).calibrated
 
 

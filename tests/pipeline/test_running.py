@@ -168,7 +168,7 @@ def kill_at(arguments, out, delay, *, when):
 def run_to_the_end(arguments, out):
     assert subprocess.run(arguments, check=False, stderr=subprocess.DEVNULL).returncode == 0
     assert sorted(path.name for path in out.iterdir() if path.name != "layers") == [
-        *(".run", "manifest.json", "run.lock", "table.parquet")
+        *(".galcnn", "manifest.json", "run.lock", "table.parquet")
     ]
 
 

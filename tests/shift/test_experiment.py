@@ -10,6 +10,7 @@ import pytest
 from astropy.table import QTable
 
 from galcnn import Redshifting, redshift, seeding
+from galcnn.atomic import MARK
 from galcnn.cli.main import main
 from galcnn.inputs import images_from
 from galcnn.model import NetworkSettings
@@ -129,7 +130,8 @@ def planted(tmp_path_factory):
 def test_a_planted_shift_in_mean_and_scale_is_found(planted):
     """An arm that standardises each image does not see it; one without normalisation does."""
     # The drawn sets stand there already: the folder is claimed as a run of the same test would.
-    (planted / ".settings").write_text(hashlib.sha256(described(TINY).encode()).hexdigest())
+    digest = hashlib.sha256(f"one with the same test\n{described(TINY)}".encode()).hexdigest()
+    (planted / MARK).write_text(digest)
     found = run_shift(TINY, planted)
     assert found.word == "better", found.text
     scores = QTable.read(planted / "scores.ecsv")

@@ -13,7 +13,6 @@ from typing import Any
 from galcnn import atomic
 from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog
-from galcnn.errors import message
 from galcnn.explain.graph import network_layers
 from galcnn.model import TrainedModel
 from galcnn.progress import Progress, silent
@@ -26,7 +25,7 @@ from galcnn.viewers.figures import save_figure
 
 __all__ = ["make_atlas"]
 
-#: Holds a note of each page that is done; it marks the folder as an atlas.
+#: Holds a note of each page that is done.
 _NOTES = ".atlas"
 _DPI = 130
 
@@ -39,6 +38,7 @@ def make_atlas(
     settings: AtlasSettings | None = None,
     fit: bool = False,
     progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Path:
     """Draw what a model is made of, what it sees in galaxies, and how it decides.
 
@@ -60,6 +60,8 @@ def make_atlas(
         Whether images may be resampled, cropped and padded to the model's grid.
     progress : galcnn.progress.Progress
         Shows files and pages.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
 
     Returns
     -------
@@ -74,13 +76,15 @@ def make_atlas(
         Too few galaxies, or images that do not fit the model.
     """
     out, chosen = Path(folder), settings or AtlasSettings()
-    _refuse_foreign_folder(out)
+    own = ("index.html", "pages", "arrays", _NOTES)
+    claim = atomic.claim(out, what="an older atlas", own=own, overwrite=overwrite)
     drawn = sample(catalog, trained.classes, chosen)
     subject = gather(trained, drawn, settings=chosen, fit=fit, progress=progress)
     all_pages = [*network_pages(subject), *galaxy_pages(subject)]
     pages = [page for page in all_pages if isinstance(page, Page)]
     missing = [page for page in all_pages if isinstance(page, Missing)]
-    (out / _NOTES).mkdir(parents=True, exist_ok=True)
+    claim.mark()
+    (out / _NOTES).mkdir(exist_ok=True)
     _remove_others(out, {page.name for page in pages})
     notes = []
     with progress("atlas", len(pages)) as step:
@@ -123,14 +127,6 @@ def _remove_others(out: Path, names: set[str]) -> None:
         if note.stem not in names:
             for file in _files(out, note.stem):
                 file.unlink(missing_ok=True)
-
-
-def _refuse_foreign_folder(out: Path) -> None:
-    atomic.check_writable(out, folder=True)
-    if out.is_dir() and any(out.iterdir()) and not (out / _NOTES).is_dir():
-        raise FileExistsError(
-            message("a new or empty folder, or an older atlas", "Choose another name.", folder=str(out))
-        )
 
 
 def _index(subject: Subject, notes: Sequence[dict[str, str]], missing: Sequence[Missing]) -> str:
