@@ -7,7 +7,7 @@ from galcnn.dataset import read_dataset, split_catalog
 from galcnn.model import Card, NetworkSettings, assemble, build_network
 from galcnn.prediction import predict_images
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import TrainingSettings, class_frequency, train, trained_prior
+from galcnn.training import TrainingSettings, class_frequency, fit, trained_prior
 
 catalog = split_catalog(read_catalog("sky/catalog.ecsv"), seed=1)
 data = read_dataset(catalog)
@@ -19,7 +19,7 @@ settings = NetworkSettings(widths=(16, 32, 64), depth=1, stem=0)
 network = build_network(data.inputs.image_shape, len(data.classes), settings=settings, seed=1)
 model = assemble(fit_preprocessing(training.images), network)  # a keras.Model: compile and fit it as you like
 how = TrainingSettings(epochs=20, batch_size=16)  # a small set wants small batches
-history = train(model, training, validation, settings=how, seed=1)
+history = fit(model, training, validation, settings=how, seed=1)
 print("validation loss by epoch:", np.round(history["val_loss"], 2))
 
 prediction = Prediction(test.ids, predict_images(model, test.images), data.classes)

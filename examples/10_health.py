@@ -4,12 +4,12 @@ import numpy as np
 
 from galcnn.dataset import Dataset
 from galcnn.health import Stack, stack_summary, stack_table
-from galcnn.health.checks import check_overfitting
-from galcnn.health.watching import GradientHealth
+from galcnn.health.gradients import GradientHealth
+from galcnn.health.preflight import check_overfitting
 from galcnn.inputs import InputSpec
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import TrainingSettings, train
+from galcnn.training import TrainingSettings, fit
 from galcnn.training.batches import training_batches
 from galcnn.viewers.figures import save_figure
 from galcnn.viewers.health_figures import health_figure
@@ -50,7 +50,7 @@ print(check_overfitting(lambda: model("relu", "he_normal", "batch"), training, s
 batch = next(iter(training_batches(training, how, seed=0).beginning_at(0)))
 for words in [("sigmoid", "glorot_normal", "none"), ("relu", "he_normal", "batch")]:
     health = GradientHealth(batch, every=10)
-    history = train(model(*words), training, validation, settings=how, callbacks=[health])
+    history = fit(model(*words), training, validation, settings=how, callbacks=[health])
     print(words, "validation loss", np.round(history["val_loss"], 2))
     for sign in health.signs:
         print("  ", sign)

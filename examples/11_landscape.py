@@ -4,12 +4,11 @@ import numpy as np
 
 from galcnn import read_catalog
 from galcnn.dataset import read_dataset, split_catalog
-from galcnn.landscape.objective import Objective
-from galcnn.landscape.slices import Grid, random_slice, slice_between, trajectory_slice
+from galcnn.landscape.landscape import Grid, Objective, random_slice, slice_between, trajectory_slice
 from galcnn.landscape.surface import write_surface
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import TrainingSettings, train
+from galcnn.training import TrainingSettings, fit
 from galcnn.training.snapshots import Snapshots, read_snapshots
 from galcnn.viewers.figures import save_figure
 from galcnn.viewers.landscape_figures import landscape_figure
@@ -24,7 +23,7 @@ settings = NetworkSettings(widths=(8, 16), depth=1, stem=8, dropout=0.0)
 networks = []
 for seed in (1, 2):
     network = build_network(data.inputs.image_shape, len(data.classes), settings=settings, seed=seed)
-    train(
+    fit(
         assemble(preprocessing, network),
         training,
         validation,

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from galcnn import Target, load_cutout, load_model, predict
-from galcnn.catalog.tables import read_table
+from galcnn.catalog.formats import read_table
 from galcnn.experiment import galaxies_of
 from galcnn.explain import Synthesis
 from galcnn.fooling import (
@@ -30,7 +30,7 @@ from galcnn.fooling import (
     fool,
     visibility,
 )
-from galcnn.fooling.fooling import boxed, prepared_alike
+from galcnn.fooling.perturbation import boxed, prepared_alike
 from galcnn.inputs import prepare
 
 catalog, *folders = sys.argv[1:4]

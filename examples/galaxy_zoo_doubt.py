@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 
 from galcnn.doubt import Uncertainty, calibration_test, fit_calibration, fit_conformal, fit_domain
 from galcnn.doubt.embedding import with_embedding
-from galcnn.doubt.measures import image_measures
+from galcnn.doubt.out_of_distribution import image_measures
 from galcnn.evaluation import exact_share
 from galcnn.experiment.data import read_data
 from galcnn.experiment.settings import Experiment

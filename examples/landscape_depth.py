@@ -15,16 +15,14 @@ from lecture.claims import Claim, Criterion, claims_table, measure_claim
 from galcnn import read_catalog
 from galcnn.catalog import write_table
 from galcnn.dataset import read_dataset
-from galcnn.landscape.objective import Objective
-from galcnn.landscape.roughness import departure_from_convexity
-from galcnn.landscape.slices import Grid, random_slice
-from galcnn.landscape.surface import read_surface, write_surface
+from galcnn.landscape.landscape import Grid, Objective, random_slice
+from galcnn.landscape.surface import departure_from_convexity, read_surface, write_surface
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import bars
 from galcnn.simulation import simulate_catalog
 from galcnn.studies.embedded import SurveySettings, write_survey
-from galcnn.training import TrainingSettings, train
+from galcnn.training import TrainingSettings, fit
 from galcnn.viewers.figures import save_figure
 from galcnn.viewers.landscape_figures import landscape_figure
 
@@ -50,7 +48,7 @@ def surface(name, seed):
             fit_preprocessing(training.images),
             build_network((32, 32, 3), 4, settings=NetworkSettings(**NETWORKS[name]), seed=seed),
         )
-        history = train(model, training, rest, settings=HOW, seed=seed)
+        history = fit(model, training, rest, settings=HOW, seed=seed)
         seen = np.asarray(model.get_layer("preprocessing")(training.images))
         objective = Objective(model.get_layer("network"), seen, training.labels)
         found = random_slice(objective, grid=Grid(15), seed=seed)

@@ -77,14 +77,14 @@ def trained(toy_dataset):
     """A small model that has learned to tell round from thin; never change it."""
     from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network
     from galcnn.preprocessing import fit_preprocessing
-    from galcnn.training import TrainingSettings, class_frequency, train, trained_prior
+    from galcnn.training import TrainingSettings, class_frequency, fit, trained_prior
 
     training, validation = toy_dataset.select(np.arange(180)), toy_dataset.select(np.arange(180, 240))
     settings = NetworkSettings(widths=(8, 8, 16), dropout=0.1)
     model = assemble(
         fit_preprocessing(training.images), build_network((16, 16, 2), 2, settings=settings, seed=3)
     )
-    train(model, training, validation, settings=TrainingSettings(epochs=8, learning_rate=0.01), seed=3)
+    fit(model, training, validation, settings=TrainingSettings(epochs=8, learning_rate=0.01), seed=3)
     card = Card(
         classes=("round", "thin"),
         inputs=toy_dataset.inputs,

@@ -17,7 +17,7 @@ from PIL import Image
 from galcnn.devices import DeviceSettings, device_line, devices_used, loss_scaled, make_strategy
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, TrainingSettings, train
+from galcnn.training import Augmentation, TrainingSettings, fit
 from galcnn.training.checkpoint import read_state
 
 #: Dropout is drawn on each device by itself, and so is left out where losses are compared.
@@ -109,7 +109,7 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 settings = read_settings(sys.argv[1]) | {"devices": {"strategy": "workers"}}
-train(Experiment.from_dict(settings), sys.argv[2], callbacks=[Kill()])
+fit(Experiment.from_dict(settings), sys.argv[2], callbacks=[Kill()])
 """
 
 
@@ -175,7 +175,7 @@ def test_half_precision_trains_with_a_scaled_loss_and_float32_where_it_must(toy_
     network = build_network((16, 16, 2), 2, settings=settings, seed=1)
     model = assemble(fit_preprocessing(training.images), network)
     still = TrainingSettings(epochs=6, learning_rate=0.01, augmentation=Augmentation(rotations="quarter"))
-    losses = train(model, training, validation, settings=still, seed=1)["loss"]
+    losses = fit(model, training, validation, settings=still, seed=1)["loss"]
     assert losses[-1] < losses[0]
     half = precision.removeprefix("mixed_")
     assert network.get_layer("conv2_1").compute_dtype == half

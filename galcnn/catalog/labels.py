@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.catalog.catalog import Catalog
-from galcnn.catalog.columns import as_numbers
+from galcnn.catalog.catalog import Catalog, as_numbers
 from galcnn.errors import message
 
 __all__ = ["relabel", "vote_fractions"]

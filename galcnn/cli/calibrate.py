@@ -11,7 +11,7 @@ from galcnn.cli.answers import tell
 
 if TYPE_CHECKING:
     from galcnn.doubt.calibration import Kind
-    from galcnn.doubt.conformal import Rule
+    from galcnn.doubt.prediction_sets import Rule
 
 __all__ = ["command"]
 

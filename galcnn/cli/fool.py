@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galcnn.dataset import InputFiles
-    from galcnn.fooling.attack import Unit
+    from galcnn.fooling.margins import Unit
     from galcnn.model import TrainedModel
 
 __all__ = ["command"]

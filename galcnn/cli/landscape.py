@@ -9,7 +9,7 @@ import click
 from galcnn.cli import options
 
 if TYPE_CHECKING:
-    from galcnn.landscape.objective import Statistics
+    from galcnn.landscape.landscape import Statistics
 
 __all__ = ["command"]
 
@@ -65,7 +65,7 @@ def command(
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
-    from galcnn.landscape.slices import Grid
+    from galcnn.landscape.landscape import Grid
     from galcnn.model import load_model
     from galcnn.progress import bars, silent
     from galcnn.studies.landscapes import LandscapeSettings, make_landscape

@@ -13,8 +13,8 @@ from typing import Any
 import astropy.units as u
 
 from galcnn.catalog import Catalog
-from galcnn.catalog.columns import as_numbers
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.catalog import as_numbers
+from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import load_bands, load_cutout

@@ -27,7 +27,7 @@ from galcnn.preprocessing import fit_preprocessing
 from galcnn.progress import Progress, silent
 from galcnn.training.augmentation import is_chiral
 from galcnn.training.optimizers import make_optimizer
-from galcnn.training.votes import check_vote_settings
+from galcnn.training.vote_losses import check_vote_settings
 
 __all__ = ["ExperimentData", "data_of", "read_data"]
 

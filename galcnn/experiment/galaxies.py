@@ -10,7 +10,7 @@ import numpy as np
 
 from galcnn import seeding
 from galcnn.catalog import SPLITS, Catalog, read_catalog, relabel
-from galcnn.catalog.tables import read_table
+from galcnn.catalog.formats import read_table
 from galcnn.dataset import split_catalog
 from galcnn.errors import message
 from galcnn.model.card import Card

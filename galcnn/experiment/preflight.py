@@ -16,12 +16,12 @@ from galcnn.errors import message
 from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment
 from galcnn.experiment.training import health_log_of
-from galcnn.health import checks, initialisation_table
+from galcnn.health import initialisation_table, preflight
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.model.network import PREPROCESSING
 from galcnn.progress import Progress, silent
 from galcnn.training.batches import training_batches
-from galcnn.training.range_test import learning_rate_range_test, smoothed
+from galcnn.training.rate_search import learning_rate_range_test, smoothed
 from galcnn.viewers.curves import learning_rate_figure
 from galcnn.viewers.figures import save_figure
 
@@ -31,7 +31,7 @@ _IMAGES = 256  # for the checks that need no more
 _PENALTY = 1e-3  # switched on where the experiment has none
 
 
-def check_experiment(experiment: Experiment, *, progress: Progress = silent) -> list[checks.Check]:
+def check_experiment(experiment: Experiment, *, progress: Progress = silent) -> list[preflight.Check]:
     """Run all checks on an experiment; nothing is trained for good and nothing is written.
 
     Parameters
@@ -43,7 +43,7 @@ def check_experiment(experiment: Experiment, *, progress: Progress = silent) -> 
 
     Returns
     -------
-    list of galcnn.health.checks.Check
+    list of galcnn.health.preflight.Check
         One a check, passed or not.
 
     Raises
@@ -54,7 +54,7 @@ def check_experiment(experiment: Experiment, *, progress: Progress = silent) -> 
     return check_prepared(read_data(experiment, progress=progress), progress=progress)
 
 
-def check_prepared(prepared: ExperimentData, *, progress: Progress = silent) -> list[checks.Check]:
+def check_prepared(prepared: ExperimentData, *, progress: Progress = silent) -> list[preflight.Check]:
     """Run all checks on an experiment whose data have been read.
 
     Parameters
@@ -66,7 +66,7 @@ def check_prepared(prepared: ExperimentData, *, progress: Progress = silent) -> 
 
     Returns
     -------
-    list of galcnn.health.checks.Check
+    list of galcnn.health.preflight.Check
         One a check, passed or not.
 
     Raises
@@ -91,7 +91,7 @@ def check_prepared(prepared: ExperimentData, *, progress: Progress = silent) -> 
     return found
 
 
-def _planned(prepared: ExperimentData) -> Iterator[Callable[[], checks.Check]]:
+def _planned(prepared: ExperimentData) -> Iterator[Callable[[], preflight.Check]]:
     experiment, sides = prepared.experiment, prepared.sides
     training, seed = sides["train"], experiment.seed
     order = seeding.generator(seed, "check").permutation(len(training))
@@ -109,13 +109,15 @@ def _planned(prepared: ExperimentData) -> Iterator[Callable[[], checks.Check]]:
 
     without = replace(penalised, l1=0.0, l2=0.0, regularizer=None)
     how = experiment.training
-    yield lambda: checks.check_shared(sides)
-    yield lambda: checks.check_duplicates(sides)
-    yield lambda: checks.check_loss_at_start(model, some)
-    yield lambda: checks.check_bands(model, some)
-    yield lambda: checks.check_regularization(build(without), build(penalised), some)
-    yield lambda: checks.check_overfitting(build, training, settings=how, seed=seed)
-    yield lambda: checks.check_shuffled_labels(build, training, sides["validation"], settings=how, seed=seed)
+    yield lambda: preflight.check_shared(sides)
+    yield lambda: preflight.check_duplicates(sides)
+    yield lambda: preflight.check_loss_at_start(model, some)
+    yield lambda: preflight.check_bands(model, some)
+    yield lambda: preflight.check_regularization(build(without), build(penalised), some)
+    yield lambda: preflight.check_overfitting(build, training, settings=how, seed=seed)
+    yield lambda: preflight.check_shuffled_labels(
+        build, training, sides["validation"], settings=how, seed=seed
+    )
 
 
 def experiment_signals(experiment: Experiment, *, progress: Progress = silent) -> Table:

@@ -28,8 +28,7 @@ from galcnn.model.network import NETWORK
 from galcnn.model.profile import network_table
 from galcnn.prediction import Prediction, predict_images, prediction_table
 from galcnn.progress import Progress, silent
-from galcnn.training import Checkpoint, Epochs, class_frequency, trained_prior
-from galcnn.training import train as fit
+from galcnn.training import Checkpoint, Epochs, class_frequency, fit, trained_prior
 from galcnn.training.batches import training_batches
 from galcnn.training.checkpoint import changed_keys
 from galcnn.training.workers import summed
@@ -66,7 +65,7 @@ def train(
     overwrite : bool
         Begin anew, whatever stands there; else another experiment there is refused.
     callbacks : sequence of keras.callbacks.Callback
-        Your own; see `galcnn.training.train`.
+        Your own; see `galcnn.training.fit`.
     tensorboard : path-like, optional
         Folder that gets the health for TensorBoard; needs the extra ``galcnn[tensorboard]``.
 

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.catalog import SPLITS, Catalog
-from galcnn.catalog.columns import as_numbers
+from galcnn.catalog.catalog import as_numbers
 from galcnn.dataset import Dataset
 from galcnn.doubt import Doubts, calibration_test, fit_calibration, fit_conformal, fit_domain
 from galcnn.doubt.calibration import Kind
-from galcnn.doubt.conformal import Rule
 from galcnn.doubt.embedding import with_embedding
-from galcnn.doubt.measures import PIXEL_SCALE, REDSHIFT, image_measures
+from galcnn.doubt.out_of_distribution import PIXEL_SCALE, REDSHIFT, image_measures
+from galcnn.doubt.prediction_sets import Rule
 from galcnn.evaluation import Score, exact_share
 from galcnn.experiment.data import data_of
 from galcnn.inputs import SCALE_TOLERANCE

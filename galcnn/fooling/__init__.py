@@ -11,15 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from galcnn.fooling.attack import Attack
-    from galcnn.fooling.evolution import SkyEvolution
-    from galcnn.fooling.fgsm import FGSM
-    from galcnn.fooling.fooling import away_from, fool
-    from galcnn.fooling.minimal import MinimalPerturbation
-    from galcnn.fooling.naming import attacks_by_name
-    from galcnn.fooling.pgd import PGD
-    from galcnn.fooling.sky_ascent import SkyAscent
-    from galcnn.fooling.smallest import SmallestBudget
+    from galcnn.fooling.fooling_images import SkyAscent, SkyEvolution
+    from galcnn.fooling.margins import Attack
+    from galcnn.fooling.minimal import MinimalPerturbation, SmallestBudget
+    from galcnn.fooling.perturbation import away_from, fool
+    from galcnn.fooling.pgd import FGSM, PGD
+    from galcnn.fooling.registry import attacks_by_name
     from galcnn.fooling.universal import FixedPerturbation, UniversalPerturbation
     from galcnn.fooling.visible import Visibility, visibility
 
@@ -41,19 +38,19 @@ __all__ = [
 ]
 
 _HOME = {
-    "FGSM": "fgsm",
+    "FGSM": "pgd",
     "PGD": "pgd",
-    "Attack": "attack",
+    "Attack": "margins",
     "FixedPerturbation": "universal",
     "MinimalPerturbation": "minimal",
-    "SkyAscent": "sky_ascent",
-    "SkyEvolution": "evolution",
-    "SmallestBudget": "smallest",
+    "SkyAscent": "fooling_images",
+    "SkyEvolution": "fooling_images",
+    "SmallestBudget": "minimal",
     "UniversalPerturbation": "universal",
     "Visibility": "visible",
-    "attacks_by_name": "naming",
-    "away_from": "fooling",
-    "fool": "fooling",
+    "attacks_by_name": "registry",
+    "away_from": "perturbation",
+    "fool": "perturbation",
     "visibility": "visible",
 }
 

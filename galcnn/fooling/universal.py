@@ -14,9 +14,18 @@ from galcnn import seeding
 from galcnn.errors import message
 from galcnn.explain.explanation import Context
 from galcnn.explain.target import Target
-from galcnn.fooling.attack import UNITS, Unit, as_box, check_within, pixel_scale
-from galcnn.fooling.climbing import NORMS, Norm
-from galcnn.fooling.margins import fast_logits, margin_gradient, margins, wanted_weights
+from galcnn.fooling.margins import (
+    UNITS,
+    Unit,
+    as_box,
+    check_within,
+    fast_logits,
+    margin_gradient,
+    margins,
+    pixel_scale,
+    wanted_weights,
+)
+from galcnn.fooling.pgd import NORMS, Norm
 
 __all__ = ["FixedPerturbation", "UniversalPerturbation"]
 

@@ -1,16 +1,16 @@
 """Why a network does not learn: signals at initialisation, gradients while it trains, checks before."""
 
+from galcnn.health.gradients import GradientHealth, HealthLimits, HealthWarning, Sign, diagnose, remedy_text
 from galcnn.health.initialisation import (
+    KernelLayer,
     Stack,
     initialisation_table,
     initializer_variance,
+    kernel_layers,
     mean_field,
     stack_summary,
     stack_table,
 )
-from galcnn.health.kernels import KernelLayer, kernel_layers
-from galcnn.health.signs import HealthLimits, Sign, diagnose, remedy_text
-from galcnn.health.watching import GradientHealth, HealthWarning
 
 __all__ = [
     "GradientHealth",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 
 from galcnn.catalog import Catalog
-from galcnn.catalog.columns import as_numbers
+from galcnn.catalog.catalog import as_numbers
 from galcnn.cutout import LARGEST_SIDE, Cutout
 from galcnn.errors import message
 from galcnn.mosaic.mosaic import Mosaic, MosaicBand

@@ -15,7 +15,7 @@ from astropy.table import QTable
 
 from galcnn import atomic
 from galcnn.catalog import Catalog, write_catalog, write_table
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.names import file_stems
 from galcnn.files import save_cutout
 from galcnn.mosaic.cutting import cut
 from galcnn.mosaic.mosaic import Mosaic

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from galcnn.doubt import Doubts
 from galcnn.doubt.embedding import with_embedding
-from galcnn.doubt.sampling import DropoutSampler, check_alike
+from galcnn.doubt.ensembles import DropoutSampler, check_alike
 from galcnn.errors import message
 from galcnn.model import Card, TrainedModel, load_model
 from galcnn.pipeline.settings import ClassifySettings

@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from galcnn.cutout import Cutout
 from galcnn.doubt import Doubts, Uncertainty
-from galcnn.doubt.measures import PIXEL_SCALE, image_measures
+from galcnn.doubt.out_of_distribution import PIXEL_SCALE, image_measures
 from galcnn.errors import message
 from galcnn.model import TrainedModel
 from galcnn.pipeline.classifier import (

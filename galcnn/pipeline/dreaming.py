@@ -12,7 +12,7 @@ from typing import Any
 from astropy.io import fits
 
 from galcnn import atomic
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.names import file_stems
 from galcnn.dataset import InputFiles
 from galcnn.explain.dream import Dream
 from galcnn.inputs import prepare

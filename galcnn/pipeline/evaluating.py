@@ -14,10 +14,10 @@ from astropy.table import Table, vstack
 
 from galcnn import atomic
 from galcnn.catalog import Catalog, write_table
-from galcnn.catalog.columns import as_numbers
+from galcnn.catalog.catalog import as_numbers
 from galcnn.dataset import InputFiles
 from galcnn.doubt import calibration_test
-from galcnn.doubt.measures import image_measures
+from galcnn.doubt.out_of_distribution import image_measures
 from galcnn.errors import message
 from galcnn.evaluation import evaluate
 from galcnn.pipeline.classifier import Classifier, open_classifier
@@ -54,7 +54,7 @@ class EvaluationSettings:
     ----------
     by : tuple of str
         What scores are split by as well: columns of the catalog (a magnitude, a size, a redshift),
-        or what is measured of the images themselves, see `galcnn.doubt.measures.image_measures`.
+        or what is measured of the images themselves, see `galcnn.doubt.out_of_distribution.image_measures`.
     n_bins : int
         Of each, with equal numbers of galaxies.
     calibrated : bool

@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from galcnn import atomic, seeding
 from galcnn._runtime.version import __version__
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.explain import Target, explain

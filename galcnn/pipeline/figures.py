@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from galcnn import atomic
 from galcnn.catalog import write_table
-from galcnn.catalog.tables import read_scalars
+from galcnn.catalog.formats import read_scalars
 from galcnn.dataset import InputFiles
 from galcnn.dataset.reader import ImagePath
 from galcnn.doubt import reliability

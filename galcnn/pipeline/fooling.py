@@ -16,13 +16,13 @@ from astropy.table import Table
 
 from galcnn import atomic, seeding
 from galcnn.catalog import write_table
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.names import file_stems
 from galcnn.dataset import InputFiles
 from galcnn.errors import UnreadableImageError, message
 from galcnn.explain.target import Target
 from galcnn.fooling import Attack, UniversalPerturbation, away_from, fool
-from galcnn.fooling.attack import Unit
-from galcnn.fooling.fooling import boxed, prepared_alike
+from galcnn.fooling.margins import Unit
+from galcnn.fooling.perturbation import boxed, prepared_alike
 from galcnn.layers import read_syntheses, write_syntheses
 from galcnn.layers.tables import PROVENANCE, provenance_from
 from galcnn.pipeline.explaining import provenance

@@ -30,7 +30,7 @@ def file_name(stem: str) -> str:
     Parameters
     ----------
     stem : str
-        See `galcnn.catalog.naming.file_stems`.
+        See `galcnn.catalog.names.file_stems`.
 
     Returns
     -------

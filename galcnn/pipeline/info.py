@@ -10,7 +10,7 @@ import numpy as np
 
 from galcnn import plugins
 from galcnn.catalog import FORMATS, read_catalog
-from galcnn.catalog.columns import as_numbers
+from galcnn.catalog.catalog import as_numbers
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import load_cutout

@@ -15,7 +15,7 @@ from astropy.table import QTable
 
 from galcnn import atomic
 from galcnn.catalog import Catalog, write_table
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.errors import message

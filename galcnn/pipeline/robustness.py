@@ -18,14 +18,14 @@ from astropy.table import Table
 
 from galcnn import seeding
 from galcnn.catalog import write_table
-from galcnn.catalog.tables import read_table
+from galcnn.catalog.formats import read_table
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.evaluation import bootstrap
 from galcnn.explain.forward import outputs
 from galcnn.fooling import FGSM, PGD, away_from
-from galcnn.fooling.attack import pixel_scale
-from galcnn.fooling.fooling import boxed, prepared_alike
+from galcnn.fooling.margins import pixel_scale
+from galcnn.fooling.perturbation import boxed, prepared_alike
 from galcnn.pipeline.fooling import claim_attacks
 from galcnn.progress import Progress, silent
 

@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 
 from galcnn import atomic
 from galcnn.catalog import Catalog
-from galcnn.catalog.columns import as_numbers
+from galcnn.catalog.catalog import as_numbers
 from galcnn.dataset.sources import CutoutSource
-from galcnn.doubt.measures import REDSHIFT
+from galcnn.doubt.out_of_distribution import REDSHIFT
 from galcnn.errors import message
 from galcnn.pipeline.classifying import (
     Classifier,

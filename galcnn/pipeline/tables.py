@@ -16,8 +16,8 @@ from astropy.table import Table
 
 from galcnn import atomic
 from galcnn.catalog import Catalog
-from galcnn.catalog.columns import as_numbers
-from galcnn.doubt.measures import REDSHIFT
+from galcnn.catalog.catalog import as_numbers
+from galcnn.doubt.out_of_distribution import REDSHIFT
 from galcnn.prediction import UNFIT, UNREADABLE
 
 __all__ = ["HEALPIX", "catalog_sha256", "join_parts", "sky_columns", "to_arrow", "write_part"]

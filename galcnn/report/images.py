@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.names import file_stems
 from galcnn.errors import message
 from galcnn.experiment.galaxies import galaxies_of
 from galcnn.model.card import Card

@@ -14,7 +14,7 @@ import numpy as np
 from astropy.table import Table
 
 from galcnn.catalog import FORMATS
-from galcnn.catalog.tables import read_scalars, read_table
+from galcnn.catalog.formats import read_scalars, read_table
 from galcnn.errors import message
 from galcnn.files.sources import opened
 from galcnn.layers import tables

@@ -19,7 +19,7 @@ from galcnn.shift.batch_norm import AdaptationWarning, adapt_batchnorm
 from galcnn.shift.distances import drift, model_features
 from galcnn.shift.sample import RedshiftedSample, name_at
 from galcnn.shift.settings import ShiftSettings
-from galcnn.training import class_frequency, train
+from galcnn.training import class_frequency, fit
 
 __all__ = ["TRAININGS", "arm_logits", "best_rate", "layer_drift", "train_arm"]
 
@@ -73,7 +73,7 @@ def train_arm(arm: str, sample: RedshiftedSample, *, rate: float, seed: int) -> 
         build_network(training.inputs.image_shape, len(training.classes), settings=network, seed=seed),
     )
     chosen = replace(settings.training, learning_rate=rate)
-    history = train(model, training, validation, settings=chosen, seed=seed)
+    history = fit(model, training, validation, settings=chosen, seed=seed)
     card = Card(training.classes, training.inputs, class_prior=class_frequency(training))
     return TrainedModel(model, card), min(history["val_loss"])
 

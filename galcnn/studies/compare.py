@@ -17,9 +17,9 @@ from galcnn.catalog import write_table
 from galcnn.errors import message
 from galcnn.experiment import Experiment, ExperimentData, read_data
 from galcnn.progress import Progress, silent
-from galcnn.training import Checkpoint, Epochs, LossRecord, train
+from galcnn.training import Checkpoint, Epochs, LossRecord, fit
+from galcnn.training.callbacks import eager_logits
 from galcnn.training.checkpoint import changed_keys
-from galcnn.training.recording import eager_logits
 from galcnn.viewers.curves import Curve, comparison_figure
 from galcnn.viewers.figures import save_figure
 
@@ -209,7 +209,7 @@ def _run(
     model = prepared.new_model(seed)
     try:
         with progress(f"{name} {seed}", experiment.training.epochs) as step:
-            train(
+            fit(
                 model,
                 sides["train"],
                 sides["validation"],

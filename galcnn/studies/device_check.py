@@ -15,7 +15,7 @@ from galcnn.devices import DeviceSettings, devices_used, make_strategy
 from galcnn.inputs import InputSpec
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, TrainingSettings, train
+from galcnn.training import Augmentation, TrainingSettings, fit
 
 __all__ = ["TOLERANCE", "check_devices"]
 
@@ -78,7 +78,7 @@ def _row(strategy: tf.distribute.Strategy, dataset: Dataset, precision: str) -> 
             fit_preprocessing(training.images),
             build_network(dataset.inputs.image_shape, _CLASSES, settings=network, seed=1),
         )
-        history = train(model, training, validation, settings=settings, seed=1, callbacks=[clock])
+        history = fit(model, training, validation, settings=settings, seed=1, callbacks=[clock])
     where = model.trainable_weights[0].value
     places = [part.device for part in getattr(where, "values", (where,))]
     row: dict[str, object] = {

@@ -12,8 +12,14 @@ from galcnn import atomic, seeding
 from galcnn.dataset import Dataset
 from galcnn.errors import message
 from galcnn.experiment import data_of
-from galcnn.landscape.objective import Objective, Statistics
-from galcnn.landscape.slices import Grid, random_slice, slice_between, trajectory_slice
+from galcnn.landscape.landscape import (
+    Grid,
+    Objective,
+    Statistics,
+    random_slice,
+    slice_between,
+    trajectory_slice,
+)
 from galcnn.landscape.surface import Surface, write_surface
 from galcnn.model import TrainedModel, load_model
 from galcnn.progress import Progress, silent
@@ -32,7 +38,7 @@ class LandscapeSettings:
 
     Attributes
     ----------
-    grid : galcnn.landscape.slices.Grid
+    grid : galcnn.landscape.landscape.Grid
         Points, reach and dimensions. A trajectory's plane is as large as the path, and a line to
         another model ends there: only the points count for them.
     snapshots : str or None
@@ -42,7 +48,7 @@ class LandscapeSettings:
     galaxies : int
         How many galaxies of the training set, at most.
     statistics : {"recompute", "stored"}
-        Of batch normalisation: see `galcnn.landscape.objective.Objective`.
+        Of batch normalisation: see `galcnn.landscape.landscape.Objective`.
     seed : int
         Of the directions, and of the choice of the galaxies.
     """
@@ -166,7 +172,7 @@ def objective_of(
 
     Returns
     -------
-    galcnn.landscape.objective.Objective
+    galcnn.landscape.landscape.Objective
         Of the network behind the preprocessing, which has no weights of its own to move.
 
     Raises

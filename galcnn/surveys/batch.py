@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from galcnn import atomic
 from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog, write_table
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.files import save_cutout

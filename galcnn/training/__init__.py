@@ -2,14 +2,13 @@
 
 from galcnn.training.augmentation import Augmentation
 from galcnn.training.batches import Batches
-from galcnn.training.callbacks import Epochs
+from galcnn.training.callbacks import Epochs, LossRecord
 from galcnn.training.checkpoint import Checkpoint, restore_best
-from galcnn.training.imbalance import class_frequency, trained_prior
-from galcnn.training.recording import LossRecord
+from galcnn.training.class_weights import class_frequency, trained_prior
 from galcnn.training.redshifts import RandomRedshift
 from galcnn.training.schedules import Schedule
 from galcnn.training.settings import TrainingSettings
-from galcnn.training.train import fit, train
+from galcnn.training.training import fit, fit_batches
 
 __all__ = [
     "Augmentation",
@@ -21,8 +20,8 @@ __all__ = [
     "Schedule",
     "TrainingSettings",
     "class_frequency",
-    "fit",
+    "fit_batches",
     "restore_best",
-    "train",
+    "fit",
     "trained_prior",
 ]

@@ -1,4 +1,8 @@
-"""Augmentation: a galaxy has no preferred orientation on the sky, nor one seeing or depth."""
+"""Augmentation: a galaxy has no preferred orientation on the sky, nor one seeing or depth.
+
+What degrades an image (shift, blur, noise, lost bands) acts on calibrated images, before the stretch,
+where flux adds up. Masked pixels hold the fill (zero) by then: nothing of what they held can be spread.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.training import degradation
+from galcnn.inputs import FILL
 from galcnn.training.redshifts import RandomRedshift
 
 __all__ = ["Augmentation", "is_chiral"]
@@ -217,13 +221,13 @@ class Augmentation:
         if self.rotations == "any":
             images = _turn(images, seed + 1, self.zoom_range)
         if self.shift:
-            images = degradation.shift(images, self.shift, seed + 5)
+            images = _shift(images, self.shift, seed + 5)
         if self.blur:
-            images = degradation.blur(images, self.blur, seed + 6)
+            images = _blur(images, self.blur, seed + 6)
         if self.noise:
-            images = degradation.add_noise(images, self.noise, sky, seed + 7)
+            images = _add_noise(images, self.noise, sky, seed + 7)
         if self.band_dropout:
-            images = degradation.drop_bands(images, self.band_dropout, seed + 9)
+            images = _drop_bands(images, self.band_dropout, seed + 9)
         return images, labels
 
     def _mirrored(self, images: Any, labels: Any, mirror: Any, seed: Any) -> tuple[Any, Any]:
@@ -271,3 +275,50 @@ def _turn(images: Any, seed: Any, zoom: float) -> Any:
         fill_mode="REFLECT",
     )
     return _where(exact, images, turned)
+
+
+def _shift(images: Any, most: int, seed: Any) -> Any:
+    """Move each image by whole pixels, which keeps every value exact."""
+    moves = tf.random.stateless_uniform((2, tf.shape(images)[0]), seed, -most, most + 1, dtype=tf.int32)
+    for axis in (1, 2):
+        side = images.shape[axis]
+        place = tf.range(side)[tf.newaxis] - moves[axis - 1][:, tf.newaxis]
+        place = tf.where(place < 0, -1 - place, place)
+        place = tf.where(place >= side, 2 * side - 1 - place, place)
+        images = tf.gather(images, place, axis=axis, batch_dims=1)
+    return images
+
+
+def _blur(images: Any, widest: float, seed: Any) -> Any:
+    """Blur each image by a Gaussian point spread function, which conserves its flux."""
+    width = tf.random.stateless_uniform((tf.shape(images)[0], 1), seed, 1e-3, widest)
+    radius = math.ceil(3 * widest)
+    offsets = tf.range(-radius, radius + 1, dtype=tf.float32)[tf.newaxis]
+    weights = tf.nn.softmax(-0.5 * (offsets / width) ** 2, axis=1)
+    for axis in (1, 2):
+        side = images.shape[axis]
+        frame = [[0, 0], [0, 0], [0, 0], [0, 0]]
+        frame[axis] = [radius, radius]
+        wide = tf.pad(images, frame, "SYMMETRIC")
+        parts = [
+            weights[:, k, tf.newaxis, tf.newaxis, tf.newaxis]
+            * (wide[:, k : k + side] if axis == 1 else wide[:, :, k : k + side])
+            for k in range(2 * radius + 1)
+        ]
+        images = tf.add_n(parts)
+    return images
+
+
+def _add_noise(images: Any, most: float, sky: Any, seed: Any) -> Any:
+    """Add Gaussian noise to each image, but not where it holds the fill of masked pixels."""
+    share = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed, 0.0, most)
+    noise = tf.random.stateless_normal(tf.shape(images), seed + 1)
+    return tf.where(images == FILL, images, images + share * sky * noise)
+
+
+def _drop_bands(images: Any, rate: float, seed: Any) -> Any:
+    """Fill whole bands, as if they were masked, but never all of an image."""
+    n, bands = tf.shape(images)[0], images.shape[-1]
+    draw = tf.random.stateless_uniform((n, bands), seed)
+    stays = (draw >= rate) | (draw >= tf.reduce_max(draw, axis=1, keepdims=True))
+    return tf.where(stays[:, tf.newaxis, tf.newaxis], images, FILL)

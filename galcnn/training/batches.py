@@ -15,10 +15,10 @@ from galcnn import seeding
 from galcnn.dataset import Dataset, PackedImages
 from galcnn.errors import message
 from galcnn.preprocessing import sky_noise
-from galcnn.training.imbalance import class_weights, resample, trained_prior
+from galcnn.training.class_weights import balanced_rows, class_weights, trained_prior
 from galcnn.training.redshifts import RedshiftedImages
 from galcnn.training.settings import TrainingSettings
-from galcnn.training.votes import check_vote_settings, loss_of_votes, vote_targets
+from galcnn.training.vote_losses import check_vote_settings, loss_of_votes, vote_targets
 
 __all__ = ["Batches", "training_batches", "validation_batches"]
 
@@ -77,7 +77,7 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
     ------
     ValueError
         A class has no image, or the augmentation does not fit the classes, the grid or the images;
-        or of votes, see `galcnn.training.votes.check_vote_settings`.
+        or of votes, see `galcnn.training.vote_losses.check_vote_settings`.
     """
     votes = dataset.votes
     if votes is not None:
@@ -89,7 +89,7 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
     labels = tf.constant(dataset.labels if votes is None else vote_targets(dataset.labels, votes))
     moved = _redshifted(dataset, settings, seed)
     weights = None if votes is not None else tf.constant(class_weights(dataset, settings.balance, mirror))
-    rows = resample(dataset, seed) if settings.balance == "sampling" else np.arange(len(dataset))
+    rows = balanced_rows(dataset, seed) if settings.balance == "sampling" else np.arange(len(dataset))
     size, number, chunks = _sizes(len(rows), settings)
     filled = number * size - len(rows) if chunks > 1 else 0
     scale = np.float32(number * size / len(rows) if filled else 1.0)

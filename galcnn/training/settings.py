@@ -11,7 +11,7 @@ import numpy as np
 
 from galcnn.errors import message
 from galcnn.training.augmentation import Augmentation
-from galcnn.training.imbalance import BALANCES, Balance
+from galcnn.training.class_weights import BALANCES, Balance
 from galcnn.training.schedules import Schedule
 
 __all__ = ["TrainingSettings"]

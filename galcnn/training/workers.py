@@ -52,7 +52,7 @@ def fit_workers(
     Returns
     -------
     dict of str to list of float
-        One value an epoch of this training, see `galcnn.training.train`; the same on all workers.
+        One value an epoch of this training, see `galcnn.training.fit`; the same on all workers.
 
     Raises
     ------

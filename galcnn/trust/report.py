@@ -18,7 +18,7 @@ from astropy.table import QTable
 from galcnn import atomic
 from galcnn._runtime.version import __version__
 from galcnn.catalog import write_table
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.evaluation import Finding, bootstrap, judge

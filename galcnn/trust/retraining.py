@@ -30,7 +30,7 @@ from galcnn.explain.baselines import baseline_images
 from galcnn.explain.forward import outputs
 from galcnn.model import TrainedModel, load_model, save_model
 from galcnn.progress import Progress, silent
-from galcnn.training import train
+from galcnn.training import fit
 from galcnn.trust.controls import Light, Noise
 from galcnn.trust.deletion_insertion import in_field, order_of
 from galcnn.trust.sample import Sample, maps_of
@@ -175,7 +175,7 @@ def _retrained(
     own = {name: _without(side, order, share) for name, (side, order) in sides.items()}
     settings = prepared.experiment.training
     model = replace(prepared, sides=own).new_model(seed)
-    train(
+    fit(
         model,
         own["train"],
         own["validation"],
@@ -289,7 +289,7 @@ def _sibling(
     seed = experiment.seed + number
     own = replace(prepared, sides=prepared.sides if differing == "seeds" else _shuffled(prepared, seed))
     model = own.new_model(seed)
-    train(model, own.sides["train"], own.sides["validation"], settings=experiment.training, seed=seed)
+    fit(model, own.sides["train"], own.sides["validation"], settings=experiment.training, seed=seed)
     if experiment.network.averaging == "prediction":
         model = own.averaged(model)
     data = replace(experiment.data, split_seed=experiment.split_seed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from astropy.io import fits
 
 from galcnn import atomic
-from galcnn.catalog.naming import file_stems
+from galcnn.catalog.names import file_stems
 from galcnn.files import load_cutout
 from galcnn.files.sources import opened
 from galcnn.layers import LayerStack, read_stacks
@@ -50,7 +50,7 @@ def export(
         Gets, for each image <NAME>: ``<NAME>.fits``, that layer alone; for science images and maps
         with contours ``<NAME>.ctr`` and ``<NAME>.reg``, see `galcnn.viewers.outlines`; where there
         are explanations ``layers.png``; and ``ds9.sh``, which opens `path` in DS9. Names that are
-        no file names are changed as in `galcnn.catalog.naming`. A folder
+        no file names are changed as in `galcnn.catalog.names`. A folder
         of an older export may be written to again, any other must be empty.
     overwrite : bool
         Whether to replace files of these names in a folder of something else.

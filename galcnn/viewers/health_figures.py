@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from matplotlib.figure import Figure
 
-    from galcnn.health.signs import Sign
+    from galcnn.health.gradients import Sign
 
 __all__ = ["health_figure", "initialisation_figure"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.catalog import Catalog, vote_fractions
-from galcnn.catalog.columns import as_numbers
+from galcnn.catalog.catalog import as_numbers
 from galcnn.errors import message
 
 __all__ = ["Question", "Votes", "read_votes"]

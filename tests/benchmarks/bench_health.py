@@ -9,7 +9,7 @@ from galcnn.model import assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.training import Augmentation, TrainingSettings
 from galcnn.training.batches import training_batches
-from galcnn.training.train import compile_model
+from galcnn.training.training import compile_model
 from tests.benchmarks.timing import ratio
 
 _N, _SHAPE, _BATCH = 1600, (32, 32, 3), 16

@@ -19,7 +19,7 @@ from galcnn.fooling import (
     fool,
     visibility,
 )
-from galcnn.fooling.fooling import boxed
+from galcnn.fooling.perturbation import boxed
 from galcnn.layers import read_syntheses, write_syntheses
 from galcnn.prediction import predict
 from tests.conftest import toy_images

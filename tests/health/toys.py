@@ -7,7 +7,7 @@ from galcnn.health import GradientHealth
 from galcnn.inputs import InputSpec
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, TrainingSettings, train
+from galcnn.training import Augmentation, TrainingSettings, fit
 from galcnn.training.batches import training_batches
 from tests.conftest import toy_images
 
@@ -40,7 +40,7 @@ def watched(network, training=None, *, seed=0, every=10, **options):
     model = model_of(data[0], network, seed)
     first = next(iter(training_batches(data[0], settings, seed).beginning_at(0)))
     health = GradientHealth(first, every=every, **options)
-    history = train(model, *data, settings=settings, seed=seed, callbacks=[health])
+    history = fit(model, *data, settings=settings, seed=seed, callbacks=[health])
     return history, health, model
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.landscape.directions import between, principal_plane, random_direction, weights_of
+from galcnn.landscape.landscape import between, principal_plane, random_direction, weights_of
 from galcnn.model import NetworkSettings, build_network
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from galcnn.landscape.roughness import curvatures, departure_from_convexity, variation
+from galcnn.landscape.surface import curvatures, departure_from_convexity, variation
 
 X, Y = np.meshgrid(np.linspace(-1, 1, 41), np.linspace(-1, 1, 41))
 

@@ -114,7 +114,7 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
     labels = [str(label) for label in answers["class"]]
     from galcnn.explain.forward import outputs
     from galcnn.fooling import away_from
-    from galcnn.fooling.fooling import prepared_alike
+    from galcnn.fooling.perturbation import prepared_alike
 
     seen = prepared_alike(trained, some_cutouts(N)[:6], list(answers["id"]))
     images, context = seen.images, seen.context

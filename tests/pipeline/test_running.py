@@ -256,7 +256,7 @@ def test_a_mosaic_gives_what_its_cutouts_give(sky, blobs, tmp_path):
 def test_doubts_go_into_the_table(sky, trained, tmp_path):
     from galcnn.doubt import Doubts, fit_calibration, fit_conformal, fit_domain
     from galcnn.doubt.embedding import embed
-    from galcnn.doubt.measures import image_measures
+    from galcnn.doubt.out_of_distribution import image_measures
     from galcnn.prediction import Prediction
 
     save_model(trained, tmp_path / "model")

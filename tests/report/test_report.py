@@ -293,7 +293,7 @@ def test_positions_with_a_unit_and_without_are_one_column():
 
 
 def test_images_of_a_folder_are_found_by_name(tmp_path):
-    from galcnn.catalog.naming import file_stems
+    from galcnn.catalog.names import file_stems
 
     ids = ["NGC 1", "plain", "missing"]
     table = write_answers(answers(ids), tmp_path / "t.ecsv")

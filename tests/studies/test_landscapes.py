@@ -8,8 +8,7 @@ from PIL import Image
 
 from galcnn import load_model
 from galcnn.cli.main import main
-from galcnn.landscape.objective import Objective
-from galcnn.landscape.slices import Grid
+from galcnn.landscape.landscape import Grid, Objective
 from galcnn.landscape.surface import read_surface
 from galcnn.studies.landscapes import LandscapeSettings, objective_of
 

@@ -9,7 +9,7 @@ from astropy.table import Table
 from galcnn.cli.main import main
 from galcnn.files import load_cutout
 from tests.surveys import servers
-from tests.test_foreground_maps import slope, write_map
+from tests.transforms.test_extinction import slope, write_map
 
 
 @pytest.fixture

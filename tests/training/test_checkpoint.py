@@ -13,7 +13,7 @@ import pytest
 
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, Checkpoint, Schedule, TrainingSettings, restore_best, train
+from galcnn.training import Augmentation, Checkpoint, Schedule, TrainingSettings, fit, restore_best
 from galcnn.training.checkpoint import read_state
 
 #: Dropout (a state of its own), momentum, a plateau and patience: all that Keras' own files leave out.
@@ -84,7 +84,7 @@ def run(path, *extra):
     data, counting = sides(), Counting()
     model = model_of(data[0])
     callbacks = [counting, *extra, *([Checkpoint(path)] if path else [])]
-    history = train(model, *data, settings=SETTINGS, seed=5, callbacks=callbacks)
+    history = fit(model, *data, settings=SETTINGS, seed=5, callbacks=callbacks)
     variables = [*model.variables, *model.optimizer.variables]
     return history, counting.losses, [np.asarray(v) for v in variables]
 
@@ -198,9 +198,9 @@ def test_other_settings_do_not_go_on(finished):
         (SETTINGS, 6, r"seed: 5 -> 6"),
     ]:
         with pytest.raises(ValueError, match=words):
-            train(model_of(training), training, validation, settings=settings, seed=seed, callbacks=where)
+            fit(model_of(training), training, validation, settings=settings, seed=seed, callbacks=where)
     with pytest.raises(ValueError, match=r"data_sha256.training: "):
-        train(
+        fit(
             model_of(training),
             training.select(np.arange(50)),
             validation,
@@ -209,12 +209,12 @@ def test_other_settings_do_not_go_on(finished):
             callbacks=where,
         )
     with pytest.raises(ValueError, match=r"callbacks: .*Counting"):
-        train(model_of(training), training, validation, settings=SETTINGS, seed=5, callbacks=where)
+        fit(model_of(training), training, validation, settings=SETTINGS, seed=5, callbacks=where)
     where.append(Counting())
     network = build_network((16, 16, 2), 2, settings=replace(NETWORK, dropout=0.4), seed=2)
     model = assemble(fit_preprocessing(training.images), network)
     with pytest.raises(ValueError, match=r"layers_sha256: "):
-        train(model, training, validation, settings=SETTINGS, seed=5, callbacks=where)
+        fit(model, training, validation, settings=SETTINGS, seed=5, callbacks=where)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK nonsense", b"half"])
@@ -237,7 +237,7 @@ def test_a_lost_loss_leaves_the_last_good_weights_in_model_and_file(tmp_path):
     with pytest.raises(
         FloatingPointError, match=r"epoch=3.*last good weights are in the model and in .*c.npz"
     ):
-        train(model, training, validation, settings=settings, callbacks=[Checkpoint(path)])
+        fit(model, training, validation, settings=settings, callbacks=[Checkpoint(path)])
     state = read_state(path)
     assert state.epoch == 2
     assert np.isfinite(state.history["val_loss"]).all()
@@ -245,7 +245,7 @@ def test_a_lost_loss_leaves_the_last_good_weights_in_model_and_file(tmp_path):
     assert all(np.isfinite(w).all() for w in kept)
     early = replace(settings, optimizer="sgd", learning_rate=1e30, schedule="constant")
     with pytest.raises(FloatingPointError, match=r"epoch=1.*last good weights are in the model\.$"):
-        train(model, training, validation, settings=early, callbacks=[Checkpoint(tmp_path / "none.npz")])
+        fit(model, training, validation, settings=early, callbacks=[Checkpoint(tmp_path / "none.npz")])
     assert not (tmp_path / "none.npz").exists()
     for one, other in zip(kept, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)  # those of the start

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, TrainingSettings, train
-from galcnn.training.imbalance import class_weights
+from galcnn.training import Augmentation, TrainingSettings, fit
+from galcnn.training.class_weights import class_weights
 
 STILL = Augmentation(flips=False, rotations="none")
 
@@ -53,7 +53,7 @@ def test_the_update_is_the_gradient_of_the_mean_loss_however_it_is_cut(sides):
     gradients = tape.gradient(mean, [v.value for v in model.trainable_variables])
     logits = model(training.images)
     settings = full_batch(epochs=1, chunk_size=40, balance="weights")
-    history = train(model, training, validation, settings=settings)
+    history = fit(model, training, validation, settings=settings)
     assert int(model.optimizer.iterations) == 1
     for was, variable, gradient in zip(before, model.trainable_variables, gradients, strict=True):
         np.testing.assert_allclose(variable.numpy(), was - 0.5 * gradient.numpy(), rtol=1e-4, atol=2e-6)
@@ -67,7 +67,7 @@ def test_chunks_change_nothing(sides):
     for chunk_size in (17, 101):
         settings = full_batch(epochs=3, chunk_size=chunk_size, optimizer="momentum", learning_rate=0.05)
         model = plain_model(sides[0])
-        histories.append((train(model, *sides, settings=settings), model.get_weights()))
+        histories.append((fit(model, *sides, settings=settings), model.get_weights()))
         assert int(model.optimizer.iterations) == 3, "one update an epoch"
     for name in ("loss", "val_loss", "accuracy"):
         assert histories[0][0][name] == pytest.approx(histories[1][0][name], rel=1e-4)
@@ -77,13 +77,13 @@ def test_chunks_change_nothing(sides):
 
 def test_batch_normalization_of_chunks_is_refused_and_of_the_whole_is_not(sides):
     with pytest.raises(ValueError, match=r"without batch normalisation.*chunks=2"):
-        train(plain_model(sides[0], normalization="batch"), *sides, settings=full_batch(chunk_size=60))
-    train(plain_model(sides[0], normalization="batch"), *sides, settings=full_batch(epochs=1))
+        fit(plain_model(sides[0], normalization="batch"), *sides, settings=full_batch(chunk_size=60))
+    fit(plain_model(sides[0], normalization="batch"), *sides, settings=full_batch(epochs=1))
 
 
 def test_it_stops_when_the_loss_hardly_changes(sides):
     settings = full_batch(epochs=60, tolerance=2e-3, learning_rate=0.05)
-    losses = train(plain_model(sides[0]), *sides, settings=settings)["loss"]
+    losses = fit(plain_model(sides[0]), *sides, settings=settings)["loss"]
     changes = np.abs(np.diff(losses))
     assert 2 <= len(losses) < 60
     assert changes[-1] < 2e-3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from galcnn.training import LossRecord
-from galcnn.training.recording import _cross_entropy
+from galcnn.training.callbacks import _cross_entropy
 
 
 def test_the_loss_is_minus_the_mean_log_probability(trained, toy_dataset):

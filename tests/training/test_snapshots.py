@@ -8,7 +8,7 @@ import pytest
 
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Checkpoint, TrainingSettings, train
+from galcnn.training import Checkpoint, TrainingSettings, fit
 from galcnn.training.snapshots import Snapshots, read_snapshots
 
 SETTINGS = NetworkSettings(widths=(4, 4), depth=1, stem=0)
@@ -28,7 +28,7 @@ def fitted(sides, folder, *, epochs=4, seed=3, callbacks=()):
     model = new_model(sides, seed)
     start = model.get_weights()
     settings = TrainingSettings(epochs=epochs, batch_size=16)
-    train(model, *sides, settings=settings, seed=3, callbacks=[Snapshots(folder), *callbacks])
+    fit(model, *sides, settings=settings, seed=3, callbacks=[Snapshots(folder), *callbacks])
     return start, model.get_weights()
 
 

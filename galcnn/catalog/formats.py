@@ -1,0 +1,350 @@
+"""Tables and their files: every format gives values, units, gaps and letters back.
+
+What a format has no place for: CSV keeps a unit in the name of its column, ``majax [arcmin]``; FITS
+has no letters but ASCII, so that text is written in backslash escapes, which are undone on reading
+(card ESCAPED), and no true or false with gaps, which becomes 1 and 0. A missing text is an empty one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import MaskedColumn, QTable, Table
+
+from galcnn import atomic
+from galcnn.catalog.catalog import TEXT_COLUMNS, Catalog, image_paths
+from galcnn.errors import message
+
+__all__ = [
+    "FORMATS",
+    "read_catalog",
+    "read_scalars",
+    "read_table",
+    "table_format",
+    "write_catalog",
+    "write_table",
+]
+
+#: Table formats by suffix, in astropy's names.
+FORMATS: Mapping[str, str] = {
+    ".ecsv": "ascii.ecsv",
+    ".csv": "ascii.csv",
+    ".fits": "fits",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+
+_ESCAPED = "ESCAPED"
+
+
+_WITH_UNIT = re.compile(r"(.+) \[(.+)\]")
+
+
+def table_format(path: str | os.PathLike[str]) -> str:
+    """Give astropy's name of a table file's format.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    str
+        See `FORMATS`.
+
+    Raises
+    ------
+    ValueError
+        A suffix that is not known.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise ValueError(message(f"a table file ending in {', '.join(FORMATS)}", "", path=str(path)))
+    return FORMATS[suffix]
+
+
+def write_table(table: Table, path: str | os.PathLike[str]) -> None:
+    """Write a table whole or not at all, in the format of its suffix.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        What to write.
+    path : path-like
+        Ends in .ecsv, .csv, .fits, .vot, .xml or .parquet.
+
+    Raises
+    ------
+    ValueError
+        Another suffix.
+    OSError
+        The folder cannot be written.
+    """
+    form = table_format(path)
+    if form == "fits":
+        table = _for_fits(table)
+    elif form == "ascii.csv":
+        table = _for_csv(table)
+    with atomic.writing(path) as temporary:
+        table.write(temporary, format=form, overwrite=True)
+
+
+def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QTable:
+    """Read a table in the format of its suffix.
+
+    Parameters
+    ----------
+    path : path-like
+        Of `write_table`, or of anybody else.
+    texts : iterable of str
+        Columns that are text in a CSV, which knows no types: 00042 and 100E3 are not numbers there.
+
+    Returns
+    -------
+    astropy.table.QTable
+        With units and masked values.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ValueError
+        It cannot be read, or has no rows.
+    """
+    file, form = Path(path), table_format(path)
+    if not file.is_file():
+        raise FileNotFoundError(message("a catalog file", "Check the path.", path=str(file)))
+    try:
+        table = _read_csv(file, set(texts)) if form == "ascii.csv" else QTable.read(file, format=form)
+        if table.meta.pop(_ESCAPED, False):
+            _unescape(table)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            message("a table in UTF-8", "Save it in this encoding.", path=str(file), error=str(error))
+        ) from error
+    except Exception as error:  # astropy's readers raise many kinds on a broken file
+        raise _unreadable(file, form, error) from error
+    if len(table) == 0:
+        raise ValueError(message("a catalog with at least one row", "", path=str(file)))
+    only = table.colnames[0]
+    if form == "ascii.csv" and len(table.colnames) == 1 and re.search(r"[;\t|]", only):
+        raise ValueError(message("columns apart by commas", "Save it so.", path=str(file), column=only))
+    return table
+
+
+def read_scalars(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> Table:
+    """Read the columns with one value a row: the embeddings of a survey stay on the disk.
+
+    Parameters
+    ----------
+    path : path-like
+        In any of the formats.
+    texts : iterable of str
+        See `read_table`.
+
+    Returns
+    -------
+    astropy.table.Table
+        Of Parquet, gaps are NaN among floats and None elsewhere; else see `read_table`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        See `read_table`.
+    """
+    file = Path(path)
+    if table_format(file) != "parquet" or not file.is_file():
+        return Table(read_table(file, texts=texts))
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = [column.name for column in pq.read_schema(file) if not pa.types.is_nested(column.type)]
+        read = pq.read_table(file, columns=names)
+    except pa.ArrowException as error:
+        raise _unreadable(file, "parquet", error) from error
+    return Table({name: np.array(read[name].to_pylist(), dtype=_dtype(read[name])) for name in names})
+
+
+def _dtype(column: Any) -> Any:
+    """Gaps are NaN among floats, and None elsewhere."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(column.type):
+        return column.type.to_pandas_dtype()
+    return object if column.null_count or not pa.types.is_integer(column.type) else None
+
+
+def _unreadable(file: Path, form: str, error: Exception) -> ValueError:
+    return ValueError(
+        message(f"a readable {form} table", "Is the file whole?", path=str(file), error=str(error))
+    )
+
+
+def _read_csv(file: Path, texts: set[str]) -> QTable:
+    import pandas as pd
+
+    frame = pd.read_csv(
+        file,
+        dtype=dict.fromkeys(texts, str),
+        keep_default_na=False,
+        na_values=[""],
+        dtype_backend="numpy_nullable",  # whole numbers with gaps stay whole numbers
+    )
+    table = Table.from_pandas(frame)
+    for name in table.colnames:
+        found = _WITH_UNIT.fullmatch(name)
+        if (
+            found is None
+            or name in texts
+            or found[1] in table.colnames
+            or table[name].dtype.kind not in "iuf"
+        ):
+            continue
+        try:
+            unit = u.Unit(found[2])
+        except ValueError:  # some other remark in brackets
+            continue
+        table.rename_column(name, found[1])
+        table[found[1]].unit = unit
+    return QTable(table)
+
+
+def _for_csv(table: Table) -> Table:
+    """Names of columns with their units; positions in degrees are what galcnn takes them for."""
+    plain = table.copy()
+    for name in table.colnames:
+        unit = getattr(table[name], "unit", None)
+        if unit is None or unit == u.dimensionless_unscaled or (name in ("ra", "dec") and unit == u.deg):
+            continue
+        plain.rename_column(name, f"{name} [{unit.to_string()}]")
+    return plain
+
+
+def _for_fits(table: Table) -> Table:
+    table = table.copy()
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind == "U":
+            table[name] = _each(column, lambda text: text.encode("unicode_escape"))
+            table.meta[_ESCAPED] = True
+        elif column.dtype.kind == "b" and np.any(getattr(column, "mask", False)):
+            table[name] = MaskedColumn(np.asarray(column.data, dtype=np.int16), mask=column.mask)
+    return table
+
+
+def _unescape(table: QTable) -> None:
+    for name in table.colnames:
+        if table[name].dtype.kind == "S":
+            table[name] = _each(table[name], lambda text: text.decode("unicode_escape"))
+
+
+def _each(column: Any, change: Any) -> Any:
+    mask = getattr(column, "mask", None)
+    changed = np.array([change(value) for value in np.asarray(column).tolist()])
+    return changed if mask is None else MaskedColumn(changed, mask=mask)
+
+
+#: Taken for the id, in this order, where no column is named.
+_ID_COLUMNS = ("objid", "objID", "ID", "name")
+
+
+def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | None = None) -> Catalog:
+    """Read a table and check it.
+
+    Parameters
+    ----------
+    path : path-like
+        ECSV, CSV, FITS, VOTable or Parquet, told apart by suffix.
+    columns : mapping of str to str, optional
+        The file's names of the known columns, e.g. ``{"id": "objid", "class": "morphology"}``.
+        Without an entry for `id`, a column `id`, `objid`, `objID`, `ID` or `name` is taken, else
+        the stem of the `image` column, else the row number.
+
+    Returns
+    -------
+    Catalog
+        Relative paths in `image` are resolved against the file's folder; commas separate several
+        files of one galaxy.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ValueError
+        It cannot be read, or a named column is not there.
+    """
+    file, named = Path(path), dict(columns or {})
+    table = read_table(file, texts={*_actual_texts(named), *TEXT_COLUMNS, *_ID_COLUMNS})
+    for known, actual in named.items():
+        if actual not in table.colnames:
+            raise ValueError(
+                message(f"a column {actual!r} in {file.name}", "Check its spelling.", columns=table.colnames)
+            )
+        if known != actual:
+            # Copied, not renamed: one column may serve twice (an image's name as its id).
+            table[known] = table[actual]
+    if "image" in table.colnames:
+        folder = file.resolve().parent
+        table["image"] = [_joined(image_paths(str(name), folder)) for name in table["image"]]
+    if "id" not in table.colnames:
+        table["id"] = _default_ids(table)
+    return Catalog(table)
+
+
+def write_catalog(catalog: Catalog, path: str | os.PathLike[str]) -> None:
+    """Write a catalog, whole or not at all; `read_catalog` gives it back.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Any.
+    path : path-like
+        Ends in .ecsv, .csv, .fits, .vot, .xml or .parquet. Paths in `image` below its folder are
+        written relative to it, so that the two can be moved together.
+
+    Raises
+    ------
+    ValueError
+        Another suffix.
+    OSError
+        The folder cannot be written.
+    """
+    table = catalog.table
+    if "image" in table.colnames:
+        folder, table = Path(path).resolve().parent, table.copy()
+        table["image"] = [
+            _joined(
+                image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image
+                for image in images
+            )
+            for images in catalog.images.values()
+        ]
+    write_table(table, path)
+
+
+def _joined(paths: Iterable[str | Path]) -> str:
+    return ",".join(map(str, paths))
+
+
+def _actual_texts(named: Mapping[str, str]) -> list[str]:
+    return [actual for known, actual in named.items() if known in TEXT_COLUMNS]
+
+
+def _default_ids(table: QTable) -> Any:
+    for name in _ID_COLUMNS:
+        if name in table.colnames:
+            return table[name]
+    if "image" in table.colnames:
+        return [image_paths(str(name))[0].stem for name in table["image"]]
+    return [str(i) for i in range(len(table))]

@@ -1,0 +1,130 @@
+"""Rare classes: weights or sampling, and the class prior that the network then believes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn import seeding
+from galcnn.dataset import Dataset
+from galcnn.errors import message
+
+__all__ = ["BALANCES", "Balance", "balanced_rows", "class_frequency", "class_weights", "trained_prior"]
+
+Mirror = npt.NDArray[np.int32]
+
+
+Balance = Literal["none", "weights", "sqrt-weights", "sampling"]
+
+
+#: Power of the inverse class frequency by which a class counts in the loss.
+BALANCES: Mapping[str, float] = {"none": 0.0, "weights": 1.0, "sqrt-weights": 0.5, "sampling": 1.0}
+
+
+def class_frequency(dataset: Dataset, mirror: Mirror | None = None) -> dict[str, float]:
+    """Give the share of each class.
+
+    Parameters
+    ----------
+    dataset : galcnn.dataset.Dataset
+        Any.
+    mirror : numpy.ndarray, optional
+        Class of each class's mirror image, where half of the images are mirrored in training.
+
+    Returns
+    -------
+    dict of str to float
+        Sum 1.
+    """
+    counts = np.array(list(dataset.counts.values()), dtype=float)
+    shown = counts if mirror is None else (counts + counts[mirror]) / 2
+    return {name: float(n) / len(dataset) for name, n in zip(dataset.classes, shown, strict=True)}
+
+
+def class_weights(
+    dataset: Dataset, balance: Balance, mirror: Mirror | None = None
+) -> npt.NDArray[np.float32]:
+    """Give the weight of each class in the loss.
+
+    Parameters
+    ----------
+    dataset : galcnn.dataset.Dataset
+        The training set.
+    balance : {"none", "weights", "sqrt-weights", "sampling"}
+        Weights go with the inverse frequency, or its square root; with ``none`` and ``sampling``
+        all are 1.
+    mirror : numpy.ndarray, optional
+        See `class_frequency`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, in the order of the classes; the mean over galaxies is 1, so that the learning
+        rate keeps its meaning.
+    """
+    power = 0.0 if balance == "sampling" else _power(balance)
+    frequency = _positive_frequency(dataset, mirror)
+    weights = frequency**-power
+    return (weights / np.sum(weights * frequency)).astype(np.float32)
+
+
+def balanced_rows(dataset: Dataset, seed: int) -> npt.NDArray[np.intp]:
+    """Draw as many galaxies of each class as of the largest.
+
+    Parameters
+    ----------
+    dataset : galcnn.dataset.Dataset
+        The training set.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    numpy.ndarray
+        Row numbers; each galaxy at least once, those of rarer classes repeatedly.
+    """
+    largest = max(dataset.counts.values())
+    rows = []
+    for position, name in enumerate(dataset.classes):
+        own = np.flatnonzero(dataset.labels == position)
+        rng = seeding.generator(seed, "resample", name)
+        whole = [rng.permutation(own) for _ in range(-(-largest // len(own)))]
+        rows.append(np.concatenate(whole)[:largest])
+    return np.concatenate(rows)
+
+
+def trained_prior(dataset: Dataset, balance: Balance, mirror: Mirror | None = None) -> dict[str, float]:
+    """Give the class prior that the loss teaches: frequency times weight.
+
+    Parameters
+    ----------
+    dataset : galcnn.dataset.Dataset
+        The training set.
+    balance : {"none", "weights", "sqrt-weights", "sampling"}
+        How classes were balanced.
+    mirror : numpy.ndarray, optional
+        See `class_frequency`.
+
+    Returns
+    -------
+    dict of str to float
+        Sum 1; the frequencies themselves for ``none``, equal shares for ``weights``.
+    """
+    shares = _positive_frequency(dataset, mirror) ** (1 - _power(balance))
+    return {name: float(p) for name, p in zip(dataset.classes, shares / shares.sum(), strict=True)}
+
+
+def _power(balance: str) -> float:
+    if balance not in BALANCES:
+        raise ValueError(message(f"balance among {tuple(BALANCES)}", "", balance=balance))
+    return BALANCES[balance]
+
+
+def _positive_frequency(dataset: Dataset, mirror: Mirror | None) -> npt.NDArray[np.float64]:
+    empty = [name for name, n in dataset.counts.items() if n == 0]
+    if empty:
+        raise ValueError(message("training images of every class", "", classes_without=empty))
+    return np.array(list(class_frequency(dataset, mirror).values()))

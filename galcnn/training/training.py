@@ -1,0 +1,255 @@
+"""Fit a model: Keras' own `fit` with an optimizer, batches, callbacks and checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from galcnn.dataset import Dataset
+from galcnn.devices import loss_scaled, spread_over_workers
+from galcnn.errors import message
+from galcnn.training.batches import Batches, training_batches, validation_batches
+from galcnn.training.callbacks import FiniteLoss, LossTolerance, RateRecord
+from galcnn.training.checkpoint import Checkpoint
+from galcnn.training.optimizers import make_optimizer
+from galcnn.training.schedules import Schedule
+from galcnn.training.settings import TrainingSettings
+from galcnn.training.workers import fit_workers
+
+__all__ = ["compile_model", "fit", "fit_batches"]
+
+Callbacks = Sequence[keras.callbacks.Callback]
+
+
+def fit(
+    model: keras.Model,
+    training: Dataset,
+    validation: Dataset,
+    *,
+    settings: TrainingSettings | None = None,
+    seed: int = 0,
+    callbacks: Callbacks = (),
+) -> dict[str, list[float]]:
+    """Fit a model in place and leave it with its best weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From calibrated images to logits; compiled here.
+    training : galcnn.dataset.Dataset
+        What it learns from.
+    validation : galcnn.dataset.Dataset
+        What decides when to stop and which weights are kept: its score is biased, so score
+        another set.
+    settings : TrainingSettings, optional
+        The defaults when not given.
+    seed : int
+        Of the order of the images and of the augmentation; no global seed is touched.
+    callbacks : sequence of keras.callbacks.Callback
+        Your own, and `galcnn.training.Checkpoint`, with which the training goes on where an
+        earlier one of the same settings was interrupted.
+
+    Returns
+    -------
+    dict of str to list of float
+        One value an epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy` (no accuracy of votes);
+        `learning_rate` at the end of it; and, where the network has penalties, `cross_entropy` and
+        `val_cross_entropy`, which leave them out.
+
+    Raises
+    ------
+    ValueError
+        Classes of the two sets differ, a class has no training image, flips would mirror a
+        chiral class, or the checkpoint belongs to other settings.
+    FloatingPointError
+        The loss became NaN or infinite, said at that very update; the model then has its last good
+        weights.
+    """
+    settings = settings or TrainingSettings()
+    if (training.classes, training.votes) != (validation.classes, validation.votes):
+        raise ValueError(message(f"validation classes {training.classes}", "", classes=validation.classes))
+    identity: dict[str, Any] = {}
+    if any(isinstance(callback, Checkpoint) for callback in callbacks):
+        data = {"training": training.sha256(), "validation": validation.sha256()}
+        identity = {"data_sha256": data, "seed": seed}
+    return fit_batches(
+        model,
+        training_batches(training, settings, seed),
+        validation_batches(training, validation, settings),
+        settings=settings,
+        callbacks=callbacks,
+        identity=identity,
+    )
+
+
+def fit_batches(
+    model: keras.Model,
+    batches: Batches,
+    validation: tf.data.Dataset,
+    *,
+    settings: TrainingSettings,
+    callbacks: Callbacks = (),
+    identity: Mapping[str, Any] | None = None,
+) -> dict[str, list[float]]:
+    """Fit a model in place to any batches.
+
+    Parameters
+    ----------
+    model : keras.Model
+        See `fit`.
+    batches : galcnn.training.batches.Batches
+        Of the training set.
+    validation : tf.data.Dataset
+        Of (images, targets, weights).
+    settings : TrainingSettings
+        Its epochs, optimizer, schedule and rules of stopping.
+    callbacks : sequence of keras.callbacks.Callback
+        See `fit`.
+    identity : mapping, optional
+        What, beside the settings and the network, a checkpoint must agree with.
+
+    Returns
+    -------
+    dict of str to list of float
+        See `fit`.
+
+    Raises
+    ------
+    ValueError, FloatingPointError
+        See `fit`; or batch normalisation would see chunks of a full batch.
+    """
+    compile_model(model, batches, settings)
+    # A penalty that falls is no sign of a network that generalises better.
+    watched = "val_cross_entropy" if model.losses else "val_loss"
+    patience = settings.epochs if settings.patience is None else settings.patience
+    best = keras.callbacks.EarlyStopping(watched, patience=patience, mode="min", restore_best_weights=True)
+    rules = [
+        best,
+        *_rules(settings, watched),
+        *(c for c in callbacks if not isinstance(c, Checkpoint)),
+    ]
+    checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
+    told = {"training": settings.to_dict(), "layers_sha256": _fingerprint(model), **(identity or {})}
+    states = [checkpoint.begin(model, rules, told) for checkpoint in checkpoints]
+    begun = next((state for state in states if state is not None), None)
+    done, before = (begun.epoch, begun.history) if begun else (0, {})
+    if begun and (begun.stopped or done == settings.epochs):  # killed after its last epoch
+        checkpoints[0].on_train_begin()
+        model.set_weights(best.best_weights)
+        return dict(before)
+    kept = checkpoints[0].path if checkpoints else None
+    watching = [FiniteLoss(best, kept, rules), *rules, *checkpoints]
+    if spread_over_workers():  # Keras' fit fails there
+        history = fit_workers(model, batches, validation, settings=settings, callbacks=watching, done=done)
+    else:
+        history = model.fit(
+            batches.beginning_at(done),
+            epochs=settings.epochs,
+            initial_epoch=done,
+            steps_per_epoch=batches.per_epoch,
+            validation_data=validation,
+            callbacks=watching,
+            shuffle=False,  # the batches shuffle themselves
+            verbose=0,
+        ).history
+    return _joined(before, done, history)
+
+
+def _joined(
+    before: Mapping[str, Sequence[float]], done: int, after: Mapping[str, Sequence[float]]
+) -> dict[str, list[float]]:
+    """One value an epoch of everything, NaN where one of the two sides did not record it."""
+    unknown = (np.nan,) * done, (np.nan,) * len(after.get("loss", ()))
+    return {
+        name: [*map(float, before.get(name, unknown[0])), *map(float, after.get(name, unknown[1]))]
+        for name in {**before, **after}
+    }
+
+
+def compile_model(model: keras.Model, batches: Batches, settings: TrainingSettings) -> None:
+    """Give a model its optimizer, loss and metrics.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From calibrated images to logits.
+    batches : galcnn.training.batches.Batches
+        Of the training set.
+    settings : TrainingSettings
+        Optimizer, schedule and label smoothing.
+
+    Raises
+    ------
+    ValueError
+        Batch normalisation would see chunks of a full batch.
+    """
+    if batches.chunks > 1 and any(
+        isinstance(layer, keras.layers.BatchNormalization) for layer in _layers(model)
+    ):
+        raise ValueError(
+            message(
+                "a full batch in one chunk, or a network without batch normalisation",
+                "Each chunk would be normalised by itself: the gradient is then not that of the mean loss. "
+                "Choose another normalization (group, layer, none), or a chunk_size as large as the set.",
+                chunks=batches.chunks,
+            )
+        )
+    plain: list[keras.metrics.Metric] = []
+    weighted: list[keras.metrics.Metric] = []
+    smoothing = {"from_logits": True, "label_smoothing": settings.label_smoothing}
+    if batches.loss is not None:
+        loss, entropy = batches.loss, keras.metrics.MeanMetricWrapper(batches.loss.call, "cross_entropy")
+    else:
+        loss = keras.losses.CategoricalCrossentropy(**smoothing)
+        entropy = keras.metrics.CategoricalCrossentropy("cross_entropy", **smoothing)
+        if batches.chunks > 1:
+            weighted.append(_Accuracy("accuracy"))
+        else:
+            plain.append(keras.metrics.CategoricalAccuracy("accuracy"))
+    if model.losses:  # penalties, which that entropy leaves out
+        weighted.append(entropy)
+    optimizer = make_optimizer(settings, updates_per_epoch=batches.updates_per_epoch, chunks=batches.chunks)
+    model.compile(
+        optimizer=loss_scaled(optimizer, model), loss=loss, metrics=plain, weighted_metrics=weighted
+    )
+
+
+@keras.saving.register_keras_serializable(package="galcnn")
+class _Accuracy(keras.metrics.CategoricalAccuracy):
+    """Share of the images that are answered rightly, all alike, but without the fillings of weight 0."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(y_true, y_pred, sample_weight=keras.ops.cast(sample_weight > 0, "float32"))
+
+
+def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+def _fingerprint(model: keras.Model) -> str:
+    """Of kinds and configurations of all layers; not of names, which Keras numbers as they come."""
+    described = [(type(layer).__name__, layer.get_config() | {"name": ""}) for layer in _layers(model)]
+    return hashlib.sha256(repr(described).encode()).hexdigest()[:16]
+
+
+def _rules(settings: TrainingSettings, watched: str) -> list[keras.callbacks.Callback]:
+    rules: list[keras.callbacks.Callback] = [RateRecord()]
+    schedule = settings.schedule
+    if isinstance(schedule, Schedule) and schedule.name == "plateau":
+        rules.append(
+            keras.callbacks.ReduceLROnPlateau(
+                watched, factor=schedule.factor, patience=schedule.patience, mode="min", min_delta=0.0
+            )
+        )
+    if settings.tolerance is not None:
+        rules.append(LossTolerance(settings.tolerance))
+    return rules
