@@ -136,23 +136,26 @@ def command(
     default = ("pgd",) if curve else ("fgsm", "pgd", "minimal")
     attacks = attacks_by_name(words or default, unit=chosen, seed=seed)
     if curve:
-        _curve(trained, files, labels, (attacks, values, seed), (out, figure, overwrite, quiet))
+        _curve(trained, files, labels, attacks, values, seed, out, figure, overwrite, quiet)
     else:
-        _files(trained, files, (attacks, target, of), (out, figure, overwrite, quiet))
+        _files(trained, files, attacks, target, of, out, figure, overwrite, quiet)
 
 
 def _files(
     trained: TrainedModel,
     files: InputFiles,
-    asked: tuple[Sequence[object], str | None, str | None],
-    shown: tuple[str, str | None, bool, bool],
+    attacks: Sequence[object],
+    target: str | None,
+    of: str | None,
+    out: str,
+    figure: str | None,
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     from galcnn.pipeline.fooling import Fooling, fool_files
     from galcnn.pipeline.fooling_table import TABLE, first_syntheses, summary
     from galcnn.progress import bars, silent
 
-    attacks, target, of = asked
-    out, figure, overwrite, quiet = shown
     table = fool_files(
         trained,
         files,
@@ -176,15 +179,18 @@ def _curve(
     trained: TrainedModel,
     files: InputFiles,
     labels: list[str],
-    asked: tuple[Sequence[object], Sequence[float], int],
-    shown: tuple[str, str | None, bool, bool],
+    attacks: Sequence[object],
+    values: Sequence[float],
+    seed: int,
+    out: str,
+    figure: str | None,
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     from galcnn.fooling import FGSM, PGD
     from galcnn.pipeline.robustness import Robustness, robustness_curve
     from galcnn.progress import bars, silent
 
-    attacks, values, seed = asked
-    out, figure, overwrite, quiet = shown
     if len(attacks) != 1 or not isinstance(attacks[0], FGSM | PGD):
         raise click.UsageError("Expected one attack with a budget for a curve: pgd or fgsm.")
     attack = attacks[0]
