@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv demo test test-full test-viewers test-ds9 test-vo test-engines viewers check bench clean
+.PHONY: venv demo test test-full examples test-viewers test-ds9 test-vo test-engines viewers check bench clean
 
 venv: $(READY)
 
@@ -22,6 +22,10 @@ test: venv
 
 test-full: venv viewers
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m 'not remote_data'
+
+# What the README says and the numbered examples, each in order in one folder from nothing; says what took how long.
+examples: venv
+	$(BIN)/python -m pytest -m full --durations=15 tests/test_readme.py tests/test_examples.py
 
 test-viewers: venv viewers
 	$(BIN)/python -m pytest tests/viewers tests/report

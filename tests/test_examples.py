@@ -49,7 +49,7 @@ def test_the_experiment_files_are_valid():
     for path in shifts:
         assert read_shift(path).seeds >= 5, "fewer give no verdict"
     for path in set(EXAMPLES.glob("*.toml")) - shifts - {comparison}:
-        assert Experiment.from_file(path).data.catalog.endswith("labels.csv")
+        assert Experiment.from_dict(read_settings(path)).data.catalog.endswith("labels.csv")
     names = ("batch", "stochastic", "mini-batch", "momentum", "nesterov", "adam")
     assert tuple(comparison_from(read_settings(comparison)).experiments) == names
 

@@ -28,7 +28,6 @@ REASONS = {
 }
 _TOP_OF_DISPLAY = 255.0
 _SIDE = 32  # pixels at which duplicates are compared
-_EDGE = 4
 _CHUNK = 1024
 
 

@@ -172,27 +172,6 @@ class Experiment:
         experiment: Experiment = build_record(cls, content, "")
         return experiment
 
-    @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> Experiment:
-        """Read an experiment.
-
-        Parameters
-        ----------
-        path : path-like
-            A TOML file, or the card of a model; a relative catalog is looked for beside it.
-
-        Returns
-        -------
-        Experiment
-            Checked.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            No such file, no TOML or card, or see `from_dict`.
-        """
-        return cls.from_dict(read_settings(path))
-
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, as a card keeps them.
 

@@ -31,7 +31,7 @@ from galcnn.progress import Progress, silent
 from galcnn.training import Checkpoint, Epochs, class_frequency, fit, trained_prior
 from galcnn.training.batches import training_batches
 from galcnn.training.checkpoint import changed_keys
-from galcnn.training.workers import summed
+from galcnn.training.workers import summed_over_workers
 from galcnn.votes import cumulative_fractions, fraction_table, observed_fractions
 
 __all__ = ["Scored", "checkpoint_of", "health_log_of", "score", "train"]
@@ -208,7 +208,7 @@ def _refuse_unlike_workers(
     """One that trains would wait for ever for one that finds its model there."""
     if devices_used(strategy)["strategy"] != "workers":
         return
-    n_finished = int(summed(np.array([finished], np.int32), strategy)[0])
+    n_finished = int(summed_over_workers(np.array([finished], np.int32), strategy)[0])
     if n_finished not in (0, strategy.num_replicas_in_sync):
         raise ValueError(
             message(

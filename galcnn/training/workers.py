@@ -20,7 +20,7 @@ from galcnn.errors import message
 from galcnn.training.batches import Batches
 from galcnn.training.settings import TrainingSettings
 
-__all__ = ["fit_workers", "of_first_worker", "summed"]
+__all__ = ["fit_workers", "of_first_worker", "summed_over_workers"]
 
 
 def fit_workers(
@@ -139,7 +139,9 @@ def _shared(strategy: tf.distribute.Strategy, whole: tf.data.Dataset) -> Any:
     return strategy.distribute_datasets_from_function(share)
 
 
-def summed(values: npt.NDArray[np.int32], strategy: tf.distribute.Strategy) -> npt.NDArray[np.int32]:
+def summed_over_workers(
+    values: npt.NDArray[np.int32], strategy: tf.distribute.Strategy
+) -> npt.NDArray[np.int32]:
     """Add up what the workers have; each waits for all others.
 
     Parameters
@@ -178,6 +180,6 @@ def of_first_worker(content: bytes | None, strategy: tf.distribute.Strategy) -> 
         The same on all workers.
     """
     own = np.frombuffer((is_chief(strategy) and content) or b"", np.uint8).astype(np.int32)
-    sent = np.zeros(summed(np.array([own.size], np.int32), strategy)[0], np.int32)
+    sent = np.zeros(summed_over_workers(np.array([own.size], np.int32), strategy)[0], np.int32)
     sent[: own.size] = own
-    return summed(sent, strategy).astype(np.uint8).tobytes() if sent.size else None
+    return summed_over_workers(sent, strategy).astype(np.uint8).tobytes() if sent.size else None

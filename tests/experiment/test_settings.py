@@ -4,6 +4,7 @@ import keras
 import pytest
 
 from galcnn.experiment import DataSettings, Experiment
+from galcnn.experiment.settings import read_settings
 from galcnn.model import NetworkSettings
 from galcnn.training import Augmentation, TrainingSettings
 
@@ -28,7 +29,7 @@ flip_swaps = { cw = "acw" }
 def test_a_file_becomes_an_experiment(tmp_path):
     path = tmp_path / "e.toml"
     path.write_text(TOML)
-    found = Experiment.from_file(path)
+    found = Experiment.from_dict(read_settings(path))
     assert found.data == DataSettings(
         str(tmp_path / "labels.csv"), merge={"spiral": ("spiral_cw", "spiral_acw")}, drop=("dont_know",)
     )
@@ -83,7 +84,7 @@ def test_what_is_wrong_is_said(content, text):
 
 def test_unreadable_files_say_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="an experiment file"):
-        Experiment.from_file(tmp_path / "no.toml")
+        Experiment.from_dict(read_settings(tmp_path / "no.toml"))
     (tmp_path / "bad.toml").write_text("[data\n")
     with pytest.raises(ValueError, match=r"a TOML file.*line 1"):
-        Experiment.from_file(tmp_path / "bad.toml")
+        Experiment.from_dict(read_settings(tmp_path / "bad.toml"))

@@ -8,6 +8,7 @@ import pytest
 
 from galcnn.cli.main import main
 from galcnn.experiment import Experiment, check_prepared, read_data
+from galcnn.experiment.settings import read_settings
 from galcnn.health.preflight import (
     check_bands,
     check_duplicates,
@@ -123,7 +124,7 @@ def test_the_command_says_pass_or_fail_and_ends_with_a_code(toy_experiment, tmp_
 
 
 def test_a_leak_between_the_splits_of_an_experiment_is_found(toy_experiment):
-    prepared = read_data(Experiment.from_file(toy_experiment))
+    prepared = read_data(Experiment.from_dict(read_settings(toy_experiment)))
     leaking = {**prepared.sides, "validation": prepared.sides["train"].select(range(30))}
     failed = {check.name for check in check_prepared(replace(prepared, sides=leaking)) if not check.passed}
     assert failed >= {"overlap of splits", "near duplicates", "shuffled labels"}

@@ -15,6 +15,7 @@ from PIL import Image
 from galcnn.catalog import Catalog, write_catalog
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
+from galcnn.experiment.settings import read_settings
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import append_stack
 from galcnn.report import Known, write_report
@@ -359,7 +360,7 @@ def test_the_page_says_that_the_catalog_of_the_training_is_gone(trained, tmp_pat
 def test_a_training_is_reported_with_its_images(toy_experiment, tmp_path):
     from galcnn.experiment import Experiment, train
 
-    train(Experiment.from_file(toy_experiment), tmp_path / "model")
+    train(Experiment.from_dict(read_settings(toy_experiment)), tmp_path / "model")
     assert main(["report", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--quiet"]) == 0
     content, test = read_report(tmp_path / "out"), Table.read(tmp_path / "model" / "test.ecsv")
     assert values_of(content, "id") == list(test["id"])

@@ -256,7 +256,7 @@ def test_an_interrupted_run_goes_on_and_other_settings_start_anew(sky, model, tm
 
 
 def test_galaxies_are_drawn_of_all_classes_whatever_the_order(sky, model):
-    from galcnn.studies.atlas.galaxies import sample
+    from galcnn.studies.atlas.subject import sample
 
     trained = load_model(model)
     catalog = galaxies_of(trained.card, sky / "catalog.ecsv")

@@ -21,8 +21,8 @@ from galcnn.explain.network_maps import activations, layer_gradients, weight_gra
 from galcnn.explain.receptive import cell_grid_at
 from galcnn.files.astrometry import wcs_cards
 from galcnn.inputs import planes_from
-from galcnn.studies.atlas.sheet import Missing, Page, Sheet, write_arrays
-from galcnn.studies.atlas.subject import Subject
+from galcnn.studies.atlas.page import Missing, Page, Sheet, write_arrays
+from galcnn.studies.atlas.subject import AtlasSubject
 from galcnn.viewers.boundary_figures import line_figure
 from galcnn.viewers.gradient_figures import backward_figure, first_order_figure, gradient_figure
 from galcnn.viewers.network_figures import activation_figure, filter_result_figure
@@ -36,12 +36,12 @@ _THUMBNAILS = 7
 _MOST_TRIED = 24
 
 
-def galaxy_pages(subject: Subject) -> list[Page | Missing]:
+def galaxy_pages(subject: AtlasSubject) -> list[Page | Missing]:
     """List the pages about galaxies.
 
     Parameters
     ----------
-    subject : Subject
+    subject : AtlasSubject
         Of the atlas.
 
     Returns
@@ -71,7 +71,7 @@ def _of_first(learned: Filters | None, page: Page) -> Page | Missing:
     return page
 
 
-def _filter_result(subject: Subject) -> Sheet:
+def _filter_result(subject: AtlasSubject) -> Sheet:
     network, row = subject.trained.network, subject.shown[0]
     layer = subject.stages[0].convolution
     learned = filters(network)[layer]
@@ -93,7 +93,7 @@ def _filter_result(subject: Subject) -> Sheet:
     )
 
 
-def _activations(subject: Subject, *, row: int) -> Sheet:
+def _activations(subject: AtlasSubject, *, row: int) -> Sheet:
     network = subject.trained.network
     names = [stage.output for stage in subject.stages]
     maps = {
@@ -117,7 +117,7 @@ def _activations(subject: Subject, *, row: int) -> Sheet:
 
 
 def _wcs_of(
-    subject: Subject, cutout: Cutout, name: str, values: npt.NDArray[np.float32]
+    subject: AtlasSubject, cutout: Cutout, name: str, values: npt.NDArray[np.float32]
 ) -> Mapping[str, Any]:
     if cutout.wcs is None:
         return {}
@@ -130,7 +130,7 @@ def _wcs_of(
     return {} if wcs is None else {card.keyword: card.value for card in wcs_cards(wcs).cards}
 
 
-def _lines(subject: Subject) -> Sheet:
+def _lines(subject: AtlasSubject) -> Sheet:
     shown, lines, tables, flips = subject.shown, [], [], 0
     for turn, (a, b) in enumerate(pairwise(shown[: _LINES + 1])):
         line = line_between(subject.trained.model, subject.images[a], subject.images[b])
@@ -170,7 +170,7 @@ def _lines(subject: Subject) -> Sheet:
     )
 
 
-def _gradients(subject: Subject) -> Sheet:
+def _gradients(subject: AtlasSubject) -> Sheet:
     network, rows = subject.trained.network, list(subject.shown)
     names = [stage.output for stage in subject.stages]
     images, targets = subject.stretched[rows], subject.targets()
@@ -203,7 +203,7 @@ def _gradients(subject: Subject) -> Sheet:
     )
 
 
-def _backward(subject: Subject) -> Sheet:
+def _backward(subject: AtlasSubject) -> Sheet:
     network, row = subject.trained.network, subject.shown[0]
     target, images = subject.targets()[0], subject.stretched[[row]]
     plain = filters(network)
@@ -236,7 +236,7 @@ def _backward(subject: Subject) -> Sheet:
     )
 
 
-def _first_order(subject: Subject) -> Sheet:
+def _first_order(subject: AtlasSubject) -> Sheet:
     rows = _spread(len(subject.ids), _MOST_TRIED)
     model = subject.trained.model
     targets = [Target.of_class(subject.answer(row), subject.classes) for row in rows]

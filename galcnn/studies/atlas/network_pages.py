@@ -16,8 +16,8 @@ from galcnn.explain.receptive import cell_grid_at
 from galcnn.explain.visualisation import AscentSettings
 from galcnn.inputs import planes_from
 from galcnn.layers import write_syntheses
-from galcnn.studies.atlas.sheet import Missing, Page, Sheet, write_arrays
-from galcnn.studies.atlas.subject import Subject
+from galcnn.studies.atlas.page import Missing, Page, Sheet, write_arrays
+from galcnn.studies.atlas.subject import AtlasSubject
 from galcnn.viewers.boundary_figures import plane_figure
 from galcnn.viewers.network_figures import kernel_figure, weight_figure
 from galcnn.viewers.strongest_figures import strongest_figure
@@ -33,12 +33,12 @@ _WHITE = 255.0
 _MOST_FEATURES, _STRONGEST = 4, 9
 
 
-def network_pages(subject: Subject) -> list[Page | Missing]:
+def network_pages(subject: AtlasSubject) -> list[Page | Missing]:
     """List the pages about the network.
 
     Parameters
     ----------
-    subject : Subject
+    subject : AtlasSubject
         Of the atlas.
 
     Returns
@@ -68,7 +68,7 @@ def network_pages(subject: Subject) -> list[Page | Missing]:
     return pages
 
 
-def _weights(subject: Subject) -> Sheet:
+def _weights(subject: AtlasSubject) -> Sheet:
     table = weight_table(subject.trained.network)
     return Sheet(
         weight_figure(table),
@@ -78,7 +78,7 @@ def _weights(subject: Subject) -> Sheet:
     )
 
 
-def _filters(subject: Subject, *, stage: Stage) -> Sheet:
+def _filters(subject: AtlasSubject, *, stage: Stage) -> Sheet:
     network = subject.trained.network
     learned = filters(network)[stage.convolution]
     table = filter_statistics(learned)
@@ -97,7 +97,7 @@ def _filters(subject: Subject, *, stage: Stage) -> Sheet:
     )
 
 
-def _filter_images(subject: Subject, *, stage: Stage) -> Sheet:
+def _filter_images(subject: AtlasSubject, *, stage: Stage) -> Sheet:
     trained = subject.trained
     contrast = _rms(subject.stretched) * _share_seen(subject, stage)
     method = FilterImages(
@@ -118,7 +118,7 @@ def _filter_images(subject: Subject, *, stage: Stage) -> Sheet:
     )
 
 
-def _strongest(subject: Subject, *, stage: Stage) -> Sheet:
+def _strongest(subject: AtlasSubject, *, stage: Stage) -> Sheet:
     found = strongest_activations(
         subject.trained.network,
         subject.stretched,
@@ -149,7 +149,7 @@ def _strongest(subject: Subject, *, stage: Stage) -> Sheet:
     )
 
 
-def _most_excited(subject: Subject, stage: Stage, n: int) -> list[int]:
+def _most_excited(subject: AtlasSubject, stage: Stage, n: int) -> list[int]:
     """Give the feature maps that the shown galaxies excite most, in the order of their numbers."""
     images = subject.stretched[list(subject.shown)]
     found = activations(subject.trained.network, images, layers=[stage.output])[stage.output]
@@ -157,7 +157,7 @@ def _most_excited(subject: Subject, stage: Stage, n: int) -> list[int]:
     return [int(i) for i in np.sort(np.argsort(-peaks, kind="stable")[:n])]
 
 
-def _class_models(subject: Subject) -> Sheet:
+def _class_models(subject: AtlasSubject) -> Sheet:
     ascent = AscentSettings(subject.settings.steps, contrast=_rms(subject.stretched))
     rows = {
         f"from {start}": ClassModels(start=start, ascent=ascent, seed=subject.settings.seed)(
@@ -177,7 +177,7 @@ def _class_models(subject: Subject) -> Sheet:
     )
 
 
-def _class_models_light(subject: Subject) -> Sheet:
+def _class_models_light(subject: AtlasSubject) -> Sheet:
     unit = subject.trained.card.inputs.unit
     top = _WHITE if unit == "display" else None
     rows = {}
@@ -196,7 +196,7 @@ def _class_models_light(subject: Subject) -> Sheet:
     )
 
 
-def _plane(subject: Subject) -> Sheet:
+def _plane(subject: AtlasSubject) -> Sheet:
     network = subject.trained.network
     plane = decision_plane(network, subject.stretched)
     labels = [subject.labels[row] or subject.answer(row) for row in range(len(subject.ids))]
@@ -224,11 +224,11 @@ def _plane(subject: Subject) -> Sheet:
     )
 
 
-def _class_targets(subject: Subject) -> list[Target]:
+def _class_targets(subject: AtlasSubject) -> list[Target]:
     return [Target.of_class(name, subject.classes) for name in subject.classes]
 
 
-def _share_seen(subject: Subject, stage: Stage) -> float:
+def _share_seen(subject: AtlasSubject, stage: Stage) -> float:
     """Square root of the share of the image that one cell looks at: the rest of it stays empty."""
     network = subject.trained.network
     try:
@@ -244,7 +244,7 @@ def _rms(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
     return float(np.median(np.sqrt(np.mean(images.astype(np.float64) ** 2, axis=(1, 2, 3)))))
 
 
-def _provenance(subject: Subject) -> dict[str, str]:
+def _provenance(subject: AtlasSubject) -> dict[str, str]:
     card = subject.trained.card
     return {"model": card.name, "model_sha256": card.model_sha256}
 

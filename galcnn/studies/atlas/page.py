@@ -18,7 +18,7 @@ from galcnn.layers.text import card_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from galcnn.studies.atlas.subject import Subject
+    from galcnn.studies.atlas.subject import AtlasSubject
 
 __all__ = ["Missing", "Page", "Sheet", "write_arrays"]
 
@@ -36,12 +36,12 @@ class Page:
     title : str
         Heading in the index.
     make : callable
-        Subject -> Sheet.
+        AtlasSubject -> Sheet.
     """
 
     name: str
     title: str
-    make: Callable[[Subject], Sheet]
+    make: Callable[[AtlasSubject], Sheet]
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,18 @@ from galcnn.catalog import Catalog
 from galcnn.explain.graph import network_layers
 from galcnn.model import TrainedModel
 from galcnn.progress import Progress, silent
-from galcnn.studies.atlas.galaxies import AtlasSettings, sample
 from galcnn.studies.atlas.galaxy_pages import galaxy_pages
 from galcnn.studies.atlas.network_pages import network_pages
-from galcnn.studies.atlas.sheet import Missing, Page
-from galcnn.studies.atlas.subject import Subject, gather
+from galcnn.studies.atlas.page import Missing, Page
+from galcnn.studies.atlas.subject import AtlasSettings, AtlasSubject, sample, subject_of
 from galcnn.viewers.figures import save_figure
 
 __all__ = ["make_atlas"]
 
 #: Holds a note of each page that is done.
 _NOTES = ".atlas"
+
+
 _DPI = 130
 
 
@@ -79,7 +80,7 @@ def make_atlas(
     own = ("index.html", "pages", "arrays", _NOTES)
     claim = atomic.claim(out, what="an older atlas", own=own, overwrite=overwrite)
     drawn = sample(catalog, trained.classes, chosen)
-    subject = gather(trained, drawn, settings=chosen, fit=fit, progress=progress)
+    subject = subject_of(trained, drawn, settings=chosen, fit=fit, progress=progress)
     all_pages = [*network_pages(subject), *galaxy_pages(subject)]
     pages = [page for page in all_pages if isinstance(page, Page)]
     missing = [page for page in all_pages if isinstance(page, Missing)]
@@ -99,7 +100,7 @@ def make_atlas(
     return index
 
 
-def _note(out: Path, page: Page, subject: Subject) -> dict[str, str]:
+def _note(out: Path, page: Page, subject: AtlasSubject) -> dict[str, str]:
     """Make a page, unless it is there; what stands in the index about it."""
     note, picture, arrays = _files(out, page.name)
     if note.exists() and picture.exists() and arrays.exists():
@@ -129,7 +130,7 @@ def _remove_others(out: Path, names: set[str]) -> None:
                 file.unlink(missing_ok=True)
 
 
-def _index(subject: Subject, notes: Sequence[dict[str, str]], missing: Sequence[Missing]) -> str:
+def _index(subject: AtlasSubject, notes: Sequence[dict[str, str]], missing: Sequence[Missing]) -> str:
     card = subject.trained.card
     told = {
         "model": f"{card.name}, sha256 {card.model_sha256[:12]}, made {card.created}",
@@ -190,7 +191,7 @@ p {{ max-width: 50rem; }}
 """
 
 
-def _layers(subject: Subject) -> list[tuple[str, ...]]:
+def _layers(subject: AtlasSubject) -> list[tuple[str, ...]]:
     return [
         (name, step.kind, str(step.shape), ", ".join(step.sources), str(_weights(step.layer)))
         for name, step in network_layers(subject.trained.network).items()
