@@ -141,7 +141,7 @@ def claim_attacks(folder: str | os.PathLike[str], files: InputFiles, *, overwrit
     ----------
     folder : path-like
         New, empty, or of earlier attacks.
-    files : galcnn.inputs.InputFiles
+    files : galcnn.dataset.InputFiles
         The images, which must not be replaced.
     overwrite : bool
         Whether earlier ones are to go, and other files may be there.
