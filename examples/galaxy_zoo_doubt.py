@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from scipy.stats import rankdata
 
 from galcnn.doubt import Uncertainty, calibration_test, fit_calibration, fit_conformal, fit_domain
-from galcnn.doubt.embedding import with_embedding
+from galcnn.model import with_embedding
 from galcnn.doubt.out_of_distribution import image_measures
 from galcnn.evaluation import exact_share
 from galcnn.experiment.data import read_data

@@ -15,6 +15,7 @@ __all__ = [
     "DownloadError",
     "Message",
     "PluginError",
+    "UnfitImageError",
     "UnreadableImageError",
     "message",
 ]
@@ -40,6 +41,10 @@ class AuthRequiredError(DownloadError):
 
 class UnreadableImageError(ValueError):
     """A file exists but no calibrated image can be made of it: flag the object."""
+
+
+class UnfitImageError(ValueError):
+    """An image was read, but is not what was asked for, such as one smaller than the field: flag the object."""
 
 
 class PluginError(RuntimeError):

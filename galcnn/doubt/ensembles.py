@@ -14,7 +14,7 @@ from galcnn.doubt.calibration import Calibration
 from galcnn.errors import message
 from galcnn.model import TrainedModel
 from galcnn.prediction import Prediction, predict_images, shannon_entropy
-from galcnn.prediction.running import BATCH
+from galcnn.prediction.logits import BATCH
 
 __all__ = ["DropoutSampler", "Uncertainty", "check_alike", "ensemble", "mc_dropout"]
 

@@ -14,10 +14,9 @@ from ceci.config import StageParameter
 from ceci.file_types import ParquetFile
 
 from galcnn.catalog import read_catalog
-from galcnn.engines.tasks import run_one, run_tasks, split_rows
-from galcnn.engines.work import WORDS, Work
 from galcnn.errors import message
-from galcnn.pipeline.settings import TABLE
+from galcnn.pipeline.runs import TABLE
+from galcnn.pipeline.tasks import WORDS, Work, run_one, run_tasks, split_rows
 
 __all__ = ["Morphology"]
 
@@ -25,7 +24,7 @@ __all__ = ["Morphology"]
 def _parameter(default: Any) -> StageParameter:
     """Of a word: lists are texts joined by commas, as on a command line."""
     text = default is None or isinstance(default, tuple)
-    return StageParameter(str if text else type(default), "" if text else default, msg="see galcnn run")
+    return StageParameter(str if text else type(default), "" if text else default, msg="see galcnn classify")
 
 
 @contextlib.contextmanager

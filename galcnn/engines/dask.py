@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from galcnn.engines.work import Engine, Task, do_task
 from galcnn.errors import message
+from galcnn.pipeline.tasks import Engine, Task, do_task
 
 __all__ = ["on_dask"]
 
@@ -34,7 +34,7 @@ def on_dask(*, scheduler: str | None = None, workers: int | None = None) -> Iter
     Yields
     ------
     callable
-        See `galcnn.engines.work.Engine`.
+        See `galcnn.pipeline.tasks.Engine`.
 
     Raises
     ------

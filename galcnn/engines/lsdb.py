@@ -11,9 +11,9 @@ from astropy.table import QTable
 
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
-from galcnn.engines.work import Work, answers
 from galcnn.errors import CoverageError, message
-from galcnn.pipeline.tables import HEALPIX
+from galcnn.pipeline.runs import HEALPIX
+from galcnn.pipeline.tasks import Work, answers
 
 if TYPE_CHECKING:
     import lsdb
@@ -29,7 +29,7 @@ def classify_catalog(catalog: lsdb.Catalog, work: Work, *, id_column: str = "id"
     ----------
     catalog : lsdb.Catalog
         With a column that names each galaxy, and a column `image` where `work` names no source.
-    work : galcnn.engines.work.Work
+    work : galcnn.pipeline.tasks.Work
         What is done.
     id_column : str
         The names; unique within a partition.
@@ -38,7 +38,7 @@ def classify_catalog(catalog: lsdb.Catalog, work: Work, *, id_column: str = "id"
     -------
     lsdb.Catalog
         Nothing is computed yet but its columns: those of the identifier and the position, and the
-        answers, see `galcnn.pipeline.classifying.classify_batch`. ``write_catalog`` writes it as
+        answers, see `galcnn.pipeline.classification.classify_batch`. ``write_catalog`` writes it as
         HATS, partition by partition.
 
     Raises

@@ -15,7 +15,7 @@ from astropy.table import QTable, Table
 
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
-from galcnn.engines.work import Work, answers
+from galcnn.pipeline.tasks import Work, answers
 
 __all__ = ["MorphologyConfig", "MorphologyConnections", "MorphologyTask"]
 
@@ -54,7 +54,7 @@ class MorphologyConfig(  # type: ignore[call-arg]
     idColumn = pex.Field(doc="Column with the identifier.", dtype=str, default="objectId")
     raColumn = pex.Field(doc="Column with the right ascension, deg.", dtype=str, default="coord_ra")
     decColumn = pex.Field(doc="Column with the declination, deg.", dtype=str, default="coord_dec")
-    prior = pex.Field(doc="See galcnn run.", dtype=str, default="as-trained")
+    prior = pex.Field(doc="See galcnn classify.", dtype=str, default="as-trained")
     calibrated = pex.Field(doc="Use doubts.json of the model.", dtype=bool, default=True)
     embeddings = pex.Field(doc="Keep the features that the last layer reads.", dtype=bool, default=False)
     chunk = pex.Field(doc="Galaxies at once.", dtype=int, default=512)
@@ -79,7 +79,7 @@ class MorphologyTask(pipe.PipelineTask):
         Returns
         -------
         lsst.pipe.base.Struct
-            `morphology`, a `pyarrow.Table`, see `galcnn.pipeline.running.run_catalog`.
+            `morphology`, a `pyarrow.Table`, see `galcnn.pipeline.runs.run_catalog`.
         """
         asked = self.config
         words = {

@@ -16,15 +16,14 @@ from galcnn.catalog.catalog import as_numbers
 from galcnn.dataset import Dataset
 from galcnn.doubt import Doubts, calibration_test, fit_calibration, fit_conformal, fit_domain
 from galcnn.doubt.calibration import Kind
-from galcnn.doubt.embedding import with_embedding
 from galcnn.doubt.out_of_distribution import PIXEL_SCALE, REDSHIFT, image_measures
 from galcnn.doubt.prediction_sets import Rule
 from galcnn.evaluation import Score, exact_share
 from galcnn.experiment.data import data_of
 from galcnn.inputs import SCALE_TOLERANCE
-from galcnn.model import TrainedModel, load_model
+from galcnn.model import TrainedModel, load_model, with_embedding
 from galcnn.prediction import Prediction
-from galcnn.prediction.running import BATCH
+from galcnn.prediction.logits import BATCH
 from galcnn.progress import Progress, silent
 
 __all__ = ["DoubtSettings", "measure_doubts"]

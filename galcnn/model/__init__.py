@@ -9,7 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from galcnn.model.bundle import TrainedModel, load_model, refuse_foreign_folder, save_model
+    from galcnn.model.bundle import (
+        TrainedModel,
+        load_model,
+        refuse_foreign_folder,
+        save_model,
+        with_embedding,
+    )
     from galcnn.model.card import Card
     from galcnn.model.network import NetworkSettings, assemble, build_network
 
@@ -22,6 +28,7 @@ __all__ = [
     "load_model",
     "refuse_foreign_folder",
     "save_model",
+    "with_embedding",
 ]
 
 _HOME = {"Card": "card", "NetworkSettings": "network", "assemble": "network", "build_network": "network"}

@@ -20,7 +20,7 @@ from galcnn.model.network import LOGITS, NETWORK, PREPROCESSING
 from galcnn.notebook import overview
 from galcnn.votes import Votes
 
-__all__ = ["TrainedModel", "load_model", "save_model"]
+__all__ = ["TrainedModel", "load_model", "save_model", "with_embedding"]
 
 _MODEL, _CARD = "model.keras", "card.json"
 #: All that a model folder holds; a folder with anything else is not replaced.
@@ -37,10 +37,13 @@ class TrainedModel:
         From calibrated images to logits; compile, fit and call it as you like.
     card : galcnn.model.Card
         What it was trained on, and how well it does.
+    folder : pathlib.Path or None
+        Where it was loaded from or saved: what ``galcnn calibrate`` measured of it lies there.
     """
 
     model: keras.Model
     card: Card
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         names = [layer.name for layer in self.model.layers]
@@ -157,7 +160,7 @@ def save_model(
     Returns
     -------
     TrainedModel
-        The same model with the hash of the file in its card.
+        The same model with the hash of the file in its card, and its folder.
 
     Raises
     ------
@@ -170,7 +173,7 @@ def save_model(
         card = replace(
             trained.card, name=Path(folder).resolve().name, model_sha256=_sha256(temporary / _MODEL)
         )
-        saved = replace(trained, card=card)
+        saved = replace(trained, card=card, folder=Path(folder).resolve())
         saved.card.write(temporary / _CARD)
         for name, write in (extra or {}).items():
             write(temporary / name)
@@ -191,7 +194,7 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
     Returns
     -------
     TrainedModel
-        Model and card.
+        Model, card and folder.
 
     Raises
     ------
@@ -223,7 +226,7 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
             )
         )
     check_contents(path / _MODEL)
-    return TrainedModel(_read(path / _MODEL), card)
+    return TrainedModel(_read(path / _MODEL), card, path.resolve())
 
 
 def _read(path: Path) -> keras.Model:
@@ -264,6 +267,25 @@ def refuse_foreign_folder(folder: str | os.PathLike[str], *, overwrite: bool = F
     """
     what = "an older model and nothing else"
     atomic.check_writable(folder, folder=True, own=_OWN, what=what, overwrite=overwrite)
+
+
+def with_embedding(trained: TrainedModel) -> keras.Model:
+    """Give a model that answers with its logits and the features that they are made from.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+        Shares its layers; left as it is.
+
+    Returns
+    -------
+    keras.Model
+        From images in the model's unit to (logits, features), dropout off.
+    """
+    network = trained.network
+    both = keras.Model(network.inputs, [network.get_layer(LOGITS).output, network.get_layer(LOGITS).input])
+    inputs = trained.model.inputs[0]
+    return keras.Model(inputs, both(trained.preprocessing(inputs)))
 
 
 def _sha256(path: Path) -> str:

@@ -20,12 +20,11 @@ from galcnn.doubt import calibration_test
 from galcnn.doubt.out_of_distribution import image_measures
 from galcnn.errors import message
 from galcnn.evaluation import evaluate
-from galcnn.pipeline.classifier import Classifier, open_classifier
+from galcnn.pipeline.classification import Classifier, ClassifySettings, open_classifier
 from galcnn.pipeline.figures import draw_scores
-from galcnn.pipeline.reading import ChunkReader, read_ahead
-from galcnn.pipeline.settings import ClassifySettings
+from galcnn.pipeline.runs import ChunkReader, read_ahead
 from galcnn.prediction import Prediction, predict_images, prediction_table
-from galcnn.prediction.running import BATCH
+from galcnn.prediction.logits import BATCH
 from galcnn.progress import Progress, silent
 from galcnn.viewers.figures import save_figure
 from galcnn.viewers.score_figures import scores_figure

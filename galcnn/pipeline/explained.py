@@ -20,7 +20,7 @@ from galcnn.inputs import images_from, prepare
 from galcnn.layers import LayerStack
 from galcnn.model import TrainedModel
 from galcnn.photometry import parse_unit
-from galcnn.pipeline.classifier import Classifier, ClassifySettings
+from galcnn.pipeline.classification import Classifier, ClassifySettings
 from galcnn.pipeline.explaining import Question, explained_stacks, training_provenance
 from galcnn.prediction import predict_images
 
@@ -99,7 +99,7 @@ def write_layers(
     cutouts : sequence of Cutout or Exception
         One a row.
     table : astropy.table.Table
-        Of `galcnn.pipeline.classifying.classify_batch`; gains the column `layers`, the path of the
+        Of `galcnn.pipeline.classification.classify_batch`; gains the column `layers`, the path of the
         file from the folder of the run, empty where there is none. Why a galaxy that was asked for
         has none stands in `reason`.
     folder : pathlib.Path

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from astropy.table import Table
 
 from galcnn.errors import message
-from galcnn.pipeline.settings import TABLE
+from galcnn.pipeline.runs import TABLE
 from galcnn.prediction import BLANK, MASKED, UNFIT, UNREADABLE
 
 __all__ = ["Embedded", "read_embedded"]
@@ -39,7 +39,7 @@ class Embedded:
     probabilities : numpy.ndarray
         float64, shape (n, n_classes).
     flags : numpy.ndarray
-        int, shape (n,): see `galcnn.prediction` and `galcnn.pipeline.classifying`.
+        int, shape (n,): see `galcnn.prediction` and `galcnn.pipeline.classification`.
     mutual_information : numpy.ndarray or None
         float64, shape (n,), nats: disagreement of several models, or of dropout samples.
     """

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.files import load_cutout
-from galcnn.pipeline.classifying import ClassifySettings, classify_batch, open_classifier
-from galcnn.pipeline.settings import MANIFEST
+from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
+from galcnn.pipeline.runs import MANIFEST
 from galcnn.prediction import UNFIT, UNREADABLE
 
 __all__ = ["features_of_files"]

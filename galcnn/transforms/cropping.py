@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.cutout import Cutout
-from galcnn.errors import message
+from galcnn.errors import UnfitImageError, message
 from galcnn.transforms.grid import checked_shape, recorded, scaled_wcs
 from galcnn.transforms.resampling import resample, resize
 
@@ -187,17 +187,17 @@ def crop_width(cutout: Cutout, width: u.Quantity) -> Cutout:
 
     Raises
     ------
-    ValueError
+    galcnn.errors.UnfitImageError
         There is no WCS, or the width is not within the image.
     """
     scale = cutout.pixel_scale
     if scale is None:
-        raise ValueError(
+        raise UnfitImageError(
             message("an image with a WCS, to cut an angular width", "Leave the width out.", wcs=None)
         )
     side = round(float((width / scale).to_value(u.dimensionless_unscaled)))
     if not 1 <= side <= min(cutout.shape):
-        raise ValueError(
+        raise UnfitImageError(
             message(
                 "a width within the image",
                 "Choose a smaller one, or an image of a wider field.",

@@ -41,8 +41,8 @@ def ratios() -> dict[str, float]:
 def _measured(say: Callable[[str], object]) -> Any:
     from galcnn.catalog import Catalog
     from galcnn.dataset import InputFiles
-    from galcnn.pipeline.classifying import classify_batch, open_classifier
-    from galcnn.pipeline.running import RunSettings, run_catalog
+    from galcnn.pipeline.classification import classify_batch, open_classifier
+    from galcnn.pipeline.runs import RunSettings, run_catalog
     from tests.benchmarks.timing import ratio
 
     with tempfile.TemporaryDirectory() as name:

@@ -32,8 +32,8 @@ def measured(n: int, left: int | None = None, *, looks: int = 10) -> list[tuple[
     """
     from galcnn.catalog import read_catalog
     from galcnn.dataset.sources import FromShards
-    from galcnn.pipeline.classifying import ClassifySettings, classify_batch, open_classifier
-    from galcnn.pipeline.running import RunSettings, run_catalog
+    from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
+    from galcnn.pipeline.runs import RunSettings, run_catalog
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

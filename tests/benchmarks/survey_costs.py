@@ -22,8 +22,7 @@ import numpy as np
 
 from galcnn.catalog import read_catalog
 from galcnn.dataset import SourceSettings
-from galcnn.engines.tasks import run_tasks
-from galcnn.engines.work import Work
+from galcnn.pipeline.tasks import Work, run_tasks
 
 GPU_FLOPS, GPU_SHARE = 19.5e12, 0.1
 SIZES = (10**6, 10**8, 10**9)
@@ -76,6 +75,7 @@ def measured(model: str, catalog: str, images: str | None, rows: int) -> Figures
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from galcnn.model.profile import network_cost
     from galcnn.pipeline.classifying import classify_batch, open_classifier
+from galcnn.pipeline.tasks import Work, run_tasks
 
     columns = {"id": "objid", "image": "file"} if "file" in _names(catalog) else None
     read = read_catalog(catalog, columns=columns)

@@ -8,8 +8,8 @@ import pytest
 
 from galcnn.catalog import read_catalog
 from galcnn.dataset import SourceSettings
-from galcnn.engines.work import Work
-from galcnn.pipeline.settings import ClassifySettings
+from galcnn.pipeline.tasks import Work
+from galcnn.pipeline.classification import ClassifySettings
 from tests.conftest import toy_images, write_toy_sky
 
 N, CHUNK = 96, 4
@@ -42,7 +42,7 @@ def work(sky):
 @pytest.fixture(scope="session")
 def whole(work, catalog, tmp_path_factory):
     """What a single process writes."""
-    from galcnn.pipeline.running import RunSettings, run_catalog
+    from galcnn.pipeline.runs import RunSettings, run_catalog
 
     folder = tmp_path_factory.mktemp("whole") / "run"
     with work.source.open(catalog) as source:

@@ -9,7 +9,7 @@ import pytest
 
 from galcnn.cli.main import main
 from galcnn.engines.dask import on_dask
-from galcnn.engines.tasks import run_tasks
+from galcnn.pipeline.tasks import run_tasks
 from tests.engines.conftest import run_words, same_rows, table_of
 
 distributed = pytest.importorskip("distributed", reason="pip install 'galcnn[dask]' installs it")

@@ -8,8 +8,7 @@ import pytest
 
 from galcnn.cli.main import main
 from galcnn.dataset import SourceSettings
-from galcnn.engines.tasks import run_one, run_tasks, split_rows
-from galcnn.engines.work import Work, answers, do_task
+from galcnn.pipeline.tasks import Work, answers, do_task, run_one, run_tasks, split_rows
 from tests.engines.conftest import N, run_words, same_rows, table_of
 
 
@@ -91,7 +90,7 @@ def test_words_are_checked_before_anything_is_sent(sky):
 
 
 def test_a_client_imports_no_keras():
-    code = "import sys, galcnn.engines.work, galcnn.engines.dask; print('keras' in sys.modules)"
+    code = "import sys, galcnn.pipeline.tasks, galcnn.engines.dask; print('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 

@@ -9,7 +9,7 @@ from galcnn.cutout import Cutout
 from galcnn.doubt import Uncertainty
 from galcnn.errors import CoverageError
 from galcnn.model import TrainedModel
-from galcnn.pipeline.classifying import (
+from galcnn.pipeline.classification import (
     UNANSWERED,
     Classifier,
     ClassifySettings,
@@ -72,7 +72,7 @@ def test_dropout_masks_are_the_galaxys_own(sky, blobs):
 def test_votes_give_fractions(trained, blobs):
     votes = Votes((Question("shape", ("round", "thin")),))
     model = TrainedModel(trained.model, replace(trained.card, classes=(), votes=votes))
-    from galcnn.doubt.embedding import with_embedding
+    from galcnn.model import with_embedding
 
     ready = Classifier(model, None, with_embedding(model))
     cutouts = [Cutout(np.moveaxis(image, -1, 0), ("g", "r")) for image in blobs[:5]]

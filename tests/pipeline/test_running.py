@@ -20,8 +20,8 @@ from galcnn.cli.main import main
 from galcnn.dataset import InputFiles
 from galcnn.dataset.sources import FromMosaic
 from galcnn.model import load_model, save_model
-from galcnn.pipeline.classifying import ClassifySettings, classify_batch
-from galcnn.pipeline.running import RunSettings, run_catalog
+from galcnn.pipeline.classification import ClassifySettings, classify_batch
+from galcnn.pipeline.runs import RunSettings, run_catalog
 from galcnn.prediction import OUTSIDE, UNFIT, UNREADABLE, predict_images
 from tests.conftest import toy_images
 from tests.pipeline.conftest import N

@@ -1,0 +1,421 @@
+"""One model, or several -> one row a cutout: calibrated, with a set of classes and a warning where measured.
+
+Every command that classifies stands on `classify_batch`. No Keras is imported before a model is opened,
+so that whoever sends words to workers needs none.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from galcnn.cutout import Cutout
+from galcnn.doubt import Doubts, Uncertainty
+from galcnn.doubt.doubts import DOUBTS
+from galcnn.doubt.measures import PIXEL_SCALE, image_measures
+from galcnn.errors import message
+from galcnn.model import Card
+from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction, flagged, prediction_table, prior_of
+from galcnn.prediction.logits import BATCH, Fitted, fitted
+from galcnn.votes import cumulative_fractions, fraction_table
+
+if TYPE_CHECKING:
+    import keras
+
+    from galcnn.doubt.sampling import DropoutSampler
+    from galcnn.model import TrainedModel
+
+__all__ = [
+    "Classifier",
+    "ClassifySettings",
+    "Models",
+    "classify_batch",
+    "open_classifier",
+    "open_classifiers",
+]
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ClassifySettings:
+    """What a row holds.
+
+    Attributes
+    ----------
+    prior : str
+        See `galcnn.prediction.prior_of`.
+    calibrated : bool
+        Whether ``doubts.json`` of a model is used where it is there: calibrated probabilities,
+        sets of classes, and the domain warning.
+    embeddings : bool
+        Whether the features that the last layer reads are kept.
+    fit : bool
+        Whether the pixel grid of a cutout may be changed, see `galcnn.inputs.prepare`.
+    render : str or None
+        See `galcnn.model.TrainedModel.with_render`.
+    dropout_samples : int
+        Answers with dropout left on by which the uncertainty is measured; 0: none.
+    seed : int
+        Of their masks, beside the id of the galaxy.
+    """
+
+    prior: str = "as-trained"
+    calibrated: bool = True
+    embeddings: bool = False
+    fit: bool = False
+    render: str | None = None
+    dropout_samples: int = 0
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values.
+
+        Returns
+        -------
+        dict
+            Of the attributes.
+        """
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A model that is ready to classify.
+
+    Attributes
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    doubts : galcnn.doubt.Doubts or None
+        What was measured of its doubt.
+    answering : keras.Model
+        See `galcnn.model.with_embedding`.
+    """
+
+    trained: TrainedModel
+    doubts: Doubts | None
+    answering: keras.Model
+
+    @functools.cached_property
+    def sampler(self) -> DropoutSampler:
+        """The same model with dropout left on."""
+        from galcnn.doubt.sampling import DropoutSampler
+
+        return DropoutSampler(self.trained.model)
+
+    def check(self, settings: ClassifySettings) -> None:
+        """Refuse what cannot be asked of this model, before a long run.
+
+        Parameters
+        ----------
+        settings : ClassifySettings
+            What is asked for.
+
+        Raises
+        ------
+        ValueError
+            A prior that cannot be read, or of vote fractions; a rendering that does not belong to the
+            model; dropout samples of a network without dropout.
+        """
+        if self.trained.votes is not None and settings.prior != "as-trained":
+            raise ValueError(message("the prior as-trained of vote fractions", "", prior=settings.prior))
+        prior_of(settings.prior, self.trained)
+        self.trained.with_render(settings.render)
+        if settings.dropout_samples:
+            _ = self.sampler
+
+    def prediction(
+        self, ids: Sequence[str], logits: npt.NDArray[np.float32], settings: ClassifySettings
+    ) -> Prediction:
+        """Read logits under the prior that is asked for, calibrated where that was measured.
+
+        Parameters
+        ----------
+        ids : sequence of str
+            One a galaxy.
+        logits : numpy.ndarray
+            Shape (n, n_classes).
+        settings : ClassifySettings
+            What is asked for.
+
+        Returns
+        -------
+        galcnn.prediction.Prediction
+            Of these galaxies.
+        """
+        found = Prediction(tuple(ids), logits, self.trained.classes)
+        if (prior := prior_of(settings.prior, self.trained)) is not None:
+            found = found.with_prior(prior, self.trained.card.trained_prior)
+        calibrate = self.doubts is not None and settings.calibrated
+        return self.doubts.calibration.apply(found) if calibrate and self.doubts is not None else found
+
+    def shares(self, logits: npt.NDArray[np.float32], settings: ClassifySettings) -> npt.NDArray[np.float64]:
+        """Turn logits into probabilities of the classes, or into vote fractions.
+
+        Parameters
+        ----------
+        logits : numpy.ndarray
+            Shape (n, n_classes) or (n, n_answers).
+        settings : ClassifySettings
+            What is asked for.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape.
+        """
+        if self.trained.votes is not None:
+            return cumulative_fractions(logits, self.trained.votes)
+        return self.prediction([str(i) for i in range(len(logits))], logits, settings).probabilities
+
+
+#: A model folder, a model, or one that is ready; several are an ensemble.
+Model = Union[str, os.PathLike[str], "TrainedModel", Classifier]
+Models = Model | Sequence[Model]
+
+
+def open_classifiers(model: Models) -> tuple[Classifier, ...]:
+    """Open one model, or several that are asked together.
+
+    Parameters
+    ----------
+    model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
+        See `open_classifier`.
+
+    Returns
+    -------
+    tuple of Classifier
+        Folders are shared by all who ask for the same.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        See `open_classifier`; or no model, or several of other classes or inputs.
+    """
+    several = model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
+    found = tuple(one if isinstance(one, Classifier) else open_classifier(one) for one in several)
+    if not found:
+        raise ValueError(message("at least one model", "", models=0))
+    if len(found) > 1:
+        from galcnn.doubt.sampling import check_alike
+
+        check_alike([one.trained for one in found])
+    return found
+
+
+def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
+    """Open a model with what ``galcnn calibrate`` measured of it.
+
+    Parameters
+    ----------
+    model : path-like or galcnn.model.TrainedModel
+        A folder is loaded once a process for each content: workers of a pipeline are given this path,
+        never a pickled model. A model in memory has its record where it was loaded from.
+
+    Returns
+    -------
+    Classifier
+        Ready to classify.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        See `galcnn.model.load_model` and `galcnn.doubt.Doubts.read`.
+    """
+    if isinstance(model, str | os.PathLike):
+        path = Path(model).resolve()
+        record, card = path / DOUBTS, path / "card.json"
+        stamp = record.read_text(encoding="utf-8") if record.exists() else ""
+        return _loaded(str(path), Card.read(card).model_sha256 if card.exists() else "", stamp)
+    from galcnn.model import with_embedding
+
+    doubts = None if model.folder is None else Doubts.read(model.folder, model.card.model_sha256)
+    return Classifier(model, doubts, with_embedding(model))
+
+
+@functools.lru_cache(maxsize=16)
+def _loaded(folder: str, sha256: str, stamp: str) -> Classifier:
+    del sha256, stamp  # of the key alone
+    from galcnn.model import load_model
+
+    return open_classifier(load_model(folder))
+
+
+def classify_batch(
+    model: Models,
+    cutouts: Sequence[Cutout | Exception] | npt.NDArray[np.float32] | Fitted,
+    ids: Sequence[str],
+    *,
+    settings: ClassifySettings | None = None,
+    measures: Mapping[str, npt.ArrayLike] | None = None,
+) -> Table:
+    """Classify a batch of galaxies; whatever happens to one of them, it has its row.
+
+    Parameters
+    ----------
+    model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
+        A model folder, loaded once a process; a model; or what `open_classifier` gave, once for many
+        batches. Several are a deep ensemble, whose probabilities are averaged.
+    cutouts : sequence of galcnn.cutout.Cutout or Exception, or numpy.ndarray, or Fitted
+        One a galaxy; an exception says why there is no cutout. Or images as the network is given
+        them, shape (n, ny, nx, n_bands); or what `galcnn.prediction.logits.fitted` made of cutouts.
+    ids : sequence of str
+        One a galaxy.
+    settings : ClassifySettings, optional
+        The defaults when not given.
+    measures : mapping of str to array-like, optional
+        What else is known of each galaxy for the domain warning: ``redshift``.
+
+    Returns
+    -------
+    astropy.table.Table
+        Columns of `galcnn.prediction.prediction_table`, or of `galcnn.votes.fraction_table` with
+        `flag` and `reason`. Where the model has ``doubts.json``, `set` (classes that cannot be
+        excluded, joined by ``|``; of one model) and `distance` (from the training set of the first,
+        in robust deviations; `flag` has the bit `OUTSIDE` beyond its limit). Of an ensemble, or
+        with dropout samples, ``scatter_<class>`` (standard deviation over the answers) and
+        `mutual_information` (nats; not of votes). And `embedding`, float32 (n, n_features) of the
+        first model, if wanted.
+
+    Raises
+    ------
+    ValueError
+        Another number of ids than of cutouts, images of another shape, dropout samples of a model
+        without dropout, or a prior of vote fractions.
+    """
+    settings = settings or ClassifySettings()
+    models = open_classifiers(model)
+    for one in models:
+        one.check(settings)
+    trained = models[0].trained.with_render(settings.render)
+    found = _usable(trained, cutouts, fit=settings.fit)
+    if len(ids) != len(found.flags):
+        raise ValueError(message(f"an id for each of {len(found.flags)} galaxies", "", n_ids=len(ids)))
+    answers = [_answer(one, found, len(ids)) for one in models]
+    logits = [one for one, _ in answers]
+    _flag(found, UNANSWERED, {row: _NO_NUMBER for row in found.rows if not _finite(logits, row)})
+    extra: dict[str, Any] = {}
+    doubts = models[0].doubts if settings.calibrated else None
+    if doubts is not None:
+        known = {PIXEL_SCALE: found.pixel_scales} | dict(measures or {})
+        extra["distance"] = _distances(doubts, trained, found, answers[0][1], known)
+    shares = [one.shares(scores, settings) for one, scores in zip(models, logits, strict=True)]
+    mean = np.mean(shares, axis=0)
+    members = _members(models, found, ids, shares, settings)
+    if trained.votes is not None:
+        names = trained.votes.answers
+        table = flagged(fraction_table(ids, mean, trained.votes), found.flags, found.reasons)
+    else:
+        names = trained.classes
+        prediction = models[0].prediction(ids, logits[0], settings)
+        if len(models) > 1:
+            prediction = Prediction(tuple(ids), np.log(np.maximum(mean, _LEAST)), names)
+        elif doubts is not None:
+            extra["set"] = np.array(doubts.sets.words(prediction), dtype=str)
+        table = prediction_table(prediction, flags=found.flags, reasons=found.reasons)
+    if len(members) > 1:
+        several = Uncertainty(np.stack(members))
+        extra |= {f"scatter_{name}": several.scatter[:, k] for k, name in enumerate(names)}
+        if trained.votes is None:
+            extra["mutual_information"] = several.mutual_information
+    if settings.embeddings:
+        extra["embedding"] = answers[0][1]
+    for name, values in extra.items():
+        table[name] = values
+    return table
+
+
+_NO_NUMBER = "the network's answer is no number"
+#: Float32 knows nothing between this and 0, whose logarithm is no logit.
+_LEAST = 1e-37
+
+
+def _usable(
+    trained: TrainedModel, cutouts: Sequence[Cutout | Exception] | Floats | Fitted, *, fit: bool
+) -> Fitted:
+    """Images that are given as such are taken as they are, or refused."""
+    spec = trained.card.inputs
+    if isinstance(cutouts, Fitted):
+        return replace(cutouts, flags=cutouts.flags.copy(), reasons=list(cutouts.reasons))
+    if not isinstance(cutouts, np.ndarray):
+        return fitted(cutouts, spec, fit=fit)
+    if cutouts.shape[1:] != spec.image_shape:
+        raise ValueError(message(f"images of shape {spec.image_shape}", "", shape=cutouts.shape[1:]))
+    # ReLU would make a 0 of NaN, and an answer of it.
+    good = np.asarray(np.isfinite(cutouts).all(axis=(1, 2, 3)))
+    flags = np.where(good, 0, UNFIT).astype(np.int16)
+    reasons = ["" if one else "pixels that are no numbers: mask them" for one in good.tolist()]
+    return Fitted(
+        np.flatnonzero(good),
+        np.asarray(cutouts[good], dtype=np.float32),
+        flags,
+        reasons,
+        np.full(len(good), np.nan),
+    )
+
+
+def _answer(one: Classifier, found: Fitted, n: int) -> tuple[Floats, Floats]:
+    """Logits and features of all galaxies, NaN where there is no image."""
+    both = [np.full((n, shape[-1]), np.nan, dtype=np.float32) for shape in one.answering.output_shape]
+    if len(found.rows):
+        answers = one.answering.predict(found.images, batch_size=BATCH, verbose=0)
+        for whole, answer in zip(both, answers, strict=True):
+            whole[found.rows] = answer
+    return both[0], both[1]
+
+
+def _finite(logits: Sequence[Floats], row: int) -> bool:
+    return all(bool(np.isfinite(one[row]).all()) for one in logits)
+
+
+def _flag(found: Fitted, bit: int, reasons: Mapping[int, str]) -> None:
+    for row, reason in reasons.items():
+        found.flags[row] |= bit
+        found.reasons[row] = "; ".join(text for text in (found.reasons[row], reason) if text)
+
+
+def _distances(
+    doubts: Doubts,
+    trained: TrainedModel,
+    found: Fitted,
+    features: Floats,
+    measures: Mapping[str, npt.ArrayLike],
+) -> Floats:
+    """Distance from the training set, with a flag beyond its limit."""
+    distances = np.full(len(found.flags), np.nan, dtype=np.float32)
+    rows = found.rows
+    if len(rows):
+        known = image_measures(found.images, trained.card.inputs)
+        known |= {name: np.asarray(values, dtype=np.float64)[rows] for name, values in measures.items()}
+        outside, words, distances[rows] = doubts.domain.warn(known, features[rows])
+        _flag(found, OUTSIDE, {row: why for row, out, why in zip(rows, outside, words, strict=True) if out})
+    return distances
+
+
+def _members(
+    models: Sequence[Classifier],
+    found: Fitted,
+    ids: Sequence[str],
+    shares: list[npt.NDArray[np.float64]],
+    settings: ClassifySettings,
+) -> list[npt.NDArray[np.float64]]:
+    """Every answer there is: one a model, or with dropout samples, so many of each."""
+    if not settings.dropout_samples:
+        return shares
+    own, n = [ids[row] for row in found.rows], settings.dropout_samples
+    members = []
+    for one in models:
+        drawn = np.full((n, *shares[0].shape), np.nan, dtype=np.float32)
+        if own:
+            drawn[:, found.rows] = one.sampler.logits(found.images, own, n_samples=n, seed=settings.seed)
+        members += [one.shares(logits, settings) for logits in drawn]
+    return members

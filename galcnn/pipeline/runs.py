@@ -1,0 +1,617 @@
+"""A catalog and a source of cutouts -> one table, in chunks: in memory, or in a folder, resumable.
+
+No Keras is imported before a model is opened, see `galcnn.pipeline.classification`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from astropy.table import Column, Table, vstack
+from filelock import FileLock, Timeout
+
+from galcnn import atomic
+from galcnn.catalog import Catalog
+from galcnn.catalog.columns import as_numbers
+from galcnn.cutout import Cutout
+from galcnn.dataset.sources import CutoutSource
+from galcnn.doubt.measures import REDSHIFT
+from galcnn.errors import message
+from galcnn.inputs import InputSpec
+from galcnn.pipeline.classification import (
+    Classifier,
+    ClassifySettings,
+    Models,
+    classify_batch,
+    open_classifiers,
+)
+from galcnn.prediction import NO_ANSWER
+from galcnn.prediction.logits import Fitted, fitted
+from galcnn.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from galcnn.pipeline.explained import ExplainSettings
+
+__all__ = [
+    "HEALPIX",
+    "MANIFEST",
+    "TABLE",
+    "ChunkReader",
+    "RunSettings",
+    "catalog_sha256",
+    "classify",
+    "counts_of",
+    "join_parts",
+    "read_ahead",
+    "resumed",
+    "run_catalog",
+    "to_arrow",
+]
+
+#: What a run leaves.
+TABLE, MANIFEST = "table.parquet", "manifest.json"
+#: HATS' spatial index: the nested HEALPix cell at order 29.
+HEALPIX = "_healpix_29"
+_PARTS, _LOCK = "parts", "run.lock"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a catalog is run through.
+
+    Attributes
+    ----------
+    classify : ClassifySettings
+        What a row holds.
+    chunk : int
+        Galaxies of a part: read while the part before is classified, and written as one file.
+    explain : ExplainSettings or None
+        Which galaxies get a layers file; none by default.
+    readers : int
+        Processes that read, see `read_ahead`. They start as this process did: in a script of yours,
+        behind ``if __name__ == "__main__"``.
+    """
+
+    classify: ClassifySettings = field(default_factory=ClassifySettings)
+    chunk: int = 512
+    explain: ExplainSettings | None = None
+    readers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.chunk < 1 or self.readers < 0:
+            raise ValueError(
+                message(
+                    "parts of at least one galaxy and no fewer readers than 0",
+                    "",
+                    chunk=self.chunk,
+                    readers=self.readers,
+                )
+            )
+
+
+def classify(
+    model: Models,
+    catalog: Catalog,
+    source: CutoutSource,
+    *,
+    settings: RunSettings | None = None,
+    progress: Progress = silent,
+) -> Table:
+    """Classify every galaxy of a catalog into a table in memory: the rows of `run_catalog`.
+
+    Parameters
+    ----------
+    model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
+        Several are a deep ensemble, see `galcnn.pipeline.classification.classify_batch`.
+    catalog : galcnn.catalog.Catalog
+        The galaxies.
+    source : CutoutSource
+        Their cutouts, row by row of the catalog; a chunk at a time is in memory.
+    settings : RunSettings, optional
+        The defaults when not given; no explanations, for which there is no place.
+    progress : galcnn.progress.Progress
+        Shows the galaxies.
+
+    Returns
+    -------
+    astropy.table.Table
+        See `galcnn.pipeline.classification.classify_batch`; behind `id`, where the catalog has
+        positions, `ra` and `dec` in degrees and ``_healpix_29``.
+
+    Raises
+    ------
+    ValueError
+        What is asked for does not fit the model.
+    """
+    settings = settings or RunSettings()
+    if settings.explain is not None:
+        raise ValueError(message("no explanations in a table", "run_catalog writes them into its folder."))
+    ready, tables = _ready(model, settings), []
+    with progress("classify", len(catalog)) as step:
+        for _, table in _classified(ready, catalog, source, settings, _chunks(catalog, settings)):
+            tables.append(table)
+            for _ in range(len(table)):
+                step()
+    return vstack(tables, metadata_conflicts="silent")
+
+
+def run_catalog(
+    model: Models,
+    catalog: Catalog,
+    source: CutoutSource,
+    out: str | os.PathLike[str],
+    *,
+    settings: RunSettings | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Classify every galaxy of a catalog into ``OUT/table.parquet``, one row each, in its order.
+
+    Parts are written whole or not at all. A run that was stopped at any moment goes on behind the
+    last whole part, and ends with the same rows as one that was not: chunks are the same, and so
+    are the batches that the network is given. Beside the catalog itself, memory is bounded by two
+    parts (three and one a reader), whatever its length.
+
+    Parameters
+    ----------
+    model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
+        See `classify`.
+    catalog : galcnn.catalog.Catalog
+        The galaxies; positions, where known, go into the table, with their ``_healpix_29``.
+    source : CutoutSource
+        Their cutouts, row by row of the catalog.
+    out : path-like
+        Folder of the run.
+    settings : RunSettings, optional
+        The defaults when not given.
+    progress : galcnn.progress.Progress
+        Shows the galaxies.
+
+    Returns
+    -------
+    dict
+        What ``OUT/manifest.json`` holds: rows, failures, model, settings, versions.
+
+    Raises
+    ------
+    ValueError
+        The folder holds a run of another model, catalog, source or settings; or what is asked for
+        does not fit the model.
+    OSError
+        It cannot be written, or another run is at work there.
+    """
+    settings = settings or RunSettings()
+    ready = _ready(model, settings)
+    n, chunks = len(catalog), _chunks(catalog, settings)
+    identity = _identity(ready, catalog, source, settings)
+
+    def work(place: Path) -> dict[str, Any]:
+        parts = [place / _PARTS / f"{number:06d}.parquet" for number in range(len(chunks))]
+        missing = [number for number, part in enumerate(parts) if not part.exists()]
+        with progress("classify", n) as step:
+            for _ in range(n - sum(len(chunks[number]) for number in missing)):
+                step()
+            chosen = [chunks[number] for number in missing]
+            done = _classified(ready, catalog, source, settings, chosen)
+            for number, (read, table) in zip(missing, done, strict=True):
+                if settings.explain is not None and read.cutouts is not None:
+                    from galcnn.pipeline.explained import LAYERS, write_layers
+
+                    folder = place / LAYERS / parts[number].stem
+                    write_layers(
+                        ready[0],
+                        read.cutouts,
+                        table,
+                        folder,
+                        settings=settings.explain,
+                        classify=settings.classify,
+                    )
+                # Last: a part tells that its layers are there.
+                with atomic.writing(parts[number]) as temporary:
+                    pq.write_table(to_arrow(table), temporary)
+                for _ in range(len(table)):
+                    step()
+        names = ("galcnn", "tensorflow", "keras")
+        return identity | {
+            "rows": n,
+            **join_parts(parts, place / TABLE),
+            "table": TABLE,
+            "versions": {name: importlib.metadata.version(name) for name in names},
+        }
+
+    return resumed(out, json.dumps(identity, sort_keys=True), work, pieces=_PARTS)
+
+
+def resumed(
+    out: str | os.PathLike[str],
+    described: str,
+    work: Callable[[Path], dict[str, Any]],
+    *,
+    pieces: str,
+) -> dict[str, Any]:
+    """Do what is left of a run in its folder, alone; nothing where it is finished.
+
+    Parameters
+    ----------
+    out : path-like
+        Folder of the run: a new or empty one, or one of this very run.
+    described : str
+        All that decides what the table holds.
+    work : callable
+        Is given the folder, writes the table from the pieces, gives the manifest.
+    pieces : str
+        Name of the folder of the pieces, which goes when the manifest is written.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    ValueError
+        The folder holds something else.
+    OSError
+        It cannot be written, or another run is at work there.
+    """
+    place = claimed(out, described)
+    try:
+        with FileLock(place / _LOCK, timeout=0):
+            if (place / MANIFEST).exists() and (place / TABLE).exists():
+                manifest: dict[str, Any] = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+            else:
+                manifest = work(place)
+                atomic.write_json(place / MANIFEST, manifest)
+            # Also those that a kill before the clean-up left, or a task that was done again.
+            shutil.rmtree(place / pieces, ignore_errors=True)
+            return manifest
+    except Timeout as error:
+        raise OSError(
+            message("a folder that no other run is writing to", "Wait for it.", out=str(place))
+        ) from error
+
+
+def claimed(out: str | os.PathLike[str], described: str) -> Path:
+    """Make the folder of a run ours, or refuse it, see `galcnn.atomic.claim`.
+
+    Parameters
+    ----------
+    out : path-like
+        Folder of the run.
+    described : str
+        All that decides what the table holds.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder, which is there.
+
+    Raises
+    ------
+    OSError, ValueError
+        See `resumed`.
+    """
+    place = Path(out).resolve()
+    atomic.check_writable(place, folder=True)
+    place.mkdir(parents=True, exist_ok=True)
+    atomic.claim(place, ".run", described, what="this very run")()
+    return place
+
+
+def _ready(model: Models, settings: RunSettings) -> tuple[Classifier, ...]:
+    """The models, after all has been tried that could end a long run."""
+    ready = open_classifiers(model)
+    for one in ready:
+        one.check(settings.classify)
+    if settings.explain is not None:
+        from galcnn.pipeline.explained import check_methods
+
+        if len(ready) > 1:
+            raise ValueError(message("one model to explain", "Leave out the others.", models=len(ready)))
+        check_methods(ready[0].trained, settings.explain.question)
+    return ready
+
+
+def _chunks(catalog: Catalog, settings: RunSettings) -> list[range]:
+    n, size = len(catalog), settings.chunk
+    return [range(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def _classified(
+    ready: Sequence[Classifier],
+    catalog: Catalog,
+    source: CutoutSource,
+    settings: RunSettings,
+    chunks: Sequence[range],
+) -> Iterator[tuple[Read, Table]]:
+    """What was read and answered of each chunk, in order."""
+    classify = settings.classify
+    spec = ready[0].trained.with_render(classify.render).card.inputs
+    reader = ChunkReader(source, spec, classify.fit, settings.explain is not None)
+    redshifts = {
+        name: as_numbers(catalog.table[name], name) for name in (REDSHIFT,) if name in catalog.table.colnames
+    }
+    sky = _sky_columns(catalog)
+    readers = settings.readers if source.portable else 0
+    for rows, read in zip(chunks, read_ahead(reader, chunks, readers=readers), strict=True):
+        piece = slice(rows.start, rows.stop)
+        measures = {name: values[piece] for name, values in redshifts.items()}
+        table = classify_batch(ready, read.found, catalog.ids[piece], settings=classify, measures=measures)
+        table.add_columns([column[piece] for column in sky], indexes=[1] * len(sky))
+        yield read, table
+
+
+def _identity(
+    ready: Sequence[Classifier], catalog: Catalog, source: CutoutSource, settings: RunSettings
+) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    cards = [one.trained.card for one in ready]
+    used = [one.doubts for one in ready if settings.classify.calibrated and one.doubts is not None]
+    doubts = json.dumps([one.to_dict() for one in used], sort_keys=True) if used else None
+    explain = None if settings.explain is None else settings.explain.to_dict()
+    return {
+        "format": 1,
+        "model": ",".join(card.name for card in cards),
+        "model_sha256": ",".join(card.model_sha256 for card in cards),
+        "doubts_sha256": None if doubts is None else _sha256(doubts),
+        "catalog_sha256": catalog_sha256(catalog),
+        "source_sha256": _sha256(source.described),
+        "settings": settings.classify.to_dict() | {"chunk": settings.chunk, "explain": explain},
+    }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What reading gave of a chunk.
+
+    Attributes
+    ----------
+    found : galcnn.prediction.logits.Fitted
+        As the network is given it.
+    cutouts : list of galcnn.cutout.Cutout or Exception, or None
+        As they were read, where they were to be kept.
+    """
+
+    found: Fitted
+    cutouts: list[Cutout | Exception] | None
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkReader:
+    """Reads chunks of a catalog and brings them to what a network sees.
+
+    Attributes
+    ----------
+    source : galcnn.dataset.sources.CutoutSource
+        Of the cutouts.
+    spec : galcnn.inputs.InputSpec
+        Of the network.
+    fit : bool
+        See `galcnn.inputs.prepare`.
+    keep : bool
+        Whether the cutouts are kept as well.
+    """
+
+    source: CutoutSource
+    spec: InputSpec
+    fit: bool
+    keep: bool
+
+    def read(self, rows: range) -> Read:
+        """Read one chunk.
+
+        Parameters
+        ----------
+        rows : range
+            Of the catalog.
+
+        Returns
+        -------
+        Read
+            One entry a row, whatever happens.
+        """
+        cutouts = self.source.read(rows)
+        return Read(fitted(cutouts, self.spec, fit=self.fit), cutouts if self.keep else None)
+
+
+def read_ahead(reader: ChunkReader, chunks: Sequence[range], *, readers: int = 0) -> Iterator[Read]:
+    """Give what reading gives of each chunk, in order, while the next are read.
+
+    Parameters
+    ----------
+    reader : ChunkReader
+        Is sent to each process once.
+    chunks : sequence of range
+        Rows of the catalog.
+    readers : int
+        Processes that read; 0 for a thread of this one, which shares Python's lock with whatever is
+        done meanwhile. While processes start, the thread reads.
+
+    Yields
+    ------
+    Read
+        At most ``readers + 2`` chunks are in memory.
+    """
+    left, waiting = deque(chunks), deque[Future[Read]]()
+    with ThreadPoolExecutor(1) as thread, contextlib.ExitStack() as stack:
+        pool = started = None
+        if readers and len(chunks) > 1:
+            # Spawned, never forked: a fork of a process that runs TensorFlow's threads may hang.
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(readers, context, _begin, (reader,))
+            # A caller who stops early must not wait for what nobody will use.
+            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            started = pool.submit(os.getpid)
+        while left or waiting:
+            most = 2
+            while left and len(waiting) < most:
+                if pool is None or started is None or not started.done():
+                    waiting.append(thread.submit(reader.read, left.popleft()))
+                else:
+                    waiting.append(pool.submit(_read, left.popleft()))
+                    most = readers + 1
+            yield waiting.popleft().result()
+
+
+_READER: list[ChunkReader] = []
+
+
+def _begin(reader: ChunkReader) -> None:
+    """In a new process. Ctrl-C reaches all of a terminal; the one that asked answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _READER[:] = [reader]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """One that was killed cannot tell its workers to end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _read(rows: range) -> Read:
+    return _READER[0].read(rows)
+
+
+def catalog_sha256(catalog: Catalog) -> str:
+    """Hash all of a catalog that decides what a run makes of it.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        Any.
+
+    Returns
+    -------
+    str
+        Of ids, positions, images and redshifts, those that there are.
+    """
+    digest = hashlib.sha256()
+    for name in catalog.ids:
+        digest.update(name.encode() + b"\0")
+    positions = catalog.positions
+    if positions is not None:
+        digest.update(np.ascontiguousarray(positions.ra.deg).tobytes())
+        digest.update(np.ascontiguousarray(positions.dec.deg).tobytes())
+    if "image" in catalog.table.colnames:
+        for name in catalog.table["image"]:
+            digest.update(str(name).encode() + b"\0")
+    if REDSHIFT in catalog.table.colnames:  # the domain warning asks for it
+        digest.update(as_numbers(catalog.table[REDSHIFT], REDSHIFT).tobytes())
+    return digest.hexdigest()
+
+
+def _sky_columns(catalog: Catalog) -> list[Column]:
+    """`ra` and `dec` in degrees and ``_healpix_29``; none where the catalog has no positions."""
+    positions = catalog.positions
+    if positions is None:
+        return []
+    import astropy.units as u
+    from astropy_healpix import HEALPix
+
+    cells = HEALPix(nside=2**29, order="nested").lonlat_to_healpix(positions.ra, positions.dec)
+    ra, dec = (Column(angle.to_value(u.deg), unit=u.deg) for angle in (positions.ra, positions.dec))
+    ra.name, dec.name = "ra", "dec"
+    return [ra, dec, Column(np.asarray(cells, dtype=np.int64), name=HEALPIX)]
+
+
+def to_arrow(table: Table) -> pa.Table:
+    """Turn the table of a batch into one of Arrow.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        See `classify`.
+
+    Returns
+    -------
+    pyarrow.Table
+        Arrays of a row are fixed-size lists of float32.
+    """
+    columns: dict[str, Any] = {}
+    for name in table.colnames:
+        values = np.asarray(table[name])
+        if values.ndim == 2:
+            flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).ravel())
+            columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+        else:
+            columns[name] = pa.array(values.tolist(), pa.string()) if values.dtype.kind == "U" else values
+    return pa.table(columns)
+
+
+def counts_of(flags: npt.NDArray[np.integer[Any]]) -> dict[str, int]:
+    """Count the galaxies that have no answer, or one that is in doubt.
+
+    Parameters
+    ----------
+    flags : numpy.ndarray
+        The column `flag`.
+
+    Returns
+    -------
+    dict of str to int
+        ``failed``, those without an answer, and ``flagged``, all whose flag is not 0.
+    """
+    return {"failed": int(np.sum((flags & NO_ANSWER) > 0)), "flagged": int(np.sum(flags > 0))}
+
+
+def join_parts(parts: Sequence[Path], target: Path) -> dict[str, int]:
+    """Write the parts one behind the other, a row group each; count what failed or is in doubt.
+
+    Parameters
+    ----------
+    parts : sequence of pathlib.Path
+        Of one schema, in order; one is in memory at a time.
+    target : pathlib.Path
+        Written whole or not at all.
+
+    Returns
+    -------
+    dict of str to int
+        See `counts_of`.
+    """
+    counts = {"failed": 0, "flagged": 0}
+    schema = pq.read_schema(parts[0])
+    texts = [column.name for column in schema if pa.types.is_string(column.type)]
+    longest = dict.fromkeys(texts, 1)
+    for part in parts:
+        table = pq.read_table(part, columns=texts)
+        for name in texts:
+            longest[name] = max(longest[name], pc.max(pc.utf8_length(table[name])).as_py() or 0)
+    # What astropy's reader asks for, so that it need not guess.
+    told = {f"table::len::{name}": str(length) for name, length in longest.items()}
+    with (
+        atomic.writing(target) as temporary,
+        pq.ParquetWriter(temporary, schema.with_metadata(told)) as writer,
+    ):
+        for part in parts:
+            table = pq.read_table(part)
+            for name, number in counts_of(table["flag"].to_numpy()).items():
+                counts[name] += number
+            writer.write_table(table.replace_schema_metadata(told))
+    return counts

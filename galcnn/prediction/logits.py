@@ -1,0 +1,210 @@
+"""A model and images or cutouts -> logits; cutouts that do not fit; the prior that logits are read under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import UnfitImageError, message
+from galcnn.inputs import InputSpec, blank_bands, images_from, prepare
+from galcnn.prediction.prediction import Prediction, log_prior
+from galcnn.prediction.tables import BLANK, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
+
+if TYPE_CHECKING:
+    from galcnn.cutout import Cutout
+    from galcnn.model import TrainedModel
+
+__all__ = ["BATCH", "Fitted", "faults", "fitted", "predict", "predict_images", "prior_of"]
+
+#: Images that a network is given at once.
+BATCH = 256
+_PIECE = 16 * BATCH
+
+
+def predict(
+    trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str] | None = None
+) -> Prediction:
+    """Run the network on cutouts that fit it.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    cutouts : sequence of galcnn.cutout.Cutout
+        In the model's bands, unit and shape, see `galcnn.inputs.prepare`.
+    ids : sequence of str, optional
+        One a cutout; their numbers by default.
+
+    Returns
+    -------
+    Prediction
+        In the order of the cutouts.
+
+    Raises
+    ------
+    ValueError
+        A cutout does not fit the model.
+    """
+    spec = trained.card.inputs
+    fitting = [prepare(cutout, spec) for cutout in cutouts]
+    names = tuple(ids) if ids is not None else tuple(str(i) for i in range(len(fitting)))
+    return Prediction(names, predict_images(trained.model, images_from(fitting)), trained.classes)
+
+
+def predict_images(model: Any, images: Any) -> npt.NDArray[np.float32]:
+    """Run a model on images in memory.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From calibrated images to logits.
+    images : numpy.ndarray or galcnn.dataset.PackedImages
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    numpy.ndarray
+        Logits, float32, shape (n, n_classes).
+    """
+    if not isinstance(images, np.ndarray):  # on disk: read piece by piece
+        starts = range(0, len(images), _PIECE)
+        return np.concatenate([predict_images(model, images[i : i + _PIECE]) for i in starts])
+    logits: npt.NDArray[np.float32] = model.predict(images, batch_size=BATCH, verbose=0)
+    return logits
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What became of some galaxies before the network sees them: one flag and reason for each.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray
+        int: those that have an image.
+    images : numpy.ndarray
+        Of these, shape (n, ny, nx, n_bands).
+    flags : numpy.ndarray
+        int16: sum of `UNREADABLE`, `UNFIT`, `MASKED` and `BLANK`.
+    reasons : list of str
+        What the flag means here.
+    pixel_scales : numpy.ndarray
+        Arcsec, of the cutouts as they were given; NaN where it is not known.
+    """
+
+    rows: npt.NDArray[np.intp]
+    images: npt.NDArray[np.float32]
+    flags: npt.NDArray[np.int16]
+    reasons: list[str]
+    pixel_scales: npt.NDArray[np.float64]
+
+
+def fitted(cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool) -> Fitted:
+    """Bring cutouts to what a network sees; one that cannot be is flagged.
+
+    Parameters
+    ----------
+    cutouts : sequence of galcnn.cutout.Cutout or Exception
+        One a galaxy; an exception says why there is no cutout.
+    spec : galcnn.inputs.InputSpec
+        Of the network.
+    fit : bool
+        Whether the pixel grid may be changed, see `galcnn.inputs.prepare`.
+
+    Returns
+    -------
+    Fitted
+        In this order.
+    """
+    flags, reasons = np.zeros(len(cutouts), dtype=np.int16), [""] * len(cutouts)
+    scales = np.full(len(cutouts), np.nan)
+    rows, images = [], []
+    for row, cutout in enumerate(cutouts):
+        if isinstance(cutout, Exception):
+            # One that was read, but has no WCS to cut by or is smaller than the width.
+            flags[row] = UNFIT if isinstance(cutout, UnfitImageError) else UNREADABLE
+            reasons[row] = _words(cutout)
+            continue
+        if (scale := cutout.pixel_scale) is not None:
+            scales[row] = scale.to_value("arcsec")
+        try:
+            ready = prepare(cutout, spec, fit=fit)
+        except Exception as error:  # noqa: BLE001  whatever one galaxy does, the others are answered
+            flags[row], reasons[row] = UNFIT, _words(error)
+            continue
+        flags[row], reasons[row] = faults(ready)
+        rows.append(row)
+        images.append(ready)
+    stack = images_from(images) if images else np.empty((0, *spec.image_shape), dtype=np.float32)
+    return Fitted(np.array(rows, dtype=np.intp), stack, flags, reasons, scales)
+
+
+def _words(error: Exception) -> str:
+    """An error in words, also where its text says nothing, as that of a KeyError."""
+    told = str(error)
+    return told if told and isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {told}"
+
+
+def faults(cutout: Cutout) -> tuple[int, str]:
+    """Say what is wrong with an image that has an answer, but little to base it on.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        As the network is given it.
+
+    Returns
+    -------
+    flag : int
+        Sum of `MASKED` and `BLANK`.
+    reason : str
+        In words; empty where nothing is wrong.
+    """
+    flag, reasons = 0, []
+    if cutout.masked_fraction > MASKED_LIMIT:
+        flag |= MASKED
+        reasons.append(f"{cutout.masked_fraction:.0%} of the pixels are masked and were filled with sky")
+    if blank := blank_bands(cutout):
+        flag |= BLANK
+        reasons.append(f"nothing is seen in {', '.join(blank)}: all pixels are equal")
+    return flag, "; ".join(reasons)
+
+
+def prior_of(text: str, trained: TrainedModel) -> dict[str, float] | None:
+    """Read a class prior as users type it.
+
+    Parameters
+    ----------
+    text : str
+        ``as-trained`` (whatever weights and sampling taught), ``catalog`` (frequencies in the
+        training set), ``uniform``, or ``elliptical=0.6,spiral=0.4``.
+    trained : galcnn.model.TrainedModel
+        Its card knows the first two.
+
+    Returns
+    -------
+    dict of str to float or None
+        None for ``as-trained``.
+
+    Raises
+    ------
+    ValueError
+        It cannot be read, or a class is missing.
+    """
+    if text == "as-trained":
+        return None
+    if text == "catalog":
+        return dict(trained.card.class_prior)
+    if text == "uniform":
+        return dict.fromkeys(trained.classes, 1 / len(trained.classes))
+    try:
+        prior = {name: float(value) for name, value in (part.split("=") for part in text.split(","))}
+    except ValueError as error:
+        raise ValueError(
+            message("a prior: as-trained, catalog, uniform or CLASS=SHARE,CLASS=SHARE", "", prior=text)
+        ) from error
+    log_prior(prior, trained.classes)
+    return prior
