@@ -1,6 +1,6 @@
 """What are labels worth that a network asks for? And are the neighbours of a galaxy of its kind?
 
-galcnn run model --catalog labels.csv --image-column file --id objid --embeddings --out run
+galcnn classify model --catalog labels.csv --image-column file --id objid --embeddings --out run
 python examples/galaxy_zoo_labels.py run model/test.ecsv
 
 Both of galaxies that the network was not trained on (its test set). Neighbours are sought among these

@@ -44,7 +44,7 @@ class UnreadableImageError(ValueError):
 
 
 class UnfitImageError(ValueError):
-    """An image was read, but is not what was asked for, such as one smaller than the field: flag the object."""
+    """An image was read but is not what was asked for, such as one without a WCS: flag the object."""
 
 
 class PluginError(RuntimeError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import click
 
 from galcnn.cli import options
@@ -16,21 +19,31 @@ _UNANSWERED = 3
 @click.command(name="classify")
 @click.argument("model")
 @click.argument("paths", nargs=-1, metavar="PATH...")
-@click.option(
-    "--catalog", metavar="FILE", help="Classify the images of a catalog instead; its ids name the rows."
-)
-@click.option("--image-column", metavar="C", help="Column of the catalog.  [default: image]")
+@click.option("--ensemble", multiple=True, metavar="MODEL", help="Ask this one too; may be repeated.")
+@click.option("--catalog", metavar="FILE", help="Classify the galaxies of a table instead, one a row.")
 @click.option("--id", "id_", metavar="C", help="Column of the catalog with the identifier.")
-@click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
-@options.overwrite
+@click.option("--image-column", metavar="C", help="Column of the catalog with the paths.  [default: image]")
+@click.option("--images", metavar="DIR", help="Folder of their cutouts.  [default: column 'image']")
+@click.option("--shards", metavar="DIR", help="Take them from shards, see galcnn pack.")
+@click.option("--mosaic", multiple=True, metavar="FILE", help="Cut them out of this; once for each band.")
+@click.option("--survey", metavar="NAME", help="Ask this survey for them, see galcnn plugins.")
+@click.option(
+    "--width",
+    metavar="WIDTH",
+    help="Side of cutouts of a mosaic or survey: 30arcsec, 64pix; of files, use the central field of it.",
+)
 @click.option(
     "--requests",
     metavar="FILE",
     help="Answer lines of JSON as they come, - for standard input; see docs/service.md.",
 )
+@click.option(
+    "--out",
+    metavar="OUT",
+    help="A table that ends in .csv, .ecsv, .fits, .vot or .parquet; or a folder, which resumes.",
+)
 @options.bands
 @options.fit
-@options.width
 @options.grid
 @options.render
 @click.option(
@@ -39,23 +52,73 @@ _UNANSWERED = 3
     show_default=True,
     help="Expected class frequencies: as-trained, catalog (of the training set), uniform, or CLASS=SHARE,...",
 )
+@click.option(
+    "--raw", is_flag=True, help="The network's own probabilities, whatever galcnn calibrate measured."
+)
+@click.option("--embeddings", is_flag=True, help="Keep the features that the last layer reads.")
+@click.option(
+    "--dropout-samples",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Also ask N times with dropout left on: scatter and mutual information.",
+)
+@click.option("--explain", multiple=True, metavar="METHOD", help="Layers files, see galcnn explain.")
+@click.option("--target", help="Of --explain: a class, or CLASS-CLASS.  [default: the predicted class]")
+@click.option(
+    "--explain-below",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="P",
+    help="Explain only galaxies whose most probable class has less than P.",
+)
+@options.seed
+@click.option(
+    "--chunk", type=click.IntRange(min=1), default=512, show_default=True, help="Galaxies of a part."
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Processes that read files or shards, requests to a survey at once.  [default: 1; 4 of a survey]",
+)
+@click.option("--tasks", type=click.IntRange(min=1), metavar="N", help="Split the catalog into N runs.")
+@click.option("--task", type=click.IntRange(min=1), metavar="K", help="Do the K-th of --tasks alone.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="On N processes, by Dask.")
+@click.option("--scheduler", metavar="ADDRESS", help="On the workers of this Dask scheduler.")
 @options.device
 @options.quiet
 def command(
     model: str,
     paths: tuple[str, ...],
+    ensemble: tuple[str, ...],
     catalog: str | None,
-    image_column: str | None,
     id_: str | None,
-    out: str | None,
-    overwrite: bool,
+    image_column: str | None,
+    images: str | None,
+    shards: str | None,
+    mosaic: tuple[str, ...],
+    survey: str | None,
+    width: str | None,
     requests: str | None,
+    out: str | None,
     bands: str | None,
     fit: bool,
-    width: str | None,
     grid: str | None,
     render: str | None,
     prior: str,
+    raw: bool,
+    embeddings: bool,
+    dropout_samples: int | None,
+    explain: tuple[str, ...],
+    target: str | None,
+    explain_below: float | None,
+    seed: int,
+    chunk: int,
+    jobs: int | None,
+    tasks: int | None,
+    task: int | None,
+    workers: int | None,
+    scheduler: str | None,
     device: str,
     quiet: bool,
 ) -> None:
@@ -66,62 +129,137 @@ def command(
     galcnn classify model folder_of_images --out classes.csv
     galcnn classify model galaxy.fits --bands r --fit --out classes.csv
     galcnn classify model a_g.fits,a_r.fits --grid r --fit --out classes.csv
-    galcnn classify model --catalog new.ecsv --out classes.parquet
+    galcnn classify model --catalog galaxies.parquet --images cutouts --out run
+    galcnn classify model --catalog galaxies.ecsv --mosaic g.fits --mosaic r.fits --width 64pix --out run
+    galcnn classify model --catalog galaxies.ecsv --survey legacysurvey --width 40arcsec --fit --out run
+    galcnn classify seed-0 --ensemble seed-1 --catalog galaxies.ecsv --shards shards --out run
+    galcnn classify model --catalog galaxies.ecsv --explain cam --explain-below 0.7 --out run
+    galcnn classify model --catalog galaxies.ecsv --images cutouts --workers 2 --out run
+    galcnn classify model --catalog galaxies.ecsv --images cutouts --tasks 10 --task 3 --out run
     echo '{"path": "galaxy.fits"}' | galcnn classify model --requests -
 
     Columns: id, class, p_<class> for each class, entropy (nats), flag (0 good, 1 unreadable,
-    2 does not fit the model, 4 many masked pixels, 8 a blank band; they add up) and reason. A model
-    of vote fractions gives id, f_<answer> for each answer, flag and reason.
+    2 does not fit the model, 4 many masked pixels, 8 a blank band, 16 unlike the training set, 32 an
+    answer that is no number; they add up) and reason. With galcnn calibrate before, calibrated
+    probabilities, set (the classes that cannot be excluded) and distance (from the training set). A
+    model of vote fractions gives id, f_<answer> for each answer, flag and reason. Several models are
+    an ensemble: mean probabilities, their scatter and mutual information.
+
+    A folder gets table.parquet and manifest.json, and holds a catalog of any length: stopped at any
+    moment, the same command goes on. Of a run that is split into tasks, the command without --task
+    does what no other has done, and joins the tables.
     """
+    from astropy.table import QTable
+
     from galcnn import atomic
-    from galcnn.catalog import read_catalog, table_format, write_table
+    from galcnn.catalog import FORMATS, Catalog, read_catalog, write_table
+    from galcnn.catalog.tables import read_scalars
+    from galcnn.cli.quiet import load_tensorflow
+    from galcnn.dataset import SourceSettings
+    from galcnn.pipeline.classification import ClassifySettings
     from galcnn.progress import bars, silent
 
     if bool(paths) + bool(catalog) + bool(requests) != 1:
         raise click.UsageError("Expected image files, --catalog FILE or --requests FILE, and one of them.")
     if bool(requests) == bool(out):
-        raise click.UsageError("Expected --out TABLE, or --requests FILE, which answers on standard output.")
-    if not catalog and (image_column or id_):
-        raise click.UsageError("Expected --catalog FILE with --image-column and --id.")
-    if requests and requests != "-":
-        with open(requests, "rb"):  # said before TensorFlow is loaded
-            pass
-    if out:
-        table_format(out)
-        inputs = [*paths, *([catalog] if catalog else [])]
-        atomic.check_writable(out, inputs=inputs, overwrite=overwrite)
-    if catalog:
-        columns = {"image": image_column or "image"} | ({"id": id_} if id_ else {})
-        read = read_catalog(catalog, columns=columns)
-        sources = read.images
-    else:
-        sources = options.paths_by_id(paths)
-    from galcnn.cli.quiet import load_tensorflow
+        raise click.UsageError("Expected --out OUT, or --requests FILE, which answers on standard output.")
+    if not catalog and (image_column or id_ or images or shards or mosaic or survey):
+        raise click.UsageError(
+            "Expected --catalog FILE with --id, --image-column, --images, --shards, --mosaic and --survey."
+        )
+    if sum(bool(given) for given in (images, shards, mosaic, survey)) > 1:
+        raise click.UsageError("Expected one of --images, --shards, --mosaic and --survey.")
+    if not explain and (target or explain_below):
+        raise click.UsageError("Expected --explain METHOD with --target and --explain-below.")
+    split, suffix = bool(tasks or workers or scheduler), Path(out or "").suffix.lower()
+    is_table = suffix in FORMATS
+    if (explain or split or task) and (requests or is_table):
+        raise click.UsageError("Expected a folder, --out DIR, with --explain and with a run that is split.")
+    if task and (workers or scheduler or not tasks or task > tasks):
+        raise click.UsageError("Expected --task K with --tasks N, K at most N, and no other engine.")
+    if explain and split:
+        raise click.UsageError("Expected --explain in a run that is not split into tasks.")
+    if embeddings and suffix == ".csv":
+        raise click.UsageError("Expected --embeddings with a folder, or with a table of another format.")
+    side = None if width is None else options.side(width) if mosaic or survey else options.angle(width)
+    classify = ClassifySettings(prior, not raw, embeddings, fit, render, dropout_samples or 0, seed)
+    models, progress = (model, *ensemble), silent if quiet else bars
+    if requests:
+        if requests != "-":
+            with open(requests, "rb"):  # said before TensorFlow is loaded
+                pass
+        load_tensorflow(device=device)
+        from galcnn.dataset import InputFiles
+        from galcnn.pipeline.requests import answer_requests
 
-    load_tensorflow(device=device)
-    from galcnn.dataset import InputFiles
-    from galcnn.model import load_model
-    from galcnn.prediction import UNFIT, UNREADABLE, classify_files, prior_of
-
-    trained = load_model(model).with_render(render)
-    files = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid)
-    frequencies = prior_of(prior, trained)
-    if out is None:
-        from galcnn.service.requests import answer_requests
-
-        assert requests is not None  # for the type checker
-        bad = answer_requests(trained, request_lines(requests), row_writer(), how=files, prior=frequencies)
+        files = InputFiles({}, bands=options.words(bands), grid=grid, width=side)
+        lines = request_lines(requests)
+        bad = answer_requests(models, lines, row_writer(), files=files, settings=classify)
         tell(bad_requests=bad)
         if bad:
             click.get_current_context().exit(_UNANSWERED)
         return
-    table = classify_files(trained, files, prior=frequencies, progress=silent if quiet else bars)
-    write_table(table, out)
-    counts = {"rows": len(table), "flagged": int((table["flag"] > 0).sum())}
-    failed = table[(table["flag"] & (UNREADABLE | UNFIT)) > 0]
-    tell(**counts, failed=len(failed), table=out)
-    if len(failed) == len(table):
-        raise ValueError(f"None of {len(table)} images could be classified. {failed['reason'][0]} See {out}.")
-    if len(failed):
-        click.echo(f"{len(failed)} of {len(table)} images could not be classified; {out} says why", err=True)
-    click.echo(f"wrote {out}: {len(table)} rows")
+    assert out is not None  # for the type checker
+    atomic.check_writable(out, folder=not is_table)
+    if catalog:
+        columns = {"id": id_, "image": image_column}
+        galaxies = read_catalog(catalog, columns={name: own for name, own in columns.items() if own})
+    else:
+        files_of = {name: ",".join(map(str, own)) for name, own in options.paths_by_id(paths).items()}
+        galaxies = Catalog(QTable({"id": list(files_of), "image": list(files_of.values())}))
+    words = SourceSettings(
+        images=images,
+        shards=shards,
+        mosaic=mosaic,
+        survey=survey,
+        width=None if side is None else str(side),
+        bands=options.words(bands),
+        at_once=jobs or SourceSettings.at_once,
+        grid=grid,
+    )
+    if not (workers or scheduler):
+        load_tensorflow(device=device)
+    if split:
+        from galcnn.pipeline.tasks import Work, in_turn, run_one, run_tasks
+
+        work = Work(models, words, classify, chunk)
+        if task:
+            counts = run_one(work, galaxies, out, number=task, tasks=tasks or task, progress=progress)
+            tell(**{name: counts.get(name, 0) for name in ("rows", "failed", "flagged")})
+            click.echo(f"task {task} of {tasks}: {counts.get('rows', 0)} rows")
+            return
+        with contextlib.ExitStack() as stack:
+            engine = in_turn
+            if workers or scheduler:
+                from galcnn.engines.dask import on_dask
+
+                engine = stack.enter_context(on_dask(scheduler=scheduler, workers=workers))
+            counts = run_tasks(work, galaxies, out, tasks=tasks, engine=engine, progress=progress)
+    else:
+        from galcnn.model import Card
+        from galcnn.pipeline import runs
+
+        asked = None
+        if explain:
+            from galcnn.explain.naming import explainers_by_name
+            from galcnn.pipeline.explained import ExplainSettings
+            from galcnn.pipeline.explaining import Question
+
+            question = Question(tuple(explainers_by_name(explain)), target)
+            asked = ExplainSettings(question, explain_below or ExplainSettings.below)
+        settings = runs.RunSettings(classify, chunk, asked, 1 if jobs is None else jobs)
+        with words.open(galaxies, Card.read(Path(model) / "card.json").inputs if shards else None) as source:
+            if is_table:
+                table = runs.classify(models, galaxies, source, settings=settings, progress=progress)
+                write_table(table, out)
+                counts = {"rows": len(table), **runs.counts_of(table["flag"])}
+            else:
+                counts = runs.run_catalog(models, galaxies, source, out, settings=settings, progress=progress)
+    written, rows, failed = out if is_table else f"{out}/table.parquet", counts["rows"], counts["failed"]
+    tell(rows=rows, failed=failed, flagged=counts["flagged"], table=written)
+    if failed == rows:
+        why = read_scalars(written)["reason"][0]
+        raise ValueError(f"None of {rows} images could be classified. {why} See {written}.")
+    if failed:
+        click.echo(f"{failed} of {rows} have no answer; {written} says why", err=True)
+    click.echo(f"wrote {written}: {rows} rows")

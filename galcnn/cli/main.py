@@ -39,7 +39,6 @@ COMMANDS = (
     "calibrate",
     "evaluate",
     "classify",
-    "run",
     "similar",
     "suggest",
     "explain",

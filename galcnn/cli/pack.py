@@ -39,10 +39,10 @@ def command(
     \b
     galcnn pack galaxies.parquet --out shards
     galcnn pack labels.csv --image-column file --id objid --size 96 --out shards
-    galcnn run model --catalog galaxies.parquet --shards shards --out run
+    galcnn classify model --catalog galaxies.parquet --shards shards --out run
 
     The first image settles bands, unit, size and pixel scale. One that cannot be read, or differs,
-    is left out and named; galcnn run gives it its row. Stopped, the same command goes on behind the
+    is left out and named; galcnn classify gives it its row. Stopped, the same command goes on behind the
     last whole shard.
     """
     from galcnn import atomic

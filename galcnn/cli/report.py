@@ -44,8 +44,8 @@ def command(
     galcnn report model layers --out report
     galcnn report a-layers.fits b-layers.fits --out report
 
-    Of a folder of galcnn run, of galcnn train (its test set and model card), a table of galcnn
-    classify, layers files and folders of them; all of one model.
+    Of a folder or table of galcnn classify, of galcnn train (its test set and model card),
+    layers files and folders of them; all of one model.
     """
     if not catalog and (label or id_ or image_column):
         raise click.UsageError("Expected --catalog FILE with --label, --id and --image-column.")

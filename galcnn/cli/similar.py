@@ -46,7 +46,7 @@ def command(
     """Find the galaxies most like one, in the eyes of the network of a run with embeddings.
 
     \b
-    galcnn run model --catalog galaxies.ecsv --images cutouts --embeddings --out run
+    galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run
     galcnn similar run --id NGC1300 -n 20 --out like.ecsv
     galcnn similar run --image new.fits --model model
     galcnn similar run --id NGC1300 --figure like.png --catalog galaxies.ecsv --images cutouts

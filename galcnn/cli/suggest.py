@@ -34,9 +34,9 @@ def command(
     """Choose the next galaxies worth a label, from a run with embeddings.
 
     \b
-    galcnn run model --catalog galaxies.ecsv --images cutouts --embeddings --out run
+    galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run
     galcnn suggest run -n 200 --labelled labels.csv --out next.ecsv
-    galcnn run seed-0 seed-1 seed-2 --catalog galaxies.ecsv --embeddings --out ensemble
+    galcnn classify seed-0 --ensemble seed-1 --ensemble seed-2 --catalog galaxies.ecsv --embeddings --out ensemble
     galcnn suggest ensemble --strategy bald --out next.ecsv
 
     Left out are galaxies that were not seen, those labelled, and twins. entropy, margin,

@@ -163,7 +163,7 @@ def pack_images(
         Images of a shard.
     complete : bool
         Whether an image that cannot be read, or does not fit, is an error. Else its place holds
-        zeros, and the record of the shard says why: `galcnn run` gives such a galaxy its row.
+        zeros, and the record of the shard says why: `galcnn classify` gives such a galaxy its row.
     overwrite : bool
         Begin anew, whatever the folder holds.
     progress : galcnn.progress.Progress

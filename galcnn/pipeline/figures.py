@@ -37,7 +37,7 @@ from galcnn.viewers.sheets import Entry, sheet_figure
 __all__ = ["answers_of", "draw_run", "draw_scores", "draw_sheets", "images_of"]
 
 _CARD, _HISTORY = "card.json", "history.csv"
-#: Answers of galaxies: of `galcnn train`, `galcnn evaluate` and `galcnn run`.
+#: Answers of galaxies: of `galcnn train`, `galcnn evaluate` and `galcnn classify`.
 _TABLES = ("test.ecsv", "predictions.ecsv", "table.parquet")
 _ACROSS, _ROWS = 8, 4
 _HEADINGS = {
@@ -61,7 +61,7 @@ def draw_run(
     Parameters
     ----------
     folder : path-like
-        Of `galcnn train`, `galcnn evaluate` or `galcnn run`; or a table of `galcnn classify`.
+        Of `galcnn train`, `galcnn evaluate` or `galcnn classify`; or a table of the last.
     out : path-like, optional
         Folder of the figures; ``figures`` in `folder`, or beside the table, by default. Figures of
         the same names are replaced.

@@ -179,6 +179,71 @@ class Task:
 Engine = Callable[[Iterable[Task]], Iterator[Task]]
 
 
+def do_task(task: Task, *, progress: Progress = silent) -> dict[str, Any]:
+    """Do a task, or what is left of it: what every engine calls.
+
+    Parameters
+    ----------
+    task : Task
+        Done again without harm: a run that was finished stays, one that was stopped goes on.
+    progress : galcnn.progress.Progress
+        Shows its galaxies.
+
+    Returns
+    -------
+    dict
+        The manifest, see `galcnn.pipeline.runs.run_catalog`.
+    """
+    work, catalog = task.work, task.catalog
+    with _ONE_AT_A_TIME, work.source.open(catalog, work.card.inputs) as source:
+        if task.threads is not None:
+            _limit_threads(task.threads)
+        return run_catalog(
+            work.models, catalog, source, task.folder, settings=work.run_settings, progress=progress
+        )
+
+
+def answers(work: Work, catalog: Catalog, source: CutoutSource | None = None) -> pa.Table:
+    """Classify galaxies and give their rows, in the order of the catalog.
+
+    Parameters
+    ----------
+    work : Work
+        What is done.
+    catalog : galcnn.catalog.Catalog
+        As many as the table, not the cutouts, has room in memory.
+    source : galcnn.dataset.sources.CutoutSource, optional
+        Their cutouts, where they do not come from where `work` says.
+
+    Returns
+    -------
+    pyarrow.Table
+        As `galcnn.pipeline.runs.run_catalog` writes it.
+    """
+    with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
+        if source is None:
+            source = stack.enter_context(work.source.open(catalog, work.card.inputs))
+        return to_arrow(classify(work.models, catalog, source, settings=work.run_settings))
+
+
+def in_turn(tasks: Iterable[Task]) -> Iterator[Task]:
+    """Do tasks one after the other in this process.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+        To be done.
+
+    Yields
+    ------
+    Task
+        Each when it is done.
+    """
+    for task in tasks:
+        do_task(task)
+        yield task
+
+
 def split_rows(n: int, chunk: int, tasks: int | None = None) -> list[range]:
     """Split rows into tasks of whole chunks, so that the batches are those of a single run.
 
@@ -318,71 +383,6 @@ def _described(work: Work, catalog: Catalog, tasks: int) -> str:
     files = [Path(folder) / name for folder in work.models for name in ("card.json", DOUBTS)]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()]
     return json.dumps([asdict(work), tasks, digests, catalog_sha256(catalog)], sort_keys=True, default=str)
-
-
-def do_task(task: Task, *, progress: Progress = silent) -> dict[str, Any]:
-    """Do a task, or what is left of it: what every engine calls.
-
-    Parameters
-    ----------
-    task : Task
-        Done again without harm: a run that was finished stays, one that was stopped goes on.
-    progress : galcnn.progress.Progress
-        Shows its galaxies.
-
-    Returns
-    -------
-    dict
-        The manifest, see `galcnn.pipeline.runs.run_catalog`.
-    """
-    work, catalog = task.work, task.catalog
-    with _ONE_AT_A_TIME, work.source.open(catalog, work.card.inputs) as source:
-        if task.threads is not None:
-            _limit_threads(task.threads)
-        return run_catalog(
-            work.models, catalog, source, task.folder, settings=work.run_settings, progress=progress
-        )
-
-
-def answers(work: Work, catalog: Catalog, source: CutoutSource | None = None) -> pa.Table:
-    """Classify galaxies and give their rows, in the order of the catalog.
-
-    Parameters
-    ----------
-    work : Work
-        What is done.
-    catalog : galcnn.catalog.Catalog
-        As many as the table, not the cutouts, has room in memory.
-    source : galcnn.dataset.sources.CutoutSource, optional
-        Their cutouts, where they do not come from where `work` says.
-
-    Returns
-    -------
-    pyarrow.Table
-        As `galcnn.pipeline.runs.run_catalog` writes it.
-    """
-    with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
-        if source is None:
-            source = stack.enter_context(work.source.open(catalog, work.card.inputs))
-        return to_arrow(classify(work.models, catalog, source, settings=work.run_settings))
-
-
-def in_turn(tasks: Iterable[Task]) -> Iterator[Task]:
-    """Do tasks one after the other in this process.
-
-    Parameters
-    ----------
-    tasks : iterable of Task
-        To be done.
-
-    Yields
-    ------
-    Task
-        Each when it is done.
-    """
-    for task in tasks:
-        do_task(task)
-        yield task
 
 
 @functools.cache

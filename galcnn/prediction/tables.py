@@ -44,7 +44,7 @@ def prediction_table(
     prediction : Prediction
         Of any number of galaxies.
     flags : numpy.ndarray, optional
-        Sum of the bits above for each galaxy.
+        Sum of `UNREADABLE` and the other bits for each galaxy.
     reasons : sequence of str, optional
         What the flag means here.
 
@@ -73,7 +73,7 @@ def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence
     table : astropy.table.Table
         One row a galaxy; gains the columns.
     flags : numpy.ndarray or None
-        Sum of the bits above for each galaxy; all 0 by default.
+        Sum of `UNREADABLE` and the other bits for each galaxy; all 0 by default.
     reasons : sequence of str or None
         What the flag means here.
 

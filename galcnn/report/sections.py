@@ -115,7 +115,7 @@ def _unlike(rows: Rows) -> Section:
         return Section(
             "unlike",
             title,
-            "The answers have no column distance: run galcnn calibrate on the model before galcnn run.",
+            "The answers have no column distance: run galcnn calibrate on the model before galcnn classify.",
         )
     ranking = "Largest distance from the training images first, in robust deviations."
     return Section("unlike", title, ranking, _largest(rows, "distance"), "distance")

@@ -26,7 +26,7 @@ from galcnn.progress import Progress, silent
 
 __all__ = ["Answers", "Material", "gather"]
 
-#: What `galcnn run` leaves; its room imports Keras.
+#: What `galcnn classify` leaves; its room imports Keras.
 RUN_TABLE, RUN_MANIFEST = "table.parquet", "manifest.json"
 _CARD, _TEST, _HISTORY = "card.json", "test.ecsv", "history.csv"
 _FITS = re.compile(r"\.fits?(\.gz)?$", re.IGNORECASE)
@@ -92,7 +92,7 @@ def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = si
     Parameters
     ----------
     sources : sequence of path-like
-        Folders of `galcnn run` and `galcnn train`, tables of `galcnn classify`, layers files, and
+        Folders of `galcnn train`, folders and tables of `galcnn classify`, layers files, and
         folders of layers files.
     progress : galcnn.progress.Progress
         Shows the layers files.

@@ -1,6 +1,6 @@
 """Galaxies alike in the eyes of a network, and those most worth a label; from the table of a run.
 
-No Keras is imported here: features and probabilities were written by `galcnn run --embeddings`.
+No Keras is imported here: features and probabilities were written by `galcnn classify --embeddings`.
 """
 
 from galcnn.similarity.embedded import Embedded, read_embedded

@@ -131,7 +131,7 @@ def read_embedded(table: str | os.PathLike[str]) -> Embedded:
     Parameters
     ----------
     table : path-like
-        Folder of `galcnn run --embeddings`, or its ``table.parquet``.
+        Folder of `galcnn classify --embeddings`, or its ``table.parquet``.
 
     Returns
     -------
@@ -164,20 +164,24 @@ def read_embedded(table: str | os.PathLike[str]) -> Embedded:
 def _read(file: Path) -> pa.Table:
     if not file.exists():
         raise FileNotFoundError(
-            message("a folder or table of galcnn run", "Check the path, or let it finish.", missing=str(file))
+            message(
+                "a folder or table of galcnn classify", "Check the path, or let it finish.", missing=str(file)
+            )
         )
     try:
         schema = pq.read_schema(file)
     except pa.ArrowInvalid as error:
         raise ValueError(
-            message("a Parquet table of galcnn run", "", path=str(file), error=str(error))
+            message("a Parquet table of galcnn classify", "", path=str(file), error=str(error))
         ) from error
     wanted = {"id", "flag", "embedding"}
     if missing := wanted - set(schema.names):
         raise ValueError(
             message(
                 f"columns {sorted(wanted)}",
-                "Run galcnn run --embeddings." if "embedding" in missing else "It is no table of galcnn run.",
+                "Run galcnn classify --embeddings."
+                if "embedding" in missing
+                else "It is no table of galcnn classify.",
                 path=str(file),
                 missing=sorted(missing),
             )

@@ -21,7 +21,8 @@ from galcnn.explain import CAM, Saliency
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
 from galcnn.pipeline.explaining import Question, explain_files
-from galcnn.prediction import Prediction, classify_files
+from galcnn.pipeline.runs import classify
+from galcnn.prediction import Prediction
 from galcnn.progress import Progress, silent
 from galcnn.simulation import simulate_catalog
 from galcnn.studies.embedded import SurveySettings, write_survey
@@ -121,7 +122,7 @@ def run_demo(
         sky, out / "new", settings=SurveySettings(other), progress=progress, overwrite=overwrite
     )
     paths = {name: out / "new" / str(image) for name, image in zip(new.ids, new.table["image"], strict=True)}
-    table = classify_files(trained, InputFiles(paths), progress=progress)
+    table = classify(trained, new, InputFiles(paths), progress=progress)
     table.add_column(new.labels, name="true_class", index=2)
     write_table(table, out / "results.ecsv")
     clock.lap("classify new galaxies")

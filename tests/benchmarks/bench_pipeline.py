@@ -1,4 +1,4 @@
-"""Loading and prediction at once: the slower of the two alone over the whole of `galcnn run`.
+"""Loading and prediction at once: the slower of the two alone over the whole of `galcnn classify`.
 
 Real FITS files of 64 x 64 pixels in three bands, a network that takes about as long for an image as
 its file takes to be read: the hardest case. In a process of its own whose TensorFlow has one thread,

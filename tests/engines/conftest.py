@@ -73,7 +73,7 @@ def table_of(folder):
 
 
 def jobs_of(out):
-    """Processes of `galcnn run --task` that write to a folder."""
+    """Processes of `galcnn classify --task` that write to a folder."""
     import psutil
 
     lines = [(process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]

@@ -29,7 +29,7 @@ def embedded(features, probabilities=None, flags=None, disagreement=None):
 
 
 def written(path, pool, **columns):
-    """A table as galcnn run writes it (docs/pipeline.md)."""
+    """A table as galcnn classify writes it (docs/pipeline.md)."""
     flat = pa.array(pool.features.ravel())
     table = {"id": list(pool.ids)}
     table |= {f"p_{name}": pool.probabilities[:, k] for k, name in enumerate(pool.classes)}
@@ -208,7 +208,7 @@ def test_a_table_of_a_run_comes_back(cloud, tmp_path, disagreement):
 def test_tables_that_do_not_fit_are_refused(cloud, tmp_path):
     with pytest.raises(FileNotFoundError, match="missing="):
         read_embedded(tmp_path / "none")
-    with pytest.raises(ValueError, match="Run galcnn run --embeddings"):
+    with pytest.raises(ValueError, match="Run galcnn classify --embeddings"):
         read_embedded(written(tmp_path / "bare.parquet", cloud, embedding=None))
     with pytest.raises(ValueError, match="embeddings of one width"):
         read_embedded(written(tmp_path / "odd.parquet", cloud, embedding=[[1.0]] * 300))

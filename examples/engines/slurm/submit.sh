@@ -6,4 +6,4 @@ here=$(dirname "$0")
 export MODEL="$1" CATALOG="$2" IMAGES="$3" OUT="$4"
 array=$(sbatch --parsable --array="1-$5" "$here/array.sbatch")
 sbatch --parsable --dependency="afterany:$array" --job-name=galcnn-join --cpus-per-task=1 --wrap \
-	"exec galcnn run '$MODEL' --catalog '$CATALOG' --images '$IMAGES' --out '$OUT' --chunk ${CHUNK:-512} --quiet --tasks $5"
+	"exec galcnn classify '$MODEL' --catalog '$CATALOG' --images '$IMAGES' --out '$OUT' --chunk ${CHUNK:-512} --quiet --tasks $5"

@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from astropy.table import Row
 
-from galcnn.catalog import image_paths
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
-from galcnn.prediction import classify_files
-from galcnn.service.answer import error_record, plain
-
-if TYPE_CHECKING:
-    from galcnn.model import TrainedModel
+from galcnn.pipeline.classification import ClassifySettings, Models, classify_batch, open_classifiers
+from galcnn.service import error_record, plain
 
 __all__ = ["answer_requests"]
 
@@ -27,12 +22,12 @@ _AT_ONCE = 256
 
 
 def answer_requests(
-    trained: TrainedModel,
+    model: Models,
     lines: Iterable[bytes],
     write: Callable[[str], object],
     *,
-    how: InputFiles,
-    prior: Mapping[str, float] | None = None,
+    files: InputFiles | None = None,
+    settings: ClassifySettings | None = None,
 ) -> int:
     """Classify the galaxies of requests as they come.
 
@@ -41,36 +36,48 @@ def answer_requests(
 
     Parameters
     ----------
-    trained : galcnn.model.TrainedModel
-        The model.
+    model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
+        See `galcnn.pipeline.classification.classify_batch`.
     lines : iterable of bytes
         Each a JSON object of the schema ``request``, UTF-8; empty lines are passed over.
     write : callable
         Is given each answer, a JSON object of the schema ``row``, without a newline.
-    how : galcnn.dataset.InputFiles
-        How files are read; its paths are not looked at.
-    prior : mapping of str to float, optional
-        See `galcnn.prediction.classify_files`.
+    files : galcnn.dataset.InputFiles, optional
+        How files are read; its own are not looked at.
+    settings : ClassifySettings, optional
+        What a row holds.
 
     Returns
     -------
     int
         Number of lines that were no requests; each has been answered with its error.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such model, or what is asked for does not fit it.
     """
+    ready, settings = open_classifiers(model), settings or ClassifySettings()
+    for one in ready:
+        one.check(settings)
+    votes = ready[0].trained.votes
+    names = ready[0].trained.classes if votes is None else votes.answers
+    how = files or InputFiles({})
     bad = 0
     for batch in _waiting(lines):
-        asked: list[tuple[str, tuple[Path, ...]] | ValueError] = [_request(line) for line in batch]
+        asked = [_request(line) for line in batch]
+        good = [one for one in asked if not isinstance(one, ValueError)]
         # By number: two requests may bear one id.
-        paths = {str(i): one[1] for i, one in enumerate(asked) if not isinstance(one, ValueError)}
+        cutouts = how.like({str(i): paths for i, (_, paths) in enumerate(good)}).read(range(len(good)))
         rows: Iterator[Row] = iter(())
-        if paths:
-            rows = iter(classify_files(trained, how.like(paths), prior=prior))
-        for one in asked:
-            if isinstance(one, ValueError):
+        if good:
+            rows = iter(classify_batch(ready, cutouts, [name for name, _ in good], settings=settings))
+        for request in asked:
+            if isinstance(request, ValueError):
                 bad += 1
-                answer: dict[str, Any] = {"id": None, "error": error_record(one, str(one))}
+                answer: dict[str, Any] = {"id": None, "error": error_record(request, str(request))}
             else:
-                answer = {"id": one[0], **_row(next(rows)), "error": None}
+                answer = {"id": request[0], **_told(next(rows), names, votes is not None), "error": None}
             write(json.dumps(plain(answer), allow_nan=False))
     return bad
 
@@ -98,7 +105,7 @@ def _waiting(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
             yield some
 
 
-def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
+def _request(line: bytes) -> tuple[str, list[str]] | ValueError:
     """Id and files of a request, or what is wrong with it."""
     try:
         asked = json.loads(line)
@@ -114,18 +121,26 @@ def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
         return ValueError(
             message('{"id": "...", "path": "..."}', "See galcnn schema request.", line=line[:80])
         )
-    joined = ",".join(names)
-    return asked.get("id", joined), image_paths(joined)
+    return asked.get("id", ",".join(names)), names
 
 
-def _row(row: Row) -> dict[str, Any]:
-    names = row.colnames
-    told: dict[str, Any] = {"flag": row["flag"], "reason": str(row["reason"])}
-    if "class" not in names:
-        return {"fractions": {n.removeprefix("f_"): row[n] for n in names if n.startswith("f_")}} | told
-    shares = {name.removeprefix("p_"): row[name] for name in names if name.startswith("p_")}
-    return {
-        "class": str(row["class"]) or None,
-        "probabilities": shares,
-        "entropy_nats": row["entropy"],
-    } | told
+def _told(row: Row, names: Sequence[str], fractions: bool) -> dict[str, Any]:
+    """A row of the table as JSON has it: what belongs to a class stands under its name."""
+    told: dict[str, Any] = {}
+    if fractions:
+        told["fractions"] = {name: row[f"f_{name}"] for name in names}
+    else:
+        told["class"] = str(row["class"]) or None
+        told["probabilities"] = {name: row[f"p_{name}"] for name in names}
+        told["entropy_nats"] = row["entropy"]
+    if "set" in row.colnames:
+        told["set"] = str(row["set"]).split("|") if row["set"] else []
+    if f"scatter_{names[0]}" in row.colnames:
+        told["scatter"] = {name: row[f"scatter_{name}"] for name in names}
+    columns = {
+        "distance": "distance",
+        "mutual_information": "mutual_information_nats",
+        "embedding": "embedding",
+    }
+    told |= {key: row[name] for name, key in columns.items() if name in row.colnames}
+    return told | {"flag": row["flag"], "reason": str(row["reason"])}
