@@ -62,6 +62,13 @@ def toy_images(n, *, seed=0, size=16, n_bands=2):
     return images, labels
 
 
+def embed(trained, images):
+    """The features from which the logits are made."""
+    from galcnn.model import with_embedding
+
+    return with_embedding(trained).predict(images, verbose=0)[1]
+
+
 @pytest.fixture(scope="session")
 def toy_dataset():
     from galcnn.dataset import Dataset

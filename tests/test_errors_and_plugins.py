@@ -25,6 +25,7 @@ def test_a_caller_can_act_on_the_kind_of_an_error():
     assert issubclass(errors.DownloadError, OSError)
     assert issubclass(errors.UnreadableImageError, ValueError)
     assert issubclass(errors.CoverageError, ValueError)
+    assert issubclass(errors.UnfitImageError, ValueError)
 
 
 def test_our_own_plugins_enter_by_the_same_doors():

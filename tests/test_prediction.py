@@ -7,21 +7,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import QTable
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.files import save_cutout
 from galcnn.inputs import InputSpec
+from galcnn.pipeline.classification import Classifier, ClassifySettings
+from galcnn.pipeline.runs import RunSettings, classify
 from galcnn.prediction import (
     MASKED,
     UNFIT,
     UNREADABLE,
     Prediction,
-    classify_files,
-    files,
     predict,
     prediction_table,
     prior_of,
@@ -47,7 +49,24 @@ def trained():
         class_prior={"elliptical": 0.9, "spiral": 0.1},
         trained_prior={"elliptical": 0.5, "spiral": 0.5},
     )
-    return SimpleNamespace(model=MeanModel(), card=card, classes=CLASSES, votes=None)
+    made = SimpleNamespace(model=MeanModel(), card=card, classes=CLASSES, votes=None)
+    made.with_render = lambda render: made
+    return made
+
+
+def classified(trained, paths, *, prior="as-trained"):
+    """The table of image files."""
+
+    class Answering:
+        output_shape = ((None, 2), (None, 1))
+
+        def predict(self, images, batch_size, verbose):
+            return trained.model.predict(images, batch_size, verbose), np.zeros((len(images), 1))
+
+    catalog = Catalog(QTable({"id": list(paths), "image": [str(path) for path in paths.values()]}))
+    settings = RunSettings(ClassifySettings(prior), chunk=2)  # several batches, some with gaps
+    ready = Classifier(trained, None, Answering())
+    return classify(ready, catalog, InputFiles(paths), settings=settings)
 
 
 def flat(g, r, **fields):
@@ -155,8 +174,7 @@ def test_predict_gives_the_models_logits(trained):
     assert predict(trained, [flat(1, 2)]).ids == ("0",)
 
 
-def test_every_file_has_its_row(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "BATCH", 2)  # several batches, some with gaps
+def test_every_file_has_its_row(trained, tmp_path):
     good = {f"good{i}": flat(i, i / 2 + 1) for i in range(5)}
     hole = np.zeros((8, 8), dtype=bool)
     hole[:2] = True
@@ -167,7 +185,7 @@ def test_every_file_has_its_row(trained, tmp_path, monkeypatch):
     fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
     order = ["good0", "broken", "missing", "good1", "large", "holes", "good2", "empty", "good3", "good4"]
     paths = {name: tmp_path / f"{name}.fits" for name in order}
-    table = classify_files(trained, InputFiles(paths))
+    table = classified(trained, paths)
     assert list(table["id"]) == order
     flags = dict(zip(table["id"], table["flag"], strict=True))
     assert {name: flag for name, flag in flags.items() if flag} == {
@@ -192,8 +210,8 @@ def test_every_file_has_its_row(trained, tmp_path, monkeypatch):
 
 def test_files_can_be_read_under_another_prior(trained, tmp_path):
     save_cutout(flat(1, 0.5), tmp_path / "a.fits")  # logits 1 and 1
-    for prior, share in [(None, 0.5), ({"elliptical": 0.9, "spiral": 0.1}, 0.9)]:
-        table = classify_files(trained, InputFiles({"a": tmp_path / "a.fits"}), prior=prior)
+    for prior, share in [("as-trained", 0.5), ("elliptical=0.9,spiral=0.1", 0.9)]:
+        table = classified(trained, {"a": tmp_path / "a.fits"}, prior=prior)
         assert table["p_elliptical"][0] == pytest.approx(share)
 
 

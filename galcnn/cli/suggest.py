@@ -36,7 +36,7 @@ def command(
     \b
     galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run
     galcnn suggest run -n 200 --labelled labels.csv --out next.ecsv
-    galcnn classify seed-0 --ensemble seed-1 --ensemble seed-2 --catalog galaxies.ecsv --embeddings --out ensemble
+    galcnn classify seed-0 --ensemble seed-1 --catalog galaxies.ecsv --embeddings --out ensemble
     galcnn suggest ensemble --strategy bald --out next.ecsv
 
     Left out are galaxies that were not seen, those labelled, and twins. entropy, margin,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from astropy.table import Row
 
+from galcnn.catalog import image_paths
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.pipeline.classification import ClassifySettings, Models, classify_batch, open_classifiers
@@ -105,7 +108,7 @@ def _waiting(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
             yield some
 
 
-def _request(line: bytes) -> tuple[str, list[str]] | ValueError:
+def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
     """Id and files of a request, or what is wrong with it."""
     try:
         asked = json.loads(line)
@@ -121,7 +124,11 @@ def _request(line: bytes) -> tuple[str, list[str]] | ValueError:
         return ValueError(
             message('{"id": "...", "path": "..."}', "See galcnn schema request.", line=line[:80])
         )
-    return asked.get("id", ",".join(names)), names
+    files = tuple(map(Path, names))
+    if isinstance(path, str):
+        with contextlib.suppress(OSError):  # a name that no file can have: its row will say so
+            files = image_paths(path)
+    return asked.get("id", ",".join(names)), files
 
 
 def _told(row: Row, names: Sequence[str], fractions: bool) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from distributed import Client, LocalCluster
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.engines.dask import on_dask
-from galcnn.pipeline.tasks import Work, run_tasks
 from galcnn.files import save_cutout
 from galcnn.pipeline.classification import ClassifySettings
+from galcnn.pipeline.tasks import Work, run_tasks
 from tests.benchmarks.timing import ratio
 
 _GALAXIES, _CHUNK, _SIDE, _EMPTY = 1024, 32, 64, 100

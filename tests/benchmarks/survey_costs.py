@@ -74,8 +74,7 @@ def measured(model: str, catalog: str, images: str | None, rows: int) -> Figures
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from galcnn.model.profile import network_cost
-    from galcnn.pipeline.classifying import classify_batch, open_classifier
-from galcnn.pipeline.tasks import Work, run_tasks
+    from galcnn.pipeline.classification import classify_batch, open_classifier
 
     columns = {"id": "objid", "image": "file"} if "file" in _names(catalog) else None
     read = read_catalog(catalog, columns=columns)

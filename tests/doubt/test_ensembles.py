@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from galcnn.doubt import Uncertainty
-from galcnn.doubt.embedding import embed
 from galcnn.doubt.ensembles import ensemble, mc_dropout
+from tests.conftest import embed
 
 
 def test_disagreement_by_hand():

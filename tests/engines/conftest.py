@@ -8,8 +8,8 @@ import pytest
 
 from galcnn.catalog import read_catalog
 from galcnn.dataset import SourceSettings
-from galcnn.pipeline.tasks import Work
 from galcnn.pipeline.classification import ClassifySettings
+from galcnn.pipeline.tasks import Work
 from tests.conftest import toy_images, write_toy_sky
 
 N, CHUNK = 96, 4
@@ -63,7 +63,7 @@ def same_rows(found, whole, *, bits=True):
 
 def run_words(sky, out):
     """The command of the run that `whole` is of."""
-    words = ["run", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv")]
+    words = ["classify", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv")]
     words += ["--images", str(sky / "cutouts"), "--embeddings", "--chunk", str(CHUNK)]
     return [*words, "--out", str(out), "--quiet"]
 

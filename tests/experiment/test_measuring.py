@@ -88,8 +88,8 @@ def test_calibrate_then_evaluate(sky, capsys):
 
 
 def test_unlike_galaxies_are_warned_of(sky):
-    from galcnn.doubt.embedding import embed
     from galcnn.doubt.out_of_distribution import image_measures
+    from tests.conftest import embed
 
     assert main(["calibrate", str(sky / "model"), "--quiet", "--false-alarms", "0.05"]) == 0
     trained = load_model(sky / "model")

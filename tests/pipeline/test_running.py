@@ -1,5 +1,6 @@
 """A catalog into one table: every galaxy once, whatever happens, however often the run is killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -21,9 +22,9 @@ from galcnn.dataset import InputFiles
 from galcnn.dataset.sources import FromMosaic
 from galcnn.model import load_model, save_model
 from galcnn.pipeline.classification import ClassifySettings, classify_batch
-from galcnn.pipeline.runs import RunSettings, run_catalog
-from galcnn.prediction import OUTSIDE, UNFIT, UNREADABLE, predict_images
-from tests.conftest import toy_images
+from galcnn.pipeline.runs import RunSettings, classify, run_catalog
+from galcnn.prediction import OUTSIDE, UNFIT, UNREADABLE, Prediction, predict_images
+from tests.conftest import embed, toy_images
 from tests.pipeline.conftest import N
 
 
@@ -128,7 +129,15 @@ def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):
 
 
 def command_of(sky, out, catalog, *words):
-    start = [sys.executable, "-m", "galcnn.cli.main", "run", str(sky / "model"), "--catalog", str(catalog)]
+    start = [
+        sys.executable,
+        "-m",
+        "galcnn.cli.main",
+        "classify",
+        str(sky / "model"),
+        "--catalog",
+        str(catalog),
+    ]
     return [*start, "--out", str(out), "--chunk", "1", "--embeddings", "--quiet", *words]
 
 
@@ -182,7 +191,7 @@ def test_twenty_kills(sky, tmp_path):
     ids = [f"x{i}" for i in range(120)]
     images = [str(sky / "cutouts" / f"g{i % N}.fits") for i in range(120)]
     QTable({"id": ids, "image": images}).write(tmp_path / "catalog.ecsv")
-    words = ("--explain", "saliency", "--readers", "1")
+    words = ("--explain", "saliency", "--jobs", "1")
     out, whole = tmp_path / "out", tmp_path / "whole"
     arguments = command_of(sky, out, tmp_path / "catalog.ecsv", *words)
     kills = [("start", rng.uniform(0, 4)) for _ in range(2)]
@@ -208,7 +217,7 @@ def test_twenty_kills(sky, tmp_path):
 def test_three_kills(sky, tmp_path):
     delays = np.random.default_rng(4).uniform(0, 0.05, 3)
     out, whole = tmp_path / "out", tmp_path / "whole"
-    words = ("--images", str(sky / "cutouts"), "--readers", "0")
+    words = ("--images", str(sky / "cutouts"), "--jobs", "0")
     arguments = command_of(sky, out, sky / "catalog.ecsv", *words)
     killed = [kill_at(arguments, out, delay, when="parts") for delay in delays]
     assert any(killed)
@@ -253,39 +262,98 @@ def test_a_mosaic_gives_what_its_cutouts_give(sky, blobs, tmp_path):
     assert "not on the mosaic" in table["reason"][4]
 
 
-def test_doubts_go_into_the_table(sky, trained, tmp_path):
+@pytest.fixture(scope="module")
+def measured(trained, tmp_path_factory):
+    """A model folder with its uncertainty record; images, and what they were measured on."""
     from galcnn.doubt import Doubts, fit_calibration, fit_conformal, fit_domain
-    from galcnn.doubt.embedding import embed
     from galcnn.doubt.out_of_distribution import image_measures
-    from galcnn.prediction import Prediction
 
-    save_model(trained, tmp_path / "model")
-    saved = load_model(tmp_path / "model")
+    folder = tmp_path_factory.mktemp("measured")
+    saved = save_model(trained, folder)
     many, truth = toy_images(200, seed=21)
     prediction = Prediction(tuple(map(str, range(200))), predict_images(trained.model, many), trained.classes)
     labels = [trained.classes[k] for k in truth]
-    spec = trained.card.inputs
-    sample = image_measures(many, spec), embed(trained, many)
-    calibration = fit_calibration(prediction, labels)
+    sample = image_measures(many, trained.card.inputs), embed(trained, many)
+    calibration = fit_calibration(prediction, labels, kind="vector")
     sets = fit_conformal(calibration.apply(prediction), labels)
-    Doubts(saved.card.model_sha256, calibration, sets, fit_domain(sample, sample)).write(tmp_path / "model")
+    Doubts(saved.card.model_sha256, calibration, sets, fit_domain(sample, sample)).write(folder)
+    return folder, many, prediction, calibration, sets
+
+
+def test_doubts_go_into_the_table(measured):
+    folder, many, prediction, calibration, sets = measured
     strange = many[:6] * np.float32(30)
-    table = classify_batch(
-        tmp_path / "model", np.concatenate([many[:6], strange]), [str(i) for i in range(12)]
-    )
+    table = classify_batch(folder, np.concatenate([many[:6], strange]), [str(i) for i in range(12)])
     expected = calibration.apply(prediction).probabilities[:6, 0]
     np.testing.assert_allclose(table["p_round"][:6], expected, atol=1e-5)
     assert (table["flag"][6:] & OUTSIDE).all()
     assert all("deviations from the training set" in reason for reason in table["reason"][6:])
     assert list(table["set"][:6]) == sets.words(calibration.apply(prediction))[:6]
-    raw = classify_batch(
-        tmp_path / "model", many[:6], list("abcdef"), settings=ClassifySettings(calibrated=False)
-    )
+    raw = classify_batch(folder, many[:6], list("abcdef"), settings=ClassifySettings(calibrated=False))
     np.testing.assert_allclose(raw["p_round"], prediction.probabilities[:6, 0], atol=1e-5)
 
 
+def test_every_door_gives_the_calibrated_answer(measured, sky, tmp_path, capsys):
+    """Files, a table and a folder of a catalog, requests, and a model in memory: one core."""
+    folder, _, _, calibration, sets = measured
+    catalog = read_catalog(sky / "catalog.ecsv").select(range(12))  # one is missing, one too large
+    paths = [str(sky / "cutouts" / f"{name}.fits") for name in catalog.ids]
+    QTable({"id": catalog.ids, "image": paths}).write(tmp_path / "catalog.ecsv")
+    (tmp_path / "requests").write_text("\n".join(f'{{"path": "{path}"}}' for path in paths))
+    from_catalog = ["--catalog", str(tmp_path / "catalog.ecsv")]
+    for name, words in {
+        "files.parquet": paths,
+        "table.parquet": from_catalog,
+        "folder": from_catalog,
+        "raw.ecsv": [*paths, "--raw"],
+        "raw": [*from_catalog, "--raw"],
+    }.items():
+        assert main(["classify", str(folder), *words, "--out", str(tmp_path / name), "--quiet"]) == 0
+    capsys.readouterr()
+    files = InputFiles(dict(zip(catalog.ids, paths, strict=True)))
+    good = [row for row in range(12) if row not in (7, 11)]
+    images = np.stack([np.moveaxis(files.load(catalog.ids[row]).flux, 0, -1) for row in good])
+    logits = predict_images(load_model(folder).model, images).astype(float)
+    own = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    changed = calibration.apply(Prediction(tuple(map(str, good)), logits, sets.classes))
+    assert np.abs(changed.probabilities - own).max() > 0.01  # else nothing were tested
+    tables = {name: Table.read(tmp_path / name) for name in ("files.parquet", "table.parquet", "raw.ecsv")}
+    tables |= {name: Table.read(tmp_path / name / "table.parquet") for name in ("folder", "raw")}
+    tables["memory"] = classify(load_model(folder), catalog, files)
+    first = tables["files.parquet"]
+    np.testing.assert_allclose(first["p_thin"][good], changed.probabilities[:, 1], atol=1e-6)
+    assert [first["set"][row] for row in good] == sets.words(changed)
+    assert [int(flag) & 3 for flag in first["flag"]] == [0] * 7 + [UNREADABLE] + [0] * 3 + [UNFIT]
+    for name in ("table.parquet", "folder", "memory"):
+        for column in ("id", "class", "p_round", "p_thin", "entropy", "flag", "set", "distance", "reason"):
+            np.testing.assert_array_equal(tables[name][column], first[column], err_msg=f"{name} {column}")
+    for name in ("raw", "raw.ecsv"):
+        np.testing.assert_allclose(tables[name]["p_thin"][good], own[:, 1], atol=1e-6)
+        assert "set" not in tables[name].colnames
+    # Of requests a batch is what waits, so that the last bits are its own.
+    for words, table in ([], first), (["--raw"], tables["raw"]):
+        assert main(["classify", str(folder), "--requests", str(tmp_path / "requests"), *words]) == 0
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        for row, expected in zip(rows, table, strict=True):
+            assert (row["class"] or "", row["flag"]) == (expected["class"], expected["flag"])
+            if row["class"]:
+                assert row["probabilities"]["thin"] == pytest.approx(expected["p_thin"], abs=1e-6)
+            if "set" in table.colnames:
+                assert "|".join(row["set"]) == expected["set"]
+                if row["class"]:
+                    assert row["distance"] == pytest.approx(expected["distance"], rel=1e-4)
+            assert ("set" in row) == ("set" in table.colnames)
+
+
 def test_the_command(sky, tmp_path, capsys):
-    base = ["run", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv"), "--out", str(tmp_path / "o")]
+    base = [
+        "classify",
+        str(sky / "model"),
+        "--catalog",
+        str(sky / "catalog.ecsv"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
     every = ["--embeddings", "--dropout-samples", "3", "--explain", "cam", "--explain-below", "0.9"]
     assert main([*base, "--images", str(sky / "cutouts"), *every, "--quiet"]) == 0
     assert "2 of 40 have no answer" in capsys.readouterr().err
@@ -370,7 +438,7 @@ def test_shards_give_the_rows_that_their_files_give(sky, tmp_path, capsys):
     QTable({"id": names, "image": images}).write(tmp_path / "c.ecsv")
     assert main(["pack", str(tmp_path / "c.ecsv"), "--out", str(tmp_path / "s"), "--quiet"]) == 0
     assert "2 of 40 could not be packed" in capsys.readouterr().err
-    base = ["run", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv"), "--quiet"]
+    base = ["classify", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv"), "--quiet"]
     for name, words in {
         "files": ["--images", str(sky / "cutouts")],
         "shards": ["--shards", str(tmp_path / "s")],

@@ -18,10 +18,10 @@ from galcnn.cli.main import main
 from galcnn.dataset import InputFiles
 from galcnn.inputs import InputSpec
 from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
-from galcnn.prediction import classify_files
+from galcnn.pipeline.classification import classify_batch
+from galcnn.pipeline.requests import answer_requests
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.service import schema
-from galcnn.service.requests import answer_requests
 from tests.conftest import toy_images
 
 ROW, REQUEST = (Draft202012Validator(schema(name)) for name in ("row", "request"))
@@ -44,9 +44,14 @@ def folder(model, tmp_path_factory):
     return place
 
 
+def table_of(model, paths, ids="abc"):
+    files = InputFiles(dict(zip(ids, paths, strict=True)))
+    return classify_batch(model, files.read(range(len(paths))), files.ids)
+
+
 def answered(model, lines):
     rows = []
-    bad = answer_requests(model, lines, rows.append, how=InputFiles({}))
+    bad = answer_requests(model, lines, rows.append)
     rows = [json.loads(row) for row in rows]
     for row in rows:
         ROW.validate(row)
@@ -63,7 +68,7 @@ def test_rows_are_those_of_classify_in_the_order_of_the_requests(model, folder):
     rows, bad = answered(model, [json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in requests])
     assert bad == 0
     assert [row["id"] for row in rows] == ["galaxy 0", "galaxy 0", paths[2]]
-    table = classify_files(model, InputFiles(dict(zip("cab", paths, strict=True))))
+    table = table_of(model, paths)
     for row, expected in zip(rows, table, strict=True):
         assert row["class"] == expected["class"]
         assert row["probabilities"] == {"round": expected["p_round"], "thin": expected["p_thin"]}
@@ -166,7 +171,7 @@ def test_a_program_in_another_language_asks_and_is_answered_one_by_one(model, fo
     words = ["node", "-e", NODE, sys.executable, str(folder / "model"), *paths]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    table = classify_files(model, InputFiles(dict(zip(["n0", "n1", "n2"], paths, strict=True))))
+    table = table_of(model, paths, ["n0", "n1", "n2"])
     for line, row in zip(done.stdout.splitlines(), table, strict=True):
         name, best, share = line.split()
         assert (name, best) == (row["id"], row["class"])
@@ -213,5 +218,5 @@ def test_lines_are_answered_before_the_end_of_the_input(model, folder):
             os.close(writing)
 
     with io.FileIO(reading) as raw, io.BufferedReader(raw) as lines:
-        assert answer_requests(model, lines, write, how=InputFiles({})) == 0
+        assert answer_requests(model, lines, write) == 0
     assert len(rows) == 3
