@@ -220,7 +220,7 @@ def command(
     if not (workers or scheduler):
         load_tensorflow(device=device)
     if split:
-        from galcnn.pipeline.tasks import Work, in_turn, run_one, run_tasks
+        from galcnn.pipeline.tasks import Engine, Work, in_turn, run_one, run_tasks
 
         work = Work(models, words, classify, chunk)
         if task:
@@ -229,7 +229,7 @@ def command(
             click.echo(f"task {task} of {tasks}: {counts.get('rows', 0)} rows")
             return
         with contextlib.ExitStack() as stack:
-            engine = in_turn
+            engine: Engine = in_turn
             if workers or scheduler:
                 from galcnn.engines.dask import on_dask
 
