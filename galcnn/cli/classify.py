@@ -169,6 +169,8 @@ def command(
         )
     if sum(bool(given) for given in (images, shards, mosaic, survey)) > 1:
         raise click.UsageError("Expected one of --images, --shards, --mosaic and --survey.")
+    if (mosaic or survey) and not width:
+        raise click.UsageError("Expected --width with --mosaic and --survey.")
     if not explain and (target or explain_below):
         raise click.UsageError("Expected --explain METHOD with --target and --explain-below.")
     split, suffix = bool(tasks or workers or scheduler), Path(out or "").suffix.lower()
