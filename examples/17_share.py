@@ -7,7 +7,7 @@ import json
 from galcnn.cli.main import main
 from galcnn.similarity import nearest, read_embedded, suggest
 
-words = ["run", "model", "--catalog", "sky/catalog.ecsv", "--embeddings", "--out", "embedded", "--quiet"]
+words = ["classify", "model", "--catalog", "sky/catalog.ecsv", "--embeddings", "--out", "embedded", "--quiet"]
 answer = io.StringIO()
 with contextlib.redirect_stdout(answer):  # what a program in any language reads from: galcnn --json run ...
     main(["--json", *words])

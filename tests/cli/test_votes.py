@@ -139,7 +139,6 @@ def test_info_says_the_questions(models, capsys):
 def test_what_needs_classes_is_refused_in_one_line(folder, models, tmp_path, capsys):
     model, image = str(models["fractions"]), str(folder / "3.png")
     for words in (
-        ["classify", model, image, "--prior", "uniform", "--out", str(tmp_path / "c.csv")],
         ["explain", model, image, "--method", "cam", "--out", str(tmp_path / "e.fits"), "--quiet"],
         ["calibrate", model],
         ["evaluate", model, str(folder / "votes.csv"), "--out", str(tmp_path / "s"), "--quiet"],
@@ -149,6 +148,8 @@ def test_what_needs_classes_is_refused_in_one_line(folder, models, tmp_path, cap
         said = capsys.readouterr().err
         assert "Expected a model of classes" in said, (words, said)
         assert "galcnn classify writes them" in said
+    assert main(["classify", model, image, "--prior", "uniform", "--out", str(tmp_path / "c.csv")]) == 2
+    assert "Expected the prior as-trained of vote fractions" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -68,7 +68,7 @@ def test_damaged_files(sky, tmp_path, capsys):
     ids = [*files, *odd]
     images = [str(path) for path in files.values()] + [str(sky / "cutouts" / "g1.fits")] * len(odd)
     QTable({"id": ids, "image": images}).write(tmp_path / "catalog.ecsv")
-    command = ["run", str(sky / "model"), "--catalog", str(tmp_path / "catalog.ecsv"), "--quiet"]
+    command = ["classify", str(sky / "model"), "--catalog", str(tmp_path / "catalog.ecsv"), "--quiet"]
     more = ["--explain", "saliency", "--chunk", "16", "--dropout-samples", "2", "--embeddings"]
     assert main([*command, *more, "--out", str(tmp_path / "out")]) == 0
     table = Table.read(tmp_path / "out" / "table.parquet")
@@ -103,7 +103,7 @@ def test_catalogs_that_cannot_be_are_refused_before_anything_is_written(sky, tmp
     }
     for expected, columns in tables.items():
         QTable(columns).write(tmp_path / "catalog.ecsv", overwrite=True)
-        command = ["run", str(sky / "model"), "--catalog", str(tmp_path / "catalog.ecsv"), "--quiet"]
+        command = ["classify", str(sky / "model"), "--catalog", str(tmp_path / "catalog.ecsv"), "--quiet"]
         assert main([*command, "--images", str(sky / "cutouts"), "--out", str(tmp_path / "out")]) == 2
         assert expected in capsys.readouterr().err
         assert not (tmp_path / "out").exists()

@@ -325,7 +325,7 @@ def test_a_run_is_reported_with_its_maps(trained, tmp_path):
     Table({"id": ids, "ra": np.arange(4.0), "dec": np.zeros(4)}).write(tmp_path / "new.ecsv")
     words = ["--catalog", str(tmp_path / "new.ecsv"), "--images", str(tmp_path / "new"), "--quiet"]
     words += ["--embeddings", "--explain", "saliency", "--out", str(tmp_path / "run")]
-    assert main(["run", str(tmp_path / "model"), *words]) == 0
+    assert main(["classify", str(tmp_path / "model"), *words]) == 0
     counts = write_report([tmp_path / "run", tmp_path / "model"], tmp_path / "out")
     assert counts == {"objects": 4, "pictures": 3, "maps": 3}
     content, table = read_report(tmp_path / "out"), Table.read(tmp_path / "run" / TABLE)

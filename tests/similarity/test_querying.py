@@ -31,7 +31,7 @@ def place(tmp_path_factory):
     Table({"id": [f"g{i}" for i in range(12)], "image": [f"g{i}.fits" for i in range(12)]}).write(
         folder / "catalog.ecsv"
     )
-    words = ["run", str(folder / "model"), "--catalog", str(folder / "catalog.ecsv"), "--embeddings"]
+    words = ["classify", str(folder / "model"), "--catalog", str(folder / "catalog.ecsv"), "--embeddings"]
     assert main([*words, "--out", str(folder / "run"), "--quiet"]) == 0
     return folder
 
@@ -88,7 +88,7 @@ def test_a_file_is_rendered_as_the_run_was(tmp_path):
     Table({"id": [f"g{i}" for i in range(4)], "image": [f"g{i}.fits" for i in range(4)]}).write(
         tmp_path / "catalog.ecsv"
     )
-    words = ["run", str(tmp_path / "model"), "--catalog", str(tmp_path / "catalog.ecsv"), "--embeddings"]
+    words = ["classify", str(tmp_path / "model"), "--catalog", str(tmp_path / "catalog.ecsv"), "--embeddings"]
     assert main([*words, "--render", "sdss", "--out", str(tmp_path / "run"), "--quiet"]) == 0
     features = features_of_files([tmp_path / "g2.fits"], tmp_path / "model", tmp_path / "run")
     np.testing.assert_allclose(features, read_embedded(tmp_path / "run").features[2], rtol=1e-5)
