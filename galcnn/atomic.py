@@ -389,10 +389,12 @@ def _refuse_existing(target: Path, own: Collection[str] | None, what: str) -> No
                 message("a file that is not there yet", f"Choose another name, {_ANEW}", path=str(target))
             )
         return
-    if own is None or (not own and (target / MARK).exists()):
+    if own is None:
         return
     # What is hidden is never replaced, but where a whole folder is: locks, and what lists of files leave.
-    if foreign := _foreign(target, own or (".*",)):
+    foreign = _foreign(target, own or (".*",))
+    # The mark is looked for last: several processes of one run may begin in one folder.
+    if foreign and (own or not (target / MARK).exists()):
         raise _StandsThereError(
             message(
                 f"a new or empty folder{what and f', or {what}'}",

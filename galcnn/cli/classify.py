@@ -42,6 +42,7 @@ _UNANSWERED = 3
     metavar="OUT",
     help="A table that ends in .csv, .ecsv, .fits, .vot or .parquet; or a folder, which resumes.",
 )
+@options.overwrite
 @options.bands
 @options.fit
 @options.grid
@@ -101,6 +102,7 @@ def command(
     width: str | None,
     requests: str | None,
     out: str | None,
+    overwrite: bool,
     bands: str | None,
     fit: bool,
     grid: str | None,
@@ -153,7 +155,7 @@ def command(
 
     from galcnn import atomic
     from galcnn.catalog import FORMATS, Catalog, read_catalog, write_table
-    from galcnn.catalog.tables import read_scalars
+    from galcnn.catalog.formats import read_scalars
     from galcnn.cli.quiet import load_tensorflow
     from galcnn.dataset import SourceSettings
     from galcnn.pipeline.classification import ClassifySettings
@@ -179,6 +181,8 @@ def command(
         raise click.UsageError("Expected a folder, --out DIR, with --explain and with a run that is split.")
     if task and (workers or scheduler or not tasks or task > tasks):
         raise click.UsageError("Expected --task K with --tasks N, K at most N, and no other engine.")
+    if task and overwrite:
+        raise click.UsageError("Expected --overwrite without --task, since others do theirs.")
     if explain and split:
         raise click.UsageError("Expected --explain in a run that is not split into tasks.")
     if embeddings and suffix == ".csv":
@@ -202,7 +206,10 @@ def command(
             click.get_current_context().exit(_UNANSWERED)
         return
     assert out is not None  # for the type checker
-    atomic.check_writable(out, folder=not is_table)
+    inputs = [*paths, *mosaic, *([catalog] if catalog else [])]
+    own = None if is_table else ()
+    what = "one with this very run"
+    atomic.check_writable(out, folder=not is_table, own=own, what=what, inputs=inputs, overwrite=overwrite)
     if catalog:
         columns = {"id": id_, "image": image_column}
         galaxies = read_catalog(catalog, columns={name: own for name, own in columns.items() if own})
@@ -236,7 +243,9 @@ def command(
                 from galcnn.engines.dask import on_dask
 
                 engine = stack.enter_context(on_dask(scheduler=scheduler, workers=workers))
-            counts = run_tasks(work, galaxies, out, tasks=tasks, engine=engine, progress=progress)
+            counts = run_tasks(
+                work, galaxies, out, tasks=tasks, engine=engine, overwrite=overwrite, progress=progress
+            )
     else:
         from galcnn.model import Card
         from galcnn.pipeline import runs
@@ -256,7 +265,9 @@ def command(
                 write_table(table, out)
                 counts = {"rows": len(table), **runs.counts_of(table["flag"])}
             else:
-                counts = runs.run_catalog(models, galaxies, source, out, settings=settings, progress=progress)
+                counts = runs.run_catalog(
+                    models, galaxies, source, out, settings=settings, overwrite=overwrite, progress=progress
+                )
     written, rows, failed = out if is_table else f"{out}/table.parquet", counts["rows"], counts["failed"]
     tell(rows=rows, failed=failed, flagged=counts["flagged"], table=written)
     if failed == rows:

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galcnn.cutout import Cutout
-from galcnn.doubt import Doubts, Uncertainty
-from galcnn.doubt.doubts import DOUBTS
-from galcnn.doubt.measures import PIXEL_SCALE, image_measures
+from galcnn.doubt import Doubts
+from galcnn.doubt.out_of_distribution import PIXEL_SCALE, image_measures
+from galcnn.doubt.record import DOUBTS
 from galcnn.errors import message
 from galcnn.model import Card
 from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction, flagged, prediction_table, prior_of
@@ -30,7 +30,7 @@ from galcnn.votes import cumulative_fractions, fraction_table
 if TYPE_CHECKING:
     import keras
 
-    from galcnn.doubt.sampling import DropoutSampler
+    from galcnn.doubt.ensembles import DropoutSampler
     from galcnn.model import TrainedModel
 
 __all__ = [
@@ -108,7 +108,7 @@ class Classifier:
     @functools.cached_property
     def sampler(self) -> DropoutSampler:
         """The same model with dropout left on."""
-        from galcnn.doubt.sampling import DropoutSampler
+        from galcnn.doubt.ensembles import DropoutSampler
 
         return DropoutSampler(self.trained.model)
 
@@ -206,7 +206,7 @@ def open_classifiers(model: Models) -> tuple[Classifier, ...]:
     if not found:
         raise ValueError(message("at least one model", "", models=0))
     if len(found) > 1:
-        from galcnn.doubt.sampling import check_alike
+        from galcnn.doubt.ensembles import check_alike
 
         check_alike([one.trained for one in found])
     return found
@@ -323,6 +323,8 @@ def classify_batch(
             extra["set"] = np.array(doubts.sets.words(prediction), dtype=str)
         table = prediction_table(prediction, flags=found.flags, reasons=found.reasons)
     if len(members) > 1:
+        from galcnn.doubt.ensembles import Uncertainty
+
         several = Uncertainty(np.stack(members))
         extra |= {f"scatter_{name}": several.scatter[:, k] for k, name in enumerate(names)}
         if trained.votes is None:

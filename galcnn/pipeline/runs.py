@@ -32,10 +32,10 @@ from filelock import FileLock, Timeout
 
 from galcnn import atomic
 from galcnn.catalog import Catalog
-from galcnn.catalog.columns import as_numbers
+from galcnn.catalog.catalog import as_numbers
 from galcnn.cutout import Cutout
 from galcnn.dataset.sources import CutoutSource
-from galcnn.doubt.measures import REDSHIFT
+from galcnn.doubt.out_of_distribution import REDSHIFT
 from galcnn.errors import message
 from galcnn.inputs import InputSpec
 from galcnn.pipeline.classification import (
@@ -162,6 +162,7 @@ def run_catalog(
     out: str | os.PathLike[str],
     *,
     settings: RunSettings | None = None,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Classify every galaxy of a catalog into ``OUT/table.parquet``, one row each, in its order.
@@ -183,6 +184,8 @@ def run_catalog(
         Folder of the run.
     settings : RunSettings, optional
         The defaults when not given.
+    overwrite : bool
+        Whether to begin anew, whatever run the folder holds.
     progress : galcnn.progress.Progress
         Shows the galaxies.
 
@@ -238,7 +241,8 @@ def run_catalog(
             "versions": {name: importlib.metadata.version(name) for name in names},
         }
 
-    return resumed(out, json.dumps(identity, sort_keys=True), work, pieces=_PARTS)
+    described = json.dumps(identity, sort_keys=True)
+    return resumed(out, described, work, pieces=_PARTS, overwrite=overwrite)
 
 
 def resumed(
@@ -247,6 +251,7 @@ def resumed(
     work: Callable[[Path], dict[str, Any]],
     *,
     pieces: str,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Do what is left of a run in its folder, alone; nothing where it is finished.
 
@@ -260,6 +265,8 @@ def resumed(
         Is given the folder, writes the table from the pieces, gives the manifest.
     pieces : str
         Name of the folder of the pieces, which goes when the manifest is written.
+    overwrite : bool
+        Whether to begin anew, whatever run the folder holds.
 
     Returns
     -------
@@ -273,9 +280,14 @@ def resumed(
     OSError
         It cannot be written, or another run is at work there.
     """
-    place = claimed(out, described)
+    claim = claimed(out, described, overwrite=overwrite)
+    place = claim.folder
+    if not overwrite:
+        claim.mark()
+    place.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(place / _LOCK, timeout=0):
+            claim.mark()  # what an older run left goes when none is at work there
             if (place / MANIFEST).exists() and (place / TABLE).exists():
                 manifest: dict[str, Any] = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
             else:
@@ -290,31 +302,11 @@ def resumed(
         ) from error
 
 
-def claimed(out: str | os.PathLike[str], described: str) -> Path:
-    """Make the folder of a run ours, or refuse it, see `galcnn.atomic.claim`.
-
-    Parameters
-    ----------
-    out : path-like
-        Folder of the run.
-    described : str
-        All that decides what the table holds.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder, which is there.
-
-    Raises
-    ------
-    OSError, ValueError
-        See `resumed`.
-    """
-    place = Path(out).resolve()
-    atomic.check_writable(place, folder=True)
-    place.mkdir(parents=True, exist_ok=True)
-    atomic.claim(place, ".run", described, what="this very run")()
-    return place
+def claimed(out: str | os.PathLike[str], described: str, *, overwrite: bool = False) -> atomic.Claim:
+    """Claim the folder of a run, see `galcnn.atomic.claim`."""
+    own = (_PARTS, "tasks", "layers", TABLE, MANIFEST)
+    what = "one with this very run"
+    return atomic.claim(Path(out).resolve(), described, what=what, own=own, overwrite=overwrite)
 
 
 def _ready(model: Models, settings: RunSettings) -> tuple[Classifier, ...]:

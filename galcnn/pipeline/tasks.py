@@ -20,7 +20,7 @@ import numpy as np
 
 from galcnn.catalog import Catalog
 from galcnn.dataset import SourceSettings
-from galcnn.doubt.doubts import DOUBTS
+from galcnn.doubt.record import DOUBTS
 from galcnn.errors import message
 from galcnn.model import Card
 from galcnn.pipeline.classification import ClassifySettings
@@ -280,6 +280,7 @@ def run_tasks(
     *,
     tasks: int | None = None,
     engine: Engine = in_turn,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Classify every galaxy of a catalog into ``OUT/table.parquet``, by tasks.
@@ -296,6 +297,8 @@ def run_tasks(
         See `split_rows`; the same when a run is taken up again.
     engine : callable
         Does the tasks; one after the other in this process by default.
+    overwrite : bool
+        Whether to begin anew, whatever run the folder holds.
     progress : galcnn.progress.Progress
         Shows the galaxies.
 
@@ -325,7 +328,7 @@ def run_tasks(
         whole = {"rows": len(catalog), "tasks": len(rows), "catalog_sha256": catalog_sha256(catalog)}
         return first | whole | counts
 
-    return resumed(out, _described(work, catalog, len(rows)), do, pieces=_TASKS)
+    return resumed(out, _described(work, catalog, len(rows)), do, pieces=_TASKS, overwrite=overwrite)
 
 
 def run_one(
@@ -369,8 +372,9 @@ def run_one(
     rows = split_rows(len(catalog), work.chunk, tasks)
     if number > len(rows):
         return {}
-    place = claimed(out, _described(work, catalog, len(rows)))
-    task = Task(work, catalog.select(rows[number - 1]), _folder(place, number, len(rows)))
+    claim = claimed(out, _described(work, catalog, len(rows)))
+    claim.mark()
+    task = Task(work, catalog.select(rows[number - 1]), _folder(claim.folder, number, len(rows)))
     return do_task(task, progress=progress)
 
 

@@ -34,6 +34,7 @@ FILES = {
 }
 FOLDERS = {
     ("atlas", "--out"): "atlas none --catalog none.csv --out {out}",
+    ("classify", "--out"): "classify none none.fits --out {out}",
     ("compare", "--out"): "compare --catalog none.csv --out {out}",
     ("cut", "--out"): "cut none.fits --catalog none.csv --width 9pix --out {out}",
     ("data", "--out"): "data none.csv --out {out}",
@@ -62,7 +63,6 @@ FOLDERS = {
 ADDED_TO = {
     ("fetch", "--cache"): "entries are named by the hash of what was asked",
     ("train", "--tensorboard"): "TensorBoard gives each file of events a name of its own",
-    ("run", "--out"): "see run",
 }
 #: Words of what is no path, and options of files that are read.
 NO_PATHS = {
@@ -72,11 +72,21 @@ NO_PATHS = {
 }
 NO_PATHS_BY_NAME = {"--by", "--method", "--prior", "--seeds", "--shares", "--target", "--title"}
 READ = {
-    *("--between", "--catalog", "--dust-map", "--image", "--images", "--into", "--labelled", "--mask"),
+    *(
+        "--between",
+        "--catalog",
+        "--dust-map",
+        "--ensemble",
+        "--image",
+        "--images",
+        "--into",
+        "--labelled",
+        "--mask",
+    ),
     *("--model", "--mosaic", "--psf", "--reference", "--requests", "--seed-model", "--shuffled-model"),
     *("--sigma", "--weight"),
 }
-READ_BY = {("landscape", "--snapshots"), ("run", "--shards")}
+READ_BY = {("landscape", "--snapshots"), ("classify", "--shards")}
 
 
 def parameters(command=cli, words=()):

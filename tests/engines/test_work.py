@@ -36,7 +36,7 @@ def test_tasks_in_any_order_give_the_table_of_one_run(work, catalog, whole, tmp_
         "tasks": 5,
     }
     assert sorted(file.name for file in (tmp_path / "run").iterdir() if file.suffix != ".lock") == [
-        ".run",
+        ".galcnn",
         "manifest.json",
         "table.parquet",
     ]

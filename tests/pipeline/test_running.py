@@ -128,6 +128,25 @@ def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):
         run_catalog(sky / "model", catalog, files, tmp_path / "out", settings=settings)
 
 
+def test_a_run_begins_anew_where_that_is_said(sky, tmp_path, capsys):
+    words = [
+        "classify",
+        str(sky / "model"),
+        *(str(sky / "cutouts" / f"g{i}.fits") for i in range(3)),
+        "--quiet",
+    ]
+    for out, table in (("t.csv", "t.csv"), ("run", "run/table.parquet")):
+        assert main([*words, "--out", str(tmp_path / out)]) == 0
+        before = Table.read(tmp_path / table)
+        other = [*words, "--prior", "round=0.9,thin=0.1", "--out", str(tmp_path / out)]
+        assert main(other) == 2
+        assert "--overwrite" in capsys.readouterr().err
+        assert (Table.read(tmp_path / table)["p_thin"] == before["p_thin"]).all()
+        assert main([*other, "--overwrite"]) == 0
+        assert (Table.read(tmp_path / table)["p_thin"] < before["p_thin"]).all()
+    assert main([*words, "--tasks", "2", "--task", "1", "--overwrite", "--out", str(tmp_path / "run")]) == 2
+
+
 def command_of(sky, out, catalog, *words):
     start = [
         sys.executable,
