@@ -12,7 +12,8 @@ from galcnn.explain import (
     strongest_activations,
 )
 from galcnn.inputs import images_from
-from galcnn.viewers.figures import explanation_figure, save_figure
+from galcnn.viewers.plots.explanations import explanation_figure
+from galcnn.viewers.plots.style import save_figure
 
 trained = load_model("model")
 cutout = load_cutout("sky/cutouts/sim7-000003.fits")

@@ -11,8 +11,8 @@ from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.training import TrainingSettings, fit
 from galcnn.training.batches import training_batches
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.health_figures import health_figure
+from galcnn.viewers.plots.style import save_figure
+from galcnn.viewers.plots.training import health_figure
 
 # The theory: Glorot halves the variance of ReLU layers, He keeps it.
 stacks = [stack_table(Stack(12, 64, "relu", name), seeds=3) for name in ("glorot_normal", "he_normal")]

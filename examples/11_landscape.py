@@ -10,8 +10,8 @@ from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.training import TrainingSettings, fit
 from galcnn.training.snapshots import Snapshots, read_snapshots
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.landscape_figures import landscape_figure
+from galcnn.viewers.plots.landscape import landscape_figure
+from galcnn.viewers.plots.style import save_figure
 
 catalog = split_catalog(read_catalog("sky/catalog.ecsv"), seed=1)
 data = read_dataset(catalog)

@@ -4,8 +4,8 @@ from galcnn import Target, load_model, read_catalog
 from galcnn.files import load_cutout
 from galcnn.fooling import PGD, MinimalPerturbation, SkyAscent, SmallestBudget, fool, visibility
 from galcnn.layers import write_syntheses
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.fooling_figures import fooling_figure
+from galcnn.viewers.plots.adversarial import fooling_figure
+from galcnn.viewers.plots.style import save_figure
 
 trained = load_model("model")
 table = read_catalog("sky/catalog.ecsv").table

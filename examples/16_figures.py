@@ -4,8 +4,8 @@ from astropy.table import Table
 
 from galcnn import LayerStack
 from galcnn.pipeline.figures import draw_run, images_of
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.sky_figure import sky_figure
+from galcnn.viewers.plots.explanations import sky_figure
+from galcnn.viewers.plots.style import save_figure
 
 for path in draw_run("model", images=images_of("model")):
     print(path)

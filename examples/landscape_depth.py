@@ -23,8 +23,8 @@ from galcnn.progress import bars
 from galcnn.simulation import simulate_catalog
 from galcnn.studies.embedded import SurveySettings, write_survey
 from galcnn.training import TrainingSettings, fit
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.landscape_figures import landscape_figure
+from galcnn.viewers.plots.landscape import landscape_figure
+from galcnn.viewers.plots.style import save_figure
 
 SEEDS = (0, 1, 2)
 DEEP = {"widths": (8, 8, 8, 8), "depth": 5, "stem": 8, "dropout": 0.0}

@@ -37,7 +37,7 @@ from galcnn.simulation import simulate_catalog
 from galcnn.studies.embedded import SurveySettings, write_survey
 from galcnn.training import TrainingSettings
 from galcnn.training.optimizers import make_optimizer
-from galcnn.viewers.figures import save_figure
+from galcnn.viewers.plots.style import save_figure
 
 GALAXIES, SIDE, CLASSES = 720, 32, ("elliptical", "spiral", "edge_on", "merger")
 TRAINING, DEV = 160, 120  # the other 440 are for the test

@@ -264,7 +264,7 @@ def write_claims(table: Table, out: str | os.PathLike[str]) -> Path:
     """
     from lecture.figures import claims_figure
 
-    from galcnn.viewers.figures import save_figure
+    from galcnn.viewers.plots.style import save_figure
 
     folder = Path(out)
     atomic.check_writable(folder / "claims.ecsv")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galcnn.errors import message
-from galcnn.viewers.panels import drawable
-from galcnn.viewers.style import COLOURS, SMALL, finish
+from galcnn.viewers.plots.panels import drawable
+from galcnn.viewers.plots.style import COLOURS, SMALL, finish
 
 if TYPE_CHECKING:
     from astropy.table import Table

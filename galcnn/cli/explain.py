@@ -112,7 +112,8 @@ def command(
     for file in files.values():
         click.echo(f"wrote {file}")
     if figure:
-        from galcnn.viewers.figures import explanation_figure, save_figure
+        from galcnn.viewers.plots.explanations import explanation_figure
+        from galcnn.viewers.plots.style import save_figure
 
         save_figure(explanation_figure(stacks), figure)
         click.echo(f"wrote {figure}")
@@ -152,7 +153,7 @@ def _write_into(stack: LayerStack, into: str, path: Path) -> None:
 def _check_figure(figure: str, sources: Mapping[str, tuple[Path, ...]], overwrite: bool) -> None:
     """Said before the work, not after it."""
     from galcnn import atomic
-    from galcnn.viewers.figures import MOST_GALAXIES
+    from galcnn.viewers.plots.explanations import MOST_GALAXIES
 
     if len(sources) > MOST_GALAXIES:
         raise click.UsageError(

@@ -168,8 +168,8 @@ def _files(
         click.echo(line)
     click.echo(f"wrote {out}/{TABLE} and {len(set(table['id']))} files")
     if figure:
-        from galcnn.viewers.figures import save_figure
-        from galcnn.viewers.fooling_figures import MOST_ROWS, fooling_figure
+        from galcnn.viewers.plots.adversarial import MOST_ROWS, fooling_figure
+        from galcnn.viewers.plots.style import save_figure
 
         save_figure(fooling_figure(first_syntheses(table, out, MOST_ROWS), trained.classes), figure)
         click.echo(f"wrote {figure}")
@@ -210,8 +210,8 @@ def _curve(
         )
     click.echo(f"wrote {out}/robustness.ecsv: {table['n'][0]} galaxies")
     if figure:
-        from galcnn.viewers.figures import save_figure
-        from galcnn.viewers.fooling_figures import robustness_figure
+        from galcnn.viewers.plots.adversarial import robustness_figure
+        from galcnn.viewers.plots.style import save_figure
 
         unit = attack.unit if attack.unit == "sigma" else trained.card.inputs.unit
         save_figure(robustness_figure({trained.card.name: table}, unit=unit), figure)

@@ -88,8 +88,8 @@ def _trained(model: str, claim: atomic.Claim | None) -> None:
     load_tensorflow()
     from galcnn.experiment import read_health
     from galcnn.health import diagnose
-    from galcnn.viewers.figures import save_figure
-    from galcnn.viewers.health_figures import health_figure
+    from galcnn.viewers.plots.style import save_figure
+    from galcnn.viewers.plots.training import health_figure
 
     record = read_health(model)
     signs = diagnose(record)
@@ -160,8 +160,8 @@ def _experiment(
 
 def _write(tables: dict[str, Table], claim: atomic.Claim) -> None:
     from galcnn.catalog import write_table
-    from galcnn.viewers.figures import save_figure
-    from galcnn.viewers.health_figures import initialisation_figure
+    from galcnn.viewers.plots.style import save_figure
+    from galcnn.viewers.plots.training import initialisation_figure
 
     claim.mark()
     folder = claim.folder

@@ -87,7 +87,7 @@ def command(
         click.echo(f"wrote {out}: {len(table)} rows")
     if figure and catalog:
         from galcnn.similarity.sheets import neighbour_sheet
-        from galcnn.viewers.figures import save_figure
+        from galcnn.viewers.plots.style import save_figure
 
         first = image_paths(image) if image else str(id_)
         columns = {"id": id_column, "image": image_column}

@@ -63,19 +63,19 @@ def command(
     if folder:
         atomic.check_writable(folder, folder=True, own=(), overwrite=overwrite)
     if sheet:
-        from galcnn.viewers.exporting import sheet_of
-        from galcnn.viewers.figures import save_figure
+        from galcnn.viewers.plots.style import save_figure
+        from galcnn.viewers.side_files import sheet_of
 
         save_figure(sheet_of(options.paths_by_id(paths)), sheet)
         click.echo(f"wrote {sheet}")
     if save:
-        from galcnn.viewers.exporting import layers_figure, map_figure
-        from galcnn.viewers.figures import save_figure
+        from galcnn.viewers.plots.style import save_figure
+        from galcnn.viewers.side_files import layers_figure, map_figure
 
         save_figure(map_figure(paths[0], method) if method else layers_figure(paths[0]), save)
         click.echo(f"wrote {save}")
     if folder:
-        from galcnn.viewers.exporting import export
+        from galcnn.viewers.side_files import export
 
         click.echo(f"wrote {len(export(paths[0], folder, overwrite=overwrite))} files to {folder}")
     if not (save or sheet or folder):

@@ -22,8 +22,8 @@ from galcnn.model.network import PREPROCESSING
 from galcnn.progress import Progress, silent
 from galcnn.training.batches import training_batches
 from galcnn.training.rate_search import learning_rate_range_test, smoothed
-from galcnn.viewers.curves import learning_rate_figure
-from galcnn.viewers.figures import save_figure
+from galcnn.viewers.plots.style import save_figure
+from galcnn.viewers.plots.training import learning_rate_figure
 
 __all__ = ["check_experiment", "check_prepared", "experiment_signals", "find_learning_rate", "read_health"]
 

@@ -34,7 +34,7 @@ own cutout, or `CUTSTACK` in its MORPHOLOGY names the stack (0: the first) whose
 That table carries the cards of 1., too, and PROVENANCE, its last HDU, their number: `NHDU`.
 
 **In the file of an image.** `write_into` adds such a stack to any FITS file, on the grid and WCS of
-the image there: see `galcnn.layers.regridding`. `CUTHDU` in MORPHOLOGY lists the HDUs of the image,
+the image there: see `galcnn.layers.original`. `CUTHDU` in MORPHOLOGY lists the HDUs of the image,
 counted from 0; none where galcnn wrote the file.
 
 The cards are for human readers: long or odd texts are shortened and escaped. The tables hold

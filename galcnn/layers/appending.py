@@ -18,8 +18,15 @@ from galcnn.files import cutout_hdus, load_cutout
 from galcnn.files.sources import check_sums, opened
 from galcnn.layers import tables
 from galcnn.layers.headers import FILE_TYPE
-from galcnn.layers.layout import CUTOUT_HDU, CUTOUT_STACK, cutout_of, named, stack_fields, stack_hdus
-from galcnn.layers.stack import LayerStack
+from galcnn.layers.stack import (
+    CUTOUT_HDU,
+    CUTOUT_STACK,
+    LayerStack,
+    cutout_of,
+    named,
+    stack_fields,
+    stack_hdus,
+)
 
 __all__ = ["append_hdus", "append_stack", "holds_stack", "numbers", "read_stacks"]
 

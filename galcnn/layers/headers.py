@@ -11,7 +11,7 @@ import astropy.units as u
 from astropy.io import fits
 
 from galcnn._runtime.version import __version__
-from galcnn.layers.text import card_text
+from galcnn.files.text import escape, word
 
 if TYPE_CHECKING:
     from galcnn.explain.explanation import Explanation
@@ -19,13 +19,80 @@ if TYPE_CHECKING:
     from galcnn.explain.target import Target
     from galcnn.prediction import Prediction
 
-__all__ = ["FILE_TYPE", "FILE_VERSION", "answer_header", "map_header", "primary_header", "synthesis_header"]
+__all__ = [
+    "FILE_TYPE",
+    "FILE_VERSION",
+    "answer_header",
+    "card_text",
+    "extension_name",
+    "map_header",
+    "primary_header",
+    "synthesis_header",
+]
+
+#: What fits between the quotes of one card.
+_TEXT_LENGTH = 68
+
+
+#: Method, target and band in a name: together well below one card.
+_PART_LENGTHS = (16, 32, 12)
+
+
+#: Long names have short forms, so that viewers' menus can be read.
+_SHORT = {"saliency": "SAL"}
+
+
+def card_text(text: str) -> str:
+    """Write any text so that it fills one header card at most; a long one ends in dots.
+
+    Parameters
+    ----------
+    text : str
+        Anything.
+
+    Returns
+    -------
+    str
+        For human readers: the exact text is in the tables.
+    """
+    escaped = escape(text)
+    room = _TEXT_LENGTH - escaped[:_TEXT_LENGTH].count("'")  # a quote is written twice
+    return escaped if len(escaped) <= room else escaped[: room - 3] + "..."
+
+
+def extension_name(method: str, target: str, band: str) -> str:
+    """Name the layer of a map, such as ``SAL_SPIRAL_G``, or ``CAM_SPIRAL`` for the band ``all``.
+
+    Parameters
+    ----------
+    method, target, band : str
+        Any text.
+
+    Returns
+    -------
+    str
+        Of A-Z, 0-9 and underscores: viewers address it as ``file.fits[NAME]`` without quoting.
+
+    Examples
+    --------
+    >>> extension_name("saliency", "edge-on / disc", "g"), extension_name("cam", "spiral", "all")
+    ('SAL_EDGE_ON_DISC_G', 'CAM_SPIRAL')
+    """
+    parts = [_SHORT.get(method, method), target] + ([] if band == "all" else [band])
+    return "_".join(word(part, length) for part, length in zip(parts, _PART_LENGTHS, strict=False))
+
 
 #: Cards FILETYPE and FILEVERS of the primary header.
 FILE_TYPE, FILE_VERSION = "galcnn layers", 1
+
+
 #: FITS allows three digits after CLASS and LOGIT.
 _MOST_CARDS = 999
+
+
 _MOST_SETTINGS = 99
+
+
 _CARD_LENGTH = 80
 
 

@@ -1,14 +1,29 @@
-"""Layers beside those of the FITS file that a cutout was made of, on its own pixel grid."""
+"""Layers beside those of the FITS file that a cutout was made of, on its own pixel grid.
+
+What was done to the image is inverted: by the two WCS where both have one, else by the steps in
+``meta["geometry"]``. A map is no image of the sky, so that what becomes of its values follows from
+what they are. With w the area that an old pixel o and a pixel c of the cutout share, in areas of o:
+
+- a slope in flux is drawn back through the resampling, dS/dF_o = sum_c w dS/dF_c, since F_c
+  collects w F_o (the chain rule); in surface brightness or display values it is
+  sum_c w A_o/A_c dS/dB_c;
+- an amount of logits is shared out by area, sum_c w A_o/A_c a_c: the sum over the map is kept;
+- a slope in sigma is averaged and multiplied by sqrt(A_o/A_c), as noise of independent pixels goes;
+- features and slopes in what the network sees are averaged.
+
+Averages need half of the pixel covered. Where the cutout does not reach there is NaN.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
@@ -20,13 +35,286 @@ from galcnn.files.hdus import plane_indices
 from galcnn.files.layout import is_our_layout
 from galcnn.files.sources import opened
 from galcnn.layers.appending import append_hdus, numbers
-from galcnn.layers.cells import coarse_hdu
 from galcnn.layers.headers import FILE_TYPE
-from galcnn.layers.layout import CUTOUT_HDU, stack_hdus
-from galcnn.layers.regridding import Placement, placement
-from galcnn.layers.stack import LayerStack
+from galcnn.layers.stack import CUTOUT_HDU, LayerStack, stack_hdus
+from galcnn.layers.tables import coarse_hdu
+from galcnn.transforms.grid import MIN_COVERAGE, per_area, shifted_wcs
 
-__all__ = ["write_into"]
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+    from galcnn.cutout import Cutout
+    from galcnn.explain.explanation import Explanation
+
+__all__ = ["Placement", "placement", "write_into"]
+
+_Array = npt.NDArray[np.float64]
+
+
+#: Pixels by which grids may miss each other and still be parallel, or be one.
+_SAME = 1e-3
+
+
+#: Points a side at which the grids are compared.
+_POINTS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where a cutout lies on the image that it was made of.
+
+    Attributes
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With the grid of the maps.
+    corner, shape : tuple of int
+        The part of the image, in its pixels (y, x), that holds the cutout.
+    first, step : tuple of float or None
+        Of parallel grids: pixel of the image at the centre of the cutout's first pixel, and pixels
+        of the image from one to the next. None where the cutout is turned, mirrored or of another
+        projection.
+    wcs : astropy.wcs.WCS or None
+        Of that part of the image.
+    """
+
+    cutout: Cutout
+    corner: tuple[int, int]
+    shape: tuple[int, int]
+    first: tuple[float, float] | None
+    step: tuple[float, float] | None
+    wcs: WCS | None
+
+    def maps(self, explanation: Explanation) -> npt.NDArray[np.float32]:
+        """Bring the map of an explanation to the image.
+
+        Parameters
+        ----------
+        explanation : galcnn.explain.Explanation
+            Of the cutout.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, shape (n_planes, *shape); see the module for what becomes of the values. Bit by
+            bit the same where the cutout is a part of the image.
+        """
+        values = explanation.attribution
+        if self._copies():
+            return self._copied(values)
+        good = np.isfinite(values)
+        total, covered = self._collected(np.where(good, values, 0).astype(np.float64), good)
+        area = 1 / self._area()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(covered > MIN_COVERAGE - 1e-6, total / covered, np.nan)
+        shared = np.where(covered > 1e-9, total, np.nan)
+        if explanation.kind == "amount":
+            moved = shared * area
+        elif explanation.kind == "slope" and explanation.wrt == "flux":
+            moved = shared * area if per_area(self.cutout.unit) else shared
+        elif explanation.kind == "slope" and explanation.wrt == "sigma":
+            moved = mean * np.sqrt(area)
+        else:
+            moved = mean
+        return moved.astype(np.float32)
+
+    def labels(self, segmentation: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Bring a segmentation to the image: each pixel has the label at its centre.
+
+        Parameters
+        ----------
+        segmentation : numpy.ndarray
+            On the grid of the cutout.
+
+        Returns
+        -------
+        numpy.ndarray
+            int32, of `shape`; 0 where the cutout does not reach.
+        """
+        y, x = np.mgrid[: self.shape[0], : self.shape[1]].astype(np.float64)
+        if self.first is not None and self.step is not None:
+            y = (y + self.corner[0] - self.first[0]) / self.step[0]
+            x = (x + self.corner[1] - self.first[1]) / self.step[1]
+        else:
+            assert self.wcs is not None  # for the type checker: only parallel grids do without
+            assert self.cutout.wcs is not None
+            x, y = self.cutout.wcs.world_to_pixel(self.wcs.pixel_to_world(x, y))
+        with np.errstate(invalid="ignore"):
+            inside = (np.abs(y - (segmentation.shape[0] - 1) / 2) < segmentation.shape[0] / 2) & (
+                np.abs(x - (segmentation.shape[1] - 1) / 2) < segmentation.shape[1] / 2
+            )
+        labels = np.zeros(self.shape, dtype=np.int32)
+        rows, columns = (np.rint(v[inside]).astype(int) for v in (y, x))
+        labels[inside] = segmentation[rows, columns]
+        return labels
+
+    def _copies(self) -> bool:
+        return self.step == (1.0, 1.0) and self.first is not None and all(n == int(n) for n in self.first)
+
+    def _copied(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        assert self.first is not None  # for the type checker
+        copied = np.full((len(values), *self.shape), np.nan, dtype=np.float32)
+        window, part = [], []
+        for n, m, first, corner in zip(values.shape[1:], self.shape, self.first, self.corner, strict=True):
+            start = int(first) - corner
+            window.append(slice(max(start, 0), min(start + n, m)))
+            part.append(slice(window[-1].start - start, window[-1].stop - start))
+        copied[:, window[0], window[1]] = values[:, part[0], part[1]]
+        return copied
+
+    def _area(self) -> float:
+        """Area of a pixel of the cutout, in pixels of the image."""
+        if self.step is not None:
+            return self.step[0] * self.step[1]
+        assert self.wcs is not None
+        assert self.cutout.wcs is not None
+        own, old = (abs(np.linalg.det(w.pixel_scale_matrix)) for w in (self.cutout.wcs, self.wcs))
+        return float(own / old)
+
+    def _collected(self, values: _Array, good: npt.NDArray[np.bool_]) -> tuple[_Array, _Array]:
+        """For each pixel of the image: sum of the values weighted by shared area, and that area."""
+        if self.first is not None and self.step is not None:
+            along_y, along_x = (
+                _shared(m, n, first - corner, step)
+                for m, n, first, corner, step in zip(
+                    self.shape, values.shape[1:], self.first, self.corner, self.step, strict=True
+                )
+            )
+            return along_y @ values @ along_x.T, along_y @ good.astype(np.float64) @ along_x.T
+        from reproject import reproject_exact
+
+        both = np.concatenate([values, good.astype(np.float64)])
+        means, footprint = reproject_exact(
+            (both, self.cutout.wcs), self.wcs, shape_out=(len(both), *self.shape)
+        )
+        sums: _Array = np.nan_to_num(means) * np.nan_to_num(footprint)
+        return sums[: len(values)], sums[len(values) :]
+
+
+def placement(cutout: Cutout, wcs: WCS | None, shape: tuple[int, int]) -> Placement:
+    """Find where a cutout lies on the image that it was made of.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        Cut, resampled, binned, turned ...
+    wcs : astropy.wcs.WCS or None
+        Of the image.
+    shape : tuple of int
+        Pixels of the image as (ny, nx).
+
+    Returns
+    -------
+    Placement
+        Of the part that is on the image.
+
+    Raises
+    ------
+    ValueError
+        They do not overlap, or nothing says where the cutout lies.
+    """
+    if cutout.wcs is not None and wcs is not None:
+        places = _by_wcs(cutout.wcs, wcs, cutout.shape)
+        first, step = _parallel(cutout.shape, places)
+        edges = _edges(cutout.shape)
+        y, x = _by_wcs(cutout.wcs, wcs, cutout.shape, edges)
+    else:
+        first, step = _by_history(cutout.meta.get("geometry", ()), cutout.shape, shape)
+        edges = _edges(cutout.shape)
+        y, x = (np.array(f) + np.array(s) * e for f, s, e in zip(first, step, edges, strict=True))
+    low = [max(0, int(np.floor(np.nanmin(v) + 0.5))) for v in (y, x)]
+    high = [min(n, int(np.ceil(np.nanmax(v) + 0.5))) for v, n in zip((y, x), shape, strict=True)]
+    if not np.isfinite([y, x]).any() or high[0] <= low[0] or high[1] <= low[1]:
+        raise ValueError(
+            message(
+                "a cutout that lies on the image",
+                "Name the file that it was made of; one of the two WCS may be stale.",
+                rows=(float(np.min(y)), float(np.max(y))),
+                columns=(float(np.min(x)), float(np.max(x))),
+                shape=shape,
+            )
+        )
+    corner, part = (low[0], low[1]), (high[0] - low[0], high[1] - low[1])
+    return Placement(
+        cutout, corner, part, first, step, None if wcs is None else shifted_wcs(wcs, corner, part)
+    )
+
+
+def _edges(shape: tuple[int, int]) -> tuple[_Array, _Array]:
+    """Points along the edges of a grid, as (y, x)."""
+    along = [np.linspace(-0.5, n - 0.5, 33) for n in shape]
+    y = np.concatenate([along[0], along[0], np.full(33, -0.5), np.full(33, shape[0] - 0.5)])
+    x = np.concatenate([np.full(33, -0.5), np.full(33, shape[1] - 0.5), along[1], along[1]])
+    return y, x
+
+
+def _by_wcs(
+    own: WCS, wcs: WCS, shape: tuple[int, int], points: tuple[_Array, _Array] | None = None
+) -> tuple[_Array, _Array]:
+    """Pixels of the image, as (y, x), at points of the cutout."""
+    y, x = points if points is not None else _points(shape)
+    sky = own.pixel_to_world(x, y)
+    x, y = wcs.world_to_pixel(sky)
+    return np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
+
+
+def _points(shape: tuple[int, int]) -> tuple[_Array, _Array]:
+    y, x = np.meshgrid(*(np.linspace(0, n - 1, _POINTS) for n in shape), indexing="ij")
+    return y.ravel(), x.ravel()
+
+
+def _parallel(
+    shape: tuple[int, int], places: tuple[_Array, _Array]
+) -> tuple[tuple[float, float], tuple[float, float]] | tuple[None, None]:
+    """First pixel and step of parallel grids, whole numbers where they are those but for rounding."""
+    first, step = [], []
+    for n, own, there in zip(shape, _points(shape), places, strict=True):
+        if not np.isfinite(there).all():
+            return None, None
+        slope, start = np.polyfit(own, there, 1) if n > 1 else (1.0, there.mean())
+        if slope <= 0 or np.abs(start + slope * own - there).max() > _SAME:
+            return None, None
+        if abs(slope - 1) * n < _SAME and abs(start - round(start)) < _SAME:
+            slope, start = 1.0, float(round(start))
+        first.append(float(start))
+        step.append(float(slope))
+    return (first[0], first[1]), (step[0], step[1])
+
+
+def _by_history(
+    steps: Sequence[Mapping[str, Any]], own: tuple[int, int], shape: tuple[int, int]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """First pixel and step by what was done since the image was read."""
+    first, step, now = np.zeros(2), np.ones(2), tuple(shape)
+    for done in steps:
+        if tuple(done["from"]) != now or not {"corner", "ratio"} & set(done):
+            break
+        if "ratio" in done:
+            ratio = np.array(done["ratio"], dtype=np.float64)
+            corner = (np.array(now) - 1) / 2 - (np.array(done["shape"]) - 1) / 2 * ratio
+        else:
+            ratio, corner = np.ones(2), np.array(done["corner"], dtype=np.float64)
+        first, step, now = first + step * corner, step * ratio, tuple(done["shape"])
+    if now != tuple(own):
+        raise ValueError(
+            message(
+                "a WCS of both, or the steps from the image to the cutout in its meta",
+                "Name the file that the cutout was made of.",
+                image=shape,
+                cutout=own,
+                geometry=list(steps),
+            )
+        )
+    return (float(first[0]), float(first[1])), (float(step[0]), float(step[1]))
+
+
+def _shared(n_old: int, n_own: int, first: float, step: float) -> _Array:
+    """Length that each pixel of the image (row) shares with each of the cutout (column)."""
+    middle = first + step * np.arange(n_own)
+    old = np.arange(n_old)[:, np.newaxis]
+    upper = np.minimum(middle + step / 2, old + 0.5)
+    lower = np.maximum(middle - step / 2, old - 0.5)
+    shared: _Array = np.clip(upper - lower, 0, None)
+    return shared
 
 
 def write_into(
@@ -67,7 +355,7 @@ def write_into(
     Notes
     -----
     Each map has the shape and the WCS of the image, NaN where the cutout does not reach, and the
-    values that `galcnn.layers.regridding` describes; where the cutout is a part of the image they
+    values that `galcnn.layers.original` describes; where the cutout is a part of the image they
     are the same, bit by bit. The segmentation comes along, and coarse maps on the WCS of their
     cells; syntheses do not. `read_stacks` reads the layers back, `galcnn.load_cutout` the image as
     before.

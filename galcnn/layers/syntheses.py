@@ -35,8 +35,7 @@ from galcnn.files.astrometry import wcs_cards
 from galcnn.files.sources import check_sums, opened
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name
 from galcnn.layers import tables
-from galcnn.layers.headers import synthesis_header
-from galcnn.layers.text import extension_name
+from galcnn.layers.headers import extension_name, synthesis_header
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

@@ -1,24 +1,33 @@
-"""The tables of a layers file: MORPHOLOGY, LAYERS and PROVENANCE. They hold what must come back exactly."""
+"""The tables of a layers file, which hold what must come back exactly; and coarse maps, a pixel a cell."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
 
-from galcnn.explain.explanation import Explanation
+from galcnn.explain.cells import CellGrid, cell_wcs
+from galcnn.explain.explanation import CoarseMap, Explanation
 from galcnn.explain.target import Target
-from galcnn.files.text import escape, text_column, to_json, unescape
-from galcnn.layers.cells import coarse_from
+from galcnn.files.astrometry import wcs_cards
+from galcnn.files.text import escape, text_column, to_json, unescape, unique_name
+from galcnn.layers.headers import extension_name, map_header
 from galcnn.prediction import Prediction
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+    from galcnn.explain.explanation import Explanation
 
 __all__ = [
     "LAYERS",
     "MORPHOLOGY",
     "PROVENANCE",
+    "coarse_from",
+    "coarse_hdu",
     "explanations_from",
     "layers_table",
     "morphology_table",
@@ -225,3 +234,66 @@ def tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: tuples(item) for key, item in value.items()}
     return value
+
+
+#: Cards of the grid: centre of the first cell counted from pixel 1, step and field in pixels.
+_CARDS = ("CELL1", "STEP", "FIELD")
+
+
+def coarse_hdu(explanation: Explanation, used: set[str], wcs: WCS | None) -> fits.ImageHDU:
+    """Lay the coarse map of an explanation out as an image HDU.
+
+    Parameters
+    ----------
+    explanation : galcnn.explain.Explanation
+        With a coarse map.
+    used : set of str
+        EXTNAMEs in use; that of the new HDU is added.
+    wcs : astropy.wcs.WCS or None
+        Of the cutout.
+
+    Returns
+    -------
+    astropy.io.fits.ImageHDU
+        Named METHOD_TARGET_CELLS.
+    """
+    coarse = explanation.coarse
+    assert coarse is not None  # for the type checker
+    name = unique_name(extension_name(explanation.method, explanation.target.name, "cells"), used)
+    used.add(name)
+    shape = (coarse.values.shape[0], coarse.values.shape[1])
+    own = None if wcs is None else cell_wcs(wcs, coarse.grid, shape)
+    header = map_header(name, explanation, "all", wcs_cards(own))
+    said = ("pixel of the image at the first cell", "pixels from cell to cell", "pixels that a cell sees")
+    first = (coarse.grid.start[0] + 1, coarse.grid.start[1] + 1)
+    for card, values, comment in zip(_CARDS, (first, coarse.grid.jump, coarse.grid.field), said, strict=True):
+        header[f"{card}_Y"] = (values[0], comment)
+        header[f"{card}_X"] = (values[1], "")
+    return fits.ImageHDU(coarse.values, header)
+
+
+def coarse_from(hdus: Mapping[str, Any], name: str) -> CoarseMap | None:
+    """Read what `coarse_hdu` laid out.
+
+    Parameters
+    ----------
+    hdus : mapping of str to astropy HDU
+        Of a stack.
+    name : str
+        EXTNAME of the coarse map; empty for none.
+
+    Returns
+    -------
+    galcnn.explain.explanation.CoarseMap or None
+        Bit by bit.
+    """
+    if not name:
+        return None
+    header, data = hdus[name].header, hdus[name].data
+
+    def pair(card: str) -> tuple[Any, Any]:
+        return header[f"{card}_Y"], header[f"{card}_X"]
+
+    y, x = pair(_CARDS[0])
+    grid = CellGrid((y - 1.0, x - 1.0), pair(_CARDS[1]), pair(_CARDS[2]))
+    return CoarseMap(np.asarray(data, dtype=np.float32), grid)

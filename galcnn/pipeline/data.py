@@ -22,8 +22,8 @@ from galcnn.preprocessing import Per, Scaling, Stretch, fit_preprocessing, sky_n
 from galcnn.preprocessing.fitting import Preprocessed
 from galcnn.preprocessing.statistics import ImageStack, moments, pieces
 from galcnn.progress import Progress, silent
-from galcnn.viewers.data_figures import preprocessing_figure, suspicious_figure
-from galcnn.viewers.figures import save_figure
+from galcnn.viewers.plots.data import preprocessing_figure, suspicious_figure
+from galcnn.viewers.plots.style import save_figure
 
 if TYPE_CHECKING:
     from galcnn.cutout import Cutout

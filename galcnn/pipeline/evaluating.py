@@ -26,8 +26,8 @@ from galcnn.pipeline.runs import ChunkReader, read_ahead
 from galcnn.prediction import Prediction, predict_images, prediction_table
 from galcnn.prediction.logits import BATCH
 from galcnn.progress import Progress, silent
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.score_figures import scores_figure
+from galcnn.viewers.plots.scores import scores_figure
+from galcnn.viewers.plots.style import save_figure
 
 __all__ = ["EvaluationSettings", "evaluate_catalog", "score_table"]
 

@@ -29,10 +29,15 @@ from galcnn.experiment.galaxies import galaxies_of
 from galcnn.model import Card
 from galcnn.prediction import Prediction
 from galcnn.progress import Progress, silent
-from galcnn.viewers.curves import learning_figure
-from galcnn.viewers.figures import confusion_figure, save_figure
-from galcnn.viewers.score_figures import precision_recall_figure, reliability_figure, roc_figure
-from galcnn.viewers.sheets import Entry, sheet_figure
+from galcnn.viewers.plots.scores import (
+    confusion_figure,
+    precision_recall_figure,
+    reliability_figure,
+    roc_figure,
+)
+from galcnn.viewers.plots.sheets import Entry, sheet_figure
+from galcnn.viewers.plots.style import save_figure
+from galcnn.viewers.plots.training import learning_figure
 
 __all__ = ["answers_of", "draw_run", "draw_scores", "draw_sheets", "images_of"]
 

@@ -15,7 +15,7 @@ from galcnn.files import load_cutout
 from galcnn.layers import read_stacks
 from galcnn.report.pictures import binned, encoded, picture, sky_grid, thumbnail
 from galcnn.transforms import crop, display_rgb
-from galcnn.viewers.panels import summed, unit_label
+from galcnn.viewers.plots.panels import summed, unit_label
 
 if TYPE_CHECKING:
     from galcnn.cutout import Cutout

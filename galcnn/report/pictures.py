@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from galcnn.viewers.panels import colour_limit
-from galcnn.viewers.style import NO_DATA, SIGNED
+from galcnn.viewers.plots.panels import colour_limit
+from galcnn.viewers.plots.style import NO_DATA, SIGNED
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -166,7 +166,7 @@ def encoded(values: npt.NDArray[np.float64]) -> dict[str, Any]:
     dict
         `data`: little-endian int16 in base64, row 0 on top, -32768 for no value; `scale`, by which
         they are multiplied; `limit`, at both ends of the colours, see
-        `galcnn.viewers.panels.colour_limit`.
+        `galcnn.viewers.plots.panels.colour_limit`.
     """
     known = np.isfinite(values)
     peak = float(np.abs(values[known]).max(initial=0)) or 1.0

@@ -19,7 +19,7 @@ from galcnn.errors import message
 from galcnn.files.sources import opened
 from galcnn.layers import tables
 from galcnn.layers.appending import numbers
-from galcnn.layers.layout import named
+from galcnn.layers.stack import named
 from galcnn.model.card import Card
 from galcnn.prediction import Prediction, prediction_table
 from galcnn.progress import Progress, silent

@@ -24,8 +24,8 @@ from galcnn.shift.report import contrast_table, primary_verdict, score_table, su
 from galcnn.shift.sample import described, draw_sample, name_at, read_sample
 from galcnn.shift.settings import ShiftSettings
 from galcnn.shift.variants import TRAININGS, arm_logits, best_rate, layer_drift, train_arm
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.shift_figures import accuracy_figure, class_figure, drift_figure
+from galcnn.viewers.plots.shift import accuracy_figure, class_figure, drift_figure
+from galcnn.viewers.plots.style import save_figure
 
 __all__ = ["read_shift", "run_shift"]
 

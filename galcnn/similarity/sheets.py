@@ -14,7 +14,7 @@ from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.files import load_cutout
-from galcnn.viewers.sheets import Entry, sheet_figure
+from galcnn.viewers.plots.sheets import Entry, sheet_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ def neighbour_sheet(
     Returns
     -------
     matplotlib.figure.Figure
-        The sheet; see `galcnn.viewers.sheets.sheet_figure`.
+        The sheet; see `galcnn.viewers.plots.sheets.sheet_figure`.
 
     Raises
     ------

@@ -20,8 +20,8 @@ from galcnn.progress import Progress, silent
 from galcnn.training import Checkpoint, Epochs, LossRecord, fit
 from galcnn.training.callbacks import eager_logits
 from galcnn.training.checkpoint import changed_keys
-from galcnn.viewers.curves import Curve, comparison_figure
-from galcnn.viewers.figures import save_figure
+from galcnn.viewers.plots.style import save_figure
+from galcnn.viewers.plots.training import Curve, comparison_figure
 
 __all__ = ["CONTENDERS", "Comparison", "compare", "comparison_from"]
 

@@ -27,7 +27,8 @@ from galcnn.progress import Progress, silent
 from galcnn.simulation import simulate_catalog
 from galcnn.studies.embedded import SurveySettings, write_survey
 from galcnn.training import Augmentation, TrainingSettings
-from galcnn.viewers.figures import explanation_figure, save_figure
+from galcnn.viewers.plots.explanations import explanation_figure
+from galcnn.viewers.plots.style import save_figure
 
 __all__ = ["DemoSettings", "run_demo"]
 

@@ -24,8 +24,8 @@ from galcnn.landscape.surface import Surface, write_surface
 from galcnn.model import TrainedModel, load_model
 from galcnn.progress import Progress, silent
 from galcnn.training.snapshots import read_snapshots
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.landscape_figures import landscape_figure
+from galcnn.viewers.plots.landscape import landscape_figure
+from galcnn.viewers.plots.style import save_figure
 
 __all__ = ["LandscapeSettings", "make_landscape", "objective_of"]
 

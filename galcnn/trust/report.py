@@ -41,8 +41,8 @@ from galcnn.trust.criteria import (
 )
 from galcnn.trust.localisation import half_light
 from galcnn.trust.sample import Galaxies, sample_of
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.trust_figures import removal_figure, similarity_figure, verdict_figure
+from galcnn.viewers.plots.faithfulness import removal_figure, similarity_figure, verdict_figure
+from galcnn.viewers.plots.style import save_figure
 
 __all__ = [
     "Models",

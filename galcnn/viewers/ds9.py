@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from galcnn.viewers.contents import Layer
-from galcnn.viewers.panels import colour_limit
+from galcnn.viewers.plots.panels import colour_limit
 
 __all__ = ["DRAWN", "Command", "command_line", "drawn_layers", "plain_path", "samp_words", "scene"]
 

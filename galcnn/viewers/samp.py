@@ -18,7 +18,7 @@ from typing import Any
 from galcnn.errors import message
 from galcnn.viewers.contents import Layer, layers_of
 from galcnn.viewers.ds9 import drawn_layers, plain_path, samp_words, scene
-from galcnn.viewers.exporting import contour_files
+from galcnn.viewers.side_files import contour_files
 
 __all__ = ["HOW_TO_START", "send", "serve_hub"]
 

@@ -62,10 +62,10 @@ def test_commands_that_run_no_network_do_not_import_keras(words):
 def test_rooms_that_run_no_network_do_not_import_keras():
     rooms = (
         "cutout catalog photometry observing transforms simulation files inputs surveys.simulated "
-        "prediction explain.explanation layers viewers.figures evaluation model.card pipeline.info "
+        "prediction explain.explanation layers viewers.plots.explanations evaluation "
         "surveys.batch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
         "testing report surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder "
-        "service similarity pipeline.classification pipeline.runs pipeline.tasks pipeline.requests"
+        "service similarity model.card pipeline.info pipeline.classification pipeline.runs pipeline.tasks pipeline.requests"
     )
     code = "\n".join(f"import galcnn.{room}" for room in rooms.split())
     assert not {"tensorflow", "keras"} & imported_by(code)

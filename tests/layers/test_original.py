@@ -17,7 +17,7 @@ from galcnn.explain.explanation import CoarseMap, Explanation
 from galcnn.explain.target import Target
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import LayerStack, read_stacks, write_into
-from galcnn.layers.regridding import placement
+from galcnn.layers.original import placement
 from galcnn.prediction import Prediction
 from galcnn.transforms import align, crop, fit, pad, resample, resize, window
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galcnn.layers.text import card_text, extension_name
+from galcnn.layers.headers import card_text, extension_name
 
 
 @given(st.text(max_size=200))

@@ -12,7 +12,7 @@ from galcnn.fooling import PGD, SmallestBudget
 from galcnn.layers import read_syntheses
 from galcnn.model import save_model
 from galcnn.pipeline.robustness import Robustness, robustness_curve
-from galcnn.viewers.fooling_figures import fooling_figure, robustness_figure
+from galcnn.viewers.plots.adversarial import fooling_figure, robustness_figure
 from tests.conftest import toy_images
 from tests.fooling.test_fooling import some_cutouts
 

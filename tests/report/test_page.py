@@ -13,7 +13,7 @@ from PIL import Image
 
 from galcnn.files import save_cutout
 from galcnn.report import Known, write_report
-from galcnn.viewers.panels import colour_limit, summed
+from galcnn.viewers.plots.panels import colour_limit, summed
 from tests.report.browser import chromium, complaints, needs_chromium
 from tests.report.galaxies import (
     CLASSES,

@@ -13,7 +13,7 @@ from galcnn.layers import LayerStack
 from galcnn.prediction import Prediction
 from galcnn.report.objects import LARGEST, object_of_layers
 from galcnn.report.pictures import SIDE, binned, colours, sky_grid, thumbnail
-from galcnn.viewers.panels import summed
+from galcnn.viewers.plots.panels import summed
 from tests.report.galaxies import CLASSES, plane_of, sky
 
 

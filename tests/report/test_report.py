@@ -24,7 +24,7 @@ from galcnn.report.pictures import ACROSS, SIDE, thumbnail
 from galcnn.report.rows import merge
 from galcnn.report.sources import Answers
 from galcnn.transforms import display_rgb
-from galcnn.viewers.panels import colour_limit, summed
+from galcnn.viewers.plots.panels import colour_limit, summed
 from tests.report.galaxies import (
     CLASSES,
     HOSTILE,

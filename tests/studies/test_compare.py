@@ -11,7 +11,7 @@ from galcnn.cli.main import main
 from galcnn.experiment import Experiment
 from galcnn.studies.compare import CONTENDERS, Comparison, compare, comparison_from
 from galcnn.training import LossRecord
-from galcnn.viewers.curves import comparison_figure
+from galcnn.viewers.plots.training import comparison_figure
 
 TOML = """
 [data]

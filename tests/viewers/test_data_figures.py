@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from galcnn.cutout import Cutout
-from galcnn.viewers.data_figures import preprocessing_figure, suspicious_figure
+from galcnn.viewers.plots.data import preprocessing_figure, suspicious_figure
 
 
 def cutouts(n=3):

@@ -19,9 +19,10 @@ from galcnn.layers import LayerStack
 from galcnn.photometry import DISPLAY, UNCALIBRATED
 from galcnn.prediction import Prediction
 from galcnn.transforms import display_rgb
-from galcnn.viewers.figures import confusion_figure, explanation_figure, save_figure
-from galcnn.viewers.orientation import compass, scale_bar
-from galcnn.viewers.panels import colour_limit, drawable, summed
+from galcnn.viewers.plots.explanations import explanation_figure
+from galcnn.viewers.plots.panels import colour_limit, compass, drawable, scale_bar, summed
+from galcnn.viewers.plots.scores import confusion_figure
+from galcnn.viewers.plots.style import save_figure
 
 CLASSES = ("elliptical", "spiral")
 SPIRAL = Target.of_class("spiral", CLASSES)

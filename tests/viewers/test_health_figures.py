@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galcnn.viewers.health_figures import health_figure, initialisation_figure
+from galcnn.viewers.plots.training import health_figure, initialisation_figure
 from tests.health.test_signs import LAYERS, planted
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from galcnn.landscape.surface import Surface
-from galcnn.viewers.landscape_figures import landscape_figure
+from galcnn.viewers.plots.landscape import landscape_figure
 
 
 def surface(height=1.0, plane="random", path=None):

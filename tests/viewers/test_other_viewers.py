@@ -37,7 +37,7 @@ def path(tmp_path_factory):
 
 def test_importing_the_viewers_imports_none_of_them():
     code = (
-        "import sys, galcnn.viewers.glue_layers, galcnn.viewers.imviz, galcnn.viewers.samp;"
+        "import sys, galcnn.viewers.glue, galcnn.viewers.imviz, galcnn.viewers.samp;"
         "slow = {'glue', 'jdaviz', 'ginga', 'pyvo', 'keras', 'matplotlib.pyplot'} & set(sys.modules);"
         "assert not slow, slow"
     )
@@ -56,7 +56,7 @@ def test_without_jdaviz_imviz_says_how_to_install_it(path, monkeypatch):
 
 def test_glue_finds_the_plugin_by_its_entry_point():
     (found,) = [one for one in entry_points(group="glue.plugins") if one.name == "galcnn"]
-    assert found.value == "galcnn.viewers.glue_layers:setup"
+    assert found.value == "galcnn.viewers.glue:setup"
 
 
 def test_what_is_a_layers_file(path, tmp_path):
@@ -74,7 +74,7 @@ def test_what_is_a_layers_file(path, tmp_path):
 def test_glue_opens_layers_and_tables_with_the_sky(path):
     from glue.core.data_factories import load_data
 
-    from galcnn.viewers.glue_layers import setup
+    from galcnn.viewers.glue import setup
 
     setup()
     by_label = {data.label: data for data in load_data(str(path))}

@@ -8,16 +8,22 @@ from galcnn.cutout import Cutout
 from galcnn.explain.synthesis import Synthesis
 from galcnn.explain.target import Target
 from galcnn.transforms import display_rgb
-from galcnn.viewers.boundary_figures import line_figure, plane_figure
-from galcnn.viewers.gradient_figures import backward_figure, first_order_figure, gradient_figure
-from galcnn.viewers.network_figures import (
+from galcnn.viewers.plots.gradients import (
+    backward_figure,
+    first_order_figure,
+    gradient_figure,
+    line_figure,
+    plane_figure,
+)
+from galcnn.viewers.plots.network import (
     activation_figure,
+    class_model_figure,
+    filter_image_figure,
     filter_result_figure,
     kernel_figure,
+    strongest_figure,
     weight_figure,
 )
-from galcnn.viewers.strongest_figures import strongest_figure
-from galcnn.viewers.synthesis_figures import class_model_figure, filter_image_figure
 
 RNG = np.random.default_rng(0)
 CLASSES = ("elliptical", "spiral")

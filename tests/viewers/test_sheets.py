@@ -9,10 +9,10 @@ from PIL import Image
 from galcnn.cli.main import main
 from galcnn.prediction import Prediction
 from galcnn.transforms import display_rgb
-from galcnn.viewers.figures import save_figure
-from galcnn.viewers.panels import colour_limit, summed
-from galcnn.viewers.sheets import Entry, sheet_figure
-from galcnn.viewers.sky_figure import overlay, sky_figure
+from galcnn.viewers.plots.explanations import overlay, sky_figure
+from galcnn.viewers.plots.panels import colour_limit, summed
+from galcnn.viewers.plots.sheets import Entry, sheet_figure
+from galcnn.viewers.plots.style import save_figure
 from tests.viewers.test_figures import CLASSES, LN3, a_cutout, a_stack, a_wcs
 
 
@@ -106,5 +106,5 @@ def test_view_draws_a_map_on_the_sky_and_sheets(tmp_path, capsys):
         assert (pixels.sum(axis=2) < 60).mean() > 0.05, "dark sky"
     assert main(["view", *paths, "--save", str(sky)]) == 2
     assert main(["view", paths[0], "--map", "cam"]) == 2
-    assert main(["view", paths[0], "--save", str(sky), "--map", "lime"]) == 2
+    assert main(["view", paths[0], "--save", str(sky), "--map", "lime", "--overwrite"]) == 2
     assert "a method among ['cam', 'saliency']" in capsys.readouterr().err

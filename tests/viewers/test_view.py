@@ -24,8 +24,7 @@ from galcnn.layers import write_into
 from galcnn.transforms import pad
 from galcnn.viewers.contents import Layer, layers_of, window_of
 from galcnn.viewers.ds9 import command_line, drawn_layers, samp_words, scene
-from galcnn.viewers.exporting import export
-from galcnn.viewers.outlines import contour_text, outlines, region_text
+from galcnn.viewers.side_files import contour_text, export, outlines, region_text
 from tests.layers.test_version_1 import FILE
 from tests.viewers.test_ds9 import SHAPE, a_stack
 

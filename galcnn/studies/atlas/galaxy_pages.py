@@ -23,9 +23,8 @@ from galcnn.files.astrometry import wcs_cards
 from galcnn.inputs import planes_from
 from galcnn.studies.atlas.page import Missing, Page, Sheet, write_arrays
 from galcnn.studies.atlas.subject import AtlasSubject
-from galcnn.viewers.boundary_figures import line_figure
-from galcnn.viewers.gradient_figures import backward_figure, first_order_figure, gradient_figure
-from galcnn.viewers.network_figures import activation_figure, filter_result_figure
+from galcnn.viewers.plots.gradients import backward_figure, first_order_figure, gradient_figure, line_figure
+from galcnn.viewers.plots.network import activation_figure, filter_result_figure
 
 __all__ = ["galaxy_pages"]
 

@@ -18,10 +18,14 @@ from galcnn.inputs import planes_from
 from galcnn.layers import write_syntheses
 from galcnn.studies.atlas.page import Missing, Page, Sheet, write_arrays
 from galcnn.studies.atlas.subject import AtlasSubject
-from galcnn.viewers.boundary_figures import plane_figure
-from galcnn.viewers.network_figures import kernel_figure, weight_figure
-from galcnn.viewers.strongest_figures import strongest_figure
-from galcnn.viewers.synthesis_figures import class_model_figure, filter_image_figure
+from galcnn.viewers.plots.gradients import plane_figure
+from galcnn.viewers.plots.network import (
+    class_model_figure,
+    filter_image_figure,
+    kernel_figure,
+    strongest_figure,
+    weight_figure,
+)
 
 __all__ = ["network_pages"]
 

@@ -13,7 +13,7 @@ from astropy.table import Table
 
 from galcnn import atomic
 from galcnn.files.text import unique_name, word
-from galcnn.layers.text import card_text
+from galcnn.layers.headers import card_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,7 +20,7 @@ from galcnn.studies.atlas.galaxy_pages import galaxy_pages
 from galcnn.studies.atlas.network_pages import network_pages
 from galcnn.studies.atlas.page import Missing, Page
 from galcnn.studies.atlas.subject import AtlasSettings, AtlasSubject, sample, subject_of
-from galcnn.viewers.figures import save_figure
+from galcnn.viewers.plots.style import save_figure
 
 __all__ = ["make_atlas"]
 

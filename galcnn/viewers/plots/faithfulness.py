@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galcnn.errors import message
-from galcnn.viewers.panels import drawable
-from galcnn.viewers.style import SMALL, TITLE, finish, legend, line
+from galcnn.viewers.plots.panels import drawable
+from galcnn.viewers.plots.style import SMALL, TITLE, finish, legend, line
 
 if TYPE_CHECKING:
     from astropy.table import QTable

@@ -1,4 +1,4 @@
-"""One look for all figures: colours, line styles, markers, sizes of text, axes and legends.
+"""One look for all figures: colours, lines, markers, sizes of text, axes and legends; and saving them.
 
 Colours are those of Okabe & Ito, told apart with every common colour blindness; what is told apart
 by colour is told apart by a line style or a marker, too, so that a figure can be printed in grey.
@@ -6,11 +6,17 @@ by colour is told apart by a line style or a marker, too, so that a figure can b
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from galcnn import atomic
+from galcnn.errors import message
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 __all__ = [
     "COLOURS",
@@ -27,17 +33,30 @@ __all__ = [
     "legend",
     "line",
     "marked",
+    "save_figure",
 ]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+
+
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
+
+
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+
+
 #: Of answers; a sign or a word says the same.
 RIGHT, WRONG = "#007A5A", "#D55E00"
+
+
 #: Of signed maps: red raises, blue lowers, white at zero; told apart with every common colour blindness.
 SIGNED = "RdBu_r"
+
+
 #: Grey where there is no value.
 NO_DATA = "0.75"
+
+
 #: Points: titles and labels of axes; numbers, legends and notes.
 TITLE, SMALL = 8, 7
 
@@ -152,3 +171,31 @@ def legend(
     )
     for text in shown.get_texts():
         text.set_parse_math(False)
+
+
+_FORMATS = (".png", ".pdf")
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> None:
+    """Write a figure, whole or not at all; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Any.
+    path : path-like
+        Ends in ``.png`` or ``.pdf``.
+    dpi : int
+        Pixels per inch.
+
+    Raises
+    ------
+    ValueError
+        Another ending.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _FORMATS:
+        raise ValueError(message(f"a file name that ends in one of {_FORMATS}", "", path=str(path)))
+    metadata = {"CreationDate": None} if suffix == ".pdf" else None
+    with atomic.writing(path) as temporary:
+        figure.savefig(temporary, format=suffix[1:], dpi=dpi, metadata=metadata)

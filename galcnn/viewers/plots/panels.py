@@ -1,18 +1,21 @@
-"""What is drawn into one panel: a colour cutout, or a signed map with its colour bar."""
+"""What is drawn into one panel: a colour cutout with compass and scale, or a signed map with a colour bar."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
+from galcnn.errors import message
 from galcnn.transforms import display_rgb
-from galcnn.viewers.orientation import draw_compass, draw_scale_bar
-from galcnn.viewers.style import NO_DATA, RIGHT, SIGNED, SMALL, TITLE, WRONG
+from galcnn.viewers.plots.style import NO_DATA, RIGHT, SIGNED, SMALL, TITLE, WRONG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from galcnn.cutout import Cutout
     from galcnn.explain.explanation import Explanation
@@ -21,21 +24,173 @@ if TYPE_CHECKING:
 __all__ = [
     "answer_title",
     "colour_limit",
+    "compass",
+    "draw_bar",
     "draw_colour_bar",
+    "draw_compass",
     "draw_contours",
     "draw_cutout",
     "draw_map",
+    "draw_scale_bar",
+    "draw_signed",
     "drawable",
+    "label_row",
+    "scale_bar",
     "summed",
+    "title",
     "unit_label",
 ]
 
+#: Steps of a scale bar.
+_STEPS = (1.0, 2.0, 5.0)
+
+
+#: Arcsec in a degree and in an arcmin; a shorter bar is in arcsec.
+_ANGLES = ((3600.0, "°"), (60.0, "\N{PRIME}"))
+
+
+_BAR_SHARE = 0.3
+
+
+_COMPASS_SHARE = 0.13
+
+
+def scale_bar(cutout: Cutout) -> tuple[float, float, str]:
+    """Choose a scale bar: the largest round angle below 0.3 of the width.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With a WCS.
+
+    Returns
+    -------
+    tuple of float, float and str
+        Length in arcsec and in pixels, and its label: 1, 2 or 5 times a power of ten, in arcsec,
+        arcmin or degrees.
+
+    Raises
+    ------
+    ValueError
+        The cutout has no WCS.
+    """
+    scale = cutout.pixel_scale
+    if scale is None:
+        raise ValueError(message("a cutout with a WCS", "", wcs=None))
+    arcsec = float(scale.to_value(u.arcsec))
+    longest = _BAR_SHARE * cutout.shape[1] * arcsec
+    size, sign = next((size, sign) for size, sign in (*_ANGLES, (1.0, "″")) if longest >= size or size == 1)
+    decade = 10.0 ** np.floor(np.log10(longest / size))
+    length = float(max(step * decade for step in _STEPS if step * decade * size <= longest))
+    return length * size, length * size / arcsec, f"{length:g}{sign}"
+
+
+def compass(cutout: Cutout) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Give the directions of North and East at the centre of a cutout.
+
+    Parameters
+    ----------
+    cutout : galcnn.cutout.Cutout
+        With a WCS, of either parity and any celestial frame.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Two unit vectors (x, y) in pixels, for right ascension and declination in ICRS.
+    """
+    from astropy.wcs.utils import pixel_to_skycoord
+
+    ny, nx = cutout.shape
+    x, y = (nx - 1) / 2, (ny - 1) / 2
+    centre = pixel_to_skycoord(x, y, cutout.wcs).icrs
+    # From pixels to the sky only: the way back does not converge for every distortion.
+    steps = [
+        centre.spherical_offsets_to(pixel_to_skycoord(x + dx, y + dy, cutout.wcs).icrs)
+        for dx, dy in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5))
+    ]
+    sky = np.array([[east.to_value(u.arcsec), north.to_value(u.arcsec)] for east, north in steps])
+    to_pixels = np.linalg.inv(np.stack([sky[0] - sky[1], sky[2] - sky[3]], axis=1))
+    east, north = (to_pixels / np.linalg.norm(to_pixels, axis=0)).T
+    return north, east
+
+
+def draw_scale_bar(axes: Axes, cutout: Cutout) -> None:
+    """Draw the scale bar into the lower left corner.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        With the picture of the cutout.
+    cutout : galcnn.cutout.Cutout
+        With a WCS.
+    """
+    ny, nx = cutout.shape
+    _, pixels, label = scale_bar(cutout)
+    left, low = 0.05 * nx - 0.5, 0.06 * ny - 0.5
+    axes.plot(
+        [left, left + pixels], [low, low], color="white", lw=1.8, solid_capstyle="butt", path_effects=_edge(3)
+    )
+    _write(axes, label, (left + pixels / 2, low + 0.02 * ny), va="bottom")
+
+
+def draw_compass(axes: Axes, cutout: Cutout) -> None:
+    """Draw arrows to North and East into the lower right corner.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        With the picture of the cutout.
+    cutout : galcnn.cutout.Cutout
+        With a WCS.
+    """
+    ny, nx = cutout.shape
+    arm = _COMPASS_SHARE * min(nx, ny)
+    arrows = [arm * direction for direction in compass(cutout)]
+    # The letters stand beyond the tips; all of it fits the lower right corner whatever the angle.
+    reach = np.array([[0.0, 0.0], *(1.35 * arrow for arrow in arrows)])
+    origin = np.array([0.95 * nx - 0.5 - reach[:, 0].max(), 0.06 * ny - 0.5 - reach[:, 1].min()])
+    for letter, arrow in zip("NE", arrows, strict=True):
+        axes.annotate(
+            "",
+            xy=tuple(origin + arrow),
+            xytext=tuple(origin),
+            arrowprops={
+                "arrowstyle": "-|>,head_length=0.25,head_width=0.13",
+                "color": "white",
+                "lw": 1,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "path_effects": _edge(2),
+            },
+        )
+        x, y = origin + 1.35 * arrow
+        _write(axes, letter, (float(x), float(y)), va="center")
+
+
+def _write(axes: Axes, text: str, place: tuple[float, float], *, va: str) -> None:
+    axes.text(*place, text, color="white", ha="center", va=va, fontsize=SMALL, path_effects=_edge(1.5))
+
+
+def _edge(width: float) -> list[Any]:
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=width, foreground="black")]
+
+
 #: Share of |map| that the colours reach; the few largest values would make the rest white.
 _PERCENTILE = 99.5
+
+
 _LONGEST = 200
+
+
 #: 1/72 inch: of a probability and a sign, or of "true:".
 _NUMBER_WIDTH = 45
+
+
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 #: For units whose name says nothing beside "per".
 _UNITS = {"display": "display value", "uncalibrated": "pixel value"}
 
@@ -273,3 +428,91 @@ def unit_label(explanation: Explanation) -> str:
         return f"logit [{drawable(unit)}]"
     per = unit.removesuffix("-1")
     return f"logit per {_UNITS.get(per) or drawable(per)}"
+
+
+def draw_signed(axes: Axes, values: npt.NDArray[Any], limit: float | None = None) -> Any:
+    """Draw a map in signed colours, white at zero, grey where there is no value.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Empty.
+    values : numpy.ndarray
+        Shape (ny, nx).
+    limit : float, optional
+        At both ends of the colours; see `galcnn.viewers.plots.panels.colour_limit`.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+        For a colour bar.
+    """
+    from matplotlib import colormaps
+
+    end = colour_limit(np.asarray(values, dtype=np.float64)) if limit is None else limit
+    colours = colormaps[SIGNED].with_extremes(bad=NO_DATA)
+    drawn = axes.imshow(values, origin="lower", interpolation="nearest", cmap=colours, vmin=-end, vmax=end)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return drawn
+
+
+def draw_bar(figure: Figure, drawn: Any, axes: Sequence[Axes], label: str) -> None:
+    """Draw one colour bar to the right of a row of panels.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        With the panels.
+    drawn : matplotlib.image.AxesImage
+        One of them.
+    axes : sequence of matplotlib.axes.Axes
+        The row.
+    label : str
+        What the colours mean, with the unit.
+    """
+    bar = figure.colorbar(drawn, ax=list(axes), shrink=0.8, aspect=14, pad=0.008)
+    bar.set_label(label, fontsize=SMALL, parse_math=False)
+    bar.ax.tick_params(labelsize=SMALL)
+    bar.ax.yaxis.get_offset_text().set_fontsize(SMALL)
+
+
+def title(axes: Axes, text: str, points: float = 155.0, *, color: str = "black") -> None:
+    """Write a title of 8 points, line by line drawable.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Any.
+    text : str
+        Lines.
+    points : float
+        The widest line, in 1/72 inch.
+    color : str
+        Of the text.
+    """
+    lines = "\n".join(drawable(line, points) for line in text.split("\n"))
+    axes.set_title(lines, fontsize=TITLE, parse_math=False, color=color)
+
+
+def label_row(axes: Axes, text: str) -> None:
+    """Write what a row shows to the left of its first panel.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Of the first panel.
+    text : str
+        Lines.
+    """
+    axes.text(
+        -0.08,
+        0.5,
+        text,
+        transform=axes.transAxes,
+        rotation=90,
+        ha="right",
+        va="center",
+        fontsize=SMALL,
+        parse_math=False,
+    )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from galcnn import atomic
 from galcnn.catalog.names import file_stems
@@ -16,23 +19,174 @@ from galcnn.files import load_cutout
 from galcnn.files.sources import opened
 from galcnn.layers import LayerStack, read_stacks
 from galcnn.transforms import crop
+from galcnn.transforms.background import sky_statistics
 from galcnn.viewers.contents import Layer, Window, holds_layers, layers_of, window_of
 from galcnn.viewers.ds9 import command_line, drawn_layers, scene
-from galcnn.viewers.figures import explanation_figure, save_figure
-from galcnn.viewers.outlines import Outline, contour_text, outlines, region_text
-from galcnn.viewers.sheets import Entry, sheet_figure
-from galcnn.viewers.sky_figure import sky_figure
+from galcnn.viewers.plots.explanations import explanation_figure, sky_figure
+from galcnn.viewers.plots.sheets import Entry, sheet_figure
+from galcnn.viewers.plots.style import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["contour_files", "export", "layers_figure", "map_figure", "sheet_of"]
+__all__ = [
+    "Outline",
+    "contour_files",
+    "contour_text",
+    "export",
+    "layers_figure",
+    "map_figure",
+    "outlines",
+    "region_text",
+    "sheet_of",
+]
+
+#: Shares of the greatest absolute value of a map.
+_SHARES = (-0.75, -0.5, -0.25, 0.25, 0.5, 0.75)
+
+
+#: Shares of the light of an image, up to this percentile, above its sky; and the faintest that is
+#: drawn, in deviations of the sky.
+_LIGHT, _BRIGHT, _FAINTEST = (0.05, 0.25), 99.8, 1.0
+
+
+#: Pixels of the Gaussian over which an image is smoothed.
+_SMOOTHING = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """A line of one value.
+
+    Attributes
+    ----------
+    level : float
+        The value.
+    points : numpy.ndarray
+        Shape (n, 2), as (x, y) in pixels from 0 of the layer; the first again at the end of a
+        closed line.
+    """
+
+    level: float
+    points: npt.NDArray[np.float64]
+
+
+def outlines(layer: Layer, window: Window = (slice(None), slice(None))) -> tuple[Outline, ...]:
+    """Draw the contours of a layer.
+
+    Parameters
+    ----------
+    layer : Layer
+        Of a map: at 1/4, 1/2 and 3/4 of its greatest absolute value, on both sides of zero. Of an
+        image: at 5 and 25 % of its light (to the 99.8th percentile) above its sky, smoothed over a
+        pixel.
+    window : tuple of slice
+        The part that is looked at; all by default.
+
+    Returns
+    -------
+    tuple of Outline
+        None where there is nothing to draw.
+    """
+    from skimage.measure import find_contours
+
+    part = layer.data[window].astype(np.float64)
+    known = np.isfinite(part)
+    if min(part.shape) < 2 or not known.any():
+        return ()
+    if layer.role == "science":
+        part, levels = _isophotes(part, known)
+    else:
+        peak = float(np.abs(part[known]).max())
+        levels = tuple(share * peak for share in _SHARES) if peak > 0 else ()
+    corner = np.array([window[1].start or 0, window[0].start or 0])
+    return tuple(
+        Outline(level, line[:, ::-1] + corner)
+        for level in levels
+        for line in find_contours(part, level, mask=known)
+    )
+
+
+def contour_text(lines: Sequence[Outline], wcs: WCS | None, *, color: str = "green") -> str:
+    """Write contours as DS9 saves its own (``.ctr``).
+
+    Parameters
+    ----------
+    lines : sequence of Outline
+        Of one layer.
+    wcs : astropy.wcs.WCS or None
+        Of the layer; without one they count pixels.
+    color : str
+        A colour that DS9 knows.
+
+    Returns
+    -------
+    str
+        Content of the file.
+    """
+    head = ["# Contour file format: DS9 version 7.5"]
+    head += [f"global color={color} width=1 dash=no dashlist=8 3", "image" if wcs is None else "icrs"]
+    body = []
+    for line in lines:
+        points = "\n".join(f" {x:.13g} {y:.13g}" for x, y in _placed(line.points, wcs))
+        body.append(f"level={line.level:.9g}\n(\n{points}\n)")
+    return "\n".join([*head, *body]) + "\n"
+
+
+def region_text(lines: Sequence[Outline], wcs: WCS | None, *, color: str = "green") -> str:
+    """Write contours as regions (``.reg``): polygons, and segments where they end at an edge.
+
+    Parameters
+    ----------
+    lines : sequence of Outline
+        Of one layer.
+    wcs : astropy.wcs.WCS or None
+        Of the layer; without one they count pixels.
+    color : str
+        A colour that DS9 knows.
+
+    Returns
+    -------
+    str
+        Content of the file, for DS9 and the package regions.
+    """
+    rows = ["# Region file format: DS9 version 4.1", f"global color={color} width=1"]
+    rows.append("image" if wcs is None else "icrs")
+    for line in lines:
+        closed = len(line.points) > 3 and bool((line.points[0] == line.points[-1]).all())
+        points = _placed(line.points[:-1] if closed else line.points, wcs)
+        numbers = ",".join(f"{value:.13g}" for value in points.ravel())
+        shape = "polygon" if closed else "# segment"
+        rows.append(f"{shape}({numbers}){' # ' if closed else ' '}text={{{line.level:.4g}}}")
+    return "\n".join(rows) + "\n"
+
+
+def _placed(points: npt.NDArray[np.float64], wcs: WCS | None) -> npt.NDArray[np.float64]:
+    """As they stand in a file: degrees of ICRS, or pixels from 1."""
+    if wcs is None:
+        return points + 1
+    sky = wcs.pixel_to_world(points[:, 0], points[:, 1]).icrs
+    return np.stack([sky.ra.deg, sky.dec.deg], axis=1)
+
+
+def _isophotes(
+    part: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], tuple[float, ...]]:
+    from scipy.ndimage import gaussian_filter
+
+    sky, noise = sky_statistics(part, ~known, clip="std")
+    smooth = gaussian_filter(np.where(known, part, sky), _SMOOTHING)
+    light = float(np.percentile(smooth[known], _BRIGHT) - sky)
+    return smooth, tuple(float(sky + share * light) for share in _LIGHT if share * light > _FAINTEST * noise)
+
 
 _SCRIPT = """#!/bin/sh
 # Opens the layers in DS9. Further words go to DS9, e.g.  sh ds9.sh -saveimage png picture.png -exit
 cd "$(dirname "$0")" || exit 1
 exec ds9 {words} "$@"
 """
+
+
 #: Of the outlines of the galaxy and of a map.
 _COLORS = {"science": "green", "map": "yellow"}
 
@@ -48,7 +202,7 @@ def export(
         A layers file, or the file of an image that has gained layers.
     folder : path-like
         Gets, for each image <NAME>: ``<NAME>.fits``, that layer alone; for science images and maps
-        with contours ``<NAME>.ctr`` and ``<NAME>.reg``, see `galcnn.viewers.outlines`; where there
+        with contours ``<NAME>.ctr`` and ``<NAME>.reg``, see `galcnn.viewers.side_files`; where there
         are explanations ``layers.png``; and ``ds9.sh``, which opens `path` in DS9. Names that are
         no file names are changed as in `galcnn.catalog.names`. A folder
         of an older export may be written to again, any other must be empty.
@@ -130,7 +284,7 @@ def layers_figure(path: str | os.PathLike[str]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        See `galcnn.viewers.figures.explanation_figure`.
+        See `galcnn.viewers.plots.explanations.explanation_figure`.
     """
     window, stacks = window_of(layers_of(path)), read_stacks(path)
     maps = [explanation for stack in stacks for explanation in stack.explanations]
@@ -151,7 +305,7 @@ def map_figure(path: str | os.PathLike[str], method: str) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        See `galcnn.viewers.sky_figure.sky_figure`.
+        See `galcnn.viewers.plots.explanations.sky_figure`.
 
     Raises
     ------
@@ -174,7 +328,7 @@ def sheet_of(images: Mapping[str, tuple[Path, ...]]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        See `galcnn.viewers.sheets.sheet_figure`.
+        See `galcnn.viewers.plots.sheets.sheet_figure`.
 
     Raises
     ------

@@ -11,19 +11,24 @@ import numpy.typing as npt
 from galcnn.errors import message
 from galcnn.photometry import DISPLAY
 from galcnn.transforms import display_rgb
-from galcnn.viewers.panels import drawable
-from galcnn.viewers.sheets import Entry, sheet_figure
-from galcnn.viewers.style import SMALL, finish, line
+from galcnn.viewers.plots.panels import drawable
+from galcnn.viewers.plots.sheets import Entry, sheet_figure
+from galcnn.viewers.plots.style import SMALL, finish, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from galcnn.cutout import Cutout
+
 __all__ = ["preprocessing_figure", "suspicious_figure"]
 
 _PANEL = 1.35
+
+
 _MOST_BANDS = 3
+
+
 _MOST = 40
 
 

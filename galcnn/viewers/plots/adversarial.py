@@ -11,9 +11,8 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.fooling.visible import Visibility, visibility
 from galcnn.photometry import DISPLAY, parse_unit
-from galcnn.viewers.panels import colour_limit, draw_cutout
-from galcnn.viewers.signed import draw_signed, title
-from galcnn.viewers.style import MARKERS, RIGHT, SMALL, WRONG, class_colour, finish
+from galcnn.viewers.plots.panels import colour_limit, draw_cutout, draw_signed, title
+from galcnn.viewers.plots.style import MARKERS, RIGHT, SMALL, WRONG, class_colour, finish
 
 if TYPE_CHECKING:
     from astropy.table import Table

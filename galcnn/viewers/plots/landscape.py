@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galcnn.errors import message
-from galcnn.viewers.panels import drawable
-from galcnn.viewers.style import COLOURS, SMALL, TITLE, finish
+from galcnn.viewers.plots.panels import drawable
+from galcnn.viewers.plots.style import COLOURS, SMALL, TITLE, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 __all__ = ["landscape_figure"]
 
 _PANEL = 2.7
+
+
 #: Colours of equal steps of lightness, told apart with every common colour blindness and in grey.
 _MAP = "cividis"
+
+
 _LEVELS = 18
+
+
 #: Losses below this share of a chance answer's are all alike in the colours.
 _FLOOR = 1e-3
+
+
 _AXES = {
     "random": ("alpha, in sizes of each filter", "beta, in sizes of each filter"),
     "trajectory": ("alpha, along component 1", "beta, along component 2"),

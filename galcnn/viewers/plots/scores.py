@@ -1,4 +1,4 @@
-"""Figures of scores: reliability of probabilities, ranking curves, and scores along a column."""
+"""Figures of scores: confusion, reliability of probabilities, ranking curves, and scores along a column."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.evaluation.ranking import GRID
-from galcnn.viewers.panels import drawable
-from galcnn.viewers.style import COLOURS, SMALL, TITLE, finish, legend, marked
+from galcnn.viewers.plots.panels import (
+    drawable,
+)
+from galcnn.viewers.plots.style import COLOURS, SMALL, TITLE, finish, legend, marked
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -19,10 +22,11 @@ if TYPE_CHECKING:
 
     from galcnn.evaluation.ranking import Curve, Ranking
 
-__all__ = ["precision_recall_figure", "reliability_figure", "roc_figure", "scores_figure"]
+__all__ = ["confusion_figure", "precision_recall_figure", "reliability_figure", "roc_figure", "scores_figure"]
 
 #: Panels in a row of ranking curves.
 _ACROSS = 4
+
 
 #: In the order of their looks.
 _SCORES = {
@@ -195,3 +199,80 @@ def _draw_curve(axes: Axes, curve: Curve, one: Ranking, name: str) -> None:
     axes.set_xticks([0, 0.5, 1])
     area = f"{name} {curve.area}"
     axes.set_title(f"{drawable(one.name, 120)} (n = {one.n})\n{area}", fontsize=SMALL, parse_math=False)
+
+
+#: 1/72 inch: a class.
+_CLASS_WIDTH = 110
+
+
+def confusion_figure(matrix: npt.ArrayLike, classes: Sequence[str]) -> Figure:
+    """Draw a confusion matrix.
+
+    Parameters
+    ----------
+    matrix : array-like
+        Numbers of galaxies, shape (n_classes, n_classes): row = true class, column = predicted.
+    classes : sequence of str
+        In the order of both.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Colour and percentage: share of the true class; below it the number.
+
+    Raises
+    ------
+    ValueError
+        Not such a matrix.
+
+    Examples
+    --------
+    >>> figure = confusion_figure([[8, 2], [0, 5]], ("elliptical", "spiral"))
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['80%\\n8', '20%\\n2', '0%\\n0', '100%\\n5']
+    """
+    from matplotlib.figure import Figure
+
+    counts, n = np.asarray(matrix), len(classes)
+    if (
+        counts.shape != (n, n)
+        or n == 0
+        or not np.issubdtype(counts.dtype, np.number)
+        or not np.all(counts >= 0)
+    ):
+        raise ValueError(
+            message(
+                f"numbers of galaxies, shape {(n, n)} (true, predicted)",
+                "",
+                matrix=counts.tolist(),
+                classes=classes,
+            )
+        )
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.full((n, n), np.nan), where=totals > 0)
+    side = 1.6 + 0.62 * n
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        text = f"{share:.0%}\n{counts[row, column]:g}" if np.isfinite(share) else "-"
+        axes.text(
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            fontsize=TITLE,
+            color="white" if share > 0.55 else "black",
+        )
+    names = [drawable(name, _CLASS_WIDTH) for name in classes]
+    axes.set_xticks(
+        range(n), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=TITLE, parse_math=False
+    )
+    axes.set_yticks(range(n), names, fontsize=TITLE, parse_math=False)
+    axes.set_xlabel("predicted class", fontsize=TITLE)
+    axes.set_ylabel("true class", fontsize=TITLE)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.85)
+    bar.set_label("share of the true class", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    return figure

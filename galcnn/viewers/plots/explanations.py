@@ -1,7 +1,8 @@
-"""One galaxy, large, with its coordinates on the sky (WCSAxes): a map as contours and as signed overlay."""
+"""Galaxies beside their maps, and one galaxy, large, with its coordinates on the sky (WCSAxes)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,27 +10,120 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.transforms import display_rgb
-from galcnn.viewers.orientation import draw_compass, draw_scale_bar
-from galcnn.viewers.panels import (
+from galcnn.viewers.plots.panels import (
     answer_title,
     colour_limit,
     draw_colour_bar,
+    draw_compass,
     draw_contours,
+    draw_cutout,
+    draw_map,
+    draw_scale_bar,
     drawable,
     summed,
 )
-from galcnn.viewers.style import SIGNED, SMALL, TITLE
+from galcnn.viewers.plots.style import SIGNED, SMALL, TITLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from galcnn.cutout import Cutout
+    from galcnn.explain.explanation import Explanation
     from galcnn.layers import LayerStack
 
-__all__ = ["overlay", "sky_figure"]
+__all__ = ["MOST_GALAXIES", "explanation_figure", "overlay", "sky_figure"]
 
-_PANEL = 3.3
+#: Inches of a panel: three fill the width of a printed page.
+_PANEL = 2.3
+
+
+MOST_GALAXIES = 50
+
+
+def explanation_figure(
+    stacks: Sequence[LayerStack],
+    *,
+    truth: Sequence[str | None] | None = None,
+    contours: str | None = None,
+    across: int = 1,
+) -> Figure:
+    """Draw galaxies beside what moved their logits.
+
+    Parameters
+    ----------
+    stacks : sequence of galcnn.layers.LayerStack
+        1 to 50.
+    truth : sequence of str or None, optional
+        The true class of each, where known: a wrong answer is marked by word and colour.
+    contours : str, optional
+        A method whose map is drawn over the cutout too, as contours at 1/4, 1/2 and 3/4 of its
+        greatest absolute value, dashed where negative. Smooth maps such as ``cam`` suit this.
+    across : int
+        Galaxies in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The colour cutout with scale bar and compass (North, East), then a panel for each
+        explanation: the map summed over its bands, red where more raises the target, blue where
+        more lowers it, white at zero, grey where there is no value, under isophotes of the
+        galaxy. Colours end at the 99.5th percentile of the absolute value, on both sides of zero.
+
+    Raises
+    ------
+    ValueError
+        None or too many stacks, `truth` of another length, or no map of the method `contours`.
+    """
+    from matplotlib.figure import Figure
+
+    rows = list(stacks)
+    if not 1 <= len(rows) <= MOST_GALAXIES:
+        raise ValueError(
+            message(f"1 to {MOST_GALAXIES} galaxies", "Make several figures.", n_galaxies=len(rows))
+        )
+    known = [None] * len(rows) if truth is None else list(truth)
+    if len(known) != len(rows):
+        raise ValueError(
+            message("one true class or None a galaxy", "", n_galaxies=len(rows), n_truth=len(known))
+        )
+    methods = {explanation.method for stack in rows for explanation in stack.explanations}
+    if contours is not None and contours not in methods:
+        raise ValueError(
+            message(f"a method among {sorted(methods)}", "Explain with it first.", contours=contours)
+        )
+    if across < 1:
+        raise ValueError(message("at least one galaxy in a row", "", across=across))
+    n_columns = 1 + max(len(stack.explanations) for stack in rows)
+    n_rows = -(-len(rows) // across)
+    figure = Figure(figsize=(_PANEL * n_columns * across, _PANEL * 1.42 * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns * across, squeeze=False).reshape(-1, n_columns)
+    for panels in grid[len(rows) :]:
+        for axes in panels:
+            axes.set_axis_off()
+    for panels, stack, true in zip(grid, rows, known, strict=False):
+        draw_cutout(panels[0], stack.cutout)
+        for explanation in stack.explanations:
+            if explanation.method == contours:
+                draw_contours(panels[0], explanation)
+        text, colour = answer_title(stack.id, stack.prediction, true)
+        panels[0].set_title(text, fontsize=TITLE, color=colour, parse_math=False)
+        for axes, explanation in zip(panels[1:], stack.explanations, strict=False):
+            drawn = draw_map(axes, explanation, stack.cutout)
+            axes.set_title(_map_title(explanation), fontsize=TITLE, parse_math=False)
+            draw_colour_bar(axes, drawn, explanation)
+        for axes in panels[1 + len(stack.explanations) :]:
+            axes.set_axis_off()
+    return figure
+
+
+def _map_title(explanation: Explanation) -> str:
+    return f"{drawable(explanation.method)}\nof {drawable(explanation.target.name, 140)}"
+
+
+_SKY_PANEL = 3.3
+
+
 #: Share of the colour limit at which a map hides the galaxy below.
 _OPAQUE = 0.6
 
@@ -68,7 +162,7 @@ def sky_figure(stack: LayerStack, method: str, *, true: str | None = None) -> Fi
     if explanation is None:
         known = sorted({one.method for one in stack.explanations})
         raise ValueError(message(f"a method among {known}", "Explain with it first.", method=method))
-    figure = Figure(figsize=(2 * _PANEL + 0.8, _PANEL + 1.0), layout="constrained")
+    figure = Figure(figsize=(2 * _SKY_PANEL + 0.8, _SKY_PANEL + 1.0), layout="constrained")
     left, right = (_axes(figure, place, stack.cutout) for place in (1, 2))
     picture = display_rgb(stack.cutout)
     left.imshow(picture, origin="lower", interpolation="nearest")

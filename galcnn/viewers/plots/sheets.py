@@ -10,9 +10,8 @@ import numpy as np
 
 from galcnn.errors import message
 from galcnn.transforms import display_rgb
-from galcnn.viewers.orientation import draw_scale_bar
-from galcnn.viewers.panels import answer_title, drawable
-from galcnn.viewers.style import NO_DATA, SMALL, TITLE
+from galcnn.viewers.plots.panels import answer_title, draw_scale_bar, drawable
+from galcnn.viewers.plots.style import NO_DATA, SMALL, TITLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,10 +19,14 @@ if TYPE_CHECKING:
     from galcnn.cutout import Cutout
     from galcnn.prediction import Prediction
 
-__all__ = ["MOST_ENTRIES", "Entry", "sheet_figure"]
+__all__ = ["Entry", "MOST_ENTRIES", "sheet_figure"]
 
 MOST_ENTRIES = 200
+
+
 _PANEL = 1.3
+
+
 #: 1/72 inch: the widest line over a panel.
 _WIDTH = 100
 
@@ -39,7 +42,7 @@ class Entry:
     text : str
         Lines above it.
     colour : str
-        Of the text; both as `galcnn.viewers.panels.answer_title` gives them, or others.
+        Of the text; both as `galcnn.viewers.plots.panels.answer_title` gives them, or others.
     """
 
     cutout: Cutout

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galcnn.errors import message
-from galcnn.viewers.style import MARKERS, SMALL, TITLE, finish, legend
+from galcnn.viewers.plots.style import MARKERS, SMALL, TITLE, finish, legend
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -26,6 +26,8 @@ _LOOKS = {
     "oracle": ("#999999", (0, (5, 1)), "X"),
     "augmented": ("#56B4E9", "-", "*"),
 }
+
+
 _NAMES = {
     "none": "no normalisation",
     "batch": "batch norm, frozen",
