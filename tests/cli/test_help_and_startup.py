@@ -65,7 +65,8 @@ def test_rooms_that_run_no_network_do_not_import_keras():
         "prediction explain.explanation layers viewers.plots.explanations evaluation "
         "surveys.batch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
         "testing report surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder "
-        "service similarity model.card pipeline.info pipeline.classification pipeline.runs pipeline.tasks pipeline.requests"
+        "service similarity model.card pipeline.info pipeline.classification pipeline.runs pipeline.tasks "
+        "pipeline.requests"
     )
     code = "\n".join(f"import galcnn.{room}" for room in rooms.split())
     assert not {"tensorflow", "keras"} & imported_by(code)
