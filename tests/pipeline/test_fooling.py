@@ -100,8 +100,8 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
         "--attack",
         "pgd:steps=10,start=image",
     ]
-    words += ["--out", str(tmp_path / "out"), "--figure", str(tmp_path / "curve.png")]
-    assert main(words) == 0
+    words += ["--out", str(tmp_path / "out")]
+    assert main([*words, "--figure", str(tmp_path / "curve.png")]) == 0
     assert "6 galaxies" in capsys.readouterr().out
     curve = Table.read(tmp_path / "out" / "robustness.ecsv")
     assert list(curve["budget"]) == [0, 0.1, 1, 4]
