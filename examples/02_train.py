@@ -1,11 +1,13 @@
 """Train and score a network on ./sky (see 01_simulate.py), with the Keras objects in plain sight."""
 
 import numpy as np
+from astropy.table import Table
 
 from galcnn import Prediction, TrainedModel, evaluate, read_catalog, save_model
+from galcnn.catalog import write_table
 from galcnn.dataset import read_dataset, split_catalog
 from galcnn.model import Card, NetworkSettings, assemble, build_network
-from galcnn.prediction import predict_images
+from galcnn.prediction import predict_images, prediction_table
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.training import TrainingSettings, class_frequency, fit, trained_prior
 
@@ -23,7 +25,8 @@ history = fit(model, training, validation, settings=how, seed=1)
 print("validation loss by epoch:", np.round(history["val_loss"], 2))
 
 prediction = Prediction(test.ids, predict_images(model, test.images), data.classes)
-scores = evaluate(prediction, [data.classes[i] for i in test.labels])
+labels = [data.classes[i] for i in test.labels]
+scores = evaluate(prediction, labels)
 print("test accuracy", scores["accuracy"], "balanced", scores["balanced_accuracy"])
 
 card = Card(
@@ -32,5 +35,13 @@ card = Card(
     class_prior=class_frequency(training),
     trained_prior=trained_prior(training, how.balance),
 )
-save_model(TrainedModel(model, card), "model")
+curves = Table({"epoch": np.arange(1, 1 + len(history["loss"])), **history})
+answers = prediction_table(prediction)
+answers.add_column(labels, name="true_class", index=1)
+# What galcnn train writes beside a model: galcnn figures and galcnn report draw it.
+beside = {
+    "history.csv": lambda path: write_table(curves, path),
+    "test.ecsv": lambda path: write_table(answers, path),
+}
+save_model(TrainedModel(model, card), "model", extra=beside)
 print("wrote model/")

@@ -7,7 +7,7 @@ from galcnn.pipeline.figures import draw_run, images_of
 from galcnn.viewers.plots.explanations import sky_figure
 from galcnn.viewers.plots.style import save_figure
 
-for path in draw_run("model", images=images_of("model")):
+for path in draw_run("model", images=images_of("model", "sky/catalog.ecsv")):
     print(path)
 for row in Table.read("model/figures/ranking.ecsv"):
     area, low, high = (row[f"average_precision{end}"] for end in ("", "_low", "_high"))

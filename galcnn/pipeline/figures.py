@@ -27,7 +27,7 @@ from galcnn.evaluation import (
 )
 from galcnn.experiment.galaxies import galaxies_of
 from galcnn.model import Card
-from galcnn.prediction import Prediction
+from galcnn.prediction import Prediction, classes_of
 from galcnn.progress import Progress, silent
 from galcnn.viewers.plots.scores import (
     confusion_figure,
@@ -237,7 +237,7 @@ def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
     if path is None:
         return None
     table = read_scalars(path, texts={"id", "class", "true_class", "reason"})
-    classes = [name[2:] for name in table.colnames if name.startswith("p_")]
+    classes = classes_of(table)
     if not classes:
         return None
     shares: list[npt.NDArray[np.float64]] = [
@@ -245,7 +245,7 @@ def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
     ]
     with np.errstate(invalid="ignore"):
         logits = np.log(np.maximum(np.stack(shares, axis=1), np.finfo(np.float32).tiny))
-    prediction = Prediction(tuple(str(name) for name in table["id"]), logits, tuple(classes))
+    prediction = Prediction(tuple(str(name) for name in table["id"]), logits, classes)
     labels = [str(name) for name in table["true_class"]] if "true_class" in table.colnames else None
     return prediction, labels
 

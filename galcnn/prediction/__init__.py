@@ -14,6 +14,7 @@ from galcnn.prediction.tables import (
     UNANSWERED,
     UNFIT,
     UNREADABLE,
+    classes_of,
     flagged,
     prediction_table,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "UNFIT",
     "UNREADABLE",
     "Prediction",
+    "classes_of",
     "flagged",
     "predict",
     "predict_images",

@@ -19,6 +19,7 @@ __all__ = [
     "UNANSWERED",
     "UNFIT",
     "UNREADABLE",
+    "classes_of",
     "flagged",
     "prediction_table",
 ]
@@ -29,6 +30,8 @@ UNREADABLE, UNFIT, MASKED, BLANK, OUTSIDE, UNANSWERED = 1, 2, 4, 8, 16, 32
 NO_ANSWER = UNREADABLE | UNFIT | UNANSWERED
 #: Share of masked pixels beyond which a galaxy is flagged `MASKED`.
 MASKED_LIMIT = 0.1
+#: Tables hold rounded probabilities.
+_ROUNDING = 0.01
 
 
 def prediction_table(
@@ -90,3 +93,54 @@ def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence
     )
     table["reason"] = np.array([""] * len(table) if reasons is None else list(reasons), dtype=str)
     return table
+
+
+def classes_of(table: Table) -> tuple[str, ...]:
+    """Give the classes of whose probabilities a table tells; a column ``p_value`` alone makes none.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Perhaps from `prediction_table`, whose columns say what they are. Files that keep no
+        descriptions (CSV, Parquet) are told by their values: columns ``p_<class>`` side by side
+        that sum to 1 in every row.
+
+    Returns
+    -------
+    tuple of str
+        In the order of the columns; empty without probabilities.
+
+    Examples
+    --------
+    >>> table = Table({"id": ["x"], "p_a": [0.25], "p_b": [0.75], "p_value": [0.01]})
+    >>> classes_of(table)
+    ('a', 'b')
+    """
+    names = [name for name in table.colnames if name.startswith("p_")]
+    told = [name for name in names if table[name].description == f"probability of class {name[2:]}"]
+    return tuple(name[2:] for name in told or _summing_to_one(table))
+
+
+def _summing_to_one(table: Table) -> list[str]:
+    """The longest run of neighbouring columns ``p_...`` whose rows sum to 1, but for rounding."""
+    columns = [_numbers(table[name]) if name.startswith("p_") else None for name in table.colnames]
+    best: list[str] = []
+    for first in range(len(columns)):
+        total = np.zeros(len(table))
+        for last in range(first, len(columns)):
+            column = columns[last]
+            if column is None:
+                break
+            total = total + column
+            known = total[np.isfinite(total)]
+            if last - first >= len(best) and len(known) and np.abs(known - 1).max() < _ROUNDING:
+                best = table.colnames[first : last + 1]
+    return best
+
+
+def _numbers(column: npt.ArrayLike) -> npt.NDArray[np.float64] | None:
+    try:
+        values: npt.NDArray[np.float64] = np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
+    except (TypeError, ValueError):
+        return None
+    return values

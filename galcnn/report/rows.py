@@ -23,8 +23,8 @@ _FIRST = ("id", "class", "true_class")
 _NEXT = ("entropy", "set", "distance", "flag", "reason", "ra", "dec", "redshift")
 #: Of use to machines only.
 _UNSEEN = ("_healpix_29", "image", "layers", "split")
-#: Of columns with probabilities, vote fractions, and fractions that people gave.
-_SHARES = ("p_", "f_", "true_")
+#: Of columns with vote fractions, and with fractions that people gave.
+_SHARES = ("f_", "true_")
 _LARGEST_EXACT = 2**53
 
 
@@ -60,18 +60,16 @@ class Rows:
         One a galaxy, unique.
     columns : tuple of Column
         `id` first.
+    classes : tuple of str
+        Those that have probabilities, in columns ``p_<class>``.
     """
 
     ids: tuple[str, ...]
     columns: tuple[Column, ...]
+    classes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes that have probabilities."""
-        return tuple(c.name.removeprefix("p_") for c in self.columns if c.name.startswith("p_"))
 
 
 @dataclass(frozen=True)
@@ -157,12 +155,13 @@ def merge(answers: Sequence[Answers], known: Answers | None = None) -> Rows:
         for name in names:
             places.setdefault(name, len(places))
     columns: dict[str, Column] = {}
+    classes = tuple(dict.fromkeys(name for one in answers for name in one.classes))
     for one in [*answers, *([known] if known else [])]:
         rows = [places.get(name) for name in _texts(one.table["id"])]
         for name in one.table.colnames:
             if name not in _UNSEEN and np.ndim(one.table[name]) == 1:
-                _fill(columns, _column(name, one.table[name]), rows, len(places))
-    merged = Rows(tuple(places), tuple(columns[name] for name in _ordered(columns)))
+                _fill(columns, _column(name, one.table[name], classes), rows, len(places))
+    merged = Rows(tuple(places), tuple(columns[name] for name in _ordered(columns, classes)), classes)
     _check_truth(merged)
     return merged
 
@@ -187,11 +186,11 @@ def _fill(columns: dict[str, Column], new: Column, rows: Sequence[int | None], n
     columns[new.name] = Column(new.name, new.kind, tuple(values), unit)
 
 
-def _column(name: str, values: Any) -> Column:
+def _column(name: str, values: Any, classes: Sequence[str]) -> Column:
     plain = values.value if hasattr(values, "unit") and hasattr(values, "value") else values
     unit = str(values.unit) if getattr(values, "unit", None) else ""
     masked = np.broadcast_to(getattr(plain, "mask", False), len(plain))
-    kind = _kind(name, np.asarray(plain))
+    kind = _kind(name, np.asarray(plain), classes)
     if kind in ("id", "class", "text"):
         texts = ("" if gone or value is None else str(value) for value, gone in _pairs(plain, masked))
         return Column(name, kind, tuple(texts))
@@ -203,7 +202,7 @@ def _pairs(values: Any, masked: Any) -> Iterable[tuple[Any, bool]]:
     return zip(np.asarray(values).tolist(), masked.tolist(), strict=True)
 
 
-def _kind(name: str, values: Any) -> Kind:
+def _kind(name: str, values: Any, classes: Sequence[str]) -> Kind:
     if name == "id":
         return "id"
     if name in ("class", "true_class"):
@@ -214,7 +213,7 @@ def _kind(name: str, values: Any) -> Kind:
         return "text"
     if name == "flag":
         return "flag"
-    return "probability" if name.startswith(_SHARES) else "number"
+    return "probability" if name.startswith(_SHARES) or name in _chances(classes) else "number"
 
 
 def _number(value: Any) -> float | int | None:
@@ -227,9 +226,14 @@ def _texts(values: Any) -> list[str]:
     return [str(value) for value in np.asarray(values).tolist()]
 
 
-def _ordered(columns: Iterable[str]) -> list[str]:
+def _chances(classes: Sequence[str]) -> list[str]:
+    return [f"p_{name}" for name in classes]
+
+
+def _ordered(columns: Iterable[str], classes: Sequence[str]) -> list[str]:
     names = list(columns)
     first = [name for name in _FIRST if name in names]
+    first += [name for name in _chances(classes) if name in names]
     first += [name for name in names if name.startswith(_SHARES) and name not in first]
     first += [name for name in _NEXT if name in names]
     return first + [name for name in names if name not in first]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from galcnn.prediction import UNFIT, UNREADABLE
+import numpy as np
+
+from galcnn.evaluation import worst_mistakes
+from galcnn.prediction import UNFIT, UNREADABLE, Prediction
 from galcnn.report.rows import Rows
 
 __all__ = ["MOST", "Section", "confusion_of", "sections_of"]
@@ -88,17 +91,32 @@ def _mistakes(rows: Rows) -> Section:
             "No true classes are known. The folder of galcnn train has those of its test set; for others "
             "give a catalog, and its column of classes with --label.",
         )
-    chances = {name: rows[f"p_{name}"] for name in rows.classes}
-    losses = []
-    for row, (true, said) in enumerate(zip(truth.values, best.values, strict=True)):
-        column = chances.get(true)
-        if said and true != said and column is not None and column.values[row] is not None:
-            losses.append((column.values[row], row))
-    if not losses:
+    known = _answered(rows)
+    if known is None:
+        return Section("mistakes", title, "None of the galaxies with a known class has probabilities.")
+    prediction, labels, places = known
+    worst = worst_mistakes(prediction, labels, len(labels))
+    if not len(worst):
         return Section("mistakes", title, "None: every answer is right where the true class is known.")
-    chosen = tuple(row for _, row in sorted(losses)[:MOST])
-    ranking = f"{len(losses)} wrong answers; those with the smallest probability of the true class first."
+    chosen = tuple(places[row] for row in worst[:MOST])
+    ranking = f"{len(worst)} wrong answers; those with the smallest probability of the true class first."
     return Section("mistakes", title, ranking, chosen)
+
+
+def _answered(rows: Rows) -> tuple[Prediction, list[str], list[int]] | None:
+    """The galaxies with probabilities and a true class among them, and their rows."""
+    truth, columns = rows["true_class"], [rows[f"p_{name}"] for name in rows.classes]
+    assert truth is not None  # for the type checker
+    values = np.array([column.values for column in columns if column is not None], dtype=float).T
+    if values.shape != (len(rows.ids), len(rows.classes)):
+        return None
+    whole = np.isfinite(values).all(axis=1)
+    places = [row for row, true in enumerate(truth.values) if whole[row] and true in rows.classes]
+    if not places:
+        return None
+    logits = np.log(np.maximum(values[places], np.finfo(np.float32).tiny))
+    prediction = Prediction(tuple(rows.ids[row] for row in places), logits, rows.classes)
+    return prediction, [truth.values[row] for row in places], places
 
 
 def _uncertain(rows: Rows) -> Section:

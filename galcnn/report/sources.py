@@ -14,14 +14,14 @@ import numpy as np
 from astropy.table import Table
 
 from galcnn.catalog import FORMATS
-from galcnn.catalog.formats import read_scalars, read_table
+from galcnn.catalog.formats import read_scalars
 from galcnn.errors import message
 from galcnn.files.sources import opened
 from galcnn.layers import tables
 from galcnn.layers.appending import numbers
 from galcnn.layers.stack import named
 from galcnn.model.card import Card
-from galcnn.prediction import Prediction, prediction_table
+from galcnn.prediction import Prediction, classes_of, prediction_table
 from galcnn.progress import Progress, silent
 
 __all__ = ["Answers", "Material", "gather"]
@@ -44,11 +44,19 @@ class Answers:
         With `id`, a row a galaxy.
     model_sha256 : str
         Of the model; empty where that is not said.
+    classes : tuple of str
+        Of the columns ``p_<class>``: of the model's card, else as `galcnn.prediction.classes_of`
+        finds them.
     """
 
     name: str
     table: Table
     model_sha256: str = ""
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            object.__setattr__(self, "classes", classes_of(self.table))
 
 
 @dataclass
@@ -171,9 +179,12 @@ def _take_folder(found: Material, folder: Path) -> list[Path]:
         found.card = Card.read(folder / _CARD)
         if (folder / _TEST).is_file():
             table = _table(folder / _TEST)
-            found.answers.append(Answers(f"{folder.name}/{_TEST}", table, found.card.model_sha256))
+            card = found.card
+            found.answers.append(
+                Answers(f"{folder.name}/{_TEST}", table, card.model_sha256, tuple(card.classes))
+            )
         if (folder / _HISTORY).is_file():
-            found.history = Table(read_table(folder / _HISTORY))
+            found.history = Table.read(folder / _HISTORY, format="ascii.csv")
     # Perhaps among other FITS files, such as the cutouts that a run was made of.
     return [file for file in sorted(folder.rglob("[!.]*")) if _FITS.search(file.name) and file.is_file()]
 

@@ -11,6 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from galcnn import atomic
 from galcnn._runtime.version import __version__
 from galcnn.errors import UnreadableImageError, message
@@ -178,10 +180,15 @@ def _content(rows: Rows, material: Material, title: str | None) -> dict[str, Any
         "sections": [asdict(section) for section in sections_of(rows)],
         "confusion": confusion_of(rows),
         "card": _plain(card) if card else None,
-        "history": None if history is None else {name: history[name].tolist() for name in history.colnames},
+        "history": None if history is None else {name: _finite(history[name]) for name in history.colnames},
         "run": {key: value for key, value in material.manifest.items() if key != "format"},
         "colours": colours(),
     }
+
+
+def _finite(values: Any) -> list[float | None]:
+    """A loss that was lost has no word in JSON: a gap of its curve."""
+    return [float(v) if np.isfinite(v) else None for v in np.ma.filled(np.ma.asarray(values, float), np.nan)]
 
 
 def _plain(card: Card) -> dict[str, Any]:

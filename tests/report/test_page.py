@@ -387,6 +387,15 @@ def test_what_an_object_lacks_is_said(page):
     assert "No picture" in page.one("#viewer .note").text
 
 
+def test_a_curve_has_a_gap_where_an_epoch_has_no_value(page):
+    training, validation = page.run(
+        "return [...galcnn.curve('loss', [1, null, 0.5], [2, 1.25, null]).querySelectorAll('.line')]"
+        ".map((line) => line.getAttribute('d'))"
+    )
+    assert training == "M44.0,98.7h0M314.0,144.0h0"  # of 0.5 to 2 on 136 pixels, from 44 to 314
+    assert validation == "M44.0,8.0h0L179.0,76.0h0"
+
+
 def test_all_of_it_works_by_keyboard(page):
     keys = page.keys
     page.one("#filters [name=text]").send_keys("")

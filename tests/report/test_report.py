@@ -15,9 +15,11 @@ from PIL import Image
 from galcnn.catalog import Catalog, write_catalog
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
+from galcnn.evaluation import worst_mistakes
 from galcnn.experiment.settings import read_settings
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import append_stack
+from galcnn.prediction import Prediction, classes_of
 from galcnn.report import Known, write_report
 from galcnn.report import writing as writing_module
 from galcnn.report.pictures import ACROSS, SIDE, thumbnail
@@ -336,6 +338,65 @@ def test_a_run_is_reported_with_its_maps(trained, tmp_path):
     assert not {"embedding", "_healpix_29", "layers"} & {column["name"] for column in content["columns"]}
     assert content["run"]["rows"] == 4
     assert content["card"]["classes"] == ["round", "thin"]
+
+
+@pytest.mark.parametrize("suffix", ["ecsv", "csv", "parquet"])
+def test_a_column_of_p_values_is_no_class(suffix, tmp_path):
+    table = answers([f"g{i}" for i in range(30)])
+    table.add_column(
+        np.linspace(0, 1, 30), name="p_value", index=2 + len(CLASSES)
+    )  # beside the probabilities
+    table["p_noise"] = np.linspace(1, 9, 30)
+    path = write_answers(table, tmp_path / f"classes.{suffix}")
+    write_report([path], tmp_path / "out")
+    content = read_report(tmp_path / "out")
+    assert content["classes"] == list(CLASSES)
+    kinds = {column["name"]: column["kind"] for column in content["columns"]}
+    assert {name: kinds[name] for name in ("p_value", "p_noise")} == dict.fromkeys(
+        ("p_value", "p_noise"), "number"
+    )
+    assert {kinds[f"p_{name}"] for name in CLASSES} == {"probability"}
+    assert values_of(content, "p_value") == pytest.approx(table["p_value"])
+
+
+def test_classes_are_told_by_what_is_said_of_columns_or_by_their_sum():
+    table = Table({"id": ["x", "y"], "p_q": [0.0, 0.0], "p_a": [0.25, 0.5], "p_b": [0.75, 0.498]})
+    table["p_value"] = [0.5, 0.25]
+    assert classes_of(table[["id", "p_a", "p_b", "p_value"]]) == ("a", "b")
+    assert classes_of(table[["id", "p_a", "p_value", "p_b"]]) == ()
+    assert classes_of(table[["id", "p_value"]]) == ()
+    table["p_value"].description = "probability of class value"
+    assert classes_of(table) == ("value",)
+    gaps = Table({"p_a": [np.nan, 1.0], "p_b": [np.nan, 0.0], "p_text": ["u", "v"]})
+    assert classes_of(gaps) == ("a", "b")
+
+
+def test_the_worst_mistakes_are_those_of_evaluation(tmp_path):
+    table = answers([f"g{i}" for i in range(60)], seed=3)
+    labels = [CLASSES[i % 3] for i in range(60)]
+    shown = table.copy()
+    shown.add_column(labels, name="true_class", index=1)
+    write_report([write_answers(shown, tmp_path / "classes.ecsv")], tmp_path / "out")
+    section = read_report(tmp_path / "out")["sections"][0]
+    shares = np.stack([table[f"p_{name}"] for name in CLASSES], axis=1)
+    prediction = Prediction(tuple(table["id"]), np.log(shares), CLASSES)
+    worst = worst_mistakes(prediction, labels, 60)
+    assert len(worst) > 24
+    assert section["rows"] == worst[:24].tolist()
+    assert section["ranking"].startswith(f"{len(worst)} wrong answers")
+
+
+def test_an_epoch_without_a_loss_is_a_gap(trained, tmp_path):
+    from galcnn.model import save_model
+
+    save_model(trained, tmp_path / "model")
+    write_answers(answers(["a", "b"]), tmp_path / "model" / "test.ecsv")
+    rows = "epoch,loss,val_loss\n1,1.5,nan\n2,nan,0.5\n3,0.25,inf\n4,,0.125\n"
+    (tmp_path / "model" / "history.csv").write_text(rows)
+    write_report([tmp_path / "model"], tmp_path / "out")
+    history = read_report(tmp_path / "out")["history"]
+    assert history["loss"] == [1.5, None, 0.25, None]
+    assert history["val_loss"] == [None, 0.5, None, 0.125]
 
 
 def test_the_page_says_that_the_catalog_of_the_training_is_gone(trained, tmp_path):

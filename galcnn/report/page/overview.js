@@ -138,12 +138,13 @@ galcnn.curve = (name, training, validation) => {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = (i) => left + ((width - left - 6) * i) / Math.max(1, training.length - 1);
   const y = (value) => height - bottom - ((height - bottom - 8) * (value - low)) / (high - low || 1);
-  const line = (own) => own.map((value, i) => (Number.isFinite(value) ? `${x(i).toFixed(1)},${y(value).toFixed(1)}` : "")).filter(Boolean).join(" ");
+  // A gap where an epoch has no value; h0 makes a point of one that has no neighbour.
+  const line = (own) => own.map((value, i) => (Number.isFinite(value) ? `${Number.isFinite(own[i - 1]) ? "L" : "M"}${x(i).toFixed(1)},${y(value).toFixed(1)}h0` : "")).join("");
   const text = (px, py, words, anchor) => svg("text", { x: px, y: py, "text-anchor": anchor }, words);
   return galcnn.element("figure", {}, svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${name} of training and validation over ${training.length} epochs` },
     svg("path", { d: `M${left} 4V${height - bottom}H${width - 4}`, class: "axis" }),
     text(left - 6, y(high) + 4, galcnn.number(high, 3), "end"), text(left - 6, y(low) + 2, galcnn.number(low, 3), "end"),
     text(left, height - 8, "epoch 1", "start"), text(width - 4, height - 8, String(training.length), "end"),
-    svg("polyline", { points: line(training), class: "line" }), svg("polyline", { points: line(validation), class: "line dashed" })),
+    svg("path", { d: line(training), class: "line" }), svg("path", { d: line(validation), class: "line dashed" })),
   galcnn.element("figcaption", {}, name));
 };
