@@ -56,7 +56,7 @@ def test_answers_come_back_from_the_table(folder):
 
 def test_everything_is_drawn(folder, capsys):
     assert main(["figures", str(folder / "model"), "--images", str(folder / "images"), "--quiet"]) == 0
-    made = {path.name for path in (folder / "model" / "figures").iterdir()}
+    made = {path.name for path in (folder / "model" / "figures").glob("[!.]*")}
     assert made == SCORES | TABLES | {"learning.png", "confident.png", "uncertain.png", "worst.png"}
     assert capsys.readouterr().out.count("wrote ") == len(made)
     table = Table.read(folder / "model" / "figures" / "ranking.ecsv")
