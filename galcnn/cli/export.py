@@ -30,7 +30,7 @@ def command(model: str, path: str, overwrite: bool) -> None:
     atomic.check_writable(path, overwrite=overwrite)
     load_tensorflow()
     from galcnn.model import load_model
-    from galcnn.model.onnx_export import export_onnx
+    from galcnn.model.export import export_onnx
 
     difference = export_onnx(load_model(model), path)
     tell(largest_difference=difference)

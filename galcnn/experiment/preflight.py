@@ -18,7 +18,7 @@ from galcnn.experiment.settings import Experiment
 from galcnn.experiment.training import health_log_of
 from galcnn.health import initialisation_table, preflight
 from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.model.network import PREPROCESSING
+from galcnn.model.build import PREPROCESSING
 from galcnn.progress import Progress, silent
 from galcnn.training.batches import training_batches
 from galcnn.training.rate_search import learning_rate_range_test, smoothed

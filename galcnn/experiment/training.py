@@ -24,7 +24,7 @@ from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment
 from galcnn.health import GradientHealth
 from galcnn.model import Card, TrainedModel, load_model, refuse_foreign_folder, save_model
-from galcnn.model.network import NETWORK
+from galcnn.model.build import NETWORK
 from galcnn.model.profile import network_table
 from galcnn.prediction import Prediction, predict_images, prediction_table
 from galcnn.progress import Progress, silent

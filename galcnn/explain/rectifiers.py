@@ -23,7 +23,7 @@ from galcnn.explain.forward import compiled, run_in_batches
 from galcnn.explain.gradients import gradient_of, logits_and_features, logits_of, target_weights
 from galcnn.explain.graph import is_functional, network_layers
 from galcnn.explain.target import Target
-from galcnn.model.network import PREPROCESSING
+from galcnn.model.build import PREPROCESSING
 
 __all__ = [
     "Deconvnet",

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from galcnn.model.build import NetworkSettings, assemble, build_network
     from galcnn.model.bundle import (
         TrainedModel,
         load_model,
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
         with_embedding,
     )
     from galcnn.model.card import Card
-    from galcnn.model.network import NetworkSettings, assemble, build_network
 
 __all__ = [
     "Card",
@@ -31,7 +31,7 @@ __all__ = [
     "with_embedding",
 ]
 
-_HOME = {"Card": "card", "NetworkSettings": "network", "assemble": "network", "build_network": "network"}
+_HOME = {"Card": "card", "NetworkSettings": "build", "assemble": "build", "build_network": "build"}
 
 
 def __getattr__(name: str) -> Any:

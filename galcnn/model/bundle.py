@@ -14,9 +14,9 @@ import galcnn.preprocessing  # noqa: F401  registers the layers that a saved mod
 from galcnn import atomic
 from galcnn.errors import message
 from galcnn.inputs import check_render
+from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING
 from galcnn.model.card import Card
 from galcnn.model.contents import check_contents, saved_by
-from galcnn.model.network import LOGITS, NETWORK, PREPROCESSING
 from galcnn.notebook import overview
 from galcnn.votes import Votes
 

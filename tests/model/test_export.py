@@ -41,7 +41,7 @@ def run(path, images):
 
 
 def agree(trained, images, path, atol=1e-5):
-    from galcnn.model.onnx_export import export_onnx
+    from galcnn.model.export import export_onnx
 
     export_onnx(trained, path)
     expected = np.asarray(trained.model(images, training=False))
@@ -98,7 +98,7 @@ def test_every_preprocessing_is_in_the_file(stretch, scaling, per, tmp_path):
 )
 def test_half_precision_is_exported_in_single(precision, tmp_path):
     """The same weights without the rounding of half precision: not what Keras gives, but near it."""
-    from galcnn.model.onnx_export import export_onnx
+    from galcnn.model.export import export_onnx
 
     half, images = untrained(NetworkSettings(**SMALL, precision=precision))
     single, _ = untrained(NetworkSettings(**SMALL))
@@ -112,7 +112,7 @@ def test_half_precision_is_exported_in_single(precision, tmp_path):
 
 
 def test_the_file_tells_what_a_reader_must_know(tmp_path):
-    from galcnn.model.onnx_export import export_onnx
+    from galcnn.model.export import export_onnx
 
     trained, _ = untrained(NetworkSettings(**SMALL))
     trained = save_model(trained, tmp_path / "model")
@@ -134,7 +134,7 @@ def test_the_file_tells_what_a_reader_must_know(tmp_path):
 
 @pytest.mark.full
 def test_a_model_of_votes_tells_its_questions(tmp_path):
-    from galcnn.model.onnx_export import export_onnx
+    from galcnn.model.export import export_onnx
     from galcnn.votes import Votes
 
     votes = Votes.from_dict(
@@ -150,17 +150,17 @@ def test_a_model_of_votes_tells_its_questions(tmp_path):
 
 def test_an_answer_that_differs_is_not_written(tmp_path, monkeypatch):
     """The check is of the file that was written: here a converter that loses the preprocessing."""
-    from galcnn.model import onnx_export
+    from galcnn.model import export
 
     trained, _ = untrained(NetworkSettings(**SMALL))
-    honest = onnx_export._converted
+    honest = export._converted
     monkeypatch.setattr(
-        onnx_export,
+        export,
         "_converted",
         lambda model, package: honest(assemble(_identity(model), model.get_layer("network")), package),
     )
     with pytest.raises(ValueError, match=r"the logits of Keras.*largest_difference="):
-        onnx_export.export_onnx(trained, tmp_path / "m.onnx")
+        export.export_onnx(trained, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -203,7 +203,7 @@ def test_the_command_and_the_snippet_of_the_docs_without_tensorflow(trained, tmp
 
 
 def test_a_wrong_ending_and_a_missing_extra_are_said(trained, tmp_path, monkeypatch):
-    from galcnn.model.onnx_export import export_onnx
+    from galcnn.model.export import export_onnx
 
     with pytest.raises(ValueError, match=r"ends in \.onnx"):
         export_onnx(trained, tmp_path / "m.pb")

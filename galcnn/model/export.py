@@ -20,18 +20,26 @@ import numpy.typing as npt
 from galcnn import atomic, seeding
 from galcnn._runtime.version import __version__
 from galcnn.errors import message
+from galcnn.model.build import PREPROCESSING
 from galcnn.model.bundle import TrainedModel
-from galcnn.model.network import PREPROCESSING
 
 __all__ = ["INPUT", "OUTPUT", "TOLERANCE", "export_onnx", "metadata"]
 
 #: Names of the only input and the only output.
 INPUT, OUTPUT = "image", "logits"
+
+
 #: By how much logits may differ from those of Keras, in units of the largest of an image or of 1.
 TOLERANCE = 1e-5
+
+
 _OPSET = 17
+
+
 #: Images that both are asked, and how far from the mean of the training set their pixels may be.
 _CHECKED, _DEVIATIONS = 8, 10.0
+
+
 #: Between input and logits a network rounds more often than once.
 _ROUNDINGS = 30
 

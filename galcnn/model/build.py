@@ -11,7 +11,7 @@ from galcnn.model.blocks import LayerMaker, block_features
 from galcnn.model.orientations import OrientationMean, Orientations
 from galcnn.model.settings import BLOCKS, NetworkSettings
 
-__all__ = ["LOGITS", "NETWORK", "PREPROCESSING", "NetworkSettings", "assemble", "build_network"]
+__all__ = ["LOGITS", "NETWORK", "NetworkSettings", "PREPROCESSING", "assemble", "build_network"]
 
 #: Names that the rest of galcnn looks for.
 PREPROCESSING, NETWORK, LOGITS = "preprocessing", "network", "logits"
