@@ -172,7 +172,8 @@ def test_classify_writes_every_table_with_one_row_an_input(model, sky, tmp_path,
 def test_a_prior_changes_the_probabilities_as_bayes_says(model, sky, tmp_path):
     def probabilities(*words):
         out = tmp_path / "t.ecsv"
-        assert main(["classify", str(model), *cutouts(sky), "--out", str(out), "--quiet", *words]) == 0
+        given = ["classify", str(model), *cutouts(sky), "--out", str(out), "--overwrite", "--quiet"]
+        assert main([*given, *words]) == 0
         table = Table.read(out)
         return np.array([table[f"p_{name}"] for name in ("edge_on", "elliptical", "spiral")]).T
 
@@ -324,15 +325,15 @@ def test_bad_input_to_classify_and_explain_is_one_clear_line(model, sky, tmp_pat
         (["classify", str(tmp_path / "none"), good, "--out", out], "Expected a model folder"),
         (["classify", str(altered), good, "--out", out], "was altered"),
         (["classify", str(partial), good, "--out", out], "card.json"),
-        (["classify", str(model), good, "--out", str(tmp_path / "t.txt")], "a table file ending in"),
+        (["classify", str(model), good, "--out", str(file)], "a folder to write"),
         (["classify", str(model), good, "--out", str(file / "t.ecsv")], "a folder that can be"),
         (["classify", str(model), str(wrong), "--out", out], "None of 1 images could be classified"),
         (
-            ["classify", str(model), good, "--prior", "spiral=1", "--out", out],
+            ["classify", str(model), good, "--prior", "spiral=1", "--out", str(tmp_path / "other.ecsv")],
             "a positive frequency for each",
         ),
         (
-            ["classify", str(model), good, "--render", "sdss", "--out", out],
+            ["classify", str(model), good, "--render", "sdss", "--out", str(tmp_path / "other.ecsv")],
             "a network of 8-bit colour pictures",
         ),
         (["explain", str(model), str(wrong), "-o", str(tmp_path / "l.fits")], "wrong.fits"),
@@ -394,7 +395,7 @@ def test_a_folder_stands_for_its_images_and_equal_stems_are_told_apart(model, sk
     assert main([*words, "--quiet"]) == 0
     assert Table.read(out)["id"].tolist() == ["other", "a/same", "b/same"]
     (tmp_path / "empty").mkdir()
-    assert main(["classify", str(model), str(tmp_path / "empty"), "--out", str(out)]) == 2
+    assert main(["classify", str(model), str(tmp_path / "empty"), "--out", str(tmp_path / "no.ecsv")]) == 2
     assert "Expected images" in capsys.readouterr().err
 
 
