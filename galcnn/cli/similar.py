@@ -74,7 +74,7 @@ def command(
         from galcnn.cli.quiet import load_tensorflow
 
         load_tensorflow()
-        from galcnn.similarity.querying import features_of_files
+        from galcnn.similarity.neighbours import features_of_files
 
         features = features_of_files(image_paths(image), model, run, bands=options.words(bands), fit=fit)
         table = nearest(embedded, features, n=number, metric=metric)
@@ -86,7 +86,7 @@ def command(
         write_table(table, out)
         click.echo(f"wrote {out}: {len(table)} rows")
     if figure and catalog:
-        from galcnn.similarity.sheets import neighbour_sheet
+        from galcnn.similarity.neighbours import neighbour_sheet
         from galcnn.viewers.plots.style import save_figure
 
         first = image_paths(image) if image else str(id_)

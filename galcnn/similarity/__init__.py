@@ -3,8 +3,7 @@
 No Keras is imported here: features and probabilities were written by `galcnn classify --embeddings`.
 """
 
-from galcnn.similarity.embedded import Embedded, read_embedded
-from galcnn.similarity.neighbours import METRICS, nearest
-from galcnn.similarity.suggesting import STRATEGIES, suggest
+from galcnn.similarity.labelling import STRATEGIES, suggest
+from galcnn.similarity.neighbours import METRICS, Embedded, nearest, read_embedded
 
 __all__ = ["METRICS", "STRATEGIES", "Embedded", "nearest", "read_embedded", "suggest"]

@@ -13,7 +13,7 @@ from galcnn.inputs import InputSpec
 from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
 from galcnn.preprocessing import fit_preprocessing
 from galcnn.similarity import read_embedded
-from galcnn.similarity.querying import features_of_files
+from galcnn.similarity.neighbours import features_of_files
 from tests.conftest import toy_images
 
 

@@ -19,7 +19,7 @@ from sklearn.metrics import pairwise_distances
 from galcnn import seeding
 from galcnn.errors import message
 from galcnn.prediction import shannon_entropy
-from galcnn.similarity.embedded import Embedded
+from galcnn.similarity.neighbours import Embedded
 
 __all__ = ["STRATEGIES", "suggest"]
 
@@ -32,13 +32,22 @@ STRATEGIES: Mapping[str, str] = {
     "diverse": "k-means among the ten times as many of largest entropy, the nearest to each centre",
     "random": "any: the yardstick",
 }
+
+
 _BY_SCORE = ("entropy", "margin", "least-confidence", "bald")
+
+
 #: Uncertain galaxies among which clusters are sought, for each that is wanted.
 _PRESELECTED = 10
+
+
 #: Two images of one galaxy differ by less than this share of the length of their features.
 _TWINS = 1e-4
 
+
 Floats = npt.NDArray[np.float64]
+
+
 Rows = npt.NDArray[np.intp]
 
 
