@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import click
 
 from galcnn import atomic
-from galcnn.service import Answer
+from galcnn.service import JsonAnswer
 
 __all__ = ["heard", "request_lines", "row_writer", "send_away", "tell", "tell_rows", "watched"]
 
@@ -26,7 +26,7 @@ def tell(**facts: Any) -> None:
     **facts
         Plain values, by name.
     """
-    answer = click.get_current_context().find_object(Answer)
+    answer = click.get_current_context().find_object(JsonAnswer)
     if answer is not None:
         answer.result |= facts
 
@@ -46,14 +46,14 @@ def tell_rows(table: Any, *, show: bool = True) -> None:
         click.echo(line.rstrip())
 
 
-def watched(command: click.Command, answer: Answer) -> click.Command:
+def watched(command: click.Command, answer: JsonAnswer) -> click.Command:
     """Give the same command, which leaves its name and settings in an answer.
 
     Parameters
     ----------
     command : click.Command
         Left as it is.
-    answer : Answer
+    answer : JsonAnswer
         Gets them.
 
     Returns
@@ -76,12 +76,12 @@ def watched(command: click.Command, answer: Answer) -> click.Command:
 
 
 @contextlib.contextmanager
-def heard(answer: Answer, *, aside: bool) -> Iterator[None]:
+def heard(answer: JsonAnswer, *, aside: bool) -> Iterator[None]:
     """Keep what is said on standard output, and what is written.
 
     Parameters
     ----------
-    answer : Answer
+    answer : JsonAnswer
         Gets both.
     aside : bool
         Whether it is said on standard error, so that standard output is left for the answer.

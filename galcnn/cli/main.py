@@ -14,7 +14,7 @@ import click
 from galcnn import atomic
 from galcnn._runtime.version import __version__
 from galcnn.cli.answers import heard, send_away, watched
-from galcnn.service import Answer, error_record
+from galcnn.service import JsonAnswer, error_record
 
 __all__ = ["cli", "main"]
 
@@ -72,7 +72,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"galcnn.cli.{cmd_name}").command
-        answer = ctx.find_object(Answer)
+        answer = ctx.find_object(JsonAnswer)
         if answer is None:
             return command
         answer.command = cmd_name
@@ -84,7 +84,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         if manifest:
             atomic.check_writable(manifest, overwrite="--overwrite" in asked.words)
-        asked.as_json, asked.manifest, asked.answer = as_json, manifest, Answer(tuple(asked.words))
+        asked.as_json, asked.manifest, asked.answer = as_json, manifest, JsonAnswer(tuple(asked.words))
         ctx.obj = asked.answer
         with heard(asked.answer, aside=as_json):
             return super().invoke(ctx)
@@ -121,7 +121,7 @@ class _Asked:
     words: Sequence[str]
     as_json: bool = False
     manifest: str | None = None
-    answer: Answer | None = None
+    answer: JsonAnswer | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,6 @@ No Keras is imported here: a model is called, not loaded. The contract stands in
 as JSON Schema beside this file.
 """
 
-from galcnn.service.answer import EXIT_CODES, SCHEMAS, Answer, error_record, plain, schema
+from galcnn.service.answer import EXIT_CODES, SCHEMAS, JsonAnswer, error_record, plain, schema
 
-__all__ = ["EXIT_CODES", "SCHEMAS", "Answer", "error_record", "plain", "schema"]
+__all__ = ["EXIT_CODES", "SCHEMAS", "JsonAnswer", "error_record", "plain", "schema"]

@@ -19,7 +19,7 @@ from typing import Any
 
 from galcnn.errors import Message, message
 
-__all__ = ["EXIT_CODES", "SCHEMAS", "Answer", "error_record", "plain", "schema"]
+__all__ = ["EXIT_CODES", "SCHEMAS", "JsonAnswer", "error_record", "plain", "schema"]
 
 #: What a command ends with, whatever its language.
 EXIT_CODES: Mapping[int, str] = {
@@ -120,7 +120,7 @@ def error_record(error: BaseException, text: str) -> dict[str, Any]:
 
 
 @dataclass
-class Answer:
+class JsonAnswer:
     """What is known of one run of a command; filled while it runs.
 
     Attributes

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator, ValidationError
 import galcnn
 from galcnn import atomic, errors
 from galcnn.cli.main import COMMANDS, main
-from galcnn.service import EXIT_CODES, SCHEMAS, Answer, error_record, plain, schema
+from galcnn.service import EXIT_CODES, SCHEMAS, JsonAnswer, error_record, plain, schema
 
 VALID = Draft202012Validator(schema("answer"), format_checker=Draft202012Validator.FORMAT_CHECKER)
 GALCNN = [sys.executable, "-m", "galcnn.cli.main"]
@@ -115,7 +115,7 @@ def test_what_is_overwritten_is_an_output_and_no_input(catalog, tmp_path, capsys
 
 def test_of_a_folder_the_files_are_listed_of_a_model_the_whole_and_of_a_cache_nothing(tmp_path):
     out, cache = tmp_path / "out", tmp_path / "cache"
-    answer = Answer((), settings={"out": str(out), "also": str(out / "model"), "n": 3})
+    answer = JsonAnswer((), settings={"out": str(out), "also": str(out / "model"), "n": 3})
     with atomic.recording() as answer.written:
         with atomic.writing_folder(out) as folder:
             (folder / "b").mkdir()
@@ -213,7 +213,7 @@ def test_every_exit_code_that_an_answer_may_have_is_in_the_table():
 
 @pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="no file here that opens but cannot be read")
 def test_an_input_that_cannot_be_read_is_told_without_a_hash():
-    document = Answer((), settings={"catalog": "/proc/self/mem"}).document(2)
+    document = JsonAnswer((), settings={"catalog": "/proc/self/mem"}).document(2)
     assert [(one["path"], one["kind"], one["sha256"]) for one in document["inputs"]] == [
         ("/proc/self/mem", "file", None)
     ]
