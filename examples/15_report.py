@@ -3,7 +3,7 @@
 from galcnn import load_model, read_catalog
 from galcnn.dataset import InputFiles
 from galcnn.explain import CAM, Saliency
-from galcnn.pipeline.explaining import Question, explain_files
+from galcnn.pipeline.explanations import ExplainSettings, explain_files
 from galcnn.pipeline.runs import run_catalog
 from galcnn.report import Known, write_report
 
@@ -13,8 +13,8 @@ run_catalog("model", catalog, InputFiles.of(catalog), "run")
 names = catalog.ids[:8]
 files = InputFiles({name: f"sky/cutouts/{name}.fits" for name in names})
 out = {name: f"layers/{name}.fits" for name in names}
-for stack in explain_files(load_model("model"), files, Question((Saliency(), CAM())), out=out):
-    print(stack.id, stack.prediction.best[0])
+for stack in explain_files(load_model("model"), files, ExplainSettings((Saliency(), CAM())), out=out):
+    print(stack if isinstance(stack, Exception) else (stack.id, stack.prediction.best[0]))
 
 # The catalog knows true classes and the images of galaxies without maps, the model its card.
 counts = write_report(["run", "layers", "model"], "report", known=Known("sky/catalog.ecsv", label="class"))

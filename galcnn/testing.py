@@ -22,7 +22,7 @@ import numpy.typing as npt
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError
 from galcnn.explain import Context, Explainer, Target
-from galcnn.explain.explanation import KINDS, AtNetworkLayer, FromBaseline
+from galcnn.explain.explanation import KINDS, AtCells, AtNetworkLayer, FromBaseline
 from galcnn.files import load_cutout, save_cutout
 from galcnn.surveys.survey import RemoteSurvey, Survey
 
@@ -256,7 +256,7 @@ def check_explainer(explainer: Explainer, *, symmetric: bool = True) -> None:
     settings; shape, precision and sign of the maps; that they follow the target; that neither
     batch nor order changes them; a target for each image; nested and flat networks; that images
     and network come out as they went in and the network can be freed; that a softmax is refused;
-    and the baseline and the network layer of methods that have one.
+    and the baseline, the network layer and the coarse maps of methods that have them.
 
     Parameters
     ----------
@@ -406,6 +406,12 @@ def _extras(explainer: Explainer, maps: npt.NDArray[Any]) -> Iterator[str]:
             error = np.abs(maps.sum((1, 2, 3)) - (scores[0] - scores[1])).max()
             if error > 0.1 * np.abs(scores[0] - scores[1]).max():
                 yield f"the sum of a map is not the score less that of the baseline: off by {error:.3g}"
+    if isinstance(explainer, AtCells):
+        fine, coarse = explainer.fine_and_coarse(network, images, _TARGET, context=context)
+        if not np.array_equal(fine, maps):
+            yield "fine_and_coarse gives other maps than a call"
+        if coarse.ndim != 3 or len(coarse) != len(images):
+            yield f"coarse maps are of {coarse.shape}, not (n, cells_y, cells_x) of {len(images)} images"
     if isinstance(explainer, AtNetworkLayer) and not explainer.network_layer_of(network):
         yield "network_layer_of names no layer"
 

@@ -253,11 +253,10 @@ def command(
         asked = None
         if explain:
             from galcnn.explain.naming import explainers_by_name
-            from galcnn.pipeline.explained import ExplainSettings
-            from galcnn.pipeline.explaining import Question
+            from galcnn.pipeline.explanations import ExplainSettings
 
-            question = Question(tuple(explainers_by_name(explain)), target)
-            asked = ExplainSettings(question, explain_below or ExplainSettings.below)
+            methods = tuple(explainers_by_name(explain))
+            asked = ExplainSettings(methods, target, below=explain_below or ExplainSettings.below)
         settings = runs.RunSettings(classify, chunk, asked, 1 if jobs is None else jobs)
         with words.open(galaxies, Card.read(Path(model) / "card.json").inputs if shards else None) as source:
             if is_table:

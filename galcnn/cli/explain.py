@@ -76,7 +76,8 @@ def command(
     galcnn explain other galaxy.fits --append -o layers.fits
     galcnn explain model cutout.fits --fit --into survey.fits -o survey-with-maps.fits
 
-    Into a folder, an interrupted run goes on where it stopped.
+    Into a folder, an interrupted run goes on where it stopped; a cutout that cannot be read does not
+    end it. Where the model was calibrated, maps explain the calibrated answer.
     """
     from galcnn.cli.quiet import load_tensorflow
 
@@ -89,22 +90,30 @@ def command(
     from galcnn.dataset import InputFiles
     from galcnn.explain.naming import ALL, explainers_by_name
     from galcnn.model import load_model
-    from galcnn.pipeline.explaining import Question, explain_files, without_refusals
+    from galcnn.pipeline.explanations import ExplainSettings, explain_files, working_methods
     from galcnn.progress import bars, silent
 
     trained = load_model(model).with_render(render)
     images = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid)
-    question = Question(tuple(explainers_by_name(methods)), target, wrt, segmentation)
+    settings = ExplainSettings(tuple(explainers_by_name(methods)), target, wrt, segmentation)
     if ALL in methods:
         named = explainers_by_name([method for method in methods if method != ALL])
-        question, reasons = without_refusals(trained, images, question, named=named)
+        settings, reasons = working_methods(trained, settings, files=images, named=named)
         for name, reason in reasons.items():
             click.echo(f"without {name}: {reason}", err=True)
-    stacks = []
+    stacks, failed = [], 0
     shown = silent if quiet else bars
-    for stack in explain_files(
-        trained, images, question, out=files or None, append=append, progress=shown, overwrite=overwrite
-    ):
+    made = explain_files(
+        trained, images, settings, out=files or None, append=append, progress=shown, overwrite=overwrite
+    )
+    for name, stack in zip(images.ids, made, strict=True):
+        if isinstance(stack, Exception):
+            if len(sources) == 1:
+                raise stack
+            failed += 1
+            files.pop(name, None)
+            click.echo(f"not explained: {stack}", err=True)
+            continue
         if figure:  # else a long run would hold them all
             stacks.append(stack)
         if into is not None and target_file is not None:
@@ -115,8 +124,11 @@ def command(
         from galcnn.viewers.plots.explanations import explanation_figure
         from galcnn.viewers.plots.style import save_figure
 
-        save_figure(explanation_figure(stacks), figure)
-        click.echo(f"wrote {figure}")
+        if stacks:
+            save_figure(explanation_figure(stacks), figure)
+            click.echo(f"wrote {figure}")
+    if failed:
+        raise ValueError(f"{failed} of {len(sources)} cutouts could not be explained, see above.")
 
 
 def _target_of(

@@ -252,7 +252,7 @@ def _explained(
     made_at = explainer.network_layer_of(network) if isinstance(explainer, AtNetworkLayer) else ""
     coarse: list[CoarseMap | None] = [None] * len(targets)
     if isinstance(explainer, AtCells):
-        maps, cells = explainer.fine_and_coarse(network, images, targets)
+        maps, cells = explainer.fine_and_coarse(network, images, targets, context=context)
         grid = upright_grid(network, network_layer(network, made_at))
         coarse = [CoarseMap(plane, grid) for plane in cells]
     else:

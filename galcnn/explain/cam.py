@@ -67,11 +67,15 @@ class CAM:
         ValueError
             Another head.
         """
-        del context
-        return self.fine_and_coarse(network, images, target)[0]
+        return self.fine_and_coarse(network, images, target, context=context)[0]
 
     def fine_and_coarse(
-        self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Make the maps at both resolutions, from one run of the network.
 
@@ -83,6 +87,8 @@ class CAM:
             Shape (n, ny, nx, n_bands).
         target : Target or sequence of Target
             One for all, or one an image.
+        context : Context, optional
+            Not needed.
 
         Returns
         -------
@@ -91,6 +97,7 @@ class CAM:
         coarse : numpy.ndarray
             Shape (n, cells_y, cells_x).
         """
+        del context
         weights = target_weights(network, target, images)
         features, dense = _head(network)
         kernel = keras.ops.convert_to_numpy(dense.kernel).astype(weights.dtype)  # (features, classes)

@@ -168,6 +168,8 @@ class AtCells(AtNetworkLayer, Protocol):
         network: keras.Model,
         images: npt.NDArray[np.float32],
         target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Make the maps at both resolutions, from one run of the network.
 
@@ -179,6 +181,8 @@ class AtCells(AtNetworkLayer, Protocol):
             Shape (n, ny, nx, n_bands).
         target : Target or sequence of Target
             One for all, or one an image.
+        context : Context, optional
+            As for the maps.
 
         Returns
         -------

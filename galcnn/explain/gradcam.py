@@ -78,11 +78,15 @@ class GradCAM:
         ValueError
             There is no such layer, or it has no feature maps.
         """
-        del context
-        return self.fine_and_coarse(network, images, target)[0]
+        return self.fine_and_coarse(network, images, target, context=context)[0]
 
     def fine_and_coarse(
-        self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Make the maps at both resolutions, from one run of the network.
 
@@ -94,6 +98,8 @@ class GradCAM:
             Shape (n, ny, nx, n_bands).
         target : Target or sequence of Target
             One for all, or one an image.
+        context : Context, optional
+            Not needed.
 
         Returns
         -------
@@ -102,6 +108,7 @@ class GradCAM:
         coarse : numpy.ndarray
             Shape (n, cells_y, cells_x), nowhere negative.
         """
+        del context
         signed = self._signed(network, images, target)
         fine = on_image_grid(signed, network, self._layer(network), images.shape)
         fine[fine < 0] = 0  # and NaN stays

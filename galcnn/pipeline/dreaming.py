@@ -19,7 +19,7 @@ from galcnn.inputs import prepare
 from galcnn.layers import write_syntheses
 from galcnn.layers.tables import PROVENANCE, provenance_from
 from galcnn.model import TrainedModel
-from galcnn.pipeline.explaining import provenance
+from galcnn.pipeline.explanations import provenance
 from galcnn.progress import Progress, silent
 
 __all__ = ["dream_files"]

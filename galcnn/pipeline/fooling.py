@@ -25,7 +25,7 @@ from galcnn.fooling.margins import Unit
 from galcnn.fooling.perturbation import boxed, prepared_alike
 from galcnn.layers import read_syntheses, write_syntheses
 from galcnn.layers.tables import PROVENANCE, provenance_from
-from galcnn.pipeline.explaining import provenance
+from galcnn.pipeline.explanations import provenance
 from galcnn.pipeline.fooling_table import TABLE, file_name, row_of
 from galcnn.prediction import predict
 from galcnn.progress import Progress, silent

@@ -50,7 +50,7 @@ from galcnn.prediction.logits import Fitted, fitted
 from galcnn.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from galcnn.pipeline.explained import ExplainSettings
+    from galcnn.pipeline.explanations import ExplainSettings
 
 __all__ = [
     "HEALPIX",
@@ -217,7 +217,7 @@ def run_catalog(
             done = _classified(ready, catalog, source, settings, chosen)
             for number, (read, table) in zip(missing, done, strict=True):
                 if settings.explain is not None and read.cutouts is not None:
-                    from galcnn.pipeline.explained import LAYERS, write_layers
+                    from galcnn.pipeline.explanations import LAYERS, write_layers
 
                     folder = place / LAYERS / parts[number].stem
                     write_layers(
@@ -315,11 +315,11 @@ def _ready(model: Models, settings: RunSettings) -> tuple[Classifier, ...]:
     for one in ready:
         one.check(settings.classify)
     if settings.explain is not None:
-        from galcnn.pipeline.explained import check_methods
+        from galcnn.pipeline.explanations import working_methods
 
         if len(ready) > 1:
             raise ValueError(message("one model to explain", "Leave out the others.", models=len(ready)))
-        check_methods(ready[0].trained, settings.explain.question)
+        working_methods(ready[0].trained, settings.explain, named=settings.explain.explainers)
     return ready
 
 

@@ -20,7 +20,7 @@ from galcnn.experiment import DataSettings, Experiment, train
 from galcnn.explain import CAM, Saliency
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
-from galcnn.pipeline.explaining import Question, explain_files
+from galcnn.pipeline.explanations import ExplainSettings, explain_files
 from galcnn.pipeline.runs import classify
 from galcnn.prediction import Prediction
 from galcnn.progress import Progress, silent
@@ -128,15 +128,18 @@ def run_demo(
     write_table(table, out / "results.ecsv")
     clock.lap("classify new galaxies")
     shown = _one_of_each(new, chosen.explained)
-    stacks = list(
-        explain_files(
-            trained,
-            InputFiles({name: paths[name] for name in shown}),
-            Question((Saliency(), CAM()), wrt="sigma"),
-            out={name: out / "layers" / f"{name}-layers.fits" for name in shown},
-            progress=progress,
-        )
+    made = explain_files(
+        trained,
+        InputFiles({name: paths[name] for name in shown}),
+        ExplainSettings((Saliency(), CAM()), wrt="sigma"),
+        out={name: out / "layers" / f"{name}-layers.fits" for name in shown},
+        progress=progress,
     )
+    stacks = []
+    for stack in made:
+        if isinstance(stack, Exception):
+            raise stack
+        stacks.append(stack)
     truths = dict(zip(new.ids, new.labels.tolist(), strict=True))
     figure = explanation_figure(stacks, truth=[truths[name] for name in shown], across=2)
     save_figure(figure, out / "galaxies.png")

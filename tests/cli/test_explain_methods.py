@@ -112,7 +112,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(road, tmp_path, monkeypatch
     made.clear()
     assert main([*words, "integrated_gradients:n=4"]) == 0
     assert made == []
-    assert main([*words, "integrated_gradients:n=5"]) == 0  # another question
+    assert main([*words, "integrated_gradients:n=5"]) == 2  # another question
+    assert made == []
+    assert main([*words, "integrated_gradients:n=5", "--overwrite"]) == 0
     assert made == ["g0", "g1", "g2"]
 
 

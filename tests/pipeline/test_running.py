@@ -395,12 +395,11 @@ def test_the_command(sky, tmp_path, capsys):
 def test_the_uncertain_are_explained_in_files_that_say_what_the_table_says(sky, tmp_path):
     from galcnn.explain import Saliency
     from galcnn.layers import LayerStack
-    from galcnn.pipeline.explained import ExplainSettings
-    from galcnn.pipeline.explaining import Question
+    from galcnn.pipeline.explanations import ExplainSettings
 
     catalog = read_catalog(sky / "catalog.ecsv")
     files = InputFiles.of(catalog, sky / "cutouts")
-    asked = ExplainSettings(Question((Saliency(),)), below=0.99)
+    asked = ExplainSettings((Saliency(),), below=0.99)
     settings = RunSettings(ClassifySettings(prior="round=0.9,thin=0.1"), 15, asked)
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -420,7 +419,7 @@ def test_the_uncertain_are_explained_in_files_that_say_what_the_table_says(sky, 
         (explanation,) = stack.explanations
         assert (explanation.method, explanation.target.name) == ("saliency", table["class"][row])
         assert stack.provenance["classify"]["prior"] == "round=0.9,thin=0.1"
-    other = ExplainSettings(Question((Saliency(),), target="square"))
+    other = ExplainSettings((Saliency(),), target="square")
     with pytest.raises(ValueError, match="square"):
         run_catalog(sky / "model", catalog, files, tmp_path / "no", settings=RunSettings(explain=other))
     with pytest.raises(ValueError, match="one model to explain"):
@@ -430,11 +429,10 @@ def test_the_uncertain_are_explained_in_files_that_say_what_the_table_says(sky, 
 
 def test_one_that_cannot_be_explained_has_its_row(sky, tmp_path):
     from galcnn.explain import Saliency
-    from galcnn.pipeline.explained import ExplainSettings
-    from galcnn.pipeline.explaining import Question
+    from galcnn.pipeline.explanations import ExplainSettings
 
     catalog = read_catalog(sky / "catalog.ecsv").select(range(6, 12))
-    asked = ExplainSettings(Question((Saliency(),), wrt="sigma"))  # of which these files know nothing
+    asked = ExplainSettings((Saliency(),), wrt="sigma")  # of which these files know nothing
     run_catalog(
         sky / "model",
         catalog,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from galcnn import plugins
-from galcnn.explain import Saliency, SmoothGrad
+from galcnn.explain import CAM, Saliency, SmoothGrad
 from galcnn.testing import check_explainer
 
 OURS = sorted(name for name, p in plugins.available(plugins.EXPLAINERS).items() if p.package == "galcnn")
@@ -111,3 +111,20 @@ def test_a_description_that_is_missing_is_found():
 
     with pytest.raises(AssertionError, match=r"name is None(.|\n)*kind is None(.|\n)*not a dataclass"):
         check_explainer(Nothing())
+
+
+@dataclass(frozen=True)
+class Doubled(CAM):
+    """Its two resolutions are of different maps."""
+
+    def fine_and_coarse(self, network, images, target, *, context=None):
+        fine, coarse = CAM.fine_and_coarse(self, network, images, target)
+        return 2 * fine, coarse[0]
+
+    def __call__(self, network, images, target, *, context=None):
+        return CAM.fine_and_coarse(self, network, images, target)[0]
+
+
+def test_coarse_maps_that_are_not_of_the_fine_ones_are_found():
+    with pytest.raises(AssertionError, match=r"other maps than a call(.|\n)*not \(n, cells_y, cells_x\)"):
+        check_explainer(Doubled())
