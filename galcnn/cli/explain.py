@@ -82,10 +82,10 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     sources = options.paths_by_id(cutouts)
+    if figure is not None:  # first: the others make folders
+        _check_figure(figure, sources, overwrite)
     files = _targets_on_disk(sources, out, overwrite) if into is None else {}
     target_file = None if into is None else _target_of(into, sources, out, append, overwrite)
-    if figure is not None:
-        _check_figure(figure, sources, overwrite)
     load_tensorflow(device=device)
     from galcnn.dataset import InputFiles
     from galcnn.explain.naming import ALL, explainers_by_name
