@@ -179,6 +179,7 @@ def test_a_strangers_method_appears_by_itself_and_a_broken_one_is_named_and_left
     np.testing.assert_allclose(
         maps["stranger"].attribution, 3 * maps["saliency"].attribution, rtol=1e-5, atol=1e-8
     )
+    words.append("--overwrite")
     assert main([*words, "--method", "stranger:factor=2"]) == 0
     (own,) = LayerStack.read(out).explanations
     np.testing.assert_allclose(3 * own.attribution, 2 * maps["stranger"].attribution, rtol=1e-5, atol=1e-8)
