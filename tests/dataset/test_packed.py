@@ -79,7 +79,7 @@ def test_an_interrupted_packing_goes_on_behind_the_last_shard(catalog, tmp_path,
     monkeypatch.setattr(InputFiles, "prepared", failing)
     with pytest.raises(OSError, match="pulled out"):
         packed(catalog, tmp_path / "shards")
-    names = sorted(p.name for p in (tmp_path / "shards").iterdir())
+    names = sorted(p.name for p in (tmp_path / "shards").glob("[!.]*"))
     assert names == ["shard-00000.json", "shard-00000.npy", "shard-00001.json", "shard-00001.npy"]
     # A shard whose record was not written yet does not count.
     (tmp_path / "shards" / "shard-00001.json").unlink()

@@ -28,7 +28,7 @@ def test_figures_and_tables_show_the_whitened_training_set(survey, tmp_path, cap
     assert main(words) == 0
     shown = capsys.readouterr().out
     assert "24 galaxies" in shown
-    assert sorted(p.name for p in out.iterdir()) == [
+    assert sorted(p.name for p in out.glob("[!.]*")) == [
         "preprocessing.png",
         "statistics.ecsv",
         "suspicious.ecsv",

@@ -49,7 +49,7 @@ def test_random_directions_from_the_command_line(folder, capsys):
     assert f"roughness {surface.roughness:.3f}" in shown
     assert surface.loss.shape == (3, 3)
     np.testing.assert_allclose(surface.alpha, [-0.5, 0, 0.5])
-    assert {p.name for p in (folder / "random").iterdir()} == {
+    assert {p.name for p in (folder / "random").glob("[!.]*")} == {
         "landscape.png",
         "rows.npz",
         "surface.fits",
