@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from galcnn.evaluation import worst_mistakes
-from galcnn.prediction import UNFIT, UNREADABLE, Prediction
+from galcnn.prediction import NO_ANSWER, Prediction
 from galcnn.report.rows import Rows
 
 __all__ = ["MOST", "Section", "confusion_of", "sections_of"]
@@ -145,6 +145,6 @@ def _largest(rows: Rows, name: str) -> tuple[int, ...]:
     values: list[tuple[Any, int]] = [
         (-value, row)
         for row, value in enumerate(column.values)
-        if value is not None and not (flags is not None and (flags.values[row] or 0) & (UNREADABLE | UNFIT))
+        if value is not None and not (flags is not None and (flags.values[row] or 0) & NO_ANSWER)
     ]
     return tuple(row for _, row in sorted(values)[:MOST])

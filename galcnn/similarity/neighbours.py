@@ -23,7 +23,7 @@ from galcnn.errors import message
 from galcnn.files import load_cutout
 from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
 from galcnn.pipeline.runs import MANIFEST, TABLE
-from galcnn.prediction import BLANK, MASKED, UNFIT, UNREADABLE
+from galcnn.prediction import BLANK, MASKED, NO_ANSWER
 from galcnn.viewers.plots.sheets import Entry, sheet_figure
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _DISAGREEMENT = "mutual_information"
 
 #: Nothing, or not enough, was seen of these. (One unlike the training set is seen well, and may be the very
 #: one that is looked for.)
-_UNSEEN = UNREADABLE | UNFIT | MASKED | BLANK
+_UNSEEN = NO_ANSWER | MASKED | BLANK
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,7 +332,7 @@ def features_of_files(
     settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit, render=render)
     shown = ",".join(os.fspath(path) for path in paths)
     answer = classify_batch(ready, [load_cutout(paths, bands=bands)], [shown], settings=settings)[0]
-    if answer["flag"] & (UNREADABLE | UNFIT):
+    if answer["flag"] & NO_ANSWER:
         raise ValueError(f"{shown}: {answer['reason']}")
     features: npt.NDArray[np.float32] = np.asarray(answer["embedding"], dtype=np.float32)
     return features
