@@ -1,6 +1,7 @@
 """The house keeps its shape: imports run down the floors, and no room is a lumber room."""
 
 import ast
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,23 @@ def test_imports_run_down_the_floors(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_module_is_named_for_leftovers(path):
     assert not LUMBER & set(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def test_no_two_public_classes_bear_one_name():
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_every_name_that_a_room_exports_is_there():
+    """Lazy rooms name modules in strings, which no checker reads."""
+    for room in sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")):
+        module = import_module(f"galcnn.{room}")
+        for name in getattr(module, "__all__", ()):
+            assert getattr(module, name) is not None, f"{room}.{name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
