@@ -26,6 +26,7 @@ from galcnn.errors import message
 __all__ = [
     "MARK",
     "Claim",
+    "ExistsError",
     "check_writable",
     "claim",
     "is_partial",
@@ -371,13 +372,13 @@ def claim(
     _refuse_inputs(place.resolve(), inputs, own if overwrite else None)
     file = place / MARK
     if not overwrite and file.exists() and file.read_text(encoding="utf-8") != digest:
-        raise _StandsThereError(
+        raise ExistsError(
             message(f"a new folder, or {what}", f"Choose another one, {_ANEW}", folder=str(place))
         )
     return Claim(place, digest, own=own, anew=overwrite)
 
 
-class _StandsThereError(FileExistsError, ValueError):
+class ExistsError(FileExistsError, ValueError):
     """What is to be written is there already: an error of the system, and of the value that was given."""
 
 
@@ -385,7 +386,7 @@ def _refuse_existing(target: Path, own: Collection[str] | None, what: str) -> No
     """The one place where what stands there is refused."""
     if not target.is_dir():
         if target.exists():
-            raise _StandsThereError(
+            raise ExistsError(
                 message("a file that is not there yet", f"Choose another name, {_ANEW}", path=str(target))
             )
         return
@@ -395,7 +396,7 @@ def _refuse_existing(target: Path, own: Collection[str] | None, what: str) -> No
     foreign = _foreign(target, own or (".*",))
     # The mark is looked for last: several processes of one run may begin in one folder.
     if foreign and (own or not (target / MARK).exists()):
-        raise _StandsThereError(
+        raise ExistsError(
             message(
                 f"a new or empty folder{what and f', or {what}'}",
                 f"Choose another one, {_ANEW}",
@@ -411,7 +412,7 @@ def _refuse_inputs(target: Path, inputs: Iterable[Input], own: Collection[str] |
         inside = source.is_relative_to(target) and source != target
         replaced = inside and own is not None and _is_own(source.relative_to(target).parts[0], own)
         if replaced or (target.is_file() and source.exists() and target.samefile(source)):
-            raise _StandsThereError(
+            raise ExistsError(
                 message("another place than that of the input", "Choose another name.", path=str(given))
             )
 

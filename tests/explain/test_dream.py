@@ -139,7 +139,7 @@ def test_from_the_command_line_many_at_once_and_resumed(trained, tmp_path, capsy
     words = ["dream", str(tmp_path / "model"), *images, "--layer", "conv1_1", "--out", str(tmp_path / "out")]
     words += ["--octaves", "1", "--steps", "2", "--quiet"]
     assert main(words) == 0
-    files = sorted((tmp_path / "out").iterdir())
+    files = sorted((tmp_path / "out").glob("[!.]*"))
     assert [file.name for file in files] == ["one-dream.fits", "wide-dream.fits"]
     (made,) = read_syntheses(files[1])
     assert made.image.shape == (2, 20, 40)

@@ -59,7 +59,9 @@ def test_a_figure_of_an_earlier_look_does_not_stay(survey, tmp_path):
     (tmp_path / "suspicious.png").write_bytes(b"old")
     catalog = read_catalog(survey / "catalog.ecsv")
     never = SuspicionLimits(masked=2, saturated=2, outlier=np.inf, duplicate=2)
-    table = show_data(catalog, tmp_path, view=DataView(limits=never, stretch="lupton", per="set"))
+    table = show_data(
+        catalog, tmp_path, view=DataView(limits=never, stretch="lupton", per="set"), overwrite=True
+    )
     assert len(table) == 0
     assert not (tmp_path / "suspicious.png").exists()
     assert Table.read(tmp_path / "statistics.ecsv").meta["n_galaxies"] == 24

@@ -108,7 +108,7 @@ def test_an_answer_tells_inputs_outputs_settings_and_result(catalog, tmp_path, c
 def test_what_is_overwritten_is_an_output_and_no_input(catalog, tmp_path, capsys):
     out = tmp_path / "out.ecsv"
     out.write_text("old")
-    answer, _ = asked(capsys, "catalog", "convert", str(catalog), "--out", str(out))
+    answer, _ = asked(capsys, "catalog", "convert", str(catalog), "--out", str(out), "--overwrite")
     assert [one["path"] for one in answer["inputs"]] == [str(catalog)]
     assert [one["path"] for one in answer["outputs"]] == [str(out)]
 
@@ -138,7 +138,7 @@ def test_of_a_folder_the_files_are_listed_of_a_model_the_whole_and_of_a_cache_no
 
 def test_a_manifest_is_the_same_in_a_file_and_leaves_standard_output_to_people(catalog, tmp_path, capsys):
     manifest = tmp_path / "out.json"
-    words = ["catalog", "convert", str(catalog), "--out", str(tmp_path / "out.ecsv")]
+    words = ["catalog", "convert", str(catalog), "--out", str(tmp_path / "out.ecsv"), "--overwrite"]
     assert main(["--manifest", str(manifest), *words]) == 0
     assert "wrote" in capsys.readouterr().out
     kept = json.loads(manifest.read_text())
