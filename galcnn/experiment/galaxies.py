@@ -81,7 +81,7 @@ def galaxies_of(
             )
         )
     classes = "class" in found.table.colnames
-    if labelled and not classes:
+    if labelled and not (classes or data.get("votes")):  # a model of votes is refused by who asks for classes
         raise ValueError(
             message("a catalog with classes", "Name their column: --label.", columns=sorted(present))
         )
