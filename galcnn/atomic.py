@@ -259,10 +259,16 @@ def check_writable(
 class Claim:
     """A folder that holds one run, or will: made by `claim`.
 
-    Attributes
+    Parameters
     ----------
     folder : pathlib.Path
         The folder.
+    digest : str
+        Hash of what decides what is written.
+    own : collection of str
+        Names of what is written there, see `claim`.
+    anew : bool
+        Whether what an older run left goes with the first file.
     """
 
     def __init__(self, folder: Path, digest: str, *, own: Collection[str], anew: bool) -> None:
