@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
     for name in ("catalogs", "examples"):
         (folder / name).symlink_to(ROOT / name)
     drawn = "galcnn simulate --as decals --bands g,r,z --quiet --classes elliptical,spiral,edge_on,merger"
-    run(["sh", "-c", f"{drawn} -n 240 --size 48 --out own"], folder)
+    run(["sh", "-c", f"{drawn} -n 720 --size 48 --out own"], folder)
     table = Table.read(folder / "own" / "catalog.ecsv")
     labels = Table({"objid": [f"galaxy{i}" for i in range(len(table))]})
     labels["class_name"] = [
