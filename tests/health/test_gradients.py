@@ -125,7 +125,7 @@ def main(folder):
 
 
 def test_a_training_ends_with_the_same_bits_with_and_without(tmp_path):
-    code = f"from tests.health.test_watching import main; main({str(tmp_path)!r})"
+    code = f"from tests.health.test_gradients import main; main({str(tmp_path)!r})"
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=300, check=False
