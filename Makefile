@@ -40,7 +40,7 @@ test-vo: venv
 
 # Opt-in: Dask, LSDB, ceci with MPI, Snakemake, LSST's pipelines and (Debian, root) Slurm, two workers each.
 test-engines: venv
-	sh tests/engines/run.sh $(BIN)/python
+	sh tests/workflows/run.sh $(BIN)/python
 
 # DS9, a virtual screen, fitsverify and Chromium, from Debian; tests that need them skip where they are not.
 viewers:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from galcnn.pipeline import SurveySettings, write_survey
 from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
-from galcnn.studies.embedded import SurveySettings, write_survey
 from galcnn.transforms import display_rgb
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ from astropy.table import Table
 from galcnn import Prediction, TrainedModel, evaluate, read_catalog, save_model
 from galcnn.catalog import write_table
 from galcnn.dataset import read_dataset, split_catalog
-from galcnn.model import Card, NetworkSettings, assemble, build_network
+from galcnn.model import Card, NetworkSettings, assemble, build_network, fit_preprocessing
 from galcnn.prediction import predict_images, prediction_table
-from galcnn.preprocessing import fit_preprocessing
 from galcnn.training import TrainingSettings, class_frequency, fit, trained_prior
 
 catalog = split_catalog(read_catalog("sky/catalog.ecsv"), seed=1)

@@ -9,8 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from galcnn.files import Treatment, load_bands
-from galcnn.files.nddata import to_ccddata
+from galcnn.files import Treatment, load_bands, to_ccddata
 
 GALAXY = SkyCoord(150.1, 2.2, unit="deg")
 

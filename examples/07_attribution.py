@@ -11,9 +11,8 @@ from galcnn.explain import (
     explainers_by_name,
     strongest_activations,
 )
-from galcnn.inputs import images_from
-from galcnn.viewers.plots.explanations import explanation_figure
-from galcnn.viewers.plots.style import save_figure
+from galcnn.model import images_from
+from galcnn.viewers import explanation_figure, save_figure
 
 trained = load_model("model")
 cutout = load_cutout("sky/cutouts/sim7-000003.fits")

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 from galcnn import Target, load_cutout, load_model
-from galcnn.explain import ClassModels, first_order, line_between
-from galcnn.explain.visualisation import AscentSettings
-from galcnn.inputs import images_from
+from galcnn.explain import AscentSettings, ClassModels, first_order, line_between
 from galcnn.layers import read_syntheses, write_syntheses
+from galcnn.model import images_from
 
 trained = load_model("model")
 targets = [Target.of_class(name, trained.classes) for name in trained.classes]

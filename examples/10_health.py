@@ -3,16 +3,10 @@
 import numpy as np
 
 from galcnn.dataset import Dataset
-from galcnn.health import Stack, stack_summary, stack_table
-from galcnn.health.gradients import GradientHealth
-from galcnn.health.preflight import check_overfitting
-from galcnn.inputs import InputSpec
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import TrainingSettings, fit
-from galcnn.training.batches import training_batches
-from galcnn.viewers.plots.style import save_figure
-from galcnn.viewers.plots.training import health_figure
+from galcnn.diagnostics import GradientHealth, Stack, check_overfitting, stack_summary, stack_table
+from galcnn.model import InputSpec, NetworkSettings, assemble, build_network, fit_preprocessing
+from galcnn.training import TrainingSettings, fit, training_batches
+from galcnn.viewers import health_figure, save_figure
 
 # The theory: Glorot halves the variance of ReLU layers, He keeps it.
 stacks = [stack_table(Stack(12, 64, "relu", name), seeds=3) for name in ("glorot_normal", "he_normal")]

@@ -4,14 +4,10 @@ import numpy as np
 
 from galcnn import read_catalog
 from galcnn.dataset import read_dataset, split_catalog
-from galcnn.landscape.landscape import Grid, Objective, random_slice, slice_between, trajectory_slice
-from galcnn.landscape.surface import write_surface
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import TrainingSettings, fit
-from galcnn.training.snapshots import Snapshots, read_snapshots
-from galcnn.viewers.plots.landscape import landscape_figure
-from galcnn.viewers.plots.style import save_figure
+from galcnn.diagnostics import Grid, Objective, random_slice, slice_between, trajectory_slice, write_surface
+from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
+from galcnn.training import Snapshots, TrainingSettings, fit, read_snapshots
+from galcnn.viewers import landscape_figure, save_figure
 
 catalog = split_catalog(read_catalog("sky/catalog.ecsv"), seed=1)
 data = read_dataset(catalog)

@@ -1,11 +1,10 @@
 """How little turns a spiral into an elliptical, and could an astronomer see it? With ./sky and ./model."""
 
 from galcnn import Target, load_model, read_catalog
+from galcnn.adversarial import PGD, MinimalPerturbation, SkyAscent, SmallestBudget, fool, visibility
 from galcnn.files import load_cutout
-from galcnn.fooling import PGD, MinimalPerturbation, SkyAscent, SmallestBudget, fool, visibility
 from galcnn.layers import write_syntheses
-from galcnn.viewers.plots.adversarial import fooling_figure
-from galcnn.viewers.plots.style import save_figure
+from galcnn.viewers import fooling_figure, save_figure
 
 trained = load_model("model")
 table = read_catalog("sky/catalog.ecsv").table

@@ -5,9 +5,8 @@ from pathlib import Path
 from galcnn import load_model
 from galcnn.experiment import galaxies_of
 from galcnn.explain import explainers_by_name
-from galcnn.trust.criteria import TrustSettings
-from galcnn.trust.report import Models, trust_report
-from galcnn.trust.sample import read_sample
+from galcnn.faithfulness import TrustSettings, read_sample, trust_report
+from galcnn.faithfulness.report import Models
 
 trained = load_model("model")
 galaxies = read_sample(trained, galaxies_of(trained.card, "sky/catalog.ecsv", n=12))

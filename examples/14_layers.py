@@ -3,7 +3,7 @@
 from galcnn import LayerStack, load_model
 from galcnn.explain import GradCAM, explain
 from galcnn.layers import append_stack, provenance_of, read_stacks, write_into
-from galcnn.viewers.side_files import export
+from galcnn.viewers import export
 
 path, layers = "sky/cutouts/sim7-000003.fits", "sim7-000003-layers.fits"
 trained = load_model("model")

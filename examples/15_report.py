@@ -3,8 +3,7 @@
 from galcnn import load_model, read_catalog
 from galcnn.dataset import InputFiles
 from galcnn.explain import CAM, Saliency
-from galcnn.pipeline.explanations import ExplainSettings, explain_files
-from galcnn.pipeline.runs import run_catalog
+from galcnn.pipeline import ExplainSettings, explain_files, run_catalog
 from galcnn.report import Known, write_report
 
 catalog = read_catalog("sky/catalog.ecsv").select(range(60))

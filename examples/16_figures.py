@@ -3,9 +3,9 @@
 from astropy.table import Table
 
 from galcnn import LayerStack
-from galcnn.pipeline.figures import draw_run, images_of
-from galcnn.viewers.plots.explanations import sky_figure
-from galcnn.viewers.plots.style import save_figure
+from galcnn.report import draw_run
+from galcnn.report.figures import images_of
+from galcnn.viewers import save_figure, sky_figure
 
 for path in draw_run("model", images=images_of("model", "sky/catalog.ecsv")):
     print(path)

@@ -5,7 +5,7 @@ import io
 import json
 
 from galcnn.cli.main import main
-from galcnn.similarity import nearest, read_embedded, suggest
+from galcnn.pipeline import nearest, read_embedded, suggest
 
 words = ["classify", "model", "--catalog", "sky/catalog.ecsv", "--embeddings", "--out", "embedded", "--quiet"]
 answer = io.StringIO()

@@ -18,10 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from galcnn import Target, load_cutout, load_model, predict
-from galcnn.catalog.formats import read_table
-from galcnn.experiment import galaxies_of
-from galcnn.explain import Synthesis
-from galcnn.fooling import (
+from galcnn.adversarial import (
     PGD,
     MinimalPerturbation,
     SmallestBudget,
@@ -30,8 +27,11 @@ from galcnn.fooling import (
     fool,
     visibility,
 )
-from galcnn.fooling.perturbation import boxed, prepared_alike
-from galcnn.inputs import prepare
+from galcnn.adversarial.perturbation import boxed, prepared_alike
+from galcnn.catalog import read_table
+from galcnn.experiment import galaxies_of
+from galcnn.explain import Synthesis
+from galcnn.model import prepare
 
 catalog, *folders = sys.argv[1:4]
 number = int(sys.argv[4]) if len(sys.argv) > 4 else 60

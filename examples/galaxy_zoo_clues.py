@@ -24,9 +24,7 @@ from scipy.stats import rankdata
 from galcnn import Cutout, TrainedModel, predict
 from galcnn.evaluation import Regions
 from galcnn.explain import activations
-from galcnn.explain.graph import feature_maps
-from galcnn.explain.receptive import looked_at
-from galcnn.inputs import images_from
+from galcnn.model import feature_maps, images_from, looked_at
 
 rng = np.random.default_rng(1)
 

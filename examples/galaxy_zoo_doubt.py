@@ -18,13 +18,19 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 from scipy.stats import rankdata
 
-from galcnn.doubt import Uncertainty, calibration_test, fit_calibration, fit_conformal, fit_domain
-from galcnn.doubt.out_of_distribution import image_measures
 from galcnn.evaluation import exact_share
-from galcnn.experiment.data import read_data
-from galcnn.experiment.settings import Experiment
-from galcnn.model import load_model, with_embedding
+from galcnn.experiment import Experiment, read_data
+from galcnn.model import load_model
+from galcnn.model.bundle import with_embedding
 from galcnn.prediction import Prediction
+from galcnn.uncertainty import (
+    Uncertainty,
+    calibration_test,
+    fit_calibration,
+    fit_conformal,
+    fit_domain,
+    image_measures,
+)
 
 #: Altered test galaxies of each kind.
 ALTERED = 300

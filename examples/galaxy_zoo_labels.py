@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import NearestNeighbors
 
-from galcnn.similarity import read_embedded, suggest
+from galcnn.pipeline import read_embedded, suggest
 
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 SEEDS, BEGIN, STEP, ROUNDS = 10, 20, 20, 8

@@ -18,11 +18,10 @@ import numpy as np
 from astropy.table import Table
 
 from galcnn import Experiment, load_model, train
+from galcnn._runtime.progress import bars
 from galcnn.evaluation import bootstrap
-from galcnn.experiment import read_data
-from galcnn.experiment.settings import read_settings
+from galcnn.experiment import read_data, read_settings
 from galcnn.prediction import predict_images
-from galcnn.progress import bars
 
 RECIPE = Path(__file__).with_name("galaxy_zoo.toml")
 SEEDS = {f"seed-{seed}": {"seed": seed} for seed in range(5)}

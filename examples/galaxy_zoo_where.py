@@ -29,8 +29,7 @@ from galcnn.explain import (
     SmoothGrad,
     explain,
 )
-from galcnn.explain.receptive import looked_at
-from galcnn.inputs import prepare
+from galcnn.model import looked_at, prepare
 
 METHODS = [
     Saliency(),

@@ -13,18 +13,22 @@ from astropy.table import Table
 from lecture.claims import Claim, Criterion, claims_table, measure_claim
 
 from galcnn import read_catalog
+from galcnn._runtime.progress import bars
 from galcnn.catalog import write_table
 from galcnn.dataset import read_dataset
-from galcnn.landscape.landscape import Grid, Objective, random_slice
-from galcnn.landscape.surface import departure_from_convexity, read_surface, write_surface
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.progress import bars
+from galcnn.diagnostics import (
+    Grid,
+    Objective,
+    departure_from_convexity,
+    random_slice,
+    read_surface,
+    write_surface,
+)
+from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
+from galcnn.pipeline import SurveySettings, write_survey
 from galcnn.simulation import simulate_catalog
-from galcnn.studies.embedded import SurveySettings, write_survey
 from galcnn.training import TrainingSettings, fit
-from galcnn.viewers.plots.landscape import landscape_figure
-from galcnn.viewers.plots.style import save_figure
+from galcnn.viewers import landscape_figure, save_figure
 
 SEEDS = (0, 1, 2)
 DEEP = {"widths": (8, 8, 8, 8), "depth": 5, "stem": 8, "dropout": 0.0}

@@ -27,17 +27,15 @@ from lecture.claims import (
 from lecture.trials import Trials
 from matplotlib.figure import Figure
 
-from galcnn import read_catalog, seeding
-from galcnn.catalog import write_table
+from galcnn._runtime import seeding
+from galcnn._runtime.progress import bars
+from galcnn.catalog import read_catalog, write_table
 from galcnn.dataset import read_dataset
-from galcnn.model import NetworkSettings, build_network
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.progress import bars
+from galcnn.model import NetworkSettings, build_network, fit_preprocessing
+from galcnn.pipeline import SurveySettings, write_survey
 from galcnn.simulation import simulate_catalog
-from galcnn.studies.embedded import SurveySettings, write_survey
-from galcnn.training import TrainingSettings
-from galcnn.training.optimizers import make_optimizer
-from galcnn.viewers.plots.style import save_figure
+from galcnn.training import TrainingSettings, make_optimizer
+from galcnn.viewers import save_figure
 
 GALAXIES, SIDE, CLASSES = 720, 32, ("elliptical", "spiral", "edge_on", "merger")
 TRAINING, DEV = 160, 120  # the other 440 are for the test

@@ -23,12 +23,11 @@ from astropy.table import QTable
 from galcnn import Redshifting, load_model, redshift
 from galcnn.catalog import write_table
 from galcnn.files import load_bands
-from galcnn.inputs import images_from, prepare
-from galcnn.observing import Observation, observation_of
-from galcnn.photometry import DISPLAY
+from galcnn.model import images_from, prepare
+from galcnn.photometry import DISPLAY, Observation, observation_of
 from galcnn.prediction import predict_images
 from galcnn.redshifting import magnification
-from galcnn.simulation.telescope import psf_planes, telescope_of
+from galcnn.simulation import psf_planes, telescope_of
 from galcnn.transforms import display_rgb
 
 files, own, fwhm, *models = sys.argv[1:]

@@ -1,91 +1,50 @@
 """Galaxy morphology with convolutional networks that say what a galaxy is, and why.
 
-The map of the house, in the order in which data travels::
+The rooms, in the order in which data travels::
 
-    survey / files -> Cutout -> dataset -> network -> prediction -> explanation -> FITS layers -> viewer
+    survey / files -> Cutout -> dataset -> model -> prediction -> explanation -> FITS layers -> viewer
 
-- `galcnn.cutout`, `galcnn.catalog`: the image of one galaxy; what is known of many.
-- `galcnn.photometry`, `galcnn.observing`: units and zero points; how a survey looks at the sky.
-- `galcnn.votes`: the questions that people were asked of galaxies, and what they answered.
-- `galcnn.simulation`, `galcnn.surveys`: galaxies of known truth; sky position -> Cutout.
-- `galcnn.transforms`: pixel grids; sky and dust taken away; colour pictures.
-- `galcnn.files`: any image file <-> Cutout.
-- `galcnn.mosaic`: one large image and a catalog -> many cutouts.
-- `galcnn.redshifting`: Cutout at z -> Cutout further away.
-- `galcnn.inputs`, `galcnn.dataset`, `galcnn.preprocessing`: what a network sees; splits; Keras layers.
-- `galcnn.devices`, `galcnn.model`, `galcnn.training`, `galcnn.experiment`: networks, fitting, one TOML.
-- `galcnn.prediction`, `galcnn.evaluation`: logits to probabilities; scores with intervals.
-- `galcnn.health`: why a network does not learn, before and while it is trained.
-- `galcnn.fooling`: images changed until a network errs, and whether an astronomer could see it.
-- `galcnn.explain`, `galcnn.layers`, `galcnn.viewers`: maps, their FITS layers, figures.
-- `galcnn.report`: answers and maps as pages that open from the disk.
-- `galcnn.landscape`: the loss around a solution.
-- `galcnn.pipeline`, `galcnn.studies`: files to answers; the demo, optimizers compared.
-- `galcnn.similarity`, `galcnn.service`: galaxies alike, those worth a label; JSON for other languages.
-- `galcnn.engines`: a run on Dask, LSDB, ceci or LSST's pipelines.
-- `galcnn.trust`: whether a map can be trusted.
-- `galcnn.plugins`, `galcnn.errors`, `galcnn.atomic`, `galcnn.seeding`, `galcnn.progress`,
-  `galcnn.notebook`: the foundation.
+The sky
+
+- `galcnn.cutout`: the calibrated image of one galaxy.
+- `galcnn.photometry`: units, zero points, instruments.
+- `galcnn.catalog`: tables of galaxies, labels, votes, matching.
+- `galcnn.transforms`: Cutout -> Cutout: crop, resample, align, sky, extinction, colour pictures.
+- `galcnn.simulation`, `galcnn.redshifting`: galaxies of known truth; a Cutout as seen further away.
+- `galcnn.files`, `galcnn.mosaic`: image files <-> Cutout; one large image -> many cutouts.
+- `galcnn.surveys`: sky position -> Cutout, one archive a file.
+
+The network
+
+- `galcnn.model`: networks, preprocessing, what a trained model takes and is known by.
+- `galcnn.dataset`: one reader of images, splits, leakage.
+- `galcnn.training`: fit, augmentation, optimizers, schedules.
+
+The answer
+
+- `galcnn.prediction`, `galcnn.evaluation`: logits and probabilities; scores with intervals.
+- `galcnn.uncertainty`: calibration, prediction sets, out-of-distribution warnings, ensembles.
+
+The reason
+
+- `galcnn.explain`: attribution maps, filters, class models, DeepDream.
+- `galcnn.diagnostics`: initialisation, gradients, the loss landscape.
+- `galcnn.adversarial`: images changed until a network errs.
+- `galcnn.layers`, `galcnn.viewers`: maps as FITS layers; figures, DS9, SAMP, glue, Imviz.
+
+Whole jobs
+
+- `galcnn.experiment`: one TOML: catalog -> data -> trained -> scored -> saved.
+- `galcnn.faithfulness`, `galcnn.covariate_shift`: are the maps, and the answers, to be believed?
+- `galcnn.pipeline`: files, catalogs, mosaics and surveys -> answers and maps.
+- `galcnn.report`, `galcnn.workflows`: an HTML report; Dask, LSDB, ceci, LSST.
+- `galcnn.testing`: conformance tests for plugins (`galcnn.plugins`).
 
 Importing galcnn imports none of them: each name below comes when it is first used.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
 from galcnn._runtime.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from galcnn.catalog import Catalog as Catalog
-    from galcnn.catalog import read_catalog as read_catalog
-    from galcnn.cutout import Cutout as Cutout
-    from galcnn.evaluation import evaluate as evaluate
-    from galcnn.experiment import Experiment as Experiment
-    from galcnn.experiment import train as train
-    from galcnn.explain import Explanation as Explanation
-    from galcnn.explain import Target as Target
-    from galcnn.files import load_cutout as load_cutout
-    from galcnn.files import save_cutout as save_cutout
-    from galcnn.layers import LayerStack as LayerStack
-    from galcnn.model import TrainedModel as TrainedModel
-    from galcnn.model import load_model as load_model
-    from galcnn.model import save_model as save_model
-    from galcnn.prediction import Prediction as Prediction
-    from galcnn.prediction import predict as predict
-    from galcnn.redshifting import Redshifting as Redshifting
-    from galcnn.redshifting import redshift as redshift
-
-_HOME = {
-    "Catalog": "catalog",
-    "Cutout": "cutout",
-    "Experiment": "experiment",
-    "Explanation": "explain",
-    "LayerStack": "layers",
-    "Prediction": "prediction",
-    "Redshifting": "redshifting",
-    "Target": "explain",
-    "TrainedModel": "model",
-    "evaluate": "evaluation",
-    "load_cutout": "files",
-    "load_model": "model",
-    "predict": "prediction",
-    "read_catalog": "catalog",
-    "redshift": "redshifting",
-    "train": "experiment",
-    "save_cutout": "files",
-    "save_model": "model",
-}
-
-__all__ = ["__version__", *_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"galcnn.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,14 +10,13 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime.html import MOST_PICTURES, grey_picture, overview
 from galcnn.errors import message
-from galcnn.notebook import MOST_PICTURES, grey_picture, overview
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.wcs import WCS
 
-__all__ = ["LARGEST_SIDE", "Cutout"]
 
 #: Pixels a side of the largest cutout that is cut or asked for: 1 GB a band.
 LARGEST_SIDE = 16_384

@@ -8,18 +8,6 @@ An own class exists only where a caller acts differently on it; everything else 
 
 from __future__ import annotations
 
-__all__ = [
-    "AuthRequiredError",
-    "BadResponseError",
-    "CoverageError",
-    "DownloadError",
-    "Message",
-    "PluginError",
-    "UnfitImageError",
-    "UnreadableImageError",
-    "message",
-]
-
 _LONGEST_VALUE = 200
 
 

@@ -13,8 +13,6 @@ from typing import Any
 
 from galcnn.errors import PluginError, message
 
-__all__ = ["EXPLAINERS", "SURVEYS", "Plugin", "available", "load"]
-
 SURVEYS = "galcnn.surveys"
 EXPLAINERS = "galcnn.explainers"
 

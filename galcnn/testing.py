@@ -21,16 +21,17 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError
-from galcnn.explain import Context, Explainer, Target
+from galcnn.explain import Context, Explainer
 from galcnn.explain.explanation import KINDS, AtCells, AtNetworkLayer, FromBaseline
 from galcnn.files import load_cutout, save_cutout
-from galcnn.surveys.survey import RemoteSurvey, Survey
+from galcnn.model import Target
+from galcnn.surveys import Survey
+from galcnn.surveys.survey import RemoteSurvey
 
 if TYPE_CHECKING:
     import keras
     from astropy.coordinates import SkyCoord
 
-__all__ = ["check_explainer", "check_survey"]
 
 _HALF = 0.51
 _NO_BAND = "no such band"

@@ -64,7 +64,7 @@ def toy_images(n, *, seed=0, size=16, n_bands=2):
 
 def embed(trained, images):
     """The features from which the logits are made."""
-    from galcnn.model import with_embedding
+    from galcnn.model.bundle import with_embedding
 
     return with_embedding(trained).predict(images, verbose=0)[1]
 
@@ -72,7 +72,7 @@ def embed(trained, images):
 @pytest.fixture(scope="session")
 def toy_dataset():
     from galcnn.dataset import Dataset
-    from galcnn.inputs import InputSpec
+    from galcnn.model import InputSpec
 
     images, labels = toy_images(240)
     spec = InputSpec(("g", "r"), "nJy", (16, 16), 0.4)
@@ -82,8 +82,7 @@ def toy_dataset():
 @pytest.fixture(scope="session")
 def trained(toy_dataset):
     """A small model that has learned to tell round from thin; never change it."""
-    from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network
-    from galcnn.preprocessing import fit_preprocessing
+    from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, fit_preprocessing
     from galcnn.training import TrainingSettings, class_frequency, fit, trained_prior
 
     training, validation = toy_dataset.select(np.arange(180)), toy_dataset.select(np.arange(180, 240))

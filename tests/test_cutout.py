@@ -10,7 +10,8 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from galcnn.cutout import Cutout
-from galcnn.photometry import DISPLAY, NANOMAGGY, UNCALIBRATED
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import NANOMAGGY, UNCALIBRATED
 
 FLUX = np.arange(24.0).reshape(2, 3, 4)
 

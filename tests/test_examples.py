@@ -39,10 +39,9 @@ def test_the_readme_names_every_example():
 
 
 def test_the_experiment_files_are_valid():
-    from galcnn.experiment import Experiment
-    from galcnn.experiment.settings import read_settings
-    from galcnn.shift.experiment import read_shift
-    from galcnn.studies.compare import comparison_from
+    from galcnn.covariate_shift import read_shift
+    from galcnn.experiment import Experiment, read_settings
+    from galcnn.experiment.comparison import comparison_from
 
     comparison = EXAMPLES / "compare.toml"
     shifts = set(EXAMPLES.glob("shift_*.toml"))

@@ -20,10 +20,10 @@ from astropy.table import Table
 from lecture.trials import Trials
 from scipy.stats import t
 
-from galcnn import atomic
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import write_table
 from galcnn.errors import message
-from galcnn.progress import Progress, silent
 
 __all__ = [
     "Claim",
@@ -163,7 +163,7 @@ def measure_claim(
         Distinct, at least two.
     out : path-like
         Folder; gets ``<key>-seed<seed>.json``, each whole or not at all.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the seeds.
 
     Returns
@@ -264,7 +264,7 @@ def write_claims(table: Table, out: str | os.PathLike[str]) -> Path:
     """
     from lecture.figures import claims_figure
 
-    from galcnn.viewers.plots.style import save_figure
+    from galcnn.viewers import save_figure
 
     folder = Path(out)
     atomic.check_writable(folder / "claims.ecsv")

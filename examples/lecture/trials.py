@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.errors import message
 from galcnn.training.checkpoint import changed_keys
 

@@ -1,1 +1,1 @@
-"""What every room may use: the version of galcnn."""
+"""Needed everywhere, not public: atomic writing, seeding, progress, HTML of notebooks, the version."""

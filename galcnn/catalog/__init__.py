@@ -1,22 +1,9 @@
-"""Catalog: what is known of many galaxies; its files, its classes, and its matches on the sky."""
+"""Catalog: what is known of many galaxies; its files, classes, votes, and matches on the sky.
 
-from galcnn.catalog.catalog import SPLITS, Catalog, image_paths
-from galcnn.catalog.formats import FORMATS, read_catalog, table_format, write_catalog, write_table
-from galcnn.catalog.labels import relabel, vote_fractions
-from galcnn.catalog.matching import CrossMatch, cross_match, join_match
+`Votes` holds the questions that people were asked of a galaxy (a decision tree), and the share of
+them that gave each answer.
+"""
 
-__all__ = [
-    "FORMATS",
-    "SPLITS",
-    "Catalog",
-    "CrossMatch",
-    "cross_match",
-    "image_paths",
-    "join_match",
-    "read_catalog",
-    "relabel",
-    "table_format",
-    "vote_fractions",
-    "write_catalog",
-    "write_table",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

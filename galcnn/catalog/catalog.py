@@ -18,17 +18,6 @@ from galcnn.errors import message
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
-__all__ = [
-    "Catalog",
-    "SPLITS",
-    "TEXT_COLUMNS",
-    "as_degrees",
-    "as_numbers",
-    "as_text",
-    "check_ids",
-    "check_redshifts",
-    "image_paths",
-]
 
 #: From here on a float no longer tells whole numbers apart.
 _EXACT = 2**53

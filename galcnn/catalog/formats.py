@@ -17,19 +17,9 @@ import astropy.units as u
 import numpy as np
 from astropy.table import MaskedColumn, QTable, Table
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.catalog.catalog import TEXT_COLUMNS, Catalog, image_paths
 from galcnn.errors import message
-
-__all__ = [
-    "FORMATS",
-    "read_catalog",
-    "read_scalars",
-    "read_table",
-    "table_format",
-    "write_catalog",
-    "write_table",
-]
 
 #: Table formats by suffix, in astropy's names.
 FORMATS: Mapping[str, str] = {

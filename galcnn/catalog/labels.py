@@ -10,8 +10,6 @@ import numpy.typing as npt
 from galcnn.catalog.catalog import Catalog, as_numbers
 from galcnn.errors import message
 
-__all__ = ["relabel", "vote_fractions"]
-
 #: Published fractions are rounded: seven answers of Galaxy Zoo 2 sum to 1.002.
 _ROUNDING = 0.01
 

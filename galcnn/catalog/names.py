@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 
 from galcnn.errors import message
 
-__all__ = ["file_stems"]
-
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 

@@ -12,10 +12,8 @@ from typing import Any, TextIO
 
 import click
 
-from galcnn import atomic
-from galcnn.service import JsonAnswer
-
-__all__ = ["heard", "request_lines", "row_writer", "send_away", "tell", "tell_rows", "watched"]
+from galcnn._runtime import atomic
+from galcnn.pipeline import JsonAnswer
 
 
 def tell(**facts: Any) -> None:

@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="atlas")
 @click.argument("model")
@@ -52,15 +50,15 @@ def command(
 
     An interrupted run goes on where it stopped.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, folder=True, own=(), what="an older atlas", overwrite=overwrite)
     load_tensorflow()
+    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment import galaxies_of
     from galcnn.model import load_model
-    from galcnn.progress import bars, silent
-    from galcnn.studies.atlas import AtlasSettings, make_atlas
+    from galcnn.pipeline import AtlasSettings, make_atlas
 
     trained = load_model(model).with_render(render)
     asked = {"image": image_column, "class": label, "id": id_}

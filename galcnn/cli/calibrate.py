@@ -10,10 +10,8 @@ from galcnn.cli import options
 from galcnn.cli.answers import tell
 
 if TYPE_CHECKING:
-    from galcnn.doubt.calibration import Kind
-    from galcnn.doubt.prediction_sets import Rule
-
-__all__ = ["command"]
+    from galcnn.uncertainty.calibration import Kind
+    from galcnn.uncertainty.prediction_sets import Rule
 
 
 @click.command(name="calibrate")
@@ -68,8 +66,9 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.experiment.uncertainty import DoubtSettings, measure_doubts
-    from galcnn.progress import bars, silent
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.experiment import measure_doubts
+    from galcnn.experiment.uncertainty import DoubtSettings
 
     doubts = measure_doubts(
         model,

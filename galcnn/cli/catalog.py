@@ -6,10 +6,8 @@ from typing import Any
 
 import click
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.cli import options
-
-__all__ = ["command"]
 
 
 def _named(function: Any) -> Any:
@@ -110,8 +108,8 @@ def split(
     **given: Any,
 ) -> None:
     """Deal the galaxies to train, validation and test, so that what belongs together stays so."""
-    from galcnn.catalog import SPLITS
-    from galcnn.dataset.splits import split_catalog
+    from galcnn.catalog.catalog import SPLITS
+    from galcnn.dataset import split_catalog
 
     atomic.check_writable(out, inputs=[catalog], overwrite=overwrite)
     within = options.angle(radius, "--radius")

@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 #: Exit code where a check failed.
 _FAILED = 4
 
@@ -29,7 +27,7 @@ def command(experiment: str, catalog: str | None, path: str | None, overwrite: b
     labels that do not generalise; splits that share no image, nor a copy of one; every band felt.
     Exit code 4 where a check fails.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     if path is not None:
@@ -37,9 +35,8 @@ def command(experiment: str, catalog: str | None, path: str | None, overwrite: b
     load_tensorflow()
     from dataclasses import asdict
 
-    from galcnn.experiment import Experiment, check_experiment
-    from galcnn.experiment.settings import read_settings
-    from galcnn.progress import bars, silent
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.experiment import Experiment, check_experiment, read_settings
 
     content = read_settings(experiment)
     if catalog is not None:

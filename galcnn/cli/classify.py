@@ -10,9 +10,7 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import request_lines, row_writer, tell
 
-__all__ = ["command"]
-
-#: See `galcnn.service.EXIT_CODES`.
+#: See `galcnn.pipeline.answers.EXIT_CODES`.
 _UNANSWERED = 3
 
 
@@ -153,13 +151,13 @@ def command(
     """
     from astropy.table import QTable
 
-    from galcnn import atomic
-    from galcnn.catalog import FORMATS, Catalog, read_catalog, write_table
-    from galcnn.catalog.formats import read_scalars
+    from galcnn._runtime import atomic
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.catalog import Catalog, read_catalog, write_table
+    from galcnn.catalog.formats import FORMATS, read_scalars
     from galcnn.cli.quiet import load_tensorflow
     from galcnn.dataset import SourceSettings
-    from galcnn.pipeline.classification import ClassifySettings
-    from galcnn.progress import bars, silent
+    from galcnn.pipeline import ClassifySettings
 
     if bool(paths) + bool(catalog) + bool(requests) != 1:
         raise click.UsageError("Expected image files, --catalog FILE or --requests FILE, and one of them.")
@@ -196,7 +194,7 @@ def command(
                 pass
         load_tensorflow(device=device)
         from galcnn.dataset import InputFiles
-        from galcnn.pipeline.requests import answer_requests
+        from galcnn.pipeline import answer_requests
 
         files = InputFiles({}, bands=options.words(bands), grid=grid, width=side)
         lines = request_lines(requests)
@@ -229,7 +227,7 @@ def command(
     if not (workers or scheduler):
         load_tensorflow(device=device)
     if split:
-        from galcnn.pipeline.tasks import Engine, Work, in_turn, run_one, run_tasks
+        from galcnn.pipeline import Engine, Work, in_turn, run_one, run_tasks
 
         work = Work(models, words, classify, chunk)
         if task:
@@ -240,7 +238,7 @@ def command(
         with contextlib.ExitStack() as stack:
             engine: Engine = in_turn
             if workers or scheduler:
-                from galcnn.engines.dask import on_dask
+                from galcnn.workflows import on_dask
 
                 engine = stack.enter_context(on_dask(scheduler=scheduler, workers=workers))
             counts = run_tasks(
@@ -248,23 +246,24 @@ def command(
             )
     else:
         from galcnn.model import Card
-        from galcnn.pipeline import runs
+        from galcnn.pipeline import RunSettings, counts_of, run_catalog
+        from galcnn.pipeline import classify as classify_sources
 
         asked = None
         if explain:
-            from galcnn.explain.naming import explainers_by_name
-            from galcnn.pipeline.explanations import ExplainSettings
+            from galcnn.explain import explainers_by_name
+            from galcnn.pipeline import ExplainSettings
 
             methods = tuple(explainers_by_name(explain))
             asked = ExplainSettings(methods, target, below=explain_below or ExplainSettings.below)
-        settings = runs.RunSettings(classify, chunk, asked, 1 if jobs is None else jobs)
+        settings = RunSettings(classify, chunk, asked, 1 if jobs is None else jobs)
         with words.open(galaxies, Card.read(Path(model) / "card.json").inputs if shards else None) as source:
             if is_table:
-                table = runs.classify(models, galaxies, source, settings=settings, progress=progress)
+                table = classify_sources(models, galaxies, source, settings=settings, progress=progress)
                 write_table(table, out)
-                counts = {"rows": len(table), **runs.counts_of(table["flag"])}
+                counts = {"rows": len(table), **counts_of(table["flag"])}
             else:
-                counts = runs.run_catalog(
+                counts = run_catalog(
                     models, galaxies, source, out, settings=settings, overwrite=overwrite, progress=progress
                 )
     written, rows, failed = out if is_table else f"{out}/table.parquet", counts["rows"], counts["failed"]

@@ -8,8 +8,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="compare")
 @click.argument("experiment", required=False, metavar="[EXPERIMENT.toml]")
@@ -38,14 +36,14 @@ def command(
     [compare.contenders.NAME] in the file says which, each by the keys of [training] that it
     changes. The same command again goes on where it stopped.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
-    from galcnn.experiment.settings import read_settings
-    from galcnn.progress import bars, silent
-    from galcnn.studies.compare import compare, comparison_from
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.experiment import compare, read_settings
+    from galcnn.experiment.comparison import comparison_from
 
     content: dict[str, Any] = read_settings(experiment) if experiment else {}
     for section, key, value in (

@@ -10,8 +10,6 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import tell
 
-__all__ = ["command"]
-
 
 @click.command(name="cut")
 @click.argument("mosaics", nargs=-1, required=True, metavar="MOSAIC...")
@@ -47,10 +45,10 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, *
     Several mosaics are bands of one sky. Stopped at any moment, started again it goes on. Galaxies
     that the mosaic does not cover are listed, and are no failure.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
+    from galcnn._runtime.progress import bars, silent
     from galcnn.catalog import read_catalog
     from galcnn.mosaic import MosaicFile, open_mosaic, write_cuts
-    from galcnn.progress import bars, silent
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["label"]}

@@ -9,8 +9,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="data")
 @click.argument("catalog")
@@ -56,15 +54,15 @@ def command(
     Suspicious is what is unreadable, blank, mostly masked, saturated, an outlier or a duplicate;
     each is listed with its reason and figure.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
+    from galcnn._runtime.progress import bars, silent
     from galcnn.catalog import read_catalog
-    from galcnn.dataset import SuspicionLimits
-    from galcnn.pipeline.data import DataView, show_data
-    from galcnn.progress import bars, silent
+    from galcnn.dataset.suspicious import SuspicionLimits
+    from galcnn.pipeline import DataView, show_data
 
     columns = {"image": image_column} | ({"id": id_} if id_ else {})
     read = read_catalog(catalog, columns=columns)

@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="demo")
 @click.option("--out", default="demo", show_default=True, metavar="DIR")
@@ -23,13 +21,13 @@ def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, quie
     galcnn demo
     galcnn demo -n 600 --epochs 4 --out quick
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
-    from galcnn.progress import bars, silent
-    from galcnn.studies.demo import DemoSettings, run_demo
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.pipeline import DemoSettings, run_demo
 
     settings = DemoSettings(number=number, epochs=epochs, seed=seed)
     click.echo(run_demo(out, settings=settings, progress=silent if quiet else bars, overwrite=overwrite))

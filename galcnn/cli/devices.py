@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="devices")
 @click.option("--check", is_flag=True, help="Train a small network there and on the CPU, and compare.")
@@ -33,7 +31,8 @@ def command(check: bool, device: str, strategy: str, replicas: int | None, preci
     from galcnn.cli.quiet import load_tensorflow, muted_stderr
 
     load_tensorflow(start=False)
-    from galcnn.devices import DeviceSettings, device_line, make_strategy
+    from galcnn.model import DeviceSettings
+    from galcnn.model.devices import device_line, make_strategy
 
     settings = DeviceSettings(device, strategy, replicas)  # type: ignore[arg-type]
     with muted_stderr():
@@ -41,7 +40,7 @@ def command(check: bool, device: str, strategy: str, replicas: int | None, preci
     click.echo(line)
     if not check:
         return
-    from galcnn.studies.device_check import check_devices
+    from galcnn.diagnostics.devices import check_devices
 
     table = check_devices(settings, precision=precision)
     for row in table.pformat(max_lines=-1, max_width=-1, align="<"):

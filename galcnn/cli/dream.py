@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="dream")
 @click.argument("model")
@@ -55,18 +53,18 @@ def command(
     Images of any size that memory holds, on their own grid and in their own unit: image,
     start and difference as FITS layers with the WCS.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     sources = options.paths_by_id(cutouts)
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
+    from galcnn._runtime.progress import bars, silent
     from galcnn.dataset import InputFiles
-    from galcnn.explain.dream import Dream
+    from galcnn.explain import Dream
     from galcnn.model import load_model
-    from galcnn.pipeline.dreaming import dream_files
-    from galcnn.progress import bars, silent
+    from galcnn.pipeline import dream_files
 
     trained = load_model(model).with_render(render)
     dream = Dream(layer, channel, octaves, ratio, steps, step, seed)

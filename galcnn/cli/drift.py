@@ -9,9 +9,7 @@ import click
 from galcnn.cli import options
 
 if TYPE_CHECKING:
-    from galcnn.shift.distances import Measure
-
-__all__ = ["command"]
+    from galcnn.covariate_shift.distances import Measure
 
 
 @click.command(name="drift")
@@ -59,8 +57,9 @@ def command(
     p-values are of permutations, adjusted for the number of layers. At least four galaxies on
     each side; some dozens see a shift that matters.
     """
-    from galcnn import atomic
-    from galcnn.catalog import table_format, write_table
+    from galcnn._runtime import atomic
+    from galcnn.catalog import write_table
+    from galcnn.catalog.formats import table_format
     from galcnn.cli.quiet import load_tensorflow
 
     named = [options.paths_by_id(sources) for sources in (reference, cutouts)]
@@ -68,11 +67,10 @@ def command(
         table_format(out)
         atomic.check_writable(out, inputs=[*named[0].values(), *named[1].values()], overwrite=overwrite)
     load_tensorflow()
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.covariate_shift.distances import drift_table
     from galcnn.dataset import InputFiles
-    from galcnn.inputs import images_from
-    from galcnn.model import load_model
-    from galcnn.progress import bars, silent
-    from galcnn.shift.distances import drift_table
+    from galcnn.model import images_from, load_model
 
     trained, progress = load_model(model), silent if quiet else bars
     sides = []

@@ -9,8 +9,6 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import tell
 
-__all__ = ["command"]
-
 
 @click.command(name="evaluate")
 @click.argument("model")
@@ -60,15 +58,15 @@ def command(
     of the images themselves are magnitude_BAND (brightness_BAND of pictures), half_light_radius,
     signal_to_noise and sharpness.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
+    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment import galaxies_of
     from galcnn.model import Card
-    from galcnn.pipeline.evaluating import EvaluationSettings, evaluate_catalog
-    from galcnn.progress import bars, silent
+    from galcnn.pipeline import EvaluationSettings, evaluate_catalog
 
     columns = {"image": image_column, "class": label, "id": id_}
     labelled = galaxies_of(

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from galcnn.explain.explanation import Wrt
     from galcnn.layers import LayerStack
 
-__all__ = ["command"]
-
 
 @click.command(name="explain")
 @click.argument("model")
@@ -87,11 +85,12 @@ def command(
     files = _targets_on_disk(sources, out, overwrite) if into is None else {}
     target_file = None if into is None else _target_of(into, sources, out, append, overwrite)
     load_tensorflow(device=device)
+    from galcnn._runtime.progress import bars, silent
     from galcnn.dataset import InputFiles
-    from galcnn.explain.naming import ALL, explainers_by_name
+    from galcnn.explain import explainers_by_name
+    from galcnn.explain.registry import ALL
     from galcnn.model import load_model
-    from galcnn.pipeline.explanations import ExplainSettings, explain_files, working_methods
-    from galcnn.progress import bars, silent
+    from galcnn.pipeline import ExplainSettings, explain_files, working_methods
 
     trained = load_model(model).with_render(render)
     images = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit, grid=grid)
@@ -121,8 +120,7 @@ def command(
     for file in files.values():
         click.echo(f"wrote {file}")
     if figure:
-        from galcnn.viewers.plots.explanations import explanation_figure
-        from galcnn.viewers.plots.style import save_figure
+        from galcnn.viewers import explanation_figure, save_figure
 
         if stacks:
             save_figure(explanation_figure(stacks), figure)
@@ -135,7 +133,7 @@ def _target_of(
     into: str, sources: Mapping[str, tuple[Path, ...]], out: str | None, append: bool, overwrite: bool
 ) -> Path:
     """The file that gets the maps on the pixels of the original."""
-    from galcnn import atomic
+    from galcnn._runtime import atomic
 
     if len(sources) > 1:
         raise click.UsageError(f"Expected one cutout with --into. Received: {len(sources)}.")
@@ -164,7 +162,7 @@ def _write_into(stack: LayerStack, into: str, path: Path) -> None:
 
 def _check_figure(figure: str, sources: Mapping[str, tuple[Path, ...]], overwrite: bool) -> None:
     """Said before the work, not after it."""
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.viewers.plots.explanations import MOST_GALAXIES
 
     if len(sources) > MOST_GALAXIES:
@@ -179,7 +177,7 @@ def _check_figure(figure: str, sources: Mapping[str, tuple[Path, ...]], overwrit
 def _targets_on_disk(
     sources: Mapping[str, tuple[Path, ...]], out: str | None, overwrite: bool
 ) -> dict[str, Path]:
-    from galcnn import atomic
+    from galcnn._runtime import atomic
 
     if out is None:
         raise click.UsageError("Expected a layers file or a folder: --out.")

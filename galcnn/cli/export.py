@@ -7,8 +7,6 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import tell
 
-__all__ = ["command"]
-
 
 @click.command(name="export")
 @click.argument("model")
@@ -24,13 +22,12 @@ def command(model: str, path: str, overwrite: bool) -> None:
     It is written once it has given the logits of Keras, to 1e-5. Needs the extra: pip install
     "galcnn[onnx]". How to run it with onnxruntime alone stands in docs/sharing.md.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(path, overwrite=overwrite)
     load_tensorflow()
-    from galcnn.model import load_model
-    from galcnn.model.export import export_onnx
+    from galcnn.model import export_onnx, load_model
 
     difference = export_onnx(load_model(model), path)
     tell(largest_difference=difference)

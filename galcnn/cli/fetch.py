@@ -10,8 +10,6 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import tell
 
-__all__ = ["command"]
-
 #: Exit code where some galaxies could not be fetched: run it again later.
 _AGAIN = 3
 
@@ -59,12 +57,11 @@ def command(catalog: str, survey: str, out: str, overwrite: bool, **given: Any) 
     be tried again. Galaxies that the survey does not cover are listed, and are no failure.
     """
 
-    from galcnn import atomic
+    from galcnn._runtime import atomic
+    from galcnn._runtime.progress import bars, silent
     from galcnn.catalog import read_catalog
-    from galcnn.progress import bars, silent
-    from galcnn.surveys.batch import FetchSettings, fetch, planned
+    from galcnn.surveys import FetchSettings, fetch, open_survey, planned
     from galcnn.surveys.cache import Cache, default_folder
-    from galcnn.surveys.survey import open_survey
 
     if not given["dry_run"]:
         atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)

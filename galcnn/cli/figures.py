@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="figures")
 @click.argument("folder")
@@ -47,9 +45,10 @@ def command(
     precision-recall of each class with their bootstrap bands; where the images are found, contact
     sheets of the surest answers, the least certain and the worst mistakes.
     """
-    from galcnn import atomic
-    from galcnn.pipeline.figures import draw_run, images_of
-    from galcnn.progress import bars, silent
+    from galcnn._runtime import atomic
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.report import draw_run
+    from galcnn.report.figures import images_of
 
     if paths and (catalog or image_column or id_):
         raise click.UsageError("Expected --images, or --catalog with its columns, and not both.")

@@ -12,11 +12,9 @@ from galcnn.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from galcnn.adversarial.margins import Unit
     from galcnn.dataset import InputFiles
-    from galcnn.fooling.margins import Unit
     from galcnn.model import TrainedModel
-
-__all__ = ["command"]
 
 
 @click.command(name="fool")
@@ -94,7 +92,7 @@ def command(
     model (an independent prediction), and whether an astronomer could see it. An interrupted run
     goes on where it stopped.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
 
     if bool(cutouts) == bool(catalog):
         raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
@@ -116,16 +114,16 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
+    from galcnn.adversarial import attacks_by_name
     from galcnn.dataset import InputFiles
-    from galcnn.fooling import attacks_by_name
     from galcnn.model import load_model
-    from galcnn.pipeline.fooling import natural_unit
+    from galcnn.pipeline import natural_unit
 
     trained = load_model(model).with_render(render)
     labels: list[str] = []
     if catalog:
         from galcnn.experiment import galaxies_of
-        from galcnn.pipeline.robustness import choose
+        from galcnn.pipeline import choose
 
         asked = {"image": image_column, "class": label, "id": id_}
         named = {known: name for known, name in asked.items() if name}
@@ -152,9 +150,8 @@ def _files(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    from galcnn.pipeline.fooling import Fooling, fool_files
-    from galcnn.pipeline.fooling_table import TABLE, first_syntheses, summary
-    from galcnn.progress import bars, silent
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.pipeline import FOOLING_TABLE, Fooling, first_syntheses, fool_files, summary
 
     table = fool_files(
         trained,
@@ -166,10 +163,10 @@ def _files(
     )
     for line in summary(table):
         click.echo(line)
-    click.echo(f"wrote {out}/{TABLE} and {len(set(table['id']))} files")
+    click.echo(f"wrote {out}/{FOOLING_TABLE} and {len(set(table['id']))} files")
     if figure:
-        from galcnn.viewers.plots.adversarial import MOST_ROWS, fooling_figure
-        from galcnn.viewers.plots.style import save_figure
+        from galcnn.viewers import fooling_figure, save_figure
+        from galcnn.viewers.plots.adversarial import MOST_ROWS
 
         save_figure(fooling_figure(first_syntheses(table, out, MOST_ROWS), trained.classes), figure)
         click.echo(f"wrote {figure}")
@@ -187,9 +184,9 @@ def _curve(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    from galcnn.fooling import FGSM, PGD
-    from galcnn.pipeline.robustness import Robustness, robustness_curve
-    from galcnn.progress import bars, silent
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.adversarial import FGSM, PGD
+    from galcnn.pipeline import Robustness, robustness_curve
 
     if len(attacks) != 1 or not isinstance(attacks[0], FGSM | PGD):
         raise click.UsageError("Expected one attack with a budget for a curve: pgd or fgsm.")
@@ -210,8 +207,8 @@ def _curve(
         )
     click.echo(f"wrote {out}/robustness.ecsv: {table['n'][0]} galaxies")
     if figure:
+        from galcnn.viewers import save_figure
         from galcnn.viewers.plots.adversarial import robustness_figure
-        from galcnn.viewers.plots.style import save_figure
 
         unit = attack.unit if attack.unit == "sigma" else trained.card.inputs.unit
         save_figure(robustness_figure({trained.card.name: table}, unit=unit), figure)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.cli import options
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["command"]
 
 _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
 
@@ -86,10 +85,9 @@ def _trained(model: str, claim: atomic.Claim | None) -> None:
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.experiment import read_health
-    from galcnn.health import diagnose
-    from galcnn.viewers.plots.style import save_figure
-    from galcnn.viewers.plots.training import health_figure
+    from galcnn.diagnostics import diagnose
+    from galcnn.experiment.preflight import read_health
+    from galcnn.viewers import health_figure, save_figure
 
     record = read_health(model)
     signs = diagnose(record)
@@ -115,7 +113,7 @@ def _show(table: Table) -> None:
 
 
 def _summary(tables: dict[str, Table]) -> Table:
-    from galcnn.health import stack_summary
+    from galcnn.diagnostics import stack_summary
 
     return stack_summary(list(tables.values()))
 
@@ -128,7 +126,7 @@ def _stacks(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.health import Stack, stack_table
+    from galcnn.diagnostics import Stack, stack_table
 
     phis, names, sizes = _STACKS
     chosen = product(activations or phis, initializers or names, depths or sizes)
@@ -144,9 +142,9 @@ def _experiment(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.experiment import Experiment, experiment_signals
-    from galcnn.experiment.settings import read_settings
-    from galcnn.progress import bars, silent
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.experiment import Experiment, read_settings
+    from galcnn.experiment.preflight import experiment_signals
 
     if len(activations) > 1 or len(initializers) > 1:
         raise click.UsageError("Expected one activation and one initializer for an experiment.")
@@ -160,7 +158,7 @@ def _experiment(
 
 def _write(tables: dict[str, Table], claim: atomic.Claim) -> None:
     from galcnn.catalog import write_table
-    from galcnn.viewers.plots.style import save_figure
+    from galcnn.viewers import save_figure
     from galcnn.viewers.plots.training import initialisation_figure
 
     claim.mark()

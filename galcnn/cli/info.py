@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli.answers import tell
 
-__all__ = ["command"]
-
 
 @click.command(name="info")
 @click.argument("path", required=False)
@@ -23,7 +21,7 @@ def command(path: str | None) -> None:
     from pathlib import Path
 
     from galcnn.model import Card
-    from galcnn.pipeline.info import describe_installation, describe_path
+    from galcnn.pipeline import describe_installation, describe_path
 
     click.echo(describe_path(path) if path else describe_installation())
     if path and Path(path).is_dir():

@@ -9,9 +9,7 @@ import click
 from galcnn.cli import options
 
 if TYPE_CHECKING:
-    from galcnn.landscape.landscape import Statistics
-
-__all__ = ["command"]
+    from galcnn.diagnostics.landscape import Statistics
 
 
 @click.command(name="landscape")
@@ -60,15 +58,15 @@ def command(
     Directions are normalised filter by filter (Li et al. 2018). The same command again goes on
     where it stopped.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
-    from galcnn.landscape.landscape import Grid
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.diagnostics import Grid
+    from galcnn.experiment.landscapes import LandscapeSettings, make_landscape
     from galcnn.model import load_model
-    from galcnn.progress import bars, silent
-    from galcnn.studies.landscapes import LandscapeSettings, make_landscape
 
     grid = Grid(points, 1.0 if reach is None else reach, 1 if line else 2)
     surface = make_landscape(

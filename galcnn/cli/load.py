@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="load")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -51,9 +49,10 @@ def command(
     galcnn load image.fits --mask mask.fits --sigma rms.fits --psf psf.fits --out galaxy.fits
     galcnn load DES_g.fits PS1_r.fits --grid g --remove-sky --ebv 0.03 --out galaxy.fits
     """
-    from galcnn import atomic
-    from galcnn.files import Companions, Treatment, load_bands, load_cutout, save_cutout, treat
-    from galcnn.pipeline.info import describe_path
+    from galcnn._runtime import atomic
+    from galcnn.files import Companions, Treatment, load_bands, load_cutout, save_cutout
+    from galcnn.files.loading import treat
+    from galcnn.pipeline import describe_path
 
     if system and ebv is None:
         raise click.UsageError("Expected --ebv MAG with --system.")

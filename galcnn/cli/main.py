@@ -11,12 +11,10 @@ from typing import Any
 
 import click
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn._runtime.version import __version__
 from galcnn.cli.answers import heard, send_away, watched
-from galcnn.service import JsonAnswer, error_record
-
-__all__ = ["cli", "main"]
+from galcnn.pipeline import JsonAnswer, error_record
 
 #: Bad input, a full disk, a broken plugin: the user can mend these. Anything else is our fault.
 _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, FloatingPointError, MemoryError)
@@ -135,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code, see `galcnn.service.EXIT_CODES`.
+        Exit code, see `galcnn.pipeline.answers.EXIT_CODES`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     asked = _Asked(words)

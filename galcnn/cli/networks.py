@@ -14,7 +14,6 @@ from galcnn.cli.answers import tell_rows
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["command"]
 
 _DEFAULT = ("blocks", "residual", "MobileNetV3Small", "EfficientNetB0", "ResNet50V2")
 
@@ -53,8 +52,9 @@ def command(
     model. Memory is that of the weights, and of the activations that training keeps for each image;
     operations are multiplications and additions of convolutions and dense layers for one image.
     """
-    from galcnn import atomic
-    from galcnn.catalog import table_format, write_table
+    from galcnn._runtime import atomic
+    from galcnn.catalog import write_table
+    from galcnn.catalog.formats import table_format
     from galcnn.cli.quiet import load_tensorflow
 
     if out:
@@ -65,7 +65,8 @@ def command(
 
     from astropy.table import Table
 
-    from galcnn.model.profile import layer_costs, network_table
+    from galcnn.model import network_table
+    from galcnn.model.profile import layer_costs
 
     chosen = [
         (name, _network(name, (size, size, bands), classes, int(orientations))) for name in names or _DEFAULT

@@ -10,30 +10,6 @@ from typing import Any
 
 import click
 
-__all__ = [
-    "angle",
-    "bands",
-    "device",
-    "fit",
-    "grid",
-    "numbers",
-    "overwrite",
-    "pairs",
-    "paths_by_id",
-    "preprocessing",
-    "quiet",
-    "render",
-    "seed",
-    "side",
-    "sky_position",
-    "stem",
-    "whole_numbers",
-    "width",
-    "width_columns",
-    "widths",
-    "words",
-]
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
@@ -351,7 +327,7 @@ def paths_by_id(paths: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     dict of str to tuple of pathlib.Path
         Id -> files, one entry a path; one that is given twice is numbered.
     """
-    from galcnn.catalog import image_paths
+    from galcnn.catalog.catalog import image_paths
 
     files = [file for path in paths for file in _images_of(path)]
     names = [stem(path) for path in files]

@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="pack")
 @click.argument("catalog")
@@ -45,10 +43,10 @@ def command(
     is left out and named; galcnn classify gives it its row. Stopped, the same command goes on behind the
     last whole shard.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
+    from galcnn._runtime.progress import bars, silent
     from galcnn.catalog import read_catalog
     from galcnn.dataset import InputFiles, pack_images, read_shards
-    from galcnn.progress import bars, silent
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     columns = {"image": image_column} | ({"id": id_} if id_ else {})

@@ -8,8 +8,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="plugins")
 @click.option("--check", is_flag=True, help="Import each of them.")
@@ -62,7 +60,7 @@ def _check_survey(
     from astropy.coordinates import SkyCoord
 
     from galcnn.errors import PluginError
-    from galcnn.surveys.survey import open_survey
+    from galcnn.surveys import open_survey
     from galcnn.testing import check_survey
 
     survey = open_survey(name, server=server, options=options.pairs("--option", said, "="))

@@ -17,8 +17,6 @@ import click
 
 from galcnn.errors import message
 
-__all__ = ["load_tensorflow", "muted_stderr"]
-
 
 @contextlib.contextmanager
 def muted_stderr() -> Iterator[None]:
@@ -53,7 +51,7 @@ def load_tensorflow(*, start: bool = True, device: str = "auto") -> None:
         Whether to start the devices too. Once they have, the CPU cannot be split nor workers joined.
     device : str
         On which models are loaded and run for the rest of the command, see
-        `galcnn.devices.device_scope`.
+        `galcnn.model.devices.device_scope`.
 
     Raises
     ------
@@ -67,7 +65,7 @@ def load_tensorflow(*, start: bool = True, device: str = "auto") -> None:
     if "tensorflow" not in sys.modules:
         _import(start)
     if device != "auto":
-        from galcnn.devices import device_scope
+        from galcnn.model.devices import device_scope
 
         click.get_current_context().with_resource(device_scope(device))
 

@@ -10,8 +10,6 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import tell
 
-__all__ = ["command"]
-
 
 @click.command(name="redshift")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
@@ -63,12 +61,12 @@ def command(
     What the images do not hold is refused with its reason and never made up. The catalog that is
     written is one to test a network on: galcnn classify, galcnn train.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
+    from galcnn._runtime.progress import bars, silent
     from galcnn.dataset import InputFiles
-    from galcnn.pipeline.redshifting import Receding, redshift_files
-    from galcnn.progress import bars, silent
+    from galcnn.pipeline import Receding, redshift_files
     from galcnn.redshifting import Redshifting
-    from galcnn.simulation.telescope import telescope_of
+    from galcnn.simulation import telescope_of
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     paths = options.paths_by_id(images)

@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="report")
 @click.argument("sources", nargs=-1, required=True, metavar="RUN_OR_LAYERS...")
@@ -49,7 +47,7 @@ def command(
     """
     if not catalog and (label or id_ or image_column):
         raise click.UsageError("Expected --catalog FILE with --label, --id and --image-column.")
-    from galcnn.progress import bars, silent
+    from galcnn._runtime.progress import bars, silent
     from galcnn.report import Known, write_report
 
     known = Known(catalog, label, id_, image_column, images)

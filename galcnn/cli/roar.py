@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="roar")
 @click.argument("model")
@@ -41,16 +39,17 @@ def command(
     A training for each method, share and seed, and as many for pixels at random and for the
     brightest. The same command again goes on where it stopped.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
-    from galcnn.experiment import data_of
-    from galcnn.explain.naming import explainers_by_name
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.experiment.data import data_of
+    from galcnn.explain import explainers_by_name
+    from galcnn.faithfulness import roar
+    from galcnn.faithfulness.retraining import RetrainingSettings
     from galcnn.model import load_model
-    from galcnn.progress import bars, silent
-    from galcnn.trust.retraining import RetrainingSettings, roar
 
     progress = silent if quiet else bars
     trained = load_model(model)

@@ -6,9 +6,7 @@ import json
 
 import click
 
-from galcnn.service import SCHEMAS, schema
-
-__all__ = ["command"]
+from galcnn.pipeline import SCHEMAS, schema
 
 
 @click.command(name="schema")

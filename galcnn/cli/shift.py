@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="shift")
 @click.argument("test", metavar="TEST.toml", required=False)
@@ -37,14 +35,14 @@ def command(
     """
     from dataclasses import replace
 
-    from galcnn import atomic
+    from galcnn._runtime import atomic
+    from galcnn._runtime.progress import bars, silent
     from galcnn.cli.quiet import load_tensorflow
-    from galcnn.progress import bars, silent
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
-    from galcnn.shift.experiment import read_shift, run_shift
-    from galcnn.shift.settings import ShiftSettings
+    from galcnn.covariate_shift import read_shift, run_shift
+    from galcnn.covariate_shift.settings import ShiftSettings
 
     settings = ShiftSettings() if test is None else read_shift(test)
     if seeds is not None:

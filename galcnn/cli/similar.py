@@ -7,8 +7,6 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import tell_rows
 
-__all__ = ["command"]
-
 
 @click.command(name="similar")
 @click.argument("run")
@@ -51,8 +49,10 @@ def command(
     galcnn similar run --image new.fits --model model
     galcnn similar run --id NGC1300 --figure like.png --catalog galaxies.ecsv --images cutouts
     """
-    from galcnn import atomic
-    from galcnn.catalog import image_paths, table_format, write_table
+    from galcnn._runtime import atomic
+    from galcnn.catalog import write_table
+    from galcnn.catalog.catalog import image_paths
+    from galcnn.catalog.formats import table_format
 
     if bool(id_) == bool(image) or bool(image) != bool(model):
         raise click.UsageError("Expected --id ID, or --image FILE with --model MODEL.")
@@ -66,7 +66,7 @@ def command(
         atomic.check_writable(path, inputs=filter(None, (image, catalog)), overwrite=overwrite)
     if out:
         table_format(out)
-    from galcnn.similarity import nearest, read_embedded
+    from galcnn.pipeline import nearest, read_embedded
 
     embedded = read_embedded(run)
     query = id_
@@ -74,7 +74,7 @@ def command(
         from galcnn.cli.quiet import load_tensorflow
 
         load_tensorflow()
-        from galcnn.similarity.neighbours import features_of_files
+        from galcnn.pipeline import features_of_files
 
         features = features_of_files(image_paths(image), model, run, bands=options.words(bands), fit=fit)
         table = nearest(embedded, features, n=number, metric=metric)
@@ -86,8 +86,8 @@ def command(
         write_table(table, out)
         click.echo(f"wrote {out}: {len(table)} rows")
     if figure and catalog:
-        from galcnn.similarity.neighbours import neighbour_sheet
-        from galcnn.viewers.plots.style import save_figure
+        from galcnn.pipeline import neighbour_sheet
+        from galcnn.viewers import save_figure
 
         first = image_paths(image) if image else str(id_)
         columns = {"id": id_column, "image": image_column}

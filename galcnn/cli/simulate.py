@@ -8,8 +8,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="simulate")
 @click.option("-n", "--number", type=click.IntRange(min=1), default=600, show_default=True, help="Galaxies.")
@@ -63,11 +61,10 @@ def command(
 
     import astropy.units as u
 
-    from galcnn import atomic
-    from galcnn.progress import bars, silent
-    from galcnn.simulation import simulate_catalog
-    from galcnn.simulation.telescope import telescope_of
-    from galcnn.studies.embedded import SurveySettings, write_survey
+    from galcnn._runtime import atomic
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.pipeline import SurveySettings, write_survey
+    from galcnn.simulation import simulate_catalog, telescope_of
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     observation = telescope_of(telescope)

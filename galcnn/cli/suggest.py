@@ -7,8 +7,6 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import tell_rows
 
-__all__ = ["command"]
-
 _STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "diverse", "random"]
 
 
@@ -44,15 +42,16 @@ def command(
     samples. k-center: what is least like all that is labelled. diverse: clusters among the
     uncertain. random: the yardstick.
     """
-    from galcnn import atomic
-    from galcnn.catalog import read_catalog, table_format, write_table
+    from galcnn._runtime import atomic
+    from galcnn.catalog import read_catalog, write_table
+    from galcnn.catalog.formats import table_format
 
     if id_ and not labelled:
         raise click.UsageError("Expected --labelled FILE with --id.")
     if out:
         table_format(out)
         atomic.check_writable(out, inputs=[labelled] if labelled else (), overwrite=overwrite)
-    from galcnn.similarity import read_embedded, suggest
+    from galcnn.pipeline import read_embedded, suggest
 
     known = read_catalog(labelled, columns={"id": id_} if id_ else None).ids if labelled else ()
     table = suggest(read_embedded(run), number, strategy=strategy, labelled=known, seed=seed)

@@ -8,10 +8,8 @@ from typing import Any
 
 import click
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.cli import options
-
-__all__ = ["command"]
 
 _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 
@@ -148,13 +146,13 @@ def command(
     if figure is not None:
         atomic.check_writable(figure, overwrite=overwrite)
     load_tensorflow(start=False)
+    from galcnn._runtime.progress import bars, silent
     from galcnn.dataset.reading import claim_shards
-    from galcnn.devices import device_line, is_chief, make_strategy
-    from galcnn.experiment import Experiment, find_learning_rate, train
-    from galcnn.experiment.settings import read_settings
+    from galcnn.experiment import Experiment, read_settings, train
+    from galcnn.experiment.preflight import find_learning_rate
     from galcnn.model import Card
-    from galcnn.progress import bars, silent
-    from galcnn.training.snapshots import Snapshots
+    from galcnn.model.devices import device_line, is_chief, make_strategy
+    from galcnn.training import Snapshots
 
     content = _overridden(read_settings(experiment) if experiment else {}, given)
     if "catalog" not in content["data"]:

@@ -9,9 +9,7 @@ import click
 from galcnn.cli import options
 
 if TYPE_CHECKING:
-    from galcnn.trust.deletion_insertion import Imputation
-
-__all__ = ["command"]
+    from galcnn.faithfulness.deletion_insertion import Imputation
 
 
 @click.command(name="trust")
@@ -83,22 +81,22 @@ def command(
 
     An interrupted run goes on where it stopped, and methods may be added to a folder.
     """
-    from galcnn import atomic
+    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
     load_tensorflow()
     from functools import partial
 
-    from galcnn.experiment import data_of, galaxies_of
-    from galcnn.explain.naming import explainers_by_name
+    from galcnn._runtime.progress import bars, silent
+    from galcnn.experiment import galaxies_of
+    from galcnn.experiment.data import data_of
+    from galcnn.explain import explainers_by_name
+    from galcnn.faithfulness import TrustSettings, read_sample, trust_report
+    from galcnn.faithfulness.map_attacks import FragilitySettings
+    from galcnn.faithfulness.report import Models
+    from galcnn.faithfulness.retraining import siblings as train_siblings
     from galcnn.model import load_model
-    from galcnn.progress import bars, silent
-    from galcnn.trust.criteria import TrustSettings
-    from galcnn.trust.map_attacks import FragilitySettings
-    from galcnn.trust.report import Models, trust_report
-    from galcnn.trust.retraining import siblings as train_siblings
-    from galcnn.trust.sample import read_sample
 
     progress = silent if quiet else bars
     trained = load_model(model).with_render(render)

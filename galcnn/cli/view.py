@@ -6,8 +6,6 @@ import click
 
 from galcnn.cli import options
 
-__all__ = ["command"]
-
 
 @click.command(name="view")
 @click.argument("paths", nargs=-1, metavar="LAYERS...")
@@ -56,26 +54,26 @@ def command(
         return
     if len(paths) != 1 and (save or folder or not sheet):
         raise click.UsageError("Expected one layers file; many only with --sheet alone.")
-    from galcnn import atomic
+    from galcnn._runtime import atomic
 
     for picture in filter(None, (save, sheet)):
         atomic.check_writable(picture, inputs=paths, overwrite=overwrite)
     if folder:
         atomic.check_writable(folder, folder=True, own=(), overwrite=overwrite)
     if sheet:
-        from galcnn.viewers.plots.style import save_figure
+        from galcnn.viewers import save_figure
         from galcnn.viewers.side_files import sheet_of
 
         save_figure(sheet_of(options.paths_by_id(paths)), sheet)
         click.echo(f"wrote {sheet}")
     if save:
-        from galcnn.viewers.plots.style import save_figure
+        from galcnn.viewers import save_figure
         from galcnn.viewers.side_files import layers_figure, map_figure
 
         save_figure(map_figure(paths[0], method) if method else layers_figure(paths[0]), save)
         click.echo(f"wrote {save}")
     if folder:
-        from galcnn.viewers.side_files import export
+        from galcnn.viewers import export
 
         click.echo(f"wrote {len(export(paths[0], folder, overwrite=overwrite))} files to {folder}")
     if not (save or sheet or folder):

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from galcnn.catalog import Votes
 from galcnn.cutout import Cutout
 from galcnn.dataset.shards import PackedImages
 from galcnn.errors import message
-from galcnn.inputs import InputSpec
-from galcnn.votes import Votes
-
-__all__ = ["Dataset"]
+from galcnn.model import InputSpec
 
 _PIECE = 1024
 
@@ -29,21 +27,21 @@ class Dataset:
     ----------
     ids : tuple of str
         One an image.
-    images : numpy.ndarray or galcnn.dataset.PackedImages
+    images : numpy.ndarray or galcnn.dataset.shards.PackedImages
         float32, shape (n, ny, nx, n_bands): in memory, or in shards on disk.
     labels : numpy.ndarray
         int32, position in `classes` of each image; or of votes float32, shape (n, n_answers), see
-        `galcnn.votes.read_votes`.
+        `galcnn.catalog.read_votes`.
     classes : tuple of str
         At least two; of votes the answers.
-    inputs : galcnn.inputs.InputSpec
+    inputs : galcnn.model.InputSpec
         What the images are.
     masked_fraction : float
         Share of their pixels that were masked and filled.
     cutouts : mapping of str to galcnn.cutout.Cutout, or None
         Id -> the calibrated cutout behind an image, its field often wider: what is needed to put
         a galaxy further away in training.
-    votes : galcnn.votes.Votes or None
+    votes : galcnn.catalog.Votes or None
         What the labels are votes on; None where they are classes.
     """
 

@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from galcnn.dataset.dataset import Dataset
 
-__all__ = ["Pair", "likeness", "near_duplicates", "shared_images"]
-
 Descriptors = npt.NDArray[np.complex64]
 
 #: Rings and directions at which an image is read.

@@ -12,17 +12,16 @@ from typing import Any
 
 import astropy.units as u
 
+from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import as_numbers
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import load_bands, load_cutout
-from galcnn.inputs import InputSpec, check_render, prepare
-from galcnn.progress import Progress, silent
+from galcnn.model import InputSpec, prepare
+from galcnn.model.inputs import check_render
 from galcnn.transforms import crop_width
-
-__all__ = ["HeldCutouts", "ImagePath", "InputFiles"]
 
 #: One file, or several of one galaxy.
 ImagePath = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -49,7 +48,7 @@ class InputFiles:
     width : astropy.units.Quantity, optional
         Angular side of the field about the centre that is used; all of it by default.
     fit : bool
-        Whether the pixel grid may be changed to that of a network, see `galcnn.inputs.prepare`.
+        Whether the pixel grid may be changed to that of a network, see `galcnn.model.prepare`.
     size : int, optional
         Where the first image says what all are: bring each to size x size pixels by a centre crop
         (or padding) at its own pixel scale, or resample the whole field where there is no WCS.
@@ -223,7 +222,7 @@ class InputFiles:
         ----------
         name : str
             Its id.
-        spec : galcnn.inputs.InputSpec, optional
+        spec : galcnn.model.InputSpec, optional
             Of the network. By default all are brought to what the first that was read is: one that
             differs is refused, since a network would learn the difference.
 
@@ -250,9 +249,9 @@ class InputFiles:
 
         Parameters
         ----------
-        spec : galcnn.inputs.InputSpec, optional
+        spec : galcnn.model.InputSpec, optional
             See `prepared`.
-        progress : galcnn.progress.Progress
+        progress : galcnn._runtime.progress.Progress
             Shows the files.
 
         Returns

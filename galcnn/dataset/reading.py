@@ -11,18 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import atomic
-from galcnn.catalog import Catalog
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, Step, silent
+from galcnn.catalog import Catalog, Votes, read_votes
 from galcnn.dataset.dataset import Dataset
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import Packed, PackedImages
 from galcnn.errors import message
-from galcnn.inputs import InputSpec, images_from
+from galcnn.model import InputSpec, images_from
 from galcnn.photometry import DISPLAY
-from galcnn.progress import Progress, Step, silent
-from galcnn.votes import Votes, read_votes
-
-__all__ = ["claim_shards", "pack_images", "read_dataset", "read_vote_dataset"]
 
 _FORMAT = 1
 _SHARD = 512  # images
@@ -52,7 +49,7 @@ def read_dataset(
     shards : path-like, optional
         Folder into which the images are packed, or from which they are taken if they have been;
         they then stay on disk. See `galcnn.dataset.pack_images`.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the reading.
 
     Returns
@@ -92,7 +89,7 @@ def read_vote_dataset(
     ----------
     catalog : galcnn.catalog.Catalog
         With a column `image`, and one for each answer.
-    votes : galcnn.votes.Votes
+    votes : galcnn.catalog.Votes
         What people were asked.
     bands : tuple of str, optional
         See `InputFiles`.
@@ -102,7 +99,7 @@ def read_vote_dataset(
         See `InputFiles`.
     shards : path-like, optional
         See `read_dataset`.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the reading.
 
     Returns
@@ -113,7 +110,7 @@ def read_vote_dataset(
     Raises
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        See `read_dataset` and `galcnn.votes.read_votes`.
+        See `read_dataset` and `galcnn.catalog.read_votes`.
     """
     observed = read_votes(catalog, votes)  # refused before reading images
     files = InputFiles.of(catalog, bands=bands, size=size, render=render)
@@ -133,7 +130,7 @@ def claim_shards(folder: str | os.PathLike[str], *, overwrite: bool = False) -> 
 
     Returns
     -------
-    galcnn.atomic.Claim
+    galcnn._runtime.atomic.Claim
         Of the folder.
     """
     return atomic.claim(folder, what="one of galcnn pack", own=("shard-*",), overwrite=overwrite)
@@ -166,7 +163,7 @@ def pack_images(
         zeros, and the record of the shard says why: `galcnn classify` gives such a galaxy its row.
     overwrite : bool
         Begin anew, whatever the folder holds.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the reading.
 
     Returns

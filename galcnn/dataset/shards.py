@@ -14,9 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import UnreadableImageError, message
-from galcnn.inputs import InputSpec
-
-__all__ = ["Packed", "PackedImages", "Shard", "read_shards"]
+from galcnn.model import InputSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +79,7 @@ class Packed:
     ----------
     images : PackedImages
         In the order of the catalog.
-    inputs : galcnn.inputs.InputSpec
+    inputs : galcnn.model.InputSpec
         What they are.
     masked_fraction : float
         Share of their pixels that were masked and filled.
@@ -106,7 +104,7 @@ class Shard:
         Id -> why there is no image, for those whose place holds zeros.
     sha256 : str
         Of the file.
-    inputs : galcnn.inputs.InputSpec
+    inputs : galcnn.model.InputSpec
         What the images are.
     """
 

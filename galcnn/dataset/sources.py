@@ -18,12 +18,12 @@ from galcnn.cutout import Cutout
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import read_shards
 from galcnn.errors import CoverageError, UnreadableImageError, message
-from galcnn.inputs import SCALE_TOLERANCE, InputSpec, planes_from
-from galcnn.mosaic import Mosaic, cut, described_cuts, open_mosaic
+from galcnn.model import InputSpec, planes_from
+from galcnn.model.inputs import SCALE_TOLERANCE
+from galcnn.mosaic import Mosaic, cut, open_mosaic
+from galcnn.mosaic.writing import described_cuts
 from galcnn.photometry import parse_unit
-from galcnn.surveys.survey import Survey, open_survey
-
-__all__ = ["CutoutSource", "FromMosaic", "FromShards", "FromSurvey", "SourceSettings"]
+from galcnn.surveys import Survey, open_survey
 
 
 class CutoutSource(Protocol):
@@ -68,7 +68,7 @@ class FromShards:
         In any order; not all of the shards, and more than is in them.
     folder : path-like
         Of the shards.
-    wanted : galcnn.inputs.InputSpec, optional
+    wanted : galcnn.model.InputSpec, optional
         Of the network. Packed images have lost their WCS: another pixel scale could not be seen
         later.
 
@@ -314,7 +314,7 @@ class SourceSettings:
         ----------
         catalog : galcnn.catalog.Catalog
             The galaxies.
-        wanted : galcnn.inputs.InputSpec, optional
+        wanted : galcnn.model.InputSpec, optional
             Of the network; shards of another pixel scale are refused.
 
         Yields

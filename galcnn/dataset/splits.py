@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import astropy.units as u
 import numpy as np
 
-from galcnn import seeding
-from galcnn.catalog import SPLITS, Catalog
-from galcnn.dataset.sky import join_neighbours, sky_cells
+from galcnn._runtime import seeding
+from galcnn.catalog import Catalog
+from galcnn.catalog.catalog import SPLITS
+from galcnn.catalog.matching import join_neighbours, sky_cells
 from galcnn.errors import message
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
-__all__ = ["NEIGHBOURS", "sdss_field", "split_catalog"]
 
 #: Galaxies of two sky regions that are this close to each other stay together.
 NEIGHBOURS = 1 * u.arcmin

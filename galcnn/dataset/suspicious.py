@@ -11,11 +11,10 @@ from astropy.table import Table
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.inputs import blank_bands, images_from
+from galcnn.model import images_from
+from galcnn.model.inputs import blank_bands
 from galcnn.photometry import DISPLAY
 from galcnn.transforms.background import SKY_FRAME, sky_statistics
-
-__all__ = ["REASONS", "CutoutMeasure", "SuspicionLimits", "measure_cutout", "suspicious_table"]
 
 #: In the order in which they are listed, with what the figure beside them is.
 REASONS = {

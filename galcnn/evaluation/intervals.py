@@ -16,22 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, t
 
-from galcnn import seeding
-
-__all__ = [
-    "Criterion",
-    "Estimate",
-    "Finding",
-    "Score",
-    "Verdict",
-    "Word",
-    "bootstrap",
-    "decide",
-    "estimate",
-    "exact_share",
-    "judge",
-    "verdict",
-]
+from galcnn._runtime import seeding
 
 Word = Literal["passes", "fails", "undecided", "not judged"]
 

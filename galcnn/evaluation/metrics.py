@@ -10,8 +10,6 @@ import numpy.typing as npt
 from galcnn.evaluation.intervals import Score, bootstrap
 from galcnn.prediction import Prediction
 
-__all__ = ["calibration_error", "confusion_matrix", "evaluate"]
-
 Ints = npt.NDArray[np.int_]
 Floats = npt.NDArray[np.float64]
 

@@ -12,17 +12,6 @@ from astropy.table import Table
 from galcnn.evaluation.intervals import Score, bootstrap
 from galcnn.prediction import Prediction
 
-__all__ = [
-    "GRID",
-    "Curve",
-    "Ranking",
-    "most_confident",
-    "most_uncertain",
-    "ranking_table",
-    "rankings",
-    "worst_mistakes",
-]
-
 Ints = npt.NDArray[np.int_]
 Floats = npt.NDArray[np.float64]
 

@@ -14,8 +14,6 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.transforms.background import sky_statistics
 
-__all__ = ["Regions", "Structure", "energy_shares", "segmented", "structure"]
-
 Mask = npt.NDArray[np.bool_]
 
 #: A pixel is part of a source from so many deviations of the sky on, in groups of so many pixels.

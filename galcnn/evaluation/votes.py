@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from galcnn.catalog import Votes
 from galcnn.errors import message
 from galcnn.evaluation.intervals import Ints, Score, bootstrap
-from galcnn.votes import Votes
-
-__all__ = ["evaluate_votes"]
 
 Fractions = npt.NDArray[np.float64]
 
@@ -30,8 +28,8 @@ def evaluate_votes(
     predicted : numpy.ndarray
         Cumulative fractions, shape (n, n_answers), of galaxies that took no part in training.
     observed : numpy.ndarray
-        Those of the votes, see `galcnn.votes.observed_fractions`; NaN where nobody was asked.
-    votes : galcnn.votes.Votes
+        Those of the votes, see `galcnn.catalog.votes.observed_fractions`; NaN where nobody was asked.
+    votes : galcnn.catalog.Votes
         In the order of the columns.
     baseline : array-like
         Mean fractions of the training set, shape (n_answers,): what to beat.
@@ -54,7 +52,7 @@ def evaluate_votes(
 
     Examples
     --------
-    >>> from galcnn.votes import Question
+    >>> from galcnn.catalog import Question
     >>> votes = Votes((Question("bar", ("yes", "no")),))
     >>> seen = np.array([[0.0, 1.0], [1.0, 0.0]])
     >>> scores = evaluate_votes(0.5 * seen + 0.25, seen, votes, baseline=[0.5, 0.5])

@@ -9,27 +9,19 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from galcnn.catalog import SPLITS, Catalog, read_catalog, relabel
-from galcnn.dataset import (
-    Dataset,
-    HeldCutouts,
-    InputFiles,
-    read_dataset,
-    read_vote_dataset,
-    split_catalog,
-)
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog import Catalog, read_catalog, relabel
+from galcnn.catalog.catalog import SPLITS
+from galcnn.dataset import Dataset, InputFiles, read_dataset, read_vote_dataset, split_catalog
+from galcnn.dataset.reader import HeldCutouts
 from galcnn.errors import message
 from galcnn.experiment.galaxies import training_catalog
 from galcnn.experiment.settings import DataSettings, Experiment
-from galcnn.model import Card, NetworkSettings, assemble, build_network
+from galcnn.model import Card, NetworkSettings, assemble, build_network, fit_preprocessing
 from galcnn.photometry import DISPLAY
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.progress import Progress, silent
+from galcnn.training import make_optimizer
 from galcnn.training.augmentation import is_chiral
-from galcnn.training.optimizers import make_optimizer
 from galcnn.training.vote_losses import check_vote_settings
-
-__all__ = ["ExperimentData", "data_of", "read_data"]
 
 #: Pictures of Galaxy Zoo are scaled to their galaxy and some four Petrosian radii wide: the outer third of
 #: their side shows neighbours and sky.
@@ -135,7 +127,7 @@ def read_data(experiment: Experiment, *, progress: Progress = silent) -> Experim
     ----------
     experiment : Experiment
         What to do.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows reading.
 
     Returns
@@ -211,7 +203,7 @@ def data_of(
         Where its catalog lies now; by default where it was.
     same : bool
         Whether other data than those of the training are refused.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows reading.
 
     Returns

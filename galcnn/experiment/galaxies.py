@@ -8,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from galcnn import seeding
-from galcnn.catalog import SPLITS, Catalog, read_catalog, relabel
-from galcnn.catalog.formats import read_table
+from galcnn._runtime import seeding
+from galcnn.catalog import Catalog, read_catalog, read_table, relabel
+from galcnn.catalog.catalog import SPLITS
 from galcnn.dataset import split_catalog
 from galcnn.errors import message
-from galcnn.model.card import Card
-
-__all__ = ["galaxies_of", "training_catalog"]
+from galcnn.model import Card
 
 
 def galaxies_of(

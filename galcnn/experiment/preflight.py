@@ -11,21 +11,20 @@ import keras
 import numpy as np
 from astropy.table import Table
 
-from galcnn import seeding
+from galcnn._runtime import seeding
+from galcnn._runtime.progress import Progress, silent
+from galcnn.diagnostics import preflight
+from galcnn.diagnostics.initialisation import initialisation_table
 from galcnn.errors import message
 from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment
 from galcnn.experiment.training import health_log_of
-from galcnn.health import initialisation_table, preflight
 from galcnn.model import NetworkSettings, assemble, build_network
 from galcnn.model.build import PREPROCESSING
-from galcnn.progress import Progress, silent
-from galcnn.training.batches import training_batches
+from galcnn.training import training_batches
 from galcnn.training.rate_search import learning_rate_range_test, smoothed
-from galcnn.viewers.plots.style import save_figure
+from galcnn.viewers import save_figure
 from galcnn.viewers.plots.training import learning_rate_figure
-
-__all__ = ["check_experiment", "check_prepared", "experiment_signals", "find_learning_rate", "read_health"]
 
 _IMAGES = 256  # for the checks that need no more
 _PENALTY = 1e-3  # switched on where the experiment has none
@@ -38,12 +37,12 @@ def check_experiment(experiment: Experiment, *, progress: Progress = silent) -> 
     ----------
     experiment : Experiment
         What will be done.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows reading and checks.
 
     Returns
     -------
-    list of galcnn.health.preflight.Check
+    list of galcnn.diagnostics.preflight.Check
         One a check, passed or not.
 
     Raises
@@ -61,12 +60,12 @@ def check_prepared(prepared: ExperimentData, *, progress: Progress = silent) -> 
     ----------
     prepared : ExperimentData
         With its three splits.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows checks.
 
     Returns
     -------
-    list of galcnn.health.preflight.Check
+    list of galcnn.diagnostics.preflight.Check
         One a check, passed or not.
 
     Raises
@@ -127,13 +126,13 @@ def experiment_signals(experiment: Experiment, *, progress: Progress = silent) -
     ----------
     experiment : Experiment
         Whose data and network are taken.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows reading.
 
     Returns
     -------
     astropy.table.Table
-        See `galcnn.health.initialisation_table`.
+        See `galcnn.diagnostics.initialisation.initialisation_table`.
 
     Raises
     ------
@@ -157,7 +156,7 @@ def find_learning_rate(
         Whose data, network, optimizer and batch size are taken.
     figure : path-like
         Gets the figure, ``.png`` or ``.pdf``.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows reading and updates.
 
     Returns
@@ -193,7 +192,7 @@ def read_health(model: str | os.PathLike[str]) -> Table:
     Returns
     -------
     astropy.table.Table
-        See `galcnn.health.GradientHealth.table`.
+        See `galcnn.diagnostics.GradientHealth.table`.
 
     Raises
     ------

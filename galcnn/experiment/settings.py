@@ -12,14 +12,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from galcnn.devices import DeviceSettings
+from galcnn.catalog import Question, Votes
 from galcnn.errors import message
-from galcnn.model import Card, NetworkSettings
-from galcnn.preprocessing import Per, Scaling, Stretch
+from galcnn.model import Card, DeviceSettings, NetworkSettings
+from galcnn.model.settings import Per, Scaling, Stretch
 from galcnn.training import Augmentation, RandomRedshift, Schedule, TrainingSettings
-from galcnn.votes import Question, Votes
-
-__all__ = ["DataSettings", "Experiment", "build_record"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class DataSettings:
         Table with one row a galaxy.
     image_column, label : str
         Columns with the path of the image and the class.
-    votes : galcnn.votes.Votes or None
+    votes : galcnn.catalog.Votes or None
         Section ``[data.votes]``: the network learns what share of people gave each answer, and no
         classes.
     id : str or None
@@ -60,7 +57,7 @@ class DataSettings:
     split_seed : int or None
         Of the split alone, so that several seeds share it; None is the seed of the experiment.
     stretch, scaling, per
-        See `galcnn.preprocessing.fit_preprocessing`.
+        See `galcnn.model.fit_preprocessing`.
     survey, licence : str
         Of the data; they go into the card.
     """
@@ -111,7 +108,7 @@ class Experiment:
         Section ``[network]``.
     training : galcnn.training.TrainingSettings
         Sections ``[training]``, ``[training.augmentation]`` and ``[training.augmentation.redshift]``.
-    devices : galcnn.devices.DeviceSettings
+    devices : galcnn.model.DeviceSettings
         Section ``[devices]``; what they are changes the result by rounding alone.
     seed : int
         Of splits, weights, order and augmentation.
@@ -119,7 +116,7 @@ class Experiment:
         Bit-equal repeats on one machine, slower: TensorFlow's operations are told to add in one
         order, for the rest of the process.
     health : int or None
-        Updates between two looks at the gradients, see `galcnn.health.GradientHealth`; None: never.
+        Updates between two looks at the gradients, see `galcnn.diagnostics.GradientHealth`; None: never.
         It changes nothing in what comes out.
     """
 

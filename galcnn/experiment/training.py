@@ -16,25 +16,24 @@ import numpy as np
 import tensorflow as tf
 from astropy.table import Table
 
-from galcnn.catalog import write_table
-from galcnn.devices import devices_used, is_chief, make_strategy
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog import cumulative_fractions, fraction_table, write_table
+from galcnn.catalog.votes import observed_fractions
+from galcnn.diagnostics import GradientHealth
 from galcnn.errors import message
-from galcnn.evaluation import Score, evaluate, evaluate_votes
+from galcnn.evaluation import Score, evaluate
+from galcnn.evaluation.votes import evaluate_votes
 from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment
-from galcnn.health import GradientHealth
-from galcnn.model import Card, TrainedModel, load_model, refuse_foreign_folder, save_model
+from galcnn.model import Card, TrainedModel, load_model, network_table, save_model
 from galcnn.model.build import NETWORK
-from galcnn.model.profile import network_table
+from galcnn.model.bundle import refuse_foreign_folder
+from galcnn.model.devices import devices_used, is_chief, make_strategy
 from galcnn.prediction import Prediction, predict_images, prediction_table
-from galcnn.progress import Progress, silent
-from galcnn.training import Checkpoint, Epochs, class_frequency, fit, trained_prior
-from galcnn.training.batches import training_batches
-from galcnn.training.checkpoint import changed_keys
+from galcnn.training import class_frequency, fit, trained_prior, training_batches
+from galcnn.training.callbacks import Epochs
+from galcnn.training.checkpoint import Checkpoint, changed_keys
 from galcnn.training.workers import summed_over_workers
-from galcnn.votes import cumulative_fractions, fraction_table, observed_fractions
-
-__all__ = ["Scored", "checkpoint_of", "health_log_of", "score", "train"]
 
 
 def train(
@@ -60,7 +59,7 @@ def train(
         Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row an epoch),
         ``test.ecsv`` (the prediction of each test galaxy beside its true class, or beside the votes)
         and, where the experiment wants it, ``health.csv``; while it trains, ``OUT.health.csv``.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows reading and epochs.
     overwrite : bool
         Begin anew, whatever stands there; else another experiment there is refused.

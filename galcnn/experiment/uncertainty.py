@@ -11,22 +11,28 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.catalog import SPLITS, Catalog
-from galcnn.catalog.catalog import as_numbers
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog import Catalog
+from galcnn.catalog.catalog import SPLITS, as_numbers
 from galcnn.dataset import Dataset
-from galcnn.doubt import Doubts, calibration_test, fit_calibration, fit_conformal, fit_domain
-from galcnn.doubt.calibration import Kind
-from galcnn.doubt.out_of_distribution import PIXEL_SCALE, REDSHIFT, image_measures
-from galcnn.doubt.prediction_sets import Rule
 from galcnn.evaluation import Score, exact_share
 from galcnn.experiment.data import data_of
-from galcnn.inputs import SCALE_TOLERANCE
-from galcnn.model import TrainedModel, load_model, with_embedding
+from galcnn.model import TrainedModel, load_model
+from galcnn.model.bundle import with_embedding
+from galcnn.model.inputs import SCALE_TOLERANCE
 from galcnn.prediction import Prediction
 from galcnn.prediction.logits import BATCH
-from galcnn.progress import Progress, silent
-
-__all__ = ["DoubtSettings", "measure_doubts"]
+from galcnn.uncertainty import (
+    Doubts,
+    calibration_test,
+    fit_calibration,
+    fit_conformal,
+    fit_domain,
+    image_measures,
+)
+from galcnn.uncertainty.calibration import Kind
+from galcnn.uncertainty.out_of_distribution import PIXEL_SCALE, REDSHIFT
+from galcnn.uncertainty.prediction_sets import Rule
 
 
 @dataclass(frozen=True)
@@ -36,15 +42,15 @@ class DoubtSettings:
     Attributes
     ----------
     calibration : {"temperature", "vector"}
-        See `galcnn.doubt.Calibration`.
+        See `galcnn.uncertainty.Calibration`.
     coverage : float
-        Of the sets, see `galcnn.doubt.ConformalSets`.
+        Of the sets, see `galcnn.uncertainty.ConformalSets`.
     rule : {"threshold", "adaptive"}
         Of the sets.
     per_class : bool
         Whether the coverage is promised for each class.
     false_alarms : float
-        Of the domain warning, see `galcnn.doubt.Domain`.
+        Of the domain warning, see `galcnn.uncertainty.Domain`.
     """
 
     calibration: Kind = "temperature"
@@ -75,12 +81,12 @@ def measure_doubts(
         Where the experiment's catalog lies now; where its card says by default.
     settings : DoubtSettings, optional
         What is promised.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the reading.
 
     Returns
     -------
-    galcnn.doubt.Doubts
+    galcnn.uncertainty.Doubts
         As written, with each figure measured on the test set.
 
     Raises

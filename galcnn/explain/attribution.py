@@ -24,17 +24,13 @@ from galcnn.explain.explanation import (
     FromBaseline,
     Wrt,
 )
-from galcnn.explain.forward import outputs
-from galcnn.explain.gradients import target_scores
-from galcnn.explain.graph import network_layer
-from galcnn.explain.receptive import upright_grid
-from galcnn.explain.target import Target
-from galcnn.inputs import FILL, images_from, planes_from, prepare
-from galcnn.inputs.images import channels_last
-from galcnn.model import TrainedModel
+from galcnn.model import Target, TrainedModel, images_from, planes_from, prepare
+from galcnn.model.forward import outputs
+from galcnn.model.gradients import target_scores
+from galcnn.model.graph import network_layer
+from galcnn.model.inputs import FILL, channels_last
+from galcnn.model.receptive import upright_grid
 from galcnn.transforms.grid import stacked_psfs
-
-__all__ = ["Prepared", "explain", "explain_prepared"]
 
 _BATCH = 64
 
@@ -75,7 +71,7 @@ class Prepared:
         trained : galcnn.model.TrainedModel
             The model.
         cutouts : sequence of galcnn.cutout.Cutout
-            As `galcnn.inputs.prepare` gives them.
+            As `galcnn.model.prepare` gives them.
         ids : sequence of str, optional
             One a cutout; they key the random streams. Numbers by default.
 
@@ -144,7 +140,7 @@ def explain(
     trained : galcnn.model.TrainedModel
         The model.
     cutouts : sequence of galcnn.cutout.Cutout
-        In the model's bands, unit and shape, see `galcnn.inputs.prepare`.
+        In the model's bands, unit and shape, see `galcnn.model.prepare`.
     explainers : sequence of Explainer
         The methods.
     targets : Target or sequence of Target, optional

@@ -9,21 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, special
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.explain.explanation import Context
 from galcnn.transforms.background import SKY_FRAME, sky_statistics
-
-__all__ = [
-    "BASELINES",
-    "Baseline",
-    "baseline_images",
-    "check_baseline",
-    "ids_of",
-    "noise_of",
-    "sky_level",
-    "standard_normal",
-]
 
 Baseline = Literal["zero", "sky", "blurred"]
 BASELINES: tuple[Baseline, ...] = ("zero", "sky", "blurred")

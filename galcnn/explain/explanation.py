@@ -9,27 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime.html import MOST_PICTURES, overview, signed_picture
 from galcnn.errors import message
-from galcnn.explain.cells import CellGrid
-from galcnn.explain.target import Target
-from galcnn.notebook import MOST_PICTURES, overview, signed_picture
+from galcnn.model import Target as Target  # of this room's interface too
+from galcnn.model.cells import CellGrid
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = [
-    "KINDS",
-    "WRT",
-    "AtCells",
-    "AtNetworkLayer",
-    "CoarseMap",
-    "Context",
-    "Explainer",
-    "Explanation",
-    "FromBaseline",
-    "Kind",
-    "Wrt",
-]
 
 Wrt = Literal["stretched", "flux", "sigma"]
 WRT: tuple[Wrt, ...] = ("stretched", "flux", "sigma")

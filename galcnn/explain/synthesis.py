@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.explain.target import Target
-
-__all__ = ["SPACES", "Space", "Synthesis"]
+from galcnn.model import Target
 
 #: Where an image was made: in calibrated flux (or display values), or in what the network sees.
 Space = Literal["stretched", "flux"]

@@ -21,8 +21,6 @@ from galcnn.files.planes import Planes, read_picture
 from galcnn.files.sources import FileLike, Source, kind_of, opened
 from galcnn.files.zero_points import flux_unit
 
-__all__ = ["Companions"]
-
 #: What of a noise map's meanings (`galcnn.files.headers.role_of`) is taken for a standard deviation.
 NOISE_ROLES = ("sigma", "variance", "inverse variance", "image")
 KINDS = ("mask", "sigma", "psf")

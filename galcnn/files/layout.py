@@ -19,15 +19,13 @@ import numpy.typing as npt
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs, wcs_cards
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name, word
 from galcnn.photometry import parse_unit
-
-__all__ = ["cutout_from_hdus", "cutout_hdus", "save_cutout"]
 
 _Card: TypeAlias = tuple[str, str | int, str] | fits.Card
 

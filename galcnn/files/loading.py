@@ -20,10 +20,9 @@ from galcnn.files.headers import role_of_name
 from galcnn.files.layout import cutout_from_hdus, is_our_layout
 from galcnn.files.planes import Planes, choose_bands, join, read_picture
 from galcnn.files.sources import FileLike, Source, check_sums, kind_of, opened, source_of
-from galcnn.photometry import DISPLAY, UNCALIBRATED, ab_flux
+from galcnn.photometry import DISPLAY, ab_flux
+from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms import combine, correct_extinction, crop_width, remove_sky
-
-__all__ = ["Treatment", "calibrate", "load_bands", "load_cutout", "treat"]
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,7 @@ from galcnn.files.layout import save_cutout
 from galcnn.files.loading import load_cutout
 from galcnn.files.text import to_json
 from galcnn.files.zero_points import calibration_of
-from galcnn.photometry import UNCALIBRATED
-
-__all__ = ["from_nddata", "to_ccddata"]
+from galcnn.photometry.units import UNCALIBRATED
 
 FORMAT = "galcnn"
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.sources import Source
-from galcnn.photometry import DISPLAY, UNCALIBRATED
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms.grid import grid_offset
 
 #: Grids whose corners differ by less than this, in pixels, are one.

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.files.headers import card_number, card_text, survey_of
-from galcnn.photometry import UNCALIBRATED, VEGA_TO_AB, ab_flux, ab_magnitude, parse_unit
+from galcnn.photometry import ab_flux, ab_magnitude, parse_unit
+from galcnn.photometry.units import UNCALIBRATED, VEGA_TO_AB
 from galcnn.transforms.background import sky_statistics
 
 #: Pogson's 2.5 log10(e): asinh-scaled numbers are asinh magnitudes of opposite sign.

@@ -47,17 +47,6 @@ Any FITS reader shows the layers; ``ds9 'galaxy.fits[SAL_SPIRAL_G]'``, or in Pyt
 ``fits.getdata("galaxy.fits", "SAL_SPIRAL_G")``.
 """
 
-from galcnn.layers.appending import append_stack, read_stacks
-from galcnn.layers.original import write_into
-from galcnn.layers.stack import LayerStack, provenance_of
-from galcnn.layers.syntheses import read_syntheses, write_syntheses
+import lazy_loader
 
-__all__ = [
-    "LayerStack",
-    "append_stack",
-    "provenance_of",
-    "read_stacks",
-    "read_syntheses",
-    "write_into",
-    "write_syntheses",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

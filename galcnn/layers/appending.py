@@ -11,7 +11,7 @@ from typing import Any
 
 from astropy.io import fits
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import cutout_hdus, load_cutout
@@ -27,8 +27,6 @@ from galcnn.layers.stack import (
     stack_fields,
     stack_hdus,
 )
-
-__all__ = ["append_hdus", "append_stack", "holds_stack", "numbers", "read_stacks"]
 
 _BLOCK = 2880
 

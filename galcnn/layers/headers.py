@@ -14,21 +14,10 @@ from galcnn._runtime.version import __version__
 from galcnn.files.text import escape, word
 
 if TYPE_CHECKING:
-    from galcnn.explain.explanation import Explanation
-    from galcnn.explain.synthesis import Synthesis
-    from galcnn.explain.target import Target
+    from galcnn.explain import Explanation, Synthesis
+    from galcnn.model import Target
     from galcnn.prediction import Prediction
 
-__all__ = [
-    "FILE_TYPE",
-    "FILE_VERSION",
-    "answer_header",
-    "card_text",
-    "extension_name",
-    "map_header",
-    "primary_header",
-    "synthesis_header",
-]
 
 #: What fits between the quotes of one card.
 _TEXT_LENGTH = 68

@@ -41,12 +41,8 @@ from galcnn.layers.tables import coarse_hdu
 from galcnn.transforms.grid import MIN_COVERAGE, per_area, shifted_wcs
 
 if TYPE_CHECKING:
-    from astropy.wcs import WCS
+    from galcnn.explain import Explanation
 
-    from galcnn.cutout import Cutout
-    from galcnn.explain.explanation import Explanation
-
-__all__ = ["Placement", "placement", "write_into"]
 
 _Array = npt.NDArray[np.float64]
 

@@ -8,18 +8,18 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from galcnn import atomic
+from galcnn._runtime import atomic
+from galcnn._runtime.html import MOST_PICTURES, overview, picture, signed_picture
 from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
-from galcnn.explain.explanation import Explanation
-from galcnn.explain.synthesis import Synthesis
+from galcnn.explain import Explanation, Synthesis
 from galcnn.files import cutout_from_hdus, cutout_hdus
 from galcnn.files.astrometry import wcs_cards
 from galcnn.files.sources import check_sums, opened
@@ -36,24 +36,8 @@ from galcnn.layers.headers import (
 )
 from galcnn.layers.syntheses import SYNTHESES, syntheses_from, synthesis_hdus
 from galcnn.layers.tables import coarse_hdu
-from galcnn.notebook import MOST_PICTURES, overview, picture, signed_picture
 from galcnn.prediction import Prediction
 from galcnn.transforms import display_rgb
-
-if TYPE_CHECKING:
-    from galcnn.cutout import Cutout
-
-__all__ = [
-    "CUTOUT_HDU",
-    "CUTOUT_STACK",
-    "LayerStack",
-    "SEGMENTATION",
-    "cutout_of",
-    "named",
-    "provenance_of",
-    "stack_fields",
-    "stack_hdus",
-]
 
 
 @dataclass(frozen=True, eq=False)

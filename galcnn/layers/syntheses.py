@@ -26,30 +26,20 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn._runtime.version import __version__
 from galcnn.errors import UnreadableImageError, message
-from galcnn.explain.synthesis import Synthesis
-from galcnn.explain.target import Target
+from galcnn.explain import Synthesis
 from galcnn.files.astrometry import wcs_cards
 from galcnn.files.sources import check_sums, opened
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name
 from galcnn.layers import tables
 from galcnn.layers.headers import extension_name, synthesis_header
+from galcnn.model import Target
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = [
-    "SYNTHESES",
-    "new_names",
-    "primary",
-    "read_syntheses",
-    "syntheses_from",
-    "synthesis_hdus",
-    "synthesis_table",
-    "write_syntheses",
-]
 
 SYNTHESES = "SYNTHESES"
 #: Cards FILETYPE and FILEVERS of the primary header of a file of syntheses.

@@ -9,33 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.io import fits
 
-from galcnn.explain.cells import CellGrid, cell_wcs
-from galcnn.explain.explanation import CoarseMap, Explanation
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation
+from galcnn.explain.explanation import CoarseMap
 from galcnn.files.astrometry import wcs_cards
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name
 from galcnn.layers.headers import extension_name, map_header
+from galcnn.model import Target
+from galcnn.model.cells import CellGrid, cell_wcs
 from galcnn.prediction import Prediction
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-    from galcnn.explain.explanation import Explanation
-
-__all__ = [
-    "LAYERS",
-    "MORPHOLOGY",
-    "PROVENANCE",
-    "coarse_from",
-    "coarse_hdu",
-    "explanations_from",
-    "layers_table",
-    "morphology_table",
-    "prediction_from",
-    "provenance_from",
-    "provenance_table",
-    "tuples",
-]
 
 MORPHOLOGY, LAYERS, PROVENANCE = "MORPHOLOGY", "LAYERS", "PROVENANCE"
 

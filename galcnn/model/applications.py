@@ -10,11 +10,9 @@ from typing import Any
 
 import keras
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.model.blocks import MOMENTUM, LayerMaker
-
-__all__ = ["application_features", "application_names"]
 
 
 def application_names() -> list[str]:

@@ -8,11 +8,9 @@ from typing import Any
 
 import keras
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.model.settings import Identifier, NetworkSettings
-
-__all__ = ["LayerMaker", "block_features", "known_initializer"]
 
 #: Keras' momentum of 0.99 needs some hundred updates before inference agrees with training; sets of
 #: labelled galaxies are often smaller than that.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import keras
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.model.applications import application_features
 from galcnn.model.blocks import LayerMaker, block_features
 from galcnn.model.orientations import OrientationMean, Orientations
 from galcnn.model.settings import BLOCKS, NetworkSettings
-
-__all__ = ["LOGITS", "NETWORK", "NetworkSettings", "PREPROCESSING", "assemble", "build_network"]
 
 #: Names that the rest of galcnn looks for.
 PREPROCESSING, NETWORK, LOGITS = "preprocessing", "network", "logits"
@@ -102,7 +100,7 @@ def assemble(preprocessing: keras.Model, network: keras.Model) -> keras.Model:
     Parameters
     ----------
     preprocessing : keras.Model
-        From `galcnn.preprocessing.fit_preprocessing`, or a user's own.
+        From `galcnn.model.fit_preprocessing`, or a user's own.
     network : keras.Model
         Ends in logits.
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import keras
 
-import galcnn.preprocessing  # noqa: F401  registers the layers that a saved model is made of
-from galcnn import atomic
+# Imported, these register the layers that a saved model is made of.
+import galcnn.model.preprocessing.pca
+import galcnn.model.preprocessing.scaling
+import galcnn.model.preprocessing.stretch  # noqa: F401
+from galcnn._runtime import atomic
+from galcnn._runtime.html import overview
+from galcnn.catalog import Votes
 from galcnn.errors import message
-from galcnn.inputs import check_render
 from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING
 from galcnn.model.card import Card
 from galcnn.model.contents import check_contents, saved_by
-from galcnn.notebook import overview
-from galcnn.votes import Votes
-
-__all__ = ["TrainedModel", "load_model", "save_model", "with_embedding"]
+from galcnn.model.inputs import check_render
 
 _MODEL, _CARD = "model.keras", "card.json"
 #: All that a model folder holds; a folder with anything else is not replaced.

@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from galcnn import atomic
+from galcnn._runtime import atomic
+from galcnn.catalog import Votes
 from galcnn.errors import message
-from galcnn.inputs import InputSpec
-from galcnn.votes import Votes
-
-__all__ = ["CARD_FORMAT", "Card"]
+from galcnn.model.inputs import InputSpec
 
 CARD_FORMAT = 1
 
@@ -27,7 +25,7 @@ class Card:
     ----------
     classes : tuple of str
         In the order of the logits; none where the model gives vote fractions.
-    inputs : galcnn.inputs.InputSpec
+    inputs : galcnn.model.InputSpec
         Bands, unit, shape, pixel scale and render step of its images.
     data : mapping
         Survey, number of galaxies by split and class, rule of the split, SHA-256 over ids,
@@ -39,16 +37,16 @@ class Card:
         probabilities are those of such a population.
     settings : mapping
         The whole experiment, so that it can be repeated.
-    votes : galcnn.votes.Votes or None
+    votes : galcnn.catalog.Votes or None
         What people were asked, where the model gives vote fractions.
     metrics : mapping
         Of the untouched test set.
     cost : mapping
-        Of the network for one image, see `galcnn.model.profile.network_table`.
+        Of the network for one image, see `galcnn.model.network_table`.
     versions : mapping
         Of the software.
     devices : mapping
-        On which it was trained, see `galcnn.devices.devices_used`.
+        On which it was trained, see `galcnn.model.devices.devices_used`.
     name : str
         Of the model: that of its folder, filled in by `save_model`.
     model_sha256 : str

@@ -21,8 +21,6 @@ import keras
 
 from galcnn.errors import message
 
-__all__ = ["check_contents", "saved_by"]
-
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 #: Keras writes these and, for layers with vocabularies alone, further files.
 _MEMBERS = {_CONFIG, _METADATA, _WEIGHTS}

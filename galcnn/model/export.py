@@ -17,13 +17,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import atomic, seeding
+from galcnn._runtime import atomic, seeding
 from galcnn._runtime.version import __version__
 from galcnn.errors import message
 from galcnn.model.build import PREPROCESSING
 from galcnn.model.bundle import TrainedModel
-
-__all__ = ["INPUT", "OUTPUT", "TOLERANCE", "export_onnx", "metadata"]
 
 #: Names of the only input and the only output.
 INPUT, OUTPUT = "image", "logits"
@@ -101,7 +99,7 @@ def metadata(trained: TrainedModel) -> dict[str, str]:
         ``pixel_scale_arcsec``, ``render``, ``fill`` (of masked pixels), ``trained_prior``, ``card`` (the
         whole card), and its hash, that of the Keras model and the versions as they are.
     """
-    from galcnn.inputs.images import FILL
+    from galcnn.model.inputs import FILL
 
     card = trained.card
     told = card.to_dict()

@@ -16,8 +16,6 @@ import keras
 
 from galcnn.errors import message
 
-__all__ = ["OrientationMean", "Orientations", "mean_turned_back"]
-
 
 class _OfOrientations(keras.layers.Layer):
     """Base: the number of orientations, 4 quarter turns or 8 with mirror images."""

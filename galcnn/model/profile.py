@@ -11,11 +11,9 @@ import numpy as np
 from astropy.table import Table
 
 from galcnn.errors import message
-from galcnn.explain.graph import feature_maps, network_layers
-from galcnn.explain.receptive import cell_grid_at
+from galcnn.model.graph import feature_maps, network_layers
 from galcnn.model.orientations import OrientationMean, Orientations
-
-__all__ = ["LayerCost", "NetworkCost", "layer_costs", "network_cost", "network_table"]
+from galcnn.model.receptive import cell_grid_at
 
 
 @dataclass(frozen=True)

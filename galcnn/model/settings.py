@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 from galcnn.errors import message
 
-__all__ = ["BLOCKS", "Identifier", "NetworkSettings"]
-
 Identifier = str | Mapping[str, Any] | None
 #: The architecture of galcnn's own; any other is a name in `keras.applications`.
 BLOCKS = "blocks"
@@ -173,3 +171,10 @@ class NetworkSettings:
                     **idle,
                 )
             )
+
+
+Stretch = Literal["auto", "asinh", "lupton", "linear"]
+Scaling = Literal["none", "center", "scale", "standardize", "pca", "whiten"]
+#: What has a mean and a deviation of its own: each band of the training set, or the whole set; each
+#: image, or each band of each image.
+Per = Literal["band", "set", "image", "image-band"]

@@ -24,8 +24,6 @@ from galcnn.mosaic.positions import corners, pixel_positions, sides
 from galcnn.transforms import align
 from galcnn.transforms.grid import shifted_wcs
 
-__all__ = ["Cut", "cut"]
-
 #: Pixels around the field that is asked for, so that its outermost pixels are covered whole.
 _MARGIN = 3
 #: Why there is no cutout.

@@ -21,8 +21,6 @@ from galcnn.files.zero_points import FluxCalibration
 from galcnn.mosaic.pixels import Box, Pixels
 from galcnn.transforms.grid import grid_offset
 
-__all__ = ["Mosaic", "MosaicFile"]
-
 _FilePath = str | os.PathLike[str]
 
 

@@ -23,8 +23,6 @@ from galcnn.files.sources import opened
 from galcnn.mosaic.mosaic import Flags, Mosaic, MosaicBand, MosaicFile, NoiseMap
 from galcnn.mosaic.pixels import Files
 
-__all__ = ["open_mosaic"]
-
 _FilePath = str | os.PathLike[str]
 
 #: Pixels of a side of the part that is looked at before the first cut.

@@ -16,6 +16,7 @@ from galcnn.errors import message
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
+
 #: A place that the WCS does not lead back to within so many pixels is none.
 _RETURN = 0.1
 

@@ -13,15 +13,13 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 
-from galcnn import atomic
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog, write_catalog, write_table
 from galcnn.catalog.names import file_stems
 from galcnn.files import save_cutout
 from galcnn.mosaic.cutting import cut
 from galcnn.mosaic.mosaic import Mosaic
-from galcnn.progress import Progress, silent
-
-__all__ = ["CutReport", "described_cuts", "write_cuts"]
 
 CATALOG, NOT_COVERED, _FOLDER = "catalog.ecsv", "not_covered.ecsv", "cutouts"
 
@@ -97,7 +95,7 @@ def write_cuts(
         of the galaxies that were cut, their `image` and `coverage`.
     minimum_coverage : float
         See `cut`.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the galaxies.
     overwrite : bool
         Begin anew, whatever the folder holds.

@@ -17,30 +17,23 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
+from galcnn.catalog import cumulative_fractions, fraction_table
 from galcnn.cutout import Cutout
-from galcnn.doubt import Doubts
-from galcnn.doubt.out_of_distribution import PIXEL_SCALE, image_measures
-from galcnn.doubt.record import DOUBTS
 from galcnn.errors import message
 from galcnn.model import Card
-from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction, flagged, prediction_table, prior_of
-from galcnn.prediction.logits import BATCH, Fitted, fitted
-from galcnn.votes import cumulative_fractions, fraction_table
+from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction, prediction_table
+from galcnn.prediction.logits import BATCH, Fitted, fitted, prior_of
+from galcnn.prediction.tables import flagged
+from galcnn.uncertainty import Doubts, image_measures
+from galcnn.uncertainty.out_of_distribution import PIXEL_SCALE
+from galcnn.uncertainty.record import DOUBTS
 
 if TYPE_CHECKING:
     import keras
 
-    from galcnn.doubt.ensembles import DropoutSampler
     from galcnn.model import TrainedModel
+    from galcnn.uncertainty.ensembles import DropoutSampler
 
-__all__ = [
-    "Classifier",
-    "ClassifySettings",
-    "Models",
-    "classify_batch",
-    "open_classifier",
-    "open_classifiers",
-]
 
 Floats = npt.NDArray[np.float32]
 
@@ -52,14 +45,14 @@ class ClassifySettings:
     Attributes
     ----------
     prior : str
-        See `galcnn.prediction.prior_of`.
+        See `galcnn.prediction.logits.prior_of`.
     calibrated : bool
         Whether ``doubts.json`` of a model is used where it is there: calibrated probabilities,
         sets of classes, and the domain warning.
     embeddings : bool
         Whether the features that the last layer reads are kept.
     fit : bool
-        Whether the pixel grid of a cutout may be changed, see `galcnn.inputs.prepare`.
+        Whether the pixel grid of a cutout may be changed, see `galcnn.model.prepare`.
     render : str or None
         See `galcnn.model.TrainedModel.with_render`.
     dropout_samples : int
@@ -95,10 +88,10 @@ class Classifier:
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    doubts : galcnn.doubt.Doubts or None
+    doubts : galcnn.uncertainty.Doubts or None
         What was measured of its doubt.
     answering : keras.Model
-        See `galcnn.model.with_embedding`.
+        See `galcnn.model.bundle.with_embedding`.
     """
 
     trained: TrainedModel
@@ -108,7 +101,7 @@ class Classifier:
     @functools.cached_property
     def sampler(self) -> DropoutSampler:
         """The same model with dropout left on."""
-        from galcnn.doubt.ensembles import DropoutSampler
+        from galcnn.uncertainty.ensembles import DropoutSampler
 
         return DropoutSampler(self.trained.model)
 
@@ -206,7 +199,7 @@ def open_classifiers(model: Models) -> tuple[Classifier, ...]:
     if not found:
         raise ValueError(message("at least one model", "", models=0))
     if len(found) > 1:
-        from galcnn.doubt.ensembles import check_alike
+        from galcnn.uncertainty.ensembles import check_alike
 
         check_alike([one.trained for one in found])
     return found
@@ -229,14 +222,14 @@ def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
     Raises
     ------
     FileNotFoundError, ValueError
-        See `galcnn.model.load_model` and `galcnn.doubt.Doubts.read`.
+        See `galcnn.model.load_model` and `galcnn.uncertainty.Doubts.read`.
     """
     if isinstance(model, str | os.PathLike):
         path = Path(model).resolve()
         record, card = path / DOUBTS, path / "card.json"
         stamp = record.read_text(encoding="utf-8") if record.exists() else ""
         return _loaded(str(path), Card.read(card).model_sha256 if card.exists() else "", stamp)
-    from galcnn.model import with_embedding
+    from galcnn.model.bundle import with_embedding
 
     doubts = None if model.folder is None else Doubts.read(model.folder, model.card.model_sha256)
     return Classifier(model, doubts, with_embedding(model))
@@ -278,7 +271,7 @@ def classify_batch(
     Returns
     -------
     astropy.table.Table
-        Columns of `galcnn.prediction.prediction_table`, or of `galcnn.votes.fraction_table` with
+        Columns of `galcnn.prediction.prediction_table`, or of `galcnn.catalog.fraction_table` with
         `flag` and `reason`. Where the model has ``doubts.json``, `set` (classes that cannot be
         excluded, joined by ``|``; of one model) and `distance` (from the training set of the first,
         in robust deviations; `flag` has the bit `OUTSIDE` beyond its limit). Of an ensemble, or
@@ -323,7 +316,7 @@ def classify_batch(
             extra["set"] = np.array(doubts.sets.words(prediction), dtype=str)
         table = prediction_table(prediction, flags=found.flags, reasons=found.reasons)
     if len(members) > 1:
-        from galcnn.doubt.ensembles import Uncertainty
+        from galcnn.uncertainty import Uncertainty
 
         several = Uncertainty(np.stack(members))
         extra |= {f"scatter_{name}": several.scatter[:, k] for k, name in enumerate(names)}

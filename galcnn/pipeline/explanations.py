@@ -16,24 +16,21 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
-from galcnn import atomic, seeding
+from galcnn._runtime import atomic, seeding
+from galcnn._runtime.progress import Progress, silent
 from galcnn._runtime.version import __version__
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.errors import UnreadableImageError, message
 from galcnn.evaluation import segmented
-from galcnn.explain import Explainer, Target
+from galcnn.explain import Explainer
 from galcnn.explain.attribution import Prepared, explain_prepared
 from galcnn.explain.explanation import Wrt
-from galcnn.inputs import prepare
 from galcnn.layers import LayerStack, append_stack, provenance_of, read_stacks
-from galcnn.model import Card, TrainedModel
+from galcnn.model import Card, Target, TrainedModel, prepare
 from galcnn.photometry import parse_unit
 from galcnn.pipeline.classification import Classifier, ClassifySettings, open_classifier
-from galcnn.progress import Progress, silent
-
-__all__ = ["LAYERS", "ExplainSettings", "explain_files", "provenance", "working_methods", "write_layers"]
 
 #: Folder of the layers files in that of a run, and the column that names them.
 LAYERS = "layers"
@@ -116,7 +113,7 @@ def explain_files(
     append : bool
         Whether layers files that are there already gain what is missing in them, see
         `galcnn.layers.append_stack`, in place of being written anew.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the files.
     overwrite : bool
         Whether to replace files that are there and hold something else. What an interrupted run
@@ -197,7 +194,7 @@ def write_layers(
     cutouts : sequence of Cutout or Exception
         One a row.
     table : astropy.table.Table
-        Of `galcnn.pipeline.classification.classify_batch`; gains the column `layers`, the path of the
+        Of `galcnn.pipeline.classify_batch`; gains the column `layers`, the path of the
         file from the folder of the run, empty where there is none. Why a galaxy that was asked for
         has none stands in `reason`.
     folder : pathlib.Path

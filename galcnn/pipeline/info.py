@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from galcnn import plugins
-from galcnn.catalog import FORMATS, read_catalog
+from galcnn.catalog import read_catalog
 from galcnn.catalog.catalog import as_numbers
+from galcnn.catalog.formats import FORMATS
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files import load_cutout
 from galcnn.layers import LayerStack, read_stacks
-from galcnn.model.card import Card
+from galcnn.model import Card
 from galcnn.photometry import ab_magnitude
-
-__all__ = ["describe_installation", "describe_path"]
 
 _PACKAGES = ("galcnn", "tensorflow", "keras", "astropy", "astroquery", "numpy", "scikit-image", "galsim")
 

@@ -12,13 +12,11 @@ from typing import Any
 
 from astropy.table import Row
 
-from galcnn.catalog import image_paths
+from galcnn.catalog.catalog import image_paths
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
+from galcnn.pipeline.answers import error_record, plain
 from galcnn.pipeline.classification import ClassifySettings, Models, classify_batch, open_classifiers
-from galcnn.service import error_record, plain
-
-__all__ = ["answer_requests"]
 
 #: Requests that the network is given at once, where as many are waiting.
 _AT_ONCE = 256
@@ -40,7 +38,7 @@ def answer_requests(
     Parameters
     ----------
     model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
-        See `galcnn.pipeline.classification.classify_batch`.
+        See `galcnn.pipeline.classify_batch`.
     lines : iterable of bytes
         Each a JSON object of the schema ``request``, UTF-8; empty lines are passed over.
     write : callable

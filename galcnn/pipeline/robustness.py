@@ -16,24 +16,22 @@ import numpy.typing as npt
 from astropy.stats import binom_conf_interval
 from astropy.table import Table
 
-from galcnn import seeding
-from galcnn.catalog import write_table
-from galcnn.catalog.formats import read_table
+from galcnn._runtime import seeding
+from galcnn._runtime.progress import Progress, silent
+from galcnn.adversarial import FGSM, PGD, away_from
+from galcnn.adversarial.margins import pixel_scale
+from galcnn.adversarial.perturbation import boxed, prepared_alike
+from galcnn.catalog import read_table, write_table
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.evaluation import bootstrap
-from galcnn.explain.forward import outputs
-from galcnn.fooling import FGSM, PGD, away_from
-from galcnn.fooling.margins import pixel_scale
-from galcnn.fooling.perturbation import boxed, prepared_alike
-from galcnn.pipeline.fooling import claim_attacks
-from galcnn.progress import Progress, silent
+from galcnn.model.forward import outputs
+from galcnn.pipeline.attacks import claim_attacks
 
 if TYPE_CHECKING:
     from galcnn.catalog import Catalog
     from galcnn.model import TrainedModel
 
-__all__ = ["Robustness", "choose", "robustness_curve"]
 
 _ANSWERS, _CURVE = "answers.ecsv", "robustness.ecsv"
 _BATCH = 64
@@ -96,7 +94,7 @@ def robustness_curve(
     folder : path-like
         Gets ``robustness.ecsv``, the curve, and ``answers.ecsv``, which galaxy held out against
         what; an interrupted run goes on with the next budget.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the budgets.
     overwrite : bool
         Begin anew, whatever the folder holds.

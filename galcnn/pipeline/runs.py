@@ -30,14 +30,14 @@ import pyarrow.parquet as pq
 from astropy.table import Column, Table, vstack
 from filelock import FileLock, Timeout
 
-from galcnn import atomic
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import as_numbers
 from galcnn.cutout import Cutout
 from galcnn.dataset.sources import CutoutSource
-from galcnn.doubt.out_of_distribution import REDSHIFT
 from galcnn.errors import message
-from galcnn.inputs import InputSpec
+from galcnn.model import InputSpec
 from galcnn.pipeline.classification import (
     Classifier,
     ClassifySettings,
@@ -45,28 +45,13 @@ from galcnn.pipeline.classification import (
     classify_batch,
     open_classifiers,
 )
-from galcnn.prediction import NO_ANSWER
 from galcnn.prediction.logits import Fitted, fitted
-from galcnn.progress import Progress, silent
+from galcnn.prediction.tables import NO_ANSWER
+from galcnn.uncertainty.out_of_distribution import REDSHIFT
 
 if TYPE_CHECKING:
     from galcnn.pipeline.explanations import ExplainSettings
 
-__all__ = [
-    "HEALPIX",
-    "MANIFEST",
-    "TABLE",
-    "ChunkReader",
-    "RunSettings",
-    "catalog_sha256",
-    "classify",
-    "counts_of",
-    "join_parts",
-    "read_ahead",
-    "resumed",
-    "run_catalog",
-    "to_arrow",
-]
 
 #: What a run leaves.
 TABLE, MANIFEST = "table.parquet", "manifest.json"
@@ -122,20 +107,20 @@ def classify(
     Parameters
     ----------
     model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
-        Several are a deep ensemble, see `galcnn.pipeline.classification.classify_batch`.
+        Several are a deep ensemble, see `galcnn.pipeline.classify_batch`.
     catalog : galcnn.catalog.Catalog
         The galaxies.
     source : CutoutSource
         Their cutouts, row by row of the catalog; a chunk at a time is in memory.
     settings : RunSettings, optional
         The defaults when not given; no explanations, for which there is no place.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the galaxies.
 
     Returns
     -------
     astropy.table.Table
-        See `galcnn.pipeline.classification.classify_batch`; behind `id`, where the catalog has
+        See `galcnn.pipeline.classify_batch`; behind `id`, where the catalog has
         positions, `ra` and `dec` in degrees and ``_healpix_29``.
 
     Raises
@@ -186,7 +171,7 @@ def run_catalog(
         The defaults when not given.
     overwrite : bool
         Whether to begin anew, whatever run the folder holds.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the galaxies.
 
     Returns
@@ -303,7 +288,7 @@ def resumed(
 
 
 def claimed(out: str | os.PathLike[str], described: str, *, overwrite: bool = False) -> atomic.Claim:
-    """Claim the folder of a run, see `galcnn.atomic.claim`."""
+    """Claim the folder of a run, see `galcnn._runtime.atomic.claim`."""
     own = (_PARTS, "tasks", "layers", TABLE, MANIFEST)
     what = "one with this very run"
     return atomic.claim(Path(out).resolve(), described, what=what, own=own, overwrite=overwrite)
@@ -399,10 +384,10 @@ class ChunkReader:
     ----------
     source : galcnn.dataset.sources.CutoutSource
         Of the cutouts.
-    spec : galcnn.inputs.InputSpec
+    spec : galcnn.model.InputSpec
         Of the network.
     fit : bool
-        See `galcnn.inputs.prepare`.
+        See `galcnn.model.prepare`.
     keep : bool
         Whether the cutouts are kept as well.
     """

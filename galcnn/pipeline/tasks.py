@@ -1,6 +1,6 @@
 """What is done to galaxies, in words that travel; a catalog split into tasks; and their tables joined.
 
-Every engine calls `do_task`, or `answers`. No Keras is imported before a task is done.
+Every engine calls `do_task`, or `answer_work`. No Keras is imported before a task is done.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.dataset import SourceSettings
-from galcnn.doubt.record import DOUBTS
 from galcnn.errors import message
 from galcnn.model import Card
 from galcnn.pipeline.classification import ClassifySettings
@@ -36,25 +36,13 @@ from galcnn.pipeline.runs import (
     run_catalog,
     to_arrow,
 )
-from galcnn.progress import Progress, silent
+from galcnn.uncertainty.record import DOUBTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from galcnn.dataset.sources import CutoutSource
 
-__all__ = [
-    "WORDS",
-    "Engine",
-    "Task",
-    "Work",
-    "answers",
-    "do_task",
-    "in_turn",
-    "run_one",
-    "run_tasks",
-    "split_rows",
-]
 
 _TASKS = "tasks"
 #: Chunks of a task, where nobody says how many tasks there are.
@@ -73,7 +61,7 @@ class Work:
         Model folders, which every worker can read.
     source : galcnn.dataset.SourceSettings
         Where the cutouts come from.
-    classify : galcnn.pipeline.classification.ClassifySettings
+    classify : galcnn.pipeline.ClassifySettings
         What a row holds.
     chunk : int
         See `galcnn.pipeline.runs.RunSettings`.
@@ -186,13 +174,13 @@ def do_task(task: Task, *, progress: Progress = silent) -> dict[str, Any]:
     ----------
     task : Task
         Done again without harm: a run that was finished stays, one that was stopped goes on.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows its galaxies.
 
     Returns
     -------
     dict
-        The manifest, see `galcnn.pipeline.runs.run_catalog`.
+        The manifest, see `galcnn.pipeline.run_catalog`.
     """
     work, catalog = task.work, task.catalog
     with _ONE_AT_A_TIME, work.source.open(catalog, work.card.inputs) as source:
@@ -203,7 +191,7 @@ def do_task(task: Task, *, progress: Progress = silent) -> dict[str, Any]:
         )
 
 
-def answers(work: Work, catalog: Catalog, source: CutoutSource | None = None) -> pa.Table:
+def answer_work(work: Work, catalog: Catalog, source: CutoutSource | None = None) -> pa.Table:
     """Classify galaxies and give their rows, in the order of the catalog.
 
     Parameters
@@ -218,7 +206,7 @@ def answers(work: Work, catalog: Catalog, source: CutoutSource | None = None) ->
     Returns
     -------
     pyarrow.Table
-        As `galcnn.pipeline.runs.run_catalog` writes it.
+        As `galcnn.pipeline.run_catalog` writes it.
     """
     with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
         if source is None:
@@ -299,7 +287,7 @@ def run_tasks(
         Does the tasks; one after the other in this process by default.
     overwrite : bool
         Whether to begin anew, whatever run the folder holds.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the galaxies.
 
     Returns
@@ -354,7 +342,7 @@ def run_one(
         Which, from 1 to `tasks`.
     tasks : int
         How many there are, see `split_rows`.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the galaxies of the task.
 
     Returns

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import UnfitImageError, message
-from galcnn.inputs import InputSpec, blank_bands, images_from, prepare
+from galcnn.model import InputSpec, images_from, prepare
+from galcnn.model.inputs import blank_bands
 from galcnn.prediction.prediction import Prediction, log_prior
 from galcnn.prediction.tables import BLANK, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from galcnn.cutout import Cutout
     from galcnn.model import TrainedModel
 
-__all__ = ["BATCH", "Fitted", "faults", "fitted", "predict", "predict_images", "prior_of"]
 
 #: Images that a network is given at once.
 BATCH = 256
@@ -35,7 +35,7 @@ def predict(
     trained : galcnn.model.TrainedModel
         The model.
     cutouts : sequence of galcnn.cutout.Cutout
-        In the model's bands, unit and shape, see `galcnn.inputs.prepare`.
+        In the model's bands, unit and shape, see `galcnn.model.prepare`.
     ids : sequence of str, optional
         One a cutout; their numbers by default.
 
@@ -62,7 +62,7 @@ def predict_images(model: Any, images: Any) -> npt.NDArray[np.float32]:
     ----------
     model : keras.Model
         From calibrated images to logits.
-    images : numpy.ndarray or galcnn.dataset.PackedImages
+    images : numpy.ndarray or galcnn.dataset.shards.PackedImages
         Shape (n, ny, nx, n_bands).
 
     Returns
@@ -109,10 +109,10 @@ def fitted(cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool)
     ----------
     cutouts : sequence of galcnn.cutout.Cutout or Exception
         One a galaxy; an exception says why there is no cutout.
-    spec : galcnn.inputs.InputSpec
+    spec : galcnn.model.InputSpec
         Of the network.
     fit : bool
-        Whether the pixel grid may be changed, see `galcnn.inputs.prepare`.
+        Whether the pixel grid may be changed, see `galcnn.model.prepare`.
 
     Returns
     -------

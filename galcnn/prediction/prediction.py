@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 
-__all__ = ["Prediction", "log_prior", "shannon_entropy"]
-
 
 @dataclass(frozen=True, eq=False)
 class Prediction:

@@ -10,20 +10,6 @@ from astropy.table import Table
 
 from galcnn.prediction.prediction import Prediction
 
-__all__ = [
-    "BLANK",
-    "MASKED",
-    "MASKED_LIMIT",
-    "NO_ANSWER",
-    "OUTSIDE",
-    "UNANSWERED",
-    "UNFIT",
-    "UNREADABLE",
-    "classes_of",
-    "flagged",
-    "prediction_table",
-]
-
 #: Bits of the column `flag`.
 UNREADABLE, UNFIT, MASKED, BLANK, OUTSIDE, UNANSWERED = 1, 2, 4, 8, 16, 32
 #: Those of a galaxy without an answer.

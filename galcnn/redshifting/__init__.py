@@ -5,20 +5,6 @@ much smaller and fainter, `nearest_band` which band sees the same light, `matche
 and gives it the PSF of an observation, `noised` adds the noise that is missing.
 """
 
-from galcnn.redshifting.bandpass import nearest_band, rest_wavelength
-from galcnn.redshifting.noise import noised
-from galcnn.redshifting.psf_matching import matched
-from galcnn.redshifting.redshifting import redshift
-from galcnn.redshifting.settings import Redshifting, default_cosmology, flux_factor, magnification
+import lazy_loader
 
-__all__ = [
-    "Redshifting",
-    "default_cosmology",
-    "flux_factor",
-    "magnification",
-    "matched",
-    "nearest_band",
-    "noised",
-    "redshift",
-    "rest_wavelength",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

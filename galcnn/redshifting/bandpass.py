@@ -20,12 +20,11 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.observing import Observation, wavelength_of
+from galcnn.photometry import Observation
+from galcnn.photometry.instruments import wavelength_of
 from galcnn.redshifting.psf_matching import Matched, matched
 from galcnn.simulation.spectra import SEDS, band_flux
 from galcnn.transforms.grid import stacked_psfs
-
-__all__ = ["nearest_band", "rest_wavelength"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -183,7 +182,7 @@ def rest_wavelength(band: str, redshift: float) -> float:
     Parameters
     ----------
     band : str
-        Known to `galcnn.observing.wavelength_of`.
+        Known to `galcnn.photometry.instruments.wavelength_of`.
     redshift : float
         Of the galaxy.
 

@@ -8,12 +8,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.observing import Observation
-
-__all__ = ["noised"]
+from galcnn.photometry import Observation
 
 _Array = npt.NDArray[np.float64]
 
@@ -41,7 +39,7 @@ def noised(
     ----------
     cutout : galcnn.cutout.Cutout
         nJy, with sigma: the noise that it holds.
-    observation : galcnn.observing.Observation
+    observation : galcnn.photometry.Observation
         One band for each plane.
     seed : int
         Of the noise.

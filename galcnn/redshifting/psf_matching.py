@@ -9,10 +9,10 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.observing import Observation
+from galcnn.photometry import Observation
 from galcnn.redshifting.noise import digest
 from galcnn.redshifting.transfer import (
     Gridding,
@@ -23,8 +23,6 @@ from galcnn.redshifting.transfer import (
     wiener_ratio,
 )
 from galcnn.transforms.grid import MIN_COVERAGE, stacked_psfs
-
-__all__ = ["matched"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -80,7 +78,7 @@ def matched(
         With a PSF and a WCS, where an observation is given. Its planes are the observation's bands.
     magnification : float
         Size of a thing in new pixels over its size in old ones.
-    observation : galcnn.observing.Observation, optional
+    observation : galcnn.photometry.Observation, optional
         One band for each plane.
     shape : tuple of int, optional
         New pixels (ny, nx); as many as the field fills, by default.

@@ -14,8 +14,7 @@ from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.observing import Observation
-from galcnn.photometry import DISPLAY
+from galcnn.photometry import DISPLAY, Observation
 from galcnn.redshifting.bandpass import shifted, source_bands
 from galcnn.redshifting.noise import digest, noised
 from galcnn.redshifting.psf_matching import matched
@@ -24,7 +23,6 @@ from galcnn.redshifting.settings import Redshifting, default_cosmology, flux_fac
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
-__all__ = ["redshift"]
 
 _F_LAMBDA = u.erg / u.s / u.cm**2 / u.AA
 
@@ -51,7 +49,7 @@ def redshift(
         observation also with WCS, PSF and sigma.
     z_to : float
         Not below the galaxy's own.
-    observation : galcnn.observing.Observation, optional
+    observation : galcnn.photometry.Observation, optional
         How it is seen there.
     shape : tuple of int, optional
         Pixels (ny, nx); as many as the field fills, by default.

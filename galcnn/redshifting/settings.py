@@ -14,7 +14,6 @@ from galcnn.simulation.spectra import distances
 if TYPE_CHECKING:
     from astropy.cosmology import FLRW
 
-__all__ = ["Redshifting", "default_cosmology", "flux_factor", "magnification"]
 
 #: What the values of a cutout are: a flux density per frequency, per wavelength, or a flux over
 #: all wavelengths (nu f_nu).
@@ -137,7 +136,7 @@ class Redshifting:
     Attributes
     ----------
     convention : {"f_nu", "f_lambda", "bolometric"}
-        What the values are, see `galcnn.redshifting.flux_factor`. Cutouts in nJy are f_nu.
+        What the values are, see `galcnn.redshifting.settings.flux_factor`. Cutouts in nJy are f_nu.
     bandpass : {"nearest", "sed", "same"}
         How an observation's bands are made: of the band that saw nearly the same rest-frame
         light, by spectra fitted pixel by pixel, or of the band of the same name, as if both saw

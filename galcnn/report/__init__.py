@@ -12,7 +12,6 @@ Names of galaxies and classes may hold anything: they are only ever set as text,
 Content-Security-Policy lets no script run that is not a file of the report.
 """
 
-from galcnn.report.rows import Known
-from galcnn.report.writing import MOST_OBJECTS, write_report
+import lazy_loader
 
-__all__ = ["MOST_OBJECTS", "Known", "write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

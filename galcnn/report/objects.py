@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,19 +12,238 @@ from typing import TYPE_CHECKING, Any
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from galcnn.files import load_cutout
 from galcnn.layers import read_stacks
-from galcnn.report.pictures import binned, encoded, picture, sky_grid, thumbnail
 from galcnn.transforms import crop, display_rgb
-from galcnn.viewers.plots.panels import summed, unit_label
+from galcnn.viewers.plots.panels import colour_limit, summed, unit_label
+from galcnn.viewers.plots.style import NO_DATA, SIGNED
 
 if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
     from galcnn.cutout import Cutout
-    from galcnn.explain.explanation import Explanation
+    from galcnn.explain import Explanation
     from galcnn.layers import LayerStack
 
-__all__ = ["LARGEST", "object_of_image", "object_of_layers"]
+
+#: Pixels of a thumbnail, and thumbnails on a side of a sheet: small sheets, since the rows that are seen
+#: at once may be anywhere in the table once it is sorted.
+SIDE, ACROSS = 64, 5
+_BACKGROUND = 236
+#: Of a map: the whole numbers that its largest value becomes, and that stands for no value.
+_TOP, _NONE = 32767, -32768
+#: Steps of the colours: odd, so that zero has one.
+_COLOURS = 255
+#: Pixels that positions may be off, between the nodes of the grid of the sky.
+_SKY_ERROR = 0.01
+_NODES = (2, 3, 5, 9, 17, 33)
+
+
+def thumbnail(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Make a picture small.
+
+    Parameters
+    ----------
+    rgb : numpy.ndarray
+        uint8, shape (ny, nx, 3), row 0 at the bottom.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, shape (`SIDE`, `SIDE`, 3), row 0 on top: the mean of the pixels under each, or pixels
+        repeated; grey beside a picture that is no square.
+    """
+    ny, nx = rgb.shape[:2]
+    shape = tuple(max(1, round(SIDE * n / max(ny, nx))) for n in (ny, nx))
+    image = Image.fromarray(np.ascontiguousarray(rgb[::-1]))
+    if (ny, nx) != shape:
+        how = Image.Resampling.BOX if max(ny, nx) > SIDE else Image.Resampling.NEAREST
+        image = image.resize((shape[1], shape[0]), how)
+    tile = np.full((SIDE, SIDE, 3), _BACKGROUND, dtype=np.uint8)
+    top, left = ((SIDE - n) // 2 for n in shape)
+    tile[top : top + shape[0], left : left + shape[1]] = np.asarray(image)
+    return tile
+
+
+class Sheets:
+    """Writes thumbnails, `ACROSS` times `ACROSS` a file; holds one sheet in memory.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Gets ``0000.png`` and so on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self._folder, self._tiles, self._written = folder, list[npt.NDArray[np.uint8]](), 0
+
+    def add(self, tile: npt.NDArray[np.uint8]) -> int:
+        """Put a thumbnail on the sheet, row by row from the top left.
+
+        Parameters
+        ----------
+        tile : numpy.ndarray
+            See `thumbnail`.
+
+        Returns
+        -------
+        int
+            Its number: on sheet ``number // ACROSS**2``, at place ``number % ACROSS**2``.
+        """
+        number = self._written * ACROSS**2 + len(self._tiles)
+        self._tiles.append(tile)
+        if len(self._tiles) == ACROSS**2:
+            self.close()
+        return number
+
+    def close(self) -> None:
+        """Write the last sheet, however full."""
+        if not self._tiles:
+            return
+        sheet = np.full((ACROSS * SIDE, ACROSS * SIDE, 3), _BACKGROUND, dtype=np.uint8)
+        for place, tile in enumerate(self._tiles):
+            y, x = (SIDE * n for n in divmod(place, ACROSS))
+            sheet[y : y + SIDE, x : x + SIDE] = tile
+        Image.fromarray(sheet).save(self._folder / f"{self._written:04d}.png")
+        self._tiles, self._written = [], self._written + 1
+
+
+def picture(rgb: npt.NDArray[np.uint8], binning: int = 1) -> str:
+    """Give a picture as an address that holds it.
+
+    Parameters
+    ----------
+    rgb : numpy.ndarray
+        uint8, shape (ny, nx, 3), row 0 at the bottom.
+    binning : int
+        Pixels that become one, a side.
+
+    Returns
+    -------
+    str
+        ``data:image/png;base64,...``
+    """
+    if binning > 1:
+        planes = [binned(plane, binning) for plane in np.moveaxis(rgb.astype(np.float64), -1, 0)]
+        rgb = np.rint(np.stack(planes, axis=-1)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgb[::-1])).save(file, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def binned(values: npt.NDArray[np.float64], binning: int) -> npt.NDArray[np.float64]:
+    """Average the known values of blocks of pixels, from the first row and column.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Shape (ny, nx).
+    binning : int
+        Pixels of a block, a side.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (ny, nx) over `binning`, rounded up; NaN where a block has no value.
+    """
+    if binning == 1:
+        return values
+    ny, nx = (-(-n // binning) for n in values.shape)
+    padded = np.full((ny * binning, nx * binning), np.nan)
+    padded[: values.shape[0], : values.shape[1]] = values
+    blocks = padded.reshape(ny, binning, nx, binning)
+    known = np.isfinite(blocks)
+    number = known.sum(axis=(1, 3))
+    total = np.where(known, blocks, 0).sum(axis=(1, 3))
+    mean: npt.NDArray[np.float64] = np.divide(total, number, out=np.full((ny, nx), np.nan), where=number > 0)
+    return mean
+
+
+def encoded(values: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Give a map as text, to 1 part in 65,000 of its largest value.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Shape (ny, nx), row 0 at the bottom.
+
+    Returns
+    -------
+    dict
+        `data`: little-endian int16 in base64, row 0 on top, -32768 for no value; `scale`, by which
+        they are multiplied; `limit`, at both ends of the colours, see
+        `galcnn.viewers.plots.panels.colour_limit`.
+    """
+    known = np.isfinite(values)
+    peak = float(np.abs(values[known]).max(initial=0)) or 1.0
+    steps = np.where(known, np.rint(np.where(known, values, 0) / peak * _TOP), _NONE).astype("<i2")
+    data = base64.b64encode(np.ascontiguousarray(steps[::-1]).tobytes()).decode("ascii")
+    return {"data": data, "scale": peak / _TOP, "limit": colour_limit(values)}
+
+
+def colours() -> dict[str, Any]:
+    """Give the signed colours of the figures.
+
+    Returns
+    -------
+    dict
+        `signed`: red, green, blue from the lower limit to the upper; `none`: where there is no value.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgb
+
+    table = colormaps[SIGNED](np.linspace(0, 1, _COLOURS), bytes=True)[:, :3]
+    return {"signed": table.tolist(), "none": [round(255 * value) for value in to_rgb(NO_DATA)]}
+
+
+def sky_grid(wcs: WCS | None, shape: tuple[int, int], binning: int = 1) -> list[list[list[float]]] | None:
+    """Give directions on the sky between which a page can interpolate.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS or None
+        Of the picture before binning.
+    shape : tuple of int
+        (ny, nx) of the picture as it is shown.
+    binning : int
+        See `binned`.
+
+    Returns
+    -------
+    list of list of list of float or None
+        Unit vectors (ICRS) on n x n nodes from the lower left corner of the picture to its upper
+        right; n is the smallest with which a bilinear interpolation is off by at most 0.01
+        pixel, whatever projection and distortions. None without a WCS, or where it has no sky.
+    """
+    if wcs is None:
+        return None
+    for n in _NODES:
+        nodes = _directions(wcs, shape, binning, np.linspace(0, 1, n))
+        middle = _directions(wcs, shape, binning, (np.arange(n - 1) + 0.5) / (n - 1))
+        if not (np.isfinite(nodes).all() and np.isfinite(middle).all()):
+            return None
+        guess = (nodes[1:, 1:] + nodes[1:, :-1] + nodes[:-1, 1:] + nodes[:-1, :-1]) / 4
+        guess /= np.linalg.norm(guess, axis=-1, keepdims=True)
+        pixel = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * np.pi / 180 * binning
+        if np.linalg.norm(guess - middle, axis=-1).max() <= _SKY_ERROR * pixel:
+            break
+    else:
+        return None
+    listed: list[list[list[float]]] = np.round(nodes, 13).tolist()
+    return listed
+
+
+def _directions(
+    wcs: WCS, shape: tuple[int, int], binning: int, at: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Unit vectors at shares of height and width."""
+    y, x = np.meshgrid(at * shape[0] * binning - 0.5, at * shape[1] * binning - 0.5, indexing="ij")
+    found = np.asarray(wcs.pixel_to_world(x, y).icrs.cartesian.xyz.value)
+    return np.moveaxis(found, 0, -1)
+
 
 #: Pixels a side of a picture and its maps, at most: larger ones are cut to where the maps are, then binned.
 LARGEST = 512
@@ -43,7 +264,7 @@ def object_of_image(paths: Sequence[str | os.PathLike[str]]) -> Shown:
     content : dict
         `pictures`, one, and `maps`, none.
     thumbnail : numpy.ndarray
-        See `galcnn.report.pictures.thumbnail`.
+        See `galcnn.report.objects.thumbnail`.
 
     Raises
     ------

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from galcnn.evaluation import worst_mistakes
-from galcnn.prediction import NO_ANSWER, Prediction
-from galcnn.report.rows import Rows
-
-__all__ = ["MOST", "Section", "confusion_of", "sections_of"]
+from galcnn.prediction import Prediction
+from galcnn.prediction.tables import NO_ANSWER
+from galcnn.report.sources import Rows
 
 #: Galaxies of a section.
 MOST = 24
@@ -47,7 +46,7 @@ def sections_of(rows: Rows) -> tuple[Section, ...]:
 
     Parameters
     ----------
-    rows : galcnn.report.rows.Rows
+    rows : galcnn.report.sources.Rows
         Of the report.
 
     Returns
@@ -63,7 +62,7 @@ def confusion_of(rows: Rows) -> list[list[int]]:
 
     Parameters
     ----------
-    rows : galcnn.report.rows.Rows
+    rows : galcnn.report.sources.Rows
         Of the report.
 
     Returns

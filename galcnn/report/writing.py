@@ -13,20 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from galcnn import atomic
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
 from galcnn._runtime.version import __version__
 from galcnn.errors import UnreadableImageError, message
-from galcnn.model.card import Card
+from galcnn.model import Card
 from galcnn.prediction import BLANK, MASKED, OUTSIDE, UNANSWERED, UNFIT, UNREADABLE
-from galcnn.progress import Progress, silent
-from galcnn.report.images import image_files
-from galcnn.report.objects import object_of_image, object_of_layers
-from galcnn.report.pictures import ACROSS, SIDE, Sheets, colours
-from galcnn.report.rows import Known, Rows, known_of, merge
+from galcnn.report.objects import ACROSS, SIDE, Sheets, colours, object_of_image, object_of_layers
 from galcnn.report.sections import confusion_of, sections_of
-from galcnn.report.sources import Material, gather
-
-__all__ = ["MOST_OBJECTS", "write_report"]
+from galcnn.report.sources import Known, Material, Rows, gather, image_files, known_of, merge
 
 #: Rows that a browser still sorts and filters at once.
 MOST_OBJECTS = 200_000
@@ -68,7 +63,7 @@ def write_report(
         page says so.
     title : str, optional
         The name of the model, or of the first source, by default.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows layers files and galaxies.
     overwrite : bool
         Whether to replace files of these names in a folder of something else.
@@ -81,7 +76,7 @@ def write_report(
     Raises
     ------
     FileNotFoundError, ValueError
-        See `galcnn.report.sources.gather` and `galcnn.report.rows.merge`; or `out` is a folder of
+        See `galcnn.report.sources.gather` and `galcnn.report.sources.merge`; or `out` is a folder of
         something else.
     galcnn.errors.UnreadableImageError
         A file in the sources is damaged.

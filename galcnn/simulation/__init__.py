@@ -4,22 +4,6 @@
 telescope of the embedded survey. GalSim is imported when the first galaxy is drawn.
 """
 
-from galcnn.simulation.batch import simulate
-from galcnn.simulation.drawing import draw, model_image
-from galcnn.simulation.galaxy import CLASSES, Galaxy, from_catalog, to_catalog
-from galcnn.simulation.population import simulate_catalog
-from galcnn.simulation.spectra import BANDS
-from galcnn.simulation.telescope import SIMULATED
+import lazy_loader
 
-__all__ = [
-    "BANDS",
-    "CLASSES",
-    "SIMULATED",
-    "Galaxy",
-    "draw",
-    "from_catalog",
-    "model_image",
-    "simulate",
-    "simulate_catalog",
-    "to_catalog",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,13 +13,11 @@ from typing import Any
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.observing import Observation
+from galcnn.photometry import Observation
 from galcnn.simulation.drawing import Exposure, as_cutout, check_shape, draw, expose
 from galcnn.simulation.galaxy import Galaxy, from_catalog
 from galcnn.simulation.spectra import bandpass
 from galcnn.simulation.telescope import SIMULATED
-
-__all__ = ["simulate"]
 
 #: Galaxies a task: enough that starting one costs nothing, few enough to keep all processes busy.
 _CHUNK = 32

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from astropy.coordinates import SkyCoord
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.observing import Observation
+from galcnn.photometry import Observation
 from galcnn.simulation.components import components
 from galcnn.simulation.galaxy import Galaxy
 from galcnn.simulation.spectra import bandpass, galsim
@@ -21,7 +21,6 @@ from galcnn.simulation.telescope import SIMULATED, add_noise, psf_planes, tangen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["draw", "model_image"]
 
 #: Flux, sigma and place (x, y) of a galaxy.
 Exposure = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], tuple[float, float]]
@@ -53,7 +52,7 @@ def draw(
     seed : int
         Of noise and sub-pixel offset; both depend on `seed`, the galaxy's id and the band alone.
     observation : Observation
-        Pixel scale, bands, PSF and depth. The passbands are those of `galcnn.simulation.BANDS`
+        Pixel scale, bands, PSF and depth. The passbands are those of `galcnn.simulation.spectra.BANDS`
         with the names of its bands.
     shape : tuple of int
         Pixels (ny, nx).

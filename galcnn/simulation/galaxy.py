@@ -15,8 +15,6 @@ from galcnn.errors import message
 from galcnn.photometry import ab_flux
 from galcnn.simulation.spectra import SEDS, band_flux, distances
 
-__all__ = ["CLASSES", "Galaxy", "from_catalog", "to_catalog"]
-
 #: The six kinds of galaxy, in the order of the logits.
 CLASSES = ("elliptical", "spiral", "barred_spiral", "edge_on", "irregular", "merger")
 
@@ -165,7 +163,7 @@ class Galaxy:
         Parameters
         ----------
         band : str
-            One of `galcnn.simulation.BANDS`.
+            One of `galcnn.simulation.spectra.BANDS`.
 
         Returns
         -------
@@ -180,7 +178,7 @@ class Galaxy:
         Parameters
         ----------
         band : str
-            One of `galcnn.simulation.BANDS`.
+            One of `galcnn.simulation.spectra.BANDS`.
 
         Returns
         -------

@@ -16,13 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from astropy.coordinates import SkyCoord
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.catalog import Catalog
 from galcnn.errors import message
 from galcnn.simulation.galaxy import CLASSES, Galaxy, to_catalog
 from galcnn.simulation.shapes import shape
-
-__all__ = ["simulate_catalog"]
 
 #: Middle of the patch of sky on which the galaxies stand (ICRS), an invented place.
 CENTRE = SkyCoord(150.0 * u.deg, 2.0 * u.deg, frame="icrs")

@@ -15,8 +15,6 @@ import numpy as np
 
 from galcnn.errors import message
 
-__all__ = ["BANDS"]
-
 #: Templates, from old to young.
 SEDS = ("E", "Sbc", "Scd", "Im")
 

@@ -10,11 +10,9 @@ import numpy.typing as npt
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
-from galcnn import seeding
-from galcnn.observing import Observation, observation_of
+from galcnn._runtime import seeding
+from galcnn.photometry import Observation, observation_of
 from galcnn.simulation.spectra import galsim
-
-__all__ = ["SIMULATED"]
 
 #: The telescope of the embedded survey, an invention: the PSF is the same in each band, as in a
 #: PSF-matched coadd.
@@ -30,7 +28,23 @@ SIMULATED = Observation(
 
 
 def telescope_of(name: str) -> Observation:
-    """Give a telescope by its name, ``simulated`` or one of `galcnn.observing.observation_of`."""
+    """Give a telescope by its name.
+
+    Parameters
+    ----------
+    name : str
+        ``simulated``, or one of `galcnn.photometry.observation_of`.
+
+    Returns
+    -------
+    galcnn.photometry.Observation
+        Its bands, pixel scale, PSF and depth.
+
+    Raises
+    ------
+    ValueError
+        No such telescope; the text lists them.
+    """
     return SIMULATED if name.lower() == SIMULATED.name else observation_of(name)
 
 
@@ -53,7 +67,19 @@ def add_noise(
 
 
 def psf_planes(observation: Observation) -> npt.NDArray[np.float32]:
-    """Draw the PSF of each band, of sum 1, on an odd number of pixels: eight times the broadest FWHM."""
+    """Draw the PSF of each band.
+
+    Parameters
+    ----------
+    observation : galcnn.photometry.Observation
+        Of which telescope.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (n_bands, side, side): planes of sum 1 on an odd number of pixels, a side of
+        eight times the broadest FWHM.
+    """
     gs = galsim()
     scale = float(observation.pixel_scale.to_value(u.arcsec))
     side = 2 * int(np.ceil(4 * max(observation.psf_fwhm) / scale)) + 1

@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from galcnn import atomic
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
 from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog, write_table
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.files import save_cutout
-from galcnn.progress import Progress, silent
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.http import within
 from galcnn.surveys.manifest import (
@@ -41,8 +41,6 @@ from galcnn.surveys.manifest import (
 from galcnn.surveys.requests import Request, checked_bands, identity, requests_of
 from galcnn.surveys.survey import RemoteSurvey, Survey
 from galcnn.transforms import correct_extinction, extinction_coefficients
-
-__all__ = ["FetchSettings", "fetch", "planned"]
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -173,7 +171,7 @@ def fetch(
     ----------
     catalog : galcnn.catalog.Catalog
         With positions; a redshift goes into the cutout.
-    survey : galcnn.surveys.survey.Survey
+    survey : galcnn.surveys.Survey
         Where to look.
     out : path-like
         Folder that gets ``cutouts/<name>.fits``, ``manifest.jsonl``, ``report.json`` and, for
@@ -183,7 +181,7 @@ def fetch(
         Width, bands, and how hard to try.
     cache : galcnn.surveys.cache.Cache, optional
         Where cutouts of earlier runs are looked for and new ones kept.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows the galaxies.
     overwrite : bool
         Fetch all anew, whatever the folder holds.
@@ -245,7 +243,7 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
     ----------
     catalog : galcnn.catalog.Catalog
         With positions.
-    survey : galcnn.surveys.survey.Survey
+    survey : galcnn.surveys.Survey
         A `RemoteSurvey` says what it would ask its service.
     settings : FetchSettings
         Width and bands.

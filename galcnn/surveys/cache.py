@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.errors import message
 
 #: Bytes.

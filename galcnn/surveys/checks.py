@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from galcnn.surveys.survey import Survey
 
-__all__ = ["fits_bytes", "received", "wanted"]
 
 _BLOCK = 2880
 #: Of degrees: a microarcsecond is what a change of frame does to a position.

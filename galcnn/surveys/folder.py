@@ -24,6 +24,7 @@ from galcnn.surveys.images import coverage_of, stacked
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
+
 #: Names of files in an error.
 _SHOWN = 5
 

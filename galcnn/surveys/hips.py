@@ -13,7 +13,8 @@ import numpy as np
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, message
-from galcnn.photometry import UNCALIBRATED, ab_flux
+from galcnn.photometry import ab_flux
+from galcnn.photometry.units import UNCALIBRATED
 from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
 from galcnn.surveys.http import Answer, Limits, Session, address, speaking
 from galcnn.surveys.images import BETA, loaded, moffat_planes, stacked
@@ -21,6 +22,7 @@ from galcnn.transforms import remove_sky
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
+
 
 #: The service refuses images of more than 50 million pixels.
 _MOST = 7071

@@ -37,8 +37,6 @@ from requests.adapters import HTTPAdapter
 from galcnn._runtime.version import __version__
 from galcnn.errors import AuthRequiredError, BadResponseError, CoverageError, DownloadError, message
 
-__all__ = ["Limits", "address", "get"]
-
 Found = TypeVar("Found")
 
 _AN_ANSWER = "an answer of the service"

@@ -19,13 +19,15 @@ from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files import load_cutout
 from galcnn.surveys.http import Answer
-from galcnn.transforms import align, combine, window
+from galcnn.transforms import align, combine
+from galcnn.transforms.cropping import window
 from galcnn.transforms.grid import SAME_GRID, grid_offset
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
-#: Moffat index of seeing that is usual for wide surveys (as `galcnn.observing.Observation`).
+
+#: Moffat index of seeing that is usual for wide surveys (as `galcnn.photometry.Observation`).
 BETA = 3.5
 #: Widths of the profile that the image of it reaches out from its centre.
 _REACH = 4.0

@@ -17,12 +17,13 @@ from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError,
 from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.headers import bad_pixels
 from galcnn.files.sources import opened
-from galcnn.photometry import NANOMAGGY
+from galcnn.photometry.units import NANOMAGGY
 from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
 from galcnn.surveys.http import Answer, Limits, address, get
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
+
 
 #: Bands of the releases. `filters` gives those of another layer.
 LAYERS: Mapping[str, tuple[str, ...]] = {

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.errors import message
 
 MANIFEST = "manifest.jsonl"

@@ -25,6 +25,7 @@ from galcnn.surveys.survey import Survey
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
+
 _SERVER = "https://mast.stsci.edu"
 _MOST = 4000
 #: Pixels that are asked for beyond the cutout: the service rounds as it likes.

@@ -18,6 +18,7 @@ from galcnn.surveys.images import BETA, loaded, moffat_planes, stacked
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
+
 _ARCSEC = 0.25
 #: Degrees; nothing south of it was observed.
 _SOUTH = -30.0

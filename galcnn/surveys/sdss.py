@@ -15,13 +15,14 @@ from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.sources import opened
-from galcnn.photometry import NANOMAGGY
+from galcnn.photometry.units import NANOMAGGY
 from galcnn.surveys.checks import Wanted, received, wanted
 from galcnn.surveys.http import Answer, Limits, Session, address, get, speaking
 from galcnn.surveys.images import coverage_of, moffat_planes, stacked
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
 
 _ARCSEC = 0.396
 #: Pixels: a frame is 1489 high.

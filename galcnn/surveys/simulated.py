@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError, message
-from galcnn.observing import Observation
-from galcnn.simulation import SIMULATED, Galaxy, from_catalog, model_image, simulate_catalog
-from galcnn.simulation.drawing import reach_pixels
+from galcnn.photometry import Observation
+from galcnn.simulation import SIMULATED, Galaxy, from_catalog, psf_planes, simulate_catalog
+from galcnn.simulation.drawing import model_image, reach_pixels
 from galcnn.simulation.population import CENTRE, patch_radius
-from galcnn.simulation.telescope import add_noise, psf_planes, tangent_wcs
+from galcnn.simulation.telescope import add_noise, tangent_wcs
 from galcnn.surveys.checks import wanted
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
     from galcnn.catalog import Catalog
-
-__all__ = ["SimulatedSurvey"]
 
 
 @dataclass(frozen=True)

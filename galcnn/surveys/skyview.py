@@ -11,13 +11,14 @@ import astropy.units as u
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
-from galcnn.photometry import UNCALIBRATED
+from galcnn.photometry.units import UNCALIBRATED
 from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
 from galcnn.surveys.http import Answer, Limits, Session, address, get, speaking
 from galcnn.surveys.images import loaded, stacked
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
+
 
 #: Pixels a side; more are slow to make.
 _MOST = 3000

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from galcnn.cutout import Cutout
 
-__all__ = ["Survey", "open_survey"]
-
 
 @runtime_checkable
 class Survey(Protocol):

@@ -17,10 +17,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.inputs import FILL
+from galcnn.model.inputs import FILL
 from galcnn.training.redshifts import RandomRedshift
-
-__all__ = ["Augmentation", "is_chiral"]
 
 #: Class names that speak of a sense of winding, which a mirror reverses.
 _CHIRAL = re.compile(

@@ -11,16 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from galcnn import seeding
-from galcnn.dataset import Dataset, PackedImages
+from galcnn._runtime import seeding
+from galcnn.dataset import Dataset
+from galcnn.dataset.shards import PackedImages
 from galcnn.errors import message
-from galcnn.preprocessing import sky_noise
+from galcnn.model.preprocessing.statistics import sky_noise
 from galcnn.training.class_weights import balanced_rows, class_weights, trained_prior
 from galcnn.training.redshifts import RedshiftedImages
 from galcnn.training.settings import TrainingSettings
 from galcnn.training.vote_losses import check_vote_settings, loss_of_votes, vote_targets
-
-__all__ = ["Batches", "training_batches", "validation_batches"]
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime.progress import Step
 from galcnn.dataset import Dataset
 from galcnn.errors import message
-from galcnn.preprocessing.statistics import ImageStack
-from galcnn.progress import Step
-
-__all__ = ["Epochs", "FiniteLoss", "LossRecord", "LossTolerance", "RateRecord", "eager_logits"]
+from galcnn.model.preprocessing.statistics import ImageStack
 
 Logs = Mapping[str, float] | None
 
@@ -197,7 +195,7 @@ class Epochs(keras.callbacks.Callback):
 
     Parameters
     ----------
-    step : galcnn.progress.Step
+    step : galcnn._runtime.progress.Step
         Advances what is shown.
     """
 
@@ -349,7 +347,7 @@ def eager_logits(model: keras.Model, images: ImageStack) -> npt.NDArray[np.float
     ----------
     model : keras.Model
         From calibrated images to logits.
-    images : numpy.ndarray or galcnn.preprocessing.statistics.ImageStack
+    images : numpy.ndarray or galcnn.model.preprocessing.statistics.ImageStack
         Shape (n, ny, nx, n_bands).
 
     Returns

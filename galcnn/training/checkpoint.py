@@ -21,12 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from galcnn import atomic
-from galcnn.devices import is_chief, spread_over_workers
+from galcnn._runtime import atomic
 from galcnn.errors import message
+from galcnn.model.devices import is_chief, spread_over_workers
 from galcnn.training.workers import of_first_worker
-
-__all__ = ["Checkpoint", "TrainingState", "changed_keys", "read_state", "restore_best"]
 
 _FORMAT = 1
 #: Attributes that make up the state of Keras' own callbacks, which cannot say it themselves.

@@ -8,11 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.dataset import Dataset
 from galcnn.errors import message
-
-__all__ = ["BALANCES", "Balance", "balanced_rows", "class_frequency", "class_weights", "trained_prior"]
 
 Mirror = npt.NDArray[np.int32]
 

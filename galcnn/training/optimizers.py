@@ -11,8 +11,6 @@ from galcnn.errors import message
 from galcnn.training.schedules import Schedule, learning_rate
 from galcnn.training.settings import TrainingSettings
 
-__all__ = ["make_optimizer"]
-
 #: Words of the textbooks for which Keras has a setting of SGD.
 _WORDS: Mapping[str, Mapping[str, Any]] = {
     "momentum": {"class_name": "SGD", "config": {"momentum": 0.9}},

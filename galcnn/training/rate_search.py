@@ -8,14 +8,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime.progress import Progress, silent
 from galcnn.dataset import Dataset
 from galcnn.errors import message
-from galcnn.progress import Progress, silent
 from galcnn.training.batches import training_batches
 from galcnn.training.settings import TrainingSettings
 from galcnn.training.training import compile_model
-
-__all__ = ["RangeTest", "learning_rate_range_test", "smoothed"]
 
 Series = npt.NDArray[np.float64]
 
@@ -84,7 +82,7 @@ def learning_rate_range_test(
         Optimizer, batch size, augmentation ...; learning rate and schedule are not used.
     seed : int
         Of order and augmentation.
-    progress : galcnn.progress.Progress
+    progress : galcnn._runtime.progress.Progress
         Shows updates.
 
     Returns

@@ -12,17 +12,14 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import seeding
+from galcnn._runtime import seeding
 from galcnn.cutout import Cutout
 from galcnn.dataset import Dataset
 from galcnn.errors import message
-from galcnn.inputs import images_from
-from galcnn.observing import Observation
-from galcnn.photometry import DISPLAY
+from galcnn.model import images_from
+from galcnn.photometry import DISPLAY, Observation
 from galcnn.redshifting import Redshifting, redshift
-from galcnn.simulation.telescope import telescope_of
-
-__all__ = ["RandomRedshift", "RedshiftedImages"]
+from galcnn.simulation import telescope_of
 
 #: Redshifts above a galaxy's own at which it is tried, until one is far enough, in shares of the range.
 _TRIES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
@@ -37,8 +34,8 @@ class RandomRedshift:
     between : tuple of float
         Lowest and highest redshift; drawn evenly, anew for each galaxy in each epoch.
     observation : str or mapping
-        ``simulated``, a preset of `galcnn.observing`, or the fields of an
-        `galcnn.observing.Observation` (pixel scale in arcsec): the survey that the training images
+        ``simulated``, a preset of `galcnn.photometry.instruments`, or the fields of an
+        `galcnn.photometry.Observation` (pixel scale in arcsec): the survey that the training images
         are of, at its noise. Its pixels must be those of the images.
     share : float
         Of the images; the others stay as they are. So does a galaxy for which the redshift that
@@ -91,7 +88,7 @@ class RandomRedshift:
 
         Returns
         -------
-        galcnn.observing.Observation
+        galcnn.photometry.Observation
             With these bands.
 
         Raises

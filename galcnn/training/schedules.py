@@ -9,8 +9,6 @@ import keras
 
 from galcnn.errors import message
 
-__all__ = ["SCHEDULES", "Schedule", "WarmUp", "learning_rate"]
-
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "plateau"]
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
 

@@ -14,8 +14,6 @@ from galcnn.training.augmentation import Augmentation
 from galcnn.training.class_weights import BALANCES, Balance
 from galcnn.training.schedules import Schedule
 
-__all__ = ["TrainingSettings"]
-
 
 @dataclass(frozen=True)
 class TrainingSettings:

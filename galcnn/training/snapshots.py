@@ -14,10 +14,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.errors import message
-
-__all__ = ["Snapshot", "Snapshots", "read_snapshots"]
 
 _NAME = re.compile(r"epoch-(\d{4,})\.npz")
 

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from galcnn.dataset import Dataset
-from galcnn.devices import loss_scaled, spread_over_workers
 from galcnn.errors import message
+from galcnn.model.devices import loss_scaled, spread_over_workers
 from galcnn.training.batches import Batches, training_batches, validation_batches
 from galcnn.training.callbacks import FiniteLoss, LossTolerance, RateRecord
 from galcnn.training.checkpoint import Checkpoint
@@ -20,8 +20,6 @@ from galcnn.training.optimizers import make_optimizer
 from galcnn.training.schedules import Schedule
 from galcnn.training.settings import TrainingSettings
 from galcnn.training.workers import fit_workers
-
-__all__ = ["compile_model", "fit", "fit_batches"]
 
 Callbacks = Sequence[keras.callbacks.Callback]
 
@@ -51,7 +49,7 @@ def fit(
     seed : int
         Of the order of the images and of the augmentation; no global seed is touched.
     callbacks : sequence of keras.callbacks.Callback
-        Your own, and `galcnn.training.Checkpoint`, with which the training goes on where an
+        Your own, and `galcnn.training.checkpoint.Checkpoint`, with which the training goes on where an
         earlier one of the same settings was interrupted.
 
     Returns

@@ -15,11 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from galcnn.catalog import Votes
 from galcnn.errors import message
 from galcnn.training.settings import TrainingSettings
-from galcnn.votes import Votes
-
-__all__ = ["DirichletMultinomial", "VoteCrossEntropy", "check_vote_settings", "loss_of_votes", "vote_targets"]
 
 
 def check_vote_settings(settings: TrainingSettings) -> None:
@@ -52,8 +50,8 @@ def vote_targets(observed: npt.ArrayLike, votes: Votes) -> npt.NDArray[np.float3
     Parameters
     ----------
     observed : array-like
-        Shape (n, n_answers), of `galcnn.votes.read_votes`.
-    votes : galcnn.votes.Votes
+        Shape (n, n_answers), of `galcnn.catalog.read_votes`.
+    votes : galcnn.catalog.Votes
         In the order of the columns.
 
     Returns
@@ -109,7 +107,7 @@ class VoteCrossEntropy(_VoteLoss):
 
     Parameters
     ----------
-    votes : galcnn.votes.Votes
+    votes : galcnn.catalog.Votes
         In the order of the logits.
     reduction : str or None
         Of `keras.losses.Loss`; None gives the loss of each galaxy.
@@ -152,7 +150,7 @@ class DirichletMultinomial(_VoteLoss):
 
     Parameters
     ----------
-    votes : galcnn.votes.Votes
+    votes : galcnn.catalog.Votes
         In the order of the outputs.
     reduction : str or None
         Of `keras.losses.Loss`; None gives the loss of each galaxy.
@@ -191,7 +189,7 @@ def loss_of_votes(votes: Votes) -> keras.losses.Loss:
 
     Parameters
     ----------
-    votes : galcnn.votes.Votes
+    votes : galcnn.catalog.Votes
         In the order of the logits.
 
     Returns

@@ -15,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from galcnn.devices import is_chief
 from galcnn.errors import message
+from galcnn.model.devices import is_chief
 from galcnn.training.batches import Batches
 from galcnn.training.settings import TrainingSettings
-
-__all__ = ["fit_workers", "of_first_worker", "summed_over_workers"]
 
 
 def fit_workers(

@@ -20,31 +20,6 @@ stated settings, whose name a model's card records to apply them again; `display
 the image and is for human eyes only.
 """
 
-from galcnn.transforms.alignment import align, combine
-from galcnn.transforms.background import SkyLevel, estimate_sky, remove_sky
-from galcnn.transforms.cropping import crop, crop_width, fit, pad, window
-from galcnn.transforms.extinction import correct_extinction, ebv_of_map, extinction_coefficients
-from galcnn.transforms.resampling import resample, resize
-from galcnn.transforms.rgb import RENDERS, RenderStep, display_rgb, render
+import lazy_loader
 
-__all__ = [
-    "RENDERS",
-    "RenderStep",
-    "SkyLevel",
-    "align",
-    "combine",
-    "correct_extinction",
-    "crop",
-    "crop_width",
-    "display_rgb",
-    "ebv_of_map",
-    "estimate_sky",
-    "extinction_coefficients",
-    "fit",
-    "pad",
-    "remove_sky",
-    "render",
-    "resample",
-    "resize",
-    "window",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,8 +13,6 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.transforms.grid import MIN_COVERAGE, SAME_GRID, grid_offset, per_area, recorded, stacked_psfs
 
-__all__ = ["align", "combine"]
-
 #: Wider new pixels, in old ones, have their noise averaged over the phases of the two grids.
 _EXACT_NOISE = 6
 

@@ -13,8 +13,6 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.transforms.grid import recorded, refuse_pictures
 
-__all__ = ["SkyLevel", "estimate_sky", "remove_sky"]
-
 #: Pixels of the frame of an image in which a centred galaxy leaves mostly sky.
 SKY_FRAME = 4
 #: Standard deviation of a normal distribution in median absolute deviations; where clipping cuts.

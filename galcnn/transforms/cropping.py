@@ -14,8 +14,6 @@ from galcnn.errors import UnfitImageError, message
 from galcnn.transforms.grid import checked_shape, recorded, scaled_wcs
 from galcnn.transforms.resampling import resample, resize
 
-__all__ = ["crop", "crop_width", "fit", "pad", "window"]
-
 #: Pixel scales that differ by less than this share are one: 0.1 pixel over 100.
 _SAME_SCALE = 1e-3
 

@@ -19,7 +19,6 @@ from galcnn.transforms.grid import recorded, refuse_pictures
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
-__all__ = ["correct_extinction", "ebv_of_map", "extinction_coefficients"]
 
 #: HEALPix files hold less where nothing was measured.
 _UNSEEN = -1e30  # -1.6375e30, in single or double precision

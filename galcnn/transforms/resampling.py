@@ -14,8 +14,6 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.transforms.grid import MIN_COVERAGE, checked_shape, per_area, recorded, scaled_wcs
 
-__all__ = ["resample", "resize"]
-
 _Array = npt.NDArray[Any]
 
 

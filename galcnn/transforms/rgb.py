@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.photometry import DISPLAY, NANOMAGGY
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import NANOMAGGY
 from galcnn.transforms.background import sky_statistics
-
-__all__ = ["RENDERS", "RenderStep", "display_rgb", "render"]
 
 #: Middle of the bands in nm, for the order of colours only.
 _WAVELENGTHS = {

@@ -1,7 +1,5 @@
-"""Layers and tables -> eyes: figures for screen and print."""
+"""Layers and tables for the eye: figures, DS9, SAMP, glue and Imviz."""
 
-from galcnn.viewers.plots.explanations import explanation_figure
-from galcnn.viewers.plots.scores import confusion_figure
-from galcnn.viewers.plots.style import save_figure
+import lazy_loader
 
-__all__ = ["confusion_figure", "explanation_figure", "save_figure"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

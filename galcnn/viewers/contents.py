@@ -18,8 +18,6 @@ from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.headers import role_of
 from galcnn.files.sources import opened
 
-__all__ = ["Layer", "Role", "Window", "holds_layers", "layers_of", "window_of"]
-
 Role = Literal["science", "map", "coarse", "difference", "synthesis", "mask", "segmentation", "other"]
 Window = tuple[slice, slice]
 

@@ -16,8 +16,6 @@ import numpy as np
 from galcnn.viewers.contents import Layer
 from galcnn.viewers.plots.panels import colour_limit
 
-__all__ = ["DRAWN", "Command", "command_line", "drawn_layers", "plain_path", "samp_words", "scene"]
-
 #: Words of one command; those behind ``file``, ``mask load``, ``contour load`` are paths.
 Command = tuple[str, ...]
 #: Roles that have a frame.

@@ -14,7 +14,6 @@ from galcnn.viewers.contents import holds_layers, layers_of
 if TYPE_CHECKING:
     from glue.core import Data
 
-__all__ = ["read_layers", "setup"]
 
 _TABLES = ("MORPHOLOGY",)
 

@@ -14,8 +14,6 @@ from galcnn.viewers.ds9 import DRAWN
 if TYPE_CHECKING:
     from jdaviz import Imviz
 
-__all__ = ["load_into_imviz"]
-
 
 def load_into_imviz(
     path: str | os.PathLike[str], viewer: Imviz | None = None, *, layers: Sequence[str] | None = None

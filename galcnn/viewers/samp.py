@@ -20,8 +20,6 @@ from galcnn.viewers.contents import Layer, layers_of
 from galcnn.viewers.ds9 import drawn_layers, plain_path, samp_words, scene
 from galcnn.viewers.side_files import contour_files
 
-__all__ = ["HOW_TO_START", "send", "serve_hub"]
-
 HOW_TO_START = (
     "Start a viewer: `aladin` or `topcat`, which bring a hub; or `galcnn view --hub` in another "
     "terminal, then `ds9`. Without one: --save FILE.png, or --export DIR."

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.catalog.names import file_stems
 from galcnn.files import load_cutout
 from galcnn.files.sources import opened
@@ -29,17 +29,6 @@ from galcnn.viewers.plots.style import save_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "Outline",
-    "contour_files",
-    "contour_text",
-    "export",
-    "layers_figure",
-    "map_figure",
-    "outlines",
-    "region_text",
-    "sheet_of",
-]
 
 #: Shares of the greatest absolute value of a map.
 _SHARES = (-0.75, -0.5, -0.25, 0.25, 0.5, 0.75)
@@ -284,7 +273,7 @@ def layers_figure(path: str | os.PathLike[str]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        See `galcnn.viewers.plots.explanations.explanation_figure`.
+        See `galcnn.viewers.explanation_figure`.
     """
     window, stacks = window_of(layers_of(path)), read_stacks(path)
     maps = [explanation for stack in stacks for explanation in stack.explanations]
@@ -305,7 +294,7 @@ def map_figure(path: str | os.PathLike[str], method: str) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        See `galcnn.viewers.plots.explanations.sky_figure`.
+        See `galcnn.viewers.sky_figure`.
 
     Raises
     ------
@@ -328,7 +317,7 @@ def sheet_of(images: Mapping[str, tuple[Path, ...]]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        See `galcnn.viewers.plots.sheets.sheet_figure`.
+        See `galcnn.viewers.sheet_figure`.
 
     Raises
     ------

@@ -8,7 +8,7 @@ import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from tests import benchmarks
 from tests.benchmarks.timing import Ratio
 

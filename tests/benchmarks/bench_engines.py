@@ -10,10 +10,9 @@ from distributed import Client, LocalCluster
 
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
-from galcnn.engines.dask import on_dask
 from galcnn.files import save_cutout
-from galcnn.pipeline.classification import ClassifySettings
-from galcnn.pipeline.tasks import Work, run_tasks
+from galcnn.pipeline import ClassifySettings, Work, run_tasks
+from galcnn.workflows import on_dask
 from tests.benchmarks.timing import ratio
 
 _GALAXIES, _CHUNK, _SIDE, _EMPTY = 1024, 32, 64, 100
@@ -21,9 +20,15 @@ _GALAXIES, _CHUNK, _SIDE, _EMPTY = 1024, 32, 64, 100
 
 def _sky(folder: Path) -> tuple[Work, Catalog]:
     """A network that was not trained, and files that serve several galaxies each."""
-    from galcnn.inputs import InputSpec
-    from galcnn.model import Card, TrainedModel, assemble, build_network, save_model
-    from galcnn.preprocessing import fit_preprocessing
+    from galcnn.model import (
+        Card,
+        InputSpec,
+        TrainedModel,
+        assemble,
+        build_network,
+        fit_preprocessing,
+        save_model,
+    )
 
     draws = np.random.default_rng(0).normal(size=(128, 3, _SIDE, _SIDE)).astype(np.float32)
     files = [folder / f"{i}.fits" for i in range(len(draws))]

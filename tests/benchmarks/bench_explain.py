@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from galcnn.adversarial import FGSM, PGD, Attack
 from galcnn.explain import (
     Deconvnet,
     Explainer,
@@ -19,9 +20,8 @@ from galcnn.explain import (
     IntegratedGradients,
     Saliency,
     SmoothGrad,
-    Target,
 )
-from galcnn.fooling import FGSM, PGD, Attack
+from galcnn.model import Target
 from tests.benchmarks.timing import Ratio, ratio
 
 _METHODS: dict[str, Explainer | Attack] = {

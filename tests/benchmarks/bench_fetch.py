@@ -10,8 +10,7 @@ import astropy.units as u
 import requests
 
 from galcnn.files import load_cutout, save_cutout
-from galcnn.surveys.batch import FetchSettings, fetch
-from galcnn.surveys.http import get
+from galcnn.surveys import FetchSettings, fetch, get
 from tests.benchmarks.timing import ratio
 from tests.surveys.served import flat_cutout, some_catalog
 from tests.surveys.servers import Reply, Server

@@ -3,12 +3,9 @@
 import numpy as np
 
 from galcnn.dataset import Dataset
-from galcnn.health import GradientHealth
-from galcnn.inputs import InputSpec
-from galcnn.model import assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, TrainingSettings
-from galcnn.training.batches import training_batches
+from galcnn.diagnostics import GradientHealth
+from galcnn.model import InputSpec, assemble, build_network, fit_preprocessing
+from galcnn.training import Augmentation, TrainingSettings, training_batches
 from galcnn.training.training import compile_model
 from tests.benchmarks.timing import ratio
 

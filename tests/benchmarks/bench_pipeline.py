@@ -41,8 +41,9 @@ def ratios() -> dict[str, float]:
 def _measured(say: Callable[[str], object]) -> Any:
     from galcnn.catalog import Catalog
     from galcnn.dataset import InputFiles
-    from galcnn.pipeline.classification import classify_batch, open_classifier
-    from galcnn.pipeline.runs import RunSettings, run_catalog
+    from galcnn.pipeline import classify_batch, run_catalog
+    from galcnn.pipeline.classification import open_classifier
+    from galcnn.pipeline.runs import RunSettings
     from tests.benchmarks.timing import ratio
 
     with tempfile.TemporaryDirectory() as name:
@@ -95,9 +96,16 @@ def _files(folder: Path):
 
 
 def _model(folder: Path) -> None:
-    from galcnn.inputs import InputSpec
-    from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
-    from galcnn.preprocessing import fit_preprocessing
+    from galcnn.model import (
+        Card,
+        InputSpec,
+        NetworkSettings,
+        TrainedModel,
+        assemble,
+        build_network,
+        fit_preprocessing,
+        save_model,
+    )
 
     images = np.random.default_rng(1).normal(size=(64, _SIDE, _SIDE, len(_BANDS))).astype(np.float32)
     settings = NetworkSettings(widths=(32, 32, 64), depth=2)

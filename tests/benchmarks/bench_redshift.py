@@ -11,8 +11,7 @@ from scipy.signal import fftconvolve
 
 from galcnn.cutout import Cutout
 from galcnn.redshifting import Redshifting, magnification, redshift
-from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
-from galcnn.simulation.telescope import psf_planes
+from galcnn.simulation import SIMULATED, draw, from_catalog, psf_planes, simulate_catalog
 from tests.benchmarks.timing import ratio
 
 _SETTINGS = Redshifting(bandpass="same")

@@ -6,8 +6,9 @@ from typing import Any
 
 import galsim
 
-from galcnn.simulation import CLASSES, SIMULATED, Galaxy, draw, from_catalog, model_image, simulate_catalog
+from galcnn.simulation import CLASSES, SIMULATED, Galaxy, draw, from_catalog, simulate_catalog
 from galcnn.simulation.components import components
+from galcnn.simulation.drawing import model_image
 from tests.benchmarks.timing import ratio
 
 _GALAXIES = 4 * len(CLASSES)

@@ -7,12 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from galcnn.dataset import Dataset, PackedImages
-from galcnn.inputs import InputSpec
-from galcnn.model import assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, TrainingSettings
-from galcnn.training.batches import training_batches
+from galcnn.dataset import Dataset
+from galcnn.dataset.shards import PackedImages
+from galcnn.model import InputSpec, assemble, build_network, fit_preprocessing
+from galcnn.training import Augmentation, TrainingSettings, training_batches
 from tests.benchmarks.timing import ratio
 
 _N, _SHAPE, _BATCH, _SHARD, _EPOCHS = 1024, (64, 64, 3), 64, 256, 4

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from galcnn.progress import Progress, Step
+from galcnn._runtime.progress import Progress, Step
 
 _SIDE, _SHARD = 8, 512
 
@@ -32,8 +32,9 @@ def measured(n: int, left: int | None = None, *, looks: int = 10) -> list[tuple[
     """
     from galcnn.catalog import read_catalog
     from galcnn.dataset.sources import FromShards
-    from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
-    from galcnn.pipeline.runs import RunSettings, run_catalog
+    from galcnn.pipeline import ClassifySettings, classify_batch, run_catalog
+    from galcnn.pipeline.classification import open_classifier
+    from galcnn.pipeline.runs import RunSettings
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -101,9 +102,16 @@ def _begun(parts: Path, whole: int, run: Callable[[Progress], object]) -> None:
 
 
 def _model(folder: Path) -> None:
-    from galcnn.inputs import InputSpec
-    from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
-    from galcnn.preprocessing import fit_preprocessing
+    from galcnn.model import (
+        Card,
+        InputSpec,
+        NetworkSettings,
+        TrainedModel,
+        assemble,
+        build_network,
+        fit_preprocessing,
+        save_model,
+    )
 
     images = np.random.default_rng(0).normal(size=(64, _SIDE, _SIDE, 1)).astype(np.float32)
     network = build_network((_SIDE, _SIDE, 1), 3, settings=NetworkSettings(widths=(8,), depth=1), seed=0)

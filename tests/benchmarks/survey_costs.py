@@ -22,7 +22,7 @@ import numpy as np
 
 from galcnn.catalog import read_catalog
 from galcnn.dataset import SourceSettings
-from galcnn.pipeline.tasks import Work, run_tasks
+from galcnn.pipeline import Work, run_tasks
 
 GPU_FLOPS, GPU_SHARE = 19.5e12, 0.1
 SIZES = (10**6, 10**8, 10**9)
@@ -74,7 +74,8 @@ def measured(model: str, catalog: str, images: str | None, rows: int) -> Figures
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from galcnn.model.profile import network_cost
-    from galcnn.pipeline.classification import classify_batch, open_classifier
+    from galcnn.pipeline import classify_batch
+    from galcnn.pipeline.classification import open_classifier
 
     columns = {"id": "objid", "image": "file"} if "file" in _names(catalog) else None
     read = read_catalog(catalog, columns=columns)

@@ -6,7 +6,8 @@ import pytest
 from astropy.table import QTable, Table
 from astropy.utils.masked import Masked
 
-from galcnn.catalog import FORMATS, Catalog, read_catalog, write_catalog, write_table
+from galcnn.catalog import Catalog, read_catalog, write_catalog, write_table
+from galcnn.catalog.formats import FORMATS
 
 
 def table(**columns):

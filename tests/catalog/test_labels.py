@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from galcnn.catalog import Catalog, read_catalog, relabel, vote_fractions
+from galcnn.catalog import Catalog, read_catalog, relabel
+from galcnn.catalog.labels import vote_fractions
 
 
 def test_relabel_merges_and_drops():

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from galcnn.atomic import MARK
+from galcnn._runtime.atomic import MARK
 from galcnn.catalog import read_catalog
 from galcnn.cli.main import main
 from galcnn.files import load_cutout

@@ -61,8 +61,7 @@ def test_all_methods_at_once_and_those_that_refuse_are_named(road, tmp_path, cap
 def test_a_method_that_cannot_work_is_left_out_of_all_and_refused_by_name(
     toy_dataset, road, tmp_path, capsys
 ):
-    from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network
-    from galcnn.preprocessing import fit_preprocessing
+    from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, fit_preprocessing
 
     network = build_network((16, 16, 2), 2, settings=NetworkSettings(widths=(4,), activation="tanh"))
     smooth = TrainedModel(

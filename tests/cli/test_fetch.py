@@ -15,7 +15,7 @@ from astropy.table import QTable
 from galcnn.catalog import read_catalog, write_table
 from galcnn.cli.main import main
 from galcnn.files import load_cutout
-from galcnn.surveys.simulated import SimulatedSurvey
+from galcnn.surveys import SimulatedSurvey
 from tests.cli.test_disk_and_kills import full_disk
 from tests.surveys.servers import Server, hang
 from tests.surveys.services import Legacy, legacy_material

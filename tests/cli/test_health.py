@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 
 from galcnn.cli.main import main
-from galcnn.health import HealthWarning
+from galcnn.diagnostics.gradients import HealthWarning
 
 
 def test_plain_stacks_are_summed_up_drawn_and_written(tmp_path, capsys):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from galcnn.atomic import MARK
+from galcnn._runtime.atomic import MARK
 from galcnn.cli.main import cli, main
 
 #: Words of each command that writes, with {out} for the place. They name inputs that are not there: what

@@ -4,7 +4,7 @@ from galcnn.cli.main import main
 
 
 def test_a_survey_is_checked_by_asking_it(capsys):
-    from galcnn.surveys.simulated import SimulatedSurvey
+    from galcnn.surveys import SimulatedSurvey
 
     where = SimulatedSurvey(n_galaxies=30).catalog.positions[3]
     words = ["plugins", "--survey", "simulated", "--option", "n_galaxies=30", "--width", "26arcsec"]
@@ -13,7 +13,7 @@ def test_a_survey_is_checked_by_asking_it(capsys):
 
 
 def test_what_is_wrong_is_said_in_one_line(capsys, monkeypatch):
-    from galcnn.surveys.simulated import SimulatedSurvey
+    from galcnn.surveys import SimulatedSurvey
 
     monkeypatch.setattr(SimulatedSurvey, "name", "")
     assert main(["plugins", "--survey", "simulated", "--ra", "150", "--dec", "2"]) == 2

@@ -7,7 +7,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from galcnn.cli.main import main
-from galcnn.dataset import sdss_field
+from galcnn.dataset.splits import sdss_field
 from galcnn.layers import LayerStack
 from galcnn.model import load_model
 

@@ -10,7 +10,7 @@ from PIL import Image
 from galcnn.catalog import read_catalog, write_table
 from galcnn.cli.main import main
 from galcnn.files import load_cutout, save_cutout
-from galcnn.observing import observation_of
+from galcnn.photometry import observation_of
 from galcnn.redshifting import Redshifting, redshift
 from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
 

@@ -9,7 +9,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from galcnn.catalog import FORMATS, read_catalog
+from galcnn.catalog import read_catalog
+from galcnn.catalog.formats import FORMATS
 from galcnn.cli.main import main
 from galcnn.layers import LayerStack
 from galcnn.model import load_model
@@ -203,8 +204,8 @@ def test_explain_writes_layers_with_the_models_own_answer(model, sky, tmp_path):
     with fits.open(path) as hdus:
         np.testing.assert_array_equal(stack.cutout.flux[0], hdus["SCI_G"].data)
     # By hand: the slope of the logit in flux, times the noise.
-    from galcnn.explain import Saliency, Target
-    from galcnn.inputs import images_from
+    from galcnn.explain import Saliency
+    from galcnn.model import Target, images_from
 
     slope = Saliency()(
         trained.model, images_from([stack.cutout]), Target.of_class("spiral", trained.classes)

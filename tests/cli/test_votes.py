@@ -7,9 +7,9 @@ import pytest
 from astropy.table import Table
 from PIL import Image
 
+from galcnn.catalog import Question, Votes
 from galcnn.cli.main import main
 from galcnn.model import load_model
-from galcnn.votes import Question, Votes
 
 TOML = """
 [data]

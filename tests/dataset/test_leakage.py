@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter, rotate
 
 from galcnn.dataset import Dataset
 from galcnn.dataset.leakage import likeness, near_duplicates, shared_images
-from galcnn.inputs import InputSpec
+from galcnn.model import InputSpec
 from tests.conftest import toy_images
 
 

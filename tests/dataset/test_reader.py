@@ -10,13 +10,15 @@ import pytest
 from astropy.table import QTable
 from PIL import Image
 
-from galcnn.catalog import Catalog, image_paths, read_catalog, write_catalog
+from galcnn.catalog import Catalog, read_catalog, write_catalog
+from galcnn.catalog.catalog import image_paths
 from galcnn.cli.options import paths_by_id
 from galcnn.cutout import Cutout
-from galcnn.dataset import HeldCutouts, InputFiles, SourceSettings, reader
+from galcnn.dataset import InputFiles, SourceSettings, reader
+from galcnn.dataset.reader import HeldCutouts
 from galcnn.errors import UnreadableImageError
 from galcnn.files import load_bands, load_cutout, save_cutout
-from galcnn.inputs import InputSpec
+from galcnn.model import InputSpec
 
 
 def saved(path, level=1.0, bands=("g", "r"), side=8, **known):

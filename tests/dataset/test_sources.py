@@ -14,7 +14,7 @@ from galcnn.dataset import InputFiles, SourceSettings, pack_images, reader
 from galcnn.dataset.sources import FromShards, FromSurvey
 from galcnn.errors import CoverageError, UnreadableImageError
 from galcnn.files import load_cutout
-from galcnn.inputs import InputSpec, images_from, prepare
+from galcnn.model import InputSpec, images_from, prepare
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,10 @@ from astropy.table import QTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galcnn.catalog import SPLITS, Catalog
-from galcnn.dataset import sdss_field, split_catalog
+from galcnn.catalog import Catalog
+from galcnn.catalog.catalog import SPLITS
+from galcnn.dataset import split_catalog
+from galcnn.dataset.splits import sdss_field
 
 
 def catalog(n, groups=None, classes=("e", "s", "m"), weights=(0.7, 0.25, 0.05), seed=0):

@@ -5,7 +5,8 @@ import pytest
 
 from galcnn.catalog import read_catalog
 from galcnn.cutout import Cutout
-from galcnn.dataset import InputFiles, SuspicionLimits, measure_cutout, suspicious_table
+from galcnn.dataset import InputFiles, suspicious_table
+from galcnn.dataset.suspicious import SuspicionLimits, measure_cutout
 from galcnn.photometry import DISPLAY
 
 

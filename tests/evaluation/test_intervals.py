@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from galcnn.evaluation import Criterion, Estimate, decide, estimate, judge, verdict
+from galcnn.evaluation import Criterion, estimate, judge
+from galcnn.evaluation.intervals import Estimate, decide, verdict
 
 ABOVE = Criterion("up", "", null=0.0, limit=0.5)
 BELOW = Criterion("down", "", null=1.0, limit=0.5, above=False)

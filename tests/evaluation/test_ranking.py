@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu, norm
 
-from galcnn.evaluation.ranking import GRID, ranking_table, rankings
+from galcnn.evaluation import rankings
+from galcnn.evaluation.ranking import GRID, ranking_table
 from galcnn.prediction import Prediction
 
 CLASSES = ("a", "b", "c")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from galcnn.evaluation import evaluate_votes
-from galcnn.votes import Question, Votes, cumulative_fractions
+from galcnn.catalog import Question, Votes, cumulative_fractions
+from galcnn.evaluation.votes import evaluate_votes
 
 TREE = Votes((Question("shape", ("smooth", "disk", "artefact")), Question("edge", ("yes", "no"), "disk")))
 RNG = np.random.default_rng(0)

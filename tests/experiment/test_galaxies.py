@@ -8,7 +8,8 @@ from astropy.table import QTable
 
 from galcnn.catalog import Catalog
 from galcnn.dataset import split_catalog
-from galcnn.experiment import data_of, galaxies_of
+from galcnn.experiment import galaxies_of
+from galcnn.experiment.data import data_of
 
 LABELS = ["round", "thin", "star", "disc"] * 20
 DATA = {

@@ -5,8 +5,8 @@ import pytest
 from astropy.table import Table
 
 from galcnn.cli.main import main
-from galcnn.doubt import Doubts
 from galcnn.model import load_model
+from galcnn.uncertainty import Doubts
 from tests.conftest import toy_images
 
 
@@ -88,7 +88,7 @@ def test_calibrate_then_evaluate(sky, capsys):
 
 
 def test_unlike_galaxies_are_warned_of(sky):
-    from galcnn.doubt.out_of_distribution import image_measures
+    from galcnn.uncertainty import image_measures
     from tests.conftest import embed
 
     assert main(["calibrate", str(sky / "model"), "--quiet", "--false-alarms", "0.05"]) == 0

@@ -14,7 +14,8 @@ from astropy.table import Table
 from PIL import Image
 
 from galcnn.cli.main import main
-from galcnn.experiment import DataSettings, Experiment, train
+from galcnn.experiment import Experiment, train
+from galcnn.experiment.settings import DataSettings
 from galcnn.experiment.training import checkpoint_of
 from galcnn.model import NetworkSettings, load_model
 from galcnn.training import Augmentation, TrainingSettings

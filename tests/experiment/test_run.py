@@ -10,7 +10,8 @@ import pytest
 from astropy.table import Table
 from PIL import Image
 
-from galcnn.experiment import DataSettings, Experiment, read_data, train
+from galcnn.experiment import Experiment, read_data, train
+from galcnn.experiment.settings import DataSettings
 from galcnn.model import NetworkSettings, load_model
 from galcnn.training import Augmentation, TrainingSettings
 

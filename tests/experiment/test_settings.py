@@ -3,8 +3,8 @@
 import keras
 import pytest
 
-from galcnn.experiment import DataSettings, Experiment
-from galcnn.experiment.settings import read_settings
+from galcnn.experiment import Experiment, read_settings
+from galcnn.experiment.settings import DataSettings
 from galcnn.model import NetworkSettings
 from galcnn.training import Augmentation, TrainingSettings
 

@@ -16,8 +16,8 @@ from galcnn.explain import (
     Occlusion,
     Saliency,
     SmoothGrad,
-    Target,
 )
+from galcnn.model import Target
 
 SHAPE = (12, 10, 2)
 N_CLASSES = 3

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 from scipy.signal import convolve2d
 
-from galcnn.explain import Target
-from galcnn.explain.network_maps import backward_convolution, backward_pass, rotated
+from galcnn.explain import backward_pass
+from galcnn.explain.network.activations import backward_convolution, rotated
+from galcnn.model import Target
 from tests.explain import builds
 from tests.explain.builds import flat, mixed, nested
 
@@ -73,7 +74,7 @@ def test_in_a_network_both_ways_agree(layer):
     assert shown.error < 1e-5
     assert np.abs(shown.automatic).max() > 0
     if layer == "first":  # its input is the image: the whole gradient passes through it
-        from galcnn.explain.gradients import target_gradient
+        from galcnn.model.gradients import target_gradient
 
         gradient, _ = target_gradient(flat(of=mixed), IMAGES, target)
         np.testing.assert_allclose(shown.convolved, gradient, rtol=1e-4, atol=1e-6)

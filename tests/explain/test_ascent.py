@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 
-from galcnn.explain.visualisation import AscentSettings, ascend
+from galcnn.explain import AscentSettings
+from galcnn.explain.network.visualisation import ascend
 
 W = np.random.default_rng(0).normal(size=(3, 8, 6, 2)).astype("float32")
 NOISE = np.random.default_rng(1).normal(size=W.shape).astype("float32")

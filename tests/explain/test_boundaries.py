@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.explain.boundaries import Crossing, decision_plane, line_between
-from galcnn.explain.forward import outputs
-from galcnn.explain.network_maps import activations
+from galcnn.explain import activations, decision_plane, line_between
+from galcnn.explain.network.boundaries import Crossing
+from galcnn.model.forward import outputs
 from tests.explain.builds import flat, linear, mixed, nested, settle
 
 SAMPLE = np.random.default_rng(5).normal(size=(40, 12, 10, 2)).astype("float32") * 3

@@ -4,11 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.explain import CAM, GradCAM, Target
-from galcnn.explain.cells import CellGrid
-from galcnn.explain.receptive import cell_grid, resampling_matrix
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
+from galcnn.explain import CAM, GradCAM
+from galcnn.model import NetworkSettings, Target, assemble, build_network, fit_preprocessing
+from galcnn.model.cells import CellGrid
+from galcnn.model.receptive import cell_grid, resampling_matrix
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 32, 32, 2)).astype("float32")
 

@@ -12,7 +12,7 @@ from skimage.transform import resize
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.explain import Dream, activations
-from galcnn.explain.dream import by_tiles, energy_gradient, scaled, tiles
+from galcnn.explain.network.dream import by_tiles, energy_gradient, scaled, tiles
 from galcnn.files import save_cutout
 from galcnn.layers import read_syntheses
 from galcnn.model import save_model

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galcnn.explain.explanation import Explanation
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation
+from galcnn.model import Target
 
 CLASSES = ("elliptical", "spiral", "edge-on", "edge")
 

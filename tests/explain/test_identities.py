@@ -16,10 +16,9 @@ from galcnn.explain import (
     Occlusion,
     Saliency,
     SmoothGrad,
-    Target,
 )
-from galcnn.explain.gradients import target_scores
-from galcnn.model import NetworkSettings, build_network
+from galcnn.model import NetworkSettings, Target, build_network
+from galcnn.model.gradients import target_scores
 from tests.explain import builds
 from tests.explain.builds import IMAGES, SHAPE, TARGET
 

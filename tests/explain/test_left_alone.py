@@ -8,11 +8,11 @@ import pytest
 
 from galcnn.cutout import Cutout
 from galcnn.explain import (
+    AscentSettings,
     ClassModels,
     Dream,
     FilterImages,
     GradCAM,
-    Target,
     activations,
     backward_pass,
     decision_plane,
@@ -22,16 +22,23 @@ from galcnn.explain import (
     first_order,
     layer_gradients,
     line_between,
-    network_layers,
     strongest_activations,
     weight_gradients,
     weight_table,
 )
-from galcnn.explain.gradients import check_ends_in_logits, target_scores
-from galcnn.explain.visualisation import AscentSettings
-from galcnn.inputs import InputSpec, planes_from
-from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
+from galcnn.model import (
+    Card,
+    InputSpec,
+    NetworkSettings,
+    Target,
+    TrainedModel,
+    assemble,
+    build_network,
+    fit_preprocessing,
+    network_layers,
+    planes_from,
+)
+from galcnn.model.gradients import check_ends_in_logits, target_scores
 from tests.explain import builds
 
 SHAPE = (12, 12, 2)

@@ -8,20 +8,10 @@ import pytest
 import tensorflow as tf
 
 from galcnn.cutout import Cutout
-from galcnn.explain import (
-    CAM,
-    Context,
-    GradCAM,
-    Saliency,
-    SmoothGrad,
-    Target,
-    attribution,
-    cam,
-    explain,
-    gradcam,
-)
+from galcnn.explain import CAM, Context, GradCAM, Saliency, SmoothGrad, attribution, explain
 from galcnn.explain.attribution import Prepared, explain_prepared
-from galcnn.inputs import images_from
+from galcnn.explain.methods import cam, gradcam
+from galcnn.model import Target, images_from
 from tests.conftest import toy_images
 
 N = 3

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from galcnn.explain import Deconvnet, GuidedBackprop, Saliency
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
+from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
 from tests.explain import builds
 from tests.explain.builds import IMAGES, SHAPE, TARGET
 

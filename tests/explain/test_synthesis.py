@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from galcnn.explain import Synthesis, Target
+from galcnn.explain import Synthesis
+from galcnn.model import Target
 
 CLASSES = ("elliptical", "spiral")
 

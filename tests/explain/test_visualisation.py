@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from galcnn.explain import ClassModels, FilterImages, Target
-from galcnn.explain.graph import network_layer
-from galcnn.explain.kernels import filters
-from galcnn.explain.visualisation import AscentSettings, channel_gradient, channel_score
-from galcnn.inputs import InputSpec
-from galcnn.model import Card, TrainedModel, assemble
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.seeding import generator
+from galcnn._runtime.seeding import generator
+from galcnn.explain import AscentSettings, ClassModels, FilterImages, filters
+from galcnn.explain.network.visualisation import channel_gradient, channel_score
+from galcnn.model import Card, InputSpec, Target, TrainedModel, assemble, fit_preprocessing
+from galcnn.model.graph import network_layer
 from tests.explain import builds
 from tests.explain.builds import N_CLASSES, flat, mixed, nested, settle
 
@@ -156,7 +153,7 @@ def test_of_a_first_convolution_the_filter_image_is_the_kernel_itself():
 
 @pytest.mark.parametrize("place", ["centre", "mean"])
 def test_scores_of_deeper_filters_grow_and_are_their_activations(place):
-    from galcnn.explain.network_maps import activations
+    from galcnn.explain import activations
 
     trained = a_deep_model()
     for layer in ("norm", "last", "gap", "logits"):

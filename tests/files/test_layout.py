@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
 from galcnn.files import Companions, cutout_from_hdus, cutout_hdus, load_cutout, save_cutout
-from galcnn.photometry import DISPLAY, NANOMAGGY, UNCALIBRATED
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import NANOMAGGY, UNCALIBRATED
 
 ARRAYS = ("flux", "mask", "sigma", "psf")
 

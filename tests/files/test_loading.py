@@ -16,7 +16,7 @@ from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError
 from galcnn.files import Companions, load_cutout
-from galcnn.photometry import UNCALIBRATED
+from galcnn.photometry.units import UNCALIBRATED
 
 NY, NX = 12, 17
 Y, X = np.mgrid[:NY, :NX]

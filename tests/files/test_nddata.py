@@ -15,9 +15,8 @@ from astropy.nddata import (
 from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
-from galcnn.files import load_cutout, save_cutout
-from galcnn.files.nddata import from_nddata, to_ccddata
-from galcnn.photometry import UNCALIBRATED
+from galcnn.files import from_nddata, load_cutout, save_cutout, to_ccddata
+from galcnn.photometry.units import UNCALIBRATED
 
 FLUX = np.arange(30.0, dtype=np.float32).reshape(5, 6)
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from galcnn.errors import UnreadableImageError
 from galcnn.files import Companions, load_cutout
-from galcnn.photometry import DISPLAY, UNCALIBRATED
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import UNCALIBRATED
 
 # Rows as in a picture, from the top: red over green, blue over white.
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], dtype=np.uint8)

@@ -11,7 +11,8 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from galcnn.errors import UnreadableImageError
 from galcnn.files import Companions, load_cutout, save_cutout
-from galcnn.photometry import DISPLAY, UNCALIBRATED
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import UNCALIBRATED
 
 GADOTTI = "fits/sdss_gadotti/Plate0721_MJD52228_Fiber011_r"
 

@@ -7,14 +7,10 @@ from astropy.coordinates import SkyCoord
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
-from galcnn.files import (
-    Treatment,
-    calibrate,
-    load_bands,
-    load_cutout,
-    treat,
-)
-from galcnn.photometry import DISPLAY, UNCALIBRATED
+from galcnn.files import Treatment, load_bands, load_cutout
+from galcnn.files.loading import calibrate, treat
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import UNCALIBRATED
 
 GALAXY = SkyCoord(27.952, 0.2635, unit="deg")
 

@@ -7,7 +7,7 @@ from astropy.io import fits
 
 from galcnn.files.headers import band_names, survey_of
 from galcnn.files.zero_points import calibration_of
-from galcnn.photometry import UNCALIBRATED
+from galcnn.photometry.units import UNCALIBRATED
 
 LEGACY = {"SURVEY": "DECaLS", "VERSION": "DR9", "IMAGETYP": "image", "BANDS": "grz"}
 ZP25 = 363.1  # nJy of AB magnitude 25: 3631 Jy * 10**-10

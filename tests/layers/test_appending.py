@@ -10,12 +10,13 @@ import pytest
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.cells import CellGrid
-from galcnn.explain.explanation import CoarseMap, Explanation
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation
+from galcnn.explain.explanation import CoarseMap
 from galcnn.files import load_cutout
 from galcnn.layers import LayerStack, append_stack, read_stacks
 from galcnn.layers.appending import holds_stack
+from galcnn.model import Target
+from galcnn.model.cells import CellGrid
 from galcnn.prediction import Prediction
 from tests.layers.test_stack import CLASSES, a_cutout, a_stack, assert_same, odd_values
 from tests.layers.test_syntheses import assert_same_syntheses, some_syntheses

@@ -12,14 +12,17 @@ from astropy.wcs import WCS, Sip
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.cells import CellGrid
-from galcnn.explain.explanation import CoarseMap, Explanation
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation
+from galcnn.explain.explanation import CoarseMap
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import LayerStack, read_stacks, write_into
 from galcnn.layers.original import placement
+from galcnn.model import Target
+from galcnn.model.cells import CellGrid
 from galcnn.prediction import Prediction
-from galcnn.transforms import align, crop, fit, pad, resample, resize, window
+from galcnn.transforms import align, crop, fit, pad, resample
+from galcnn.transforms.cropping import window
+from galcnn.transforms.resampling import resize
 
 SHAPE = (40, 50)
 TARGET = Target("late", (1.0, 0.0))

@@ -15,9 +15,9 @@ from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.explanation import Explanation
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation
 from galcnn.layers import LayerStack, provenance_of
+from galcnn.model import Target
 from galcnn.photometry import DISPLAY
 from galcnn.prediction import Prediction
 

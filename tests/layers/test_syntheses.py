@@ -8,9 +8,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.synthesis import Synthesis
-from galcnn.explain.target import Target
+from galcnn.explain import Synthesis
 from galcnn.layers import LayerStack, read_syntheses, write_syntheses
+from galcnn.model import Target
 from tests.layers.test_stack import CLASSES, a_cutout, a_stack, assert_same, odd_values
 
 FIELDS = [

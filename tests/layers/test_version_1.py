@@ -16,11 +16,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
-from galcnn.explain.cells import CellGrid
-from galcnn.explain.explanation import CoarseMap, Explanation
-from galcnn.explain.synthesis import Synthesis
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation, Synthesis
+from galcnn.explain.explanation import CoarseMap
 from galcnn.layers import LayerStack, append_stack, read_stacks
+from galcnn.model import Target
+from galcnn.model.cells import CellGrid
 from galcnn.prediction import Prediction
 from tests.layers.test_stack import assert_same
 from tests.layers.test_syntheses import assert_same_syntheses

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.explain import CAM, Target
-from galcnn.model import NetworkSettings, build_network
+from galcnn.explain import CAM
+from galcnn.model import NetworkSettings, Target, build_network
 from galcnn.model.applications import application_names
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 32, 32, 5)).astype("float32")

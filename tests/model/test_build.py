@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
+from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
 
 PLAIN = NetworkSettings(widths=(8, 16), depth=1, stem=0, normalization="none")
 

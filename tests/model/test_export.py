@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 
 from galcnn.cli.main import main
-from galcnn.inputs import InputSpec
-from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
-from galcnn.preprocessing import fit_preprocessing
+from galcnn.model import (
+    Card,
+    InputSpec,
+    NetworkSettings,
+    TrainedModel,
+    assemble,
+    build_network,
+    fit_preprocessing,
+    save_model,
+)
 
 onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
@@ -41,7 +48,7 @@ def run(path, images):
 
 
 def agree(trained, images, path, atol=1e-5):
-    from galcnn.model.export import export_onnx
+    from galcnn.model import export_onnx
 
     export_onnx(trained, path)
     expected = np.asarray(trained.model(images, training=False))
@@ -98,7 +105,7 @@ def test_every_preprocessing_is_in_the_file(stretch, scaling, per, tmp_path):
 )
 def test_half_precision_is_exported_in_single(precision, tmp_path):
     """The same weights without the rounding of half precision: not what Keras gives, but near it."""
-    from galcnn.model.export import export_onnx
+    from galcnn.model import export_onnx
 
     half, images = untrained(NetworkSettings(**SMALL, precision=precision))
     single, _ = untrained(NetworkSettings(**SMALL))
@@ -112,7 +119,7 @@ def test_half_precision_is_exported_in_single(precision, tmp_path):
 
 
 def test_the_file_tells_what_a_reader_must_know(tmp_path):
-    from galcnn.model.export import export_onnx
+    from galcnn.model import export_onnx
 
     trained, _ = untrained(NetworkSettings(**SMALL))
     trained = save_model(trained, tmp_path / "model")
@@ -134,8 +141,8 @@ def test_the_file_tells_what_a_reader_must_know(tmp_path):
 
 @pytest.mark.full
 def test_a_model_of_votes_tells_its_questions(tmp_path):
-    from galcnn.model.export import export_onnx
-    from galcnn.votes import Votes
+    from galcnn.catalog import Votes
+    from galcnn.model import export_onnx
 
     votes = Votes.from_dict(
         {"kind": "fractions", "questions": [{"name": "shape", "answers": ["smooth", "disc", "star"]}]}
@@ -203,7 +210,7 @@ def test_the_command_and_the_snippet_of_the_docs_without_tensorflow(trained, tmp
 
 
 def test_a_wrong_ending_and_a_missing_extra_are_said(trained, tmp_path, monkeypatch):
-    from galcnn.model.export import export_onnx
+    from galcnn.model import export_onnx
 
     with pytest.raises(ValueError, match=r"ends in \.onnx"):
         export_onnx(trained, tmp_path / "m.pb")

@@ -17,11 +17,19 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.inputs import InputSpec
-from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, load_model, save_model
+from galcnn.model import (
+    Card,
+    InputSpec,
+    NetworkSettings,
+    TrainedModel,
+    assemble,
+    build_network,
+    fit_preprocessing,
+    load_model,
+    save_model,
+)
 from galcnn.model.bundle import _sha256
 from galcnn.model.contents import check_contents, saved_by
-from galcnn.preprocessing import fit_preprocessing
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 

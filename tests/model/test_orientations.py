@@ -4,11 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.explain import CAM, Target
-from galcnn.explain.receptive import cell_grid
-from galcnn.model import NetworkSettings, assemble, build_network
+from galcnn.explain import CAM
+from galcnn.model import NetworkSettings, Target, assemble, build_network, fit_preprocessing
 from galcnn.model.orientations import OrientationMean, Orientations
-from galcnn.preprocessing import fit_preprocessing
+from galcnn.model.receptive import cell_grid
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 20, 20, 2)).astype("float32")
 QUARTERS = [lambda x, k=k: np.rot90(x, k, axes=(1, 2)) for k in range(4)]

@@ -7,8 +7,8 @@ import tensorflow as tf
 from astropy.table import Table
 
 from galcnn.cli.main import main
-from galcnn.model import NetworkSettings, build_network
-from galcnn.model.profile import layer_costs, network_cost, network_table
+from galcnn.model import NetworkSettings, build_network, network_table
+from galcnn.model.profile import layer_costs, network_cost
 
 #: 8 x 8 pixels, 2 bands: conv 3 x 3 to 4, pool, conv 3 x 3 to 6, mean, dense to 3; all with biases.
 SMALL = NetworkSettings(widths=(4, 6), depth=1, stem=0, normalization="none", dropout=0)

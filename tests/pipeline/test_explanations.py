@@ -10,14 +10,12 @@ from astropy.io import fits
 
 from galcnn.cli.main import main
 from galcnn.dataset import InputFiles, reader
-from galcnn.doubt import Doubts, fit_conformal, fit_domain
-from galcnn.doubt.calibration import Calibration
-from galcnn.doubt.out_of_distribution import image_measures
 from galcnn.explain import CAM, GradCAM, Saliency, attribution
 from galcnn.layers import LayerStack
 from galcnn.model import load_model, save_model
-from galcnn.pipeline.explanations import ExplainSettings, explain_files, working_methods
+from galcnn.pipeline import ExplainSettings, explain_files, working_methods
 from galcnn.prediction import Prediction, predict_images
+from galcnn.uncertainty import Calibration, Doubts, fit_conformal, fit_domain, image_measures
 from tests.conftest import toy_images
 
 N = 6

@@ -16,12 +16,17 @@ from jsonschema import Draft202012Validator
 from galcnn import Cutout, save_cutout
 from galcnn.cli.main import main
 from galcnn.dataset import InputFiles
-from galcnn.inputs import InputSpec
-from galcnn.model import Card, NetworkSettings, TrainedModel, assemble, build_network, save_model
-from galcnn.pipeline.classification import classify_batch
-from galcnn.pipeline.requests import answer_requests
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.service import schema
+from galcnn.model import (
+    Card,
+    InputSpec,
+    NetworkSettings,
+    TrainedModel,
+    assemble,
+    build_network,
+    fit_preprocessing,
+    save_model,
+)
+from galcnn.pipeline import answer_requests, classify_batch, schema
 from tests.conftest import toy_images
 
 ROW, REQUEST = (Draft202012Validator(schema(name)) for name in ("row", "request"))

@@ -7,8 +7,9 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from galcnn.cutout import Cutout
-from galcnn.observing import Observation
-from galcnn.simulation.telescope import psf_planes, tangent_wcs
+from galcnn.photometry import Observation
+from galcnn.simulation import psf_planes
+from galcnn.simulation.telescope import tangent_wcs
 
 #: Where the galaxies come from: sharp, deep, well sampled.
 NEAR = Observation("near", ("r",), 0.4 * u.arcsec, (1.0,), (27.0,), (300.0,))

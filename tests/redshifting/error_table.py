@@ -6,7 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from galcnn.redshifting import Redshifting, flux_factor, magnification, redshift
+from galcnn.redshifting import Redshifting, magnification, redshift
+from galcnn.redshifting.settings import flux_factor
 from galcnn.simulation import from_catalog, simulate_catalog
 from tests.redshifting.conftest import FAR, NEAR, drawn, sersic
 from tests.redshifting.test_bandpass import SED, errors

@@ -10,9 +10,11 @@ import astropy.units as u
 import numpy as np
 import pytest
 
-from galcnn.observing import Observation
-from galcnn.redshifting import Redshifting, nearest_band, redshift, rest_wavelength
-from galcnn.simulation import SIMULATED, draw, from_catalog, model_image, simulate_catalog
+from galcnn.photometry import Observation
+from galcnn.redshifting import Redshifting, redshift
+from galcnn.redshifting.bandpass import nearest_band, rest_wavelength
+from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
+from galcnn.simulation.drawing import model_image
 
 THREE = replace(SIMULATED, depth=(27.0,) * 3, electrons_per_njy=(300.0,) * 3)
 THERE = Observation("there", ("r", "i"), 0.2 * u.arcsec, (0.8, 0.8), (26.5, 26.0), (50.0, 50.0))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from galcnn.cutout import Cutout
-from galcnn.redshifting import Redshifting, flux_factor, redshift
+from galcnn.redshifting import Redshifting, redshift
+from galcnn.redshifting.settings import flux_factor
 from tests.redshifting.conftest import FAR, NEAR, drawn, sersic
 
 SAME = Redshifting(bandpass="same")

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galcnn.cutout import Cutout
-from galcnn.observing import OBSERVATIONS
-from galcnn.photometry import DISPLAY, UNCALIBRATED
-from galcnn.redshifting import Redshifting, flux_factor, magnification, redshift
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.instruments import OBSERVATIONS
+from galcnn.photometry.units import UNCALIBRATED
+from galcnn.redshifting import Redshifting, magnification, redshift
+from galcnn.redshifting.settings import flux_factor
 from tests.redshifting.conftest import FAR, NEAR, drawn, psf_of, sersic
 
 QUIET = Redshifting(bandpass="same", noise="none")
@@ -51,7 +53,8 @@ def test_it_is_the_galaxy_drawn_directly_at_the_higher_redshift(z_to, index, rad
 
 def test_galaxies_with_structure_are_those_drawn_directly():
     """Arms, bars, knots and companions of the simulation, in a band that keeps its name."""
-    from galcnn.simulation import SIMULATED, draw, from_catalog, model_image, simulate_catalog
+    from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
+    from galcnn.simulation.drawing import model_image
 
     there = FAR
     worst = 0.0

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from astropy.cosmology import FlatLambdaCDM, Planck18
 
-from galcnn.redshifting import flux_factor, magnification
+from galcnn.redshifting import magnification
+from galcnn.redshifting.settings import flux_factor
 
 
 @pytest.mark.parametrize(("z_from", "z_to"), [(0.01, 0.02), (0.05, 0.3), (0.05, 1.0), (0.3, 3.0)])

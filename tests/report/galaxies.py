@@ -9,9 +9,9 @@ from astropy.wcs import WCS
 
 from galcnn.catalog import write_table
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Explanation
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation
 from galcnn.layers import LayerStack
+from galcnn.model import Target
 from galcnn.prediction import BLANK, MASKED, UNREADABLE, Prediction, prediction_table
 
 CLASSES = ("elliptical", "edge-on / disc", "spiral")

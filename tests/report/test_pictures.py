@@ -7,12 +7,11 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
 
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Explanation
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation
 from galcnn.layers import LayerStack
+from galcnn.model import Target
 from galcnn.prediction import Prediction
-from galcnn.report.objects import LARGEST, object_of_layers
-from galcnn.report.pictures import SIDE, binned, colours, sky_grid, thumbnail
+from galcnn.report.objects import LARGEST, SIDE, binned, colours, object_of_layers, sky_grid, thumbnail
 from galcnn.viewers.plots.panels import summed
 from tests.report.galaxies import CLASSES, plane_of, sky
 

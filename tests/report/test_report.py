@@ -16,15 +16,15 @@ from galcnn.catalog import Catalog, write_catalog
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.evaluation import worst_mistakes
-from galcnn.experiment.settings import read_settings
+from galcnn.experiment import read_settings
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import append_stack
-from galcnn.prediction import Prediction, classes_of
+from galcnn.prediction import Prediction
+from galcnn.prediction.tables import classes_of
 from galcnn.report import Known, write_report
 from galcnn.report import writing as writing_module
-from galcnn.report.pictures import ACROSS, SIDE, thumbnail
-from galcnn.report.rows import merge
-from galcnn.report.sources import Answers
+from galcnn.report.objects import ACROSS, SIDE, thumbnail
+from galcnn.report.sources import Answers, merge
 from galcnn.transforms import display_rgb
 from galcnn.viewers.plots.panels import colour_limit, summed
 from tests.report.galaxies import (
@@ -313,7 +313,8 @@ def test_images_of_a_folder_are_found_by_name(tmp_path):
 def test_a_run_is_reported_with_its_maps(trained, tmp_path):
     """The real command: rows of all, among them one without a file; maps in the folder of the run."""
     from galcnn.model import save_model
-    from galcnn.pipeline.runs import MANIFEST, TABLE
+    from galcnn.pipeline import TABLE
+    from galcnn.pipeline.runs import MANIFEST
     from galcnn.report import sources
     from tests.conftest import toy_images
 

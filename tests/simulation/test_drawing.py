@@ -8,18 +8,11 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
-from galcnn.observing import Observation
-from galcnn.simulation import (
-    CLASSES,
-    SIMULATED,
-    Galaxy,
-    draw,
-    from_catalog,
-    model_image,
-    simulate_catalog,
-)
+from galcnn.photometry import Observation
+from galcnn.simulation import CLASSES, SIMULATED, Galaxy, draw, from_catalog, psf_planes, simulate_catalog
 from galcnn.simulation.components import components
-from galcnn.simulation.telescope import add_noise, psf_planes
+from galcnn.simulation.drawing import model_image
+from galcnn.simulation.telescope import add_noise
 from tests.simulation.test_components import second_moments
 
 FINE = Observation("fine", ("r",), 0.1 * u.arcsec, (0.2,), (26.0,), (10.0,))

@@ -22,7 +22,7 @@ from astropy.wcs import WCS
 from galcnn.catalog import Catalog, read_catalog
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError, DownloadError
-from galcnn.surveys.batch import FetchSettings, fetch
+from galcnn.surveys import FetchSettings, fetch
 
 WIDTH = 8 * u.arcsec
 

@@ -11,11 +11,10 @@ from astropy.io import fits
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError
-from galcnn.surveys import checks
-from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys import SimulatedSurvey, checks, fits_bytes, received, wanted
+from galcnn.surveys.checks import Wanted
 from galcnn.surveys.http import Answer
 from galcnn.surveys.images import moffat_planes
-from galcnn.surveys.simulated import SimulatedSurvey
 from tests.surveys.services import to_bytes
 
 WHERE = SkyCoord(150, 2, unit="deg")

@@ -2,10 +2,10 @@
 
 import astropy.units as u
 
+from galcnn.surveys import SimulatedSurvey
 from galcnn.surveys.hips import HipsSurvey
 from galcnn.surveys.legacy import LegacySurvey
 from galcnn.surveys.panstarrs import PanStarrs
-from galcnn.surveys.simulated import SimulatedSurvey
 from galcnn.testing import check_survey
 
 WIDTH = 25.6 * u.arcsec

@@ -10,7 +10,7 @@ from astropy.table import QTable
 from galcnn.catalog import Catalog
 from galcnn.errors import CoverageError
 from galcnn.files import load_cutout
-from galcnn.surveys.batch import FetchSettings, fetch
+from galcnn.surveys import FetchSettings, fetch
 from galcnn.surveys.vo import VOSurvey
 from tests.surveys.dachs.coadds import AT_THE_EDGE, FLUX, GALAXIES, MIDDLE
 

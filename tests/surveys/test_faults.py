@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from galcnn.errors import AuthRequiredError, BadResponseError, CoverageError, DownloadError
+from galcnn.surveys import Limits
 from galcnn.surveys.hips import HipsSurvey
-from galcnn.surveys.http import Limits
 from galcnn.surveys.legacy import LegacySurvey
 from galcnn.surveys.panstarrs import PanStarrs
 from tests.surveys import servers

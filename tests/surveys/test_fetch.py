@@ -18,11 +18,9 @@ import pytest
 from galcnn.catalog import Catalog, read_catalog, write_table
 from galcnn.errors import CoverageError
 from galcnn.files import load_cutout
-from galcnn.surveys.batch import FetchSettings, fetch, planned
+from galcnn.surveys import FetchSettings, SimulatedSurvey, Survey, fetch, planned
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.manifest import file_hash
-from galcnn.surveys.simulated import SimulatedSurvey
-from galcnn.surveys.survey import Survey
 from tests.surveys.served import WIDTH, ServedSurvey, flat_cutout, key_of, serving, some_catalog
 
 SETTINGS = FetchSettings(WIDTH, ("g", "r"), at_once=3)

@@ -13,10 +13,9 @@ from astropy.wcs import WCS
 from galcnn.catalog import write_table
 from galcnn.errors import CoverageError, UnreadableImageError
 from galcnn.files import load_cutout, save_cutout
-from galcnn.surveys.batch import FetchSettings, fetch
+from galcnn.surveys import FetchSettings, SimulatedSurvey, Survey, fetch, open_survey
 from galcnn.surveys.folder import FolderSurvey
-from galcnn.surveys.simulated import SimulatedSurvey
-from galcnn.surveys.survey import RemoteSurvey, Survey, open_survey
+from galcnn.surveys.survey import RemoteSurvey
 from galcnn.testing import check_survey
 from tests.surveys.served import some_catalog
 

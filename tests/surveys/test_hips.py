@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 
 from galcnn import plugins
 from galcnn.errors import BadResponseError, CoverageError
-from galcnn.photometry import UNCALIBRATED
+from galcnn.photometry.units import UNCALIBRATED
 from galcnn.surveys.hips import HipsSurvey
 from galcnn.surveys.survey import RemoteSurvey
 from tests.surveys.servers import Server, edited

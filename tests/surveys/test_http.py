@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from galcnn.errors import AuthRequiredError, BadResponseError, CoverageError, DownloadError
-from galcnn.surveys import http
-from galcnn.surveys.http import Limits, Session, address, get, speaking
+from galcnn.surveys import Limits, address, get, http
+from galcnn.surveys.http import Session, speaking
 from tests.surveys import servers
 from tests.surveys.servers import Reply, Server
 

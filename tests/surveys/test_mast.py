@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.errors import BadResponseError, CoverageError, DownloadError
-from galcnn.surveys.http import Limits
+from galcnn.surveys import Limits
 from galcnn.surveys.mast import HapcutSurvey, ZcutSurvey
 from galcnn.surveys.survey import RemoteSurvey
 from galcnn.testing import check_survey

@@ -4,8 +4,8 @@ import pytest
 from astropy.table import Column, MaskedColumn, QTable
 
 from galcnn.catalog import Catalog
+from galcnn.surveys import SimulatedSurvey
 from galcnn.surveys.requests import checked_bands, identity, requests_of, widths_of
-from galcnn.surveys.simulated import SimulatedSurvey
 
 
 def catalog_of(column):

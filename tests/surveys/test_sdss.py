@@ -10,10 +10,11 @@ from astropy.io import fits
 from scipy.stats import median_abs_deviation
 
 from galcnn.errors import BadResponseError, CoverageError, DownloadError
-from galcnn.photometry import NANOMAGGY
-from galcnn.surveys.http import Answer, Limits
+from galcnn.photometry.units import NANOMAGGY
+from galcnn.surveys import Limits, open_survey
+from galcnn.surveys.http import Answer
 from galcnn.surveys.sdss import Field, SDSSSurvey, read_frame
-from galcnn.surveys.survey import RemoteSurvey, open_survey
+from galcnn.surveys.survey import RemoteSurvey
 from galcnn.testing import check_survey
 from tests.surveys.sdss_server import (
     DARK,

@@ -9,10 +9,10 @@ from astropy.coordinates import SkyCoord
 
 from galcnn import plugins
 from galcnn.errors import CoverageError
-from galcnn.simulation import SIMULATED, from_catalog, model_image
+from galcnn.simulation import SIMULATED, from_catalog
+from galcnn.simulation.drawing import model_image
 from galcnn.simulation.population import CENTRE
-from galcnn.surveys.simulated import SimulatedSurvey
-from galcnn.surveys.survey import Survey
+from galcnn.surveys import SimulatedSurvey, Survey
 
 
 @pytest.fixture(scope="module")

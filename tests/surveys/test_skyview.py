@@ -12,8 +12,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.errors import BadResponseError, CoverageError, DownloadError
-from galcnn.photometry import UNCALIBRATED
-from galcnn.surveys.http import Limits
+from galcnn.photometry.units import UNCALIBRATED
+from galcnn.surveys import Limits
 from galcnn.surveys.skyview import SkyViewSurvey
 from galcnn.surveys.survey import RemoteSurvey
 from galcnn.testing import check_survey

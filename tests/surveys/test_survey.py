@@ -3,8 +3,9 @@
 import pytest
 
 from galcnn.errors import PluginError
+from galcnn.surveys import Survey, open_survey
 from galcnn.surveys.legacy import LegacySurvey
-from galcnn.surveys.survey import RemoteSurvey, Survey, open_survey
+from galcnn.surveys.survey import RemoteSurvey
 
 
 def test_options_are_read_as_what_their_defaults_are():
@@ -37,6 +38,6 @@ def test_an_unknown_survey_gets_a_hint():
 
 
 def test_limits_do_not_decide_what_an_image_is():
-    from galcnn.surveys.http import Limits
+    from galcnn.surveys import Limits
 
     assert "limits" not in repr(LegacySurvey(limits=Limits(total=5)))

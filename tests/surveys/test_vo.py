@@ -12,7 +12,7 @@ from astropy.table import Column, Table
 
 from galcnn.errors import BadResponseError, CoverageError, DownloadError
 from galcnn.files import load_cutout
-from galcnn.surveys.http import Limits
+from galcnn.surveys import Limits
 from galcnn.surveys.survey import RemoteSurvey
 from galcnn.surveys.vo import VOSurvey
 from galcnn.testing import check_survey

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from galcnn.errors import DownloadError
-from galcnn.surveys.simulated import SimulatedSurvey
+from galcnn.surveys import SimulatedSurvey
 from galcnn.testing import check_survey
 
 WIDTH = 25.6 * u.arcsec

@@ -11,10 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, Checkpoint, Schedule, TrainingSettings, fit, restore_best
-from galcnn.training.checkpoint import read_state
+from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
+from galcnn.training import Augmentation, Schedule, TrainingSettings, fit
+from galcnn.training.checkpoint import Checkpoint, read_state, restore_best
 
 #: Dropout (a state of its own), momentum, a plateau and patience: all that Keras' own files leave out.
 SETTINGS = TrainingSettings(
@@ -65,7 +64,7 @@ class Killing(keras.callbacks.Callback):
 
 def sides():
     from galcnn.dataset import Dataset
-    from galcnn.inputs import InputSpec
+    from galcnn.model import InputSpec
     from tests.conftest import toy_images
 
     images, labels = toy_images(88)

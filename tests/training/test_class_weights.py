@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 from galcnn.dataset import Dataset
-from galcnn.inputs import InputSpec
-from galcnn.training.class_weights import (
-    BALANCES,
-    balanced_rows,
-    class_frequency,
-    class_weights,
-    trained_prior,
-)
+from galcnn.model import InputSpec
+from galcnn.training import class_frequency, trained_prior
+from galcnn.training.class_weights import BALANCES, balanced_rows, class_weights
 
 
 def dataset(counts):
@@ -60,8 +55,7 @@ def test_mirrors_change_what_the_loss_sees():
     """Half of the images are mirrored, and bear the class of their mirror image: a and b even out."""
     import tensorflow as tf
 
-    from galcnn.training import Augmentation, TrainingSettings
-    from galcnn.training.batches import training_batches
+    from galcnn.training import Augmentation, TrainingSettings, training_batches
 
     skewed = dataset([1600, 300, 100])
     augmentation = Augmentation(rotations="quarter", flip_swaps={"a": "b"})

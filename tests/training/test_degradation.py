@@ -7,10 +7,9 @@ import tensorflow as tf
 from astropy.coordinates import SkyCoord
 
 from galcnn.cutout import Cutout
-from galcnn.inputs import images_from
-from galcnn.training import Augmentation, TrainingSettings
+from galcnn.model import images_from
+from galcnn.training import Augmentation, TrainingSettings, training_batches
 from galcnn.training.augmentation import _add_noise, _blur, _drop_bands, _shift
-from galcnn.training.batches import training_batches
 
 RNG = np.random.default_rng(4)
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
+from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
 from galcnn.training import Augmentation, TrainingSettings, fit
 from galcnn.training.class_weights import class_weights
 

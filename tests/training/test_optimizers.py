@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from galcnn.training import TrainingSettings
-from galcnn.training.optimizers import make_optimizer
+from galcnn.training import TrainingSettings, make_optimizer
 
 #: f(w) = sum(CURVATURE * w**2) / 2
 CURVATURE = np.array([1.0, 10.0])

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
+from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
 from galcnn.training import TrainingSettings
 from galcnn.training.rate_search import RangeTest, learning_rate_range_test, smoothed
 

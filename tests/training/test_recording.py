@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from galcnn.training import LossRecord
-from galcnn.training.callbacks import _cross_entropy
+from galcnn.training.callbacks import LossRecord, _cross_entropy
 
 
 def test_the_loss_is_minus_the_mean_log_probability(trained, toy_dataset):

@@ -11,16 +11,16 @@ from astropy.table import QTable
 from scipy.stats import kstest
 
 from galcnn.catalog import Catalog
-from galcnn.dataset import Dataset, HeldCutouts, InputFiles
-from galcnn.experiment import Experiment
-from galcnn.experiment.data import read_data
+from galcnn.dataset import Dataset, InputFiles
+from galcnn.dataset.reader import HeldCutouts
+from galcnn.experiment import Experiment, read_data
 from galcnn.files import save_cutout
-from galcnn.inputs import InputSpec, images_from
+from galcnn.model import InputSpec, images_from
 from galcnn.photometry import DISPLAY
-from galcnn.redshifting import Redshifting, flux_factor, redshift
+from galcnn.redshifting import Redshifting, redshift
+from galcnn.redshifting.settings import flux_factor
 from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
-from galcnn.training import Augmentation, RandomRedshift, TrainingSettings
-from galcnn.training.batches import training_batches
+from galcnn.training import Augmentation, RandomRedshift, TrainingSettings, training_batches
 from galcnn.training.redshifts import RedshiftedImages
 from galcnn.transforms import fit
 

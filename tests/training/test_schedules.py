@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.training import Schedule, TrainingSettings
-from galcnn.training.optimizers import make_optimizer
+from galcnn.training import Schedule, TrainingSettings, make_optimizer
 
 PEAK = 0.2
 

@@ -6,10 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Checkpoint, TrainingSettings, fit
-from galcnn.training.snapshots import Snapshots, read_snapshots
+from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
+from galcnn.training import Snapshots, TrainingSettings, fit, read_snapshots
+from galcnn.training.checkpoint import Checkpoint
 
 SETTINGS = NetworkSettings(widths=(4, 4), depth=1, stem=0)
 

@@ -6,10 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.model import NetworkSettings, assemble, build_network
-from galcnn.preprocessing import fit_preprocessing
-from galcnn.training import Augmentation, Schedule, TrainingSettings, fit
-from galcnn.training.batches import training_batches, validation_batches
+from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
+from galcnn.training import Augmentation, Schedule, TrainingSettings, fit, training_batches
+from galcnn.training.batches import validation_batches
 from galcnn.training.training import _joined
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from scipy.special import digamma, softmax
 from scipy.stats import dirichlet_multinomial
 
+from galcnn.catalog import Question, Votes, cumulative_fractions
 from galcnn.training import TrainingSettings
 from galcnn.training.vote_losses import (
     DirichletMultinomial,
@@ -15,7 +16,6 @@ from galcnn.training.vote_losses import (
     loss_of_votes,
     vote_targets,
 )
-from galcnn.votes import Question, Votes, cumulative_fractions
 
 TREE = Votes(
     (Question("shape", ("smooth", "disk", "artefact")), Question("edge", ("edge_on", "face_on"), "disk"))

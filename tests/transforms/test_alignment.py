@@ -9,7 +9,8 @@ from astropy.wcs import WCS, Sip
 from galcnn.cutout import Cutout
 from galcnn.files import load_cutout
 from galcnn.photometry import DISPLAY
-from galcnn.transforms import align, combine, resample, window
+from galcnn.transforms import align, combine, resample
+from galcnn.transforms.cropping import window
 from galcnn.transforms.grid import grid_offset, shifted_wcs, stacked_psfs
 
 CENTRE = (150.0, 2.0)

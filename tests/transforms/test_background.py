@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from galcnn.cutout import Cutout
 from galcnn.files import load_cutout, save_cutout
-from galcnn.photometry import DISPLAY, UNCALIBRATED
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms import correct_extinction, estimate_sky, remove_sky
 from galcnn.transforms.background import SKY_FRAME, sky_statistics
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from galcnn.cutout import Cutout
 from galcnn.files import load_cutout
 from galcnn.photometry import DISPLAY
-from galcnn.transforms import crop, fit, pad, resample, resize
+from galcnn.transforms import crop, fit, pad, resample
+from galcnn.transforms.resampling import resize
 
 SCALE = 0.3
 

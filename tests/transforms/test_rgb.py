@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from galcnn.cutout import Cutout
 from galcnn.files import load_cutout
-from galcnn.photometry import DISPLAY, UNCALIBRATED
-from galcnn.transforms import RENDERS, RenderStep, display_rgb, render
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import UNCALIBRATED
+from galcnn.transforms import display_rgb, render
+from galcnn.transforms.rgb import RENDERS, RenderStep
 
 NMGY = 3631.0
 

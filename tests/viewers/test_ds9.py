@@ -11,9 +11,9 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Explanation
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation
 from galcnn.layers import LayerStack
+from galcnn.model import Target
 from galcnn.prediction import Prediction
 from tests.viewers.screen import TITLE, needs_ds9
 

@@ -13,16 +13,16 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from galcnn.cutout import Cutout
-from galcnn.explain.explanation import Explanation
-from galcnn.explain.target import Target
+from galcnn.explain import Explanation
 from galcnn.layers import LayerStack
-from galcnn.photometry import DISPLAY, UNCALIBRATED
+from galcnn.model import Target
+from galcnn.photometry import DISPLAY
+from galcnn.photometry.units import UNCALIBRATED
 from galcnn.prediction import Prediction
 from galcnn.transforms import display_rgb
-from galcnn.viewers.plots.explanations import explanation_figure
+from galcnn.viewers import explanation_figure, save_figure
 from galcnn.viewers.plots.panels import colour_limit, compass, drawable, scale_bar, summed
 from galcnn.viewers.plots.scores import confusion_figure
-from galcnn.viewers.plots.style import save_figure
 
 CLASSES = ("elliptical", "spiral")
 SPIRAL = Target.of_class("spiral", CLASSES)

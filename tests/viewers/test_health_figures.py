@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galcnn.viewers.plots.training import health_figure, initialisation_figure
-from tests.health.test_signs import LAYERS, planted
+from galcnn.viewers import health_figure
+from galcnn.viewers.plots.training import initialisation_figure
+from tests.diagnostics.test_gradient_signs import LAYERS, planted
 
 
 def test_each_layer_is_a_line_and_each_sign_a_mark():
-    from galcnn.health import diagnose
+    from galcnn.diagnostics import diagnose
 
     table = planted("update_ratio", 50, "network/b", 0.8)
     figure = health_figure(table, diagnose(table))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from galcnn.landscape.surface import Surface
-from galcnn.viewers.plots.landscape import landscape_figure
+from galcnn.diagnostics.surface import Surface
+from galcnn.viewers import landscape_figure
 
 
 def surface(height=1.0, plane="random", path=None):

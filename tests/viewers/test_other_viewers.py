@@ -45,7 +45,7 @@ def test_importing_the_viewers_imports_none_of_them():
 
 
 def test_without_jdaviz_imviz_says_how_to_install_it(path, monkeypatch):
-    from galcnn.viewers.imviz import load_into_imviz
+    from galcnn.viewers import load_into_imviz
 
     monkeypatch.setitem(sys.modules, "jdaviz", None)
     with pytest.raises(ImportError, match=r"pip install 'galcnn\[imviz\]'"):
@@ -109,7 +109,7 @@ def test_ginga_reads_a_layer_by_name(path):
 def test_imviz_loads_the_layers_aligned_on_the_sky(path, monkeypatch):
     from pyvo.utils import vocabularies
 
-    from galcnn.viewers.imviz import load_into_imviz
+    from galcnn.viewers import load_into_imviz
 
     # jdaviz fetches a list of words for its search of archives when it starts: the one thing made up here.
     monkeypatch.setattr(vocabularies, "get_vocabulary", lambda name: {"terms": {"Optical": {}}})

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 
 from galcnn.evaluation import rankings
 from galcnn.evaluation.ranking import GRID
-from galcnn.viewers.plots.scores import precision_recall_figure, roc_figure
+from galcnn.viewers import learning_figure, roc_figure
+from galcnn.viewers.plots.scores import precision_recall_figure
 from galcnn.viewers.plots.style import COLOURS, line, marked
-from galcnn.viewers.plots.training import best_epoch, learning_figure
+from galcnn.viewers.plots.training import best_epoch
 from tests.evaluation.test_ranking import sample
 
 

@@ -5,8 +5,8 @@ import pytest
 from astropy.table import Table
 
 from galcnn.cutout import Cutout
-from galcnn.explain.synthesis import Synthesis
-from galcnn.explain.target import Target
+from galcnn.explain import Synthesis
+from galcnn.model import Target
 from galcnn.transforms import display_rgb
 from galcnn.viewers.plots.gradients import (
     backward_figure,
@@ -192,7 +192,7 @@ def test_regions_and_galaxies_share_their_colours():
 
 
 def test_a_line_shows_its_flips():
-    from galcnn.explain.boundaries import Crossing, Line
+    from galcnn.explain.network.boundaries import Crossing, Line
 
     positions = np.linspace(0, 1, 9)
     logits = np.stack([1 - positions, positions], axis=1).astype("float32")

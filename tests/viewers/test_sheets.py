@@ -9,10 +9,9 @@ from PIL import Image
 from galcnn.cli.main import main
 from galcnn.prediction import Prediction
 from galcnn.transforms import display_rgb
-from galcnn.viewers.plots.explanations import overlay, sky_figure
+from galcnn.viewers import Entry, save_figure, sheet_figure, sky_figure
+from galcnn.viewers.plots.explanations import overlay
 from galcnn.viewers.plots.panels import colour_limit, summed
-from galcnn.viewers.plots.sheets import Entry, sheet_figure
-from galcnn.viewers.plots.style import save_figure
 from tests.viewers.test_figures import CLASSES, LN3, a_cutout, a_stack, a_wcs
 
 

@@ -17,14 +17,15 @@ from PIL import Image
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
-from galcnn.explain.cells import CellGrid
 from galcnn.explain.explanation import CoarseMap
 from galcnn.files import save_cutout
 from galcnn.layers import write_into
+from galcnn.model.cells import CellGrid
 from galcnn.transforms import pad
+from galcnn.viewers import export
 from galcnn.viewers.contents import Layer, layers_of, window_of
 from galcnn.viewers.ds9 import command_line, drawn_layers, samp_words, scene
-from galcnn.viewers.side_files import contour_text, export, outlines, region_text
+from galcnn.viewers.side_files import contour_text, outlines, region_text
 from tests.layers.test_version_1 import FILE
 from tests.viewers.test_ds9 import SHAPE, a_stack
 

@@ -16,9 +16,9 @@ from PIL import Image
 
 from galcnn.layers import write_into
 from galcnn.transforms import crop
+from galcnn.viewers import export
 from galcnn.viewers.contents import layers_of
 from galcnn.viewers.samp import send
-from galcnn.viewers.side_files import export
 from tests.layers.test_original import a_wcs, an_image, of
 from tests.viewers.screen import DS9, ended, needs_ds9
 from tests.viewers.test_view import SHAPE, stack_with_features

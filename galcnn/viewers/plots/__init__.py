@@ -1,1 +1,1 @@
-"""Figures for eyes and print, with matplotlib's `Figure` alone: no window, no global state."""
+"""Figures for screen and print, in one style."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galcnn.adversarial import visibility
+from galcnn.adversarial.visible import Visibility
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.fooling.visible import Visibility, visibility
 from galcnn.photometry import DISPLAY, parse_unit
 from galcnn.viewers.plots.panels import colour_limit, draw_cutout, draw_signed, title
 from galcnn.viewers.plots.style import MARKERS, RIGHT, SMALL, WRONG, class_colour, finish
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from matplotlib.figure import Figure
 
-    from galcnn.explain.synthesis import Synthesis
+    from galcnn.explain import Synthesis
 
-__all__ = ["MOST_ROWS", "fooling_figure", "robustness_figure"]
 
 MOST_ROWS = 20
 
@@ -82,7 +82,7 @@ def robustness_figure(curves: Mapping[str, Table], *, unit: str) -> Figure:
     Parameters
     ----------
     curves : mapping of str to astropy.table.Table
-        Name -> what `galcnn.pipeline.robustness.robustness_curve` gives.
+        Name -> what `galcnn.pipeline.robustness_curve` gives.
     unit : str
         Of the budget.
 

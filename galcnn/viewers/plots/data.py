@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from galcnn.cutout import Cutout
 
-__all__ = ["preprocessing_figure", "suspicious_figure"]
 
 _PANEL = 1.35
 

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from galcnn.cutout import Cutout
-    from galcnn.explain.explanation import Explanation
+    from galcnn.explain import Explanation
     from galcnn.layers import LayerStack
 
-__all__ = ["MOST_GALAXIES", "explanation_figure", "overlay", "sky_figure"]
 
 #: Inches of a panel: three fill the width of a printed page.
 _PANEL = 2.3

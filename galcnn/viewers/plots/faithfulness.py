@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from astropy.table import QTable
     from matplotlib.figure import Figure
 
-__all__ = ["removal_figure", "similarity_figure", "verdict_figure"]
 
 #: Okabe & Ito's colours, made lighter: told apart with every common colour blindness; words say the same.
 _COLOURS = {"passes": "#A6D9C5", "fails": "#F0B48F", "undecided": "#F2EBB3", "not judged": "#F4F4F4"}

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from galcnn.cutout import Cutout
-    from galcnn.explain.boundaries import DecisionPlane, Line
-    from galcnn.explain.network_maps import BackwardPass
-    from galcnn.explain.taylor import FirstOrder
-
-__all__ = ["backward_figure", "first_order_figure", "gradient_figure", "line_figure", "plane_figure"]
+    from galcnn.explain.network.activations import BackwardPass
+    from galcnn.explain.network.boundaries import DecisionPlane, Line
+    from galcnn.explain.network.first_order import FirstOrder
 
 
 def gradient_figure(
@@ -76,7 +74,7 @@ def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, nam
 
     Parameters
     ----------
-    shown : galcnn.explain.network_maps.BackwardPass
+    shown : galcnn.explain.network.activations.BackwardPass
         Of one image.
     kernel : numpy.ndarray
         Of the convolution, shape (ky, kx, n_inputs, n_filters).
@@ -123,7 +121,7 @@ def first_order_figure(curves: Sequence[FirstOrder], *, unit: str) -> Figure:
 
     Parameters
     ----------
-    curves : sequence of galcnn.explain.taylor.FirstOrder
+    curves : sequence of galcnn.explain.network.first_order.FirstOrder
         One a direction.
     unit : str
         What a distance of 1 is.
@@ -198,7 +196,7 @@ def plane_figure(plane: DecisionPlane, classes: Sequence[str], labels: Sequence[
 
     Parameters
     ----------
-    plane : galcnn.explain.boundaries.DecisionPlane
+    plane : galcnn.explain.network.boundaries.DecisionPlane
         Of the sample.
     classes : sequence of str
         Of the network.

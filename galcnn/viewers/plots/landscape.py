@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from galcnn.landscape.surface import Surface
+    from galcnn.diagnostics.surface import Surface
 
-__all__ = ["landscape_figure"]
 
 _PANEL = 2.7
 
@@ -45,7 +44,7 @@ def landscape_figure(surfaces: Mapping[str, Surface]) -> Figure:
 
     Parameters
     ----------
-    surfaces : mapping of str to galcnn.landscape.surface.Surface
+    surfaces : mapping of str to galcnn.diagnostics.surface.Surface
         Heading -> surface; one or several.
 
     Returns

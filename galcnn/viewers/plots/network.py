@@ -21,20 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from galcnn.cutout import Cutout
-    from galcnn.explain.kernels import Filters
-    from galcnn.explain.strongest import StrongestActivations
-    from galcnn.explain.synthesis import Synthesis
+    from galcnn.explain import StrongestActivations, Synthesis
+    from galcnn.explain.network.filters import Filters
 
-__all__ = [
-    "activation_figure",
-    "class_model_figure",
-    "filter_image_figure",
-    "filter_result_figure",
-    "kernel_figure",
-    "strongest_figure",
-    "weight_figure",
-]
 
 #: Filters and inputs of a layer that one figure shows.
 _MOST_FILTERS, _MOST_INPUTS = 64, 32
@@ -88,10 +77,10 @@ def kernel_figure(learned: Filters, statistics: Table, inputs: Sequence[str]) ->
 
     Parameters
     ----------
-    learned : galcnn.explain.kernels.Filters
+    learned : galcnn.explain.network.filters.Filters
         Of one convolution.
     statistics : astropy.table.Table
-        From `galcnn.explain.kernels.filter_statistics`.
+        From `galcnn.explain.network.filters.filter_statistics`.
     inputs : sequence of str
         Names of what the filters read: the bands for a first layer.
 
@@ -151,7 +140,7 @@ def filter_result_figure(
     ----------
     cutout : galcnn.cutout.Cutout
         The galaxy.
-    learned : galcnn.explain.kernels.Filters
+    learned : galcnn.explain.network.filters.Filters
         Of the convolution.
     results : mapping of int to tuple of numpy.ndarray
         Filter -> parts (n_inputs, cells_y, cells_x) and total (cells_y, cells_x).

@@ -18,28 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from galcnn.cutout import Cutout
-    from galcnn.explain.explanation import Explanation
+    from galcnn.explain import Explanation
     from galcnn.prediction import Prediction
 
-__all__ = [
-    "answer_title",
-    "colour_limit",
-    "compass",
-    "draw_bar",
-    "draw_colour_bar",
-    "draw_compass",
-    "draw_contours",
-    "draw_cutout",
-    "draw_map",
-    "draw_scale_bar",
-    "draw_signed",
-    "drawable",
-    "label_row",
-    "scale_bar",
-    "summed",
-    "title",
-    "unit_label",
-]
 
 #: Steps of a scale bar.
 _STEPS = (1.0, 2.0, 5.0)

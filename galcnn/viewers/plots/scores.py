@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.evaluation.ranking import GRID
-from galcnn.viewers.plots.panels import (
-    drawable,
-)
+from galcnn.viewers.plots.panels import drawable
 from galcnn.viewers.plots.style import COLOURS, SMALL, TITLE, finish, legend, marked
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
     from galcnn.evaluation.ranking import Curve, Ranking
 
-__all__ = ["confusion_figure", "precision_recall_figure", "reliability_figure", "roc_figure", "scores_figure"]
 
 #: Panels in a row of ranking curves.
 _ACROSS = 4
@@ -42,7 +39,7 @@ def reliability_figure(bins: Table) -> Figure:
     Parameters
     ----------
     bins : astropy.table.Table
-        From `galcnn.doubt.reliability`.
+        From `galcnn.uncertainty.reliability`.
 
     Returns
     -------
@@ -79,7 +76,7 @@ def scores_figure(scores: Table) -> Figure:
     Parameters
     ----------
     scores : astropy.table.Table
-        From `galcnn.pipeline.evaluating.score_table`, split by at least one column.
+        From `galcnn.pipeline.scores.score_table`, split by at least one column.
 
     Returns
     -------
@@ -124,7 +121,7 @@ def roc_figure(ranked: Sequence[Ranking]) -> Figure:
 
     Parameters
     ----------
-    ranked : sequence of galcnn.evaluation.Ranking
+    ranked : sequence of galcnn.evaluation.ranking.Ranking
         From `galcnn.evaluation.rankings`.
 
     Returns
@@ -152,7 +149,7 @@ def precision_recall_figure(ranked: Sequence[Ranking]) -> Figure:
 
     Parameters
     ----------
-    ranked : sequence of galcnn.evaluation.Ranking
+    ranked : sequence of galcnn.evaluation.ranking.Ranking
         From `galcnn.evaluation.rankings`.
 
     Returns

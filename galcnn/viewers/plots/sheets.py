@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from galcnn.cutout import Cutout
     from galcnn.prediction import Prediction
 
-__all__ = ["Entry", "MOST_ENTRIES", "sheet_figure"]
 
 MOST_ENTRIES = 200
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from astropy.table import QTable
     from matplotlib.figure import Figure
 
-__all__ = ["accuracy_figure", "class_figure", "drift_figure"]
 
 #: Colour, line style and marker of each arm.
 _LOOKS = {
@@ -46,7 +45,7 @@ def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Fig
     Parameters
     ----------
     scores : astropy.table.QTable
-        From `galcnn.shift.report.score_table`.
+        From `galcnn.covariate_shift.report.score_table`.
     train_redshifts : tuple of float
         Shaded.
 
@@ -93,7 +92,7 @@ def class_figure(scores: QTable, classes: tuple[str, ...]) -> Figure:
     Parameters
     ----------
     scores : astropy.table.QTable
-        From `galcnn.shift.report.score_table`.
+        From `galcnn.covariate_shift.report.score_table`.
     classes : tuple of str
         One column of panels each.
 

@@ -10,31 +10,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from galcnn import atomic
+from galcnn._runtime import atomic
 from galcnn.errors import message
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-__all__ = [
-    "COLOURS",
-    "MARKERS",
-    "NO_DATA",
-    "RIGHT",
-    "SIGNED",
-    "SMALL",
-    "STYLES",
-    "TITLE",
-    "WRONG",
-    "class_colour",
-    "finish",
-    "legend",
-    "line",
-    "marked",
-    "save_figure",
-]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 

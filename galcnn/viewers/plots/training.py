@@ -16,17 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from galcnn.health.gradients import Sign
+    from galcnn.diagnostics.gradients import Sign
 
-__all__ = [
-    "Curve",
-    "best_epoch",
-    "comparison_figure",
-    "health_figure",
-    "initialisation_figure",
-    "learning_figure",
-    "learning_rate_figure",
-]
 
 Series = npt.NDArray[np.float64]
 
@@ -209,7 +200,7 @@ def initialisation_figure(tables: Mapping[str, Table]) -> Figure:
     Parameters
     ----------
     tables : mapping of str to astropy.table.Table
-        Name -> from `galcnn.health.stack_table` or `galcnn.health.initialisation_table`.
+        Name -> table of `galcnn.diagnostics.stack_table` or `initialisation_table`.
 
     Returns
     -------
@@ -261,8 +252,8 @@ def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
     Parameters
     ----------
     record : astropy.table.Table
-        See `galcnn.health.GradientHealth.table`.
-    signs : sequence of galcnn.health.Sign
+        See `galcnn.diagnostics.GradientHealth.table`.
+    signs : sequence of galcnn.diagnostics.gradients.Sign
         Marked at their update.
 
     Returns

@@ -1,0 +1,306 @@
+"""Blank skies that a network is sure of, by ascent and by evolution (Nguyen, Yosinski & Clune 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn._runtime import seeding
+from galcnn.adversarial.margins import (
+    UNITS,
+    Unit,
+    as_box,
+    check_within,
+    fast_logits,
+    log_odds,
+    margin_gradient,
+    pixel_scale,
+    wanted_weights,
+)
+from galcnn.errors import message
+from galcnn.explain import Context
+from galcnn.explain.baselines import ids_of
+from galcnn.model import Target
+
+#: Log-odds beyond what is asked for: rounding in another batch must not take the success back.
+SLACK = 1e-3
+
+
+def confidence_odds(confidence: float) -> float:
+    """Give the log-odds of a probability.
+
+    Parameters
+    ----------
+    confidence : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+        ln(p / (1 - p)).
+
+    Raises
+    ------
+    ValueError
+        Not between 0 and 1.
+
+    Examples
+    --------
+    >>> round(confidence_odds(0.99), 3)
+    4.595
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(message("a confidence between 0 and 1", "", confidence=confidence))
+    return float(np.log(confidence) - np.log1p(-confidence))
+
+
+@dataclass(frozen=True)
+class SkyAscent:
+    """A blank sky with as little added as the network needs to be sure of the target.
+
+    arXiv:1412.1897, figure 3 right: steps along the gradient until the probability is reached.
+    Theirs begin at the mean image; here it is a sky with the noise of the galaxy's own image, and
+    every step has one length, so that the first image that is sure is nearly the nearest.
+
+    Attributes
+    ----------
+    confidence : float
+        Probability of what the target wants at which an image is done.
+    step : float
+        RMS change of a pixel in one step, in the unit.
+    steps : int
+        At most.
+    unit : {"sigma", "image"}
+        Standard deviations of the noise of each pixel, or the unit of the images.
+    seed : int
+        Of the sky, with the ids.
+    lower, upper : float or None
+        Bounds of every pixel.
+    """
+
+    confidence: float = 0.99
+    step: float = 0.02
+    steps: int = 500
+    unit: Unit = "sigma"
+    seed: int = 0
+    lower: float | None = None
+    upper: float | None = None
+
+    name: ClassVar[str] = "sky_ascent"
+    from_sky: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        as_box(self.lower, self.upper)
+        confidence_odds(self.confidence)
+        if self.unit not in UNITS or not self.step > 0 or self.steps < 1:
+            raise ValueError(
+                message(
+                    f"unit among {UNITS}, a positive step and at least one of them",
+                    "",
+                    unit=self.unit,
+                    step=self.step,
+                    steps=self.steps,
+                )
+            )
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the images.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Blank skies, shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Sigma and mask.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`: each as it was when it was sure, or after the last step.
+        """
+        weights = wanted_weights(network, target, images)
+        made = images.astype(weights.dtype)
+        box = as_box(self.lower, self.upper)
+        check_within(made, box)
+        scale = np.broadcast_to(pixel_scale(made, context, self.unit), made.shape)
+        enough = confidence_odds(self.confidence) + SLACK
+        climbing = np.arange(len(made))
+        for _ in range(self.steps + 1):
+            slope, logits = margin_gradient(network, made[climbing], weights[climbing])
+            unsure = log_odds(logits, weights[climbing]) <= enough
+            climbing, slope = climbing[unsure], slope[unsure]
+            if not len(climbing):
+                break
+            steep = slope * scale[climbing]
+            size = np.sqrt(np.mean(steep.astype(np.float64) ** 2, axis=(1, 2, 3), keepdims=True))
+            way = np.divide(steep, size, out=np.zeros_like(steep), where=size > 0)
+            made[climbing] = np.clip(made[climbing] + self.step * way * scale[climbing], *box)
+        return made
+
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+_ENCODINGS = ("blobs", "pixels")
+
+
+@dataclass(frozen=True)
+class SkyEvolution:
+    """A blank sky changed by mutation and selection until the network is sure of the target.
+
+    arXiv:1412.1897, with its algorithm, MAP-Elites (Mouret & Clune 2015, arXiv:1504.04909): for
+    each class the elite that the network is surest of; in each generation elites drawn at random
+    are mutated, and a child that the network is surer of, for any class, takes its place there. What a
+    step towards one class has found may so serve another.
+
+    Attributes
+    ----------
+    confidence : float
+        Probability of what the target wants at which an image is done.
+    encoding : {"blobs", "pixels"}
+        What a mutation is: a Gaussian blob of a random place, width, sign and colour added (like
+        the regular images of their indirect encoding), or one pixel in ten changed (their direct one).
+    strength : float
+        Of a mutation: standard deviation of the height of a blob or of the change of a pixel, in the unit.
+    generations, children : int
+        How many, at most, and of how many images each.
+    unit : {"sigma", "image"}
+        Standard deviations of the noise of each pixel, or the unit of the images.
+    seed : int
+        Of sky and mutations, with the ids.
+    lower, upper : float or None
+        Bounds of every pixel.
+    """
+
+    confidence: float = 0.99
+    encoding: Literal["blobs", "pixels"] = "blobs"
+    strength: float = 2.0
+    generations: int = 200
+    children: int = 32
+    unit: Unit = "sigma"
+    seed: int = 0
+    lower: float | None = None
+    upper: float | None = None
+
+    name: ClassVar[str] = "sky_evolution"
+    from_sky: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        as_box(self.lower, self.upper)
+        confidence_odds(self.confidence)
+        known = self.unit in UNITS and self.encoding in _ENCODINGS
+        if not known or not self.strength > 0 or self.generations < 1 or self.children < 1:
+            raise ValueError(
+                message(
+                    f"unit among {UNITS}, encoding among {_ENCODINGS}, a positive strength, "
+                    "generations and children",
+                    "",
+                    unit=self.unit,
+                    encoding=self.encoding,
+                    strength=self.strength,
+                    generations=self.generations,
+                    children=self.children,
+                )
+            )
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the images, one after the other.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Blank skies, shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Sigma, mask and ids.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`: of each the best that was found.
+        """
+        weights = wanted_weights(network, target, images)
+        images = images.astype(weights.dtype, copy=False)
+        check_within(images, as_box(self.lower, self.upper))
+        scale = np.broadcast_to(pixel_scale(images, context, self.unit), images.shape)
+        names = ids_of(images, context or Context())
+        return np.stack(
+            [
+                self._evolved(network, image, weight, step, seeding.generator(self.seed, "evolution", name))
+                for image, weight, step, name in zip(images, weights, scale, names, strict=True)
+            ]
+        )
+
+    def _evolved(
+        self,
+        network: keras.Model,
+        sky: Floats,
+        weight: Floats,
+        scale: Floats,
+        stream: np.random.Generator,
+    ) -> Floats:
+        n_classes = len(weight)
+        # One niche for each class, and a last one for what the target wants, which may be several.
+        niches = np.concatenate([np.eye(n_classes), weight[np.newaxis]])
+        elites = np.repeat(sky[np.newaxis].astype(np.float32), len(niches), axis=0)
+        surest = _odds(fast_logits(network, elites[:1]), niches)[0]
+        for _ in range(self.generations):
+            if surest[-1] > confidence_odds(self.confidence) + SLACK:
+                break
+            parents = elites[stream.integers(len(niches), size=self.children)]
+            children = parents + self._mutations(stream, sky.shape).astype(sky.dtype) * scale
+            born = np.clip(children, *as_box(self.lower, self.upper)).astype(np.float32)
+            odds = _odds(fast_logits(network, born), niches)
+            best = np.argmax(odds, axis=0)
+            for niche, child in enumerate(best):
+                if odds[child, niche] > surest[niche]:
+                    elites[niche], surest[niche] = born[child], odds[child, niche]
+        final: Floats = elites[-1]
+        return final
+
+    def _mutations(self, stream: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+        ny, nx, bands = shape
+        n = self.children
+        if self.encoding == "pixels":
+            chosen = stream.uniform(size=(n, ny, nx, bands)) < 0.1
+            return chosen * stream.normal(0, self.strength, (n, ny, nx, bands))
+        y, x = np.mgrid[:ny, :nx]
+        middle = stream.uniform(0, 1, (2, n, 1, 1)) * np.array([ny, nx]).reshape(2, 1, 1, 1)
+        widths = np.exp(stream.uniform(np.log(0.7), np.log(max(min(ny, nx) / 4, 0.8)), (2, n, 1, 1)))
+        angle = stream.uniform(0, np.pi, (n, 1, 1))
+        along = (x - middle[1]) * np.cos(angle) + (y - middle[0]) * np.sin(angle)
+        across = (y - middle[0]) * np.cos(angle) - (x - middle[1]) * np.sin(angle)
+        blobs = np.exp(-((along / widths[0]) ** 2 + (across / widths[1]) ** 2) / 2)
+        height = stream.normal(0, self.strength, (n, 1, 1, bands))
+        return np.asarray(blobs[..., np.newaxis] * height)
+
+
+def _odds(logits: Floats, niches: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Shape (images, niches)."""
+    return np.stack([log_odds(logits, np.broadcast_to(niche, logits.shape)) for niche in niches], axis=1)

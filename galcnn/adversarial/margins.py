@@ -1,0 +1,379 @@
+"""What an attack is, in which unit it counts, and how far a network is from what a target wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from scipy.special import logsumexp
+
+from galcnn.errors import message
+from galcnn.model import Target
+from galcnn.model.forward import compiled, run_in_batches
+from galcnn.model.gradients import gradient_of, logits_of, target_weights
+
+if TYPE_CHECKING:
+    from galcnn.explain import Context
+
+
+#: A pixel's change is counted in standard deviations of its noise, or in the unit of the image.
+Unit = Literal["sigma", "image"]
+
+
+UNITS: tuple[Unit, ...] = ("sigma", "image")
+
+
+Images = npt.NDArray[np.floating[Any]]
+
+
+class Attack(Protocol):
+    """A way to fool a network. Its fields are its settings.
+
+    Attributes
+    ----------
+    name : str
+        Short.
+    from_sky : bool
+        Whether it makes images out of a blank sky instead of changing galaxies.
+    confidence : float
+        Probability of what the target wants, among all that it weighs, at which the attack is a
+        success; at 0.5 and below it is enough that the best wanted class comes first.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def from_sky(self) -> bool: ...
+
+    @property
+    def confidence(self) -> float: ...
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the images.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits; left as it is.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image. It is reached where the best of the classes that it
+            weighs most exceeds the best of those that it weighs least.
+        context : Context, optional
+            Sigma, mask (masked pixels stay as they are, bit by bit), PSF and ids.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`.
+        """
+        ...
+
+
+def pixel_scale(images: Images, context: Context | None, unit: Unit) -> Images:
+    """Give what one unit of change is in each pixel.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    context : Context or None
+        Sigma and mask.
+    unit : {"sigma", "image"}
+        The noise of the pixel, or 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        Type of `images`, 0 in masked pixels. Shape of `images`, or (n, 1, 1, 1) where all pixels
+        of an image are alike.
+
+    Raises
+    ------
+    ValueError
+        The noise is asked for and not known.
+    """
+    mask = None if context is None else context.mask
+    if unit == "image":
+        if mask is None or not mask.any():
+            return np.ones((len(images), 1, 1, 1), dtype=images.dtype)
+        return (~mask).astype(images.dtype)
+    sigma = None if context is None else context.sigma
+    if sigma is None:
+        raise ValueError(
+            message(
+                "the noise of every pixel for an attack in sigma",
+                "Load the images with their sigma, or attack with unit='image' (--unit image).",
+                unit=unit,
+            )
+        )
+    scale = sigma.astype(images.dtype) if mask is None else np.where(mask, 0, sigma).astype(images.dtype)
+    if not np.all(np.isfinite(scale)) or scale.min() < 0 or not np.all(scale.any(axis=(1, 2, 3))):
+        raise ValueError(
+            message(
+                "noise that is finite, not negative and above zero somewhere in each image",
+                "Mask pixels without noise.",
+                lowest=float(scale.min()),
+                highest=float(scale.max()),
+            )
+        )
+    return scale
+
+
+def psf_stack(context: Context | None, n: int) -> npt.NDArray[np.float32]:
+    """Give the PSFs that perturbations are convolved with.
+
+    Parameters
+    ----------
+    context : Context or None
+        With `psf`.
+    n : int
+        Images.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, py, px, n_bands).
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    if context is None or context.psf is None:
+        raise ValueError(
+            message(
+                "the PSF of every image for perturbations that a telescope could see",
+                "Load the images with their PSF, or attack with light='pixels'.",
+                psf=None,
+            )
+        )
+    if len(context.psf) != n:
+        raise ValueError(message(f"one PSF for each of {n} images", "", n_psfs=len(context.psf)))
+    return context.psf
+
+
+def as_box(lower: float | None, upper: float | None) -> tuple[float, float]:
+    """Give the bounds of a pixel.
+
+    Parameters
+    ----------
+    lower, upper : float or None
+        None is no bound.
+
+    Returns
+    -------
+    tuple of float
+        With infinities.
+
+    Raises
+    ------
+    ValueError
+        They leave no room.
+    """
+    low, high = -np.inf if lower is None else float(lower), np.inf if upper is None else float(upper)
+    if not low < high:
+        raise ValueError(message("lower < upper", "", lower=lower, upper=upper))
+    return low, high
+
+
+def check_within(images: Images, box: tuple[float, float]) -> None:
+    """Refuse images that lie outside the box before they are attacked.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        Any.
+    box : tuple of float
+        Lowest and highest value.
+
+    Raises
+    ------
+    ValueError
+        A pixel lies outside, or is not finite.
+    """
+    low, high = float(np.min(images)), float(np.max(images))
+    if not (box[0] <= low and high <= box[1] and np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(
+            message(f"finite images from {box[0]:g} to {box[1]:g}", "", lowest=low, highest=high)
+        )
+
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+def wanted_weights(
+    network: keras.Model, target: Target | Sequence[Target], images: Floats
+) -> npt.NDArray[np.floating[Any]]:
+    """Lay targets out as `galcnn.model.gradients.target_weights` does, and refuse those that want nothing.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    target : Target or sequence of Target
+        One for all, or one an image.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, n_classes).
+
+    Raises
+    ------
+    ValueError
+        Targets or images do not fit, or a target weighs all classes alike.
+    """
+    weights = target_weights(network, target, images)
+    if np.any(weights.min(axis=1) == weights.max(axis=1)):
+        raise ValueError(
+            message(
+                "targets that weigh one class more than another",
+                "Name the class that is wanted.",
+                weights=weights[weights.min(axis=1) == weights.max(axis=1)][0].tolist(),
+            )
+        )
+    return weights
+
+
+def margins(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
+    """Give the best wanted logit minus the best unwanted one.
+
+    Parameters
+    ----------
+    logits, weights : numpy.ndarray
+        Shape (n, n_classes).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,); above zero where the target is reached.
+
+    Examples
+    --------
+    >>> margins(np.array([[1.0, 3.0, 2.5]]), np.array([[1.0, 0.0, 0.0]])).tolist()
+    [-2.0]
+    """
+    wanted, unwanted = _sides(weights)
+    return np.asarray(
+        np.where(wanted, logits, -np.inf).max(axis=1) - np.where(unwanted, logits, -np.inf).max(axis=1),
+        dtype=np.float64,
+    )
+
+
+def log_odds(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
+    """Give the logarithm of the probability that is wanted over that which is unwanted.
+
+    Parameters
+    ----------
+    logits, weights : numpy.ndarray
+        Shape (n, n_classes).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).
+    """
+    wanted, unwanted = _sides(weights)
+    with np.errstate(divide="ignore"):
+        return np.asarray(
+            logsumexp(logits.astype(np.float64), axis=1, b=wanted)
+            - logsumexp(logits.astype(np.float64), axis=1, b=unwanted)
+        )
+
+
+def margin_in_graph(logits: Any, weights: Any) -> Any:
+    """Do what `margins` does, in a graph that is being traced.
+
+    Parameters
+    ----------
+    logits, weights : tensor
+        Shape (n, n_classes).
+
+    Returns
+    -------
+    tensor
+        Shape (n,).
+    """
+    nothing = tf.constant(-np.inf, logits.dtype)
+    wanted = weights >= tf.reduce_max(weights, axis=1, keepdims=True)
+    unwanted = weights <= tf.reduce_min(weights, axis=1, keepdims=True)
+    return tf.reduce_max(tf.where(wanted, logits, nothing), axis=1) - tf.reduce_max(
+        tf.where(unwanted, logits, nothing), axis=1
+    )
+
+
+def fast_logits(network: keras.Model, images: Floats) -> Floats:
+    """Run a network as one compiled graph: for searches. What they find is checked by another way.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, n_classes).
+    """
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        return lambda images: (logits_of(network_of(), images),)
+
+    return run_in_batches(compiled(network, "logits", build, (images,)), images)[0]
+
+
+def margin_gradient(network: keras.Model, images: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Differentiate the margin with respect to every pixel.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits; left as it is.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    weights : numpy.ndarray
+        Shape (n, n_classes).
+
+    Returns
+    -------
+    gradient : numpy.ndarray
+        Shape of `images`.
+    logits : numpy.ndarray
+        Shape (n, n_classes).
+    """
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any, weights: Any) -> tuple[Any, Any]:
+            logits = logits_of(network_of(), images)
+            return gradient_of(margin_in_graph(logits, weights), images), logits
+
+        return run
+
+    run = compiled(network, "margin gradient", build, (images, weights))
+    gradient, logits = run_in_batches(run, images, weights)
+    return gradient, logits
+
+
+def _sides(weights: Floats) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    return (
+        weights >= weights.max(axis=1, keepdims=True),
+        weights <= weights.min(axis=1, keepdims=True),
+    )

@@ -1,0 +1,527 @@
+"""PGD: small steps within a ball, and what physics asks of them (Madry et al. 2017); FGSM is one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn._runtime import seeding
+from galcnn.adversarial.margins import (
+    UNITS,
+    Unit,
+    as_box,
+    check_within,
+    margin_in_graph,
+    pixel_scale,
+    psf_stack,
+    wanted_weights,
+)
+from galcnn.errors import message
+from galcnn.explain import Context
+from galcnn.explain.baselines import ids_of
+from galcnn.model import Target
+from galcnn.model.forward import batches, compiled, images_per_batch
+from galcnn.model.gradients import gradient_of, logits_of
+
+_BISECTIONS = 40
+
+
+def conserved(v: Any, normal: Any, low: Any, high: Any) -> Any:
+    r"""Project onto the plane sum(q v) = 0 of each image and band, within bounds of every pixel.
+
+    The nearest point is clip(v - lambda q, low, high), with the lambda at which the plane is
+    reached; the sum falls with lambda, so that it is bisected.
+
+    Parameters
+    ----------
+    v : tensor
+        Shape (n, ny, nx, n_bands).
+    normal : tensor
+        q, not negative, of a shape that broadcasts to that of `v`.
+    low, high : tensor or None
+        Bounds with zero between them; None is no bound.
+
+    Returns
+    -------
+    tensor
+        Shape of `v`.
+    """
+    q = tf.broadcast_to(normal, tf.shape(v))
+    across = {"axis": (1, 2), "keepdims": True}
+    if low is None or high is None:
+        return v - tf.math.divide_no_nan(tf.reduce_sum(q * v, **across), tf.reduce_sum(q * q, **across)) * q
+
+    def moved(shift: Any) -> Any:
+        return tf.clip_by_value(v - shift * q, low, high)
+
+    ratio = tf.math.divide_no_nan(v, q)
+    left, right = tf.reduce_min(ratio, **across), tf.reduce_max(ratio, **across)
+
+    def halve(i: Any, left: Any, right: Any) -> tuple[Any, Any, Any]:
+        middle = (left + right) / 2
+        above = tf.reduce_sum(q * moved(middle), **across) > 0
+        return i + 1, tf.where(above, middle, left), tf.where(above, right, middle)
+
+    loop = (tf.constant(0), left, right)
+    _, left, right = tf.while_loop(lambda i, *_: i < _BISECTIONS, halve, loop)
+    found = moved((left + right) / 2)
+    # What rounding has left goes to the pixels that are free.
+    free = q * tf.cast((found > low) & (found < high), q.dtype)
+    rest = tf.reduce_sum(q * found, **across)
+    return found - tf.math.divide_no_nan(rest, tf.reduce_sum(free * free, **across)) * free
+
+
+#: Largest change of a pixel, or root of the sum of the squares of all changes.
+Norm = Literal["linf", "l2"]
+
+
+NORMS: tuple[Norm, ...] = ("linf", "l2")
+
+
+Images = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Where a perturbation may lie: d = P * (s v) in unmasked pixels, with v in the unit ball.
+
+    Attributes
+    ----------
+    norm : {"linf", "l2"}
+        Of d / s.
+    scale : numpy.ndarray
+        s, the budget of each image times `galcnn.adversarial.margins.pixel_scale`; 0 where masked.
+    psf : numpy.ndarray or None
+        P, shape (n, py, px, n_bands).
+    conserve : bool
+        Whether d adds up to zero in each band.
+    box : tuple of float
+        Lowest and highest value of a pixel of the image.
+    """
+
+    norm: Norm
+    scale: Images
+    psf: npt.NDArray[np.float32] | None = None
+    conserve: bool = False
+    box: tuple[float, float] = (-np.inf, np.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """How the ball is walked through.
+
+    Attributes
+    ----------
+    steps : int
+        At least one.
+    length : float
+        Of a step, as a share of the radius.
+    start : numpy.ndarray or None
+        v to begin with; zero by default.
+    """
+
+    steps: int
+    length: float
+    start: Images | None = None
+
+
+def climb(network: keras.Model, images: Images, weights: Images, *, limits: Bounds, walk: Walk) -> Images:
+    """Raise the margin within the limits by projected gradient ascent, many images at once.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits; left as it is.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands), in the precision of `weights`.
+    weights : numpy.ndarray
+        Shape (n, n_classes), see `galcnn.adversarial.margins`.
+    limits : Bounds
+        Of the perturbation.
+    walk : Walk
+        Steps and start.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape of `images`: of each the best of the walk, or its end after a single step.
+    """
+    extras = {"start": walk.start, "psf": limits.psf}
+    named = {name: part.astype(images.dtype, copy=False) for name, part in extras.items() if part is not None}
+    parts = [images, weights, limits.scale, *named.values()]
+    count, length = np.array([walk.steps], dtype=np.int32), np.array([walk.length], dtype=images.dtype)
+    once = walk.steps == 1
+    key = ("climb", limits.norm, limits.conserve, limits.box, tuple(named), once)
+    build = _builder(limits.norm, limits.conserve, limits.box, tuple(named), once)
+    run = compiled(network, key, build, (count, length, *parts))
+    pieces = [
+        run(count, length, *(part[piece] for part in parts)).numpy()
+        for piece in batches(len(images), images_per_batch(images.shape[1:]))
+    ]
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def _builder(
+    norm: Norm, conserve: bool, box: tuple[float, float], extras: tuple[str, ...], once: bool
+) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
+    boxed = bool(np.isfinite(box).any())
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(count: Any, length: Any, images: Any, weights: Any, scale: Any, *rest: Any) -> Any:
+            given = dict(zip(extras, rest, strict=True))
+            psf = given.get("psf")
+
+            def light(v: Any) -> Any:
+                seen = scale * v
+                return seen if psf is None else _convolved(seen, psf) * tf.cast(scale > 0, seen.dtype)
+
+            def image(v: Any) -> Any:
+                changed = images + light(v)
+                return tf.clip_by_value(changed, *box) if boxed and psf is not None else changed
+
+            project = _projection(
+                images, scale, light, norm=norm, conserve=conserve, box=box, blurred=psf is not None
+            )
+
+            def slope(v: Any) -> tuple[Any, Any]:
+                seen = image(v)
+                margin = margin_in_graph(logits_of(network_of(), seen), weights)
+                gradient = gradient_of(margin, seen)
+                if norm == "l2" or psf is not None:  # else its signs count alone: they are the same
+                    (gradient,) = tf.gradients(seen, v, gradient)
+                return gradient, margin
+
+            def stepped(v: Any, gradient: Any) -> Any:
+                if norm == "linf":
+                    return project(v + length * tf.sign(gradient))
+                return project(v + length * tf.math.divide_no_nan(gradient, _length(gradient)))
+
+            def body(i: Any, v: Any, best: Any, most: Any) -> tuple[Any, ...]:
+                gradient, margin = slope(v)
+                best, most = _better(v, margin, best, most)
+                return i + 1, stepped(v, gradient), best, most
+
+            v = tf.zeros_like(images)
+            if "start" in given:
+                v = project(given["start"] * tf.cast(scale > 0, images.dtype))
+            if once:
+                v = stepped(v, slope(v)[0])
+            else:
+                most = tf.fill(tf.shape(images)[:1], tf.constant(-np.inf, images.dtype))
+                loop = (tf.constant(0), v, v, most)
+                _, v, best, most = tf.while_loop(lambda i, *_: i < count[0], body, loop)
+                margin = margin_in_graph(logits_of(network_of(), image(v)), weights)
+                v, _ = _better(v, margin, best, most)
+            changed = image(v)
+            return tf.clip_by_value(changed, *box) if boxed else changed
+
+        return run
+
+    return build
+
+
+def _projection(
+    images: Any,
+    scale: Any,
+    light: Callable[[Any], Any],
+    *,
+    norm: Norm,
+    conserve: bool,
+    box: tuple[float, float],
+    blurred: bool,
+) -> Callable[[Any], Any]:
+    """Bring v back: into the bounds of each pixel, to no flux in total, then shrunk into the ball.
+
+    The image itself lies within all limits, and they are convex, so shrinking leaves none of them.
+    """
+    size = _largest if norm == "linf" else _length
+    low, high = (-1.0, 1.0) if norm == "linf" else (None, None)
+    if np.isfinite(box).any() and not blurred:
+        ends = [tf.math.divide_no_nan(end - images, scale) for end in box]
+        low = ends[0] if low is None else tf.maximum(low, ends[0])
+        high = ends[1] if high is None else tf.minimum(high, ends[1])
+    if conserve:
+        probe = tf.zeros_like(images)
+        normal = tf.gradients(tf.reduce_sum(light(probe)), probe)[0]
+
+    def project(v: Any) -> Any:
+        if conserve:
+            v = conserved(v, normal, low, high)
+        elif low is not None:
+            v = tf.clip_by_value(v, low, high)
+        if norm == "linf" and not blurred:
+            return v
+        shares = tf.math.divide_no_nan(light(v), scale) if blurred else v * tf.cast(scale > 0, v.dtype)
+        return v / tf.maximum(size(shares), 1)
+
+    return project
+
+
+def _length(values: Any) -> Any:
+    return tf.sqrt(tf.reduce_sum(values**2, axis=(1, 2, 3), keepdims=True))
+
+
+def _largest(values: Any) -> Any:
+    return tf.reduce_max(tf.abs(values), axis=(1, 2, 3), keepdims=True)
+
+
+def _better(v: Any, margin: Any, best: Any, most: Any) -> tuple[Any, Any]:
+    better = margin > most
+    # Whole rows are copied: `tf.where` broadcasts its condition, which takes eight times as long.
+    return tf.raw_ops.Select(condition=better, x=v, y=best), tf.where(better, margin, most)
+
+
+def _convolved(images: Any, psf: Any) -> Any:
+    """Convolve each band of each image with a PSF of its own; light that leaves the image is lost."""
+    n, bands = tf.shape(images)[0], images.shape[3]
+    side_by_side = tf.reshape(
+        tf.transpose(images, (1, 2, 0, 3)), (1, images.shape[1], images.shape[2], n * bands)
+    )
+    kernel = tf.reverse(psf, axis=(1, 2))  # TensorFlow correlates
+    kernels = tf.reshape(tf.transpose(kernel, (1, 2, 0, 3)), (psf.shape[1], psf.shape[2], n * bands, 1))
+    blurred = tf.nn.depthwise_conv2d(side_by_side, kernels, strides=(1, 1, 1, 1), padding="SAME")
+    apart = tf.reshape(blurred, (images.shape[1], images.shape[2], n, bands))
+    return tf.transpose(apart, (2, 0, 1, 3))
+
+
+_LIGHTS, _FLUXES, _STARTS = ("pixels", "psf"), ("free", "conserved"), ("random", "image")
+
+
+@dataclass(frozen=True)
+class PGD:
+    """Projected gradient ascent on the margin, in a ball around the image.
+
+    arXiv:1706.06083, with the margin between the best wanted and the best unwanted logit as what
+    grows. Of each image the best point of the walk is taken. One step from the image is FGSM.
+
+    The options compose: a budget of k sigma in every pixel (``unit="sigma"``), masked pixels
+    frozen, light that has come through the telescope (``light="psf"``: the perturbation is a
+    pattern convolved with the PSF), and no light from nowhere (``flux="conserved"``: it adds up to
+    zero in each band).
+
+    Attributes
+    ----------
+    budget : float
+        Radius of the ball.
+    norm : {"linf", "l2"}
+        Of the perturbation in the unit: largest change of a pixel, or root of the sum of squares.
+    unit : {"sigma", "image"}
+        Standard deviations of the noise of each pixel, or the unit of the images.
+    light : {"pixels", "psf"}
+        Whether every pixel moves by itself.
+    flux : {"free", "conserved"}
+        Whether a band may gain or lose light.
+    steps : int
+        Of 2.5 / steps of the budget each, but none longer than the budget.
+    start : {"random", "image"}
+        Somewhere in the ball, or its middle.
+    seed : int
+        Of the start, with the ids.
+    lower, upper : float or None
+        Bounds of every pixel. Convolved light is cut there, as a detector saturates.
+    """
+
+    budget: float = 1.0
+    norm: Norm = "linf"
+    unit: Unit = "sigma"
+    light: Literal["pixels", "psf"] = "pixels"
+    flux: Literal["free", "conserved"] = "free"
+    steps: int = 25
+    start: Literal["random", "image"] = "random"
+    seed: int = 0
+    lower: float | None = None
+    upper: float | None = None
+
+    name: ClassVar[str] = "pgd"
+    from_sky: ClassVar[bool] = False
+    confidence: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        words = {
+            "norm": NORMS,
+            "unit": UNITS,
+            "light": _LIGHTS,
+            "flux": _FLUXES,
+            "start": _STARTS,
+        }
+        for name, known in words.items():
+            if getattr(self, name) not in known:
+                raise ValueError(message(f"{name} among {known}", "", **{name: getattr(self, name)}))
+        if not (0 < self.budget < np.inf) or self.steps < 1:
+            raise ValueError(
+                message("a positive budget and at least one step", "", budget=self.budget, steps=self.steps)
+            )
+        box = as_box(self.lower, self.upper)
+        if self.light == "psf" and self.flux == "conserved" and np.isfinite(box).any():
+            raise ValueError(
+                message(
+                    "conserved flux, a PSF or bounds, but not all three",
+                    "Where convolved light is cut at a bound, flux is lost: leave one out.",
+                    lower=self.lower,
+                    upper=self.upper,
+                )
+            )
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the images.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Sigma, mask, PSF and ids, as the options need them.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`.
+
+        Raises
+        ------
+        ValueError
+            Something that an option needs is not known, or images lie outside the bounds.
+        """
+        weights = wanted_weights(network, target, images)
+        budgets = np.full(len(images), float(self.budget))
+        return perturbed(self, network, images, weights, budgets=budgets, context=context)
+
+
+def perturbed(
+    attack: PGD,
+    network: keras.Model,
+    images: Images,
+    weights: Images,
+    *,
+    budgets: npt.NDArray[np.float64],
+    context: Context | None,
+) -> npt.NDArray[np.float32]:
+    """Run PGD with a budget for each image.
+
+    Parameters
+    ----------
+    attack : PGD
+        All but the budget.
+    network : keras.Model
+        Ends in logits.
+    images, weights : numpy.ndarray
+        Shape (n, ny, nx, n_bands) and (n, n_classes).
+    budgets : numpy.ndarray
+        Shape (n,).
+    context : Context or None
+        As for the attack.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape of `images`.
+    """
+    box = as_box(attack.lower, attack.upper)
+    images = images.astype(weights.dtype, copy=False)
+    check_within(images, box)
+    limits = Bounds(
+        attack.norm,
+        pixel_scale(images, context, attack.unit) * budgets.reshape(-1, 1, 1, 1).astype(images.dtype),
+        psf_stack(context, len(images)) if attack.light == "psf" else None,
+        attack.flux == "conserved",
+        box,
+    )
+    walk = Walk(attack.steps, min(2.5 / attack.steps, 1.0), _start(attack, images, context))
+    made: npt.NDArray[np.float32] = climb(network, images, weights, limits=limits, walk=walk)
+    return made
+
+
+def _start(attack: PGD, images: Images, context: Context | None) -> Images | None:
+    """Points evenly spread over the unit ball of each image, keyed by its id."""
+    if attack.start == "image":
+        return None
+    points = np.empty_like(images)
+    for point, name in zip(points, ids_of(images, context or Context()), strict=True):
+        stream = seeding.generator(attack.seed, "pgd", name)
+        if attack.norm == "linf":
+            point[...] = stream.uniform(-1, 1, point.shape)
+        else:
+            direction = stream.normal(size=point.shape)
+            radius = stream.uniform() ** (1 / direction.size)
+            point[...] = radius * direction / np.linalg.norm(direction)
+    return points
+
+
+@dataclass(frozen=True)
+class FGSM:
+    """x + budget s sign(dm/dx), the first step of `PGD` in the largest-change norm.
+
+    arXiv:1412.6572, section 4, with the margin m between the best wanted and the best unwanted
+    logit in place of the cross-entropy, whose slope a confident network rounds to zero. On a
+    linear network the margin moves by exactly budget |s w|_1.
+
+    Attributes
+    ----------
+    budget : float
+        By how much each pixel moves.
+    unit : {"sigma", "image"}
+        Whether the budget is in standard deviations of the noise of each pixel, or in the unit of
+        the images.
+    lower, upper : float or None
+        Bounds of every pixel.
+    """
+
+    budget: float = 1.0
+    unit: Unit = "sigma"
+    lower: float | None = None
+    upper: float | None = None
+
+    name: ClassVar[str] = "fgsm"
+    from_sky: ClassVar[bool] = False
+    confidence: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        self._step()
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the images.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Sigma and mask.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`.
+        """
+        return self._step()(network, images, target, context=context)
+
+    def _step(self) -> PGD:
+        return PGD(self.budget, "linf", self.unit, steps=1, start="image", lower=self.lower, upper=self.upper)

@@ -1,0 +1,79 @@
+"""Attacks by the words that users type: a name, and settings behind a colon."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from galcnn.adversarial.fooling_images import SkyAscent, SkyEvolution
+from galcnn.adversarial.margins import Attack, Unit
+from galcnn.adversarial.minimal import MinimalPerturbation, SmallestBudget
+from galcnn.adversarial.pgd import FGSM, PGD
+from galcnn.adversarial.universal import UniversalPerturbation
+from galcnn.errors import message
+from galcnn.explain.registry import ALL, settings_from
+
+#: In the order of the documentation.
+ATTACKS: dict[str, Any] = {
+    "fgsm": FGSM,
+    "pgd": PGD,
+    "smallest": SmallestBudget,
+    "minimal": MinimalPerturbation,
+    "universal": UniversalPerturbation,
+    "sky_ascent": SkyAscent,
+    "sky_evolution": SkyEvolution,
+}
+
+
+def attacks_by_name(texts: Sequence[str], *, unit: Unit = "sigma", seed: int = 0) -> list[Attack]:
+    """Make attacks from words such as ``minimal`` or ``pgd:budget=2,light=psf,flux=conserved``.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Keys of `ATTACKS`, each with its settings behind a colon (``smallest`` takes those of its
+        PGD); ``all`` for every one with its defaults.
+    unit : {"sigma", "image"}
+        Of those that do not say.
+    seed : int
+        Of those that draw and do not say.
+
+    Returns
+    -------
+    list of Attack
+        In order.
+
+    Raises
+    ------
+    ValueError
+        There is none of this name, it has no such setting, or the value does not fit.
+
+    Examples
+    --------
+    >>> attacks_by_name(["fgsm:budget=2", "minimal"], unit="image")[0]
+    FGSM(budget=2.0, unit='image', lower=None, upper=None)
+    """
+    attacks: list[Attack] = []
+    for text in texts:
+        name, _, settings = text.partition(":")
+        if (name == ALL and settings) or (name != ALL and name not in ATTACKS):
+            raise ValueError(
+                message(f"an attack among {(*ATTACKS, ALL)}, all without settings", "", attack=text)
+            )
+        for one in ATTACKS if name == ALL else [name]:
+            attacks.append(_attack(text, ATTACKS[one], settings, {"unit": unit, "seed": seed}))
+    return attacks
+
+
+def _attack(text: str, kind: Any, settings: str, defaults: dict[str, Any]) -> Attack:
+    if kind is SmallestBudget:  # its words are those of the PGD inside
+        inner = ",".join(pair for pair in settings.split(",") if not pair.startswith("tolerance="))
+        own = ",".join(pair for pair in settings.split(",") if pair.startswith("tolerance="))
+        pgd = _attack(text, PGD, inner, defaults | {"start": "image"})
+        outer: Attack = SmallestBudget(pgd, **settings_from(text, kind, own))  # type: ignore[arg-type]
+        return outer
+    known = {field.name for field in dataclasses.fields(kind)}
+    given = {name: value for name, value in defaults.items() if name in known}
+    made: Attack = kind(**(given | settings_from(text, kind, settings)))
+    return made

@@ -1,0 +1,264 @@
+"""One perturbation for all galaxies of a class (Moosavi-Dezfooli et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn._runtime import seeding
+from galcnn.adversarial.margins import (
+    UNITS,
+    Unit,
+    as_box,
+    check_within,
+    fast_logits,
+    margin_gradient,
+    margins,
+    pixel_scale,
+    wanted_weights,
+)
+from galcnn.adversarial.pgd import NORMS, Norm
+from galcnn.errors import message
+from galcnn.explain import Context
+from galcnn.model import Target
+
+Floats = npt.NDArray[np.floating[Any]]
+#: Each linear step to the boundary goes this share beyond it.
+_OVERSHOOT = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPerturbation:
+    """One perturbation for every image, whatever the network says: also of galaxies never seen.
+
+    Attributes
+    ----------
+    pattern : numpy.ndarray
+        Shape (ny, nx, n_bands), in the unit of the images.
+    name : str
+        How it was made.
+    lower, upper : float or None
+        Bounds of every pixel.
+    """
+
+    pattern: npt.NDArray[np.float32]
+    name: str = "fixed"
+    lower: float | None = None
+    upper: float | None = None
+
+    from_sky: ClassVar[bool] = False
+    confidence: ClassVar[float] = 0.0
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the images.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Not run.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            Not needed.
+        context : Context, optional
+            Mask.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`.
+        """
+        del network, target
+        made: npt.NDArray[np.float32] = _added(images, self.pattern, context, as_box(self.lower, self.upper))
+        return made
+
+
+@dataclass(frozen=True)
+class UniversalPerturbation:
+    """One perturbation within the budget that turns as many images as it can.
+
+    arXiv:1610.08401, algorithm 1: image by image, in an order that is drawn anew in each pass, the
+    pattern is moved by the shortest way (DeepFool's linear steps, arXiv:1511.04599) that turns an
+    image which it does not turn yet, and brought back into the ball. Between passes the pattern
+    that turns most is kept.
+
+    Attributes
+    ----------
+    budget : float
+        Radius of the ball.
+    norm : {"linf", "l2"}
+        See `PGD`.
+    unit : {"sigma", "image"}
+        In sigma, that is the median of the noise of all images in each pixel.
+    passes : int
+        Over the images, at most.
+    share : float
+        Of turned images at which it is done.
+    steps : int
+        Linear steps for one image, at most.
+    seed : int
+        Of the order.
+    lower, upper : float or None
+        Bounds of every pixel.
+    """
+
+    budget: float = 1.0
+    norm: Norm = "linf"
+    unit: Unit = "sigma"
+    passes: int = 5
+    share: float = 0.8
+    steps: int = 10
+    seed: int = 0
+    lower: float | None = None
+    upper: float | None = None
+
+    name: ClassVar[str] = "universal"
+    from_sky: ClassVar[bool] = False
+    confidence: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        as_box(self.lower, self.upper)
+        known = self.norm in NORMS and self.unit in UNITS
+        if not known or not 0 < self.budget < np.inf or self.passes < 1 or self.steps < 1:
+            raise ValueError(
+                message(
+                    f"norm among {NORMS}, unit among {UNITS}, a positive budget, passes and steps",
+                    "",
+                    norm=self.norm,
+                    unit=self.unit,
+                    budget=self.budget,
+                    passes=self.passes,
+                    steps=self.steps,
+                )
+            )
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the images with the pattern that is made of these very images.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Sigma, mask and ids.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`.
+        """
+        return self.fitted(network, images, target, context=context)(network, images, target, context=context)
+
+    def fitted(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> FixedPerturbation:
+        """Make the pattern, to be tried on other galaxies.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Sigma, mask and ids.
+
+        Returns
+        -------
+        FixedPerturbation
+            An attack.
+        """
+        weights = wanted_weights(network, target, images)
+        images = images.astype(weights.dtype, copy=False)
+        box = as_box(self.lower, self.upper)
+        check_within(images, box)
+        of_all = np.broadcast_to(pixel_scale(images, context, self.unit), images.shape)
+        scale = np.median(of_all, axis=0).astype(np.float64)
+
+        def with_pattern(pattern: Floats) -> Floats:
+            made: Floats = _added(images, (scale * pattern).astype(images.dtype), context, box)
+            return made
+
+        pattern = np.zeros(images.shape[1:])
+        best, most = pattern, -1.0
+        stream = seeding.generator(self.seed, "universal")
+        for _ in range(self.passes):
+            for row in stream.permutation(len(images)):
+                one = slice(row, row + 1)
+                mask = None if context is None or context.mask is None else context.mask[row]
+                pattern = self._turned(network, images[one], weights[one], pattern, (scale, mask, box))
+            turned = float(np.mean(margins(fast_logits(network, with_pattern(pattern)), weights) > 0))
+            if turned > most:
+                best, most = pattern, turned
+            if most >= self.share:
+                break
+        return FixedPerturbation((scale * best).astype(np.float32), self.name, self.lower, self.upper)
+
+    def _turned(
+        self,
+        network: keras.Model,
+        image: Floats,
+        weights: Floats,
+        pattern: npt.NDArray[np.float64],
+        limits: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_] | None, tuple[float, float]],
+    ) -> npt.NDArray[np.float64]:
+        """Move the pattern until it turns one image; limits are scale, mask and box."""
+        scale, mask, box = limits
+        context = None if mask is None else Context(mask=mask[np.newaxis])
+        moved = pattern
+        for _ in range(self.steps):
+            seen = _added(image, (scale * moved).astype(image.dtype), context, box)
+            slope, logits = margin_gradient(network, seen, weights)
+            short = -margins(logits, weights)[0]
+            steep = slope[0].astype(np.float64) * scale
+            if mask is not None:
+                steep = np.where(mask, 0, steep)
+            size = np.abs(steep).sum() if self.norm == "linf" else float(np.sum(steep**2))
+            if short < 0 or size == 0:
+                break
+            way = np.sign(steep) if self.norm == "linf" else steep
+            moved = moved + (1 + _OVERSHOOT) * short / size * way
+        return self._within(moved)
+
+    def _within(self, pattern: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        if self.norm == "linf":
+            return np.clip(pattern, -self.budget, self.budget)
+        size = float(np.linalg.norm(pattern))
+        return pattern * min(1.0, self.budget / size) if size else pattern
+
+
+def _added(images: Floats, pattern: Floats, context: Context | None, box: tuple[float, float]) -> Any:
+    changed = np.clip(images + pattern, *box).astype(images.dtype)
+    if context is None or context.mask is None:
+        return changed
+    return np.where(context.mask, images, changed)

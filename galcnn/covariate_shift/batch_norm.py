@@ -1,0 +1,151 @@
+"""Adaptive batch normalisation: the statistics of a network's layers, on the images it is to judge."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.model import TrainedModel, network_layers
+from galcnn.model.forward import forward
+from galcnn.model.graph import NetworkLayer
+
+_BATCH = 64
+#: Below so many images the moments of a layer are mostly noise (Schneider et al. 2020, fig. 3).
+_FEW = 32
+#: A class whose share among the answers is so many times its share in training is a skew.
+_SKEW = 3.0
+
+
+class AdaptationWarning(UserWarning):
+    """The images to adapt to are too few, or too different in their classes, to be trusted."""
+
+
+def adapt_batchnorm(
+    trained: TrainedModel, images: npt.NDArray[np.float32], *, source_weight: float = 0.0
+) -> TrainedModel:
+    """Replace the statistics of every batch normalisation by those of new, unlabelled images.
+
+    Layer by layer in the order of the pass, each with the earlier ones already adapted, since what
+    a layer sees depends on them. Moments are pooled over all images and pixels, with the
+    population's variance: averages of chunks' variances would be too small.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        Left as it is.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands), in the model's unit: what `galcnn.model.images_from` gives.
+    source_weight : float
+        Share of the statistics of training that is kept, from 0 (AdaBN, Li et al. 2016,
+        1603.04779) to 1 (nothing changes); N / (N + n) of Schneider et al. 2020 (2006.16971).
+
+    Returns
+    -------
+    galcnn.model.TrainedModel
+        A new model; its card says what was adapted and to how many images. Metrics of the old
+        one are not its own, and are left out.
+
+    Raises
+    ------
+    ValueError
+        The network has no batch normalisation, there is no image, or the weight is outside [0, 1].
+
+    Warns
+    -----
+    AdaptationWarning
+        There are few images, or they seem to be of other classes than those of training: where
+        the classes differ, statistics differ with them, and adapting harms (Su et al. 2023,
+        2302.05155).
+    """
+    if not 0 <= source_weight <= 1:
+        raise ValueError(message("a source_weight from 0 to 1", "", source_weight=source_weight))
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(message("images of shape (n, ny, nx, n_bands)", "", shape=images.shape))
+    if not _normalisations(trained.network):
+        raise ValueError(
+            message(
+                "a network with batch normalisation",
+                "Other normalisations hold no statistics: there is nothing to adapt.",
+                layers=[layer.name for layer in trained.network.layers][:8],
+            )
+        )
+    _warn(trained, images)
+    model = keras.models.clone_model(trained.model)
+    model.set_weights(trained.model.get_weights())
+    adapted = TrainedModel(model, trained.card)
+    stretched = keras.ops.convert_to_numpy(adapted.preprocessing(images, training=False))
+    for step in _normalisations(adapted.network):
+        mean, variance = _moments(adapted.network, step, stretched)
+        for variable, new in ((step.layer.moving_mean, mean), (step.layer.moving_variance, variance)):
+            old = keras.ops.convert_to_numpy(variable)
+            variable.assign((source_weight * old + (1 - source_weight) * new).astype(old.dtype))
+    note = {"n_images": len(images), "source_weight": source_weight, "of": trained.card.model_sha256}
+    card = replace(
+        trained.card,
+        data={**trained.card.data, "batchnorm_adapted": note},
+        metrics={},
+        model_sha256="",
+    )
+    return TrainedModel(model, card)
+
+
+def _normalisations(network: keras.Model) -> list[NetworkLayer]:
+    kind = keras.layers.BatchNormalization
+    return [step for step in network_layers(network).values() if isinstance(step.layer, kind)]
+
+
+def _moments(
+    network: keras.Model, step: NetworkLayer, images: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and population variance of each channel of what a layer is given, over all images.
+
+    Chunks are joined exactly: the scatter between their means is part of the variance (Chan,
+    Golub & LeVeque 1983, eq. 2.1).
+    """
+    (source,) = step.sources
+    count, mean, squares = 0, np.zeros(1), np.zeros(1)
+    for start in range(0, len(images), _BATCH):
+        chunk = images[start : start + _BATCH]
+        values = chunk if source == "input" else forward(network, chunk)[1][source]
+        moved = np.moveaxis(keras.ops.convert_to_numpy(values), step.layer.axis, -1)
+        flat = np.asarray(moved.reshape(-1, moved.shape[-1]), dtype=np.float64)
+        own = flat.mean(axis=0)
+        total = count + len(flat)
+        squares = squares + ((flat - own) ** 2).sum(axis=0) + (own - mean) ** 2 * (count * len(flat) / total)
+        mean = mean + (own - mean) * (len(flat) / total)
+        count = total
+    return mean, squares / count
+
+
+def _warn(trained: TrainedModel, images: npt.NDArray[np.float32]) -> None:
+    if len(images) < _FEW:
+        warnings.warn(
+            f"Batch-norm statistics of {len(images)} images are noisy: {_FEW} or more are wanted.",
+            AdaptationWarning,
+            stacklevel=3,
+        )
+    prior = np.array([trained.card.class_prior.get(name, np.nan) for name in trained.classes])
+    if not np.isfinite(prior).all():
+        return
+    logits = np.concatenate(
+        [
+            keras.ops.convert_to_numpy(trained.model(images[start : start + _BATCH], training=False))
+            for start in range(0, len(images), _BATCH)
+        ]
+    )
+    share = np.bincount(logits.argmax(axis=1), minlength=len(prior)) / len(images)
+    skewed = [
+        name for name, now, then in zip(trained.classes, share, prior, strict=True) if now > _SKEW * then
+    ]
+    if skewed:
+        warnings.warn(
+            f"Most answers fall into {', '.join(skewed)}, {_SKEW:g} times as often as in training or more: "
+            "if the classes differ and not only the images, adapting harms.",
+            AdaptationWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,209 @@
+"""Run a covariate-shift test: draw, train, judge, say what was found. It goes on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import QTable, vstack
+
+from galcnn._runtime import atomic, seeding
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog import write_table
+from galcnn.covariate_shift.report import contrast_table, primary_verdict, score_table, summary
+from galcnn.covariate_shift.sample import described, draw_sample, name_at, read_sample
+from galcnn.covariate_shift.settings import ShiftSettings
+from galcnn.covariate_shift.variants import TRAININGS, arm_logits, best_rate, layer_drift, train_arm
+from galcnn.evaluation.intervals import Verdict
+from galcnn.experiment import read_settings
+from galcnn.experiment.settings import build_record
+from galcnn.viewers import save_figure
+from galcnn.viewers.plots.shift import accuracy_figure, class_figure, drift_figure
+
+#: What a test writes.
+_OWN = ("*.ecsv", "*.png", "summary.md", "data", "arms")
+
+#: Networks whose layers are watched: the first training of each.
+_WATCHED = ("none", "batch")
+
+
+def read_shift(path: str | os.PathLike[str]) -> ShiftSettings:
+    """Read the settings of a test.
+
+    Parameters
+    ----------
+    path : path-like
+        A TOML file: the fields of `galcnn.covariate_shift.settings.ShiftSettings`, those of the network and
+        the training in sections ``[network]`` and ``[training]``.
+
+    Returns
+    -------
+    galcnn.covariate_shift.settings.ShiftSettings
+        Checked.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such file, no TOML, an unknown key, or a value that does not fit.
+    """
+    settings: ShiftSettings = build_record(ShiftSettings, read_settings(path))
+    return settings
+
+
+def run_shift(
+    settings: ShiftSettings,
+    out: str | os.PathLike[str],
+    *,
+    processes: int = 1,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> Verdict:
+    """Run a test, or go on with one that was stopped.
+
+    Parameters
+    ----------
+    settings : galcnn.covariate_shift.settings.ShiftSettings
+        The test.
+    out : path-like
+        Gets ``scores.ecsv``, ``contrasts.ecsv``, ``drift.ecsv``, ``summary.md``, figures, and in
+        ``data`` and ``arms`` what a run that goes on needs.
+    processes : int
+        Trainings at once, each on its share of the cores.
+    progress : galcnn._runtime.progress.Progress
+        Shows drawing and trainings.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
+
+    Returns
+    -------
+    galcnn.evaluation.intervals.Verdict
+        Of the primary contrast.
+
+    Raises
+    ------
+    ValueError
+        The folder holds another test.
+    """
+    folder = Path(out)
+    claim = atomic.claim(
+        folder, described(settings), what="one with the same test", own=_OWN, overwrite=overwrite
+    )
+    claim.mark()
+    sample = draw_sample(settings, folder / "data", progress=progress)
+    trainings = [arm for arm, own in TRAININGS.items() if set(own) & set(settings.arms)]
+    rates = [(arm, "rate") for arm in trainings]
+    runs = [(arm, seed) for seed in range(settings.seeds) for arm in trainings]
+    with progress("train", len(rates) + len(runs)) as step:
+        for jobs in (rates, runs):
+            _work(settings, folder, jobs, processes=processes, step=step)
+    logits = {
+        arm: np.stack([_load(folder, own, seed)[arm] for seed in range(settings.seeds)])
+        for own, brought in TRAININGS.items()
+        for arm in brought
+        if arm in settings.arms
+    }
+    logits = {arm: logits[arm] for arm in settings.arms}
+    labels = sample.read(name_at("test", settings.test_redshifts[0])).labels
+    drifts = [folder / "arms" / f"{arm}-drift.ecsv" for arm in _WATCHED if arm in trainings]
+    return _write(folder, settings, logits, labels, drifts)
+
+
+def _write(
+    folder: Path,
+    settings: ShiftSettings,
+    logits: dict[str, npt.NDArray[np.float32]],
+    labels: npt.NDArray[np.int32],
+    drifts: list[Path],
+) -> Verdict:
+    scores, contrasts = score_table(logits, labels, settings), contrast_table(logits, labels, settings)
+    primary = primary_verdict(logits, labels, settings)
+    write_table(scores, folder / "scores.ecsv")
+    write_table(contrasts, folder / "contrasts.ecsv")
+    save_figure(accuracy_figure(scores, settings.train_redshifts), folder / "accuracy.png")
+    save_figure(class_figure(scores, settings.classes), folder / "classes.png")
+    if drifts:
+        table = vstack([QTable.read(file) for file in drifts])
+        write_table(table, folder / "drift.ecsv")
+        save_figure(drift_figure(table), folder / "drift.png")
+    atomic.write_text(folder / "summary.md", summary(scores, contrasts, primary, settings))
+    return primary[0]
+
+
+def _file(folder: Path, arm: str, job: int | str) -> Path:
+    return folder / "arms" / (f"{arm}-rate.json" if job == "rate" else f"{arm}-seed{job}.npz")
+
+
+def _load(folder: Path, arm: str, seed: int) -> dict[str, npt.NDArray[np.float32]]:
+    with np.load(_file(folder, arm, seed)) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _work(
+    settings: ShiftSettings,
+    folder: Path,
+    jobs: list[tuple[str, Any]],
+    *,
+    processes: int,
+    step: Callable[..., None],
+) -> None:
+    missing = []
+    for job in jobs:
+        if _file(folder, *job).exists():
+            step()
+        else:
+            missing.append(job)
+    if processes == 1 or len(missing) < 2:
+        for job in missing:
+            step(_one(settings, folder, job))
+        return
+    # Spawned, never forked: TensorFlow's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    with ProcessPoolExecutor(processes, context, _share_cores, (threads,)) as pool:
+        futures = [pool.submit(_one, settings, folder, job) for job in missing]
+        with _cancelling(pool):
+            for future in as_completed(futures):
+                step(future.result())
+
+
+@contextlib.contextmanager
+def _cancelling(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """Do not start what waits when one has failed or the user interrupts."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def _share_cores(threads: int) -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _one(settings: ShiftSettings, folder: Path, job: tuple[str, Any]) -> str:
+    """Do one job and keep its result; give a word for the bar."""
+    (arm, what), file = job, _file(folder, *job)
+    sample = read_sample(settings, folder / "data")
+    if what == "rate":
+        atomic.write_json(file, {"learning_rate": best_rate(arm, sample)})
+        return f"{arm}: learning rate"
+    rate = json.loads(_file(folder, arm, "rate").read_text(encoding="utf-8"))["learning_rate"]
+    # The same order of the same galaxies for all arms of a seed.
+    trained, loss = train_arm(arm, sample, rate=rate, seed=seeding.integer(settings.seed, "arm", what))
+    if what == 0 and arm in _WATCHED:
+        table = QTable(rows=[{"arm": arm, **row} for row in layer_drift(trained, sample)])
+        write_table(table, folder / "arms" / f"{arm}-drift.ecsv")
+    with atomic.writing(file) as temporary:
+        np.savez(temporary, allow_pickle=False, **arm_logits(arm, trained, sample))
+    return f"{arm}, seed {what}: validation loss {loss:.3f}"

@@ -1,0 +1,232 @@
+"""The galaxies of a covariate-shift test: drawn directly at each redshift, and kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+
+from galcnn._runtime import atomic, seeding
+from galcnn._runtime.progress import Progress, silent
+from galcnn.covariate_shift.settings import ShiftSettings
+from galcnn.dataset import Dataset
+from galcnn.errors import message
+from galcnn.model import InputSpec, images_from
+from galcnn.redshifting import Redshifting, magnification, redshift
+from galcnn.simulation import Galaxy, draw, from_catalog, simulate_catalog
+from galcnn.transforms.resampling import resize
+
+
+class RedshiftedSample:
+    """The drawn images of a covariate-shift test.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        As `draw_sample` left it.
+    settings : ShiftSettings
+        The test.
+    """
+
+    def __init__(self, folder: Path, settings: ShiftSettings) -> None:
+        self.folder, self.settings = folder, settings
+
+    def read(self, name: str) -> Dataset:
+        """Give one set.
+
+        Parameters
+        ----------
+        name : str
+            ``train``, ``validation``, the same with ``oracle_`` or ``augmented_`` before it, or
+            ``test`` and ``adapt`` with a redshift, see `name_at`.
+
+        Returns
+        -------
+        galcnn.dataset.Dataset
+            In the order in which it was drawn: test galaxies are the same at each redshift.
+        """
+        with np.load(self.folder / f"{name}.npz") as arrays:
+            images, labels, ids = arrays["images"], arrays["labels"], arrays["ids"]
+        telescope, side = self.settings.telescope(), self.settings.size
+        scale = round(float(telescope.pixel_scale.to_value(u.arcsec)), 5)
+        fixed = self.settings.width == "fixed"
+        spec = InputSpec(telescope.bands, "nJy", (side, side), scale if fixed else None)
+        return Dataset(tuple(str(i) for i in ids), images, labels, self.settings.classes, spec)
+
+
+def name_at(name: str, redshift: float) -> str:
+    """Name the test or adapting set at a redshift.
+
+    Parameters
+    ----------
+    name : str
+        ``test`` or ``adapt``.
+    redshift : float
+        One of the test's.
+
+    Returns
+    -------
+    str
+        For `RedshiftedSample.read`.
+    """
+    return f"{name}-z{redshift:g}"
+
+
+def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = silent) -> RedshiftedSample:
+    """Draw all galaxies of a test; sets that are there already stay.
+
+    Parameters
+    ----------
+    settings : ShiftSettings
+        The test.
+    folder : pathlib.Path
+        Gets one file a set.
+    progress : galcnn._runtime.progress.Progress
+        Shows the sets.
+
+    Returns
+    -------
+    RedshiftedSample
+        To read from.
+
+    Notes
+    -----
+    No galaxy is in two sets. Classes take turns, so their shares are equal and the same at each
+    redshift. The oracle's galaxies are those of training, each at a redshift of its own between
+    the lowest of training and the highest of the test, even in its logarithm. The augmented ones
+    are put to the same redshifts by `galcnn.redshift`, from images of their own that are wide and
+    of the same noise, in bands of the same names.
+    """
+    jobs = _jobs(settings)
+    missing = [name for name in jobs if not (folder / f"{name}.npz").exists()]
+    with progress("draw", len(missing)) as step:
+        for name in missing:
+            image = _redshifted if name.startswith("augmented") else _image
+            _write(
+                folder / f"{name}.npz",
+                jobs[name],
+                [image(galaxy, settings) for galaxy in jobs[name]],
+                settings.classes,
+            )
+            step(name)
+    return RedshiftedSample(folder, settings)
+
+
+def read_sample(settings: ShiftSettings, folder: Path) -> RedshiftedSample:
+    """Find a sample that was drawn.
+
+    Parameters
+    ----------
+    settings : ShiftSettings
+        The test.
+    folder : pathlib.Path
+        Where it is.
+
+    Returns
+    -------
+    RedshiftedSample
+        To read from.
+
+    Raises
+    ------
+    FileNotFoundError
+        A set is missing.
+    """
+    missing = [name for name in _jobs(settings) if not (folder / f"{name}.npz").exists()]
+    if missing:
+        raise FileNotFoundError(message("a drawn sample", "Draw it again.", missing=missing[:3]))
+    return RedshiftedSample(folder, settings)
+
+
+def _jobs(settings: ShiftSettings) -> dict[str, list[Galaxy]]:
+    """Galaxies of each set."""
+    counts = (settings.n_train, settings.n_validation, settings.n_test, settings.n_adapt)
+    catalog = simulate_catalog(
+        sum(counts),
+        seed=settings.seed,
+        classes=settings.classes,
+        redshift_range=settings.train_redshifts,
+        magnitude_range=settings.magnitudes,
+    )
+    ends = np.cumsum((0, *counts))
+    train, validation, test, adapt = (
+        from_catalog(catalog.select(np.arange(a, b))) for a, b in itertools.pairwise(ends)
+    )
+    jobs = {"train": train, "validation": validation}
+    if "oracle" in settings.arms:
+        jobs |= {"oracle_train": _spread(train, settings), "oracle_validation": _spread(validation, settings)}
+    if "augmented" in settings.arms:
+        jobs |= {"augmented_train": train, "augmented_validation": validation}
+    for z in settings.test_redshifts:
+        jobs[name_at("test", z)] = [galaxy.at(z) for galaxy in test]
+        if any(arm.startswith("batch_adapted") for arm in settings.arms):
+            jobs[name_at("adapt", z)] = [galaxy.at(z) for galaxy in adapt]
+    return jobs
+
+
+def _spread(galaxies: Sequence[Galaxy], settings: ShiftSettings) -> list[Galaxy]:
+    return [galaxy.at(_spread_redshift(galaxy, settings)) for galaxy in galaxies]
+
+
+def _spread_redshift(galaxy: Galaxy, settings: ShiftSettings) -> float:
+    # Evenly in log z, and so in apparent size: with z to 1 few would be small but near otherwise.
+    low, high = settings.train_redshifts[0], max(settings.test_redshifts)
+    return float(low * (high / low) ** seeding.uniform(settings.seed, "oracle", galaxy.id))
+
+
+def _write(
+    file: Path, galaxies: Sequence[Galaxy], images: Sequence[npt.NDArray[np.float32]], classes: Sequence[str]
+) -> None:
+    labels = np.array([classes.index(galaxy.morphology) for galaxy in galaxies], dtype=np.int32)
+    ids = np.array([galaxy.id for galaxy in galaxies])
+    with atomic.writing(file) as temporary:
+        np.savez(temporary, images=np.concatenate(images), labels=labels, ids=ids)
+
+
+def _redshifted(galaxy: Galaxy, settings: ShiftSettings) -> npt.NDArray[np.float32]:
+    """The image at a redshift beyond its own; as it is where that is not, or not far enough, beyond."""
+    telescope, side, z = settings.telescope(), settings.size, _spread_redshift(galaxy, settings)
+    if z > galaxy.redshift:
+        field = math.ceil(side / magnification(galaxy.redshift, z)) + 1
+        near = draw(galaxy, seed=settings.seed, observation=telescope, shape=(field, field))
+        choices = Redshifting(bandpass="same")
+        with contextlib.suppress(ValueError):
+            far = redshift(
+                near, z, observation=telescope, shape=(side, side), settings=choices, seed=settings.seed
+            )
+            return images_from([far])
+    return _image(galaxy, settings)
+
+
+def _image(galaxy: Galaxy, settings: ShiftSettings) -> npt.NDArray[np.float32]:
+    telescope, side = settings.telescope(), settings.size
+    if settings.width == "fixed":
+        return images_from([draw(galaxy, seed=settings.seed, observation=telescope, shape=(side, side))])
+    scale = float(telescope.pixel_scale.to_value(u.arcsec))
+    field = int(np.clip(round(settings.scaled_radii * galaxy.half_light_radius / scale), 8, 8 * side))
+    cutout = draw(galaxy, seed=settings.seed, observation=telescope, shape=(field, field))
+    return images_from([resize(replace(cutout, sigma=None), (side, side))])
+
+
+def described(settings: ShiftSettings) -> str:
+    """Say all that decides the result of a test.
+
+    Parameters
+    ----------
+    settings : ShiftSettings
+        The test.
+
+    Returns
+    -------
+    str
+        JSON, the same for the same test.
+    """
+    return json.dumps(settings.to_dict(), sort_keys=True)

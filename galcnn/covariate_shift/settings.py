@@ -1,0 +1,194 @@
+"""What a covariate-shift test is: one TOML file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
+
+import astropy.units as u
+
+from galcnn.errors import message
+from galcnn.model import NetworkSettings
+from galcnn.photometry import Observation
+from galcnn.simulation import CLASSES, telescope_of
+from galcnn.training import Augmentation, TrainingSettings
+
+#: What is compared. Adapted arms are the network of "batch" with other statistics; "augmented" is
+#: trained on the training galaxies, put by `galcnn.redshift` where the oracle's are drawn directly.
+Arm = Literal[
+    "none", "batch", "batch_adapted", "batch_adapted_skewed", "group", "standardised", "oracle", "augmented"
+]
+ARMS: tuple[str, ...] = get_args(Arm)
+
+
+def _network() -> NetworkSettings:
+    return NetworkSettings(widths=(16, 32, 64, 128), depth=1, stem=0, field=1.0, dropout=0.0)
+
+
+def _training() -> TrainingSettings:
+    # Few, clean galaxies: turned and mirrored, not tilted, and every epoch counts.
+    return TrainingSettings(
+        epochs=20,
+        label_smoothing=0.0,
+        patience=None,
+        optimizer="Adam",
+        augmentation=Augmentation(rotations="quarter"),
+    )
+
+
+@dataclass(frozen=True)
+class ShiftSettings:
+    """What is drawn, trained and compared.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Of the simulation.
+    observation : str
+        ``simulated``, or a preset of `galcnn.photometry.instruments`.
+    bands : tuple of str
+        Of the observation.
+    pixel_scale, psf_fwhm : float or None
+        Arcsec, instead of the observation's.
+    depth : tuple of float or None
+        AB magnitude of a 5 sigma point source in each band, instead of the observation's.
+    size : int
+        Pixels of a side.
+    width : {"fixed", "scaled"}
+        Every image has the same angle, or an angle in proportion to its galaxy, as Galaxy Zoo's.
+    scaled_radii : float
+        Half-light radii along a side of scaled images.
+    magnitudes : tuple of float
+        Range of r at the training redshifts.
+    train_redshifts : tuple of float
+        Range.
+    test_redshifts : tuple of float
+        Each test galaxy is seen at each; the first is the one that others are compared with.
+    n_train, n_validation, n_test, n_adapt : int
+        Galaxies. Those for adapting are no test galaxies.
+    arms : tuple of str
+        Of `ARMS`; all but "augmented" by default.
+    primary : tuple of str
+        The one contrast that is named in advance: two arms.
+    seeds : int
+        Trainings of each arm.
+    learning_rates : tuple of float
+        The best for each arm is found by its validation loss, with a seed of its own.
+    delta : float
+        Differences of accuracy up to this are of no interest.
+    skew : float
+        Share of the first class among the images that "batch_adapted_skewed" adapts to.
+    source_weight : float
+        Of adapted statistics, see `galcnn.covariate_shift.adapt_batchnorm`.
+    network : galcnn.model.NetworkSettings
+        Common to all arms but for the normalisation.
+    training : galcnn.training.TrainingSettings
+        Common to all arms but for the learning rate.
+    seed : int
+        Of the galaxies; the trainings have seeds from it.
+    """
+
+    classes: tuple[str, ...] = ("elliptical", "spiral", "barred_spiral", "edge_on")
+    observation: str = "simulated"
+    bands: tuple[str, ...] = ("g", "r", "i")
+    pixel_scale: float | None = None
+    psf_fwhm: float | None = None
+    depth: tuple[float, ...] | None = (25.0, 25.0, 25.0)
+    size: int = 48
+    width: Literal["fixed", "scaled"] = "fixed"
+    scaled_radii: float = 8.0
+    magnitudes: tuple[float, float] = (14.0, 17.0)
+    train_redshifts: tuple[float, float] = (0.03, 0.08)
+    test_redshifts: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.25)
+    n_train: int = 1600
+    n_validation: int = 400
+    n_test: int = 600
+    n_adapt: int = 400
+    arms: tuple[str, ...] = ARMS[:-1]
+    primary: tuple[str, str] = ("batch", "none")
+    seeds: int = 5
+    learning_rates: tuple[float, ...] = (1e-3, 3e-3)
+    delta: float = 0.02
+    skew: float = 0.7
+    source_weight: float = 0.0
+    network: NetworkSettings = field(default_factory=_network)
+    training: TrainingSettings = field(default_factory=_training)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("classes", CLASSES), ("arms", ARMS), ("primary", self.arms)):
+            given = getattr(self, name)
+            if not given or len(set(given)) != len(given) or not set(given) <= set(known):
+                raise ValueError(message(f"different {name} among {tuple(known)}", "", **{name: given}))
+        if len(self.classes) < 2:
+            raise ValueError(message("two classes or more", "", classes=self.classes))
+        counts = (self.n_train, self.n_validation, self.n_test, self.n_adapt, self.seeds, self.size - 7)
+        if min(counts) < 1 or not self.learning_rates or not self.test_redshifts:
+            raise ValueError(
+                message(
+                    "numbers of galaxies, seeds, redshifts and rates above 0; 8 pixels", "", counts=counts
+                )
+            )
+        if min(self.test_redshifts) <= 0 or list(self.test_redshifts) != sorted(set(self.test_redshifts)):
+            raise ValueError(message("rising test redshifts", "", test_redshifts=self.test_redshifts))
+        if not 0 < self.delta < 1 or not 0 < self.skew < 1 or not 0 <= self.source_weight <= 1:
+            raise ValueError(
+                message(
+                    "delta and skew in (0, 1), source_weight in [0, 1]",
+                    "",
+                    delta=self.delta,
+                    skew=self.skew,
+                    source_weight=self.source_weight,
+                )
+            )
+        if "augmented" in self.arms and self.width != "fixed":
+            raise ValueError(message("images of a fixed angle to redshift", "", width=self.width))
+        self.telescope()
+
+    def telescope(self) -> Observation:
+        """Give the observation with what was changed of it.
+
+        Returns
+        -------
+        galcnn.photometry.Observation
+            In the bands of the test.
+        """
+        own = telescope_of(self.observation).only(self.bands)
+        changes: dict[str, Any] = {}
+        if self.pixel_scale is not None:
+            changes["pixel_scale"] = self.pixel_scale * u.arcsec
+        if self.psf_fwhm is not None:
+            changes["psf_fwhm"] = (self.psf_fwhm,) * len(self.bands)
+        if self.depth is not None:
+            changes["depth"] = self.depth
+        return replace(own, **changes) if changes else own
+
+    def quick(self) -> ShiftSettings:
+        """Give a first look at the same question: two seeds, fewer galaxies; no verdict.
+
+        Returns
+        -------
+        ShiftSettings
+            A few minutes of work.
+        """
+        return replace(
+            self,
+            n_train=min(self.n_train, 800),
+            n_validation=min(self.n_validation, 120),
+            n_test=min(self.n_test, 200),
+            n_adapt=min(self.n_adapt, 120),
+            seeds=min(self.seeds, 2),
+            test_redshifts=self.test_redshifts[::2],
+            learning_rates=self.learning_rates[-1:],
+            training=replace(self.training, epochs=min(self.training.epochs, 12)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, which two runs of the same test share.
+
+        Returns
+        -------
+        dict
+            For JSON.
+        """
+        return asdict(replace(self, training=TrainingSettings())) | {"training": self.training.to_dict()}

@@ -1,0 +1,173 @@
+"""The arms: train one, and let it judge the galaxies at each redshift."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn._runtime import seeding
+from galcnn.covariate_shift.batch_norm import AdaptationWarning, adapt_batchnorm
+from galcnn.covariate_shift.distances import drift, model_features
+from galcnn.covariate_shift.sample import RedshiftedSample, name_at
+from galcnn.covariate_shift.settings import ShiftSettings
+from galcnn.dataset import Dataset
+from galcnn.model import Card, TrainedModel, assemble, build_network, fit_preprocessing
+from galcnn.model.forward import outputs
+from galcnn.training import class_frequency, fit
+
+#: Arms that are trained, and those that each of them brings along.
+TRAININGS: Mapping[str, tuple[str, ...]] = {
+    "none": ("none",),
+    "batch": ("batch", "batch_adapted", "batch_adapted_skewed"),
+    "group": ("group",),
+    "standardised": ("standardised",),
+    "oracle": ("oracle",),
+    "augmented": ("augmented",),
+}
+_Normalisation = Literal["none", "batch", "group"]
+_NORMALISATION: Mapping[str, _Normalisation] = {
+    "none": "none",
+    "batch": "batch",
+    "group": "group",
+    "standardised": "none",
+    "oracle": "batch",
+    "augmented": "batch",
+}
+
+
+def train_arm(arm: str, sample: RedshiftedSample, *, rate: float, seed: int) -> tuple[TrainedModel, float]:
+    """Train one arm.
+
+    Parameters
+    ----------
+    arm : str
+        One of `TRAININGS`.
+    sample : galcnn.covariate_shift.sample.RedshiftedSample
+        The galaxies.
+    rate : float
+        Learning rate.
+    seed : int
+        Of weights, order and augmentation.
+
+    Returns
+    -------
+    trained : galcnn.model.TrainedModel
+        With the weights of its lowest validation loss.
+    loss : float
+        That loss.
+    """
+    settings = sample.settings
+    prefix = f"{arm}_" if arm in ("oracle", "augmented") else ""
+    training, validation = sample.read(f"{prefix}train"), sample.read(f"{prefix}validation")
+    network = replace(settings.network, normalization=_NORMALISATION[arm])
+    model = assemble(
+        fit_preprocessing(training.images, per="image-band" if arm == "standardised" else "band"),
+        build_network(training.inputs.image_shape, len(training.classes), settings=network, seed=seed),
+    )
+    chosen = replace(settings.training, learning_rate=rate)
+    history = fit(model, training, validation, settings=chosen, seed=seed)
+    card = Card(training.classes, training.inputs, class_prior=class_frequency(training))
+    return TrainedModel(model, card), min(history["val_loss"])
+
+
+def best_rate(arm: str, sample: RedshiftedSample) -> float:
+    """Find the learning rate of an arm by its validation loss.
+
+    Parameters
+    ----------
+    arm : str
+        One of `TRAININGS`.
+    sample : galcnn.covariate_shift.sample.RedshiftedSample
+        The galaxies.
+
+    Returns
+    -------
+    float
+        Of the settings' rates. One rate alone is not tried.
+    """
+    rates = sample.settings.learning_rates
+    if len(rates) == 1:
+        return rates[0]
+    seed = seeding.integer(sample.settings.seed, "rate", arm)
+    losses = {rate: train_arm(arm, sample, rate=rate, seed=seed)[1] for rate in rates}
+    return min(losses, key=lambda rate: losses[rate])
+
+
+def arm_logits(
+    arm: str, trained: TrainedModel, sample: RedshiftedSample
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Let a trained arm, and those that come with it, judge the test galaxies at each redshift.
+
+    Parameters
+    ----------
+    arm : str
+        One of `TRAININGS`.
+    trained : galcnn.model.TrainedModel
+        Of this arm.
+    sample : galcnn.covariate_shift.sample.RedshiftedSample
+        The galaxies.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        For each arm of the settings logits of shape (n_redshifts, n_test, n_classes).
+    """
+    settings = sample.settings
+    wanted = [one for one in TRAININGS[arm] if one in settings.arms]
+    logits: dict[str, list[npt.NDArray[np.float32]]] = {one: [] for one in wanted}
+    for z in settings.test_redshifts:
+        test = sample.read(name_at("test", z))
+        for one in wanted:
+            model = trained
+            if one != arm:
+                model = _adapted(trained, sample.read(name_at("adapt", z)), settings, skewed="skewed" in one)
+            logits[one].append(outputs(model.model, test.images))
+    return {one: np.stack(rows) for one, rows in logits.items()}
+
+
+def layer_drift(trained: TrainedModel, sample: RedshiftedSample, *, n: int = 150) -> list[dict[str, Any]]:
+    """Measure how far the inputs and the layers of a network have drifted at each redshift.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The network.
+    sample : galcnn.covariate_shift.sample.RedshiftedSample
+        The galaxies.
+    n : int
+        Galaxies from training, and from each redshift.
+
+    Returns
+    -------
+    list of dict
+        ``z``, ``layer`` (``input`` first), sliced Wasserstein ``distance`` in deviations of the
+        pooled sample, and ``p_value``.
+    """
+    reference = model_features(trained, sample.read("train").images[:n])
+    rows = []
+    for z in sample.settings.test_redshifts:
+        there = model_features(trained, sample.read(name_at("test", z)).images[:n])
+        for layer, features in there.items():
+            found = drift(reference[layer], features, measure="sliced_wasserstein", permutations=199)
+            rows.append({"z": z, "layer": layer, "distance": found.value, "p_value": found.p_value})
+    return rows
+
+
+def _adapted(
+    trained: TrainedModel, images: Dataset, settings: ShiftSettings, *, skewed: bool
+) -> TrainedModel:
+    rows = np.arange(len(images))
+    if skewed:
+        first = np.flatnonzero(images.labels == 0)
+        others = np.flatnonzero(images.labels != 0)
+        keep = round(len(first) * (1 - settings.skew) / settings.skew)
+        rows = np.sort(np.concatenate([first, others[:keep]]))
+    with warnings.catch_warnings():
+        # That adapting to few or skewed images is dubious is what the test is there to show.
+        warnings.simplefilter("ignore", AdaptationWarning)
+        return adapt_batchnorm(trained, images.images[rows], source_weight=settings.source_weight)

@@ -1,0 +1,636 @@
+"""Slices through the loss: directions in the space of the weights, the loss there, computed row by row."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn._runtime import atomic, seeding
+from galcnn._runtime.progress import Progress, silent
+from galcnn.diagnostics.surface import Plane, Surface
+from galcnn.errors import message
+
+#: One array for each variable of a network, in the order of `weights_of`.
+Weights = list[npt.NDArray[np.float64]]
+
+
+#: Axes of a kernel that make up one filter, by the class of the layer and the name of the weight.
+_FILTERS: dict[tuple[type, str], tuple[int, ...]] = {
+    (keras.layers.Dense, "kernel"): (0,),  # (inputs, units): what leads into a unit
+    (keras.layers.Conv1D, "kernel"): (0, 1),  # (..., inputs, filters)
+    (keras.layers.Conv2D, "kernel"): (0, 1, 2),
+    (keras.layers.Conv3D, "kernel"): (0, 1, 2, 3),
+    (keras.layers.Conv2DTranspose, "kernel"): (0, 1, 3),  # (ky, kx, filters, inputs)
+    (keras.layers.DepthwiseConv2D, "kernel"): (0, 1),  # (ky, kx, inputs, multiplier): each plane apart
+    (keras.layers.SeparableConv2D, "depthwise_kernel"): (0, 1),
+    (keras.layers.SeparableConv2D, "pointwise_kernel"): (0, 1, 2),
+}
+
+
+_NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+)
+
+
+_TINY = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalPlane:
+    """The plane in which a training moved most.
+
+    Attributes
+    ----------
+    directions : tuple of list of numpy.ndarray
+        Two, of unit length over all weights together and at right angles.
+    path : numpy.ndarray
+        Where the snapshots lie in it, from the origin, shape (n, 2).
+    explained : tuple of float
+        Share of the variance of the snapshots along each.
+    """
+
+    directions: tuple[Weights, Weights]
+    path: npt.NDArray[np.float64]
+    explained: tuple[float, float]
+
+
+def weights_of(network: keras.Model) -> Weights:
+    """Copy all weights of a network, those that are not trained included.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Any.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        float64, as `network.weights`: without the states of random numbers.
+    """
+    return [np.array(keras.ops.convert_to_numpy(w), dtype=np.float64) for w in network.weights]
+
+
+def random_direction(network: keras.Model, *, seed: int, number: int = 1) -> Weights:
+    """Draw a direction that is normal in every weight, and scale it filter by filter (Li et al. 2018).
+
+    ``d_ij <- d_ij / |d_ij| * |w_ij|`` for each filter j of layer i: a step of 1 then changes each
+    filter by as much as it is large, and a network whose filters are scaled, as batch
+    normalisation allows without a change of its answers, has the same surface.
+
+    Parameters
+    ----------
+    network : keras.Model
+        With dense layers and convolutions, plain, depthwise, separable or transposed.
+    seed : int
+        Of the draw; each weight has a stream of its own by its place.
+    number : int
+        1 and 2 are the two directions of a plane.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Like `weights_of`. Zero for biases, normalisations, weights that are not trained, and
+        filters of zeros.
+
+    Raises
+    ------
+    ValueError
+        A layer has weights of which it is not known what a filter is.
+
+    Examples
+    --------
+    >>> from galcnn.model import NetworkSettings, build_network
+    >>> network = build_network((16, 16, 1), 2, settings=NetworkSettings(widths=(4,), depth=1, stem=0))
+    >>> step, kernel = random_direction(network, seed=0)[0], weights_of(network)[0]
+    >>> bool(np.allclose((step**2).sum(axis=(0, 1, 2)), (kernel**2).sum(axis=(0, 1, 2))))
+    True
+    """
+    axes = {id(variable): found for variable, found in _filters(network)}
+    trained = {id(variable) for variable in network.trainable_variables}
+    direction = []
+    for place, (variable, values) in enumerate(zip(network.weights, weights_of(network), strict=True)):
+        if id(variable) not in trained or axes.get(id(variable)) is None:
+            direction.append(np.zeros_like(values))
+            continue
+        step = seeding.generator(seed, "landscape", number, place).standard_normal(values.shape)
+        sizes, steps = (np.sqrt(np.sum(a**2, axis=axes[id(variable)], keepdims=True)) for a in (values, step))
+        direction.append(step * sizes / np.maximum(steps, _TINY))
+    return direction
+
+
+def between(first: keras.Model, second: keras.Model) -> Weights:
+    """Give the straight way from one solution to another.
+
+    Parameters
+    ----------
+    first, second : keras.Model
+        Built alike.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Like `weights_of`: second less first, the statistics of batch normalisation included.
+
+    Raises
+    ------
+    ValueError
+        Their weights differ in shape.
+    """
+    start, end = weights_of(first), weights_of(second)
+    if [w.shape for w in start] != [w.shape for w in end]:
+        raise ValueError(
+            message(
+                "two networks that are built alike",
+                "Train both with the same settings of [network].",
+                first=sum(w.size for w in start),
+                second=sum(w.size for w in end),
+            )
+        )
+    return [b - a for a, b in zip(start, end, strict=True)]
+
+
+def principal_plane(
+    snapshots: Sequence[Sequence[npt.NDArray[np.floating]]],
+    origin: Sequence[npt.NDArray[np.floating]],
+    trained: Sequence[bool],
+) -> PrincipalPlane:
+    """Find the plane in which a training moved most: PCA of its snapshots (Li et al. 2018, section 7).
+
+    Parameters
+    ----------
+    snapshots : sequence of sequence of numpy.ndarray
+        Weights after each epoch, in order; at least three.
+    origin : sequence of numpy.ndarray
+        Weights at alpha = beta = 0.
+    trained : sequence of bool
+        Which weights are trained: the others (statistics of batch normalisation) stay where they
+        are.
+
+    Returns
+    -------
+    PrincipalPlane
+        Each direction points from the first to the last snapshot.
+
+    Raises
+    ------
+    ValueError
+        Fewer than three snapshots, other shapes, or snapshots that lie on a line.
+    """
+    shapes = [w.shape for w in origin]
+    if len(snapshots) < 3 or any([w.shape for w in weights] != shapes for weights in snapshots):
+        raise ValueError(
+            message(
+                "at least three snapshots of this network",
+                "Train it again with --snapshots.",
+                snapshots=len(snapshots),
+            )
+        )
+    rows = np.array([_flat([a - b for a, b in zip(w, origin, strict=True)], trained) for w in snapshots])
+    centred = rows - rows.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
+    if sizes[1] <= 1e-6 * sizes[0]:
+        raise ValueError(
+            message("snapshots that span a plane", "Keep more epochs.", singular_values=sizes[:2].tolist())
+        )
+    way = axes[:2] @ (rows[-1] - rows[0])
+    axes = axes[:2] * np.where(way < 0, -1.0, 1.0)[:, np.newaxis]
+    shares = sizes**2 / np.sum(sizes**2)
+    directions = tuple(_unflat(axis, shapes, trained) for axis in axes)
+    return PrincipalPlane((directions[0], directions[1]), rows @ axes.T, (float(shares[0]), float(shares[1])))
+
+
+def _filters(network: keras.Model) -> Iterator[tuple[keras.Variable, tuple[int, ...] | None]]:
+    """Each variable of each layer with the axes of a filter; None where a direction has no part in it."""
+    for layer in _leaves(network):
+        for variable in layer.trainable_variables:
+            axes = _FILTERS.get((type(layer), variable.name))
+            still = isinstance(layer, _NORMALIZATIONS) or len(variable.shape) <= 1
+            if axes is None and not still:
+                raise ValueError(
+                    message(
+                        "dense layers and convolutions, whose filters are known",
+                        "Freeze the layer (trainable = False) to leave it as it is.",
+                        layer=layer.name,
+                        kind=type(layer).__name__,
+                        weight=variable.name,
+                    )
+                )
+            yield variable, None if still else axes
+
+
+def _leaves(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+def _flat(weights: Sequence[npt.NDArray[np.floating]], trained: Sequence[bool]) -> npt.NDArray[np.float64]:
+    kept = [w.ravel() for w, moves in zip(weights, trained, strict=True) if moves]
+    return np.concatenate(kept).astype(np.float64)
+
+
+def _unflat(
+    values: npt.NDArray[np.float64], shapes: Sequence[tuple[int, ...]], trained: Sequence[bool]
+) -> Weights:
+    found, place = [], 0
+    for shape, moves in zip(shapes, trained, strict=True):
+        size = int(np.prod(shape)) if moves else 0
+        found.append(values[place : place + size].reshape(shape) if moves else np.zeros(shape))
+        place += size
+    return found
+
+
+#: Where batch normalisation takes mean and variance from.
+Statistics = Literal["recompute", "stored"]
+
+
+_STATISTICS = ("recompute", "stored")
+
+
+_CHUNK = 256
+
+
+class Objective:
+    """Mean cross-entropy and share of wrong answers of a network on some images, for any weights.
+
+    Penalties are left out, and dropout is off. The network is copied: whatever happens to a
+    computation, its weights stay as they are, bit by bit.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential, from what it sees to logits.
+    images : numpy.ndarray
+        What it sees, shape (n, ...).
+    labels : numpy.ndarray
+        Class of each, int, shape (n,).
+    statistics : {"recompute", "stored"}
+        Mean and variance of batch normalisation: recompute measures them anew at every point, over
+        all these images as one batch, as training sees the loss; those of the solution belong to
+        other weights. Stored takes those that go with the weights (Li et al. 2018). Frozen layers
+        keep theirs in any case.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        labels: npt.NDArray[np.integer],
+        *,
+        statistics: Statistics = "recompute",
+    ) -> None:
+        if statistics not in _STATISTICS:
+            raise ValueError(message(f"statistics among {_STATISTICS}", "", statistics=statistics))
+        if len(images) < 1 or labels.shape != (len(images),):
+            raise ValueError(
+                message("images, and as many labels", "", images=len(images), labels=labels.shape)
+            )
+        self.network, self.statistics = network, statistics
+        self.images, self.labels = np.asarray(images), np.asarray(labels, dtype=np.int32)
+        self.origin = weights_of(network)
+        self._copy, recomputed = _copied(network, statistics)
+        chunk = len(images) if recomputed else _CHUNK  # one batch has one mean
+        self._pieces = [
+            (tf.constant(self.images[k : k + chunk]), tf.constant(self.labels[k : k + chunk]))
+            for k in range(0, len(images), chunk)
+        ]
+        copy = self._copy
+
+        @tf.function(reduce_retracing=True)
+        def sums(seen: Any, labels: Any) -> Any:
+            logits = tf.cast(copy(seen, training=False), tf.float32)
+            losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+            wrong = tf.argmax(logits, axis=1, output_type=tf.int32) != labels
+            return tf.reduce_sum(tf.cast(losses, tf.float64)), tf.reduce_sum(tf.cast(wrong, tf.float64))
+
+        self._sums = sums
+
+    def __call__(self, weights: Weights) -> tuple[float, float]:
+        """Give the loss for other weights.
+
+        Parameters
+        ----------
+        weights : list of numpy.ndarray
+            As `galcnn.diagnostics.landscape.weights_of` orders them.
+
+        Returns
+        -------
+        loss : float
+            Mean cross-entropy, nat; infinite where it overflows.
+        error : float
+            Share of wrong answers.
+        """
+        for variable, values in zip(self._copy.weights, weights, strict=True):
+            variable.assign(values.astype(variable.dtype))
+        loss, wrong = np.sum([[float(x) for x in self._sums(*piece)] for piece in self._pieces], axis=0)
+        n = len(self.labels)
+        return (float(loss / n) if np.isfinite(loss) else float("inf")), float(wrong / n)
+
+    def sha256(self) -> str:
+        """Hash all that decides the loss at a point but the point.
+
+        Returns
+        -------
+        str
+            Hexadecimal.
+        """
+        digest = hashlib.sha256(repr((self.statistics, self.images.shape)).encode())
+        for array in (self.images, self.labels, *self.origin):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+class _OwnBatch(keras.layers.BatchNormalization):
+    """Normalises by the batch that it sees, whatever is asked for."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        del training
+        return super().call(inputs, training=True, mask=mask)
+
+
+def _copied(network: keras.Model, statistics: Statistics) -> tuple[keras.Model, bool]:
+    """A copy of a network, and whether it measures the statistics of what it sees."""
+    measured = []
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if type(layer) is keras.layers.BatchNormalization and layer.trainable and statistics == "recompute":
+            measured.append(layer.name)
+            return _OwnBatch.from_config(config)
+        return type(layer).from_config(config)
+
+    try:
+        copy = keras.models.clone_model(network, clone_function=copied, recursive=True)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            message(
+                "a functional or sequential network",
+                "Build it with keras.Input and keras.Model.",
+                network=network.name,
+                kind=type(network).__name__,
+            )
+        ) from error
+    return copy, bool(measured)
+
+
+Array = npt.NDArray[np.float64]
+
+
+File = str | os.PathLike[str] | None
+
+
+#: A trajectory's plane reaches so much further than its path, on each side.
+_MARGIN = 0.25
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the loss is computed.
+
+    Attributes
+    ----------
+    points : int
+        Along each direction: odd, so that the solution is one of them.
+    reach : float
+        Of random directions: from ``-reach`` to ``reach``; 1 changes each filter by its own size.
+    dimensions : {1, 2}
+        A line, or a plane.
+    """
+
+    points: int = 25
+    reach: float = 1.0
+    dimensions: int = 2
+
+    def __post_init__(self) -> None:
+        if self.points < 3 or self.points % 2 == 0 or not 0 < self.reach < np.inf:
+            raise ValueError(
+                message(
+                    "an odd number of points, at least 3, and a positive reach",
+                    "",
+                    points=self.points,
+                    reach=self.reach,
+                )
+            )
+        if self.dimensions not in (1, 2):
+            raise ValueError(message("1 or 2 dimensions", "", dimensions=self.dimensions))
+
+
+def random_slice(
+    objective: Objective,
+    *,
+    grid: Grid | None = None,
+    seed: int = 0,
+    kept: File = None,
+    progress: Progress = silent,
+) -> Surface:
+    """Compute the loss along random directions, normalised filter by filter (Li et al. 2018).
+
+    Parameters
+    ----------
+    objective : galcnn.diagnostics.Objective
+        Of the solution.
+    grid : Grid, optional
+        The defaults when not given.
+    seed : int
+        Of the directions.
+    kept : path-like, optional
+        File, ``.npz``, that keeps rows as they are done: the same call goes on from it, and has
+        nothing left to do where all are there.
+    progress : galcnn._runtime.progress.Progress
+        Shows rows.
+
+    Returns
+    -------
+    galcnn.diagnostics.surface.Surface
+        With the solution in the middle.
+
+    Raises
+    ------
+    ValueError
+        A layer whose filters are not known, or `kept` is of another surface.
+    """
+    grid = grid or Grid()
+    directions = [
+        random_direction(objective.network, seed=seed, number=number)
+        for number in range(1, grid.dimensions + 1)
+    ]
+    steps = np.linspace(-grid.reach, grid.reach, grid.points)
+    steps[grid.points // 2] = 0.0
+    beta = steps if grid.dimensions == 2 else np.zeros(1)
+    work = _Work(objective, directions, steps, beta)
+    return work.surface("random", {"seed": seed}, kept, progress)
+
+
+def trajectory_slice(
+    objective: Objective,
+    snapshots: Mapping[int, Weights],
+    *,
+    points: int = 25,
+    kept: File = None,
+    progress: Progress = silent,
+) -> Surface:
+    """Compute the loss in the plane in which the training moved most.
+
+    Parameters
+    ----------
+    objective : galcnn.diagnostics.Objective
+        Of the solution, which is the origin.
+    snapshots : mapping of int to list of numpy.ndarray
+        Epoch -> weights of the network.
+    points : int
+        Along each direction.
+    kept : path-like, optional
+        See `random_slice`.
+    progress : galcnn._runtime.progress.Progress
+        Shows rows.
+
+    Returns
+    -------
+    galcnn.diagnostics.surface.Surface
+        With the path of the training; alpha and beta are lengths in the space of the weights,
+        and statistics of batch normalisation, where stored, those of the solution.
+
+    Raises
+    ------
+    ValueError
+        Fewer than three snapshots or those of another network, or see `random_slice`.
+    """
+    trained = {id(variable) for variable in objective.network.trainable_variables}
+    moves = [id(variable) in trained for variable in objective.network.weights]
+    plane = principal_plane(list(snapshots.values()), objective.origin, moves)
+    axes = []
+    for places in plane.path.T:
+        low, high = min(places.min(), 0.0), max(places.max(), 0.0)
+        axes.append(np.linspace(low - _MARGIN * (high - low), high + _MARGIN * (high - low), points))
+    work = _Work(objective, plane.directions, axes[0], axes[1], plane.path)
+    explained = {"explained_1": plane.explained[0], "explained_2": plane.explained[1]}
+    return work.surface("trajectory", explained | {"snapshots": len(snapshots)}, kept, progress)
+
+
+def slice_between(
+    objective: Objective,
+    other: keras.Model,
+    *,
+    points: int = 25,
+    kept: File = None,
+    progress: Progress = silent,
+) -> Surface:
+    """Compute the loss on the straight line from one solution to another.
+
+    Parameters
+    ----------
+    objective : galcnn.diagnostics.Objective
+        Of the first, at alpha 0. With stored statistics those of batch normalisation are on the
+        line between both solutions', too.
+    other : keras.Model
+        The second, at alpha 1, built alike.
+    points : int
+        From 0 to 1.
+    kept : path-like, optional
+        See `random_slice`.
+    progress : galcnn._runtime.progress.Progress
+        Shows points.
+
+    Returns
+    -------
+    galcnn.diagnostics.surface.Surface
+        A line, with its `barrier`.
+
+    Raises
+    ------
+    ValueError
+        The two are not built alike, or see `random_slice`.
+    """
+    way = between(objective.network, other)
+    work = _Work(objective, [way], np.linspace(0.0, 1.0, points), np.zeros(1))
+    return work.surface("between", {}, kept, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """A surface that is to be computed."""
+
+    objective: Objective
+    directions: Sequence[Weights]
+    alpha: Array
+    beta: Array
+    path: Array | None = None
+
+    def sha256(self) -> str:
+        digest = hashlib.sha256(self.objective.sha256().encode())
+        for array in (self.alpha, self.beta, *(w for direction in self.directions for w in direction)):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def surface(
+        self, plane: Plane, facts: Mapping[str, str | int | float], kept: File, progress: Progress
+    ) -> Surface:
+        identity = self.sha256()
+        done = _rows(kept, identity)
+        with progress("landscape", self.alpha.size * self.beta.size) as step:
+            for _ in range(len(done) * self.alpha.size):
+                step()
+            while len(done) < len(self.beta):
+                row = []
+                for alpha in self.alpha:
+                    row.append(self.objective(self._weights(alpha, self.beta[len(done)])))
+                    step(f"loss {row[-1][0]:.3g}")
+                done.append(row)
+                if kept is not None:
+                    _keep(kept, identity, done)
+        values = np.array(done)
+        told = {
+            "identity": identity,
+            "images": len(self.objective.labels),
+            "statistics": self.objective.statistics,
+            **facts,
+        }
+        path = np.empty((0, 2)) if self.path is None else self.path
+        return Surface(self.alpha, self.beta, values[..., 0], values[..., 1], plane, told, path)
+
+    def _weights(self, *steps: float) -> Weights:
+        weights = [w.copy() for w in self.objective.origin]
+        for step, direction in zip(steps, self.directions, strict=False):  # a line has one direction
+            for total, part in zip(weights, direction, strict=True):
+                total += step * part
+        return weights
+
+
+def _keep(path: str | os.PathLike[str], identity: str, done: list[Any]) -> None:
+    with atomic.writing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, identity=np.array(identity), rows=np.array(done))
+
+
+def _rows(path: File, identity: str) -> list[Any]:
+    """Rows that are done."""
+    if path is None or not Path(path).exists():
+        return []
+    try:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+            found, rows = str(file["identity"]), file["rows"]
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(message("rows of a surface", "Remove it.", path=str(path))) from error
+    if found != identity:
+        raise ValueError(
+            message(
+                "rows of this very surface: the same model, images, grid and directions",
+                "Choose another folder, or begin anew: --overwrite (in Python: overwrite=True).",
+                path=str(path),
+            )
+        )
+    return [[tuple(point) for point in row] for row in rows]

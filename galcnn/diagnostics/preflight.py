@@ -1,0 +1,375 @@
+"""Checks of a network and its data before it is trained, each with its figure and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn._runtime import seeding
+from galcnn.dataset import Dataset
+from galcnn.dataset.leakage import near_duplicates, shared_images
+from galcnn.model.forward import forward
+from galcnn.training import Augmentation, TrainingSettings, training_batches
+from galcnn.training.callbacks import eager_logits
+from galcnn.training.training import compile_model
+
+#: Logits of a healthy start scatter by less than this: their variance by He's law is at most 1.
+_SCATTER = 2.0
+
+
+_STILL = Augmentation(flips=False, rotations="none")
+
+
+_QUIET = 1e-6  # of the strongest band's gradient
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found.
+
+    Attributes
+    ----------
+    name : str
+        Of the check.
+    passed : bool
+        Whether all is well.
+    value : float
+        What was measured.
+    expected : str
+        What it should be.
+    meaning : str
+        What it says.
+    """
+
+    name: str
+    passed: bool
+    value: float
+    expected: str
+    meaning: str
+
+
+def check_loss_at_start(model: keras.Model, dataset: Dataset) -> Check:
+    """Compare the loss before training with ln K, that of a network that knows nothing.
+
+    Logits that scatter by s about their mean over the K classes, and know nothing of the labels,
+    give a loss of ln K + s**2 / 2 in the mean (for small s), and the labels move it by some s.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As it is initialised.
+    dataset : galcnn.dataset.Dataset
+        Some images, which are one batch.
+
+    Returns
+    -------
+    Check
+        Passed where the loss is within 2 s of ln K + s**2 / 2 and s is below 2.
+    """
+    with keras.StatelessScope():  # as in training, but without a trace: batches are normalised
+        logits = forward(model, tf.convert_to_tensor(dataset.images[: len(dataset)]), training=True)[0]
+    logits = np.asarray(logits, dtype=np.float64)
+    high = logits.max(axis=1, keepdims=True)
+    total = high[:, 0] + np.log(np.exp(logits - high).sum(axis=1))
+    loss = float(np.mean(total - logits[np.arange(len(dataset)), dataset.labels]))
+    scatter = float(np.sqrt(np.mean(logits.var(axis=1))))
+    nothing = float(np.log(len(dataset.classes)))
+    centre = nothing + scatter**2 / 2
+    passed = bool(scatter < _SCATTER and abs(loss - centre) <= 2 * scatter + 1e-3)
+    meaning = (
+        "the network begins without an opinion"
+        if passed
+        else "the network is sure of its answers before it has seen a label: look at the initializer, at the "
+        "scale of what it reads, or at the weights it begins with"
+    )
+    expected = (
+        f"ln {len(dataset.classes)} = {nothing:.3f}: {centre:.3f} +- {2 * scatter:.3f}, s = {scatter:.3f} < 2"
+    )
+    return Check("loss at the start", passed, loss, expected, meaning)
+
+
+def check_regularization(plain: keras.Model, penalised: keras.Model, dataset: Dataset) -> Check:
+    """See that the loss rises when the penalties of the weights are switched on.
+
+    Parameters
+    ----------
+    plain, penalised : keras.Model
+        The same network, same seed, without and with penalties.
+    dataset : galcnn.dataset.Dataset
+        Some images.
+
+    Returns
+    -------
+    Check
+        Its value is the loss with penalties less that without, as Keras computes it in training.
+    """
+    losses = []
+    settings = TrainingSettings(epochs=1, batch_size=len(dataset), augmentation=_STILL)
+    batches = training_batches(dataset, settings, seed=0)
+    for model in (plain, penalised):
+        compile_model(model, batches, settings)
+        figures = model.evaluate(batches.beginning_at(0), steps=1, verbose=0, return_dict=True)
+        losses.append(float(figures["loss"]))
+    rise = losses[1] - losses[0]
+    passed = bool(rise > 1e-4 * abs(losses[0]))
+    meaning = (
+        "the penalties reach the loss"
+        if passed
+        else "the penalties do not reach the loss: they would not be felt in training"
+    )
+    return Check("regularisation", passed, rise, "> 0", meaning)
+
+
+def check_overfitting(
+    build: Callable[[], keras.Model],
+    dataset: Dataset,
+    *,
+    settings: TrainingSettings,
+    n: int = 20,
+    seed: int = 0,
+) -> Check:
+    """Let a network learn some images by heart: what cannot do that cannot learn.
+
+    Parameters
+    ----------
+    build : callable
+        Gives the network without dropout and penalties.
+    dataset : galcnn.dataset.Dataset
+        From which the images are drawn, all classes alike.
+    settings : galcnn.training.TrainingSettings
+        Its optimizer; without augmentation, schedule, smoothing and weight decay.
+    n : int
+        Images.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    Check
+        Its value is the share that is answered rightly after at most 400 updates.
+    """
+    few = dataset.select(_balanced(dataset, n, seed))
+    right = _learn_by_heart(build(), few, settings, updates=400)
+    passed = right == 1.0
+    meaning = (
+        "the network can learn"
+        if passed
+        else "it cannot learn even these by heart: look at the learning rate, at galcnn health --init, and "
+        "whether images of the same pixels bear different labels"
+    )
+    return Check(f"{len(few)} images by heart", passed, right, "1 (100 %)", meaning)
+
+
+def check_shuffled_labels(
+    build: Callable[[], keras.Model],
+    training: Dataset,
+    validation: Dataset,
+    *,
+    settings: TrainingSettings,
+    n: int = 60,
+    seed: int = 0,
+) -> Check:
+    """Shuffle the labels of both splits, learn those of one by heart, and answer those of the other.
+
+    Labels are dealt anew to distinct images, so that the same pixels keep the same label wherever
+    they stand. Nothing can then be known of the validation set, unless it was seen in training.
+    The images learned are those that are most like one of the validation set.
+
+    Parameters
+    ----------
+    build : callable
+        See `check_overfitting`.
+    training, validation : galcnn.dataset.Dataset
+        The two splits.
+    settings : galcnn.training.TrainingSettings
+        See `check_overfitting`.
+    n : int
+        Images that are learned.
+    seed : int
+        Of the shuffling.
+
+    Returns
+    -------
+    Check
+        Its value is the accuracy on the validation images, expected within the central 99 % of
+        what the same answers score on labels shuffled otherwise.
+    """
+    pairs = near_duplicates({"training": training, "validation": validation}, limit=-1.0)
+    nearest = {pair.id: pair for pair in pairs}
+    where = {one: row for row, one in enumerate(training.ids)}
+    chosen = [where[one] for one in nearest][:n]
+    asked = sorted({pair.other_id for pair in list(nearest.values())[:n]})
+    there = {one: row for row, one in enumerate(validation.ids)}
+    rest = [row for row in range(len(validation)) if validation.ids[row] not in set(asked)]
+    learned = training.select(chosen)
+    held = validation.select([there[one] for one in asked] + rest[: max(0, 2 * n - len(asked))])
+    labels = _dealt(learned, held, seed)
+    learned = replace(learned, labels=labels[: len(learned)])
+    held = replace(held, labels=labels[len(learned) :])
+    model = build()
+    memory = _learn_by_heart(model, learned, settings, updates=400)
+    answers = eager_logits(model, held.images).argmax(axis=1)
+    right = float(np.mean(answers == held.labels))
+    draw = seeding.generator(seed, "shuffled labels", "null")
+    null = [float(np.mean(answers == draw.permutation(held.labels))) for _ in range(2000)]
+    low, high = np.quantile(null, (0.005, 0.995))
+    passed = bool(low <= right <= high)
+    meaning = (
+        f"nothing of the validation set is known ({memory:.0%} of {len(learned)} shuffled labels learned)"
+        if passed
+        else "validation images are answered as if they had been learned: they stand in the training set"
+    )
+    return Check("shuffled labels", passed, right, f"{low:.3f} to {high:.3f}", meaning)
+
+
+def check_bands(model: keras.Model, dataset: Dataset) -> Check:
+    """See that every band of the images moves the logits.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From calibrated images to logits.
+    dataset : galcnn.dataset.Dataset
+        Some images.
+
+    Returns
+    -------
+    Check
+        Its value is the root mean square of the gradient in the weakest band, times the scatter of
+        its pixels, as a share of that in the strongest.
+    """
+    images = tf.convert_to_tensor(dataset.images[: len(dataset)])
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = model(images, training=False)
+        draw = seeding.generator(0, "input gradients").normal(size=logits.shape).astype(np.float32)
+        total = tf.reduce_sum(logits * draw)
+    gradient = np.asarray(tape.gradient(total, images), dtype=np.float64)
+    size = np.sqrt(np.mean(gradient**2, axis=(0, 1, 2))) * np.std(np.asarray(images), axis=(0, 1, 2))
+    strongest = size.max()
+    weakest = int(np.argmin(np.where(np.isfinite(size), size, -np.inf)))
+    share = float(size[weakest] / strongest) if strongest > 0 else 0.0
+    passed = bool(np.isfinite(size).all() and share > _QUIET)
+    name = dataset.inputs.bands[weakest]
+    meaning = (
+        f"every band moves the answer, {name} least"
+        if passed
+        else f"band {name} does not move the answer: look at its pixels and at the preprocessing"
+    )
+    return Check("gradient in every band", passed, share, f"> {_QUIET:g} of the strongest band's", meaning)
+
+
+def check_shared(sides: Mapping[str, Dataset]) -> Check:
+    """See that no object and no image stands in two splits.
+
+    Parameters
+    ----------
+    sides : mapping of str to galcnn.dataset.Dataset
+        Name of each split -> its images.
+
+    Returns
+    -------
+    Check
+        Its value is the number of pairs.
+    """
+    pairs = shared_images(sides)
+    meaning = (
+        "the splits share nothing"
+        if not pairs
+        else f"{pairs[0].id} ({pairs[0].split}) is {pairs[0].other_id} ({pairs[0].other_split}): scores are "
+        "of images that were learned"
+    )
+    return Check("overlap of splits", not pairs, float(len(pairs)), "0 pairs", meaning)
+
+
+def check_duplicates(sides: Mapping[str, Dataset], *, limit: float = 0.8) -> Check:
+    """See that no split holds a copy of another's image, turned or mirrored.
+
+    Parameters
+    ----------
+    sides : mapping of str to galcnn.dataset.Dataset
+        Name of each split -> its images.
+    limit : float
+        See `galcnn.dataset.leakage.near_duplicates`.
+
+    Returns
+    -------
+    Check
+        Its value is the number of pairs.
+    """
+    pairs = near_duplicates(sides, limit=limit)
+    meaning = (
+        "no image of one split is another of a second one"
+        if not pairs
+        else f"{pairs[0].id} ({pairs[0].split}) looks like {pairs[0].other_id} ({pairs[0].other_split}), "
+        f"likeness {pairs[0].likeness:.2f}: keep them together with split_by"
+    )
+    return Check("near duplicates", not pairs, float(len(pairs)), f"0 pairs above {limit:g}", meaning)
+
+
+def _balanced(dataset: Dataset, n: int, seed: int) -> list[int]:
+    """Rows, one class after the other until there are enough."""
+    order = seeding.generator(seed, "by heart").permutation(len(dataset))
+    of_class = [[int(row) for row in order if dataset.labels[row] == k] for k in range(len(dataset.classes))]
+    rounds = max(map(len, of_class))
+    return [rows[turn] for turn in range(rounds) for rows in of_class if turn < len(rows)][:n]
+
+
+def _learn_by_heart(model: keras.Model, few: Dataset, settings: TrainingSettings, *, updates: int) -> float:
+    size = min(len(few), 20)
+    wanted = replace(
+        settings,
+        epochs=-(-updates * size // len(few)),
+        batch_size=size,
+        schedule="constant",
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        balance="none",
+        augmentation=_STILL,
+    )
+    batches = training_batches(few, wanted, seed=0)
+    compile_model(model, batches, wanted)
+    stop = _ByHeart(few)
+    model.fit(
+        batches.beginning_at(0),
+        epochs=wanted.epochs,
+        steps_per_epoch=batches.per_epoch,
+        callbacks=[stop],
+        shuffle=False,
+        verbose=0,
+    )
+    return max(stop.right, stop.score())
+
+
+class _ByHeart(keras.callbacks.Callback):
+    """Stop when all images are answered rightly in inference."""
+
+    def __init__(self, few: Dataset) -> None:
+        super().__init__()
+        self.few, self.right = few, 0.0
+
+    def score(self) -> float:
+        logits = eager_logits(self.model, self.few.images)
+        return float(np.mean(logits.argmax(axis=1) == self.few.labels))
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        # The accuracy of training is cheap, that of inference decides.
+        if float((logs or {})["accuracy"]) == 1.0:
+            self.right = self.score()
+            self.model.stop_training = self.right == 1.0
+
+
+def _dealt(learned: Dataset, held: Dataset, seed: int) -> npt.NDArray[np.int32]:
+    """Labels of both, shuffled over distinct images."""
+    images: Sequence[npt.NDArray[np.float32]] = [*learned.images[: len(learned)], *held.images[: len(held)]]
+    keys = [image.tobytes() for image in images]
+    distinct = list(dict.fromkeys(keys))
+    labels = dict(zip(keys, [*learned.labels, *held.labels], strict=True))
+    drawn = seeding.generator(seed, "shuffled labels").permutation([labels[key] for key in distinct])
+    dealt = dict(zip(distinct, drawn, strict=True))
+    return np.array([dealt[key] for key in keys], dtype=np.int32)

@@ -1,0 +1,267 @@
+"""Compare optimizers on the same data and seeds: loss against updates, and against time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog import write_table
+from galcnn.errors import message
+from galcnn.experiment.data import ExperimentData, read_data
+from galcnn.experiment.settings import Experiment
+from galcnn.training import fit
+from galcnn.training.callbacks import Epochs, LossRecord, eager_logits
+from galcnn.training.checkpoint import Checkpoint, changed_keys
+from galcnn.viewers import save_figure
+from galcnn.viewers.plots.training import Curve, comparison_figure
+
+#: Keys of ``[training]`` by the name of a contender, where a file names none.
+CONTENDERS: Mapping[str, Mapping[str, Any]] = {
+    "batch": {"batch_size": "all", "optimizer": "sgd", "learning_rate": 0.1},
+    "stochastic": {"batch_size": 1, "optimizer": "sgd", "learning_rate": 0.003},
+    "mini-batch": {"batch_size": 32, "optimizer": "sgd", "learning_rate": 0.03},
+    "momentum": {"batch_size": 32, "optimizer": "momentum", "learning_rate": 0.01},
+    "nesterov": {"batch_size": 32, "optimizer": "nesterov", "learning_rate": 0.01},
+    "adam": {"batch_size": 32, "optimizer": "adam", "learning_rate": 0.003},
+}
+#: What a file need not say: the loss and the rate are those of the equations.
+_DEFAULTS = {"schedule": "constant", "label_smoothing": 0.0}
+#: Every run has all its epochs, so that seeds can be laid over each other.
+_WHOLE = {"patience": None, "tolerance": None}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which trainings are compared.
+
+    Attributes
+    ----------
+    experiments : mapping of str to galcnn.experiment.Experiment
+        By the name of the contender; alike in data and network.
+    seeds : tuple of int
+        Of weights, order and augmentation; each contender runs once with each. The split keeps
+        the seed of the experiment.
+    """
+
+    experiments: Mapping[str, Experiment]
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        seeds = self.seeds
+        whole = all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+        if not seeds or not whole or len(set(seeds)) < len(seeds) or not self.experiments:
+            raise ValueError(
+                message(
+                    "contenders, and distinct seeds of 0 or more", "", seeds=seeds, n=len(self.experiments)
+                )
+            )
+        data = [(experiment.data, experiment.network) for experiment in self.experiments.values()]
+        if any(other != data[0] for other in data):
+            raise ValueError(
+                message("one data set and one network", "Change keys of [training] alone.", n=len(data))
+            )
+        if data[0][0].votes is not None:
+            raise ValueError(message("an experiment of classes", "Leave out [data.votes].", votes="votes"))
+        for name, experiment in self.experiments.items():
+            if experiment.training.patience is not None or experiment.training.tolerance is not None:
+                raise ValueError(
+                    message("runs of all their epochs", "Leave out patience and tolerance.", contender=name)
+                )
+
+
+def comparison_from(content: Mapping[str, Any]) -> Comparison:
+    """Make a comparison of an experiment's sections and a section ``compare``.
+
+    Parameters
+    ----------
+    content : mapping
+        Sections of an experiment; ``compare.seeds``; and ``compare.contenders``, which maps a
+        name to the keys of ``[training]`` that it changes (`CONTENDERS` by default). Schedules are
+        constant and labels not smoothed unless said; the network has no batch normalisation
+        unless said, since full-batch descent refuses it; no run is stopped early.
+
+    Returns
+    -------
+    Comparison
+        Checked.
+
+    Raises
+    ------
+    ValueError
+        A key is not known, or a value does not fit.
+    """
+    base = {name: value for name, value in content.items() if name != "compare"}
+    section = content.get("compare", {})
+    if unknown := sorted(set(section) - {"seeds", "contenders"}):
+        raise ValueError(message("seeds and contenders in compare", "Check the spelling.", keys=unknown))
+    contenders = section.get("contenders", CONTENDERS)
+    if not isinstance(contenders, Mapping) or not all(isinstance(c, Mapping) for c in contenders.values()):
+        raise ValueError(
+            message("a section for each contender", "[compare.contenders.NAME]", contenders=contenders)
+        )
+    for name in contenders:
+        if Path(name).name != name or name.startswith("."):
+            raise ValueError(message("names of contenders that can name files", "", contender=name))
+    network = {"normalization": "group"} | dict(base.get("network", {}))
+    training = _DEFAULTS | dict(base.get("training", {})) | _WHOLE
+    experiments = {
+        name: Experiment.from_dict(base | {"network": network, "training": training | dict(changes)})
+        for name, changes in contenders.items()
+    }
+    return Comparison(experiments, tuple(section.get("seeds", (0, 1, 2))))
+
+
+def compare(
+    comparison: Comparison,
+    out: str | os.PathLike[str],
+    *,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> Table:
+    """Train every contender with every seed, and draw what became of them.
+
+    A run that has ended is not repeated, and one that was interrupted goes on from its
+    checkpoint.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Which trainings.
+    out : path-like
+        Folder: ``runs/`` (one JSON file each), ``curves.ecsv`` (one row for each epoch of each
+        run), ``summary.ecsv`` and ``comparison.png``.
+    progress : galcnn._runtime.progress.Progress
+        Shows runs and epochs.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
+
+    Returns
+    -------
+    astropy.table.Table
+        The summary: one row a contender, median, least and greatest over seeds.
+
+    Raises
+    ------
+    OSError, ValueError
+        Bad input, or `out` holds runs of other settings or data.
+    FloatingPointError
+        A contender lost its loss; the text names it.
+    """
+    folder = Path(out)
+    own = ("runs", "curves.ecsv", "summary.ecsv", "comparison.png")
+    claim = atomic.claim(folder, what="one of galcnn compare", own=own, overwrite=overwrite)
+    prepared = read_data(next(iter(comparison.experiments.values())), progress=progress)
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for name, experiment in comparison.experiments.items():
+        runs[name] = [_run(prepared, name, experiment, seed, claim, progress) for seed in comparison.seeds]
+    write_table(_curves(runs), folder / "curves.ecsv")
+    summary = _summary(runs)
+    write_table(summary, folder / "summary.ecsv")
+    curves = {name: [_curve(run) for run in of_name] for name, of_name in runs.items()}
+    save_figure(comparison_figure(curves), folder / "comparison.png")
+    return summary
+
+
+def _run(
+    prepared: ExperimentData,
+    name: str,
+    experiment: Experiment,
+    seed: int,
+    claim: atomic.Claim,
+    progress: Progress,
+) -> dict[str, Any]:
+    """One training, or what is written of it."""
+    file = f"runs/{name}-seed{seed}.json"
+    path = claim.folder / file
+    told = {
+        "network": experiment.to_dict()["network"],
+        "training": json.loads(json.dumps(experiment.training.to_dict())),
+        "seed": seed,
+        "data_sha256": prepared.dataset.sha256(),
+        "split_seed": experiment.seed,
+    }
+    if claim.written(file):
+        done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if changed := changed_keys(done["settings"], told):
+            raise ValueError(
+                message(
+                    "the settings with which this run was made",
+                    "Choose another folder, or begin anew: --overwrite (in Python: overwrite=True).",
+                    changed=changed,
+                    run=str(path),
+                )
+            )
+        return done
+    claim.mark()
+    sides = prepared.sides
+    record = LossRecord(sides["train"], sides["validation"])
+    checkpoint = Checkpoint(path.with_suffix(".checkpoint.npz"), identity=told)
+    model = prepared.new_model(seed)
+    try:
+        with progress(f"{name} {seed}", experiment.training.epochs) as step:
+            fit(
+                model,
+                sides["train"],
+                sides["validation"],
+                settings=experiment.training,
+                seed=seed,
+                callbacks=[record, Epochs(step), checkpoint],
+            )
+    except (FloatingPointError, ValueError) as error:
+        raise type(error)(f"Contender {name!r}, seed {seed}: {error}") from error
+    right = eager_logits(model, sides["test"].images).argmax(axis=1) == sides["test"].labels
+    done = {"settings": told, "columns": record.curves(), "test_accuracy": float(np.mean(right))}
+    atomic.write_json(path, done)
+    checkpoint.path.unlink(missing_ok=True)
+    return done
+
+
+def _curve(run: Mapping[str, Any]) -> Curve:
+    updates, seconds, loss = (np.array(run["columns"][name]) for name in ("updates", "seconds", "loss"))
+    return updates, seconds, loss
+
+
+def _curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    rows = [
+        (name, run["settings"]["seed"], epoch, *figures)
+        for name, of_name in runs.items()
+        for run in of_name
+        for epoch, figures in enumerate(
+            zip(*(run["columns"][key] for key in ("updates", "seconds", "loss", "val_loss")), strict=True)
+        )
+    ]
+    return Table(
+        rows=rows, names=("contender", "seed", "epoch", "updates", "seconds", "loss", "validation_loss")
+    )
+
+
+def _summary(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """Median, least and greatest over seeds."""
+    rows = []
+    for name, of_name in runs.items():
+        columns = [run["columns"] for run in of_name]
+        figures = {
+            "loss": [c["loss"][-1] for c in columns],
+            "least_validation_loss": [min(c["val_loss"]) for c in columns],
+            "test_accuracy": [run["test_accuracy"] for run in of_name],
+        }
+        row: dict[str, Any] = {
+            "contender": name,
+            "seeds": len(of_name),
+            "epochs": len(columns[0]["loss"]) - 1,
+            "updates": int(columns[0]["updates"][-1]),
+            "seconds": round(float(np.median([c["seconds"][-1] for c in columns])), 3),
+        }
+        for key, values in figures.items():
+            row |= {key: np.median(values), f"{key}_low": min(values), f"{key}_high": max(values)}
+        rows.append(row)
+    return Table(rows=rows)

@@ -1,0 +1,67 @@
+from .attribution import explain as explain
+from .explanation import Context as Context
+from .explanation import Explainer as Explainer
+from .explanation import Explanation as Explanation
+from .explanation import Target as Target
+from .methods.cam import CAM as CAM
+from .methods.gradcam import GradCAM as GradCAM
+from .methods.input_x_gradient import InputXGradient as InputXGradient
+from .methods.integrated_gradients import IntegratedGradients as IntegratedGradients
+from .methods.occlusion import Occlusion as Occlusion
+from .methods.rectifiers import Deconvnet as Deconvnet
+from .methods.rectifiers import GuidedBackprop as GuidedBackprop
+from .methods.saliency import Saliency as Saliency
+from .methods.smoothgrad import SmoothGrad as SmoothGrad
+from .network.activations import activations as activations
+from .network.activations import backward_pass as backward_pass
+from .network.activations import layer_gradients as layer_gradients
+from .network.activations import weight_gradients as weight_gradients
+from .network.boundaries import decision_plane as decision_plane
+from .network.boundaries import line_between as line_between
+from .network.dream import Dream as Dream
+from .network.filters import filter_result as filter_result
+from .network.filters import filters as filters
+from .network.filters import weight_table as weight_table
+from .network.first_order import first_order as first_order
+from .network.strongest import StrongestActivations as StrongestActivations
+from .network.strongest import strongest_activations as strongest_activations
+from .network.visualisation import AscentSettings as AscentSettings
+from .network.visualisation import ClassModels as ClassModels
+from .network.visualisation import FilterImages as FilterImages
+from .registry import explainers_by_name as explainers_by_name
+from .synthesis import Synthesis as Synthesis
+
+__all__ = [
+    "AscentSettings",
+    "CAM",
+    "ClassModels",
+    "Context",
+    "Deconvnet",
+    "Dream",
+    "Explainer",
+    "Explanation",
+    "FilterImages",
+    "GradCAM",
+    "GuidedBackprop",
+    "InputXGradient",
+    "IntegratedGradients",
+    "Occlusion",
+    "Saliency",
+    "SmoothGrad",
+    "StrongestActivations",
+    "Synthesis",
+    "Target",
+    "activations",
+    "backward_pass",
+    "decision_plane",
+    "explain",
+    "explainers_by_name",
+    "filter_result",
+    "filters",
+    "first_order",
+    "layer_gradients",
+    "line_between",
+    "strongest_activations",
+    "weight_gradients",
+    "weight_table",
+]

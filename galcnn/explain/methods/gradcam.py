@@ -1,0 +1,166 @@
+"""Grad-CAM: feature maps weighed by the mean of their gradient (Selvaraju et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn.errors import message
+from galcnn.explain.explanation import Context, Kind
+from galcnn.model import Target, feature_maps
+from galcnn.model.forward import compiled, run_in_batches
+from galcnn.model.gradients import gradient_of, logits_and_features, target_weights
+from galcnn.model.graph import NetworkLayer, network_layer
+from galcnn.model.orientations import mean_turned_back
+from galcnn.model.receptive import on_image_grid, seen_in
+
+
+@dataclass(frozen=True)
+class GradCAM:
+    """relu(sum_k a_k f_k), a_k being the mean over the cells of dS/df_k.
+
+    arXiv:1610.02391, equations 1 and 2. Works at any layer of any head; at the last feature maps
+    of a head of GlobalAveragePooling2D + Dense the number of cells times this map is the positive
+    part of `CAM`. One map serves all bands.
+
+    Attributes
+    ----------
+    network_layer : str
+        Name of a layer with feature maps; by default the last such, behind all normalisation,
+        activation and pooling. Of one that sees the image in several orientations, their maps
+        are turned back and summed: each orientation of a feature map counts as one of its own.
+    """
+
+    network_layer: str = ""
+
+    name: ClassVar[str] = "gradcam"
+    per_band: ClassVar[bool] = False
+    kind: ClassVar[Kind] = "features"
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the maps on the grid of the images.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Functional or sequential, ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Not needed.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`, nowhere negative, the same in each band; cells interpolated linearly
+            between the pixels that they look at, the negative ones cut off only then. NaN where the
+            network crops the image away.
+
+        Raises
+        ------
+        ValueError
+            There is no such layer, or it has no feature maps.
+        """
+        return self.fine_and_coarse(network, images, target, context=context)[0]
+
+    def fine_and_coarse(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Make the maps at both resolutions, from one run of the network.
+
+        Parameters
+        ----------
+        network : keras.Model
+            See `__call__`.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Not needed.
+
+        Returns
+        -------
+        fine : numpy.ndarray
+            What a call gives: shape of `images`.
+        coarse : numpy.ndarray
+            Shape (n, cells_y, cells_x), nowhere negative.
+        """
+        del context
+        signed = self._signed(network, images, target)
+        fine = on_image_grid(signed, network, self._layer(network), images.shape)
+        fine[fine < 0] = 0  # and NaN stays
+        return np.broadcast_to(fine[..., np.newaxis], images.shape), np.maximum(signed, 0)
+
+    def network_layer_of(self, network: keras.Model) -> str:
+        """Name the layer whose feature maps are weighed.
+
+        Parameters
+        ----------
+        network : keras.Model
+            See `__call__`.
+
+        Returns
+        -------
+        str
+            Names joined by slashes.
+        """
+        return self._layer(network).name
+
+    def _layer(self, network: keras.Model) -> NetworkLayer:
+        if not self.network_layer:
+            return feature_maps(network)
+        layer = network_layer(network, self.network_layer)
+        if len(layer.shape) != 3:
+            raise ValueError(
+                message(
+                    "a layer with feature maps of shape (n, ny, nx, n_features)",
+                    "",
+                    network_layer=layer.name,
+                    shape=(None, *layer.shape),
+                )
+            )
+        return layer
+
+    def _signed(
+        self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
+    ) -> npt.NDArray[np.float32]:
+        weights = target_weights(network, target, images)
+        layer = self._layer(network)
+        name, orientations = layer.name, seen_in(network, layer)
+        count = 1 if orientations is None else orientations.layer.count
+
+        def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+            def run(images: Any, weights: Any) -> tuple[Any]:
+                logits, features = logits_and_features(network_of(), images, name)
+                slope = gradient_of(tf.reduce_sum(logits * weights, axis=1), features)
+                share = tf.reduce_mean(slope, axis=(1, 2))
+                maps = tf.einsum("nyxf,nf->nyx", tf.cast(features, images.dtype), share)
+                if count > 1:
+                    maps = mean_turned_back(maps[..., tf.newaxis], count)[..., 0] * count
+                return (maps,)
+
+            return run
+
+        run = compiled(network, (self.name, name), build, (images, weights))
+        return run_in_batches(run, images, weights)[0]

@@ -1,0 +1,57 @@
+"""Input times gradient: what each pixel adds, to first order (Shrikumar et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.explain.explanation import Context, Kind
+from galcnn.model import Target
+from galcnn.model.gradients import target_gradient
+
+
+@dataclass(frozen=True)
+class InputXGradient:
+    """I dS/dI: the slope times the image itself.
+
+    arXiv:1605.01713, section 3.2. Of a network of ReLUs and poolings without biases the sum over
+    pixels is the target's value.
+    """
+
+    name: ClassVar[str] = "input_x_gradient"
+    per_band: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "amount"
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the maps.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Not needed.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`, in logits.
+        """
+        del context
+        return images * target_gradient(network, images, target)[0]

@@ -1,0 +1,152 @@
+"""Integrated gradients: what each pixel adds on the way from a baseline (Sundararajan et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, ClassVar, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn._runtime.progress import parts
+from galcnn.errors import message
+from galcnn.explain.baselines import Baseline, baseline_images, check_baseline
+from galcnn.explain.explanation import Context, Kind
+from galcnn.model import Target
+from galcnn.model.forward import batches, compiled, images_per_batch
+from galcnn.model.gradients import logits_of, summed_gradient, target_weights
+
+Rule = Literal["gauss-legendre", "midpoint"]
+
+
+@dataclass(frozen=True)
+class IntegratedGradients:
+    """(I - I0) times the mean of dS/dI over the straight way from a baseline I0 to the image I.
+
+    arXiv:1703.01365, equation 1. The sum over pixels is S(I) - S(I0), up to the error of the
+    quadrature, which an `Explanation` gives as `delta`.
+
+    Attributes
+    ----------
+    n : int
+        Steps.
+    rule : {"gauss-legendre", "midpoint"}
+        Where on the way the gradients are taken. The midpoint rule is the plainer one; on smooth
+        networks the other's error falls much faster.
+    baseline : {"zero", "sky", "blurred"}
+        No flux; a blank sky drawn with the level and noise of the image's own; or the image
+        convolved with a Gaussian.
+    blur : float
+        Standard deviation of that Gaussian in pixels.
+    seed : int
+        Of the blank skies.
+    """
+
+    n: int = 64
+    rule: Rule = "gauss-legendre"
+    baseline: Baseline = "zero"
+    blur: float = 5.0
+    seed: int = 0
+
+    name: ClassVar[str] = "integrated_gradients"
+    per_band: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "amount"
+
+    def __post_init__(self) -> None:
+        check_baseline(self.baseline, self.blur)
+        if self.n < 1 or self.rule not in ("gauss-legendre", "midpoint"):
+            raise ValueError(
+                message(
+                    "n of at least 1, and rule 'gauss-legendre' or 'midpoint'", "", n=self.n, rule=self.rule
+                )
+            )
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the maps.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            What the baseline needs: the image of no flux, sigma, mask, ids.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`, in logits.
+        """
+        weights = target_weights(network, target, images)
+        images = images.astype(weights.dtype, copy=False)
+        start = self.baseline_images(images, context=context)
+        way = images - start
+        where, share = _quadrature(self.rule, self.n)
+        # As many steps as fill a batch, of one image or of several: memory does not grow with n.
+        room = images_per_batch(images.shape[1:])
+        size = -(-self.n // -(-self.n // room))
+        run = compiled(network, self.name, _build, (start, way, weights, where, share))
+        total = np.zeros_like(images)
+        groups, pieces = list(batches(len(images), max(1, room // size))), list(batches(self.n, size))
+        with parts(self.name, len(groups) * len(pieces)) as step:
+            for group, piece in product(groups, pieces):
+                total[group] += run(
+                    start[group], way[group], weights[group], where[piece], share[piece]
+                ).numpy()
+                step()
+        total *= way
+        return total
+
+    def baseline_images(
+        self, images: npt.NDArray[np.float32], *, context: Context | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Give the baseline of each image.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        context : Context, optional
+            As for the maps.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`.
+        """
+        return baseline_images(self.baseline, images, context=context, blur=self.blur, seed=self.seed)
+
+
+def _quadrature(rule: Rule, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Places in (0, 1) and their shares of the mean."""
+    if rule == "midpoint":
+        return (np.arange(n) + 0.5) / n, np.full(n, 1 / n)
+    nodes, shares = np.polynomial.legendre.leggauss(n)
+    return (nodes + 1) / 2, shares / 2
+
+
+def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+    def run(start: Any, way: Any, weights: Any, where: Any, share: Any) -> Any:
+        """Sum the gradients of the steps, each by its share."""
+        steps = tf.reshape(where, (1, -1, 1, 1, 1))
+        points = start[:, tf.newaxis] + steps * way[:, tf.newaxis]
+        flat = tf.reshape(points, (-1, *start.shape[1:]))
+        shared = tf.reshape(weights[:, tf.newaxis] * share[:, tf.newaxis], (-1, weights.shape[1]))
+        scores = tf.reduce_sum(logits_of(network_of(), flat) * shared, axis=1)
+        return summed_gradient(scores, flat, tf.size(where))
+
+    return run

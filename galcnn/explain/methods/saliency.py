@@ -1,0 +1,57 @@
+"""Saliency: the slope of the target in every pixel (Simonyan, Vedaldi & Zisserman 2013)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.explain.explanation import Context, Kind
+from galcnn.model import Target
+from galcnn.model.gradients import target_gradient
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """dS/dI, signed: by how much the target grows when a pixel grows.
+
+    arXiv:1312.6034, section 3. The absolute value or the maximum over bands is a choice of
+    display; the map itself keeps sign and bands.
+    """
+
+    name: ClassVar[str] = "saliency"
+    per_band: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "slope"
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Make the maps.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Not needed.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`, in 1 over the unit of the images.
+        """
+        del context
+        return target_gradient(network, images, target)[0]

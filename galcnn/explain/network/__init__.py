@@ -1,0 +1,1 @@
+"""The network itself: filters, activations, class models, boundaries, DeepDream."""

@@ -1,0 +1,369 @@
+"""What each network layer makes of images, and how a target's gradient travels back through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn.errors import message
+from galcnn.files.text import unique_name
+from galcnn.model import Target, network_layers
+from galcnn.model.forward import forward, traced, upright
+from galcnn.model.gradients import gradients_of, target_weights
+from galcnn.model.graph import network_layer, refuse_squashed
+
+_BATCH = 64
+
+Maps = dict[str, npt.NDArray[np.float32]]
+
+
+def activations(
+    network: keras.Model, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
+) -> Maps:
+    """Compute what network layers give for some images.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Run in inference mode and left as it is.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    layers : sequence of str, optional
+        Names, see `galcnn.model.graph.network_layer`; all by default.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        By these names, float32, shape (n, cells_y, cells_x, channels) or (n, units); all in the
+        order of the pass. Of a layer that sees the images in several orientations, as they stand.
+
+    Raises
+    ------
+    ValueError
+        No network layer of such a name.
+    """
+    known = _known(network, layers)
+    names = tuple(known.values())
+
+    def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any) -> list[Any]:
+            _, seen = forward(of(), images)
+            return [tf.cast(upright(seen[name], images), tf.float32) for name in names]
+
+        return run
+
+    run = traced(network, ("activations", names), build, signature=[_images(network)])
+    return _batched(lambda piece: run(_tensor(images[piece])), len(images), list(known))
+
+
+def layer_gradients(
+    network: keras.Model,
+    images: npt.NDArray[np.float32],
+    target: Target | Sequence[Target],
+    *,
+    layers: Sequence[str] | None = None,
+) -> Maps:
+    """Differentiate a target with respect to what each network layer gives.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    target : Target or sequence of Target
+        One for all, or one an image.
+    layers : sequence of str, optional
+        Names; all by default.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        float32, the shapes of `activations`: the target grows by this much when a cell grows by
+        one. Zero where nothing flows back.
+
+    Raises
+    ------
+    ValueError
+        No such network layer, no logits, or a target that does not fit.
+    """
+    known, weights = _known(network, layers), target_weights(network, target, images)
+    names = tuple(known.values())
+
+    def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any, weights: Any) -> list[Any]:
+            outputs, seen = forward(of(), images)
+            refuse_squashed(outputs)
+            scores = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights, axis=1)
+            maps = [seen[name] for name in names]
+            return [
+                upright(tf.zeros_like(values, tf.float32) if gradient is None else gradient, images)
+                for values, gradient in zip(maps, gradients_of(scores, maps), strict=True)
+            ]
+
+        return run
+
+    signature = [_images(network), tf.TensorSpec((None, weights.shape[1]), tf.float32)]
+    run = traced(network, ("layer gradients", names), build, signature=signature)
+    return _batched(
+        lambda piece: run(_tensor(images[piece]), _tensor(weights[piece])), len(images), list(known)
+    )
+
+
+def weight_gradients(
+    network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
+) -> Maps:
+    """Differentiate the mean of a target over images with respect to the trainable weights.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    target : Target or sequence of Target
+        One for all, or one an image.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        float32, by network layer and weight (``conv1_1/kernel``), in the shape of the weight.
+
+    Raises
+    ------
+    ValueError
+        No logits, or a target that does not fit.
+    """
+    weights, names = target_weights(network, target, images), tuple(_trainable(network))
+
+    def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any, weights: Any) -> list[Any]:
+            variables = _trainable(of())
+            values = [variables[name].value for name in names]
+            outputs = of()(images, training=False)
+            refuse_squashed(outputs)
+            scores = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights, axis=1)
+            return [
+                tf.zeros(value.shape) if gradient is None else gradient
+                for value, gradient in zip(values, gradients_of(scores, values), strict=True)
+            ]
+
+        return run
+
+    signature = [_images(network), tf.TensorSpec((None, weights.shape[1]), tf.float32)]
+    run = traced(network, ("weight gradients", names), build, signature=signature)
+    total = [np.zeros(variable.shape) for variable in _trainable(network).values()]
+    for start in range(0, len(images), _BATCH):
+        piece = slice(start, start + _BATCH)
+        for sum_, gradient in zip(total, run(_tensor(images[piece]), _tensor(weights[piece])), strict=True):
+            sum_ += gradient.numpy()
+    return {name: (sum_ / len(images)).astype(np.float32) for name, sum_ in zip(names, total, strict=True)}
+
+
+def _trainable(network: keras.Model) -> dict[str, Any]:
+    """The trainable variables, named after their network layers; a shared one counts once."""
+    found: dict[str, Any] = {}
+    taken: set[int] = set()
+    for name, step in network_layers(network).items():
+        own = [] if isinstance(step.layer, keras.Model) else getattr(step.layer, "trainable_weights", [])
+        for variable in own:
+            if id(variable) not in taken:
+                taken.add(id(variable))
+                found[unique_name(f"{name}/{variable.name}", found)] = variable
+    return found
+
+
+def _known(network: keras.Model, layers: Sequence[str] | None) -> dict[str, str]:
+    """Names as they were asked for -> names of network layers."""
+    names = list(network_layers(network) if layers is None else layers)
+    if not names:
+        raise ValueError(message("at least one network layer", "", layers=names))
+    return {name: network_layer(network, name).name for name in names}
+
+
+def _images(network: keras.Model) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)
+
+
+def _tensor(array: npt.NDArray[np.float32]) -> Any:
+    return tf.convert_to_tensor(array, tf.float32)
+
+
+def _batched(run: Callable[[slice], list[Any]], n: int, names: Sequence[str]) -> Maps:
+    pieces = [[found.numpy() for found in run(slice(start, start + _BATCH))] for start in range(0, n, _BATCH)]
+    return {name: np.concatenate(parts) for name, parts in zip(names, zip(*pieces, strict=True), strict=True)}
+
+
+def rotated(kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Turn a kernel by 180 degrees and swap its inputs and outputs.
+
+    Parameters
+    ----------
+    kernel : numpy.ndarray
+        Shape (ky, kx, n_inputs, n_filters), as Keras holds it.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (ky, kx, n_filters, n_inputs).
+    """
+    return np.ascontiguousarray(np.swapaxes(kernel[::-1, ::-1], 2, 3))
+
+
+def backward_convolution(
+    upstream: npt.NDArray[np.float32],
+    kernel: npt.NDArray[np.float32],
+    *,
+    input_shape: tuple[int, int],
+    strides: tuple[int, int] = (1, 1),
+    padding: str = "same",
+) -> npt.NDArray[np.float32]:
+    r"""Carry a gradient back through a convolution, by a convolution.
+
+    Keras' "convolution" is a correlation: z[i] = sum_a k[a] x[s i + a - p], with stride s and p
+    zeros before the first pixel. Hence
+
+    .. math:: \partial S / \partial x[j] = \sum_a k[a]\, g[(j + p - a) / s],
+
+    over those a for which the fraction is whole, with g = dS/dz: spread g over a grid with
+    s - 1 zeros between its cells, pad it with ky - 1 - p zeros in front, and correlate it at
+    stride 1 with the kernel turned by 180 degrees (Dumoulin & Visin 2016, arXiv:1603.07285).
+
+    Parameters
+    ----------
+    upstream : numpy.ndarray
+        dS/dz, shape (n, cells_y, cells_x, n_filters).
+    kernel : numpy.ndarray
+        Shape (ky, kx, n_inputs, n_filters).
+    input_shape : tuple of int
+        Pixels (ny, nx) of what the convolution saw.
+    strides : tuple of int
+        Of the convolution, (y, x).
+    padding : {"same", "valid"}
+        Of the convolution, as TensorFlow pads: unevenly, one more behind, when the total is odd.
+
+    Returns
+    -------
+    numpy.ndarray
+        dS/dx, float32, shape (n, ny, nx, n_inputs).
+
+    Raises
+    ------
+    ValueError
+        The shapes do not belong together.
+    """
+    spread_shape, pads = [], []
+    for n, k, s, cells in zip(input_shape, kernel.shape[:2], strides, upstream.shape[1:3], strict=True):
+        expected = -(-n // s) if padding == "same" else (n - k) // s + 1
+        if padding not in ("same", "valid") or cells != expected:
+            raise ValueError(
+                message(
+                    "the gradient of this convolution's output, padding same or valid",
+                    "",
+                    padding=padding,
+                    cells=upstream.shape[1:3],
+                    input_shape=input_shape,
+                )
+            )
+        before = max((cells - 1) * s + k - n, 0) // 2 if padding == "same" else 0
+        length = (cells - 1) * s + 1
+        spread_shape.append(length)
+        pads.append((k - 1 - before, n - length + before))
+    spread = np.zeros((len(upstream), *spread_shape, upstream.shape[3]), dtype=np.float32)
+    spread[:, :: strides[0], :: strides[1]] = upstream
+    padded = np.pad(spread, [(0, 0), *pads, (0, 0)])
+    back = tf.nn.conv2d(padded, rotated(kernel.astype(np.float32)), strides=1, padding="VALID")
+    return np.asarray(back.numpy(), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class BackwardPass:
+    """One convolution's backward pass, made twice.
+
+    Attributes
+    ----------
+    network_layer : str
+        The convolution.
+    upstream : numpy.ndarray
+        Gradient of the target with respect to the convolution's sums (before an activation
+        function of the same layer), shape (n, cells_y, cells_x, n_filters).
+    automatic : numpy.ndarray
+        Gradient with respect to its input by automatic differentiation, shape (n, ny, nx,
+        n_inputs).
+    convolved : numpy.ndarray
+        The same by `backward_convolution`.
+    """
+
+    network_layer: str
+    upstream: npt.NDArray[np.float32]
+    automatic: npt.NDArray[np.float32]
+    convolved: npt.NDArray[np.float32]
+
+    @property
+    def error(self) -> float:
+        """Largest absolute difference of the two, over the largest absolute gradient."""
+        peak = float(np.abs(self.automatic).max(initial=0))
+        difference = float(np.abs(self.automatic - self.convolved).max(initial=0))
+        return difference / peak if peak else difference
+
+
+def backward_pass(
+    network: keras.Model, images: npt.NDArray[np.float32], target: Target, *, layer: str
+) -> BackwardPass:
+    """Show on a network's own convolution that its backward pass is a convolution.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    target : Target
+        Whose gradient travels back.
+    layer : str
+        A convolution's network layer.
+
+    Returns
+    -------
+    BackwardPass
+        With the error between the two ways.
+
+    Raises
+    ------
+    ValueError
+        Not a plain convolution: dilated or in groups.
+    """
+    step = network_layer(network, layer)
+    convolution = step.layer
+    plain = type(convolution) is keras.layers.Conv2D and convolution.groups == 1
+    if not plain or tuple(convolution.dilation_rate) != (1, 1):
+        raise ValueError(
+            message("a Conv2D without dilation or groups", "", network_layer=layer, kind=step.kind)
+        )
+    (source,) = step.sources
+    seen = images if source == "input" else activations(network, images, layers=[source])[source]
+    outgoing = layer_gradients(network, images, target, layers=[layer])[layer]
+    kernel = tf.convert_to_tensor(convolution.kernel, tf.float32)
+    x = tf.convert_to_tensor(seen, tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        z = tf.nn.conv2d(x, kernel, convolution.strides, convolution.padding.upper())
+        if convolution.use_bias:
+            z = z + tf.cast(convolution.bias, tf.float32)
+        output = convolution.activation(z)
+    upstream = tape.gradient(output, z, output_gradients=tf.convert_to_tensor(outgoing)).numpy()
+    automatic = tape.gradient(z, x, output_gradients=tf.convert_to_tensor(upstream)).numpy()
+    convolved = backward_convolution(
+        upstream,
+        kernel.numpy(),
+        input_shape=(seen.shape[1], seen.shape[2]),
+        strides=convolution.strides,
+        padding=convolution.padding,
+    )
+    return BackwardPass(layer, upstream, automatic, convolved)

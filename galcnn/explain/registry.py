@@ -1,0 +1,123 @@
+"""Explainers by the words that users type: a name, and settings behind a colon."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from galcnn import plugins
+from galcnn.errors import PluginError, message
+from galcnn.explain.explanation import Explainer
+
+#: Stands for every installed method, with its default settings.
+ALL = "all"
+
+
+def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
+    """Make explainers from words such as ``cam`` or ``smoothgrad:n=50,noise=sigma``.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Names as `galcnn plugins` lists them, each with its settings behind a colon; ``all`` for
+        every installed one with its defaults.
+
+    Returns
+    -------
+    list of Explainer
+        In order, one of the same settings once. Of all, those that are broken are left out with a
+        warning that names them.
+
+    Raises
+    ------
+    galcnn.errors.PluginError
+        There is none of this name, or it is broken.
+    ValueError
+        It has no such setting, or the value does not fit.
+
+    Examples
+    --------
+    >>> explainers_by_name(["smoothgrad:n=50,noise=0.1", "cam"])
+    [SmoothGrad(n=50, noise=0.1, seed=0), CAM()]
+    """
+    explainers: list[Explainer] = []
+    for text in texts:
+        name, _, settings = text.partition(":")
+        if name == ALL and settings:
+            raise ValueError(message("settings of one method", "Name it beside all.", method=text))
+        for one in plugins.available(plugins.EXPLAINERS) if name == ALL else [name]:
+            try:
+                kind = plugins.load(plugins.EXPLAINERS, one)
+            except PluginError as error:
+                if name != ALL:
+                    raise
+                warnings.warn(f"without {one}: {error}", stacklevel=2)
+                continue
+            made = kind(**settings_from(text, kind, settings))
+            if made not in explainers:
+                explainers.append(made)
+    return explainers
+
+
+def settings_from(text: str, kind: Any, settings: str) -> dict[str, Any]:
+    """Read settings such as ``n=50,noise=sigma``.
+
+    Parameters
+    ----------
+    text : str
+        What the user typed, for the error.
+    kind : type
+        A dataclass; its fields are the settings.
+    settings : str
+        Behind the colon.
+
+    Returns
+    -------
+    dict of str to Any
+        By name.
+
+    Raises
+    ------
+    ValueError
+        No such setting, or the value does not fit.
+    """
+    known = {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    hints = typing.get_type_hints(kind)
+    found: dict[str, Any] = {}
+    for pair in filter(None, settings.split(",")):
+        key, equals, word = pair.partition("=")
+        if not equals or key not in known or key in found:
+            raise ValueError(
+                message(
+                    f"NAME:SETTING=VALUE,... with settings among {sorted(known) or 'none'}, each once",
+                    "",
+                    method=text,
+                    setting=key,
+                )
+            )
+        found[key] = _value(text, key, word, hints[key])
+    return found
+
+
+def _value(text: str, key: str, word: str, hint: Any) -> Any:
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    options = typing.get_args(hint) if union else (hint,)
+    for option in options:
+        if typing.get_origin(option) is Literal:
+            if word in typing.get_args(option):
+                return word
+        elif option is str:
+            return word
+        elif option in (int, float):
+            try:
+                return option(word)
+            except ValueError:
+                continue
+    words = [x for option in options if typing.get_origin(option) is Literal for x in typing.get_args(option)]
+    kinds = [option.__name__ for option in options if option in (int, float)]
+    expected = " or ".join([*map(repr, words), *kinds])
+    raise ValueError(message(f"{key} as {expected}", "", method=text, value=word))

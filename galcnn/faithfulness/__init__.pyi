@@ -1,0 +1,27 @@
+from .criteria import TrustSettings as TrustSettings
+from .deletion_insertion import removal as removal
+from .localisation import energy_density as energy_density
+from .localisation import pointing as pointing
+from .map_attacks import fragility as fragility
+from .parameter_randomisation import randomisation as randomisation
+from .report import trust_report as trust_report
+from .retraining import roar as roar
+from .sample import Sample as Sample
+from .sample import read_sample as read_sample
+from .stability import equivariance as equivariance
+from .stability import sensitivity as sensitivity
+
+__all__ = [
+    "Sample",
+    "TrustSettings",
+    "energy_density",
+    "equivariance",
+    "fragility",
+    "pointing",
+    "randomisation",
+    "read_sample",
+    "removal",
+    "roar",
+    "sensitivity",
+    "trust_report",
+]

@@ -1,0 +1,375 @@
+"""A criterion with its null and its limit, and what a sample of galaxies says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.evaluation import Criterion, Regions
+from galcnn.explain import Explainer
+from galcnn.faithfulness.deletion_insertion import Imputation, reference_curves, removal
+from galcnn.faithfulness.localisation import energy_density, pointing
+from galcnn.faithfulness.map_attacks import FragilitySettings, attacked, fragility
+from galcnn.faithfulness.parameter_randomisation import randomisation
+from galcnn.faithfulness.sample import Sample, maps_of
+from galcnn.faithfulness.significance import (
+    Significance,
+    maps_in_noise,
+    over_noise,
+    over_null,
+    over_seeds,
+    significant_share,
+)
+from galcnn.faithfulness.stability import equivariance, sensitivity
+from galcnn.model import looked_at
+
+CRITERIA: tuple[Criterion, ...] = (
+    Criterion(
+        "randomisation",
+        "rank correlation of |map| with that of a network all of whose layers are drawn anew: 1 for a "
+        "map of the image alone",
+        null=1.0,
+        limit=0.5,
+        above=False,
+    ),
+    Criterion(
+        "deletion",
+        "area under the target's score while the map's first pixels become sky, below that of a random "
+        "order, over the sample's mean drop from image to sky",
+        null=0.0,
+        limit=0.1,
+    ),
+    Criterion(
+        "deletion-light",
+        "the same, below that of the image's own brightness",
+        null=0.0,
+        limit=0.0,
+    ),
+    Criterion(
+        "insertion",
+        "area while the map's first pixels return to a sky, above that of a random order, over the mean drop",
+        null=0.0,
+        limit=0.1,
+    ),
+    Criterion(
+        "insertion-light",
+        "the same, above that of the image's own brightness",
+        null=0.0,
+        limit=0.0,
+    ),
+    Criterion(
+        "pointing",
+        "whether the peak of |map| lies on the galaxy, less the chance of a random pixel, over 1 less that "
+        "chance",
+        null=0.0,
+        limit=0.5,
+    ),
+    Criterion(
+        "energy",
+        "density of the map's squares on the galaxy's segment, over that of the whole image",
+        null=1.0,
+        limit=2.0,
+    ),
+    Criterion(
+        "energy-re",
+        "the same within the half-light radius",
+        null=1.0,
+        limit=2.0,
+    ),
+    Criterion(
+        "equivariance",
+        "norm of the change of the map, turned back, when the image is turned or mirrored, over the map's "
+        "norm; mean over orientations; 1.41 for an unrelated map of that norm",
+        null=float(np.sqrt(2)),
+        limit=1.0,
+        above=False,
+    ),
+    Criterion(
+        "sensitivity",
+        "largest norm of the change of the map, over its norm, when every pixel moves within one sigma of "
+        "noise",
+        null=float(np.sqrt(2)),
+        limit=1.0,
+        above=False,
+    ),
+    Criterion(
+        "fragility",
+        "share of the map's top pixels that stay there under an attack within one sigma that keeps the class",
+        null=0.05,
+        limit=0.5,
+    ),
+    Criterion(
+        "significance",
+        "share of the map's squares on pixels above its scatter under noise, false discoveries below 5 %",
+        null=0.0,
+        limit=0.5,
+    ),
+    Criterion(
+        "significance-seeds",
+        "the same for the mean map of several models, over its scatter from model to model",
+        null=0.0,
+        limit=0.5,
+    ),
+    Criterion(
+        "significance-labels",
+        "the same for the map, over the scatter of maps of models that learned shuffled labels",
+        null=0.0,
+        limit=0.5,
+    ),
+)
+
+
+def criterion(name: str) -> Criterion:
+    """Find a criterion.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``deletion``.
+
+    Returns
+    -------
+    Criterion
+        Of `CRITERIA`.
+
+    Raises
+    ------
+    ValueError
+        There is none of this name.
+    """
+    for one in CRITERIA:
+        if one.name == name:
+            return one
+    raise ValueError(message(f"a criterion among {[one.name for one in CRITERIA]}", "", name=name))
+
+
+@dataclass(frozen=True)
+class TrustSettings:
+    """How maps are tested.
+
+    Attributes
+    ----------
+    target : str or None
+        See `galcnn.model.Target.parse`; the predicted class of each galaxy by default.
+    imputation : {"sky", "blurred"}
+        What deleted pixels become.
+    noise : float
+        By how many sigma pixels move for maximal sensitivity.
+    moves : int
+        Of maximal sensitivity.
+    draws : int
+        Of the noise that significance is measured with; three or more.
+    attack : galcnn.faithfulness.map_attacks.FragilitySettings
+        On the maps.
+    layers : int
+        Galaxies whose maps, ratios and adjusted p-values are written as FITS layers.
+    seed : int
+        Of everything that is drawn.
+    """
+
+    target: str | None = None
+    imputation: Imputation = "sky"
+    noise: float = 1.0
+    moves: int = 8
+    draws: int = 16
+    attack: FragilitySettings = field(default_factory=FragilitySettings)
+    layers: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        words = get_args(Imputation)
+        if (
+            self.draws < 3
+            or self.moves < 1
+            or self.noise <= 0
+            or self.layers < 0
+            or self.imputation not in words
+        ):
+            raise ValueError(
+                message(
+                    f"three draws, a move, noise above 0 and an imputation among {words}",
+                    "",
+                    draws=self.draws,
+                    moves=self.moves,
+                    noise=self.noise,
+                    layers=self.layers,
+                    imputation=self.imputation,
+                )
+            )
+
+
+Arrays = dict[str, npt.NDArray[Any]]
+#: Other models, each with the same galaxies as it sees them.
+Others = tuple[tuple[keras.Model, Sample], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What a report is about.
+
+    Attributes
+    ----------
+    network : keras.Model
+        Ends in logits.
+    sample : galcnn.faithfulness.Sample
+        The galaxies.
+    half_light : tuple of Regions or None
+        Where half of the light of each lies.
+    settings : TrustSettings
+        How.
+    seeds, labels : tuple
+        Models that differ from the network in their seed, and models of shuffled labels.
+    """
+
+    network: keras.Model
+    sample: Sample
+    half_light: tuple[Regions | None, ...]
+    settings: TrustSettings
+    seeds: Others = ()
+    labels: Others = ()
+
+    def attacked(self) -> Arrays:
+        """FragilitySettings the maps of the galaxies.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            ``images``, see `galcnn.faithfulness.map_attacks.attacked`.
+        """
+        return {"images": attacked(self.network, self.sample, attack=self.settings.attack)}
+
+    def references(self) -> Arrays:
+        """Delete and insert pixels in orders that need no method.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            See `galcnn.faithfulness.deletion_insertion.reference_curves`.
+        """
+        settings = self.settings
+        own = reference_curves(self.network, self.sample, imputation=settings.imputation, seed=settings.seed)
+        return dict(own)
+
+
+def _randomisation(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
+    del shared
+    both = randomisation(subject.network, explainer, subject.sample, seed=subject.settings.seed)
+    found: Arrays = {"stages": np.array(both["cascading"].stages)}
+    for mode, similarities in both.items():
+        for name in ("rank", "signed_rank", "ssim", "signed_ssim"):
+            found[f"{mode}_{name}"] = getattr(similarities, name)
+    return found | {"randomisation": found["cascading_rank"][-1]}
+
+
+def _removal(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
+    settings = subject.settings
+    done = removal(
+        subject.network,
+        explainer,
+        subject.sample,
+        imputation=settings.imputation,
+        seed=settings.seed,
+        references=shared,
+    )
+    found: Arrays = {"fractions": done.fractions}
+    for what, curves in (("deletion", done.deletion), ("insertion", done.insertion)):
+        found |= {f"{what}_{name}_curve": curve for name, curve in curves.items()}
+    found["deletion"], found["deletion-light"] = (
+        done.gain("deletion", "random"),
+        done.gain("deletion", "light"),
+    )
+    found["insertion"], found["insertion-light"] = (
+        done.gain("insertion", "random"),
+        done.gain("insertion", "light"),
+    )
+    return found
+
+
+def _placement(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
+    del shared
+    maps = maps_of(subject.network, explainer, subject.sample)
+    # Of a network that looks at the middle alone every map would lie on the galaxy, for being there.
+    seen = looked_at(subject.network, maps.shape[1:3])
+    maps = np.where(seen[:, :, np.newaxis], maps, np.float32(np.nan))
+    return {
+        "pointing": pointing(maps, subject.sample.regions),
+        "energy": energy_density(maps, subject.sample.regions),
+        "energy-re": energy_density(maps, subject.half_light),
+    }
+
+
+def _equivariance(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
+    del shared
+    errors = equivariance(subject.network, explainer, subject.sample)
+    return {"errors": errors, "equivariance": errors.mean(axis=0)}
+
+
+def _sensitivity(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
+    del shared
+    settings = subject.settings
+    found = sensitivity(
+        subject.network,
+        explainer,
+        subject.sample,
+        noise=settings.noise,
+        draws=settings.moves,
+        seed=settings.seed,
+    )
+    return {"sensitivity": found}
+
+
+def _fragility(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
+    if "attack_refused" in shared:  # no noise to move pixels within
+        raise ValueError(str(shared["attack_refused"]))
+    found = fragility(
+        subject.network, explainer, subject.sample, shared["images"], attack=subject.settings.attack
+    )
+    return {"fragility": found.attacked, "at_random": found.random, "shift": found.shift}
+
+
+def _significance(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
+    del shared
+    settings = subject.settings
+    maps = maps_of(subject.network, explainer, subject.sample)
+    draws = maps_in_noise(
+        subject.network, explainer, subject.sample, draws=settings.draws, seed=settings.seed
+    )
+    planes = slice(None) if explainer.per_band else slice(1)  # the others are the same
+    maps, draws = maps[..., planes], draws[..., planes]
+    found = _judged("significance", maps, over_noise(maps, draws), settings.layers)
+    if subject.seeds:
+        others = [maps_of(network, explainer, own)[..., planes] for network, own in subject.seeds]
+        several = np.stack([maps, *others])
+        found |= _judged("significance-seeds", several.mean(axis=0), over_seeds(several), settings.layers)
+    if subject.labels:
+        null = np.stack([maps_of(network, explainer, own)[..., planes] for network, own in subject.labels])
+        found |= _judged("significance-labels", maps, over_null(maps, null), settings.layers)
+    return found
+
+
+def _judged(name: str, maps: npt.NDArray[Any], found: Significance, layers: int) -> Arrays:
+    return {
+        name: significant_share(maps, found),
+        f"{name}_map": maps[:layers],
+        f"{name}_ratio": found.ratio[:layers],
+        f"{name}_q": found.q_value[:layers],
+    }
+
+
+_Check = Callable[[Subject, Explainer, Arrays], Arrays]
+#: Check -> the function, and the criteria that it has values for.
+CHECKS: Mapping[str, tuple[_Check, tuple[str, ...]]] = {
+    "randomisation": (_randomisation, ("randomisation",)),
+    "removal": (_removal, ("deletion", "deletion-light", "insertion", "insertion-light")),
+    "placement": (_placement, ("pointing", "energy", "energy-re")),
+    "equivariance": (_equivariance, ("equivariance",)),
+    "sensitivity": (_sensitivity, ("sensitivity",)),
+    "fragility": (_fragility, ("fragility",)),
+    "significance": (_significance, ("significance", "significance-seeds", "significance-labels")),
+}

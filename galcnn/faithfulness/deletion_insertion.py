@@ -1,0 +1,310 @@
+"""Does the score fall when the map's first pixels go? Deletion and insertion (Petsiuk et al. 2018, RISE).
+
+Pixels are not set to zero, which no telescope shows and no network has seen: they become blank sky
+with the level and noise of the image's own, or the image blurred. An order by the map must do
+better than a random order, and better than the order of the image's own brightness, which needs
+no network. Pixels that the network crops away take no part: a random order would waste its picks on
+them, and any map of the network would beat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn._runtime import seeding
+from galcnn.errors import message
+from galcnn.explain import Explainer
+from galcnn.explain.baselines import baseline_images, ids_of
+from galcnn.explain.explanation import Kind
+from galcnn.faithfulness.controls import Light
+from galcnn.faithfulness.parameter_randomisation import folded
+from galcnn.faithfulness.sample import Sample, maps_of
+from galcnn.model import looked_at
+from galcnn.model.gradients import target_scores
+from galcnn.model.graph import is_functional
+
+Imputation = Literal["sky", "blurred"]
+
+_Values = npt.NDArray[np.float64]
+_Order = npt.NDArray[np.intp]
+
+_FRACTIONS: _Values = (np.arange(17) / 16) ** 2
+
+
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """Areas under the curves of a method, of random orders and of brightness.
+
+    Attributes
+    ----------
+    fractions : numpy.ndarray
+        Shares of the pixels that are replaced, from 0 to 1.
+    deletion, insertion : dict of str to numpy.ndarray
+        ``method``, ``random`` and ``light``: scores, shape (n, n_fractions).
+    """
+
+    fractions: _Values
+    deletion: dict[str, _Values]
+    insertion: dict[str, _Values]
+
+    def gain(self, what: Literal["deletion", "insertion"], over: Literal["random", "light"]) -> _Values:
+        """Give how much better the method's order is than another.
+
+        Parameters
+        ----------
+        what : {"deletion", "insertion"}
+            Which curves.
+        over : {"random", "light"}
+            Which other order.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,): difference of areas, positive where the method does better, over the mean
+            absolute difference of the scores of image and imputed image.
+        """
+        curves = self.deletion if what == "deletion" else self.insertion
+        own, other = area(self.fractions, curves["method"]), area(self.fractions, curves[over])
+        ends = curves["method"]
+        drop = float(np.mean(np.abs(ends[:, -1] - ends[:, 0])))
+        difference = other - own if what == "deletion" else own - other
+        return difference / drop if drop > 0 else np.full(len(own), np.nan)
+
+
+def removal(
+    network: keras.Model,
+    explainer: Explainer,
+    sample: Sample,
+    *,
+    imputation: Imputation = "sky",
+    seed: int = 0,
+    references: Mapping[str, _Values] | None = None,
+) -> Removal:
+    """Delete and insert the pixels of each galaxy, the map's first ones first.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    explainer : Explainer
+        The method.
+    sample : galcnn.faithfulness.Sample
+        The galaxies.
+    imputation : {"sky", "blurred"}
+        What deleted pixels become.
+    seed : int
+        Of the random orders and of the sky.
+    references : mapping of str to numpy.ndarray, optional
+        From `reference_curves`, of the same sample, imputation and seed, where many methods are
+        compared.
+
+    Returns
+    -------
+    Removal
+        At shares (k / 16)^2 of the pixels that the network looks at: a galaxy fills a small part of
+        its image.
+
+    Raises
+    ------
+    ValueError
+        An unknown imputation.
+    """
+    if references is None:
+        references = reference_curves(network, sample, imputation=imputation, seed=seed)
+    order = in_field(network, sample, order_of(maps_of(network, explainer, sample), explainer.kind))
+    own = _both(network, sample, [order], _blank(sample, imputation, seed))
+    curves = [
+        {"method": own[what], "random": references[f"{what}_random"], "light": references[f"{what}_light"]}
+        for what in ("deletion", "insertion")
+    ]
+    return Removal(_FRACTIONS, *curves)
+
+
+def reference_curves(
+    network: keras.Model, sample: Sample, *, imputation: Imputation = "sky", draws: int = 3, seed: int = 0
+) -> dict[str, _Values]:
+    """Delete and insert pixels in orders that need no method: at random, and by brightness.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    sample : galcnn.faithfulness.Sample
+        The galaxies.
+    imputation : {"sky", "blurred"}
+        What deleted pixels become.
+    draws : int
+        Random orders, over whose scores the mean is taken.
+    seed : int
+        Of the orders and of the sky.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``deletion_random`` and so on: scores, shape (n, 17).
+
+    Raises
+    ------
+    ValueError
+        An unknown imputation.
+    """
+    blank = _blank(sample, imputation, seed)
+    light = Light()(network, sample.images, sample.targets, context=sample.context)
+    orders = {
+        "random": [random_order(sample, seed=seed, draw=i) for i in range(draws)],
+        "light": [order_of(light, "features")],
+    }
+    return {
+        f"{what}_{name}": curves
+        for name, own in orders.items()
+        for what, curves in _both(
+            network, sample, [in_field(network, sample, one) for one in own], blank
+        ).items()
+    }
+
+
+def removal_curves(
+    network: keras.Model,
+    sample: Sample,
+    order: _Order,
+    instead: npt.NDArray[np.floating[Any]],
+    fractions: _Values,
+) -> _Values:
+    """Replace pixels in an order, and follow the score of the target.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    sample : galcnn.faithfulness.Sample
+        What is replaced.
+    order : numpy.ndarray
+        Shape (n, n_pixels): pixels, the first one first; those that do not stand there stay.
+    instead : numpy.ndarray
+        Shape of the images: what comes in their place.
+    fractions : numpy.ndarray
+        Shares of these pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, n_fractions).
+    """
+    n, ny, nx, _ = sample.images.shape
+    n_pixels = order.shape[1]
+    rank = np.full((n, ny * nx), n_pixels)
+    np.put_along_axis(rank, order, np.arange(n_pixels)[np.newaxis], axis=1)
+    rank = rank.reshape(n, ny, nx, 1)
+    scores = [
+        target_scores(
+            network, np.where(rank < round(share * n_pixels), instead, sample.images), sample.targets
+        )
+        for share in fractions
+    ]
+    return np.stack(scores, axis=1).astype(np.float64)
+
+
+def _blank(sample: Sample, imputation: Imputation, seed: int) -> npt.NDArray[np.floating[Any]]:
+    if imputation not in ("sky", "blurred"):
+        raise ValueError(message("an imputation by sky or blurred", "", imputation=imputation))
+    return baseline_images(imputation, sample.images, context=sample.context, blur=5.0, seed=seed)
+
+
+def _both(
+    network: keras.Model, sample: Sample, orders: Sequence[_Order], blank: npt.NDArray[np.floating[Any]]
+) -> dict[str, _Values]:
+    """Curves of deletion and insertion, the mean over some orders."""
+    ways = {"deletion": (sample.images, blank), "insertion": (blank, sample.images)}
+    return {
+        what: np.mean(
+            [removal_curves(network, sample.with_images(first), one, then, _FRACTIONS) for one in orders],
+            axis=0,
+        )
+        for what, (first, then) in ways.items()
+    }
+
+
+def area(fractions: _Values, curves: _Values) -> _Values:
+    """Area under curves, by trapezoids.
+
+    Parameters
+    ----------
+    fractions : numpy.ndarray
+        Increasing.
+    curves : numpy.ndarray
+        Shape (n, n_fractions).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).
+    """
+    return np.asarray(np.trapezoid(curves, fractions, axis=1))
+
+
+def order_of(maps: npt.NDArray[np.floating[Any]], kind: Kind) -> _Order:
+    """Order pixels by what a map says of all their bands together.
+
+    Parameters
+    ----------
+    maps : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    kind : {"slope", "amount", "features"}
+        Of a slope the size counts, since its sign says what *more* light would do; of the others
+        the value, evidence for the target first.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, ny * nx).
+    """
+    values = folded(maps, signed=kind != "slope")
+    return np.argsort(-values.reshape(len(maps), -1), axis=1, kind="stable")
+
+
+def in_field(network: keras.Model, sample: Sample, order: _Order) -> _Order:
+    """Leave out the pixels that a network does not look at.
+
+    Parameters
+    ----------
+    network : keras.Model
+        One that keeps its graph to itself is taken to look at all of them.
+    sample : galcnn.faithfulness.Sample
+        Its images have the shape.
+    order : numpy.ndarray
+        Shape (n, ny * nx), each row with every pixel.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, n_pixels), in the same order.
+    """
+    shape = sample.images.shape[1:3]
+    seen = looked_at(network, shape) if is_functional(network) else np.ones(shape, dtype=bool)
+    return order[seen.ravel()[order]].reshape(len(order), -1)
+
+
+def random_order(sample: Sample, *, seed: int = 0, draw: int = 0) -> _Order:
+    """Shuffle the pixels of each galaxy.
+
+    Parameters
+    ----------
+    sample : galcnn.faithfulness.Sample
+        Its ids key the draws.
+    seed, draw : int
+        Which order.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, ny * nx).
+    """
+    n_pixels = int(np.prod(sample.images.shape[1:3]))
+    names = ids_of(sample.images, sample.context)
+    return np.stack([seeding.generator(seed, "order", draw, name).permutation(n_pixels) for name in names])

@@ -1,0 +1,250 @@
+"""Can noise move a map and leave the answer? (Ghorbani, Abid & Zou 2019, arXiv:1710.10547)
+
+The gradient of a network of ReLUs is constant in pieces, and an attack on it finds no slope. Here
+the network answers as it is, and signals go back as through softplus units, whose gates close
+smoothly; the gradient of *that* saliency map is what the attack follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn._runtime import seeding
+from galcnn.errors import message
+from galcnn.explain import Explainer
+from galcnn.explain.baselines import ids_of, noise_of
+from galcnn.faithfulness.parameter_randomisation import folded, top_overlap
+from galcnn.faithfulness.sample import Sample, maps_of
+from galcnn.model.forward import compiled, outputs, run_in_batches
+from galcnn.model.gradients import logits_of, target_scores, target_weights
+
+_Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FragilitySettings:
+    """How maps are attacked.
+
+    Attributes
+    ----------
+    noise : float
+        By how many sigma of its own noise a pixel may move.
+    steps : int
+        Of the ascent.
+    share : float
+        Of the pixels that count as the top of a map.
+    sharpness : float
+        Of the softplus: its gate is ``sigmoid(sharpness * x)``.
+    seed : int
+        Of the moves at random that the attack is compared with.
+    """
+
+    noise: float = 1.0
+    steps: int = 10
+    share: float = 0.05
+    sharpness: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.noise <= 0 or self.steps < 1 or not 0 < self.share < 1 or self.sharpness <= 0:
+            raise ValueError(
+                message("noise and sharpness above 0, a step, a share between 0 and 1", "", attack=self)
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Fragility:
+    """What became of the maps of a method.
+
+    Attributes
+    ----------
+    attacked, random : numpy.ndarray
+        Share of the top pixels that stayed, under the attack and under a move at random of the
+        same size in every pixel, shape (n,).
+    shift : numpy.ndarray
+        By how much the target's score moved under the attack.
+    """
+
+    attacked: _Values
+    random: _Values
+    shift: _Values
+
+
+def attacked(
+    network: keras.Model, sample: Sample, *, attack: FragilitySettings | None = None
+) -> npt.NDArray[np.float32]:
+    """Move pixels within their noise so that the top of the saliency map moves, and the class does not.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    sample : galcnn.faithfulness.Sample
+        The galaxies.
+    attack : FragilitySettings, optional
+        How.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape of the images: of all steps with the class of the first, the one with the least of
+        the surrogate's map on its first top pixels; the image itself where no step is better.
+
+    Raises
+    ------
+    ValueError
+        An image without noise that could be seen.
+    """
+    how = attack or FragilitySettings()
+    weights = target_weights(network, sample.targets, sample.images)
+    first = sample.images.astype(weights.dtype)
+    reach = (how.noise * noise_of(sample.images, sample.context)).astype(weights.dtype)
+    before = folded(surrogate_gradient(network, sample, sharpness=how.sharpness), signed=False)
+    top = _top(before, how.share).astype(weights.dtype)
+    run = compiled(network, ("fragility", how.sharpness), _step_builder(how.sharpness), (first, weights, top))
+    answer = _answers(network, first)
+    now, best = first, first
+    least = np.full(len(first), np.inf)
+    for step in range(how.steps + 1):
+        slope, held = run_in_batches(run, now, weights, top)
+        better = (held < least) & (_answers(network, now) == answer)
+        least = np.where(better, held, least)
+        best = np.where(better[:, np.newaxis, np.newaxis, np.newaxis], now, best)
+        if step < how.steps:
+            stride = 2.5 * reach / how.steps
+            now = np.clip(now - stride * np.sign(slope), first - reach, first + reach)
+    return np.asarray(best, dtype=sample.images.dtype)
+
+
+def fragility(
+    network: keras.Model,
+    explainer: Explainer,
+    sample: Sample,
+    moved: npt.NDArray[np.float32],
+    *,
+    attack: FragilitySettings | None = None,
+) -> Fragility:
+    """Compare the maps of a method before and after an attack.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    explainer : Explainer
+        The method. The attack is made for saliency and is only carried over to others, so they
+        may be more fragile than they look.
+    sample : galcnn.faithfulness.Sample
+        The galaxies.
+    moved : numpy.ndarray
+        From `attacked`.
+    attack : FragilitySettings, optional
+        As there.
+
+    Returns
+    -------
+    Fragility
+        NaN for a galaxy whose class changes after all.
+    """
+    how = attack or FragilitySettings()
+    sigma = how.noise * noise_of(sample.images, sample.context)
+    signs = np.stack(
+        [
+            seeding.generator(how.seed, "fragility", name).choice([-1.0, 1.0], sample.images.shape[1:])
+            for name in ids_of(sample.images, sample.context)
+        ]
+    )
+    jittered = (sample.images + sigma * signs).astype(sample.images.dtype)
+    before = folded(maps_of(network, explainer, sample), signed=False)
+    answer, stayed = _answers(network, sample.images), []
+    for images in (moved, jittered):
+        after = folded(maps_of(network, explainer, sample.with_images(images)), signed=False)
+        overlap = top_overlap(before, after, share=how.share)
+        stayed.append(np.where(_answers(network, images) == answer, overlap, np.nan))
+    scores = [target_scores(network, images, sample.targets) for images in (sample.images, moved)]
+    return Fragility(stayed[0], stayed[1], np.asarray(scores[1] - scores[0], dtype=np.float64))
+
+
+def surrogate_gradient(
+    network: keras.Model, sample: Sample, *, sharpness: float = 10.0
+) -> npt.NDArray[np.floating[Any]]:
+    """Give the saliency map with the gates of a softplus instead of a ReLU's.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    sample : galcnn.faithfulness.Sample
+        The galaxies.
+    sharpness : float
+        The larger, the nearer to the ReLU.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape of the images.
+    """
+    weights = target_weights(network, sample.targets, sample.images)
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        return lambda images, weights: (_saliency(network_of(), images, weights, sharpness),)
+
+    run = compiled(network, ("surrogate", sharpness), build, (sample.images, weights))
+    return run_in_batches(run, sample.images, weights)[0]
+
+
+def _step_builder(sharpness: float) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any, weights: Any, top: Any) -> tuple[Any, Any]:
+            """Slope, and value, of the share of the map that lies on its first top pixels."""
+            size = tf.reduce_sum(tf.abs(_saliency(network_of(), images, weights, sharpness)), axis=3)
+            whole = tf.reduce_sum(size, axis=(1, 2))
+            held = tf.math.divide_no_nan(tf.reduce_sum(size * top, axis=(1, 2)), whole)
+            slope = tf.gradients(held, images)[0]
+            return (tf.zeros_like(images) if slope is None else slope), held  # None: a linear network
+
+        return run
+
+    return build
+
+
+def _saliency(network: keras.Model, images: Any, weights: Any, sharpness: float) -> Any:
+    overrides = {kind: _softplus_gradient(kind, sharpness) for kind in ("Relu", "Relu6")}
+    with tf.compat.v1.get_default_graph().gradient_override_map(overrides):
+        scores = tf.reduce_sum(logits_of(network, images) * weights, axis=1)
+    return tf.gradients(scores, images)[0]
+
+
+@cache
+def _softplus_gradient(kind: str, sharpness: float) -> str:
+    """Register the way back through a softplus of this sharpness; TensorFlow knows it by its name."""
+
+    def gradient(operation: Any, signal: Any) -> Any:
+        gate = tf.sigmoid(sharpness * operation.inputs[0])
+        if kind == "Relu6":
+            gate -= tf.sigmoid(sharpness * (operation.inputs[0] - 6))
+        return signal * gate
+
+    name = f"GalcnnSoftplus{kind}{sharpness!r}"
+    tf.RegisterGradient(name)(gradient)
+    return name
+
+
+def _answers(network: keras.Model, images: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.intp]:
+    """The class of each image, by a pass of its own."""
+    return np.asarray(np.argmax(outputs(network, images), axis=1))
+
+
+def _top(sizes: _Values, share: float) -> npt.NDArray[np.bool_]:
+    flat = sizes.reshape(len(sizes), -1)
+    chosen = np.argsort(-flat, axis=1, kind="stable")[:, : max(1, round(share * flat.shape[1]))]
+    top = np.zeros(flat.shape, dtype=bool)
+    np.put_along_axis(top, chosen, True, axis=1)
+    return top.reshape(sizes.shape)

@@ -1,0 +1,319 @@
+"""Does a map depend on what the network has learned? (Adebayo et al. 2018, arXiv:1810.03292)
+
+The network's layers are drawn anew, from the output down (*cascading*) or one at a time
+(*independent*), and the maps are compared with those of the trained network. A map that stays the
+same is made of the image, not of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+from skimage.metrics import structural_similarity
+
+from galcnn._runtime import seeding
+from galcnn.errors import message
+from galcnn.explain import Explainer
+from galcnn.faithfulness.sample import Sample, maps_of
+from galcnn.model import network_layers
+
+Mode = Literal["cascading", "independent"]
+
+_Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Similarities:
+    """How alike maps are before and after weights are drawn anew.
+
+    Attributes
+    ----------
+    stages : tuple of str
+        First layer of each stage, the network's last stage first.
+    rank, signed_rank : numpy.ndarray
+        Spearman's rank correlation of absolute and of signed maps, shape (n_stages, n); the
+        signed one without its sign, since a network that learned nothing may have either.
+    ssim, signed_ssim : numpy.ndarray
+        Structural similarity of the same.
+    """
+
+    stages: tuple[str, ...]
+    rank: _Values
+    signed_rank: _Values
+    ssim: _Values
+    signed_ssim: _Values
+
+
+def randomisation(
+    network: keras.Model, explainer: Explainer, sample: Sample, *, seed: int = 0
+) -> dict[Mode, Similarities]:
+    """Compare maps of a network with those of the same network with weights drawn anew.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential, ends in logits; left as it is: copies are drawn anew.
+    explainer : Explainer
+        The method.
+    sample : galcnn.faithfulness.Sample
+        The galaxies.
+    seed : int
+        Of the weights.
+
+    Returns
+    -------
+    dict of str to Similarities
+        ``cascading``: with all stages from the last one down to this one drawn anew, so that at the
+        end the whole network has forgotten; ``independent``: with this one alone.
+
+    Raises
+    ------
+    ValueError
+        A network whose layers cannot be seen.
+    """
+    names = stages(network)
+    copy = keras.models.clone_model(network)
+    before = maps_of(network, explainer, sample)
+    chosen: dict[Mode, list[Sequence[tuple[str, ...]]]] = {
+        "cascading": [names[: i + 1] for i in range(len(names))],
+        "independent": [[stage] for stage in names],
+    }
+    found = {}
+    for mode, turns in chosen.items():
+        rows = []
+        for turn in turns:
+            redrawn(copy, network, turn, seed=seed)
+            rows.append(_compared(before, maps_of(copy, explainer, sample)))
+        found[mode] = Similarities(
+            tuple(stage[0] for stage in names), *map(np.array, zip(*rows, strict=True))
+        )
+    return found
+
+
+def stages(network: keras.Model) -> list[tuple[str, ...]]:
+    """Group the layers that have weights: each with a kernel takes those with vectors behind it.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+
+    Returns
+    -------
+    list of tuple of str
+        Network layers, the network's last stage first.
+
+    Raises
+    ------
+    ValueError
+        No layer with weights can be seen.
+    """
+    groups: list[list[str]] = []
+    for name, layer in _with_weights(network).items():
+        if not groups or any(len(variable.shape) > 1 for variable in layer.weights):
+            groups.append([])
+        groups[-1].append(name)
+    if not groups:
+        raise ValueError(
+            message(
+                "a functional or sequential Keras model with weights",
+                "Build the network with the functional API.",
+                network=network.name,
+                kind=type(network).__name__,
+            )
+        )
+    return [tuple(group) for group in reversed(groups)]
+
+
+def redrawn(
+    copy: keras.Model, network: keras.Model, names: Sequence[Sequence[str]], *, seed: int = 0
+) -> None:
+    """Fill a copy of a network with its weights, those of some layers drawn anew.
+
+    Kernels are drawn from a normal distribution of mean zero with the root mean square of the
+    trained ones, so that signals keep their size and the patterns are gone; vectors (biases,
+    scales, moving averages) are shuffled.
+
+    Parameters
+    ----------
+    copy : keras.Model
+        From `keras.models.clone_model`; filled.
+    network : keras.Model
+        The trained one.
+    names : sequence of sequence of str
+        Stages, see `stages`.
+    seed : int
+        With the name of a layer.
+    """
+    chosen = {name for stage in names for name in stage}
+    copies = _with_weights(copy)
+    for name, layer in _with_weights(network).items():
+        values = layer.get_weights()
+        if name in chosen:
+            rng = seeding.generator(seed, "redrawn", name)
+            values = [_drawn(value, rng) for value in values]
+        copies[name].set_weights(values)
+
+
+def _with_weights(network: keras.Model) -> dict[str, Any]:
+    """The layers that have weights of their own, each by its first call."""
+    found: dict[str, Any] = {}
+    for name, step in network_layers(network).items():
+        layer = step.layer
+        own = not isinstance(layer, keras.Model) and getattr(layer, "weights", [])
+        if own and not any(layer is other for other in found.values()):
+            found[name] = layer
+    return found
+
+
+def _drawn(values: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
+    if values.ndim < 2:
+        return rng.permutation(values) if values.ndim else values
+    size = np.sqrt(np.mean(np.square(values, dtype=np.float64)))
+    return rng.normal(0.0, size, values.shape).astype(values.dtype)
+
+
+def _compared(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> tuple[_Values, ...]:
+    # Where the network does not look both maps are zero: that is no likeness.
+    seen = np.any(before, axis=(0, 3)) | np.any(after, axis=(0, 3))
+    rows, columns = (np.flatnonzero(np.any(seen, axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return (np.full(len(before), np.nan),) * 4
+    field = (slice(None), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    sizes, signs = (
+        [folded(maps[field], signed=signed) for maps in (before, after)] for signed in (False, True)
+    )
+    return rank_correlation(*sizes), np.abs(rank_correlation(*signs)), ssim(*sizes), ssim(*signs)
+
+
+_Maps = npt.NDArray[np.floating[Any]]
+
+
+def folded(maps: _Maps, *, signed: bool) -> _Values:
+    """Add the bands of maps: as they are, or their absolute values.
+
+    Parameters
+    ----------
+    maps : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    signed : bool
+        Whether signs count.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (n, ny, nx).
+    """
+    exact = np.asarray(maps, dtype=np.float64)
+    total: _Values = (exact if signed else np.abs(exact)).sum(axis=-1)
+    return total
+
+
+def rank_correlation(first: _Maps, second: _Maps) -> _Values:
+    """Spearman's rank correlation over the pixels of each galaxy.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray
+        Shape (n, ny, nx).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).
+    """
+    a, b = (rankdata(x.reshape(len(x), -1), axis=1) for x in _paired(first, second))
+    a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
+    return _over((a * b).sum(axis=1), np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1)))
+
+
+def ssim(first: _Maps, second: _Maps) -> _Values:
+    """Structural similarity (Wang et al. 2004) of each pair of maps, each over its largest size.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray
+        Shape (n, ny, nx).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,); NaN where a side is shorter than the window of 7 pixels.
+    """
+    _paired(first, second)
+    found = np.full(len(first), np.nan)
+    if min(first.shape[1:]) < 7:
+        return found
+    for i, (a, b) in enumerate(zip(first, second, strict=True)):
+        peaks = np.abs(a).max(), np.abs(b).max()
+        if min(peaks) > 0:
+            found[i] = structural_similarity(
+                np.asarray(a / peaks[0], dtype=np.float64),
+                np.asarray(b / peaks[1], dtype=np.float64),
+                data_range=1.0,
+            )
+    return found
+
+
+def relative_change(before: _Maps, after: _Maps) -> _Values:
+    """Norm of the change of each map, over the norm of the map before.
+
+    Parameters
+    ----------
+    before, after : numpy.ndarray
+        Shape (n, ...).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,): 0 for the same map, 1.41 for an unrelated one of the same norm.
+    """
+    a, b = (np.asarray(x, dtype=np.float64).reshape(len(x), -1) for x in _paired(before, after))
+    return _over(np.linalg.norm(b - a, axis=1), np.linalg.norm(a, axis=1))
+
+
+def top_overlap(before: _Maps, after: _Maps, *, share: float = 0.05) -> _Values:
+    """Share of the largest pixels of each map that are among the largest of the other.
+
+    Parameters
+    ----------
+    before, after : numpy.ndarray
+        Shape (n, ny, nx).
+    share : float
+        How many of the pixels are meant, between 0 and 1; by chance so many overlap.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).
+
+    Raises
+    ------
+    ValueError
+        A share that is none.
+    """
+    if not 0 < share < 1:
+        raise ValueError(message("a share between 0 and 1", "", share=share))
+    a, b = (x.reshape(len(x), -1) for x in _paired(before, after))
+    top = max(1, round(share * a.shape[1]))
+    firsts, seconds = (np.argsort(-x, axis=1, kind="stable")[:, :top] for x in (a, b))
+    hits = np.array([len(np.intersect1d(i, j)) / top for i, j in zip(firsts, seconds, strict=True)])
+    flat = (np.ptp(a, axis=1) == 0) | (np.ptp(b, axis=1) == 0)
+    return np.where(flat, np.nan, hits)
+
+
+def _paired(first: _Maps, second: _Maps) -> tuple[_Maps, _Maps]:
+    if first.shape != second.shape:
+        raise ValueError(message("two sets of maps of one shape", "", first=first.shape, second=second.shape))
+    return first, second
+
+
+def _over(part: _Values, whole: _Values) -> _Values:
+    ratio: _Values = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return ratio

@@ -1,0 +1,473 @@
+"""One report of a model and its methods: which maps can be trusted. It goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import QTable
+
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
+from galcnn._runtime.version import __version__
+from galcnn.catalog import write_table
+from galcnn.catalog.names import file_stems
+from galcnn.cutout import Cutout
+from galcnn.errors import message
+from galcnn.evaluation import bootstrap, judge
+from galcnn.evaluation.intervals import Finding
+from galcnn.explain import Explainer, Explanation
+from galcnn.explain.attribution import Prepared
+from galcnn.faithfulness.controls import CONTROLS
+from galcnn.faithfulness.criteria import CHECKS, CRITERIA, Arrays, Others, Subject, TrustSettings, criterion
+from galcnn.faithfulness.localisation import half_light
+from galcnn.faithfulness.sample import Galaxies, sample_of
+from galcnn.layers import LayerStack
+from galcnn.model import Target, TrainedModel, planes_from
+from galcnn.prediction import Prediction
+from galcnn.viewers import save_figure
+from galcnn.viewers.plots.faithfulness import removal_figure, similarity_figure, verdict_figure
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """The model whose maps are tested, and others of the same classes to compare with.
+
+    Attributes
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    seeds : tuple of galcnn.model.TrainedModel
+        Trained alike with other seeds; two or more.
+    labels : tuple of galcnn.model.TrainedModel
+        Trained on shuffled labels; three or more.
+    """
+
+    trained: TrainedModel
+    seeds: tuple[TrainedModel, ...] = ()
+    labels: tuple[TrainedModel, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.seeds) == 1 or len(self.labels) in (1, 2):
+            raise ValueError(
+                message(
+                    "two or more other seeds, three or more models of shuffled labels",
+                    "A scatter needs three maps.",
+                    seeds=len(self.seeds),
+                    labels=len(self.labels),
+                )
+            )
+        for other in (*self.seeds, *self.labels):
+            if other.classes != self.trained.classes:
+                raise ValueError(
+                    message(
+                        f"models of {self.trained.classes}", "", classes=other.classes, model=other.card.name
+                    )
+                )
+
+
+def trust_report(
+    models: Models,
+    galaxies: Galaxies,
+    out: str | os.PathLike[str],
+    *,
+    explainers: Sequence[Explainer],
+    settings: TrustSettings | None = None,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> QTable:
+    """Test the maps of a model, method by method, and say which can be trusted.
+
+    Three controls that are no explanations (edges, light, noise) are tested beside them: checks
+    that passed these would show nothing.
+
+    Parameters
+    ----------
+    models : Models
+        The model; left as it is.
+    galaxies : Galaxies
+        That it was not trained on.
+    out : path-like
+        Folder: ``trust.ecsv``, ``trust.md`` and ``trust.png`` (verdicts), ``randomisation.ecsv``
+        and ``.png``, ``removal.ecsv`` and ``.png``, ``layers/*.fits`` (maps over their scatter), and
+        in ``checks`` the values of each galaxy. A run that was stopped goes on; methods may be
+        added.
+    explainers : sequence of Explainer
+        The methods.
+    settings : TrustSettings, optional
+        The defaults when not given.
+    progress : galcnn._runtime.progress.Progress
+        Shows checks.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a method and criterion: mean over galaxies with its interval, null, limit, verdict.
+
+    Raises
+    ------
+    ValueError
+        Cutouts do not fit the model, or the folder is of another model, sample or settings.
+    """
+    folder, chosen = Path(out), settings or TrustSettings()
+    methods = {_stem(explainer): explainer for explainer in (*explainers, *CONTROLS)}
+    names = _names(methods)
+    claim = atomic.claim(
+        folder,
+        _described(models, galaxies, chosen),
+        what="one with the same model, galaxies and settings",
+        own=("trust.*", "randomisation.*", "removal.*", "checks", "layers"),
+        overwrite=overwrite,
+    )
+    subject = _subject(models, galaxies, chosen)
+    found: dict[str, Arrays] = {name: {} for name in names.values()}
+    with progress("trust", len(methods) * len(CHECKS) + 2) as step:
+        shared: Arrays = {}
+        for name, make in (("attack", subject.attacked), ("references", subject.references)):
+            step(name)
+            shared |= _kept(claim, f"checks/{name}.npz", make, name)
+        for stem, explainer in methods.items():
+            for name, (check, _) in CHECKS.items():
+                step(f"{explainer.name} {name}")
+                found[names[stem]] |= _kept(
+                    claim, f"checks/{stem}/{name}.npz", partial(check, subject, explainer, shared), name
+                )
+    table = verdict_table(found, seed=chosen.seed)
+    table.meta |= {"model": models.trained.card.name, "sha256": models.trained.card.model_sha256}
+    table.meta |= {"n_galaxies": len(galaxies.ids), "settings": repr(chosen), "galcnn": __version__}
+    table.meta["methods"] = {names[stem]: repr(explainer) for stem, explainer in methods.items()}
+    write_table(table, folder / "trust.ecsv")
+    atomic.write_text(folder / "trust.md", summary(table))
+    save_figure(verdict_figure(table), folder / "trust.png")
+    for name, own, figure in (
+        ("randomisation", randomisation_table(found, seed=chosen.seed), similarity_figure),
+        ("removal", curve_table(found), removal_figure),
+    ):
+        if len(own):
+            write_table(own, folder / f"{name}.ecsv")
+            save_figure(figure(own), folder / f"{name}.png")
+    write_layers(
+        folder / "layers",
+        models.trained,
+        galaxies.cutouts[: chosen.layers],
+        galaxies.ids[: chosen.layers],
+        subject.sample.targets,
+        found,
+    )
+    return table
+
+
+def _subject(models: Models, galaxies: Galaxies, settings: TrustSettings) -> Subject:
+    def seen(trained: TrainedModel) -> Any:
+        return sample_of(trained, galaxies.cutouts, ids=galaxies.ids, target=settings.target)
+
+    sample = seen(models.trained)
+
+    def others(those: Sequence[TrainedModel]) -> Others:
+        return tuple((other.network, replace(seen(other), targets=sample.targets)) for other in those)
+
+    half = tuple(
+        half_light(cutout, own) for cutout, own in zip(galaxies.cutouts, sample.regions, strict=True)
+    )
+    return Subject(
+        models.trained.network, sample, half, settings, others(models.seeds), others(models.labels)
+    )
+
+
+def _kept(claim: atomic.Claim, file: str, make: Callable[[], Arrays], name: str) -> Arrays:
+    """What an earlier run has written, or else make it; a method may refuse, and its reason is kept."""
+    if claim.written(file):
+        with np.load(claim.folder / file) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    try:
+        made = make()
+    except ValueError as error:
+        made = {f"{name}_refused": np.array(str(error))}
+    claim.mark()
+    with atomic.writing(claim.folder / file) as temporary, open(temporary, "wb") as handle:
+        np.savez(handle, **made)  # type: ignore[arg-type]  # no array is named allow_pickle
+    return made
+
+
+def _stem(explainer: Explainer) -> str:
+    """A folder's name: the method, and what its settings are."""
+    if not is_dataclass(explainer) or not (own := asdict(explainer)):
+        return explainer.name
+    return f"{explainer.name}-{hashlib.sha256(repr(sorted(own.items())).encode()).hexdigest()[:8]}"
+
+
+def _names(methods: Mapping[str, Explainer]) -> dict[str, str]:
+    """What a method is called in tables: its name, or with its settings' hash where two have one name."""
+    several = Counter(explainer.name for explainer in methods.values())
+    return {stem: one.name if several[one.name] == 1 else stem for stem, one in methods.items()}
+
+
+def _described(models: Models, galaxies: Galaxies, settings: TrustSettings) -> str:
+    hashes = [
+        [model.card.model_sha256 for model in those]
+        for those in ((models.trained,), models.seeds, models.labels)
+    ]
+    pixels = hashlib.sha256()
+    for cutout in galaxies.cutouts:
+        pixels.update(np.ascontiguousarray(cutout.flux).tobytes())
+    return repr((__version__, hashes, galaxies.ids, pixels.hexdigest(), settings))
+
+
+Found = Mapping[str, Arrays]
+
+_COLUMNS = (
+    "method",
+    "criterion",
+    "value",
+    "low",
+    "high",
+    "n",
+    "null",
+    "limit",
+    "passes",
+    "verdict",
+    "reason",
+)
+
+_VERDICTS = (
+    "Means over galaxies with 95 % bootstrap intervals. A method **passes** a criterion where the whole "
+    "interval is on its good side, *fails* where the whole interval is not, and is undecided else. Methods "
+    "whose name begins with control are no explanations: the image's edges, its light, random numbers."
+)
+
+
+def verdict_table(found: Found, *, seed: int = 0) -> QTable:
+    """Judge every method by every criterion that was measured.
+
+    Parameters
+    ----------
+    found : mapping of str to dict
+        Method -> arrays of its checks.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a method and criterion.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for method, arrays in found.items():
+        for check, (_, names) in CHECKS.items():
+            refused = arrays.get(f"{check}_refused")
+            for name in names:
+                if refused is None and name not in arrays:
+                    continue  # it was not asked for: no other models
+                asked = criterion(name)
+                if refused is not None:
+                    if name in ("significance-seeds", "significance-labels"):
+                        continue
+                    finding = Finding(asked, "not judged", reason=str(refused))
+                else:
+                    finding = judge(arrays[name], asked, seed=seed)
+                score = finding.score
+                figures = (score.value, score.low, score.high, score.n) if score else (np.nan,) * 3 + (0,)
+                side = "above" if asked.above else "below"
+                rows.append(
+                    (method, name, *figures, asked.null, asked.limit, side, finding.word, finding.reason)
+                )
+    return QTable(rows=rows, names=_COLUMNS)
+
+
+def randomisation_table(found: Found, *, seed: int = 0) -> QTable:
+    """Lay out how alike maps stay as the network forgets.
+
+    Parameters
+    ----------
+    found : mapping of str to dict
+        Method -> arrays of its checks.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a method, mode, stage and measure: mean over galaxies with its 95 % interval.
+    """
+    rows = []
+    for method, arrays in found.items():
+        for mode in ("cascading", "independent"):
+            for measure in ("rank", "signed_rank", "ssim", "signed_ssim"):
+                values = arrays.get(f"{mode}_{measure}")
+                if values is None:
+                    continue
+                own = values[:, np.isfinite(values).all(axis=0)]
+                if own.shape[1] < 2:
+                    continue
+                means, lows, highs = bootstrap(
+                    partial(_means, own), np.zeros(own.shape[1], dtype=int), seed=seed, n_bootstrap=500
+                )
+                for stage, *figures in zip(arrays["stages"], means, lows, highs, strict=True):
+                    rows.append((method, mode, measure, str(stage), *figures, own.shape[1]))
+    names = ("method", "mode", "measure", "stage", "value", "low", "high", "n")
+    return QTable(rows=rows, names=names) if rows else QTable()
+
+
+def curve_table(found: Found) -> QTable:
+    """Lay out the mean curves of deletion and insertion.
+
+    Parameters
+    ----------
+    found : mapping of str to dict
+        Method -> arrays of its checks.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a method, curve, order and share of the pixels: mean score of the target.
+    """
+    rows = []
+    for method, arrays in found.items():
+        if "fractions" not in arrays:
+            continue
+        for what in ("deletion", "insertion"):
+            for order in ("method", "random", "light"):
+                curve = arrays[f"{what}_{order}_curve"].mean(axis=0)
+                rows += [
+                    (method, what, order, float(x), float(y))
+                    for x, y in zip(arrays["fractions"], curve, strict=True)
+                ]
+    names = ("method", "curve", "order", "fraction", "score")
+    return QTable(rows=rows, names=names) if rows else QTable()
+
+
+def summary(table: QTable) -> str:
+    """Say in words which methods pass.
+
+    Parameters
+    ----------
+    table : astropy.table.QTable
+        From `verdict_table`.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    methods = list(dict.fromkeys(str(name) for name in table["method"]))
+    asked = [one for one in CRITERIA if one.name in set(table["criterion"])]
+    cells = {(str(row["method"]), str(row["criterion"])): row for row in table}
+    lines = [
+        "# Can the maps be trusted?",
+        "",
+        f"{table.meta.get('model', 'model')}, {table.meta.get('n_galaxies', '?')} galaxies. {_VERDICTS}",
+        "",
+        "| criterion | " + " | ".join(methods) + " |",
+        "|---|" + "---|" * len(methods),
+    ]
+    for one in asked:
+        shown = [_cell(cells.get((method, one.name))) for method in methods]
+        lines.append(f"| {one.name} {'>' if one.above else '<'} {one.limit:g} | " + " | ".join(shown) + " |")
+    lines += ["", "## What is asked", ""]
+    lines += [
+        f"- **{one.name}**: {one.statistic}. {one.null:.3g} for a map that knows nothing; asked for: "
+        f"{'above' if one.above else 'below'} {one.limit:g}."
+        for one in asked
+    ]
+    reasons = {
+        (str(row["method"]), str(row["reason"])): None for row in table if row["verdict"] == "not judged"
+    }
+    if reasons:
+        lines += ["", "## What was not judged", ""]
+        lines += [f"- {method}: {reason}" for method, reason in reasons]
+    return "\n".join([*lines, ""])
+
+
+def _means(values: npt.NDArray[np.float64], chosen: npt.NDArray[np.int_]) -> npt.NDArray[np.float64]:
+    means: npt.NDArray[np.float64] = values[:, chosen].mean(axis=1)
+    return means
+
+
+def _cell(row: Any) -> str:
+    if row is None:
+        return ""
+    word = str(row["verdict"])
+    if word == "not judged":
+        return "-"
+    figures = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    return {"passes": f"**passes** {figures}", "fails": f"*fails* {figures}"}.get(word, f"{word} {figures}")
+
+
+#: Criterion -> what is told of it in the name of a layer.
+_SCATTERS = {"significance": "noise", "significance-seeds": "seeds", "significance-labels": "labels"}
+
+
+def write_layers(
+    folder: Path,
+    trained: TrainedModel,
+    cutouts: Sequence[Cutout],
+    ids: Sequence[str],
+    targets: Sequence[Target],
+    found: Mapping[str, Mapping[str, npt.NDArray[np.floating]]],
+) -> list[Path]:
+    """Write, for each galaxy and method, the map, its ratio to the scatter, and adjusted p-values.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Gets ``<id>-layers.fits``, see `galcnn.layers`.
+    trained : galcnn.model.TrainedModel
+        The model.
+    cutouts, ids : sequence
+        The first ones of the galaxies that were tested.
+    targets : sequence of galcnn.model.Target
+        Of these.
+    found : mapping of str to mapping
+        Method -> arrays of its checks.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files. Layers are named METHOD, T_NOISE_METHOD (Student's t) and Q_NOISE_METHOD, and
+        so on for ``SEEDS`` and ``LABELS``; NaN where a pixel is masked or has no scatter.
+    """
+    if not cutouts:
+        return []
+    seen = Prepared.of(trained, cutouts, ids=ids)
+    prediction = Prediction(tuple(ids), seen.logits, trained.classes)
+    scores = np.sum(seen.logits * np.array([target.weights for target in targets[: len(cutouts)]]), axis=1)
+    provenance = {"model": trained.card.name, "model_sha256": trained.card.model_sha256}
+    stems = file_stems(ids)
+    files = []
+    for row, (galaxy, cutout) in enumerate(zip(ids, cutouts, strict=True)):
+        layers = []
+        for method, arrays in found.items():
+            for name, word in _SCATTERS.items():
+                if f"{name}_map" not in arrays:
+                    continue
+                for part, prefix in (("map", ""), ("ratio", f"t_{word}_"), ("q", f"q_{word}_")):
+                    if part == "map" and word == "labels":
+                        continue  # the same as that over noise
+                    prefix = "mean_" if part == "map" and word == "seeds" else prefix
+                    planes = planes_from(arrays[f"{name}_{part}"][row : row + 1])[0]
+                    one = len(planes) < len(cutout.bands)
+                    mask = cutout.mask.all(axis=0, keepdims=True) if one else cutout.mask
+                    layers.append(
+                        Explanation(
+                            np.where(mask, np.float32(np.nan), planes),
+                            ("all",) if one else cutout.bands,
+                            method=prefix + method,
+                            target=targets[row],
+                            wrt="stretched",
+                            unit="",
+                            score=float(scores[row]),
+                        )
+                    )
+        files.append(folder / f"{stems[galaxy]}-layers.fits")
+        LayerStack(cutout, prediction.select([row]), tuple(layers), provenance).write(files[-1])
+    return files

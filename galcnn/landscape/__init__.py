@@ -1,1 +1,0 @@
-"""The loss around a solution: slices through the space of the weights, and how rough they are."""

@@ -1,0 +1,43 @@
+from .build import assemble as assemble
+from .build import build_network as build_network
+from .bundle import TrainedModel as TrainedModel
+from .bundle import load_model as load_model
+from .bundle import save_model as save_model
+from .card import Card as Card
+from .devices import DeviceSettings as DeviceSettings
+from .export import export_onnx as export_onnx
+from .graph import feature_maps as feature_maps
+from .graph import network_layers as network_layers
+from .inputs import InputSpec as InputSpec
+from .inputs import images_from as images_from
+from .inputs import planes_from as planes_from
+from .inputs import prepare as prepare
+from .preprocessing.fitting import fit_preprocessing as fit_preprocessing
+from .preprocessing.fitting import invert as invert
+from .profile import network_table as network_table
+from .receptive import looked_at as looked_at
+from .settings import NetworkSettings as NetworkSettings
+from .target import Target as Target
+
+__all__ = [
+    "Card",
+    "DeviceSettings",
+    "InputSpec",
+    "NetworkSettings",
+    "Target",
+    "TrainedModel",
+    "assemble",
+    "build_network",
+    "export_onnx",
+    "feature_maps",
+    "fit_preprocessing",
+    "images_from",
+    "invert",
+    "load_model",
+    "looked_at",
+    "network_layers",
+    "network_table",
+    "planes_from",
+    "prepare",
+    "save_model",
+]

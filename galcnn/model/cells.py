@@ -1,0 +1,76 @@
+"""Where the cells of a feature map lie on the image, and on the sky. No Keras here: layers files need it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from galcnn.transforms.grid import scaled_wcs
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+
+@dataclass(frozen=True)
+class CellGrid:
+    """Centres of a feature map's cells: pixel ``start + jump * i`` for cell i, along y and x.
+
+    Attributes
+    ----------
+    start : tuple of float
+        Centre of cell 0, in 0-based pixels (y, x).
+    jump : tuple of int
+        Pixels from one cell to the next (y, x).
+    field : tuple of int
+        Pixels that one cell looks at (y, x): its receptive field.
+    """
+
+    start: tuple[float, float] = (0.0, 0.0)
+    jump: tuple[int, int] = (1, 1)
+    field: tuple[int, int] = (1, 1)
+
+    def box(self, cell: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Give the receptive field of a cell on the image.
+
+        Parameters
+        ----------
+        cell : tuple of int
+            (y, x) in the feature map.
+        shape : tuple of int
+            (ny, nx) of the image, where the field ends.
+
+        Returns
+        -------
+        tuple of slice
+            Rows and columns.
+        """
+        slices = []
+        for i, n, start, jump, field in zip(cell, shape, self.start, self.jump, self.field, strict=True):
+            first = math.ceil(start + jump * i - (field - 1) / 2)
+            slices.append(slice(max(first, 0), min(first + field, n)))
+        return slices[0], slices[1]
+
+
+def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS | None:
+    """Scale the WCS of an image to the cells of a feature map.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Of the image, celestial.
+    grid : CellGrid
+        Where on the image the cells look.
+    shape : tuple of int
+        Cells (y, x) of the feature map.
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        The sky position of a cell is that of the pixel at its centre. None where the WCS has
+        distortion tables, which hold for the image's own pixels only.
+    """
+    if wcs.sip is not None or wcs.cpdis1 is not None or wcs.det2im1 is not None:
+        return None
+    first = (float(grid.start[0]), float(grid.start[1]))
+    return scaled_wcs(wcs, (float(grid.jump[0]), float(grid.jump[1])), first, shape)

@@ -1,0 +1,304 @@
+"""Where a network is trained: one device, several that share each batch, or several machines."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from galcnn.errors import message
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """Which devices a training uses.
+
+    Attributes
+    ----------
+    device : str
+        ``"auto"`` (a GPU where there is one, else the CPU), ``"cpu"``, ``"gpu"`` or ``"gpu:1"``.
+    strategy : {"one", "mirrored", "workers"}
+        One device; or each batch shared by several devices of this machine, whose networks are
+        kept equal; or by several machines, each running the same command with its own place in
+        the environment variable ``TF_CONFIG``.
+    replicas : int or None
+        How many devices share a batch in ``mirrored``; all of them by default. On the CPU it is
+        split into so many logical devices, which is of use for tests alone.
+    """
+
+    device: str = "auto"
+    strategy: Literal["one", "mirrored", "workers"] = "one"
+    replicas: int | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
+            raise ValueError(message("a device: auto, cpu, gpu or gpu:N", "", device=self.device))
+        if self.strategy not in ("one", "mirrored", "workers"):
+            raise ValueError(
+                message("a strategy among ('one', 'mirrored', 'workers')", "", strategy=self.strategy)
+            )
+        if self.replicas is not None and (self.replicas < 2 or self.strategy != "mirrored"):
+            raise ValueError(
+                message(
+                    "two or more replicas, with strategy 'mirrored'",
+                    "Leave replicas out.",
+                    replicas=self.replicas,
+                    strategy=self.strategy,
+                )
+            )
+        if self.strategy == "mirrored" and ":" in self.device:
+            raise ValueError(
+                message("device auto, cpu or gpu to share a batch", "Say replicas.", device=self.device)
+            )
+
+
+@functools.cache
+def make_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
+    """Make the strategy of TensorFlow in whose scope a model is built and trained.
+
+    Parameters
+    ----------
+    settings : DeviceSettings
+        Which devices.
+
+    Returns
+    -------
+    tf.distribute.Strategy
+        The default one for ``device="auto"`` and ``strategy="one"``.
+
+    Raises
+    ------
+    ValueError
+        There is no such device, or ``TF_CONFIG`` does not say who takes part.
+    RuntimeError
+        TensorFlow has begun already, so that devices cannot be split nor workers joined.
+    """
+    if settings.strategy == "workers":
+        return _workers()
+    if settings.strategy == "mirrored":
+        return tf.distribute.MirroredStrategy(_shared_devices(settings))
+    if settings.device == "auto":
+        return tf.distribute.get_strategy()
+    return tf.distribute.OneDeviceStrategy(_one_device(settings))
+
+
+def device_scope(device: str) -> contextlib.AbstractContextManager[Any]:
+    """Load and run a model on one device.
+
+    Parameters
+    ----------
+    device : str
+        See `DeviceSettings`; ``"auto"`` leaves the choice to TensorFlow.
+
+    Returns
+    -------
+    context manager
+        For as long as the model is loaded and run.
+
+    Raises
+    ------
+    ValueError
+        There is no such device.
+
+    Examples
+    --------
+    >>> with device_scope("cpu"):
+    ...     print(tf.constant(1).device[-5:])
+    CPU:0
+    """
+    settings = DeviceSettings(device)
+    return contextlib.nullcontext() if device == "auto" else tf.device(_one_device(settings))
+
+
+def _one_device(settings: DeviceSettings) -> str:
+    kind, _, number = settings.device.partition(":")
+    known = [device.name for device in tf.config.list_logical_devices(kind.upper())]
+    wanted = f"/device:{kind.upper()}:{number or 0}"
+    if wanted not in known:
+        raise ValueError(_missing(settings, known))
+    return wanted
+
+
+def devices_used(strategy: tf.distribute.Strategy) -> dict[str, Any]:
+    """Say what a strategy uses, for a card.
+
+    Parameters
+    ----------
+    strategy : tf.distribute.Strategy
+        From `make_strategy`.
+
+    Returns
+    -------
+    dict
+        `strategy`, `replicas`, and `devices` of this machine with their names.
+    """
+    if _is_default(strategy):
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        names, word = [f"{kind}:0"], "one"
+    else:
+        names = [":".join(name.split(":")[-2:]) for name in strategy.extended.worker_devices]
+        one = isinstance(strategy, tf.distribute.OneDeviceStrategy)
+        word = "one" if one else "workers" if _is_workers(strategy) else "mirrored"
+    return {
+        "strategy": word,
+        "replicas": int(strategy.num_replicas_in_sync),
+        "devices": [f"{name} ({_model_of(name)})" for name in names],
+    }
+
+
+def device_line(strategy: tf.distribute.Strategy) -> str:
+    """Say what a strategy uses, for people.
+
+    Parameters
+    ----------
+    strategy : tf.distribute.Strategy
+        From `make_strategy`.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    used = devices_used(strategy)
+    shared = {
+        "one": "",
+        "mirrored": ", each batch shared by them",
+        "workers": f", each batch shared by {used['replicas']} workers",
+    }[used["strategy"]]
+    return f"computing on {', '.join(used['devices'])}{shared}"
+
+
+def spread_over_workers() -> bool:
+    """Tell whether the scope that is open is that of several machines.
+
+    Returns
+    -------
+    bool
+        True inside the scope of strategy ``workers``.
+    """
+    return _is_workers(tf.distribute.get_strategy())
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Tell whether this process is the one that writes.
+
+    Parameters
+    ----------
+    strategy : tf.distribute.Strategy
+        From `make_strategy`.
+
+    Returns
+    -------
+    bool
+        False for all workers but the first.
+    """
+    if not _is_workers(strategy):
+        return True
+    resolver = strategy.cluster_resolver
+    return bool(resolver.task_type in (None, "chief") or resolver.task_id == 0)
+
+
+def loss_scaled(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> keras.optimizers.Optimizer:
+    """Scale the loss where a network computes in float16, whose small gradients would be zero.
+
+    Parameters
+    ----------
+    optimizer : keras.optimizers.Optimizer
+        Of the training.
+    model : keras.Model
+        With layers in any precision.
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
+        In `keras.optimizers.LossScaleOptimizer` where a layer computes in float16, else as it is.
+    """
+    half = any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
+    if not half or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer)
+
+
+def _shared_devices(settings: DeviceSettings) -> list[str]:
+    gpus = [] if settings.device == "cpu" else tf.config.list_physical_devices("GPU")
+    if settings.device == "gpu" and not gpus:
+        raise ValueError(_missing(settings, []))
+    if gpus:
+        wanted = settings.replicas or len(gpus)
+        if wanted > len(gpus):
+            raise ValueError(message(f"at most {len(gpus)} replicas, one a GPU", "", replicas=wanted))
+        return [f"/gpu:{i}" for i in range(wanted)]
+    wanted = settings.replicas or 1
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    configured = tf.config.get_logical_device_configuration(cpu)
+    if wanted > 1 and (configured is None or len(configured) < wanted):
+        try:
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * wanted)
+        except RuntimeError as error:
+            raise RuntimeError(
+                message(
+                    "TensorFlow not to have begun, to split the CPU",
+                    "Make the strategy first, in a new process.",
+                    replicas=wanted,
+                )
+            ) from error
+    return [f"/cpu:{i}" for i in range(wanted)]
+
+
+def _workers() -> tf.distribute.Strategy:
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG", ""))
+        n_workers = sum(len(cluster["cluster"].get(kind, ())) for kind in ("chief", "worker"))
+        _ = cluster["task"]["type"], cluster["task"]["index"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            message(
+                "TF_CONFIG with the cluster and the task of this worker",
+                "See docs/running.md.",
+                TF_CONFIG=os.environ.get("TF_CONFIG"),
+            )
+        ) from error
+    if n_workers < 2:
+        raise ValueError(message("two or more workers in TF_CONFIG", "", n_workers=n_workers))
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise RuntimeError(
+            message(
+                "TensorFlow not to have begun, to join the other workers",
+                "Make the strategy first, in a new process.",
+                error=str(error),
+            )
+        ) from error
+
+
+def _missing(settings: DeviceSettings, known: list[str]) -> str:
+    return message(
+        "a device that TensorFlow sees",
+        "Use --device auto or cpu; for an NVIDIA GPU install galcnn[gpu].",
+        device=settings.device,
+        known=known,
+    )
+
+
+def _is_default(strategy: tf.distribute.Strategy) -> bool:
+    return type(strategy).__name__ == "_DefaultDistributionStrategy"
+
+
+def _is_workers(strategy: tf.distribute.Strategy) -> bool:
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def _model_of(name: str) -> str:
+    kind, number = name.split(":")
+    if kind != "GPU":
+        return f"{os.cpu_count()} cores"
+    gpu = tf.config.list_physical_devices("GPU")[int(number)]
+    return str(tf.config.experimental.get_device_details(gpu).get("device_name", "unknown"))

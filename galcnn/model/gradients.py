@@ -1,0 +1,321 @@
+"""The gradient of a target with respect to the images.
+
+Networks are run in a stateless scope, in which Keras stores neither updates nor losses, so that
+the user's model comes out as it went in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from galcnn.errors import message
+from galcnn.model.forward import check_images, compiled, forward, run_in_batches, working_dtype
+from galcnn.model.graph import refuse_squashed
+from galcnn.model.target import Target
+
+#: What a gradient starts from, and is divided by in the end: the slopes of a large image, or of a
+#: score's share of a path, would be rounded to zero on their way through half precision. A power
+#: of two, which changes nothing in other precisions.
+_SEED = 256.0
+
+
+def target_gradient(
+    network: keras.Model, images: npt.NDArray[np.floating[Any]], target: Target | Sequence[Target]
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
+    """Differentiate a target with respect to every pixel.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits; run in inference mode and left as it is.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    target : Target or sequence of Target
+        One for all, or one an image.
+
+    Returns
+    -------
+    gradient : numpy.ndarray
+        Shape of `images`, in the `working_dtype` of the network.
+    scores : numpy.ndarray
+        Shape (n,): the value of the target.
+
+    Raises
+    ------
+    ValueError
+        The network does not end in logits, or a target does not fit it.
+    """
+    weights = target_weights(network, target, images)
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(images: Any, weights: Any) -> tuple[Any, Any]:
+            scores = tf.reduce_sum(logits_of(network_of(), images) * weights, axis=1)
+            return gradient_of(scores, images), scores
+
+        return run
+
+    gradient, scores = run_in_batches(
+        compiled(network, "gradient", build, (images, weights)), images, weights
+    )
+    return gradient, scores
+
+
+def target_scores(
+    network: keras.Model, images: npt.NDArray[np.floating[Any]], target: Target | Sequence[Target]
+) -> npt.NDArray[np.floating[Any]]:
+    """Give the value of a target for each image.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+    target : Target or sequence of Target
+        One for all, or one an image.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).
+    """
+    weights = target_weights(network, target, images)
+
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        return lambda images, weights: (tf.reduce_sum(logits_of(network_of(), images) * weights, axis=1),)
+
+    return run_in_batches(compiled(network, "scores", build, (images, weights)), images, weights)[0]
+
+
+def target_weights(
+    network: keras.Model,
+    target: Target | Sequence[Target],
+    images: npt.NDArray[np.floating[Any]],
+) -> npt.NDArray[np.floating[Any]]:
+    """Lay targets out as weights of logits, after checking that they fit network and images.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Ends in logits.
+    target : Target or sequence of Target
+        One for all, or one an image.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, n_classes), in the `working_dtype` of the network.
+
+    Raises
+    ------
+    ValueError
+        Targets or images of another number or shape.
+    """
+    check_images(network, images)
+    n = len(images)
+    targets = [target] * n if isinstance(target, Target) else list(target)
+    n_classes = _n_classes(network, images.shape[1:])
+    wrong = [t for t in targets if len(t.weights) != n_classes]
+    if len(targets) != n or wrong:
+        raise ValueError(
+            message(
+                f"one target, or one for each of {n} images, with {n_classes} weights",
+                "",
+                n_targets=len(targets),
+                wrong=wrong[:1],
+            )
+        )
+    dtype = working_dtype(network)
+    return np.array([t.weights for t in targets], dtype=dtype).reshape(n, n_classes)
+
+
+def check_ends_in_logits(network: keras.Model) -> None:
+    """Refuse a network whose output is squashed: gradients of a saturated softmax vanish.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Any with a known shape of images.
+
+    Raises
+    ------
+    ValueError
+        The output is made by a softmax, a sigmoid or the like.
+    """
+    trace = tf.function(lambda images: logits_of(network, images), autograph=False)
+    trace.get_concrete_function(tf.TensorSpec(network.input_shape, working_dtype(network)))
+
+
+def logits_of(network: keras.Model, images: Any) -> Any:
+    """Run a network inside a graph that is being traced, and refuse one without logits.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Any.
+    images : tensor
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    tensor
+        Shape (n, n_classes), in the precision of `images`.
+
+    Raises
+    ------
+    ValueError
+        The output is squashed, by a softmax or the like.
+    """
+    with keras.StatelessScope():
+        logits = network(images, training=False)
+    refuse_squashed(logits)
+    return tf.cast(logits, images.dtype)
+
+
+def logits_and_features(network: keras.Model, images: Any, layer: str) -> tuple[Any, Any]:
+    """Run a network as `logits_of` does, and keep what one of its layers gives.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Functional or sequential.
+    images : tensor
+        Shape (n, ny, nx, n_bands).
+    layer : str
+        Name of the network layer.
+
+    Returns
+    -------
+    logits : tensor
+        Shape (n, n_classes), in the precision of `images`.
+    features : tensor
+        As the layer gives them.
+
+    Raises
+    ------
+    ValueError
+        The output is squashed, by a softmax or the like.
+    """
+    with keras.StatelessScope():
+        logits, seen = forward(network, images)
+    refuse_squashed(logits)
+    return tf.cast(logits, images.dtype), seen[layer]
+
+
+def gradient_of(scores: Any, images: Any) -> Any:
+    """Differentiate inside a graph that is being traced.
+
+    Parameters
+    ----------
+    scores : tensor
+        Shape (n,); each depends on its own image alone.
+    images : tensor
+        Any tensor that `scores` were made of.
+
+    Returns
+    -------
+    tensor
+        Shape of `images`, in the precision of `scores`.
+
+    Raises
+    ------
+    ValueError
+        No differentiable way leads from the one to the other.
+    """
+    (gradient,) = gradients_of(scores, [images])
+    if gradient is None:
+        raise ValueError(
+            message(
+                "logits that depend on the image by differentiable operations",
+                "Whole-number inputs have no gradient: let the network read floats.",
+                gradient=None,
+            )
+        )
+    return gradient
+
+
+def gradients_of(scores: Any, tensors: Sequence[Any]) -> list[Any]:
+    """Differentiate with respect to several tensors, inside a graph that is being traced.
+
+    Parameters
+    ----------
+    scores : tensor
+        Summed up where there are several.
+    tensors : sequence of tensor
+        Any.
+
+    Returns
+    -------
+    list of tensor or None
+        In the precision of `scores`; None where no differentiable way leads to a tensor.
+    """
+    found = tf.gradients(scores * _SEED, list(tensors))
+    return [gradient if gradient is None else tf.cast(gradient, scores.dtype) / _SEED for gradient in found]
+
+
+def summed_gradient(scores: Any, copies: Any, n_copies: Any) -> Any:
+    """Differentiate with respect to many copies of each image, and sum over the copies of each.
+
+    A convolution that reads the copies is the same linear map for each, so its way back is gone
+    once, after the sum, and not for every copy: a sixth of the work of a small network.
+
+    Parameters
+    ----------
+    scores : tensor
+        Shape (n * n_copies,); each depends on its own copy alone.
+    copies : tensor
+        Shape (n * n_copies, ny, nx, n_bands), the copies of an image side by side.
+    n_copies : int or tensor
+        Of each image.
+
+    Returns
+    -------
+    tensor
+        Shape (n, ny, nx, n_bands).
+
+    Raises
+    ------
+    ValueError
+        No differentiable way leads from the one to the other.
+    """
+
+    def summed(tensor: Any) -> Any:
+        return tf.reduce_sum(tf.reshape(tensor, (-1, n_copies, *tensor.shape[1:])), axis=1)
+
+    readers = [operation for operation in copies.consumers() if operation.type != "Shape"]
+    if len(readers) != 1 or readers[0].type != "Conv2D":
+        return summed(gradient_of(scores, copies))
+    (convolution,) = readers
+    behind = summed(gradient_of(scores, convolution.outputs[0]))
+    return tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=(tf.shape(behind)[0], *copies.shape[1:]),
+        filter=convolution.inputs[1],
+        out_backprop=behind,
+        **{name: convolution.get_attr(name) for name in ("strides", "dilations", "explicit_paddings")},
+        padding=convolution.get_attr("padding").decode(),
+        data_format=convolution.get_attr("data_format").decode(),
+    )
+
+
+def _n_classes(network: keras.Model, image_shape: tuple[int, ...]) -> int:
+    outputs = getattr(network, "outputs", None)
+    if not outputs:  # a subclassed model knows its outputs only when it is run
+        spec = network.compute_output_spec(keras.KerasTensor((1, *image_shape)))
+        outputs = spec if isinstance(spec, list) else [spec]
+    if len(outputs) != 1 or len(outputs[0].shape) != 2 or outputs[0].shape[1] is None:
+        raise ValueError(
+            message(
+                "a network with one output of shape (n, n_classes)",
+                "Make a keras.Model of its inputs and logits.",
+                outputs=[getattr(output, "shape", output) for output in outputs],
+            )
+        )
+    return int(outputs[0].shape[1])

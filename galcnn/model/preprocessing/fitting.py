@@ -1,0 +1,155 @@
+"""Choose the layers by name, fit them on the training set, and undo them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.model.preprocessing.base import BandLayer
+from galcnn.model.preprocessing.pca import PCA, PCAWhitening
+from galcnn.model.preprocessing.scaling import ImageStandardize, Standardize
+from galcnn.model.preprocessing.statistics import ImageStack, sky_noise
+from galcnn.model.preprocessing.stretch import AsinhStretch, LuptonStretch
+from galcnn.model.settings import Per, Scaling, Stretch
+
+_STRETCHES: Mapping[str, type[BandLayer] | None] = {
+    "asinh": AsinhStretch,
+    "lupton": LuptonStretch,
+    "linear": None,
+}
+#: Whether to centre and to scale; None for layers of their own.
+_SCALINGS: Mapping[str, tuple[bool, bool] | type[BandLayer] | None] = {
+    "none": None,
+    "center": (True, False),
+    "scale": (False, True),
+    "standardize": (True, True),
+    "pca": PCA,
+    "whiten": PCAWhitening,
+}
+_PER = ("band", "set", "image", "image-band")
+
+
+def fit_preprocessing(
+    images: ImageStack,
+    *,
+    stretch: Stretch = "asinh",
+    scaling: Scaling = "standardize",
+    per: Per = "band",
+) -> keras.Model:
+    """Fit the preprocessing on training images and give it as a model.
+
+    Parameters
+    ----------
+    images : numpy.ndarray or ImageStack
+        Training images, float32, shape (n, ny, nx, n_bands).
+    stretch : {"asinh", "lupton", "linear", "auto"}
+        asinh for flux, each band by its own; lupton by the mean of the bands, which keeps
+        colours; linear for pictures that are already stretched; auto is asinh, but linear where
+        a band has no sky noise to measure a softening by.
+    scaling : {"none", "center", "scale", "standardize", "pca", "whiten"}
+        What follows: mean 0, deviation 1, both, principal components of the bands, or these with
+        deviation 1.
+    per : {"band", "set", "image", "image-band"}
+        What the mean and deviation are of: each band of the training set, the whole set, each
+        image, or each band of each image. Principal components are of the set's bands.
+
+    Returns
+    -------
+    keras.Model
+        Named ``preprocessing``; eats calibrated images, float32 throughout.
+
+    Raises
+    ------
+    ValueError
+        Another word, or images that cannot be scaled.
+    """
+    if stretch == "auto":
+        stretch = "asinh" if np.all(sky_noise(images) > 0) else "linear"
+    layers = _layers(stretch, scaling, per)
+    inputs = keras.Input(images.shape[1:], name="image", dtype="float32")
+    outputs: Any = inputs
+    for done, layer in enumerate(layers):
+        layer.adapt(Preprocessed(images, layers[:done]) if done else images)
+        outputs = layer(outputs)
+    if not layers:  # a model needs a layer between its input and its output
+        outputs = keras.layers.Identity(dtype="float32")(inputs)
+    return keras.Model(inputs, outputs, name="preprocessing")
+
+
+def invert(preprocessing: keras.Model, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Undo a preprocessing: from what the network sees back to calibrated images.
+
+    Parameters
+    ----------
+    preprocessing : keras.Model
+        From `fit_preprocessing`.
+    outputs : numpy.ndarray
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, the same shape, to the rounding of float32.
+
+    Raises
+    ------
+    ValueError
+        Images were scaled each by itself, or a layer is not one of these.
+    """
+    for layer in reversed(preprocessing.layers):
+        if isinstance(layer, BandLayer):
+            outputs = layer.inverse(outputs)
+        elif not isinstance(layer, keras.layers.InputLayer | keras.layers.Identity):
+            raise ValueError(message("layers of galcnn.model.preprocessing", "", layer=type(layer).__name__))
+    return outputs
+
+
+class Preprocessed:
+    """Images behind some layers, made piece by piece when they are read.
+
+    Parameters
+    ----------
+    images : numpy.ndarray or ImageStack
+        Shape (n, ny, nx, n_bands).
+    layers : sequence of keras.layers.Layer or keras.Model
+        Applied in order.
+    """
+
+    def __init__(self, images: ImageStack, layers: Sequence[Callable[[Any], Any]]) -> None:
+        self.images, self.layers, self.shape = images, layers, images.shape
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: slice) -> Any:
+        piece = self.images[rows]
+        for layer in self.layers:
+            piece = layer(piece)
+        return keras.ops.convert_to_numpy(piece)
+
+
+def _layers(stretch: str, scaling: str, per: str) -> list[BandLayer]:
+    for what, word, known in (
+        ("stretch", stretch, _STRETCHES),
+        ("scaling", scaling, _SCALINGS),
+        ("per", per, _PER),
+    ):
+        if word not in known:
+            raise ValueError(message(f"{what} among {tuple(known)}", "", **{what: word}))
+    layers: list[BandLayer] = []
+    kind, how = _STRETCHES[stretch], _SCALINGS[scaling]
+    if kind is not None:
+        layers.append(kind(name=kind.__name__.lower()))
+    if isinstance(how, tuple):
+        scaler: Any = ImageStandardize if per.startswith("image") else Standardize
+        layers.append(scaler(*how, per=per, name=scaler.__name__.lower()))
+    elif how is not None:
+        if per != "band":
+            raise ValueError(message("per='band' for principal components", "", scaling=scaling, per=per))
+        layers.append(how(name=how.__name__.lower()))
+    return layers

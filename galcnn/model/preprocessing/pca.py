@@ -1,0 +1,179 @@
+"""Principal components of the bands: rotated, or whitened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.model.preprocessing.base import BandLayer, ensure_built, known_bands
+from galcnn.model.preprocessing.statistics import ImageStack, moments
+
+#: Smallest over largest variance that float32 still resolves.
+_LEAST = 1e-10
+
+
+class BandRotation(BandLayer):
+    """(x - mean) R for the bands of each pixel, so that images stay images.
+
+    Parameters
+    ----------
+    **kwargs
+        Of `keras.layers.Layer`.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weights.
+
+        Parameters
+        ----------
+        input_shape : tuple
+            Ends in the number of bands.
+        """
+        n_bands = known_bands(input_shape)
+        self.mean = self.constant("mean", (n_bands,), "zeros")
+        self.rotation = self.constant("rotation", (n_bands, n_bands), "identity")
+
+    def measure(
+        self, images: ImageStack
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Find the principal components of the training set.
+
+        Parameters
+        ----------
+        images : numpy.ndarray or ImageStack
+            Training images, shape (n, ny, nx, n_bands).
+
+        Returns
+        -------
+        mean, variances, components : numpy.ndarray
+            Components are columns, in order of growing variance, each with a positive sum.
+        """
+        mean, covariance = moments(images)
+        variances, components = np.linalg.eigh(covariance)
+        signs = np.where(components.sum(axis=0) < 0, -1.0, 1.0)  # LAPACK leaves them open
+        ensure_built(self, images.shape)
+        return mean, variances, components * signs
+
+    def call(self, inputs: Any) -> Any:
+        """Rotate.
+
+        Parameters
+        ----------
+        inputs : tensor
+            Shape (n, ny, nx, n_bands).
+
+        Returns
+        -------
+        tensor
+            The same shape, components in order of growing variance.
+        """
+        return keras.ops.matmul(inputs - self.mean, self.rotation)
+
+    def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Give y R^-1 + mean.
+
+        Parameters
+        ----------
+        outputs : numpy.ndarray
+            Components.
+
+        Returns
+        -------
+        numpy.ndarray
+            The bands.
+        """
+        back = np.linalg.inv(np.asarray(self.rotation, dtype=np.float64))
+        images: npt.NDArray[np.float32] = (outputs @ back + np.asarray(self.mean)).astype(np.float32)
+        return images
+
+
+@keras.saving.register_keras_serializable(package="galcnn")
+class PCA(BandRotation):
+    """Bands rotated to their principal components, uncorrelated over the training set.
+
+    With the covariance C = E diag(l) E^T the output is (x - mean) E, of covariance diag(l).
+
+    Parameters
+    ----------
+    **kwargs
+        Of `keras.layers.Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = np.random.default_rng(1).normal(size=(9, 8, 8, 1)).astype("float32") * [[1, 2]]
+    >>> layer = PCA()
+    >>> layer.adapt(images.astype("float32"))
+    >>> np.asarray(layer.rotation).T[1].round(3)
+    array([0.447, 0.894], dtype=float32)
+    """
+
+    def adapt(self, images: ImageStack) -> None:
+        """Measure the training set.
+
+        Parameters
+        ----------
+        images : numpy.ndarray or ImageStack
+            Training images, shape (n, ny, nx, n_bands).
+
+        Raises
+        ------
+        ValueError
+            A band is constant.
+        """
+        mean, _, components = self.measure(images)
+        self.mean.assign(mean)
+        self.rotation.assign(components)
+
+
+@keras.saving.register_keras_serializable(package="galcnn")
+class PCAWhitening(BandRotation):
+    """Bands rotated to their principal components, each of variance 1 over the training set.
+
+    With the covariance C = E diag(l) E^T the output is (x - mean) E diag(l)^(-1/2).
+
+    Parameters
+    ----------
+    **kwargs
+        Of `keras.layers.Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> images = rng.normal(size=(20, 8, 8, 2)).astype("float32") @ np.array([[2, 1], [0, 1]], "float32")
+    >>> layer = PCAWhitening()
+    >>> layer.adapt(images)
+    >>> out = np.asarray(layer(images)).reshape(-1, 2)
+    >>> bool(np.allclose(np.cov(out.T, bias=True), np.eye(2), atol=1e-4))
+    True
+    """
+
+    def adapt(self, images: ImageStack) -> None:
+        """Measure the training set.
+
+        Parameters
+        ----------
+        images : numpy.ndarray or ImageStack
+            Training images, shape (n, ny, nx, n_bands).
+
+        Raises
+        ------
+        ValueError
+            A band is constant, or the bands are linearly dependent, so that no whitening exists.
+        """
+        mean, variances, components = self.measure(images)
+        if variances[0] <= _LEAST * variances[-1]:
+            raise ValueError(
+                message(
+                    "bands that are not linear copies of each other",
+                    "Standardize them.",
+                    eigenvalues=variances.tolist(),
+                )
+            )
+        self.mean.assign(mean)
+        self.rotation.assign(components / np.sqrt(variances))

@@ -1,0 +1,122 @@
+"""What is measured on the training set, in pieces, so that it may be larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.transforms.background import SKY_FRAME, sky_statistics
+
+_PIECE = 256
+
+
+class ImageStack(Protocol):
+    """Images of one shape (n, ny, nx, n_bands): an array, or anything that gives slices as arrays."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape (n, ny, nx, n_bands)."""
+
+    def __len__(self) -> int:
+        """Give the number of images.
+
+        Returns
+        -------
+        int
+            The first of the shape.
+        """
+
+    def __getitem__(self, rows: slice, /) -> Any:
+        """Read some of the images.
+
+        Parameters
+        ----------
+        rows : slice
+            Which.
+
+        Returns
+        -------
+        numpy.ndarray
+            In order.
+        """
+
+
+def pieces(images: ImageStack) -> Iterator[npt.NDArray[np.float32]]:
+    """Read images piece by piece.
+
+    Parameters
+    ----------
+    images : numpy.ndarray or ImageStack
+        Shape (n, ny, nx, n_bands).
+
+    Yields
+    ------
+    numpy.ndarray
+        float32, up to 256 images.
+    """
+    for start in range(0, len(images), _PIECE):
+        yield np.asarray(images[start : start + _PIECE], dtype=np.float32)
+
+
+def moments(images: ImageStack) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Measure mean and covariance of the bands over all pixels, in two passes in double precision.
+
+    Parameters
+    ----------
+    images : numpy.ndarray or ImageStack
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    mean : numpy.ndarray
+        Shape (n_bands,).
+    covariance : numpy.ndarray
+        Shape (n_bands, n_bands); divided by the number of pixels.
+
+    Raises
+    ------
+    ValueError
+        A band is constant.
+    """
+    n_bands, n_pixels = images.shape[-1], int(np.prod(images.shape[:-1]))
+    mean = np.zeros(n_bands)
+    for piece in pieces(images):
+        mean += piece.reshape(-1, n_bands).sum(axis=0, dtype=np.float64) / n_pixels
+    covariance = np.zeros((n_bands, n_bands))
+    # A second pass about the mean: sum of squares minus square of sums loses the digits of bright images.
+    for piece in pieces(images):
+        offsets = piece.reshape(-1, n_bands) - mean
+        covariance += offsets.T @ offsets / n_pixels
+    if not np.all(np.diag(covariance) > 0):
+        variance = np.diag(covariance).tolist()
+        raise ValueError(message("images that vary in every band", "Drop the empty band.", variance=variance))
+    return mean, covariance
+
+
+def sky_noise(images: ImageStack) -> npt.NDArray[np.float64]:
+    """Measure the noise of the sky in each band on the frame of the images.
+
+    Parameters
+    ----------
+    images : numpy.ndarray or ImageStack
+        Shape (n, ny, nx, n_bands).
+
+    Returns
+    -------
+    numpy.ndarray
+        Median over images of 1.4826 times the median absolute deviation of the outermost
+        pixels, shape (n_bands,).
+    """
+    noise: npt.NDArray[np.float64] = np.median(
+        np.concatenate([frame_noise(piece) for piece in pieces(images)]), axis=0
+    )
+    return noise
+
+
+def frame_noise(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Measure the noise on the frame of each of some images (n, ny, nx, n_bands), shape (n, n_bands)."""
+    return sky_statistics(np.moveaxis(images, -1, 1), border=SKY_FRAME)[1]

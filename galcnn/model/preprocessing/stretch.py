@@ -1,0 +1,197 @@
+"""Stretches: from flux, whose range no network can use, to a range that it can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.model.preprocessing.base import BandLayer, ensure_built, known_bands
+from galcnn.model.preprocessing.statistics import ImageStack, frame_noise, pieces, sky_noise
+
+#: Below this asinh(x) / x is taken from its series, exact there in float32.
+_SMALL = 1e-2
+
+
+@keras.saving.register_keras_serializable(package="galcnn")
+class AsinhStretch(BandLayer):
+    """asinh(x / softening), linear for faint pixels and logarithmic for bright ones.
+
+    Lupton, Gunn & Szalay 1999, AJ 118, 1406; one softening a band, in the unit of the images.
+
+    Parameters
+    ----------
+    **kwargs
+        Of `keras.layers.Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = AsinhStretch()
+    >>> layer.build((None, 1, 1, 1))
+    >>> _ = layer.softening.assign([2.0])
+    >>> float(np.asarray(layer(np.full((1, 1, 1, 1), 2.0)))[0, 0, 0, 0]) == float(np.float32(np.arcsinh(1.0)))
+    True
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weight.
+
+        Parameters
+        ----------
+        input_shape : tuple
+            Ends in the number of bands.
+        """
+        self.softening = self.constant("softening", (known_bands(input_shape),), "ones")
+
+    def adapt(self, images: ImageStack, noise_factor: float = 3.0) -> None:
+        """Set the softening of each band to a multiple of its sky noise.
+
+        Parameters
+        ----------
+        images : numpy.ndarray or ImageStack
+            Training images, shape (n, ny, nx, n_bands).
+        noise_factor : float
+            Softening over noise: the stretch is linear below, logarithmic above.
+
+        Raises
+        ------
+        ValueError
+            A band has no noise at all.
+        """
+        noise = _positive(sky_noise(images))
+        ensure_built(self, images.shape)
+        self.softening.assign(noise_factor * noise)
+
+    def call(self, inputs: Any) -> Any:
+        """Stretch.
+
+        Parameters
+        ----------
+        inputs : tensor
+            Shape (n, ny, nx, n_bands).
+
+        Returns
+        -------
+        tensor
+            The same shape.
+        """
+        return keras.ops.arcsinh(inputs / self.softening)
+
+    def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Give softening * sinh(y).
+
+        Parameters
+        ----------
+        outputs : numpy.ndarray
+            Stretched images.
+
+        Returns
+        -------
+        numpy.ndarray
+            In the unit of the images.
+        """
+        images: npt.NDArray[np.float32] = np.sinh(outputs) * np.asarray(self.softening)
+        return images
+
+
+@keras.saving.register_keras_serializable(package="galcnn")
+class LuptonStretch(BandLayer):
+    """One asinh of the mean of the bands, applied to all alike: the colours stay what they are.
+
+    x asinh(I / s) / I with I the mean over bands and s the softening (Lupton et al. 2004, PASP
+    116, 133). `AsinhStretch` brings bands nearer to each other where they are bright; here their
+    ratios are kept.
+
+    Parameters
+    ----------
+    **kwargs
+        Of `keras.layers.Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = LuptonStretch()
+    >>> out = np.asarray(layer(np.array([100.0, 300.0], "float32").reshape(1, 1, 1, 2))).ravel()
+    >>> bool(np.isclose(out[1] / out[0], 3)), bool(np.isclose(out.mean(), np.arcsinh(200)))
+    (True, True)
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weight.
+
+        Parameters
+        ----------
+        input_shape : tuple
+            Of the images.
+        """
+        del input_shape
+        self.softening = self.constant("softening", (), "ones")
+
+    def adapt(self, images: ImageStack, noise_factor: float = 3.0) -> None:
+        """Set the softening to a multiple of the sky noise of the mean of the bands.
+
+        Parameters
+        ----------
+        images : numpy.ndarray or ImageStack
+            Training images, shape (n, ny, nx, n_bands).
+        noise_factor : float
+            Softening over noise.
+
+        Raises
+        ------
+        ValueError
+            There is no noise at all.
+        """
+        noise = np.concatenate([frame_noise(p.mean(axis=-1, keepdims=True)) for p in pieces(images)])
+        ensure_built(self, images.shape)
+        self.softening.assign(noise_factor * _positive(np.median(noise, axis=0))[0])
+
+    def call(self, inputs: Any) -> Any:
+        """Stretch.
+
+        Parameters
+        ----------
+        inputs : tensor
+            Shape (n, ny, nx, n_bands).
+
+        Returns
+        -------
+        tensor
+            The same shape.
+        """
+        scaled = inputs / self.softening
+        mean = keras.ops.mean(scaled, axis=-1, keepdims=True)
+        small = keras.ops.abs(mean) < _SMALL
+        divisor = keras.ops.where(small, keras.ops.ones_like(mean), mean)  # no 0 / 0, nor in the gradient
+        ratio = keras.ops.where(small, 1 - mean**2 / 6, keras.ops.arcsinh(divisor) / divisor)
+        return scaled * ratio
+
+    def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Give y sinh(Y) / Y times the softening, with Y the mean over bands.
+
+        Parameters
+        ----------
+        outputs : numpy.ndarray
+            Stretched images.
+
+        Returns
+        -------
+        numpy.ndarray
+            In the unit of the images.
+        """
+        mean = outputs.mean(axis=-1, keepdims=True, dtype=np.float64)
+        ratio = np.divide(np.sinh(mean), mean, out=np.ones_like(mean), where=np.abs(mean) > 1e-6)
+        images: npt.NDArray[np.float32] = (outputs * ratio * np.asarray(self.softening)).astype(np.float32)
+        return images
+
+
+def _positive(noise: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    if not np.all(noise > 0):
+        raise ValueError(
+            message("sky noise in every band", "Use a linear stretch.", sky_noise=noise.tolist())
+        )
+    return noise

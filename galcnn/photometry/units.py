@@ -1,0 +1,130 @@
+"""Units and zero points: whatever a file says becomes nJy per pixel, or says that it is not flux.
+
+1 nanomaggy is 3631 nJy (AB zero point 22.5); FITS has no nanomaggy, so galcnn stores nJy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+
+from galcnn.errors import message
+
+#: 8-bit colour pictures (JPEG, PNG): stretched and clipped, not proportional to flux.
+DISPLAY: u.UnitBase = u.def_unit("display", doc="8-bit display value, 0 to 255; not a flux")
+#: Linear or unknown pixel values without a zero point.
+UNCALIBRATED: u.UnitBase = u.def_unit("uncalibrated", doc="pixel value without a zero point")
+#: Flux unit of SDSS and the Legacy Surveys: AB magnitude 22.5.
+NANOMAGGY: u.UnitBase = u.def_unit("nanomaggy", 3631 * u.nJy)
+
+
+@dataclass(frozen=True)
+class VegaOffset:
+    """What turns a Vega magnitude into AB.
+
+    Attributes
+    ----------
+    magnitude : float
+        AB minus Vega.
+    source : str
+        Where it is published.
+    """
+
+    magnitude: float
+    source: str
+
+
+_BLANTON = "Blanton & Roweis 2007, AJ 133, 734"
+_WISE = "WISE All-Sky Explanatory Supplement, IV.4.h"
+#: By survey and band.
+VEGA_TO_AB = {
+    "2MASS J": VegaOffset(0.91, _BLANTON),
+    "2MASS H": VegaOffset(1.39, _BLANTON),
+    "2MASS K": VegaOffset(1.85, _BLANTON),
+    "WISE W1": VegaOffset(2.699, _WISE),
+    "WISE W2": VegaOffset(3.339, _WISE),
+    "WISE W3": VegaOffset(5.174, _WISE),
+    "WISE W4": VegaOffset(6.620, _WISE),
+}
+
+
+def ab_flux(magnitude: float) -> float:
+    """Give the flux density of an AB magnitude: of a source, or of one count for a zero point.
+
+    Parameters
+    ----------
+    magnitude : float
+        AB.
+
+    Returns
+    -------
+    float
+        nJy, ``3631e9 * 10**(-0.4 * magnitude)`` (Oke & Gunn 1983, ApJ 266, 713).
+
+    Raises
+    ------
+    ValueError
+        The magnitude is not finite.
+
+    Examples
+    --------
+    >>> round(ab_flux(22.5), 6)
+    3631.0
+    """
+    if not np.isfinite(magnitude):
+        raise ValueError(message("a finite AB magnitude", "", magnitude=magnitude))
+    return float(3631e9 * 10 ** (-0.4 * magnitude))
+
+
+def ab_magnitude(flux: float) -> float:
+    """Give the AB magnitude of a flux density.
+
+    Parameters
+    ----------
+    flux : float
+        In nJy.
+
+    Returns
+    -------
+    float
+        NaN for a flux that is not positive.
+
+    Examples
+    --------
+    >>> round(ab_magnitude(3631.0), 4)
+    22.5
+    """
+    return float(-2.5 * np.log10(flux / 3631e9)) if flux > 0 else float("nan")
+
+
+def parse_unit(text: str) -> u.UnitBase:
+    """Read a unit as galcnn and the surveys write it, `display` and `nanomaggy` included.
+
+    Parameters
+    ----------
+    text : str
+        A FITS unit, or one of the three of this module, singular or plural.
+
+    Returns
+    -------
+    astropy.units.UnitBase
+        The unit.
+
+    Raises
+    ------
+    ValueError
+        No such unit.
+    """
+    own = {unit.name: unit for unit in (DISPLAY, UNCALIBRATED, NANOMAGGY)}
+    own |= {"nanomaggies": NANOMAGGY, "nmgy": NANOMAGGY}
+    known = own.get(text.strip().lower())
+    if known is not None:
+        return known
+    try:
+        return u.Unit(text)
+    except ValueError as error:
+        raise ValueError(
+            message("a unit that astropy knows", "Give the unit yourself.", unit=text)
+        ) from error

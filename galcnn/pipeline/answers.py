@@ -1,0 +1,240 @@
+"""What one command did, for a program to read: settings, inputs and outputs with hashes, result, error."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from galcnn.errors import Message, message
+
+#: What a command ends with, whatever its language.
+EXIT_CODES: Mapping[int, str] = {
+    0: "done",
+    1: "a fault of galcnn's own",
+    2: "bad input, or the surroundings do not allow it",
+    3: "some galaxies have no answer: they could not be fetched, or their requests not be read",
+    4: "a check failed",
+    130: "interrupted (SIGINT)",
+    141: "whoever read the output went away (SIGPIPE)",
+}
+SCHEMAS = ("answer", "request", "row")
+#: Of the answer: raised when a reader of the old one would be misled.
+_FORMAT = 1
+_PACKAGES = ("galcnn", "tensorflow", "keras", "astropy", "numpy")
+#: Files that are listed by name; of more, only the number is told.
+_LISTED = 1000
+
+
+def schema(name: str) -> dict[str, Any]:
+    """Give the JSON Schema (draft 2020-12) of what is read or written.
+
+    Parameters
+    ----------
+    name : {"answer", "request", "row"}
+        Of ``galcnn --json``; a line that ``galcnn classify --requests`` reads; one that it writes.
+
+    Returns
+    -------
+    dict
+        The schema.
+
+    Raises
+    ------
+    ValueError
+        There is no such schema.
+    """
+    if name not in SCHEMAS:
+        raise ValueError(message(f"a schema among {SCHEMAS}", "", schema=name))
+    content: dict[str, Any] = json.loads(
+        (resources.files("galcnn.pipeline") / f"{name}.schema.json").read_text(encoding="utf-8")
+    )
+    return content
+
+
+def plain(value: Any) -> Any:
+    """Give what JSON has words for: not-a-number and infinity become null, arrays become lists.
+
+    Parameters
+    ----------
+    value : object
+        Of Python, numpy or pathlib, nested at will.
+
+    Returns
+    -------
+    object
+        Dicts, lists, text, numbers, booleans and None.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if hasattr(value, "tolist"):  # numpy, without importing it
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(one) for one in value]
+    return str(
+        getattr(value, "name", value) if hasattr(value, "read") else value
+    )  # of an open file, its name
+
+
+def error_record(error: BaseException, text: str) -> dict[str, Any]:
+    """Give an error as its parts.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised.
+    text : str
+        As it is told to people.
+
+    Returns
+    -------
+    dict
+        ``kind`` (the class), ``message``, and ``expected``, ``received``, ``remedy``, null where the error
+        is not in the grammar of galcnn.
+    """
+    worded = error.args[0] if error.args and isinstance(error.args[0], Message) else None
+    return {
+        "kind": type(error).__name__,
+        "message": " ".join(text.split()),
+        "expected": worded and worded.expected,
+        "received": worded and worded.received,
+        "remedy": (worded and worded.remedy) or None,
+    }
+
+
+@dataclass
+class JsonAnswer:
+    """What is known of one run of a command; filled while it runs.
+
+    Attributes
+    ----------
+    arguments : tuple of str
+        As they were given.
+    command : str
+        Its name; empty before it is known.
+    settings : dict
+        Every option with its value, those of their defaults included.
+    result : dict
+        What the command tells.
+    messages : list of str
+        What it says to people on standard output.
+    written : list of pathlib.Path
+        See `galcnn._runtime.atomic.recording`.
+    error : dict or None
+        See `error_record`.
+    """
+
+    arguments: tuple[str, ...]
+    command: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    written: list[Path] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+    _began: float = field(default_factory=time.time)
+
+    def document(self, exit_code: int) -> dict[str, Any]:
+        """Give the whole, as JSON has it.
+
+        Parameters
+        ----------
+        exit_code : int
+            See `EXIT_CODES`.
+
+        Returns
+        -------
+        dict
+            Of the schema ``answer``.
+        """
+        named = [Path(word) for word in _words(self.settings.values()) if os.path.lexists(word)]
+        # Caches and the like are written too, but are no product: those lie elsewhere.
+        places = {path.resolve() for path in named}
+        finished = [path for path in self.written if path.exists() and not places.isdisjoint(_above(path))]
+        products = list(dict.fromkeys(one for path in finished for one in _contents(path)))
+        inputs = [path for path in dict.fromkeys(named) if not _made(path, products)]
+        return {
+            "format": _FORMAT,
+            "galcnn": importlib.metadata.version("galcnn"),
+            "command": self.command,
+            "arguments": list(self.arguments),
+            "settings": plain(self.settings),
+            "started": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.time() - self._began, 3),
+            "exit_code": exit_code,
+            "inputs": [_described(path) for path in inputs],
+            "outputs": [_described(path) for path in products[:_LISTED]],
+            "outputs_not_listed": max(0, len(products) - _LISTED),
+            "versions": {"python": platform.python_version()} | dict(_versions()),
+            "messages": list(self.messages),
+            "result": plain(self.result),
+            "error": self.error,
+        }
+
+
+def _words(values: Iterable[Any]) -> Iterator[str]:
+    """Texts among settings: paths of one galaxy are joined by commas."""
+    for value in values:
+        if isinstance(value, str):
+            yield from [value] if os.path.lexists(value) else value.split(",")
+        elif isinstance(value, list | tuple):
+            yield from _words(value)
+
+
+def _contents(path: Path) -> list[Path]:
+    """The files of a folder that was written whole; a model is one thing."""
+    if path.is_file() or (path / "card.json").is_file():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def _above(path: Path) -> tuple[Path, ...]:
+    """The path and all folders that it is in."""
+    return (path, *path.parents)
+
+
+def _made(path: Path, products: list[Path]) -> bool:
+    """Whether what an option names is the place of a product, not an input; a model stays one."""
+    place = path.resolve()
+    if (path / "card.json").exists():
+        return any(place == one or one == place / "card.json" for one in products)
+    return any(place in _above(one) for one in products)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """Kind, size and hash; of a model the hash in its card, of another folder or what cannot be read none."""
+    kind, sha256, size = "folder", None, None
+    if path.is_file():
+        kind, size = "file", path.stat().st_size
+        # One that may not be read is perhaps what the error is about.
+        with contextlib.suppress(OSError), path.open("rb") as handle:
+            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+    elif (path / "card.json").is_file():
+        kind = "model"
+        try:
+            sha256 = str(json.loads((path / "card.json").read_text(encoding="utf-8"))["model_sha256"])
+        except (ValueError, KeyError, TypeError, OSError):
+            sha256 = None
+    return {"path": str(path), "kind": kind, "sha256": sha256, "bytes": size}
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue

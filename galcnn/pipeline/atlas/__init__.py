@@ -1,0 +1,1 @@
+"""The atlas of a network: pages that show what it has learned."""

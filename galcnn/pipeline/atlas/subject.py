@@ -1,0 +1,314 @@
+"""What an atlas is about: a model, and the galaxies that it is shown with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn._runtime import seeding
+from galcnn._runtime.progress import Progress, silent
+from galcnn._runtime.version import __version__
+from galcnn.catalog import Catalog
+from galcnn.cutout import Cutout
+from galcnn.dataset import InputFiles
+from galcnn.errors import message
+from galcnn.explain.attribution import Prepared
+from galcnn.model import Target, TrainedModel, network_layers
+from galcnn.model.graph import Stage, convolution_stages
+from galcnn.model.preprocessing.statistics import sky_noise
+
+
+@dataclass(frozen=True)
+class AtlasSettings:
+    """How large an atlas is.
+
+    Attributes
+    ----------
+    galaxies : int
+        That the statistics are made of, of all classes alike as far as there are.
+    shown : int
+        Galaxies with pages of their own: of each class in turn the one that the network is
+        surest of.
+    filters : int
+        Of each convolution that are visualised: those that the shown galaxies excite most.
+    stages : int
+        Convolutions that have pages, evenly spaced where there are more.
+    steps : int
+        Of each gradient ascent.
+    seed : int
+        Of everything that is drawn.
+    """
+
+    galaxies: int = 240
+    shown: int = 6
+    filters: int = 16
+    stages: int = 10
+    steps: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        smallest = {"galaxies": 3, "shown": 1, "filters": 1, "stages": 1, "steps": 1}
+        low = {name: getattr(self, name) for name, least in smallest.items() if getattr(self, name) < least}
+        if low:
+            raise ValueError(message(f"at least {smallest}", "", **low))
+
+
+def sample(catalog: Catalog, classes: Sequence[str], settings: AtlasSettings) -> Catalog:
+    """Draw the galaxies of an atlas, of all classes in turn.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        With a column `image`; a column `class` helps.
+    classes : sequence of str
+        Of the model: galaxies of other classes are left out where any has one of these.
+    settings : AtlasSettings
+        How many.
+
+    Returns
+    -------
+    galcnn.catalog.Catalog
+        The same whatever the order of the rows.
+
+    Raises
+    ------
+    ValueError
+        Fewer than three galaxies.
+    """
+    labels = labels_of(catalog)
+    dice = [seeding.uniform(settings.seed, "atlas", name) for name in catalog.ids]
+    known = sorted(set(labels) & set(classes))
+    queues = [
+        sorted((row for row in range(len(catalog)) if not known or labels[row] == name), key=dice.__getitem__)
+        for name in known or [""]
+    ]
+    turns = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
+    if len(turns) < 3:
+        raise ValueError(message("at least three galaxies", "", n_galaxies=len(turns)))
+    return catalog.select(turns[: settings.galaxies])
+
+
+def labels_of(catalog: Catalog) -> list[str]:
+    """Give the classes of a catalog.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        Any.
+
+    Returns
+    -------
+    list of str
+        Empty texts where it has no classes.
+    """
+    if "class" not in catalog.table.colnames:
+        return [""] * len(catalog)
+    return [str(name) for name in catalog.labels]
+
+
+#: Layers that leave bands as they are.
+_PASSING = (keras.layers.Cropping2D, keras.layers.Identity, keras.layers.ZeroPadding2D)
+
+
+@dataclass(frozen=True, eq=False)
+class AtlasSubject:
+    """A model and its galaxies, as the pages use them.
+
+    Attributes
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    settings : AtlasSettings
+        Of the atlas.
+    ids : tuple of str
+        Of the galaxies.
+    cutouts : tuple of galcnn.cutout.Cutout
+        As the model reads them.
+    labels : tuple of str
+        Classes by the catalog; empty where it does not say.
+    images, stretched : numpy.ndarray
+        Shape (n, ny, nx, n_bands), before and behind the preprocessing.
+    logits : numpy.ndarray
+        Shape (n, n_classes).
+    shown : tuple of int
+        Rows of the galaxies with pages of their own.
+    sigma : numpy.ndarray
+        Noise of the images' pixels; broadcasts to them.
+    sigma_source : str
+        In words.
+    stages : tuple of Stage
+        The convolutions that have pages.
+    key : str
+        Of all this: the same key makes the same atlas.
+    """
+
+    trained: TrainedModel
+    settings: AtlasSettings
+    ids: tuple[str, ...]
+    cutouts: tuple[Cutout, ...]
+    labels: tuple[str, ...]
+    images: npt.NDArray[np.float32]
+    stretched: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.float32]
+    shown: tuple[int, ...]
+    sigma: npt.NDArray[np.float32]
+    sigma_source: str
+    stages: tuple[Stage, ...] = field(default=())
+    key: str = ""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of the model."""
+        return self.trained.classes
+
+    def answer(self, row: int) -> str:
+        """Give the class that the model finds most probable.
+
+        Parameters
+        ----------
+        row : int
+            A galaxy.
+
+        Returns
+        -------
+        str
+            One of the classes.
+        """
+        return self.classes[int(np.argmax(self.logits[row]))]
+
+    def heading(self, row: int) -> str:
+        """Name a galaxy, its label and the answer.
+
+        Parameters
+        ----------
+        row : int
+            A galaxy.
+
+        Returns
+        -------
+        str
+            Two or three lines.
+        """
+        shares = np.exp(self.logits[row] - self.logits[row].max())
+        said = f"{self.answer(row)} {shares.max() / shares.sum():.2f}"
+        return f"{self.ids[row]}\n{said}" + (f"\ntrue: {self.labels[row]}" if self.labels[row] else "")
+
+    def inputs(self, convolution: str) -> tuple[str, ...]:
+        """Name what the filters of a convolution read.
+
+        Parameters
+        ----------
+        convolution : str
+            A network layer.
+
+        Returns
+        -------
+        tuple of str
+            The bands, where nothing but cropping and padding stands between; else numbers.
+        """
+        layers = network_layers(self.trained.network)
+        source = layers[convolution].sources[0]
+        while source != "input" and isinstance(layers[source].layer, _PASSING):
+            source = layers[source].sources[0]
+        if source == "input":
+            return self.trained.card.inputs.bands
+        return tuple(f"input {i}" for i in range(layers[source].shape[-1] or 0))
+
+    def targets(self) -> list[Target]:
+        """Give the answer's logit of each shown galaxy.
+
+        Returns
+        -------
+        list of Target
+            One a shown galaxy.
+        """
+        return [Target.of_class(self.answer(row), self.classes) for row in self.shown]
+
+
+def subject_of(
+    trained: TrainedModel,
+    catalog: Catalog,
+    *,
+    settings: AtlasSettings,
+    fit: bool = False,
+    progress: Progress = silent,
+) -> AtlasSubject:
+    """Load the galaxies of an atlas and ask the model about them.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    catalog : galcnn.catalog.Catalog
+        From `sample`.
+    settings : AtlasSettings
+        Of the atlas.
+    fit : bool
+        Whether the pixel grid may be changed, see `galcnn.model.prepare`.
+    progress : galcnn._runtime.progress.Progress
+        Shows the files.
+
+    Returns
+    -------
+    AtlasSubject
+        For the pages.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+        An image cannot be read or does not fit; the text names it.
+    """
+    cutouts = InputFiles.of(catalog, fit=fit).all_prepared(trained.card.inputs, progress=progress)
+    seen = Prepared.of(trained, cutouts, ids=catalog.ids)
+    labels = tuple(name if name in trained.classes else "" for name in labels_of(catalog))
+    sigma, source = _noise(cutouts, seen.images)
+    stages = convolution_stages(trained.network)
+    if len(stages) > settings.stages:
+        chosen = np.unique(np.linspace(0, len(stages) - 1, settings.stages).round().astype(int))
+        stages = [stages[i] for i in chosen]
+    described = (__version__, trained.card.model_sha256, settings, tuple(catalog.ids), labels)
+    digest = hashlib.sha256(repr(described).encode() + seen.images.tobytes())
+    return AtlasSubject(
+        trained,
+        settings,
+        tuple(catalog.ids),
+        seen.cutouts,
+        labels,
+        seen.images,
+        seen.stretched,
+        seen.logits,
+        _shown(seen.logits, labels, trained.classes, settings.shown),
+        sigma,
+        source,
+        tuple(stages),
+        digest.hexdigest(),
+    )
+
+
+def _shown(
+    logits: npt.NDArray[np.float32], labels: Sequence[str], classes: Sequence[str], n: int
+) -> tuple[int, ...]:
+    """Of each class in turn the galaxy that the network is surest of, right answers first."""
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    answers = np.argmax(logits, axis=1)
+    queues = []
+    for i, name in enumerate(classes):
+        own = [row for row, label in enumerate(labels) if (label or classes[answers[row]]) == name]
+        queues.append(sorted(own, key=lambda row, i=i: -shares[row, i]))  # type: ignore[misc]
+    turns = [queue[k] for k in range(max(map(len, queues))) for queue in queues if k < len(queue)]
+    return tuple(turns[:n])
+
+
+def _noise(cutouts: Sequence[Cutout], images: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], str]:
+    known = [cutout.sigma for cutout in cutouts if cutout.sigma is not None]
+    if len(known) == len(cutouts):
+        sigma = np.moveaxis(np.stack(known), 1, -1)
+        middle = np.nanmedian(sigma)
+        return np.where(np.isfinite(sigma), sigma, middle).astype(np.float32), "of the files"
+    return sky_noise(images).astype(np.float32), "measured on the frames of the images"

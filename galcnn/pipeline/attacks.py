@@ -1,0 +1,395 @@
+"""Image files -> files of how a network is fooled by them, and one table of it all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from galcnn._runtime import atomic, seeding
+from galcnn._runtime.progress import Progress, silent
+from galcnn.adversarial import Attack, UniversalPerturbation, away_from, fool, visibility
+from galcnn.adversarial.margins import Unit
+from galcnn.adversarial.perturbation import boxed, prepared_alike
+from galcnn.catalog import write_table
+from galcnn.catalog.names import file_stems
+from galcnn.dataset import InputFiles
+from galcnn.errors import UnreadableImageError, message
+from galcnn.layers import read_syntheses, write_syntheses
+from galcnn.layers.tables import PROVENANCE, provenance_from
+from galcnn.model import Target
+from galcnn.pipeline.explanations import provenance
+from galcnn.prediction import predict
+
+if TYPE_CHECKING:
+    from galcnn.cutout import Cutout
+    from galcnn.explain import Synthesis
+    from galcnn.model import TrainedModel
+
+
+#: In the folder of the results.
+FOOLING_TABLE = "fooling.ecsv"
+
+
+def file_name(stem: str) -> str:
+    """Name the file of one galaxy.
+
+    Parameters
+    ----------
+    stem : str
+        See `galcnn.catalog.names.file_stems`.
+
+    Returns
+    -------
+    str
+        In the folder of the results.
+    """
+    return f"{stem}-fool.fits"
+
+
+def row_of(
+    made: Synthesis, where: tuple[str, str], classes: Sequence[str], *, fitted: bool
+) -> dict[str, Any]:
+    """Lay one result out.
+
+    Parameters
+    ----------
+    made : galcnn.explain.Synthesis
+        Of an attack.
+    where : tuple of str
+        Id of the galaxy, and stem of its file.
+    classes : sequence of str
+        Of the model.
+    fitted : bool
+        Whether universal perturbations were made of this galaxy, among others.
+
+    Returns
+    -------
+    dict of str to Any
+        A row of the table.
+    """
+    seen = asdict(visibility(made))
+    magnitudes = dict(zip(made.bands, seen.pop("magnitudes"), strict=True))
+    return {
+        "id": where[0],
+        "file": file_name(where[1]),
+        "attack": made.method,
+        "settings": json.dumps(dict(made.settings)),
+        "target": made.target.name,
+        "before": classes[int(np.argmax(made.start_logits))],
+        "after": classes[int(np.argmax(made.logits))],
+        "success": made.success,
+        "fitted": fitted and made.method == UniversalPerturbation.name,
+        **seen,
+        **{f"magnitude_{band}": value for band, value in magnitudes.items()},
+    }
+
+
+def summary(table: Table) -> list[str]:
+    """Say in a line what each attack has done.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        From `fool_files`.
+
+    Returns
+    -------
+    list of str
+        One an attack with its settings: how many it fooled and how large the median change is.
+    """
+    lines = []
+    keys = list(dict.fromkeys(zip(table["attack"], table["settings"], strict=True)))
+    for attack, settings in keys:
+        own = table[(table["attack"] == attack) & (table["settings"] == settings)]
+        won = own[own["success"]]
+        words = f"{attack}: {len(won)} of {len(own)} fooled"
+        if len(won) and np.isfinite(won["rms_sigma"]).any():
+            words += (
+                f"; largest change {np.median(won['largest_sigma']):.3g} sigma, chi-square per degree "
+                f"{np.median(won['chi_square']):.2g} (medians), {int(won['visible'].sum())} visible"
+            )
+        elif len(won):
+            words += (
+                f"; largest change {np.median(won['largest']):.3g}, rms {np.median(won['rms']):.3g} (medians)"
+            )
+        if attack == UniversalPerturbation.name and (rest := own[~own["fitted"]]):
+            words += f"; {int(rest['success'].sum())} of {len(rest)} that it was not made of"
+        lines.append(words)
+    return lines
+
+
+def first_syntheses(
+    table: Table, folder: str | os.PathLike[str], most: int
+) -> dict[str, tuple[Synthesis, ...]]:
+    """Read the first results back, for a figure.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        From `fool_files`.
+    folder : path-like
+        Of its files.
+    most : int
+        Syntheses in all.
+
+    Returns
+    -------
+    dict of str to tuple of galcnn.explain.Synthesis
+        By id.
+    """
+    names = list(dict.fromkeys(str(name) for name in table["id"]))
+    files = {str(name): str(file) for name, file in zip(table["id"], table["file"], strict=True)}
+    found: dict[str, tuple[Synthesis, ...]] = {}
+    for name in names:
+        room = most - sum(map(len, found.values()))
+        if room < 1:
+            break
+        found[name] = read_syntheses(Path(folder) / files[name])[:room]
+    return found
+
+
+_BATCH = 32
+#: Images that a universal perturbation is made of, at most.
+_MOST_FITTED = 500
+
+
+@dataclass(frozen=True)
+class Fooling:
+    """What is tried on each galaxy.
+
+    Attributes
+    ----------
+    attacks : tuple of galcnn.adversarial.Attack
+        See `galcnn.adversarial.attacks_by_name`.
+    target : str or None
+        A class, or ``class-class`` for a pair; away from what the model finds most probable where
+        None.
+    of : str or None
+        Only galaxies that the model says to be of this class.
+    """
+
+    attacks: tuple[Attack, ...]
+    target: str | None = None
+    of: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for the provenance.
+
+        Returns
+        -------
+        dict of str to Any
+            Attacks with their settings, target and class.
+        """
+        named = [[attack.name, asdict(attack) if is_dataclass(attack) else {}] for attack in self.attacks]
+        return {"attacks": named, "target": self.target, "of": self.of}
+
+
+def fool_files(
+    trained: TrainedModel,
+    files: InputFiles,
+    fooling: Fooling,
+    folder: str | os.PathLike[str],
+    *,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> Table:
+    """Fool a model with image files.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.dataset.InputFiles
+        The images.
+    fooling : Fooling
+        Attacks and target. A universal perturbation is made of half of the galaxies, drawn by their ids, and
+        tried on all: the column `fitted` says of which it is made.
+    folder : path-like
+        Gets ``<id>-fool.fits`` for each galaxy, see `galcnn.layers.syntheses`, and `FOOLING_TABLE`. Files
+        of the same attacks on the same image by the same model are kept.
+    progress : galcnn._runtime.progress.Progress
+        Shows the files.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
+
+    Returns
+    -------
+    astropy.table.Table
+        A row for each galaxy and attack: answers before and after, `success` (checked by an
+        independent prediction of what is written), and what `galcnn.adversarial.visibility` measures.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+        A file cannot be read or does not fit, a class is unknown, or none is of the class.
+    """
+    goal = None if fooling.target is None else Target.parse(fooling.target, trained.classes)
+    if fooling.of is not None:
+        Target.of_class(fooling.of, trained.classes)
+    claim_attacks(folder, files, overwrite=overwrite).mark()
+    run = _Run(trained, files, fooling, goal, Path(folder))
+    rows: list[dict[str, Any]] = []
+    with progress("fool", len(files.paths)) as step:
+        for name, syntheses in run.results():
+            where = (name, run.stems[name])
+            rows += [row_of(one, where, trained.classes, fitted=name in run.fitted) for one in syntheses]
+            step()
+    if not rows:
+        raise ValueError(
+            message("at least one galaxy that the model says to be of the class", "", of=fooling.of)
+        )
+    table = Table(rows)
+    table.meta = {"model": trained.card.name, "model_sha256": trained.card.model_sha256}
+    table.meta["fooling"] = json.loads(json.dumps(fooling.to_dict()))
+    write_table(table, Path(folder) / FOOLING_TABLE)
+    return table
+
+
+def claim_attacks(folder: str | os.PathLike[str], files: InputFiles, *, overwrite: bool) -> atomic.Claim:
+    """Make a folder one of attacks.
+
+    Parameters
+    ----------
+    folder : path-like
+        New, empty, or of earlier attacks.
+    files : galcnn.dataset.InputFiles
+        The images, which must not be replaced.
+    overwrite : bool
+        Whether earlier ones are to go, and other files may be there.
+
+    Returns
+    -------
+    galcnn._runtime.atomic.Claim
+        Of the folder.
+    """
+    return atomic.claim(
+        folder,
+        what="one of galcnn fool",
+        own=("*-fool.fits", FOOLING_TABLE, "robustness.ecsv", "answers.ecsv"),
+        inputs=files.paths.values(),
+        overwrite=overwrite,
+    )
+
+
+def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
+    """Say in which unit attacks on some files count: sigma, where the noise is known.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.dataset.InputFiles
+        At least one; the first is read.
+
+    Returns
+    -------
+    {"sigma", "image"}
+        See `galcnn.adversarial.PGD`.
+    """
+    first = files.prepared(files.ids[0], trained.card.inputs)
+    return "image" if first.sigma is None else "sigma"
+
+
+class _Run:
+    """One run over the files; universal perturbations are made when the first file needs them."""
+
+    def __init__(
+        self,
+        trained: TrainedModel,
+        files: InputFiles,
+        fooling: Fooling,
+        goal: Target | None,
+        folder: Path,
+    ) -> None:
+        self.trained, self.files, self.fooling, self.goal, self.folder = trained, files, fooling, goal, folder
+        self.stems = file_stems(files.paths)
+        self.attacks: tuple[Attack, ...] | None = None
+        universal = any(isinstance(attack, UniversalPerturbation) for attack in fooling.attacks)
+        # By their names: the order of a catalog may follow the classes.
+        drawn = sorted(files.paths, key=lambda name: seeding.uniform(0, "universal", name))
+        half = drawn[: min((len(drawn) + 1) // 2, _MOST_FITTED)]
+        self.fitted = frozenset(half if universal else ())
+        joined = "\n".join(sorted(self.fitted))
+        self.fitted_on = hashlib.sha256(joined.encode()).hexdigest() if universal else ""
+
+    def results(self) -> Iterator[tuple[str, tuple[Synthesis, ...]]]:
+        names = list(self.files.paths)
+        for start in range(0, len(names), _BATCH):
+            own = names[start : start + _BATCH]
+            found = {name: self._written(name) for name in own}
+            missing = [name for name in own if found[name] is None]
+            found |= self._made(missing)
+            for name in own:
+                made = found.pop(name)
+                if made:
+                    yield name, made
+
+    def _made(self, names: Sequence[str]) -> dict[str, tuple[Synthesis, ...] | None]:
+        kept, cutouts = self._kept(names)
+        made: dict[str, tuple[Synthesis, ...] | None] = dict.fromkeys(names)
+        if kept:
+            if self.attacks is None:
+                self.attacks = tuple(self._settled(attack) for attack in self.fooling.attacks)
+            results = fool(self.trained, cutouts, attacks=self.attacks, targets=self.goal, ids=kept)
+            for name, cutout, syntheses in zip(kept, cutouts, results, strict=True):
+                write_syntheses(self._path(name), syntheses, provenance=self._origin(name), wcs=cutout.wcs)
+                made[name] = syntheses
+        return made
+
+    def _kept(self, names: Sequence[str]) -> tuple[list[str], list[Cutout]]:
+        """Of the class that is asked for, as the model says."""
+        cutouts = [self.files.prepared(name, self.trained.card.inputs) for name in names]
+        if self.fooling.of is None or not names:
+            return list(names), cutouts
+        answers = predict(self.trained, cutouts).best
+        pairs = [(n, c) for n, c, a in zip(names, cutouts, answers, strict=True) if a == self.fooling.of]
+        return [name for name, _ in pairs], [cutout for _, cutout in pairs]
+
+    def _settled(self, attack: Attack) -> Attack:
+        bounded = boxed(attack, self.trained)
+        if not isinstance(bounded, UniversalPerturbation):
+            return attack
+        names, cutouts = self._kept([name for name in self.files.paths if name in self.fitted])
+        if not names:
+            raise ValueError(
+                message(
+                    "galaxies of the class among the half that a universal perturbation is made of",
+                    "Give more of them.",
+                    of=self.fooling.of,
+                )
+            )
+        seen, classes = prepared_alike(self.trained, cutouts, names), self.trained.classes
+        goals: Target | list[Target]
+        if self.goal is None:
+            goals = [away_from(classes[i], classes) for i in np.argmax(seen.logits, axis=1)]
+        else:
+            goals = self.goal
+        return bounded.fitted(self.trained.model, seen.images, goals, context=seen.context)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / file_name(self.stems[name])
+
+    def _origin(self, name: str) -> dict[str, Any]:
+        asked = {"fooling": self.fooling.to_dict(), "fitted_on": self.fitted_on}
+        return provenance(self.trained, self.files, name) | asked
+
+    def _written(self, name: str) -> tuple[Synthesis, ...] | None:
+        path = self._path(name)
+        if not path.exists():
+            return None
+        try:
+            with fits.open(path) as hdulist:
+                told = provenance_from(hdulist[PROVENANCE]) if PROVENANCE in hdulist else None
+            same = told == json.loads(json.dumps(self._origin(name)))
+            return read_syntheses(path) if same else None
+        except (UnreadableImageError, OSError):
+            return None

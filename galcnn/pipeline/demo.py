@@ -1,0 +1,233 @@
+"""The demo: the whole road on the embedded survey, from simulated sky to explained galaxies."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from galcnn._runtime import atomic, seeding
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog import Catalog, write_table
+from galcnn.dataset import InputFiles
+from galcnn.evaluation import confusion_matrix, evaluate
+from galcnn.experiment import Experiment, train
+from galcnn.experiment.settings import DataSettings
+from galcnn.explain import CAM, Saliency
+from galcnn.layers import LayerStack
+from galcnn.model import NetworkSettings, TrainedModel
+from galcnn.pipeline.explanations import ExplainSettings, explain_files
+from galcnn.pipeline.runs import classify
+from galcnn.pipeline.simulated_survey import SurveySettings, write_survey
+from galcnn.prediction import Prediction
+from galcnn.simulation import simulate_catalog
+from galcnn.training import Augmentation, TrainingSettings
+from galcnn.viewers import explanation_figure, save_figure
+
+_HEADLINES = ("accuracy", "balanced_accuracy", "calibration_error")
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """How large the demo is.
+
+    Attributes
+    ----------
+    number : int
+        Galaxies of the survey, from which training, validation and test sets come.
+    new : int
+        Galaxies of a second survey, classified as if nothing were known of them.
+    explained : int
+        How many of these are explained.
+    epochs : int
+        Of the training.
+    seed : int
+        Of everything.
+    processes : int
+        That draw galaxies.
+    """
+
+    number: int = 3000
+    new: int = 60
+    explained: int = 6
+    epochs: int = 16
+    seed: int = 1
+    processes: int = 2
+
+
+def run_demo(
+    folder: str | os.PathLike[str],
+    *,
+    settings: DemoSettings | None = None,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> str:
+    """Simulate, train, score, classify, explain, and write everything down.
+
+    Parameters
+    ----------
+    folder : path-like
+        Gets ``catalog.ecsv``, ``cutouts/``, ``model/``, ``new/``, ``results.ecsv``,
+        ``layers/*-layers.fits``, ``galaxies.png`` and ``summary.md``.
+    settings : DemoSettings, optional
+        The defaults when not given.
+    progress : galcnn._runtime.progress.Progress
+        Shows each step.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
+
+    Returns
+    -------
+    str
+        The summary, also in ``summary.md``.
+    """
+    chosen = settings or DemoSettings()
+    out, seed = Path(folder), chosen.seed
+    clock = _Clock()
+    survey = simulate_catalog(chosen.number, seed=seed)
+    write_survey(
+        survey,
+        out,
+        settings=SurveySettings(seed),
+        processes=chosen.processes,
+        progress=progress,
+        overwrite=overwrite,
+    )
+    clock.lap("simulate")
+    experiment = Experiment(
+        DataSettings(str(out / "catalog.ecsv"), survey="galcnn embedded survey", licence="BSD-3-Clause"),
+        NetworkSettings(widths=(16, 32, 64, 128), depth=1, stem=0),
+        # Labels are the truth here: smoothing them would only make the probabilities too cautious.
+        TrainingSettings(
+            epochs=chosen.epochs,
+            batch_size=32,
+            label_smoothing=0.0,
+            augmentation=Augmentation(rotations="quarter"),
+        ),
+        seed=seed,
+    )
+    trained = train(experiment, out / "model", progress=progress, overwrite=overwrite)
+    clock.lap("train and score")
+    # Another seed: galaxies that neither training nor test has seen.
+    other = seeding.integer(seed, "new")
+    sky = simulate_catalog(chosen.new, seed=other)
+    new = write_survey(
+        sky, out / "new", settings=SurveySettings(other), progress=progress, overwrite=overwrite
+    )
+    paths = {name: out / "new" / str(image) for name, image in zip(new.ids, new.table["image"], strict=True)}
+    table = classify(trained, new, InputFiles(paths), progress=progress)
+    table.add_column(new.labels, name="true_class", index=2)
+    write_table(table, out / "results.ecsv")
+    clock.lap("classify new galaxies")
+    shown = _one_of_each(new, chosen.explained)
+    made = explain_files(
+        trained,
+        InputFiles({name: paths[name] for name in shown}),
+        ExplainSettings((Saliency(), CAM()), wrt="sigma"),
+        out={name: out / "layers" / f"{name}-layers.fits" for name in shown},
+        progress=progress,
+    )
+    stacks = []
+    for stack in made:
+        if isinstance(stack, Exception):
+            raise stack
+        stacks.append(stack)
+    truths = dict(zip(new.ids, new.labels.tolist(), strict=True))
+    figure = explanation_figure(stacks, truth=[truths[name] for name in shown], across=2)
+    save_figure(figure, out / "galaxies.png")
+    clock.lap("explain and draw")
+    summary = _summary(trained, new, table, stacks, clock.laps)
+    atomic.write_text(out / "summary.md", summary)
+    return summary
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now
+
+
+def _one_of_each(catalog: Catalog, n: int) -> list[str]:
+    """Galaxies of all classes in turn, the brightest first: right or wrong, but with something to see."""
+    magnitude = np.asarray(catalog.table["mag_r"], dtype=float)
+    queues = []
+    for name in catalog.classes:
+        rows = np.flatnonzero(catalog.labels == name)
+        queues.append([catalog.ids[row] for row in rows[np.argsort(magnitude[rows])]])
+    turns = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
+    return turns[:n]
+
+
+def _summary(
+    trained: TrainedModel, new: Catalog, table: Table, stacks: list[LayerStack], laps: Mapping[str, float]
+) -> str:
+    card = trained.card
+    counts = {side: sum(classes.values()) for side, classes in card.data["counts"].items()}
+    scores = card.metrics["test"]
+    answers, truths = _prediction(trained, table), new.labels.tolist()
+    lines = [
+        "# galcnn demo",
+        "",
+        "Figures measured in this run of `galcnn demo`.",
+        "",
+        f"- Embedded survey: {sum(counts.values())} galaxies of {len(card.classes)} classes.",
+        f"- {counts['train']} for training, {counts['validation']} to stop it, {counts['test']} to test it.",
+        "- Scores on the test set, with 95 % bootstrap intervals: "
+        + ", ".join(f"{name.replace('_', ' ')} {_interval(scores[name])}" for name in _HEADLINES)
+        + ".",
+        f"- {len(new)} new galaxies of another seed: accuracy {evaluate(answers, truths)['accuracy']}.",
+        "",
+        "| class | test galaxies | completeness | purity |",
+        "|---|---|---|---|",
+    ]
+    for name in card.classes:
+        recall, precision = scores[f"recall_{name}"], scores[f"precision_{name}"]
+        lines.append(f"| {name} | {recall['n']} | {_interval(recall)} | {_interval(precision)} |")
+    lines += ["", "Where the new galaxies went (rows: truth, columns: answer):", ""]
+    lines += _confusion_table(answers, truths)
+    lines += [
+        "",
+        "Explained:",
+        "",
+        "| galaxy | truth | answer | probability | layers |",
+        "|---|---|---|---|---|",
+    ]
+    truth = dict(zip(new.ids, new.labels, strict=True))
+    for stack in stacks:
+        answer, probability = stack.prediction.best[0], stack.prediction.probabilities.max()
+        lines.append(
+            f"| {stack.id} | {truth[stack.id]} | {answer} | {probability:.2f} "
+            f"| layers/{stack.id}-layers.fits |"
+        )
+    lines += ["", "Time: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in laps.items()) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def _prediction(trained: TrainedModel, table: Table) -> Prediction:
+    """The logarithm of a probability is a logit: the softmax of it gives the probability back."""
+    probabilities = np.array([table[f"p_{name}"] for name in trained.classes]).T
+    floor = np.finfo(np.float32).tiny
+    return Prediction(tuple(table["id"]), np.log(np.maximum(probabilities, floor)), trained.classes)
+
+
+def _confusion_table(answers: Prediction, truths: list[str]) -> list[str]:
+    lines = ["| | " + " | ".join(answers.classes) + " |", "|---" * (len(answers.classes) + 1) + "|"]
+    for name, row in zip(answers.classes, confusion_matrix(answers, truths), strict=True):
+        lines.append(f"| **{name}** | " + " | ".join(str(n) for n in row) + " |")
+    return lines
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+    if score["value"] is None:
+        return "-"
+    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"

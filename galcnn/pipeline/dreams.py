@@ -1,0 +1,84 @@
+"""Image files -> files of what a network dreams on them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from astropy.io import fits
+
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog.names import file_stems
+from galcnn.dataset import InputFiles
+from galcnn.explain import Dream
+from galcnn.layers import write_syntheses
+from galcnn.layers.tables import PROVENANCE, provenance_from
+from galcnn.model import TrainedModel, prepare
+from galcnn.pipeline.explanations import provenance
+
+
+def dream_files(
+    trained: TrainedModel,
+    files: InputFiles,
+    folder: str | os.PathLike[str],
+    *,
+    dream: Dream,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> Iterator[tuple[str, Path]]:
+    """Dream on image files, one after the other.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        The model.
+    files : galcnn.dataset.InputFiles
+        Images in the model's bands and unit, of any shape.
+    folder : path-like
+        Gets ``<id>-dream.fits``, see `galcnn.layers.syntheses`. A run that was interrupted goes
+        on: files of the same dream are kept.
+    dream : galcnn.explain.Dream
+        How.
+    progress : galcnn._runtime.progress.Progress
+        Shows the steps of each.
+    overwrite : bool
+        Begin anew, whatever the folder holds.
+
+    Yields
+    ------
+    tuple of str and pathlib.Path
+        Id and file.
+
+    Raises
+    ------
+    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+        A file cannot be read or does not fit; the text names it.
+    """
+    own, inputs = ("*-dream.fits",), files.paths.values()
+    claim = atomic.claim(folder, what="one of galcnn dream", own=own, inputs=inputs, overwrite=overwrite)
+    claim.mark()
+    stems = file_stems(files.paths)
+    for name in files.ids:
+        out = Path(folder) / f"{stems[name]}-dream.fits"
+        origin = provenance(trained, files, name) | {"dream": asdict(dream)}
+        if not _made(out, origin):
+            with files.named(name):
+                cutout = files.load(name)
+                cutout = prepare(cutout, replace(trained.card.inputs, shape=cutout.shape))
+            made = dream(trained, cutout, id=name, progress=progress)
+            write_syntheses(out, [made], provenance=origin, wcs=cutout.wcs)
+        yield name, out
+
+
+def _made(out: Path, origin: dict[str, Any]) -> bool:
+    if not out.exists():
+        return False
+    with fits.open(out) as hdulist:
+        return PROVENANCE in hdulist and provenance_from(hdulist[PROVENANCE]) == json.loads(
+            json.dumps(origin)
+        )

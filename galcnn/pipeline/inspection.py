@@ -1,0 +1,209 @@
+"""What a data set looks like before and after preprocessing, and what in it is suspicious."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from galcnn._runtime import atomic, seeding
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog import Catalog, write_table
+from galcnn.dataset import InputFiles, suspicious_table
+from galcnn.dataset.suspicious import CutoutMeasure, SuspicionLimits, measure_cutout
+from galcnn.errors import message
+from galcnn.model import fit_preprocessing, images_from
+from galcnn.model.preprocessing.fitting import Preprocessed
+from galcnn.model.preprocessing.statistics import ImageStack, moments, pieces, sky_noise
+from galcnn.model.settings import Per, Scaling, Stretch
+from galcnn.viewers import save_figure
+from galcnn.viewers.plots.data import preprocessing_figure, suspicious_figure
+
+if TYPE_CHECKING:
+    from galcnn.cutout import Cutout
+
+
+_GALAXIES = 8
+_PIXELS = 500_000
+
+
+@dataclass(frozen=True)
+class DataView:
+    """How a data set is shown.
+
+    Attributes
+    ----------
+    stretch, scaling, per
+        See `galcnn.model.fit_preprocessing`.
+    limits : galcnn.dataset.suspicious.SuspicionLimits
+        Beyond which figure a cutout is listed.
+    seed : int
+        Of the galaxies and pixels that are drawn.
+    """
+
+    stretch: Stretch = "auto"
+    scaling: Scaling = "standardize"
+    per: Per = "band"
+    limits: SuspicionLimits = field(default_factory=SuspicionLimits)
+    seed: int = 0
+
+
+def show_data(
+    catalog: Catalog,
+    out: str | os.PathLike[str],
+    *,
+    bands: tuple[str, ...] | None = None,
+    size: int | None = None,
+    view: DataView | None = None,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> Table:
+    """Draw a data set before and after preprocessing, and list its suspicious cutouts.
+
+    Preprocessing is fitted as a training would: on the training galaxies where the catalog has a
+    column `split`, else on all that can be read.
+
+    Parameters
+    ----------
+    catalog : galcnn.catalog.Catalog
+        With a column `image`.
+    out : path-like
+        Folder; gets ``preprocessing.png``, ``statistics.ecsv`` (each plane before and after),
+        ``suspicious.ecsv`` and, where there are any, ``suspicious.png``.
+    bands : tuple of str, optional
+        See `galcnn.dataset.InputFiles`.
+    size : int, optional
+        See `galcnn.dataset.InputFiles`.
+    view : DataView, optional
+        The defaults when not given.
+    progress : galcnn._runtime.progress.Progress
+        Shows the reading.
+    overwrite : bool
+        Whether to replace files of these names in a folder of something else.
+
+    Returns
+    -------
+    astropy.table.Table
+        The suspicious cutouts, see `galcnn.dataset.suspicious_table`.
+
+    Raises
+    ------
+    OSError, ValueError
+        No image can be read, or the folder cannot be written.
+    """
+    view = view or DataView()
+    folder = Path(out)
+    own = ("preprocessing.png", "statistics.ecsv", "suspicious.*")
+    claim = atomic.claim(folder, what="one of galcnn data", own=own, overwrite=overwrite)
+    files = InputFiles.of(catalog, bands=bands, size=size)
+    images: list[npt.NDArray[np.float32]] = []
+    measures: list[CutoutMeasure | None] = []
+    errors: list[str] = []
+    with progress("read images", len(files)) as step:
+        for name in files.ids:
+            step()
+            try:
+                cutout = files.prepared(name)
+            except (OSError, ValueError) as error:
+                measures.append(None)
+                errors.append(str(error))
+                continue
+            images.append(images_from([cutout])[0])
+            measures.append(measure_cutout(cutout))
+            errors.append("")
+    if not images:
+        raise ValueError(message("an image that can be read", "".join(errors[:1]), n_galaxies=len(files)))
+    stack = np.stack(images)
+    rows = np.array([i for i, one in enumerate(measures) if one is not None])
+    training = stack[_training(catalog, rows)]
+    model = fit_preprocessing(training, stretch=view.stretch, scaling=view.scaling, per=view.per)
+    before = files.spec.bands
+    rotated = view.scaling in ("pca", "whiten")
+    planes = tuple(f"component {i + 1}" for i in range(len(before))) if rotated else before
+    names = {"before": before, "after": planes}
+    stages: dict[str, ImageStack] = {"before": training, "after": Preprocessed(training, [model])}
+    table = suspicious_table(files.ids, measures, limits=view.limits, errors=errors)
+    table.meta["n_galaxies"] = len(files)
+    statistics = _statistics(stages, names)
+    statistics.meta["layers"] = [layer.name for layer in model.layers if layer.name != "image"]
+    statistics.meta["n_galaxies"] = len(training)
+    claim.mark()
+    write_table(statistics, folder / "statistics.ecsv")
+    write_table(table, folder / "suspicious.ecsv")
+    rng = seeding.generator(view.seed, "data")
+    some = np.sort(rng.permutation(len(stack))[:_GALAXIES])
+    figure = preprocessing_figure(
+        [files.prepared(files.ids[rows[i]]) for i in some],
+        stack[some],
+        model.predict(stack[some], verbose=0),
+        pixels={stage: _sample(images) for stage, images in stages.items()},
+        planes=planes,
+    )
+    save_figure(figure, folder / "preprocessing.png")
+    _draw_suspicious(files, table, folder / "suspicious.png")
+    return table
+
+
+def _training(catalog: Catalog, rows: npt.NDArray[np.int_]) -> npt.NDArray[np.bool_]:
+    table = catalog.table
+    everything = np.ones(len(rows), dtype=bool)
+    side = np.asarray(table["split"])[rows] == "train" if "split" in table.colnames else everything
+    return side if side.any() else everything
+
+
+def _sample(images: ImageStack) -> npt.NDArray[np.float32]:
+    """Pixels of evenly spaced galaxies; each whole, since scaling may be per image."""
+    n = min(max(_PIXELS // int(np.prod(images.shape[1:3])), 1), len(images))
+    rows = np.linspace(0, len(images) - 1, n).astype(int)
+    sample: npt.NDArray[np.float32] = np.concatenate([images[i : i + 1] for i in rows])
+    return sample.reshape(-1, images.shape[-1])
+
+
+def _statistics(stages: Mapping[str, ImageStack], names: Mapping[str, Sequence[str]]) -> Table:
+    """One row a plane and stage. Percentiles are of the sample; all else is of the whole training set."""
+    rows = []
+    for stage, images in stages.items():
+        mean, covariance = moments(images)
+        noise, pixels = sky_noise(images), _sample(images)
+        for i, name in enumerate(names[stage]):
+            low, middle, high = np.percentile(pixels[:, i], (1, 50, 99))
+            figures = {
+                "mean": mean[i],
+                "deviation": np.sqrt(covariance[i, i]),
+                "minimum": min(piece[..., i].min() for piece in pieces(images)),
+                "percentile_1": low,
+                "median": middle,
+                "percentile_99": high,
+                "maximum": max(piece[..., i].max() for piece in pieces(images)),
+                "frame_noise": noise[i],
+            }
+            figures |= {f"covariance_{j + 1}": covariance[i, j] for j in range(len(mean))}
+            rows.append({"stage": stage, "plane": name} | {k: float(v) for k, v in figures.items()})
+    return Table(rows)
+
+
+def _draw_suspicious(files: InputFiles, table: Table, path: Path) -> None:
+    """Draw those that can be read, the worst of every reason in turn; a figure of none is removed."""
+    wanted: list[int] = []
+    groups = [np.flatnonzero(table["reason"] == name) for name in dict.fromkeys(table["reason"])]
+    for depth in range(max((len(group) for group in groups), default=0)):
+        wanted += [int(group[depth]) for group in groups if depth < len(group)]
+    cutouts: list[Cutout] = []
+    titles: list[str] = []
+    for position in wanted[:40]:
+        one = table[position]
+        if one["reason"] == "unreadable":
+            continue
+        cutouts.append(files.prepared(str(one["id"])))
+        detail = str(one["detail"]).replace(": ", "\n")
+        titles.append(f"{one['id']}\n{one['reason']} {one['value']:.3g}\n{detail}".rstrip())
+    if cutouts:
+        save_figure(suspicious_figure(cutouts, titles, total=len(set(table["row"]))), path)
+    else:
+        path.unlink(missing_ok=True)

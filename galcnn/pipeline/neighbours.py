@@ -1,0 +1,399 @@
+"""Galaxies alike: features of a run or of a file, the nearest in them, and a sheet to look at."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.table import Table
+from sklearn.neighbors import NearestNeighbors
+
+from galcnn.catalog import read_catalog
+from galcnn.cutout import Cutout
+from galcnn.dataset import InputFiles
+from galcnn.errors import message
+from galcnn.files import load_cutout
+from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
+from galcnn.pipeline.runs import MANIFEST, TABLE
+from galcnn.prediction import BLANK, MASKED
+from galcnn.prediction.tables import NO_ANSWER
+from galcnn.viewers import Entry, sheet_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+_DISAGREEMENT = "mutual_information"
+
+
+#: Nothing, or not enough, was seen of these. (One unlike the training set is seen well, and may be the very
+#: one that is looked for.)
+_UNSEEN = NO_ANSWER | MASKED | BLANK
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """What a network made of some galaxies.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        One a galaxy.
+    features : numpy.ndarray
+        float32, shape (n, n_features): what the last layer reads; not finite where there is no answer.
+    classes : tuple of str
+        Of the probabilities.
+    probabilities : numpy.ndarray
+        float64, shape (n, n_classes).
+    flags : numpy.ndarray
+        int, shape (n,): see `galcnn.prediction` and `galcnn.pipeline.classification`.
+    mutual_information : numpy.ndarray or None
+        float64, shape (n,), nats: disagreement of several models, or of dropout samples.
+    """
+
+    ids: tuple[str, ...]
+    features: npt.NDArray[np.float32]
+    classes: tuple[str, ...]
+    probabilities: npt.NDArray[np.float64]
+    flags: npt.NDArray[np.int64]
+    mutual_information: npt.NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        shapes = self.features.shape[:1], self.probabilities.shape, self.flags.shape
+        if self.features.ndim != 2 or shapes != ((n,), (n, len(self.classes)), (n,)):
+            raise ValueError(message(f"features, probabilities and flags of {n} galaxies", "", shapes=shapes))
+        if len(set(self.ids)) != n:
+            raise ValueError(
+                message("unique ids", "Two rows are one galaxy.", n=n, different=len(set(self.ids)))
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """Where galaxies were seen: not unreadable, unfit, masked or blank, and with finite features."""
+        seen: npt.NDArray[np.bool_] = (self.flags & _UNSEEN) == 0
+        return seen & np.isfinite(self.features).all(axis=1) & np.isfinite(self.probabilities).all(axis=1)
+
+    def row_of(self, id_: str) -> int:
+        """Find a galaxy.
+
+        Parameters
+        ----------
+        id_ : str
+            Its id.
+
+        Returns
+        -------
+        int
+            Its row.
+
+        Raises
+        ------
+        ValueError
+            There is no such galaxy, or it has no features.
+        """
+        if id_ not in self.ids:
+            raise ValueError(
+                message("an id of the table", "Check its spelling.", id=id_, the_first=list(self.ids[:3]))
+            )
+        row = self.ids.index(id_)
+        if not np.isfinite(self.features[row]).all():
+            raise ValueError(message("a galaxy that the network has seen", "See its reason.", id=id_))
+        return row
+
+    def ranked(self, rows: npt.NDArray[np.intp], by: str, values: npt.NDArray[np.float64]) -> Table:
+        """Lay some galaxies out in their order.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            Of the galaxies, the first one first.
+        by : str
+            Name of what they are ordered by.
+        values : numpy.ndarray
+            Of it, shape of `rows`.
+
+        Returns
+        -------
+        astropy.table.Table
+            `rank` from 1, `id`, `by`, `class` (the most probable one) and `p`, its probability.
+        """
+        shares = self.probabilities[rows]
+        table = Table()
+        table["rank"] = np.arange(1, len(rows) + 1)
+        table["id"] = np.array([self.ids[i] for i in rows], dtype=str)
+        table[by] = values
+        table["class"] = np.array([self.classes[i] for i in shares.argmax(axis=1)], dtype=str)
+        table["p"] = shares.max(axis=1)
+        table["p"].description = "probability of the class"
+        return table
+
+
+def read_embedded(table: str | os.PathLike[str]) -> Embedded:
+    """Read the table of a run with embeddings.
+
+    Parameters
+    ----------
+    table : path-like
+        Folder of `galcnn classify --embeddings`, or its ``table.parquet``.
+
+    Returns
+    -------
+    Embedded
+        In the order of the table.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no table.
+    ValueError
+        It is without embeddings or probabilities.
+    """
+    file = Path(table) / TABLE if Path(table).is_dir() else Path(table)
+    read = _read(file)
+    names = [name for name in read.column_names if name.startswith("p_")]
+    if not names:
+        raise ValueError(message("columns p_<class>", "A model of vote fractions has none.", table=str(file)))
+    column = read["embedding"].combine_chunks()
+    return Embedded(
+        tuple(read["id"].to_pylist()),
+        column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1),
+        tuple(name.removeprefix("p_") for name in names),
+        np.column_stack([read[name].to_numpy() for name in names]),
+        read["flag"].to_numpy().astype(np.int64),
+        read[_DISAGREEMENT].to_numpy() if _DISAGREEMENT in read.column_names else None,
+    )
+
+
+def _read(file: Path) -> pa.Table:
+    if not file.exists():
+        raise FileNotFoundError(
+            message(
+                "a folder or table of galcnn classify", "Check the path, or let it finish.", missing=str(file)
+            )
+        )
+    try:
+        schema = pq.read_schema(file)
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            message("a Parquet table of galcnn classify", "", path=str(file), error=str(error))
+        ) from error
+    wanted = {"id", "flag", "embedding"}
+    if missing := wanted - set(schema.names):
+        raise ValueError(
+            message(
+                f"columns {sorted(wanted)}",
+                "Run galcnn classify --embeddings."
+                if "embedding" in missing
+                else "It is no table of galcnn classify.",
+                path=str(file),
+                missing=sorted(missing),
+            )
+        )
+    if not pa.types.is_fixed_size_list(schema.field("embedding").type):
+        raise ValueError(
+            message("embeddings of one width", "", path=str(file), type=str(schema.field("embedding").type))
+        )
+    wanted |= {_DISAGREEMENT}
+    columns = [name for name in schema.names if name in wanted or name.startswith("p_")]
+    return pq.read_table(file, columns=columns)
+
+
+#: The angle between two feature vectors, or their distance.
+METRICS = ("cosine", "euclidean")
+
+
+def nearest(
+    embedded: Embedded,
+    query: str | npt.ArrayLike,
+    *,
+    n: int = 10,
+    metric: str = "cosine",
+) -> Table:
+    """Give the galaxies most like one.
+
+    Parameters
+    ----------
+    embedded : Embedded
+        Among these; those that were not seen are left out.
+    query : str or array-like
+        Id of one of them, which is left out of its own neighbours, or features of another galaxy, by
+        the same model.
+    n : int
+        How many; fewer where there are not so many.
+    metric : {"cosine", "euclidean"}
+        One minus the cosine of the angle between two vectors, or their distance.
+
+    Returns
+    -------
+    astropy.table.Table
+        Columns `rank` from 1, `id`, `distance`, `class`, `p`: the most probable class and its
+        probability. The nearest first.
+
+    Raises
+    ------
+    ValueError
+        No such galaxy or metric, features of another width, or no other galaxy.
+    """
+    if metric not in METRICS:
+        raise ValueError(message(f"a metric among {METRICS}", "", metric=metric))
+    if n < 1:
+        raise ValueError(message("at least one neighbour", "", n=n))
+    rows = np.flatnonzero(embedded.usable)
+    if isinstance(query, str):
+        row = embedded.row_of(query)
+        features, rows = embedded.features[row], rows[rows != row]
+    else:
+        features = np.asarray(query, dtype=np.float32)
+        if features.shape != embedded.features.shape[1:] or not np.isfinite(features).all():
+            raise ValueError(
+                message(
+                    f"{embedded.features.shape[1]} finite features",
+                    "Embed it by the model of the table.",
+                    shape=features.shape,
+                )
+            )
+    if not len(rows):
+        raise ValueError(message("another galaxy in the table that was seen", "", n=len(embedded)))
+    index = NearestNeighbors(n_neighbors=min(n, len(rows)), metric=metric, algorithm="brute")
+    # float64: the cosine of nearly parallel vectors loses half of its digits.
+    found, places = index.fit(embedded.features[rows].astype(np.float64)).kneighbors(
+        features[np.newaxis].astype(np.float64)
+    )
+    table = embedded.ranked(rows[places[0]], "distance", np.maximum(found[0], 0.0))
+    table["distance"].description = f"{metric} distance of features"
+    table.meta["query"] = query if isinstance(query, str) else "features"
+    table.meta["metric"] = metric
+    return table
+
+
+def features_of_files(
+    paths: Sequence[str | os.PathLike[str]],
+    model: str | os.PathLike[str],
+    table: str | os.PathLike[str],
+    *,
+    bands: tuple[str, ...] | None = None,
+    fit: bool = False,
+) -> npt.NDArray[np.float32]:
+    """Give the features of an image by the model that a run was of.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        Its file, or files of one galaxy.
+    model : path-like
+        Folder of the model, the first one of a run of several.
+    table : path-like
+        Folder of the run, or its table; ``manifest.json`` beside it names the model and how images were
+        rendered.
+    bands : tuple of str, optional
+        Names of the planes, where the header does not say.
+    fit : bool
+        Whether the pixel grid may be changed.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (n_features,).
+
+    Raises
+    ------
+    ValueError
+        The run was (or began) with another model, or the image does not fit it.
+    galcnn.errors.UnreadableImageError, FileNotFoundError
+        It cannot be read.
+    """
+    ready = open_classifier(model)
+    place = Path(table) if Path(table).is_dir() else Path(table).parent
+    render = None
+    if (place / MANIFEST).exists():
+        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+        render, stated = manifest["settings"]["render"], manifest["model_sha256"].split(",")[0]
+        if stated != ready.trained.card.model_sha256:
+            raise ValueError(
+                message(
+                    "the model that the run was of",
+                    "Features of two models cannot be compared.",
+                    model_sha256=ready.trained.card.model_sha256[:12],
+                    of_the_run=stated[:12],
+                )
+            )
+    settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit, render=render)
+    shown = ",".join(os.fspath(path) for path in paths)
+    answer = classify_batch(ready, [load_cutout(paths, bands=bands)], [shown], settings=settings)[0]
+    if answer["flag"] & NO_ANSWER:
+        raise ValueError(f"{shown}: {answer['reason']}")
+    features: npt.NDArray[np.float32] = np.asarray(answer["embedding"], dtype=np.float32)
+    return features
+
+
+def neighbour_sheet(
+    neighbours: Table,
+    query: str | Sequence[str | os.PathLike[str]],
+    catalog: str | os.PathLike[str],
+    *,
+    images: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw a galaxy, then its neighbours with their distances.
+
+    Parameters
+    ----------
+    neighbours : astropy.table.Table
+        Of `galcnn.pipeline.nearest`.
+    query : str or sequence of path-like
+        Id of the galaxy in the catalog, or its image files.
+    catalog : path-like
+        Of the run.
+    images : path-like, optional
+        See `galcnn.dataset.InputFiles.of`.
+    columns : mapping of str to str, optional
+        See `galcnn.catalog.read_catalog`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The sheet; see `galcnn.viewers.sheet_figure`.
+
+    Raises
+    ------
+    ValueError
+        A neighbour is not in the catalog.
+    Exception
+        What the file of one of them is read with.
+    """
+    read = read_catalog(catalog, columns=columns)
+    rows = {name: row for row, name in enumerate(read.ids)}
+    source = InputFiles.of(read, images)
+    if missing := [str(name) for name in neighbours["id"] if str(name) not in rows]:
+        raise ValueError(
+            message("the catalog of the run", "Name its column of identifiers.", missing=missing[:3])
+        )
+    if isinstance(query, str):
+        if query not in rows:
+            raise ValueError(message("the id of a galaxy of the catalog", "", query=query))
+        cutouts, shown = source.read([rows[query]]), query
+    else:
+        cutouts, shown = [load_cutout(query)], Path(query[0]).name
+    cutouts += source.read([rows[str(name)] for name in neighbours["id"]])
+    texts = [f"{shown}\nthe one asked for"]
+    texts += [
+        f"{row['id']}\n{row['class']} {row['p']:.2f}\ndistance {row['distance']:.2g}" for row in neighbours
+    ]
+    entries = []
+    for cutout, text in zip(cutouts, texts, strict=True):
+        if not isinstance(cutout, Cutout):
+            raise cutout
+        entries.append(Entry(cutout, text))
+    return sheet_figure(entries)

@@ -1,0 +1,286 @@
+"""Score a model on a labelled catalog: figures with intervals, split by what the galaxies are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table, vstack
+
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog import Catalog, write_table
+from galcnn.catalog.catalog import as_numbers
+from galcnn.dataset import InputFiles
+from galcnn.errors import message
+from galcnn.evaluation import confusion_matrix, evaluate, rankings
+from galcnn.evaluation.ranking import ranking_table
+from galcnn.pipeline.classification import Classifier, ClassifySettings, open_classifier
+from galcnn.pipeline.runs import ChunkReader, read_ahead
+from galcnn.prediction import Prediction, predict_images, prediction_table
+from galcnn.prediction.logits import BATCH
+from galcnn.uncertainty import calibration_test, image_measures, reliability
+from galcnn.viewers import roc_figure, save_figure
+from galcnn.viewers.plots.scores import (
+    confusion_figure,
+    precision_recall_figure,
+    reliability_figure,
+    scores_figure,
+)
+
+#: What is written.
+_OWN = (
+    "scores.*",
+    "predictions.ecsv",
+    "confusion.png",
+    "reliability.*",
+    "roc.png",
+    "precision_recall.png",
+    "ranking.ecsv",
+)
+#: A bin with fewer galaxies would give intervals that say nothing.
+_LEAST = 5
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How a model is scored.
+
+    Attributes
+    ----------
+    by : tuple of str
+        What scores are split by as well: columns of the catalog (a magnitude, a size, a redshift),
+        or what is measured of the images themselves, see `galcnn.uncertainty.image_measures`.
+    n_bins : int
+        Of each, with equal numbers of galaxies.
+    calibrated : bool
+        Whether probabilities are calibrated where the model has ``doubts.json``.
+    fit : bool
+        See `galcnn.model.prepare`.
+    seed : int
+        Of the bootstrap.
+    """
+
+    by: tuple[str, ...] = ()
+    n_bins: int = 4
+    calibrated: bool = True
+    fit: bool = False
+    seed: int = 0
+
+
+def evaluate_catalog(
+    folder: str | os.PathLike[str],
+    catalog: Catalog,
+    out: str | os.PathLike[str],
+    *,
+    settings: EvaluationSettings | None = None,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> Table:
+    """Score a model on the galaxies of a catalog, and draw what came out.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of the model.
+    catalog : galcnn.catalog.Catalog
+        With columns `image` and `class`. That no galaxy of it was trained on is for the caller
+        to see to.
+    out : path-like
+        Folder: ``scores.ecsv``, ``predictions.ecsv``, ``scores.png`` (where split), and what
+        `galcnn.pipeline.draw_scores` gives.
+    settings : EvaluationSettings, optional
+        The defaults when not given.
+    progress : galcnn._runtime.progress.Progress
+        Shows the images.
+    overwrite : bool
+        Whether to replace files of these names in a folder of something else.
+
+    Returns
+    -------
+    astropy.table.Table
+        See `score_table`; its meta holds `n_failed`, the images that could not be used, and
+        `calibration`, whether the probabilities differ from frequencies by more than chance.
+
+    Raises
+    ------
+    OSError, ValueError
+        No such model or column, a class that it does not know, or no image that could be used.
+    """
+    settings = settings or EvaluationSettings()
+    ready = open_classifier(folder)
+    trained = ready.trained
+    classes = trained.classes
+    if unknown := sorted(set(catalog.classes) - set(classes)):
+        raise ValueError(message(f"classes among {classes}", "Merge or drop the others.", unknown=unknown))
+    own = image_measures(np.zeros((1, *trained.card.inputs.image_shape), np.float32), trained.card.inputs)
+    if missing := sorted(set(settings.by) - set(catalog.table.colnames) - set(own)):
+        there = [*catalog.table.colnames, *own]
+        raise ValueError(message(f"columns of the catalog or measures among {there}", "", by=missing))
+    target = Path(out)
+    claim = atomic.claim(target, what="one of galcnn evaluate", own=_OWN, overwrite=overwrite)
+    answers = _answers(ready, catalog, fit=settings.fit, progress=progress)
+    columns = {name: _numbers(catalog, name, answers.measures) for name in settings.by}
+    asked = ClassifySettings(prior="catalog", calibrated=settings.calibrated)
+    prediction = ready.prediction(catalog.ids, answers.logits, asked)
+    doubts = ready.doubts if settings.calibrated else None
+    used = np.flatnonzero(np.isfinite(prediction.logits).all(axis=1))
+    if not len(used):
+        raise ValueError(f"None of {len(catalog)} images could be classified. {answers.reasons[0]}")
+    labels = catalog.labels[used].tolist()
+    known = prediction.select(used.tolist())
+    table = score_table(
+        known, labels, {k: v[used] for k, v in columns.items()}, n_bins=settings.n_bins, seed=settings.seed
+    )
+    table.meta |= {
+        "n_failed": len(catalog) - len(used),
+        "calibration": str(calibration_test(known, labels, seed=settings.seed)),
+        "calibrated": doubts is not None,
+    }
+    if doubts is not None:
+        table.meta["sets"] = {name: str(score) for name, score in doubts.sets.check(known, labels).items()}
+    rows = prediction_table(prediction, flags=answers.flags, reasons=answers.reasons)
+    rows.add_column(catalog.labels, name="true_class", index=1)
+    with claim.writing() as temporary:
+        write_table(table, temporary / "scores.ecsv")
+        write_table(rows, temporary / "predictions.ecsv")
+        draw_scores(known, labels, temporary, seed=settings.seed)
+        if columns:
+            save_figure(scores_figure(table), temporary / "scores.png")
+    return table
+
+
+def score_table(
+    prediction: Prediction,
+    labels: Sequence[str],
+    columns: Mapping[str, npt.NDArray[np.float64]],
+    *,
+    n_bins: int = 4,
+    seed: int = 0,
+) -> Table:
+    """Score all galaxies, and those of each bin of each column.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of galaxies with known classes.
+    labels : sequence of str
+        Their classes, in the same order.
+    columns : mapping of str to numpy.ndarray
+        What they are split by; shape (n,) each. NaN is in no bin.
+    n_bins : int
+        Of each column, with equal numbers of galaxies where values do not repeat.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    astropy.table.Table
+        `by` ("all" for all galaxies), `low_edge`, `high_edge`, `median` of the bin, `score` (see
+        `galcnn.evaluation.evaluate`), `value`, `low`, `high`, `n`. Bins of fewer than five
+        galaxies are left out.
+    """
+    parts = [_scored(prediction, labels, ("all", np.nan, np.nan, np.nan), seed)]
+    truth = np.asarray(labels)
+    for name, values in columns.items():
+        finite = values[np.isfinite(values)]
+        edges = np.unique(np.quantile(finite, np.linspace(0, 1, n_bins + 1))) if len(finite) else finite
+        for position, (low, high) in enumerate(pairwise(edges)):
+            last = position == len(edges) - 2
+            rows = np.flatnonzero((values >= low) & ((values <= high) if last else (values < high)))
+            if len(rows) >= _LEAST:
+                where = (name, float(low), float(high), float(np.median(values[rows])))
+                parts.append(_scored(prediction.select(rows.tolist()), truth[rows].tolist(), where, seed))
+    return vstack(parts)
+
+
+def _scored(
+    prediction: Prediction, labels: Sequence[str], where: tuple[str, float, float, float], seed: int
+) -> Table:
+    scores = evaluate(prediction, labels, seed=seed)
+    table = Table()
+    for name, value in zip(("by", "low_edge", "high_edge", "median"), where, strict=True):
+        table[name] = [value] * len(scores)
+    table["score"] = list(scores)
+    for name in ("value", "low", "high", "n"):
+        table[name] = [getattr(score, name) for score in scores.values()]
+    return table
+
+
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    logits: npt.NDArray[np.float32]
+    flags: npt.NDArray[np.int16]
+    reasons: list[str]
+    measures: Mapping[str, npt.NDArray[np.float64]]
+
+
+def _answers(ready: Classifier, catalog: Catalog, *, fit: bool, progress: Progress) -> _Answers:
+    """What the network says of each image, and what is measured of it; NaN where it cannot be used."""
+    spec, n = ready.trained.card.inputs, len(catalog)
+    logits = np.full((n, len(ready.trained.classes)), np.nan, dtype=np.float32)
+    flags, reasons = np.zeros(n, dtype=np.int16), [""] * n
+    measures: dict[str, npt.NDArray[np.float64]] = {}
+    reader = ChunkReader(InputFiles.of(catalog), spec, fit, keep=False)
+    chunks = [range(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
+    with progress("classify", n) as step:
+        for rows, read in zip(chunks, read_ahead(reader, chunks), strict=True):
+            found, piece = read.found, slice(rows.start, rows.stop)
+            flags[piece], reasons[piece] = found.flags, found.reasons
+            if len(found.rows):
+                logits[rows.start + found.rows] = predict_images(ready.trained.model, found.images)
+                for name, values in image_measures(found.images, spec).items():
+                    measures.setdefault(name, np.full(n, np.nan))[rows.start + found.rows] = values
+            for _ in rows:
+                step()
+    return _Answers(logits, flags, reasons, measures)
+
+
+def _numbers(
+    catalog: Catalog, name: str, measures: Mapping[str, npt.NDArray[np.float64]]
+) -> npt.NDArray[np.float64]:
+    """The catalog's own, where it has the column."""
+    if name in catalog.table.colnames:
+        return as_numbers(catalog.table[name], name)
+    return measures.get(name, np.full(len(catalog), np.nan))
+
+
+def draw_scores(prediction: Prediction, labels: Sequence[str], folder: Path, *, seed: int = 0) -> list[Path]:
+    """Draw how good answers are.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of galaxies with known classes, each with a prediction.
+    labels : sequence of str
+        True classes, in the same order.
+    folder : pathlib.Path
+        Gets ``confusion.png``, ``reliability.png`` and ``reliability.ecsv``, and, where there are
+        two classes or more, ``roc.png``, ``precision_recall.png`` and ``ranking.ecsv``.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was written.
+    """
+    bins, ranked = reliability(prediction, labels), rankings(prediction, labels, seed=seed)
+    figures = {
+        "confusion.png": confusion_figure(confusion_matrix(prediction, labels), prediction.classes),
+        "reliability.png": reliability_figure(bins),
+    }
+    tables = {"reliability.ecsv": bins}
+    if ranked:
+        figures |= {"roc.png": roc_figure(ranked), "precision_recall.png": precision_recall_figure(ranked)}
+        tables["ranking.ecsv"] = ranking_table(ranked)
+    for name, figure in figures.items():
+        save_figure(figure, folder / name)
+    for name, table in tables.items():
+        write_table(table, folder / name)
+    return [folder / name for name in (*figures, *tables)]

@@ -1,0 +1,234 @@
+"""All figures of a folder: how the training went, how good the answers are, and galaxies to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog.formats import read_scalars
+from galcnn.dataset import InputFiles
+from galcnn.dataset.reader import ImagePath
+from galcnn.errors import message
+from galcnn.evaluation import most_confident, most_uncertain, worst_mistakes
+from galcnn.experiment import galaxies_of
+from galcnn.model import Card
+from galcnn.pipeline import draw_scores
+from galcnn.prediction import Prediction
+from galcnn.prediction.tables import classes_of
+from galcnn.viewers import Entry, learning_figure, save_figure, sheet_figure
+
+_CARD, _HISTORY = "card.json", "history.csv"
+#: Answers of galaxies: of `galcnn train`, `galcnn evaluate` and `galcnn classify`.
+_TABLES = ("test.ecsv", "predictions.ecsv", "table.parquet")
+_ACROSS, _ROWS = 8, 4
+_HEADINGS = {
+    "confident": "The surest answers of each class",
+    "worst": "The worst mistakes: least probability of the true class",
+    "uncertain": "The least certain answers",
+}
+
+
+def draw_run(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    images: Mapping[str, ImagePath] | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Draw all figures of a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of `galcnn train`, `galcnn evaluate` or `galcnn classify`; or a table of the last.
+    out : path-like, optional
+        Folder of the figures; ``figures`` in `folder`, or beside the table, by default. Figures of
+        the same names are replaced.
+    images : mapping of str to path-like or sequence of path-like, optional
+        Id -> image file or files, for the contact sheets; see `images_of`.
+    seed : int
+        Of the bootstrap.
+    progress : galcnn._runtime.progress.Progress
+        Shows the images.
+    overwrite : bool
+        Whether to replace files of these names in a folder of something else.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was written: ``learning.png`` where there is a history; what `draw_scores` gives where
+        the true classes are known; what `draw_sheets` gives where there are images.
+
+    Raises
+    ------
+    ValueError
+        Nothing in it can be drawn.
+    """
+    source = Path(folder)
+    beside = source if source.is_dir() else source.parent
+    target = beside / "figures" if out is None else Path(out)
+    history, answers = source / _HISTORY, answers_of(source)
+    if not history.is_file() and answers is None:
+        raise ValueError(
+            message(
+                f"a folder with {_HISTORY}, or answers of classes in one of {_TABLES}, or such a table",
+                "Give what galcnn train, evaluate, classify or run has made.",
+                folder=str(source),
+            )
+        )
+    atomic.claim(target, what="one of galcnn figures", overwrite=overwrite).mark()
+    written = []
+    if history.is_file():
+        save_figure(learning_figure(Table.read(history)), target / "learning.png")
+        written.append(target / "learning.png")
+    if answers is None:
+        return written
+    prediction, labels = answers
+    if labels is not None:
+        known = np.flatnonzero(np.isfinite(prediction.logits).all(axis=1)).tolist()
+        if known:
+            right = [labels[row] for row in known]
+            written += draw_scores(prediction.select(known), right, target, seed=seed)
+    if images:
+        written += draw_sheets(prediction, target, images=images, labels=labels, progress=progress)
+    return written
+
+
+def draw_sheets(
+    prediction: Prediction,
+    folder: Path,
+    *,
+    images: Mapping[str, ImagePath],
+    labels: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> list[Path]:
+    """Draw contact sheets of galaxies that are worth a look.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of galaxies with a prediction or without.
+    folder : pathlib.Path
+        Gets ``confident.png`` (the eight surest answers of each class), ``uncertain.png`` (the 32
+        of greatest entropy) and, with true classes, ``worst.png`` (the 32 mistakes in which the
+        true class got least).
+    images : mapping of str to path-like or sequence of path-like
+        Id -> image file or files. Galaxies without one, or with one that cannot be read, are left out.
+    labels : sequence of str, optional
+        True classes, in the same order.
+    progress : galcnn._runtime.progress.Progress
+        Shows the images.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was written.
+    """
+    rows = [row for row, name in enumerate(prediction.ids) if name in images]
+    seen = prediction.select(rows)
+    most = _ACROSS * _ROWS
+    chosen = {"confident": most_confident(seen, _ACROSS), "uncertain": most_uncertain(seen, most)}
+    true = None if labels is None else [labels[row] for row in rows]
+    if true is not None:
+        known = np.flatnonzero(np.isfinite(seen.logits).all(axis=1))
+        if len(known):
+            part = worst_mistakes(seen.select(known.tolist()), [true[row] for row in known], most)
+            chosen["worst"] = known[part]
+    files = InputFiles(images)
+    written = []
+    for name, places in chosen.items():
+        entries = []
+        with progress(f"read images: {name}", len(places)) as step:
+            for place in places.tolist():
+                step()
+                try:
+                    cutout = files.load(seen.ids[place])
+                except (OSError, ValueError):
+                    continue
+                own = None if true is None else true[place]
+                entries.append(Entry.answered(cutout, seen.select([place]), own))
+        if entries:
+            save_figure(
+                sheet_figure(entries, heading=_HEADINGS[name], across=_ACROSS), folder / f"{name}.png"
+            )
+            written.append(folder / f"{name}.png")
+    return written
+
+
+def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
+    """Read the answers in a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        See `draw_run`.
+
+    Returns
+    -------
+    tuple or None
+        Prediction, of which only the probabilities are known (its logits are their logarithms),
+        and the true classes, or None where they are not known. None where there are no answers, or
+        they are vote fractions.
+    """
+    names = [folder] if folder.is_file() else [folder / name for name in _TABLES]
+    path = next((name for name in names if name.is_file()), None)
+    if path is None:
+        return None
+    table = read_scalars(path, texts={"id", "class", "true_class", "reason"})
+    classes = classes_of(table)
+    if not classes:
+        return None
+    shares: list[npt.NDArray[np.float64]] = [
+        np.ma.filled(np.ma.asarray(table[f"p_{name}"], dtype=float), np.nan) for name in classes
+    ]
+    with np.errstate(invalid="ignore"):
+        logits = np.log(np.maximum(np.stack(shares, axis=1), np.finfo(np.float32).tiny))
+    prediction = Prediction(tuple(str(name) for name in table["id"]), logits, classes)
+    labels = [str(name) for name in table["true_class"]] if "true_class" in table.colnames else None
+    return prediction, labels
+
+
+def images_of(
+    folder: str | os.PathLike[str],
+    catalog: str | os.PathLike[str] | None = None,
+    *,
+    image_column: str | None = None,
+    id_column: str | None = None,
+) -> dict[str, tuple[Path, ...]]:
+    """Find the image files of the galaxies in a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        See `draw_run`.
+    catalog : path-like, optional
+        With the images; that of the training by default, where the folder is of a model.
+    image_column, id_column : str, optional
+        Of the catalog; as in training by default.
+
+    Returns
+    -------
+    dict of str to tuple of pathlib.Path
+        Id -> image files; empty where no catalog is known.
+
+    Raises
+    ------
+    OSError, ValueError
+        The catalog cannot be read or lacks a column, or that of the training is gone.
+    """
+    path = Path(folder) / _CARD
+    card = Card.read(path) if path.is_file() else None
+    if catalog is None and (card is None or not card.settings):
+        return {}
+    columns = {"image": image_column, "id": id_column}
+    read = galaxies_of(card, catalog, columns={known: name for known, name in columns.items() if name})
+    return read.images

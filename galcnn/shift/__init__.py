@@ -1,1 +1,0 @@
-"""Does the answer change because the galaxy is further away? Covariate shift, measured and met."""

@@ -1,1 +1,0 @@
-"""What runs many steps: the demo, later comparisons and ablations."""

@@ -1,0 +1,288 @@
+"""Calibrated probabilities: of a hundred answers given with 0.8, eighty should be right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from galcnn._runtime import seeding
+from galcnn.errors import message
+from galcnn.evaluation import Score, bootstrap
+from galcnn.evaluation.metrics import calibration_error
+from galcnn.prediction import Prediction
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int_]
+Kind = Literal["temperature", "vector"]
+
+#: Least factor on the logits.
+_LEAST = 1e-2
+#: Deviation of a normal prior on factors about 1 and offsets about 0: a sample without a mistake would send
+#: them to infinity. On some hundred galaxies with mistakes it is not felt.
+_PRIOR = 3.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns a network's logits into calibrated ones: ``scale * logits + bias``.
+
+    Attributes
+    ----------
+    kind : {"temperature", "vector"}
+        One factor 1/T for all classes, which changes no answer (Guo et al. 2017, section 4.2); or
+        a factor and an offset for each class.
+    scale, bias : tuple of float
+        One a class; the offsets sum to zero.
+    n : int
+        Galaxies on which they were fitted.
+    """
+
+    kind: Kind
+    scale: tuple[float, ...]
+    bias: tuple[float, ...]
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(message(f"a kind among {get_args(Kind)}", "", kind=self.kind))
+        object.__setattr__(self, "scale", tuple(float(x) for x in self.scale))
+        object.__setattr__(self, "bias", tuple(float(x) for x in self.bias))
+        if len(self.scale) != len(self.bias) or min(self.scale, default=0.0) <= 0:
+            raise ValueError(
+                message("a positive factor and an offset a class", "", scale=self.scale, bias=self.bias)
+            )
+
+    @property
+    def temperature(self) -> float:
+        """T of temperature scaling: above 1 the network was too sure of itself."""
+        return 1.0 / self.scale[0] if self.kind == "temperature" else float("nan")
+
+    def apply(self, prediction: Prediction) -> Prediction:
+        """Calibrate a prediction.
+
+        Parameters
+        ----------
+        prediction : galcnn.prediction.Prediction
+            Of the model on which this was fitted, under any class prior.
+
+        Returns
+        -------
+        galcnn.prediction.Prediction
+            With calibrated logits; its adjustment to a class prior stays.
+        """
+        if len(self.scale) != len(prediction.classes):
+            raise ValueError(
+                message(f"a prediction of {len(self.scale)} classes", "", classes=prediction.classes)
+            )
+        logits = prediction.logits.astype(np.float64) * self.scale + self.bias
+        return replace(prediction, logits=logits.astype(np.float32))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values.
+
+        Returns
+        -------
+        dict
+            `from_dict` makes the same of them.
+        """
+        return asdict(self) | {"scale": list(self.scale), "bias": list(self.bias)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
+        """Read what `to_dict` gave.
+
+        Parameters
+        ----------
+        content : mapping
+            Plain values.
+
+        Returns
+        -------
+        Calibration
+            The same as before.
+        """
+        return cls(content["kind"], tuple(content["scale"]), tuple(content["bias"]), int(content["n"]))
+
+
+def fit_calibration(
+    prediction: Prediction, labels: Sequence[str], *, kind: Kind = "temperature"
+) -> Calibration:
+    """Find the factors (and offsets) that make the likelihood of known classes greatest.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of galaxies that took no part in training, adjusted (`Prediction.with_prior`) to the class
+        frequencies among them where the training's were others.
+    labels : sequence of str
+        Their classes, in the same order.
+    kind : {"temperature", "vector"}
+        See `Calibration`.
+
+    Returns
+    -------
+    Calibration
+        The minimum of a convex function, found by scipy to its tolerance: the mean negative
+        logarithm of the probabilities of the true classes, with a normal prior of deviation 3 on
+        factors (about 1) and offsets, without which a sample that holds no mistake would make the
+        network infinitely sure.
+
+    Raises
+    ------
+    ValueError
+        A class that the prediction does not know, or a galaxy without a prediction.
+    """
+    from scipy.optimize import minimize
+
+    truth, logits, shift = _sample(prediction, labels)
+    n_classes = logits.shape[1]
+    n_scales = 1 if kind == "temperature" else n_classes
+    n_biases = 0 if kind == "temperature" else n_classes
+
+    start = np.concatenate([np.ones(n_scales), np.zeros(n_biases)])
+
+    def loss(values: Floats) -> tuple[float, Floats]:
+        scale = values[:n_scales]
+        bias = values[n_scales:] if n_biases else np.zeros(n_classes)
+        scores = logits * scale + bias + shift
+        scores -= scores.max(axis=1, keepdims=True)
+        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        rows = np.arange(len(truth))
+        error = np.exp(logs)
+        error[rows, truth] -= 1.0
+        slope = (error * logits).mean(axis=0)
+        gradient = slope.sum(keepdims=True) if kind == "temperature" else slope
+        cost = -float(logs[rows, truth].mean())
+        slopes = np.concatenate([gradient, error.mean(axis=0)[:n_biases]])
+        pull = (values - start) / (_PRIOR**2 * len(truth))
+        return cost + float(((values - start) * pull).sum() / 2), slopes + pull
+
+    bounds = [(_LEAST, None)] * n_scales + [(None, None)] * n_biases
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-15, "gtol": 1e-10}
+    ).x
+    scale = np.broadcast_to(found[:n_scales], n_classes)
+    bias = found[n_scales:] - found[n_scales:].mean() if n_biases else np.zeros(n_classes)
+    return Calibration(kind, tuple(scale.tolist()), tuple(bias.tolist()), len(truth))
+
+
+@dataclass(frozen=True)
+class CalibrationTest:
+    """Whether probabilities and frequencies differ by more than chance.
+
+    Attributes
+    ----------
+    error : galcnn.evaluation.Score
+        Expected calibration error with its bootstrap interval.
+    expected : float
+        Mean of the same error where every probability is right: in a finite sample it is not 0.
+    p_value : float
+        Share of such right samples whose error is at least as large.
+    """
+
+    error: Score
+    expected: float
+    p_value: float
+
+    def __str__(self) -> str:
+        return f"{self.error}, {self.expected:.3f} expected of right probabilities (p = {self.p_value:.3f})"
+
+
+def calibration_test(
+    prediction: Prediction, labels: Sequence[str], *, seed: int = 0, n_draws: int = 1000
+) -> CalibrationTest:
+    """Hold the calibration error against that of right probabilities.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of galaxies that took no part in training or calibration.
+    labels : sequence of str
+        Their classes, in the same order.
+    seed : int
+        Of the draws.
+    n_draws : int
+        Bootstrap samples, and samples of classes drawn from the probabilities themselves
+        (consistency resampling, Broecker & Smith 2007, Weather and Forecasting 22, 651).
+
+    Returns
+    -------
+    CalibrationTest
+        Figure, expectation and p-value.
+
+    Raises
+    ------
+    ValueError
+        A class that the prediction does not know, or a galaxy without a prediction.
+    """
+    truth, *_ = _sample(prediction, labels)
+    probabilities = prediction.probabilities
+    value, low, high = bootstrap(
+        lambda rows: np.array([calibration_error(probabilities[rows], truth[rows])]),
+        truth,
+        seed=seed,
+        n_bootstrap=n_draws,
+    )
+    rng = seeding.generator(seed, "calibration test")
+    edges = probabilities.cumsum(axis=1)[:, :-1]
+    null = np.array(
+        [
+            calibration_error(probabilities, (rng.random((len(truth), 1)) > edges).sum(axis=1))
+            for _ in range(n_draws)
+        ]
+    )
+    p_value = float((1 + np.sum(null >= value[0])) / (1 + n_draws))
+    error = Score(float(value[0]), float(low[0]), float(high[0]), len(truth))
+    return CalibrationTest(error, float(null.mean()), p_value)
+
+
+def reliability(prediction: Prediction, labels: Sequence[str], *, n_bins: int = 10) -> Table:
+    """Lay out how often answers of each confidence are right.
+
+    Parameters
+    ----------
+    prediction : galcnn.prediction.Prediction
+        Of galaxies with known classes.
+    labels : sequence of str
+        Their classes, in the same order.
+    n_bins : int
+        Equal bins of the highest probability, from 0 to 1.
+
+    Returns
+    -------
+    astropy.table.Table
+        For each bin that holds galaxies: `low_edge`, `high_edge`, `confidence` (mean), `accuracy`
+        with its 95 % Wilson interval `low`, `high`, and `n`.
+
+    Raises
+    ------
+    ValueError
+        A class that the prediction does not know, or a galaxy without a prediction.
+    """
+    from astropy.stats import binom_conf_interval
+
+    truth, *_ = _sample(prediction, labels)
+    probabilities = prediction.probabilities
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    filled = np.unique(bins)
+    counts = np.bincount(bins, minlength=n_bins)[filled]
+    hits = np.bincount(bins, weights=right, minlength=n_bins)[filled]
+    low, high = binom_conf_interval(hits, counts, confidence_level=0.95, interval="wilson")
+    table = Table()
+    table["low_edge"], table["high_edge"] = filled / n_bins, (filled + 1) / n_bins
+    table["confidence"] = np.bincount(bins, weights=confidence, minlength=n_bins)[filled] / counts
+    table["accuracy"], table["low"], table["high"], table["n"] = hits / counts, low, high, counts
+    return table
+
+
+def _sample(prediction: Prediction, labels: Sequence[str]) -> tuple[Ints, Floats, Floats]:
+    """Positions of the true classes, logits, and the adjustment to a class prior."""
+    truth = prediction.positions(labels)
+    return truth, prediction.logits.astype(np.float64), np.asarray(prediction.adjustment)

@@ -1,0 +1,281 @@
+"""Several answers to one question: deep ensembles, networks with dropout left on, and how they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from galcnn._runtime import seeding
+from galcnn.errors import message
+from galcnn.model import TrainedModel
+from galcnn.prediction import Prediction, predict_images
+from galcnn.prediction.logits import BATCH
+from galcnn.prediction.prediction import shannon_entropy
+from galcnn.uncertainty.calibration import Calibration
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """Probabilities of several networks, or of one with several dropout masks.
+
+    Attributes
+    ----------
+    members : numpy.ndarray
+        Probabilities, float64, shape (n_members, n, n_classes); NaN where there is no answer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> two = Uncertainty(np.array([[[1.0, 0.0]], [[0.0, 1.0]]]))
+    >>> float(two.entropy[0] - two.mutual_information[0])  # each is certain: all doubt is disagreement
+    0.0
+    """
+
+    members: Floats
+
+    def __post_init__(self) -> None:
+        members = np.array(self.members, dtype=np.float64)
+        if members.ndim != 3 or len(members) < 2:
+            raise ValueError(
+                message(
+                    "probabilities of at least two members (members, n, classes)", "", shape=members.shape
+                )
+            )
+        members.flags.writeable = False
+        object.__setattr__(self, "members", members)
+
+    @property
+    def probabilities(self) -> Floats:
+        """Mean over the members, shape (n, n_classes)."""
+        mean: Floats = self.members.mean(axis=0)
+        return mean
+
+    @property
+    def scatter(self) -> Floats:
+        """Standard deviation over the members (n - 1) of the probabilities, shape (n, n_classes)."""
+        scatter: Floats = self.members.std(axis=0, ddof=1)
+        return scatter
+
+    @property
+    def entropy(self) -> Floats:
+        """Entropy of the mean in nats, shape (n,): all doubt."""
+        return shannon_entropy(self.probabilities)
+
+    @property
+    def mutual_information(self) -> Floats:
+        """Entropy of the mean less the mean entropy, in nats, shape (n,): doubt by disagreement.
+
+        Houlsby et al. 2011 (BALD), equation 2: what the answer would tell of the network. The
+        rest, the mean entropy, is doubt that all members share, such as that of a blurred image.
+        """
+        disagreement: Floats = np.maximum(self.entropy - shannon_entropy(self.members).mean(axis=0), 0.0)
+        return disagreement
+
+
+Images = npt.NDArray[np.float32]
+
+
+_DROPOUTS = (
+    keras.layers.Dropout,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+    keras.layers.AlphaDropout,
+    keras.layers.GaussianDropout,
+)
+
+
+class DropoutSampler:
+    """A network with dropout left on (Gal & Ghahramani 2016), and nothing else of training.
+
+    Batch normalisation keeps its statistics. A copy is asked: the user's model is left as it is,
+    seed states included.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With at least one dropout layer.
+
+    Raises
+    ------
+    ValueError
+        It has no dropout, so that all answers would be one; or another random layer.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        import tensorflow as tf
+
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        copy.trainable = False  # batch normalisation then infers, even in training mode
+        random = [layer for layer in copy._flatten_layers() if hasattr(layer, "seed_generator")]
+        if other := [layer.name for layer in random if not isinstance(layer, _DROPOUTS)]:
+            raise ValueError(
+                message("no random layer but dropout", "Leave it out of the saved model.", random=other)
+            )
+        if not random:
+            raise ValueError(message("a network with dropout", "Use an ensemble of seeds.", model=model.name))
+        self._layers = [layer.name for layer in random]
+
+        def masked(image: tf.Tensor, seeds: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+            for layer, seed in zip(random, tf.unstack(seeds, len(random)), strict=True):
+                state = layer.seed_generator.state
+                state.assign(tf.cast(tf.stack([seed, 0]), state.dtype))
+            return copy(tf.repeat(image[tf.newaxis], n, axis=0), training=True)
+
+        self._masked = tf.function(masked, reduce_retracing=True)
+
+    def logits(
+        self, images: Images, ids: Sequence[str], *, n_samples: int, seed: int = 0
+    ) -> npt.NDArray[np.float32]:
+        """Answer several times, each with masks of its own.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands), in the model's unit.
+        ids : sequence of str
+            One an image. Its masks depend on it and on `seed`, not on the other images.
+        n_samples : int
+            Masks of each image, at least two.
+        seed : int
+            Of the masks.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, shape (n_samples, n, n_classes).
+
+        Raises
+        ------
+        ValueError
+            Fewer than two samples.
+        """
+        if n_samples < 2:
+            raise ValueError(message("at least two samples", "", n_samples=n_samples))
+        found = []
+        for image, name in zip(images, ids, strict=True):
+            parts = []
+            for start in range(0, n_samples, BATCH):
+                key = (name, start) if start else (name,)
+                seeds = np.array([seeding.integer(seed, *key, layer) for layer in self._layers])
+                parts.append(np.asarray(self._masked(image, seeds, min(BATCH, n_samples - start))))
+            found.append(np.concatenate(parts))
+        return np.stack(found, axis=1)
+
+
+def ensemble(
+    models: Sequence[TrainedModel],
+    images: Images,
+    *,
+    calibrations: Sequence[Calibration | None] = (),
+) -> Uncertainty:
+    """Ask several networks (Lakshminarayanan et al. 2017): same data, other seeds.
+
+    Parameters
+    ----------
+    models : sequence of galcnn.model.TrainedModel
+        At least two, of the same classes and inputs.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands), in the models' unit.
+    calibrations : sequence of Calibration, optional
+        One a model, applied before the mean.
+
+    Returns
+    -------
+    Uncertainty
+        One member a model, in the order of the first one's classes.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two models, or other classes or inputs.
+    """
+    if len(models) < 2:
+        raise ValueError(message("at least two models", "Train with other seeds.", models=len(models)))
+    check_alike(models)
+    chosen = list(calibrations) or [None] * len(models)
+    members = [
+        _probabilities(predict_images(trained.model, images), trained.classes, calibration)
+        for trained, calibration in zip(models, chosen, strict=True)
+    ]
+    return Uncertainty(np.stack(members))
+
+
+def check_alike(models: Sequence[TrainedModel]) -> None:
+    """Refuse models that cannot be averaged.
+
+    Parameters
+    ----------
+    models : sequence of galcnn.model.TrainedModel
+        At least one.
+
+    Raises
+    ------
+    ValueError
+        Other classes, questions or inputs than the first one's.
+    """
+    first = models[0].card
+    for trained in models[1:]:
+        card = trained.card
+        if (card.classes, card.votes, card.inputs) != (first.classes, first.votes, first.inputs):
+            raise ValueError(
+                message(
+                    f"models of classes {first.classes} and inputs {first.inputs}",
+                    "",
+                    model=card.name,
+                    classes=card.classes,
+                    inputs=card.inputs,
+                )
+            )
+
+
+def mc_dropout(
+    trained: TrainedModel,
+    images: Images,
+    *,
+    n_samples: int = 20,
+    seed: int = 0,
+    calibration: Calibration | None = None,
+) -> Uncertainty:
+    """Ask one network with dropout left on, see `DropoutSampler`.
+
+    Parameters
+    ----------
+    trained : galcnn.model.TrainedModel
+        With at least one dropout layer.
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands), in the model's unit.
+    n_samples : int
+        Masks of each image, at least two; they depend on `seed` and on the image's number.
+    seed : int
+        Of the masks.
+    calibration : Calibration, optional
+        Applied to each member.
+
+    Returns
+    -------
+    Uncertainty
+        One member a mask.
+
+    Raises
+    ------
+    ValueError
+        The model has no dropout: all members would be one.
+    """
+    ids = [str(i) for i in range(len(images))]
+    drawn = DropoutSampler(trained.model).logits(images, ids, n_samples=n_samples, seed=seed)
+    return Uncertainty(np.stack([_probabilities(one, trained.classes, calibration) for one in drawn]))
+
+
+def _probabilities(
+    logits: npt.NDArray[np.float32], classes: Sequence[str], calibration: Calibration | None
+) -> npt.NDArray[np.float64]:
+    prediction = Prediction(tuple(str(i) for i in range(len(logits))), logits, tuple(classes))
+    return (prediction if calibration is None else calibration.apply(prediction)).probabilities

@@ -1,0 +1,325 @@
+"""Is this object like those that the network was trained on, by features or by what an image measures?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from galcnn.errors import message
+from galcnn.model import InputSpec
+from galcnn.transforms.background import sky_statistics
+
+#: Measures that no image tells: of the cutout before it was fitted, arcsec; of the catalog.
+PIXEL_SCALE, REDSHIFT = "pixel_scale", "redshift"
+
+
+Floats = npt.NDArray[np.float64]
+
+
+_AB = 31.4  # magnitude of 1 nJy
+
+
+_SMOOTHEST = 1e-6
+
+
+_EDGE = 0.1  # share of the side, at each border, that counts as sky
+
+
+def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str, Floats]:
+    """Measure brightness, size, depth and sharpness of galaxies in the middle of their images.
+
+    Sky level and noise are median and scaled median deviation of the outer tenth of the side. The
+    half-light radius is that of the circle about the centre that holds half of the flux of the
+    widest one, bands averaged.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        Shape (n, ny, nx, n_bands), as a network of `spec` is given them.
+    spec : galcnn.model.InputSpec
+        Unit, bands and pixel scale.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``magnitude_<band>`` (AB; or ``brightness_<band>``, the logarithm of the counts, of
+        uncalibrated images), ``half_light_radius`` (arcsec; pixels where the scale is unknown),
+        ``signal_to_noise`` (common logarithm, within the half-light radius, brightest band) and
+        ``sharpness`` (common logarithm of 1 less the correlation of neighbouring pixels of the sky,
+        bands averaged: 0 for white noise, the lower the smoother). Flux below its noise counts as its
+        noise, so that all are finite.
+    """
+    ny, nx = images.shape[1:3]
+    y, x = np.mgrid[:ny, :nx]
+    radius = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2)
+    widest = min(ny, nx) / 2
+    inside = radius <= widest
+    my, mx = max(1, round(_EDGE * ny)), max(1, round(_EDGE * nx))
+    planes = images.astype(np.float64)
+    sky, noise = sky_statistics(np.moveaxis(planes, -1, 1), border=(my, mx))
+    noise = np.maximum(noise, 1e-6 * np.abs(planes).max(axis=(1, 2)) + 1e-12)
+    sharpness = _sharpness(planes, my, mx)
+    planes -= sky[:, np.newaxis, np.newaxis]
+    total = np.maximum(planes[:, inside].sum(axis=1), noise * np.sqrt(inside.sum()))
+    half = _half_light(planes.mean(axis=-1)[:, inside], radius[inside])
+    area = np.pi * half**2
+    ratio = 0.5 * total / (noise * np.sqrt(area)[:, np.newaxis])
+    scale = spec.pixel_scale or 1.0
+    bright = _AB - 2.5 * np.log10(total) if spec.unit == "nJy" else np.log10(total)
+    name = "magnitude" if spec.unit == "nJy" else "brightness"
+    found = {f"{name}_{band}": bright[:, k] for k, band in enumerate(spec.bands)}
+    return found | {
+        "half_light_radius": half * scale,
+        "signal_to_noise": np.log10(ratio.max(axis=1)),
+        "sharpness": sharpness,
+    }
+
+
+def _sharpness(planes: Floats, my: int, mx: int) -> Floats:
+    """Mean square of the differences of neighbours over twice the variance, along each border's strip.
+
+    The median of the four: a neighbour in one of them, smooth itself, does not count.
+    """
+    across = planes.transpose(0, 2, 1, 3)
+    found = []
+    for strip in (planes[:, :my], planes[:, -my:], across[:, :mx], across[:, -mx:]):
+        variance = strip.var(axis=(1, 2))
+        steps = (np.diff(strip, axis=2) ** 2).mean(axis=(1, 2))
+        found.append(np.where(variance > 0, steps / np.maximum(2 * variance, 1e-300), 1.0))
+    sharp: Floats = np.log10(np.clip(np.median(found, axis=0), _SMOOTHEST, None).mean(axis=1))
+    return sharp
+
+
+def _half_light(flux: Floats, radius: Floats) -> Floats:
+    """Radius at which the curve of growth reaches half of its end, interpolated between rings of pixels."""
+    order = np.argsort(radius, kind="stable")
+    rings, starts = np.unique(np.round(radius[order], 9), return_index=True)
+    grown = np.add.reduceat(flux[:, order], starts, axis=1).cumsum(axis=1)
+    half = 0.5 * grown[:, -1]
+    reached = np.maximum((grown >= half[:, np.newaxis]).argmax(axis=1), 1)
+    rows = np.arange(len(flux))
+    below, above = grown[rows, reached - 1], grown[rows, reached]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip(np.nan_to_num((half - below) / (above - below)), 0.0, 1.0)
+    found = rings[reached - 1] + share * (rings[reached] - rings[reached - 1])
+    found[half <= 0] = rings[-1]  # no flux at all: as wide as the image
+    half_light: Floats = np.maximum(found, 0.5)
+    return half_light
+
+
+#: Principal components of the embedding that are kept: more would be noise of a few thousand galaxies.
+_COMPONENTS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """The range of a training set, and the distance from it at which to warn.
+
+    Attributes
+    ----------
+    features : mapping of str to tuple of float
+        Median, and distances from it to the 15.87 % and 84.13 % quantiles: a robust deviation
+        below and above.
+    mean, components, variances : numpy.ndarray
+        Of the embedding: its mean, shape (n_features,); its principal components, shape
+        (n_components, n_features); the variance along each.
+    limit : float
+        Distance beyond which an object is warned of.
+    false_alarms : float
+        Share of objects like the training set that are warned of all the same.
+    n : int
+        Galaxies, none of them trained on, by which the limit was measured.
+    ranges : mapping of str to tuple of float
+        Least and greatest value of what all images of the training share, such as their pixel
+        scale: whatever lies beyond is warned of, whatever the limit.
+    """
+
+    features: Mapping[str, tuple[float, float, float]]
+    mean: Floats
+    components: Floats
+    variances: Floats
+    limit: float
+    false_alarms: float
+    n: int
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def deviations(
+        self, measures: Mapping[str, npt.ArrayLike], embedding: npt.NDArray[np.floating]
+    ) -> dict[str, Floats]:
+        """Say how far out objects lie in each feature.
+
+        Parameters
+        ----------
+        measures : mapping of str to array-like
+            Of the features, shape (n,) each. One that is missing, or NaN, is not judged.
+        embedding : numpy.ndarray
+            Shape (n, n_features).
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Robust deviations, 0 at the median, and for ``embedding`` the Mahalanobis distance
+            among the first principal components over the square root of their number.
+        """
+        found: dict[str, Floats] = {}
+        for name, (median, below, above) in self.features.items():
+            if name in measures:
+                offset = np.asarray(measures[name], dtype=np.float64) - median
+                found[name] = np.where(offset < 0, -offset / below, offset / above)
+        if len(self.components):
+            scores = (np.asarray(embedding, dtype=np.float64) - self.mean) @ self.components.T
+            found["embedding"] = np.sqrt((scores**2 / self.variances).mean(axis=1))
+        return found
+
+    def warn(
+        self, measures: Mapping[str, npt.ArrayLike], embedding: npt.NDArray[np.floating]
+    ) -> tuple[npt.NDArray[np.bool_], list[str], Floats]:
+        """Warn of objects that lie outside.
+
+        Parameters
+        ----------
+        measures : mapping of str to array-like
+            See `deviations`.
+        embedding : numpy.ndarray
+            Shape (n, n_features).
+
+        Returns
+        -------
+        outside : numpy.ndarray
+            bool, shape (n,).
+        reasons : list of str
+            What is beyond its range, else which feature lies farthest out, and by how much; empty
+            inside.
+        distance : numpy.ndarray
+            The largest deviation of each.
+        """
+        found = self.deviations(measures, embedding)
+        names = list(found)
+        table = np.nan_to_num(np.stack([found[name] for name in names], axis=1), nan=0.0, posinf=np.inf)
+        distance: Floats = table.max(axis=1)
+        outside = distance > self.limit
+        reasons = [
+            f"{names[k]} is {d:.1f} deviations from the training set's median (limit {self.limit:.1f})"
+            if out
+            else ""
+            for out, d, k in zip(outside, distance, table.argmax(axis=1), strict=True)
+        ]
+        for name, (low, high) in self.ranges.items():
+            values = np.asarray(measures.get(name, np.nan), dtype=np.float64)
+            beyond = np.broadcast_to((values < low) | (values > high), outside.shape)
+            outside = outside | beyond
+            for row in np.flatnonzero(beyond):
+                value = np.broadcast_to(values, outside.shape)[row]
+                reasons[row] = f"{name} is {value:.4g}, the training set's {low:.4g} to {high:.4g}"
+        return outside, reasons, distance
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values.
+
+        Returns
+        -------
+        dict
+            `from_dict` makes the same of them.
+        """
+        arrays = {name: getattr(self, name).tolist() for name in ("mean", "components", "variances")}
+        named = {
+            key: {k: list(v) for k, v in values.items()}
+            for key, values in (("features", self.features), ("ranges", self.ranges))
+        }
+        return asdict(self) | arrays | named
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Domain:
+        """Read what `to_dict` gave.
+
+        Parameters
+        ----------
+        content : mapping
+            Plain values.
+
+        Returns
+        -------
+        Domain
+            The same as before.
+        """
+        arrays = {name: np.array(content[name]) for name in ("mean", "components", "variances")}
+        features = {name: (float(m), float(a), float(b)) for name, (m, a, b) in content["features"].items()}
+        ranges = {name: (float(low), float(high)) for name, (low, high) in content.get("ranges", {}).items()}
+        return cls(**(dict(content) | arrays | {"features": features, "ranges": ranges}))
+
+
+def fit_domain(
+    training: tuple[Mapping[str, npt.ArrayLike], npt.NDArray[np.floating]],
+    aside: tuple[Mapping[str, npt.ArrayLike], npt.NDArray[np.floating]],
+    *,
+    false_alarms: float = 0.01,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> Domain:
+    """Learn the range of a training set, and measure the limit on galaxies set aside.
+
+    An object's distance is its largest deviation over all features. The limit is the k-th
+    smallest distance of the galaxies set aside, k = ceil((n + 1) (1 - false_alarms)): one that is
+    exchangeable with them exceeds it with a probability of at most `false_alarms`, however the
+    features hang together (the conformal p-value of Bates et al. 2023, Annals of Statistics 51, 149).
+
+    Parameters
+    ----------
+    training, aside : tuple of (mapping of str to array-like, numpy.ndarray)
+        Measures and embedding; see `Domain.deviations`. Those set aside took no part in training:
+        a network embeds what it was trained on more tightly than anything else.
+    false_alarms : float
+        In (0, 1).
+    ranges : mapping of str to tuple of float, optional
+        See `Domain`.
+
+    Returns
+    -------
+    Domain
+        A feature without any spread in the training set is left out, since nothing is known of it.
+
+    Raises
+    ------
+    ValueError
+        Too few galaxies set aside for so few false alarms.
+    """
+    if not 0 < false_alarms < 1:
+        raise ValueError(message("a share of false alarms in (0, 1)", "", false_alarms=false_alarms))
+    measures, embedding = training
+    features = {}
+    for name, values in measures.items():
+        known = np.asarray(values, dtype=np.float64)
+        known = known[np.isfinite(known)]
+        if not len(known):
+            continue
+        low, middle, high = np.quantile(known, [0.1587, 0.5, 0.8413])
+        if high > low:
+            least = 0.05 * (high - low)  # a heap at the median must not make every other value far
+            features[name] = (
+                float(middle),
+                float(max(middle - low, least)),
+                float(max(high - middle, least)),
+            )
+    values = np.asarray(embedding, dtype=np.float64)
+    mean = values.mean(axis=0)
+    _, singular, directions = np.linalg.svd(values - mean, full_matrices=False)
+    variances = singular**2 / max(len(values) - 1, 1)
+    kept = min(_COMPONENTS, int(np.sum(variances > 1e-9 * max(variances[0], 1e-300))))
+    n = len(aside[1])
+    domain = Domain(features, mean, directions[:kept], variances[:kept], np.inf, false_alarms, n)
+    *_, distance = domain.warn(*aside)
+    rank = int(np.ceil((n + 1) * (1 - false_alarms) - 1e-9))
+    if rank > n:
+        raise ValueError(
+            message(
+                f"at least {int(np.ceil(1 / false_alarms)) - 1} galaxies set aside for {false_alarms:.2g} "
+                "false alarms",
+                "Allow more false alarms.",
+                galaxies=n,
+            )
+        )
+    limit = float(np.sort(distance)[rank - 1])
+    return replace(domain, limit=limit, ranges=dict(ranges or {}))

@@ -1,0 +1,110 @@
+"""A stage of ceci, the engine of DESC's pipelines: galaxies -> morphology, on any number of processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ceci import PipelineStage
+from ceci.config import StageParameter
+from ceci.file_types import ParquetFile
+
+from galcnn.catalog import read_catalog
+from galcnn.errors import message
+from galcnn.pipeline import TABLE, WORDS, Work, run_one, run_tasks, split_rows
+
+
+def _parameter(default: Any) -> StageParameter:
+    """Of a word: lists are texts joined by commas, as on a command line."""
+    text = default is None or isinstance(default, tuple)
+    return StageParameter(str if text else type(default), "" if text else default, msg="see galcnn classify")
+
+
+@contextlib.contextmanager
+def _together(comm: Any) -> Iterator[None]:
+    """Wait for all processes; where one fails all do, rather than wait for it for ever."""
+    done, told = False, [True]
+    try:
+        yield
+        done = True
+    finally:
+        if comm is not None:
+            told = comm.allgather(done)
+    if not all(told):
+        raise RuntimeError(
+            message(
+                "every process to do its share",
+                "See the errors of those, then start again: what is done stays.",
+                failed=[rank for rank, one in enumerate(told) if not one],
+            )
+        )
+
+
+class Morphology(PipelineStage):
+    """Classify galaxies: one row each, in the order of the catalog.
+
+    A stage that was stopped goes on where it was when the pipeline is run again.
+    """
+
+    name = "Morphology"
+    inputs = [("galaxies", ParquetFile)]  # noqa: RUF012  ceci's way
+    outputs = [("morphology", ParquetFile)]  # noqa: RUF012
+    parallel = True
+    config_options = {  # noqa: RUF012
+        "model": StageParameter(str, "", msg="model folder; several are joined by commas"),
+        "id": StageParameter(str, "", msg="column with the identifier"),
+        "tasks": StageParameter(int, 0, msg="how many the catalog is split into; 0: one for 8 chunks"),
+        **{name: _parameter(default) for name, default in WORDS.items()},
+    }
+
+    def run(self) -> None:
+        """Do this process' share of the tasks; the first process joins them."""
+        columns = {"id": self.config["id"]} if self.config["id"] else None
+        catalog = read_catalog(self.get_input("galaxies"), columns=columns)
+        work = Work.from_words({name: self.config[name] for name in ("model", *WORDS)})
+        target = Path(self.get_output("morphology"))
+        folder = target.with_name(f"{target.stem}.run")
+        tasks = len(split_rows(len(catalog), work.chunk, self.config["tasks"] or None))
+        if self.size > 1:
+            with _together(self.comm):
+                for number in range(self.rank + 1, tasks + 1, self.size):
+                    run_one(work, catalog, folder, number=number, tasks=tasks)
+        with _together(self.comm if self.size > 1 else None):
+            if self.rank == 0:
+                run_tasks(work, catalog, folder, tasks=tasks)
+                os.replace(folder / TABLE, target)
+                shutil.rmtree(folder)
+
+    @classmethod
+    def generate_command(
+        cls,
+        inputs: Mapping[str, str],
+        config: str,
+        outputs: Mapping[str, str],
+        aliases: Mapping[str, str] | None = None,
+        instance_name: str | None = None,
+    ) -> str:
+        """Give the command that starts this stage: by ceci, since `python -m galcnn` would not know it.
+
+        Parameters
+        ----------
+        inputs, outputs : mapping of str to str
+            Tag to path.
+        config : str
+            Path of the configuration.
+        aliases : mapping of str to str, optional
+            Of tags.
+        instance_name : str, optional
+            Where the stage is run under another name.
+
+        Returns
+        -------
+        str
+            For a shell.
+        """
+        command: str = super().generate_command(inputs, config, outputs, aliases, instance_name)
+        return command.replace(f"-m galcnn {cls.name}", f"-m ceci {__name__}.{cls.name}", 1)

@@ -1,0 +1,124 @@
+"""A task of LSST's pipelines: a catalog and the cutouts of a patch -> its morphology."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import astropy.units as u
+import lsst.pex.config as pex
+import lsst.pipe.base as pipe
+import lsst.pipe.base.connectionTypes as types
+import numpy as np
+import numpy.typing as npt
+from astropy.table import QTable, Table
+
+from galcnn.catalog import Catalog
+from galcnn.cutout import Cutout
+from galcnn.pipeline import Work, answer_work
+
+_PATCH = ("tract", "patch", "skymap")
+
+
+class MorphologyConnections(pipe.PipelineTaskConnections, dimensions=_PATCH):  # type: ignore[call-arg]
+    """What goes in and out, patch by patch."""
+
+    galaxies = types.Input(
+        doc="Galaxies, one a row.",
+        name="galaxies",
+        storageClass="ArrowAstropy",
+        dimensions=_PATCH,
+    )
+    cutouts = types.Input(
+        doc="Their images in nJy, shape (n, n_bands, ny, nx); NaN where a pixel is not to be used.",
+        name="galaxy_cutouts",
+        storageClass="NumpyArray",
+        dimensions=_PATCH,
+    )
+    morphology = types.Output(
+        doc="One row a galaxy, in the same order.",
+        name="galaxy_morphology",
+        storageClass="ArrowTable",
+        dimensions=_PATCH,
+    )
+
+
+class MorphologyConfig(  # type: ignore[call-arg]
+    pipe.PipelineTaskConfig, pipelineConnections=MorphologyConnections
+):
+    """Which model, and how its answers are read."""
+
+    model = pex.Field(doc="Model folder; several are joined by commas.", dtype=str)
+    idColumn = pex.Field(doc="Column with the identifier.", dtype=str, default="objectId")
+    raColumn = pex.Field(doc="Column with the right ascension, deg.", dtype=str, default="coord_ra")
+    decColumn = pex.Field(doc="Column with the declination, deg.", dtype=str, default="coord_dec")
+    prior = pex.Field(doc="See galcnn classify.", dtype=str, default="as-trained")
+    calibrated = pex.Field(doc="Use doubts.json of the model.", dtype=bool, default=True)
+    embeddings = pex.Field(doc="Keep the features that the last layer reads.", dtype=bool, default=False)
+    chunk = pex.Field(doc="Galaxies at once.", dtype=int, default=512)
+
+
+class MorphologyTask(pipe.PipelineTask):
+    """Classify the galaxies of a patch: one row each, whatever happens to it."""
+
+    ConfigClass = MorphologyConfig
+    _DefaultName = "galaxyMorphology"
+
+    def run(self, galaxies: Table, cutouts: npt.NDArray[np.floating[Any]]) -> pipe.Struct:
+        """Classify.
+
+        Parameters
+        ----------
+        galaxies : astropy.table.Table
+            One a row, with the columns that the config names.
+        cutouts : numpy.ndarray
+            nJy, shape (n, n_bands, ny, nx), bands in the order of the model.
+
+        Returns
+        -------
+        lsst.pipe.base.Struct
+            `morphology`, a `pyarrow.Table`, see `galcnn.pipeline.run_catalog`.
+        """
+        asked = self.config
+        words = {
+            name: getattr(asked, name) for name in ("model", "prior", "calibrated", "embeddings", "chunk")
+        }
+        work = Work.from_words(words)
+        table = QTable({"id": np.asarray(galaxies[asked.idColumn]).astype(str)})
+        for name, column in (("ra", asked.raColumn), ("dec", asked.decColumn)):
+            table[name] = u.Quantity(galaxies[column], u.deg)
+        return pipe.Struct(
+            morphology=answer_work(work, Catalog(table), _Planes(cutouts, work.card.inputs.bands))
+        )
+
+
+class _Planes:
+    """Cutouts that are in memory."""
+
+    described, portable = "planes", False
+
+    def __init__(self, planes: npt.NDArray[np.floating[Any]], bands: tuple[str, ...]) -> None:
+        self._planes, self._bands = planes, bands
+
+    def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
+        """Give some rows.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Of the catalog.
+
+        Returns
+        -------
+        list of Cutout or Exception
+            In this order; an error where there are other bands, or not enough cutouts.
+        """
+        found: list[Cutout | Exception] = []
+        for row in rows:
+            try:
+                found.append(
+                    Cutout(np.asarray(self._planes[row], dtype=np.float32), self._bands, survey="lsst")
+                )
+            except (IndexError, ValueError) as error:
+                found.append(error)
+        return found

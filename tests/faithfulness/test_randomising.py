@@ -1,0 +1,101 @@
+"""Parameter randomisation: what must stay, what must go, and that the user's network is left alone."""
+
+import keras
+import numpy as np
+import pytest
+
+from galcnn.explain import CAM, GuidedBackprop, Saliency
+from galcnn.faithfulness import randomisation
+from galcnn.faithfulness.controls import Edges
+from galcnn.faithfulness.parameter_randomisation import redrawn, stages
+from galcnn.faithfulness.sample import maps_of
+from galcnn.model import NetworkSettings, build_network
+from tests.explain import builds
+from tests.faithfulness.conftest import sample_of_images
+
+
+def test_stages_go_from_the_output_down_and_take_the_vectors_along():
+    kernels = ("logits", "last", "side", "first")
+    expected = [(name,) if name == "logits" else (name, f"{name}_norm") for name in kernels]
+    assert stages(builds.flat()) == expected
+    inside = [tuple(f"middle/inner/{name}" for name in stage) for stage in expected]
+    assert stages(builds.nested()) == inside
+    twice = keras.layers.Conv2D(2, 3, padding="same", name="twice")
+    inputs = keras.Input(builds.SHAPE)
+    pooled = keras.layers.GlobalAveragePooling2D()(twice(twice(inputs)))
+    assert stages(keras.Model(inputs, keras.layers.Dense(3, name="logits")(pooled))) == [
+        ("logits",),
+        ("twice",),
+    ]
+
+
+def test_no_layer_drawn_anew_is_the_same_network(sample):
+    network = builds.flat()
+    copy = keras.models.clone_model(network)
+    redrawn(copy, network, [])
+    assert all(np.array_equal(a, b) for a, b in zip(copy.get_weights(), network.get_weights(), strict=True))
+    assert np.array_equal(maps_of(network, Saliency(), sample), maps_of(copy, Saliency(), sample))
+
+
+def test_what_is_drawn_keeps_its_size_and_the_rest_its_values():
+    network = builds.flat()
+    copy = keras.models.clone_model(network)
+    redrawn(copy, network, [("first", "first_norm")], seed=1)
+    for layer in network.layers[1:]:  # the input of a copy has another name
+        for before, after in zip(layer.get_weights(), copy.get_layer(layer.name).get_weights(), strict=True):
+            if layer.name not in ("first", "first_norm"):
+                assert np.array_equal(before, after)
+            elif before.ndim > 1:
+                assert np.sqrt(np.mean(after**2)) == pytest.approx(np.sqrt(np.mean(before**2)), rel=0.25)
+                assert abs(np.corrcoef(before.ravel(), after.ravel())[0, 1]) < 0.4
+            else:
+                assert np.array_equal(np.sort(before), np.sort(after))
+
+
+@pytest.mark.parametrize("build", [builds.flat, builds.nested, builds.sequential])
+def test_an_edge_detector_knows_nothing_of_the_network(build, sample, unchanged):
+    both = randomisation(unchanged(build()), Edges(), sample)
+    for similarities in both.values():
+        for values in (similarities.rank, similarities.signed_rank, similarities.ssim):
+            assert values == pytest.approx(1)
+
+
+def test_the_gradient_of_a_linear_network_is_forgotten_with_its_weights(sample, unchanged):
+    network, weights = builds.linear()
+    both = randomisation(unchanged(network), Saliency(), sample, seed=2)
+    found = both["cascading"]
+    assert found.stages == ("logits",)
+    assert np.array_equal(found.rank, both["independent"].rank)
+    # By chance: 1 / sqrt(pixels) = 0.09, the same for each image.
+    assert np.all(np.abs(found.rank) < 0.3)
+    assert np.all(found.signed_rank < 0.3)
+    assert np.ptp(found.rank) == pytest.approx(0, abs=1e-12)
+    assert weights.shape == (12, 10, 2, 3)
+
+
+def test_cascades_and_single_stages_begin_alike_and_part_below(sample):
+    both = randomisation(builds.flat(), GuidedBackprop(), sample)
+    assert np.array_equal(both["cascading"].rank[0], both["independent"].rank[0])
+    assert not np.allclose(both["cascading"].rank[-1], both["independent"].rank[-1])
+    assert both["cascading"].rank.shape == (4, 4)
+
+
+def test_a_network_that_hides_its_layers_is_refused(sample):
+    network = builds.subclassed()
+    with pytest.raises(ValueError, match="functional or sequential"):
+        randomisation(network, Saliency(), sample)
+
+
+def test_where_the_network_does_not_look_is_no_likeness(sample, unchanged):
+    inputs = keras.Input(builds.SHAPE)
+    cropped = keras.layers.Cropping2D([(3, 3), (2, 2)], name="field")(inputs)
+    network = builds.settle(keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(cropped))))
+    found = randomisation(unchanged(network), Saliency(), sample)["cascading"]
+    assert np.all(np.abs(found.rank) < 0.45), "by chance 1 / sqrt(36); the frame would make it 0.8"
+    maps = maps_of(network, Saliency(), sample)
+    assert not maps[:, :3].any()
+    settled = builds.settle(build_network((16, 16, 2), 3, settings=NetworkSettings(widths=(4,), field=0.5)))
+    images = np.random.default_rng(1).normal(size=(2, 16, 16, 2)).astype("float32")
+    features = maps_of(settled, CAM(), sample_of_images(images))
+    assert np.isfinite(features).all()
+    assert not features[:, 0].any()

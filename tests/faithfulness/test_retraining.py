@@ -1,0 +1,89 @@
+"""ROAR in small: what is taken, and that networks lose more with the galaxy than with the sky."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from galcnn.cli.main import main
+from galcnn.experiment import Experiment
+from galcnn.experiment.data import ExperimentData
+from galcnn.faithfulness import roar
+from galcnn.faithfulness.retraining import RetrainingSettings, _interval, _without
+
+
+@dataclass(frozen=True)
+class Corners:
+    """A map that points at the sky."""
+
+    name: ClassVar[str] = "corners"
+    per_band: ClassVar[bool] = False
+    kind: ClassVar[str] = "features"
+
+    def __call__(self, network, images, target, *, context=None):
+        y, x = np.mgrid[:16, :16] - 7.5
+        return np.broadcast_to(np.hypot(y, x)[..., np.newaxis], images.shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def prepared(toy_dataset):
+    experiment = Experiment.from_dict(
+        {
+            "data": {"catalog": "none"},
+            "network": {"widths": [8, 8, 16]},
+            "training": {"epochs": 8, "learning_rate": 0.01},
+        }
+    )
+    sides = {"train": slice(0, 150), "validation": slice(150, 180), "test": slice(180, 240)}
+    parts = {name: toy_dataset.select(np.arange(240)[piece]) for name, piece in sides.items()}
+    return ExperimentData(experiment, None, toy_dataset, parts)
+
+
+def test_the_first_pixels_become_sky_of_the_images_own_level(prepared):
+    side = prepared.sides["test"]
+    order = np.argsort(-side.images.sum(axis=-1).reshape(len(side), -1), axis=1)
+    left = _without(side, order, 0.25).images.reshape(len(side), 256, 2)
+    before = side.images.reshape(len(side), 256, 2)
+    taken, kept = order[:, :64], order[:, 64:]
+    rows = np.arange(len(side))[:, np.newaxis]
+    assert np.array_equal(left[rows, kept], before[rows, kept])
+    assert before[rows, taken].mean() > 30
+    assert abs(left[rows, taken].mean()) < 8, "the frames hold the ends of some blobs"
+
+
+def test_light_holds_what_the_network_needs_and_the_corners_do_not(trained, prepared, tmp_path):
+    settings = RetrainingSettings(shares=(0.4,), seeds=(0,))
+    table = roar(trained, prepared, tmp_path / "roar", explainers=[Corners()], settings=settings)
+    rows = {str(row["method"]): row for row in table}
+    assert set(rows) == {"random", "light", "corners"}
+    assert rows["random"]["below_random"] == 0
+    assert rows["light"]["accuracy"] < rows["corners"]["accuracy"] - 0.1
+    assert rows["light"]["low"] <= rows["light"]["below_random"] <= rows["light"]["high"]
+    runs = {file: file.stat().st_mtime_ns for file in (tmp_path / "roar" / "runs").iterdir()}
+    again = roar(trained, prepared, tmp_path / "roar", explainers=[Corners()], settings=settings)
+    assert np.array_equal(again["accuracy"], table["accuracy"])
+    assert runs == {file: file.stat().st_mtime_ns for file in runs}
+    with pytest.raises(ValueError, match="same model, data and settings"):
+        other = RetrainingSettings(shares=(0.3,), seeds=(0,))
+        roar(trained, prepared, tmp_path / "roar", explainers=[Corners()], settings=other)
+
+
+def test_shares_that_are_none_are_refused(capsys, tmp_path):
+    with pytest.raises(ValueError, match="shares between 0 and 1"):
+        RetrainingSettings(shares=(1.5,))
+    assert main(["roar", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 2
+    assert "model folder" in capsys.readouterr().err
+
+
+def test_the_interval_knows_the_scatter_of_galaxies_and_of_trainings():
+    """Of a mean of k seeds and n galaxies: variance s^2 / k + g^2 / n + e^2 / (k n)."""
+    rng = np.random.default_rng(4)
+    seeds, galaxies = rng.normal(0, 0.3, (40, 1)), rng.normal(0, 1.0, (1, 100))
+    low, high = _interval(0.5 + seeds + galaxies)
+    expected = 3.92 * np.hypot(seeds.std() / np.sqrt(40), galaxies.std() / 10)
+    assert high - low == pytest.approx(expected, rel=0.1)
+    assert low < 0.5 + seeds.mean() + galaxies.mean() < high
+    assert _interval(np.broadcast_to(galaxies, (3, 100)))[1] - galaxies.mean() == pytest.approx(
+        1.96 * galaxies.std() / 10, rel=0.1
+    )

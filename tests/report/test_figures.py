@@ -1,0 +1,108 @@
+"""`galcnn figures`: from tables of answers and histories to pictures, without a network."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from PIL import Image
+
+from galcnn.catalog import write_table
+from galcnn.cli.main import main
+from galcnn.evaluation import rankings
+from galcnn.prediction import Prediction, prediction_table
+from galcnn.report import draw_run
+from galcnn.report.figures import answers_of, images_of
+from tests.viewers.test_score_figures import history
+
+CLASSES = ("elliptical", "spiral")
+SCORES = {"confusion.png", "reliability.png", "roc.png", "precision_recall.png"}
+TABLES = {"reliability.ecsv", "ranking.ecsv"}
+
+
+def answers(n=40, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(2, size=n)
+    logits = rng.normal(size=(n, 2)) + 1.5 * np.eye(2)[truth]
+    logits[0] = np.nan
+    return Prediction(tuple(f"g{i}" for i in range(n)), logits, CLASSES), [CLASSES[k] for k in truth]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """As `galcnn train` leaves it, with pictures that tell which galaxy they are of."""
+    prediction, labels = answers()
+    table = prediction_table(prediction)
+    table.add_column(labels, name="true_class", index=1)
+    (tmp_path / "model").mkdir()
+    write_table(table, tmp_path / "model" / "test.ecsv")
+    history().write(tmp_path / "model" / "history.csv")
+    (tmp_path / "images").mkdir()
+    for i in range(1, 30):
+        shades = np.full((12, 12, 3), 5 * i, dtype=np.uint8)
+        Image.fromarray(shades).save(tmp_path / "images" / f"g{i}.png")
+    (tmp_path / "images" / "g3.png").write_bytes(b"no picture")
+    return tmp_path
+
+
+def test_answers_come_back_from_the_table(folder):
+    prediction, labels = answers()
+    read, read_labels = answers_of(folder / "model")
+    assert read.ids == prediction.ids
+    assert read_labels == labels
+    np.testing.assert_allclose(read.probabilities, prediction.probabilities, rtol=1e-6)
+    assert np.isnan(read.probabilities[0]).all()
+
+
+def test_everything_is_drawn(folder, capsys):
+    assert main(["figures", str(folder / "model"), "--images", str(folder / "images"), "--quiet"]) == 0
+    made = {path.name for path in (folder / "model" / "figures").glob("[!.]*")}
+    assert made == SCORES | TABLES | {"learning.png", "confident.png", "uncertain.png", "worst.png"}
+    assert capsys.readouterr().out.count("wrote ") == len(made)
+    table = Table.read(folder / "model" / "figures" / "ranking.ecsv")
+    prediction, labels = answers()
+    expected = rankings(prediction.select(range(1, 40)), labels[1:])
+    np.testing.assert_allclose(table["roc_area"], [one.roc.area.value for one in expected])
+    np.testing.assert_allclose(table["roc_area_low"], [one.roc.area.low for one in expected])
+
+
+def test_without_images_or_truth_less_is_drawn(folder):
+    written = draw_run(folder / "model", folder / "out")
+    assert {path.name for path in written} == SCORES | TABLES | {"learning.png"}
+    prediction, _ = answers()
+    write_table(prediction_table(prediction), folder / "classes.csv")
+    images = {f"g{i}": str(folder / "images" / f"g{i}.png") for i in range(1, 30)}
+    written = draw_run(folder / "classes.csv", images=images)
+    assert {path.name for path in written} == {"confident.png", "uncertain.png"}
+    assert written[0].parent == folder / "figures"
+
+
+def test_images_are_found_by_the_card_and_a_catalog(folder):
+    Table({"objid": ["g1", "g2"], "file": ["images/g1.png", "images/g2.png"]}).write(folder / "labels.csv")
+    found = images_of(folder / "model", folder / "labels.csv", image_column="file", id_column="objid")
+    assert found == {name: (folder / "images" / f"{name}.png",) for name in ("g1", "g2")}
+    assert images_of(folder / "model") == {}
+    with pytest.raises(ValueError, match="a column 'image'"):
+        images_of(folder / "model", folder / "labels.csv")
+
+
+def test_a_folder_with_nothing_to_draw_is_refused(tmp_path, capsys):
+    assert main(["figures", str(tmp_path)]) == 2
+    assert "a folder with history.csv" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "a.json").write_text(json.dumps({}))
+    assert main(["figures", str(tmp_path), "--images", str(tmp_path), "--catalog", "x.csv"]) == 2
+
+
+def test_a_catalog_of_the_training_that_is_gone_is_said(folder, trained, capsys):
+    settings = {"data": {"catalog": str(folder / "gone.ecsv")}}
+    replace(trained.card, settings=settings).write(folder / "model" / "card.json")
+    with pytest.raises(FileNotFoundError, match="the catalog that the model was trained on"):
+        images_of(folder / "model")
+    assert main(["figures", str(folder / "model"), "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert "no contact sheets: " in said.err
+    assert "gone.ecsv" in said.err
+    assert said.out.count("wrote ") == len(SCORES | TABLES) + 1
+    assert main(["figures", str(folder / "model"), "--catalog", str(folder / "gone.ecsv"), "--quiet"]) == 2
