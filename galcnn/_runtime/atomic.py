@@ -35,13 +35,7 @@ _RECORDS: list[list[Path]] = []
 
 @contextlib.contextmanager
 def recording() -> Iterator[list[Path]]:
-    """Keep a list of what this process writes.
-
-    Yields
-    ------
-    list of pathlib.Path
-        Files and folders in the order in which they were finished; some may be gone again.
-    """
+    """Keep a list of what this process writes."""
     record: list[Path] = []
     _RECORDS.append(record)
     try:
@@ -57,23 +51,7 @@ def _finished(target: Path) -> None:
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path to write to; on success it becomes `path`, on failure it vanishes.
-
-    Parameters
-    ----------
-    path : path-like
-        The file to be written. Its folder is made when missing.
-
-    Yields
-    ------
-    pathlib.Path
-        A path in the same folder with the same suffix, for the caller to write.
-
-    Raises
-    ------
-    OSError
-        The folder cannot be written, or the disk is full; `path` is then as it was.
-    """
+    """Give a temporary path to write to; on success it becomes `path`, on failure it vanishes."""
     target = Path(path).resolve()  # a link is written through, not replaced
     _refuse_folder(target)
     _make_folder(target.parent)
@@ -92,26 +70,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing_folder(path: str | os.PathLike[str], *, own: Collection[str] | None = None) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success it becomes `path`, replacing an older one.
-
-    Parameters
-    ----------
-    path : path-like
-        The folder to be written. An existing *file* of this name is refused.
-    own : collection of str, optional
-        Names of what may be replaced in an older folder, ``*`` for any characters; all by default.
-        Where it holds something else, that stays, and the new content is put beside it piece by piece.
-
-    Yields
-    ------
-    pathlib.Path
-        An empty folder beside `path`.
-
-    Raises
-    ------
-    OSError
-        The parent cannot be written, or the disk is full; an older `path` is then as it was.
-    """
+    """Give a temporary folder to fill; on success it becomes `path`, replacing an older one."""
     target = Path(path).resolve()  # a link is written through, not replaced
     _refuse_file(target)
     _make_folder(target.parent)
@@ -149,34 +108,13 @@ def writing_folder(path: str | os.PathLike[str], *, own: Collection[str] | None 
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    text : str
-        Its content.
-    """
+    """Write `text` as UTF-8, whole or not at all."""
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike[str], content: object) -> None:
-    """Write `content` as indented JSON, whole or not at all; NaN and infinity are refused.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    content : object
-        Anything `json` can write.
-
-    Raises
-    ------
-    ValueError
-        A float is not finite (JSON has no word for it).
-    """
+    """Write `content` as indented JSON, whole or not at all; NaN and infinity are refused."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -189,33 +127,7 @@ def check_writable(
     inputs: Iterable[Input] = (),
     overwrite: bool = False,
 ) -> None:
-    """Fail now rather than after hours of work when `path` could not be written, or holds something else.
-
-    Parameters
-    ----------
-    path : path-like
-        The file or folder that will be written later.
-    folder : bool
-        Whether it is to be a folder.
-    own : collection of str, optional
-        Of a folder: names of what is written there, ``*`` for any characters. A folder that holds
-        nothing else may be written to again. Where there are no names, one that was claimed (see
-        `claim`) may be, whatever else was put there since; with None any folder may.
-    what : str
-        Such a folder in words, for the error: "an older report".
-    inputs : iterable of path-like, or of tuples of them
-        Files that are read and must not be replaced, even if asked to.
-    overwrite : bool
-        Whether to replace what stands there; in a folder what is the command's own by its name.
-
-    Raises
-    ------
-    FileExistsError
-        The file is there, or the folder holds something else, and is not to be replaced; or it is
-        one of the inputs.
-    OSError
-        It or its folder cannot be made or written.
-    """
+    """Fail now rather than after hours of work when `path` could not be written, or holds something else."""
     target = Path(path).resolve()
     _make_folder(target.parent)
     if len(os.fsencode(target.name)) > os.pathconf(target.parent, "PC_NAME_MAX"):
@@ -242,37 +154,14 @@ def check_writable(
 
 
 class Claim:
-    """A folder that holds one run, or will: made by `claim`.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The folder.
-    digest : str
-        Hash of what decides what is written.
-    own : collection of str
-        Names of what is written there, see `claim`.
-    anew : bool
-        Whether what an older run left goes with the first file.
-    """
+    """A folder that holds one run, or will: made by `claim`."""
 
     def __init__(self, folder: Path, digest: str, *, own: Collection[str], anew: bool) -> None:
         self.folder = folder
         self._digest, self._own, self._anew = digest, own, anew
 
     def written(self, name: str) -> bool:
-        """Tell whether this run has written a file or folder already.
-
-        Parameters
-        ----------
-        name : str
-            In the folder.
-
-        Returns
-        -------
-        bool
-            False for all, where the run begins anew and has not begun.
-        """
+        """Tell whether this run has written a file or folder already."""
         return not self._anew and (self.folder / name).exists()
 
     def mark(self) -> None:
@@ -285,32 +174,13 @@ class Claim:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
-        """Give a temporary folder to fill, whose content replaces what is its own in this one.
-
-        Yields
-        ------
-        pathlib.Path
-            An empty folder beside it, but for the mark; see `writing_folder`.
-        """
+        """Give a temporary folder to fill, whose content replaces what is its own in this one."""
         with writing_folder(self.folder, own=(*self._own, MARK)) as temporary:
             (temporary / MARK).write_text(self._digest, encoding="utf-8")
             yield temporary
 
     def once(self, name: str, write: Callable[[Path], object]) -> bool:
-        """Write a file unless this run has.
-
-        Parameters
-        ----------
-        name : str
-            In the folder.
-        write : callable
-            Writes to the path that it is given, whole or not at all.
-
-        Returns
-        -------
-        bool
-            Whether it was there.
-        """
+        """Write a file unless this run has."""
         there = self.written(name)
         if not there:
             self.mark()
@@ -327,37 +197,7 @@ def claim(
     inputs: Iterable[Input] = (),
     overwrite: bool = False,
 ) -> Claim:
-    """Go on with a folder of the same settings; refuse one that holds anything else.
-
-    Parameters
-    ----------
-    folder : path-like
-        Where many files are to be written, perhaps in several runs.
-    described : str
-        All that decides what is written; empty where files are replaced whatever they are of.
-    what : str
-        Such a folder in words, for the error: "one with the same model and data". Other commands
-        say other words, by which their folders are told from it.
-    own : collection of str
-        Names of what is written there, ``*`` for any characters: what goes where `overwrite` is said.
-    inputs : iterable of path-like, or of tuples of them
-        Files that are read and must not be replaced.
-    overwrite : bool
-        Whether to begin anew, whatever the folder holds; what is not `own` stays.
-
-    Returns
-    -------
-    Claim
-        Says what is written, and marks the folder with the first file: settings of which nothing
-        comes claim nothing.
-
-    Raises
-    ------
-    ValueError
-        The folder is of other settings, or of somebody else (a FileExistsError too).
-    OSError
-        It cannot be written.
-    """
+    """Go on with a folder of the same settings; refuse one that holds anything else."""
     place, digest = Path(folder), hashlib.sha256(f"{what}\n{described}".encode()).hexdigest()
     check_writable(place, folder=True, own=(), what=what, overwrite=overwrite)
     _refuse_inputs(place.resolve(), inputs, own if overwrite else None)
@@ -425,18 +265,7 @@ def _remove(folder: Path, own: Iterable[str]) -> None:
 
 
 def is_partial(name: str) -> bool:
-    """Tell whether a file is one that was being written, and may be of a process that was killed.
-
-    Parameters
-    ----------
-    name : str
-        Of the file.
-
-    Returns
-    -------
-    bool
-        True where a temporary name of this module is meant.
-    """
+    """Tell whether a file is one that was being written, and may be of a process that was killed."""
     return name.startswith(".") and ".partial" in name
 
 

@@ -59,20 +59,7 @@ def overview(title: str, facts: Mapping[str, object], pictures: Sequence[tuple[s
 
 
 def picture(rgb: npt.NDArray[np.uint8], alt: str) -> str:
-    """Give a picture as an element of a page.
-
-    Parameters
-    ----------
-    rgb : numpy.ndarray
-        uint8, shape (ny, nx, 3), row 0 at the bottom.
-    alt : str
-        What it shows, for who cannot see it.
-
-    Returns
-    -------
-    str
-        An ``img`` with the PNG in it; large ones are thinned out.
-    """
+    """Give a picture as an element of a page."""
     from PIL import Image
 
     step = max(1, -(-max(rgb.shape[:2]) // _STORED))
@@ -89,20 +76,7 @@ def picture(rgb: npt.NDArray[np.uint8], alt: str) -> str:
 
 
 def grey_picture(plane: npt.NDArray[np.floating], alt: str) -> str:
-    """Draw one band in grey, by asinh between its 1st and 99.5th percentile.
-
-    Parameters
-    ----------
-    plane : numpy.ndarray
-        Shape (ny, nx); pixels without a value are black.
-    alt : str
-        See `picture`.
-
-    Returns
-    -------
-    str
-        See `picture`.
-    """
+    """Draw one band in grey, by asinh between its 1st and 99.5th percentile."""
     values = np.asarray(plane, dtype=np.float64)
     known = np.isfinite(values)
     grey = np.zeros(values.shape)
@@ -115,20 +89,7 @@ def grey_picture(plane: npt.NDArray[np.floating], alt: str) -> str:
 
 
 def signed_picture(plane: npt.NDArray[np.floating], alt: str) -> str:
-    """Draw a signed map: red above zero, blue below, white at zero, grey where there is no value.
-
-    Parameters
-    ----------
-    plane : numpy.ndarray
-        Shape (ny, nx). Colours end at the 99.5th percentile of the absolute value.
-    alt : str
-        See `picture`.
-
-    Returns
-    -------
-    str
-        See `picture`.
-    """
+    """Draw a signed map: red above zero, blue below, white at zero, grey where there is no value."""
     values = np.asarray(plane, dtype=np.float64)
     known = np.isfinite(values)
     sizes = np.abs(values[known])

@@ -34,51 +34,19 @@ class Step(Protocol):
     """Say that one more piece is done."""
 
     def __call__(self, note: str = "") -> None:
-        """Advance by one.
-
-        Parameters
-        ----------
-        note : str
-            Shown behind the bar.
-        """
+        """Advance by one."""
 
 
 class Progress(Protocol):
     """Start to show a piece of work."""
 
     def __call__(self, description: str, total: int) -> AbstractContextManager[Step]:
-        """Show a piece of work.
-
-        Parameters
-        ----------
-        description : str
-            Two or three words.
-        total : int
-            Number of steps.
-
-        Returns
-        -------
-        context manager
-            Gives the function that advances it.
-        """
+        """Show a piece of work."""
 
 
 @contextlib.contextmanager
 def silent(description: str, total: int) -> Iterator[Step]:
-    """Show nothing.
-
-    Parameters
-    ----------
-    description : str
-        Not shown.
-    total : int
-        Not shown.
-
-    Yields
-    ------
-    Step
-        Does nothing.
-    """
+    """Show nothing."""
     del description, total
 
     def step(note: str = "") -> None:
@@ -89,20 +57,7 @@ def silent(description: str, total: int) -> Iterator[Step]:
 
 @contextlib.contextmanager
 def bars(description: str, total: int) -> Iterator[Step]:
-    """Show a bar on the terminal's standard error, with the time that is left, once a second has passed.
-
-    Parameters
-    ----------
-    description : str
-        Two or three words.
-    total : int
-        Number of steps.
-
-    Yields
-    ------
-    Step
-        Advances the bar.
-    """
+    """Show a bar on the terminal's standard error, with the time that is left, once a second has passed."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -137,21 +92,7 @@ def bars(description: str, total: int) -> Iterator[Step]:
 
 @contextlib.contextmanager
 def parts(description: str, total: int) -> Iterator[Step]:
-    """Show the parts of one step below the bar that whoever called has opened; nothing where there is none.
-
-    Parameters
-    ----------
-    description : str
-        Two or three words.
-    total : int
-        Number of parts.
-
-    Yields
-    ------
-    Step
-        Advances the lower bar, which is seen where the parts take longer than a second, until
-        they are done.
-    """
+    """Show the parts of one step below the bar of the caller; nothing where there is none."""
     display = _DISPLAY.get()
     if display is None:
         with silent(description, total) as step:

@@ -41,38 +41,12 @@ def generator(seed: int, *key: Key) -> np.random.Generator:
 
 
 def integer(seed: int, *key: Key) -> int:
-    """Give a positive 31-bit seed for libraries that take only an integer (Keras, GalSim).
-
-    Parameters
-    ----------
-    seed : int
-        The user's seed.
-    *key : str or int
-        What the stream is for.
-
-    Returns
-    -------
-    int
-        Between 1 and 2**31 - 1: GalSim reads a seed of 0 as "take one from the clock".
-    """
+    """Give a positive 31-bit seed for libraries that take only an integer (Keras, GalSim)."""
     return 1 + int.from_bytes(_digest(seed, key)[:8], "little") % (2**31 - 1)
 
 
 def uniform(seed: int, *key: Key) -> float:
-    """Give one number in [0, 1) for the key, e.g. to deal objects into splits.
-
-    Parameters
-    ----------
-    seed : int
-        The user's seed.
-    *key : str or int
-        What the number is for.
-
-    Returns
-    -------
-    float
-        Uniform over keys.
-    """
+    """Give one number in [0, 1) for the key, e.g. to deal objects into splits."""
     return float((int.from_bytes(_digest(seed, key)[:8], "little") >> 11) / 2**53)
 
 

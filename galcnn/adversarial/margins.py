@@ -84,28 +84,7 @@ class Attack(Protocol):
 
 
 def pixel_scale(images: Images, context: Context | None, unit: Unit) -> Images:
-    """Give what one unit of change is in each pixel.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    context : Context or None
-        Sigma and mask.
-    unit : {"sigma", "image"}
-        The noise of the pixel, or 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        Type of `images`, 0 in masked pixels. Shape of `images`, or (n, 1, 1, 1) where all pixels
-        of an image are alike.
-
-    Raises
-    ------
-    ValueError
-        The noise is asked for and not known.
-    """
+    """Give what one unit of change is in each pixel."""
     mask = None if context is None else context.mask
     if unit == "image":
         if mask is None or not mask.any():
@@ -134,25 +113,7 @@ def pixel_scale(images: Images, context: Context | None, unit: Unit) -> Images:
 
 
 def psf_stack(context: Context | None, n: int) -> npt.NDArray[np.float32]:
-    """Give the PSFs that perturbations are convolved with.
-
-    Parameters
-    ----------
-    context : Context or None
-        With `psf`.
-    n : int
-        Images.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, py, px, n_bands).
-
-    Raises
-    ------
-    ValueError
-        There are none.
-    """
+    """Give the PSFs that perturbations are convolved with."""
     if context is None or context.psf is None:
         raise ValueError(
             message(
@@ -167,23 +128,7 @@ def psf_stack(context: Context | None, n: int) -> npt.NDArray[np.float32]:
 
 
 def as_box(lower: float | None, upper: float | None) -> tuple[float, float]:
-    """Give the bounds of a pixel.
-
-    Parameters
-    ----------
-    lower, upper : float or None
-        None is no bound.
-
-    Returns
-    -------
-    tuple of float
-        With infinities.
-
-    Raises
-    ------
-    ValueError
-        They leave no room.
-    """
+    """Give the bounds of a pixel."""
     low, high = -np.inf if lower is None else float(lower), np.inf if upper is None else float(upper)
     if not low < high:
         raise ValueError(message("lower < upper", "", lower=lower, upper=upper))
@@ -191,20 +136,7 @@ def as_box(lower: float | None, upper: float | None) -> tuple[float, float]:
 
 
 def check_within(images: Images, box: tuple[float, float]) -> None:
-    """Refuse images that lie outside the box before they are attacked.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        Any.
-    box : tuple of float
-        Lowest and highest value.
-
-    Raises
-    ------
-    ValueError
-        A pixel lies outside, or is not finite.
-    """
+    """Refuse images that lie outside the box before they are attacked."""
     low, high = float(np.min(images)), float(np.max(images))
     if not (box[0] <= low and high <= box[1] and np.isfinite(low) and np.isfinite(high)):
         raise ValueError(
@@ -218,27 +150,7 @@ Floats = npt.NDArray[np.floating[Any]]
 def wanted_weights(
     network: keras.Model, target: Target | Sequence[Target], images: Floats
 ) -> npt.NDArray[np.floating[Any]]:
-    """Lay targets out as `galcnn.model.gradients.target_weights` does, and refuse those that want nothing.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    target : Target or sequence of Target
-        One for all, or one an image.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, n_classes).
-
-    Raises
-    ------
-    ValueError
-        Targets or images do not fit, or a target weighs all classes alike.
-    """
+    """Lay targets out as `galcnn.model.gradients.target_weights` does, and refuse those that want nothing."""
     weights = target_weights(network, target, images)
     if np.any(weights.min(axis=1) == weights.max(axis=1)):
         raise ValueError(
@@ -277,18 +189,7 @@ def margins(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
 
 
 def log_odds(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
-    """Give the logarithm of the probability that is wanted over that which is unwanted.
-
-    Parameters
-    ----------
-    logits, weights : numpy.ndarray
-        Shape (n, n_classes).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,).
-    """
+    """Give the logarithm of the probability that is wanted over that which is unwanted."""
     wanted, unwanted = _sides(weights)
     with np.errstate(divide="ignore"):
         return np.asarray(
@@ -298,18 +199,7 @@ def log_odds(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
 
 
 def margin_in_graph(logits: Any, weights: Any) -> Any:
-    """Do what `margins` does, in a graph that is being traced.
-
-    Parameters
-    ----------
-    logits, weights : tensor
-        Shape (n, n_classes).
-
-    Returns
-    -------
-    tensor
-        Shape (n,).
-    """
+    """Do what `margins` does, in a graph that is being traced."""
     nothing = tf.constant(-np.inf, logits.dtype)
     wanted = weights >= tf.reduce_max(weights, axis=1, keepdims=True)
     unwanted = weights <= tf.reduce_min(weights, axis=1, keepdims=True)
@@ -319,20 +209,7 @@ def margin_in_graph(logits: Any, weights: Any) -> Any:
 
 
 def fast_logits(network: keras.Model, images: Floats) -> Floats:
-    """Run a network as one compiled graph: for searches. What they find is checked by another way.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, n_classes).
-    """
+    """Run a network as one compiled graph: for searches. What they find is checked by another way."""
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         return lambda images: (logits_of(network_of(), images),)
@@ -341,24 +218,7 @@ def fast_logits(network: keras.Model, images: Floats) -> Floats:
 
 
 def margin_gradient(network: keras.Model, images: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Differentiate the margin with respect to every pixel.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits; left as it is.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    weights : numpy.ndarray
-        Shape (n, n_classes).
-
-    Returns
-    -------
-    gradient : numpy.ndarray
-        Shape of `images`.
-    logits : numpy.ndarray
-        Shape (n, n_classes).
-    """
+    """Differentiate the margin with respect to every pixel."""
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> tuple[Any, Any]:

@@ -135,20 +135,7 @@ class SmallestBudget:
 
 
 def selected(context: Context | None, rows: npt.NDArray[np.int_]) -> Context | None:
-    """Give the context of some of the images.
-
-    Parameters
-    ----------
-    context : Context or None
-        Of all.
-    rows : numpy.ndarray
-        Which.
-
-    Returns
-    -------
-    Context or None
-        In this order.
-    """
+    """Give the context of some of the images."""
     if context is None:
         return None
     own: dict[str, Any] = {}

@@ -104,27 +104,7 @@ def fool(
 
 
 def prepared_alike(trained: TrainedModel, cutouts: Sequence[Cutout], ids: Sequence[str]) -> Prepared:
-    """Prepare cutouts whose noise is known, or not known, alike: attacks count in it.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The model.
-    cutouts : sequence of galcnn.cutout.Cutout
-        That fit it.
-    ids : sequence of str
-        One a cutout.
-
-    Returns
-    -------
-    galcnn.explain.attribution.Prepared
-        Its images and context are what attacks receive.
-
-    Raises
-    ------
-    ValueError
-        Some have a sigma and some have none.
-    """
+    """Prepare cutouts whose noise is known, or not known, alike: attacks count in it."""
     with_sigma = sum(cutout.sigma is not None for cutout in cutouts)
     if 0 < with_sigma < len(cutouts):
         raise ValueError(
@@ -139,20 +119,7 @@ def prepared_alike(trained: TrainedModel, cutouts: Sequence[Cutout], ids: Sequen
 
 
 def boxed(attack: Attack, trained: TrainedModel) -> Attack:
-    """Keep an attack on pictures within what pictures can hold, where it has no bounds of its own.
-
-    Parameters
-    ----------
-    attack : Attack
-        Any.
-    trained : galcnn.model.TrainedModel
-        Its card knows the unit of the images.
-
-    Returns
-    -------
-    Attack
-        With bounds where they are needed.
-    """
+    """Keep an attack on pictures within what pictures can hold, where it has no bounds of its own."""
     if trained.card.inputs.unit != str(DISPLAY):
         return attack
     if isinstance(attack, SmallestBudget):

@@ -33,25 +33,7 @@ _BISECTIONS = 40
 
 
 def conserved(v: Any, normal: Any, low: Any, high: Any) -> Any:
-    r"""Project onto the plane sum(q v) = 0 of each image and band, within bounds of every pixel.
-
-    The nearest point is clip(v - lambda q, low, high), with the lambda at which the plane is
-    reached; the sum falls with lambda, so that it is bisected.
-
-    Parameters
-    ----------
-    v : tensor
-        Shape (n, ny, nx, n_bands).
-    normal : tensor
-        q, not negative, of a shape that broadcasts to that of `v`.
-    low, high : tensor or None
-        Bounds with zero between them; None is no bound.
-
-    Returns
-    -------
-    tensor
-        Shape of `v`.
-    """
+    r"""Project onto the plane sum(q v) = 0 of each image and band, within bounds of every pixel."""
     q = tf.broadcast_to(normal, tf.shape(v))
     across = {"axis": (1, 2), "keepdims": True}
     if low is None or high is None:
@@ -132,26 +114,7 @@ class Walk:
 
 
 def climb(network: keras.Model, images: Images, weights: Images, *, limits: Bounds, walk: Walk) -> Images:
-    """Raise the margin within the limits by projected gradient ascent, many images at once.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits; left as it is.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands), in the precision of `weights`.
-    weights : numpy.ndarray
-        Shape (n, n_classes), see `galcnn.adversarial.margins`.
-    limits : Bounds
-        Of the perturbation.
-    walk : Walk
-        Steps and start.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape of `images`: of each the best of the walk, or its end after a single step.
-    """
+    """Raise the margin within the limits by projected gradient ascent, many images at once."""
     extras = {"start": walk.start, "psf": limits.psf}
     named = {name: part.astype(images.dtype, copy=False) for name, part in extras.items() if part is not None}
     parts = [images, weights, limits.scale, *named.values()]
@@ -236,10 +199,7 @@ def _projection(
     box: tuple[float, float],
     blurred: bool,
 ) -> Callable[[Any], Any]:
-    """Bring v back: into the bounds of each pixel, to no flux in total, then shrunk into the ball.
-
-    The image itself lies within all limits, and they are convex, so shrinking leaves none of them.
-    """
+    """Bring v back: into the bounds of each pixel, to no flux in total, then shrunk into the ball."""
     size = _largest if norm == "linf" else _length
     low, high = (-1.0, 1.0) if norm == "linf" else (None, None)
     if np.isfinite(box).any() and not blurred:
@@ -413,26 +373,7 @@ def perturbed(
     budgets: npt.NDArray[np.float64],
     context: Context | None,
 ) -> npt.NDArray[np.float32]:
-    """Run PGD with a budget for each image.
-
-    Parameters
-    ----------
-    attack : PGD
-        All but the budget.
-    network : keras.Model
-        Ends in logits.
-    images, weights : numpy.ndarray
-        Shape (n, ny, nx, n_bands) and (n, n_classes).
-    budgets : numpy.ndarray
-        Shape (n,).
-    context : Context or None
-        As for the attack.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape of `images`.
-    """
+    """Run PGD with a budget for each image."""
     box = as_box(attack.lower, attack.upper)
     images = images.astype(weights.dtype, copy=False)
     check_within(images, box)

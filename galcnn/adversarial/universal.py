@@ -62,24 +62,7 @@ class FixedPerturbation:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Not run.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            Not needed.
-        context : Context, optional
-            Mask.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`.
-        """
+        """Make the images."""
         del network, target
         made: npt.NDArray[np.float32] = _added(images, self.pattern, context, as_box(self.lower, self.upper))
         return made

@@ -115,11 +115,7 @@ def visibility(synthesis: Synthesis) -> Visibility:
 
 
 def _excess(chi_square: float, degrees: int) -> float:
-    """Sigmas of one side at which a normal deviate is as improbable (Wilson & Hilferty 1931).
-
-    The cube root of chi-square over its degrees is nearly normal, where the probability itself is
-    too small for a number.
-    """
+    """Sigmas of one side at which a normal deviate is as improbable (Wilson & Hilferty 1931)."""
     probability = float(stats.chi2.sf(chi_square, degrees))
     if probability > 1e-300:
         return float(stats.norm.isf(probability))

@@ -24,25 +24,7 @@ _EXACT = 2**53
 
 
 def as_text(column: Any, name: str) -> npt.NDArray[np.str_]:
-    """Write any column as text; a missing value is empty, and what is empty is refused where it matters.
-
-    Parameters
-    ----------
-    column : array-like
-        Of text, bytes or numbers; whole numbers of 64 bits keep every digit.
-    name : str
-        For the error.
-
-    Returns
-    -------
-    numpy.ndarray
-        str, stripped.
-
-    Raises
-    ------
-    ValueError
-        A text cannot be printed, or a float is too large to be an exact whole number.
-    """
+    """Write any column as text; a missing value is empty, and what is empty is refused where it matters."""
     texts = [_text(value, name) for value in column]
     if odd := [text for text in texts if not text.isprintable()]:
         raise ValueError(message(f"printable text in {name!r}", "Rename it.", received=odd[0]))
@@ -87,25 +69,7 @@ def as_numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
 
 
 def as_degrees(column: Any, name: str) -> u.Quantity:
-    """Give an angle of every row in degrees.
-
-    Parameters
-    ----------
-    column : array-like
-        Numbers; degrees where there is no unit.
-    name : str
-        For the error.
-
-    Returns
-    -------
-    astropy.units.Quantity
-        In degrees.
-
-    Raises
-    ------
-    ValueError
-        No angle, or one that is missing or not finite.
-    """
+    """Give an angle of every row in degrees."""
     unit = getattr(column, "unit", None) or u.deg
     try:
         degrees = u.Quantity(as_numbers(column, name), unit).to(u.deg)
@@ -147,18 +111,7 @@ def image_paths(text: str | os.PathLike[str], folder: str | os.PathLike[str] = "
 
 
 def check_ids(column: Any) -> None:
-    """Refuse ids that are empty or repeated.
-
-    Parameters
-    ----------
-    column : array-like
-        Of text.
-
-    Raises
-    ------
-    ValueError
-        The text names the repeated ones.
-    """
+    """Refuse ids that are empty or repeated."""
     names, counts = np.unique(np.asarray(column, dtype=str), return_counts=True)
     if np.any(counts > 1):
         raise ValueError(
@@ -169,18 +122,7 @@ def check_ids(column: Any) -> None:
 
 
 def check_redshifts(column: Any) -> None:
-    """Refuse a column that holds no redshifts; missing and unphysical ones are kept as they are.
-
-    Parameters
-    ----------
-    column : array-like
-        Numbers without a unit.
-
-    Raises
-    ------
-    ValueError
-        Text, or numbers with a unit such as km/s.
-    """
+    """Refuse a column that holds no redshifts; missing and unphysical ones are kept as they are."""
     unit = getattr(column, "unit", None)
     if unit is not None and u.Unit(unit) != u.dimensionless_unscaled:
         raise ValueError(

@@ -40,23 +40,7 @@ _WITH_UNIT = re.compile(r"(.+) \[(.+)\]")
 
 
 def table_format(path: str | os.PathLike[str]) -> str:
-    """Give astropy's name of a table file's format.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-
-    Returns
-    -------
-    str
-        See `FORMATS`.
-
-    Raises
-    ------
-    ValueError
-        A suffix that is not known.
-    """
+    """Give astropy's name of a table file's format."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(message(f"a table file ending in {', '.join(FORMATS)}", "", path=str(path)))
@@ -133,25 +117,7 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
 
 
 def read_scalars(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> Table:
-    """Read the columns with one value a row: the embeddings of a survey stay on the disk.
-
-    Parameters
-    ----------
-    path : path-like
-        In any of the formats.
-    texts : iterable of str
-        See `read_table`.
-
-    Returns
-    -------
-    astropy.table.Table
-        Of Parquet, gaps are NaN among floats and None elsewhere; else see `read_table`.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        See `read_table`.
-    """
+    """Read the columns with one value a row: the embeddings of a survey stay on the disk."""
     file = Path(path)
     if table_format(file) != "parquet" or not file.is_file():
         return Table(read_table(file, texts=texts))

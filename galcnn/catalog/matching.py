@@ -194,34 +194,7 @@ def sky_cells(positions: SkyCoord, nside: int) -> npt.NDArray[np.int64]:
 def join_neighbours(
     groups: Sequence[str], positions: SkyCoord, radius: u.Quantity, *, whole: bool = True
 ) -> list[str]:
-    """Regroup galaxies so that no two of them within a radius of each other are in two groups.
-
-    Neighbours of neighbours belong together, too (friends of friends; Huchra & Geller 1982, ApJ
-    257, 423).
-
-    Parameters
-    ----------
-    groups : sequence of str
-        Of each galaxy.
-    positions : astropy.coordinates.SkyCoord
-        Of each galaxy.
-    radius : astropy.units.Quantity
-        An angle.
-    whole : bool
-        Whether groups stay whole, so that two with neighbours across their border become one.
-        Otherwise friends who stand in several groups all go to the first of them (by name): cells
-        of the sky keep their size that way, however crowded their borders.
-
-    Returns
-    -------
-    list of str
-        A group for each galaxy.
-
-    Raises
-    ------
-    ValueError
-        The radius is not a positive angle.
-    """
+    """Regroup galaxies so that no two of them within a radius of each other are in two groups."""
     if not radius.unit.is_equivalent(u.deg) or not radius.isscalar or not 0 < radius.value < np.inf:
         raise ValueError(message("a radius that is a positive angle", "", radius=radius))
     from astropy.coordinates import search_around_sky

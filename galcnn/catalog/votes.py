@@ -190,21 +190,7 @@ def cumulative_fractions(logits: npt.ArrayLike, votes: Votes) -> Fractions:
 
 
 def observed_fractions(observed: npt.ArrayLike, votes: Votes) -> Fractions:
-    """Give the share of all people who gave each answer, from votes of either kind.
-
-    Parameters
-    ----------
-    observed : array-like
-        Of `read_votes`.
-    votes : Votes
-        In the order of the columns.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (n, n_answers); NaN for a question that nobody was asked, unless nobody
-        gave the answer before it.
-    """
+    """Give the share of all people who gave each answer, from votes of either kind."""
     found = np.array(observed, dtype=np.float64)
     if votes.kind == "fractions":
         return found

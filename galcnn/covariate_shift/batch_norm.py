@@ -102,11 +102,7 @@ def _normalisations(network: keras.Model) -> list[NetworkLayer]:
 def _moments(
     network: keras.Model, step: NetworkLayer, images: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and population variance of each channel of what a layer is given, over all images.
-
-    Chunks are joined exactly: the scatter between their means is part of the variance (Chan,
-    Golub & LeVeque 1983, eq. 2.1).
-    """
+    """Mean and population variance of each channel of what a layer is given, over all images."""
     (source,) = step.sources
     count, mean, squares = 0, np.zeros(1), np.zeros(1)
     for start in range(0, len(images), _BATCH):

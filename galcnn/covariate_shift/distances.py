@@ -272,22 +272,7 @@ _BATCH = 64
 def model_features(
     trained: TrainedModel, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Summarise what a model's network is given, and what each of its layers gives.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        Left as it is.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands), in the model's unit.
-    layers : sequence of str, optional
-        See `layer_features`.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        ``input`` first: the stretched images, shape (n, 2 * n_bands); then see `layer_features`.
-    """
+    """Summarise what a model's network is given, and what each of its layers gives."""
     stretched = outputs(trained.preprocessing, images)
     return {"input": summarised(stretched)} | layer_features(trained.network, stretched, layers=layers)
 
@@ -295,25 +280,7 @@ def model_features(
 def layer_features(
     network: keras.Model, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Summarise what each network layer gives.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional; run in inference mode and left as it is.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    layers : sequence of str, optional
-        Names as `galcnn.model.network_layers` lists them; by default all that compute
-        with weights: their outputs are the pre-activations where the activation is a layer of its
-        own.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        For each layer shape (n, 2 * n_channels), mean and standard deviation over the map of each
-        channel; (n, n_units) for a layer without a map.
-    """
+    """Summarise what each network layer gives."""
     found: dict[str, list[npt.NDArray[np.float64]]] = {}
     for start in range(0, len(images), _BATCH):
         batch = images[start : start + _BATCH]
@@ -326,18 +293,7 @@ def layer_features(
 
 
 def summarised(maps: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Give mean and standard deviation of each channel of each map.
-
-    Parameters
-    ----------
-    maps : numpy.ndarray
-        Shape (n, ..., n_channels).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, 2 * n_channels), or `maps` itself where it has no grid.
-    """
+    """Give mean and standard deviation of each channel of each map."""
     values: npt.NDArray[np.float64] = np.asarray(maps, dtype=np.float64)
     if values.ndim == 2:
         return values
@@ -363,27 +319,7 @@ def drift_table(
     layers: Sequence[str] | None = None,
     seed: int = 0,
 ) -> QTable:
-    """Compare images with those of the training, as a network sees them.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The network.
-    reference, images : numpy.ndarray
-        Of the training, and those in question, shape (n, ny, nx, n_bands), in the model's unit.
-    measure : str
-        See `galcnn.covariate_shift.drift`.
-    layers : sequence of str, optional
-        Network layers; by default all with weights.
-    seed : int
-        Of the permutations.
-
-    Returns
-    -------
-    astropy.table.QTable
-        ``layer`` (``input`` first), ``value``, ``p_value``, and ``p_holm``, adjusted for the
-        number of rows: one below 0.05 says that the galaxies differ.
-    """
+    """Compare images with those of the training, as a network sees them."""
     near, far = (model_features(trained, one, layers=layers) for one in (reference, images))
     found = {
         name: drift(near[name], far[name], measure=measure, permutations=999, seed=seed) for name in near

@@ -26,24 +26,7 @@ _Right = npt.NDArray[np.float64]
 
 
 def score_table(logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSettings) -> QTable:
-    """Score every arm at every redshift.
-
-    Parameters
-    ----------
-    logits : mapping of str to numpy.ndarray
-        Shape (n_seeds, n_redshifts, n_test, n_classes) for each arm.
-    labels : numpy.ndarray
-        True classes of the test galaxies.
-    settings : ShiftSettings
-        The test.
-
-    Returns
-    -------
-    astropy.table.QTable
-        One row an arm and redshift: accuracy with its 95 % interval over seeds and galaxies, the
-        lowest and highest seed, balanced accuracy, calibration error, and completeness and purity
-        of each class (means over seeds).
-    """
+    """Score every arm at every redshift."""
     rows = []
     for arm, own in logits.items():
         for i, z in enumerate(settings.test_redshifts):
@@ -63,23 +46,7 @@ def score_table(logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSe
 
 
 def contrast_table(logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSettings) -> QTable:
-    """Compare every two arms at every redshift, galaxy by galaxy.
-
-    Parameters
-    ----------
-    logits : mapping of str to numpy.ndarray
-        See `score_table`.
-    labels : numpy.ndarray
-        True classes of the test galaxies.
-    settings : ShiftSettings
-        The test.
-
-    Returns
-    -------
-    astropy.table.QTable
-        Difference of accuracies (first less second) with its 95 % interval, p-value, the same
-        adjusted for all rows (Holm), and the verdict.
-    """
+    """Compare every two arms at every redshift, galaxy by galaxy."""
     right = _right(logits, labels)
     found: dict[tuple[str, str, float], Estimate] = {}
     for first, second in itertools.combinations(right, 2):
@@ -112,24 +79,7 @@ def contrast_table(logits: Logits, labels: npt.NDArray[np.int32], settings: Shif
 def primary_verdict(
     logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSettings
 ) -> tuple[Verdict, tuple[float, ...]]:
-    """Judge the one contrast that was named in advance.
-
-    Parameters
-    ----------
-    logits : mapping of str to numpy.ndarray
-        See `score_table`.
-    labels : numpy.ndarray
-        True classes of the test galaxies.
-    settings : ShiftSettings
-        The test.
-
-    Returns
-    -------
-    verdict : galcnn.evaluation.intervals.Verdict
-        Of the mean over the redshifts beyond training at which the oracle holds.
-    redshifts : tuple of float
-        These.
-    """
+    """Judge the one contrast that was named in advance."""
     right = _right(logits, labels)
     first, second = settings.primary
     beyond = [i for i, z in enumerate(settings.test_redshifts) if z > settings.train_redshifts[1]]
@@ -146,22 +96,7 @@ def primary_verdict(
 def summary(
     scores: QTable, contrasts: QTable, primary: tuple[Verdict, tuple[float, ...]], settings: ShiftSettings
 ) -> str:
-    """Say in words what was found, and what it does not show.
-
-    Parameters
-    ----------
-    scores, contrasts : astropy.table.QTable
-        From `score_table` and `contrast_table`.
-    primary : tuple
-        From `primary_verdict`.
-    settings : ShiftSettings
-        The test.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Say in words what was found, and what it does not show."""
     z = settings.test_redshifts
     arms = list(dict.fromkeys(str(name) for name in scores["arm"]))
     accuracy = {arm: [float(row["accuracy"]) for row in scores if row["arm"] == arm] for arm in arms}

@@ -26,33 +26,13 @@ from galcnn.transforms.resampling import resize
 
 
 class RedshiftedSample:
-    """The drawn images of a covariate-shift test.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        As `draw_sample` left it.
-    settings : ShiftSettings
-        The test.
-    """
+    """The drawn images of a covariate-shift test."""
 
     def __init__(self, folder: Path, settings: ShiftSettings) -> None:
         self.folder, self.settings = folder, settings
 
     def read(self, name: str) -> Dataset:
-        """Give one set.
-
-        Parameters
-        ----------
-        name : str
-            ``train``, ``validation``, the same with ``oracle_`` or ``augmented_`` before it, or
-            ``test`` and ``adapt`` with a redshift, see `name_at`.
-
-        Returns
-        -------
-        galcnn.dataset.Dataset
-            In the order in which it was drawn: test galaxies are the same at each redshift.
-        """
+        """Give one set."""
         with np.load(self.folder / f"{name}.npz") as arrays:
             images, labels, ids = arrays["images"], arrays["labels"], arrays["ids"]
         telescope, side = self.settings.telescope(), self.settings.size
@@ -63,48 +43,12 @@ class RedshiftedSample:
 
 
 def name_at(name: str, redshift: float) -> str:
-    """Name the test or adapting set at a redshift.
-
-    Parameters
-    ----------
-    name : str
-        ``test`` or ``adapt``.
-    redshift : float
-        One of the test's.
-
-    Returns
-    -------
-    str
-        For `RedshiftedSample.read`.
-    """
+    """Name the test or adapting set at a redshift."""
     return f"{name}-z{redshift:g}"
 
 
 def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = silent) -> RedshiftedSample:
-    """Draw all galaxies of a test; sets that are there already stay.
-
-    Parameters
-    ----------
-    settings : ShiftSettings
-        The test.
-    folder : pathlib.Path
-        Gets one file a set.
-    progress : galcnn._runtime.progress.Progress
-        Shows the sets.
-
-    Returns
-    -------
-    RedshiftedSample
-        To read from.
-
-    Notes
-    -----
-    No galaxy is in two sets. Classes take turns, so their shares are equal and the same at each
-    redshift. The oracle's galaxies are those of training, each at a redshift of its own between
-    the lowest of training and the highest of the test, even in its logarithm. The augmented ones
-    are put to the same redshifts by `galcnn.redshift`, from images of their own that are wide and
-    of the same noise, in bands of the same names.
-    """
+    """Draw all galaxies of a test; sets that are there already stay."""
     jobs = _jobs(settings)
     missing = [name for name in jobs if not (folder / f"{name}.npz").exists()]
     with progress("draw", len(missing)) as step:
@@ -121,25 +65,7 @@ def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = s
 
 
 def read_sample(settings: ShiftSettings, folder: Path) -> RedshiftedSample:
-    """Find a sample that was drawn.
-
-    Parameters
-    ----------
-    settings : ShiftSettings
-        The test.
-    folder : pathlib.Path
-        Where it is.
-
-    Returns
-    -------
-    RedshiftedSample
-        To read from.
-
-    Raises
-    ------
-    FileNotFoundError
-        A set is missing.
-    """
+    """Find a sample that was drawn."""
     missing = [name for name in _jobs(settings) if not (folder / f"{name}.npz").exists()]
     if missing:
         raise FileNotFoundError(message("a drawn sample", "Draw it again.", missing=missing[:3]))
@@ -217,16 +143,5 @@ def _image(galaxy: Galaxy, settings: ShiftSettings) -> npt.NDArray[np.float32]:
 
 
 def described(settings: ShiftSettings) -> str:
-    """Say all that decides the result of a test.
-
-    Parameters
-    ----------
-    settings : ShiftSettings
-        The test.
-
-    Returns
-    -------
-    str
-        JSON, the same for the same test.
-    """
+    """Say all that decides the result of a test."""
     return json.dumps(settings.to_dict(), sort_keys=True)

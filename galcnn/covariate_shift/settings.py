@@ -146,13 +146,7 @@ class ShiftSettings:
         self.telescope()
 
     def telescope(self) -> Observation:
-        """Give the observation with what was changed of it.
-
-        Returns
-        -------
-        galcnn.photometry.Observation
-            In the bands of the test.
-        """
+        """Give the observation with what was changed of it."""
         own = telescope_of(self.observation).only(self.bands)
         changes: dict[str, Any] = {}
         if self.pixel_scale is not None:
@@ -164,13 +158,7 @@ class ShiftSettings:
         return replace(own, **changes) if changes else own
 
     def quick(self) -> ShiftSettings:
-        """Give a first look at the same question: two seeds, fewer galaxies; no verdict.
-
-        Returns
-        -------
-        ShiftSettings
-            A few minutes of work.
-        """
+        """Give a first look at the same question: two seeds, fewer galaxies; no verdict."""
         return replace(
             self,
             n_train=min(self.n_train, 800),
@@ -184,11 +172,5 @@ class ShiftSettings:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values, which two runs of the same test share.
-
-        Returns
-        -------
-        dict
-            For JSON.
-        """
+        """Give plain values, which two runs of the same test share."""
         return asdict(replace(self, training=TrainingSettings())) | {"training": self.training.to_dict()}

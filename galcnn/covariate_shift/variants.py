@@ -41,26 +41,7 @@ _NORMALISATION: Mapping[str, _Normalisation] = {
 
 
 def train_arm(arm: str, sample: RedshiftedSample, *, rate: float, seed: int) -> tuple[TrainedModel, float]:
-    """Train one arm.
-
-    Parameters
-    ----------
-    arm : str
-        One of `TRAININGS`.
-    sample : galcnn.covariate_shift.sample.RedshiftedSample
-        The galaxies.
-    rate : float
-        Learning rate.
-    seed : int
-        Of weights, order and augmentation.
-
-    Returns
-    -------
-    trained : galcnn.model.TrainedModel
-        With the weights of its lowest validation loss.
-    loss : float
-        That loss.
-    """
+    """Train one arm."""
     settings = sample.settings
     prefix = f"{arm}_" if arm in ("oracle", "augmented") else ""
     training, validation = sample.read(f"{prefix}train"), sample.read(f"{prefix}validation")
@@ -76,20 +57,7 @@ def train_arm(arm: str, sample: RedshiftedSample, *, rate: float, seed: int) -> 
 
 
 def best_rate(arm: str, sample: RedshiftedSample) -> float:
-    """Find the learning rate of an arm by its validation loss.
-
-    Parameters
-    ----------
-    arm : str
-        One of `TRAININGS`.
-    sample : galcnn.covariate_shift.sample.RedshiftedSample
-        The galaxies.
-
-    Returns
-    -------
-    float
-        Of the settings' rates. One rate alone is not tried.
-    """
+    """Find the learning rate of an arm by its validation loss."""
     rates = sample.settings.learning_rates
     if len(rates) == 1:
         return rates[0]
@@ -101,22 +69,7 @@ def best_rate(arm: str, sample: RedshiftedSample) -> float:
 def arm_logits(
     arm: str, trained: TrainedModel, sample: RedshiftedSample
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Let a trained arm, and those that come with it, judge the test galaxies at each redshift.
-
-    Parameters
-    ----------
-    arm : str
-        One of `TRAININGS`.
-    trained : galcnn.model.TrainedModel
-        Of this arm.
-    sample : galcnn.covariate_shift.sample.RedshiftedSample
-        The galaxies.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        For each arm of the settings logits of shape (n_redshifts, n_test, n_classes).
-    """
+    """Let a trained arm, and those that come with it, judge the test galaxies at each redshift."""
     settings = sample.settings
     wanted = [one for one in TRAININGS[arm] if one in settings.arms]
     logits: dict[str, list[npt.NDArray[np.float32]]] = {one: [] for one in wanted}
@@ -131,23 +84,7 @@ def arm_logits(
 
 
 def layer_drift(trained: TrainedModel, sample: RedshiftedSample, *, n: int = 150) -> list[dict[str, Any]]:
-    """Measure how far the inputs and the layers of a network have drifted at each redshift.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The network.
-    sample : galcnn.covariate_shift.sample.RedshiftedSample
-        The galaxies.
-    n : int
-        Galaxies from training, and from each redshift.
-
-    Returns
-    -------
-    list of dict
-        ``z``, ``layer`` (``input`` first), sliced Wasserstein ``distance`` in deviations of the
-        pooled sample, and ``p_value``.
-    """
+    """Measure how far the inputs and the layers of a network have drifted at each redshift."""
     reference = model_features(trained, sample.read("train").images[:n])
     rows = []
     for z in sample.settings.test_redshifts:

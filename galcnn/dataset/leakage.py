@@ -47,18 +47,7 @@ class Pair:
 
 
 def shared_images(sides: Mapping[str, Dataset]) -> list[Pair]:
-    """List what stands in two splits, by its name or by its very pixels.
-
-    Parameters
-    ----------
-    sides : mapping of str to galcnn.dataset.Dataset
-        Name of each split -> its images.
-
-    Returns
-    -------
-    list of Pair
-        Empty where the splits share nothing.
-    """
+    """List what stands in two splits, by its name or by its very pixels."""
     known: dict[str, dict[str, str]] = {}
     for name, side in sides.items():
         ids = {f"id {one}": one for one in side.ids}
@@ -72,20 +61,7 @@ def shared_images(sides: Mapping[str, Dataset]) -> list[Pair]:
 
 
 def near_duplicates(sides: Mapping[str, Dataset], *, limit: float = 0.8) -> list[Pair]:
-    """List images of which another split holds a copy, perhaps turned or mirrored.
-
-    Parameters
-    ----------
-    sides : mapping of str to galcnn.dataset.Dataset
-        Name of each split -> its images, all on one grid.
-    limit : float
-        Least `likeness`.
-
-    Returns
-    -------
-    list of Pair
-        For each image the one of each later split that is most like it, the worst first.
-    """
+    """List images of which another split holds a copy, perhaps turned or mirrored."""
     read = _whitened({name: _polar(side) for name, side in sides.items()})
     pairs = []
     for one, other in combinations(sides, 2):
@@ -95,24 +71,7 @@ def near_duplicates(sides: Mapping[str, Dataset], *, limit: float = 0.8) -> list
 
 
 def likeness(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Compare images among each other, however they are turned or mirrored.
-
-    The mean of the bands is read on 16 rings about the centre, and the odd waves around each ring
-    are taken, by their phases and the fourth root of their size in units of its median over the
-    images. The likeness is the largest correlation of two images over all rotations by 7.5 deg,
-    with and without a reflection.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands), n of at least some ten: what is common is learned from them.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, n): 1 for copies, also turned by quarters or mirrored, and mostly above 0.8
-        turned by any angle; of two different galaxies it is below 0.8.
-    """
+    """Compare images among each other, however they are turned or mirrored."""
     read = _whitened({"": _coefficients(images)})[""]
     found = np.zeros((len(images), len(images)))
     for start, block in _blocks(read, read):

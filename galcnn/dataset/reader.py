@@ -340,15 +340,7 @@ class InputFiles:
 
 
 class HeldCutouts(Mapping[str, Cutout]):
-    """Cutouts as they are in their files, held in memory once read.
-
-    Parameters
-    ----------
-    files : InputFiles
-        The galaxies.
-    megabytes : float
-        So much is held; the rest is read again and again.
-    """
+    """Cutouts as they are in their files, held in memory once read."""
 
     def __init__(self, files: InputFiles, *, megabytes: float = 1000.0) -> None:
         self._files, self._room = files, megabytes * 1e6

@@ -119,20 +119,7 @@ def read_vote_dataset(
 
 
 def claim_shards(folder: str | os.PathLike[str], *, overwrite: bool = False) -> atomic.Claim:
-    """Make a folder one of shards.
-
-    Parameters
-    ----------
-    folder : path-like
-        New, empty, or with shards.
-    overwrite : bool
-        Whether shards that are there are to go, and other files may be there.
-
-    Returns
-    -------
-    galcnn._runtime.atomic.Claim
-        Of the folder.
-    """
+    """Make a folder one of shards."""
     return atomic.claim(folder, what="one of galcnn pack", own=("shard-*",), overwrite=overwrite)
 
 

@@ -56,18 +56,7 @@ class PackedImages:
         return images
 
     def select(self, which: npt.NDArray[Any]) -> PackedImages:
-        """Give some of the images without reading them.
-
-        Parameters
-        ----------
-        which : array of int
-            Which, and in which order.
-
-        Returns
-        -------
-        PackedImages
-            On the same shards.
-        """
+        """Give some of the images without reading them."""
         return PackedImages(self.shards, self.rows[which])
 
 
@@ -115,13 +104,7 @@ class Shard:
     inputs: InputSpec
 
     def check(self) -> None:
-        """Refuse a file that is not the one that was written.
-
-        Raises
-        ------
-        galcnn.errors.UnreadableImageError
-            It is missing or was altered.
-        """
+        """Refuse a file that is not the one that was written."""
         try:
             with self.path.open("rb") as handle:
                 found = hashlib.file_digest(handle, "sha256").hexdigest()
@@ -133,13 +116,7 @@ class Shard:
             )
 
     def images(self) -> npt.NDArray[Any]:
-        """Open the images.
-
-        Returns
-        -------
-        numpy.ndarray
-            Memory-mapped, shape (n, ny, nx, n_bands), uint8 or float32.
-        """
+        """Open the images."""
         images: npt.NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
         return images
 

@@ -45,38 +45,11 @@ class CutoutSource(Protocol):
     def portable(self) -> bool: ...
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Give the cutouts of some rows.
-
-        Parameters
-        ----------
-        rows : sequence of int
-            Of the catalog.
-
-        Returns
-        -------
-        list of galcnn.cutout.Cutout or Exception
-            In this order; an exception says why there is no cutout.
-        """
+        """Give the cutouts of some rows."""
 
 
 class FromShards:
-    """Images that were packed, see `galcnn.dataset.pack_images`.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        In any order; not all of the shards, and more than is in them.
-    folder : path-like
-        Of the shards.
-    wanted : galcnn.model.InputSpec, optional
-        Of the network. Packed images have lost their WCS: another pixel scale could not be seen
-        later.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        No shards, or of another pixel scale.
-    """
+    """Images that were packed, see `galcnn.dataset.pack_images`."""
 
     portable = True
 
@@ -105,18 +78,7 @@ class FromShards:
                     self._shard_of[row], self._place_of[row] = number, place
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Read some rows, shard by shard.
-
-        Parameters
-        ----------
-        rows : sequence of int
-            Of the catalog.
-
-        Returns
-        -------
-        list of galcnn.cutout.Cutout or Exception
-            In this order. A shard that was altered is an error of its rows alone.
-        """
+        """Read some rows, shard by shard."""
         wanted = np.asarray(rows, dtype=np.intp)
         found: list[Cutout | Exception] = [CoverageError("not in the shards")] * len(wanted)
         for number in np.unique(self._shard_of[wanted]):
@@ -145,17 +107,7 @@ class FromShards:
 
 
 class FromMosaic:
-    """Cutouts of one large image.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        With positions.
-    mosaic : galcnn.mosaic.Mosaic
-        Open as long as it is read.
-    width : astropy.units.Quantity
-        Side of the cutouts, an angle or pixels.
-    """
+    """Cutouts of one large image."""
 
     portable = False
 
@@ -164,18 +116,7 @@ class FromMosaic:
         self.described = described_cuts(mosaic, catalog, width)
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Cut some rows out.
-
-        Parameters
-        ----------
-        rows : sequence of int
-            Of the catalog.
-
-        Returns
-        -------
-        list of galcnn.cutout.Cutout or Exception
-            In this order.
-        """
+        """Cut some rows out."""
         found: list[Cutout | Exception] = [CoverageError("not on the mosaic")] * len(rows)
         for one in cut(self._mosaic, self._catalog.select(list(rows)), width=self._width):
             found[one.row] = one.cutout if one.cutout is not None else CoverageError(one.reason)
@@ -183,26 +124,7 @@ class FromMosaic:
 
 
 class FromSurvey:
-    """Cutouts that a survey is asked for, several at once.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        With positions.
-    survey : galcnn.surveys.Survey
-        See `galcnn.surveys.open_survey`.
-    width : astropy.units.Quantity
-        Angular side of the cutouts.
-    bands : tuple of str, optional
-        Wanted bands; all by default.
-    at_once : int
-        Galaxies that are asked for at the same time.
-
-    Raises
-    ------
-    ValueError
-        The catalog has no positions.
-    """
+    """Cutouts that a survey is asked for, several at once."""
 
     portable = False
 
@@ -223,18 +145,7 @@ class FromSurvey:
         self.described = f"survey {survey.name}, width {width}, bands {bands}"
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Ask for some rows.
-
-        Parameters
-        ----------
-        rows : sequence of int
-            Of the catalog.
-
-        Returns
-        -------
-        list of galcnn.cutout.Cutout or Exception
-            In this order. A service that is down, or refuses, is an error of its rows alone.
-        """
+        """Ask for some rows."""
         with ThreadPoolExecutor(self._at_once) as pool:
             return list(pool.map(self._ask, rows))
 

@@ -111,29 +111,7 @@ def split_catalog(
 def split_groups(
     catalog: Catalog, by: str, *, radius: u.Quantity | None = None, nside: int = 16
 ) -> list[str]:
-    """Give the group of each galaxy.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        Any.
-    by : str
-        See `split_catalog`.
-    radius : astropy.units.Quantity, optional
-        See `split_catalog`.
-    nside : int
-        See `split_catalog`.
-
-    Returns
-    -------
-    list of str
-        In row order.
-
-    Raises
-    ------
-    ValueError
-        A word is unknown, or there are no positions where they are needed.
-    """
+    """Give the group of each galaxy."""
     if by == "sky-region":
         positions = _positions(catalog)
         cells = [f"{cell:09d}" for cell in sky_cells(positions, nside)]

@@ -79,18 +79,7 @@ class CutoutMeasure:
 
 
 def measure_cutout(cutout: Cutout) -> CutoutMeasure:
-    """Measure what makes a cutout suspicious.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        Any.
-
-    Returns
-    -------
-    CutoutMeasure
-        Small, whatever the size of the cutout.
-    """
+    """Measure what makes a cutout suspicious."""
     planes = np.where(cutout.mask, 0.0, cutout.flux).astype(np.float64)
     return CutoutMeasure(
         masked=cutout.masked_fraction,

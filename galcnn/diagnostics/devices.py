@@ -28,27 +28,7 @@ _SIZE, _IMAGES, _EPOCHS, _CLASSES = 32, 256, 3, 2
 
 
 def check_devices(settings: DeviceSettings, *, precision: str = "float32") -> Table:
-    """Train a small network on the CPU in float32 and on the given devices, and compare.
-
-    Parameters
-    ----------
-    settings : galcnn.model.DeviceSettings
-        What is checked.
-    precision : {"float32", "mixed_float16", "mixed_bfloat16"}
-        Of the layers on the devices.
-
-    Returns
-    -------
-    astropy.table.Table
-        A row each: `devices`, where the weights lay (`weights_on`), `precision`, the loss after each
-        epoch, `milliseconds` a batch of the last epoch. ``meta["difference"]`` is the largest relative
-        difference of the losses, ``meta["agree"]`` whether it lies within the tolerance.
-
-    Raises
-    ------
-    ValueError, RuntimeError
-        See `galcnn.model.devices.make_strategy`.
-    """
+    """Train a small network on the CPU in float32 and on the given devices, and compare."""
     checked = make_strategy(settings)  # first: it may have to split the CPU
     dataset = _blobs()
     rows = [

@@ -288,18 +288,7 @@ def _better_start(activation: str, initializer: str) -> Iterator[Remedy]:
 
 
 class Board:
-    """Writes figures for TensorBoard.
-
-    Parameters
-    ----------
-    folder : path-like
-        Where the events go.
-
-    Raises
-    ------
-    ImportError
-        TensorBoard is not installed.
-    """
+    """Writes figures for TensorBoard."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         if importlib.util.find_spec("tensorboard") is None:
@@ -315,17 +304,7 @@ class Board:
         shared: Sequence[str],
         columns: Sequence[str],
     ) -> None:
-        """Write one look.
-
-        Parameters
-        ----------
-        update : int
-            Updates done.
-        rows : sequence of mapping
-            One a layer.
-        shared, columns : sequence of str
-            Figures of the look as a whole, and of each layer.
-        """
+        """Write one look."""
         with self.writer.as_default():
             for name in shared:
                 tf.summary.scalar(f"health/{name}", rows[0][name], step=update)

@@ -241,30 +241,7 @@ def initializer_variance(initializer: keras.initializers.Initializer, shape: tup
 
 
 def initialisation_table(model: keras.Model, images: npt.NDArray[np.float32], *, seed: int = 0) -> Table:
-    """Send a batch through a model as it stands, and a random gradient back.
-
-    Batches are normalised and dropout draws as in training, but nothing in the model changes.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional or sequential; see `galcnn.model.build_network`.
-    images : numpy.ndarray
-        A batch of what it reads.
-    seed : int
-        Of the gradient on the output: independent Gaussians, which favour no class.
-
-    Returns
-    -------
-    astropy.table.Table
-        One row a layer with a kernel, in the order of the pass: `layer`, `initializer`,
-        `activation` (the one behind it), `fan_in`, `fan_out`; `weight_variance` of the kernel and
-        `weight_theory`, see `initializer_variance`; `variance`, the mean square of its output,
-        and `variance_theory`, the same expected from what it reads; `gradient`, the mean square of
-        the gradient on its input, and `gradient_theory`, expected from the gradient on its output.
-        NaN where the theory does not hold: kernels of mean other than 0, layers other than dense
-        and convolutional, an input that another layer reads too.
-    """
+    """Send a batch through a model as it stands, and a random gradient back."""
     layers = kernel_layers(model)
     images = tf.convert_to_tensor(images)
     with keras.StatelessScope(), tf.GradientTape() as tape:

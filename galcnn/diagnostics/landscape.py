@@ -68,18 +68,7 @@ class PrincipalPlane:
 
 
 def weights_of(network: keras.Model) -> Weights:
-    """Copy all weights of a network, those that are not trained included.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Any.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        float64, as `network.weights`: without the states of random numbers.
-    """
+    """Copy all weights of a network, those that are not trained included."""
     return [np.array(keras.ops.convert_to_numpy(w), dtype=np.float64) for w in network.weights]
 
 
@@ -132,23 +121,7 @@ def random_direction(network: keras.Model, *, seed: int, number: int = 1) -> Wei
 
 
 def between(first: keras.Model, second: keras.Model) -> Weights:
-    """Give the straight way from one solution to another.
-
-    Parameters
-    ----------
-    first, second : keras.Model
-        Built alike.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        Like `weights_of`: second less first, the statistics of batch normalisation included.
-
-    Raises
-    ------
-    ValueError
-        Their weights differ in shape.
-    """
+    """Give the straight way from one solution to another."""
     start, end = weights_of(first), weights_of(second)
     if [w.shape for w in start] != [w.shape for w in end]:
         raise ValueError(
@@ -167,28 +140,7 @@ def principal_plane(
     origin: Sequence[npt.NDArray[np.floating]],
     trained: Sequence[bool],
 ) -> PrincipalPlane:
-    """Find the plane in which a training moved most: PCA of its snapshots (Li et al. 2018, section 7).
-
-    Parameters
-    ----------
-    snapshots : sequence of sequence of numpy.ndarray
-        Weights after each epoch, in order; at least three.
-    origin : sequence of numpy.ndarray
-        Weights at alpha = beta = 0.
-    trained : sequence of bool
-        Which weights are trained: the others (statistics of batch normalisation) stay where they
-        are.
-
-    Returns
-    -------
-    PrincipalPlane
-        Each direction points from the first to the last snapshot.
-
-    Raises
-    ------
-    ValueError
-        Fewer than three snapshots, other shapes, or snapshots that lie on a line.
-    """
+    """Find the plane in which a training moved most: PCA of its snapshots (Li et al. 2018, section 7)."""
     shapes = [w.shape for w in origin]
     if len(snapshots) < 3 or any([w.shape for w in weights] != shapes for weights in snapshots):
         raise ValueError(

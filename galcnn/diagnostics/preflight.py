@@ -54,23 +54,7 @@ class Check:
 
 
 def check_loss_at_start(model: keras.Model, dataset: Dataset) -> Check:
-    """Compare the loss before training with ln K, that of a network that knows nothing.
-
-    Logits that scatter by s about their mean over the K classes, and know nothing of the labels,
-    give a loss of ln K + s**2 / 2 in the mean (for small s), and the labels move it by some s.
-
-    Parameters
-    ----------
-    model : keras.Model
-        As it is initialised.
-    dataset : galcnn.dataset.Dataset
-        Some images, which are one batch.
-
-    Returns
-    -------
-    Check
-        Passed where the loss is within 2 s of ln K + s**2 / 2 and s is below 2.
-    """
+    """Compare the loss before training with ln K, that of a network that knows nothing."""
     with keras.StatelessScope():  # as in training, but without a trace: batches are normalised
         logits = forward(model, tf.convert_to_tensor(dataset.images[: len(dataset)]), training=True)[0]
     logits = np.asarray(logits, dtype=np.float64)
@@ -94,20 +78,7 @@ def check_loss_at_start(model: keras.Model, dataset: Dataset) -> Check:
 
 
 def check_regularization(plain: keras.Model, penalised: keras.Model, dataset: Dataset) -> Check:
-    """See that the loss rises when the penalties of the weights are switched on.
-
-    Parameters
-    ----------
-    plain, penalised : keras.Model
-        The same network, same seed, without and with penalties.
-    dataset : galcnn.dataset.Dataset
-        Some images.
-
-    Returns
-    -------
-    Check
-        Its value is the loss with penalties less that without, as Keras computes it in training.
-    """
+    """See that the loss rises when the penalties of the weights are switched on."""
     losses = []
     settings = TrainingSettings(epochs=1, batch_size=len(dataset), augmentation=_STILL)
     batches = training_batches(dataset, settings, seed=0)
@@ -174,31 +145,7 @@ def check_shuffled_labels(
     n: int = 60,
     seed: int = 0,
 ) -> Check:
-    """Shuffle the labels of both splits, learn those of one by heart, and answer those of the other.
-
-    Labels are dealt anew to distinct images, so that the same pixels keep the same label wherever
-    they stand. Nothing can then be known of the validation set, unless it was seen in training.
-    The images learned are those that are most like one of the validation set.
-
-    Parameters
-    ----------
-    build : callable
-        See `check_overfitting`.
-    training, validation : galcnn.dataset.Dataset
-        The two splits.
-    settings : galcnn.training.TrainingSettings
-        See `check_overfitting`.
-    n : int
-        Images that are learned.
-    seed : int
-        Of the shuffling.
-
-    Returns
-    -------
-    Check
-        Its value is the accuracy on the validation images, expected within the central 99 % of
-        what the same answers score on labels shuffled otherwise.
-    """
+    """Shuffle the labels of both splits, learn those of one by heart, and answer those of the other."""
     pairs = near_duplicates({"training": training, "validation": validation}, limit=-1.0)
     nearest = {pair.id: pair for pair in pairs}
     where = {one: row for row, one in enumerate(training.ids)}
@@ -228,21 +175,7 @@ def check_shuffled_labels(
 
 
 def check_bands(model: keras.Model, dataset: Dataset) -> Check:
-    """See that every band of the images moves the logits.
-
-    Parameters
-    ----------
-    model : keras.Model
-        From calibrated images to logits.
-    dataset : galcnn.dataset.Dataset
-        Some images.
-
-    Returns
-    -------
-    Check
-        Its value is the root mean square of the gradient in the weakest band, times the scatter of
-        its pixels, as a share of that in the strongest.
-    """
+    """See that every band of the images moves the logits."""
     images = tf.convert_to_tensor(dataset.images[: len(dataset)])
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -265,18 +198,7 @@ def check_bands(model: keras.Model, dataset: Dataset) -> Check:
 
 
 def check_shared(sides: Mapping[str, Dataset]) -> Check:
-    """See that no object and no image stands in two splits.
-
-    Parameters
-    ----------
-    sides : mapping of str to galcnn.dataset.Dataset
-        Name of each split -> its images.
-
-    Returns
-    -------
-    Check
-        Its value is the number of pairs.
-    """
+    """See that no object and no image stands in two splits."""
     pairs = shared_images(sides)
     meaning = (
         "the splits share nothing"
@@ -288,20 +210,7 @@ def check_shared(sides: Mapping[str, Dataset]) -> Check:
 
 
 def check_duplicates(sides: Mapping[str, Dataset], *, limit: float = 0.8) -> Check:
-    """See that no split holds a copy of another's image, turned or mirrored.
-
-    Parameters
-    ----------
-    sides : mapping of str to galcnn.dataset.Dataset
-        Name of each split -> its images.
-    limit : float
-        See `galcnn.dataset.leakage.near_duplicates`.
-
-    Returns
-    -------
-    Check
-        Its value is the number of pairs.
-    """
+    """See that no split holds a copy of another's image, turned or mirrored."""
     pairs = near_duplicates(sides, limit=limit)
     meaning = (
         "no image of one split is another of a second one"

@@ -24,24 +24,7 @@ Array = npt.NDArray[np.float64]
 
 
 def curvatures(loss: npt.ArrayLike) -> Array:
-    """Give the curvature of a surface along rows, columns and both diagonals, by second differences.
-
-    Parameters
-    ----------
-    loss : array-like
-        Shape (n_beta, n_alpha), at least 3 of alpha, and of beta 1 or at least 3.
-
-    Returns
-    -------
-    numpy.ndarray
-        Per step of the grid squared, at each inner point. Of a plane: shape (n_beta - 2,
-        n_alpha - 2, 4). Of a line: shape (1, n_alpha - 2, 1).
-
-    Raises
-    ------
-    ValueError
-        Too few points.
-    """
+    """Give the curvature of a surface along rows, columns and both diagonals, by second differences."""
     values = np.atleast_2d(np.asarray(loss, dtype=np.float64))
     if values.ndim != 2 or values.shape[1] < 3 or values.shape[0] == 2:
         raise ValueError(message("at least 3 points of each direction", "", shape=values.shape))
@@ -219,11 +202,7 @@ class Surface:
 
     @property
     def barrier(self) -> float:
-        """Height of the loss between two solutions over the straight line of their losses.
-
-        Nat; the greatest of ``L(alpha) - (1 - alpha) L(0) - alpha L(1)`` for alpha in [0, 1]
-        (Frankle et al. 2020); NaN for any other plane.
-        """
+        """Height of the loss between two solutions over the straight line of their losses."""
         if self.plane != "between":
             return float("nan")
         inside = (self.alpha > -1e-9) & (self.alpha < 1 + 1e-9)
@@ -231,13 +210,7 @@ class Surface:
         return float(np.max(loss - (1 - alpha) * loss[0] - alpha * loss[-1]))
 
     def wcs(self) -> WCS:
-        """Give the linear WCS of the grid: pixel to (ALPHA, BETA).
-
-        Returns
-        -------
-        astropy.wcs.WCS
-            Two axes, without units.
-        """
+        """Give the linear WCS of the grid: pixel to (ALPHA, BETA)."""
         wcs = WCS(naxis=2)
         wcs.wcs.ctype = ["ALPHA", "BETA"]
         wcs.wcs.crpix = [1.0, 1.0]

@@ -73,18 +73,7 @@ class Estimate:
     n_galaxies: int
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Give the interval that covers the true mean.
-
-        Parameters
-        ----------
-        level : float
-            Share of experiments in which it does.
-
-        Returns
-        -------
-        tuple of float
-            Lower and upper end; NaN for one seed.
-        """
+        """Give the interval that covers the true mean."""
         if not np.isfinite(self.error):
             return float("nan"), float("nan")
         reach = self.error * float(t.ppf(0.5 + level / 2, self.freedom)) if self.error > 0 else 0.0
@@ -329,25 +318,7 @@ def judge(values: npt.ArrayLike, asked: Criterion, *, seed: int = 0) -> Finding:
 
 
 def verdict(difference: Estimate, names: tuple[str, str], *, delta: float, p_value: float) -> Verdict:
-    """Say in words what a difference of two arms shows, and what not.
-
-    Parameters
-    ----------
-    difference : Estimate
-        Of the accuracies, first arm less second.
-    names : tuple of str
-        Of the two arms.
-    delta : float
-        Differences up to this are of no interest.
-    p_value : float
-        Of the difference, adjusted for the number of questions.
-
-    Returns
-    -------
-    Verdict
-        "No difference larger than delta" needs the 90 % interval within delta on both sides (two
-        one-sided tests, Schuirmann 1987): a difference that was not found is no proof of none.
-    """
+    """Say in words what a difference of two arms shows, and what not."""
     first, second = names
     low, high = difference.interval()
     figures = (

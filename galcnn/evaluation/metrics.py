@@ -89,23 +89,7 @@ def confusion_matrix(prediction: Prediction, labels: Sequence[str]) -> Ints:
 
 
 def calibration_error(probabilities: Floats, truth: Ints, *, n_bins: int = 15) -> float:
-    """Measure how far confidence and accuracy lie apart: the expected calibration error.
-
-    Parameters
-    ----------
-    probabilities : numpy.ndarray
-        Shape (n, n_classes).
-    truth : numpy.ndarray
-        Position of the true class of each galaxy.
-    n_bins : int
-        Equal bins of the highest probability.
-
-    Returns
-    -------
-    float
-        Mean over the bins of |accuracy - confidence|, weighted by the galaxies in them (Guo et al.
-        2017, equation 3). It is biased upward for few galaxies.
-    """
+    """Measure how far confidence and accuracy lie apart: the expected calibration error."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)

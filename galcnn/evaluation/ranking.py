@@ -129,19 +129,7 @@ def rankings(
 
 
 def ranking_table(ranked: Sequence[Ranking]) -> Table:
-    """Lay the areas out as a table.
-
-    Parameters
-    ----------
-    ranked : sequence of Ranking
-        From `rankings`.
-
-    Returns
-    -------
-    astropy.table.Table
-        `class`, `n`, `n_others`, then `roc_area` and `average_precision`, each with ``_low`` and
-        ``_high``, and `share`, the average precision of a classifier that knows nothing.
-    """
+    """Lay the areas out as a table."""
     table = Table()
     table["class"] = np.array([one.name for one in ranked], dtype=str)
     table["n"] = [one.n for one in ranked]

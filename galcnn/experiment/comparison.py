@@ -79,26 +79,7 @@ class Comparison:
 
 
 def comparison_from(content: Mapping[str, Any]) -> Comparison:
-    """Make a comparison of an experiment's sections and a section ``compare``.
-
-    Parameters
-    ----------
-    content : mapping
-        Sections of an experiment; ``compare.seeds``; and ``compare.contenders``, which maps a
-        name to the keys of ``[training]`` that it changes (`CONTENDERS` by default). Schedules are
-        constant and labels not smoothed unless said; the network has no batch normalisation
-        unless said, since full-batch descent refuses it; no run is stopped early.
-
-    Returns
-    -------
-    Comparison
-        Checked.
-
-    Raises
-    ------
-    ValueError
-        A key is not known, or a value does not fit.
-    """
+    """Make a comparison of an experiment's sections and a section ``compare``."""
     base = {name: value for name, value in content.items() if name != "compare"}
     section = content.get("compare", {})
     if unknown := sorted(set(section) - {"seeds", "contenders"}):

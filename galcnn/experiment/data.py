@@ -50,18 +50,7 @@ class ExperimentData:
     sides: Mapping[str, Dataset]
 
     def network_settings(self, *, averaged: bool = False) -> NetworkSettings:
-        """Give how the network is built, with the field that the experiment leaves open.
-
-        Parameters
-        ----------
-        averaged : bool
-            Whether it averages orientations that the experiment averages in prediction alone.
-
-        Returns
-        -------
-        galcnn.model.NetworkSettings
-            Two thirds of the side for pictures that are scaled to their galaxy.
-        """
+        """Give how the network is built, with the field that the experiment leaves open."""
         network, inputs = self.experiment.network, self.dataset.inputs
         if network.averaging == "prediction" and not averaged:
             network = replace(network, orientations=1, averaging="always")
@@ -72,22 +61,7 @@ class ExperimentData:
     def new_model(
         self, seed: int | None = None, *, synchronized: bool = False, averaged: bool = False
     ) -> keras.Model:
-        """Build a model with its preprocessing fitted on the training set.
-
-        Parameters
-        ----------
-        seed : int, optional
-            Of the weights; that of the experiment by default.
-        synchronized : bool
-            Whether batch normalisation measures a batch over all devices that share it.
-        averaged : bool
-            Whether it averages orientations that the experiment averages in prediction alone.
-
-        Returns
-        -------
-        keras.Model
-            Untrained.
-        """
+        """Build a model with its preprocessing fitted on the training set."""
         data, inputs = self.experiment.data, self.dataset.inputs
         network = replace(self.network_settings(averaged=averaged), synchronized=synchronized)
         return assemble(
@@ -103,18 +77,7 @@ class ExperimentData:
         )
 
     def averaged(self, model: keras.Model) -> keras.Model:
-        """Give a trained model as it predicts: of one device, and averaging all its orientations.
-
-        Parameters
-        ----------
-        model : keras.Model
-            Of `new_model`.
-
-        Returns
-        -------
-        keras.Model
-            With its weights.
-        """
+        """Give a trained model as it predicts: of one device, and averaging all its orientations."""
         made = self.new_model(averaged=True)
         made.set_weights(model.get_weights())
         return made
@@ -193,29 +156,7 @@ def data_of(
     same: bool = False,
     progress: Progress = silent,
 ) -> ExperimentData:
-    """Read the data that a model was trained on, as its card tells.
-
-    Parameters
-    ----------
-    card : galcnn.model.Card
-        Of a model that `galcnn.train` made.
-    catalog : path-like, optional
-        Where its catalog lies now; by default where it was.
-    same : bool
-        Whether other data than those of the training are refused.
-    progress : galcnn._runtime.progress.Progress
-        Shows reading.
-
-    Returns
-    -------
-    ExperimentData
-        In the split of the training.
-
-    Raises
-    ------
-    OSError, ValueError
-        See `galcnn.experiment.galaxies.training_catalog` and `read_data`; or the data are others.
-    """
+    """Read the data that a model was trained on, as its card tells."""
     path = training_catalog(card) if catalog is None else os.fspath(catalog)
     experiment = Experiment.from_dict(card.settings)
     found = read_data(replace(experiment, data=replace(experiment.data, catalog=path)), progress=progress)

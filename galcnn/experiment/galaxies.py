@@ -108,25 +108,7 @@ def galaxies_of(
 
 
 def training_catalog(card: Card | None) -> str:
-    """Say where the catalog of a model's training lies.
-
-    Parameters
-    ----------
-    card : galcnn.model.Card or None
-        Of the model.
-
-    Returns
-    -------
-    str
-        A file that is there.
-
-    Raises
-    ------
-    ValueError
-        The card knows of none.
-    FileNotFoundError
-        The file is gone.
-    """
+    """Say where the catalog of a model's training lies."""
     path = "" if card is None else str(card.settings.get("data", {}).get("catalog", ""))
     if not path:
         raise ValueError(

@@ -78,37 +78,7 @@ def make_landscape(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Surface:
-    """Compute a slice of the loss landscape of a model on its training set, write it and draw it.
-
-    What was interrupted goes on row by row where the same is asked again.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        Made by an experiment, so that its card says which galaxies it was trained on. Its weights
-        are not touched.
-    out : path-like
-        Folder; gets ``rows.npz`` (rows as they are done), then ``surface.fits``, ``surface.npz``
-        and ``landscape.png``.
-    catalog : str, optional
-        Where the catalog of the training lies now.
-    settings : LandscapeSettings, optional
-        The defaults when not given.
-    progress : galcnn._runtime.progress.Progress
-        Shows reading and points.
-    overwrite : bool
-        Begin anew, whatever the folder holds.
-
-    Returns
-    -------
-    galcnn.diagnostics.surface.Surface
-        As written.
-
-    Raises
-    ------
-    OSError, ValueError
-        Bad input, or `out` holds another surface.
-    """
+    """Compute a slice of the loss landscape of a model on its training set, write it and draw it."""
     settings = settings or LandscapeSettings()
     folder = Path(out)
     written = ("rows.npz", "surface.*", "landscape.png")
@@ -148,29 +118,7 @@ def objective_of(
     settings: LandscapeSettings | None = None,
     progress: Progress = silent,
 ) -> Objective:
-    """Give the loss of a model on galaxies of its training set, as a function of its weights.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        See `make_landscape`.
-    catalog : str, optional
-        Where the catalog lies now.
-    settings : LandscapeSettings, optional
-        How many galaxies, drawn by its seed, and the statistics of batch normalisation.
-    progress : galcnn._runtime.progress.Progress
-        Shows reading.
-
-    Returns
-    -------
-    galcnn.diagnostics.Objective
-        Of the network behind the preprocessing, which has no weights of its own to move.
-
-    Raises
-    ------
-    OSError, ValueError
-        Bad input.
-    """
+    """Give the loss of a model on galaxies of its training set, as a function of its weights."""
     settings = settings or LandscapeSettings()
     training = _drawn(data_of(trained.card, catalog, progress=progress).sides["train"], settings)
     chunks = range(0, len(training), _CHUNK)

@@ -54,25 +54,7 @@ def check_experiment(experiment: Experiment, *, progress: Progress = silent) -> 
 
 
 def check_prepared(prepared: ExperimentData, *, progress: Progress = silent) -> list[preflight.Check]:
-    """Run all checks on an experiment whose data have been read.
-
-    Parameters
-    ----------
-    prepared : ExperimentData
-        With its three splits.
-    progress : galcnn._runtime.progress.Progress
-        Shows checks.
-
-    Returns
-    -------
-    list of galcnn.diagnostics.preflight.Check
-        One a check, passed or not.
-
-    Raises
-    ------
-    ValueError
-        The experiment's targets are votes.
-    """
+    """Run all checks on an experiment whose data have been read."""
     if prepared.dataset.votes is not None:
         raise ValueError(
             message(
@@ -120,25 +102,7 @@ def _planned(prepared: ExperimentData) -> Iterator[Callable[[], preflight.Check]
 
 
 def experiment_signals(experiment: Experiment, *, progress: Progress = silent) -> Table:
-    """Send the first batch of an experiment through its network, and a random gradient back.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Whose data and network are taken.
-    progress : galcnn._runtime.progress.Progress
-        Shows reading.
-
-    Returns
-    -------
-    astropy.table.Table
-        See `galcnn.diagnostics.initialisation.initialisation_table`.
-
-    Raises
-    ------
-    OSError, ValueError
-        Bad input.
-    """
+    """Send the first batch of an experiment through its network, and a random gradient back."""
     prepared = read_data(experiment, progress=progress)
     batches = training_batches(prepared.sides["train"], experiment.training, experiment.seed)
     images = next(iter(batches.beginning_at(0)))[0]
@@ -148,27 +112,7 @@ def experiment_signals(experiment: Experiment, *, progress: Progress = silent) -
 def find_learning_rate(
     experiment: Experiment, figure: str | os.PathLike[str], *, progress: Progress = silent
 ) -> float | None:
-    """Run a learning-rate range test on an experiment's training set.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Whose data, network, optimizer and batch size are taken.
-    figure : path-like
-        Gets the figure, ``.png`` or ``.pdf``.
-    progress : galcnn._runtime.progress.Progress
-        Shows reading and updates.
-
-    Returns
-    -------
-    float or None
-        Rate at which the loss falls fastest; None where it does not fall.
-
-    Raises
-    ------
-    OSError, ValueError
-        Bad input.
-    """
+    """Run a learning-rate range test on an experiment's training set."""
     prepared = read_data(experiment, progress=progress)
     test = learning_rate_range_test(
         prepared.new_model(),
@@ -182,23 +126,7 @@ def find_learning_rate(
 
 
 def read_health(model: str | os.PathLike[str]) -> Table:
-    """Read the record of a training's health, also of one that goes on or has failed.
-
-    Parameters
-    ----------
-    model : path-like
-        Folder of the model; or of the model to be, beside which the record then lies.
-
-    Returns
-    -------
-    astropy.table.Table
-        See `galcnn.diagnostics.GradientHealth.table`.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is none.
-    """
+    """Read the record of a training's health, also of one that goes on or has failed."""
     for path in (Path(model) / "health.csv", health_log_of(model)):
         if path.is_file():
             return Table.read(path, format="ascii.csv")

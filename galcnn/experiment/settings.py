@@ -240,27 +240,7 @@ _SHORT = {"schedule": "name"}
 
 
 def build_record(kind: type, content: Any, where: str = "") -> Any:
-    """Make a frozen record of plain values, section by section.
-
-    Parameters
-    ----------
-    kind : type
-        A dataclass; fields that are sections are known by their names.
-    content : mapping
-        Keys and values; those that are missing keep their defaults.
-    where : str
-        Name of the section, for the errors.
-
-    Returns
-    -------
-    object
-        A `kind`.
-
-    Raises
-    ------
-    ValueError
-        A key is not known: the nearest known one is named. Or a value does not fit.
-    """
+    """Make a frozen record of plain values, section by section."""
     name = where or "an experiment"
     if isinstance(content, str) and (key := where.rpartition(".")[2]) in _SHORT:
         content = {_SHORT[key]: content}

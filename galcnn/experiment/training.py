@@ -136,35 +136,13 @@ def _health(
 
 
 def health_log_of(out: str | os.PathLike[str]) -> Path:
-    """Give the file that holds the health of a training until its model is saved.
-
-    Parameters
-    ----------
-    out : path-like
-        Model folder.
-
-    Returns
-    -------
-    pathlib.Path
-        Beside it.
-    """
+    """Give the file that holds the health of a training until its model is saved."""
     path = Path(out).resolve()
     return path.with_name(f"{path.name}.health.csv")
 
 
 def checkpoint_of(out: str | os.PathLike[str]) -> Path:
-    """Give the file that holds the state of a training until its model is saved.
-
-    Parameters
-    ----------
-    out : path-like
-        Model folder.
-
-    Returns
-    -------
-    pathlib.Path
-        Beside it.
-    """
+    """Give the file that holds the state of a training until its model is saved."""
     path = Path(out).resolve()
     return path.with_name(f"{path.name}.checkpoint.npz")
 
@@ -328,20 +306,7 @@ class Scored:
 
 
 def score(prepared: ExperimentData, model: keras.Model) -> Scored:
-    """Score a model on the test set.
-
-    Parameters
-    ----------
-    prepared : ExperimentData
-        The data, of which the test side took no part in training.
-    model : keras.Model
-        From calibrated images to logits.
-
-    Returns
-    -------
-    Scored
-        Figures, and the prediction of every test galaxy.
-    """
+    """Score a model on the test set."""
     logits = predict_images(model, prepared.sides["test"].images)
     return (_classes if prepared.dataset.votes is None else _votes)(prepared, logits)
 

@@ -64,27 +64,7 @@ class Prepared:
     def of(
         cls, trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str] | None = None
     ) -> Prepared:
-        """Stack cutouts that fit a model.
-
-        Parameters
-        ----------
-        trained : galcnn.model.TrainedModel
-            The model.
-        cutouts : sequence of galcnn.cutout.Cutout
-            As `galcnn.model.prepare` gives them.
-        ids : sequence of str, optional
-            One a cutout; they key the random streams. Numbers by default.
-
-        Returns
-        -------
-        Prepared
-            Nothing is run yet.
-
-        Raises
-        ------
-        ValueError
-            A cutout is in other bands, another unit or shape than the model reads.
-        """
+        """Stack cutouts that fit a model."""
         spec = trained.card.inputs
         wanted = (spec.bands, spec.unit, spec.shape)
         for found in ((cutout.bands, str(cutout.unit), cutout.shape) for cutout in cutouts):
@@ -193,29 +173,7 @@ def explain_prepared(
     targets: Target | Sequence[Target] | None = None,
     wrt: Wrt = "flux",
 ) -> list[tuple[Explanation, ...]]:
-    """Explain what a model says of cutouts that are prepared already.
-
-    Parameters
-    ----------
-    prepared : Prepared
-        One batch: what the methods make of it is held in memory.
-    explainers : sequence of Explainer
-        The methods.
-    targets : Target or sequence of Target, optional
-        See `explain`.
-    wrt : {"flux", "stretched", "sigma"}
-        See `explain`.
-
-    Returns
-    -------
-    list of tuple of Explanation
-        See `explain`.
-
-    Raises
-    ------
-    ValueError
-        See `explain`.
-    """
+    """Explain what a model says of cutouts that are prepared already."""
     if wrt not in WRT:
         raise ValueError(message(f"wrt among {WRT}", "", wrt=wrt))
     logits, classes = prepared.logits, prepared.trained.classes
@@ -299,11 +257,7 @@ def _masked(
 
 
 def _context(cutouts: Sequence[Cutout], ids: tuple[str, ...]) -> Context:
-    """Give what methods may need beside the images.
-
-    Sigma where all have one; PSF where all have one on pixels of one kind (an odd or even number a
-    side), zeros around the smaller ones.
-    """
+    """Give what methods may need beside the images."""
     mask = np.stack([channels_last(cutout.mask) for cutout in cutouts])
     sigma = [
         channels_last(np.where(cutout.mask | ~np.isfinite(cutout.sigma), np.float32(FILL), cutout.sigma))

@@ -21,20 +21,7 @@ _QUANTILES = 2**16
 
 
 def check_baseline(baseline: str, blur: float) -> None:
-    """Refuse settings that `baseline_images` could not make.
-
-    Parameters
-    ----------
-    baseline : str
-        One of `BASELINES`.
-    blur : float
-        Pixels.
-
-    Raises
-    ------
-    ValueError
-        Another word, or no blur.
-    """
+    """Refuse settings that `baseline_images` could not make."""
     if baseline not in BASELINES or not blur > 0:
         raise ValueError(
             message(f"a baseline among {BASELINES}, and blur above 0", "", baseline=baseline, blur=blur)
@@ -49,28 +36,7 @@ def baseline_images(
     blur: float,
     seed: int,
 ) -> npt.NDArray[np.floating[Any]]:
-    """Make the image that each image is compared with.
-
-    Parameters
-    ----------
-    kind : {"zero", "sky", "blurred"}
-        No flux; a blank sky drawn with the level and the noise of the image's own; or the image
-        convolved with a Gaussian.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    context : Context or None
-        Noise, mask, ids and the image of no flux, where they are known.
-    blur : float
-        Standard deviation of the Gaussian in pixels.
-    seed : int
-        Of the blank skies, with the ids.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape and type of `images`. Masked pixels are as in the image, so nothing is said of them.
-
-    """
+    """Make the image that each image is compared with."""
     context = context or Context()
     if kind == "zero":
         zero = np.zeros(images.shape[1:]) if context.zero is None else context.zero
@@ -92,21 +58,7 @@ def baseline_images(
 def sky_level(
     images: npt.NDArray[np.floating[Any]], context: Context
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
-    """Measure the sky of each image and band on the frame of the image.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    context : Context
-        Its mask is left out; its sigma, where known, is the noise.
-
-    Returns
-    -------
-    level, noise : numpy.ndarray
-        Median, and median of sigma or else 1.4826 times the median absolute deviation, shape
-        (n, 1, 1, n_bands). Zero where the whole frame is masked.
-    """
+    """Measure the sky of each image and band on the frame of the image."""
     mask = None if context.mask is None else np.moveaxis(context.mask, -1, 1)
     level, noise = sky_statistics(np.moveaxis(images, -1, 1), mask, border=SKY_FRAME)
     if context.sigma is not None:
@@ -115,25 +67,7 @@ def sky_level(
 
 
 def noise_of(images: npt.NDArray[np.floating[Any]], context: Context) -> npt.NDArray[np.floating[Any]]:
-    """Give the noise of every pixel: that of the context, or else what the sky of the image shows.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    context : Context
-        Sigma and mask.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape of `images`; zero where masked.
-
-    Raises
-    ------
-    ValueError
-        An image has no noise that could be seen.
-    """
+    """Give the noise of every pixel: that of the context, or else what the sky of the image shows."""
     if context.sigma is None:
         sigma = np.broadcast_to(sky_level(images, context)[1], images.shape)
     else:
@@ -153,20 +87,7 @@ def noise_of(images: npt.NDArray[np.floating[Any]], context: Context) -> npt.NDA
 
 
 def ids_of(images: npt.NDArray[np.floating[Any]], context: Context) -> tuple[str, ...]:
-    """Give the names that key the random streams.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        Their first axis is what is named.
-    context : Context
-        Its ids, where given.
-
-    Returns
-    -------
-    tuple of str
-        One an image; numbers where none are given.
-    """
+    """Give the names that key the random streams."""
     if context.ids is None:
         return tuple(str(i) for i in range(len(images)))
     if len(context.ids) != len(images):

@@ -109,20 +109,7 @@ class FromBaseline(Protocol):
     def baseline_images(
         self, images: npt.NDArray[np.float32], *, context: Context | None = None
     ) -> npt.NDArray[np.float32]:
-        """Give the baseline of each image.
-
-        Parameters
-        ----------
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        context : Context, optional
-            As for the maps.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`; the same as the maps start from.
-        """
+        """Give the baseline of each image."""
         ...
 
 
@@ -131,18 +118,7 @@ class AtNetworkLayer(Protocol):
     """An explainer whose map is made at a layer inside the network."""
 
     def network_layer_of(self, network: keras.Model) -> str:
-        """Name that layer.
-
-        Parameters
-        ----------
-        network : keras.Model
-            As for the maps.
-
-        Returns
-        -------
-        str
-            Names joined by slashes.
-        """
+        """Name that layer."""
         ...
 
 
@@ -158,26 +134,7 @@ class AtCells(AtNetworkLayer, Protocol):
         *,
         context: Context | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Make the maps at both resolutions, from one run of the network.
-
-        Parameters
-        ----------
-        network : keras.Model
-            As for the maps.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            As for the maps.
-
-        Returns
-        -------
-        fine : numpy.ndarray
-            What a call gives: shape of `images`.
-        coarse : numpy.ndarray
-            Shape (n, cells_y, cells_x), as the network layer has them.
-        """
+        """Make the maps at both resolutions, from one run of the network."""
         ...
 
 

@@ -64,27 +64,7 @@ def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
 
 
 def settings_from(text: str, kind: Any, settings: str) -> dict[str, Any]:
-    """Read settings such as ``n=50,noise=sigma``.
-
-    Parameters
-    ----------
-    text : str
-        What the user typed, for the error.
-    kind : type
-        A dataclass; its fields are the settings.
-    settings : str
-        Behind the colon.
-
-    Returns
-    -------
-    dict of str to Any
-        By name.
-
-    Raises
-    ------
-    ValueError
-        No such setting, or the value does not fit.
-    """
+    """Read settings such as ``n=50,noise=sigma``."""
     known = {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
     hints = typing.get_type_hints(kind)
     found: dict[str, Any] = {}

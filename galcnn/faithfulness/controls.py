@@ -36,24 +36,7 @@ class Edges:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Not looked at.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            Not looked at.
-        context : Context, optional
-            Not needed.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`.
-        """
+        """Make the maps."""
         del network, target, context
         slopes = [ndimage.sobel(images, axis=axis, mode="nearest") for axis in (1, 2)]
         return np.asarray(np.hypot(*slopes), dtype=np.float32)
@@ -75,24 +58,7 @@ class Light:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Not looked at.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            Not looked at.
-        context : Context, optional
-            Its mask.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`.
-        """
+        """Make the maps."""
         del network, target
         return (images - sky_level(images, context or Context())[0]).astype(np.float32)
 
@@ -121,24 +87,7 @@ class Noise:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Not looked at.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            Not looked at.
-        context : Context, optional
-            Its ids.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`.
-        """
+        """Make the maps."""
         del network, target
         return np.stack(
             [

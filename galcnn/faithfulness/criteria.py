@@ -126,23 +126,7 @@ CRITERIA: tuple[Criterion, ...] = (
 
 
 def criterion(name: str) -> Criterion:
-    """Find a criterion.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``deletion``.
-
-    Returns
-    -------
-    Criterion
-        Of `CRITERIA`.
-
-    Raises
-    ------
-    ValueError
-        There is none of this name.
-    """
+    """Find a criterion."""
     for one in CRITERIA:
         if one.name == name:
             return one
@@ -235,23 +219,11 @@ class Subject:
     labels: Others = ()
 
     def attacked(self) -> Arrays:
-        """FragilitySettings the maps of the galaxies.
-
-        Returns
-        -------
-        dict of str to numpy.ndarray
-            ``images``, see `galcnn.faithfulness.map_attacks.attacked`.
-        """
+        """FragilitySettings the maps of the galaxies."""
         return {"images": attacked(self.network, self.sample, attack=self.settings.attack)}
 
     def references(self) -> Arrays:
-        """Delete and insert pixels in orders that need no method.
-
-        Returns
-        -------
-        dict of str to numpy.ndarray
-            See `galcnn.faithfulness.deletion_insertion.reference_curves`.
-        """
+        """Delete and insert pixels in orders that need no method."""
         settings = self.settings
         own = reference_curves(self.network, self.sample, imputation=settings.imputation, seed=settings.seed)
         return dict(own)

@@ -54,21 +54,7 @@ class Removal:
     insertion: dict[str, _Values]
 
     def gain(self, what: Literal["deletion", "insertion"], over: Literal["random", "light"]) -> _Values:
-        """Give how much better the method's order is than another.
-
-        Parameters
-        ----------
-        what : {"deletion", "insertion"}
-            Which curves.
-        over : {"random", "light"}
-            Which other order.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (n,): difference of areas, positive where the method does better, over the mean
-            absolute difference of the scores of image and imputed image.
-        """
+        """Give how much better the method's order is than another."""
         curves = self.deletion if what == "deletion" else self.insertion
         own, other = area(self.fractions, curves["method"]), area(self.fractions, curves[over])
         ends = curves["method"]
@@ -129,31 +115,7 @@ def removal(
 def reference_curves(
     network: keras.Model, sample: Sample, *, imputation: Imputation = "sky", draws: int = 3, seed: int = 0
 ) -> dict[str, _Values]:
-    """Delete and insert pixels in orders that need no method: at random, and by brightness.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    sample : galcnn.faithfulness.Sample
-        The galaxies.
-    imputation : {"sky", "blurred"}
-        What deleted pixels become.
-    draws : int
-        Random orders, over whose scores the mean is taken.
-    seed : int
-        Of the orders and of the sky.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        ``deletion_random`` and so on: scores, shape (n, 17).
-
-    Raises
-    ------
-    ValueError
-        An unknown imputation.
-    """
+    """Delete and insert pixels in orders that need no method: at random, and by brightness."""
     blank = _blank(sample, imputation, seed)
     light = Light()(network, sample.images, sample.targets, context=sample.context)
     orders = {
@@ -176,26 +138,7 @@ def removal_curves(
     instead: npt.NDArray[np.floating[Any]],
     fractions: _Values,
 ) -> _Values:
-    """Replace pixels in an order, and follow the score of the target.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    sample : galcnn.faithfulness.Sample
-        What is replaced.
-    order : numpy.ndarray
-        Shape (n, n_pixels): pixels, the first one first; those that do not stand there stay.
-    instead : numpy.ndarray
-        Shape of the images: what comes in their place.
-    fractions : numpy.ndarray
-        Shares of these pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, n_fractions).
-    """
+    """Replace pixels in an order, and follow the score of the target."""
     n, ny, nx, _ = sample.images.shape
     n_pixels = order.shape[1]
     rank = np.full((n, ny * nx), n_pixels)
@@ -231,80 +174,25 @@ def _both(
 
 
 def area(fractions: _Values, curves: _Values) -> _Values:
-    """Area under curves, by trapezoids.
-
-    Parameters
-    ----------
-    fractions : numpy.ndarray
-        Increasing.
-    curves : numpy.ndarray
-        Shape (n, n_fractions).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,).
-    """
+    """Area under curves, by trapezoids."""
     return np.asarray(np.trapezoid(curves, fractions, axis=1))
 
 
 def order_of(maps: npt.NDArray[np.floating[Any]], kind: Kind) -> _Order:
-    """Order pixels by what a map says of all their bands together.
-
-    Parameters
-    ----------
-    maps : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    kind : {"slope", "amount", "features"}
-        Of a slope the size counts, since its sign says what *more* light would do; of the others
-        the value, evidence for the target first.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, ny * nx).
-    """
+    """Order pixels by what a map says of all their bands together."""
     values = folded(maps, signed=kind != "slope")
     return np.argsort(-values.reshape(len(maps), -1), axis=1, kind="stable")
 
 
 def in_field(network: keras.Model, sample: Sample, order: _Order) -> _Order:
-    """Leave out the pixels that a network does not look at.
-
-    Parameters
-    ----------
-    network : keras.Model
-        One that keeps its graph to itself is taken to look at all of them.
-    sample : galcnn.faithfulness.Sample
-        Its images have the shape.
-    order : numpy.ndarray
-        Shape (n, ny * nx), each row with every pixel.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, n_pixels), in the same order.
-    """
+    """Leave out the pixels that a network does not look at."""
     shape = sample.images.shape[1:3]
     seen = looked_at(network, shape) if is_functional(network) else np.ones(shape, dtype=bool)
     return order[seen.ravel()[order]].reshape(len(order), -1)
 
 
 def random_order(sample: Sample, *, seed: int = 0, draw: int = 0) -> _Order:
-    """Shuffle the pixels of each galaxy.
-
-    Parameters
-    ----------
-    sample : galcnn.faithfulness.Sample
-        Its ids key the draws.
-    seed, draw : int
-        Which order.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, ny * nx).
-    """
+    """Shuffle the pixels of each galaxy."""
     n_pixels = int(np.prod(sample.images.shape[1:3]))
     names = ids_of(sample.images, sample.context)
     return np.stack([seeding.generator(seed, "order", draw, name).permutation(n_pixels) for name in names])

@@ -70,21 +70,7 @@ def energy_density(maps: _Maps, regions: _Regions) -> _Values:
 
 
 def half_light(cutout: Cutout, regions: Regions | None) -> Regions | None:
-    """Part an image into the circle that holds half of the galaxy's light, and the rest.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        Bands are summed.
-    regions : galcnn.evaluation.Regions or None
-        Of the galaxy, see `galcnn.evaluation.segmented`.
-
-    Returns
-    -------
-    galcnn.evaluation.Regions or None
-        ``galaxy`` is the circle about the centroid of the segment with photutils' radius of half
-        the Kron flux; None where it cannot be measured.
-    """
+    """Part an image into the circle that holds half of the galaxy's light, and the rest."""
     from photutils.segmentation import SegmentationImage, SourceCatalog
 
     if regions is None:

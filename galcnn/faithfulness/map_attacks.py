@@ -81,28 +81,7 @@ class Fragility:
 def attacked(
     network: keras.Model, sample: Sample, *, attack: FragilitySettings | None = None
 ) -> npt.NDArray[np.float32]:
-    """Move pixels within their noise so that the top of the saliency map moves, and the class does not.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    sample : galcnn.faithfulness.Sample
-        The galaxies.
-    attack : FragilitySettings, optional
-        How.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape of the images: of all steps with the class of the first, the one with the least of
-        the surrogate's map on its first top pixels; the image itself where no step is better.
-
-    Raises
-    ------
-    ValueError
-        An image without noise that could be seen.
-    """
+    """Move pixels within their noise so that the top of the saliency map moves, and the class does not."""
     how = attack or FragilitySettings()
     weights = target_weights(network, sample.targets, sample.images)
     first = sample.images.astype(weights.dtype)
@@ -175,22 +154,7 @@ def fragility(
 def surrogate_gradient(
     network: keras.Model, sample: Sample, *, sharpness: float = 10.0
 ) -> npt.NDArray[np.floating[Any]]:
-    """Give the saliency map with the gates of a softplus instead of a ReLU's.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    sample : galcnn.faithfulness.Sample
-        The galaxies.
-    sharpness : float
-        The larger, the nearer to the ReLU.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape of the images.
-    """
+    """Give the saliency map with the gates of a softplus instead of a ReLU's."""
     weights = target_weights(network, sample.targets, sample.images)
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:

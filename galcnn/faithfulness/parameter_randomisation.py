@@ -97,23 +97,7 @@ def randomisation(
 
 
 def stages(network: keras.Model) -> list[tuple[str, ...]]:
-    """Group the layers that have weights: each with a kernel takes those with vectors behind it.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or sequential.
-
-    Returns
-    -------
-    list of tuple of str
-        Network layers, the network's last stage first.
-
-    Raises
-    ------
-    ValueError
-        No layer with weights can be seen.
-    """
+    """Group the layers that have weights: each with a kernel takes those with vectors behind it."""
     groups: list[list[str]] = []
     for name, layer in _with_weights(network).items():
         if not groups or any(len(variable.shape) > 1 for variable in layer.weights):
@@ -134,23 +118,7 @@ def stages(network: keras.Model) -> list[tuple[str, ...]]:
 def redrawn(
     copy: keras.Model, network: keras.Model, names: Sequence[Sequence[str]], *, seed: int = 0
 ) -> None:
-    """Fill a copy of a network with its weights, those of some layers drawn anew.
-
-    Kernels are drawn from a normal distribution of mean zero with the root mean square of the
-    trained ones, so that signals keep their size and the patterns are gone; vectors (biases,
-    scales, moving averages) are shuffled.
-
-    Parameters
-    ----------
-    copy : keras.Model
-        From `keras.models.clone_model`; filled.
-    network : keras.Model
-        The trained one.
-    names : sequence of sequence of str
-        Stages, see `stages`.
-    seed : int
-        With the name of a layer.
-    """
+    """Fill a copy of a network with its weights, those of some layers drawn anew."""
     chosen = {name for stage in names for name in stage}
     copies = _with_weights(copy)
     for name, layer in _with_weights(network).items():
@@ -196,56 +164,21 @@ _Maps = npt.NDArray[np.floating[Any]]
 
 
 def folded(maps: _Maps, *, signed: bool) -> _Values:
-    """Add the bands of maps: as they are, or their absolute values.
-
-    Parameters
-    ----------
-    maps : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    signed : bool
-        Whether signs count.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (n, ny, nx).
-    """
+    """Add the bands of maps: as they are, or their absolute values."""
     exact = np.asarray(maps, dtype=np.float64)
     total: _Values = (exact if signed else np.abs(exact)).sum(axis=-1)
     return total
 
 
 def rank_correlation(first: _Maps, second: _Maps) -> _Values:
-    """Spearman's rank correlation over the pixels of each galaxy.
-
-    Parameters
-    ----------
-    first, second : numpy.ndarray
-        Shape (n, ny, nx).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,).
-    """
+    """Spearman's rank correlation over the pixels of each galaxy."""
     a, b = (rankdata(x.reshape(len(x), -1), axis=1) for x in _paired(first, second))
     a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
     return _over((a * b).sum(axis=1), np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1)))
 
 
 def ssim(first: _Maps, second: _Maps) -> _Values:
-    """Structural similarity (Wang et al. 2004) of each pair of maps, each over its largest size.
-
-    Parameters
-    ----------
-    first, second : numpy.ndarray
-        Shape (n, ny, nx).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,); NaN where a side is shorter than the window of 7 pixels.
-    """
+    """Structural similarity (Wang et al. 2004) of each pair of maps, each over its largest size."""
     _paired(first, second)
     found = np.full(len(first), np.nan)
     if min(first.shape[1:]) < 7:
@@ -262,42 +195,13 @@ def ssim(first: _Maps, second: _Maps) -> _Values:
 
 
 def relative_change(before: _Maps, after: _Maps) -> _Values:
-    """Norm of the change of each map, over the norm of the map before.
-
-    Parameters
-    ----------
-    before, after : numpy.ndarray
-        Shape (n, ...).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,): 0 for the same map, 1.41 for an unrelated one of the same norm.
-    """
+    """Norm of the change of each map, over the norm of the map before."""
     a, b = (np.asarray(x, dtype=np.float64).reshape(len(x), -1) for x in _paired(before, after))
     return _over(np.linalg.norm(b - a, axis=1), np.linalg.norm(a, axis=1))
 
 
 def top_overlap(before: _Maps, after: _Maps, *, share: float = 0.05) -> _Values:
-    """Share of the largest pixels of each map that are among the largest of the other.
-
-    Parameters
-    ----------
-    before, after : numpy.ndarray
-        Shape (n, ny, nx).
-    share : float
-        How many of the pixels are meant, between 0 and 1; by chance so many overlap.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,).
-
-    Raises
-    ------
-    ValueError
-        A share that is none.
-    """
+    """Share of the largest pixels of each map that are among the largest of the other."""
     if not 0 < share < 1:
         raise ValueError(message("a share between 0 and 1", "", share=share))
     a, b = (x.reshape(len(x), -1) for x in _paired(before, after))

@@ -247,20 +247,7 @@ _VERDICTS = (
 
 
 def verdict_table(found: Found, *, seed: int = 0) -> QTable:
-    """Judge every method by every criterion that was measured.
-
-    Parameters
-    ----------
-    found : mapping of str to dict
-        Method -> arrays of its checks.
-    seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    astropy.table.QTable
-        A row a method and criterion.
-    """
+    """Judge every method by every criterion that was measured."""
     rows: list[tuple[Any, ...]] = []
     for method, arrays in found.items():
         for check, (_, names) in CHECKS.items():
@@ -285,20 +272,7 @@ def verdict_table(found: Found, *, seed: int = 0) -> QTable:
 
 
 def randomisation_table(found: Found, *, seed: int = 0) -> QTable:
-    """Lay out how alike maps stay as the network forgets.
-
-    Parameters
-    ----------
-    found : mapping of str to dict
-        Method -> arrays of its checks.
-    seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    astropy.table.QTable
-        A row a method, mode, stage and measure: mean over galaxies with its 95 % interval.
-    """
+    """Lay out how alike maps stay as the network forgets."""
     rows = []
     for method, arrays in found.items():
         for mode in ("cascading", "independent"):
@@ -319,18 +293,7 @@ def randomisation_table(found: Found, *, seed: int = 0) -> QTable:
 
 
 def curve_table(found: Found) -> QTable:
-    """Lay out the mean curves of deletion and insertion.
-
-    Parameters
-    ----------
-    found : mapping of str to dict
-        Method -> arrays of its checks.
-
-    Returns
-    -------
-    astropy.table.QTable
-        A row a method, curve, order and share of the pixels: mean score of the target.
-    """
+    """Lay out the mean curves of deletion and insertion."""
     rows = []
     for method, arrays in found.items():
         if "fractions" not in arrays:
@@ -347,18 +310,7 @@ def curve_table(found: Found) -> QTable:
 
 
 def summary(table: QTable) -> str:
-    """Say in words which methods pass.
-
-    Parameters
-    ----------
-    table : astropy.table.QTable
-        From `verdict_table`.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Say in words which methods pass."""
     methods = list(dict.fromkeys(str(name) for name in table["method"]))
     asked = [one for one in CRITERIA if one.name in set(table["criterion"])]
     cells = {(str(row["method"]), str(row["criterion"])): row for row in table}
@@ -415,27 +367,7 @@ def write_layers(
     targets: Sequence[Target],
     found: Mapping[str, Mapping[str, npt.NDArray[np.floating]]],
 ) -> list[Path]:
-    """Write, for each galaxy and method, the map, its ratio to the scatter, and adjusted p-values.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Gets ``<id>-layers.fits``, see `galcnn.layers`.
-    trained : galcnn.model.TrainedModel
-        The model.
-    cutouts, ids : sequence
-        The first ones of the galaxies that were tested.
-    targets : sequence of galcnn.model.Target
-        Of these.
-    found : mapping of str to mapping
-        Method -> arrays of its checks.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files. Layers are named METHOD, T_NOISE_METHOD (Student's t) and Q_NOISE_METHOD, and
-        so on for ``SEEDS`` and ``LABELS``; NaN where a pixel is masked or has no scatter.
-    """
+    """Write, for each galaxy and method, the map, its ratio to the scatter, and adjusted p-values."""
     if not cutouts:
         return []
     seen = Prepared.of(trained, cutouts, ids=ids)

@@ -222,39 +222,7 @@ def siblings(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> tuple[TrainedModel, ...]:
-    """Train a model anew, for the scatter of its maps.
-
-    Same data, split and settings; the weights, the order of the galaxies and their augmentation are
-    drawn anew. Of shuffled labels, each model learns a shuffling of its own, of training and
-    validation set: it sees galaxies, and nothing true about their classes.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The model; its card goes with its siblings.
-    prepared : galcnn.experiment.data.ExperimentData
-        Its experiment and data.
-    folder : path-like
-        Gets ``seeds-1`` or ``labels-1`` and so on, each a model; those that are there are loaded.
-    differing : {"seeds", "labels"}
-        In what.
-    n : int
-        How many.
-    progress : galcnn._runtime.progress.Progress
-        Shows trainings.
-    overwrite : bool
-        Begin anew, whatever the folder holds.
-
-    Returns
-    -------
-    tuple of galcnn.model.TrainedModel
-        In order.
-
-    Raises
-    ------
-    ValueError
-        An unknown word, or the folder is of another model or data.
-    """
+    """Train a model anew, for the scatter of its maps."""
     if differing not in get_args(Differing) or n < 1:
         raise ValueError(
             message(f"one sibling or more that differ in {get_args(Differing)}", "", differing=differing, n=n)

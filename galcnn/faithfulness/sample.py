@@ -96,25 +96,7 @@ class Sample:
 def sample_of(
     trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str], target: str | None = None
 ) -> Sample:
-    """Bring cutouts to what the checks work on.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The model.
-    cutouts : sequence of galcnn.cutout.Cutout
-        In its bands, unit and shape.
-    ids : sequence of str
-        One a cutout.
-    target : str, optional
-        See `galcnn.model.Target.parse`; the class that the model finds most probable for each
-        by default.
-
-    Returns
-    -------
-    Sample
-        With the segmentation of each galaxy.
-    """
+    """Bring cutouts to what the checks work on."""
     seen, classes = Prepared.of(trained, cutouts, ids=ids), trained.classes
     if target is not None:
         targets = (Target.parse(target, classes),) * len(cutouts)
@@ -156,23 +138,7 @@ def read_sample(
 
 
 def maps_of(network: keras.Model, explainer: Explainer, sample: Sample) -> npt.NDArray[np.float32]:
-    """Make the maps of a sample.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    explainer : Explainer
-        The method.
-    sample : Sample
-        The galaxies.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape of the images; zero where the network does not look and a map of features has no
-        value.
-    """
+    """Make the maps of a sample."""
     maps = explainer(network, sample.images, sample.targets, context=sample.context)
     return np.where(np.isnan(maps), np.float32(0), maps)
 

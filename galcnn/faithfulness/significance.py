@@ -55,32 +55,7 @@ class Significance:
 def maps_in_noise(
     network: keras.Model, explainer: Explainer, sample: Sample, *, draws: int = 16, seed: int = 0
 ) -> npt.NDArray[np.float32]:
-    """Make maps of the same galaxies in fresh noise.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    explainer : Explainer
-        The method.
-    sample : galcnn.faithfulness.Sample
-        The galaxies.
-    draws : int
-        How many.
-    seed : int
-        Of the noise, with the ids.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (draws, n, ny, nx, n_bands): of images to which Gaussian noise of one sigma was
-        added.
-
-    Raises
-    ------
-    ValueError
-        An image without noise that could be seen.
-    """
+    """Make maps of the same galaxies in fresh noise."""
     sigma = noise_of(sample.images, sample.context)
     names = ids_of(sample.images, sample.context)
     found = []
@@ -97,20 +72,7 @@ def maps_in_noise(
 
 
 def over_noise(maps: _Maps, draws: _Maps) -> Significance:
-    """Set a map against its scatter from noise, to see what is more than noise would make of nothing.
-
-    Parameters
-    ----------
-    maps : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    draws : numpy.ndarray
-        From `maps_in_noise`; three or more.
-
-    Returns
-    -------
-    Significance
-        ``map / s`` with the standard deviation s of the draws.
-    """
+    """Set a map against its scatter from noise, to see what is more than noise would make of nothing."""
     _enough(draws)
     return _judged(
         np.asarray(maps, dtype=np.float64), draws.std(axis=0, ddof=1, dtype=np.float64), len(draws)
@@ -118,61 +80,21 @@ def over_noise(maps: _Maps, draws: _Maps) -> Significance:
 
 
 def over_seeds(maps: _Maps) -> Significance:
-    """Set the mean map of several models against its scatter, to see where they agree.
-
-    Parameters
-    ----------
-    maps : numpy.ndarray
-        Shape (n_models, n, ny, nx, n_bands), of models that differ in their seed; three or more.
-
-    Returns
-    -------
-    Significance
-        ``mean / (s / sqrt(n_models))``.
-    """
+    """Set the mean map of several models against its scatter, to see where they agree."""
     _enough(maps)
     error = maps.std(axis=0, ddof=1, dtype=np.float64) / np.sqrt(len(maps))
     return _judged(maps.mean(axis=0, dtype=np.float64), error, len(maps))
 
 
 def over_null(maps: _Maps, null: _Maps) -> Significance:
-    """Set a map against those of models that learned shuffled labels.
-
-    Parameters
-    ----------
-    maps : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    null : numpy.ndarray
-        Shape (n_models, n, ny, nx, n_bands), of the same galaxies and targets; three or more.
-
-    Returns
-    -------
-    Significance
-        ``(map - mean) / (s sqrt(1 + 1 / n_models))`` with mean and standard deviation of the
-        null: the map as one more draw.
-    """
+    """Set a map against those of models that learned shuffled labels."""
     _enough(null)
     error = null.std(axis=0, ddof=1, dtype=np.float64) * np.sqrt(1 + 1 / len(null))
     return _judged(np.asarray(maps, dtype=np.float64) - null.mean(axis=0, dtype=np.float64), error, len(null))
 
 
 def significant_share(maps: _Maps, found: Significance, *, level: float = 0.05) -> _Values:
-    """Give the share of each map's squares on significant values.
-
-    Parameters
-    ----------
-    maps : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    found : Significance
-        Of these maps.
-    level : float
-        Share of false discoveries.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,); NaN for a map of zeros.
-    """
+    """Give the share of each map's squares on significant values."""
     energy = np.asarray(maps, dtype=np.float64) ** 2
     total = energy.sum(axis=(1, 2, 3))
     seen = np.where(found.q_value < level, energy, 0).sum(axis=(1, 2, 3))

@@ -50,18 +50,7 @@ def equivariance(network: keras.Model, explainer: Explainer, sample: Sample) -> 
 
 
 def orientations(square: bool) -> list[tuple[_Turn, _Turn]]:
-    """List the ways to turn and mirror images, without the one that leaves them.
-
-    Parameters
-    ----------
-    square : bool
-        Whether quarter turns keep the shape.
-
-    Returns
-    -------
-    list of tuple of callable
-        From images of shape (n, ny, nx, n_bands) to turned ones, and back.
-    """
+    """List the ways to turn and mirror images, without the one that leaves them."""
     found: list[tuple[_Turn, _Turn]] = []
     for mirrored in (False, True):
         for quarters in range(4) if square else (0, 2):

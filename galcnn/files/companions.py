@@ -67,11 +67,7 @@ def noise_factor(header: fits.Header, role: str, unit: u.UnitBase) -> float | No
 def standard_deviation(
     noise: npt.NDArray[Any], role: str, factor: float | npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float32]:
-    """Turn the numbers of a noise map into the standard deviation of each pixel.
-
-    Returns: float32; NaN where unknown: a variance below 0, an inverse variance that is not above 0, and a
-    negative standard deviation, which is how some pipelines write "unknown".
-    """
+    """Turn the numbers of a noise map into the standard deviation of each pixel."""
     values = noise.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         if role == "variance":

@@ -94,11 +94,7 @@ def band_names(header: fits.Header, n_planes: int) -> tuple[str | None, ...]:
 
 
 def survey_of(header: fits.Header) -> str:
-    """Name the source of an image as far as its header does.
-
-    Returns: SURVEY and VERSION, else the survey by the cards of its pipeline, else TELESCOP and INSTRUME,
-    else ``unknown``.
-    """
+    """Name the source of an image as far as its header does."""
     if not card_text(header, "SURVEY"):
         for name, mark in _PIPELINES:
             if mark(header):
@@ -129,11 +125,7 @@ def _single_band(header: fits.Header) -> str | None:
 
 
 def role_of(hdu: Any) -> str:
-    """Tell what an HDU holds by EXTNAME, EXTTYPE or IMAGETYP.
-
-    Returns: ``mask``, ``sigma``, ``variance``, ``inverse variance``, ``weight``, ``psf``, ``other``;
-    ``image`` where nothing speaks against it.
-    """
+    """Tell what an HDU holds by EXTNAME, EXTTYPE or IMAGETYP."""
     if "LAYERFMT" in hdu.header:
         return "other"  # of galcnn.layers: maps stand beside the image, also in a survey's own file
     if card_text(hdu.header, "DES_EXT") == "WEIGHT":
@@ -165,11 +157,7 @@ def role_of_name(name: str) -> str:
 def bad_pixels(
     flags: npt.NDArray[Any], header: fits.Header, bands: tuple[str | None, ...]
 ) -> npt.NDArray[np.bool_]:
-    """Tell which pixels must not be used, by what the bits of a mask mean.
-
-    Returns: bool, shape (n_planes, ny, nx), or (n_bands, ny, nx) where the flags tell bands apart. Where
-    the meaning of bits is not known, whatever is not 0 is bad.
-    """
+    """Tell which pixels must not be used, by what the bits of a mask mean."""
     planes = {key[3:]: header[key] for key in header if key.startswith("MP_")}
     if planes:
         return _any_bit(flags, [int(bit) for name, bit in planes.items() if name in _LSST])

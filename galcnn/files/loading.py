@@ -51,25 +51,7 @@ class Treatment:
 
 
 def treat(cutout: Cutout, treatment: Treatment) -> Cutout:
-    """Apply the steps of a treatment in their order.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        Any.
-    treatment : Treatment
-        What to do.
-
-    Returns
-    -------
-    galcnn.cutout.Cutout
-        A new one, or `cutout` itself where there is nothing to do.
-
-    Raises
-    ------
-    ValueError
-        A step does not fit the image.
-    """
+    """Apply the steps of a treatment in their order."""
     if treatment.zero_point is not None:
         cutout = calibrate(cutout, treatment.zero_point)
     if treatment.sky:

@@ -206,11 +206,7 @@ def _stacked(
 
 
 def read_picture(source: Source) -> Planes:
-    """Read a JPEG or PNG; rows are reversed, since FITS counts them from below.
-
-    Returns: 8-bit pictures in `galcnn.photometry.DISPLAY`, bands R, G, B or L, 0 to 255; 16-bit grey in
-    `UNCALIBRATED`. Pixels that are not opaque are masked.
-    """
+    """Read a JPEG or PNG; rows are reversed, since FITS counts them from below."""
     try:
         with source.open() as handle, Image.open(handle, formats=("JPEG", "PNG")) as picture:
             kind = str(picture.format)

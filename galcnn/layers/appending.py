@@ -108,20 +108,7 @@ def read_stacks(path: str | os.PathLike[str]) -> tuple[LayerStack, ...]:
 
 
 def holds_stack(path: str | os.PathLike[str], stack: LayerStack) -> bool:
-    """Tell whether a file has layers of the same galaxy, made of the same by the same in the same way.
-
-    Parameters
-    ----------
-    path : path-like
-        Any FITS file.
-    stack : LayerStack
-        What would be written.
-
-    Returns
-    -------
-    bool
-        By id and provenance.
-    """
+    """Tell whether a file has layers of the same galaxy, made of the same by the same in the same way."""
     with opened(path) as (hdulist, _):
         for number in (0, *numbers(hdulist)):
             hdus = named(hdulist, number)
@@ -134,38 +121,12 @@ def holds_stack(path: str | os.PathLike[str], stack: LayerStack) -> bool:
 
 
 def numbers(hdulist: Iterable[Any]) -> list[int]:
-    """List the stacks behind what stood in a file.
-
-    Parameters
-    ----------
-    hdulist : astropy.io.fits.HDUList
-        Of any file.
-
-    Returns
-    -------
-    list of int
-        In order; 0, the first of a layers file, is not among them.
-    """
+    """List the stacks behind what stood in a file."""
     return sorted({int(hdu.header["STACK"]) for hdu in hdulist if "STACK" in hdu.header})
 
 
 def append_hdus(path: str | os.PathLike[str], hdus: Iterable[Any], *, out: str | os.PathLike[str]) -> None:
-    """Write a FITS file that begins with all bytes of another one.
-
-    Parameters
-    ----------
-    path : path-like
-        What it begins with; not compressed as a whole.
-    hdus : iterable of astropy HDUs
-        Extensions, with checksums; each is dropped once it is written.
-    out : path-like
-        The new file; `path` itself may be replaced.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        `path` does not end where its last HDU ends.
-    """
+    """Write a FITS file that begins with all bytes of another one."""
     file = Path(path)
     _refuse_odd_end(file)
     with atomic.writing(out) as temporary:

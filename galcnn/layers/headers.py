@@ -32,18 +32,7 @@ _SHORT = {"saliency": "SAL"}
 
 
 def card_text(text: str) -> str:
-    """Write any text so that it fills one header card at most; a long one ends in dots.
-
-    Parameters
-    ----------
-    text : str
-        Anything.
-
-    Returns
-    -------
-    str
-        For human readers: the exact text is in the tables.
-    """
+    """Write any text so that it fills one header card at most; a long one ends in dots."""
     escaped = escape(text)
     room = _TEXT_LENGTH - escaped[:_TEXT_LENGTH].count("'")  # a quote is written twice
     return escaped if len(escaped) <= room else escaped[: room - 3] + "..."
@@ -86,20 +75,7 @@ _CARD_LENGTH = 80
 
 
 def primary_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits.Header:
-    """Say what the file is, of which galaxy, by which network, and what it answers.
-
-    Parameters
-    ----------
-    prediction : galcnn.prediction.Prediction
-        Of one galaxy.
-    provenance : mapping of str to Any
-        Of the stack.
-
-    Returns
-    -------
-    astropy.io.fits.Header
-        Of an empty primary HDU.
-    """
+    """Say what the file is, of which galaxy, by which network, and what it answers."""
     header = fits.Header()
     _put(header, "FILETYPE", FILE_TYPE, "kind of this file")
     _put(header, "FILEVERS", FILE_VERSION, "version of the kind")
@@ -108,20 +84,7 @@ def primary_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fit
 
 
 def answer_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits.Header:
-    """Say of which galaxy a stack is, by which network, and what that answers.
-
-    Parameters
-    ----------
-    prediction : galcnn.prediction.Prediction
-        Of one galaxy.
-    provenance : mapping of str to Any
-        Of the stack.
-
-    Returns
-    -------
-    astropy.io.fits.Header
-        Cards for the primary HDU, or for the table MORPHOLOGY of a further stack.
-    """
+    """Say of which galaxy a stack is, by which network, and what that answers."""
     header = fits.Header()
     told = {key: card_text(str(value)) for key, value in provenance.items()}
     _put(header, "OBJECT", card_text(prediction.ids[0]), "id of the galaxy")
@@ -142,24 +105,7 @@ def answer_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits
 
 
 def map_header(name: str, explanation: Explanation, band: str, wcs: fits.Header) -> fits.Header:
-    """Say what one map shows.
-
-    Parameters
-    ----------
-    name : str
-        EXTNAME.
-    explanation : galcnn.explain.Explanation
-        The map is one of its planes.
-    band : str
-        Which one.
-    wcs : astropy.io.fits.Header
-        Cards of the cutout's WCS; empty where it has none.
-
-    Returns
-    -------
-    astropy.io.fits.Header
-        Of an image HDU.
-    """
+    """Say what one map shows."""
     header = _layer_header(name, explanation.unit, wcs)
     _put(header, "METHOD", card_text(explanation.method), "explainer")
     _put_target(header, explanation.target)
@@ -177,24 +123,7 @@ def map_header(name: str, explanation: Explanation, band: str, wcs: fits.Header)
 def synthesis_header(
     name: str, synthesis: Synthesis, place: tuple[str, str], wcs: fits.Header
 ) -> fits.Header:
-    """Say what one plane of a synthesis shows.
-
-    Parameters
-    ----------
-    name : str
-        EXTNAME.
-    synthesis : galcnn.explain.Synthesis
-        The plane is one of its own.
-    place : tuple of str
-        Part (image, start, difference ...) and band.
-    wcs : astropy.io.fits.Header
-        Cards of the cutout's WCS; empty where it has none.
-
-    Returns
-    -------
-    astropy.io.fits.Header
-        Of an image HDU.
-    """
+    """Say what one plane of a synthesis shows."""
     part, band = place
     header = _layer_header(name, "" if part == "difference in sigma" else synthesis.unit, wcs)
     _put(header, "METHOD", card_text(synthesis.method), "how the image was made")

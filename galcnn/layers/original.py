@@ -81,19 +81,7 @@ class Placement:
     wcs: WCS | None
 
     def maps(self, explanation: Explanation) -> npt.NDArray[np.float32]:
-        """Bring the map of an explanation to the image.
-
-        Parameters
-        ----------
-        explanation : galcnn.explain.Explanation
-            Of the cutout.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32, shape (n_planes, *shape); see the module for what becomes of the values. Bit by
-            bit the same where the cutout is a part of the image.
-        """
+        """Bring the map of an explanation to the image."""
         values = explanation.attribution
         if self._copies():
             return self._copied(values)
@@ -114,18 +102,7 @@ class Placement:
         return moved.astype(np.float32)
 
     def labels(self, segmentation: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """Bring a segmentation to the image: each pixel has the label at its centre.
-
-        Parameters
-        ----------
-        segmentation : numpy.ndarray
-            On the grid of the cutout.
-
-        Returns
-        -------
-        numpy.ndarray
-            int32, of `shape`; 0 where the cutout does not reach.
-        """
+        """Bring a segmentation to the image: each pixel has the label at its centre."""
         y, x = np.mgrid[: self.shape[0], : self.shape[1]].astype(np.float64)
         if self.first is not None and self.step is not None:
             y = (y + self.corner[0] - self.first[0]) / self.step[0]
@@ -187,27 +164,7 @@ class Placement:
 
 
 def placement(cutout: Cutout, wcs: WCS | None, shape: tuple[int, int]) -> Placement:
-    """Find where a cutout lies on the image that it was made of.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        Cut, resampled, binned, turned ...
-    wcs : astropy.wcs.WCS or None
-        Of the image.
-    shape : tuple of int
-        Pixels of the image as (ny, nx).
-
-    Returns
-    -------
-    Placement
-        Of the part that is on the image.
-
-    Raises
-    ------
-    ValueError
-        They do not overlap, or nothing says where the cutout lies.
-    """
+    """Find where a cutout lies on the image that it was made of."""
     if cutout.wcs is not None and wcs is not None:
         places = _by_wcs(cutout.wcs, wcs, cutout.shape)
         first, step = _parallel(cutout.shape, places)

@@ -346,24 +346,7 @@ def stack_hdus(
     taken: Collection[str] = (),
     where: tuple[str, int | str] | None = None,
 ) -> list[Any]:
-    """Lay a stack out as HDUs that follow a primary HDU, or all the HDUs of a file.
-
-    Parameters
-    ----------
-    stack : galcnn.layers.LayerStack
-        Any.
-    number : int
-        0 for the first stack of a layers file, else its number behind what stood in the file.
-    taken : collection of str
-        EXTNAMEs in use in the file.
-    where : tuple of str and int or str, optional
-        Card and value that say where in the file the cutout is, for a stack that does not bring it.
-
-    Returns
-    -------
-    list of astropy HDUs
-        With checksums; the last is PROVENANCE.
-    """
+    """Lay a stack out as HDUs that follow a primary HDU, or all the HDUs of a file."""
     used = {"PRIMARY", *taken}
     hdus: list[Any] = [] if where else list(cutout_hdus(stack.cutout))
     own = _TAKEN | {hdu.name for hdu in hdus}
@@ -394,45 +377,14 @@ def stack_hdus(
 
 
 def named(hdus: Iterable[Any], number: int = 0) -> dict[str, Any]:
-    """Give the HDUs of one stack of a file, by the names that they have in a file of its own.
-
-    Parameters
-    ----------
-    hdus : iterable of astropy HDUs
-        Of a file.
-    number : int
-        Of the stack.
-
-    Returns
-    -------
-    dict of str to astropy HDU
-        Empty where there is no such stack.
-    """
+    """Give the HDUs of one stack of a file, by the names that they have in a file of its own."""
     return {
         str(hdu.header.get(OWN_NAME, hdu.name)): hdu for hdu in hdus if hdu.header.get(STACK, 0) == number
     }
 
 
 def stack_fields(hdus: Mapping[str, Any], cutout: Cutout | None = None) -> dict[str, Any]:
-    """Read what `stack_hdus` laid out.
-
-    Parameters
-    ----------
-    hdus : mapping of str to astropy HDU
-        Of one stack, see `named`.
-    cutout : galcnn.cutout.Cutout, optional
-        Of a stack that does not hold it.
-
-    Returns
-    -------
-    dict of str to Any
-        The fields of the stack, bit by bit, in native byte order.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        A part is missing.
-    """
+    """Read what `stack_hdus` laid out."""
     try:
         stated = hdus[tables.PROVENANCE].header.get("NHDU", 0)
         if len(hdus) < stated:
@@ -456,23 +408,7 @@ def stack_fields(hdus: Mapping[str, Any], cutout: Cutout | None = None) -> dict[
 
 
 def cutout_of(hdus: Mapping[str, Any]) -> Cutout:
-    """Read the cutout that a stack brings.
-
-    Parameters
-    ----------
-    hdus : mapping of str to astropy HDU
-        Of one stack, see `named`.
-
-    Returns
-    -------
-    galcnn.cutout.Cutout
-        Bit by bit.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError
-        It brings none.
-    """
+    """Read the cutout that a stack brings."""
     own = []
     for name, hdu in hdus.items():
         if STACK in hdu.header and "GALCNN" in hdu.header:

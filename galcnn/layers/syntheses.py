@@ -60,22 +60,7 @@ _NAMED = ("image", "start", "difference", "sigma")
 def synthesis_hdus(
     syntheses: Sequence[Synthesis], taken: set[str], wcs: fits.Header
 ) -> list[fits.ImageHDU | fits.BinTableHDU]:
-    """Lay syntheses out as image HDUs and the table SYNTHESES.
-
-    Parameters
-    ----------
-    syntheses : sequence of galcnn.explain.Synthesis
-        At least one.
-    taken : set of str
-        EXTNAMEs in use; those of the new HDUs are added.
-    wcs : astropy.io.fits.Header
-        Cards of the cutout's WCS; empty where there is none.
-
-    Returns
-    -------
-    list of astropy.io.fits.ImageHDU and BinTableHDU
-        The table comes last.
-    """
+    """Lay syntheses out as image HDUs and the table SYNTHESES."""
     images, names = [], []
     for synthesis in syntheses:
         parts = _parts(synthesis)
@@ -88,22 +73,7 @@ def synthesis_hdus(
 
 
 def new_names(synthesis: Synthesis, parts: Sequence[str], taken: set[str]) -> dict[str, list[str]]:
-    """Name the layers of a synthesis.
-
-    Parameters
-    ----------
-    synthesis : galcnn.explain.Synthesis
-        Its method, target and bands are in the names.
-    parts : sequence of str
-        What is laid out of it.
-    taken : set of str
-        EXTNAMEs in use; the new ones are added.
-
-    Returns
-    -------
-    dict of str to list of str
-        Part -> a name a band; of parts that are not laid out none.
-    """
+    """Name the layers of a synthesis."""
     about = f"{synthesis.network_layer} {synthesis.target.name}".strip()
     names: dict[str, list[str]] = {part: [] for part in _PREFIXES}
     for part in parts:
@@ -115,18 +85,7 @@ def new_names(synthesis: Synthesis, parts: Sequence[str], taken: set[str]) -> di
 
 
 def primary(n_extensions: int) -> fits.PrimaryHDU:
-    """Begin a file of syntheses.
-
-    Parameters
-    ----------
-    n_extensions : int
-        HDUs that follow.
-
-    Returns
-    -------
-    astropy.io.fits.PrimaryHDU
-        Empty.
-    """
+    """Begin a file of syntheses."""
     header = fits.Header()
     header["FILETYPE"] = (_FILE_TYPE, "kind of this file")
     header["FILEVERS"] = (_FILE_VERSION, "version of the kind")
@@ -137,18 +96,7 @@ def primary(n_extensions: int) -> fits.PrimaryHDU:
 
 
 def syntheses_from(hdus: Mapping[str, Any] | fits.HDUList) -> tuple[Synthesis, ...]:
-    """Read what `synthesis_hdus` laid out.
-
-    Parameters
-    ----------
-    hdus : mapping of str to astropy HDU, or astropy.io.fits.HDUList
-        Of a stack, or of a file of syntheses.
-
-    Returns
-    -------
-    tuple of galcnn.explain.Synthesis
-        Bit by bit; sequences in the settings come back as tuples. Empty where there is no table.
-    """
+    """Read what `synthesis_hdus` laid out."""
     if SYNTHESES not in hdus:
         return ()
     return tuple(_synthesis(hdus, row) for row in hdus[SYNTHESES].data)
@@ -258,20 +206,7 @@ def _parts(synthesis: Synthesis) -> dict[str, npt.NDArray[np.float32]]:
 def synthesis_table(
     syntheses: Sequence[Synthesis], names: Sequence[Mapping[str, list[str]]]
 ) -> fits.BinTableHDU:
-    """Lay out all that is known of syntheses beside their pixels.
-
-    Parameters
-    ----------
-    syntheses : sequence of galcnn.explain.Synthesis
-        At least one.
-    names : sequence of mapping
-        From `new_names`, one a synthesis.
-
-    Returns
-    -------
-    astropy.io.fits.BinTableHDU
-        SYNTHESES.
-    """
+    """Lay out all that is known of syntheses beside their pixels."""
 
     def text(name: str, values: Sequence[str]) -> fits.Column:
         return text_column(name, [escape(value) for value in values])

@@ -26,19 +26,7 @@ MORPHOLOGY, LAYERS, PROVENANCE = "MORPHOLOGY", "LAYERS", "PROVENANCE"
 
 
 def morphology_table(prediction: Prediction) -> fits.BinTableHDU:
-    """Lay out the prediction of one galaxy, a row a class.
-
-    Parameters
-    ----------
-    prediction : galcnn.prediction.Prediction
-        Of one galaxy.
-
-    Returns
-    -------
-    astropy.io.fits.BinTableHDU
-        Columns `id`, `class`, `logit` (float32, as the network gave it), `adjustment`,
-        `probability`, `entropy` (of the galaxy, nats). Tables of many galaxies can be stacked.
-    """
+    """Lay out the prediction of one galaxy, a row a class."""
     n = len(prediction.classes)
     columns = [
         _text("id", prediction.ids * n),
@@ -52,18 +40,7 @@ def morphology_table(prediction: Prediction) -> fits.BinTableHDU:
 
 
 def prediction_from(table: fits.BinTableHDU) -> Prediction:
-    """Read what `morphology_table` wrote.
-
-    Parameters
-    ----------
-    table : astropy.io.fits.BinTableHDU
-        MORPHOLOGY.
-
-    Returns
-    -------
-    galcnn.prediction.Prediction
-        Of one galaxy, bit by bit.
-    """
+    """Read what `morphology_table` wrote."""
     rows = table.data
     return Prediction(
         (unescape(rows["id"][0]),),
@@ -74,22 +51,7 @@ def prediction_from(table: fits.BinTableHDU) -> Prediction:
 
 
 def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[str]]) -> fits.BinTableHDU:
-    """Lay out what is known of the maps, a row a layer.
-
-    Parameters
-    ----------
-    explanations : sequence of galcnn.explain.Explanation
-        At least one.
-    names : sequence of sequence of str
-        For each explanation the EXTNAMEs of its planes, then that of its coarse map if it has one.
-
-    Returns
-    -------
-    astropy.io.fits.BinTableHDU
-        Columns `layer` (EXTNAME), `explanation` (from 1), `method`, `target`, `weights` (one a
-        class), `band`, `wrt`, `unit`, `score`, `baseline` (NaN: none), `seed`, `network_layer`,
-        `settings` (JSON), `kind` and `coarse` (EXTNAME), both empty where there is none.
-    """
+    """Lay out what is known of the maps, a row a layer."""
     rows = [
         (number, explanation, band, name)
         for number, (explanation, planes) in enumerate(zip(explanations, names, strict=True), start=1)
@@ -121,18 +83,7 @@ def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[s
 
 
 def explanations_from(hdus: Mapping[str, Any]) -> tuple[Explanation, ...]:
-    """Read what `layers_table` describes and the layers themselves.
-
-    Parameters
-    ----------
-    hdus : mapping of str to astropy HDU
-        Of a stack.
-
-    Returns
-    -------
-    tuple of galcnn.explain.Explanation
-        Bit by bit; sequences in the settings come back as tuples.
-    """
+    """Read what `layers_table` describes and the layers themselves."""
     if LAYERS not in hdus:
         return ()
     rows = hdus[LAYERS].data
@@ -143,36 +94,14 @@ def explanations_from(hdus: Mapping[str, Any]) -> tuple[Explanation, ...]:
 
 
 def provenance_table(provenance: Mapping[str, Any]) -> fits.BinTableHDU:
-    """Lay out where everything comes from, a row a key.
-
-    Parameters
-    ----------
-    provenance : mapping of str to Any
-        Values that JSON can write.
-
-    Returns
-    -------
-    astropy.io.fits.BinTableHDU
-        Columns `key` and `value` (JSON).
-    """
+    """Lay out where everything comes from, a row a key."""
     keys = list(provenance)
     values = [to_json(provenance[key], f"provenance {key!r}") for key in keys]
     return fits.BinTableHDU.from_columns([_text("key", keys), text_column("value", values)], name=PROVENANCE)
 
 
 def provenance_from(table: fits.BinTableHDU) -> dict[str, Any]:
-    """Read what `provenance_table` wrote.
-
-    Parameters
-    ----------
-    table : astropy.io.fits.BinTableHDU
-        PROVENANCE.
-
-    Returns
-    -------
-    dict of str to Any
-        The same; sequences come back as lists.
-    """
+    """Read what `provenance_table` wrote."""
     rows = table.data
     return {unescape(key): json.loads(value) for key, value in zip(rows["key"], rows["value"], strict=True)}
 
@@ -202,18 +131,7 @@ def _text(name: str, values: Sequence[str]) -> fits.Column:
 
 
 def tuples(value: Any) -> Any:
-    """Turn the lists that JSON gives back into tuples.
-
-    Parameters
-    ----------
-    value : Any
-        From JSON.
-
-    Returns
-    -------
-    Any
-        The same with tuples.
-    """
+    """Turn the lists that JSON gives back into tuples."""
     if isinstance(value, list):
         return tuple(tuples(item) for item in value)
     if isinstance(value, dict):
@@ -226,22 +144,7 @@ _CARDS = ("CELL1", "STEP", "FIELD")
 
 
 def coarse_hdu(explanation: Explanation, used: set[str], wcs: WCS | None) -> fits.ImageHDU:
-    """Lay the coarse map of an explanation out as an image HDU.
-
-    Parameters
-    ----------
-    explanation : galcnn.explain.Explanation
-        With a coarse map.
-    used : set of str
-        EXTNAMEs in use; that of the new HDU is added.
-    wcs : astropy.wcs.WCS or None
-        Of the cutout.
-
-    Returns
-    -------
-    astropy.io.fits.ImageHDU
-        Named METHOD_TARGET_CELLS.
-    """
+    """Lay the coarse map of an explanation out as an image HDU."""
     coarse = explanation.coarse
     assert coarse is not None  # for the type checker
     name = unique_name(extension_name(explanation.method, explanation.target.name, "cells"), used)
@@ -258,20 +161,7 @@ def coarse_hdu(explanation: Explanation, used: set[str], wcs: WCS | None) -> fit
 
 
 def coarse_from(hdus: Mapping[str, Any], name: str) -> CoarseMap | None:
-    """Read what `coarse_hdu` laid out.
-
-    Parameters
-    ----------
-    hdus : mapping of str to astropy HDU
-        Of a stack.
-    name : str
-        EXTNAME of the coarse map; empty for none.
-
-    Returns
-    -------
-    galcnn.explain.explanation.CoarseMap or None
-        Bit by bit.
-    """
+    """Read what `coarse_hdu` laid out."""
     if not name:
         return None
     header, data = hdus[name].header, hdus[name].data

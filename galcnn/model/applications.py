@@ -16,36 +16,12 @@ from galcnn.model.blocks import MOMENTUM, LayerMaker
 
 
 def application_names() -> list[str]:
-    """List the networks of `keras.applications`.
-
-    Returns
-    -------
-    list of str
-        Names for `NetworkSettings.architecture`.
-    """
+    """List the networks of `keras.applications`."""
     return sorted(name for name in dir(keras.applications) if name[0].isupper())
 
 
 def application_features(x: Any, make: LayerMaker) -> Any:
-    """Build a network of `keras.applications` without weights, head and rescaling.
-
-    Parameters
-    ----------
-    x : keras.KerasTensor
-        Images, any number of bands.
-    make : LayerMaker
-        With the settings. The kernels' distributions are the network's own, seeded here.
-
-    Returns
-    -------
-    keras.KerasTensor
-        The last feature maps.
-
-    Raises
-    ------
-    ValueError
-        No such network, or it does not accept the grid.
-    """
+    """Build a network of `keras.applications` without weights, head and rescaling."""
     name = make.settings.architecture
     if name not in application_names():
         raise ValueError(

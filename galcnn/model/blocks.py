@@ -45,41 +45,12 @@ class LayerMaker:
         return keras.regularizers.get(self.settings.regularizer)
 
     def norm_limit(self, axis: int | tuple[int, ...]) -> keras.constraints.MaxNorm | None:
-        """Limit the weights that lead into one unit.
-
-        Parameters
-        ----------
-        axis : int or tuple of int
-            Axes of the kernel that lead into one unit.
-
-        Returns
-        -------
-        keras.constraints.MaxNorm or None
-            None without a limit.
-        """
+        """Limit the weights that lead into one unit."""
         limit = self.settings.max_norm
         return None if limit is None else keras.constraints.MaxNorm(limit, axis=axis)
 
     def initializer(self, identifier: Identifier, name: str) -> keras.initializers.Initializer:
-        """Make an initializer of one layer; a shared unseeded one would draw from the clock.
-
-        Parameters
-        ----------
-        identifier : str or mapping
-            Keras identifier or configuration; a seed of its own is kept.
-        name : str
-            Of the layer: the key of its random stream.
-
-        Returns
-        -------
-        keras.initializers.Initializer
-            Seeded.
-
-        Raises
-        ------
-        ValueError
-            See `known_initializer`.
-        """
+        """Make an initializer of one layer; a shared unseeded one would draw from the clock."""
         initializer = known_initializer(identifier)
         config = initializer.get_config()
         if "seed" not in config or (
@@ -92,26 +63,7 @@ class LayerMaker:
     def convolution(
         self, x: Any, width: int, name: str, *, kernel: int | None = None, strides: int = 1
     ) -> Any:
-        """Convolve and normalise.
-
-        Parameters
-        ----------
-        x : keras.KerasTensor
-            Feature maps.
-        width : int
-            Filters.
-        name : str
-            Of the layer; the normalisation's begins with it.
-        kernel : int, optional
-            Side of the filters; that of the settings by default.
-        strides : int
-            Of the filters.
-
-        Returns
-        -------
-        keras.KerasTensor
-            Before the activation.
-        """
+        """Convolve and normalise."""
         settings = self.settings
         x = keras.layers.Conv2D(
             width,
@@ -128,43 +80,14 @@ class LayerMaker:
         return _NORMALIZATIONS[settings.normalization](self, x, f"{name}_{settings.normalization}norm")
 
     def activation(self, x: Any, name: str) -> Any:
-        """Apply the activation.
-
-        Parameters
-        ----------
-        x : keras.KerasTensor
-            Feature maps.
-        name : str
-            The layer's begins with it.
-
-        Returns
-        -------
-        keras.KerasTensor
-            Feature maps.
-        """
+        """Apply the activation."""
         return keras.layers.Activation(self.settings.activation, dtype=self.dtype, name=f"{name}_activation")(
             x
         )
 
 
 def known_initializer(identifier: Identifier) -> keras.initializers.Initializer:
-    """Look up an initializer.
-
-    Parameters
-    ----------
-    identifier : str or mapping
-        Keras identifier or configuration.
-
-    Returns
-    -------
-    keras.initializers.Initializer
-        As Keras makes it.
-
-    Raises
-    ------
-    ValueError
-        Keras knows no such initializer, or its configuration does not fit.
-    """
+    """Look up an initializer."""
     try:
         return keras.initializers.get(identifier)
     except (ValueError, TypeError, KeyError) as error:  # KeyError: "constant" without its value
@@ -179,25 +102,7 @@ def known_initializer(identifier: Identifier) -> keras.initializers.Initializer:
 
 
 def block_features(x: Any, make: LayerMaker) -> Any:
-    """Build the blocks.
-
-    Parameters
-    ----------
-    x : keras.KerasTensor
-        Images.
-    make : LayerMaker
-        With the settings.
-
-    Returns
-    -------
-    keras.KerasTensor
-        The last feature maps.
-
-    Raises
-    ------
-    ValueError
-        The image is too small for the pooling.
-    """
+    """Build the blocks."""
     settings = make.settings
     halvings = len(settings.widths) - 1 + (settings.stem > 0)
     if min(x.shape[1:3]) < 2**halvings:

@@ -252,37 +252,13 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def refuse_foreign_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Fail when saving a model here would destroy something that is not a model.
-
-    Parameters
-    ----------
-    folder : path-like
-        Where a model is to go.
-    overwrite : bool
-        Whether it may hold other things, which then stay.
-
-    Raises
-    ------
-    OSError
-        A file of this name, or a folder that holds other things.
-    """
+    """Fail when saving a model here would destroy something that is not a model."""
     what = "an older model and nothing else"
     atomic.check_writable(folder, folder=True, own=_OWN, what=what, overwrite=overwrite)
 
 
 def with_embedding(trained: TrainedModel) -> keras.Model:
-    """Give a model that answers with its logits and the features that they are made from.
-
-    Parameters
-    ----------
-    trained : TrainedModel
-        Shares its layers; left as it is.
-
-    Returns
-    -------
-    keras.Model
-        From images in the model's unit to (logits, features), dropout off.
-    """
+    """Give a model that answers with its logits and the features that they are made from."""
     network = trained.network
     both = keras.Model(network.inputs, [network.get_layer(LOGITS).output, network.get_layer(LOGITS).input])
     inputs = trained.model.inputs[0]

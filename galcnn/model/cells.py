@@ -31,20 +31,7 @@ class CellGrid:
     field: tuple[int, int] = (1, 1)
 
     def box(self, cell: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice]:
-        """Give the receptive field of a cell on the image.
-
-        Parameters
-        ----------
-        cell : tuple of int
-            (y, x) in the feature map.
-        shape : tuple of int
-            (ny, nx) of the image, where the field ends.
-
-        Returns
-        -------
-        tuple of slice
-            Rows and columns.
-        """
+        """Give the receptive field of a cell on the image."""
         slices = []
         for i, n, start, jump, field in zip(cell, shape, self.start, self.jump, self.field, strict=True):
             first = math.ceil(start + jump * i - (field - 1) / 2)
@@ -53,23 +40,7 @@ class CellGrid:
 
 
 def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS | None:
-    """Scale the WCS of an image to the cells of a feature map.
-
-    Parameters
-    ----------
-    wcs : astropy.wcs.WCS
-        Of the image, celestial.
-    grid : CellGrid
-        Where on the image the cells look.
-    shape : tuple of int
-        Cells (y, x) of the feature map.
-
-    Returns
-    -------
-    astropy.wcs.WCS or None
-        The sky position of a cell is that of the pixel at its centre. None where the WCS has
-        distortion tables, which hold for the image's own pixels only.
-    """
+    """Scale the WCS of an image to the cells of a feature map."""
     if wcs.sip is not None or wcs.cpdis1 is not None or wcs.det2im1 is not None:
         return None
     first = (float(grid.start[0]), float(grid.start[1]))

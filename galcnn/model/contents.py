@@ -53,20 +53,7 @@ _VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__sli
 
 
 def check_contents(path: Path) -> None:
-    """Refuse a model file that holds anything but layers of plain arithmetic and their weights.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A ``.keras`` file, from whomever.
-
-    Raises
-    ------
-    ValueError
-        It is no such archive; holds another member, a compressed or linked one; names a layer that
-        runs code or reads files, or one that is not registered in this process; or its weights
-        are links, of another file, compressed or not numbers.
-    """
+    """Refuse a model file that holds anything but layers of plain arithmetic and their weights."""
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
@@ -81,18 +68,7 @@ def check_contents(path: Path) -> None:
 
 
 def saved_by(path: Path) -> str:
-    """Give the version of Keras that wrote a model file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        That `check_contents` has let through.
-
-    Returns
-    -------
-    str
-        As the file states it; empty where it does not.
-    """
+    """Give the version of Keras that wrote a model file."""
     with zipfile.ZipFile(path) as archive:
         try:
             stated = json.loads(archive.read(_METADATA))

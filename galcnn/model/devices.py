@@ -61,25 +61,7 @@ class DeviceSettings:
 
 @functools.cache
 def make_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
-    """Make the strategy of TensorFlow in whose scope a model is built and trained.
-
-    Parameters
-    ----------
-    settings : DeviceSettings
-        Which devices.
-
-    Returns
-    -------
-    tf.distribute.Strategy
-        The default one for ``device="auto"`` and ``strategy="one"``.
-
-    Raises
-    ------
-    ValueError
-        There is no such device, or ``TF_CONFIG`` does not say who takes part.
-    RuntimeError
-        TensorFlow has begun already, so that devices cannot be split nor workers joined.
-    """
+    """Make the strategy of TensorFlow in whose scope a model is built and trained."""
     if settings.strategy == "workers":
         return _workers()
     if settings.strategy == "mirrored":
@@ -127,18 +109,7 @@ def _one_device(settings: DeviceSettings) -> str:
 
 
 def devices_used(strategy: tf.distribute.Strategy) -> dict[str, Any]:
-    """Say what a strategy uses, for a card.
-
-    Parameters
-    ----------
-    strategy : tf.distribute.Strategy
-        From `make_strategy`.
-
-    Returns
-    -------
-    dict
-        `strategy`, `replicas`, and `devices` of this machine with their names.
-    """
+    """Say what a strategy uses, for a card."""
     if _is_default(strategy):
         kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
         names, word = [f"{kind}:0"], "one"
@@ -154,18 +125,7 @@ def devices_used(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
 
 def device_line(strategy: tf.distribute.Strategy) -> str:
-    """Say what a strategy uses, for people.
-
-    Parameters
-    ----------
-    strategy : tf.distribute.Strategy
-        From `make_strategy`.
-
-    Returns
-    -------
-    str
-        One line.
-    """
+    """Say what a strategy uses, for people."""
     used = devices_used(strategy)
     shared = {
         "one": "",
@@ -176,29 +136,12 @@ def device_line(strategy: tf.distribute.Strategy) -> str:
 
 
 def spread_over_workers() -> bool:
-    """Tell whether the scope that is open is that of several machines.
-
-    Returns
-    -------
-    bool
-        True inside the scope of strategy ``workers``.
-    """
+    """Tell whether the scope that is open is that of several machines."""
     return _is_workers(tf.distribute.get_strategy())
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Tell whether this process is the one that writes.
-
-    Parameters
-    ----------
-    strategy : tf.distribute.Strategy
-        From `make_strategy`.
-
-    Returns
-    -------
-    bool
-        False for all workers but the first.
-    """
+    """Tell whether this process is the one that writes."""
     if not _is_workers(strategy):
         return True
     resolver = strategy.cluster_resolver
@@ -206,20 +149,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def loss_scaled(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> keras.optimizers.Optimizer:
-    """Scale the loss where a network computes in float16, whose small gradients would be zero.
-
-    Parameters
-    ----------
-    optimizer : keras.optimizers.Optimizer
-        Of the training.
-    model : keras.Model
-        With layers in any precision.
-
-    Returns
-    -------
-    keras.optimizers.Optimizer
-        In `keras.optimizers.LossScaleOptimizer` where a layer computes in float16, else as it is.
-    """
+    """Scale the loss where a network computes in float16, whose small gradients would be zero."""
     half = any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
     if not half or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer

@@ -84,21 +84,7 @@ def export_onnx(trained: TrainedModel, path: str | os.PathLike[str]) -> float:
 
 
 def metadata(trained: TrainedModel) -> dict[str, str]:
-    """Give what an exported file tells of itself.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        With its card.
-
-    Returns
-    -------
-    dict of str to str
-        JSON texts ``classes`` (in the order of the logits; null where the model gives vote
-        fractions), ``votes`` (the questions, else null), ``bands``, ``shape`` (ny, nx), ``unit``,
-        ``pixel_scale_arcsec``, ``render``, ``fill`` (of masked pixels), ``trained_prior``, ``card`` (the
-        whole card), and its hash, that of the Keras model and the versions as they are.
-    """
+    """Give what an exported file tells of itself."""
     from galcnn.model.inputs import FILL
 
     card = trained.card

@@ -28,29 +28,7 @@ _SEED = 256.0
 def target_gradient(
     network: keras.Model, images: npt.NDArray[np.floating[Any]], target: Target | Sequence[Target]
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
-    """Differentiate a target with respect to every pixel.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits; run in inference mode and left as it is.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    target : Target or sequence of Target
-        One for all, or one an image.
-
-    Returns
-    -------
-    gradient : numpy.ndarray
-        Shape of `images`, in the `working_dtype` of the network.
-    scores : numpy.ndarray
-        Shape (n,): the value of the target.
-
-    Raises
-    ------
-    ValueError
-        The network does not end in logits, or a target does not fit it.
-    """
+    """Differentiate a target with respect to every pixel."""
     weights = target_weights(network, target, images)
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
@@ -69,22 +47,7 @@ def target_gradient(
 def target_scores(
     network: keras.Model, images: npt.NDArray[np.floating[Any]], target: Target | Sequence[Target]
 ) -> npt.NDArray[np.floating[Any]]:
-    """Give the value of a target for each image.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    target : Target or sequence of Target
-        One for all, or one an image.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,).
-    """
+    """Give the value of a target for each image."""
     weights = target_weights(network, target, images)
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
@@ -98,27 +61,7 @@ def target_weights(
     target: Target | Sequence[Target],
     images: npt.NDArray[np.floating[Any]],
 ) -> npt.NDArray[np.floating[Any]]:
-    """Lay targets out as weights of logits, after checking that they fit network and images.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Ends in logits.
-    target : Target or sequence of Target
-        One for all, or one an image.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, n_classes), in the `working_dtype` of the network.
-
-    Raises
-    ------
-    ValueError
-        Targets or images of another number or shape.
-    """
+    """Lay targets out as weights of logits, after checking that they fit network and images."""
     check_images(network, images)
     n = len(images)
     targets = [target] * n if isinstance(target, Target) else list(target)
@@ -138,42 +81,13 @@ def target_weights(
 
 
 def check_ends_in_logits(network: keras.Model) -> None:
-    """Refuse a network whose output is squashed: gradients of a saturated softmax vanish.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Any with a known shape of images.
-
-    Raises
-    ------
-    ValueError
-        The output is made by a softmax, a sigmoid or the like.
-    """
+    """Refuse a network whose output is squashed: gradients of a saturated softmax vanish."""
     trace = tf.function(lambda images: logits_of(network, images), autograph=False)
     trace.get_concrete_function(tf.TensorSpec(network.input_shape, working_dtype(network)))
 
 
 def logits_of(network: keras.Model, images: Any) -> Any:
-    """Run a network inside a graph that is being traced, and refuse one without logits.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Any.
-    images : tensor
-        Shape (n, ny, nx, n_bands).
-
-    Returns
-    -------
-    tensor
-        Shape (n, n_classes), in the precision of `images`.
-
-    Raises
-    ------
-    ValueError
-        The output is squashed, by a softmax or the like.
-    """
+    """Run a network inside a graph that is being traced, and refuse one without logits."""
     with keras.StatelessScope():
         logits = network(images, training=False)
     refuse_squashed(logits)
@@ -181,29 +95,7 @@ def logits_of(network: keras.Model, images: Any) -> Any:
 
 
 def logits_and_features(network: keras.Model, images: Any, layer: str) -> tuple[Any, Any]:
-    """Run a network as `logits_of` does, and keep what one of its layers gives.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or sequential.
-    images : tensor
-        Shape (n, ny, nx, n_bands).
-    layer : str
-        Name of the network layer.
-
-    Returns
-    -------
-    logits : tensor
-        Shape (n, n_classes), in the precision of `images`.
-    features : tensor
-        As the layer gives them.
-
-    Raises
-    ------
-    ValueError
-        The output is squashed, by a softmax or the like.
-    """
+    """Run a network as `logits_of` does, and keep what one of its layers gives."""
     with keras.StatelessScope():
         logits, seen = forward(network, images)
     refuse_squashed(logits)
@@ -211,25 +103,7 @@ def logits_and_features(network: keras.Model, images: Any, layer: str) -> tuple[
 
 
 def gradient_of(scores: Any, images: Any) -> Any:
-    """Differentiate inside a graph that is being traced.
-
-    Parameters
-    ----------
-    scores : tensor
-        Shape (n,); each depends on its own image alone.
-    images : tensor
-        Any tensor that `scores` were made of.
-
-    Returns
-    -------
-    tensor
-        Shape of `images`, in the precision of `scores`.
-
-    Raises
-    ------
-    ValueError
-        No differentiable way leads from the one to the other.
-    """
+    """Differentiate inside a graph that is being traced."""
     (gradient,) = gradients_of(scores, [images])
     if gradient is None:
         raise ValueError(
@@ -243,49 +117,13 @@ def gradient_of(scores: Any, images: Any) -> Any:
 
 
 def gradients_of(scores: Any, tensors: Sequence[Any]) -> list[Any]:
-    """Differentiate with respect to several tensors, inside a graph that is being traced.
-
-    Parameters
-    ----------
-    scores : tensor
-        Summed up where there are several.
-    tensors : sequence of tensor
-        Any.
-
-    Returns
-    -------
-    list of tensor or None
-        In the precision of `scores`; None where no differentiable way leads to a tensor.
-    """
+    """Differentiate with respect to several tensors, inside a graph that is being traced."""
     found = tf.gradients(scores * _SEED, list(tensors))
     return [gradient if gradient is None else tf.cast(gradient, scores.dtype) / _SEED for gradient in found]
 
 
 def summed_gradient(scores: Any, copies: Any, n_copies: Any) -> Any:
-    """Differentiate with respect to many copies of each image, and sum over the copies of each.
-
-    A convolution that reads the copies is the same linear map for each, so its way back is gone
-    once, after the sum, and not for every copy: a sixth of the work of a small network.
-
-    Parameters
-    ----------
-    scores : tensor
-        Shape (n * n_copies,); each depends on its own copy alone.
-    copies : tensor
-        Shape (n * n_copies, ny, nx, n_bands), the copies of an image side by side.
-    n_copies : int or tensor
-        Of each image.
-
-    Returns
-    -------
-    tensor
-        Shape (n, ny, nx, n_bands).
-
-    Raises
-    ------
-    ValueError
-        No differentiable way leads from the one to the other.
-    """
+    """Differentiate with respect to many copies of each image, and sum over the copies of each."""
 
     def summed(tensor: Any) -> Any:
         return tf.reduce_sum(tf.reshape(tensor, (-1, n_copies, *tensor.shape[1:])), axis=1)

@@ -114,25 +114,7 @@ def network_layers(network: keras.Model) -> dict[str, NetworkLayer]:
 
 
 def network_layer(network: keras.Model, name: str) -> NetworkLayer:
-    """Find one network layer.
-
-    Parameters
-    ----------
-    network : keras.Model
-        See `network_layers`.
-    name : str
-        Such as ``network/conv1_1``; or ``conv1_1``, where no other layer has this name.
-
-    Returns
-    -------
-    NetworkLayer
-        Of this name.
-
-    Raises
-    ------
-    ValueError
-        There is none, or several.
-    """
+    """Find one network layer."""
     layers = network_layers(network)
     if name in layers:
         return layers[name]
@@ -176,18 +158,7 @@ def feature_maps(network: keras.Model) -> NetworkLayer:
 
 
 def upstream(network: keras.Model) -> Iterator[NetworkLayer]:
-    """Walk backwards from the output, layer by layer, through nested models.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or sequential.
-
-    Yields
-    ------
-    NetworkLayer
-        Ends at the input, or where branches meet.
-    """
+    """Walk backwards from the output, layer by layer, through nested models."""
     layers = _by_calls(network)
     branches: list[bool] = []
 
@@ -206,38 +177,13 @@ def upstream(network: keras.Model) -> Iterator[NetworkLayer]:
 
 
 def producer(tensor: keras.KerasTensor) -> tuple[Any, list[keras.KerasTensor]]:
-    """Give the layer that made a symbolic tensor, and what it was made of.
-
-    Parameters
-    ----------
-    tensor : keras.KerasTensor
-        Of a functional model.
-
-    Returns
-    -------
-    layer : keras.layers.Layer or keras.Operation
-        A nested model counts as one layer.
-    inputs : list of keras.KerasTensor
-        Empty for an input layer.
-    """
+    """Give the layer that made a symbolic tensor, and what it was made of."""
     call = _call(tensor)
     return call.operation, list(call.input_tensors)
 
 
 def refuse_squashed(logits: Any) -> None:
-    """Refuse an output that is squashed: gradients of a saturated softmax vanish.
-
-    Parameters
-    ----------
-    logits : tensorflow.Tensor
-        Output of a network, in a graph that is being traced. What counts is the operation that
-        made it, however the layer that holds it is spelled.
-
-    Raises
-    ------
-    ValueError
-        It was made by a softmax, a sigmoid or the like.
-    """
+    """Refuse an output that is squashed: gradients of a saturated softmax vanish."""
     operation = logits.op
     while operation.type in _PASSING:
         operation = operation.inputs[0].op
@@ -253,41 +199,14 @@ def refuse_squashed(logits: Any) -> None:
 
 
 def is_functional(operation: Any) -> bool:
-    """Say whether a layer is a model whose graph can be read.
-
-    Parameters
-    ----------
-    operation : keras.layers.Layer or keras.Operation
-        Any.
-
-    Returns
-    -------
-    bool
-        A functional model, or a sequential one, which holds a functional one.
-    """
+    """Say whether a layer is a model whose graph can be read."""
     return isinstance(operation, keras.Model) and hasattr(
         getattr(operation, "_functional", None) or operation, "_run_through_graph"
     )
 
 
 def functional(network: keras.Model) -> Any:
-    """Give the functional model that a network is, or that a sequential one holds.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Any.
-
-    Returns
-    -------
-    keras.Model
-        Functional.
-
-    Raises
-    ------
-    ValueError
-        The network keeps its graph to itself.
-    """
+    """Give the functional model that a network is, or that a sequential one holds."""
     if not is_functional(network):
         raise ValueError(
             message(
@@ -301,20 +220,7 @@ def functional(network: keras.Model) -> Any:
 
 
 def unused(name: str, taken: Container[str]) -> str:
-    """Number the name of a layer that is called again.
-
-    Parameters
-    ----------
-    name : str
-        As it would be.
-    taken : container of str
-        Names that are used.
-
-    Returns
-    -------
-    str
-        The same, or with ``#2`` and so on behind it.
-    """
+    """Number the name of a layer that is called again."""
     number, free = 2, name
     while free in taken:
         free, number = f"{name}#{number}", number + 1

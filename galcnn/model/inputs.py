@@ -157,20 +157,7 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
 
 
 def check_render(render: str, unit: str) -> None:
-    """Refuse a render step that cannot be.
-
-    Parameters
-    ----------
-    render : str
-        Name of the step.
-    unit : str
-        Of the images that a network reads.
-
-    Raises
-    ------
-    ValueError
-        No such step, or the network does not read 8-bit pictures.
-    """
+    """Refuse a render step that cannot be."""
     if render not in rgb.RENDERS:
         raise ValueError(message(f"a render step among {tuple(rgb.RENDERS)}", "", render=render))
     if unit != "display":
@@ -180,18 +167,7 @@ def check_render(render: str, unit: str) -> None:
 
 
 def blank_bands(cutout: Cutout) -> tuple[str, ...]:
-    """Name the bands in which nothing is seen.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        Any.
-
-    Returns
-    -------
-    tuple of str
-        Those of which all usable pixels are equal, or none is usable.
-    """
+    """Name the bands in which nothing is seen."""
     return tuple(
         band
         for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True)

@@ -33,49 +33,14 @@ class _OfOrientations(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class Orientations(_OfOrientations):
-    """Lay images out in their orientations: (n, y, x, c) becomes (count * n, y, x, c).
-
-    Parameters
-    ----------
-    count : {4, 8}
-        Quarter turns, or these and their mirror images.
-    **kwargs
-        Of `keras.layers.Layer`.
-    """
+    """Lay images out in their orientations: (n, y, x, c) becomes (count * n, y, x, c)."""
 
     def call(self, inputs: Any) -> Any:
-        """Turn.
-
-        Parameters
-        ----------
-        inputs : tensor
-            Shape (n, y, y, c).
-
-        Returns
-        -------
-        tensor
-            Shape (count * n, y, y, c), one orientation of all images after another.
-        """
+        """Turn."""
         return keras.ops.concatenate([turn(inputs) for turn, _ in _TURNS[self.count]], axis=0)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of the output.
-
-        Parameters
-        ----------
-        input_shape : tuple
-            Of the images.
-
-        Returns
-        -------
-        tuple
-            With as many times more images.
-
-        Raises
-        ------
-        ValueError
-            The images are not square.
-        """
+        """Give the shape of the output."""
         n, ny, nx, channels = input_shape
         if ny != nx:
             raise ValueError(message("square images to turn", "Crop them.", shape=(ny, nx)))
@@ -84,66 +49,23 @@ class Orientations(_OfOrientations):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class OrientationMean(_OfOrientations):
-    """Turn feature maps back and average them: (count * n, y, x, c) becomes (n, y, x, c).
-
-    Parameters
-    ----------
-    count : {4, 8}
-        As in `Orientations`.
-    **kwargs
-        Of `keras.layers.Layer`; `dtype` is always float32.
-    """
+    """Turn feature maps back and average them: (count * n, y, x, c) becomes (n, y, x, c)."""
 
     def __init__(self, count: int = 8, **kwargs: Any) -> None:
         super().__init__(count, **(kwargs | {"dtype": "float32"}))
 
     def call(self, inputs: Any) -> Any:
-        """Average.
-
-        Parameters
-        ----------
-        inputs : tensor
-            Shape (count * n, y, y, c).
-
-        Returns
-        -------
-        tensor
-            Shape (n, y, y, c), float32.
-        """
+        """Average."""
         return mean_turned_back(inputs, self.count)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of the output.
-
-        Parameters
-        ----------
-        input_shape : tuple
-            Of the feature maps.
-
-        Returns
-        -------
-        tuple
-            With as many times fewer.
-        """
+        """Give the shape of the output."""
         n = input_shape[0]
         return (None if n is None else n // self.count, *input_shape[1:])
 
 
 def mean_turned_back(maps: Any, count: int) -> Any:
-    """Turn maps of all orientations back and average them.
-
-    Parameters
-    ----------
-    maps : tensor
-        Shape (count * n, y, y, c), as `Orientations` lays them out.
-    count : {4, 8}
-        Orientations.
-
-    Returns
-    -------
-    tensor
-        Shape (n, y, y, c), of the same type.
-    """
+    """Turn maps of all orientations back and average them."""
     parts = keras.ops.reshape(maps, (count, -1, *maps.shape[1:]))
     back = [undo(parts[i]) for i, (_, undo) in enumerate(_TURNS[count])]
     total = back[0]

@@ -74,23 +74,7 @@ class NetworkCost:
 
 
 def layer_costs(network: keras.Model) -> list[LayerCost]:
-    """Count what each layer costs for one image.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or sequential, nested or not, of a fixed image size.
-
-    Returns
-    -------
-    list of LayerCost
-        In the order in which they are run.
-
-    Raises
-    ------
-    ValueError
-        A size is not known.
-    """
+    """Count what each layer costs for one image."""
     costs, copies = [], 1
     counted: set[int] = set()
     for address, layer, inputs, output in _calls(network):
@@ -117,18 +101,7 @@ def layer_costs(network: keras.Model) -> list[LayerCost]:
 
 
 def network_cost(network: keras.Model) -> NetworkCost:
-    """Sum what a network costs for one image.
-
-    Parameters
-    ----------
-    network : keras.Model
-        See `layer_costs`.
-
-    Returns
-    -------
-    NetworkCost
-        The sums, and how far one cell sees.
-    """
+    """Sum what a network costs for one image."""
     layers = layer_costs(network)
     try:
         field = cell_grid_at(feature_maps(network)).field

@@ -26,28 +26,7 @@ _MOVING = (keras.layers.Conv2DTranspose, keras.layers.Permute, keras.layers.Resh
 
 
 def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
-    """Follow the geometry of convolutions and poolings from the input to a tensor.
-
-    A window of kernel k, stride s and padding p before the first pixel moves the first centre by
-    ``((k - 1) / 2 - p) * jump`` and multiplies the jump by s (Araujo et al. 2019, Distill,
-    "Computing receptive fields"). TensorFlow pads `same` unevenly when the total is odd.
-
-    Parameters
-    ----------
-    tensor : keras.KerasTensor
-        Of a functional model, with a spatial grid.
-
-    Returns
-    -------
-    CellGrid
-        Along y and x.
-
-    Raises
-    ------
-    ValueError
-        A layer on the way changes the grid in a way that is not known here, or two branches
-        that meet do not look at the same pixels.
-    """
+    """Follow the geometry of convolutions and poolings from the input to a tensor."""
     # A stack and what is known already, not recursion: branches that meet would be walked again and again.
     known: dict[int, CellGrid] = {}
     pending = [tensor]
@@ -76,23 +55,7 @@ def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
 
 
 def cell_grid_at(layer: NetworkLayer) -> CellGrid:
-    """Follow the geometry from the input of a network to one of its layers.
-
-    Parameters
-    ----------
-    layer : galcnn.model.graph.NetworkLayer
-        In nested models or not.
-
-    Returns
-    -------
-    CellGrid
-        Of the layer's output.
-
-    Raises
-    ------
-    ValueError
-        See `cell_grid`.
-    """
+    """Follow the geometry from the input of a network to one of its layers."""
     *models, (_, output) = layer.tensors
     grid = CellGrid()
     for inputs, _ in models:
@@ -101,21 +64,7 @@ def cell_grid_at(layer: NetworkLayer) -> CellGrid:
 
 
 def seen_in(network: keras.Model, layer: NetworkLayer) -> NetworkLayer | None:
-    """Find the orientations in which a layer sees each image.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or sequential.
-    layer : galcnn.model.graph.NetworkLayer
-        Of it.
-
-    Returns
-    -------
-    NetworkLayer or None
-        The `Orientations` that it lies behind; None where there are none, or their mean lies
-        between.
-    """
+    """Find the orientations in which a layer sees each image."""
     pending = [output for _, output in layer.tensors]
     seen: set[int] = set()
     for tensor in pending:
@@ -129,21 +78,7 @@ def seen_in(network: keras.Model, layer: NetworkLayer) -> NetworkLayer | None:
 
 
 def upright_grid(network: keras.Model, layer: NetworkLayer) -> CellGrid:
-    """Follow the geometry from the images as they stand to the maps of a layer, turned back if need be.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or sequential.
-    layer : galcnn.model.graph.NetworkLayer
-        With feature maps.
-
-    Returns
-    -------
-    CellGrid
-        `cell_grid_at` the layer; where it sees the images in several orientations, of the mean of
-        the maps that are turned back.
-    """
+    """Follow the geometry from the images as they stand to the maps of a layer, turned back if need be."""
     grid, orientations = cell_grid_at(layer), seen_in(network, layer)
     if orientations is None:
         return grid
@@ -155,26 +90,7 @@ def upright_grid(network: keras.Model, layer: NetworkLayer) -> CellGrid:
 def on_image_grid(
     coarse: npt.NDArray[np.floating[Any]], network: keras.Model, layer: NetworkLayer, shape: tuple[int, ...]
 ) -> npt.NDArray[np.floating[Any]]:
-    """Bring maps from the cells of a layer to the pixels of the images.
-
-    Parameters
-    ----------
-    coarse : numpy.ndarray
-        Shape (n, cells_y, cells_x).
-    network : keras.Model
-        Functional or sequential.
-    layer : galcnn.model.graph.NetworkLayer
-        That the cells are of.
-    shape : tuple of int
-        (n, ny, nx, n_bands) of the images.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, ny, nx), linear between the centres of the cells; of a layer that sees the images
-        in several orientations, of those that are turned back. NaN where the network crops the
-        image away.
-    """
+    """Bring maps from the cells of a layer to the pixels of the images."""
     grid = upright_grid(network, layer)
     rows = resampling_matrix(shape[1], coarse.shape[1], grid.start[0], grid.jump[0])
     columns = resampling_matrix(shape[2], coarse.shape[2], grid.start[1], grid.jump[1])
@@ -186,21 +102,7 @@ def on_image_grid(
 
 
 def resampling_matrix(n_pixels: int, n_cells: int, start: float, jump: int) -> npt.NDArray[np.float64]:
-    """Give the linear interpolation from cells to pixels along one axis.
-
-    Parameters
-    ----------
-    n_pixels, n_cells : int
-        Lengths of the two grids.
-    start, jump : float, int
-        Centre of cell 0 and distance of cells, in pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_pixels, n_cells), rows of sum 1; pixels beyond the outermost centres take the
-        nearest cell.
-    """
+    """Give the linear interpolation from cells to pixels along one axis."""
     where = np.clip((np.arange(n_pixels) - start) / jump, 0, n_cells - 1)
     left = np.minimum(np.floor(where).astype(int), max(n_cells - 2, 0))
     matrix = np.zeros((n_pixels, n_cells))
@@ -252,10 +154,7 @@ def looked_at(
 def _about_centre(
     grid: CellGrid, cells: tuple[int, ...], turned: CellGrid, pixels: tuple[int, ...]
 ) -> CellGrid:
-    """Give the grid of maps turned back: their cells lie alike about the centre of what was turned.
-
-    Of `cells` of `grid`, behind `pixels` of `turned` in several orientations.
-    """
+    """Give the grid of maps turned back: their cells lie alike about the centre of what was turned."""
     starts, fields = [], []
     for axis in (0, 1):
         centre = turned.start[axis] + turned.jump[axis] * (pixels[axis] - 1) / 2
@@ -266,11 +165,7 @@ def _about_centre(
 
 
 def _joined(layer: keras.layers.Layer, grids: list[CellGrid]) -> CellGrid:
-    """Give the grid of branches that meet: their fields together, about the mean of their centres.
-
-    A 3 x 3 convolution of stride 2 on an even side and the 1 x 1 beside it, as residual networks
-    have them, look at centres one pixel apart. Less than a cell is joined, more is refused.
-    """
+    """Give the grid of branches that meet: their fields together, about the mean of their centres."""
     if len(set(grids)) == 1:
         return grids[0]
     jump = grids[0].jump

@@ -122,19 +122,7 @@ def _empty(shape: tuple[int, int, int], whole: bool) -> npt.NDArray[Any]:
 
 
 class OtherGrid:
-    """The bands of one grid that is not that of the cutouts.
-
-    Parameters
-    ----------
-    layers : sequence of MosaicBand
-        Of this grid.
-    catalog : galcnn.catalog.Catalog
-        With positions.
-    side : numpy.ndarray
-        Pixels of each cutout on its own grid.
-    mosaic : Mosaic
-        They belong to.
-    """
+    """The bands of one grid that is not that of the cutouts."""
 
     def __init__(
         self, layers: Sequence[MosaicBand], catalog: Catalog, side: npt.NDArray[np.int64], mosaic: Mosaic
@@ -188,11 +176,7 @@ class OtherGrid:
 
 
 def with_other_grids(cutout: Cutout, others: Sequence[OtherGrid], row: int, bands: tuple[str, ...]) -> Cutout:
-    """Add the bands of other grids to a cutout.
-
-    Returns: A band that does not show the galaxy is NaN and masked; sigma where all that do have it.
-    ``meta["aligned"]`` names the bands that were resampled.
-    """
+    """Add the bands of other grids to a cutout."""
     shape = (len(bands), *cutout.shape)
     flux, mask = np.full(shape, np.nan, np.float32), np.ones(shape, np.bool_)
     sigma: npt.NDArray[np.float32] | None = np.full(shape, np.nan, np.float32)

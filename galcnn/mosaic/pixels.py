@@ -46,13 +46,7 @@ class Pixels(Protocol):
 
 
 class Mapped:
-    """Pixels that the system reads from the file as they are touched.
-
-    Parameters
-    ----------
-    plane : numpy.ndarray
-        A memory map, or in memory.
-    """
+    """Pixels that the system reads from the file as they are touched."""
 
     def __init__(self, plane: npt.NDArray[Any]) -> None:
         self.plane = plane
@@ -72,24 +66,7 @@ class Mapped:
 
 
 class Strips:
-    """Pixels that must be decompressed or scaled, read strip by strip while the boxes come by row.
-
-    Each tile is decompressed once, since a strip keeps the rows that it shares with the one before,
-    and no more than a strip is in memory. Where the boxes are few, their own tiles are read instead.
-
-    Parameters
-    ----------
-    section : object
-        `section` of an astropy HDU: slices read and decompress what they cover.
-    index : tuple of int
-        Of the plane along leading axes.
-    shape : tuple of int
-        Pixels as (ny, nx).
-    tile : tuple of int
-        Pixels of a tile as (ny, nx); a whole row where there are none.
-    name : str
-        Of the file, for errors.
-    """
+    """Pixels that must be decompressed or scaled, read strip by strip while the boxes come by row."""
 
     def __init__(
         self,
@@ -180,19 +157,7 @@ class Strips:
 
 
 class MosaicCompanion:
-    """A mask or noise map beside a mosaic.
-
-    Parameters
-    ----------
-    planes : list of Pixels
-        One for all bands, or one a band.
-    header : astropy.io.fits.Header
-        Of its HDU, with what it inherits.
-    role : str
-        What it holds, see `galcnn.files.headers.role_of`.
-    name : str
-        Of its HDU.
-    """
+    """A mask or noise map beside a mosaic."""
 
     def __init__(self, planes: list[Pixels], header: fits.Header, role: str, name: str) -> None:
         self.planes, self.header, self.role, self.name = planes, header, role, name
@@ -213,13 +178,7 @@ class MosaicCompanion:
 
 
 class Files:
-    """Files that are open together; each is unpacked and opened once, and each plane is one source.
-
-    Parameters
-    ----------
-    stack : contextlib.ExitStack
-        Closes the files and removes what was unpacked.
-    """
+    """Files that are open together; each is unpacked and opened once, and each plane is one source."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -233,11 +192,7 @@ class Files:
         return list(self._sources.values())
 
     def plain(self, path: Path) -> Path:
-        """Give a file that can be mapped: `path`, or what gzip or bzip2 packed into it.
-
-        Returns: in the folder for temporary files where it had to be unpacked; for as long as the stack is
-        open.
-        """
+        """Give a file that can be mapped: `path`, or what gzip or bzip2 packed into it."""
         if path not in self._plain:
             if not path.is_file():
                 raise FileNotFoundError(message("an existing FITS file", "Check the path.", path=str(path)))

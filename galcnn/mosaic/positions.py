@@ -26,12 +26,7 @@ _STEPS = 30
 def pixel_positions(
     positions: SkyCoord, wcs: WCS, shape: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the pixel of each position, all distortions included.
-
-    Returns: from 0 at the middle of the first pixel; NaN for a position that is not on the mosaic. A
-    projection shows some of the far side of the sky, and a distortion is only meant for the mosaic: neither
-    makes a place on it.
-    """
+    """Give the pixel of each position, all distortions included."""
     x, y = np.full((2, len(positions)), np.nan)
     ny, nx = shape
     frame = wcs_to_celestial_frame(wcs)
@@ -58,11 +53,7 @@ def pixel_positions(
 
 
 def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.int64]:
-    """Give the pixels of a side of each cutout.
-
-    Returns: int64, shape (n,); angles are rounded to whole pixels, at least one. 0 where the width is NaN,
-    which is not known; more than `LARGEST_SIDE` of `galcnn.cutout` where it is too wide.
-    """
+    """Give the pixels of a side of each cutout."""
     wanted = u.Quantity(width)
     if wanted.unit.is_equivalent(u.pix):
         pixels = wanted.to_value(u.pix)

@@ -46,18 +46,7 @@ class CutReport:
     n_kept: int = 0
 
     def lines(self, longest: int = 20) -> list[str]:
-        """Say it in words.
-
-        Parameters
-        ----------
-        longest : int
-            Galaxies that are named at most.
-
-        Returns
-        -------
-        list of str
-            The counts, then a line for each galaxy without a cutout.
-        """
+        """Say it in words."""
         partly = sum(share < 1 for share in self.coverage.values())
         said = f"{len(self.coverage)} cut ({partly} of them in part), {len(self.not_covered)} not covered"
         lines = [f"{said}; {self.n_kept} stood already" if self.n_kept else said]
@@ -168,22 +157,7 @@ def _write_tables(
 
 
 def described_cuts(mosaic: Mosaic, catalog: Catalog, width: u.Quantity) -> str:
-    """Say all that decides what the cutouts are; the mosaics' pixels by their size and time.
-
-    Parameters
-    ----------
-    mosaic : Mosaic
-        Open.
-    catalog : galcnn.catalog.Catalog
-        With positions.
-    width : astropy.units.Quantity
-        Side of the cutouts.
-
-    Returns
-    -------
-    str
-        JSON, the same for the same cutouts.
-    """
+    """Say all that decides what the cutouts are; the mosaics' pixels by their size and time."""
     paths = mosaic.meta["path"] if isinstance(mosaic.meta["path"], list) else [mosaic.meta["path"]]
     known = [name for name in ("id", "ra", "dec", "redshift") if name in catalog.table.colnames]
     meta = {key: value for key, value in mosaic.meta.items() if key != "path"}

@@ -192,23 +192,7 @@ def under_sky(
 
 
 def wavelength_of(band: str) -> float:
-    """Give the effective wavelength of a band.
-
-    Parameters
-    ----------
-    band : str
-        As the presets below name it.
-
-    Returns
-    -------
-    float
-        nm, observed.
-
-    Raises
-    ------
-    ValueError
-        The band has no known wavelength.
-    """
+    """Give the effective wavelength of a band."""
     if band not in _WAVELENGTHS:
         raise ValueError(
             message(f"bands among {', '.join(_WAVELENGTHS)}", "Rename the bands of the cutout.", band=band)

@@ -64,18 +64,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Give what JSON has words for: not-a-number and infinity become null, arrays become lists.
-
-    Parameters
-    ----------
-    value : object
-        Of Python, numpy or pathlib, nested at will.
-
-    Returns
-    -------
-    object
-        Dicts, lists, text, numbers, booleans and None.
-    """
+    """Give what JSON has words for: not-a-number and infinity become null, arrays become lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if hasattr(value, "tolist"):  # numpy, without importing it

@@ -40,42 +40,14 @@ FOOLING_TABLE = "fooling.ecsv"
 
 
 def file_name(stem: str) -> str:
-    """Name the file of one galaxy.
-
-    Parameters
-    ----------
-    stem : str
-        See `galcnn.catalog.names.file_stems`.
-
-    Returns
-    -------
-    str
-        In the folder of the results.
-    """
+    """Name the file of one galaxy."""
     return f"{stem}-fool.fits"
 
 
 def row_of(
     made: Synthesis, where: tuple[str, str], classes: Sequence[str], *, fitted: bool
 ) -> dict[str, Any]:
-    """Lay one result out.
-
-    Parameters
-    ----------
-    made : galcnn.explain.Synthesis
-        Of an attack.
-    where : tuple of str
-        Id of the galaxy, and stem of its file.
-    classes : sequence of str
-        Of the model.
-    fitted : bool
-        Whether universal perturbations were made of this galaxy, among others.
-
-    Returns
-    -------
-    dict of str to Any
-        A row of the table.
-    """
+    """Lay one result out."""
     seen = asdict(visibility(made))
     magnitudes = dict(zip(made.bands, seen.pop("magnitudes"), strict=True))
     return {
@@ -255,22 +227,7 @@ def fool_files(
 
 
 def claim_attacks(folder: str | os.PathLike[str], files: InputFiles, *, overwrite: bool) -> atomic.Claim:
-    """Make a folder one of attacks.
-
-    Parameters
-    ----------
-    folder : path-like
-        New, empty, or of earlier attacks.
-    files : galcnn.dataset.InputFiles
-        The images, which must not be replaced.
-    overwrite : bool
-        Whether earlier ones are to go, and other files may be there.
-
-    Returns
-    -------
-    galcnn._runtime.atomic.Claim
-        Of the folder.
-    """
+    """Make a folder one of attacks."""
     return atomic.claim(
         folder,
         what="one of galcnn fool",

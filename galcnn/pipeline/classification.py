@@ -106,19 +106,7 @@ class Classifier:
         return DropoutSampler(self.trained.model)
 
     def check(self, settings: ClassifySettings) -> None:
-        """Refuse what cannot be asked of this model, before a long run.
-
-        Parameters
-        ----------
-        settings : ClassifySettings
-            What is asked for.
-
-        Raises
-        ------
-        ValueError
-            A prior that cannot be read, or of vote fractions; a rendering that does not belong to the
-            model; dropout samples of a network without dropout.
-        """
+        """Refuse what cannot be asked of this model, before a long run."""
         if self.trained.votes is not None and settings.prior != "as-trained":
             raise ValueError(message("the prior as-trained of vote fractions", "", prior=settings.prior))
         prior_of(settings.prior, self.trained)
@@ -129,22 +117,7 @@ class Classifier:
     def prediction(
         self, ids: Sequence[str], logits: npt.NDArray[np.float32], settings: ClassifySettings
     ) -> Prediction:
-        """Read logits under the prior that is asked for, calibrated where that was measured.
-
-        Parameters
-        ----------
-        ids : sequence of str
-            One a galaxy.
-        logits : numpy.ndarray
-            Shape (n, n_classes).
-        settings : ClassifySettings
-            What is asked for.
-
-        Returns
-        -------
-        galcnn.prediction.Prediction
-            Of these galaxies.
-        """
+        """Read logits under the prior that is asked for, calibrated where that was measured."""
         found = Prediction(tuple(ids), logits, self.trained.classes)
         if (prior := prior_of(settings.prior, self.trained)) is not None:
             found = found.with_prior(prior, self.trained.card.trained_prior)
@@ -152,20 +125,7 @@ class Classifier:
         return self.doubts.calibration.apply(found) if calibrate and self.doubts is not None else found
 
     def shares(self, logits: npt.NDArray[np.float32], settings: ClassifySettings) -> npt.NDArray[np.float64]:
-        """Turn logits into probabilities of the classes, or into vote fractions.
-
-        Parameters
-        ----------
-        logits : numpy.ndarray
-            Shape (n, n_classes) or (n, n_answers).
-        settings : ClassifySettings
-            What is asked for.
-
-        Returns
-        -------
-        numpy.ndarray
-            Of the same shape.
-        """
+        """Turn logits into probabilities of the classes, or into vote fractions."""
         if self.trained.votes is not None:
             return cumulative_fractions(logits, self.trained.votes)
         return self.prediction([str(i) for i in range(len(logits))], logits, settings).probabilities
@@ -177,23 +137,7 @@ Models = Model | Sequence[Model]
 
 
 def open_classifiers(model: Models) -> tuple[Classifier, ...]:
-    """Open one model, or several that are asked together.
-
-    Parameters
-    ----------
-    model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
-        See `open_classifier`.
-
-    Returns
-    -------
-    tuple of Classifier
-        Folders are shared by all who ask for the same.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        See `open_classifier`; or no model, or several of other classes or inputs.
-    """
+    """Open one model, or several that are asked together."""
     several = model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
     found = tuple(one if isinstance(one, Classifier) else open_classifier(one) for one in several)
     if not found:
@@ -206,24 +150,7 @@ def open_classifiers(model: Models) -> tuple[Classifier, ...]:
 
 
 def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
-    """Open a model with what ``galcnn calibrate`` measured of it.
-
-    Parameters
-    ----------
-    model : path-like or galcnn.model.TrainedModel
-        A folder is loaded once a process for each content: workers of a pipeline are given this path,
-        never a pickled model. A model in memory has its record where it was loaded from.
-
-    Returns
-    -------
-    Classifier
-        Ready to classify.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        See `galcnn.model.load_model` and `galcnn.uncertainty.Doubts.read`.
-    """
+    """Open a model with what ``galcnn calibrate`` measured of it."""
     if isinstance(model, str | os.PathLike):
         path = Path(model).resolve()
         record, card = path / DOUBTS, path / "card.json"

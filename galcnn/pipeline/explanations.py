@@ -185,25 +185,7 @@ def write_layers(
     settings: ExplainSettings,
     classify: ClassifySettings,
 ) -> None:
-    """Explain galaxies of a chunk: one layers file each, the whole folder or none.
-
-    Parameters
-    ----------
-    ready : Classifier
-        The model.
-    cutouts : sequence of Cutout or Exception
-        One a row.
-    table : astropy.table.Table
-        Of `galcnn.pipeline.classify_batch`; gains the column `layers`, the path of the
-        file from the folder of the run, empty where there is none. Why a galaxy that was asked for
-        has none stands in `reason`.
-    folder : pathlib.Path
-        Of the chunk, ``DIR/layers/000000``.
-    settings : ExplainSettings
-        Which, and how.
-    classify : ClassifySettings
-        As the table was made: the probabilities in the files are those of the table.
-    """
+    """Explain galaxies of a chunk: one layers file each, the whole folder or none."""
     trained, card = ready.trained.with_render(classify.render), ready.trained.card
     best = np.max([np.asarray(table[f"p_{name}"], dtype=float) for name in trained.classes], axis=0)
     rows = np.flatnonzero(best < settings.below)  # NaN: no answer, nothing to explain
@@ -279,22 +261,7 @@ def working_methods(
 
 
 def provenance(trained: TrainedModel, files: InputFiles, name: str) -> dict[str, Any]:
-    """Say which model and which file something is made of, and how the file was read.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The model.
-    files : galcnn.dataset.InputFiles
-        The images.
-    name : str
-        Id of the one.
-
-    Returns
-    -------
-    dict of str to Any
-        Names, hashes, training data and reading of the file, for the PROVENANCE table.
-    """
+    """Say which model and which file something is made of, and how the file was read."""
     card = trained.card
     known = provenance_of(files.paths[name], model=card.name, model_sha256=card.model_sha256)
     reading: dict[str, Any] = {

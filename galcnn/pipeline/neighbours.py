@@ -86,23 +86,7 @@ class Embedded:
         return seen & np.isfinite(self.features).all(axis=1) & np.isfinite(self.probabilities).all(axis=1)
 
     def row_of(self, id_: str) -> int:
-        """Find a galaxy.
-
-        Parameters
-        ----------
-        id_ : str
-            Its id.
-
-        Returns
-        -------
-        int
-            Its row.
-
-        Raises
-        ------
-        ValueError
-            There is no such galaxy, or it has no features.
-        """
+        """Find a galaxy."""
         if id_ not in self.ids:
             raise ValueError(
                 message("an id of the table", "Check its spelling.", id=id_, the_first=list(self.ids[:3]))
@@ -113,22 +97,7 @@ class Embedded:
         return row
 
     def ranked(self, rows: npt.NDArray[np.intp], by: str, values: npt.NDArray[np.float64]) -> Table:
-        """Lay some galaxies out in their order.
-
-        Parameters
-        ----------
-        rows : numpy.ndarray
-            Of the galaxies, the first one first.
-        by : str
-            Name of what they are ordered by.
-        values : numpy.ndarray
-            Of it, shape of `rows`.
-
-        Returns
-        -------
-        astropy.table.Table
-            `rank` from 1, `id`, `by`, `class` (the most probable one) and `p`, its probability.
-        """
+        """Lay some galaxies out in their order."""
         shares = self.probabilities[rows]
         table = Table()
         table["rank"] = np.arange(1, len(rows) + 1)

@@ -238,33 +238,7 @@ def resumed(
     pieces: str,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Do what is left of a run in its folder, alone; nothing where it is finished.
-
-    Parameters
-    ----------
-    out : path-like
-        Folder of the run: a new or empty one, or one of this very run.
-    described : str
-        All that decides what the table holds.
-    work : callable
-        Is given the folder, writes the table from the pieces, gives the manifest.
-    pieces : str
-        Name of the folder of the pieces, which goes when the manifest is written.
-    overwrite : bool
-        Whether to begin anew, whatever run the folder holds.
-
-    Returns
-    -------
-    dict
-        The manifest.
-
-    Raises
-    ------
-    ValueError
-        The folder holds something else.
-    OSError
-        It cannot be written, or another run is at work there.
-    """
+    """Do what is left of a run in its folder, alone; nothing where it is finished."""
     claim = claimed(out, described, overwrite=overwrite)
     place = claim.folder
     if not overwrite:
@@ -398,40 +372,13 @@ class ChunkReader:
     keep: bool
 
     def read(self, rows: range) -> Read:
-        """Read one chunk.
-
-        Parameters
-        ----------
-        rows : range
-            Of the catalog.
-
-        Returns
-        -------
-        Read
-            One entry a row, whatever happens.
-        """
+        """Read one chunk."""
         cutouts = self.source.read(rows)
         return Read(fitted(cutouts, self.spec, fit=self.fit), cutouts if self.keep else None)
 
 
 def read_ahead(reader: ChunkReader, chunks: Sequence[range], *, readers: int = 0) -> Iterator[Read]:
-    """Give what reading gives of each chunk, in order, while the next are read.
-
-    Parameters
-    ----------
-    reader : ChunkReader
-        Is sent to each process once.
-    chunks : sequence of range
-        Rows of the catalog.
-    readers : int
-        Processes that read; 0 for a thread of this one, which shares Python's lock with whatever is
-        done meanwhile. While processes start, the thread reads.
-
-    Yields
-    ------
-    Read
-        At most ``readers + 2`` chunks are in memory.
-    """
+    """Give what reading gives of each chunk, in order, while the next are read."""
     left, waiting = deque(chunks), deque[Future[Read]]()
     with ThreadPoolExecutor(1) as thread, contextlib.ExitStack() as stack:
         pool = started = None
@@ -476,18 +423,7 @@ def _read(rows: range) -> Read:
 
 
 def catalog_sha256(catalog: Catalog) -> str:
-    """Hash all of a catalog that decides what a run makes of it.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        Any.
-
-    Returns
-    -------
-    str
-        Of ids, positions, images and redshifts, those that there are.
-    """
+    """Hash all of a catalog that decides what a run makes of it."""
     digest = hashlib.sha256()
     for name in catalog.ids:
         digest.update(name.encode() + b"\0")
@@ -518,18 +454,7 @@ def _sky_columns(catalog: Catalog) -> list[Column]:
 
 
 def to_arrow(table: Table) -> pa.Table:
-    """Turn the table of a batch into one of Arrow.
-
-    Parameters
-    ----------
-    table : astropy.table.Table
-        See `classify`.
-
-    Returns
-    -------
-    pyarrow.Table
-        Arrays of a row are fixed-size lists of float32.
-    """
+    """Turn the table of a batch into one of Arrow."""
     columns: dict[str, Any] = {}
     for name in table.colnames:
         values = np.asarray(table[name])
@@ -558,20 +483,7 @@ def counts_of(flags: npt.NDArray[np.integer[Any]]) -> dict[str, int]:
 
 
 def join_parts(parts: Sequence[Path], target: Path) -> dict[str, int]:
-    """Write the parts one behind the other, a row group each; count what failed or is in doubt.
-
-    Parameters
-    ----------
-    parts : sequence of pathlib.Path
-        Of one schema, in order; one is in memory at a time.
-    target : pathlib.Path
-        Written whole or not at all.
-
-    Returns
-    -------
-    dict of str to int
-        See `counts_of`.
-    """
+    """Write the parts one behind the other, a row group each; count what failed or is in doubt."""
     counts = {"failed": 0, "flagged": 0}
     schema = pq.read_schema(parts[0])
     texts = [column.name for column in schema if pa.types.is_string(column.type)]

@@ -163,28 +163,7 @@ def score_table(
     n_bins: int = 4,
     seed: int = 0,
 ) -> Table:
-    """Score all galaxies, and those of each bin of each column.
-
-    Parameters
-    ----------
-    prediction : galcnn.prediction.Prediction
-        Of galaxies with known classes.
-    labels : sequence of str
-        Their classes, in the same order.
-    columns : mapping of str to numpy.ndarray
-        What they are split by; shape (n,) each. NaN is in no bin.
-    n_bins : int
-        Of each column, with equal numbers of galaxies where values do not repeat.
-    seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    astropy.table.Table
-        `by` ("all" for all galaxies), `low_edge`, `high_edge`, `median` of the bin, `score` (see
-        `galcnn.evaluation.evaluate`), `value`, `low`, `high`, `n`. Bins of fewer than five
-        galaxies are left out.
-    """
+    """Score all galaxies, and those of each bin of each column."""
     parts = [_scored(prediction, labels, ("all", np.nan, np.nan, np.nan), seed)]
     truth = np.asarray(labels)
     for name, values in columns.items():

@@ -103,22 +103,7 @@ class Fitted:
 
 
 def fitted(cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool) -> Fitted:
-    """Bring cutouts to what a network sees; one that cannot be is flagged.
-
-    Parameters
-    ----------
-    cutouts : sequence of galcnn.cutout.Cutout or Exception
-        One a galaxy; an exception says why there is no cutout.
-    spec : galcnn.model.InputSpec
-        Of the network.
-    fit : bool
-        Whether the pixel grid may be changed, see `galcnn.model.prepare`.
-
-    Returns
-    -------
-    Fitted
-        In this order.
-    """
+    """Bring cutouts to what a network sees; one that cannot be is flagged."""
     flags, reasons = np.zeros(len(cutouts), dtype=np.int16), [""] * len(cutouts)
     scales = np.full(len(cutouts), np.nan)
     rows, images = [], []
@@ -149,20 +134,7 @@ def _words(error: Exception) -> str:
 
 
 def faults(cutout: Cutout) -> tuple[int, str]:
-    """Say what is wrong with an image that has an answer, but little to base it on.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        As the network is given it.
-
-    Returns
-    -------
-    flag : int
-        Sum of `MASKED` and `BLANK`.
-    reason : str
-        In words; empty where nothing is wrong.
-    """
+    """Say what is wrong with an image that has an answer, but little to base it on."""
     flag, reasons = 0, []
     if cutout.masked_fraction > MASKED_LIMIT:
         flag |= MASKED
@@ -174,26 +146,7 @@ def faults(cutout: Cutout) -> tuple[int, str]:
 
 
 def prior_of(text: str, trained: TrainedModel) -> dict[str, float] | None:
-    """Read a class prior as users type it.
-
-    Parameters
-    ----------
-    text : str
-        ``as-trained`` (whatever weights and sampling taught), ``catalog`` (frequencies in the
-        training set), ``uniform``, or ``elliptical=0.6,spiral=0.4``.
-    trained : galcnn.model.TrainedModel
-        Its card knows the first two.
-
-    Returns
-    -------
-    dict of str to float or None
-        None for ``as-trained``.
-
-    Raises
-    ------
-    ValueError
-        It cannot be read, or a class is missing.
-    """
+    """Read a class prior as users type it."""
     if text == "as-trained":
         return None
     if text == "catalog":

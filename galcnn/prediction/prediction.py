@@ -160,18 +160,7 @@ class Prediction:
 
 
 def shannon_entropy(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Give the entropy of distributions, in nats.
-
-    Parameters
-    ----------
-    probabilities : numpy.ndarray
-        Shape (..., n_classes).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (...); NaN where a probability is.
-    """
+    """Give the entropy of distributions, in nats."""
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(probabilities == 0, 0.0, probabilities * np.log(probabilities))
     entropy: npt.NDArray[np.float64] = -terms.sum(axis=-1)
@@ -179,25 +168,7 @@ def shannon_entropy(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
 
 
 def log_prior(prior: Mapping[str, float], classes: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Give the logarithms of class frequencies.
-
-    Parameters
-    ----------
-    prior : mapping of str to float
-        Frequency of each class; normalised here.
-    classes : sequence of str
-        Of the result.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, in the order of `classes`.
-
-    Raises
-    ------
-    ValueError
-        A class is missing or a frequency is not positive.
-    """
+    """Give the logarithms of class frequencies."""
     if set(prior) != set(classes) or not all(np.isfinite(p) and p > 0 for p in prior.values()):
         raise ValueError(message(f"a positive frequency for each of {tuple(classes)}", "", prior=dict(prior)))
     values = np.array([prior[name] for name in classes], dtype=np.float64)

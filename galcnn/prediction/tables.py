@@ -55,22 +55,7 @@ def prediction_table(
 
 
 def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence[str] | None) -> Table:
-    """Add what went wrong to a table.
-
-    Parameters
-    ----------
-    table : astropy.table.Table
-        One row a galaxy; gains the columns.
-    flags : numpy.ndarray or None
-        Sum of `UNREADABLE` and the other bits for each galaxy; all 0 by default.
-    reasons : sequence of str or None
-        What the flag means here.
-
-    Returns
-    -------
-    astropy.table.Table
-        The same, with `flag` and `reason`.
-    """
+    """Add what went wrong to a table."""
     table["flag"] = np.zeros(len(table), dtype=np.int16) if flags is None else flags
     table["flag"].description = (
         f"sum of {UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over "

@@ -29,37 +29,7 @@ def noised(
     key: str,
     whiten: _Array | None = None,
 ) -> Cutout:
-    """Add the noise that an observation has and the image has not.
-
-    The variance of a pixel becomes ``sky_sigma**2 + flux / electrons_per_njy``, of which the
-    propagated variance of the input is a part already. What is missing of the source's photons is
-    drawn as Poisson electrons, what is missing of the sky's as Gaussian noise.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        nJy, with sigma: the noise that it holds.
-    observation : galcnn.photometry.Observation
-        One band for each plane.
-    seed : int
-        Of the noise.
-    key : str
-        What it is for: another key gives independent noise.
-    whiten : numpy.ndarray, optional
-        Correlation of the noise that is there, see `galcnn.redshifting.psf_matching.Matched`: the added
-        sky noise is shaped so that all noise together is independent from pixel to pixel, as far
-        as the present one leaves room.
-
-    Returns
-    -------
-    galcnn.cutout.Cutout
-        With the sigma of all its noise.
-
-    Raises
-    ------
-    ValueError
-        Sigma is unknown, or the sky of the input is noisier than the observation's.
-    """
+    """Add the noise that an observation has and the image has not."""
     if cutout.sigma is None:
         raise ValueError(
             message(

@@ -66,39 +66,7 @@ def matched(
     fill: Literal["refuse", "mask", "sky"] = "refuse",
     seed: int = 0,
 ) -> Matched:
-    """Shrink an image about its middle and give it the PSF of an observation.
-
-    With an observation, the PSF becomes its Moffat PSF by Wiener's ratio of the transfer functions
-    (Boucaud et al. 2016, 1609.02006). Without one, the pixel scale stays, the PSF shrinks with the
-    image, and each new pixel has the mean of what falls into it.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        With a PSF and a WCS, where an observation is given. Its planes are the observation's bands.
-    magnification : float
-        Size of a thing in new pixels over its size in old ones.
-    observation : galcnn.photometry.Observation, optional
-        One band for each plane.
-    shape : tuple of int, optional
-        New pixels (ny, nx); as many as the field fills, by default.
-    fill : {"refuse", "mask", "sky"}
-        What happens where the field ends before the new grid does.
-    seed : int
-        Of the sky that is filled in.
-
-    Returns
-    -------
-    Matched
-        Flux is conserved. Masked pixels add nothing: a new pixel that is half good or more has the
-        mean of its good part. `sigma` is propagated through the squared kernel.
-
-    Raises
-    ------
-    ValueError
-        The field is too small, the PSF is unknown, broader than the observation's, or so
-        under-sampled that the observation would see what the input does not hold.
-    """
+    """Shrink an image about its middle and give it the PSF of an observation."""
     shape = shape or _filled(cutout.shape, magnification)
     if min(shape) < 1:
         raise ValueError(

@@ -28,13 +28,7 @@ _CHOICES = {
 
 
 def default_cosmology() -> FLRW:
-    """Give the cosmology that is used where none is named.
-
-    Returns
-    -------
-    astropy.cosmology.FLRW
-        Planck 2018 (1807.06209), as in `galcnn.simulation`.
-    """
+    """Give the cosmology that is used where none is named."""
     from astropy.cosmology import Planck18
 
     return Planck18

@@ -111,28 +111,7 @@ def draw_sheets(
     labels: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> list[Path]:
-    """Draw contact sheets of galaxies that are worth a look.
-
-    Parameters
-    ----------
-    prediction : galcnn.prediction.Prediction
-        Of galaxies with a prediction or without.
-    folder : pathlib.Path
-        Gets ``confident.png`` (the eight surest answers of each class), ``uncertain.png`` (the 32
-        of greatest entropy) and, with true classes, ``worst.png`` (the 32 mistakes in which the
-        true class got least).
-    images : mapping of str to path-like or sequence of path-like
-        Id -> image file or files. Galaxies without one, or with one that cannot be read, are left out.
-    labels : sequence of str, optional
-        True classes, in the same order.
-    progress : galcnn._runtime.progress.Progress
-        Shows the images.
-
-    Returns
-    -------
-    list of pathlib.Path
-        What was written.
-    """
+    """Draw contact sheets of galaxies that are worth a look."""
     rows = [row for row, name in enumerate(prediction.ids) if name in images]
     seen = prediction.select(rows)
     most = _ACROSS * _ROWS
@@ -165,20 +144,7 @@ def draw_sheets(
 
 
 def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
-    """Read the answers in a folder.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        See `draw_run`.
-
-    Returns
-    -------
-    tuple or None
-        Prediction, of which only the probabilities are known (its logits are their logarithms),
-        and the true classes, or None where they are not known. None where there are no answers, or
-        they are vote fractions.
-    """
+    """Read the answers in a folder."""
     names = [folder] if folder.is_file() else [folder / name for name in _TABLES]
     path = next((name for name in names if name.is_file()), None)
     if path is None:
@@ -204,27 +170,7 @@ def images_of(
     image_column: str | None = None,
     id_column: str | None = None,
 ) -> dict[str, tuple[Path, ...]]:
-    """Find the image files of the galaxies in a folder.
-
-    Parameters
-    ----------
-    folder : path-like
-        See `draw_run`.
-    catalog : path-like, optional
-        With the images; that of the training by default, where the folder is of a model.
-    image_column, id_column : str, optional
-        Of the catalog; as in training by default.
-
-    Returns
-    -------
-    dict of str to tuple of pathlib.Path
-        Id -> image files; empty where no catalog is known.
-
-    Raises
-    ------
-    OSError, ValueError
-        The catalog cannot be read or lacks a column, or that of the training is gone.
-    """
+    """Find the image files of the galaxies in a folder."""
     path = Path(folder) / _CARD
     card = Card.read(path) if path.is_file() else None
     if catalog is None and (card is None or not card.settings):

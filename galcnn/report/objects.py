@@ -42,19 +42,7 @@ _NODES = (2, 3, 5, 9, 17, 33)
 
 
 def thumbnail(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Make a picture small.
-
-    Parameters
-    ----------
-    rgb : numpy.ndarray
-        uint8, shape (ny, nx, 3), row 0 at the bottom.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8, shape (`SIDE`, `SIDE`, 3), row 0 on top: the mean of the pixels under each, or pixels
-        repeated; grey beside a picture that is no square.
-    """
+    """Make a picture small."""
     ny, nx = rgb.shape[:2]
     shape = tuple(max(1, round(SIDE * n / max(ny, nx))) for n in (ny, nx))
     image = Image.fromarray(np.ascontiguousarray(rgb[::-1]))
@@ -68,31 +56,14 @@ def thumbnail(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 class Sheets:
-    """Writes thumbnails, `ACROSS` times `ACROSS` a file; holds one sheet in memory.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Gets ``0000.png`` and so on.
-    """
+    """Writes thumbnails, `ACROSS` times `ACROSS` a file; holds one sheet in memory."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         self._folder, self._tiles, self._written = folder, list[npt.NDArray[np.uint8]](), 0
 
     def add(self, tile: npt.NDArray[np.uint8]) -> int:
-        """Put a thumbnail on the sheet, row by row from the top left.
-
-        Parameters
-        ----------
-        tile : numpy.ndarray
-            See `thumbnail`.
-
-        Returns
-        -------
-        int
-            Its number: on sheet ``number // ACROSS**2``, at place ``number % ACROSS**2``.
-        """
+        """Put a thumbnail on the sheet, row by row from the top left."""
         number = self._written * ACROSS**2 + len(self._tiles)
         self._tiles.append(tile)
         if len(self._tiles) == ACROSS**2:
@@ -112,20 +83,7 @@ class Sheets:
 
 
 def picture(rgb: npt.NDArray[np.uint8], binning: int = 1) -> str:
-    """Give a picture as an address that holds it.
-
-    Parameters
-    ----------
-    rgb : numpy.ndarray
-        uint8, shape (ny, nx, 3), row 0 at the bottom.
-    binning : int
-        Pixels that become one, a side.
-
-    Returns
-    -------
-    str
-        ``data:image/png;base64,...``
-    """
+    """Give a picture as an address that holds it."""
     if binning > 1:
         planes = [binned(plane, binning) for plane in np.moveaxis(rgb.astype(np.float64), -1, 0)]
         rgb = np.rint(np.stack(planes, axis=-1)).astype(np.uint8)
@@ -135,20 +93,7 @@ def picture(rgb: npt.NDArray[np.uint8], binning: int = 1) -> str:
 
 
 def binned(values: npt.NDArray[np.float64], binning: int) -> npt.NDArray[np.float64]:
-    """Average the known values of blocks of pixels, from the first row and column.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        Shape (ny, nx).
-    binning : int
-        Pixels of a block, a side.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (ny, nx) over `binning`, rounded up; NaN where a block has no value.
-    """
+    """Average the known values of blocks of pixels, from the first row and column."""
     if binning == 1:
         return values
     ny, nx = (-(-n // binning) for n in values.shape)
@@ -163,20 +108,7 @@ def binned(values: npt.NDArray[np.float64], binning: int) -> npt.NDArray[np.floa
 
 
 def encoded(values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Give a map as text, to 1 part in 65,000 of its largest value.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        Shape (ny, nx), row 0 at the bottom.
-
-    Returns
-    -------
-    dict
-        `data`: little-endian int16 in base64, row 0 on top, -32768 for no value; `scale`, by which
-        they are multiplied; `limit`, at both ends of the colours, see
-        `galcnn.viewers.plots.panels.colour_limit`.
-    """
+    """Give a map as text, to 1 part in 65,000 of its largest value."""
     known = np.isfinite(values)
     peak = float(np.abs(values[known]).max(initial=0)) or 1.0
     steps = np.where(known, np.rint(np.where(known, values, 0) / peak * _TOP), _NONE).astype("<i2")
@@ -185,13 +117,7 @@ def encoded(values: npt.NDArray[np.float64]) -> dict[str, Any]:
 
 
 def colours() -> dict[str, Any]:
-    """Give the signed colours of the figures.
-
-    Returns
-    -------
-    dict
-        `signed`: red, green, blue from the lower limit to the upper; `none`: where there is no value.
-    """
+    """Give the signed colours of the figures."""
     from matplotlib import colormaps
     from matplotlib.colors import to_rgb
 
@@ -200,24 +126,7 @@ def colours() -> dict[str, Any]:
 
 
 def sky_grid(wcs: WCS | None, shape: tuple[int, int], binning: int = 1) -> list[list[list[float]]] | None:
-    """Give directions on the sky between which a page can interpolate.
-
-    Parameters
-    ----------
-    wcs : astropy.wcs.WCS or None
-        Of the picture before binning.
-    shape : tuple of int
-        (ny, nx) of the picture as it is shown.
-    binning : int
-        See `binned`.
-
-    Returns
-    -------
-    list of list of list of float or None
-        Unit vectors (ICRS) on n x n nodes from the lower left corner of the picture to its upper
-        right; n is the smallest with which a bilinear interpolation is off by at most 0.01
-        pixel, whatever projection and distortions. None without a WCS, or where it has no sky.
-    """
+    """Give directions on the sky between which a page can interpolate."""
     if wcs is None:
         return None
     for n in _NODES:
@@ -252,25 +161,7 @@ Shown = tuple[dict[str, Any], npt.NDArray[np.uint8]]
 
 
 def object_of_image(paths: Sequence[str | os.PathLike[str]]) -> Shown:
-    """Show a galaxy of which there is an image alone.
-
-    Parameters
-    ----------
-    paths : sequence of path-like
-        Its file, or files of one galaxy.
-
-    Returns
-    -------
-    content : dict
-        `pictures`, one, and `maps`, none.
-    thumbnail : numpy.ndarray
-        See `galcnn.report.objects.thumbnail`.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError, OSError
-        It cannot be read.
-    """
+    """Show a galaxy of which there is an image alone."""
     cutout = load_cutout(paths)
     rgb = display_rgb(cutout)
     origin = {"input": ",".join(Path(path).name for path in paths)}
@@ -278,25 +169,7 @@ def object_of_image(paths: Sequence[str | os.PathLike[str]]) -> Shown:
 
 
 def object_of_layers(paths: Sequence[Path]) -> Shown:
-    """Show a galaxy by its layers files.
-
-    Parameters
-    ----------
-    paths : sequence of pathlib.Path
-        Of the same galaxy.
-
-    Returns
-    -------
-    content : dict
-        `pictures`: each cutout that the maps are of; `maps`, each with the number of its picture.
-    thumbnail : numpy.ndarray
-        Of the first cutout.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError, OSError
-        A file cannot be read.
-    """
+    """Show a galaxy by its layers files."""
     stacks = [stack for path in paths for stack in read_stacks(path)]
     models = {str(stack.provenance.get("model_sha256", "")) for stack in stacks}
     maps: list[dict[str, Any]] = []

@@ -42,35 +42,12 @@ class Section:
 
 
 def sections_of(rows: Rows) -> tuple[Section, ...]:
-    """Choose the galaxies of each section.
-
-    Parameters
-    ----------
-    rows : galcnn.report.sources.Rows
-        Of the report.
-
-    Returns
-    -------
-    tuple of Section
-        Always the three; one that cannot be says why.
-    """
+    """Choose the galaxies of each section."""
     return (_mistakes(rows), _uncertain(rows), _unlike(rows))
 
 
 def confusion_of(rows: Rows) -> list[list[int]]:
-    """Count galaxies by true and predicted class.
-
-    Parameters
-    ----------
-    rows : galcnn.report.sources.Rows
-        Of the report.
-
-    Returns
-    -------
-    list of list of int
-        Row = true class, column = predicted, in the order of the classes; empty where no galaxy
-        with an answer has a known class.
-    """
+    """Count galaxies by true and predicted class."""
     classes, truth, best = rows.classes, rows["true_class"], rows["class"]
     counts = [[0] * len(classes) for _ in classes]
     if truth is None or best is None:

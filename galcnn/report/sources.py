@@ -96,28 +96,7 @@ class Material:
 
 
 def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = silent) -> Material:
-    """Read tables, and of layers files what they answer.
-
-    Parameters
-    ----------
-    sources : sequence of path-like
-        Folders of `galcnn train`, folders and tables of `galcnn classify`, layers files, and
-        folders of layers files.
-    progress : galcnn._runtime.progress.Progress
-        Shows the layers files.
-
-    Returns
-    -------
-    Material
-        Of one model. Answers of layers stand behind those of tables.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such path.
-    ValueError
-        It holds nothing to report, or is of another model than the others.
-    """
+    """Read tables, and of layers files what they answer."""
     found = Material()
     files: list[Path] = []
     wanting: dict[Path, list[Path]] = {}
@@ -337,20 +316,7 @@ class Known:
 
 
 def known_of(known: Known) -> tuple[Answers, dict[str, tuple[Path, ...]]]:
-    """Read what a catalog knows of galaxies beside what a model answers.
-
-    Parameters
-    ----------
-    known : Known
-        With a catalog.
-
-    Returns
-    -------
-    known : Answers
-        `true_class`, `ra`, `dec` and `redshift`, those that there are.
-    images : dict of str to tuple of pathlib.Path
-        Id -> image files; empty without a column `image`.
-    """
+    """Read what a catalog knows of galaxies beside what a model answers."""
     columns = {"id": known.id, "class": known.label, "image": known.image_column}
     catalog = read_catalog(
         os.fspath(known.catalog or ""), columns={name: given for name, given in columns.items() if given}
@@ -366,26 +332,7 @@ def known_of(known: Known) -> tuple[Answers, dict[str, tuple[Path, ...]]]:
 
 
 def merge(answers: Sequence[Answers], known: Answers | None = None) -> Rows:
-    """Put tables side by side, galaxy by galaxy.
-
-    Parameters
-    ----------
-    answers : sequence of Answers
-        A row of the report for each galaxy of any of them; where several have a value, the first
-        counts.
-    known : Answers, optional
-        Of a catalog: fills in, and adds no galaxy.
-
-    Returns
-    -------
-    Rows
-        In the order of the tables.
-
-    Raises
-    ------
-    ValueError
-        A table names a galaxy twice, or no true class is among the classes.
-    """
+    """Put tables side by side, galaxy by galaxy."""
     places: dict[str, int] = {}
     for one in answers:
         names = _texts(one.table["id"])
@@ -499,25 +446,7 @@ _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
 def image_files(
     ids: Sequence[str], card: Card | None, known: Known | None
 ) -> tuple[dict[str, tuple[Path, ...]], str]:
-    """Find images.
-
-    Parameters
-    ----------
-    ids : sequence of str
-        The galaxies.
-    card : galcnn.model.Card or None
-        Of a model: the catalog by which it was trained is read.
-    known : Known or None
-        Its folder of images comes first; files are named by ids, as `galcnn fetch` and `galcnn cut`
-        do it, or by the ids as they are.
-
-    Returns
-    -------
-    files : dict of str to tuple of pathlib.Path
-        Id -> files, of those that have one.
-    trouble : str
-        Why the catalog of the training gave none; empty where it did, or was not asked.
-    """
+    """Find images."""
     found: dict[str, tuple[Path, ...]] = {}
     trouble = ""
     if card is not None and card.settings:

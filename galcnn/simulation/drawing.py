@@ -85,10 +85,7 @@ def draw(
 def expose(
     galaxy: Galaxy, *, seed: int, observation: Observation, shape: tuple[int, int], noise: bool = True
 ) -> Exposure:
-    """Draw one galaxy as arrays, which cross processes cheaper than a Cutout does.
-
-    Flux and sigma, (n_bands, ny, nx) in nJy, and the galaxy's place (x, y), in pixels from 0.
-    """
+    """Draw one galaxy as arrays, which cross processes cheaper than a Cutout does."""
     check_shape(shape)
     shift = seeding.generator(seed, "offset", galaxy.id).uniform(-0.5, 0.5, 2)
     centre = ((shape[1] - 1) / 2 + float(shift[0]), (shape[0] - 1) / 2 + float(shift[1]))
@@ -128,33 +125,7 @@ def model_image(
     shape: tuple[int, int],
     centre: tuple[float, float],
 ) -> npt.NDArray[np.float64]:
-    """Draw the noiseless image of a galaxy anywhere on a pixel grid.
-
-    The components that share a spectrum are convolved with the PSF together, once for each
-    distinct PSF, and scaled by the flux of that spectrum in each band: a component with one
-    spectrum behind an achromatic PSF needs no chromatic integration.
-
-    Parameters
-    ----------
-    galaxy : Galaxy
-        What to draw.
-    observation : Observation
-        Bands, pixel scale and PSF.
-    shape : tuple of int
-        Pixels (ny, nx).
-    centre : tuple of float
-        Place (x, y) of the galaxy's centre, in pixels from 0; may lie outside.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, (n_bands, ny, nx), nJy per pixel, north up and east to the left.
-
-    Raises
-    ------
-    ValueError
-        A band has no passband, or the galaxy spans more pixels than GalSim can transform.
-    """
+    """Draw the noiseless image of a galaxy anywhere on a pixel grid."""
     gs = galsim()
     planes = np.zeros((len(observation.bands), *shape))
     scale = float(observation.pixel_scale.to_value(u.arcsec))

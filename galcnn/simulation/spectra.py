@@ -57,10 +57,7 @@ def bandpass(band: str) -> Any:
 
 @functools.cache
 def sed(name: str) -> Any:
-    """Give a rest-frame spectrum, normalised to unit AB flux (1 nJy) in r at redshift 0.
-
-    In photons/nm/cm^2/s up to one constant shared by all templates.
-    """
+    """Give a rest-frame spectrum, normalised to unit AB flux (1 nJy) in r at redshift 0."""
     if name not in SEDS:
         raise ValueError(message(f"a spectrum among {SEDS}", "", sed=name))
     raw = galsim().SED(f"CWW_{name}_ext.sed", wave_type="Ang", flux_type="flambda")
@@ -86,10 +83,7 @@ def band_flux(name: str, band: str, redshift: float) -> float:
 
 @functools.lru_cache(maxsize=1 << 15)
 def distances(redshift: float) -> tuple[float, float]:
-    """Give angular-diameter and luminosity distance, Mpc, in the cosmology of Planck 2018.
-
-    After Hogg (1999, astro-ph/9905116).
-    """
+    """Give angular-diameter and luminosity distance, Mpc, in the cosmology of Planck 2018."""
     if not (redshift > 0 and math.isfinite(redshift)):
         raise ValueError(message("a redshift above 0", "", redshift=redshift))
     from astropy.cosmology import Planck18

@@ -51,11 +51,7 @@ def telescope_of(name: str) -> Observation:
 def add_noise(
     model: npt.NDArray[np.float64], *, observation: Observation, seed: int, key: str
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Add the noise of sky and source to a noiseless image.
-
-    Both are Gaussian; the variance of a pixel is ``sky_sigma**2 + flux / electrons_per_njy``. The image
-    is (n_bands, ny, nx), nJy per pixel; flux and sigma come back. Another key gives independent noise.
-    """
+    """Add the noise of sky and source to a noiseless image."""
     sky = np.array(observation.sky_sigma)[:, None, None]
     electrons = np.array(observation.electrons_per_njy)[:, None, None]
     sigma = np.sqrt(sky**2 + np.clip(model, 0, None) / electrons)

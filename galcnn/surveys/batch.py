@@ -384,10 +384,7 @@ class _Work:
         return cutout if request.redshift is None else replace(cutout, redshift=request.redshift)
 
     def settle(self, request: Request, answer: Cutout | bytes | Exception) -> Record:
-        """Write the file and the record, the record first.
-
-        An OSError of this ends the fetch: the folder or the cache cannot be written, for all others too.
-        """
+        """Write the file and the record, the record first."""
         try:
             record = (
                 self._refused(request, answer)
@@ -459,14 +456,7 @@ def run(
     time_limit: float,
     enough: Callable[[Result], bool] = lambda result: False,
 ) -> Generator[Result, None, None]:
-    """Ask about items, a number of them at once, and settle each with its answer or error, as it comes.
-
-    `ask` may be left behind at any moment, and is after the time limit; then it is settled with a
-    TimeoutError. `settle` is never left half-done; an error of it ends the whole run. `enough` is
-    told each result, one at a time, before its thread takes another item: whether no further one is
-    to be begun. (The caller may be slower than the threads.) When the iterator is closed early, by an
-    error or Ctrl-C, nothing is settled any more.
-    """
+    """Ask about items, a number of them at once, and settle each with its answer or error, as it comes."""
     results: queue.SimpleQueue[Future[list[Result]]] = queue.SimpleQueue()
     stopped, judging = threading.Event(), threading.Lock()
 

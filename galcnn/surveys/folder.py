@@ -94,12 +94,7 @@ class FolderSurvey:
         return (self.arcsec or self._images[0].arcsec) * u.arcsec
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in the unit of the files; NaN where they do not show it.
-
-        CoverageError where no file shows the position in one of the bands, or no object of the catalog
-        is there; UnreadableImageError where the file that the catalog names cannot be read or has no
-        WCS, or where no file shows the position, but one is damaged.
-        """
+        """Give the image around a position, in the unit of the files; NaN where they do not show it."""
         want = wanted(self, position, width=width, bands=bands)
         files = self._near(want)
         answers = [_answer(file) for file in files]

@@ -121,10 +121,7 @@ class HipsSurvey:
         )
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, uncalibrated, or in nJy where the survey was given zero points.
-
-        NaN where nothing was measured. ValueError where there is no sky in the image to subtract.
-        """
+        """Give the image around a position, in nJy where the survey was given zero points."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         answers = [self._answer(self._ids[band], want) for band in want.bands]
         facts: dict[str, Any] = {

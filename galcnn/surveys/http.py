@@ -215,12 +215,7 @@ def get(
 
 
 class Session(requests.Session):
-    """What a client of astroquery or pyvo in one thread asks through: every request is under limits.
-
-    Statuses that may mend themselves are tried again and then raised, as those that want
-    credentials are; the client sees all others, and only whole bodies. `answers` keeps them in
-    order, redirections included.
-    """
+    """What a client of astroquery or pyvo in one thread asks through: every request is under limits."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         super().__init__()
@@ -256,11 +251,7 @@ def speaking(service: str) -> Iterator[None]:
 def within(
     seconds: float, ask: Callable[[], Found], *, name: str, stopped: threading.Event | None = None
 ) -> Found:
-    """Wait for a function so long and no longer: TimeoutError after that, CancelledError once stopped.
-
-    It runs in a daemon thread of its own, which is left behind: time limits of sockets are for one
-    byte, so that headers which drip would get round them, and foreign code may have no limit.
-    """
+    """Wait for a function so long and no longer: TimeoutError after that, CancelledError once stopped."""
     found: Future[Found] = Future()
 
     def run() -> None:
@@ -321,11 +312,7 @@ _HOSTS: dict[str, _Host] = {}
 
 
 class _Adapter(HTTPAdapter):
-    """Sends one request under limits, and gives it back with its whole body.
-
-    `urllib3.Retry` alone would neither see a body that breaks off, which requests reads later, nor
-    keep the total, nor let a host have its pause from all requests.
-    """
+    """Sends one request under limits, and gives it back with its whole body."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(pool_maxsize=limits.per_host)

@@ -48,11 +48,7 @@ def loaded(content: bytes, answer: Answer, *, hdu: int | None = None) -> Cutout:
 
 
 def framed(image: Cutout, position: SkyCoord, side: int) -> Cutout:
-    """Cut the pixels around a position out of an image, without changing any.
-
-    The position is within half a pixel of the middle; pixels beyond the edge are NaN. CoverageError
-    where the position is not on the image.
-    """
+    """Cut the pixels around a position out of an image, without changing any."""
     x, y = _pixel_of(image, position)
     ny, nx = image.shape
     if not (-0.5 <= x < nx - 0.5 and -0.5 <= y < ny - 0.5):
@@ -75,11 +71,7 @@ def coverage_of(image: Cutout, position: SkyCoord, side: int) -> float:
 def stacked(
     images: Sequence[Cutout], position: SkyCoord, side: int, *, reference: Cutout | None = None
 ) -> Cutout:
-    """Cut the pixels around a position out of the images of several bands, of one unit, on one grid.
-
-    Those that lie on another grid are brought to that of the reference, by default the first, see
-    `galcnn.transforms.align`.
-    """
+    """Cut the pixels around a position out of the images of several bands, of one unit, on one grid."""
     base = framed(images[0] if reference is None else reference, position, side)
     placed = []
     try:

@@ -113,10 +113,7 @@ class LegacySurvey:
         return self._addresses(wanted(self, position, width=width, bands=bands, most=_MOST))
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy, at most 3000 pixels a side.
-
-        NaN where nothing was observed; masked where saturated, or masked in every exposure.
-        """
+        """Give the image around a position, in nJy, at most 3000 pixels a side."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         asked = self._addresses(want)
         answers = [get(asked[0], limits=self.limits, accept=(200, 404))]

@@ -54,20 +54,7 @@ class Record:
 
 
 class Manifest:
-    """The records of one folder; the last of an object counts.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Of the fetch; new, empty, or with a manifest.
-    of : mapping
-        What all objects have in common, in JSON's words; a folder with another is refused.
-
-    Raises
-    ------
-    ValueError
-        The folder is of another survey or other bands.
-    """
+    """The records of one folder; the last of an object counts."""
 
     def __init__(self, folder: Path, of: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -93,11 +80,7 @@ class Manifest:
         return {name: Path(record.file).stem for name, record in self.records.items() if record.file}
 
     def settled(self, name: str, request: str) -> Record | None:
-        """Give the record of an object that need not be asked for again, by its id and the request's hash.
-
-        One whose file is there and whole, or of an object that is not covered; None where it failed,
-        was never tried, or something else was asked for.
-        """
+        """Give the record of an object that need not be asked for again, by its id and the request's hash."""
         record = self.records.get(name)
         if record is None or record.request != request or record.status == FAILED:
             return None

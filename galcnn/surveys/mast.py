@@ -155,10 +155,7 @@ class HapcutSurvey:
         return (address(f"{_root(self.server, 'hapcut')}astrocut", _place(want)),)
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy by PHOTFLAM and PHOTPLAM, at most 4000 pixels a side.
-
-        CoverageError where there is no product here, or none in one of the bands with this pixel scale.
-        """
+        """Give the image around a position, in nJy by PHOTFLAM and PHOTPLAM, at most 4000 pixels a side."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         return _cutout(self, want, "hapcut", _place(want))
 
@@ -222,11 +219,7 @@ def _cutout(survey: _Mast, want: Wanted, service: str, question: dict[str, objec
 
 
 def _ask(survey: _Mast, service: str, question: dict[str, object]) -> Answer:
-    """Send the question as `astroquery.mast.Zcut.get_cutouts` does.
-
-    That call itself reads JSON in place of a zip as a warning and no result, whatever it says;
-    here the answer is looked at.
-    """
+    """Send the question as `astroquery.mast.Zcut.get_cutouts` does."""
     from astroquery.mast.services import ServiceAPI
 
     one = Session(survey.limits)

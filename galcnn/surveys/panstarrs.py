@@ -83,10 +83,7 @@ class PanStarrs:
         return (self._list(want), *(self._image(want, f"<file of {band}>") for band in want.bands))
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy; NaN where nothing was measured.
-
-        CoverageError south of -30 degrees, or where a band was not observed.
-        """
+        """Give the image around a position, in nJy; NaN where nothing was measured."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         if want.dec < _SOUTH:
             raise _not_covered(want, "north of -30 degrees")

@@ -72,11 +72,7 @@ def requests_of(
     ebv: npt.ArrayLike | None = None,
     system: str | None = None,
 ) -> list[Request]:
-    """Make the request of each galaxy, in the catalog's order.
-
-    `width` is one angle for all, or one each; `ebv` is E(B-V) of each, where extinction is to be
-    undone, and `system` the photometric system of the bands, for that.
-    """
+    """Make the request of each galaxy, in the catalog's order."""
     positions = catalog.positions
     if positions is None:
         raise ValueError(message("columns ra and dec", "Name them.", columns=catalog.table.colnames))
@@ -105,11 +101,7 @@ def requests_of(
 
 
 def identity(survey: Survey) -> str:
-    """Tell one survey with its options from another, from one run to the next.
-
-    By class, name and, for a dataclass, the fields that its repr shows: those that do not decide
-    what an image is (time limits, say) are to be declared with ``repr=False``.
-    """
+    """Tell one survey with its options from another, from one run to the next."""
     kind = type(survey)
     options = re.sub(r" at 0x[0-9a-f]+", "", repr(survey)) if dataclasses.is_dataclass(survey) else ""
     return f"{kind.__module__}.{kind.__qualname__} {survey.name} {options}".strip()

@@ -137,12 +137,7 @@ class SDSSSurvey:
         return (*found, *([f"{base}<...>/psField-<run>-<camcol>-<field>.fit"] if self.psf else []))
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy with sigma and PSF, at most 1489 pixels a side.
-
-        On the grid of the frame in r, whose rows run along the scan: north is not up. Other bands, a
-        part of a pixel away, are brought to it, see `galcnn.transforms.align`. NaN beyond the edge of
-        the frame.
-        """
+        """Give the image around a position, in nJy with sigma and PSF, at most 1489 pixels a side."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         answers: list[Answer] = []
         chosen, reference = self._best(want, answers)
@@ -286,11 +281,7 @@ def _fields_of(table: Any, bands: Iterable[str], answer: Answer) -> list[Field]:
 
 
 def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
-    """Read a whole corrected frame, packed by bzip2 or not, and work out its noise, in nJy.
-
-    The pixel values and the sky are brought back to counts: their variance is that of the
-    electrons, ``counts / gain``, and the dark variance (data model of the frame files).
-    """
+    """Read a whole corrected frame, packed by bzip2 or not, and work out its noise, in nJy."""
     if not answer.content.startswith((b"BZh", b"SIMPLE  =")):
         raise BadResponseError(answer.refusal("a frame", "Try again later."))
     try:
@@ -316,11 +307,7 @@ def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
 
 
 def _psf_of(answer: Answer, index: int, *, row: float, column: float) -> npt.NDArray[np.float32]:
-    """Make the PSF at a place of a field, from 0, out of a psField file; sum 1.
-
-    The file holds eigenimages of each band of u g r i z and, for each, a polynomial in row and
-    column / 1000 for its weight (Lupton et al. 2001, ASPC 238, 269; as SDSS's own read_PSF).
-    """
+    """Make the PSF at a place of a field, from 0, out of a psField file; sum 1."""
     try:
         with opened(answer.content) as (hdulist, _):
             psf: _Array = np.zeros(())

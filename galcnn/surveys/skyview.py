@@ -90,11 +90,7 @@ class SkyViewSurvey:
         )
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, uncalibrated, north up, at most 3000 pixels a side.
-
-        Pixels that a survey does not have are NaN or 0, as it likes. CoverageError where one does not
-        reach here (SkyView answers 404).
-        """
+        """Give the image around a position, uncalibrated, north up, at most 3000 pixels a side."""
         want = wanted(self, position, width=width, bands=bands, most=_MOST)
         images, answers = [], []
         for band, url in zip(want.bands, self._addresses(want), strict=True):

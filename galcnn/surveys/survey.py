@@ -82,10 +82,7 @@ class RemoteSurvey(Survey, Protocol):
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for, in order, without asking.
-
-        Where an address depends on an earlier answer, ``<...>`` stands for that part.
-        """
+        """Give the addresses that `cutout` would ask for, in order, without asking."""
         ...
 
 

@@ -155,20 +155,7 @@ def _sizes(n: int, settings: TrainingSettings) -> tuple[int, int, int]:
 
 
 def validation_batches(training: Dataset, validation: Dataset, settings: TrainingSettings) -> tf.data.Dataset:
-    """Give the validation set in order, weighted as the loss weighs the training set.
-
-    Parameters
-    ----------
-    training, validation : galcnn.dataset.Dataset
-        The two sets.
-    settings : TrainingSettings
-        Batch size and balance.
-
-    Returns
-    -------
-    tf.data.Dataset
-        Of (images, targets, weights).
-    """
+    """Give the validation set in order, weighted as the loss weighs the training set."""
     if validation.votes is not None:
         targets = vote_targets(validation.labels, validation.votes)
         weights = np.ones(len(validation), dtype=np.float32)

@@ -21,21 +21,7 @@ Logs = Mapping[str, float] | None
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stop at the batch where the loss is lost, with the last good weights in the model.
-
-    Good are the best weights so far, or those of the start. This callback comes before all
-    others, so that none of them keeps anything of such an epoch.
-
-    Parameters
-    ----------
-    best : keras.callbacks.EarlyStopping
-        Keeps the best weights.
-    kept : path-like, optional
-        Checkpoint, which holds the last good weights too once there is one.
-    others : sequence of keras.callbacks.Callback
-        Those that have ``on_loss_lost() -> str`` are called while the lost weights are still in
-        the model; what they say goes into the message.
-    """
+    """Stop at the batch where the loss is lost, with the last good weights in the model."""
 
     def __init__(
         self,
@@ -48,59 +34,19 @@ class FiniteLoss(keras.callbacks.Callback):
         self.others = [callback for callback in others if hasattr(callback, "on_loss_lost")]
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Keep the weights of the start.
-
-        Parameters
-        ----------
-        logs : mapping, optional
-            Not used.
-        """
+        """Keep the weights of the start."""
         self.start = self.model.get_weights()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Note its number.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Not used.
-        """
+        """Note its number."""
         self.epoch = epoch + 1
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Check the mean loss of the epoch so far.
-
-        Parameters
-        ----------
-        batch : int
-            From 0.
-        logs : mapping, optional
-            Its figures.
-
-        Raises
-        ------
-        FloatingPointError
-            It is NaN or infinite.
-        """
+        """Check the mean loss of the epoch so far."""
         self._check(logs, batch=batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Check the losses of an epoch.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Its figures.
-
-        Raises
-        ------
-        FloatingPointError
-            One is NaN or infinite.
-        """
+        """Check the losses of an epoch."""
         self._check(logs)
 
     def _check(self, logs: Logs, **where: int) -> None:
@@ -127,27 +73,13 @@ class RateRecord(keras.callbacks.Callback):
     """Put the learning rate at the end of each epoch beside its losses; it comes before what changes it."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Record the rate.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : dict, optional
-            Gets `learning_rate`.
-        """
+        """Record the rate."""
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
 class LossTolerance(keras.callbacks.Callback):
-    """Stop when the training loss hardly changes any more.
-
-    Parameters
-    ----------
-    tolerance : float
-        Least difference between two epochs.
-    """
+    """Stop when the training loss hardly changes any more."""
 
     def __init__(self, tolerance: float) -> None:
         super().__init__()
@@ -155,49 +87,23 @@ class LossTolerance(keras.callbacks.Callback):
         self.last: float | None = None
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Compare the loss with that of the epoch before.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Its figures.
-        """
+        """Compare the loss with that of the epoch before."""
         loss = float((logs or {})["loss"])
         if self.last is not None and abs(loss - self.last) < self.tolerance:
             self.model.stop_training = True
         self.last = loss
 
     def get_state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps.
-
-        Returns
-        -------
-        dict
-            For `set_state`.
-        """
+        """Give what a checkpoint keeps."""
         return {"last": self.last}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint.
-
-        Parameters
-        ----------
-        state : mapping
-            From `get_state`.
-        """
+        """Go on from a checkpoint."""
         self.last = state["last"]
 
 
 class Epochs(keras.callbacks.Callback):
-    """Show each epoch; those that were done before a training went on count at once.
-
-    Parameters
-    ----------
-    step : galcnn._runtime.progress.Step
-        Advances what is shown.
-    """
+    """Show each epoch; those that were done before a training went on count at once."""
 
     def __init__(self, step: Step) -> None:
         super().__init__()
@@ -205,15 +111,7 @@ class Epochs(keras.callbacks.Callback):
         self.shown = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Show its figures.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Its figures.
-        """
+        """Show its figures."""
         values = logs or {}
         for _ in range(self.shown, epoch):
             self.step()
@@ -226,17 +124,7 @@ _CHUNK = 256
 
 
 class LossRecord(keras.callbacks.Callback):
-    """Record the cross-entropy of whole sets after each epoch, and the time of training alone.
-
-    The loss that Keras reports of an epoch is a mean while the weights move; this one is of the
-    weights as they stand, without penalties, augmentation or smoothed labels. Measuring and
-    validating do not count as time.
-
-    Parameters
-    ----------
-    training, validation : galcnn.dataset.Dataset
-        The two sets.
-    """
+    """Record the cross-entropy of whole sets after each epoch, and the time of training alone."""
 
     def __init__(self, training: Dataset, validation: Dataset) -> None:
         super().__init__()
@@ -246,14 +134,7 @@ class LossRecord(keras.callbacks.Callback):
         }
 
     def curves(self) -> dict[str, list[float]]:
-        """Give the record, from the start (epoch 0) on.
-
-        Returns
-        -------
-        dict of str to list of float
-            `updates`, `seconds` (both from the start), `loss` and `val_loss`. An epoch in which
-            TensorFlow traced its functions counts as long as the median of the others.
-        """
+        """Give the record, from the start (epoch 0) on."""
         times = np.array(self.columns["seconds"])
         traced = np.array(self.columns["traced"], dtype=bool)
         traced[:1] = False  # the start, which took no time
@@ -263,50 +144,22 @@ class LossRecord(keras.callbacks.Callback):
         return kept | {"seconds": np.cumsum(times).tolist()}
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Record the start.
-
-        Parameters
-        ----------
-        logs : mapping, optional
-            Not used.
-        """
+        """Record the start."""
         self.fresh = True
         if not self.columns["loss"]:
             self._add(0.0)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Start the clock.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Not used.
-        """
+        """Start the clock."""
         self.begun: float | None = time.perf_counter()
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Stop the clock: validation begins, and the training of this epoch has ended.
-
-        Parameters
-        ----------
-        logs : mapping, optional
-            Not used.
-        """
+        """Stop the clock: validation begins, and the training of this epoch has ended."""
         if self.begun is not None:
             self.seconds, self.begun = time.perf_counter() - self.begun, None
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Record the epoch.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Not used.
-        """
+        """Record the epoch."""
         self._add(self.seconds)
         self.fresh = False
 
@@ -318,43 +171,16 @@ class LossRecord(keras.callbacks.Callback):
             self.columns[name].append(_cross_entropy(self.model, side))
 
     def get_state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps.
-
-        Returns
-        -------
-        dict
-            For `set_state`.
-        """
+        """Give what a checkpoint keeps."""
         return {"columns": self.columns}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint.
-
-        Parameters
-        ----------
-        state : mapping
-            From `get_state`.
-        """
+        """Go on from a checkpoint."""
         self.columns = {name: list(values) for name, values in state["columns"].items()}
 
 
 def eager_logits(model: keras.Model, images: ImageStack) -> npt.NDArray[np.float32]:
-    """Run a model chunk by chunk, without a traced function.
-
-    Where many models run once on few images, tracing each takes longer than running it.
-
-    Parameters
-    ----------
-    model : keras.Model
-        From calibrated images to logits.
-    images : numpy.ndarray or galcnn.model.preprocessing.statistics.ImageStack
-        Shape (n, ny, nx, n_bands).
-
-    Returns
-    -------
-    numpy.ndarray
-        Logits, float32, shape (n, n_classes).
-    """
+    """Run a model chunk by chunk, without a traced function."""
     chunks = range(0, len(images), _CHUNK)
     return np.concatenate([np.asarray(model(images[k : k + _CHUNK], training=False)) for k in chunks])
 

@@ -64,13 +64,7 @@ class TrainingState:
     optimizer: Arrays = field(repr=False)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the state, whole or not at all.
-
-        Parameters
-        ----------
-        path : path-like
-            A file, ``.npz``.
-        """
+        """Write the state, whole or not at all."""
         arrays: dict[str, npt.NDArray[Any]] = {}
 
         def kept(name: str, value: Any) -> Any:
@@ -98,23 +92,7 @@ class TrainingState:
 
 
 def read_state(path: str | os.PathLike[str]) -> TrainingState:
-    """Read the state of a training.
-
-    Parameters
-    ----------
-    path : path-like
-        Written by a `Checkpoint`.
-
-    Returns
-    -------
-    TrainingState
-        As written.
-
-    Raises
-    ------
-    ValueError
-        It is no such file, or was altered.
-    """
+    """Read the state of a training."""
     return _parsed(Path(path).read_bytes(), path)
 
 
@@ -145,25 +123,7 @@ def _parsed(content: bytes, path: str | os.PathLike[str]) -> TrainingState:
 
 
 def restore_best(model: keras.Model, path: str | os.PathLike[str]) -> int:
-    """Put the best weights of a training that has not ended into its model.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Built like the one that was trained.
-    path : path-like
-        Checkpoint of the training.
-
-    Returns
-    -------
-    int
-        Number of the epoch, from 1, with the lowest validation loss.
-
-    Raises
-    ------
-    ValueError
-        It is no checkpoint, or of another model.
-    """
+    """Put the best weights of a training that has not ended into its model."""
     state = read_state(path)
     best = next(s for s in state.callbacks if "best_weights" in s)
     try:
@@ -176,15 +136,7 @@ def restore_best(model: keras.Model, path: str | os.PathLike[str]) -> int:
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Write the whole state of a training after each epoch, and let it go on from there.
-
-    Parameters
-    ----------
-    path : path-like
-        File of the checkpoint, ``.npz``.
-    identity : mapping, optional
-        Further settings that must be the same to go on.
-    """
+    """Write the whole state of a training after each epoch, and let it go on from there."""
 
     def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any] | None = None) -> None:
         super().__init__()
@@ -200,30 +152,7 @@ class Checkpoint(keras.callbacks.Callback):
         callbacks: Sequence[keras.callbacks.Callback],
         identity: Mapping[str, Any],
     ) -> TrainingState | None:
-        """Put the state of the file, if there is one, into model and optimizer.
-
-        Of several workers the first one's file counts, for all of them.
-
-        Parameters
-        ----------
-        model : keras.Model
-            Compiled.
-        callbacks : sequence of keras.callbacks.Callback
-            Whose state is kept: Keras' EarlyStopping and ReduceLROnPlateau, and any that has
-            ``get_state() -> dict`` and ``set_state(dict)``; others are as they are.
-        identity : mapping
-            What the training is told to do; another one does not go on from this file.
-
-        Returns
-        -------
-        TrainingState or None
-            Of the file.
-
-        Raises
-        ------
-        ValueError
-            The file belongs to a training that was told something else.
-        """
+        """Put the state of the file, if there is one, into model and optimizer."""
         self.callbacks = [callback for callback in callbacks if _has_state(callback)]
         kinds = [type(callback).__name__ for callback in self.callbacks]
         told = self.identity | dict(identity) | {"callbacks": kinds}
@@ -251,27 +180,13 @@ class Checkpoint(keras.callbacks.Callback):
         return state
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Hand each callback its state, after it has reset itself.
-
-        Parameters
-        ----------
-        logs : mapping, optional
-            Not used.
-        """
+        """Hand each callback its state, after it has reset itself."""
         if self.state is not None:
             for callback, state in zip(self.callbacks, self.state.callbacks, strict=True):
                 _set_state(callback, state)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Write the file; of several workers the first one does.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Its figures.
-        """
+        """Write the file; of several workers the first one does."""
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         if not is_chief(tf.distribute.get_strategy()):

@@ -45,24 +45,7 @@ def class_frequency(dataset: Dataset, mirror: Mirror | None = None) -> dict[str,
 def class_weights(
     dataset: Dataset, balance: Balance, mirror: Mirror | None = None
 ) -> npt.NDArray[np.float32]:
-    """Give the weight of each class in the loss.
-
-    Parameters
-    ----------
-    dataset : galcnn.dataset.Dataset
-        The training set.
-    balance : {"none", "weights", "sqrt-weights", "sampling"}
-        Weights go with the inverse frequency, or its square root; with ``none`` and ``sampling``
-        all are 1.
-    mirror : numpy.ndarray, optional
-        See `class_frequency`.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, in the order of the classes; the mean over galaxies is 1, so that the learning
-        rate keeps its meaning.
-    """
+    """Give the weight of each class in the loss."""
     power = 0.0 if balance == "sampling" else _power(balance)
     frequency = _positive_frequency(dataset, mirror)
     weights = frequency**-power
@@ -70,20 +53,7 @@ def class_weights(
 
 
 def balanced_rows(dataset: Dataset, seed: int) -> npt.NDArray[np.intp]:
-    """Draw as many galaxies of each class as of the largest.
-
-    Parameters
-    ----------
-    dataset : galcnn.dataset.Dataset
-        The training set.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    numpy.ndarray
-        Row numbers; each galaxy at least once, those of rarer classes repeatedly.
-    """
+    """Draw as many galaxies of each class as of the largest."""
     largest = max(dataset.counts.values())
     rows = []
     for position, name in enumerate(dataset.classes):

@@ -47,11 +47,7 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float | None:
-        """Rate at which the smoothed loss falls fastest; None where it does not fall.
-
-        It must fall by three times the scatter of the smoothed loss and by 2 %, and the rate is
-        sought in the two decades below that of the least loss.
-        """
+        """Rate at which the smoothed loss falls fastest; None where it does not fall."""
         means = smoothed(self.losses)
         least = int(np.argmin(means))
         scatter = np.std(self.losses[: least + 1] - means[: least + 1]) / np.sqrt(_WIDTH)
@@ -70,31 +66,7 @@ def learning_rate_range_test(
     seed: int = 0,
     progress: Progress = silent,
 ) -> RangeTest:
-    """Raise the learning rate from update to update until the loss is lost (Smith 2017).
-
-    Parameters
-    ----------
-    model : keras.Model
-        From calibrated images to logits. Its weights are as before afterwards.
-    training : galcnn.dataset.Dataset
-        What it learns from.
-    settings : TrainingSettings, optional
-        Optimizer, batch size, augmentation ...; learning rate and schedule are not used.
-    seed : int
-        Of order and augmentation.
-    progress : galcnn._runtime.progress.Progress
-        Shows updates.
-
-    Returns
-    -------
-    RangeTest
-        120 updates from 1e-6 to 10, or fewer: it ends where the smoothed loss is twice its least.
-
-    Raises
-    ------
-    ValueError
-        The loss is not finite at the smallest rate already.
-    """
+    """Raise the learning rate from update to update until the loss is lost (Smith 2017)."""
     wanted = replace(settings or TrainingSettings(), schedule="constant", learning_rate=_LOW, epochs=1)
     batches = training_batches(training, wanted, seed)
     wanted = replace(wanted, epochs=-(-_UPDATES // batches.updates_per_epoch))
@@ -128,18 +100,7 @@ def learning_rate_range_test(
 
 
 def smoothed(losses: Series) -> Series:
-    """Give the loss without the scatter of its batches.
-
-    Parameters
-    ----------
-    losses : numpy.ndarray
-        One an update.
-
-    Returns
-    -------
-    numpy.ndarray
-        Mean about each update with Gaussian weights of sum 1, over some 6 updates on each side.
-    """
+    """Give the loss without the scatter of its batches."""
     places = np.arange(len(losses))
     weights = np.exp(-0.5 * ((places[:, np.newaxis] - places) / _WIDTH) ** 2)
     return np.asarray(weights @ losses / weights.sum(axis=1))

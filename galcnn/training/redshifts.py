@@ -105,23 +105,7 @@ class RandomRedshift:
 
 
 class RedshiftedImages:
-    """The images of a training set, put to redshifts that depend on (seed, epoch, galaxy) alone.
-
-    Parameters
-    ----------
-    dataset : galcnn.dataset.Dataset
-        With the calibrated cutouts behind its images.
-    draws : RandomRedshift
-        To which redshifts.
-    seed : int
-        Of the draws and the noise.
-
-    Raises
-    ------
-    ValueError
-        The images are 8-bit pictures, their cutouts are not at hand, the observation has other
-        pixels or bands, or a galaxy cannot be put to the ends of the range: the text names it.
-    """
+    """The images of a training set, put to redshifts that depend on (seed, epoch, galaxy) alone."""
 
     def __init__(self, dataset: Dataset, draws: RandomRedshift, seed: int) -> None:
         self.dataset, self.draws, self.seed = dataset, draws, seed
@@ -129,20 +113,7 @@ class RedshiftedImages:
         self._nearest = np.array([self._nearest_of(name) for name in dataset.ids])
 
     def redshifts(self, epoch: int, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
-        """Draw a redshift for each galaxy.
-
-        Parameters
-        ----------
-        epoch : int
-            Its number.
-        rows : numpy.ndarray
-            Of the data set.
-
-        Returns
-        -------
-        numpy.ndarray
-            NaN for a galaxy that stays as it is.
-        """
+        """Draw a redshift for each galaxy."""
         low, high = self.draws.between
         drawn = np.full(len(rows), np.nan)
         for i, row in enumerate(rows):
@@ -153,20 +124,7 @@ class RedshiftedImages:
         return drawn
 
     def images(self, epoch: int, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
-        """Give the images of an epoch.
-
-        Parameters
-        ----------
-        epoch : int
-            Its number.
-        rows : numpy.ndarray
-            Of the data set.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32, shape (n, ny, nx, n_bands).
-        """
+        """Give the images of an epoch."""
         found = np.array(self.dataset.images[rows], dtype=np.float32)
         for i, z in enumerate(self.redshifts(epoch, rows)):
             if np.isfinite(z):
@@ -174,20 +132,7 @@ class RedshiftedImages:
         return found
 
     def moved(self, name: str, z: float) -> Cutout:
-        """Give the cutout of one galaxy at a redshift.
-
-        Parameters
-        ----------
-        name : str
-            Its id.
-        z : float
-            Where to.
-
-        Returns
-        -------
-        galcnn.cutout.Cutout
-            On the grid of the data set's images.
-        """
+        """Give the cutout of one galaxy at a redshift."""
         assert self.dataset.cutouts is not None
         return redshift(
             self.dataset.cutouts[name],

@@ -70,83 +70,32 @@ class Schedule:
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A straight rise from a hundredth of the peak, then another schedule from its beginning.
-
-    Parameters
-    ----------
-    after : keras.optimizers.schedules.LearningRateSchedule
-        What follows; its first value is the peak.
-    updates : int
-        Length of the rise.
-    """
+    """A straight rise from a hundredth of the peak, then another schedule from its beginning."""
 
     def __init__(self, after: keras.optimizers.schedules.LearningRateSchedule, updates: int) -> None:
         super().__init__()
         self.after, self.updates = after, updates
 
     def __call__(self, step: Any) -> Any:
-        """Give the learning rate of an update.
-
-        Parameters
-        ----------
-        step : tensor or int
-            Number of updates before it.
-
-        Returns
-        -------
-        tensor
-            The rate.
-        """
+        """Give the learning rate of an update."""
         done = keras.ops.cast(step, "float32") / self.updates
         rise = self.after(0) * (_FIRST + (1 - _FIRST) * done)
         return keras.ops.where(done < 1, rise, self.after(keras.ops.maximum(step - self.updates, 0)))
 
     def get_config(self) -> dict[str, Any]:
-        """Give what makes the same schedule again.
-
-        Returns
-        -------
-        dict
-            For `from_config`.
-        """
+        """Give what makes the same schedule again."""
         return {"after": keras.optimizers.schedules.serialize(self.after), "updates": self.updates}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> WarmUp:
-        """Make a schedule again.
-
-        Parameters
-        ----------
-        config : dict
-            From `get_config`.
-
-        Returns
-        -------
-        WarmUp
-            The same.
-        """
+        """Make a schedule again."""
         return cls(keras.optimizers.schedules.deserialize(config["after"]), config["updates"])
 
 
 def learning_rate(
     schedule: Schedule, peak: float, *, epochs: int, updates_per_epoch: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Give the learning rate, or the Keras schedule that it follows.
-
-    Parameters
-    ----------
-    schedule : Schedule
-        What is wanted.
-    peak : float
-        The highest rate.
-    epochs, updates_per_epoch : int
-        Length of the training.
-
-    Returns
-    -------
-    float or keras.optimizers.schedules.LearningRateSchedule
-        A number where the rate stays, or is moved from outside (plateau).
-    """
+    """Give the learning rate, or the Keras schedule that it follows."""
     kinds = keras.optimizers.schedules
     updates = epochs * updates_per_epoch
     warm_up = 0.05 if schedule.warm_up is None and schedule.name == "cosine" else schedule.warm_up or 0.0

@@ -170,22 +170,7 @@ def _joined(
 
 
 def compile_model(model: keras.Model, batches: Batches, settings: TrainingSettings) -> None:
-    """Give a model its optimizer, loss and metrics.
-
-    Parameters
-    ----------
-    model : keras.Model
-        From calibrated images to logits.
-    batches : galcnn.training.batches.Batches
-        Of the training set.
-    settings : TrainingSettings
-        Optimizer, schedule and label smoothing.
-
-    Raises
-    ------
-    ValueError
-        Batch normalisation would see chunks of a full batch.
-    """
+    """Give a model its optimizer, loss and metrics."""
     if batches.chunks > 1 and any(
         isinstance(layer, keras.layers.BatchNormalization) for layer in _layers(model)
     ):

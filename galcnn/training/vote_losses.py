@@ -21,18 +21,7 @@ from galcnn.training.settings import TrainingSettings
 
 
 def check_vote_settings(settings: TrainingSettings) -> None:
-    """Refuse settings that mean something for classes alone.
-
-    Parameters
-    ----------
-    settings : TrainingSettings
-        Of a training on votes.
-
-    Raises
-    ------
-    ValueError
-        Labels are smoothed or classes balanced.
-    """
+    """Refuse settings that mean something for classes alone."""
     if settings.label_smoothing or settings.balance != "none":
         raise ValueError(
             message(
@@ -45,28 +34,7 @@ def check_vote_settings(settings: TrainingSettings) -> None:
 
 
 def vote_targets(observed: npt.ArrayLike, votes: Votes) -> npt.NDArray[np.float32]:
-    """Turn votes into the targets of their loss.
-
-    Parameters
-    ----------
-    observed : array-like
-        Shape (n, n_answers), of `galcnn.catalog.read_votes`.
-    votes : galcnn.catalog.Votes
-        In the order of the columns.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape (n, n_answers). Counts as they are. Of fractions: the fraction given the
-        parent, times the parent's fraction as the weight of the question: the cumulative fraction,
-        but with a sum within each question that is exactly the parent's. Published sums are
-        rounded. Zeros where a question was not asked.
-
-    Raises
-    ------
-    ValueError
-        The columns do not fit the questions, or a number is negative or infinite.
-    """
+    """Turn votes into the targets of their loss."""
     found = np.array(observed, dtype=np.float64)
     if found.ndim != 2 or found.shape[1] != len(votes.answers) or np.isinf(found).any() or (found < 0).any():
         raise ValueError(
@@ -100,36 +68,10 @@ class _VoteLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class VoteCrossEntropy(_VoteLoss):
-    """Loss of fractions without counts: soft cross-entropy, weighted by the parent.
-
-    sum over questions of w sum_a f_a (-log p_a), with f the fractions given the parent, w the
-    parent's fraction and p the softmax of the question's logits.
-
-    Parameters
-    ----------
-    votes : galcnn.catalog.Votes
-        In the order of the logits.
-    reduction : str or None
-        Of `keras.losses.Loss`; None gives the loss of each galaxy.
-    **kwargs
-        Of `keras.losses.Loss`.
-    """
+    """Loss of fractions without counts: soft cross-entropy, weighted by the parent."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Give the loss of each galaxy.
-
-        Parameters
-        ----------
-        y_true : tensor
-            From `vote_targets`, shape (n, n_answers).
-        y_pred : tensor
-            Logits, of the same shape.
-
-        Returns
-        -------
-        tensor
-            float32, shape (n,).
-        """
+        """Give the loss of each galaxy."""
         logits = keras.ops.cast(y_pred, "float32")
         terms = []
         for columns, _ in self.votes.groups:
@@ -140,39 +82,10 @@ class VoteCrossEntropy(_VoteLoss):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class DirichletMultinomial(_VoteLoss):
-    """Loss of counts: minus the log likelihood of a Dirichlet-multinomial for each question.
-
-    With counts k of N votes and concentrations alpha of sum A:
-    log G(A + N) - log G(A) - sum_a [log G(alpha_a + k_a) - log G(alpha_a)], without the binomial
-    coefficients, which no parameter moves (Walmsley et al. 2022, MNRAS 509, 3966). The network's
-    outputs are the logarithms of alpha: their softmax is the expected fraction, their size says how
-    sure it is. A question that nobody was asked weighs nothing.
-
-    Parameters
-    ----------
-    votes : galcnn.catalog.Votes
-        In the order of the outputs.
-    reduction : str or None
-        Of `keras.losses.Loss`; None gives the loss of each galaxy.
-    **kwargs
-        Of `keras.losses.Loss`.
-    """
+    """Loss of counts: minus the log likelihood of a Dirichlet-multinomial for each question."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Give the loss of each galaxy.
-
-        Parameters
-        ----------
-        y_true : tensor
-            Counts, shape (n, n_answers).
-        y_pred : tensor
-            Logarithms of the concentrations, of the same shape.
-
-        Returns
-        -------
-        tensor
-            float32, shape (n,).
-        """
+        """Give the loss of each galaxy."""
         alpha = tf.exp(tf.cast(y_pred, tf.float32))
         counts = tf.cast(y_true, tf.float32)
         terms = []
@@ -185,16 +98,5 @@ class DirichletMultinomial(_VoteLoss):
 
 
 def loss_of_votes(votes: Votes) -> keras.losses.Loss:
-    """Choose the loss of votes: cross-entropy of fractions, likelihood of counts.
-
-    Parameters
-    ----------
-    votes : galcnn.catalog.Votes
-        In the order of the logits.
-
-    Returns
-    -------
-    keras.losses.Loss
-        Of targets of `vote_targets` and logits; for `Model.compile`.
-    """
+    """Choose the loss of votes: cross-entropy of fractions, likelihood of counts."""
     return VoteCrossEntropy(votes) if votes.kind == "fractions" else DirichletMultinomial(votes)

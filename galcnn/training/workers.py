@@ -30,33 +30,7 @@ def fit_workers(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     done: int = 0,
 ) -> dict[str, list[float]]:
-    """Fit a compiled model in the scope of several workers.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Built and compiled in the scope of the strategy.
-    batches : galcnn.training.batches.Batches
-        The same on all workers.
-    validation : tf.data.Dataset
-        Of (images, targets, weights); the same on all workers.
-    settings : TrainingSettings
-        Epochs and label smoothing.
-    callbacks : sequence of keras.callbacks.Callback
-        Called at the end of each epoch on every worker.
-    done : int
-        Epochs that an earlier training did.
-
-    Returns
-    -------
-    dict of str to list of float
-        One value an epoch of this training, see `galcnn.training.fit`; the same on all workers.
-
-    Raises
-    ------
-    ValueError
-        Chunks of a full batch are asked for, or a batch has fewer images than there are workers.
-    """
+    """Fit a compiled model in the scope of several workers."""
     if batches.chunks > 1:
         raise ValueError(
             message("mini-batches on several workers", "Give a batch_size.", chunks=batches.chunks)
@@ -140,20 +114,7 @@ def _shared(strategy: tf.distribute.Strategy, whole: tf.data.Dataset) -> Any:
 def summed_over_workers(
     values: npt.NDArray[np.int32], strategy: tf.distribute.Strategy
 ) -> npt.NDArray[np.int32]:
-    """Add up what the workers have; each waits for all others.
-
-    Parameters
-    ----------
-    values : numpy.ndarray of int32
-        Of one shape on all workers.
-    strategy : tf.distribute.Strategy
-        Of the workers.
-
-    Returns
-    -------
-    numpy.ndarray of int32
-        The same on all workers.
-    """
+    """Add up what the workers have; each waits for all others."""
 
     @tf.function
     def total(own: tf.Tensor) -> Any:
@@ -163,20 +124,7 @@ def summed_over_workers(
 
 
 def of_first_worker(content: bytes | None, strategy: tf.distribute.Strategy) -> bytes | None:
-    """Give all workers what the first one has.
-
-    Parameters
-    ----------
-    content : bytes or None
-        Of this worker; only that of the first counts.
-    strategy : tf.distribute.Strategy
-        Of the workers.
-
-    Returns
-    -------
-    bytes or None
-        The same on all workers.
-    """
+    """Give all workers what the first one has."""
     own = np.frombuffer((is_chief(strategy) and content) or b"", np.uint8).astype(np.int32)
     sent = np.zeros(summed_over_workers(np.array([own.size], np.int32), strategy)[0], np.int32)
     sent[: own.size] = own

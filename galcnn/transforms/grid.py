@@ -56,24 +56,7 @@ def recorded(meta: Mapping[str, Any], kind: str, step: Mapping[str, Any]) -> dic
 def scaled_wcs(
     wcs: WCS | None, ratios: tuple[float, float], first: tuple[float, float], shape: tuple[int, int]
 ) -> WCS | None:
-    """Give the WCS of a parallel grid with other pixels, its distortions scaled along.
-
-    Parameters
-    ----------
-    wcs : astropy.wcs.WCS or None
-        Of the old grid.
-    ratios : tuple of float
-        Sides of the new pixels along (y, x) in old ones.
-    first : tuple of float
-        Where, in the old grid, (y, x) from 0, the middle of the first new pixel lies.
-    shape : tuple of int
-        Pixels of the new grid as (ny, nx).
-
-    Returns
-    -------
-    astropy.wcs.WCS or None
-        With `array_shape`; None for None.
-    """
+    """Give the WCS of a parallel grid with other pixels, its distortions scaled along."""
     if wcs is None:
         return None
     ratio, origin = np.array(ratios[::-1]), np.array(first[::-1])  # FITS has x first
@@ -103,26 +86,7 @@ def scaled_wcs(
 
 
 def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WCS:
-    """Give the WCS of a window of a grid: the same pixels, counted from another one.
-
-    Every projection and distortion that `celestial_wcs` reads stays exact. What costs most of
-    copying a WCS is to make an empty one first, which is left out here: thousands of windows of
-    one mosaic are made so.
-
-    Parameters
-    ----------
-    wcs : astropy.wcs.WCS
-        Of the old grid, without look-up tables.
-    corner : tuple of int
-        First row and column of the window, (y, x); negative beyond the edge.
-    shape : tuple of int
-        Pixels of the window as (ny, nx).
-
-    Returns
-    -------
-    astropy.wcs.WCS
-        With `array_shape`; shares nothing that can be changed with the old one.
-    """
+    """Give the WCS of a window of a grid: the same pixels, counted from another one."""
     first = np.array([corner[1], corner[0]])
     sip, basis = wcs.sip, copy.deepcopy(wcs.wcs)
     if sip is not None:
@@ -136,22 +100,7 @@ def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WC
 
 
 def grid_offset(one: WCS, other: WCS, shape: tuple[int, ...]) -> float:
-    """Tell how far apart two grids of one shape are.
-
-    Parameters
-    ----------
-    one : astropy.wcs.WCS
-        Of the first.
-    other : astropy.wcs.WCS
-        Of the second.
-    shape : tuple of int
-        Pixels as (ny, nx).
-
-    Returns
-    -------
-    float
-        Most that a corner lies apart, in pixels; NaN where one of them has no sky there.
-    """
+    """Tell how far apart two grids of one shape are."""
     ny, nx = shape
     corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], dtype=float)
     sky = other.pixel_to_world(corners[:, 0], corners[:, 1])

@@ -53,13 +53,7 @@ class RenderStep:
     substitutes: Mapping[str, tuple[str, float]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for the meta of a cutout.
-
-        Returns
-        -------
-        dict
-            Lists, numbers and text.
-        """
+        """Give plain values for the meta of a cutout."""
         substitutes = {band: list(other) for band, other in self.substitutes.items()}
         lists = {"bands": list(self.bands), "scales": list(self.scales), "substitutes": substitutes}
         return asdict(self) | lists

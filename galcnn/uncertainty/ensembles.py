@@ -92,21 +92,7 @@ _DROPOUTS = (
 
 
 class DropoutSampler:
-    """A network with dropout left on (Gal & Ghahramani 2016), and nothing else of training.
-
-    Batch normalisation keeps its statistics. A copy is asked: the user's model is left as it is,
-    seed states included.
-
-    Parameters
-    ----------
-    model : keras.Model
-        With at least one dropout layer.
-
-    Raises
-    ------
-    ValueError
-        It has no dropout, so that all answers would be one; or another random layer.
-    """
+    """A network with dropout left on (Gal & Ghahramani 2016), and nothing else of training."""
 
     def __init__(self, model: keras.Model) -> None:
         import tensorflow as tf
@@ -134,29 +120,7 @@ class DropoutSampler:
     def logits(
         self, images: Images, ids: Sequence[str], *, n_samples: int, seed: int = 0
     ) -> npt.NDArray[np.float32]:
-        """Answer several times, each with masks of its own.
-
-        Parameters
-        ----------
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands), in the model's unit.
-        ids : sequence of str
-            One an image. Its masks depend on it and on `seed`, not on the other images.
-        n_samples : int
-            Masks of each image, at least two.
-        seed : int
-            Of the masks.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32, shape (n_samples, n, n_classes).
-
-        Raises
-        ------
-        ValueError
-            Fewer than two samples.
-        """
+        """Answer several times, each with masks of its own."""
         if n_samples < 2:
             raise ValueError(message("at least two samples", "", n_samples=n_samples))
         found = []
@@ -209,18 +173,7 @@ def ensemble(
 
 
 def check_alike(models: Sequence[TrainedModel]) -> None:
-    """Refuse models that cannot be averaged.
-
-    Parameters
-    ----------
-    models : sequence of galcnn.model.TrainedModel
-        At least one.
-
-    Raises
-    ------
-    ValueError
-        Other classes, questions or inputs than the first one's.
-    """
+    """Refuse models that cannot be averaged."""
     first = models[0].card
     for trained in models[1:]:
         card = trained.card

@@ -80,10 +80,7 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
 
 
 def _sharpness(planes: Floats, my: int, mx: int) -> Floats:
-    """Mean square of the differences of neighbours over twice the variance, along each border's strip.
-
-    The median of the four: a neighbour in one of them, smooth itself, does not count.
-    """
+    """Mean square of the differences of neighbours over twice the variance, along each border's strip."""
     across = planes.transpose(0, 2, 1, 3)
     found = []
     for strip in (planes[:, :my], planes[:, -my:], across[:, :mx], across[:, -mx:]):

@@ -94,18 +94,7 @@ def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
 
 
 def holds_layers(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file holds layers, by its headers alone.
-
-    Parameters
-    ----------
-    path : path-like
-        Any file.
-
-    Returns
-    -------
-    bool
-        True for layers files, and for files of images that have gained layers.
-    """
+    """Tell whether a file holds layers, by its headers alone."""
     if not Path(path).is_file():
         return False
     try:
@@ -116,18 +105,7 @@ def holds_layers(path: str | os.PathLike[str]) -> bool:
 
 
 def window_of(layers: Iterable[Layer]) -> Window:
-    """Find the part of the grid on which maps have values: little of a large survey image.
-
-    Parameters
-    ----------
-    layers : iterable of Layer
-        Of one file.
-
-    Returns
-    -------
-    tuple of slice
-        Rows and columns; everything where no map has any.
-    """
+    """Find the part of the grid on which maps have values: little of a large survey image."""
     rows: list[int] = []
     columns: list[int] = []
     for layer in layers:

@@ -27,18 +27,7 @@ _SIGNED = "h5_bluered"
 
 
 def drawn_layers(layers: Sequence[Layer]) -> list[Layer]:
-    """Choose the layers that have a frame; of a file without an image also what was made of it.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        Of a file.
-
-    Returns
-    -------
-    list of Layer
-        At most 36, in order.
-    """
+    """Choose the layers that have a frame; of a file without an image also what was made of it."""
     parts = () if any(layer.role == "science" for layer in layers) else ("image", "start")
     return [layer for layer in layers if layer.role in DRAWN or layer.cards.get("PART") in parts][:_MOST]
 
@@ -46,24 +35,7 @@ def drawn_layers(layers: Sequence[Layer]) -> list[Layer]:
 def scene(
     path: str, layers: Sequence[Layer], contours: Mapping[str, str], *, empty: bool = True
 ) -> Iterator[Command]:
-    """Lay the layers of a file out in frames.
-
-    Parameters
-    ----------
-    path : str
-        The file, as DS9 is to find it; see `plain_path`.
-    layers : sequence of Layer
-        Of the file.
-    contours : mapping of str to str
-        Layer -> contour file that is drawn over it.
-    empty : bool
-        Whether the frame that DS9 shows is free to be used, as it is at its start.
-
-    Yields
-    ------
-    tuple of str
-        Words of a command.
-    """
+    """Lay the layers of a file out in frames."""
     shown = drawn_layers(layers)
     masks = [layer for layer in layers if layer.role == "mask"]
     yield ("tile", "yes")
@@ -87,18 +59,7 @@ def scene(
 
 
 def command_line(commands: Sequence[Command]) -> str:
-    """Write commands as words behind ``ds9`` in a shell, a line a frame.
-
-    Parameters
-    ----------
-    commands : sequence of tuple of str
-        From `scene`.
-
-    Returns
-    -------
-    str
-        Quoted, continued by backslashes.
-    """
+    """Write commands as words behind ``ds9`` in a shell, a line a frame."""
     lines: list[list[str]] = [[]]
     for first, *rest in commands:
         if first == "frame" and lines[-1]:
@@ -108,18 +69,7 @@ def command_line(commands: Sequence[Command]) -> str:
 
 
 def samp_words(command: Command) -> str:
-    """Write a command as DS9 takes it by SAMP and XPA.
-
-    Parameters
-    ----------
-    command : tuple of str
-        From `scene`.
-
-    Returns
-    -------
-    str
-        Paths in braces.
-    """
+    """Write a command as DS9 takes it by SAMP and XPA."""
     if command[:2] == ("mask", "load"):  # the other way round there
         command = ("file", "mask", command[2])
     paths = command[0] == "file" or command[1:2] == ("load",)

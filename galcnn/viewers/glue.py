@@ -27,19 +27,7 @@ def setup() -> None:
 
 
 def read_layers(path: str | os.PathLike[str]) -> list[Data]:
-    """Read a file with layers for glue.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-
-    Returns
-    -------
-    list of glue.core.Data
-        One for the layers of each grid, a component a layer, with the WCS as coordinates; and the
-        tables MORPHOLOGY. PSFs are left out.
-    """
+    """Read a file with layers for glue."""
     from glue.core import Data
 
     stem = Path(path).name.split(".")[0]

@@ -30,28 +30,7 @@ _DS9, _IMAGE, _TABLE = "ds9.set", "image.load.fits", "table.load.votable"
 
 
 def send(path: str | os.PathLike[str]) -> list[str]:
-    """Show a file in every viewer that listens.
-
-    Parameters
-    ----------
-    path : path-like
-        A layers file, or the file of an image that has gained layers.
-
-    Returns
-    -------
-    list of str
-        A line for each viewer: its name and what it shows. DS9 gets its frames
-        (`galcnn.viewers.ds9`), others the file; programs for tables the table MORPHOLOGY.
-
-    Raises
-    ------
-    FileNotFoundError, galcnn.errors.UnreadableImageError
-        See `galcnn.viewers.contents.layers_of`.
-    RuntimeError
-        No viewer listens, or one could not show the file; the text says how to start one.
-    TimeoutError
-        A viewer does not answer.
-    """
+    """Show a file in every viewer that listens."""
     layers = layers_of(path)
     file = Path(path).resolve()
     told = []
@@ -78,18 +57,7 @@ def send(path: str | os.PathLike[str]) -> list[str]:
 
 
 def serve_hub(wait: Callable[[], object]) -> None:
-    """Run a hub on this machine, for viewers that bring none, such as DS9.
-
-    Parameters
-    ----------
-    wait : callable
-        Returns when the hub is to stop.
-
-    Raises
-    ------
-    RuntimeError
-        A hub runs already.
-    """
+    """Run a hub on this machine, for viewers that bring none, such as DS9."""
     from pyvo import samp
 
     with samp.conf.set_temp("use_internet", False):

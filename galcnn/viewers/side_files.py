@@ -61,22 +61,7 @@ class Outline:
 
 
 def outlines(layer: Layer, window: Window = (slice(None), slice(None))) -> tuple[Outline, ...]:
-    """Draw the contours of a layer.
-
-    Parameters
-    ----------
-    layer : Layer
-        Of a map: at 1/4, 1/2 and 3/4 of its greatest absolute value, on both sides of zero. Of an
-        image: at 5 and 25 % of its light (to the 99.8th percentile) above its sky, smoothed over a
-        pixel.
-    window : tuple of slice
-        The part that is looked at; all by default.
-
-    Returns
-    -------
-    tuple of Outline
-        None where there is nothing to draw.
-    """
+    """Draw the contours of a layer."""
     from skimage.measure import find_contours
 
     part = layer.data[window].astype(np.float64)
@@ -97,22 +82,7 @@ def outlines(layer: Layer, window: Window = (slice(None), slice(None))) -> tuple
 
 
 def contour_text(lines: Sequence[Outline], wcs: WCS | None, *, color: str = "green") -> str:
-    """Write contours as DS9 saves its own (``.ctr``).
-
-    Parameters
-    ----------
-    lines : sequence of Outline
-        Of one layer.
-    wcs : astropy.wcs.WCS or None
-        Of the layer; without one they count pixels.
-    color : str
-        A colour that DS9 knows.
-
-    Returns
-    -------
-    str
-        Content of the file.
-    """
+    """Write contours as DS9 saves its own (``.ctr``)."""
     head = ["# Contour file format: DS9 version 7.5"]
     head += [f"global color={color} width=1 dash=no dashlist=8 3", "image" if wcs is None else "icrs"]
     body = []
@@ -123,22 +93,7 @@ def contour_text(lines: Sequence[Outline], wcs: WCS | None, *, color: str = "gre
 
 
 def region_text(lines: Sequence[Outline], wcs: WCS | None, *, color: str = "green") -> str:
-    """Write contours as regions (``.reg``): polygons, and segments where they end at an edge.
-
-    Parameters
-    ----------
-    lines : sequence of Outline
-        Of one layer.
-    wcs : astropy.wcs.WCS or None
-        Of the layer; without one they count pixels.
-    color : str
-        A colour that DS9 knows.
-
-    Returns
-    -------
-    str
-        Content of the file, for DS9 and the package regions.
-    """
+    """Write contours as regions (``.reg``): polygons, and segments where they end at an edge."""
     rows = ["# Region file format: DS9 version 4.1", f"global color={color} width=1"]
     rows.append("image" if wcs is None else "icrs")
     for line in lines:
@@ -235,20 +190,7 @@ def export(
 
 
 def contour_files(layers: Sequence[Layer], folder: Path) -> dict[str, Path]:
-    """Write the contours that DS9 draws over its frames.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        Of a file.
-    folder : pathlib.Path
-        Gets the files.
-
-    Returns
-    -------
-    dict of str to pathlib.Path
-        Layer with a frame -> contours over it.
-    """
+    """Write the contours that DS9 draws over its frames."""
     lines = _lines(layers)
     by_name = {layer.name: layer for layer in layers}
     files, stems = {}, file_stems(by_name)
@@ -262,19 +204,7 @@ def contour_files(layers: Sequence[Layer], folder: Path) -> dict[str, Path]:
 
 
 def layers_figure(path: str | os.PathLike[str]) -> Figure:
-    """Draw a file with layers: the galaxy beside its maps, a row a stack.
-
-    Parameters
-    ----------
-    path : path-like
-        A layers file, or the file of an image that has gained layers: of that image the part
-        that the maps cover is drawn.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        See `galcnn.viewers.explanation_figure`.
-    """
+    """Draw a file with layers: the galaxy beside its maps, a row a stack."""
     window, stacks = window_of(layers_of(path)), read_stacks(path)
     maps = [explanation for stack in stacks for explanation in stack.explanations]
     contours = next((one.method for one in maps if one.kind == "features"), None)
@@ -282,50 +212,14 @@ def layers_figure(path: str | os.PathLike[str]) -> Figure:
 
 
 def map_figure(path: str | os.PathLike[str], method: str) -> Figure:
-    """Draw one map of a file with layers, large and with coordinates on the sky.
-
-    Parameters
-    ----------
-    path : path-like
-        See `layers_figure`.
-    method : str
-        Of the map.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        See `galcnn.viewers.sky_figure`.
-
-    Raises
-    ------
-    ValueError
-        No map of this method.
-    """
+    """Draw one map of a file with layers, large and with coordinates on the sky."""
     window, stacks = window_of(layers_of(path)), read_stacks(path)
     having = [stack for stack in stacks if any(one.method == method for one in stack.explanations)]
     return sky_figure(_part((having or stacks)[0], window), method)
 
 
 def sheet_of(images: Mapping[str, tuple[Path, ...]]) -> Figure:
-    """Draw many files side by side.
-
-    Parameters
-    ----------
-    images : mapping of str to tuple of pathlib.Path
-        Name -> files: a layers file, which says what a network answers, or any image.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        See `galcnn.viewers.sheet_figure`.
-
-    Raises
-    ------
-    OSError, galcnn.errors.UnreadableImageError
-        A file cannot be read.
-    ValueError
-        Too many files.
-    """
+    """Draw many files side by side."""
     entries = []
     for name, paths in images.items():
         if len(paths) == 1 and holds_layers(paths[0]):

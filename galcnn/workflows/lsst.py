@@ -101,18 +101,7 @@ class _Planes:
         self._planes, self._bands = planes, bands
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Give some rows.
-
-        Parameters
-        ----------
-        rows : sequence of int
-            Of the catalog.
-
-        Returns
-        -------
-        list of Cutout or Exception
-            In this order; an error where there are other bands, or not enough cutouts.
-        """
+        """Give some rows."""
         found: list[Cutout | Exception] = []
         for row in rows:
             try:

@@ -83,30 +83,7 @@ class RectifiedGradient:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits; all its rectifiers are ReLUs.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Not needed.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`, in 1 over the unit of the images.
-
-        Raises
-        ------
-        ValueError
-            The network has no ReLU, or a rectifier that is spelled without one: the text says
-            what was found.
-        """
+        """Make the maps."""
         del context
         weights = target_weights(network, target, images)
         run = compiled(network, self.name, self._build, (images, weights))
@@ -128,34 +105,12 @@ class RectifiedGradient:
 
 
 def rectified(rectifier: Rectifier) -> Any:
-    """Say for a trace by which rule signals go back through the ReLUs that are made in it.
-
-    Parameters
-    ----------
-    rectifier : {"guided", "deconvnet"}
-        The rule.
-
-    Returns
-    -------
-    context manager
-        To run the network in.
-    """
+    """Say for a trace by which rule signals go back through the ReLUs that are made in it."""
     return tf.compat.v1.get_default_graph().gradient_override_map(_GRADIENTS[rectifier])
 
 
 def refuse_other_rectifiers(output: Any, images: Any) -> None:
-    """Count the operations between images and an output, and refuse what would go unnoticed.
-
-    Parameters
-    ----------
-    output, images : tensorflow.Tensor
-        In a graph that is being traced.
-
-    Raises
-    ------
-    ValueError
-        There is no ReLU, or another operation rectifies or hides a part of the network.
-    """
+    """Count the operations between images and an output, and refuse what would go unnoticed."""
     census = _census(output, images)
     escaping = {kind: n for kind, n in sorted(census.items()) if kind in _ESCAPING}
     if escaping or not any(census[kind] for kind in _RELUS):

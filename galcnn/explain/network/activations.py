@@ -201,18 +201,7 @@ def _batched(run: Callable[[slice], list[Any]], n: int, names: Sequence[str]) ->
 
 
 def rotated(kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Turn a kernel by 180 degrees and swap its inputs and outputs.
-
-    Parameters
-    ----------
-    kernel : numpy.ndarray
-        Shape (ky, kx, n_inputs, n_filters), as Keras holds it.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (ky, kx, n_filters, n_inputs).
-    """
+    """Turn a kernel by 180 degrees and swap its inputs and outputs."""
     return np.ascontiguousarray(np.swapaxes(kernel[::-1, ::-1], 2, 3))
 
 
@@ -224,40 +213,7 @@ def backward_convolution(
     strides: tuple[int, int] = (1, 1),
     padding: str = "same",
 ) -> npt.NDArray[np.float32]:
-    r"""Carry a gradient back through a convolution, by a convolution.
-
-    Keras' "convolution" is a correlation: z[i] = sum_a k[a] x[s i + a - p], with stride s and p
-    zeros before the first pixel. Hence
-
-    .. math:: \partial S / \partial x[j] = \sum_a k[a]\, g[(j + p - a) / s],
-
-    over those a for which the fraction is whole, with g = dS/dz: spread g over a grid with
-    s - 1 zeros between its cells, pad it with ky - 1 - p zeros in front, and correlate it at
-    stride 1 with the kernel turned by 180 degrees (Dumoulin & Visin 2016, arXiv:1603.07285).
-
-    Parameters
-    ----------
-    upstream : numpy.ndarray
-        dS/dz, shape (n, cells_y, cells_x, n_filters).
-    kernel : numpy.ndarray
-        Shape (ky, kx, n_inputs, n_filters).
-    input_shape : tuple of int
-        Pixels (ny, nx) of what the convolution saw.
-    strides : tuple of int
-        Of the convolution, (y, x).
-    padding : {"same", "valid"}
-        Of the convolution, as TensorFlow pads: unevenly, one more behind, when the total is odd.
-
-    Returns
-    -------
-    numpy.ndarray
-        dS/dx, float32, shape (n, ny, nx, n_inputs).
-
-    Raises
-    ------
-    ValueError
-        The shapes do not belong together.
-    """
+    r"""Carry a gradient back through a convolution, by a convolution."""
     spread_shape, pads = [], []
     for n, k, s, cells in zip(input_shape, kernel.shape[:2], strides, upstream.shape[1:3], strict=True):
         expected = -(-n // s) if padding == "same" else (n - k) // s + 1

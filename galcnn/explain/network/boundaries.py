@@ -164,18 +164,7 @@ class Line:
     crossings: tuple[Crossing, ...]
 
     def margin(self, name: int, other: int) -> npt.NDArray[np.float32]:
-        """Give the logit of one class minus that of another along the line.
-
-        Parameters
-        ----------
-        name, other : int
-            Classes.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32, shape (n,).
-        """
+        """Give the logit of one class minus that of another along the line."""
         return self.logits[:, name] - self.logits[:, other]
 
 

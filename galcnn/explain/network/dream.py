@@ -196,24 +196,7 @@ class Dream:
 def energy_gradient(
     network: keras.Model, images: Images, weights: npt.NDArray[np.float32], layer: str
 ) -> Images:
-    """Differentiate half the weighted mean square of a layer's activations.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Run in inference mode and left as it is.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    weights : numpy.ndarray
-        Of the channels, shape (channels,).
-    layer : str
-        A network layer.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape of `images`: of each image's own energy.
-    """
+    """Differentiate half the weighted mean square of a layer's activations."""
 
     name = network_layer(network, layer).name
 
@@ -240,11 +223,7 @@ def _tile(network: keras.Model) -> tuple[int, int]:
 
 
 def scaled(image: Images, shape: tuple[int, int]) -> Images:
-    """Bring an image (ny, nx, n_bands) to another number of pixels.
-
-    Pixel centres are where they were: position (i + 0.5) n / N - 0.5 of n pixels for pixel i of N;
-    before, a Gaussian of (n / N - 1) / 2 pixels takes what would alias.
-    """
+    """Bring an image (ny, nx, n_bands) to another number of pixels."""
     for axis, wanted in enumerate(shape):
         n = image.shape[axis]
         if n == wanted:

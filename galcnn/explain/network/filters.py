@@ -64,25 +64,7 @@ def filters(network: keras.Model) -> dict[str, Filters]:
 
 
 def filter_statistics(learned: Filters) -> Table:
-    """Describe each filter of a convolution by a few numbers.
-
-    With the kernel K of a filter, |K|^2 the sum of its squared weights and each input's plane
-    split into parts that are orthogonal to each other:
-
-    Parameters
-    ----------
-    learned : Filters
-        Of one convolution.
-
-    Returns
-    -------
-    astropy.table.Table
-        A row a filter: `filter`, `norm` (|K|), `mean` (of the weights), `flat` (share of |K|^2
-        in the means of the planes: a blur, or a plain sum over inputs), `even` (share, beyond
-        the flat part, that is the same after a turn by 180 degrees: spots, bars and rings),
-        `odd` (share that changes its sign: edges; even + odd + flat = 1), `bias`. Shares are
-        NaN for a filter of zeros.
-    """
+    """Describe each filter of a convolution by a few numbers."""
     kernels = learned.kernels.astype(np.float64)
     power = np.sum(kernels**2, axis=(1, 2, 3))
     turned = kernels[..., ::-1, ::-1]

@@ -51,28 +51,13 @@ class FirstOrder:
 
     @property
     def error(self) -> npt.NDArray[np.float64]:
-        """RMS over draws of (actual - linear), over the RMS of linear; shape (n_images, n_distances).
-
-        0: the line holds; 1: it is wrong by as much as it predicts. NaN where w is zero.
-        """
+        """RMS over draws of (actual - linear), over the RMS of linear; shape (n_images, n_distances)."""
         wrong = np.sqrt(np.mean((self.actual - self.linear) ** 2, axis=2))
         said = np.sqrt(np.mean(self.linear**2, axis=2))
         return np.asarray(np.divide(wrong, said, out=np.full_like(wrong, np.nan), where=said > 0))
 
     def reach(self, error: float = 0.5) -> npt.NDArray[np.float64]:
-        """Give the distance up to which the line holds.
-
-        Parameters
-        ----------
-        error : float
-            What is still called holding.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (n_images,), in sigma: interpolated in the logarithm of the distance; the
-            largest distance where the error stays below, 0 where it never is.
-        """
+        """Give the distance up to which the line holds."""
         logs = np.log(self.distances)
         found = np.zeros(len(self.scores))
         for row, curve in enumerate(self.error):

@@ -215,28 +215,7 @@ def _wide(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 def channel_gradient(
     network: keras.Model, images: Images, weights: npt.NDArray[np.float32], *, layer: str, place: Place
 ) -> tuple[npt.NDArray[np.float32], Images]:
-    """Differentiate a weighted sum of a layer's channels with respect to the images.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Run in inference mode and left as it is.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    weights : numpy.ndarray
-        Of the channels, shape (n, channels).
-    layer : str
-        A network layer.
-    place : {"centre", "mean"}
-        Of a feature map: the cell at its centre, or the mean of all.
-
-    Returns
-    -------
-    scores : numpy.ndarray
-        float32, shape (n,).
-    gradient : numpy.ndarray
-        float32, shape of `images`.
-    """
+    """Differentiate a weighted sum of a layer's channels with respect to the images."""
 
     name = network_layer(network, layer).name
 
@@ -263,26 +242,7 @@ def channel_gradient(
 def channel_score(
     network: keras.Model, images: Images, weights: npt.NDArray[np.float32], *, layer: str, place: Place
 ) -> npt.NDArray[np.float64]:
-    """Compute a weighted sum of a layer's channels from its activations.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Run in inference mode and left as it is.
-    images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
-    weights : numpy.ndarray
-        Of the channels, shape (n, channels).
-    layer : str
-        A network layer.
-    place : {"centre", "mean"}
-        See `channel_gradient`.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (n,).
-    """
+    """Compute a weighted sum of a layer's channels from its activations."""
     units = _units(activations(network, images, layers=[layer])[layer].astype(np.float64), place)
     scores: npt.NDArray[np.float64] = np.sum(units * weights, axis=1)
     return scores

@@ -12,70 +12,22 @@ from galcnn.errors import message
 
 
 class BandLayer(keras.layers.Layer):
-    """Base of the preprocessing layers: float32, constants as weights, one fit.
-
-    Parameters
-    ----------
-    **kwargs
-        Of `keras.layers.Layer`; `dtype` is always float32.
-    """
+    """Base of the preprocessing layers: float32, constants as weights, one fit."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
 
     def constant(self, name: str, shape: tuple[int, ...], start: str) -> Any:
-        """Add a weight that training never moves.
-
-        Parameters
-        ----------
-        name : str
-            Of the weight.
-        shape : tuple of int
-            Of the weight.
-        start : str
-            Keras initializer before `adapt`.
-
-        Returns
-        -------
-        keras.Variable
-            The weight.
-        """
+        """Add a weight that training never moves."""
         return self.add_weight(name=name, shape=shape, initializer=start, trainable=False)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of the output: that of the input.
-
-        Parameters
-        ----------
-        input_shape : tuple
-            Of the images.
-
-        Returns
-        -------
-        tuple
-            The same.
-        """
+        """Give the shape of the output: that of the input."""
         return input_shape
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Undo the layer.
-
-        Parameters
-        ----------
-        outputs : numpy.ndarray
-            What the layer gave, shape (n, ny, nx, n_bands).
-
-        Returns
-        -------
-        numpy.ndarray
-            What it was given, to the rounding of float32.
-
-        Raises
-        ------
-        ValueError
-            The layer keeps too little to be undone.
-        """
+        """Undo the layer."""
         del outputs
         raise ValueError(
             message("a layer that can be undone", "Scale per band or set.", layer=type(self).__name__)
@@ -83,38 +35,14 @@ class BandLayer(keras.layers.Layer):
 
 
 def ensure_built(layer: BandLayer, shape: tuple[int, ...]) -> None:
-    """Make the weights of a layer that has not been called yet.
-
-    Parameters
-    ----------
-    layer : BandLayer
-        Any.
-    shape : tuple of int
-        Of the images, the first axis included.
-    """
+    """Make the weights of a layer that has not been called yet."""
     if not layer.built:
         layer.build((None, *shape[1:]))
         layer.built = True
 
 
 def known_bands(input_shape: tuple[int | None, ...]) -> int:
-    """Give the number of bands.
-
-    Parameters
-    ----------
-    input_shape : tuple
-        Ends in it.
-
-    Returns
-    -------
-    int
-        Positive.
-
-    Raises
-    ------
-    ValueError
-        It is not known.
-    """
+    """Give the number of bands."""
     n_bands = input_shape[-1]
     if n_bands is None:
         raise ValueError(message("a known number of bands", "", input_shape=input_shape))

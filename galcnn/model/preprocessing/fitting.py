@@ -110,15 +110,7 @@ def invert(preprocessing: keras.Model, outputs: npt.NDArray[np.float32]) -> npt.
 
 
 class Preprocessed:
-    """Images behind some layers, made piece by piece when they are read.
-
-    Parameters
-    ----------
-    images : numpy.ndarray or ImageStack
-        Shape (n, ny, nx, n_bands).
-    layers : sequence of keras.layers.Layer or keras.Model
-        Applied in order.
-    """
+    """Images behind some layers, made piece by piece when they are read."""
 
     def __init__(self, images: ImageStack, layers: Sequence[Callable[[Any], Any]]) -> None:
         self.images, self.layers, self.shape = images, layers, images.shape

@@ -17,22 +17,10 @@ _LEAST = 1e-10
 
 
 class BandRotation(BandLayer):
-    """(x - mean) R for the bands of each pixel, so that images stay images.
-
-    Parameters
-    ----------
-    **kwargs
-        Of `keras.layers.Layer`.
-    """
+    """(x - mean) R for the bands of each pixel, so that images stay images."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights.
-
-        Parameters
-        ----------
-        input_shape : tuple
-            Ends in the number of bands.
-        """
+        """Make the weights."""
         n_bands = known_bands(input_shape)
         self.mean = self.constant("mean", (n_bands,), "zeros")
         self.rotation = self.constant("rotation", (n_bands, n_bands), "identity")
@@ -40,18 +28,7 @@ class BandRotation(BandLayer):
     def measure(
         self, images: ImageStack
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Find the principal components of the training set.
-
-        Parameters
-        ----------
-        images : numpy.ndarray or ImageStack
-            Training images, shape (n, ny, nx, n_bands).
-
-        Returns
-        -------
-        mean, variances, components : numpy.ndarray
-            Components are columns, in order of growing variance, each with a positive sum.
-        """
+        """Find the principal components of the training set."""
         mean, covariance = moments(images)
         variances, components = np.linalg.eigh(covariance)
         signs = np.where(components.sum(axis=0) < 0, -1.0, 1.0)  # LAPACK leaves them open
@@ -59,33 +36,11 @@ class BandRotation(BandLayer):
         return mean, variances, components * signs
 
     def call(self, inputs: Any) -> Any:
-        """Rotate.
-
-        Parameters
-        ----------
-        inputs : tensor
-            Shape (n, ny, nx, n_bands).
-
-        Returns
-        -------
-        tensor
-            The same shape, components in order of growing variance.
-        """
+        """Rotate."""
         return keras.ops.matmul(inputs - self.mean, self.rotation)
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give y R^-1 + mean.
-
-        Parameters
-        ----------
-        outputs : numpy.ndarray
-            Components.
-
-        Returns
-        -------
-        numpy.ndarray
-            The bands.
-        """
+        """Give y R^-1 + mean."""
         back = np.linalg.inv(np.asarray(self.rotation, dtype=np.float64))
         images: npt.NDArray[np.float32] = (outputs @ back + np.asarray(self.mean)).astype(np.float32)
         return images
@@ -113,18 +68,7 @@ class PCA(BandRotation):
     """
 
     def adapt(self, images: ImageStack) -> None:
-        """Measure the training set.
-
-        Parameters
-        ----------
-        images : numpy.ndarray or ImageStack
-            Training images, shape (n, ny, nx, n_bands).
-
-        Raises
-        ------
-        ValueError
-            A band is constant.
-        """
+        """Measure the training set."""
         mean, _, components = self.measure(images)
         self.mean.assign(mean)
         self.rotation.assign(components)
@@ -154,18 +98,7 @@ class PCAWhitening(BandRotation):
     """
 
     def adapt(self, images: ImageStack) -> None:
-        """Measure the training set.
-
-        Parameters
-        ----------
-        images : numpy.ndarray or ImageStack
-            Training images, shape (n, ny, nx, n_bands).
-
-        Raises
-        ------
-        ValueError
-            A band is constant, or the bands are linearly dependent, so that no whitening exists.
-        """
+        """Measure the training set."""
         mean, variances, components = self.measure(images)
         if variances[0] <= _LEAST * variances[-1]:
             raise ValueError(

@@ -53,41 +53,18 @@ class Standardize(BandLayer):
         self.center, self.scale, self.per = center, scale, per
 
     def get_config(self) -> dict[str, Any]:
-        """Give the settings.
-
-        Returns
-        -------
-        dict
-            For `from_config`.
-        """
+        """Give the settings."""
         config: dict[str, Any] = super().get_config()
         return config | {"center": self.center, "scale": self.scale, "per": self.per}
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights.
-
-        Parameters
-        ----------
-        input_shape : tuple
-            Ends in the number of bands.
-        """
+        """Make the weights."""
         n_bands = known_bands(input_shape)
         self.mean = self.constant("mean", (n_bands,), "zeros")
         self.deviation = self.constant("deviation", (n_bands,), "ones")
 
     def adapt(self, images: ImageStack) -> None:
-        """Measure the training set.
-
-        Parameters
-        ----------
-        images : numpy.ndarray or ImageStack
-            Training images, shape (n, ny, nx, n_bands).
-
-        Raises
-        ------
-        ValueError
-            A band is constant.
-        """
+        """Measure the training set."""
         mean, covariance = moments(images)
         variance = np.diag(covariance)
         if self.per == "set":
@@ -98,33 +75,11 @@ class Standardize(BandLayer):
         self.deviation.assign(np.sqrt(variance) if self.scale else np.ones_like(variance))
 
     def call(self, inputs: Any) -> Any:
-        """Standardise.
-
-        Parameters
-        ----------
-        inputs : tensor
-            Shape (n, ny, nx, n_bands).
-
-        Returns
-        -------
-        tensor
-            The same shape.
-        """
+        """Standardise."""
         return (inputs - self.mean) / self.deviation
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give y * deviation + mean.
-
-        Parameters
-        ----------
-        outputs : numpy.ndarray
-            Standardised images.
-
-        Returns
-        -------
-        numpy.ndarray
-            The images.
-        """
+        """Give y * deviation + mean."""
         images: npt.NDArray[np.float32] = outputs * np.asarray(self.deviation) + np.asarray(self.mean)
         return images
 
@@ -169,39 +124,16 @@ class ImageStandardize(BandLayer):
         self.center, self.scale, self.per = center, scale, per
 
     def get_config(self) -> dict[str, Any]:
-        """Give the settings.
-
-        Returns
-        -------
-        dict
-            For `from_config`.
-        """
+        """Give the settings."""
         config: dict[str, Any] = super().get_config()
         return config | {"center": self.center, "scale": self.scale, "per": self.per}
 
     def adapt(self, images: ImageStack) -> None:
-        """Do nothing: each image brings its own constants.
-
-        Parameters
-        ----------
-        images : numpy.ndarray or ImageStack
-            Not looked at.
-        """
+        """Do nothing: each image brings its own constants."""
         del images
 
     def call(self, inputs: Any) -> Any:
-        """Standardise.
-
-        Parameters
-        ----------
-        inputs : tensor
-            Shape (n, ny, nx, n_bands).
-
-        Returns
-        -------
-        tensor
-            The same shape.
-        """
+        """Standardise."""
         axes = (1, 2) if self.per == "image-band" else (1, 2, 3)
         mean = keras.ops.mean(inputs, axis=axes, keepdims=True)
         centred = inputs - mean

@@ -22,66 +22,20 @@ class ImageStack(Protocol):
         """Shape (n, ny, nx, n_bands)."""
 
     def __len__(self) -> int:
-        """Give the number of images.
-
-        Returns
-        -------
-        int
-            The first of the shape.
-        """
+        """Give the number of images."""
 
     def __getitem__(self, rows: slice, /) -> Any:
-        """Read some of the images.
-
-        Parameters
-        ----------
-        rows : slice
-            Which.
-
-        Returns
-        -------
-        numpy.ndarray
-            In order.
-        """
+        """Read some of the images."""
 
 
 def pieces(images: ImageStack) -> Iterator[npt.NDArray[np.float32]]:
-    """Read images piece by piece.
-
-    Parameters
-    ----------
-    images : numpy.ndarray or ImageStack
-        Shape (n, ny, nx, n_bands).
-
-    Yields
-    ------
-    numpy.ndarray
-        float32, up to 256 images.
-    """
+    """Read images piece by piece."""
     for start in range(0, len(images), _PIECE):
         yield np.asarray(images[start : start + _PIECE], dtype=np.float32)
 
 
 def moments(images: ImageStack) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Measure mean and covariance of the bands over all pixels, in two passes in double precision.
-
-    Parameters
-    ----------
-    images : numpy.ndarray or ImageStack
-        Shape (n, ny, nx, n_bands).
-
-    Returns
-    -------
-    mean : numpy.ndarray
-        Shape (n_bands,).
-    covariance : numpy.ndarray
-        Shape (n_bands, n_bands); divided by the number of pixels.
-
-    Raises
-    ------
-    ValueError
-        A band is constant.
-    """
+    """Measure mean and covariance of the bands over all pixels, in two passes in double precision."""
     n_bands, n_pixels = images.shape[-1], int(np.prod(images.shape[:-1]))
     mean = np.zeros(n_bands)
     for piece in pieces(images):
@@ -98,19 +52,7 @@ def moments(images: ImageStack) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
 
 
 def sky_noise(images: ImageStack) -> npt.NDArray[np.float64]:
-    """Measure the noise of the sky in each band on the frame of the images.
-
-    Parameters
-    ----------
-    images : numpy.ndarray or ImageStack
-        Shape (n, ny, nx, n_bands).
-
-    Returns
-    -------
-    numpy.ndarray
-        Median over images of 1.4826 times the median absolute deviation of the outermost
-        pixels, shape (n_bands,).
-    """
+    """Measure the noise of the sky in each band on the frame of the images."""
     noise: npt.NDArray[np.float64] = np.median(
         np.concatenate([frame_noise(piece) for piece in pieces(images)]), axis=0
     )

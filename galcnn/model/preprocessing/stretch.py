@@ -38,62 +38,21 @@ class AsinhStretch(BandLayer):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weight.
-
-        Parameters
-        ----------
-        input_shape : tuple
-            Ends in the number of bands.
-        """
+        """Make the weight."""
         self.softening = self.constant("softening", (known_bands(input_shape),), "ones")
 
     def adapt(self, images: ImageStack, noise_factor: float = 3.0) -> None:
-        """Set the softening of each band to a multiple of its sky noise.
-
-        Parameters
-        ----------
-        images : numpy.ndarray or ImageStack
-            Training images, shape (n, ny, nx, n_bands).
-        noise_factor : float
-            Softening over noise: the stretch is linear below, logarithmic above.
-
-        Raises
-        ------
-        ValueError
-            A band has no noise at all.
-        """
+        """Set the softening of each band to a multiple of its sky noise."""
         noise = _positive(sky_noise(images))
         ensure_built(self, images.shape)
         self.softening.assign(noise_factor * noise)
 
     def call(self, inputs: Any) -> Any:
-        """Stretch.
-
-        Parameters
-        ----------
-        inputs : tensor
-            Shape (n, ny, nx, n_bands).
-
-        Returns
-        -------
-        tensor
-            The same shape.
-        """
+        """Stretch."""
         return keras.ops.arcsinh(inputs / self.softening)
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give softening * sinh(y).
-
-        Parameters
-        ----------
-        outputs : numpy.ndarray
-            Stretched images.
-
-        Returns
-        -------
-        numpy.ndarray
-            In the unit of the images.
-        """
+        """Give softening * sinh(y)."""
         images: npt.NDArray[np.float32] = np.sinh(outputs) * np.asarray(self.softening)
         return images
 
@@ -121,48 +80,18 @@ class LuptonStretch(BandLayer):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weight.
-
-        Parameters
-        ----------
-        input_shape : tuple
-            Of the images.
-        """
+        """Make the weight."""
         del input_shape
         self.softening = self.constant("softening", (), "ones")
 
     def adapt(self, images: ImageStack, noise_factor: float = 3.0) -> None:
-        """Set the softening to a multiple of the sky noise of the mean of the bands.
-
-        Parameters
-        ----------
-        images : numpy.ndarray or ImageStack
-            Training images, shape (n, ny, nx, n_bands).
-        noise_factor : float
-            Softening over noise.
-
-        Raises
-        ------
-        ValueError
-            There is no noise at all.
-        """
+        """Set the softening to a multiple of the sky noise of the mean of the bands."""
         noise = np.concatenate([frame_noise(p.mean(axis=-1, keepdims=True)) for p in pieces(images)])
         ensure_built(self, images.shape)
         self.softening.assign(noise_factor * _positive(np.median(noise, axis=0))[0])
 
     def call(self, inputs: Any) -> Any:
-        """Stretch.
-
-        Parameters
-        ----------
-        inputs : tensor
-            Shape (n, ny, nx, n_bands).
-
-        Returns
-        -------
-        tensor
-            The same shape.
-        """
+        """Stretch."""
         scaled = inputs / self.softening
         mean = keras.ops.mean(scaled, axis=-1, keepdims=True)
         small = keras.ops.abs(mean) < _SMALL
@@ -171,18 +100,7 @@ class LuptonStretch(BandLayer):
         return scaled * ratio
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give y sinh(Y) / Y times the softening, with Y the mean over bands.
-
-        Parameters
-        ----------
-        outputs : numpy.ndarray
-            Stretched images.
-
-        Returns
-        -------
-        numpy.ndarray
-            In the unit of the images.
-        """
+        """Give y sinh(Y) / Y times the softening, with Y the mean over bands."""
         mean = outputs.mean(axis=-1, keepdims=True, dtype=np.float64)
         ratio = np.divide(np.sinh(mean), mean, out=np.ones_like(mean), where=np.abs(mean) > 1e-6)
         images: npt.NDArray[np.float32] = (outputs * ratio * np.asarray(self.softening)).astype(np.float32)

@@ -42,18 +42,7 @@ _MOST_TRIED = 24
 
 
 def galaxy_pages(subject: AtlasSubject) -> list[Page | Missing]:
-    """List the pages about galaxies.
-
-    Parameters
-    ----------
-    subject : AtlasSubject
-        Of the atlas.
-
-    Returns
-    -------
-    list of Page or Missing
-        In order.
-    """
+    """List the pages about galaxies."""
     first = filters(subject.trained.network).get(subject.stages[0].convolution) if subject.stages else None
     result = Page("filter-result", "A learned filter at work, band by band", _filter_result)
     backward = Page("backward-pass", "The backward pass is a convolution with the turned filter", _backward)

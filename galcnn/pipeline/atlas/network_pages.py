@@ -43,18 +43,7 @@ _MOST_FEATURES, _STRONGEST = 4, 9
 
 
 def network_pages(subject: AtlasSubject) -> list[Page | Missing]:
-    """List the pages about the network.
-
-    Parameters
-    ----------
-    subject : AtlasSubject
-        Of the atlas.
-
-    Returns
-    -------
-    list of Page or Missing
-        In order.
-    """
+    """List the pages about the network."""
     plain = filters(subject.trained.network)
     pages: list[Page | Missing] = [Page("weights", "Weights by network layer", _weights)]
     for stage in subject.stages:

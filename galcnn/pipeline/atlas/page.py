@@ -84,17 +84,7 @@ def write_arrays(
     *,
     tables: Sequence[tuple[str, Table]] = (),
 ) -> None:
-    """Write arrays and tables as a FITS file with checksums, whole or not at all.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    images : sequence of (str, numpy.ndarray, mapping)
-        Name, array (planes first, as in the sky) and cards. EXTNAMEs are words of A-Z, 0-9.
-    tables : sequence of (str, astropy.table.Table)
-        Name and table.
-    """
+    """Write arrays and tables as a FITS file with checksums, whole or not at all."""
     taken: set[str] = {"PRIMARY"}
     hdus: list[Any] = [fits.PrimaryHDU()]
     for name, array, cards in images:

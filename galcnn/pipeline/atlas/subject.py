@@ -59,27 +59,7 @@ class AtlasSettings:
 
 
 def sample(catalog: Catalog, classes: Sequence[str], settings: AtlasSettings) -> Catalog:
-    """Draw the galaxies of an atlas, of all classes in turn.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        With a column `image`; a column `class` helps.
-    classes : sequence of str
-        Of the model: galaxies of other classes are left out where any has one of these.
-    settings : AtlasSettings
-        How many.
-
-    Returns
-    -------
-    galcnn.catalog.Catalog
-        The same whatever the order of the rows.
-
-    Raises
-    ------
-    ValueError
-        Fewer than three galaxies.
-    """
+    """Draw the galaxies of an atlas, of all classes in turn."""
     labels = labels_of(catalog)
     dice = [seeding.uniform(settings.seed, "atlas", name) for name in catalog.ids]
     known = sorted(set(labels) & set(classes))
@@ -94,18 +74,7 @@ def sample(catalog: Catalog, classes: Sequence[str], settings: AtlasSettings) ->
 
 
 def labels_of(catalog: Catalog) -> list[str]:
-    """Give the classes of a catalog.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        Any.
-
-    Returns
-    -------
-    list of str
-        Empty texts where it has no classes.
-    """
+    """Give the classes of a catalog."""
     if "class" not in catalog.table.colnames:
         return [""] * len(catalog)
     return [str(name) for name in catalog.labels]
@@ -167,50 +136,17 @@ class AtlasSubject:
         return self.trained.classes
 
     def answer(self, row: int) -> str:
-        """Give the class that the model finds most probable.
-
-        Parameters
-        ----------
-        row : int
-            A galaxy.
-
-        Returns
-        -------
-        str
-            One of the classes.
-        """
+        """Give the class that the model finds most probable."""
         return self.classes[int(np.argmax(self.logits[row]))]
 
     def heading(self, row: int) -> str:
-        """Name a galaxy, its label and the answer.
-
-        Parameters
-        ----------
-        row : int
-            A galaxy.
-
-        Returns
-        -------
-        str
-            Two or three lines.
-        """
+        """Name a galaxy, its label and the answer."""
         shares = np.exp(self.logits[row] - self.logits[row].max())
         said = f"{self.answer(row)} {shares.max() / shares.sum():.2f}"
         return f"{self.ids[row]}\n{said}" + (f"\ntrue: {self.labels[row]}" if self.labels[row] else "")
 
     def inputs(self, convolution: str) -> tuple[str, ...]:
-        """Name what the filters of a convolution read.
-
-        Parameters
-        ----------
-        convolution : str
-            A network layer.
-
-        Returns
-        -------
-        tuple of str
-            The bands, where nothing but cropping and padding stands between; else numbers.
-        """
+        """Name what the filters of a convolution read."""
         layers = network_layers(self.trained.network)
         source = layers[convolution].sources[0]
         while source != "input" and isinstance(layers[source].layer, _PASSING):
@@ -220,13 +156,7 @@ class AtlasSubject:
         return tuple(f"input {i}" for i in range(layers[source].shape[-1] or 0))
 
     def targets(self) -> list[Target]:
-        """Give the answer's logit of each shown galaxy.
-
-        Returns
-        -------
-        list of Target
-            One a shown galaxy.
-        """
+        """Give the answer's logit of each shown galaxy."""
         return [Target.of_class(self.answer(row), self.classes) for row in self.shown]
 
 
@@ -238,31 +168,7 @@ def subject_of(
     fit: bool = False,
     progress: Progress = silent,
 ) -> AtlasSubject:
-    """Load the galaxies of an atlas and ask the model about them.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The model.
-    catalog : galcnn.catalog.Catalog
-        From `sample`.
-    settings : AtlasSettings
-        Of the atlas.
-    fit : bool
-        Whether the pixel grid may be changed, see `galcnn.model.prepare`.
-    progress : galcnn._runtime.progress.Progress
-        Shows the files.
-
-    Returns
-    -------
-    AtlasSubject
-        For the pages.
-
-    Raises
-    ------
-    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        An image cannot be read or does not fit; the text names it.
-    """
+    """Load the galaxies of an atlas and ask the model about them."""
     cutouts = InputFiles.of(catalog, fit=fit).all_prepared(trained.card.inputs, progress=progress)
     seen = Prepared.of(trained, cutouts, ids=catalog.ids)
     labels = tuple(name if name in trained.classes else "" for name in labels_of(catalog))

@@ -77,25 +77,7 @@ def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[st
 
 
 def robustness_figure(curves: Mapping[str, Table], *, unit: str) -> Figure:
-    """Draw accuracy against the budget of an attack.
-
-    Parameters
-    ----------
-    curves : mapping of str to astropy.table.Table
-        Name -> what `galcnn.pipeline.robustness_curve` gives.
-    unit : str
-        Of the budget.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Bands are 95 % bootstrap intervals; dashed: random changes of the same size.
-
-    Raises
-    ------
-    ValueError
-        None given.
-    """
+    """Draw accuracy against the budget of an attack."""
     from matplotlib.figure import Figure
 
     if not curves:

@@ -39,32 +39,7 @@ def preprocessing_figure(
     pixels: Mapping[str, npt.NDArray[np.float32]],
     planes: Sequence[str],
 ) -> Figure:
-    """Draw galaxies and histograms before and after preprocessing.
-
-    Parameters
-    ----------
-    cutouts : sequence of galcnn.cutout.Cutout
-        Some galaxies; their first row shows them stretched for the eye (asinh of the mean of the
-        bands, colours kept).
-    before, after : numpy.ndarray
-        The same galaxies' images as read and as the network sees them, shape (n, ny, nx,
-        n_bands); grey from the 1st to the 99.5th percentile of each band over these galaxies.
-    pixels : mapping of str to numpy.ndarray
-        ``"before"`` and ``"after"``: values of many pixels of the set, shape (n_pixels, n_bands).
-    planes : sequence of str
-        Names of what is in the last axis after preprocessing: bands, or components.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Rows: for the eye; the first bands before; the same after; below, two histograms with
-        logarithmic counts.
-
-    Raises
-    ------
-    ValueError
-        No galaxies, or arrays of different lengths.
-    """
+    """Draw galaxies and histograms before and after preprocessing."""
     from matplotlib.figure import Figure
 
     n = len(cutouts)
@@ -101,27 +76,7 @@ def preprocessing_figure(
 
 
 def suspicious_figure(cutouts: Sequence[Cutout], titles: Sequence[str], *, total: int) -> Figure:
-    """Draw suspicious cutouts, each with its reason.
-
-    Parameters
-    ----------
-    cutouts : sequence of galcnn.cutout.Cutout
-        The first 40 are drawn.
-    titles : sequence of str
-        One a cutout; lines are kept.
-    total : int
-        How many there are in all, said above the figure.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Eight in a row; masked pixels are grey.
-
-    Raises
-    ------
-    ValueError
-        No cutout.
-    """
+    """Draw suspicious cutouts, each with its reason."""
     shown = [Entry(cutout, title) for cutout, title in zip(cutouts, titles, strict=False)][:_MOST]
     some = f"{len(shown)} of {total}" if total > len(shown) else f"{total}"
     return sheet_figure(shown, heading=f"{some} suspicious cutouts")

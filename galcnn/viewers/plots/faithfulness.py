@@ -20,25 +20,7 @@ _COLOURS = {"passes": "#A6D9C5", "fails": "#F0B48F", "undecided": "#F2EBB3", "no
 
 
 def verdict_figure(table: QTable) -> Figure:
-    """Draw which methods pass which criteria.
-
-    Parameters
-    ----------
-    table : astropy.table.QTable
-        ``method``, ``criterion``, ``value``, ``low``, ``high``, ``limit``, ``passes`` (above or below)
-        and ``verdict``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A row a criterion, a column a method: colour and sign say the verdict, below it the value
-        with its interval.
-
-    Raises
-    ------
-    ValueError
-        An empty table.
-    """
+    """Draw which methods pass which criteria."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -81,24 +63,7 @@ def verdict_figure(table: QTable) -> Figure:
 
 
 def similarity_figure(table: QTable) -> Figure:
-    """Draw how alike maps stay while the network forgets.
-
-    Parameters
-    ----------
-    table : astropy.table.QTable
-        ``method``, ``mode``, ``measure``, ``stage``, ``value``, ``low`` and ``high``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Rows: cascading and independent; columns: rank correlation and structural similarity, of
-        absolute and of signed maps; a line a method, with its 95 % band.
-
-    Raises
-    ------
-    ValueError
-        An empty table.
-    """
+    """Draw how alike maps stay while the network forgets."""
     from matplotlib.figure import Figure
 
     methods = _order(table, "method")
@@ -131,24 +96,7 @@ def similarity_figure(table: QTable) -> Figure:
 
 
 def removal_figure(table: QTable) -> Figure:
-    """Draw the score while pixels are deleted and inserted.
-
-    Parameters
-    ----------
-    table : astropy.table.QTable
-        ``method``, ``curve``, ``order``, ``fraction`` and ``score``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Deletion and insertion: a line a method, grey for random orders, black for the order of
-        brightness.
-
-    Raises
-    ------
-    ValueError
-        An empty table.
-    """
+    """Draw the score while pixels are deleted and inserted."""
     from matplotlib.figure import Figure
 
     methods = _order(table, "method")

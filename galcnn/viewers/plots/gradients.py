@@ -26,23 +26,7 @@ def gradient_figure(
     gradients: Mapping[str, npt.NDArray[np.float64]],
     weights: Mapping[str, float],
 ) -> Figure:
-    """Draw the size of a target's gradient from layer to layer.
-
-    Parameters
-    ----------
-    layers : sequence of str
-        Network layers, in the order of the pass.
-    gradients : mapping of str to numpy.ndarray
-        Curve -> RMS of the gradient with respect to the activations, in units of 1 over the RMS
-        activation, one a layer.
-    weights : mapping of str to float
-        Weight array -> RMS of the gradient with respect to it times its own RMS.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Both on logarithmic scales.
-    """
+    """Draw the size of a target's gradient from layer to layer."""
     from matplotlib.figure import Figure
 
     width = max(8.2, 0.3 * (len(layers) + len(weights)) + 3)
@@ -70,24 +54,7 @@ def gradient_figure(
 
 
 def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, names: Sequence[str]) -> Figure:
-    """Draw that the backward pass of a convolution is a convolution with the rotated filter.
-
-    Parameters
-    ----------
-    shown : galcnn.explain.network.activations.BackwardPass
-        Of one image.
-    kernel : numpy.ndarray
-        Of the convolution, shape (ky, kx, n_inputs, n_filters).
-    names : sequence of str
-        Of the inputs.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The filter with the largest gradient and the input that takes most of it: kernel, kernel
-        turned by 180 degrees, the gradient that arrives, the gradient that leaves by automatic
-        differentiation and by convolution (both over all filters), and their difference.
-    """
+    """Draw that the backward pass of a convolution is a convolution with the rotated filter."""
     from matplotlib.figure import Figure
 
     upstream, automatic, convolved = shown.upstream[0], shown.automatic[0], shown.convolved[0]
@@ -117,21 +84,7 @@ def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, nam
 
 
 def first_order_figure(curves: Sequence[FirstOrder], *, unit: str) -> Figure:
-    """Draw how far the first-order picture S = w.I + b holds.
-
-    Parameters
-    ----------
-    curves : sequence of galcnn.explain.network.first_order.FirstOrder
-        One a direction.
-    unit : str
-        What a distance of 1 is.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Left: error against distance, median over galaxies and the middle half of them. Right:
-        what the line says against what happens, at the distance nearest to 1.
-    """
+    """Draw how far the first-order picture S = w.I + b holds."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.2, 3.9), layout="constrained")
@@ -192,22 +145,7 @@ _MOST_CURVES = 6
 
 
 def plane_figure(plane: DecisionPlane, classes: Sequence[str], labels: Sequence[str]) -> Figure:
-    """Draw the decision regions in the plane of two principal components, and the galaxies in it.
-
-    Parameters
-    ----------
-    plane : galcnn.explain.network.boundaries.DecisionPlane
-        Of the sample.
-    classes : sequence of str
-        Of the network.
-    labels : sequence of str
-        One a galaxy: its class in the catalog, where known, else the network's answer.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Regions in pale colours, galaxies in strong ones with a marker for each class.
-    """
+    """Draw the decision regions in the plane of two principal components, and the galaxies in it."""
     from matplotlib.colors import to_rgb
     from matplotlib.figure import Figure
 
@@ -264,20 +202,7 @@ def plane_figure(plane: DecisionPlane, classes: Sequence[str], labels: Sequence[
 
 
 def line_figure(lines: Sequence[tuple[str, Line, Sequence[Cutout]]], classes: Sequence[str]) -> Figure:
-    """Draw how the logits change from one galaxy to another, and where the answer flips.
-
-    Parameters
-    ----------
-    lines : sequence of (str, Line, sequence of Cutout)
-        Heading, line, and cutouts at equal distances on it.
-    classes : sequence of str
-        Of the network.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        For each line its images above the logits; flips are dashed.
-    """
+    """Draw how the logits change from one galaxy to another, and where the answer flips."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.2, 2.9 * len(lines)), layout="constrained")

@@ -30,19 +30,7 @@ _MOST_FILTERS, _MOST_INPUTS = 64, 32
 
 
 def weight_figure(weights: Table) -> Figure:
-    """Draw the distribution of the weights of each layer.
-
-    Parameters
-    ----------
-    weights : astropy.table.Table
-        From `galcnn.explain.weight_table`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        For each weight array the median (dot), 5 to 95 % (thick) and all (thin), on a scale
-        that is linear about zero and logarithmic beyond.
-    """
+    """Draw the distribution of the weights of each layer."""
     from matplotlib.figure import Figure
 
     n = len(weights)
@@ -73,23 +61,7 @@ def weight_figure(weights: Table) -> Figure:
 
 
 def kernel_figure(learned: Filters, statistics: Table, inputs: Sequence[str]) -> Figure:
-    """Draw the filters of one convolution, and what their weights are made of.
-
-    Parameters
-    ----------
-    learned : galcnn.explain.network.filters.Filters
-        Of one convolution.
-    statistics : astropy.table.Table
-        From `galcnn.explain.network.filters.filter_statistics`.
-    inputs : sequence of str
-        Names of what the filters read: the bands for a first layer.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A column a filter, a row an input, the strongest where there are too many; below, for
-        each filter, its norm and the shares of flat, even and odd parts.
-    """
+    """Draw the filters of one convolution, and what their weights are made of."""
     from matplotlib.figure import Figure
 
     kernels = learned.kernels.astype(np.float64)
@@ -134,24 +106,7 @@ def filter_result_figure(
     *,
     inputs: Sequence[str],
 ) -> Figure:
-    """Draw what filters of a first convolution do to a galaxy, band by band.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        The galaxy.
-    learned : galcnn.explain.network.filters.Filters
-        Of the convolution.
-    results : mapping of int to tuple of numpy.ndarray
-        Filter -> parts (n_inputs, cells_y, cells_x) and total (cells_y, cells_x).
-    inputs : sequence of str
-        Names of the bands.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A row a filter: its kernels, what each band adds, and the sum with the bias.
-    """
+    """Draw what filters of a first convolution do to a galaxy, band by band."""
     from matplotlib.figure import Figure
 
     n = len(inputs)
@@ -185,30 +140,7 @@ def filter_result_figure(
 def activation_figure(
     cutout: Cutout, maps: Mapping[str, npt.NDArray[np.float32]], heading: str, *, most: int = 8
 ) -> Figure:
-    """Draw what the network layers make of one galaxy.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        The galaxy.
-    maps : mapping of str to numpy.ndarray
-        Network layer -> feature maps, shape (cells_y, cells_x, channels).
-    heading : str
-        Of the galaxy.
-    most : int
-        Channels of a row: those with the highest peak.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A row a layer, one colour scale for each: from zero where no value is below, signed
-        elsewhere.
-
-    Raises
-    ------
-    ValueError
-        No maps.
-    """
+    """Draw what the network layers make of one galaxy."""
     from matplotlib.figure import Figure
 
     if not maps:
@@ -273,28 +205,7 @@ def _strongest(sizes: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp
 def strongest_figure(
     found: Sequence[StrongestActivations], cutouts: Sequence[Cutout], ids: Sequence[str]
 ) -> Figure:
-    """Draw what feature maps answer to most, as Zeiler & Fergus (2013, figure 2) do.
-
-    Parameters
-    ----------
-    found : sequence of StrongestActivations
-        Of one network layer.
-    cutouts : sequence of galcnn.cutout.Cutout
-        Those that were searched.
-    ids : sequence of str
-        Of the cutouts.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Two rows a feature map: receptive fields in colour, the strongest first, and beneath each
-        the deconvnet map of its one activation, summed over the bands, in colours of its own.
-
-    Raises
-    ------
-    ValueError
-        None given.
-    """
+    """Draw what feature maps answer to most, as Zeiler & Fergus (2013, figure 2) do."""
     from matplotlib.figure import Figure
 
     if not found:
@@ -328,25 +239,7 @@ _MOST_BANDS = 5
 
 
 def filter_image_figure(syntheses: Sequence[Synthesis], *, across: int = 8) -> Figure:
-    """Draw what filters of one network layer want to see, band by band.
-
-    Parameters
-    ----------
-    syntheses : sequence of galcnn.explain.Synthesis
-        Of one layer.
-    across : int
-        Filters in a row.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A column a filter, cut to where the image is not empty; each with colours of its own.
-
-    Raises
-    ------
-    ValueError
-        None given.
-    """
+    """Draw what filters of one network layer want to see, band by band."""
     from matplotlib.figure import Figure
 
     made = list(syntheses)
@@ -382,27 +275,7 @@ def filter_image_figure(syntheses: Sequence[Synthesis], *, across: int = 8) -> F
 
 
 def class_model_figure(rows: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
-    """Draw the images that the classes of a network like best.
-
-    Parameters
-    ----------
-    rows : mapping of str to sequence of Synthesis
-        How they were made -> one a target. Flux without negative values is drawn in colour, as
-        a galaxy would be; everything else band by band in signed colours.
-    classes : sequence of str
-        Of the network.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Above each: the target, what an independent prediction says of the image (green where it
-        agrees, else orange), and its probability.
-
-    Raises
-    ------
-    ValueError
-        None given.
-    """
+    """Draw the images that the classes of a network like best."""
     from matplotlib.figure import Figure
 
     lines = [

@@ -37,24 +37,7 @@ _COMPASS_SHARE = 0.13
 
 
 def scale_bar(cutout: Cutout) -> tuple[float, float, str]:
-    """Choose a scale bar: the largest round angle below 0.3 of the width.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        With a WCS.
-
-    Returns
-    -------
-    tuple of float, float and str
-        Length in arcsec and in pixels, and its label: 1, 2 or 5 times a power of ten, in arcsec,
-        arcmin or degrees.
-
-    Raises
-    ------
-    ValueError
-        The cutout has no WCS.
-    """
+    """Choose a scale bar: the largest round angle below 0.3 of the width."""
     scale = cutout.pixel_scale
     if scale is None:
         raise ValueError(message("a cutout with a WCS", "", wcs=None))
@@ -67,18 +50,7 @@ def scale_bar(cutout: Cutout) -> tuple[float, float, str]:
 
 
 def compass(cutout: Cutout) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the directions of North and East at the centre of a cutout.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        With a WCS, of either parity and any celestial frame.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Two unit vectors (x, y) in pixels, for right ascension and declination in ICRS.
-    """
+    """Give the directions of North and East at the centre of a cutout."""
     from astropy.wcs.utils import pixel_to_skycoord
 
     ny, nx = cutout.shape
@@ -96,15 +68,7 @@ def compass(cutout: Cutout) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
 
 
 def draw_scale_bar(axes: Axes, cutout: Cutout) -> None:
-    """Draw the scale bar into the lower left corner.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        With the picture of the cutout.
-    cutout : galcnn.cutout.Cutout
-        With a WCS.
-    """
+    """Draw the scale bar into the lower left corner."""
     ny, nx = cutout.shape
     _, pixels, label = scale_bar(cutout)
     left, low = 0.05 * nx - 0.5, 0.06 * ny - 0.5
@@ -115,15 +79,7 @@ def draw_scale_bar(axes: Axes, cutout: Cutout) -> None:
 
 
 def draw_compass(axes: Axes, cutout: Cutout) -> None:
-    """Draw arrows to North and East into the lower right corner.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        With the picture of the cutout.
-    cutout : galcnn.cutout.Cutout
-        With a WCS.
-    """
+    """Draw arrows to North and East into the lower right corner."""
     ny, nx = cutout.shape
     arm = _COMPASS_SHARE * min(nx, ny)
     arrows = [arm * direction for direction in compass(cutout)]
@@ -177,15 +133,7 @@ _UNITS = {"display": "display value", "uncalibrated": "pixel value"}
 
 
 def draw_cutout(axes: Axes, cutout: Cutout) -> None:
-    """Draw a cutout in colour, with compass and scale bar where it has a WCS.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Empty.
-    cutout : galcnn.cutout.Cutout
-        Any.
-    """
+    """Draw a cutout in colour, with compass and scale bar where it has a WCS."""
     axes.imshow(display_rgb(cutout), origin="lower", interpolation="nearest")
     axes.set_axis_off()
     if cutout.wcs is None:
@@ -195,22 +143,7 @@ def draw_cutout(axes: Axes, cutout: Cutout) -> None:
 
 
 def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout) -> Any:
-    """Draw a map, summed over its bands, in signed colours, with the galaxy's outline over it.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Empty.
-    explanation : galcnn.explain.Explanation
-        Its limits are `colour_limit` on both sides of zero; grey where there is no value.
-    cutout : galcnn.cutout.Cutout
-        What is explained.
-
-    Returns
-    -------
-    matplotlib.image.AxesImage
-        For a colour bar.
-    """
+    """Draw a map, summed over its bands, in signed colours, with the galaxy's outline over it."""
     from matplotlib import colormaps
 
     values = summed(explanation)
@@ -226,15 +159,7 @@ def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout) -> Any:
 
 
 def draw_contours(axes: Axes, explanation: Explanation) -> None:
-    """Draw a map's contours over a picture: solid where it raises the target, dashed where it lowers it.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        With the picture.
-    explanation : galcnn.explain.Explanation
-        Contours stand at 1/4, 1/2 and 3/4 of its greatest absolute value.
-    """
+    """Draw a map's contours over a picture: solid where it raises the target, dashed where it lowers it."""
     values = summed(explanation)
     peak = float(np.nanmax(np.abs(values), initial=0))
     if peak > 0:
@@ -244,19 +169,7 @@ def draw_contours(axes: Axes, explanation: Explanation) -> None:
 
 
 def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, *, below: float = 0.085) -> None:
-    """Draw the colour bar of a map below it, its unit with a power of ten as label.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Of the map.
-    drawn : matplotlib.image.AxesImage
-        The map.
-    explanation : galcnn.explain.Explanation
-        What it shows: an amount of logits, or logits per nJy, per display value or per sigma.
-    below : float
-        How far below, in heights of the map.
-    """
+    """Draw the colour bar of a map below it, its unit with a power of ten as label."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     exponent = int(np.floor(np.log10(drawn.norm.vmax)))
@@ -276,24 +189,7 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, *, below: 
 def answer_title(
     name: str, prediction: Prediction, true: str | None = None, *, points: float = 155.0
 ) -> tuple[str, str]:
-    """Say what a network answers of a galaxy, and whether that is right.
-
-    Parameters
-    ----------
-    name : str
-        Of the galaxy.
-    prediction : galcnn.prediction.Prediction
-        Of this galaxy.
-    true : str, optional
-        Its class, where known.
-    points : float
-        The widest line, in 1/72 inch. Of long names the end is lost, never the number behind.
-
-    Returns
-    -------
-    tuple of str
-        Lines of a title, and its colour.
-    """
+    """Say what a network answers of a galaxy, and whether that is right."""
     name, narrow = drawable(name, points), points - _NUMBER_WIDTH
     best = prediction.best[0]
     if not best:
@@ -306,18 +202,7 @@ def answer_title(
 
 
 def summed(explanation: Explanation) -> npt.NDArray[np.float64]:
-    """Add the bands of a map: the effect of the same change in all of them.
-
-    Parameters
-    ----------
-    explanation : galcnn.explain.Explanation
-        Any.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (ny, nx); NaN where no band has a value.
-    """
+    """Add the bands of a map: the effect of the same change in all of them."""
     planes = explanation.attribution.astype(np.float64)
     known = np.isfinite(planes)
     total: npt.NDArray[np.float64] = np.where(known, planes, 0).sum(axis=0)
@@ -351,20 +236,7 @@ def colour_limit(values: npt.NDArray[np.float64]) -> float:
 
 
 def drawable(text: str, points: float = 155.0) -> str:
-    """Make any text fit a title of 8 points: one line, narrow, of characters that the font has.
-
-    Parameters
-    ----------
-    text : str
-        An id or a class.
-    points : float
-        The widest, in 1/72 inch.
-
-    Returns
-    -------
-    str
-        With ``?`` for what the font does not have; a long text ends in dots.
-    """
+    """Make any text fit a title of 8 points: one line, narrow, of characters that the font has."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
     from matplotlib.textpath import text_to_path
 
@@ -390,18 +262,7 @@ def _draw_outline(axes: Axes, cutout: Cutout) -> None:
 
 
 def unit_label(explanation: Explanation) -> str:
-    """Say what the values of a map are.
-
-    Parameters
-    ----------
-    explanation : galcnn.explain.Explanation
-        Any.
-
-    Returns
-    -------
-    str
-        Such as ``logit per nJy``.
-    """
+    """Say what the values of a map are."""
     unit = explanation.unit
     if not unit:
         return "logit per sigma of noise" if explanation.wrt == "sigma" else "logit"
@@ -412,22 +273,7 @@ def unit_label(explanation: Explanation) -> str:
 
 
 def draw_signed(axes: Axes, values: npt.NDArray[Any], limit: float | None = None) -> Any:
-    """Draw a map in signed colours, white at zero, grey where there is no value.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Empty.
-    values : numpy.ndarray
-        Shape (ny, nx).
-    limit : float, optional
-        At both ends of the colours; see `galcnn.viewers.plots.panels.colour_limit`.
-
-    Returns
-    -------
-    matplotlib.image.AxesImage
-        For a colour bar.
-    """
+    """Draw a map in signed colours, white at zero, grey where there is no value."""
     from matplotlib import colormaps
 
     end = colour_limit(np.asarray(values, dtype=np.float64)) if limit is None else limit
@@ -439,19 +285,7 @@ def draw_signed(axes: Axes, values: npt.NDArray[Any], limit: float | None = None
 
 
 def draw_bar(figure: Figure, drawn: Any, axes: Sequence[Axes], label: str) -> None:
-    """Draw one colour bar to the right of a row of panels.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        With the panels.
-    drawn : matplotlib.image.AxesImage
-        One of them.
-    axes : sequence of matplotlib.axes.Axes
-        The row.
-    label : str
-        What the colours mean, with the unit.
-    """
+    """Draw one colour bar to the right of a row of panels."""
     bar = figure.colorbar(drawn, ax=list(axes), shrink=0.8, aspect=14, pad=0.008)
     bar.set_label(label, fontsize=SMALL, parse_math=False)
     bar.ax.tick_params(labelsize=SMALL)
@@ -459,33 +293,13 @@ def draw_bar(figure: Figure, drawn: Any, axes: Sequence[Axes], label: str) -> No
 
 
 def title(axes: Axes, text: str, points: float = 155.0, *, color: str = "black") -> None:
-    """Write a title of 8 points, line by line drawable.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Any.
-    text : str
-        Lines.
-    points : float
-        The widest line, in 1/72 inch.
-    color : str
-        Of the text.
-    """
+    """Write a title of 8 points, line by line drawable."""
     lines = "\n".join(drawable(line, points) for line in text.split("\n"))
     axes.set_title(lines, fontsize=TITLE, parse_math=False, color=color)
 
 
 def label_row(axes: Axes, text: str) -> None:
-    """Write what a row shows to the left of its first panel.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Of the first panel.
-    text : str
-        Lines.
-    """
+    """Write what a row shows to the left of its first panel."""
     axes.text(
         -0.08,
         0.5,

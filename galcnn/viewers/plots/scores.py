@@ -34,19 +34,7 @@ _SCORES = {
 
 
 def reliability_figure(bins: Table) -> Figure:
-    """Draw how often answers of each confidence are right.
-
-    Parameters
-    ----------
-    bins : astropy.table.Table
-        From `galcnn.uncertainty.reliability`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Accuracy with its 95 % interval against confidence, the diagonal of right probabilities,
-        and the number of galaxies in each bin below.
-    """
+    """Draw how often answers of each confidence are right."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.4, 3.9), layout="constrained")
@@ -71,24 +59,7 @@ def reliability_figure(bins: Table) -> Figure:
 
 
 def scores_figure(scores: Table) -> Figure:
-    """Draw scores against what they are split by.
-
-    Parameters
-    ----------
-    scores : astropy.table.Table
-        From `galcnn.pipeline.scores.score_table`, split by at least one column.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel for each column: accuracy, balanced accuracy and calibration error of each bin with
-        95 % intervals, at the median of the bin.
-
-    Raises
-    ------
-    ValueError
-        The scores are split by nothing.
-    """
+    """Draw scores against what they are split by."""
     from matplotlib.figure import Figure
 
     columns = list(dict.fromkeys(str(name) for name in scores["by"] if name != "all"))
@@ -145,24 +116,7 @@ def roc_figure(ranked: Sequence[Ranking]) -> Figure:
 
 
 def precision_recall_figure(ranked: Sequence[Ranking]) -> Figure:
-    """Draw precision against recall of each class.
-
-    Parameters
-    ----------
-    ranked : sequence of galcnn.evaluation.ranking.Ranking
-        From `galcnn.evaluation.rankings`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel a class: purity against completeness, with the 95 % bootstrap band, the share of
-        the class (a classifier that knows nothing), and the average precision with its interval.
-
-    Raises
-    ------
-    ValueError
-        No class.
-    """
+    """Draw precision against recall of each class."""
     figure, panels = _class_panels(ranked, "precision (purity)")
     for axes, one in zip(panels, ranked, strict=True):
         axes.axhline(one.n / (one.n + one.n_others), color="0.6", linewidth=0.8, linestyle="--")

@@ -40,20 +40,7 @@ _NAMES = {
 
 
 def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Figure:
-    """Draw accuracy and calibration against redshift.
-
-    Parameters
-    ----------
-    scores : astropy.table.QTable
-        From `galcnn.covariate_shift.report.score_table`.
-    train_redshifts : tuple of float
-        Shaded.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Lines are means, bands the lowest and highest seed; the oracle is the ceiling.
-    """
+    """Draw accuracy and calibration against redshift."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
@@ -87,20 +74,7 @@ def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Fig
 
 
 def class_figure(scores: QTable, classes: tuple[str, ...]) -> Figure:
-    """Draw completeness and purity of each class against redshift.
-
-    Parameters
-    ----------
-    scores : astropy.table.QTable
-        From `galcnn.covariate_shift.report.score_table`.
-    classes : tuple of str
-        One column of panels each.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Completeness above, purity below.
-    """
+    """Draw completeness and purity of each class against redshift."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1.8 * len(classes) + 0.4, 3.8), layout="constrained")
@@ -118,18 +92,7 @@ def class_figure(scores: QTable, classes: tuple[str, ...]) -> Figure:
 
 
 def drift_figure(table: QTable) -> Figure:
-    """Draw how far the input and the layers of networks have drifted.
-
-    Parameters
-    ----------
-    table : astropy.table.QTable
-        ``arm``, ``layer``, ``z`` and ``distance``, layers in the order of the pass.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One panel a network: layers from left to right, one line a redshift.
-    """
+    """Draw how far the input and the layers of networks have drifted."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 

@@ -44,18 +44,7 @@ TITLE, SMALL = 8, 7
 
 
 def class_colour(i: int) -> str:
-    """Give the colour of a class or curve.
-
-    Parameters
-    ----------
-    i : int
-        From 0; beyond seven they come again, with other markers.
-
-    Returns
-    -------
-    str
-        Hexadecimal.
-    """
+    """Give the colour of a class or curve."""
     return COLOURS[i % len(COLOURS)]
 
 
@@ -82,33 +71,12 @@ def line(i: int) -> dict[str, Any]:
 
 
 def marked(i: int) -> dict[str, Any]:
-    """Give the colour, line style and marker of a curve of a few points.
-
-    Parameters
-    ----------
-    i : int
-        From 0.
-
-    Returns
-    -------
-    dict
-        `color`, `linestyle`, `marker` and `markersize`, as matplotlib takes them.
-    """
+    """Give the colour, line style and marker of a curve of a few points."""
     return line(i) | {"marker": MARKERS[i % len(MARKERS)], "markersize": 4}
 
 
 def finish(axes: Axes, x: str = "", y: str = "", *, grid: bool = True) -> None:
-    """Label axes and give them the sizes and lines that all figures have.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        With its curves.
-    x, y : str
-        What the axes show, as plain text; empty leaves them.
-    grid : bool
-        Whether pale lines help to read values.
-    """
+    """Label axes and give them the sizes and lines that all figures have."""
     if x:
         axes.set_xlabel(x, fontsize=TITLE, parse_math=False)
     if y:
@@ -123,21 +91,7 @@ def finish(axes: Axes, x: str = "", y: str = "", *, grid: bool = True) -> None:
 def legend(
     figure: Figure, axes: Axes, *, loc: str = "outside lower center", columns: int = 4, heading: str = ""
 ) -> None:
-    """Explain the curves of some axes once, beside all panels of a figure.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        With constrained layout.
-    axes : matplotlib.axes.Axes
-        Whose labels are shown.
-    loc : str
-        Where, as matplotlib names it.
-    columns : int
-        At most.
-    heading : str
-        Above the names.
-    """
+    """Explain the curves of some axes once, beside all panels of a figure."""
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return

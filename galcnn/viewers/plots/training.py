@@ -112,20 +112,7 @@ def learning_figure(history: Table) -> Figure:
 
 
 def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestion: float | None) -> Figure:
-    """Draw a range test.
-
-    Parameters
-    ----------
-    rates, losses, means : numpy.ndarray
-        Learning rate, loss and smoothed loss of each update.
-    suggestion : float or None
-        Marked.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Points, their smoothed curve, and the suggestion.
-    """
+    """Draw a range test."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6, 3.2), layout="constrained")
@@ -142,26 +129,7 @@ def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestio
 
 
 def comparison_figure(curves: Mapping[str, Sequence[Curve]], *, loss: str = "training loss") -> Figure:
-    """Draw the loss of several optimizers against updates and against time.
-
-    Parameters
-    ----------
-    curves : mapping of str to sequence of Curve
-        Name -> runs of several seeds, of the same epochs.
-    loss : str
-        What the loss is, for the axis.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Two panels; a line is the median over seeds, its band reaches from the least to the
-        greatest. A curve of one seed has no band.
-
-    Raises
-    ------
-    ValueError
-        No curve, or runs of one name that differ in length.
-    """
+    """Draw the loss of several optimizers against updates and against time."""
     from matplotlib.figure import Figure
 
     if not curves or any(len({len(run[2]) for run in runs}) != 1 for runs in curves.values()):
@@ -195,23 +163,7 @@ _LEAST = 1e-16
 
 
 def initialisation_figure(tables: Mapping[str, Table]) -> Figure:
-    """Draw the variance of activations and gradients in each layer, beside the theory.
-
-    Parameters
-    ----------
-    tables : mapping of str to astropy.table.Table
-        Name -> table of `galcnn.diagnostics.stack_table` or `initialisation_table`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Two panels, both logarithmic: points as measured, lines by theory.
-
-    Raises
-    ------
-    ValueError
-        No table.
-    """
+    """Draw the variance of activations and gradients in each layer, beside the theory."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
