@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 import tempfile
@@ -29,6 +30,8 @@ _ANEW = "or replace it: --overwrite (in Python: overwrite=True)."
 Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 #: File in a folder of galcnn's that says of which run it is, by a hash.
 MARK = ".galcnn"
+#: How `_unused_name` calls what is being written.
+_PARTIAL = re.compile(r"\.[0-9a-f]{12}-[0-9]+-[0-9a-f]+\.partial(\..*)?")
 #: Those who want to know what is written; any thread may write.
 _RECORDS: list[list[Path]] = []
 
@@ -266,7 +269,7 @@ def _remove(folder: Path, own: Iterable[str]) -> None:
 
 def is_partial(name: str) -> bool:
     """Tell whether a file is one that was being written, and may be of a process that was killed."""
-    return name.startswith(".") and ".partial" in name
+    return _PARTIAL.fullmatch(name) is not None
 
 
 def _make_folder(folder: Path) -> None:

@@ -287,7 +287,8 @@ def _locked(folder: Path) -> Iterator[None]:
         with FileLock(folder / _LOCK, timeout=0):
             # Nobody else writes here now: what is half-written was left by a kill.
             for left in (folder / FOLDER).glob(".*.partial*"):
-                left.unlink()
+                if atomic.is_partial(left.name):
+                    left.unlink()
             yield
     except Timeout as error:
         raise RuntimeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ DEFAULT_LIMIT = 5_000_000_000
 _ROOM = 0.8
 #: Seconds after which a file that is still being written was left by a kill.
 _ABANDONED = 86400.0
+#: Where an entry lies in the folder; nothing else is ever counted or removed, whatever lies there too.
+_ENTRY = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{62}-[0-9a-f]{64}")
 
 
 def default_folder() -> Path:
@@ -68,7 +71,7 @@ class Cache:
     def get(self, key: str) -> bytes | None:
         """Give the entry of a key, the whole description of what was asked for; None for a damaged one."""
         for path in self._folder(key).glob(f"{_hash(key.encode())}-*"):
-            if path.suffix:  # being written
+            if not self._is_entry(path):
                 continue
             try:
                 content = path.read_bytes()
@@ -96,15 +99,18 @@ class Cache:
     def _folder(self, key: str) -> Path:
         return self.folder / _hash(key.encode())[:2]
 
+    def _is_entry(self, path: Path) -> bool:
+        return _ENTRY.fullmatch(path.relative_to(self.folder).as_posix()) is not None and path.is_file()
+
     def _make_room(self) -> None:
         """Count what all processes have written, and remove the oldest where that is too much."""
         entries = []
-        for path in self.folder.glob("??/*"):
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
             with contextlib.suppress(FileNotFoundError):
                 age = path.stat()
-                if not path.suffix:
+                if self._is_entry(path):
                     entries.append((age.st_mtime_ns, age.st_size, path))
-                elif age.st_mtime < time.time() - _ABANDONED:
+                elif atomic.is_partial(path.name) and age.st_mtime < time.time() - _ABANDONED:
                     path.unlink()
         total = sum(size for _, size, _ in entries)
         if total > self.limit:

@@ -120,7 +120,7 @@ def test_a_link_is_written_through(tmp_path):
 
 def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path):
     script = (
-        "import os, signal\nfrom galcnn import atomic\n"
+        "import os, signal\nfrom galcnn._runtime import atomic\n"
         f"with atomic.writing_folder({str(tmp_path / 'model')!r}) as t:\n"
         "    (t / 'half').write_text('')\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -176,3 +176,67 @@ def test_a_claim_survives_a_kill_while_it_was_made(tmp_path):
     (other / "thesis.txt").touch()
     with pytest.raises(ValueError, match="new or empty"):
         atomic.claim(other, "this", what="this")
+
+
+def test_a_folder_written_beside_files_of_others_leaves_them_bit_by_bit(tmp_path):
+    """What is own by its name is replaced, also what the new content no longer has; the rest stays."""
+    folder = tmp_path / "report"
+    (folder / "pages").mkdir(parents=True)
+    (folder / "index.html").write_text("old")
+    (folder / "pages" / "old.html").write_text("old")
+    foreign = {folder / "thesis.tex": bytes(range(256)), folder / "notes" / "index.html": b"\r\n\x00mine"}
+    (folder / "notes").mkdir()
+    for path, content in foreign.items():
+        path.write_bytes(content)
+    stamps = {path: path.stat() for path in foreign}
+    with atomic.writing_folder(folder, own=("index.html", "pages", "page-*")) as temporary:
+        (temporary / "index.html").write_text("new")
+        (temporary / "extra.json").write_text("{}")
+    assert names(folder) == ["extra.json", "index.html", "notes", "thesis.tex"]
+    assert (folder / "index.html").read_text() == "new"
+    for path, content in foreign.items():
+        assert path.read_bytes() == content
+        assert (path.stat().st_ino, path.stat().st_mtime_ns) == (
+            stamps[path].st_ino,
+            stamps[path].st_mtime_ns,
+        )
+    assert names(tmp_path) == ["report"]
+
+
+def test_a_folder_that_fails_beside_files_of_others_changes_nothing(tmp_path):
+    (tmp_path / "index.html").write_text("old")
+    (tmp_path / "thesis.tex").write_bytes(b"\x00\xff")
+    with pytest.raises(ZeroDivisionError), atomic.writing_folder(tmp_path, own=("index.html",)) as temporary:
+        (temporary / "index.html").write_text("half")
+        raise ZeroDivisionError
+    assert (tmp_path / "index.html").read_text() == "old"
+    assert (tmp_path / "thesis.tex").read_bytes() == b"\x00\xff"
+    assert names(tmp_path) == ["index.html", "thesis.tex"]
+
+
+def test_a_claim_writes_its_own_files_and_its_mark_beside_those_of_others(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "thesis.tex").write_bytes(b"\x00\xff\r\n")
+    (folder / "map-3.png").write_bytes(b"old")
+    claim = atomic.claim(folder, "this", what="a run", own=("table.ecsv", "map-*"), overwrite=True)
+    with claim.writing() as temporary:
+        (temporary / "table.ecsv").write_text("new")
+        (temporary / "map-1.png").write_bytes(b"new")
+        assert (folder / "map-3.png").read_bytes() == b"old", "the old stays until all of the new is there"
+    assert names(folder) == [atomic.MARK, "map-1.png", "table.ecsv", "thesis.tex"]
+    assert (folder / "thesis.tex").read_bytes() == b"\x00\xff\r\n"
+    assert (folder / "table.ecsv").read_text() == "new"
+    again = atomic.claim(folder, "this", what="a run", own=("table.ecsv", "map-*"))
+    assert again.written("table.ecsv")
+    with pytest.raises(ValueError, match="a new folder, or a run"):
+        atomic.claim(folder, "another", what="a run")
+    assert names(tmp_path) == ["run"]
+
+
+def test_only_names_of_its_own_are_taken_for_what_a_kill_left(tmp_path):
+    with atomic.writing(tmp_path / "a.fits") as temporary:
+        assert atomic.is_partial(temporary.name)
+        temporary.touch()
+    for name in (".notes.partial", ".thesis.partial.tex", "a.partial", ".0123-1-2.partial"):
+        assert not atomic.is_partial(name)

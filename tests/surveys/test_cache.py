@@ -77,12 +77,39 @@ def test_what_is_larger_than_the_limit_is_not_kept(tmp_path):
 def test_what_a_killed_process_left_is_swept_away(tmp_path):
     cache = Cache(tmp_path, limit=100)
     cache.put("a", bytes(90))
-    left = entries(cache)[0].with_name(".0123-1-2.partial")
+    left = entries(cache)[0].with_name(".0123456789ab-1-2.partial")
     left.write_bytes(bytes(1000))
     os.utime(left, (1e9, 1e9))
     cache.put("b", bytes(90))
     assert not left.exists()
     assert cache.get("b") is not None
+
+
+def test_files_of_others_are_neither_counted_nor_removed(tmp_path):
+    """Whatever they are called: of a folder that the user names with --cache, only its own files go."""
+    cache = Cache(tmp_path, limit=100)
+    cache.put("a", bytes(90))
+    (own,) = entries(cache)
+    own_folder, key = own.parent, own.name.partition("-")[0]
+    others = [
+        tmp_path / "thesis",
+        tmp_path / "xy" / "thesis",
+        tmp_path / "ab" / "thesis",
+        tmp_path / "ab" / ".thesis.partial",
+        tmp_path / "ab" / own.name,  # of another key than its folder's
+        own_folder / "README",
+        own_folder / f"{key}-notes",
+        own_folder / "deep" / "thesis",
+    ]
+    for i, other in enumerate(others):
+        other.parent.mkdir(exist_ok=True)
+        other.write_bytes(bytes([i]) * 1000)
+        os.utime(other, (1e9, 1e9))
+    assert cache.get("a") == bytes(90)
+    cache.put("b", bytes(90))
+    assert Cache(tmp_path, limit=100).get("b") == bytes(90)
+    assert Cache(tmp_path, limit=100).get("a") is None, "made room for b"
+    assert [other.read_bytes() for other in others] == [bytes([i]) * 1000 for i in range(len(others))]
 
 
 def test_threads_and_processes_share_it(tmp_path):
