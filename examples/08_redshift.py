@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from galcnn import Redshifting, redshift
 from galcnn.photometry import observation_of
+from galcnn.redshifting import Redshifting, redshift
 from galcnn.simulation import SIMULATED, draw, from_catalog, simulate_catalog
 
 galaxy = from_catalog(simulate_catalog(2, seed=3))[1].at(0.03)

@@ -20,13 +20,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from astropy.table import QTable
 
-from galcnn import Redshifting, load_model, redshift
+from galcnn import load_model, redshift
 from galcnn.catalog import write_table
 from galcnn.files import load_bands
 from galcnn.model import images_from, prepare
 from galcnn.photometry import DISPLAY, Observation, observation_of
 from galcnn.prediction import predict_images
-from galcnn.redshifting import magnification
+from galcnn.redshifting import Redshifting, magnification
 from galcnn.simulation import psf_planes, telescope_of
 from galcnn.transforms import display_rgb
 

@@ -85,7 +85,7 @@ def calibrate(cutout: Cutout, zero_point: float) -> Cutout:
 
     Examples
     --------
-    >>> from galcnn.photometry import UNCALIBRATED
+    >>> from galcnn.photometry.units import UNCALIBRATED
     >>> counts = Cutout(np.ones((1, 2, 2)), ("r",), unit=UNCALIBRATED)
     >>> round(float(calibrate(counts, 22.5).flux[0, 0, 0]), 3)
     3631.0
