@@ -115,41 +115,23 @@ class Criterion:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a sample says of one criterion.
-
-    Attributes
-    ----------
-    criterion : Criterion
-        What was asked.
-    word : str
-        See `decide`; ``not judged`` where nothing could be measured.
-    score : galcnn.evaluation.Score or None
-        Mean over galaxies with its 95 % bootstrap interval.
-    reason : str
-        Why it was not judged.
-    """
-
-    criterion: Criterion
-    word: Word
-    score: Score | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class Verdict:
-    """What a difference of two arms shows.
+    """What a sample says of one criterion, or a difference of two arms shows.
 
     Attributes
     ----------
     word : str
-        ``better``, ``worse``, ``no difference larger than delta``, ``undecided`` or ``not judged``.
+        Of a criterion see `decide`; of two arms ``better``, ``worse``, ``no difference larger than
+        delta``, ``undecided`` or ``not judged``.
     text : str
-        A sentence with the figures.
+        Of a criterion why it was not judged; of two arms a sentence with the figures.
+    score : Score or None
+        Of a criterion: mean over galaxies with its 95 % bootstrap interval.
     """
 
     word: str
-    text: str
+    text: str = ""
+    score: Score | None = None
 
 
 def bootstrap(
@@ -276,7 +258,7 @@ def decide(low: float, high: float, limit: float, *, above: bool = True) -> Word
     return "passes" if worst > bar else "fails" if best <= bar else "undecided"
 
 
-def judge(values: npt.ArrayLike, asked: Criterion, *, seed: int = 0) -> Finding:
+def judge(values: npt.ArrayLike, asked: Criterion, *, seed: int = 0) -> Verdict:
     """Say whether galaxies keep a criterion.
 
     Parameters
@@ -290,7 +272,7 @@ def judge(values: npt.ArrayLike, asked: Criterion, *, seed: int = 0) -> Finding:
 
     Returns
     -------
-    Finding
+    Verdict
         Of the galaxies with a value; undecided of fewer than 8.
 
     Examples
@@ -302,19 +284,15 @@ def judge(values: npt.ArrayLike, asked: Criterion, *, seed: int = 0) -> Finding:
     sample = np.asarray(values, dtype=np.float64)
     known = sample[np.isfinite(sample)]
     if not len(known):
-        return Finding(asked, "not judged", reason="no galaxy has a value")
+        return Verdict("not judged", "no galaxy has a value")
     if len(known) < 2:
-        return Finding(asked, "undecided", Score(float(known[0]), float("nan"), float("nan"), 1))
+        return Verdict("undecided", score=Score(float(known[0]), float("nan"), float("nan"), 1))
     means, lows, highs = bootstrap(
         lambda rows: known[rows].mean(keepdims=True), np.zeros(len(known), dtype=int), seed=seed
     )
     score = Score(float(means[0]), float(lows[0]), float(highs[0]), len(known))
-    few = len(known) < _FEWEST
-    return Finding(
-        asked,
-        "undecided" if few else decide(score.low, score.high, asked.limit, above=asked.above),
-        score,
-    )
+    word = decide(score.low, score.high, asked.limit, above=asked.above)
+    return Verdict("undecided" if len(known) < _FEWEST else word, score=score)
 
 
 def verdict(difference: Estimate, names: tuple[str, str], *, delta: float, p_value: float) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -10,61 +11,61 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from galcnn._runtime import seeding
 from galcnn.explain import Context, Explainer
-from galcnn.explain.baselines import ids_of, sky_level, standard_normal
+from galcnn.explain.baselines import sky_level, standard_normal
 from galcnn.explain.explanation import Kind
+from galcnn.faithfulness.sample import drawn
 from galcnn.model import Target
 
 if TYPE_CHECKING:
     import keras
 
 
+class _Control(ABC):
+    """An explainer that asks neither the network nor the target."""
+
+    per_band: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "features"
+
+    def __call__(
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        *,
+        context: Context | None = None,
+    ) -> npt.NDArray[np.float32]:
+        del network, target
+        return np.asarray(self._maps(images, context or Context()), dtype=np.float32)
+
+    @abstractmethod
+    def _maps(self, images: npt.NDArray[np.float32], context: Context) -> npt.NDArray[np.floating]: ...
+
+
 @dataclass(frozen=True)
-class Edges:
+class Edges(_Control):
     """Sobel's gradient of the image: edges without a network (Adebayo et al. 2018)."""
 
     name: ClassVar[str] = "control_edges"
-    per_band: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "features"
 
-    def __call__(
-        self,
-        network: keras.Model,
-        images: npt.NDArray[np.float32],
-        target: Target | Sequence[Target],
-        *,
-        context: Context | None = None,
-    ) -> npt.NDArray[np.float32]:
-        """Make the maps."""
-        del network, target, context
+    def _maps(self, images: npt.NDArray[np.float32], context: Context) -> npt.NDArray[np.floating]:
+        del context
         slopes = [ndimage.sobel(images, axis=axis, mode="nearest") for axis in (1, 2)]
-        return np.asarray(np.hypot(*slopes), dtype=np.float32)
+        return np.asarray(np.hypot(*slopes))
 
 
 @dataclass(frozen=True)
-class Light:
+class Light(_Control):
     """The image itself, above the level of its sky."""
 
     name: ClassVar[str] = "control_light"
-    per_band: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "features"
 
-    def __call__(
-        self,
-        network: keras.Model,
-        images: npt.NDArray[np.float32],
-        target: Target | Sequence[Target],
-        *,
-        context: Context | None = None,
-    ) -> npt.NDArray[np.float32]:
-        """Make the maps."""
-        del network, target
-        return (images - sky_level(images, context or Context())[0]).astype(np.float32)
+    def _maps(self, images: npt.NDArray[np.float32], context: Context) -> npt.NDArray[np.floating]:
+        return np.asarray(images - sky_level(images, context)[0])
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(_Control):
     """Random numbers, the same for a galaxy whatever is asked.
 
     Attributes
@@ -76,25 +77,10 @@ class Noise:
     seed: int = 0
 
     name: ClassVar[str] = "control_noise"
-    per_band: ClassVar[bool] = True
-    kind: ClassVar[Kind] = "features"
 
-    def __call__(
-        self,
-        network: keras.Model,
-        images: npt.NDArray[np.float32],
-        target: Target | Sequence[Target],
-        *,
-        context: Context | None = None,
-    ) -> npt.NDArray[np.float32]:
-        """Make the maps."""
-        del network, target
-        return np.stack(
-            [
-                standard_normal(seeding.generator(self.seed, "control", name), images.shape[1:])
-                for name in ids_of(images, context or Context())
-            ]
-        )
+    def _maps(self, images: npt.NDArray[np.float32], context: Context) -> npt.NDArray[np.floating]:
+        shape = images.shape[1:]
+        return drawn(images, context, lambda stream: standard_normal(stream, shape), self.seed, "control")
 
 
 #: What every report shows beside the methods.

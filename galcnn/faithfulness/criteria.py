@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
@@ -209,6 +209,8 @@ class Subject:
         How.
     seeds, labels : tuple
         Models that differ from the network in their seed, and models of shuffled labels.
+    shared : dict of str to numpy.ndarray
+        What all methods are compared with, see `SHARED`.
     """
 
     network: keras.Model
@@ -217,20 +219,25 @@ class Subject:
     settings: TrustSettings
     seeds: Others = ()
     labels: Others = ()
-
-    def attacked(self) -> Arrays:
-        """FragilitySettings the maps of the galaxies."""
-        return {"images": attacked(self.network, self.sample, attack=self.settings.attack)}
-
-    def references(self) -> Arrays:
-        """Delete and insert pixels in orders that need no method."""
-        settings = self.settings
-        own = reference_curves(self.network, self.sample, imputation=settings.imputation, seed=settings.seed)
-        return dict(own)
+    shared: Arrays = field(default_factory=dict)
 
 
-def _randomisation(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
-    del shared
+def _attack(subject: Subject) -> Arrays:
+    return {"images": attacked(subject.network, subject.sample, attack=subject.settings.attack)}
+
+
+def _references(subject: Subject) -> Arrays:
+    settings = subject.settings
+    return dict(
+        reference_curves(subject.network, subject.sample, imputation=settings.imputation, seed=settings.seed)
+    )
+
+
+#: Step -> what is made once, and serves the checks of every method.
+SHARED: Mapping[str, Callable[[Subject], Arrays]] = {"attack": _attack, "references": _references}
+
+
+def _randomisation(subject: Subject, explainer: Explainer) -> Arrays:
     both = randomisation(subject.network, explainer, subject.sample, seed=subject.settings.seed)
     found: Arrays = {"stages": np.array(both["cascading"].stages)}
     for mode, similarities in both.items():
@@ -239,7 +246,7 @@ def _randomisation(subject: Subject, explainer: Explainer, shared: Arrays) -> Ar
     return found | {"randomisation": found["cascading_rank"][-1]}
 
 
-def _removal(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
+def _removal(subject: Subject, explainer: Explainer) -> Arrays:
     settings = subject.settings
     done = removal(
         subject.network,
@@ -247,24 +254,17 @@ def _removal(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
         subject.sample,
         imputation=settings.imputation,
         seed=settings.seed,
-        references=shared,
+        references=subject.shared,
     )
     found: Arrays = {"fractions": done.fractions}
-    for what, curves in (("deletion", done.deletion), ("insertion", done.insertion)):
-        found |= {f"{what}_{name}_curve": curve for name, curve in curves.items()}
-    found["deletion"], found["deletion-light"] = (
-        done.gain("deletion", "random"),
-        done.gain("deletion", "light"),
-    )
-    found["insertion"], found["insertion-light"] = (
-        done.gain("insertion", "random"),
-        done.gain("insertion", "light"),
-    )
+    whats: tuple[Literal["deletion", "insertion"], ...] = ("deletion", "insertion")
+    for what in whats:
+        found |= {f"{what}_{name}_curve": curve for name, curve in getattr(done, what).items()}
+        found |= {what: done.gain(what, "random"), f"{what}-light": done.gain(what, "light")}
     return found
 
 
-def _placement(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
-    del shared
+def _placement(subject: Subject, explainer: Explainer) -> Arrays:
     maps = maps_of(subject.network, explainer, subject.sample)
     # Of a network that looks at the middle alone every map would lie on the galaxy, for being there.
     seen = looked_at(subject.network, maps.shape[1:3])
@@ -276,14 +276,12 @@ def _placement(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays
     }
 
 
-def _equivariance(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
-    del shared
+def _equivariance(subject: Subject, explainer: Explainer) -> Arrays:
     errors = equivariance(subject.network, explainer, subject.sample)
     return {"errors": errors, "equivariance": errors.mean(axis=0)}
 
 
-def _sensitivity(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
-    del shared
+def _sensitivity(subject: Subject, explainer: Explainer) -> Arrays:
     settings = subject.settings
     found = sensitivity(
         subject.network,
@@ -296,7 +294,8 @@ def _sensitivity(subject: Subject, explainer: Explainer, shared: Arrays) -> Arra
     return {"sensitivity": found}
 
 
-def _fragility(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
+def _fragility(subject: Subject, explainer: Explainer) -> Arrays:
+    shared = subject.shared
     if "attack_refused" in shared:  # no noise to move pixels within
         raise ValueError(str(shared["attack_refused"]))
     found = fragility(
@@ -305,8 +304,7 @@ def _fragility(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays
     return {"fragility": found.attacked, "at_random": found.random, "shift": found.shift}
 
 
-def _significance(subject: Subject, explainer: Explainer, shared: Arrays) -> Arrays:
-    del shared
+def _significance(subject: Subject, explainer: Explainer) -> Arrays:
     settings = subject.settings
     maps = maps_of(subject.network, explainer, subject.sample)
     draws = maps_in_noise(
@@ -334,7 +332,7 @@ def _judged(name: str, maps: npt.NDArray[Any], found: Significance, layers: int)
     }
 
 
-_Check = Callable[[Subject, Explainer, Arrays], Arrays]
+_Check = Callable[[Subject, Explainer], Arrays]
 #: Check -> the function, and the criteria that it has values for.
 CHECKS: Mapping[str, tuple[_Check, tuple[str, ...]]] = {
     "randomisation": (_randomisation, ("randomisation",)),

@@ -17,14 +17,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.explain import Explainer
-from galcnn.explain.baselines import baseline_images, ids_of
+from galcnn.explain.baselines import baseline_images
 from galcnn.explain.explanation import Kind
 from galcnn.faithfulness.controls import Light
 from galcnn.faithfulness.parameter_randomisation import folded
-from galcnn.faithfulness.sample import Sample, maps_of
+from galcnn.faithfulness.sample import Sample, drawn, maps_of
 from galcnn.model import looked_at
 from galcnn.model.gradients import target_scores
 from galcnn.model.graph import is_functional
@@ -122,13 +121,11 @@ def reference_curves(
         "random": [random_order(sample, seed=seed, draw=i) for i in range(draws)],
         "light": [order_of(light, "features")],
     }
-    return {
-        f"{what}_{name}": curves
-        for name, own in orders.items()
-        for what, curves in _both(
-            network, sample, [in_field(network, sample, one) for one in own], blank
-        ).items()
-    }
+    found: dict[str, _Values] = {}
+    for name, own in orders.items():
+        curves = _both(network, sample, [in_field(network, sample, one) for one in own], blank)
+        found |= {f"{what}_{name}": one for what, one in curves.items()}
+    return found
 
 
 def removal_curves(
@@ -194,5 +191,6 @@ def in_field(network: keras.Model, sample: Sample, order: _Order) -> _Order:
 def random_order(sample: Sample, *, seed: int = 0, draw: int = 0) -> _Order:
     """Shuffle the pixels of each galaxy."""
     n_pixels = int(np.prod(sample.images.shape[1:3]))
-    names = ids_of(sample.images, sample.context)
-    return np.stack([seeding.generator(seed, "order", draw, name).permutation(n_pixels) for name in names])
+    return drawn(
+        sample.images, sample.context, lambda stream: stream.permutation(n_pixels), seed, "order", draw
+    )

@@ -17,12 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.explain import Explainer
-from galcnn.explain.baselines import ids_of, noise_of
+from galcnn.explain.baselines import noise_of
 from galcnn.faithfulness.parameter_randomisation import folded, top_overlap
-from galcnn.faithfulness.sample import Sample, maps_of
+from galcnn.faithfulness.sample import Sample, maps_of, moved
 from galcnn.model.forward import compiled, outputs, run_in_batches
 from galcnn.model.gradients import logits_of, target_scores, target_weights
 
@@ -107,7 +106,7 @@ def fragility(
     network: keras.Model,
     explainer: Explainer,
     sample: Sample,
-    moved: npt.NDArray[np.float32],
+    images: npt.NDArray[np.float32],
     *,
     attack: FragilitySettings | None = None,
 ) -> Fragility:
@@ -122,7 +121,7 @@ def fragility(
         may be more fragile than they look.
     sample : galcnn.faithfulness.Sample
         The galaxies.
-    moved : numpy.ndarray
+    images : numpy.ndarray
         From `attacked`.
     attack : FragilitySettings, optional
         As there.
@@ -133,21 +132,17 @@ def fragility(
         NaN for a galaxy whose class changes after all.
     """
     how = attack or FragilitySettings()
-    sigma = how.noise * noise_of(sample.images, sample.context)
-    signs = np.stack(
-        [
-            seeding.generator(how.seed, "fragility", name).choice([-1.0, 1.0], sample.images.shape[1:])
-            for name in ids_of(sample.images, sample.context)
-        ]
+    reach = how.noise * noise_of(sample.images, sample.context)
+    jittered = moved(
+        sample, reach, lambda stream, shape: stream.choice([-1.0, 1.0], shape), how.seed, "fragility"
     )
-    jittered = (sample.images + sigma * signs).astype(sample.images.dtype)
     before = folded(maps_of(network, explainer, sample), signed=False)
     answer, stayed = _answers(network, sample.images), []
-    for images in (moved, jittered):
-        after = folded(maps_of(network, explainer, sample.with_images(images)), signed=False)
+    for other in (sample.with_images(images), jittered):
+        after = folded(maps_of(network, explainer, other), signed=False)
         overlap = top_overlap(before, after, share=how.share)
-        stayed.append(np.where(_answers(network, images) == answer, overlap, np.nan))
-    scores = [target_scores(network, images, sample.targets) for images in (sample.images, moved)]
+        stayed.append(np.where(_answers(network, other.images) == answer, overlap, np.nan))
+    scores = [target_scores(network, one, sample.targets) for one in (sample.images, images)]
     return Fragility(stayed[0], stayed[1], np.asarray(scores[1] - scores[0], dtype=np.float64))
 
 

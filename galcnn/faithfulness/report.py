@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, astuple, dataclass, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,23 @@ from galcnn.catalog import write_table
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.evaluation import bootstrap, judge
-from galcnn.evaluation.intervals import Finding
+from galcnn.evaluation import Score, bootstrap, judge
+from galcnn.evaluation.intervals import Verdict
 from galcnn.explain import Explainer, Explanation
 from galcnn.explain.attribution import Prepared
 from galcnn.faithfulness.controls import CONTROLS
-from galcnn.faithfulness.criteria import CHECKS, CRITERIA, Arrays, Others, Subject, TrustSettings, criterion
+from galcnn.faithfulness.criteria import (
+    CHECKS,
+    CRITERIA,
+    SHARED,
+    Arrays,
+    Others,
+    Subject,
+    TrustSettings,
+    criterion,
+)
 from galcnn.faithfulness.localisation import half_light
-from galcnn.faithfulness.sample import Galaxies, sample_of
+from galcnn.faithfulness.sample import Galaxies, Sample, sample_of
 from galcnn.layers import LayerStack
 from galcnn.model import Target, TrainedModel, planes_from
 from galcnn.prediction import Prediction
@@ -131,16 +140,16 @@ def trust_report(
     )
     subject = _subject(models, galaxies, chosen)
     found: dict[str, Arrays] = {name: {} for name in names.values()}
-    with progress("trust", len(methods) * len(CHECKS) + 2) as step:
-        shared: Arrays = {}
-        for name, make in (("attack", subject.attacked), ("references", subject.references)):
+    with progress("trust", len(methods) * len(CHECKS) + len(SHARED)) as step:
+        for name, make in SHARED.items():
             step(name)
-            shared |= _kept(claim, f"checks/{name}.npz", make, name)
+            made = _kept(claim, f"checks/{name}.npz", partial(make, subject), name)
+            subject = replace(subject, shared=subject.shared | made)
         for stem, explainer in methods.items():
             for name, (check, _) in CHECKS.items():
                 step(f"{explainer.name} {name}")
                 found[names[stem]] |= _kept(
-                    claim, f"checks/{stem}/{name}.npz", partial(check, subject, explainer, shared), name
+                    claim, f"checks/{stem}/{name}.npz", partial(check, subject, explainer), name
                 )
     table = verdict_table(found, seed=chosen.seed)
     table.meta |= {"model": models.trained.card.name, "sha256": models.trained.card.model_sha256}
@@ -168,7 +177,7 @@ def trust_report(
 
 
 def _subject(models: Models, galaxies: Galaxies, settings: TrustSettings) -> Subject:
-    def seen(trained: TrainedModel) -> Any:
+    def seen(trained: TrainedModel) -> Sample:
         return sample_of(trained, galaxies.cutouts, ids=galaxies.ids, target=settings.target)
 
     sample = seen(models.trained)
@@ -253,20 +262,17 @@ def verdict_table(found: Found, *, seed: int = 0) -> QTable:
         for check, (_, names) in CHECKS.items():
             refused = arrays.get(f"{check}_refused")
             for name in names:
-                if refused is None and name not in arrays:
-                    continue  # it was not asked for: no other models
                 asked = criterion(name)
-                if refused is not None:
-                    if name in ("significance-seeds", "significance-labels"):
-                        continue
-                    finding = Finding(asked, "not judged", reason=str(refused))
+                if name in arrays:
+                    said = judge(arrays[name], asked, seed=seed)
+                elif refused is None or name in ("significance-seeds", "significance-labels"):
+                    continue  # it was not asked for: no other models
                 else:
-                    finding = judge(arrays[name], asked, seed=seed)
-                score = finding.score
-                figures = (score.value, score.low, score.high, score.n) if score else (np.nan,) * 3 + (0,)
+                    said = Verdict("not judged", str(refused))
+                score = said.score or Score(np.nan, np.nan, np.nan, 0)
                 side = "above" if asked.above else "below"
                 rows.append(
-                    (method, name, *figures, asked.null, asked.limit, side, finding.word, finding.reason)
+                    (method, name, *astuple(score), asked.null, asked.limit, side, said.word, said.text)
                 )
     return QTable(rows=rows, names=_COLUMNS)
 
@@ -283,11 +289,11 @@ def randomisation_table(found: Found, *, seed: int = 0) -> QTable:
                 own = values[:, np.isfinite(values).all(axis=0)]
                 if own.shape[1] < 2:
                     continue
-                means, lows, highs = bootstrap(
+                figures = bootstrap(
                     partial(_means, own), np.zeros(own.shape[1], dtype=int), seed=seed, n_bootstrap=500
                 )
-                for stage, *figures in zip(arrays["stages"], means, lows, highs, strict=True):
-                    rows.append((method, mode, measure, str(stage), *figures, own.shape[1]))
+                for stage, *figure in zip(arrays["stages"], *figures, strict=True):
+                    rows.append((method, mode, measure, str(stage), *figure, own.shape[1]))
     names = ("method", "mode", "measure", "stage", "value", "low", "high", "n")
     return QTable(rows=rows, names=names) if rows else QTable()
 

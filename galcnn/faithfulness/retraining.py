@@ -25,6 +25,7 @@ from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import write_table
 from galcnn.dataset import Dataset
 from galcnn.errors import message
+from galcnn.evaluation import bootstrap
 from galcnn.experiment.data import ExperimentData
 from galcnn.explain import Context, Explainer
 from galcnn.explain.baselines import baseline_images
@@ -194,18 +195,17 @@ def _table(right: dict[tuple[str, float], npt.NDArray[np.float64]]) -> QTable:
     return QTable(rows=rows, names=names)
 
 
-def _interval(lost: npt.NDArray[np.float64], n_bootstrap: int = 2000) -> tuple[float, float]:
+def _interval(lost: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The 95 % interval of the mean where galaxies, and the seeds of the trainings, are drawn anew."""
     # Not `galcnn.evaluation.estimate`: that asks for two seeds, and gives an interval of Student's t. One
     # training of each method, which is what many can afford, still has an interval over galaxies here.
-    stream = seeding.generator(0, "roar")
     n_seeds, n_galaxies = lost.shape
-    draws = [
-        lost[stream.integers(n_seeds, size=n_seeds)][:, stream.integers(n_galaxies, size=n_galaxies)].mean()
-        for _ in range(n_bootstrap)
-    ]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return float(low), float(high)
+
+    def measure(rows: npt.NDArray[np.int_]) -> npt.NDArray[np.float64]:
+        return np.array([lost[rows[:n_seeds]][:, rows[n_seeds:] - n_seeds].mean()])
+
+    _, low, high = bootstrap(measure, np.repeat([0, 1], [n_seeds, n_galaxies]))
+    return float(low[0]), float(high[0])
 
 
 #: In what siblings differ from the model.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime import seeding
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
@@ -17,7 +19,10 @@ from galcnn.errors import message
 from galcnn.evaluation import Regions, segmented
 from galcnn.explain import Context, Explainer
 from galcnn.explain.attribution import Prepared
+from galcnn.explain.baselines import ids_of
 from galcnn.model import Target, TrainedModel
+
+_Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +140,28 @@ def read_sample(
     files = InputFiles.of(catalog, fit=fit)
     cutouts = files.all_prepared(trained.card.inputs, progress=progress)
     return Galaxies(tuple(cutouts), tuple(catalog.ids))
+
+
+def drawn(
+    images: npt.NDArray[np.floating],
+    context: Context,
+    draw: Callable[[np.random.Generator], _Array],
+    *key: Any,
+) -> _Array:
+    """Draw something for each image, from a stream of the key and its id."""
+    return np.stack([draw(seeding.generator(*key, name)) for name in ids_of(images, context)])
+
+
+def moved(
+    sample: Sample,
+    sigma: npt.NDArray[np.floating],
+    draw: Callable[[np.random.Generator, tuple[int, ...]], _Array],
+    *key: Any,
+) -> Sample:
+    """Move every pixel by its sigma times what is drawn, from a stream of the key and the galaxy's id."""
+    images = sample.images
+    moves = drawn(images, sample.context, lambda stream: draw(stream, images.shape[1:]), *key)
+    return replace(sample, images=(images + sigma * moves).astype(images.dtype))
 
 
 def maps_of(network: keras.Model, explainer: Explainer, sample: Sample) -> npt.NDArray[np.float32]:

@@ -18,11 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import false_discovery_control, t
 
-from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.explain import Explainer
-from galcnn.explain.baselines import ids_of, noise_of, standard_normal
-from galcnn.faithfulness.sample import Sample, maps_of
+from galcnn.explain.baselines import noise_of, standard_normal
+from galcnn.faithfulness.sample import Sample, maps_of, moved
 
 _Maps = npt.NDArray[np.floating[Any]]
 _Values = npt.NDArray[np.float64]
@@ -57,18 +56,8 @@ def maps_in_noise(
 ) -> npt.NDArray[np.float32]:
     """Make maps of the same galaxies in fresh noise."""
     sigma = noise_of(sample.images, sample.context)
-    names = ids_of(sample.images, sample.context)
-    found = []
-    for draw in range(draws):
-        noise = np.stack(
-            [
-                standard_normal(seeding.generator(seed, "significance", draw, name), sample.images.shape[1:])
-                for name in names
-            ]
-        )
-        noisy = (sample.images + sigma * noise).astype(sample.images.dtype)
-        found.append(maps_of(network, explainer, sample.with_images(noisy)))
-    return np.stack(found)
+    noisy = (moved(sample, sigma, standard_normal, seed, "significance", draw) for draw in range(draws))
+    return np.stack([maps_of(network, explainer, one) for one in noisy])
 
 
 def over_noise(maps: _Maps, draws: _Maps) -> Significance:

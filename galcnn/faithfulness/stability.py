@@ -10,12 +10,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.explain import Context, Explainer
-from galcnn.explain.baselines import ids_of, noise_of
+from galcnn.explain.baselines import noise_of
 from galcnn.faithfulness.parameter_randomisation import relative_change
-from galcnn.faithfulness.sample import Sample, maps_of
+from galcnn.faithfulness.sample import Sample, maps_of, moved
 
 _Values = npt.NDArray[np.float64]
 _Images = npt.NDArray[Any]
@@ -107,20 +106,13 @@ def sensitivity(
     """
     if draws < 1 or noise <= 0:
         raise ValueError(message("a draw or more, and noise above 0", "", draws=draws, noise=noise))
-    sigma = noise_of(sample.images, sample.context)
+    reach = noise * noise_of(sample.images, sample.context)
     before = maps_of(network, explainer, sample)
-    names = ids_of(sample.images, sample.context)
-    largest = np.full(len(names), -np.inf)
+    largest = np.full(len(before), -np.inf)
     for draw in range(draws):
-        moves = np.stack(
-            [
-                seeding.generator(seed, "sensitivity", draw, name).uniform(-1, 1, sample.images.shape[1:])
-                for name in names
-            ]
-        )
-        moved = (sample.images + noise * sigma * moves).astype(sample.images.dtype)
-        after = maps_of(network, explainer, sample.with_images(moved))
-        largest = np.maximum(largest, relative_change(before, after))  # NaN stays NaN
+        near = moved(sample, reach, lambda rng, shape: rng.uniform(-1, 1, shape), seed, "sensitivity", draw)
+        change = relative_change(before, maps_of(network, explainer, near))
+        largest = np.maximum(largest, change)  # NaN stays NaN
     return largest
 
 
@@ -129,5 +121,5 @@ def _turned(context: Context, turn: _Turn) -> Context:
         context,
         sigma=None if context.sigma is None else turn(context.sigma),
         mask=None if context.mask is None else turn(context.mask),
-        zero=None if context.zero is None else turn(context.zero[np.newaxis])[0],
+        zero=None if context.zero is None else turn(context.zero[np.newaxis])[0],  # shape (ny, nx, n_bands)
     )

@@ -1,6 +1,9 @@
-"""ROAR in small: what is taken, and that networks lose more with the galaxy than with the sky."""
+"""ROAR in small: what is taken, and that networks lose more with the galaxy than with the sky.
 
-from dataclasses import dataclass
+Siblings of a model, of other seeds or shuffled labels, are kept, and trained alike.
+"""
+
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +13,7 @@ from galcnn.cli.main import main
 from galcnn.experiment import Experiment
 from galcnn.experiment.data import ExperimentData
 from galcnn.faithfulness import roar
-from galcnn.faithfulness.retraining import RetrainingSettings, _interval, _without
+from galcnn.faithfulness.retraining import RetrainingSettings, _interval, _shuffled, _without, siblings
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,61 @@ def test_the_interval_knows_the_scatter_of_galaxies_and_of_trainings():
     assert _interval(np.broadcast_to(galaxies, (3, 100)))[1] - galaxies.mean() == pytest.approx(
         1.96 * galaxies.std() / 10, rel=0.1
     )
+
+
+@pytest.fixture(scope="module")
+def small(toy_dataset):
+    experiment = Experiment.from_dict(
+        {
+            "data": {"catalog": "none"},
+            "network": {"widths": [4]},
+            "training": {"epochs": 1, "learning_rate": 0.01},
+        }
+    )
+    sides = {"train": slice(0, 60), "validation": slice(60, 90), "test": slice(90, 120)}
+    parts = {name: toy_dataset.select(np.arange(240)[piece]) for name, piece in sides.items()}
+    return ExperimentData(experiment, None, toy_dataset, parts)
+
+
+def test_shuffled_labels_keep_the_classes_and_forget_the_galaxies(small):
+    one, other = _shuffled(small, 1), _shuffled(small, 2)
+    for name in ("train", "validation"):
+        before = small.sides[name]
+        assert one[name].counts == before.counts
+        assert np.mean(one[name].labels == before.labels) < 0.75, "half of two classes by chance"
+        assert np.any(one[name].labels != other[name].labels), "each model its own shuffling"
+        assert one[name].images is before.images
+    assert one["test"] is small.sides["test"]
+
+
+def test_siblings_differ_are_kept_and_go_on(trained, small, tmp_path):
+    made = siblings(trained, small, tmp_path / "models", differing="seeds", n=2)
+    first, second = (model.model.get_weights() for model in made)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert [model.card.settings["seed"] for model in made] == [1, 2]
+    assert {model.card.settings["data"]["split_seed"] for model in made} == {0}, "the split of the model"
+    file = tmp_path / "models/seeds-1/model.keras"
+    written = file.stat().st_mtime_ns
+    again = siblings(trained, small, tmp_path / "models", differing="seeds", n=3)
+    assert file.stat().st_mtime_ns == written
+    assert all(np.array_equal(a, b) for a, b in zip(first, again[0].model.get_weights(), strict=True))
+    assert len(again) == 3
+    (random,) = siblings(trained, small, tmp_path / "models", differing="labels", n=1)
+    assert random.classes == trained.classes
+    assert sorted(path.name for path in (tmp_path / "models").iterdir() if path.is_dir()) == [
+        "labels-1",
+        "seeds-1",
+        "seeds-2",
+        "seeds-3",
+    ]
+    foreign = replace(trained, card=replace(trained.card, model_sha256="another"))
+    with pytest.raises(ValueError, match="the same model and data"):
+        siblings(foreign, small, tmp_path / "models", differing="seeds", n=3)
+    with pytest.raises(ValueError, match="one sibling or more"):
+        siblings(trained, small, tmp_path / "models", differing="noise", n=3)
+
+
+def test_too_few_siblings_are_refused_at_the_command_line(tmp_path, capsys):
+    words = ["trust", "model", "--catalog", "c.ecsv", "--out", str(tmp_path), "--siblings", "2"]
+    assert main(words) == 2
+    assert "--siblings" in capsys.readouterr().err
