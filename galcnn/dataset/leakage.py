@@ -36,7 +36,7 @@ class Pair:
     other_split, other_id : str
         Of the other.
     likeness : float
-        See `likeness`; 1 where the pixels or the names are the same.
+        Largest correlation over all turns and mirrorings; 1 where the pixels or the names are the same.
     """
 
     split: str
@@ -68,15 +68,6 @@ def near_duplicates(sides: Mapping[str, Dataset], *, limit: float = 0.8) -> list
         for i, j, value in _alike(read[one], read[other], limit):
             pairs.append(Pair(one, sides[one].ids[i], other, sides[other].ids[j], value))
     return sorted(pairs, key=lambda pair: -pair.likeness)
-
-
-def likeness(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Compare images among each other, however they are turned or mirrored."""
-    read = _whitened({"": _coefficients(images)})[""]
-    found = np.zeros((len(images), len(images)))
-    for start, block in _blocks(read, read):
-        found[start : start + len(block)] = block
-    return found
 
 
 def _polar(side: Dataset) -> Descriptors:

@@ -116,10 +116,14 @@ class FromMosaic:
         self.described = described_cuts(mosaic, catalog, width)
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Cut some rows out."""
+        """Cut some rows out; where that fails, one by one, so that the others have theirs."""
+        cuts = cut(self._mosaic, self._catalog.select(list(rows)), width=self._width)
         found: list[Cutout | Exception] = [CoverageError("not on the mosaic")] * len(rows)
-        for one in cut(self._mosaic, self._catalog.select(list(rows)), width=self._width):
-            found[one.row] = one.cutout if one.cutout is not None else CoverageError(one.reason)
+        try:
+            for one in cuts:
+                found[one.row] = one.cutout if one.cutout is not None else CoverageError(one.reason)
+        except Exception as error:  # noqa: BLE001  whatever fails is this galaxy's error
+            return [error] if len(rows) == 1 else [self.read([row])[0] for row in rows]
         return found
 
 

@@ -24,7 +24,7 @@ from galcnn.files import load_cutout
 from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
 from galcnn.pipeline.runs import MANIFEST, TABLE
 from galcnn.prediction import BLANK, MASKED
-from galcnn.prediction.tables import NO_ANSWER
+from galcnn.prediction.tables import NO_ANSWER, classes_of
 from galcnn.viewers import Entry, sheet_figure
 
 if TYPE_CHECKING:
@@ -131,15 +131,16 @@ def read_embedded(table: str | os.PathLike[str]) -> Embedded:
     """
     file = Path(table) / TABLE if Path(table).is_dir() else Path(table)
     read = _read(file)
-    names = [name for name in read.column_names if name.startswith("p_")]
-    if not names:
+    numbers = [name for name in read.column_names if name not in ("id", "embedding")]
+    classes = classes_of(Table({name: read[name].to_numpy() for name in numbers}))
+    if not classes:
         raise ValueError(message("columns p_<class>", "A model of vote fractions has none.", table=str(file)))
     column = read["embedding"].combine_chunks()
     return Embedded(
         tuple(read["id"].to_pylist()),
         column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1),
-        tuple(name.removeprefix("p_") for name in names),
-        np.column_stack([read[name].to_numpy() for name in names]),
+        classes,
+        np.column_stack([read[f"p_{name}"].to_numpy() for name in classes]),
         read["flag"].to_numpy().astype(np.int64),
         read[_DISAGREEMENT].to_numpy() if _DISAGREEMENT in read.column_names else None,
     )
@@ -174,9 +175,8 @@ def _read(file: Path) -> pa.Table:
         raise ValueError(
             message("embeddings of one width", "", path=str(file), type=str(schema.field("embedding").type))
         )
-    wanted |= {_DISAGREEMENT}
-    columns = [name for name in schema.names if name in wanted or name.startswith("p_")]
-    return pq.read_table(file, columns=columns)
+    numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
+    return pq.read_table(file, columns=[*wanted, *numbers])
 
 
 #: The angle between two feature vectors, or their distance.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -89,12 +90,23 @@ def classes_of(table: Table) -> tuple[str, ...]:
     """
     names = [name for name in table.colnames if name.startswith("p_")]
     told = [name for name in names if table[name].description == f"probability of class {name[2:]}"]
-    return tuple(name[2:] for name in told or _summing_to_one(table))
+    return tuple(name[2:] for name in told or _summing_to_one(table, "p_"))
 
 
-def _summing_to_one(table: Table) -> list[str]:
-    """The longest run of neighbouring columns ``p_...`` whose rows sum to 1, but for rounding."""
-    columns = [_numbers(table[name]) if name.startswith("p_") else None for name in table.colnames]
+def answers_of(table: Table) -> tuple[str, ...]:
+    """Give the answers of whose vote fractions a table tells, in columns ``f_<answer>``; see `classes_of`."""
+    names = [name for name in table.colnames if name.startswith("f_")]
+    said = {name: f"share of all people who answer {name[2:]} to " for name in names}
+    told = [name for name in names if str(table[name].description).startswith(said[name])]
+    if not told and (first := _summing_to_one(table, "f_")):  # the answers to the first question
+        behind = table.colnames[table.colnames.index(first[0]) :]
+        told = list(takewhile(lambda name: name.startswith("f_"), behind))
+    return tuple(name[2:] for name in told)
+
+
+def _summing_to_one(table: Table, start: str) -> list[str]:
+    """The longest run of neighbouring columns of such a name whose rows sum to 1, but for rounding."""
+    columns = [_numbers(table[name]) if name.startswith(start) else None for name in table.colnames]
     best: list[str] = []
     for first in range(len(columns)):
         total = np.zeros(len(table))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from galcnn.layers.appending import numbers
 from galcnn.layers.stack import named
 from galcnn.model import Card
 from galcnn.prediction import Prediction, prediction_table
-from galcnn.prediction.tables import classes_of
+from galcnn.prediction.tables import answers_of, classes_of
 
 #: What `galcnn classify` leaves; its room imports Keras.
 RUN_TABLE, RUN_MANIFEST = "table.parquet", "manifest.json"
@@ -48,16 +48,21 @@ class Answers:
     classes : tuple of str
         Of the columns ``p_<class>``: of the model's card, else as `galcnn.prediction.tables.classes_of`
         finds them.
+    votes : tuple of str
+        Answers of the columns ``f_<answer>`` and, by people, ``true_<answer>``: of the model's card, else as
+        `galcnn.prediction.tables.answers_of` finds them.
     """
 
     name: str
     table: Table
     model_sha256: str = ""
     classes: tuple[str, ...] = ()
+    votes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.classes:
+        if not (self.classes or self.votes):
             object.__setattr__(self, "classes", classes_of(self.table))
+            object.__setattr__(self, "votes", answers_of(self.table))
 
 
 @dataclass
@@ -158,10 +163,10 @@ def _take_folder(found: Material, folder: Path) -> list[Path]:
     if (folder / _CARD).is_file():
         found.card = Card.read(folder / _CARD)
         if (folder / _TEST).is_file():
-            table = _table(folder / _TEST)
-            card = found.card
+            card, table = found.card, _table(folder / _TEST)
+            votes = card.votes.answers if card.votes else ()
             found.answers.append(
-                Answers(f"{folder.name}/{_TEST}", table, card.model_sha256, tuple(card.classes))
+                Answers(f"{folder.name}/{_TEST}", table, card.model_sha256, tuple(card.classes), votes)
             )
         if (folder / _HISTORY).is_file():
             found.history = Table.read(folder / _HISTORY, format="ascii.csv")
@@ -241,8 +246,6 @@ _FIRST = ("id", "class", "true_class")
 _NEXT = ("entropy", "set", "distance", "flag", "reason", "ra", "dec", "redshift")
 #: Of use to machines only.
 _UNSEEN = ("_healpix_29", "image", "layers", "split")
-#: Of columns with vote fractions, and with fractions that people gave.
-_SHARES = ("f_", "true_")
 _LARGEST_EXACT = 2**53
 
 
@@ -342,11 +345,13 @@ def merge(answers: Sequence[Answers], known: Answers | None = None) -> Rows:
             places.setdefault(name, len(places))
     columns: dict[str, Column] = {}
     classes = tuple(dict.fromkeys(name for one in answers for name in one.classes))
+    votes = {name for one in answers for name in one.votes}
+    shares = {f"p_{name}" for name in classes} | {start + name for name in votes for start in ("f_", "true_")}
     for one in [*answers, *([known] if known else [])]:
         rows = [places.get(name) for name in _texts(one.table["id"])]
         for name in one.table.colnames:
             if name not in _UNSEEN and np.ndim(one.table[name]) == 1:
-                _fill(columns, _column(name, one.table[name], classes), rows, len(places))
+                _fill(columns, _column(name, one.table[name], shares), rows, len(places))
     merged = Rows(tuple(places), tuple(columns[name] for name in _ordered(columns, classes)), classes)
     _check_truth(merged)
     return merged
@@ -372,11 +377,11 @@ def _fill(columns: dict[str, Column], new: Column, rows: Sequence[int | None], n
     columns[new.name] = Column(new.name, new.kind, tuple(values), unit)
 
 
-def _column(name: str, values: Any, classes: Sequence[str]) -> Column:
+def _column(name: str, values: Any, shares: Collection[str]) -> Column:
     plain = values.value if hasattr(values, "unit") and hasattr(values, "value") else values
     unit = str(values.unit) if getattr(values, "unit", None) else ""
     masked = np.broadcast_to(getattr(plain, "mask", False), len(plain))
-    kind = _kind(name, np.asarray(plain), classes)
+    kind = _kind(name, np.asarray(plain), shares)
     if kind in ("id", "class", "text"):
         texts = ("" if gone or value is None else str(value) for value, gone in _pairs(plain, masked))
         return Column(name, kind, tuple(texts))
@@ -388,7 +393,7 @@ def _pairs(values: Any, masked: Any) -> Iterable[tuple[Any, bool]]:
     return zip(np.asarray(values).tolist(), masked.tolist(), strict=True)
 
 
-def _kind(name: str, values: Any, classes: Sequence[str]) -> Kind:
+def _kind(name: str, values: Any, shares: Collection[str]) -> Kind:
     if name == "id":
         return "id"
     if name in ("class", "true_class"):
@@ -399,7 +404,7 @@ def _kind(name: str, values: Any, classes: Sequence[str]) -> Kind:
         return "text"
     if name == "flag":
         return "flag"
-    return "probability" if name.startswith(_SHARES) or name in _chances(classes) else "number"
+    return "probability" if name in shares else "number"
 
 
 def _number(value: Any) -> float | int | None:
@@ -412,17 +417,10 @@ def _texts(values: Any) -> list[str]:
     return [str(value) for value in np.asarray(values).tolist()]
 
 
-def _chances(classes: Sequence[str]) -> list[str]:
-    return [f"p_{name}" for name in classes]
-
-
-def _ordered(columns: Iterable[str], classes: Sequence[str]) -> list[str]:
-    names = list(columns)
-    first = [name for name in _FIRST if name in names]
-    first += [name for name in _chances(classes) if name in names]
-    first += [name for name in names if name.startswith(_SHARES) and name not in first]
-    first += [name for name in _NEXT if name in names]
-    return first + [name for name in names if name not in first]
+def _ordered(columns: Mapping[str, Column], classes: Sequence[str]) -> list[str]:
+    shares = [name for name, column in columns.items() if column.kind == "probability"]
+    first = dict.fromkeys([*_FIRST, *(f"p_{name}" for name in classes), *shares, *_NEXT, *columns])
+    return [name for name in first if name in columns]
 
 
 def _check_truth(rows: Rows) -> None:

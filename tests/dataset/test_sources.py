@@ -5,16 +5,19 @@ import threading
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import QTable
+from astropy.wcs import WCS
 from PIL import Image
 
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles, SourceSettings, pack_images, reader
-from galcnn.dataset.sources import FromShards, FromSurvey
+from galcnn.dataset.sources import FromMosaic, FromShards, FromSurvey
 from galcnn.errors import CoverageError, UnreadableImageError
 from galcnn.files import load_cutout
 from galcnn.model import InputSpec, images_from, prepare
+from galcnn.mosaic import cutting, open_mosaic
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +65,6 @@ def test_an_altered_shard_fails_its_rows_alone(pictures, tmp_path):
 
 
 def test_shards_of_another_pixel_scale_are_refused(tmp_path):
-    from astropy.wcs import WCS
-
     from galcnn.files import save_cutout
 
     wcs = WCS(naxis=2)
@@ -93,6 +94,60 @@ def test_a_survey_is_asked_several_at_once_and_one_failure_is_one_row():
     found = FromSurvey(catalog, Slow(), 4 * u.arcsec, at_once=3).read(range(3))
     assert [float(one.flux[0, 0, 0]) for one in found[:2]] == [1.0, 2.0]
     assert isinstance(found[2], CoverageError)
+
+
+@pytest.fixture
+def field(tmp_path):
+    """A mosaic on which each of five galaxies has pixels of its own value, and their catalog."""
+    header = fits.Header({"BUNIT": "nJy", "FILTER": "r", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
+    header.update({"CDELT1": -1e-4, "CDELT2": 1e-4, "CRVAL1": 10.0, "CRVAL2": 0.0})
+    header.update({"CRPIX1": 1.0, "CRPIX2": 1.0})
+    fits.writeto(
+        tmp_path / "field.fits", np.tile(np.repeat(np.arange(5.0, dtype=np.float32), 8), (8, 1)), header
+    )
+    places = WCS(header).pixel_to_world(8 * np.arange(5) + 3.5, np.full(5, 3.5))
+    with open_mosaic(tmp_path / "field.fits") as mosaic:
+        yield mosaic, Catalog(QTable({"id": list("abcde"), "ra": places.ra, "dec": places.dec}))
+
+
+def failing_at(monkeypatch, column, error):
+    """Let the reading of one window fail."""
+    read = cutting.read_window
+
+    def broken(layers, window):
+        if window.corner[1] == column:
+            raise error
+        return read(layers, window)
+
+    monkeypatch.setattr(cutting, "read_window", broken)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("codec"), MemoryError(), OSError("short file")])
+def test_what_fails_in_one_cut_of_a_mosaic_is_the_error_of_its_row_alone(field, monkeypatch, error):
+    mosaic, catalog = field
+    source = FromMosaic(catalog, mosaic, 8 * u.pix)
+    whole = source.read([4, 2, 0, 1])
+    failing_at(monkeypatch, 16, error)
+    found = source.read([4, 2, 0, 1])
+    assert found[1] is error
+    assert [float(one.flux.mean()) for one in (found[0], *found[2:])] == [4.0, 0.0, 1.0]
+    for one, other in zip(found, whole, strict=True):
+        if one is not error:
+            np.testing.assert_array_equal(one.flux, other.flux)
+            assert one.position == other.position
+
+
+def test_one_who_stops_a_run_on_a_mosaic_stops_it(field, monkeypatch):
+    mosaic, catalog = field
+    failing_at(monkeypatch, 16, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        FromMosaic(catalog, mosaic, 8 * u.pix).read(range(5))
+
+
+def test_what_is_asked_wrongly_of_a_mosaic_is_no_row(field):
+    mosaic, catalog = field
+    with pytest.raises(ValueError, match="a width in angle or pixels"):
+        FromMosaic(catalog, mosaic, 8 * u.nJy).read(range(5))
 
 
 def test_a_file_too_large_for_a_cutout_is_not_read(pictures, monkeypatch):

@@ -207,6 +207,13 @@ def test_a_table_of_a_run_comes_back(cloud, tmp_path, disagreement):
             np.testing.assert_array_equal(getattr(back, name), getattr(pool, name))
 
 
+def test_a_column_of_p_values_is_no_class(cloud, tmp_path):
+    with_values = written(tmp_path / "run" / "table.parquet", cloud, p_value=np.linspace(0, 1, 300))
+    back = read_embedded(with_values)
+    assert back.classes == cloud.classes
+    np.testing.assert_array_equal(back.probabilities, cloud.probabilities)
+
+
 def test_tables_that_do_not_fit_are_refused(cloud, tmp_path):
     with pytest.raises(FileNotFoundError, match="missing="):
         read_embedded(tmp_path / "none")

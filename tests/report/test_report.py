@@ -12,7 +12,7 @@ import pytest
 from astropy.table import QTable, Table
 from PIL import Image
 
-from galcnn.catalog import Catalog, write_catalog
+from galcnn.catalog import Catalog, Question, Votes, fraction_table, write_catalog
 from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.evaluation import worst_mistakes
@@ -370,6 +370,57 @@ def test_classes_are_told_by_what_is_said_of_columns_or_by_their_sum():
     assert classes_of(table) == ("value",)
     gaps = Table({"p_a": [np.nan, 1.0], "p_b": [np.nan, 0.0], "p_text": ["u", "v"]})
     assert classes_of(gaps) == ("a", "b")
+
+
+VOTES = Votes((Question("shape", ("smooth", "disk")), Question("edge", ("yes", "no"), "disk")))
+PROBABLE = ["f_smooth", "f_disk", "f_yes", "f_no"]
+
+
+def of_people(n):
+    """Vote fractions, those of people, and numbers whose names begin like theirs."""
+    rng = np.random.default_rng(5)
+    smooth, yes = rng.uniform(size=(2, n))
+    shares = np.stack([smooth, 1 - smooth, (1 - smooth) * yes, (1 - smooth) * (1 - yes)], axis=1)
+    table = fraction_table([f"g{i}" for i in range(n)], shares, VOTES)
+    table["entropy"] = rng.uniform(size=n)
+    table["f_gas"] = np.linspace(0, 1, n)
+    table["true_redshift"] = np.linspace(0, 0.1, n)
+    return table
+
+
+def kinds_of(folder):
+    return {column["name"]: column["kind"] for column in read_report(folder)["columns"]}
+
+
+@pytest.mark.parametrize("suffix", ["ecsv", "csv", "parquet"])
+def test_numbers_named_as_vote_fractions_are_numbers(suffix, tmp_path):
+    table = of_people(12)
+    write_report([write_answers(table, tmp_path / f"votes.{suffix}")], tmp_path / "out")
+    kinds = kinds_of(tmp_path / "out")
+    assert [name for name, kind in kinds.items() if kind == "probability"] == PROBABLE
+    assert kinds["f_gas"] == kinds["true_redshift"] == "number"
+    assert values_of(read_report(tmp_path / "out"), "true_redshift") == pytest.approx(table["true_redshift"])
+
+
+def test_the_card_says_what_people_were_asked(trained, tmp_path):
+    """No values tell: the columns of people are in other places, and their sums are none."""
+    from dataclasses import replace
+
+    card = replace(trained.card, classes=(), class_prior={}, trained_prior={}, votes=VOTES)
+    (tmp_path / "model").mkdir()
+    card.write(tmp_path / "model" / "card.json")
+    table = of_people(12)
+    for answer in reversed(VOTES.answers):
+        table[f"true_{answer}"] = 0.1
+    write_answers(table, tmp_path / "model" / "test.csv")
+    Table.read(tmp_path / "model" / "test.csv").write(
+        tmp_path / "model" / "test.ecsv"
+    )  # without descriptions
+    write_report([tmp_path / "model"], tmp_path / "out")
+    kinds = kinds_of(tmp_path / "out")
+    people = [f"true_{answer}" for answer in reversed(VOTES.answers)]
+    assert [name for name, kind in kinds.items() if kind == "probability"] == [*PROBABLE, *people]
+    assert kinds["f_gas"] == kinds["true_redshift"] == "number"
 
 
 def test_the_worst_mistakes_are_those_of_evaluation(tmp_path):
