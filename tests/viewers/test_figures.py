@@ -399,7 +399,8 @@ def test_other_formats_are_refused_before_anything_is_written(tmp_path):
 
 def test_no_window_system_and_no_global_state(tmp_path):
     code = (
-        "import sys; from galcnn.viewers import confusion_figure, save_figure;"
+        "import sys; from galcnn.viewers import save_figure;"
+        "from galcnn.viewers.plots.scores import confusion_figure;"
         "save_figure(confusion_figure([[1]], ('a',)), sys.argv[1]);"
         "slow = {'matplotlib.pyplot', 'keras', 'tensorflow'} & set(sys.modules); assert not slow, slow"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from galcnn.adversarial.visible import Visibility
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.photometry import DISPLAY, parse_unit
-from galcnn.viewers.plots.panels import colour_limit, draw_cutout, draw_signed, title
-from galcnn.viewers.plots.style import MARKERS, RIGHT, SMALL, WRONG, class_colour, finish
+from galcnn.viewers.plots.panels import draw_cutout, draw_signed, likeliest, synthesis_unit, title
+from galcnn.viewers.plots.style import RIGHT, SMALL, WRONG, class_look, finish, new_figure
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -47,12 +47,10 @@ def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[st
     ValueError
         No row, or too many.
     """
-    from matplotlib.figure import Figure
-
     rows = [(name, one) for name, several in made.items() for one in several]
     if not 1 <= len(rows) <= MOST_ROWS:
         raise ValueError(message(f"1 to {MOST_ROWS} rows", "Make several figures.", n_rows=len(rows)))
-    figure = Figure(figsize=(8.2, 2.25 * len(rows)), layout="constrained")
+    figure = new_figure(8.2, 2.25 * len(rows))
     grid = figure.subplots(len(rows), 4, squeeze=False)
     for panels, (name, one) in zip(grid, rows, strict=True):
         seen = visibility(one)
@@ -62,15 +60,16 @@ def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[st
         in_sigma = one.perturbation_in_sigma
         change = one.perturbation if in_sigma is None else in_sigma
         summed = np.nansum(change.astype(np.float64), axis=0)
-        limit = colour_limit(summed)
-        drawn = draw_signed(panels[3], summed, limit)
+        drawn = draw_signed(panels[3], summed)
         bar = figure.colorbar(drawn, ax=panels[3], shrink=0.85, aspect=14, pad=0.02)
         bar.ax.tick_params(labelsize=SMALL - 1)
-        unit = "of 255" if one.unit == str(DISPLAY) else one.unit
+        unit = synthesis_unit(one)
         bar.set_label(f"{unit if in_sigma is None else 'sigma'}, summed over bands", fontsize=SMALL - 1)
         colour = RIGHT if one.success else WRONG
-        title(panels[0], f"{name}\n{_answer(one.start_logits, classes)}", 130)
-        title(panels[1], f"{one.method}\n{_answer(one.logits, classes)}", 130, color=colour)
+        before, sure = likeliest(one.start_logits, classes)
+        after, surer = likeliest(one.logits, classes)
+        title(panels[0], f"{name}\n{before} {sure:.3f}", 130)
+        title(panels[1], f"{one.method}\n{after} {surer:.3f}", 130, color=colour)
         title(panels[2], "start + 10 x difference", 130)
         title(panels[3], _size(seen, unit), 150)
     return figure
@@ -78,19 +77,13 @@ def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[st
 
 def robustness_figure(curves: Mapping[str, Table], *, unit: str) -> Figure:
     """Draw accuracy against the budget of an attack."""
-    from matplotlib.figure import Figure
-
     if not curves:
         raise ValueError(message("at least one curve", "", n=0))
-    figure = Figure(figsize=(4.8, 3.4), layout="constrained")
+    figure = new_figure(4.8, 3.4)
     axes = figure.add_subplot()
     for i, (name, table) in enumerate(curves.items()):
         budget = np.asarray(table["budget"])
-        look: dict[str, Any] = {
-            "color": class_colour(i),
-            "marker": MARKERS[i % len(MARKERS)],
-            "markersize": 4,
-        }
+        look = class_look(i) | {"markersize": 4}
         axes.fill_between(budget, table["low"], table["high"], color=look["color"], alpha=0.2, linewidth=0)
         axes.plot(budget, table["accuracy"], label=name, **look)
         axes.plot(budget, table["random_accuracy"], linestyle="--", linewidth=1, mfc="white", **look)
@@ -108,13 +101,6 @@ def _cutout(one: Synthesis, planes: np.ndarray[tuple[int, ...], np.dtype[np.floa
     unit = parse_unit(one.unit)
     shown = np.clip(planes, 0, 255) if one.unit == str(DISPLAY) else planes
     return Cutout(shown, one.bands, unit=unit)
-
-
-def _answer(logits: Sequence[float], classes: Sequence[str]) -> str:
-    values = np.array(logits)
-    shares = np.exp(values - values.max())
-    best = int(np.argmax(values))
-    return f"{classes[best]} {shares[best] / shares.sum():.3f}"
 
 
 def _size(seen: Visibility, unit: str) -> str:

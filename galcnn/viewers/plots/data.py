@@ -11,9 +11,9 @@ import numpy.typing as npt
 from galcnn.errors import message
 from galcnn.photometry import DISPLAY
 from galcnn.transforms import display_rgb
-from galcnn.viewers.plots.panels import drawable
+from galcnn.viewers.plots.panels import draw_image, drawable
 from galcnn.viewers.plots.sheets import Entry, sheet_figure
-from galcnn.viewers.plots.style import SMALL, finish, line
+from galcnn.viewers.plots.style import SMALL, finish, line, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,9 +39,10 @@ def preprocessing_figure(
     pixels: Mapping[str, npt.NDArray[np.float32]],
     planes: Sequence[str],
 ) -> Figure:
-    """Draw galaxies and histograms before and after preprocessing."""
-    from matplotlib.figure import Figure
+    """Draw galaxies and histograms before and after preprocessing.
 
+    Images have shape (n, ny, nx, n_bands), `pixels` (n_pixels, n_bands) under ``"before"`` and ``"after"``.
+    """
     n = len(cutouts)
     if not n or len(before) != n or len(after) != n:
         raise ValueError(
@@ -51,22 +52,17 @@ def preprocessing_figure(
     labels = ["for the eye"] + [f"{bands[b]}, before" for b in shown] + [f"{planes[b]}, after" for b in shown]
     stacks = [before[..., b] for b in shown] + [after[..., b] for b in shown]
     height = _PANEL * len(labels)
-    figure = Figure(figsize=(max(_PANEL * n, 7), height + 2.6), layout="constrained")
+    figure = new_figure(max(_PANEL * n, 7), height + 2.6)
     halves: Any = figure.subfigures(2, 1, height_ratios=(height, 2.6))
     upper, lower = halves
     grid = upper.subplots(len(labels), n, squeeze=False)
     for row, (label, panels) in enumerate(zip(labels, grid, strict=True)):
         for i, axes in enumerate(panels):
-            axes.set_xticks([])
-            axes.set_yticks([])
             if row == 0:
-                axes.imshow(display_rgb(cutouts[i]), origin="lower", interpolation="nearest")
+                draw_image(axes, display_rgb(cutouts[i]))
             else:
-                stack = stacks[row - 1]
-                low, high = np.percentile(stack, (1, 99.5))
-                axes.imshow(
-                    stack[i], origin="lower", interpolation="nearest", cmap="gray", vmin=low, vmax=high
-                )
+                low, high = np.percentile(stacks[row - 1], (1, 99.5))
+                draw_image(axes, stacks[row - 1][i], cmap="gray", vmin=low, vmax=high)
         panels[0].set_ylabel(drawable(label, 90), fontsize=SMALL, parse_math=False)
     left, right = lower.subplots(1, 2)
     unit = "display value" if cutouts[0].unit == DISPLAY else str(cutouts[0].unit)

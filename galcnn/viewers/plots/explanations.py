@@ -22,7 +22,7 @@ from galcnn.viewers.plots.panels import (
     drawable,
     summed,
 )
-from galcnn.viewers.plots.style import SIGNED, SMALL, TITLE
+from galcnn.viewers.plots.style import SIGNED, SMALL, TITLE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,8 +74,6 @@ def explanation_figure(
     ValueError
         None or too many stacks, `truth` of another length, or no map of the method `contours`.
     """
-    from matplotlib.figure import Figure
-
     rows = list(stacks)
     if not 1 <= len(rows) <= MOST_GALAXIES:
         raise ValueError(
@@ -95,7 +93,7 @@ def explanation_figure(
         raise ValueError(message("at least one galaxy in a row", "", across=across))
     n_columns = 1 + max(len(stack.explanations) for stack in rows)
     n_rows = -(-len(rows) // across)
-    figure = Figure(figsize=(_PANEL * n_columns * across, _PANEL * 1.42 * n_rows), layout="constrained")
+    figure = new_figure(_PANEL * n_columns * across, _PANEL * 1.42 * n_rows)
     grid = figure.subplots(n_rows, n_columns * across, squeeze=False).reshape(-1, n_columns)
     for panels in grid[len(rows) :]:
         for axes in panels:
@@ -155,13 +153,12 @@ def sky_figure(stack: LayerStack, method: str, *, true: str | None = None) -> Fi
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
 
     explanation = next((one for one in stack.explanations if one.method == method), None)
     if explanation is None:
         known = sorted({one.method for one in stack.explanations})
         raise ValueError(message(f"a method among {known}", "Explain with it first.", method=method))
-    figure = Figure(figsize=(2 * _SKY_PANEL + 0.8, _SKY_PANEL + 1.0), layout="constrained")
+    figure = new_figure(2 * _SKY_PANEL + 0.8, _SKY_PANEL + 1.0)
     left, right = (_axes(figure, place, stack.cutout) for place in (1, 2))
     picture = display_rgb(stack.cutout)
     left.imshow(picture, origin="lower", interpolation="nearest")
@@ -173,11 +170,7 @@ def sky_figure(stack: LayerStack, method: str, *, true: str | None = None) -> Fi
     draw_colour_bar(right, drawn, explanation, below=0.2)
     text, colour = answer_title(stack.id, stack.prediction, true)
     left.set_title(text, fontsize=TITLE, color=colour, parse_math=False)
-    right.set_title(
-        f"{drawable(explanation.method)}\nof {drawable(explanation.target.name)}",
-        fontsize=TITLE,
-        parse_math=False,
-    )
+    right.set_title(_map_title(explanation), fontsize=TITLE, parse_math=False)
     for axes in (left, right):
         if stack.cutout.wcs is not None:
             draw_scale_bar(axes, stack.cutout)

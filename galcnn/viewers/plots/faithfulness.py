@@ -1,45 +1,42 @@
-"""Figures of a report of trust: verdicts, maps of a network that forgets, deletion and insertion."""
+"""Figures of a report of faithfulness: verdicts, maps of a network that forgets, deletion and insertion."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galcnn.errors import message
 from galcnn.viewers.plots.panels import drawable
-from galcnn.viewers.plots.style import SMALL, TITLE, finish, legend, line
+from galcnn.viewers.plots.style import SMALL, TITLE, finish, legend, line, new_figure
 
 if TYPE_CHECKING:
     from astropy.table import QTable
     from matplotlib.figure import Figure
 
 
-#: Okabe & Ito's colours, made lighter: told apart with every common colour blindness; words say the same.
-_COLOURS = {"passes": "#A6D9C5", "fails": "#F0B48F", "undecided": "#F2EBB3", "not judged": "#F4F4F4"}
+#: Colour and sign. Okabe & Ito's, made lighter: told apart with every common colour blindness.
+_VERDICTS = {
+    "passes": ("#A6D9C5", "\N{CHECK MARK}"),
+    "fails": ("#F0B48F", "\N{BALLOT X}"),
+    "undecided": ("#F2EBB3", "?"),
+    "not judged": ("#F4F4F4", "n/a"),
+}
 
 
 def verdict_figure(table: QTable) -> Figure:
     """Draw which methods pass which criteria."""
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
+    from matplotlib.patches import Patch, Rectangle
 
     methods, criteria = _order(table, "method"), _order(table, "criterion")
-    figure = Figure(figsize=(2.0 + 0.95 * len(methods), 1.4 + 0.42 * len(criteria)), layout="constrained")
+    figure = new_figure(2.0 + 0.95 * len(methods), 1.4 + 0.42 * len(criteria))
     axes = figure.add_subplot()
-    signs = {
-        "passes": "\N{CHECK MARK}",
-        "fails": "\N{BALLOT X}",
-        "undecided": "?",
-        "not judged": "n/a",
-    }
     ticks = {}
     for row in table:
         x, y = methods.index(str(row["method"])), criteria.index(str(row["criterion"]))
-        word = str(row["verdict"])
-        axes.add_patch(_cell(x, y, _COLOURS[word]))
+        colour, text = _VERDICTS[str(row["verdict"])]
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white"))
         ticks[y] = f"{row['criterion']} {'>' if row['passes'] == 'above' else '<'} {row['limit']:g}"
-        text = signs[word]
         if np.isfinite(row["value"]):
             text += f" {row['value']:.2f}\n[{row['low']:.2f}, {row['high']:.2f}]"
         axes.text(x, y, text, ha="center", va="center", fontsize=SMALL - 1)
@@ -52,10 +49,10 @@ def verdict_figure(table: QTable) -> Figure:
     axes.spines[:].set_visible(False)
     figure.legend(
         handles=[
-            Patch(facecolor=colour, label=f"{signs[word]}  {word}") for word, colour in _COLOURS.items()
+            Patch(facecolor=colour, label=f"{sign}  {word}") for word, (colour, sign) in _VERDICTS.items()
         ],
         loc="outside lower center",
-        ncols=len(_COLOURS),
+        ncols=len(_VERDICTS),
         fontsize=TITLE,
         frameon=False,
     )
@@ -64,8 +61,6 @@ def verdict_figure(table: QTable) -> Figure:
 
 def similarity_figure(table: QTable) -> Figure:
     """Draw how alike maps stay while the network forgets."""
-    from matplotlib.figure import Figure
-
     methods = _order(table, "method")
     measures = {
         "rank": "rank correlation of |map|",
@@ -73,7 +68,7 @@ def similarity_figure(table: QTable) -> Figure:
         "ssim": "SSIM of |map|",
         "signed_ssim": "SSIM of signed map",
     }
-    figure = Figure(figsize=(11, 5.6), layout="constrained")
+    figure = new_figure(11, 5.6)
     panels = figure.subplots(2, 4, sharex=True, sharey=True)
     for row, mode in enumerate(("cascading", "independent")):
         for axes, (measure, title) in zip(panels[row], measures.items(), strict=True):
@@ -97,10 +92,8 @@ def similarity_figure(table: QTable) -> Figure:
 
 def removal_figure(table: QTable) -> Figure:
     """Draw the score while pixels are deleted and inserted."""
-    from matplotlib.figure import Figure
-
     methods = _order(table, "method")
-    figure = Figure(figsize=(8.4, 3.9), layout="constrained")
+    figure = new_figure(8.4, 3.9)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, what in zip(panels, ("deletion", "insertion"), strict=True):
         for order, colour in (("random", "0.6"), ("light", "0")):
@@ -125,9 +118,3 @@ def _order(table: QTable, column: str) -> list[str]:
 
 def _curve(table: QTable, method: str, what: str, order: str) -> QTable:
     return table[(table["method"] == method) & (table["curve"] == what) & (table["order"] == order)]
-
-
-def _cell(x: int, y: int, colour: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white")

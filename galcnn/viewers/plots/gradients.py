@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.viewers.plots.panels import colour_limit, draw_bar, draw_cutout, draw_signed, drawable, title
-from galcnn.viewers.plots.style import MARKERS, SMALL, TITLE, class_colour, finish
+from galcnn.viewers.plots.style import SMALL, TITLE, class_colour, class_look, finish, legend, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,22 +26,19 @@ def gradient_figure(
     gradients: Mapping[str, npt.NDArray[np.float64]],
     weights: Mapping[str, float],
 ) -> Figure:
-    """Draw the size of a target's gradient from layer to layer."""
-    from matplotlib.figure import Figure
+    """Draw the size of a target's gradient from layer to layer.
 
+    `gradients` are RMS gradients times the RMS activation, one a layer; `weights` likewise, one an array.
+    """
     width = max(8.2, 0.3 * (len(layers) + len(weights)) + 3)
-    figure = Figure(figsize=(width, 4.2), layout="constrained")
+    figure = new_figure(width, 4.2)
     left, right = figure.subplots(1, 2, width_ratios=[max(len(layers), 3), max(len(weights), 3)])
     for i, (name, curve) in enumerate(gradients.items()):
-        left.plot(
-            curve, color=class_colour(i), marker=MARKERS[i % len(MARKERS)], ms=4, lw=1.2, label=drawable(name)
-        )
+        left.plot(curve, ms=4, lw=1.2, label=drawable(name), **class_look(i))
     _ticks(left, layers)
     left.set_ylabel("RMS of gradient x RMS of activation [logit]", fontsize=SMALL)
     left.set_title("with respect to the activations", fontsize=TITLE)
-    handles, names = left.get_legend_handles_labels()
-    legend = {"fontsize": SMALL, "frameon": False, "title": "target", "title_fontsize": SMALL}
-    figure.legend(handles, names, loc="outside right upper", **legend)
+    legend(figure, left, loc="outside right upper", columns=1, heading="target")
     right.bar(range(len(weights)), list(weights.values()), color="0.55", width=0.7)
     _ticks(right, list(weights))
     right.set_ylabel("RMS of gradient x RMS of weight [logit]", fontsize=SMALL)
@@ -55,13 +52,11 @@ def gradient_figure(
 
 def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, names: Sequence[str]) -> Figure:
     """Draw that the backward pass of a convolution is a convolution with the rotated filter."""
-    from matplotlib.figure import Figure
-
     upstream, automatic, convolved = shown.upstream[0], shown.automatic[0], shown.convolved[0]
     filter_ = int(np.argmax(np.abs(upstream).sum(axis=(0, 1))))
     source = int(np.argmax(np.abs(automatic).sum(axis=(0, 1))))
     part = kernel[:, :, source, filter_]
-    figure = Figure(figsize=(11.5, 2.6), layout="constrained")
+    figure = new_figure(11.5, 2.6)
     panels = figure.subplots(1, 6, width_ratios=[0.6, 0.6, 1, 1, 1, 1])
     weight = colour_limit(kernel.astype(np.float64))
     draw_signed(panels[0], part, weight)
@@ -84,25 +79,23 @@ def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, nam
 
 
 def first_order_figure(curves: Sequence[FirstOrder], *, unit: str) -> Figure:
-    """Draw how far the first-order picture S = w.I + b holds."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.2, 3.9), layout="constrained")
+    """Draw how far the first-order picture S = w.I + b holds: median over galaxies, and their middle half."""
+    figure = new_figure(8.2, 3.9)
     left, right = figure.subplots(1, 2)
     words = {"noise": "random noise", "gradient": "along the gradient"}
     for i, curve in enumerate(curves):
         low, middle, high = np.nanpercentile(curve.error, (25, 50, 75), axis=0)
-        style = {"color": class_colour(i), "label": words[curve.direction]}
+        look = class_look(i) | {"label": words[curve.direction]}
         left.fill_between(curve.distances, low, high, color=class_colour(i), alpha=0.2, lw=0)
-        left.plot(curve.distances, middle, marker=MARKERS[i], ms=4, lw=1.3, **style)
+        left.plot(curve.distances, middle, ms=4, lw=1.3, **look)
         near = int(np.argmin(np.abs(np.log(curve.distances))))
         right.plot(
             curve.linear[:, near].ravel(),
             curve.actual[:, near].ravel(),
-            MARKERS[i],
+            ls="",
             ms=3.5,
             alpha=0.7,
-            **style,
+            **look,
         )
         right.set_title(f"steps of {curve.distances[near]:g} {unit}", fontsize=TITLE)
     left.axhline(1, color="0.4", lw=0.7, ls="--")
@@ -147,9 +140,8 @@ _MOST_CURVES = 6
 def plane_figure(plane: DecisionPlane, classes: Sequence[str], labels: Sequence[str]) -> Figure:
     """Draw the decision regions in the plane of two principal components, and the galaxies in it."""
     from matplotlib.colors import to_rgb
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
+    figure = new_figure(7.2, 5.2)
     axes = figure.subplots()
     regions = plane.regions
     pale = np.array([[1 - 0.28 * (1 - c) for c in to_rgb(class_colour(i))] for i in range(len(classes))])
@@ -162,13 +154,12 @@ def plane_figure(plane: DecisionPlane, classes: Sequence[str], labels: Sequence[
         if own.any():
             axes.plot(
                 *plane.positions[own].T,
-                MARKERS[i % len(MARKERS)],
-                color=class_colour(i),
                 ms=5,
                 mec="white",
                 mew=0.5,
                 ls="",
                 label=drawable(name, 110),
+                **class_look(i),
             )
     for i in np.unique(regions):
         rows, columns = np.nonzero(regions == i)
@@ -184,28 +175,25 @@ def plane_figure(plane: DecisionPlane, classes: Sequence[str], labels: Sequence[
                 parse_math=False,
                 bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.5},
             )
-    for which, share in zip("xy", plane.explained, strict=True):
-        number = {"x": 1, "y": 2}[which]
-        getattr(axes, f"set_{which}label")(
-            f"principal component {number} of {plane.network_layer} ({share:.0%} of the variance)",
-            fontsize=TITLE,
-            parse_math=False,
-        )
+    along, across = (
+        f"principal component {number} of {plane.network_layer} ({share:.0%} of the variance)"
+        for number, share in enumerate(plane.explained, 1)
+    )
+    axes.set_xlabel(along, fontsize=TITLE, parse_math=False)
+    axes.set_ylabel(across, fontsize=TITLE, parse_math=False)
     axes.tick_params(labelsize=SMALL)
     axes.set_title(
         f"Decision regions in a plane; {plane.agreement:.0%} of {len(plane.positions)} galaxies "
         "lie in the region of their answer",
         fontsize=TITLE + 1,
     )
-    figure.legend(*axes.get_legend_handles_labels(), fontsize=SMALL, loc="outside right upper", frameon=False)
+    legend(figure, axes, loc="outside right upper", columns=1)
     return figure
 
 
 def line_figure(lines: Sequence[tuple[str, Line, Sequence[Cutout]]], classes: Sequence[str]) -> Figure:
-    """Draw how the logits change from one galaxy to another, and where the answer flips."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.2, 2.9 * len(lines)), layout="constrained")
+    """Draw how the logits change from one galaxy to another, with cutouts at equal distances between."""
+    figure = new_figure(8.2, 2.9 * len(lines))
     parts = figure.subfigures(len(lines), 1, squeeze=False)[:, 0]
     for part, (heading, line, cutouts) in zip(parts, lines, strict=True):
         part.suptitle(drawable(heading, 520), fontsize=TITLE + 1, parse_math=False)
@@ -219,12 +207,11 @@ def line_figure(lines: Sequence[tuple[str, Line, Sequence[Cutout]]], classes: Se
             axes.plot(
                 line.positions,
                 line.logits[:, i],
-                color=class_colour(i),
-                marker=MARKERS[i % len(MARKERS)],
                 markevery=8,
                 ms=4,
                 lw=1.3,
                 label=drawable(classes[i], 110),
+                **class_look(i),
             )
         for crossing in line.crossings:
             axes.axvline(crossing.position, color="0.3", lw=0.8, ls="--")

@@ -9,7 +9,7 @@ import numpy as np
 
 from galcnn.errors import message
 from galcnn.viewers.plots.panels import drawable
-from galcnn.viewers.plots.style import COLOURS, SMALL, TITLE, finish
+from galcnn.viewers.plots.style import COLOURS, NO_DATA, SMALL, TITLE, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,6 @@ def landscape_figure(surfaces: Mapping[str, Surface]) -> Figure:
         No surface, or lines beside planes.
     """
     from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
 
     shown = list(surfaces.items())
     if not shown or len({surface.is_line for _, surface in shown}) != 1:
@@ -72,9 +71,7 @@ def landscape_figure(surfaces: Mapping[str, Surface]) -> Figure:
     high = max(float(finite.max()), 1e-9)
     low = min(max(float(finite.min()), _FLOOR), high / 1.01)
     line = shown[0][1].is_line
-    figure = Figure(
-        figsize=(_PANEL * len(shown) + 1.1, _PANEL * (1.0 if line else 1.9) + 0.4), layout="constrained"
-    )
+    figure = new_figure(_PANEL * len(shown) + 1.1, _PANEL * (1.0 if line else 1.9) + 0.4)
     panels = figure.subplots(1 if line else 2, len(shown), squeeze=False, sharey="row" if line else False)
     drawn: Any = None
     for column, (heading, surface) in enumerate(shown):
@@ -103,7 +100,7 @@ def _draw_plane(axes: Axes, surface: Surface, norm: Any) -> Any:
     from matplotlib import colormaps
 
     loss = np.where(np.isfinite(surface.loss), np.maximum(surface.loss, norm.vmin), np.nan)
-    axes.set_facecolor("0.75")
+    axes.set_facecolor(NO_DATA)
     drawn = axes.pcolormesh(
         surface.alpha, surface.beta, loss, cmap=colormaps[_MAP], norm=norm, shading="nearest", rasterized=True
     )
@@ -114,11 +111,12 @@ def _draw_plane(axes: Axes, surface: Surface, norm: Any) -> Any:
     axes.plot(0, 0, "+", color=COLOURS[1], ms=9, mew=1.8)
     axes.set_xlim(surface.alpha[0], surface.alpha[-1])
     axes.set_ylim(surface.beta[0], surface.beta[-1])
-    along, across = _AXES[surface.plane]
-    for which, text, number in (("x", along, 1), ("y", across, 2)):
-        share = surface.facts.get(f"explained_{number}")
-        text += f" ({float(share):.0%} of the variance)" if share is not None else ""
-        getattr(axes, f"set_{which}label")(text, fontsize=SMALL)
+    texts = list(_AXES[surface.plane])
+    for i in range(2):
+        share = surface.facts.get(f"explained_{i + 1}")
+        texts[i] += f" ({float(share):.0%} of the variance)" if share is not None else ""
+    axes.set_xlabel(texts[0], fontsize=SMALL)
+    axes.set_ylabel(texts[1], fontsize=SMALL)
     axes.tick_params(labelsize=SMALL)
     return drawn
 

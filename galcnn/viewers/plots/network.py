@@ -13,8 +13,18 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.photometry import parse_unit
 from galcnn.transforms import display_rgb
-from galcnn.viewers.plots.panels import colour_limit, draw_bar, draw_cutout, draw_signed, label_row, title
-from galcnn.viewers.plots.style import COLOURS, RIGHT, SMALL, TITLE, WRONG
+from galcnn.viewers.plots.panels import (
+    colour_limit,
+    draw_bar,
+    draw_cutout,
+    draw_image,
+    draw_signed,
+    label_row,
+    likeliest,
+    synthesis_unit,
+    title,
+)
+from galcnn.viewers.plots.style import COLOURS, RIGHT, SMALL, TITLE, WRONG, new_figure
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -31,10 +41,8 @@ _MOST_FILTERS, _MOST_INPUTS = 64, 32
 
 def weight_figure(weights: Table) -> Figure:
     """Draw the distribution of the weights of each layer."""
-    from matplotlib.figure import Figure
-
     n = len(weights)
-    figure = Figure(figsize=(8.2, 1.2 + 0.17 * n), layout="constrained")
+    figure = new_figure(8.2, 1.2 + 0.17 * n)
     axes = figure.subplots()
     kinds = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(dict.fromkeys(weights["weight"]))}
     rows = np.arange(n)[::-1]
@@ -62,8 +70,6 @@ def weight_figure(weights: Table) -> Figure:
 
 def kernel_figure(learned: Filters, statistics: Table, inputs: Sequence[str]) -> Figure:
     """Draw the filters of one convolution, and what their weights are made of."""
-    from matplotlib.figure import Figure
-
     kernels = learned.kernels.astype(np.float64)
     n_filters, n_inputs, ky, kx = kernels.shape
     shown = _strongest(np.asarray(statistics["norm"]), _MOST_FILTERS)
@@ -76,7 +82,7 @@ def kernel_figure(learned: Filters, statistics: Table, inputs: Sequence[str]) ->
     width = float(np.clip(0.26 * len(shown) + 1.6, 5.5, 13.0))
     cell = (width - 1.6) / mosaic.shape[1]
     upper = max(cell * mosaic.shape[0], 0.8)
-    figure = Figure(figsize=(width, upper + 2.2), layout="constrained")
+    figure = new_figure(width, upper + 2.2)
     top, bottom = figure.subplots(2, 1, height_ratios=[upper, 1.3])
     drawn = draw_signed(top, mosaic, colour_limit(kernels))
     names = [inputs[row] for row in rows]
@@ -107,10 +113,8 @@ def filter_result_figure(
     inputs: Sequence[str],
 ) -> Figure:
     """Draw what filters of a first convolution do to a galaxy, band by band."""
-    from matplotlib.figure import Figure
-
     n = len(inputs)
-    figure = Figure(figsize=(1.45 * (n + 2) + 0.7 * n + 0.8, 1.6 * len(results) + 0.5), layout="constrained")
+    figure = new_figure(1.45 * (n + 2) + 0.7 * n + 0.8, 1.6 * len(results) + 0.5)
     ratios = [1.0, *[0.42] * n, *[1.0] * (n + 1)]
     grid = figure.subplots(len(results), 2 * n + 2, squeeze=False, width_ratios=ratios)
     for turn, (panels, (number, (parts, total))) in enumerate(zip(grid, results.items(), strict=True)):
@@ -141,11 +145,9 @@ def activation_figure(
     cutout: Cutout, maps: Mapping[str, npt.NDArray[np.float32]], heading: str, *, most: int = 8
 ) -> Figure:
     """Draw what the network layers make of one galaxy."""
-    from matplotlib.figure import Figure
-
     if not maps:
         raise ValueError(message("at least one network layer with feature maps", "", n=0))
-    figure = Figure(figsize=(1.15 * (most + 1) + 1.2, 1.3 * len(maps) + 0.5), layout="constrained")
+    figure = new_figure(1.15 * (most + 1) + 1.2, 1.3 * len(maps) + 0.5)
     grid = figure.subplots(len(maps), most + 1, squeeze=False)
     for turn, (panels, (name, values)) in enumerate(zip(grid, maps.items(), strict=True)):
         for axes in panels:
@@ -169,10 +171,7 @@ def _draw_activation(axes: Axes, values: npt.NDArray[np.float32], layer: npt.NDA
     if layer.min() < 0:
         return draw_signed(axes, values, colour_limit(layer.astype(np.float64)))
     top = float(np.percentile(layer, 99.9)) or float(layer.max()) or 1.0
-    drawn = axes.imshow(values, origin="lower", interpolation="nearest", cmap="viridis", vmin=0, vmax=top)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    return drawn
+    return draw_image(axes, values, cmap="viridis", vmin=0, vmax=top)
 
 
 def _draw_parts(axes: Axes, statistics: Table, shown: npt.NDArray[np.intp]) -> None:
@@ -206,12 +205,10 @@ def strongest_figure(
     found: Sequence[StrongestActivations], cutouts: Sequence[Cutout], ids: Sequence[str]
 ) -> Figure:
     """Draw what feature maps answer to most, as Zeiler & Fergus (2013, figure 2) do."""
-    from matplotlib.figure import Figure
-
     if not found:
         raise ValueError(message("at least one feature map", "", n=0))
     across = max(len(one.images) for one in found)
-    figure = Figure(figsize=(1.15 * across + 0.6, 2.55 * len(found) + 0.2), layout="constrained")
+    figure = new_figure(1.15 * across + 0.6, 2.55 * len(found) + 0.2)
     grid = figure.subplots(2 * len(found), across, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
@@ -220,8 +217,7 @@ def strongest_figure(
             upper, lower = grid[2 * block, column], grid[2 * block + 1, column]
             upper.set_axis_on()
             lower.set_axis_on()
-            upper.imshow(display_rgb(cutouts[row])[box], origin="lower", interpolation="nearest")
-            _without_ticks(upper)
+            draw_image(upper, display_rgb(cutouts[row])[box])
             title(upper, f"{ids[row]}\n{one.values[column]:.3g}", 76)
             crop = one.maps[column].sum(axis=-1)[box].astype(np.float64)
             draw_signed(lower, crop, colour_limit(crop))
@@ -230,27 +226,18 @@ def strongest_figure(
     return figure
 
 
-def _without_ticks(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
 _MOST_BANDS = 5
 
 
 def filter_image_figure(syntheses: Sequence[Synthesis], *, across: int = 8) -> Figure:
     """Draw what filters of one network layer want to see, band by band."""
-    from matplotlib.figure import Figure
-
     made = list(syntheses)
     if not made:
         raise ValueError(message("at least one synthesis", "", n=0))
     bands = made[0].bands[:_MOST_BANDS]
     blocks = -(-len(made) // across)
     n_rows, n_columns = blocks * len(bands), min(across, len(made))
-    figure = Figure(
-        figsize=(1.25 * n_columns + 0.5, 1.25 * n_rows + 0.5 * blocks + 0.4), layout="constrained"
-    )
+    figure = new_figure(1.25 * n_columns + 0.5, 1.25 * n_rows + 0.5 * blocks + 0.4)
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
@@ -276,8 +263,6 @@ def filter_image_figure(syntheses: Sequence[Synthesis], *, across: int = 8) -> F
 
 def class_model_figure(rows: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
     """Draw the images that the classes of a network like best."""
-    from matplotlib.figure import Figure
-
     lines = [
         (name, made, band)
         for name, made in rows.items()
@@ -287,16 +272,14 @@ def class_model_figure(rows: Mapping[str, Sequence[Synthesis]], classes: Sequenc
         raise ValueError(message("at least one synthesis", "", n=0))
     n = max(len(made) for made in rows.values())
     height = sum(1.72 if band is not None else 1.95 for *_, band in lines) + 0.45 * len(rows)
-    figure = Figure(figsize=(1.6 * n + 1.2, height), layout="constrained")
+    figure = new_figure(1.6 * n + 1.2, height)
     grid = figure.subplots(len(lines), n, squeeze=False)
     previous = None
     for panels, (name, made, band) in zip(grid, lines, strict=True):
         limit = colour_limit(np.stack([s.image for s in made]).astype(np.float64))
         for axes, synthesis in zip(panels, made, strict=False):
             if band is None:
-                axes.imshow(_light(synthesis), origin="lower", interpolation="nearest")
-                axes.set_xticks([])
-                axes.set_yticks([])
+                draw_image(axes, _light(synthesis))
                 axes.set_xlabel(f"peak {synthesis.image.max():.3g} {_unit(synthesis)}", fontsize=6.5)
             else:
                 drawn = draw_signed(axes, synthesis.image[band], limit)
@@ -322,17 +305,12 @@ def _light(synthesis: Synthesis) -> np.ndarray[tuple[int, ...], np.dtype[np.uint
 
 
 def _unit(synthesis: Synthesis) -> str:
-    if synthesis.wrt == "stretched":
-        return ""
-    return "of 255" if synthesis.unit == "display" else synthesis.unit
+    return "" if synthesis.wrt == "stretched" else synthesis_unit(synthesis)
 
 
 def _answer(synthesis: Synthesis, classes: Sequence[str]) -> str:
-    logits = np.array(synthesis.logits)
-    shares = np.exp(logits - logits.max())
-    best = int(np.argmax(logits))
-    mark = "✓" if synthesis.success else "✗"
-    return f"for {synthesis.target.name}\n{mark} {classes[best]} {shares[best] / shares.sum():.2f}"
+    best, sure = likeliest(synthesis.logits, classes)
+    return f"for {synthesis.target.name}\n{'✓' if synthesis.success else '✗'} {best} {sure:.2f}"
 
 
 def _window(made: Sequence[Synthesis]) -> tuple[slice, slice]:

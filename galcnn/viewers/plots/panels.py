@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from galcnn.cutout import Cutout
-    from galcnn.explain import Explanation
+    from galcnn.explain import Explanation, Synthesis
     from galcnn.prediction import Prediction
 
 
@@ -134,7 +134,7 @@ _UNITS = {"display": "display value", "uncalibrated": "pixel value"}
 
 def draw_cutout(axes: Axes, cutout: Cutout) -> None:
     """Draw a cutout in colour, with compass and scale bar where it has a WCS."""
-    axes.imshow(display_rgb(cutout), origin="lower", interpolation="nearest")
+    draw_image(axes, display_rgb(cutout))
     axes.set_axis_off()
     if cutout.wcs is None:
         return
@@ -144,17 +144,8 @@ def draw_cutout(axes: Axes, cutout: Cutout) -> None:
 
 def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout) -> Any:
     """Draw a map, summed over its bands, in signed colours, with the galaxy's outline over it."""
-    from matplotlib import colormaps
-
-    values = summed(explanation)
-    limit = colour_limit(values)
-    colours = colormaps[SIGNED].with_extremes(bad=NO_DATA)
-    drawn = axes.imshow(
-        values, origin="lower", interpolation="nearest", cmap=colours, vmin=-limit, vmax=limit
-    )
+    drawn = draw_signed(axes, summed(explanation))
     _draw_outline(axes, cutout)
-    axes.set_xticks([])
-    axes.set_yticks([])
     return drawn
 
 
@@ -278,10 +269,28 @@ def draw_signed(axes: Axes, values: npt.NDArray[Any], limit: float | None = None
 
     end = colour_limit(np.asarray(values, dtype=np.float64)) if limit is None else limit
     colours = colormaps[SIGNED].with_extremes(bad=NO_DATA)
-    drawn = axes.imshow(values, origin="lower", interpolation="nearest", cmap=colours, vmin=-end, vmax=end)
+    return draw_image(axes, values, cmap=colours, vmin=-end, vmax=end)
+
+
+def draw_image(axes: Axes, values: npt.NDArray[Any], **look: Any) -> Any:
+    """Draw an image without ticks, row 0 at the bottom, each pixel as it is."""
+    drawn = axes.imshow(values, origin="lower", interpolation="nearest", **look)
     axes.set_xticks([])
     axes.set_yticks([])
     return drawn
+
+
+def likeliest(logits: Sequence[float], classes: Sequence[str]) -> tuple[str, float]:
+    """Give the most probable class and its probability."""
+    values = np.array(logits)
+    shares = np.exp(values - values.max())
+    best = int(np.argmax(values))
+    return classes[best], float(shares[best] / shares.sum())
+
+
+def synthesis_unit(synthesis: Synthesis) -> str:
+    """Say in what the pixels of an image made for a target are counted."""
+    return "of 255" if synthesis.unit == "display" else synthesis.unit
 
 
 def draw_bar(figure: Figure, drawn: Any, axes: Sequence[Axes], label: str) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from galcnn.errors import message
 from galcnn.evaluation.ranking import GRID
 from galcnn.viewers.plots.panels import drawable
-from galcnn.viewers.plots.style import COLOURS, SMALL, TITLE, finish, legend, marked
+from galcnn.viewers.plots.style import COLOURS, SMALL, TITLE, finish, legend, marked, new_figure
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -35,9 +35,7 @@ _SCORES = {
 
 def reliability_figure(bins: Table) -> Figure:
     """Draw how often answers of each confidence are right."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.4, 3.9), layout="constrained")
+    figure = new_figure(3.4, 3.9)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
     confidence, accuracy = np.array(bins["confidence"]), np.array(bins["accuracy"])
@@ -60,12 +58,10 @@ def reliability_figure(bins: Table) -> Figure:
 
 def scores_figure(scores: Table) -> Figure:
     """Draw scores against what they are split by."""
-    from matplotlib.figure import Figure
-
     columns = list(dict.fromkeys(str(name) for name in scores["by"] if name != "all"))
     if not columns:
         raise ValueError(message("scores that are split by a column", "Name one: --by redshift.", by=()))
-    figure = Figure(figsize=(3.4 * len(columns), 3.1), layout="constrained")
+    figure = new_figure(3.4 * len(columns), 3.1)
     panels = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     for axes, column in zip(panels, columns, strict=True):
         for number, (name, label) in enumerate(_SCORES.items()):
@@ -126,14 +122,12 @@ def precision_recall_figure(ranked: Sequence[Ranking]) -> Figure:
 
 
 def _class_panels(ranked: Sequence[Ranking], label: str) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
     n = len(ranked)
     if not n:
         raise ValueError(message("a class with galaxies, beside others", "", n_classes=0))
     rows = -(-n // _ACROSS)
     across = -(-n // rows)
-    figure = Figure(figsize=(1.9 * across + 0.5, 2.5 * rows + 0.1), layout="constrained")
+    figure = new_figure(1.9 * across + 0.5, 2.5 * rows + 0.1)
     panels = figure.subplots(rows, across, squeeze=False, sharey=True).ravel()
     for axes in panels[n:]:
         axes.set_axis_off()
@@ -182,8 +176,6 @@ def confusion_figure(matrix: npt.ArrayLike, classes: Sequence[str]) -> Figure:
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['80%\\n8', '20%\\n2', '0%\\n0', '100%\\n5']
     """
-    from matplotlib.figure import Figure
-
     counts, n = np.asarray(matrix), len(classes)
     if (
         counts.shape != (n, n)
@@ -202,7 +194,7 @@ def confusion_figure(matrix: npt.ArrayLike, classes: Sequence[str]) -> Figure:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full((n, n), np.nan), where=totals > 0)
     side = 1.6 + 0.62 * n
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    figure = new_figure(side + 0.8, side)
     axes = figure.subplots()
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):

@@ -10,8 +10,8 @@ import numpy as np
 
 from galcnn.errors import message
 from galcnn.transforms import display_rgb
-from galcnn.viewers.plots.panels import answer_title, draw_scale_bar, drawable
-from galcnn.viewers.plots.style import NO_DATA, SMALL, TITLE
+from galcnn.viewers.plots.panels import answer_title, draw_image, draw_scale_bar, drawable
+from galcnn.viewers.plots.style import NO_DATA, SMALL, TITLE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,8 +100,6 @@ def sheet_figure(entries: Sequence[Entry], *, heading: str = "", across: int = 8
     ValueError
         No or too many entries, or no galaxy in a row.
     """
-    from matplotlib.figure import Figure
-
     n = len(entries)
     if not 1 <= n <= MOST_ENTRIES or across < 1:
         raise ValueError(
@@ -111,7 +109,7 @@ def sheet_figure(entries: Sequence[Entry], *, heading: str = "", across: int = 8
     rows = -(-n // across)
     lines = max(entry.text.count("\n") + 1 for entry in entries)
     height = (_PANEL + 0.11 * lines + 0.06) * rows + (0.3 if heading else 0.05)
-    figure = Figure(figsize=(_PANEL * across + 0.1, height), layout="constrained")
+    figure = new_figure(_PANEL * across + 0.1, height)
     if heading:
         figure.suptitle(drawable(heading, 72 * _PANEL * across), fontsize=TITLE + 1, parse_math=False)
     panels = figure.subplots(rows, across, squeeze=False).ravel()
@@ -120,7 +118,7 @@ def sheet_figure(entries: Sequence[Entry], *, heading: str = "", across: int = 8
     for axes, entry in zip(panels, entries, strict=False):
         picture = display_rgb(entry.cutout).astype(np.float32) / 255
         picture[entry.cutout.mask.all(axis=0)] = float(NO_DATA)
-        axes.imshow(picture, origin="lower", interpolation="nearest")
+        draw_image(axes, picture)
         if entry.cutout.wcs is not None:
             draw_scale_bar(axes, entry.cutout)
         text = "\n".join(drawable(one, _WIDTH) for one in entry.text.splitlines())

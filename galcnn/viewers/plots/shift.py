@@ -7,43 +7,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galcnn.errors import message
-from galcnn.viewers.plots.style import MARKERS, SMALL, TITLE, finish, legend
+from galcnn.viewers.plots.style import MARKERS, SMALL, TITLE, finish, legend, new_figure
 
 if TYPE_CHECKING:
     from astropy.table import QTable
     from matplotlib.figure import Figure
 
 
-#: Colour, line style and marker of each arm.
-_LOOKS = {
-    "none": ("#000000", "-", "o"),
-    "batch": ("#D55E00", "-", "s"),
-    "batch_adapted": ("#D55E00", "--", "D"),
-    "batch_adapted_skewed": ("#E69F00", ":", "P"),
-    "group": ("#0072B2", "-", "^"),
-    "standardised": ("#009E73", "-.", "v"),
-    "oracle": ("#999999", (0, (5, 1)), "X"),
-    "augmented": ("#56B4E9", "-", "*"),
-}
-
-
-_NAMES = {
-    "none": "no normalisation",
-    "batch": "batch norm, frozen",
-    "batch_adapted": "batch norm, adapted",
-    "batch_adapted_skewed": "... to skewed classes",
-    "group": "group norm",
-    "standardised": "images standardised",
-    "oracle": "oracle",
-    "augmented": "trained on redshifted images",
+#: Name, colour, line style and marker of each arm.
+_ARMS: dict[str, tuple[str, str, Any, str]] = {
+    "none": ("no normalisation", "#000000", "-", "o"),
+    "batch": ("batch norm, frozen", "#D55E00", "-", "s"),
+    "batch_adapted": ("batch norm, adapted", "#D55E00", "--", "D"),
+    "batch_adapted_skewed": ("... to skewed classes", "#E69F00", ":", "P"),
+    "group": ("group norm", "#0072B2", "-", "^"),
+    "standardised": ("images standardised", "#009E73", "-.", "v"),
+    "oracle": ("oracle", "#999999", (0, (5, 1)), "X"),
+    "augmented": ("trained on redshifted images", "#56B4E9", "-", "*"),
 }
 
 
 def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Figure:
-    """Draw accuracy and calibration against redshift."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    """Draw accuracy and calibration against redshift: means, and bands from lowest to highest seed."""
+    figure = new_figure(7.2, 3.2)
     left, right = figure.subplots(1, 2)
     for arm, rows in _by_arm(scores).items():
         look = _look(arm)
@@ -75,9 +61,7 @@ def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Fig
 
 def class_figure(scores: QTable, classes: tuple[str, ...]) -> Figure:
     """Draw completeness and purity of each class against redshift."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.8 * len(classes) + 0.4, 3.8), layout="constrained")
+    figure = new_figure(1.8 * len(classes) + 0.4, 3.8)
     panels = figure.subplots(2, len(classes), sharex=True, sharey=True, squeeze=False)
     for row, what in enumerate(("completeness", "purity")):
         for axes, name in zip(panels[row], classes, strict=True):
@@ -94,12 +78,11 @@ def class_figure(scores: QTable, classes: tuple[str, ...]) -> Figure:
 def drift_figure(table: QTable) -> Figure:
     """Draw how far the input and the layers of networks have drifted."""
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
 
     arms = list(dict.fromkeys(str(arm) for arm in table["arm"]))
     if not arms:
         raise ValueError(message("a table with rows", "", n_rows=len(table)))
-    figure = Figure(figsize=(3.6 * len(arms), 3.2), layout="constrained")
+    figure = new_figure(3.6 * len(arms), 3.2)
     panels = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
     redshifts = sorted({float(z) for z in table["z"]})
     colours = colormaps["viridis"](np.linspace(0, 0.85, len(redshifts)))
@@ -127,9 +110,9 @@ def _by_arm(scores: QTable) -> dict[str, QTable]:
 
 
 def _look(arm: str) -> dict[str, Any]:
-    colour, style, marker = _LOOKS.get(arm, ("#CC79A7", "-", "p"))
+    _, colour, style, marker = _ARMS.get(arm, ("", "#CC79A7", "-", "p"))
     return {"color": colour, "linestyle": style, "marker": marker, "markersize": 4, "linewidth": 1.2}
 
 
 def _name(arm: str) -> str:
-    return _NAMES.get(arm, arm)
+    return _ARMS[arm][0] if arm in _ARMS else arm

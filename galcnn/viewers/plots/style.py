@@ -43,9 +43,21 @@ NO_DATA = "0.75"
 TITLE, SMALL = 8, 7
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """Begin a figure of so many inches, without pyplot, which would keep it and ask for a screen."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def class_colour(i: int) -> str:
-    """Give the colour of a class or curve."""
+    """Give the colour of a class or curve; beyond seven they come again, with other markers."""
     return COLOURS[i % len(COLOURS)]
+
+
+def class_look(i: int) -> dict[str, Any]:
+    """Give the colour and marker of a class or curve."""
+    return {"color": class_colour(i), "marker": MARKERS[i % len(MARKERS)]}
 
 
 def line(i: int) -> dict[str, Any]:

@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.viewers.plots.style import COLOURS, MARKERS, SMALL, class_colour, finish, legend, line, marked
+from galcnn.viewers.plots.style import (
+    COLOURS,
+    SMALL,
+    class_colour,
+    class_look,
+    finish,
+    legend,
+    line,
+    marked,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -84,16 +94,15 @@ def learning_figure(history: Table) -> Figure:
     Raises
     ------
     ValueError
-        See `best_epoch`.
+        The history has no finite loss on a validation set.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     best = best_epoch(history)
     shown = {name: label for name, label in _PANELS.items() if name in history.colnames}
     if "cross_entropy" in shown:
         shown["loss"] = "loss with penalties"
-    figure = Figure(figsize=(2.6 * len(shown), 2.7), layout="constrained")
+    figure = new_figure(2.6 * len(shown), 2.7)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     epochs = np.asarray(history["epoch"])
     for axes, (name, label) in zip(panels, shown.items(), strict=True):
@@ -113,9 +122,7 @@ def learning_figure(history: Table) -> Figure:
 
 def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestion: float | None) -> Figure:
     """Draw a range test."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+    figure = new_figure(4.6, 3.2)
     axes = figure.add_subplot()
     axes.semilogx(rates, losses, ".", color="0.65", markersize=3, label="batch")
     axes.semilogx(rates, means, color=COLOURS[0], label="smoothed")
@@ -129,13 +136,11 @@ def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestio
 
 
 def comparison_figure(curves: Mapping[str, Sequence[Curve]], *, loss: str = "training loss") -> Figure:
-    """Draw the loss of several optimizers against updates and against time."""
-    from matplotlib.figure import Figure
-
+    """Draw the loss of several optimizers against updates and time: median and range of seeds."""
     if not curves or any(len({len(run[2]) for run in runs}) != 1 for runs in curves.values()):
         lengths = {name: [len(run[2]) for run in runs] for name, runs in curves.items()}
         raise ValueError(message("runs of one length for each name", "", epochs=lengths))
-    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+    figure = new_figure(7.6, 3.6)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, which, label in zip(panels, (0, 1), ("updates", "time of training (s)"), strict=True):
         for number, (name, runs) in enumerate(curves.items()):
@@ -164,21 +169,20 @@ _LEAST = 1e-16
 
 def initialisation_figure(tables: Mapping[str, Table]) -> Figure:
     """Draw the variance of activations and gradients in each layer, beside the theory."""
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     if not tables:
         raise ValueError(message("at least one table", "", tables=list(tables)))
-    figure = Figure(figsize=(7.8, 3.6), layout="constrained")
+    figure = new_figure(7.8, 3.6)
     panels = figure.subplots(1, 2)
     drawn = [("variance", "variance of the output"), ("gradient", "variance of the gradient")]
     for axes, (column, label) in zip(panels, drawn, strict=True):
         for number, (name, table) in enumerate(tables.items()):
-            colour, marker = class_colour(number), MARKERS[number % len(MARKERS)]
             x = np.arange(1, len(table) + 1)
             theory, measured = (np.asarray(table[c], dtype=float) for c in (f"{column}_theory", column))
-            axes.plot(x, np.maximum(theory, _LEAST), color=colour, linewidth=1.2)
-            axes.plot(x, np.maximum(measured, _LEAST), marker, color=colour, markersize=3.5, label=name)
+            axes.plot(x, np.maximum(theory, _LEAST), color=class_colour(number), linewidth=1.2)
+            look = class_look(number) | {"linestyle": "", "markersize": 3.5}
+            axes.plot(x, np.maximum(measured, _LEAST), label=name, **look)
         axes.set_yscale("log")
         finish(axes, "layer, from the input", label)
         first = next(iter(tables.values()))
@@ -221,13 +225,12 @@ def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
         The record is empty.
     """
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
 
     if not len(record):
         raise ValueError(message("a record with at least one look", "", rows=0))
     layers = list(dict.fromkeys(map(str, record["layer"])))
     colours = colormaps["viridis"](np.linspace(0, 0.95, len(layers)))
-    figure = Figure(figsize=(9.6, 5.2), layout="constrained")
+    figure = new_figure(9.6, 5.2)
     panels = figure.subplots(2, 3, sharex=True).ravel()
     drawn = {
         "gradient_norm": "norm of the gradient",
