@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import keras
 import numpy as np
@@ -13,14 +13,13 @@ import numpy.typing as npt
 from galcnn._runtime import seeding
 from galcnn.adversarial.margins import (
     UNITS,
+    Floats,
     Unit,
     as_box,
-    check_within,
     fast_logits,
     log_odds,
     margin_gradient,
-    pixel_scale,
-    wanted_weights,
+    task_of,
 )
 from galcnn.errors import message
 from galcnn.explain import Context
@@ -116,45 +115,22 @@ class SkyAscent:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Blank skies, shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Sigma and mask.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`: each as it was when it was sure, or after the last step.
-        """
-        weights = wanted_weights(network, target, images)
-        made = images.astype(weights.dtype)
-        box = as_box(self.lower, self.upper)
-        check_within(made, box)
-        scale = np.broadcast_to(pixel_scale(made, context, self.unit), made.shape)
+        """Each image as it was when it was sure, or after the last step."""
+        task = task_of(self, network, images, target, context)
+        made, scale = task.images.copy(), task.scale
         enough = confidence_odds(self.confidence) + SLACK
         climbing = np.arange(len(made))
         for _ in range(self.steps + 1):
-            slope, logits = margin_gradient(network, made[climbing], weights[climbing])
-            unsure = log_odds(logits, weights[climbing]) <= enough
+            slope, logits = margin_gradient(network, made[climbing], task.weights[climbing])
+            unsure = log_odds(logits, task.weights[climbing]) <= enough
             climbing, slope = climbing[unsure], slope[unsure]
             if not len(climbing):
                 break
             steep = slope * scale[climbing]
             size = np.sqrt(np.mean(steep.astype(np.float64) ** 2, axis=(1, 2, 3), keepdims=True))
             way = np.divide(steep, size, out=np.zeros_like(steep), where=size > 0)
-            made[climbing] = np.clip(made[climbing] + self.step * way * scale[climbing], *box)
+            made[climbing] = np.clip(made[climbing] + self.step * way * scale[climbing], *task.box)
         return made
-
-
-Floats = npt.NDArray[np.floating[Any]]
 
 
 _ENCODINGS = ("blobs", "pixels")
@@ -227,35 +203,13 @@ class SkyEvolution:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images, one after the other.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Blank skies, shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Sigma, mask and ids.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`: of each the best that was found.
-        """
-        weights = wanted_weights(network, target, images)
-        images = images.astype(weights.dtype, copy=False)
-        check_within(images, as_box(self.lower, self.upper))
-        scale = np.broadcast_to(pixel_scale(images, context, self.unit), images.shape)
-        names = ids_of(images, context or Context())
-        return np.stack(
-            [
-                self._evolved(network, image, weight, step, seeding.generator(self.seed, "evolution", name))
-                for image, weight, step, name in zip(images, weights, scale, names, strict=True)
-            ]
-        )
+        """Of each image the best that was found, one after the other."""
+        task = task_of(self, network, images, target, context)
+        made = []
+        for row, name in enumerate(ids_of(images, context or Context())):
+            stream = seeding.generator(self.seed, "evolution", name)
+            made.append(self._evolved(network, task.images[row], task.weights[row], task.scale[row], stream))
+        return np.stack(made)
 
     def _evolved(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import keras
@@ -27,7 +28,7 @@ Unit = Literal["sigma", "image"]
 UNITS: tuple[Unit, ...] = ("sigma", "image")
 
 
-Images = npt.NDArray[np.floating[Any]]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 class Attack(Protocol):
@@ -83,8 +84,8 @@ class Attack(Protocol):
         ...
 
 
-def pixel_scale(images: Images, context: Context | None, unit: Unit) -> Images:
-    """Give what one unit of change is in each pixel."""
+def pixel_scale(images: Floats, context: Context | None, unit: Unit) -> Floats:
+    """Give what one unit of change is in each pixel, 0 where masked; (n, 1, 1, 1) where all are alike."""
     mask = None if context is None else context.mask
     if unit == "image":
         if mask is None or not mask.any():
@@ -135,7 +136,7 @@ def as_box(lower: float | None, upper: float | None) -> tuple[float, float]:
     return low, high
 
 
-def check_within(images: Images, box: tuple[float, float]) -> None:
+def check_within(images: Floats, box: tuple[float, float]) -> None:
     """Refuse images that lie outside the box before they are attacked."""
     low, high = float(np.min(images)), float(np.max(images))
     if not (box[0] <= low and high <= box[1] and np.isfinite(low) and np.isfinite(high)):
@@ -144,12 +145,7 @@ def check_within(images: Images, box: tuple[float, float]) -> None:
         )
 
 
-Floats = npt.NDArray[np.floating[Any]]
-
-
-def wanted_weights(
-    network: keras.Model, target: Target | Sequence[Target], images: Floats
-) -> npt.NDArray[np.floating[Any]]:
+def wanted_weights(network: keras.Model, target: Target | Sequence[Target], images: Floats) -> Floats:
     """Lay targets out as `galcnn.model.gradients.target_weights` does, and refuse those that want nothing."""
     weights = target_weights(network, target, images)
     if np.any(weights.min(axis=1) == weights.max(axis=1)):
@@ -161,6 +157,42 @@ def wanted_weights(
             )
         )
     return weights
+
+
+@dataclass(frozen=True, eq=False)
+class AttackTask:
+    """What an attack is asked: the images in the precision of the network, and where they may go.
+
+    Attributes
+    ----------
+    images, scale : numpy.ndarray
+        Shape (n, ny, nx, n_bands), with what one unit of change is in each pixel, 0 where masked.
+    weights : numpy.ndarray
+        Of the targets, shape (n, n_classes).
+    box : tuple of float
+        Lowest and highest value of a pixel.
+    """
+
+    images: Floats
+    weights: Floats
+    scale: Floats
+    box: tuple[float, float]
+
+
+def task_of(
+    attack: Any,
+    network: keras.Model,
+    images: Floats,
+    target: Target | Sequence[Target],
+    context: Context | None,
+) -> AttackTask:
+    """Check what an attack with `unit`, `lower` and `upper` is asked."""
+    weights = wanted_weights(network, target, images)
+    images = images.astype(weights.dtype, copy=False)
+    box = as_box(attack.lower, attack.upper)
+    check_within(images, box)
+    scale = np.broadcast_to(pixel_scale(images, context, attack.unit), images.shape)
+    return AttackTask(images, weights, scale, box)
 
 
 def margins(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
@@ -200,11 +232,18 @@ def log_odds(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
 
 def margin_in_graph(logits: Any, weights: Any) -> Any:
     """Do what `margins` does, in a graph that is being traced."""
+    wanted, unwanted = sides_in_graph(weights)
     nothing = tf.constant(-np.inf, logits.dtype)
-    wanted = weights >= tf.reduce_max(weights, axis=1, keepdims=True)
-    unwanted = weights <= tf.reduce_min(weights, axis=1, keepdims=True)
     return tf.reduce_max(tf.where(wanted, logits, nothing), axis=1) - tf.reduce_max(
         tf.where(unwanted, logits, nothing), axis=1
+    )
+
+
+def sides_in_graph(weights: Any) -> tuple[Any, Any]:
+    """Tell the classes that are wanted from those that are unwanted; others do not count."""
+    return (
+        weights >= tf.reduce_max(weights, axis=1, keepdims=True),
+        weights <= tf.reduce_min(weights, axis=1, keepdims=True),
     )
 
 

@@ -14,14 +14,17 @@ from scipy.optimize import minimize
 
 from galcnn.adversarial.margins import (
     UNITS,
+    AttackTask,
+    Floats,
     Unit,
     as_box,
-    check_within,
     fast_logits,
     margin_gradient,
     margin_in_graph,
     margins,
     pixel_scale,
+    sides_in_graph,
+    task_of,
     wanted_weights,
 )
 from galcnn.adversarial.pgd import PGD, perturbed
@@ -38,9 +41,6 @@ ENOUGH = 1e-4
 
 #: The search begins at what a linear network would need, and gives up at this many times that.
 _FARTHEST = 1e4
-
-
-Images = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -79,25 +79,7 @@ class SmallestBudget:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            As for `PGD`.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`; an image that answers as wanted already, and one that no budget
-            was enough for, come back as they are.
-        """
+        """An image that answers as wanted already, or for which no budget was enough, comes back as it is."""
         weights = wanted_weights(network, target, images)
         images = images.astype(weights.dtype, copy=False)
         slope, logits = margin_gradient(network, images, weights)
@@ -109,7 +91,7 @@ class SmallestBudget:
             steepness = np.sqrt((scaled**2).sum(axis=(1, 2, 3)))
         tiny = np.finfo(np.float32).tiny
         budgets = np.maximum(-first / np.maximum(steepness, tiny), tiny)
-        made, low, high, farthest = images.copy(), np.zeros(len(images)), np.full(len(images), np.inf), None
+        made, low, high = images.copy(), np.zeros(len(images)), np.full(len(images), np.inf)
         farthest = budgets * _FARTHEST
         open_ = first <= 0
         while open_.any():
@@ -154,9 +136,6 @@ _STRIDE, _STRIDES = 8.0, 8
 
 
 _ALONG_RAY = 20
-
-
-Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -211,55 +190,27 @@ class MinimalPerturbation:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images, one after the other: each has a path of its own.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Sigma and mask.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`; one for which nothing was found comes back as it is.
-        """
-        weights = wanted_weights(network, target, images)
-        images = images.astype(weights.dtype, copy=False)
-        box = as_box(self.lower, self.upper)
-        check_within(images, box)
-        scale = np.broadcast_to(pixel_scale(images, context, self.unit), images.shape)
-        run = compiled(network, "wanted loss", _build, (images, weights))
-        made = [
-            _Search(run, image, weight, step, box, self).nearest()
-            for image, weight, step in zip(images, weights, scale, strict=True)
-        ]
-        moved = margins(outputs(network, np.stack(made)), weights) > 0
-        return np.where(moved[:, np.newaxis, np.newaxis, np.newaxis], np.stack(made), images)
+        """One after the other: each has a path of its own. Where nothing is found it comes back as it is."""
+        task = task_of(self, network, images, target, context)
+        run = compiled(network, "wanted loss", _build, (task.images, task.weights))
+        made = np.stack([_Search(run, task, row, self).nearest() for row in range(len(images))])
+        moved = margins(outputs(network, made), task.weights) > 0
+        return np.asarray(np.where(moved[:, np.newaxis, np.newaxis, np.newaxis], made, task.images))
 
 
 class _Search:
     """Of one image; `u` is the perturbation in the unit, of the pixels that may move."""
 
     def __init__(
-        self,
-        run: Callable[..., Any],
-        image: Floats,
-        weight: Floats,
-        scale: Floats,
-        box: tuple[float, float],
-        settings: MinimalPerturbation,
+        self, run: Callable[..., Any], task: AttackTask, row: int, settings: MinimalPerturbation
     ) -> None:
-        self.run, self.image, self.weight, self.settings = run, image, weight[np.newaxis], settings
-        self.free = scale > 0
-        self.scale = scale[self.free].astype(np.float64)
-        room = [(end - image[self.free].astype(np.float64)) / self.scale for end in box]
-        self.bounds = np.stack(room, axis=1) if np.isfinite(box).any() else None
+        self.run, self.settings, self.box = run, settings, task.box
+        self.image: Floats = task.images[row]
+        self.weight = task.weights[row : row + 1]
+        self.free = task.scale[row] > 0
+        self.scale = task.scale[row][self.free].astype(np.float64)
+        room = [(end - self.image[self.free].astype(np.float64)) / self.scale for end in self.box]
+        self.bounds = np.stack(room, axis=1) if np.isfinite(self.box).any() else None
 
     def nearest(self) -> Floats:
         zero = np.zeros(int(self.free.sum()))
@@ -307,9 +258,9 @@ class _Search:
 
     def changed(self, u: npt.NDArray[np.float64]) -> Floats:
         image = self.image.copy()
-        moved = image[self.free] + u * self.scale
-        image[self.free] = moved
-        return np.clip(image, *as_box(self.settings.lower, self.settings.upper))
+        image[self.free] = image[self.free] + u * self.scale
+        moved: Floats = np.clip(image, *self.box)
+        return moved
 
     def evaluate(self, u: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64], float]:
         """Loss, its slope in the unit, and the margin."""
@@ -320,12 +271,11 @@ class _Search:
 def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
     def run(images: Any, weights: Any) -> tuple[Any, Any, Any]:
         logits = logits_of(network_of(), images)
-        wanted = weights >= tf.reduce_max(weights, axis=1, keepdims=True)
-        counted = wanted | (weights <= tf.reduce_min(weights, axis=1, keepdims=True))
+        wanted, unwanted = sides_in_graph(weights)
         nothing = tf.constant(-np.inf, logits.dtype)
-        loss = tf.reduce_logsumexp(tf.where(counted, logits, nothing), axis=1) - tf.reduce_logsumexp(
-            tf.where(wanted, logits, nothing), axis=1
-        )
+        loss = tf.reduce_logsumexp(
+            tf.where(wanted | unwanted, logits, nothing), axis=1
+        ) - tf.reduce_logsumexp(tf.where(wanted, logits, nothing), axis=1)
         return loss, gradient_of(loss, images), margin_in_graph(logits, weights)
 
     return run

@@ -14,6 +14,7 @@ import tensorflow as tf
 from galcnn._runtime import seeding
 from galcnn.adversarial.margins import (
     UNITS,
+    Floats,
     Unit,
     as_box,
     check_within,
@@ -33,7 +34,10 @@ _BISECTIONS = 40
 
 
 def conserved(v: Any, normal: Any, low: Any, high: Any) -> Any:
-    r"""Project onto the plane sum(q v) = 0 of each image and band, within bounds of every pixel."""
+    """Project onto the plane sum(q v) = 0 of each image and band, within bounds of every pixel.
+
+    The nearest point is clip(v - shift q, low, high); the sum falls with the shift, so it is bisected.
+    """
     q = tf.broadcast_to(normal, tf.shape(v))
     across = {"axis": (1, 2), "keepdims": True}
     if low is None or high is None:
@@ -64,70 +68,6 @@ Norm = Literal["linf", "l2"]
 
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
-
-
-Images = npt.NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Bounds:
-    """Where a perturbation may lie: d = P * (s v) in unmasked pixels, with v in the unit ball.
-
-    Attributes
-    ----------
-    norm : {"linf", "l2"}
-        Of d / s.
-    scale : numpy.ndarray
-        s, the budget of each image times `galcnn.adversarial.margins.pixel_scale`; 0 where masked.
-    psf : numpy.ndarray or None
-        P, shape (n, py, px, n_bands).
-    conserve : bool
-        Whether d adds up to zero in each band.
-    box : tuple of float
-        Lowest and highest value of a pixel of the image.
-    """
-
-    norm: Norm
-    scale: Images
-    psf: npt.NDArray[np.float32] | None = None
-    conserve: bool = False
-    box: tuple[float, float] = (-np.inf, np.inf)
-
-
-@dataclass(frozen=True, eq=False)
-class Walk:
-    """How the ball is walked through.
-
-    Attributes
-    ----------
-    steps : int
-        At least one.
-    length : float
-        Of a step, as a share of the radius.
-    start : numpy.ndarray or None
-        v to begin with; zero by default.
-    """
-
-    steps: int
-    length: float
-    start: Images | None = None
-
-
-def climb(network: keras.Model, images: Images, weights: Images, *, limits: Bounds, walk: Walk) -> Images:
-    """Raise the margin within the limits by projected gradient ascent, many images at once."""
-    extras = {"start": walk.start, "psf": limits.psf}
-    named = {name: part.astype(images.dtype, copy=False) for name, part in extras.items() if part is not None}
-    parts = [images, weights, limits.scale, *named.values()]
-    count, length = np.array([walk.steps], dtype=np.int32), np.array([walk.length], dtype=images.dtype)
-    once = walk.steps == 1
-    key = ("climb", limits.norm, limits.conserve, limits.box, tuple(named), once)
-    build = _builder(limits.norm, limits.conserve, limits.box, tuple(named), once)
-    run = compiled(network, key, build, (count, length, *parts))
-    pieces = [
-        run(count, length, *(part[piece] for part in parts)).numpy()
-        for piece in batches(len(images), images_per_batch(images.shape[1:]))
-    ]
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def _builder(
@@ -199,7 +139,10 @@ def _projection(
     box: tuple[float, float],
     blurred: bool,
 ) -> Callable[[Any], Any]:
-    """Bring v back: into the bounds of each pixel, to no flux in total, then shrunk into the ball."""
+    """Bring v back: into the bounds of each pixel, to no flux in total, then shrunk into the ball.
+
+    The image itself lies within all limits, and they are convex: shrinking leaves none of them.
+    """
     size = _largest if norm == "linf" else _length
     low, high = (-1.0, 1.0) if norm == "linf" else (None, None)
     if np.isfinite(box).any() and not blurred:
@@ -336,29 +279,6 @@ class PGD:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Sigma, mask, PSF and ids, as the options need them.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`.
-
-        Raises
-        ------
-        ValueError
-            Something that an option needs is not known, or images lie outside the bounds.
-        """
         weights = wanted_weights(network, target, images)
         budgets = np.full(len(images), float(self.budget))
         return perturbed(self, network, images, weights, budgets=budgets, context=context)
@@ -367,32 +287,41 @@ class PGD:
 def perturbed(
     attack: PGD,
     network: keras.Model,
-    images: Images,
-    weights: Images,
+    images: Floats,
+    weights: Floats,
     *,
     budgets: npt.NDArray[np.float64],
     context: Context | None,
 ) -> npt.NDArray[np.float32]:
-    """Run PGD with a budget for each image."""
+    """Run PGD with a budget for each image: the best point of each walk, or its end after one step.
+
+    A perturbation is d = P * (s v) in unmasked pixels: P the PSF, s the budget times the unit in each
+    pixel, and v in the unit ball of the norm.
+    """
     box = as_box(attack.lower, attack.upper)
     images = images.astype(weights.dtype, copy=False)
     check_within(images, box)
-    limits = Bounds(
-        attack.norm,
-        pixel_scale(images, context, attack.unit) * budgets.reshape(-1, 1, 1, 1).astype(images.dtype),
-        psf_stack(context, len(images)) if attack.light == "psf" else None,
-        attack.flux == "conserved",
-        box,
+    scale = pixel_scale(images, context, attack.unit) * budgets.reshape(-1, 1, 1, 1).astype(images.dtype)
+    extras: dict[str, Floats] = {}
+    if attack.light == "psf":
+        extras["psf"] = psf_stack(context, len(images)).astype(images.dtype, copy=False)
+    if attack.start == "random":
+        extras["start"] = _start(attack, images, context)
+    count = np.array([attack.steps], dtype=np.int32)
+    length = np.array([min(2.5 / attack.steps, 1.0)], dtype=images.dtype)
+    kind = (attack.norm, attack.flux == "conserved", box, tuple(extras), attack.steps == 1)
+    parts = (images, weights, scale, *extras.values())
+    run = compiled(network, ("pgd", *kind), _builder(*kind), (count, length, *parts))
+    return np.concatenate(
+        [
+            run(count, length, *(part[piece] for part in parts)).numpy()
+            for piece in batches(len(images), images_per_batch(images.shape[1:]))
+        ]
     )
-    walk = Walk(attack.steps, min(2.5 / attack.steps, 1.0), _start(attack, images, context))
-    made: npt.NDArray[np.float32] = climb(network, images, weights, limits=limits, walk=walk)
-    return made
 
 
-def _start(attack: PGD, images: Images, context: Context | None) -> Images | None:
+def _start(attack: PGD, images: Floats, context: Context | None) -> Floats:
     """Points evenly spread over the unit ball of each image, keyed by its id."""
-    if attack.start == "image":
-        return None
     points = np.empty_like(images)
     for point, name in zip(points, ids_of(images, context or Context()), strict=True):
         stream = seeding.generator(attack.seed, "pgd", name)
@@ -444,24 +373,6 @@ class FGSM:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Sigma and mask.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`.
-        """
         return self._step()(network, images, target, context=context)
 
     def _step(self) -> PGD:

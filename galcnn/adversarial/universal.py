@@ -13,21 +13,19 @@ import numpy.typing as npt
 from galcnn._runtime import seeding
 from galcnn.adversarial.margins import (
     UNITS,
+    Floats,
     Unit,
     as_box,
-    check_within,
     fast_logits,
     margin_gradient,
     margins,
-    pixel_scale,
-    wanted_weights,
+    task_of,
 )
 from galcnn.adversarial.pgd import NORMS, Norm
 from galcnn.errors import message
 from galcnn.explain import Context
 from galcnn.model import Target
 
-Floats = npt.NDArray[np.floating[Any]]
 #: Each linear step to the boundary goes this share beyond it.
 _OVERSHOOT = 0.02
 
@@ -62,7 +60,6 @@ class FixedPerturbation:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images."""
         del network, target
         made: npt.NDArray[np.float32] = _added(images, self.pattern, context, as_box(self.lower, self.upper))
         return made
@@ -135,24 +132,7 @@ class UniversalPerturbation:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images with the pattern that is made of these very images.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Sigma, mask and ids.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`.
-        """
+        """Make the pattern of these very images, and add it."""
         return self.fitted(network, images, target, context=context)(network, images, target, context=context)
 
     def fitted(
@@ -181,26 +161,27 @@ class UniversalPerturbation:
         FixedPerturbation
             An attack.
         """
-        weights = wanted_weights(network, target, images)
-        images = images.astype(weights.dtype, copy=False)
-        box = as_box(self.lower, self.upper)
-        check_within(images, box)
-        of_all = np.broadcast_to(pixel_scale(images, context, self.unit), images.shape)
-        scale = np.median(of_all, axis=0).astype(np.float64)
-
-        def with_pattern(pattern: Floats) -> Floats:
-            made: Floats = _added(images, (scale * pattern).astype(images.dtype), context, box)
-            return made
-
+        task = task_of(self, network, images, target, context)
+        images, weights = task.images, task.weights
+        scale = np.median(task.scale, axis=0).astype(np.float64)
+        mask = None if context is None else context.mask
         pattern = np.zeros(images.shape[1:])
         best, most = pattern, -1.0
         stream = seeding.generator(self.seed, "universal")
         for _ in range(self.passes):
             for row in stream.permutation(len(images)):
                 one = slice(row, row + 1)
-                mask = None if context is None or context.mask is None else context.mask[row]
-                pattern = self._turned(network, images[one], weights[one], pattern, (scale, mask, box))
-            turned = float(np.mean(margins(fast_logits(network, with_pattern(pattern)), weights) > 0))
+                pattern = self._turned(
+                    network,
+                    images[one],
+                    weights[one],
+                    pattern,
+                    scale=scale,
+                    box=task.box,
+                    context=None if mask is None else Context(mask=mask[one]),
+                )
+            made = _added(images, (scale * pattern).astype(images.dtype), context, task.box)
+            turned = float(np.mean(margins(fast_logits(network, made), weights) > 0))
             if turned > most:
                 best, most = pattern, turned
             if most >= self.share:
@@ -213,19 +194,20 @@ class UniversalPerturbation:
         image: Floats,
         weights: Floats,
         pattern: npt.NDArray[np.float64],
-        limits: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_] | None, tuple[float, float]],
+        *,
+        scale: npt.NDArray[np.float64],
+        box: tuple[float, float],
+        context: Context | None,
     ) -> npt.NDArray[np.float64]:
-        """Move the pattern until it turns one image; limits are scale, mask and box."""
-        scale, mask, box = limits
-        context = None if mask is None else Context(mask=mask[np.newaxis])
+        """Move the pattern until it turns one image."""
         moved = pattern
         for _ in range(self.steps):
             seen = _added(image, (scale * moved).astype(image.dtype), context, box)
             slope, logits = margin_gradient(network, seen, weights)
             short = -margins(logits, weights)[0]
             steep = slope[0].astype(np.float64) * scale
-            if mask is not None:
-                steep = np.where(mask, 0, steep)
+            if context is not None and context.mask is not None:
+                steep = np.where(context.mask[0], 0, steep)
             size = np.abs(steep).sum() if self.norm == "linf" else float(np.sum(steep**2))
             if short < 0 or size == 0:
                 break

@@ -115,7 +115,10 @@ def visibility(synthesis: Synthesis) -> Visibility:
 
 
 def _excess(chi_square: float, degrees: int) -> float:
-    """Sigmas of one side at which a normal deviate is as improbable (Wilson & Hilferty 1931)."""
+    """Sigmas of one side at which a normal deviate is as improbable (Wilson & Hilferty 1931).
+
+    Where the probability itself is too small for a number, the cube root of chi-square is nearly normal.
+    """
     probability = float(stats.chi2.sf(chi_square, degrees))
     if probability > 1e-300:
         return float(stats.norm.isf(probability))
