@@ -145,7 +145,7 @@ def main(catalog, folders):
     def of(images):
         return image_measures(images, card.inputs)
 
-    domain = fit_domain((of(train), embedding), (of(held.images[:]), seen[held.ids]), false_alarms=0.01)
+    domain = fit_domain(of(train), embedding, of(held.images[:]), seen[held.ids], false_alarms=0.01)
     outside = domain.warn(of(test.images[:]), seen[test.ids])[0]
     print(f"\ndomain warning of {folders[0]}: limit {domain.limit:.1f}, 1 % false alarms promised")
     print(f"{'test galaxies warned of':<32} {exact_share(outside)}")

@@ -24,6 +24,7 @@ from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import write_table
 from galcnn.errors import message
+from galcnn.evaluation.intervals import decide
 
 __all__ = [
     "Claim",
@@ -136,7 +137,7 @@ def judge(values: npt.ArrayLike, delta: float) -> Word:
     Returns
     -------
     {"held", "did not hold", "undecided"}
-        Held: the whole 95 % interval lies above `delta`. Did not hold: it lies below, so that the
+        Held: the whole 95 % interval lies above `delta`. Did not hold: none of it does, so that the
         effect is smaller than what matters, or the opposite is true. Undecided: it holds `delta`.
 
     Examples
@@ -144,10 +145,8 @@ def judge(values: npt.ArrayLike, delta: float) -> Word:
     >>> judge([1.0, 1.1, 0.9], 0.5), judge([0.0, 0.1, -0.1], 0.5), judge([0.2, 1.1, 0.4], 0.5)
     ('held', 'did not hold', 'undecided')
     """
-    low, high = mean_interval(values)
-    if low > delta:
-        return "held"
-    return "did not hold" if high < delta else "undecided"
+    words: dict[str, Word] = {"passes": "held", "fails": "did not hold"}
+    return words.get(decide(*mean_interval(values), delta), "undecided")
 
 
 def measure_claim(

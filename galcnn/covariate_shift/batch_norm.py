@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.model import TrainedModel, network_layers
-from galcnn.model.forward import forward
+from galcnn.model.forward import forward, outputs
 from galcnn.model.graph import NetworkLayer
 
 _BATCH = 64
@@ -103,6 +103,7 @@ def _moments(
     network: keras.Model, step: NetworkLayer, images: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Mean and population variance of each channel of what a layer is given, over all images."""
+    # Chunks are joined exactly (Chan, Golub & LeVeque 1983, eq. 2.1): the scatter between their means counts.
     (source,) = step.sources
     count, mean, squares = 0, np.zeros(1), np.zeros(1)
     for start in range(0, len(images), _BATCH):
@@ -128,13 +129,8 @@ def _warn(trained: TrainedModel, images: npt.NDArray[np.float32]) -> None:
     prior = np.array([trained.card.class_prior.get(name, np.nan) for name in trained.classes])
     if not np.isfinite(prior).all():
         return
-    logits = np.concatenate(
-        [
-            keras.ops.convert_to_numpy(trained.model(images[start : start + _BATCH], training=False))
-            for start in range(0, len(images), _BATCH)
-        ]
-    )
-    share = np.bincount(logits.argmax(axis=1), minlength=len(prior)) / len(images)
+    answers = outputs(trained.model, images).argmax(axis=1)
+    share = np.bincount(answers, minlength=len(prior)) / len(images)
     skewed = [
         name for name, now, then in zip(trained.classes, share, prior, strict=True) if now > _SKEW * then
     ]

@@ -6,9 +6,9 @@ both samples are of one population, it is uniform, whatever the features are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import keras
 import numpy as np
@@ -25,6 +25,7 @@ Measure = Literal["moments", "sliced_wasserstein", "mmd", "classifier"]
 MEASURES: tuple[str, ...] = get_args(Measure)
 
 _Array = npt.NDArray[np.float64]
+_Key = TypeVar("_Key", bound=Hashable)
 #: Value and one value a permutation, for labels of shape (n_permutations, n).
 _Statistic = Callable[[npt.NDArray[np.bool_]], _Array]
 
@@ -124,17 +125,17 @@ def drift(
     return Drift(measure, shown, float(p_value), len(near), len(far), permutations)
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[_Key, float]) -> dict[_Key, float]:
     """Adjust p-values for the number of questions asked.
 
     Parameters
     ----------
-    p_values : mapping of str to float
+    p_values : mapping of hashable to float
         By question.
 
     Returns
     -------
-    dict of str to float
+    dict of hashable to float
         Adjusted by the step-down method (Holm 1979, Scand. J. Statist. 6, 65), in the same order.
 
     Examples
@@ -142,7 +143,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
     {'a': 0.03, 'b': 0.06, 'c': 0.06}
     """
-    adjusted, largest = {}, 0.0
+    adjusted: dict[_Key, float] = {}
+    largest = 0.0
     for i, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
         largest = max(largest, min(1.0, (len(p_values) - i) * p_values[name]))
         adjusted[name] = largest
@@ -280,7 +282,7 @@ def model_features(
 def layer_features(
     network: keras.Model, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Summarise what each network layer gives."""
+    """Summarise what each network layer gives (by default each with weights), shape (n, 2 * n_channels)."""
     found: dict[str, list[npt.NDArray[np.float64]]] = {}
     for start in range(0, len(images), _BATCH):
         batch = images[start : start + _BATCH]
@@ -293,7 +295,7 @@ def layer_features(
 
 
 def summarised(maps: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Give mean and standard deviation of each channel of each map."""
+    """Give mean and standard deviation of each channel of each map; values without a grid as they are."""
     values: npt.NDArray[np.float64] = np.asarray(maps, dtype=np.float64)
     if values.ndim == 2:
         return values

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -99,11 +97,11 @@ def run_shift(
     claim.mark()
     sample = draw_sample(settings, folder / "data", progress=progress)
     trainings = [arm for arm, own in TRAININGS.items() if set(own) & set(settings.arms)]
-    rates = [(arm, "rate") for arm in trainings]
+    rates = [(arm, None) for arm in trainings]
     runs = [(arm, seed) for seed in range(settings.seeds) for arm in trainings]
     with progress("train", len(rates) + len(runs)) as step:
-        for jobs in (rates, runs):
-            _work(settings, folder, jobs, processes=processes, step=step)
+        _work(settings, folder, rates, processes=processes, step=step)
+        _work(settings, folder, runs, processes=processes, step=step)
     logits = {
         arm: np.stack([_load(folder, own, seed)[arm] for seed in range(settings.seeds)])
         for own, brought in TRAININGS.items()
@@ -124,7 +122,7 @@ def _write(
     drifts: list[Path],
 ) -> Verdict:
     scores, contrasts = score_table(logits, labels, settings), contrast_table(logits, labels, settings)
-    primary = primary_verdict(logits, labels, settings)
+    primary, redshifts = primary_verdict(logits, labels, settings)
     write_table(scores, folder / "scores.ecsv")
     write_table(contrasts, folder / "contrasts.ecsv")
     save_figure(accuracy_figure(scores, settings.train_redshifts), folder / "accuracy.png")
@@ -133,12 +131,12 @@ def _write(
         table = vstack([QTable.read(file) for file in drifts])
         write_table(table, folder / "drift.ecsv")
         save_figure(drift_figure(table), folder / "drift.png")
-    atomic.write_text(folder / "summary.md", summary(scores, contrasts, primary, settings))
-    return primary[0]
+    atomic.write_text(folder / "summary.md", summary(scores, contrasts, primary, redshifts, settings))
+    return primary
 
 
-def _file(folder: Path, arm: str, job: int | str) -> Path:
-    return folder / "arms" / (f"{arm}-rate.json" if job == "rate" else f"{arm}-seed{job}.npz")
+def _file(folder: Path, arm: str, seed: int | None) -> Path:
+    return folder / "arms" / (f"{arm}-rate.json" if seed is None else f"{arm}-seed{seed}.npz")
 
 
 def _load(folder: Path, arm: str, seed: int) -> dict[str, npt.NDArray[np.float32]]:
@@ -149,7 +147,7 @@ def _load(folder: Path, arm: str, seed: int) -> dict[str, npt.NDArray[np.float32
 def _work(
     settings: ShiftSettings,
     folder: Path,
-    jobs: list[tuple[str, Any]],
+    jobs: Sequence[tuple[str, int | None]],
     *,
     processes: int,
     step: Callable[..., None],
@@ -162,26 +160,19 @@ def _work(
             missing.append(job)
     if processes == 1 or len(missing) < 2:
         for job in missing:
-            step(_one(settings, folder, job))
+            step(_train(settings, folder, *job))
         return
     # Spawned, never forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // processes)
     with ProcessPoolExecutor(processes, context, _share_cores, (threads,)) as pool:
-        futures = [pool.submit(_one, settings, folder, job) for job in missing]
-        with _cancelling(pool):
+        futures = [pool.submit(_train, settings, folder, *job) for job in missing]
+        try:
             for future in as_completed(futures):
                 step(future.result())
-
-
-@contextlib.contextmanager
-def _cancelling(pool: ProcessPoolExecutor) -> Iterator[None]:
-    """Do not start what waits when one has failed or the user interrupts."""
-    try:
-        yield
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
+        except BaseException:  # one has failed, or the user interrupts: what waits is not started
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _share_cores(threads: int) -> None:
@@ -191,19 +182,18 @@ def _share_cores(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def _one(settings: ShiftSettings, folder: Path, job: tuple[str, Any]) -> str:
-    """Do one job and keep its result; give a word for the bar."""
-    (arm, what), file = job, _file(folder, *job)
-    sample = read_sample(settings, folder / "data")
-    if what == "rate":
+def _train(settings: ShiftSettings, folder: Path, arm: str, seed: int | None) -> str:
+    """Find the learning rate of an arm (no seed), or train it; keep the result, give a word for the bar."""
+    file, sample = _file(folder, arm, seed), read_sample(settings, folder / "data")
+    if seed is None:
         atomic.write_json(file, {"learning_rate": best_rate(arm, sample)})
         return f"{arm}: learning rate"
-    rate = json.loads(_file(folder, arm, "rate").read_text(encoding="utf-8"))["learning_rate"]
+    rate = json.loads(_file(folder, arm, None).read_text(encoding="utf-8"))["learning_rate"]
     # The same order of the same galaxies for all arms of a seed.
-    trained, loss = train_arm(arm, sample, rate=rate, seed=seeding.integer(settings.seed, "arm", what))
-    if what == 0 and arm in _WATCHED:
+    trained, loss = train_arm(arm, sample, rate=rate, seed=seeding.integer(settings.seed, "arm", seed))
+    if seed == 0 and arm in _WATCHED:
         table = QTable(rows=[{"arm": arm, **row} for row in layer_drift(trained, sample)])
         write_table(table, folder / "arms" / f"{arm}-drift.ecsv")
     with atomic.writing(file) as temporary:
         np.savez(temporary, allow_pickle=False, **arm_logits(arm, trained, sample))
-    return f"{arm}, seed {what}: validation loss {loss:.3f}"
+    return f"{arm}, seed {seed}: validation loss {loss:.3f}"

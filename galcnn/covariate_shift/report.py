@@ -52,11 +52,11 @@ def contrast_table(logits: Logits, labels: npt.NDArray[np.int32], settings: Shif
     for first, second in itertools.combinations(right, 2):
         for i, z in enumerate(settings.test_redshifts):
             found[first, second, z] = estimate(right[first][:, i] - right[second][:, i])
-    raw = {repr(key): one.p_value for key, one in found.items()}
-    adjusted = holm(raw) if all(np.isfinite(list(raw.values()))) else raw
+    raw = {key: one.p_value for key, one in found.items()}
+    adjusted = holm(raw) if all(np.isfinite(list(raw.values()))) else raw  # NaN: one seed
     rows = []
     for (first, second, z), one in found.items():
-        p_value = adjusted[repr((first, second, z))]
+        p_value = adjusted[first, second, z]
         said = verdict(one, (first, second), delta=settings.delta, p_value=p_value)
         low, high = one.interval()
         rows.append(
@@ -79,7 +79,7 @@ def contrast_table(logits: Logits, labels: npt.NDArray[np.int32], settings: Shif
 def primary_verdict(
     logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSettings
 ) -> tuple[Verdict, tuple[float, ...]]:
-    """Judge the one contrast that was named in advance."""
+    """Judge the contrast named in advance, over the redshifts beyond training at which the oracle holds."""
     right = _right(logits, labels)
     first, second = settings.primary
     beyond = [i for i, z in enumerate(settings.test_redshifts) if z > settings.train_redshifts[1]]
@@ -94,13 +94,16 @@ def primary_verdict(
 
 
 def summary(
-    scores: QTable, contrasts: QTable, primary: tuple[Verdict, tuple[float, ...]], settings: ShiftSettings
+    scores: QTable,
+    contrasts: QTable,
+    primary: Verdict,
+    redshifts: tuple[float, ...],
+    settings: ShiftSettings,
 ) -> str:
-    """Say in words what was found, and what it does not show."""
+    """Say in words what was found, and what it does not show; redshifts: those of the primary contrast."""
     z = settings.test_redshifts
     arms = list(dict.fromkeys(str(name) for name in scores["arm"]))
     accuracy = {arm: [float(row["accuracy"]) for row in scores if row["arm"] == arm] for arm in arms}
-    said, redshifts = primary
     shown = ", ".join(f"{one:g}" for one in redshifts) or "none"
     first, second = settings.primary
     named = f"Primary contrast, named in advance: {first} against {second}, mean over z = {shown}"
@@ -109,7 +112,7 @@ def summary(
         "",
         f"{named} (beyond training, where the oracle holds {100 * ORACLE_LIMIT:.0f} %).",
         "",
-        f"**{said.text}**",
+        f"**{primary.text}**",
         "",
         "## Accuracy",
         "",

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import astropy.units as u
@@ -25,14 +25,15 @@ from galcnn.simulation import Galaxy, draw, from_catalog, simulate_catalog
 from galcnn.transforms.resampling import resize
 
 
+@dataclass(frozen=True)
 class RedshiftedSample:
     """The drawn images of a covariate-shift test."""
 
-    def __init__(self, folder: Path, settings: ShiftSettings) -> None:
-        self.folder, self.settings = folder, settings
+    folder: Path
+    settings: ShiftSettings
 
     def read(self, name: str) -> Dataset:
-        """Give one set."""
+        """Give one set: test galaxies are the same, in one order, at each redshift."""
         with np.load(self.folder / f"{name}.npz") as arrays:
             images, labels, ids = arrays["images"], arrays["labels"], arrays["ids"]
         telescope, side = self.settings.telescope(), self.settings.size

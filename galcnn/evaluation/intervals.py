@@ -297,6 +297,7 @@ def judge(values: npt.ArrayLike, asked: Criterion, *, seed: int = 0) -> Verdict:
 
 def verdict(difference: Estimate, names: tuple[str, str], *, delta: float, p_value: float) -> Verdict:
     """Say in words what a difference of two arms shows, and what not."""
+    # That none was found is no proof of none: two one-sided tests at 5 % each (Schuirmann 1987) are.
     first, second = names
     low, high = difference.interval()
     figures = (

@@ -111,8 +111,8 @@ def measure_doubts(
         per_class=settings.per_class,
     )
     domain = fit_domain(
-        training.measured,
-        aside.measured,
+        *training.measured,
+        *aside.measured,
         false_alarms=settings.false_alarms,
         ranges=_ranges(card.inputs.pixel_scale),
     )

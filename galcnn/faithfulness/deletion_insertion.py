@@ -53,7 +53,7 @@ class Removal:
     insertion: dict[str, _Values]
 
     def gain(self, what: Literal["deletion", "insertion"], over: Literal["random", "light"]) -> _Values:
-        """Give how much better the method's order is than another."""
+        """Give how much better the method's order is than another, in units of the mean drop of the score."""
         curves = self.deletion if what == "deletion" else self.insertion
         own, other = area(self.fractions, curves["method"]), area(self.fractions, curves[over])
         ends = curves["method"]
@@ -135,7 +135,7 @@ def removal_curves(
     instead: npt.NDArray[np.floating[Any]],
     fractions: _Values,
 ) -> _Values:
-    """Replace pixels in an order, and follow the score of the target."""
+    """Replace pixels in an order, and follow the score of the target; pixels not in the order stay."""
     n, ny, nx, _ = sample.images.shape
     n_pixels = order.shape[1]
     rank = np.full((n, ny * nx), n_pixels)
@@ -177,12 +177,13 @@ def area(fractions: _Values, curves: _Values) -> _Values:
 
 def order_of(maps: npt.NDArray[np.floating[Any]], kind: Kind) -> _Order:
     """Order pixels by what a map says of all their bands together."""
+    # Of a slope the size counts: its sign says what more light would do, not what is evidence.
     values = folded(maps, signed=kind != "slope")
     return np.argsort(-values.reshape(len(maps), -1), axis=1, kind="stable")
 
 
 def in_field(network: keras.Model, sample: Sample, order: _Order) -> _Order:
-    """Leave out the pixels that a network does not look at."""
+    """Leave out the pixels that a network does not look at; one that hides its graph looks at all."""
     shape = sample.images.shape[1:3]
     seen = looked_at(network, shape) if is_functional(network) else np.ones(shape, dtype=bool)
     return order[seen.ravel()[order]].reshape(len(order), -1)

@@ -70,7 +70,7 @@ def energy_density(maps: _Maps, regions: _Regions) -> _Values:
 
 
 def half_light(cutout: Cutout, regions: Regions | None) -> Regions | None:
-    """Part an image into the circle that holds half of the galaxy's light, and the rest."""
+    """Part an image into the circle that holds half of the galaxy's Kron flux, and the rest."""
     from photutils.segmentation import SegmentationImage, SourceCatalog
 
     if regions is None:

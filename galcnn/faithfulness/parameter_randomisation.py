@@ -141,6 +141,7 @@ def _with_weights(network: keras.Model) -> dict[str, Any]:
 
 
 def _drawn(values: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
+    """A kernel from a normal distribution of its own size, so that signals keep theirs; vectors shuffled."""
     if values.ndim < 2:
         return rng.permutation(values) if values.ndim else values
     size = np.sqrt(np.mean(np.square(values, dtype=np.float64)))
@@ -181,7 +182,7 @@ def ssim(first: _Maps, second: _Maps) -> _Values:
     """Structural similarity (Wang et al. 2004) of each pair of maps, each over its largest size."""
     _paired(first, second)
     found = np.full(len(first), np.nan)
-    if min(first.shape[1:]) < 7:
+    if min(first.shape[1:]) < 7:  # the window
         return found
     for i, (a, b) in enumerate(zip(first, second, strict=True)):
         peaks = np.abs(a).max(), np.abs(b).max()
@@ -195,7 +196,7 @@ def ssim(first: _Maps, second: _Maps) -> _Values:
 
 
 def relative_change(before: _Maps, after: _Maps) -> _Values:
-    """Norm of the change of each map, over the norm of the map before."""
+    """Norm of the change of each map, over that of the map before: 1.41 for an unrelated one of its norm."""
     a, b = (np.asarray(x, dtype=np.float64).reshape(len(x), -1) for x in _paired(before, after))
     return _over(np.linalg.norm(b - a, axis=1), np.linalg.norm(a, axis=1))
 

@@ -222,7 +222,7 @@ def siblings(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> tuple[TrainedModel, ...]:
-    """Train a model anew, for the scatter of its maps."""
+    """Train a model anew on the same data and split, with other seeds or each on labels shuffled anew."""
     if differing not in get_args(Differing) or n < 1:
         raise ValueError(
             message(f"one sibling or more that differ in {get_args(Differing)}", "", differing=differing, n=n)

@@ -165,7 +165,7 @@ def moved(
 
 
 def maps_of(network: keras.Model, explainer: Explainer, sample: Sample) -> npt.NDArray[np.float32]:
-    """Make the maps of a sample."""
+    """Make the maps of a sample: zero where the network does not look, and where a map has no value."""
     maps = explainer(network, sample.images, sample.targets, context=sample.context)
     return np.where(np.isnan(maps), np.float32(0), maps)
 

@@ -69,21 +69,21 @@ def over_noise(maps: _Maps, draws: _Maps) -> Significance:
 
 
 def over_seeds(maps: _Maps) -> Significance:
-    """Set the mean map of several models against its scatter, to see where they agree."""
+    """Set the mean map of several models (the first axis) against its scatter, to see where they agree."""
     _enough(maps)
     error = maps.std(axis=0, ddof=1, dtype=np.float64) / np.sqrt(len(maps))
     return _judged(maps.mean(axis=0, dtype=np.float64), error, len(maps))
 
 
 def over_null(maps: _Maps, null: _Maps) -> Significance:
-    """Set a map against those of models that learned shuffled labels."""
+    """Set a map against those of models that learned shuffled labels, as one more draw of them."""
     _enough(null)
     error = null.std(axis=0, ddof=1, dtype=np.float64) * np.sqrt(1 + 1 / len(null))
     return _judged(np.asarray(maps, dtype=np.float64) - null.mean(axis=0, dtype=np.float64), error, len(null))
 
 
 def significant_share(maps: _Maps, found: Significance, *, level: float = 0.05) -> _Values:
-    """Give the share of each map's squares on significant values."""
+    """Give the share of each map's squares on significant values; NaN for a map of zeros."""
     energy = np.asarray(maps, dtype=np.float64) ** 2
     total = energy.sum(axis=(1, 2, 3))
     seen = np.where(found.q_value < level, energy, 0).sum(axis=(1, 2, 3))

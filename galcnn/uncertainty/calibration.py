@@ -17,7 +17,6 @@ from galcnn.evaluation.metrics import calibration_error
 from galcnn.prediction import Prediction
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int_]
 Kind = Literal["temperature", "vector"]
 
 #: Least factor on the logits.
@@ -139,11 +138,10 @@ def fit_calibration(
     """
     from scipy.optimize import minimize
 
-    truth, logits, shift = _sample(prediction, labels)
+    truth, shift = prediction.positions(labels), np.asarray(prediction.adjustment)
+    logits = prediction.logits.astype(np.float64)
     n_classes = logits.shape[1]
-    n_scales = 1 if kind == "temperature" else n_classes
-    n_biases = 0 if kind == "temperature" else n_classes
-
+    n_scales, n_biases = (1, 0) if kind == "temperature" else (n_classes, n_classes)
     start = np.concatenate([np.ones(n_scales), np.zeros(n_biases)])
 
     def loss(values: Floats) -> tuple[float, Floats]:
@@ -220,8 +218,7 @@ def calibration_test(
     ValueError
         A class that the prediction does not know, or a galaxy without a prediction.
     """
-    truth, *_ = _sample(prediction, labels)
-    probabilities = prediction.probabilities
+    truth, probabilities = prediction.positions(labels), prediction.probabilities
     value, low, high = bootstrap(
         lambda rows: np.array([calibration_error(probabilities[rows], truth[rows])]),
         truth,
@@ -266,8 +263,7 @@ def reliability(prediction: Prediction, labels: Sequence[str], *, n_bins: int = 
     """
     from astropy.stats import binom_conf_interval
 
-    truth, *_ = _sample(prediction, labels)
-    probabilities = prediction.probabilities
+    truth, probabilities = prediction.positions(labels), prediction.probabilities
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
@@ -280,9 +276,3 @@ def reliability(prediction: Prediction, labels: Sequence[str], *, n_bins: int = 
     table["confidence"] = np.bincount(bins, weights=confidence, minlength=n_bins)[filled] / counts
     table["accuracy"], table["low"], table["high"], table["n"] = hits / counts, low, high, counts
     return table
-
-
-def _sample(prediction: Prediction, labels: Sequence[str]) -> tuple[Ints, Floats, Floats]:
-    """Positions of the true classes, logits, and the adjustment to a class prior."""
-    truth = prediction.positions(labels)
-    return truth, prediction.logits.astype(np.float64), np.asarray(prediction.adjustment)

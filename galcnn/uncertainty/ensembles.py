@@ -80,7 +80,6 @@ class Uncertainty:
 
 Images = npt.NDArray[np.float32]
 
-
 _DROPOUTS = (
     keras.layers.Dropout,
     keras.layers.SpatialDropout1D,
@@ -92,7 +91,7 @@ _DROPOUTS = (
 
 
 class DropoutSampler:
-    """A network with dropout left on (Gal & Ghahramani 2016), and nothing else of training."""
+    """A copy of a network with dropout left on (Gal & Ghahramani 2016), and nothing else of training."""
 
     def __init__(self, model: keras.Model) -> None:
         import tensorflow as tf
@@ -120,7 +119,7 @@ class DropoutSampler:
     def logits(
         self, images: Images, ids: Sequence[str], *, n_samples: int, seed: int = 0
     ) -> npt.NDArray[np.float32]:
-        """Answer several times, each with masks of its own."""
+        """Answer several times, shape (n_samples, n, n_classes); masks depend on seed and image id alone."""
         if n_samples < 2:
             raise ValueError(message("at least two samples", "", n_samples=n_samples))
         found = []

@@ -12,20 +12,13 @@ import numpy.typing as npt
 from galcnn.errors import message
 from galcnn.model import InputSpec
 from galcnn.transforms.background import sky_statistics
+from galcnn.uncertainty.prediction_sets import Floats, conformal_rank
 
 #: Measures that no image tells: of the cutout before it was fitted, arcsec; of the catalog.
 PIXEL_SCALE, REDSHIFT = "pixel_scale", "redshift"
 
-
-Floats = npt.NDArray[np.float64]
-
-
 _AB = 31.4  # magnitude of 1 nJy
-
-
 _SMOOTHEST = 1e-6
-
-
 _EDGE = 0.1  # share of the side, at each border, that counts as sky
 
 
@@ -81,6 +74,7 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
 
 def _sharpness(planes: Floats, my: int, mx: int) -> Floats:
     """Mean square of the differences of neighbours over twice the variance, along each border's strip."""
+    # The median of the four strips: a neighbour in one of them, smooth itself, does not count.
     across = planes.transpose(0, 2, 1, 3)
     found = []
     for strip in (planes[:, :my], planes[:, -my:], across[:, :mx], across[:, -mx:]):
@@ -250,8 +244,10 @@ class Domain:
 
 
 def fit_domain(
-    training: tuple[Mapping[str, npt.ArrayLike], npt.NDArray[np.floating]],
-    aside: tuple[Mapping[str, npt.ArrayLike], npt.NDArray[np.floating]],
+    measures: Mapping[str, npt.ArrayLike],
+    embedding: npt.NDArray[np.floating],
+    measures_aside: Mapping[str, npt.ArrayLike],
+    embedding_aside: npt.NDArray[np.floating],
     *,
     false_alarms: float = 0.01,
     ranges: Mapping[str, tuple[float, float]] | None = None,
@@ -265,9 +261,11 @@ def fit_domain(
 
     Parameters
     ----------
-    training, aside : tuple of (mapping of str to array-like, numpy.ndarray)
-        Measures and embedding; see `Domain.deviations`. Those set aside took no part in training:
-        a network embeds what it was trained on more tightly than anything else.
+    measures, embedding : mapping of str to array-like, numpy.ndarray
+        Of the training set, see `Domain.deviations`.
+    measures_aside, embedding_aside : mapping of str to array-like, numpy.ndarray
+        Of galaxies that took no part in training: a network embeds what it was trained on more
+        tightly than anything else.
     false_alarms : float
         In (0, 1).
     ranges : mapping of str to tuple of float, optional
@@ -285,7 +283,6 @@ def fit_domain(
     """
     if not 0 < false_alarms < 1:
         raise ValueError(message("a share of false alarms in (0, 1)", "", false_alarms=false_alarms))
-    measures, embedding = training
     features = {}
     for name, values in measures.items():
         known = np.asarray(values, dtype=np.float64)
@@ -305,10 +302,8 @@ def fit_domain(
     _, singular, directions = np.linalg.svd(values - mean, full_matrices=False)
     variances = singular**2 / max(len(values) - 1, 1)
     kept = min(_COMPONENTS, int(np.sum(variances > 1e-9 * max(variances[0], 1e-300))))
-    n = len(aside[1])
-    domain = Domain(features, mean, directions[:kept], variances[:kept], np.inf, false_alarms, n)
-    *_, distance = domain.warn(*aside)
-    rank = int(np.ceil((n + 1) * (1 - false_alarms) - 1e-9))
+    n = len(embedding_aside)
+    rank = conformal_rank(n, 1 - false_alarms)
     if rank > n:
         raise ValueError(
             message(
@@ -318,5 +313,7 @@ def fit_domain(
                 galaxies=n,
             )
         )
+    domain = Domain(features, mean, directions[:kept], variances[:kept], np.inf, false_alarms, n)
+    *_, distance = domain.warn(measures_aside, embedding_aside)
     limit = float(np.sort(distance)[rank - 1])
     return replace(domain, limit=limit, ranges=dict(ranges or {}))

@@ -14,8 +14,6 @@ from galcnn.evaluation import Score, exact_share
 from galcnn.prediction import Prediction
 
 Rule = Literal["threshold", "adaptive"]
-
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -194,8 +192,13 @@ def fit_conformal(
     return ConformalSets(prediction.classes, coverage, rule, tuple(limits), per_class, len(truth))
 
 
+def conformal_rank(n: int, coverage: float) -> int:
+    """Which of n sorted scores, counted from 1, a new one exceeds with a chance of 1 - coverage at most."""
+    return int(np.ceil((n + 1) * coverage - 1e-9))
+
+
 def _limit(scores: Floats, coverage: float) -> float:
-    rank = int(np.ceil((len(scores) + 1) * coverage - 1e-9))
+    rank = conformal_rank(len(scores), coverage)
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else float("inf")
 
 

@@ -18,7 +18,6 @@ from galcnn.uncertainty.prediction_sets import ConformalSets
 #: Its file in a model folder.
 DOUBTS = "doubts.json"
 
-
 _FORMAT = 1
 
 

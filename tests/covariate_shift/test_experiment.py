@@ -91,7 +91,7 @@ def test_a_better_arm_is_named_and_the_oracle_parts_loss_from_shift():
     found = primary_verdict(logits, labels, settings)
     assert found[0].word == "better"
     assert found[1] == (0.1,)
-    text = summary(scores, contrasts, found, settings)
+    text = summary(scores, contrasts, *found, settings)
     assert "group is better than none" in text
     assert "by the shift" in text
     row = scores[(scores["arm"] == "none") & (scores["z"] == 0.1)][0]

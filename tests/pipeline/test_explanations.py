@@ -44,7 +44,7 @@ def calibrate(folder, trained):
     sets = fit_conformal(prediction, [trained.classes[i] for i in truth])
     sample = image_measures(images, trained.card.inputs), logits
     calibration = Calibration("vector", (0.01, 0.01), (-2.0, 2.0), 120)
-    Doubts(trained.card.model_sha256, calibration, sets, fit_domain(sample, sample)).write(folder)
+    Doubts(trained.card.model_sha256, calibration, sets, fit_domain(*sample, *sample)).write(folder)
 
 
 def test_a_file_that_cannot_be_read_ends_no_other(road, capsys):

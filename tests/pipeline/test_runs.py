@@ -294,7 +294,7 @@ def measured(trained, tmp_path_factory):
     sample = image_measures(many, trained.card.inputs), embed(trained, many)
     calibration = fit_calibration(prediction, labels, kind="vector")
     sets = fit_conformal(calibration.apply(prediction), labels)
-    Doubts(saved.card.model_sha256, calibration, sets, fit_domain(sample, sample)).write(folder)
+    Doubts(saved.card.model_sha256, calibration, sets, fit_domain(*sample, *sample)).write(folder)
     return folder, many, prediction, calibration, sets
 
 

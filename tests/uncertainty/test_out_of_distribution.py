@@ -20,14 +20,14 @@ def sample(n, seed, *, shift=0.0, feature_shift=0.0):
 def test_false_alarms_are_those_stated():
     rates = []
     for seed in range(40):
-        domain = fit_domain(sample(800, seed), sample(299, seed + 1000), false_alarms=0.05)
+        domain = fit_domain(*sample(800, seed), *sample(299, seed + 1000), false_alarms=0.05)
         rates.append(domain.warn(*sample(2000, seed + 2000))[0].mean())
     # k = 285 of n = 299: the mean of Beta(15, 285)
     assert np.mean(rates) == pytest.approx(0.05, abs=4 * 0.0126 / np.sqrt(40) + 0.002)
 
 
 def test_what_lies_outside_is_named():
-    domain = fit_domain(sample(800, 1), sample(400, 2))
+    domain = fit_domain(*sample(800, 1), *sample(400, 2))
     outside, reasons, distance = domain.warn(*sample(200, 3, shift=12.0))
     assert outside.mean() > 0.95
     assert all(reason.startswith("magnitude_r") for reason in reasons if reason)
@@ -38,7 +38,7 @@ def test_what_lies_outside_is_named():
 
 
 def test_a_feature_that_is_missing_is_not_judged():
-    domain = fit_domain(sample(800, 1), sample(400, 2))
+    domain = fit_domain(*sample(800, 1), *sample(400, 2))
     measures, features = sample(3, 5, shift=12.0)
     assert not domain.warn({"magnitude_r": [np.nan] * 3}, features)[0].any()
     assert not domain.warn({}, features)[0].any()
@@ -47,7 +47,7 @@ def test_a_feature_that_is_missing_is_not_judged():
 
 def test_mahalanobis_by_hand():
     training = {}, np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]] * 30)
-    domain = fit_domain(training, training, false_alarms=0.1)
+    domain = fit_domain(*training, *training, false_alarms=0.1)
     n = 120
     along = np.sqrt((3.0**2 / (2 * 9 * 60 / (n - 1)) * 2) / 2)  # one variance is 2 * 9 * 30 / (n - 1)
     found = domain.deviations({}, np.array([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))["embedding"]
@@ -60,9 +60,9 @@ def test_mahalanobis_by_hand():
 
 def test_refusals_and_a_feature_without_spread():
     with pytest.raises(ValueError, match="at least 99 galaxies set aside"):
-        fit_domain(sample(100, 1), sample(50, 2))
+        fit_domain(*sample(100, 1), *sample(50, 2))
     measures, features = sample(100, 1)
-    domain = fit_domain((measures | {"pixel_scale": np.full(100, 0.4)}, features), sample(200, 2))
+    domain = fit_domain(measures | {"pixel_scale": np.full(100, 0.4)}, features, *sample(200, 2))
     assert "pixel_scale" not in domain.features
 
 
@@ -91,7 +91,7 @@ def test_measures_of_a_gaussian_galaxy():
 
 
 def test_beyond_the_range_of_what_all_images_share_there_is_always_a_warning():
-    domain = fit_domain(sample(800, 1), sample(400, 2), ranges={"pixel_scale": (0.39, 0.41)})
+    domain = fit_domain(*sample(800, 1), *sample(400, 2), ranges={"pixel_scale": (0.39, 0.41)})
     assert Domain.from_dict(domain.to_dict()).ranges == domain.ranges
     measures, features = sample(4, 3)
     measures = {name: np.full(4, domain.features[name][0]) for name in measures}  # medians: not far out
@@ -110,7 +110,7 @@ def test_doubts_are_kept_beside_their_model_alone(tmp_path):
         "hash",
         Calibration("temperature", (0.5, 0.5), (0.0, 0.0), 30),
         sets,
-        fit_domain(sample(200, 1), sample(200, 2)),
+        fit_domain(*sample(200, 1), *sample(200, 2)),
     )
     assert Doubts.read(tmp_path, "hash") is None
     path = doubts.write(tmp_path)
