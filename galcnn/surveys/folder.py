@@ -78,19 +78,16 @@ class FolderSurvey:
 
     @property
     def name(self) -> str:
-        """Of the folder."""
         return Path(self.folder).resolve().name if self.folder == "." else Path(self.folder).name
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """As named, or those of all files in the order in which they come."""
         if self.filters:
             return tuple(name.strip() for name in self.filters.split(",") if name.strip())
         return tuple(dict.fromkeys(band for image in self._images for band in image.bands))
 
     @property
     def pixel_scale(self) -> u.Quantity:
-        """As stated, or that of the first file."""
         return (self.arcsec or self._images[0].arcsec) * u.arcsec
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:

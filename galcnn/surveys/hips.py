@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import astropy.units as u
 import numpy as np
@@ -15,21 +15,15 @@ from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, message
 from galcnn.photometry import ab_flux
 from galcnn.photometry.units import UNCALIBRATED
-from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.checks import Wanted, fits_bytes, received
 from galcnn.surveys.http import Answer, Limits, Session, address, speaking
 from galcnn.surveys.images import BETA, loaded, moffat_planes, stacked
+from galcnn.surveys.served import ServedSurvey
 from galcnn.transforms import remove_sky
-
-if TYPE_CHECKING:
-    from astropy.coordinates import SkyCoord
-
-
-#: The service refuses images of more than 50 million pixels.
-_MOST = 7071
 
 
 @dataclass(frozen=True)
-class HipsSurvey:
+class HipsSurvey(ServedSurvey):
     """Cutouts of any HiPS, resampled by the service to the pixels that are asked for.
 
     A HiPS is one band; several make a survey. The service keeps the surface brightness of the
@@ -64,6 +58,8 @@ class HipsSurvey:
     ('g', 'r')
     """
 
+    #: The service refuses images of more than 50 million pixels.
+    most: ClassVar[int] = 7071
     hips: str = "J=CDS/P/2MASS/J,H=CDS/P/2MASS/H,K=CDS/P/2MASS/K"
     arcsec: float = 1.0
     zero_point: str = ""
@@ -94,35 +90,27 @@ class HipsSurvey:
 
     @property
     def name(self) -> str:
-        """Ids of the HiPS, what they share said once."""
+        # What the ids share is said once.
         ids = list(self._ids.values())
         roots = {name.rpartition("/")[0] for name in ids}
         return f"HiPS {roots.pop()}" if len(roots) == 1 else f"HiPS {' '.join(ids)}"
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Names given in `hips`."""
         return tuple(self._ids)
 
     @property
     def pixel_scale(self) -> u.Quantity:
-        """Of the images, not of the HiPS."""
         return self.arcsec * u.arcsec
 
-    def requests(
-        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for, one a band."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _requests(self, want: Wanted) -> tuple[str, ...]:
         client = _client(self.server)
         return tuple(
             address(self.server, _ask(client, self._ids[band], want, get_query_payload=True))
             for band in want.bands
         )
 
-    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy where the survey was given zero points."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _cutout(self, want: Wanted) -> Cutout:
         answers = [self._answer(self._ids[band], want) for band in want.bands]
         facts: dict[str, Any] = {
             "release": [self._ids[band] for band in want.bands],

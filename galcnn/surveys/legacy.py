@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import astropy.units as u
 import numpy as np
@@ -18,12 +18,9 @@ from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.headers import bad_pixels
 from galcnn.files.sources import opened
 from galcnn.photometry.units import NANOMAGGY
-from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.checks import Wanted, fits_bytes, received
 from galcnn.surveys.http import Answer, Limits, address, get
-
-if TYPE_CHECKING:
-    from astropy.coordinates import SkyCoord
-
+from galcnn.surveys.served import ServedSurvey
 
 #: Bands of the releases. `filters` gives those of another layer.
 LAYERS: Mapping[str, tuple[str, ...]] = {
@@ -35,8 +32,6 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "ls-dr8": ("g", "r", "z"),
 }
 _ARCSEC = 0.262
-#: The service gives no more pixels a side, and does not say so.
-_MOST = 3000
 #: What an HDU says of itself.
 _CARDS = ("IMAGETYP", "BANDS", "BAND", "OVERLAP", "SURVEY", "VERSION")
 
@@ -44,7 +39,7 @@ _Planes = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class LegacySurvey:
+class LegacySurvey(ServedSurvey):
     """Cutouts of the DESI Legacy Imaging Surveys, in nJy, with sigma, mask and PSF.
 
     Pixels are asked for at their native size alone: the service keeps the surface brightness of
@@ -72,6 +67,8 @@ class LegacySurvey:
     'https://www.legacysurvey.org/viewer/fits-cutout?ra=150.1&dec=2.2&layer=ls-dr10&pixscale=0.262&size=115&bands=gr&invvar=1&maskbits=1'
     """
 
+    #: The service gives no more, and does not say so.
+    most: ClassVar[int] = 3000
     layer: str = "ls-dr10"
     filters: str = ""
     psf: bool = True
@@ -93,29 +90,18 @@ class LegacySurvey:
 
     @property
     def name(self) -> str:
-        """With the layer."""
         return f"Legacy Surveys {self.layer}"
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Of the layer."""
         return tuple(self.filters) or LAYERS[self.layer]
 
     @property
     def pixel_scale(self) -> u.Quantity:
-        """Native, 0.262 arcsec."""
         return _ARCSEC * u.arcsec
 
-    def requests(
-        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        """Give the addresses of the image and of the PSF."""
-        return self._addresses(wanted(self, position, width=width, bands=bands, most=_MOST))
-
-    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy, at most 3000 pixels a side."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
-        asked = self._addresses(want)
+    def _cutout(self, want: Wanted) -> Cutout:
+        asked = self._requests(want)
         answers = [get(asked[0], limits=self.limits, accept=(200, 404))]
         cutout = _read_image(answers[0], want)
         facts: dict[str, Any] = {
@@ -132,7 +118,7 @@ class LegacySurvey:
         facts |= {"psf_source": "coadd-psf of the survey", "requests": [one.provenance for one in answers]}
         return replace(found, psf=_read_psf(answers[1], want), meta={**found.meta, **facts})
 
-    def _addresses(self, want: Wanted) -> tuple[str, ...]:
+    def _requests(self, want: Wanted) -> tuple[str, ...]:
         letters = "".join(want.bands)
         place = {"ra": want.ra, "dec": want.dec, "layer": self.layer}
         size = {"pixscale": _ARCSEC, "size": want.side, "bands": letters}

@@ -8,7 +8,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, ClassVar
 
 import astropy.units as u
 import numpy as np
@@ -17,17 +17,12 @@ from astropy.io import fits
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files.sources import opened
-from galcnn.surveys.checks import Wanted, received, wanted
+from galcnn.surveys.checks import Wanted, received
 from galcnn.surveys.http import Answer, Limits, Session, address, speaking
 from galcnn.surveys.images import coverage_of, loaded, stacked
-from galcnn.surveys.survey import Survey
-
-if TYPE_CHECKING:
-    from astropy.coordinates import SkyCoord
-
+from galcnn.surveys.served import NamedBands
 
 _SERVER = "https://mast.stsci.edu"
-_MOST = 4000
 #: Pixels that are asked for beyond the cutout: the service rounds as it likes.
 _MARGIN = 4
 #: Of products whose headers do not say it, by how their files are named: CANDELS mosaics are
@@ -38,9 +33,74 @@ _FILTER = re.compile(r"[_-](f\d{3,4}[a-z]{1,2})(?![a-z0-9])", re.IGNORECASE)
 _SAME_SCALE = 0.02
 
 
+class _Mast(NamedBands):
+    """What the services of MAST have in common."""
+
+    most: ClassVar[int] = 4000
+    named: ClassVar[str] = "filters"
+    #: As the address names it.
+    service: ClassVar[str]
+    server: str
+    filters: str
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        return tuple(name.upper() for name in super().bands)
+
+    def _requests(self, want: Wanted) -> tuple[str, ...]:
+        # One address for all bands, sent as POST.
+        root = f"{self.server.rstrip('/')}/{self.service}/api/v0.1/"
+        return (address(f"{root}astrocut", self._question(want)),)
+
+    def _question(self, want: Wanted) -> dict[str, object]:
+        side = float(((want.side + _MARGIN) * want.pixel_scale).to_value(u.deg))
+        return {"ra": want.ra, "dec": want.dec, "x": side, "y": side, "units": "d"}
+
+    def _cutout(self, want: Wanted) -> Cutout:
+        answer = self._ask(want)
+        if not answer.content.startswith(b"PK"):
+            raise _no_zip(answer, want)
+        found: dict[str, list[tuple[float, Cutout, str]]] = {band: [] for band in want.bands}
+        for band, original, image in _images(answer, want, self.limits.size):
+            share = coverage_of(image, want.position, want.side)
+            if share > 0:
+                found[band].append((share, replace(image, bands=(band,)), original))
+        if missing := [band for band, images in found.items() if not images]:
+            raise CoverageError(
+                message(
+                    f"a position observed in {', '.join(missing)} with pixels of {want.pixel_scale:g}",
+                    "Leave out the galaxy or these filters.",
+                    position=want.position.to_string("hmsdms"),
+                )
+            )
+        best = [max(found[band], key=lambda one: one[0]) for band in want.bands]
+        facts = {
+            "release": self.name,
+            "products": [original for _, _, original in best],
+            "psf_source": "none",
+            "sky": "subtracted by the pipeline",
+        }
+        stack = stacked([image for _, image, _ in best], want.position, want.side)
+        return received(stack, want, survey=self.name, answers=[answer], facts=facts)
+
+    def _ask(self, want: Wanted) -> Answer:
+        """Send the question as `astroquery.mast.Zcut.get_cutouts` does."""
+        from astroquery.mast.services import ServiceAPI
+
+        one = Session(self.limits)
+        client = ServiceAPI(session=one)
+        client.SERVICE_URL = self.server.rstrip("/")
+        client.set_service_params({"astrocut": {"path": "astrocut"}}, self.service)
+        with speaking(self.name):
+            client.service_request_async("astrocut", self._question(want), use_json=self.service == "hapcut")
+        return one.answers[-1]
+
+
 @dataclass(frozen=True)
-class ZcutSurvey:
+class ZcutSurvey(_Mast):
     """Deep fields of Hubble, cut by MAST's Zcut: CANDELS, GOODS, 3D-HST ...
+
+    In nJy by PHOTFLAM and PHOTPLAM; images of another pixel scale are not taken.
 
     Attributes
     ----------
@@ -61,51 +121,26 @@ class ZcutSurvey:
     ('MAST Zcut candels_gn_30mas', ('F606W', 'F814W', 'F850LP'))
     """
 
+    service: ClassVar[str] = "zcut"
     fields: str = "candels_gn_30mas"
     filters: str = "F606W,F814W,F850LP"
     arcsec: float = 0.03
     server: str = _SERVER
     limits: Limits = field(default=Limits(), repr=False)
 
-    def __post_init__(self) -> None:
-        _check(self.filters, self.arcsec, self.server)
-
     @property
     def name(self) -> str:
-        """With the field survey."""
         return f"MAST Zcut {self.fields}"
 
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Filters that were named."""
-        return _names(self.filters)
-
-    @property
-    def pixel_scale(self) -> u.Quantity:
-        """As stated; images with another are refused."""
-        return self.arcsec * u.arcsec
-
-    def requests(
-        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        """Give the one address for all bands (sent as POST)."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
-        return (address(f"{_root(self.server, 'zcut')}astrocut", self._question(want)),)
-
-    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy by PHOTFLAM and PHOTPLAM, at most 4000 pixels a side."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
-        return _cutout(self, want, "zcut", self._question(want))
-
     def _question(self, want: Wanted) -> dict[str, object]:
-        return {**_place(want), "survey": self.fields}
+        return {**super()._question(want), "survey": self.fields}
 
 
 @dataclass(frozen=True)
-class HapcutSurvey:
+class HapcutSurvey(_Mast):
     """Hubble Advanced Products, cut by MAST's Hapcut: mosaics of all visits, by filter.
 
-    Of several products in one filter that with the most pixels is taken.
+    In nJy by PHOTFLAM and PHOTPLAM. Of several products in one filter that with the most pixels is taken.
 
     Attributes
     ----------
@@ -124,111 +159,15 @@ class HapcutSurvey:
     ('F814W',)
     """
 
+    service: ClassVar[str] = "hapcut"
     filters: str = "F606W,F814W"
     arcsec: float = 0.04
     server: str = _SERVER
     limits: Limits = field(default=Limits(), repr=False)
 
-    def __post_init__(self) -> None:
-        _check(self.filters, self.arcsec, self.server)
-
     @property
     def name(self) -> str:
-        """Of the service."""
         return "MAST Hapcut"
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Filters that were named."""
-        return _names(self.filters)
-
-    @property
-    def pixel_scale(self) -> u.Quantity:
-        """As stated; products with another are passed over."""
-        return self.arcsec * u.arcsec
-
-    def requests(
-        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        """Give the one address for all bands (sent as POST)."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
-        return (address(f"{_root(self.server, 'hapcut')}astrocut", _place(want)),)
-
-    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy by PHOTFLAM and PHOTPLAM, at most 4000 pixels a side."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
-        return _cutout(self, want, "hapcut", _place(want))
-
-
-class _Mast(Survey, Protocol):
-    @property
-    def server(self) -> str: ...
-
-    @property
-    def limits(self) -> Limits: ...
-
-
-def _check(filters: str, arcsec: float, server: str) -> None:
-    names = _names(filters)
-    if not names or len(set(names)) != len(names):
-        raise ValueError(message("names of filters, each once", "", filters=filters))
-    if not arcsec > 0:
-        raise ValueError(message("a positive pixel scale", "", arcsec=arcsec))
-    address(server)
-
-
-def _names(filters: str) -> tuple[str, ...]:
-    return tuple(name.strip().upper() for name in filters.split(",") if name.strip())
-
-
-def _place(want: Wanted) -> dict[str, object]:
-    side = float(((want.side + _MARGIN) * want.pixel_scale).to_value(u.deg))
-    return {"ra": want.ra, "dec": want.dec, "x": side, "y": side, "units": "d"}
-
-
-def _root(server: str, service: str) -> str:
-    return f"{server.rstrip('/')}/{service}/api/v0.1/"
-
-
-def _cutout(survey: _Mast, want: Wanted, service: str, question: dict[str, object]) -> Cutout:
-    answer = _ask(survey, service, question)
-    if not answer.content.startswith(b"PK"):
-        raise _no_zip(answer, want)
-    found: dict[str, list[tuple[float, Cutout, str]]] = {band: [] for band in want.bands}
-    for band, original, image in _images(answer, want, survey.limits.size):
-        share = coverage_of(image, want.position, want.side)
-        if share > 0:
-            found[band].append((share, replace(image, bands=(band,)), original))
-    if missing := [band for band, images in found.items() if not images]:
-        raise CoverageError(
-            message(
-                f"a position observed in {', '.join(missing)} with pixels of {want.pixel_scale:g}",
-                "Leave out the galaxy or these filters.",
-                position=want.position.to_string("hmsdms"),
-            )
-        )
-    best = [max(found[band], key=lambda one: one[0]) for band in want.bands]
-    facts = {
-        "release": survey.name,
-        "products": [original for _, _, original in best],
-        "psf_source": "none",
-        "sky": "subtracted by the pipeline",
-    }
-    stack = stacked([image for _, image, _ in best], want.position, want.side)
-    return received(stack, want, survey=survey.name, answers=[answer], facts=facts)
-
-
-def _ask(survey: _Mast, service: str, question: dict[str, object]) -> Answer:
-    """Send the question as `astroquery.mast.Zcut.get_cutouts` does."""
-    from astroquery.mast.services import ServiceAPI
-
-    one = Session(survey.limits)
-    client = ServiceAPI(session=one)
-    client.SERVICE_URL = survey.server.rstrip("/")
-    client.set_service_params({"astrocut": {"path": "astrocut"}}, service)
-    with speaking(survey.name):
-        client.service_request_async("astrocut", dict(question), use_json=service == "hapcut")
-    return one.answers[-1]
 
 
 def _no_zip(answer: Answer, want: Wanted) -> Exception:

@@ -5,39 +5,35 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import astropy.units as u
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
-from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.checks import Wanted, fits_bytes, received
 from galcnn.surveys.http import Answer, Limits, address, get
 from galcnn.surveys.images import BETA, loaded, moffat_planes, stacked
-
-if TYPE_CHECKING:
-    from astropy.coordinates import SkyCoord
-
+from galcnn.surveys.served import ServedSurvey
 
 _ARCSEC = 0.25
 #: Degrees; nothing south of it was observed.
 _SOUTH = -30.0
 #: Pixels asked for on top, so that the position is within half a pixel of the middle of a part.
 _EDGE = 4
-#: Pixels of a skycell: no image is larger.
-_MOST = 6000
 #: Median seeing of the stacks, arcsec (Magnier et al. 2020, ApJS 251, 6; Chambers et al. 2016).
 _FWHM: Mapping[str, float] = {"g": 1.31, "r": 1.19, "i": 1.11, "z": 1.07, "y": 1.02}
 _COLUMNS = ("projcell", "subcell", "filter", "filename", "badflag")
 
 
 @dataclass(frozen=True)
-class PanStarrs:
+class PanStarrs(ServedSurvey):
     """Cutouts of the stacked images of Pan-STARRS 1, in nJy.
 
     Two steps: which files hold the position, and a part of each, at their native pixels. The sky is
     subtracted by the survey (which takes light from the outskirts of large galaxies too). The
-    service gives no noise map. The PSF is a Moffat profile with the median width of all stacks.
+    service gives no noise map. What was not measured is NaN. The PSF is a Moffat profile with the
+    median width of all stacks.
 
     Attributes
     ----------
@@ -54,6 +50,8 @@ class PanStarrs:
     'https://ps1images.stsci.edu/cgi-bin/ps1filenames.py?ra=150.1&dec=2.2&filters=gr&type=stack'
     """
 
+    #: Pixels of a skycell: no image is larger.
+    most: ClassVar[int] = 6000
     server: str = "https://ps1images.stsci.edu/cgi-bin"
     limits: Limits = field(default=Limits(), repr=False)
 
@@ -62,29 +60,21 @@ class PanStarrs:
 
     @property
     def name(self) -> str:
-        """With the kind of image."""
         return "Pan-STARRS DR2 stack"
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """g, r, i, z and y."""
         return tuple(_FWHM)
 
     @property
     def pixel_scale(self) -> u.Quantity:
-        """Native, 0.25 arcsec."""
         return _ARCSEC * u.arcsec
 
-    def requests(
-        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        """Give the address of the list of files, then of one image a band, whose file stands in the list."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _requests(self, want: Wanted) -> tuple[str, ...]:
+        # The list of files, then one image a band, whose file stands in the list.
         return (self._list(want), *(self._image(want, f"<file of {band}>") for band in want.bands))
 
-    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy; NaN where nothing was measured."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _cutout(self, want: Wanted) -> Cutout:
         if want.dec < _SOUTH:
             raise _not_covered(want, "north of -30 degrees")
         listed = get(self._list(want), limits=self.limits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import astropy.units as u
 import numpy as np
@@ -16,17 +16,16 @@ from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError,
 from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.sources import opened
 from galcnn.photometry.units import NANOMAGGY
-from galcnn.surveys.checks import Wanted, received, wanted
+from galcnn.surveys.checks import Wanted, received
 from galcnn.surveys.http import Answer, Limits, Session, address, get, speaking
 from galcnn.surveys.images import coverage_of, moffat_planes, stacked
+from galcnn.surveys.served import ServedSurvey
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
 
 _ARCSEC = 0.396
-#: Pixels: a frame is 1489 high.
-_MOST = 1489
 #: Overlapping fields that are looked at before the best of them is taken as it is.
 _TRIED = 4
 #: The band whose grid is kept, whatever is asked for: each band has the same pixels in any company.
@@ -67,7 +66,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class SDSSSurvey:
+class SDSSSurvey(ServedSurvey):
     """Corrected frames of the SDSS imaging, u g r i z.
 
     The service has no cutouts: the frame of each band (3 MB, packed) is fetched and cut. Of
@@ -94,6 +93,7 @@ class SDSSSurvey:
     (('u', 'g', 'r', 'i', 'z'), <Quantity 0.396 arcsec>)
     """
 
+    most: ClassVar[int] = 1489  # the height of a frame
     release: int = 17
     psf: bool = True
     server: str = "https://data.sdss.org/sas"
@@ -108,24 +108,18 @@ class SDSSSurvey:
 
     @property
     def name(self) -> str:
-        """With the data release."""
         return f"SDSS DR{self.release}"
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """From blue to red."""
         return ("u", "g", "r", "i", "z")
 
     @property
     def pixel_scale(self) -> u.Quantity:
-        """Native, 0.396 arcsec."""
         return _ARCSEC * u.arcsec
 
-    def requests(
-        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        """Give the addresses: the field, the frame in r, that of each band, and the PSF of the field."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _requests(self, want: Wanted) -> tuple[str, ...]:
+        # The field, the frame in r, that of each band, and the PSF of the field.
         client = self._client()
         payload = client.query_sql_async(
             _sql(want), get_query_payload=True, data_release=self.release, cache=False
@@ -136,9 +130,7 @@ class SDSSSurvey:
         found += [f"{base}<...>/frame-{band}-<run>-<camcol>-<field>.fits.bz2" for band in frames]
         return (*found, *([f"{base}<...>/psField-<run>-<camcol>-<field>.fit"] if self.psf else []))
 
-    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy with sigma and PSF, at most 1489 pixels a side."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _cutout(self, want: Wanted) -> Cutout:
         answers: list[Answer] = []
         chosen, reference = self._best(want, answers)
         frames = [

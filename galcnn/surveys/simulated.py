@@ -33,7 +33,8 @@ class SimulatedSurvey:
     The patch is a disc around RA 150 deg, Dec +2 deg; with the default 600 galaxies its radius is
     16.7 arcmin. Each galaxy is at least an arcminute from any other. Every image of the patch
     shows the same galaxies; noise differs from request to request, but the same request (centre,
-    pixels, band) gives the same image.
+    pixels, band) gives the same image, centred exactly. Pixels beyond the edge of the patch are NaN;
+    the ids of the galaxies whose centres an image shows are in its ``meta["galaxies"]``.
 
     Attributes
     ----------
@@ -60,17 +61,14 @@ class SimulatedSurvey:
 
     @property
     def name(self) -> str:
-        """Of the observation, ``simulated`` by default."""
         return self.observation.name
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Observed bands."""
         return self.observation.bands
 
     @property
     def pixel_scale(self) -> u.Quantity:
-        """Angle per pixel."""
         return self.observation.pixel_scale
 
     @property
@@ -84,30 +82,6 @@ class SimulatedSurvey:
         return simulate_catalog(self.n_galaxies, seed=self.seed)
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
-
-        Parameters
-        ----------
-        position : astropy.coordinates.SkyCoord
-            Centre of the image, exactly.
-        width : astropy.units.Quantity
-            Angular side; rounded to whole pixels.
-        bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
-
-        Returns
-        -------
-        Cutout
-            nJy, with sigma and PSF. Pixels beyond the edge of the patch are NaN. The ids of the
-            galaxies whose centres it shows are in ``meta["galaxies"]``.
-
-        Raises
-        ------
-        CoverageError
-            The position is not on the patch.
-        ValueError
-            A band is not observed, or the width is not a positive angle or exceeds the patch.
-        """
         # Wider than the patch, all that is added is NaN.
         most = round(float((2 * self.radius / self.pixel_scale).to_value(u.one)))
         want = wanted(self, position, width=width, bands=bands, most=most)

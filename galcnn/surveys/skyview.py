@@ -5,27 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
-import astropy.units as u
+from typing import Any, ClassVar
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.photometry.units import UNCALIBRATED
-from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.checks import Wanted, fits_bytes, received
 from galcnn.surveys.http import Answer, Limits, Session, address, get, speaking
 from galcnn.surveys.images import loaded, stacked
-
-if TYPE_CHECKING:
-    from astropy.coordinates import SkyCoord
-
-
-#: Pixels a side; more are slow to make.
-_MOST = 3000
+from galcnn.surveys.served import NamedBands
 
 
 @dataclass(frozen=True)
-class SkyViewSurvey:
+class SkyViewSurvey(NamedBands):
     """Images of the SkyView Virtual Observatory.
 
     Its pixels are resampled from those of the survey, nearest ones as they are, so that neither
@@ -48,6 +40,9 @@ class SkyViewSurvey:
     ('DSS2 Red', '2MASS-K')
     """
 
+    most: ClassVar[int] = 3000  # more are slow to make
+    option: ClassVar[str] = "surveys"
+    named: ClassVar[str] = "SkyView's surveys"
     surveys: str = "SDSSg,SDSSr,SDSSi"
     arcsec: float = 0.4
     server: str = "https://skyview.gsfc.nasa.gov/current/cgi/basicform.pl"
@@ -55,33 +50,12 @@ class SkyViewSurvey:
     #: What the form offered when it was first read.
     _known: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        if not self.bands or len(set(self.bands)) != len(self.bands):
-            raise ValueError(message("names of SkyView's surveys, each once", "", surveys=self.surveys))
-        if not self.arcsec > 0:
-            raise ValueError(message("a positive pixel scale", "", arcsec=self.arcsec))
-        address(self.server)
-
     @property
     def name(self) -> str:
-        """Of the service."""
         return "SkyView"
 
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Its surveys that were named."""
-        return tuple(name.strip() for name in self.surveys.split(",") if name.strip())
-
-    @property
-    def pixel_scale(self) -> u.Quantity:
-        """As asked for."""
-        return self.arcsec * u.arcsec
-
-    def requests(
-        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        """Give the addresses: the form, what is filled in, and an image a band."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _requests(self, want: Wanted) -> tuple[str, ...]:
+        # The form, what is filled in, and an image a band.
         filled = {"Position": f"{want.ra} {want.dec}", "survey": ",".join(want.bands), "pixels": want.side}
         return (
             address(self.server),
@@ -89,9 +63,7 @@ class SkyViewSurvey:
             *(f"{self.server}/<image of {band}>" for band in want.bands),
         )
 
-    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, uncalibrated, north up, at most 3000 pixels a side."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _cutout(self, want: Wanted) -> Cutout:
         images, answers = [], []
         for band, url in zip(want.bands, self._addresses(want), strict=True):
             answer = get(url, limits=self.limits, accept=(200, 404))

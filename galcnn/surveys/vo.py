@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import astropy.units as u
@@ -19,11 +19,11 @@ from astropy.coordinates import SkyCoord
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, DownloadError, message
 from galcnn.files.sources import WARNINGS_LOCK
-from galcnn.surveys.checks import Wanted, fits_bytes, received, wanted
+from galcnn.surveys.checks import Wanted, fits_bytes, received
 from galcnn.surveys.http import Answer, Limits, Session, address, speaking
 from galcnn.surveys.images import coverage_of, loaded, stacked
+from galcnn.surveys.served import NamedBands
 
-_MOST = 4000
 #: Images of one band that are looked at before the fullest of them is taken.
 _TRIED = 3
 #: Pixels that are asked for beyond the cutout.
@@ -71,12 +71,13 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class VOSurvey:
+class VOSurvey(NamedBands):
     """Images of a service of the Virtual Observatory, by its address.
 
     SIA2 is spoken where the capabilities of the service say so, SIA1 else. An image is cut by the
     service where it offers SODA (in its answer or by DataLink), or answers with cutouts; else it is
-    fetched whole and cut here. What the archive clips at the edge of an image is NaN.
+    fetched whole and cut here, in nJy where its header allows it. What the archive clips at the edge
+    of an image is NaN.
 
     Attributes
     ----------
@@ -99,6 +100,7 @@ class VOSurvey:
     ('g', 'r')
     """
 
+    most: ClassVar[int] = 4000
     server: str = "https://datalab.noirlab.edu/sia/des_dr1"
     filters: str = "g,r,i,z,Y"
     arcsec: float = 0.263
@@ -107,43 +109,24 @@ class VOSurvey:
     limits: Limits = field(default=Limits(), repr=False)
 
     def __post_init__(self) -> None:
-        if not self.bands or len(set(self.bands)) != len(self.bands):
-            raise ValueError(message("names of bands, each once", "", filters=self.filters))
-        if not self.arcsec > 0:
-            raise ValueError(message("a positive pixel scale", "", arcsec=self.arcsec))
+        super().__post_init__()
         if self.protocol not in ("auto", "sia1", "sia2"):
             raise ValueError(message("auto, sia1 or sia2", "", protocol=self.protocol))
-        address(self.server)
 
     @property
     def name(self) -> str:
-        """With host and collection; the whole address is in the meta of each cutout."""
+        # The whole address is in the meta of each cutout.
         return f"VO {urlsplit(self.server).netloc} {self.collection}".strip()
 
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """That were named."""
-        return tuple(name.strip() for name in self.filters.split(",") if name.strip())
-
-    @property
-    def pixel_scale(self) -> u.Quantity:
-        """As stated."""
-        return self.arcsec * u.arcsec
-
-    def requests(
-        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        """Give the addresses: the question (by SIA1 where no protocol is stated), then an image a band."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _requests(self, want: Wanted) -> tuple[str, ...]:
+        # The question (by SIA1 where no protocol is stated), then an image a band.
         query = self._query(want, self.server, self.protocol == "sia2", Session(self.limits))
         return (
             address(query.queryurl, dict(query)),
             *(f"{self.server}/<image in {band}>" for band in want.bands),
         )
 
-    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in nJy where the headers allow it, at most 4000 pixels a side."""
-        want = wanted(self, position, width=width, bands=bands, most=_MOST)
+    def _cutout(self, want: Wanted) -> Cutout:
         one = Session(self.limits)
         with speaking(self.name):
             found = self._found(want, one)

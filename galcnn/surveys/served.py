@@ -1,0 +1,68 @@
+"""What the surveys that ask a service have in common: a question is checked before it is asked."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+import astropy.units as u
+
+from galcnn.errors import message
+from galcnn.surveys.checks import Wanted, wanted
+from galcnn.surveys.http import Limits, address
+from galcnn.surveys.survey import RemoteSurvey
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+    from galcnn.cutout import Cutout
+
+
+class ServedSurvey(RemoteSurvey):
+    """A survey says what it would ask, and gives what it is answered, for a question that was checked."""
+
+    #: Pixels a side that the service gives.
+    most: ClassVar[int]
+    limits: Limits
+
+    def requests(
+        self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
+    ) -> tuple[str, ...]:
+        return self._requests(wanted(self, position, width=width, bands=bands, most=self.most))
+
+    def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
+        return self._cutout(wanted(self, position, width=width, bands=bands, most=self.most))
+
+    @abstractmethod
+    def _requests(self, want: Wanted) -> tuple[str, ...]:
+        """Addresses in the order in which they are asked."""
+
+    @abstractmethod
+    def _cutout(self, want: Wanted) -> Cutout:
+        """Ask, and check what comes."""
+
+
+class NamedBands(ServedSurvey):
+    """A service of many images: the user states the bands, with commas between, and the pixel scale."""
+
+    #: The option with the names, and what is named in the words of the service.
+    option: ClassVar[str] = "filters"
+    named: ClassVar[str] = "bands"
+    arcsec: float
+
+    def __post_init__(self) -> None:
+        if not self.bands or len(set(self.bands)) != len(self.bands):
+            stated = {self.option: getattr(self, self.option)}
+            raise ValueError(message(f"names of {self.named}, each once", "", **stated))
+        if not self.arcsec > 0:
+            raise ValueError(message("a positive pixel scale", "", arcsec=self.arcsec))
+        address(self.server)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        names = str(getattr(self, self.option)).split(",")
+        return tuple(name.strip() for name in names if name.strip())
+
+    @property
+    def pixel_scale(self) -> u.Quantity:
+        return self.arcsec * u.arcsec
