@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import astropy.units as u
@@ -12,6 +13,7 @@ from astropy.table import QTable
 from galcnn.cutout import Cutout
 from galcnn.files import save_cutout
 
+HERE = ("127.0.0.1", "::1", "localhost")
 REAL_DATA = Path(os.environ.get("GALCNN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
@@ -21,6 +23,22 @@ def real_data():
     if not (REAL_DATA / "fits").is_dir():
         pytest.skip("real galaxies are not here: set GALCNN_DATA to the folder that holds fits/ and gz1/")
     return REAL_DATA
+
+
+@pytest.fixture(autouse=True)
+def no_network(request, monkeypatch):
+    """Only a test that is marked `remote_data` talks to the outside."""
+    connect = socket.socket.connect
+
+    def connect_here(own, address):
+        # A datagram socket that connects, to learn its own address, sends nothing.
+        stream = own.family in (socket.AF_INET, socket.AF_INET6) and own.type == socket.SOCK_STREAM
+        outside = stream and address[0] not in HERE
+        assert not outside, f"{request.node.nodeid} asks {address} and is not marked remote_data"
+        return connect(own, address)
+
+    if request.node.get_closest_marker("remote_data") is None:
+        monkeypatch.setattr(socket.socket, "connect", connect_here)
 
 
 @pytest.fixture
