@@ -68,6 +68,8 @@ def standard_deviation(
     noise: npt.NDArray[Any], role: str, factor: float | npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float32]:
     """Turn the numbers of a noise map into the standard deviation of each pixel."""
+    # Some pipelines write "unknown" as a negative standard deviation: that is NaN, as are other
+    # impossible values.
     values = noise.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         if role == "variance":

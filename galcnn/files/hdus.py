@@ -17,6 +17,7 @@ from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.headers import band_names, survey_of
 from galcnn.files.zero_points import FluxCalibration, calibration_of
+from galcnn.transforms.grid import pixel_degrees
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def stored_image(
     indices, shape = plane_indices(hdu)
     header = inherited(hdulist, hdu)
     wcs, notes = celestial_wcs(hdu.header, shape)
-    scale = None if wcs is None else float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600)
+    scale = None if wcs is None else 3600 * pixel_degrees(wcs)
     calibration = calibration_of(header, scale, values)
     named = name is not None and len(indices) == 1
     return StoredImage(

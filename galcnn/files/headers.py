@@ -158,6 +158,7 @@ def bad_pixels(
     flags: npt.NDArray[Any], header: fits.Header, bands: tuple[str | None, ...]
 ) -> npt.NDArray[np.bool_]:
     """Tell which pixels must not be used, by what the bits of a mask mean."""
+    # Shape (n_planes, ny, nx), or (n_bands, ny, nx) where the flags tell bands apart.
     planes = {key[3:]: header[key] for key in header if key.startswith("MP_")}
     if planes:
         return _any_bit(flags, [int(bit) for name, bit in planes.items() if name in _LSST])

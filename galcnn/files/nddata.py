@@ -29,6 +29,7 @@ from galcnn.files.loading import load_cutout
 from galcnn.files.text import to_json
 from galcnn.files.zero_points import calibration_of
 from galcnn.photometry.units import UNCALIBRATED
+from galcnn.transforms.grid import pixel_degrees
 
 FORMAT = "galcnn"
 
@@ -159,7 +160,7 @@ def _part(image: NDData) -> dict[str, Any]:
         )
     header = _header(image.meta, image.unit)
     wcs = _celestial(image.wcs, (values.shape[1], values.shape[2]))
-    scale = None if wcs is None else float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600)
+    scale = None if wcs is None else 3600 * pixel_degrees(wcs)
     calibration = calibration_of(header, scale, values)
     own = json.loads(header["META"]) if "META" in header else {}
     unit = calibration.unit if image.unit is None or calibration.unit.is_equivalent("nJy") else image.unit

@@ -207,6 +207,8 @@ def _stacked(
 
 def read_picture(source: Source) -> Planes:
     """Read a JPEG or PNG; rows are reversed, since FITS counts them from below."""
+    # Pixels that are not opaque are masked. 16-bit grey is uncalibrated, all else in the unit of
+    # displays.
     try:
         with source.open() as handle, Image.open(handle, formats=("JPEG", "PNG")) as picture:
             kind = str(picture.format)

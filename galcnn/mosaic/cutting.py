@@ -12,7 +12,6 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS
 
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import as_numbers
@@ -22,7 +21,7 @@ from galcnn.mosaic.mosaic import Mosaic, MosaicBand
 from galcnn.mosaic.pixels import Box
 from galcnn.mosaic.positions import corners, pixel_positions, sides
 from galcnn.transforms import align
-from galcnn.transforms.grid import shifted_wcs
+from galcnn.transforms.grid import pixel_degrees, shifted_wcs
 
 #: Pixels around the field that is asked for, so that its outermost pixels are covered whole.
 _MARGIN = 3
@@ -136,23 +135,20 @@ class OtherGrid:
         x, y = pixel_positions(positions, first.wcs, self.shape)
         self.on = ~np.isnan(x)
         # Whatever the angle between the grids: the diagonal.
-        ratio = np.sqrt(2) * _scale(mosaic.wcs) / _scale(first.wcs)
+        ratio = np.sqrt(2) * pixel_degrees(mosaic.wcs) / pixel_degrees(first.wcs)
         self.side = np.ceil(side * ratio).astype(np.int64) + 2 * _MARGIN
         corner = np.zeros((len(x), 2), dtype=np.int64)
         corner[self.on, 0] = corners(y[self.on], self.side[self.on])
         corner[self.on, 1] = corners(x[self.on], self.side[self.on])
-        self.corner = corner
-        boxes = np.array([self._window(row).box for row in np.flatnonzero(self.on).tolist()], dtype=np.int64)
-        boxes = boxes.reshape(-1, 4)
-        for layer in layers:
-            for source in layer.sources:
-                source.expect(boxes[np.argsort(boxes[:, 0], kind="stable")])
+        self.corner, self.box = corner, _inside(corner, self.side, self.shape)
+        boxes = self.box[self.on]
+        _expect(layers, boxes[np.argsort(boxes[:, 0], kind="stable")])
 
     def onto(self, reference: Cutout, row: int) -> Cutout | None:
         """Give these bands on the grid of a cutout."""
         if not self.on[row]:
             return None
-        window = self._window(row)
+        window = _window(self.corner[row], self.side[row], self.box[row])
         planes = read_window(self.layers, window)
         shape = (window.side, window.side)
         source = Cutout(
@@ -168,15 +164,30 @@ class OtherGrid:
         except ValueError:  # not one pixel of the field is covered
             return None
 
-    def _window(self, row: int) -> Window:
-        (bottom, left), side = self.corner[row].tolist(), int(self.side[row])
-        y0, y1 = max(bottom, 0), min(bottom + side, self.shape[0])
-        x0, x1 = max(left, 0), min(left + side, self.shape[1])
-        return Window((bottom, left), side, (y0, y1, x0, x1))
+
+def _inside(
+    corner: npt.NDArray[np.int64], side: npt.NDArray[np.int64], shape: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    """The parts of squares that are on a mosaic, as (y0, y1, x0, x1)."""
+    first = np.maximum(corner, 0)
+    last = np.minimum(corner + side[:, np.newaxis], shape)
+    return np.stack([first[:, 0], last[:, 0], first[:, 1], last[:, 1]], axis=1)
+
+
+def _window(corner: npt.NDArray[np.int64], side: np.int64, box: npt.NDArray[np.int64]) -> Window:
+    return Window((*corner.tolist(),), int(side), (*box.tolist(),))
+
+
+def _expect(layers: Sequence[MosaicBand], boxes: npt.NDArray[np.int64]) -> None:
+    for layer in layers:
+        for source in layer.sources:
+            source.expect(boxes)
 
 
 def with_other_grids(cutout: Cutout, others: Sequence[OtherGrid], row: int, bands: tuple[str, ...]) -> Cutout:
     """Add the bands of other grids to a cutout."""
+    # A band that does not show the galaxy is NaN and masked; there is a sigma where all that do have
+    # it.
     shape = (len(bands), *cutout.shape)
     flux, mask = np.full(shape, np.nan, np.float32), np.ones(shape, np.bool_)
     sigma: npt.NDArray[np.float32] | None = np.full(shape, np.nan, np.float32)
@@ -191,10 +202,6 @@ def with_other_grids(cutout: Cutout, others: Sequence[OtherGrid], row: int, band
     aligned = [band for other in others for band in other.bands]
     meta = {**cutout.meta, "aligned": aligned}
     return replace(cutout, flux=flux, bands=bands, mask=mask, sigma=sigma, meta=meta)
-
-
-def _scale(wcs: WCS) -> float:
-    return float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,8 +285,7 @@ def cut(
         raise ValueError(
             message("a catalog with positions", "Name its columns ra, dec.", columns=catalog.table.colnames)
         )
-    scale = float(np.sqrt(abs(np.linalg.det(mosaic.wcs.pixel_scale_matrix)))) * u.deg
-    side = sides(width, scale, len(catalog))
+    side = sides(width, pixel_degrees(mosaic.wcs) * u.deg, len(catalog))
     x, y = pixel_positions(positions, mosaic.wcs, mosaic.shape)
     return _cuts(mosaic, catalog, _Boxes(x, y, side), minimum_coverage)
 
@@ -299,12 +305,6 @@ class _Boxes:
         self.rows = on[order]
         self.corners, self.side = np.stack([bottom, left], axis=1)[order], side[on][order]
 
-    def inside(self, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
-        """The parts on the mosaic as (y0, y1, x0, x1)."""
-        first = np.maximum(self.corners, 0)
-        last = np.minimum(self.corners + self.side[:, np.newaxis], shape)
-        return np.stack([first[:, 0], last[:, 0], first[:, 1], last[:, 1]], axis=1)
-
 
 def _cuts(mosaic: Mosaic, catalog: Catalog, boxes: _Boxes, minimum: float) -> Iterator[Cut]:
     ids, positions = catalog.ids, catalog.positions
@@ -312,20 +312,16 @@ def _cuts(mosaic: Mosaic, catalog: Catalog, boxes: _Boxes, minimum: float) -> It
     redshifts = _redshifts(catalog)
     for row, reason in boxes.missing:
         yield Cut(row, ids[row], None, 0.0, reason)
-    inside = boxes.inside(mosaic.shape)
+    inside = _inside(boxes.corners, boxes.side, mosaic.shape)
     own = mosaic.grids[0]
     others = [OtherGrid(layers, catalog, boxes.side_of, mosaic) for layers in mosaic.grids[1:]]
     bands = tuple(layer.band for layer in own)
-    for layer in own:
-        for source in layer.sources:
-            source.expect(inside)
+    _expect(own, inside)
     for start in range(0, len(inside), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         rows = boxes.rows[part].tolist()
-        boxed = zip(
-            boxes.corners[part].tolist(), boxes.side[part].tolist(), inside[part].tolist(), strict=True
-        )
-        windows = [Window((y, x), side, (*box,)) for (y, x), side, box in boxed]
+        boxed = zip(boxes.corners[part], boxes.side[part], inside[part], strict=True)
+        windows = [_window(*one) for one in boxed]
         grids = [shifted_wcs(mosaic.wcs, one.corner, (one.side, one.side)) for one in windows]
         places = [positions[row] for row in rows]
         for row, window, wcs, place in zip(rows, windows, grids, places, strict=True):

@@ -68,6 +68,11 @@ class Mapped:
 class Strips:
     """Pixels that must be decompressed or scaled, read strip by strip while the boxes come by row."""
 
+    # Each tile is decompressed once, since a strip keeps the rows that it shares with the one before,
+    # and no more than a strip is in memory. Where the boxes are few, their own tiles are read
+    # instead. `section` is that of an astropy HDU; `index` is of the plane along leading axes;
+    # `shape` and `tile` are (ny, nx).
+
     def __init__(
         self,
         section: Any,

@@ -12,6 +12,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.cutout import LARGEST_SIDE
 from galcnn.errors import message
+from galcnn.transforms.grid import pixel_degrees
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -87,9 +88,8 @@ def _off(
     wcs: WCS, pixels: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """How far from its target each pixel leads, in pixels."""
-    scale = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
     apart = np.degrees(np.linalg.norm(_unit(*_lonlat(wcs, pixels)) - target, axis=1))
-    off: npt.NDArray[np.float64] = apart / scale
+    off: npt.NDArray[np.float64] = apart / pixel_degrees(wcs)
     return off
 
 

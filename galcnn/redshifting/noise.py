@@ -30,6 +30,10 @@ def noised(
     whiten: _Array | None = None,
 ) -> Cutout:
     """Add the noise that an observation has and the image has not."""
+    # The variance becomes sky_sigma^2 + flux / electrons_per_njy, of which the propagated variance of
+    # the input is a part already: what is missing of the source is drawn as Poisson electrons, of the
+    # sky as Gaussian noise, shaped by `whiten` so that all noise is independent from pixel to pixel,
+    # as far as the present one leaves room.
     if cutout.sigma is None:
         raise ValueError(
             message(

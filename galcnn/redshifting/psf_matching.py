@@ -67,6 +67,10 @@ def matched(
     seed: int = 0,
 ) -> Matched:
     """Shrink an image about its middle and give it the PSF of an observation."""
+    # By Wiener's ratio of the transfer functions (Boucaud et al. 2016, 1609.02006). Without an
+    # observation the pixel scale stays, the PSF shrinks with the image, and each new pixel has the
+    # mean of what falls into it. Flux is conserved; a new pixel that is half good or more has the
+    # mean of its good part.
     shape = shape or _filled(cutout.shape, magnification)
     if min(shape) < 1:
         raise ValueError(

@@ -48,6 +48,8 @@ def psf_transfer(psf: npt.NDArray[np.float32], ky: _Array, kx: _Array) -> _Compl
 
 def moffat_transfer(fwhm: float, beta: float, ky: _Array, kx: _Array) -> _Array:
     """Give the transfer function of a Moffat PSF in closed form."""
+    # The Hankel transform of the profile (Moffat 1969, A&A 3, 455; Trujillo et al. 2001,
+    # astro-ph/0109067): 2 (q / 2)^(beta - 1) K_{beta - 1}(q) / Gamma(beta - 1) with q = 2 pi alpha k.
     alpha = fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1))
     q = 2 * np.pi * alpha * np.hypot(ky[:, np.newaxis], kx[np.newaxis, :])
     values: _Array = np.interp(q, *_moffat_table(beta), right=0.0)
@@ -114,6 +116,8 @@ class Gridding:
 
     def apply_squared(self, planes: _Array) -> _Array:
         """Grid variances of independent pixels: by the square of the kernel."""
+        # Exact but for variance that changes within two pixels: frequencies beyond half a cycle per
+        # old pixel are left out.
         return self._read_off(planes, self._band_of(min(2 * self.limit, 0.5)), self._squared)
 
     def correlation(self) -> _Array:

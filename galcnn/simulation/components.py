@@ -30,6 +30,8 @@ _ARM_SHARPNESS = 3.0
 
 def components(galaxy: Galaxy) -> list[tuple[Any, str, float]]:
     """Give the parts of a galaxy that have flux."""
+    # Each a GalSim profile of flux 1 (arcsec; x to the west, y to the north), the name of its
+    # spectrum and its share of the rest-frame flux in r.
     builders = (_body, _bulge, _bar, _arms, _knots, _companion, _tides)
     turn = (galaxy.position_angle + 90) * galsim().degrees
     return [
@@ -41,6 +43,8 @@ def components(galaxy: Galaxy) -> list[tuple[Any, str, float]]:
 
 def arm_pattern(galaxy: Galaxy) -> npt.NDArray[np.float64]:
     """Give the surface brightness of the spiral arms in the plane of the disc."""
+    # An exponential disc times a pattern that repeats along logarithmic spirals, azimuth = phase +
+    # ln(r / start) / tan(pitch). The major axis is along x, which spans +-3.5 half-light radii.
     x, y = _grid(_ARMS_REACH)
     radius = np.hypot(x, y) + 1e-9
     start = galaxy.bar_length if galaxy.bar_fraction > 0 else 0.25
@@ -56,6 +60,9 @@ def arm_pattern(galaxy: Galaxy) -> npt.NDArray[np.float64]:
 
 def tidal_pattern(galaxy: Galaxy) -> npt.NDArray[np.float64]:
     """Give the surface brightness of the tidal feature on the sky."""
+    # Tails and a bridge, drawn as chains of Gaussians, not computed, in the spirit of Toomre & Toomre
+    # (1972, ApJ 178, 623). The major axis of the main body is along x, which spans +-6 of its
+    # half-light radii.
     along = np.linspace(0, 1, 48)
     angle = math.radians(galaxy.companion_angle)
     swing = math.radians(galaxy.tidal_swing)

@@ -126,6 +126,9 @@ def model_image(
     centre: tuple[float, float],
 ) -> npt.NDArray[np.float64]:
     """Draw the noiseless image of a galaxy anywhere on a pixel grid."""
+    # `centre` is (x, y) in pixels from 0. Components that share a spectrum are convolved together,
+    # once for each PSF, and scaled by the flux of that spectrum in each band: behind an achromatic
+    # PSF that needs no chromatic integration.
     gs = galsim()
     planes = np.zeros((len(observation.bands), *shape))
     scale = float(observation.pixel_scale.to_value(u.arcsec))

@@ -143,6 +143,8 @@ def half_light_radius_kpc(absolute_magnitude: float, *, early: bool) -> float:
 
 def place(i: int) -> tuple[float, float]:
     """Give the place of galaxy i on the sky."""
+    # A sunflower spiral (after Vogel 1979) fills a disc evenly whatever its size, so that places do
+    # not depend on how many galaxies there are. RA and Dec (ICRS), deg.
     angle = i * _GOLDEN_ANGLE % (2 * math.pi)
     distance = float(SPACING.to_value(u.rad)) * math.sqrt(i + 0.5)
     dec0 = float(CENTRE.dec.rad)

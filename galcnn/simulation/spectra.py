@@ -58,6 +58,7 @@ def bandpass(band: str) -> Any:
 @functools.cache
 def sed(name: str) -> Any:
     """Give a rest-frame spectrum, normalised to unit AB flux (1 nJy) in r at redshift 0."""
+    # In photons/nm/cm^2/s up to one constant that all templates share.
     if name not in SEDS:
         raise ValueError(message(f"a spectrum among {SEDS}", "", sed=name))
     raw = galsim().SED(f"CWW_{name}_ext.sed", wave_type="Ang", flux_type="flambda")

@@ -217,6 +217,9 @@ def get(
 class Session(requests.Session):
     """What a client of astroquery or pyvo in one thread asks through: every request is under limits."""
 
+    # Statuses that may mend themselves are tried again and then raised, as are those that want
+    # credentials; the client sees all others, and only whole bodies.
+
     def __init__(self, limits: Limits | None = None) -> None:
         super().__init__()
         self.answers: list[Answer] = []
@@ -252,6 +255,8 @@ def within(
     seconds: float, ask: Callable[[], Found], *, name: str, stopped: threading.Event | None = None
 ) -> Found:
     """Wait for a function so long and no longer: TimeoutError after that, CancelledError once stopped."""
+    # In a daemon thread that is left behind: time limits of sockets are for one byte, so that headers
+    # which drip would get round them, and foreign code may have no limit.
     found: Future[Found] = Future()
 
     def run() -> None:
@@ -313,6 +318,9 @@ _HOSTS: dict[str, _Host] = {}
 
 class _Adapter(HTTPAdapter):
     """Sends one request under limits, and gives it back with its whole body."""
+
+    # urllib3.Retry alone would neither see a body that breaks off, which requests reads later, nor
+    # keep the total, nor let a host have its pause from all requests.
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(pool_maxsize=limits.per_host)

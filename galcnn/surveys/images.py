@@ -72,6 +72,7 @@ def stacked(
     images: Sequence[Cutout], position: SkyCoord, side: int, *, reference: Cutout | None = None
 ) -> Cutout:
     """Cut the pixels around a position out of the images of several bands, of one unit, on one grid."""
+    # Those on another grid are aligned to that of the reference, by default the first.
     base = framed(images[0] if reference is None else reference, position, side)
     placed = []
     try:

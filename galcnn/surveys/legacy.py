@@ -43,7 +43,8 @@ class LegacySurvey(ServedSurvey):
     """Cutouts of the DESI Legacy Imaging Surveys, in nJy, with sigma, mask and PSF.
 
     Pixels are asked for at their native size alone: the service keeps the surface brightness of
-    others and says nothing of it. The sky is subtracted by the survey.
+    others and says nothing of it. The sky is subtracted by the survey. NaN where nothing was observed;
+    masked where saturated, or masked in every exposure.
 
     Attributes
     ----------

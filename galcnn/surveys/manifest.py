@@ -81,6 +81,7 @@ class Manifest:
 
     def settled(self, name: str, request: str) -> Record | None:
         """Give the record of an object that need not be asked for again, by its id and the request's hash."""
+        # Of one whose file is there and whole, or that is not covered.
         record = self.records.get(name)
         if record is None or record.request != request or record.status == FAILED:
             return None

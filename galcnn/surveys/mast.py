@@ -85,6 +85,7 @@ class _Mast(NamedBands):
 
     def _ask(self, want: Wanted) -> Answer:
         """Send the question as `astroquery.mast.Zcut.get_cutouts` does."""
+        # That call itself reads JSON in place of a zip as a warning and no result, whatever it says.
         from astroquery.mast.services import ServiceAPI
 
         one = Session(self.limits)

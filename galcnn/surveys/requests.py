@@ -102,6 +102,8 @@ def requests_of(
 
 def identity(survey: Survey) -> str:
     """Tell one survey with its options from another, from one run to the next."""
+    # By class, name and, for a dataclass, the fields that its repr shows: those that do not decide
+    # what an image is (time limits, say) are to be declared with repr=False.
     kind = type(survey)
     options = re.sub(r" at 0x[0-9a-f]+", "", repr(survey)) if dataclasses.is_dataclass(survey) else ""
     return f"{kind.__module__}.{kind.__qualname__} {survey.name} {options}".strip()

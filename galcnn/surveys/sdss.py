@@ -73,6 +73,10 @@ class SDSSSurvey(ServedSurvey):
     several fields that hold a position, the first that holds the whole cutout is taken, in the
     order of their quality ``score``; where none does, that which holds most of it.
 
+    In nJy, with sigma and PSF, on the grid of the frame in r, whose rows run along the scan: north is
+    not up. Other bands, a part of a pixel away, are brought to it, see `galcnn.transforms.align`. NaN
+    beyond the edge of the frame.
+
     Attributes
     ----------
     release : int
@@ -274,6 +278,8 @@ def _fields_of(table: Any, bands: Iterable[str], answer: Answer) -> list[Field]:
 
 def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
     """Read a whole corrected frame, packed by bzip2 or not, and work out its noise, in nJy."""
+    # Pixels and sky are brought back to counts: their variance is that of the electrons, counts /
+    # gain, and the dark variance (data model of the frame files).
     if not answer.content.startswith((b"BZh", b"SIMPLE  =")):
         raise BadResponseError(answer.refusal("a frame", "Try again later."))
     try:
@@ -300,6 +306,8 @@ def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
 
 def _psf_of(answer: Answer, index: int, *, row: float, column: float) -> npt.NDArray[np.float32]:
     """Make the PSF at a place of a field, from 0, out of a psField file; sum 1."""
+    # The file holds eigenimages of each band and, for each, a polynomial in row and column / 1000 for
+    # its weight (Lupton et al. 2001, ASPC 238, 269; as SDSS's own read_PSF).
     try:
         with opened(answer.content) as (hdulist, _):
             psf: _Array = np.zeros(())

@@ -83,6 +83,7 @@ class RemoteSurvey(Survey, Protocol):
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
         """Give the addresses that `cutout` would ask for, in order, without asking."""
+        # Where an address depends on an earlier answer, <...> stands for that part.
         ...
 
 

@@ -60,6 +60,8 @@ class _Found:
 
     def is_in(self, band: str, bands: Sequence[str]) -> bool:
         """Tell whether it is an image in a band, one of those of the survey."""
+        # By the column of the filter: its name, or its first word ("g DECam SDSS"). Where there is
+        # none, by the only name of a band among the words of the title.
         if self.band:
             return self.band == band or self.band.split()[0] == band
         words = set(re.split(r"[^A-Za-z0-9]+", self.title))

@@ -191,6 +191,10 @@ def _pixel_areas(wcs: WCS, shape: tuple[int, int]) -> _Array:
 
 def _noise(sigma: _Array, grids: tuple[WCS, WCS], shape: tuple[int, int], project: _Project) -> _Array:
     """Root of the sum of squared weights times variances."""
+    # The projection gives sums of w s. Of every m-th pixel alone, m wide enough that a new pixel
+    # never sees two of them, it gives each w s by itself, whose squares can be added. Where that
+    # would be many projections, the squared weights are averaged: for a side of s old pixels their
+    # sum is (s - 1/3)^2 / s^4 on average over all phases of two parallel grids.
     old, new = grids
     x, y = old.world_to_pixel(new.pixel_to_world(*_corners(shape)))
     every = int(np.floor(max(_widest(x), _widest(y)))) + 2

@@ -53,10 +53,17 @@ def recorded(meta: Mapping[str, Any], kind: str, step: Mapping[str, Any]) -> dic
     return {**meta, kind: [*meta.get(kind, []), dict(step)]}
 
 
+def pixel_degrees(wcs: WCS) -> float:
+    """Side of a square with the area of a pixel."""
+    return float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))))
+
+
 def scaled_wcs(
     wcs: WCS | None, ratios: tuple[float, float], first: tuple[float, float], shape: tuple[int, int]
 ) -> WCS | None:
     """Give the WCS of a parallel grid with other pixels, its distortions scaled along."""
+    # `ratios` are sides of the new pixels in old ones, `first` the middle of the first new pixel,
+    # counted from 0 in the old grid; both (y, x).
     if wcs is None:
         return None
     ratio, origin = np.array(ratios[::-1]), np.array(first[::-1])  # FITS has x first
@@ -87,6 +94,8 @@ def scaled_wcs(
 
 def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WCS:
     """Give the WCS of a window of a grid: the same pixels, counted from another one."""
+    # For a WCS without look-up tables. What costs most of copying a WCS is to make an empty one
+    # first, which is left out: thousands of windows of one mosaic are made so.
     first = np.array([corner[1], corner[0]])
     sip, basis = wcs.sip, copy.deepcopy(wcs.wcs)
     if sip is not None:
@@ -101,6 +110,7 @@ def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WC
 
 def grid_offset(one: WCS, other: WCS, shape: tuple[int, ...]) -> float:
     """Tell how far apart two grids of one shape are."""
+    # The most that a corner lies apart, in pixels; NaN where one of them has no sky there.
     ny, nx = shape
     corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], dtype=float)
     sky = other.pixel_to_world(corners[:, 0], corners[:, 1])
