@@ -91,15 +91,11 @@ def vote_fractions(
     >>> vote_fractions(Catalog(QTable(votes)), ["bar", "no_bar"]).tolist()
     [[0.25, 0.75], [nan, nan]]
     """
-    names = [*answers] if parent is None else [*answers, parent]
-    if missing := [name for name in names if name not in catalog.table.colnames]:
-        raise ValueError(
-            message("a column for each answer", "", missing=missing, columns=catalog.table.colnames)
-        )
+    read = vote_columns(catalog, [*answers] if parent is None else [*answers, parent])
     if len(answers) < 2:
         raise ValueError(message("at least two answers to a question", "", answers=list(answers)))
-    votes = np.stack([as_numbers(catalog.table[name], name) for name in answers], axis=1)
-    total = np.ones(len(catalog)) if parent is None else as_numbers(catalog.table[parent], parent)
+    votes = read[:, : len(answers)]
+    total = np.ones(len(catalog)) if parent is None else read[:, -1]
     asked = np.isfinite(votes).any(axis=1)
     if parent is None:
         asked &= (votes != 0).any(axis=1)
@@ -107,20 +103,29 @@ def vote_fractions(
     with np.errstate(invalid="ignore"):
         outside = np.logical_and(asked, ((votes < 0) | (votes > 1)).any(axis=1))
         wrong = np.logical_and(asked & ~outside, ~(np.abs(sums - total) <= _ROUNDING))
-    _refuse(catalog, outside, "vote fractions within 0 and 1", "Divide counts by their total.", votes)
+    refuse_votes(catalog, outside, "vote fractions within 0 and 1", "Divide counts by their total.", votes)
     summing = "1" if parent is None else repr(parent)
-    _refuse(catalog, wrong, f"answers {list(answers)} that sum to {summing}", "", votes)
+    refuse_votes(catalog, wrong, f"answers {list(answers)} that sum to {summing}", "", votes)
     votes[~asked] = np.nan
     return votes
 
 
-def _refuse(
+def vote_columns(catalog: Catalog, answers: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Read a column for each answer; NaN where one is masked."""
+    table = catalog.table
+    if missing := [name for name in answers if name not in table.colnames]:
+        raise ValueError(message("a column for each answer", "", missing=missing, columns=table.colnames))
+    return np.stack([as_numbers(table[name], name) for name in answers], axis=1)
+
+
+def refuse_votes(
     catalog: Catalog,
     wrong: npt.NDArray[np.bool_],
     expected: str,
     remedy: str,
     votes: npt.NDArray[np.float64],
 ) -> None:
+    """Name the first galaxy whose votes are wrong, if there is any."""
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         raise ValueError(

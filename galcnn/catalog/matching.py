@@ -78,8 +78,7 @@ def cross_match(
     """
     from astropy.coordinates import search_around_sky
 
-    if not radius.unit.is_equivalent(u.deg) or not radius.isscalar or not 0 < radius.value < np.inf:
-        raise ValueError(message("a radius that is a positive angle", "", radius=radius))
+    _check_radius(radius)
     mine, theirs = _positions(catalog), _positions(other)
     if one_to_one:
         rows, others, separation, _ = search_around_sky(mine, theirs, radius)
@@ -127,6 +126,11 @@ def join_match(catalog: Catalog, other: Catalog, match: CrossMatch) -> Catalog:
         table[free] = theirs[name]
     table["separation"] = match.separation
     return Catalog(table)
+
+
+def _check_radius(radius: u.Quantity) -> None:
+    if not radius.unit.is_equivalent(u.deg) or not radius.isscalar or not 0 < radius.value < np.inf:
+        raise ValueError(message("a radius that is a positive angle", "", radius=radius))
 
 
 def _positions(catalog: Catalog) -> SkyCoord:
@@ -194,9 +198,13 @@ def sky_cells(positions: SkyCoord, nside: int) -> npt.NDArray[np.int64]:
 def join_neighbours(
     groups: Sequence[str], positions: SkyCoord, radius: u.Quantity, *, whole: bool = True
 ) -> list[str]:
-    """Regroup galaxies so that no two of them within a radius of each other are in two groups."""
-    if not radius.unit.is_equivalent(u.deg) or not radius.isscalar or not 0 < radius.value < np.inf:
-        raise ValueError(message("a radius that is a positive angle", "", radius=radius))
+    """Regroup galaxies so that no two of them within a radius of each other are in two groups.
+
+    Friends of friends (Huchra & Geller 1982, ApJ 257, 423). If `whole`, two groups with neighbours across
+    their border become one; else the neighbours alone go to the first of them (by name), so that cells of
+    the sky keep their size, however crowded their borders.
+    """
+    _check_radius(radius)
     from astropy.coordinates import search_around_sky
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

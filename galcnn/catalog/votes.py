@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
-from galcnn.catalog.catalog import Catalog, as_numbers
-from galcnn.catalog.labels import vote_fractions
+from galcnn.catalog.catalog import Catalog
+from galcnn.catalog.labels import refuse_votes, vote_columns, vote_fractions
 from galcnn.errors import message
 
 _KINDS = ("fractions", "counts")
@@ -140,23 +140,10 @@ def read_votes(catalog: Catalog, votes: Votes) -> npt.NDArray[np.float32]:
     if votes.kind == "fractions":
         columns = [vote_fractions(catalog, q.answers, parent=q.parent) for q in votes.questions]
         return np.concatenate(columns, axis=1).astype(np.float32)
-    table = catalog.table
-    if missing := [name for name in votes.answers if name not in table.colnames]:
-        raise ValueError(message("a column for each answer", "", missing=missing, columns=table.colnames))
-    counts = np.stack([as_numbers(table[name], name) for name in votes.answers], axis=1)
+    counts = vote_columns(catalog, votes.answers)
     counts[np.isnan(counts)] = 0
     wrong = ~(np.isfinite(counts) & (counts >= 0) & (counts == np.round(counts))).all(axis=1)
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        raise ValueError(
-            message(
-                "whole numbers of votes",
-                "Say kind = 'fractions' where they are.",
-                id=catalog.ids[first],
-                votes=counts[first].tolist(),
-                n_wrong=int(wrong.sum()),
-            )
-        )
+    refuse_votes(catalog, wrong, "whole numbers of votes", "Say kind = 'fractions' where they are.", counts)
     return counts.astype(np.float32)
 
 
@@ -190,7 +177,10 @@ def cumulative_fractions(logits: npt.ArrayLike, votes: Votes) -> Fractions:
 
 
 def observed_fractions(observed: npt.ArrayLike, votes: Votes) -> Fractions:
-    """Give the share of all people who gave each answer, from votes of either kind."""
+    """Give the share of all people who gave each answer, from votes of either kind.
+
+    NaN for a question that nobody was asked, unless nobody gave the answer before it.
+    """
     found = np.array(observed, dtype=np.float64)
     if votes.kind == "fractions":
         return found

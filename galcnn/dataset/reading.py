@@ -16,7 +16,7 @@ from galcnn._runtime.progress import Progress, Step, silent
 from galcnn.catalog import Catalog, Votes, read_votes
 from galcnn.dataset.dataset import Dataset
 from galcnn.dataset.reader import InputFiles
-from galcnn.dataset.shards import Packed, PackedImages
+from galcnn.dataset.shards import Packed, PackedImages, file_sha256
 from galcnn.errors import message
 from galcnn.model import InputSpec, images_from
 from galcnn.photometry import DISPLAY
@@ -212,7 +212,7 @@ def _shard(
         entry: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         if entry.get("key") != key or entry.get("format") != _FORMAT:
             raise _foreign(place, record.name)
-        if not path.is_file() or _sha256(path) != entry["sha256"]:
+        if not path.is_file() or file_sha256(path) != entry["sha256"]:
             raise ValueError(
                 message("the shard as it was written", "Remove the folder and pack again.", path=str(path))
             )
@@ -246,7 +246,7 @@ def _shard(
         "ids": [files.ids[row] for row in rows],
         "failed": failed,
         "file": path.name,
-        "sha256": _sha256(path),
+        "sha256": file_sha256(path),
         "masked": masked,
         "inputs": files.spec.to_dict(),
     }
@@ -278,11 +278,6 @@ def _foreign(place: Path, name: str) -> ValueError:
             other=name,
         )
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _images(

@@ -106,8 +106,7 @@ class Shard:
     def check(self) -> None:
         """Refuse a file that is not the one that was written."""
         try:
-            with self.path.open("rb") as handle:
-                found = hashlib.file_digest(handle, "sha256").hexdigest()
+            found = file_sha256(self.path)
         except OSError as error:
             found = str(error)
         if found != self.sha256:
@@ -119,6 +118,12 @@ class Shard:
         """Open the images."""
         images: npt.NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
         return images
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read_shards(folder: str | os.PathLike[str]) -> tuple[Shard, ...]:

@@ -58,6 +58,7 @@ class FromShards:
     ) -> None:
         self._shards = read_shards(folder)
         self.inputs = self._shards[0].inputs
+        # Packed images have lost their WCS: another pixel scale could not be seen later.
         asked, own = wanted and wanted.pixel_scale, self.inputs.pixel_scale
         if wanted is not None and asked and own and not np.isclose(own, asked, rtol=SCALE_TOLERANCE):
             raise ValueError(

@@ -92,6 +92,7 @@ def comparison_from(content: Mapping[str, Any]) -> Comparison:
     for name in contenders:
         if Path(name).name != name or name.startswith("."):
             raise ValueError(message("names of contenders that can name files", "", contender=name))
+    # Full-batch descent refuses batch normalisation.
     network = {"normalization": "group"} | dict(base.get("network", {}))
     training = _DEFAULTS | dict(base.get("training", {})) | _WHOLE
     experiments = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import keras
 import numpy as np
@@ -50,7 +51,10 @@ class ExperimentData:
     sides: Mapping[str, Dataset]
 
     def network_settings(self, *, averaged: bool = False) -> NetworkSettings:
-        """Give how the network is built, with the field that the experiment leaves open."""
+        """Give how the network is built, with the field that the experiment leaves open.
+
+        Orientations that the experiment averages in prediction alone are averaged only if `averaged`.
+        """
         network, inputs = self.experiment.network, self.dataset.inputs
         if network.averaging == "prediction" and not averaged:
             network = replace(network, orientations=1, averaging="always")
@@ -61,7 +65,10 @@ class ExperimentData:
     def new_model(
         self, seed: int | None = None, *, synchronized: bool = False, averaged: bool = False
     ) -> keras.Model:
-        """Build a model with its preprocessing fitted on the training set."""
+        """Build an untrained model with its preprocessing fitted on the training set.
+
+        If `synchronized`, batch normalisation measures a batch over all devices that share it.
+        """
         data, inputs = self.experiment.data, self.dataset.inputs
         network = replace(self.network_settings(averaged=averaged), synchronized=synchronized)
         return assemble(
@@ -121,25 +128,15 @@ def read_data(experiment: Experiment, *, progress: Progress = silent) -> Experim
                 classes=chiral or classes,
             )
         )
-    if data.votes is None:
-        dataset = read_dataset(
-            catalog,
-            bands=data.bands,
-            size=data.size,
-            render=data.render,
-            shards=data.shards,
-            progress=progress,
-        )
-    else:
-        dataset = read_vote_dataset(
-            catalog,
-            data.votes,
-            bands=data.bands,
-            size=data.size,
-            render=data.render,
-            shards=data.shards,
-            progress=progress,
-        )
+    read = read_dataset if data.votes is None else partial(read_vote_dataset, votes=data.votes)
+    dataset = read(
+        catalog,
+        bands=data.bands,
+        size=data.size,
+        render=data.render,
+        shards=data.shards,
+        progress=progress,
+    )
     dataset = dataset.cached(data.cache_megabytes)
     if experiment.training.augmentation.redshift is not None:
         files = InputFiles.of(catalog, bands=dataset.inputs.bands)

@@ -22,10 +22,12 @@ from galcnn.experiment.settings import DataSettings
 from galcnn.explain import CAM, Saliency
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
+from galcnn.pipeline.atlas.subject import in_turn
 from galcnn.pipeline.explanations import ExplainSettings, explain_files
 from galcnn.pipeline.runs import classify
 from galcnn.pipeline.simulated_survey import SurveySettings, write_survey
 from galcnn.prediction import Prediction
+from galcnn.prediction.tables import prediction_of
 from galcnn.simulation import simulate_catalog
 from galcnn.training import Augmentation, TrainingSettings
 from galcnn.viewers import explanation_figure, save_figure
@@ -163,9 +165,8 @@ def _one_of_each(catalog: Catalog, n: int) -> list[str]:
     queues = []
     for name in catalog.classes:
         rows = np.flatnonzero(catalog.labels == name)
-        queues.append([catalog.ids[row] for row in rows[np.argsort(magnitude[rows])]])
-    turns = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
-    return turns[:n]
+        queues.append(rows[np.argsort(magnitude[rows])].tolist())
+    return [catalog.ids[row] for row in in_turn(queues)[:n]]
 
 
 def _summary(
@@ -174,7 +175,8 @@ def _summary(
     card = trained.card
     counts = {side: sum(classes.values()) for side, classes in card.data["counts"].items()}
     scores = card.metrics["test"]
-    answers, truths = _prediction(trained, table), new.labels.tolist()
+    probabilities = np.array([table[f"p_{name}"] for name in trained.classes]).T
+    answers, truths = prediction_of(table["id"], probabilities, trained.classes), new.labels.tolist()
     lines = [
         "# galcnn demo",
         "",
@@ -211,13 +213,6 @@ def _summary(
         )
     lines += ["", "Time: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in laps.items()) + "."]
     return "\n".join(lines) + "\n"
-
-
-def _prediction(trained: TrainedModel, table: Table) -> Prediction:
-    """The logarithm of a probability is a logit: the softmax of it gives the probability back."""
-    probabilities = np.array([table[f"p_{name}"] for name in trained.classes]).T
-    floor = np.finfo(np.float32).tiny
-    return Prediction(tuple(table["id"]), np.log(np.maximum(probabilities, floor)), trained.classes)
 
 
 def _confusion_table(answers: Prediction, truths: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 import numpy as np
@@ -53,6 +53,13 @@ def prediction_table(
     table["entropy"] = prediction.entropy
     table["entropy"].description = "Shannon entropy of the probabilities, nats"
     return flagged(table, flags, reasons)
+
+
+def prediction_of(ids: Iterable[str], probabilities: npt.ArrayLike, classes: Sequence[str]) -> Prediction:
+    """Make a prediction of probabilities alone: their logarithms are logits whose softmax gives them back."""
+    with np.errstate(invalid="ignore"):
+        logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    return Prediction(tuple(map(str, ids)), logits, tuple(classes))
 
 
 def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence[str] | None) -> Table:

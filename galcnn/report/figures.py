@@ -21,7 +21,7 @@ from galcnn.experiment import galaxies_of
 from galcnn.model import Card
 from galcnn.pipeline import draw_scores
 from galcnn.prediction import Prediction
-from galcnn.prediction.tables import classes_of
+from galcnn.prediction.tables import classes_of, prediction_of
 from galcnn.viewers import Entry, learning_figure, save_figure, sheet_figure
 
 _CARD, _HISTORY = "card.json", "history.csv"
@@ -144,7 +144,7 @@ def draw_sheets(
 
 
 def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
-    """Read the answers in a folder."""
+    """Read the probabilities in a folder, and true classes where it has them; vote fractions are none."""
     names = [folder] if folder.is_file() else [folder / name for name in _TABLES]
     path = next((name for name in names if name.is_file()), None)
     if path is None:
@@ -156,11 +156,8 @@ def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
     shares: list[npt.NDArray[np.float64]] = [
         np.ma.filled(np.ma.asarray(table[f"p_{name}"], dtype=float), np.nan) for name in classes
     ]
-    with np.errstate(invalid="ignore"):
-        logits = np.log(np.maximum(np.stack(shares, axis=1), np.finfo(np.float32).tiny))
-    prediction = Prediction(tuple(str(name) for name in table["id"]), logits, classes)
     labels = [str(name) for name in table["true_class"]] if "true_class" in table.colnames else None
-    return prediction, labels
+    return prediction_of(table["id"], np.stack(shares, axis=1), classes), labels
 
 
 def images_of(

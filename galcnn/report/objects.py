@@ -42,7 +42,7 @@ _NODES = (2, 3, 5, 9, 17, 33)
 
 
 def thumbnail(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Make a picture small."""
+    """Make a picture small and turn it: its row 0 is at the bottom, that of the tile on top."""
     ny, nx = rgb.shape[:2]
     shape = tuple(max(1, round(SIDE * n / max(ny, nx))) for n in (ny, nx))
     image = Image.fromarray(np.ascontiguousarray(rgb[::-1]))
@@ -83,7 +83,7 @@ class Sheets:
 
 
 def picture(rgb: npt.NDArray[np.uint8], binning: int = 1) -> str:
-    """Give a picture as an address that holds it."""
+    """Give a picture, whose row 0 is at the bottom, as an address that holds it."""
     if binning > 1:
         planes = [binned(plane, binning) for plane in np.moveaxis(rgb.astype(np.float64), -1, 0)]
         rgb = np.rint(np.stack(planes, axis=-1)).astype(np.uint8)
@@ -108,7 +108,7 @@ def binned(values: npt.NDArray[np.float64], binning: int) -> npt.NDArray[np.floa
 
 
 def encoded(values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Give a map as text, to 1 part in 65,000 of its largest value."""
+    """Give a map as text, row 0 on top: int16, little-endian, to be multiplied by `scale`."""
     known = np.isfinite(values)
     peak = float(np.abs(values[known]).max(initial=0)) or 1.0
     steps = np.where(known, np.rint(np.where(known, values, 0) / peak * _TOP), _NONE).astype("<i2")
@@ -126,7 +126,7 @@ def colours() -> dict[str, Any]:
 
 
 def sky_grid(wcs: WCS | None, shape: tuple[int, int], binning: int = 1) -> list[list[list[float]]] | None:
-    """Give directions on the sky between which a page can interpolate."""
+    """Give unit vectors (ICRS) on nodes from the lower left corner, between which a page can interpolate."""
     if wcs is None:
         return None
     for n in _NODES:

@@ -9,7 +9,7 @@ import numpy as np
 
 from galcnn.evaluation import worst_mistakes
 from galcnn.prediction import Prediction
-from galcnn.prediction.tables import NO_ANSWER
+from galcnn.prediction.tables import NO_ANSWER, prediction_of
 from galcnn.report.sources import Rows
 
 #: Galaxies of a section.
@@ -90,8 +90,7 @@ def _answered(rows: Rows) -> tuple[Prediction, list[str], list[int]] | None:
     places = [row for row, true in enumerate(truth.values) if whole[row] and true in rows.classes]
     if not places:
         return None
-    logits = np.log(np.maximum(values[places], np.finfo(np.float32).tiny))
-    prediction = Prediction(tuple(rows.ids[row] for row in places), logits, rows.classes)
+    prediction = prediction_of([rows.ids[row] for row in places], values[places], rows.classes)
     return prediction, [truth.values[row] for row in places], places
 
 

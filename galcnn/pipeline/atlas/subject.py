@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import keras
 import numpy as np
@@ -59,7 +60,7 @@ class AtlasSettings:
 
 
 def sample(catalog: Catalog, classes: Sequence[str], settings: AtlasSettings) -> Catalog:
-    """Draw the galaxies of an atlas, of all classes in turn."""
+    """Draw the galaxies of an atlas, of all classes in turn, the same whatever the order of the rows."""
     labels = labels_of(catalog)
     dice = [seeding.uniform(settings.seed, "atlas", name) for name in catalog.ids]
     known = sorted(set(labels) & set(classes))
@@ -67,10 +68,15 @@ def sample(catalog: Catalog, classes: Sequence[str], settings: AtlasSettings) ->
         sorted((row for row in range(len(catalog)) if not known or labels[row] == name), key=dice.__getitem__)
         for name in known or [""]
     ]
-    turns = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
+    turns = in_turn(queues)
     if len(turns) < 3:
         raise ValueError(message("at least three galaxies", "", n_galaxies=len(turns)))
     return catalog.select(turns[: settings.galaxies])
+
+
+def in_turn(queues: Sequence[Sequence[int]]) -> list[int]:
+    """Take the first of each queue, then the second of each, until all are empty."""
+    return [row for turn in zip_longest(*queues) for row in turn if row is not None]
 
 
 def labels_of(catalog: Catalog) -> list[str]:
@@ -146,7 +152,7 @@ class AtlasSubject:
         return f"{self.ids[row]}\n{said}" + (f"\ntrue: {self.labels[row]}" if self.labels[row] else "")
 
     def inputs(self, convolution: str) -> tuple[str, ...]:
-        """Name what the filters of a convolution read."""
+        """Name what the filters of a convolution read: bands, where nothing but cropping is between."""
         layers = network_layers(self.trained.network)
         source = layers[convolution].sources[0]
         while source != "input" and isinstance(layers[source].layer, _PASSING):
@@ -207,8 +213,7 @@ def _shown(
     for i, name in enumerate(classes):
         own = [row for row, label in enumerate(labels) if (label or classes[answers[row]]) == name]
         queues.append(sorted(own, key=lambda row, i=i: -shares[row, i]))  # type: ignore[misc]
-    turns = [queue[k] for k in range(max(map(len, queues))) for queue in queues if k < len(queue)]
-    return tuple(turns[:n])
+    return tuple(in_turn(queues)[:n])
 
 
 def _noise(cutouts: Sequence[Cutout], images: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], str]:
