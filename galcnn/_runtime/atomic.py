@@ -38,7 +38,7 @@ _RECORDS: list[list[Path]] = []
 
 @contextlib.contextmanager
 def recording() -> Iterator[list[Path]]:
-    """Keep a list of what this process writes."""
+    """Keep a list of what this process writes, in the order in which it is finished."""
     record: list[Path] = []
     _RECORDS.append(record)
     try:
@@ -73,7 +73,11 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing_folder(path: str | os.PathLike[str], *, own: Collection[str] | None = None) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success it becomes `path`, replacing an older one."""
+    """Give a temporary folder to fill; on success it becomes `path`, replacing an older one.
+
+    Where an older one holds what is not `own` by its name (``*`` for any characters; None: all is),
+    that stays, and the new content is put beside it piece by piece.
+    """
     target = Path(path).resolve()  # a link is written through, not replaced
     _refuse_file(target)
     _make_folder(target.parent)
@@ -130,7 +134,11 @@ def check_writable(
     inputs: Iterable[Input] = (),
     overwrite: bool = False,
 ) -> None:
-    """Fail now rather than after hours of work when `path` could not be written, or holds something else."""
+    """Fail now rather than after hours of work when `path` could not be written, or holds something else.
+
+    A folder may hold what is `own` by its name; with no names it may be one that was claimed; with
+    None it may hold anything. `inputs` are never replaced, even if `overwrite` is said.
+    """
     target = Path(path).resolve()
     _make_folder(target.parent)
     if len(os.fsencode(target.name)) > os.pathconf(target.parent, "PC_NAME_MAX"):
@@ -164,7 +172,7 @@ class Claim:
         self._digest, self._own, self._anew = digest, own, anew
 
     def written(self, name: str) -> bool:
-        """Tell whether this run has written a file or folder already."""
+        """Tell whether this run has written a file or folder already; nothing, where it begins anew."""
         return not self._anew and (self.folder / name).exists()
 
     def mark(self) -> None:
@@ -183,7 +191,7 @@ class Claim:
             yield temporary
 
     def once(self, name: str, write: Callable[[Path], object]) -> bool:
-        """Write a file unless this run has."""
+        """Write a file unless this run has; tell whether it was there."""
         there = self.written(name)
         if not there:
             self.mark()
@@ -200,7 +208,12 @@ def claim(
     inputs: Iterable[Input] = (),
     overwrite: bool = False,
 ) -> Claim:
-    """Go on with a folder of the same settings; refuse one that holds anything else."""
+    """Go on with a folder of the same settings; refuse one that holds anything else.
+
+    `described` is all that decides what is written; `what` says it in words, which tell the folders
+    of one command from those of others. With `overwrite` what is `own` by its name goes, the rest
+    stays. Settings of which nothing comes claim nothing: the folder is marked with the first file.
+    """
     place, digest = Path(folder), hashlib.sha256(f"{what}\n{described}".encode()).hexdigest()
     check_writable(place, folder=True, own=(), what=what, overwrite=overwrite)
     _refuse_inputs(place.resolve(), inputs, own if overwrite else None)

@@ -59,7 +59,7 @@ def overview(title: str, facts: Mapping[str, object], pictures: Sequence[tuple[s
 
 
 def picture(rgb: npt.NDArray[np.uint8], alt: str) -> str:
-    """Give a picture as an element of a page."""
+    """Give a picture (ny, nx, 3), row 0 at the bottom, as an element of a page; thinned out if large."""
     from PIL import Image
 
     step = max(1, -(-max(rgb.shape[:2]) // _STORED))

@@ -41,7 +41,7 @@ def generator(seed: int, *key: Key) -> np.random.Generator:
 
 
 def integer(seed: int, *key: Key) -> int:
-    """Give a positive 31-bit seed for libraries that take only an integer (Keras, GalSim)."""
+    """Give a seed of 31 bits for libraries that take an integer; never 0, by which GalSim takes the clock."""
     return 1 + int.from_bytes(_digest(seed, key)[:8], "little") % (2**31 - 1)
 
 

@@ -55,7 +55,7 @@ def write_table(table: Table, path: str | os.PathLike[str]) -> None:
     table : astropy.table.Table
         What to write.
     path : path-like
-        Ends in .ecsv, .csv, .fits, .vot, .xml or .parquet.
+        Ends in .ecsv, .csv, .fits, .vot, .xml or .parquet. An older file is replaced.
 
     Raises
     ------
@@ -266,8 +266,8 @@ def write_catalog(catalog: Catalog, path: str | os.PathLike[str]) -> None:
     catalog : Catalog
         Any.
     path : path-like
-        Ends in .ecsv, .csv, .fits, .vot, .xml or .parquet. Paths in `image` below its folder are
-        written relative to it, so that the two can be moved together.
+        Ends in .ecsv, .csv, .fits, .vot, .xml or .parquet. An older file is replaced. Paths in
+        `image` below its folder are written relative to it, so that the two can be moved together.
 
     Raises
     ------

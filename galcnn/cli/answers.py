@@ -17,48 +17,27 @@ from galcnn.pipeline import JsonAnswer
 
 
 def tell(**facts: Any) -> None:
-    """Add to the result of the command that runs; nothing happens where nobody asked.
-
-    Parameters
-    ----------
-    **facts
-        Plain values, by name.
-    """
+    """Add to the result of the command that runs; nothing happens where nobody asked."""
     answer = click.get_current_context().find_object(JsonAnswer)
     if answer is not None:
         answer.result |= facts
 
 
 def tell_rows(table: Any, *, show: bool = True) -> None:
-    """Add a table to the result of the command that runs, and print it.
-
-    Parameters
-    ----------
-    table : astropy.table.Table
-        A short one.
-    show : bool
-        Whether to print it too.
-    """
+    """Add a short table to the result of the command that runs, and print it."""
     tell(rows=[{name: row[name] for name in table.colnames} for row in table])
-    for line in table.pformat(max_lines=-1, max_width=-1, align="<") if show else ():
+    if show:
+        show_table(table)
+
+
+def show_table(table: Any) -> None:
+    """Print a table, whole."""
+    for line in table.pformat(max_lines=-1, max_width=-1, align="<"):
         click.echo(line.rstrip())
 
 
 def watched(command: click.Command, answer: JsonAnswer) -> click.Command:
-    """Give the same command, which leaves its name and settings in an answer.
-
-    Parameters
-    ----------
-    command : click.Command
-        Left as it is.
-    answer : JsonAnswer
-        Gets them.
-
-    Returns
-    -------
-    click.Command
-        To be run in its place.
-    """
+    """Give the same command, which leaves its name and settings in an answer."""
     watching, run = copy.copy(command), command.callback
 
     def callback(*words: Any, **settings: Any) -> Any:
@@ -75,20 +54,7 @@ def watched(command: click.Command, answer: JsonAnswer) -> click.Command:
 
 @contextlib.contextmanager
 def heard(answer: JsonAnswer, *, aside: bool) -> Iterator[None]:
-    """Keep what is said on standard output, and what is written.
-
-    Parameters
-    ----------
-    answer : JsonAnswer
-        Gets both.
-    aside : bool
-        Whether it is said on standard error, so that standard output is left for the answer.
-
-    Yields
-    ------
-    None
-        Nothing.
-    """
+    """Keep what is said on standard output, and what is written."""
     tee = _Tee(answer.messages, sys.stderr if aside else sys.stdout)
     with atomic.recording() as written, contextlib.redirect_stdout(tee):
         try:
@@ -114,36 +80,14 @@ class _Tee(io.TextIOBase):
 
 
 def request_lines(path: str) -> Iterator[bytes]:
-    """Read lines as they come, in whatever thread asks for them.
-
-    Parameters
-    ----------
-    path : str
-        A file, or - for standard input.
-
-    Yields
-    ------
-    bytes
-        One line.
-    """
+    """Read lines as they come, in whatever thread asks for them."""
     # Not sys.stdin: a thread that still waits in it would keep Python from ending after Ctrl-C.
     with open(os.dup(0) if path == "-" else path, "rb") as stream:
         yield from stream
 
 
 def row_writer() -> Callable[[str], None]:
-    """Give a function that writes rows for programs: lines that are no messages.
-
-    Returns
-    -------
-    callable
-        Writes one line to standard output at once.
-
-    Raises
-    ------
-    click.UsageError
-        Standard output is kept for the answer of ``--json``.
-    """
+    """Give a function that writes rows for programs to standard output: lines that are no messages."""
     stream: TextIO = sys.stdout
     if isinstance(stream, _Tee):
         if stream.stream is sys.stderr:
@@ -158,18 +102,7 @@ def row_writer() -> Callable[[str], None]:
 
 
 def send_away(write: Callable[[], object]) -> bool:
-    """Write to standard output, unless whoever read it has gone.
-
-    Parameters
-    ----------
-    write : callable
-        Writes and flushes.
-
-    Returns
-    -------
-    bool
-        Whether somebody still reads; if not, what is left to be written goes nowhere.
-    """
+    """Write to standard output, unless whoever read it has gone; tell whether somebody still reads."""
     try:
         write()
         sys.stdout.flush()

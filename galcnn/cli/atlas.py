@@ -10,9 +10,7 @@ from galcnn.cli import options
 @click.command(name="atlas")
 @click.argument("model")
 @click.option("--catalog", required=True, metavar="FILE", help="Galaxies to show the model with.")
-@click.option("--image-column", metavar="C", help="[default: as in the training, else image]")
-@click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]")
-@click.option("--id", "id_", metavar="C", help="[default: as in the training]")
+@options.model_columns
 @click.option("--out", required=True, metavar="DIR", help="Gets index.html, pages/*.png, arrays/*.fits.")
 @options.overwrite
 @click.option("--galaxies", type=click.IntRange(min=3), default=240, show_default=True, help="In all.")
@@ -55,20 +53,18 @@ def command(
 
     atomic.check_writable(out, folder=True, own=(), what="an older atlas", overwrite=overwrite)
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment import galaxies_of
     from galcnn.model import load_model
     from galcnn.pipeline import AtlasSettings, make_atlas
 
     trained = load_model(model).with_render(render)
-    asked = {"image": image_column, "class": label, "id": id_}
     index = make_atlas(
         trained,
-        galaxies_of(trained.card, catalog, columns={known: name for known, name in asked.items() if name}),
+        galaxies_of(trained.card, catalog, columns=options.chosen(image=image_column, class_=label, id=id_)),
         out,
         settings=AtlasSettings(galaxies, shown, filters, stages, steps, seed),
         fit=fit,
-        progress=silent if quiet else bars,
+        progress=options.progress(quiet),
         overwrite=overwrite,
     )
     click.echo(f"wrote {index}")

@@ -66,7 +66,6 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment import measure_doubts
     from galcnn.experiment.uncertainty import DoubtSettings
 
@@ -74,7 +73,7 @@ def command(
         model,
         catalog=catalog,
         settings=DoubtSettings(kind, coverage, rule, per_class, false_alarms),
-        progress=silent if quiet else bars,
+        progress=options.progress(quiet),
     )
     for line in doubts.lines():
         click.echo(line)

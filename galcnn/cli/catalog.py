@@ -12,20 +12,9 @@ from galcnn.cli import options
 
 def _named(function: Any) -> Any:
     """What the file calls the columns that galcnn knows."""
-    for name, words in (
-        ("split", ["--split"]),
-        ("redshift", ["--redshift"]),
-        ("class", ["--label", "--class"]),
-    ):
-        option = click.option(*words, f"{name}_", metavar="C", help=f"Column with the {name}.")
-        function = option(function)
-    function = click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")(
-        function
-    )
-    function = click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")(
-        function
-    )
-    return click.option("--id", "id_", metavar="C", help="Column with the identifier.")(function)
+    for name, *words in (("split", "--split"), ("redshift", "--redshift"), ("class", "--label", "--class")):
+        function = click.option(*words, f"{name}_", metavar="C", help=f"Column with the {name}.")(function)
+    return options.sky_columns(function)
 
 
 def _out(function: Any) -> Any:

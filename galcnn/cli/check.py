@@ -35,13 +35,12 @@ def command(experiment: str, catalog: str | None, path: str | None, overwrite: b
     load_tensorflow()
     from dataclasses import asdict
 
-    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment import Experiment, check_experiment, read_settings
 
     content = read_settings(experiment)
     if catalog is not None:
         content["data"] = content.get("data", {}) | {"catalog": catalog}
-    found = check_experiment(Experiment.from_dict(content), progress=silent if quiet else bars)
+    found = check_experiment(Experiment.from_dict(content), progress=options.progress(quiet))
     for check in found:
         click.echo(f"{'pass' if check.passed else 'FAIL'}  {check.name}: {check.value:.4g}, {check.expected}")
         click.echo(f"      {check.meaning}")

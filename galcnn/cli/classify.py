@@ -19,8 +19,8 @@ _UNANSWERED = 3
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--ensemble", multiple=True, metavar="MODEL", help="Ask this one too; may be repeated.")
 @click.option("--catalog", metavar="FILE", help="Classify the galaxies of a table instead, one a row.")
-@click.option("--id", "id_", metavar="C", help="Column of the catalog with the identifier.")
-@click.option("--image-column", metavar="C", help="Column of the catalog with the paths.  [default: image]")
+@options.catalog_id
+@options.catalog_image
 @click.option("--images", metavar="DIR", help="Folder of their cutouts.  [default: column 'image']")
 @click.option("--shards", metavar="DIR", help="Take them from shards, see galcnn pack.")
 @click.option("--mosaic", multiple=True, metavar="FILE", help="Cut them out of this; once for each band.")
@@ -152,7 +152,6 @@ def command(
     from astropy.table import QTable
 
     from galcnn._runtime import atomic
-    from galcnn._runtime.progress import bars, silent
     from galcnn.catalog import Catalog, read_catalog, write_table
     from galcnn.catalog.formats import FORMATS, read_scalars
     from galcnn.cli.quiet import load_tensorflow
@@ -187,7 +186,7 @@ def command(
         raise click.UsageError("Expected --embeddings with a folder, or with a table of another format.")
     side = None if width is None else options.side(width) if mosaic or survey else options.angle(width)
     classify = ClassifySettings(prior, not raw, embeddings, fit, render, dropout_samples or 0, seed)
-    models, progress = (model, *ensemble), silent if quiet else bars
+    models, progress = (model, *ensemble), options.progress(quiet)
     if requests:
         if requests != "-":
             with open(requests, "rb"):  # said before TensorFlow is loaded
@@ -209,8 +208,7 @@ def command(
     what = "one with this very run"
     atomic.check_writable(out, folder=not is_table, own=own, what=what, inputs=inputs, overwrite=overwrite)
     if catalog:
-        columns = {"id": id_, "image": image_column}
-        galaxies = read_catalog(catalog, columns={name: own for name, own in columns.items() if own})
+        galaxies = read_catalog(catalog, columns=options.chosen(id=id_, image=image_column))
     else:
         files_of = {name: ",".join(map(str, own)) for name, own in options.paths_by_id(paths).items()}
         galaxies = Catalog(QTable({"id": list(files_of), "image": list(files_of.values())}))

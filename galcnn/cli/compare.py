@@ -36,12 +36,10 @@ def command(
     [compare.contenders.NAME] in the file says which, each by the keys of [training] that it
     changes. The same command again goes on where it stopped.
     """
-    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment import compare, read_settings
     from galcnn.experiment.comparison import comparison_from
 
@@ -55,7 +53,7 @@ def command(
             content[section] = {**content.get(section, {}), key: value}
     if "catalog" not in content.get("data", {}):
         raise click.UsageError("Expected --catalog FILE or an EXPERIMENT.toml that names one.")
-    table = compare(comparison_from(content), out, progress=silent if quiet else bars, overwrite=overwrite)
+    table = compare(comparison_from(content), out, progress=options.progress(quiet), overwrite=overwrite)
     click.echo(
         "median over seeds of the training loss at the end, and of the test accuracy at the best epoch:"
     )

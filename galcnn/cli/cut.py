@@ -30,10 +30,7 @@ from galcnn.cli.answers import tell
     show_default=True,
     help="Leave out galaxies of which less is covered.",
 )
-@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
-@click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")
-@click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")
-@click.option("--label", "--class", metavar="C", help="Column with the class.  [default: class]")
+@options.labelled_sky_columns
 @options.quiet
 def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, **given: Any) -> None:
     """Cut many galaxies out of large images: one FITS each, and a catalog to train on.
@@ -45,14 +42,10 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, *
     Several mosaics are bands of one sky. Stopped at any moment, started again it goes on. Galaxies
     that the mosaic does not cover are listed, and are no failure.
     """
-    from galcnn._runtime import atomic
-    from galcnn._runtime.progress import bars, silent
-    from galcnn.catalog import read_catalog
     from galcnn.mosaic import MosaicFile, open_mosaic, write_cuts
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
-    renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["label"]}
-    read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
+    options.check_folder(out, overwrite=overwrite)
+    read = options.read_sky_catalog(catalog, given)
     hdu = given["hdu"]
     beside = {name: _each(f"--{name}", given[name], len(mosaics)) for name in ("mask", "sigma", "weight")}
     files = [
@@ -69,10 +62,10 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, *
         report = write_cuts(
             mosaic,
             read,
-            width=_width(read, given),
+            width=options.widths(read, given, options.side(given["width"])),
             out=out,
             minimum_coverage=given["min_coverage"],
-            progress=silent if given["quiet"] else bars,
+            progress=options.progress(given["quiet"]),
             overwrite=overwrite,
         )
         unit = mosaic.unit
@@ -82,11 +75,6 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, *
     if report.coverage:
         click.echo(f"bands {','.join(mosaic.bands)} in {unit}")
         click.echo(f"next: galcnn train --catalog {out}/catalog.ecsv --out model")
-
-
-def _width(catalog: Any, given: dict[str, Any]) -> Any:
-    width = options.side(given["width"])
-    return options.widths(catalog, given, width)
 
 
 def _each(option: str, said: Sequence[str], n: int) -> Sequence[str | None]:

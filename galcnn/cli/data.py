@@ -12,12 +12,10 @@ from galcnn.cli import options
 
 @click.command(name="data")
 @click.argument("catalog")
-@click.option(
-    "--image-column", metavar="C", default="image", show_default=True, help="Column with the paths."
-)
-@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
+@options.image_column
+@options.id_column
 @options.bands
-@click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
+@options.size
 @options.preprocessing
 @click.option("--masked-limit", type=float, help="List beyond this share of masked pixels.  [default: 0.5]")
 @click.option("--saturated-limit", type=float, help="... of saturated pixels.  [default: 0.003]")
@@ -54,17 +52,15 @@ def command(
     Suspicious is what is unreadable, blank, mostly masked, saturated, an outlier or a duplicate;
     each is listed with its reason and figure.
     """
-    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.catalog import read_catalog
     from galcnn.dataset.suspicious import SuspicionLimits
     from galcnn.pipeline import DataView, show_data
 
-    columns = {"image": image_column} | ({"id": id_} if id_ else {})
+    columns = {"image": image_column} | options.chosen(id=id_)
     read = read_catalog(catalog, columns=columns)
     limits = {
         "masked": masked_limit,
@@ -78,7 +74,7 @@ def command(
         seed=seed,
         **{name: word for name, word in words.items() if word is not None},  # type: ignore[arg-type]
     )
-    progress = silent if quiet else bars
+    progress = options.progress(quiet)
     table = show_data(
         read,
         out,

@@ -21,16 +21,14 @@ def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, quie
     galcnn demo
     galcnn demo -n 600 --epochs 4 --out quick
     """
-    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.pipeline import DemoSettings, run_demo
 
     settings = DemoSettings(number=number, epochs=epochs, seed=seed)
-    click.echo(run_demo(out, settings=settings, progress=silent if quiet else bars, overwrite=overwrite))
+    click.echo(run_demo(out, settings=settings, progress=options.progress(quiet), overwrite=overwrite))
     for what, where in (
         ("the survey, with truth", f"{out}/catalog.ecsv, {out}/cutouts/"),
         ("the model", f"{out}/model/ (model.keras, card.json, history.csv, test.ecsv)"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from galcnn.cli import options
+from galcnn.cli.answers import show_table
 
 
 @click.command(name="devices")
 @click.option("--check", is_flag=True, help="Train a small network there and on the CPU, and compare.")
 @options.device
 @click.option("--strategy", type=click.Choice(["one", "mirrored"]), default="one", show_default=True)
-@click.option("--replicas", type=click.IntRange(min=2), help="Devices of mirrored.  [default: all]")
+@options.replicas
 @click.option(
     "--precision",
     type=click.Choice(["float32", "mixed_float16", "mixed_bfloat16"]),
@@ -43,8 +44,7 @@ def command(check: bool, device: str, strategy: str, replicas: int | None, preci
     from galcnn.diagnostics.devices import check_devices
 
     table = check_devices(settings, precision=precision)
-    for row in table.pformat(max_lines=-1, max_width=-1, align="<"):
-        click.echo(row.rstrip())
+    show_table(table)
     difference, limit = table.meta["difference"], table.meta["limit"]
     if not table.meta["agree"]:
         raise click.ClickException(f"the losses differ by up to {difference:.2%}, more than {limit:.0%}")

@@ -53,14 +53,12 @@ def command(
     Images of any size that memory holds, on their own grid and in their own unit: image,
     start and difference as FITS layers with the WCS.
     """
-    from galcnn._runtime import atomic
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     sources = options.paths_by_id(cutouts)
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.dataset import InputFiles
     from galcnn.explain import Dream
     from galcnn.model import load_model
@@ -69,7 +67,7 @@ def command(
     trained = load_model(model).with_render(render)
     dream = Dream(layer, channel, octaves, ratio, steps, step, seed)
     files = InputFiles(sources, bands=options.words(bands), width=options.angle(width))
-    progress = silent if quiet else bars
+    progress = options.progress(quiet)
     made = dream_files(trained, files, out, dream=dream, progress=progress, overwrite=overwrite)
     for name, path in made:
         click.echo(f"wrote {path} ({name})")

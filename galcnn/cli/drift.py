@@ -57,22 +57,17 @@ def command(
     p-values are of permutations, adjusted for the number of layers. At least four galaxies on
     each side; some dozens see a shift that matters.
     """
-    from galcnn._runtime import atomic
     from galcnn.catalog import write_table
-    from galcnn.catalog.formats import table_format
     from galcnn.cli.quiet import load_tensorflow
 
     named = [options.paths_by_id(sources) for sources in (reference, cutouts)]
-    if out:
-        table_format(out)
-        atomic.check_writable(out, inputs=[*named[0].values(), *named[1].values()], overwrite=overwrite)
+    options.check_table(out, inputs=[*named[0].values(), *named[1].values()], overwrite=overwrite)
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.covariate_shift.distances import drift_table
     from galcnn.dataset import InputFiles
     from galcnn.model import images_from, load_model
 
-    trained, progress = load_model(model), silent if quiet else bars
+    trained, progress = load_model(model), options.progress(quiet)
     sides = []
     for paths in named:
         files = InputFiles(paths, bands=options.words(bands), width=options.angle(width), fit=fit)

@@ -58,12 +58,10 @@ def command(
     of the images themselves are magnitude_BAND (brightness_BAND of pictures), half_light_radius,
     signal_to_noise and sharpness.
     """
-    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment import galaxies_of
     from galcnn.model import Card
     from galcnn.pipeline import EvaluationSettings, evaluate_catalog
@@ -81,7 +79,7 @@ def command(
         labelled,
         out,
         settings=EvaluationSettings(by, bins, not raw, fit, seed),
-        progress=silent if quiet else bars,
+        progress=options.progress(quiet),
         overwrite=overwrite,
     )
     for row in table[table["by"] == "all"]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="See plugins; settings behind a colon; all for all that work on this model.",
 )
-@click.option("--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]")
+@options.target
 @click.option("--wrt", type=click.Choice(["flux", "stretched", "sigma"]), default="flux", show_default=True)
 @click.option("-o", "--out", metavar="FITS", help="Layers file, or a folder for several cutouts.")
 @options.overwrite
@@ -85,7 +85,6 @@ def command(
     files = _targets_on_disk(sources, out, overwrite) if into is None else {}
     target_file = None if into is None else _target_of(into, sources, out, append, overwrite)
     load_tensorflow(device=device)
-    from galcnn._runtime.progress import bars, silent
     from galcnn.dataset import InputFiles
     from galcnn.explain import explainers_by_name
     from galcnn.explain.registry import ALL
@@ -101,7 +100,7 @@ def command(
         for name, reason in reasons.items():
             click.echo(f"without {name}: {reason}", err=True)
     stacks, failed = [], 0
-    shown = silent if quiet else bars
+    shown = options.progress(quiet)
     made = explain_files(
         trained, images, settings, out=files or None, append=append, progress=shown, overwrite=overwrite
     )
@@ -161,17 +160,13 @@ def _write_into(stack: LayerStack, into: str, path: Path) -> None:
 
 
 def _check_figure(figure: str, sources: Mapping[str, tuple[Path, ...]], overwrite: bool) -> None:
-    """Said before the work, not after it."""
-    from galcnn._runtime import atomic
     from galcnn.viewers.plots.explanations import MOST_GALAXIES
 
     if len(sources) > MOST_GALAXIES:
         raise click.UsageError(
             f"Expected at most {MOST_GALAXIES} cutouts in a figure. Received: {len(sources)}."
         )
-    if Path(figure).suffix.lower() not in (".png", ".pdf"):
-        raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {figure!r}.")
-    atomic.check_writable(figure, inputs=sources.values(), overwrite=overwrite)
+    options.check_figure(figure, inputs=list(sources.values()), overwrite=overwrite)
 
 
 def _targets_on_disk(

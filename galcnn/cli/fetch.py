@@ -25,10 +25,7 @@ _AGAIN = 3
 @click.option("--ebv-column", metavar="C", help="Undo the extinction of this E(B-V), magnitudes.")
 @click.option("--dust-map", metavar="FILE", help="The same by a HEALPix map of E(B-V).")
 @click.option("--system", metavar="NAME", help="Bands for that: SDSS, PS1, DES, LSST, HSC, ACS ...")
-@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
-@click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]")
-@click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]")
-@click.option("--label", "--class", metavar="C", help="Column with the class.  [default: class]")
+@options.labelled_sky_columns
 @click.option(
     "--option", "said", multiple=True, metavar="NAME=VALUE", help="Of the survey, e.g. layer=ls-dr10."
 )
@@ -57,16 +54,12 @@ def command(catalog: str, survey: str, out: str, overwrite: bool, **given: Any) 
     be tried again. Galaxies that the survey does not cover are listed, and are no failure.
     """
 
-    from galcnn._runtime import atomic
-    from galcnn._runtime.progress import bars, silent
-    from galcnn.catalog import read_catalog
     from galcnn.surveys import FetchSettings, fetch, open_survey, planned
     from galcnn.surveys.cache import Cache, default_folder
 
     if not given["dry_run"]:
-        atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
-    renamed = {"id": given["id_"], "ra": given["ra"], "dec": given["dec"], "class": given["label"]}
-    read = read_catalog(catalog, columns={known: column for known, column in renamed.items() if column})
+        options.check_folder(out, overwrite=overwrite)
+    read = options.read_sky_catalog(catalog, given)
     said = options.pairs("--option", given["said"], "=")
     source = open_survey(survey, server=given["server"], options=said)
     if given["system"] and not (given["ebv_column"] or given["dust_map"]):
@@ -90,7 +83,7 @@ def command(catalog: str, survey: str, out: str, overwrite: bool, **given: Any) 
         out=out,
         settings=settings,
         cache=Cache(folder, int(given["cache_size"] * 1e9)) if given["cache_size"] > 0 else None,
-        progress=silent if given["quiet"] else bars,
+        progress=options.progress(given["quiet"]),
         overwrite=overwrite,
     )
     for line in report.lines():

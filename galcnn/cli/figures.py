@@ -45,15 +45,13 @@ def command(
     precision-recall of each class with their bootstrap bands; where the images are found, contact
     sheets of the surest answers, the least certain and the worst mistakes.
     """
-    from galcnn._runtime import atomic
-    from galcnn._runtime.progress import bars, silent
     from galcnn.report import draw_run
     from galcnn.report.figures import images_of
 
     if paths and (catalog or image_column or id_):
         raise click.UsageError("Expected --images, or --catalog with its columns, and not both.")
     if out is not None:
-        atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+        options.check_folder(out, overwrite=overwrite)
     try:
         images = (
             options.paths_by_id(paths)
@@ -65,6 +63,6 @@ def command(
             raise
         click.echo(f"no contact sheets: {error}", err=True)  # the catalog of the training is gone
         images = {}
-    progress = silent if quiet else bars
+    progress = options.progress(quiet)
     for path in draw_run(folder, out, images=images, seed=seed, progress=progress, overwrite=overwrite):
         click.echo(f"wrote {path}")

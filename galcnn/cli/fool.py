@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.argument("cutouts", nargs=-1, metavar="CUTOUT...")
 @click.option("--catalog", metavar="FILE", help="The images of a catalog instead.")
-@click.option("--image-column", metavar="C", help="[default: as in the training, else image]")
-@click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]")
-@click.option("--id", "id_", metavar="C", help="[default: as in the training]")
+@options.model_columns
 @options.split
 @click.option("--most", type=click.IntRange(min=1), metavar="N", help="Of the catalog, the first N.")
 @click.option(
@@ -92,7 +89,6 @@ def command(
     model (an independent prediction), and whether an astronomer could see it. An interrupted run
     goes on where it stopped.
     """
-    from galcnn._runtime import atomic
 
     if bool(cutouts) == bool(catalog):
         raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
@@ -105,11 +101,9 @@ def command(
     if budgets and not curve:
         raise click.UsageError("Expected --curve with --budgets; an attack has its own: pgd:budget=2.")
     values = options.numbers("--budgets", budgets) if budgets else (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     if figure is not None:
-        if Path(figure).suffix.lower() not in (".png", ".pdf"):
-            raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {figure!r}.")
-        atomic.check_writable(figure, inputs=cutouts, overwrite=overwrite)
+        options.check_figure(figure, inputs=cutouts, overwrite=overwrite)
     sources = options.paths_by_id(cutouts) if cutouts else {}
     from galcnn.cli.quiet import load_tensorflow
 
@@ -125,8 +119,7 @@ def command(
         from galcnn.experiment import galaxies_of
         from galcnn.pipeline import choose
 
-        asked = {"image": image_column, "class": label, "id": id_}
-        named = {known: name for known, name in asked.items() if name}
+        named = options.chosen(image=image_column, class_=label, id=id_)
         known = galaxies_of(trained.card, catalog, columns=named, split=split)
         sources, labels = choose(known, most=most, classes=trained.classes if curve else None)
     files = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit)
@@ -150,7 +143,6 @@ def _files(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    from galcnn._runtime.progress import bars, silent
     from galcnn.pipeline import FOOLING_TABLE, Fooling, first_syntheses, fool_files, summary
 
     table = fool_files(
@@ -158,7 +150,7 @@ def _files(
         files,
         Fooling(tuple(attacks), target, of),  # type: ignore[arg-type]
         out,
-        progress=silent if quiet else bars,
+        progress=options.progress(quiet),
         overwrite=overwrite,
     )
     for line in summary(table):
@@ -184,7 +176,6 @@ def _curve(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    from galcnn._runtime.progress import bars, silent
     from galcnn.adversarial import FGSM, PGD
     from galcnn.pipeline import Robustness, robustness_curve
 
@@ -197,7 +188,7 @@ def _curve(
         labels,
         Robustness(attack, tuple(values), seed),
         out,
-        progress=silent if quiet else bars,
+        progress=options.progress(quiet),
         overwrite=overwrite,
     )
     for row in table:

@@ -10,6 +10,7 @@ import click
 
 from galcnn._runtime import atomic
 from galcnn.cli import options
+from galcnn.cli.answers import show_table
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -108,8 +109,7 @@ def _show(table: Table) -> None:
     for column in table.columns.values():
         if column.dtype.kind == "f":
             column.info.format = ".3g"
-    for line in table.pformat(max_lines=-1, max_width=-1, align="<"):
-        click.echo(line.rstrip())
+    show_table(table)
 
 
 def _summary(tables: dict[str, Table]) -> Table:
@@ -142,7 +142,6 @@ def _experiment(
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment import Experiment, read_settings
     from galcnn.experiment.preflight import experiment_signals
 
@@ -152,7 +151,7 @@ def _experiment(
     words = {"activation": activations, "initializer": initializers}
     said = {name: given[0] for name, given in words.items() if given}
     content["network"] = content.get("network", {}) | said
-    table = experiment_signals(Experiment.from_dict(content), progress=silent if quiet else bars)
+    table = experiment_signals(Experiment.from_dict(content), progress=options.progress(quiet))
     return {Path(path).stem: table}
 
 

@@ -58,12 +58,10 @@ def command(
     Directions are normalised filter by filter (Li et al. 2018). The same command again goes on
     where it stopped.
     """
-    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.diagnostics import Grid
     from galcnn.experiment.landscapes import LandscapeSettings, make_landscape
     from galcnn.model import load_model
@@ -74,7 +72,7 @@ def command(
         out,
         catalog=catalog,
         settings=LandscapeSettings(grid, snapshots, other, galaxies, statistics, seed),
-        progress=silent if quiet else bars,
+        progress=options.progress(quiet),
         overwrite=overwrite,
     )
     click.echo(f"loss from {surface.loss.min():.4g} to {surface.loss.max():.4g} nat, {surface.plane}")

@@ -123,18 +123,7 @@ class _Asked:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Of the process by default.
-
-    Returns
-    -------
-    int
-        Exit code, see `galcnn.pipeline.answers.EXIT_CODES`.
-    """
+    """Run the command line; the exit code is one of `galcnn.pipeline.answers.EXIT_CODES`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     asked = _Asked(words)
     code, error, text = _run(words, asked)

@@ -52,14 +52,10 @@ def command(
     model. Memory is that of the weights, and of the activations that training keeps for each image;
     operations are multiplications and additions of convolutions and dense layers for one image.
     """
-    from galcnn._runtime import atomic
     from galcnn.catalog import write_table
-    from galcnn.catalog.formats import table_format
     from galcnn.cli.quiet import load_tensorflow
 
-    if out:
-        table_format(out)
-        atomic.check_writable(out, overwrite=overwrite)
+    options.check_table(out, overwrite=overwrite)
     load_tensorflow()
     from dataclasses import asdict
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import click
 
+from galcnn._runtime import atomic
+from galcnn._runtime.progress import Progress, bars, silent
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
@@ -54,80 +57,129 @@ render: Decorator = click.option(
     metavar="NAME",
     help="Step that turns calibrated FITS into 8-bit colour pictures like those of the training: sdss.",
 )
+size: Decorator = click.option(
+    "--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels."
+)
+target: Decorator = click.option(
+    "--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]"
+)
+replicas: Decorator = click.option(
+    "--replicas", type=click.IntRange(min=2), help="Devices of mirrored.  [default: all]"
+)
+table_out: Decorator = click.option(
+    "--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet."
+)
+#: Columns of a catalog that is itself what a command works on ...
+id_column: Decorator = click.option("--id", "id_", metavar="C", help="Column with the identifier.")
+image_column: Decorator = click.option(
+    "--image-column", metavar="C", default="image", show_default=True, help="Column with the paths."
+)
+#: ... and of one that --catalog names beside something else.
+catalog_id: Decorator = click.option(
+    "--id", "id_", metavar="C", help="Column of the catalog with the identifier."
+)
+catalog_image: Decorator = click.option(
+    "--image-column", metavar="C", help="Column of the catalog with the paths.  [default: image]"
+)
 
 
-def preprocessing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose how images are stretched and scaled.
+def _joined(*options: Decorator) -> Decorator:
+    """Several options as one, which stand in the help in this order."""
 
-    Parameters
-    ----------
-    function : callable
-        A command.
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
 
-    Returns
-    -------
-    callable
-        The same, with ``stretch``, ``scaling`` and ``per``.
-    """
-    scalings = ["none", "center", "scale", "standardize", "pca", "whiten"]
-    for option in (
-        click.option(
-            "--per",
-            type=click.Choice(["band", "set", "image", "image-band"]),
-            help="What the mean and deviation are of.  [default: band]",
-        ),
-        click.option("--scaling", type=click.Choice(scalings), help="[default: standardize]"),
-        click.option(
-            "--stretch",
-            type=click.Choice(["auto", "asinh", "lupton", "linear"]),
-            help="lupton keeps colours.  [default: auto]",
-        ),
-    ):
-        function = option(function)
-    return function
+    return add
 
 
-def width_columns(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a width for each galaxy, which `widths` reads.
+#: Columns of the galaxies that a model is tried on, which `chosen` reads.
+model_columns: Decorator = _joined(
+    click.option("--image-column", metavar="C", help="[default: as in the training, else image]"),
+    click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]"),
+    click.option("--id", "id_", metavar="C", help="[default: as in the training]"),
+)
+#: Columns of galaxies on the sky: ``id_``, ``ra`` and ``dec``.
+sky_columns: Decorator = _joined(
+    id_column,
+    click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]"),
+    click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]"),
+)
+#: The same with ``label``, which `read_sky_catalog` reads.
+labelled_sky_columns: Decorator = _joined(
+    sky_columns,
+    click.option("--label", "--class", metavar="C", help="Column with the class.  [default: class]"),
+)
+#: How images are stretched and scaled.
+preprocessing: Decorator = _joined(
+    click.option(
+        "--stretch",
+        type=click.Choice(["auto", "asinh", "lupton", "linear"]),
+        help="lupton keeps colours.  [default: auto]",
+    ),
+    click.option(
+        "--scaling",
+        type=click.Choice(["none", "center", "scale", "standardize", "pca", "whiten"]),
+        help="[default: standardize]",
+    ),
+    click.option(
+        "--per",
+        type=click.Choice(["band", "set", "image", "image-band"]),
+        help="What the mean and deviation are of.  [default: band]",
+    ),
+)
+#: A width for each galaxy, which `widths` reads.
+width_columns: Decorator = _joined(
+    click.option(
+        "--width-column", metavar="C", help="Side in proportion to a column; --width where it is empty."
+    ),
+    click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column."),
+    click.option("--width-unit", metavar="UNIT", help="Of a column without a unit: arcsec, arcmin, deg."),
+)
 
-    Parameters
-    ----------
-    function : callable
-        A command.
 
-    Returns
-    -------
-    callable
-        The same, with ``width_column``, ``width_factor`` and ``width_unit``.
-    """
-    for option in (
-        click.option("--width-unit", metavar="UNIT", help="Of a column without a unit: arcsec, arcmin, deg."),
-        click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column."),
-        click.option(
-            "--width-column", metavar="C", help="Side in proportion to a column; --width where it is empty."
-        ),
-    ):
-        function = option(function)
-    return function
+def progress(quiet: bool) -> Progress:
+    """Give bars, unless they are not wanted."""
+    return silent if quiet else bars
+
+
+def chosen(**columns: str | None) -> dict[str, str]:
+    """Give the columns that were named, by what galcnn calls them; an underscore behind a name goes."""
+    return {known.rstrip("_"): column for known, column in columns.items() if column}
+
+
+def read_sky_catalog(path: str, given: dict[str, Any]) -> Any:
+    """Read a catalog by the words of `labelled_sky_columns`."""
+    from galcnn.catalog import read_catalog
+
+    columns = chosen(id=given["id_"], ra=given["ra"], dec=given["dec"], class_=given["label"])
+    return read_catalog(path, columns=columns)
+
+
+def check_folder(path: str, *, overwrite: bool) -> None:
+    """Refuse a folder that holds anything but what galcnn wrote, before the work."""
+    atomic.check_writable(path, folder=True, own=(), overwrite=overwrite)
+
+
+def check_table(path: str | None, *, inputs: Sequence[Any] = (), overwrite: bool) -> None:
+    """Refuse a table of a format that galcnn does not write, or one that is there, before the work."""
+    from galcnn.catalog.formats import table_format
+
+    if path:
+        table_format(path)
+        atomic.check_writable(path, inputs=inputs, overwrite=overwrite)
+
+
+def check_figure(path: str, *, inputs: Sequence[Any], overwrite: bool) -> None:
+    """Refuse a figure of another format, or one that is there, before the work and not after it."""
+    if Path(path).suffix.lower() not in (".png", ".pdf"):
+        raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {path!r}.")
+    atomic.check_writable(path, inputs=inputs, overwrite=overwrite)
 
 
 def widths(catalog: Any, given: dict[str, Any], width: Any) -> Any:
-    """Give the side of the cutouts: one a galaxy by a column, else one for all.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        With the column.
-    given : dict
-        Of `width_columns`.
-    width : astropy.units.Quantity or None
-        What ``--width`` says.
-
-    Returns
-    -------
-    astropy.units.Quantity
-        Angles or pixels.
-    """
+    """Give the side of the cutouts: one a galaxy by a column, else one for all."""
     if given["width_column"]:
         import astropy.units as u
 
@@ -146,36 +198,12 @@ def widths(catalog: Any, given: dict[str, Any], width: Any) -> Any:
 
 
 def words(text: str | None) -> tuple[str, ...] | None:
-    """Read ``a,b,c``; None stays None.
-
-    Parameters
-    ----------
-    text : str or None
-        From the command line.
-
-    Returns
-    -------
-    tuple of str or None
-        Without empty words.
-    """
+    """Read ``a,b,c``; None stays None."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def side(text: str | None, option: str = "--width") -> Any:
-    """Read ``40arcsec`` or ``64pix``.
-
-    Parameters
-    ----------
-    text : str or None
-        From the command line.
-    option : str
-        For the error.
-
-    Returns
-    -------
-    astropy.units.Quantity or None
-        An angle or a number of pixels.
-    """
+    """Read ``40arcsec`` or ``64pix``."""
     import astropy.units as u
 
     pixels = (text or "").strip().lower()
@@ -186,20 +214,7 @@ def side(text: str | None, option: str = "--width") -> Any:
 
 
 def angle(text: str | None, option: str = "--width") -> Any:
-    """Read ``40arcsec``.
-
-    Parameters
-    ----------
-    text : str or None
-        From the command line.
-    option : str
-        For the error.
-
-    Returns
-    -------
-    astropy.units.Quantity or None
-        A positive angle.
-    """
+    """Read ``40arcsec``."""
     if text is None:
         return None
     import astropy.units as u
@@ -215,18 +230,7 @@ def angle(text: str | None, option: str = "--width") -> Any:
 
 
 def sky_position(text: str | None) -> Any:
-    """Read ``RA,DEC`` in degrees.
-
-    Parameters
-    ----------
-    text : str or None
-        From the command line.
-
-    Returns
-    -------
-    astropy.coordinates.SkyCoord or None
-        ICRS.
-    """
+    """Read ``RA,DEC`` in degrees."""
     if text is None:
         return None
     from astropy.coordinates import SkyCoord
@@ -238,20 +242,7 @@ def sky_position(text: str | None) -> Any:
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:
-    """Read ``1,2.5``.
-
-    Parameters
-    ----------
-    option : str
-        For the error.
-    text : str
-        From the command line.
-
-    Returns
-    -------
-    tuple of float
-        In order.
-    """
+    """Read ``1,2.5``."""
     try:
         found = tuple(float(part) for part in words(text) or ())
     except ValueError as error:
@@ -262,20 +253,7 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def whole_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
-    """Read ``16,32``; None stays None.
-
-    Parameters
-    ----------
-    option : str
-        For the error.
-    text : str or None
-        From the command line.
-
-    Returns
-    -------
-    tuple of int or None
-        In order.
-    """
+    """Read ``16,32``; None stays None."""
     if text is None:
         return None
     found = numbers(option, text)
@@ -285,22 +263,7 @@ def whole_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
 
 
 def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
-    """Read ``a=b`` given several times.
-
-    Parameters
-    ----------
-    option : str
-        For the error.
-    texts : sequence of str
-        From the command line.
-    separator : str
-        Between name and value.
-
-    Returns
-    -------
-    dict of str to str
-        In order.
-    """
+    """Read ``a=b`` given several times."""
     result = {}
     for text in texts:
         name, found, value = text.partition(separator)
@@ -315,18 +278,7 @@ def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
 
 
 def paths_by_id(paths: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Name each image by its stem; where stems repeat by folder/stem, then by its whole path.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        Image files, files of one galaxy joined by commas, and folders that stand for the images in them.
-
-    Returns
-    -------
-    dict of str to tuple of pathlib.Path
-        Id -> files, one entry a path; one that is given twice is numbered.
-    """
+    """Name each image by its stem; where stems repeat by folder/stem, then by its whole path."""
     from galcnn.catalog.catalog import image_paths
 
     files = [file for path in paths for file in _images_of(path)]
@@ -359,18 +311,7 @@ def _images_of(path: str) -> list[str]:
 
 
 def stem(path: str) -> str:
-    """Give a file's name without its folder and image suffixes.
-
-    Parameters
-    ----------
-    path : str
-        ``folder/galaxy.fits.gz``.
-
-    Returns
-    -------
-    str
-        ``galaxy``.
-    """
+    """Give a file's name without its folder and image suffixes."""
     first = path if Path(path).exists() else path.partition(",")[0]  # of several files of one galaxy
     name = Path(first).name
     for suffix in (".gz", ".bz2", ".fz"):

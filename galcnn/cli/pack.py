@@ -9,12 +9,10 @@ from galcnn.cli import options
 
 @click.command(name="pack")
 @click.argument("catalog")
-@click.option(
-    "--image-column", metavar="C", default="image", show_default=True, help="Column with the paths."
-)
-@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
+@options.image_column
+@options.id_column
 @options.bands
-@click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
+@options.size
 @click.option(
     "--shard-size", type=click.IntRange(min=1), default=512, show_default=True, help="Images of a shard."
 )
@@ -43,16 +41,14 @@ def command(
     is left out and named; galcnn classify gives it its row. Stopped, the same command goes on behind the
     last whole shard.
     """
-    from galcnn._runtime import atomic
-    from galcnn._runtime.progress import bars, silent
     from galcnn.catalog import read_catalog
     from galcnn.dataset import InputFiles, pack_images, read_shards
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
-    columns = {"image": image_column} | ({"id": id_} if id_ else {})
+    options.check_folder(out, overwrite=overwrite)
+    columns = {"image": image_column} | options.chosen(id=id_)
     read = read_catalog(catalog, columns=columns)
     files = InputFiles.of(read, bands=options.words(bands), size=size)
-    progress = silent if quiet else bars
+    progress = options.progress(quiet)
     packed = pack_images(
         files, out, shard_size=shard_size, complete=False, overwrite=overwrite, progress=progress
     )

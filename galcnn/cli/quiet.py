@@ -20,13 +20,7 @@ from galcnn.errors import message
 
 @contextlib.contextmanager
 def muted_stderr() -> Iterator[None]:
-    """Keep file descriptor 2 silent; show all that was said if the block fails.
-
-    Yields
-    ------
-    None
-        Nothing.
-    """
+    """Keep file descriptor 2 silent; show all that was said if the block fails."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as said:
@@ -45,20 +39,7 @@ def muted_stderr() -> Iterator[None]:
 def load_tensorflow(*, start: bool = True, device: str = "auto") -> None:
     """Import TensorFlow and Keras, and let the devices introduce themselves, unheard.
 
-    Parameters
-    ----------
-    start : bool
-        Whether to start the devices too. Once they have, the CPU cannot be split nor workers joined.
-    device : str
-        On which models are loaded and run for the rest of the command, see
-        `galcnn.model.devices.device_scope`.
-
-    Raises
-    ------
-    RuntimeError
-        Keras was told to use another backend, or channels first.
-    ValueError
-        There is no such device.
+    With `start` the devices are started too: once they have, the CPU cannot be split nor workers joined.
     """
     # Asked first: Keras on another backend needs packages that may not be there.
     _check_backend(os.environ.get("KERAS_BACKEND") or "tensorflow")

@@ -61,14 +61,12 @@ def command(
     What the images do not hold is refused with its reason and never made up. The catalog that is
     written is one to test a network on: galcnn classify, galcnn train.
     """
-    from galcnn._runtime import atomic
-    from galcnn._runtime.progress import bars, silent
     from galcnn.dataset import InputFiles
     from galcnn.pipeline import Receding, redshift_files
     from galcnn.redshifting import Redshifting
     from galcnn.simulation import telescope_of
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     paths = options.paths_by_id(images)
     seen = None if given["observation"] is None else telescope_of(given["observation"])
     if seen is not None and given["observe"]:
@@ -88,7 +86,7 @@ def command(
         _known(paths, given["catalog"], given["z_from"]),
         out=out,
         receding=receding,
-        progress=silent if given["quiet"] else bars,
+        progress=options.progress(given["quiet"]),
         overwrite=overwrite,
     )
     tell(cutouts=len(catalog), refused=len(refusals), catalog=f"{out}/catalog.ecsv")

@@ -15,8 +15,8 @@ from galcnn.cli import options
 @click.option(
     "--label", metavar="C", help="Column of the catalog with the true class, as the model names it."
 )
-@click.option("--id", "id_", metavar="C", help="Column of the catalog with the identifier.")
-@click.option("--image-column", metavar="C", help="Column of the catalog with the paths.  [default: image]")
+@options.catalog_id
+@options.catalog_image
 @click.option(
     "--images", metavar="DIR", help="Images of the galaxies that have no layers, named by their ids."
 )
@@ -47,11 +47,10 @@ def command(
     """
     if not catalog and (label or id_ or image_column):
         raise click.UsageError("Expected --catalog FILE with --label, --id and --image-column.")
-    from galcnn._runtime.progress import bars, silent
     from galcnn.report import Known, write_report
 
     known = Known(catalog, label, id_, image_column, images)
-    progress = silent if quiet else bars
+    progress = options.progress(quiet)
     counts = write_report(sources, out, known=known, title=title, progress=progress, overwrite=overwrite)
     if missing := counts["objects"] - counts["pictures"]:
         click.echo(f"{missing} of {counts['objects']} objects have no picture; the report says why", err=True)

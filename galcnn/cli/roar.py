@@ -39,19 +39,17 @@ def command(
     A training for each method, share and seed, and as many for pixels at random and for the
     brightest. The same command again goes on where it stopped.
     """
-    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     load_tensorflow()
-    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment.data import data_of
     from galcnn.explain import explainers_by_name
     from galcnn.faithfulness import roar
     from galcnn.faithfulness.retraining import RetrainingSettings
     from galcnn.model import load_model
 
-    progress = silent if quiet else bars
+    progress = options.progress(quiet)
     trained = load_model(model)
     settings = RetrainingSettings(
         options.numbers("--shares", shares), options.whole_numbers("--seeds", seeds) or (), epochs

@@ -35,11 +35,9 @@ def command(
     """
     from dataclasses import replace
 
-    from galcnn._runtime import atomic
-    from galcnn._runtime.progress import bars, silent
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     load_tensorflow()
     from galcnn.covariate_shift import read_shift, run_shift
     from galcnn.covariate_shift.settings import ShiftSettings
@@ -49,7 +47,7 @@ def command(
         settings = replace(settings, seeds=seeds)
     if quick:
         settings = settings.quick()
-    progress = silent if quiet else bars
+    progress = options.progress(quiet)
     found = run_shift(settings, out, processes=processes, progress=progress, overwrite=overwrite)
     click.echo(found.text)
     click.echo(f"wrote {out}/summary.md")

@@ -17,12 +17,12 @@ from galcnn.cli.answers import tell_rows
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
 @options.bands
 @options.fit
-@click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
+@options.table_out
 @click.option("--figure", metavar="PNG", help="Draw them; with --catalog.")
 @options.overwrite
 @click.option("--catalog", metavar="FILE", help="Of the run, to find the images.")
 @click.option("--images", metavar="DIR", help="Folder of the images.  [default: column 'image']")
-@click.option("--image-column", metavar="C", help="Column of the catalog with the paths.  [default: image]")
+@options.catalog_image
 @click.option("--id-column", metavar="C", help="Column of the catalog with the identifier.")
 def command(
     run: str,
@@ -52,7 +52,6 @@ def command(
     from galcnn._runtime import atomic
     from galcnn.catalog import write_table
     from galcnn.catalog.catalog import image_paths
-    from galcnn.catalog.formats import table_format
 
     if bool(id_) == bool(image) or bool(image) != bool(model):
         raise click.UsageError("Expected --id ID, or --image FILE with --model MODEL.")
@@ -62,10 +61,10 @@ def command(
         raise click.UsageError("Expected --catalog FILE with --images, --image-column and --id-column.")
     if not image and (bands or fit):
         raise click.UsageError("Expected --image FILE with --bands and --fit.")
-    for path in filter(None, (out, figure)):
-        atomic.check_writable(path, inputs=filter(None, (image, catalog)), overwrite=overwrite)
-    if out:
-        table_format(out)
+    inputs = [path for path in (image, catalog) if path]
+    options.check_table(out, inputs=inputs, overwrite=overwrite)
+    if figure:
+        atomic.check_writable(figure, inputs=inputs, overwrite=overwrite)
     from galcnn.pipeline import nearest, read_embedded
 
     embedded = read_embedded(run)
@@ -90,7 +89,6 @@ def command(
         from galcnn.viewers import save_figure
 
         first = image_paths(image) if image else str(id_)
-        columns = {"id": id_column, "image": image_column}
-        named = {known: column for known, column in columns.items() if column}
+        named = options.chosen(id=id_column, image=image_column)
         save_figure(neighbour_sheet(table, first, catalog, images=images, columns=named), figure)
         click.echo(f"wrote {figure}")

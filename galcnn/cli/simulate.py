@@ -61,12 +61,10 @@ def command(
 
     import astropy.units as u
 
-    from galcnn._runtime import atomic
-    from galcnn._runtime.progress import bars, silent
     from galcnn.pipeline import SurveySettings, write_survey
     from galcnn.simulation import simulate_catalog, telescope_of
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     observation = telescope_of(telescope)
     observation = observation.only(options.words(bands) or observation.bands)
     changes: dict[str, Any] = {}
@@ -93,7 +91,7 @@ def command(
         out,
         settings=SurveySettings(seed, observation, size),
         processes=processes,
-        progress=silent if quiet else bars,
+        progress=options.progress(quiet),
         overwrite=overwrite,
     )
     click.echo(f"wrote {out}/catalog.ecsv and {number} cutouts in {', '.join(observation.bands)}")

@@ -16,7 +16,7 @@ _STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "div
 @click.option("--strategy", type=click.Choice(_STRATEGIES), default="diverse", show_default=True)
 @click.option("--labelled", metavar="FILE", help="Catalog of the galaxies that have a label.")
 @click.option("--id", "id_", metavar="C", help="Its column with the identifier.")
-@click.option("--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet.")
+@options.table_out
 @options.overwrite
 @options.seed
 def command(
@@ -42,18 +42,14 @@ def command(
     samples. k-center: what is least like all that is labelled. diverse: clusters among the
     uncertain. random: the yardstick.
     """
-    from galcnn._runtime import atomic
     from galcnn.catalog import read_catalog, write_table
-    from galcnn.catalog.formats import table_format
 
     if id_ and not labelled:
         raise click.UsageError("Expected --labelled FILE with --id.")
-    if out:
-        table_format(out)
-        atomic.check_writable(out, inputs=[labelled] if labelled else (), overwrite=overwrite)
+    options.check_table(out, inputs=[labelled] if labelled else (), overwrite=overwrite)
     from galcnn.pipeline import read_embedded, suggest
 
-    known = read_catalog(labelled, columns={"id": id_} if id_ else None).ids if labelled else ()
+    known = read_catalog(labelled, columns=options.chosen(id=id_)).ids if labelled else ()
     table = suggest(read_embedded(run), number, strategy=strategy, labelled=known, seed=seed)
     tell_rows(table, show=not out)
     if out:

@@ -21,7 +21,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 )
 @click.option("--image-column", metavar="C", help="Column with the path of each image.  [default: image]")
 @click.option("--label", metavar="C", help="Column with the class.  [default: class]")
-@click.option("--id", "id_", metavar="C", help="Column with the identifier.")
+@options.id_column
 @click.option(
     "--merge", multiple=True, metavar="NEW=OLD,OLD", help="Merge classes, e.g. spiral=spiral_cw,spiral_acw."
 )
@@ -36,7 +36,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 )
 @click.option("--snapshots", metavar="DIR", help="Keep the weights of every epoch, for galcnn landscape.")
 @click.option("--bands", metavar="B,B,...", help="Which bands to use, in which order.  [default: all]")
-@click.option("--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels.")
+@options.size
 @click.option("--shards", metavar="DIR", help="Pack the images there once, and read them from there.")
 @click.option("--cache-megabytes", type=float, help="Hold so many in memory.  [default: 1000]")
 @options.preprocessing
@@ -99,7 +99,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
     type=click.Choice(["one", "mirrored", "workers"]),
     help="Share each batch between devices, or machines.  [default: one]",
 )
-@click.option("--replicas", type=click.IntRange(min=2), help="Devices of mirrored.  [default: all]")
+@options.replicas
 @click.option(
     "--precision",
     type=click.Choice(["float32", "mixed_float16", "mixed_bfloat16"]),
@@ -146,7 +146,6 @@ def command(
     if figure is not None:
         atomic.check_writable(figure, overwrite=overwrite)
     load_tensorflow(start=False)
-    from galcnn._runtime.progress import bars, silent
     from galcnn.dataset.reading import claim_shards
     from galcnn.experiment import Experiment, read_settings, train
     from galcnn.experiment.preflight import find_learning_rate
@@ -157,7 +156,7 @@ def command(
     content = _overridden(read_settings(experiment) if experiment else {}, given)
     if "catalog" not in content["data"]:
         raise click.UsageError("Expected --catalog FILE or an EXPERIMENT.toml that names one.")
-    wanted, progress = Experiment.from_dict(content), silent if quiet else bars
+    wanted, progress = Experiment.from_dict(content), options.progress(quiet)
     with muted_stderr():
         strategy = make_strategy(wanted.devices)
         line = device_line(strategy)

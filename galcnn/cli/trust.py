@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 @click.command(name="trust")
 @click.argument("model")
 @click.option("--catalog", required=True, metavar="FILE", help="The one of the training, or another.")
-@click.option("--image-column", metavar="C", help="[default: as in the training, else image]")
-@click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]")
-@click.option("--id", "id_", metavar="C", help="[default: as in the training]")
+@options.model_columns
 @click.option(
     "--method",
     "methods",
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 @options.overwrite
 @click.option("--galaxies", type=click.IntRange(min=8), default=60, show_default=True, help="At most.")
 @options.split
-@click.option("--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]")
+@options.target
 @click.option("--imputation", type=click.Choice(["sky", "blurred"]), default="sky", show_default=True)
 @click.option("--noise", type=float, default=1.0, show_default=True, help="Sigma that pixels may move by.")
 @click.option("--seed-model", "seeds", multiple=True, metavar="DIR", help="Trained alike; two or more.")
@@ -81,14 +79,12 @@ def command(
 
     An interrupted run goes on where it stopped, and methods may be added to a folder.
     """
-    from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(out, folder=True, own=(), overwrite=overwrite)
+    options.check_folder(out, overwrite=overwrite)
     load_tensorflow()
     from functools import partial
 
-    from galcnn._runtime.progress import bars, silent
     from galcnn.experiment import galaxies_of
     from galcnn.experiment.data import data_of
     from galcnn.explain import explainers_by_name
@@ -98,13 +94,12 @@ def command(
     from galcnn.faithfulness.retraining import siblings as train_siblings
     from galcnn.model import load_model
 
-    progress = silent if quiet else bars
+    progress = options.progress(quiet)
     trained = load_model(model).with_render(render)
-    asked = {"image": image_column, "class": label, "id": id_}
     drawn = galaxies_of(
         trained.card,
         catalog,
-        columns={name: column for name, column in asked.items() if column},
+        columns=options.chosen(image=image_column, class_=label, id=id_),
         split=split,
         n=galaxies,
         seed=seed,

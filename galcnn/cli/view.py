@@ -59,7 +59,7 @@ def command(
     for picture in filter(None, (save, sheet)):
         atomic.check_writable(picture, inputs=paths, overwrite=overwrite)
     if folder:
-        atomic.check_writable(folder, folder=True, own=(), overwrite=overwrite)
+        options.check_folder(folder, overwrite=overwrite)
     if sheet:
         from galcnn.viewers import save_figure
         from galcnn.viewers.side_files import sheet_of

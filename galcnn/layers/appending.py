@@ -121,12 +121,12 @@ def holds_stack(path: str | os.PathLike[str], stack: LayerStack) -> bool:
 
 
 def numbers(hdulist: Iterable[Any]) -> list[int]:
-    """List the stacks behind what stood in a file."""
+    """List the stacks behind what stood in a file; 0, the first of a layers file, is not among them."""
     return sorted({int(hdu.header["STACK"]) for hdu in hdulist if "STACK" in hdu.header})
 
 
 def append_hdus(path: str | os.PathLike[str], hdus: Iterable[Any], *, out: str | os.PathLike[str]) -> None:
-    """Write a FITS file that begins with all bytes of another one."""
+    """Write a FITS file that begins with all bytes of another one, which may be `out` itself."""
     file = Path(path)
     _refuse_odd_end(file)
     with atomic.writing(out) as temporary:

@@ -120,11 +120,8 @@ def map_header(name: str, explanation: Explanation, band: str, wcs: fits.Header)
     return header
 
 
-def synthesis_header(
-    name: str, synthesis: Synthesis, place: tuple[str, str], wcs: fits.Header
-) -> fits.Header:
-    """Say what one plane of a synthesis shows."""
-    part, band = place
+def synthesis_header(name: str, synthesis: Synthesis, part: str, band: str, wcs: fits.Header) -> fits.Header:
+    """Say what one plane of a synthesis shows; the part is image, start, difference ..."""
     header = _layer_header(name, "" if part == "difference in sigma" else synthesis.unit, wcs)
     _put(header, "METHOD", card_text(synthesis.method), "how the image was made")
     _put(header, "PART", part, "image, start, their difference, or the noise")

@@ -287,7 +287,7 @@ def write_into(
     original : path-like
         FITS file of the image; not compressed as a whole.
     out : path-like, optional
-        New file: all bytes of `original`, then the layers.
+        New file: all bytes of `original`, then the layers. An older file is replaced.
     append : bool
         Whether `original` itself gains the layers, in place of `out`. Its HDUs stay as they are,
         byte by byte; the file is replaced as a whole, or stays.

@@ -346,7 +346,11 @@ def stack_hdus(
     taken: Collection[str] = (),
     where: tuple[str, int | str] | None = None,
 ) -> list[Any]:
-    """Lay a stack out as HDUs that follow a primary HDU, or all the HDUs of a file."""
+    """Lay a stack out as HDUs that follow a primary HDU, or all the HDUs of a file.
+
+    Stack 0 begins a layers file. `where`, card and value, says where in the file the cutout of a
+    stack is that does not bring it; `taken` are EXTNAMEs in use in the file.
+    """
     used = {"PRIMARY", *taken}
     hdus: list[Any] = [] if where else list(cutout_hdus(stack.cutout))
     own = _TAKEN | {hdu.name for hdu in hdus}

@@ -67,13 +67,13 @@ def synthesis_hdus(
         names.append(new_names(synthesis, tuple(parts), taken))
         for part, planes in parts.items():
             for name, band, plane in zip(names[-1][part], synthesis.bands, planes, strict=True):
-                images.append(fits.ImageHDU(plane, synthesis_header(name, synthesis, (part, band), wcs)))
+                images.append(fits.ImageHDU(plane, synthesis_header(name, synthesis, part, band, wcs)))
     taken.add(SYNTHESES)
     return [*images, synthesis_table(syntheses, names)]
 
 
 def new_names(synthesis: Synthesis, parts: Sequence[str], taken: set[str]) -> dict[str, list[str]]:
-    """Name the layers of a synthesis."""
+    """Name the layers of a synthesis, a name a band; the new names are added to those taken."""
     about = f"{synthesis.network_layer} {synthesis.target.name}".strip()
     names: dict[str, list[str]] = {part: [] for part in _PREFIXES}
     for part in parts:
@@ -82,17 +82,6 @@ def new_names(synthesis: Synthesis, parts: Sequence[str], taken: set[str]) -> di
             taken.add(name)
             names[part].append(name)
     return names
-
-
-def primary(n_extensions: int) -> fits.PrimaryHDU:
-    """Begin a file of syntheses."""
-    header = fits.Header()
-    header["FILETYPE"] = (_FILE_TYPE, "kind of this file")
-    header["FILEVERS"] = (_FILE_VERSION, "version of the kind")
-    header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
-    header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "UTC of writing")
-    header["NEXTEND"] = (n_extensions, "number of extensions")
-    return fits.PrimaryHDU(header=header)
 
 
 def syntheses_from(hdus: Mapping[str, Any] | fits.HDUList) -> tuple[Synthesis, ...]:
@@ -131,7 +120,13 @@ def write_syntheses(
         raise ValueError(message("at least one synthesis", "", n=0))
     layers = synthesis_hdus(syntheses, {"PRIMARY", tables.PROVENANCE}, wcs_cards(wcs))
     end = tables.provenance_table(provenance or {})
-    hdulist = fits.HDUList([primary(len(layers) + 1), *layers, end])
+    header = fits.Header()
+    header["FILETYPE"] = (_FILE_TYPE, "kind of this file")
+    header["FILEVERS"] = (_FILE_VERSION, "version of the kind")
+    header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
+    header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "UTC of writing")
+    header["NEXTEND"] = (len(layers) + 1, "number of extensions")
+    hdulist = fits.HDUList([fits.PrimaryHDU(header=header), *layers, end])
     for hdu in hdulist:
         hdu.add_checksum()
     hdulist.verify("exception")

@@ -51,7 +51,7 @@ def prediction_from(table: fits.BinTableHDU) -> Prediction:
 
 
 def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[str]]) -> fits.BinTableHDU:
-    """Lay out what is known of the maps, a row a layer."""
+    """Lay out what is known of the maps, a row a layer; in `names` that of a coarse map is last."""
     rows = [
         (number, explanation, band, name)
         for number, (explanation, planes) in enumerate(zip(explanations, names, strict=True), start=1)
@@ -83,7 +83,7 @@ def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[s
 
 
 def explanations_from(hdus: Mapping[str, Any]) -> tuple[Explanation, ...]:
-    """Read what `layers_table` describes and the layers themselves."""
+    """Read what `layers_table` describes and the layers themselves; lists in settings come back as tuples."""
     if LAYERS not in hdus:
         return ()
     rows = hdus[LAYERS].data

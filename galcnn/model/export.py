@@ -55,7 +55,7 @@ def export_onnx(trained: TrainedModel, path: str | os.PathLike[str]) -> float:
     trained : galcnn.model.TrainedModel
         Left as it is.
     path : path-like
-        Ends in ``.onnx``; written whole or not at all.
+        Ends in ``.onnx``; written whole or not at all. An older file is replaced.
 
     Returns
     -------

@@ -61,12 +61,12 @@ def test_commands_that_run_no_network_do_not_import_keras(words):
 
 def test_rooms_that_run_no_network_do_not_import_keras():
     rooms = (
-        "cutout catalog photometry observing transforms simulation files inputs surveys.simulated "
-        "prediction explain.explanation layers viewers.plots.explanations evaluation "
-        "surveys.batch mosaic dataset.splits studies.embedded surveys.hips surveys.legacy surveys.panstarrs "
-        "testing report surveys.sdss surveys.skyview surveys.mast surveys.vo surveys.folder "
-        "service similarity model.card pipeline.info pipeline.classification pipeline.runs pipeline.tasks "
-        "pipeline.requests"
+        "cutout catalog photometry photometry.instruments transforms simulation files mosaic "
+        "surveys.simulated surveys.batch surveys.hips surveys.legacy surveys.panstarrs surveys.sdss "
+        "surveys.skyview surveys.mast surveys.vo surveys.folder model.card dataset.reader dataset.splits "
+        "prediction evaluation explain.explanation layers viewers.plots.explanations testing report "
+        "pipeline.info pipeline.classification pipeline.runs pipeline.tasks pipeline.requests "
+        "pipeline.neighbours"
     )
     code = "\n".join(f"import galcnn.{room}" for room in rooms.split())
     assert not {"tensorflow", "keras"} & imported_by(code)

@@ -132,7 +132,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200)
     figure : matplotlib.figure.Figure
         Any.
     path : path-like
-        Ends in ``.png`` or ``.pdf``.
+        Ends in ``.png`` or ``.pdf``. An older file is replaced.
     dpi : int
         Pixels per inch.
 
