@@ -89,6 +89,12 @@ def protocol_members():
 PROTOCOL_MEMBERS = protocol_members()
 
 
+def said_elsewhere(owner, member):
+    """Whether a base class of another library, such as Keras' callback, says what a method is for."""
+    bases = [base for base in owner.__mro__ if base.__module__.partition(".")[0] != "galcnn"]
+    return any(member in vars(base) for base in bases)
+
+
 def faults(path, thing, owner=None):
     member = path.rsplit(".", 1)[1]
     text = (inspect.getdoc(thing) or "").strip()
@@ -100,6 +106,8 @@ def faults(path, thing, owner=None):
         return [] if text else ["no docstring"]
     if owner is not None and member in PROTOCOL_MEMBERS and not getattr(owner, "_is_protocol", False):
         return []  # the protocol says what it takes and gives
+    if owner is not None and said_elsewhere(owner, member):
+        return []
     if owner is not None and getattr(owner, "_is_protocol", False) and isinstance(thing, property):
         return []  # attributes of a protocol stand in its class docstring
     if "(INPUT)" in text:

@@ -392,13 +392,6 @@ class GradientHealth(keras.callbacks.Callback):
         return Table({name: [row[name] for row in self.rows] for name in self.rows[0]} if self.rows else {})
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Look at the layers, and at their start.
-
-        Parameters
-        ----------
-        logs : mapping, optional
-            Not used.
-        """
         self.layers = kernel_layers(self.model)
         self.measure = tf.function(self._measure, autograph=False)
         self.updates = int(self.model.optimizer.iterations)
@@ -409,41 +402,14 @@ class GradientHealth(keras.callbacks.Callback):
             self.look()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Note its number.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Not used.
-        """
         self.epoch = epoch + 1
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        """Keep the weights before an update that will be looked at.
-
-        Parameters
-        ----------
-        batch : int
-            Not used.
-        logs : mapping, optional
-            Not used.
-        """
         coming = self.updates + 1
         if self.chunk == 0 and (coming % self.every == 0 or coming in _EARLY):
             self.before = self._kernels()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Count an update, and look.
-
-        Parameters
-        ----------
-        batch : int
-            Not used.
-        logs : mapping, optional
-            Not used.
-        """
         self.chunk = (self.chunk + 1) % self.chunks
         if self.chunk == 0:
             self.updates += 1
@@ -451,15 +417,6 @@ class GradientHealth(keras.callbacks.Callback):
                 self.look()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Write the record.
-
-        Parameters
-        ----------
-        epoch : int
-            Not used.
-        logs : mapping, optional
-            Not used.
-        """
         self.write()
 
     def on_loss_lost(self) -> str:

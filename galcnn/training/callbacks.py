@@ -21,7 +21,11 @@ Logs = Mapping[str, float] | None
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stop at the batch where the loss is lost, with the last good weights in the model."""
+    """Stop at the batch where the loss is lost, with the best weights, or those of the start, in the model.
+
+    It comes before all other callbacks, so that none of them keeps anything of such an epoch; those
+    with ``on_loss_lost() -> str`` are asked while the lost weights are still in the model.
+    """
 
     def __init__(
         self,
@@ -34,19 +38,15 @@ class FiniteLoss(keras.callbacks.Callback):
         self.others = [callback for callback in others if hasattr(callback, "on_loss_lost")]
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Keep the weights of the start."""
         self.start = self.model.get_weights()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Note its number."""
         self.epoch = epoch + 1
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Check the mean loss of the epoch so far."""
         self._check(logs, batch=batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Check the losses of an epoch."""
         self._check(logs)
 
     def _check(self, logs: Logs, **where: int) -> None:
@@ -73,7 +73,6 @@ class RateRecord(keras.callbacks.Callback):
     """Put the learning rate at the end of each epoch beside its losses; it comes before what changes it."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Record the rate."""
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
@@ -87,18 +86,15 @@ class LossTolerance(keras.callbacks.Callback):
         self.last: float | None = None
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Compare the loss with that of the epoch before."""
         loss = float((logs or {})["loss"])
         if self.last is not None and abs(loss - self.last) < self.tolerance:
             self.model.stop_training = True
         self.last = loss
 
     def get_state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps."""
         return {"last": self.last}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
         self.last = state["last"]
 
 
@@ -111,7 +107,6 @@ class Epochs(keras.callbacks.Callback):
         self.shown = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Show its figures."""
         values = logs or {}
         for _ in range(self.shown, epoch):
             self.step()
@@ -124,7 +119,11 @@ _CHUNK = 256
 
 
 class LossRecord(keras.callbacks.Callback):
-    """Record the cross-entropy of whole sets after each epoch, and the time of training alone."""
+    """Record the cross-entropy of whole sets after each epoch, and the time of training alone.
+
+    Keras' loss of an epoch is a mean while the weights move; this one is of the weights as they
+    stand, without penalties, augmentation or smoothed labels.
+    """
 
     def __init__(self, training: Dataset, validation: Dataset) -> None:
         super().__init__()
@@ -134,7 +133,7 @@ class LossRecord(keras.callbacks.Callback):
         }
 
     def curves(self) -> dict[str, list[float]]:
-        """Give the record, from the start (epoch 0) on."""
+        """Give the record from the start (epoch 0) on; a traced epoch took the median of the others."""
         times = np.array(self.columns["seconds"])
         traced = np.array(self.columns["traced"], dtype=bool)
         traced[:1] = False  # the start, which took no time
@@ -143,23 +142,20 @@ class LossRecord(keras.callbacks.Callback):
         kept = {name: list(values) for name, values in self.columns.items() if name != "traced"}
         return kept | {"seconds": np.cumsum(times).tolist()}
 
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Record the start."""
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.fresh = True
         if not self.columns["loss"]:
             self._add(0.0)
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Start the clock."""
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.begun: float | None = time.perf_counter()
 
-    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Stop the clock: validation begins, and the training of this epoch has ended."""
+    def on_test_begin(self, logs: Logs = None) -> None:
+        # Validation begins: the training of this epoch has ended.
         if self.begun is not None:
             self.seconds, self.begun = time.perf_counter() - self.begun, None
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Record the epoch."""
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self._add(self.seconds)
         self.fresh = False
 
@@ -171,16 +167,14 @@ class LossRecord(keras.callbacks.Callback):
             self.columns[name].append(_cross_entropy(self.model, side))
 
     def get_state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps."""
         return {"columns": self.columns}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
         self.columns = {name: list(values) for name, values in state["columns"].items()}
 
 
 def eager_logits(model: keras.Model, images: ImageStack) -> npt.NDArray[np.float32]:
-    """Run a model chunk by chunk, without a traced function."""
+    """Run a model in chunks, untraced: of many models on few images tracing takes longer than running."""
     chunks = range(0, len(images), _CHUNK)
     return np.concatenate([np.asarray(model(images[k : k + _CHUNK], training=False)) for k in chunks])
 

@@ -152,7 +152,11 @@ class Checkpoint(keras.callbacks.Callback):
         callbacks: Sequence[keras.callbacks.Callback],
         identity: Mapping[str, Any],
     ) -> TrainingState | None:
-        """Put the state of the file, if there is one, into model and optimizer."""
+        """Put the state of the file, if there is one, into model and optimizer.
+
+        Kept is the state of Keras' own callbacks (`_ATTRIBUTES`) and of those with `get_state` and
+        `set_state`; others are as they are.
+        """
         self.callbacks = [callback for callback in callbacks if _has_state(callback)]
         kinds = [type(callback).__name__ for callback in self.callbacks]
         told = self.identity | dict(identity) | {"callbacks": kinds}
@@ -180,17 +184,16 @@ class Checkpoint(keras.callbacks.Callback):
         return state
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Hand each callback its state, after it has reset itself."""
+        # Each callback has reset itself by now.
         if self.state is not None:
             for callback, state in zip(self.callbacks, self.state.callbacks, strict=True):
                 _set_state(callback, state)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Write the file; of several workers the first one does."""
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         if not is_chief(tf.distribute.get_strategy()):
-            return
+            return  # of several workers the first one writes
         TrainingState(
             epoch=epoch + 1,
             history=self.history,

@@ -59,40 +59,17 @@ class Snapshots(keras.callbacks.Callback):
         self.begun = False
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Look at the folder when the first epoch begins.
-
-        Parameters
-        ----------
-        logs : mapping, optional
-            Not used.
-        """
         self.begun = False
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Keep the weights with which the training begins, or check that they are those it ended with.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Not used.
-
-        Raises
-        ------
-        ValueError
-            The folder holds snapshots of another training.
-        """
+        # Keep the weights with which the training begins, or see that they are those it ended with.
         if self.begun:
             return
         self.begun = True
         there = _files(self.folder)
         anew = self.overwrite and epoch == 0
-        if (
-            there
-            and not anew
-            and (epoch not in there or not _same(_read(there[epoch]), self.model.get_weights()))
-        ):
+        own = not anew and epoch in there and _same(_read(there[epoch]), self.model.get_weights())
+        if there and not (anew or own):
             raise ValueError(
                 message(
                     f"an empty folder, or snapshots of this very training up to epoch {epoch}",
@@ -105,15 +82,6 @@ class Snapshots(keras.callbacks.Callback):
         self._write(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Keep the weights of an epoch.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        logs : mapping, optional
-            Not used.
-        """
         self._write(epoch + 1)
 
     def get_state(self) -> dict[str, Any]:
