@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,20 +23,17 @@ from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import write_table
 from galcnn.errors import message
-from galcnn.evaluation.intervals import decide
+from galcnn.evaluation.intervals import Word, decide
 
 __all__ = [
     "Claim",
     "Criterion",
-    "Word",
     "claims_table",
-    "judge",
     "mean_interval",
     "measure_claim",
     "write_claims",
 ]
 
-Word = Literal["held", "did not hold", "undecided"]
 _LEVEL = 0.95
 
 
@@ -124,31 +120,6 @@ def mean_interval(values: npt.ArrayLike, level: float = _LEVEL) -> tuple[float, 
     return float(given.mean() - reach), float(given.mean() + reach)
 
 
-def judge(values: npt.ArrayLike, delta: float) -> Word:
-    """Say whether a mean effect is larger than the smallest that matters.
-
-    Parameters
-    ----------
-    values : array-like
-        Effect with each seed.
-    delta : float
-        Smallest effect that matters.
-
-    Returns
-    -------
-    {"held", "did not hold", "undecided"}
-        Held: the whole 95 % interval lies above `delta`. Did not hold: none of it does, so that the
-        effect is smaller than what matters, or the opposite is true. Undecided: it holds `delta`.
-
-    Examples
-    --------
-    >>> judge([1.0, 1.1, 0.9], 0.5), judge([0.0, 0.1, -0.1], 0.5), judge([0.2, 1.1, 0.4], 0.5)
-    ('held', 'did not hold', 'undecided')
-    """
-    words: dict[str, Word] = {"passes": "held", "fails": "did not hold"}
-    return words.get(decide(*mean_interval(values), delta), "undecided")
-
-
 def measure_claim(
     claim: Claim, seeds: Sequence[int], out: str | os.PathLike[str], *, progress: Progress = silent
 ) -> list[dict[str, float]]:
@@ -210,16 +181,16 @@ def claims_table(claims: Sequence[Claim], effects: Mapping[str, Sequence[Mapping
     -------
     astropy.table.Table
         A row a part: `key`, `claim`, `part`, `effect`, `unit`, `delta`, `seeds`, `mean`, `low` and
-        `high` (95 % interval), `part_verdict`, and `verdict` of the whole claim: held where all
-        parts held, did not hold where any did not.
+        `high` (95 % interval), `part_verdict`, and `verdict` of the whole claim: passes where all
+        parts pass, fails where any does (see `galcnn.evaluation.intervals.decide`).
     """
     rows = []
     for claim in claims:
         measured = effects[claim.key]
         values = {name: np.array([effect[name] for effect in measured]) for name in claim.criteria}
-        words = {name: judge(values[name], criterion.delta) for name, criterion in claim.criteria.items()}
+        ends = {name: mean_interval(values[name]) for name in claim.criteria}
+        words = {name: decide(*ends[name], criterion.delta) for name, criterion in claim.criteria.items()}
         for name, criterion in claim.criteria.items():
-            low, high = mean_interval(values[name])
             rows.append(
                 {
                     "key": claim.key,
@@ -230,8 +201,8 @@ def claims_table(claims: Sequence[Claim], effects: Mapping[str, Sequence[Mapping
                     "delta": criterion.delta,
                     "seeds": len(measured),
                     "mean": float(values[name].mean()),
-                    "low": low,
-                    "high": high,
+                    "low": ends[name][0],
+                    "high": ends[name][1],
                     "part_verdict": words[name],
                     "verdict": _whole(list(words.values())),
                 }
@@ -241,9 +212,9 @@ def claims_table(claims: Sequence[Claim], effects: Mapping[str, Sequence[Mapping
 
 def _whole(words: Sequence[Word]) -> Word:
     """An intersection-union test (Berger 1982): each part by itself at full level."""
-    if all(word == "held" for word in words):
-        return "held"
-    return "did not hold" if "did not hold" in words else "undecided"
+    if all(word == "passes" for word in words):
+        return "passes"
+    return "fails" if "fails" in words else "undecided"
 
 
 def write_claims(table: Table, out: str | os.PathLike[str]) -> Path:

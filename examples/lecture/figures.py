@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["claims_figure"]
 
 #: Colour and marker of each verdict.
-_LOOKS = {"held": (COLOURS[0], "o"), "did not hold": (COLOURS[1], "X"), "undecided": (COLOURS[6], "s")}
+_LOOKS = {"passes": (COLOURS[0], "o"), "fails": (COLOURS[1], "X"), "undecided": (COLOURS[6], "s")}
 
 
 def claims_figure(table: Table) -> Figure:

@@ -9,12 +9,13 @@ from lecture.claims import (
     Claim,
     Criterion,
     claims_table,
-    judge,
     mean_interval,
     measure_claim,
     write_claims,
 )
 from scipy.stats import ttest_1samp
+
+from galcnn.evaluation.intervals import decide
 
 
 def claim(values, delta=1.0, key="planted"):
@@ -35,36 +36,36 @@ def test_the_interval_is_that_of_student():
 
 
 @pytest.mark.parametrize(
-    ("effect", "right"), [(4.0, "held"), (0.0, "did not hold"), (-4.0, "did not hold"), (1.0, "undecided")]
+    ("effect", "right"), [(4.0, "passes"), (0.0, "fails"), (-4.0, "fails"), (1.0, "undecided")]
 )
 def test_planted_effects_and_nulls_get_the_right_word(effect, right):
     """Of 400 experiments with ten seeds: smallest effect that matters 1, scatter 1."""
     rng = np.random.default_rng(1)
-    words = [judge(rng.normal(effect, 1, 10), 1.0) for _ in range(400)]
+    words = [decide(*mean_interval(rng.normal(effect, 1, 10)), 1.0) for _ in range(400)]
     share = words.count(right) / 400
-    wrong = {"held": "did not hold", "did not hold": "held"}
+    wrong = {"passes": "fails", "fails": "passes"}
     if right == "undecided":  # an effect at the threshold: either wrong word in 2.5 %
         assert 0.92 < share < 0.98
-        assert abs(words.count("held") - words.count("did not hold")) < 16
+        assert abs(words.count("passes") - words.count("fails")) < 16
     else:
         assert share > 0.8
         assert words.count(wrong[right]) == 0
 
 
 def test_few_seeds_with_much_scatter_stay_undecided():
-    assert judge([0.1, 3.0, 2.0], 1.0) == "undecided"
+    assert decide(*mean_interval([0.1, 3.0, 2.0]), 1.0) == "undecided"
 
 
 @pytest.mark.parametrize(
     ("second", "verdict"),
-    [([3.0, 3.1, 2.9], "held"), ([1.0, 3.0, 0.0], "undecided"), ([0.0, 0.1, -0.1], "did not hold")],
+    [([3.0, 3.1, 2.9], "passes"), ([1.0, 3.0, 0.0], "undecided"), ([0.0, 0.1, -0.1], "fails")],
 )
 def test_a_claim_holds_where_all_its_parts_do(second, verdict):
     parts = {name: Criterion(name, 1.0, "nat") for name in ("one", "two")}
     two = Claim("two-parts", "Both", parts, lambda seed: {"one": 2.0 + seed / 100, "two": second[seed]})
     effects = [two.measure(seed) for seed in range(3)]
     table = claims_table([two], {"two-parts": effects})
-    assert list(table["part_verdict"]) == ["held", verdict]
+    assert list(table["part_verdict"]) == ["passes", verdict]
     assert list(table["verdict"]) == [verdict, verdict]
     assert list(table["mean"]) == pytest.approx([2.01, np.mean(second)])
     assert list(table["low"][:1]) == pytest.approx([mean_interval([2.0, 2.01, 2.02])[0]])
@@ -97,7 +98,7 @@ def test_a_criterion_may_be_stricter_without_a_new_measurement(tmp_path):
     measure_claim(claim(values), range(3), tmp_path)
     effects = measure_claim(claim([np.nan] * 3, delta=5.0), range(3), tmp_path)
     assert [e["part"] for e in effects] == values
-    assert claims_table([claim(values, 5.0)], {"planted": effects})["verdict"][0] == "did not hold"
+    assert claims_table([claim(values, 5.0)], {"planted": effects})["verdict"][0] == "fails"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_table_and_figure_are_written(tmp_path):
     effects = {c.key: [c.measure(seed) for seed in range(3)] for c in claims}
     path = write_claims(claims_table(claims, effects), tmp_path)
     found = Table.read(path)
-    assert list(found["verdict"]) == ["held", "did not hold"]
+    assert list(found["verdict"]) == ["passes", "fails"]
     assert (tmp_path / "claims.png").read_bytes()[:4] == b"\x89PNG"
 
 
