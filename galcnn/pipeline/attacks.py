@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import Table
 
 from galcnn._runtime import atomic, seeding
@@ -24,9 +24,8 @@ from galcnn.catalog.names import file_stems
 from galcnn.dataset import InputFiles
 from galcnn.errors import UnreadableImageError, message
 from galcnn.layers import read_syntheses, write_syntheses
-from galcnn.layers.tables import PROVENANCE, provenance_from
 from galcnn.model import Target
-from galcnn.pipeline.explanations import provenance
+from galcnn.pipeline.explanations import has_provenance, provenance
 from galcnn.prediction import predict
 
 if TYPE_CHECKING:
@@ -37,32 +36,8 @@ if TYPE_CHECKING:
 
 #: In the folder of the results.
 FOOLING_TABLE = "fooling.ecsv"
-
-
-def file_name(stem: str) -> str:
-    """Name the file of one galaxy."""
-    return f"{stem}-fool.fits"
-
-
-def row_of(
-    made: Synthesis, where: tuple[str, str], classes: Sequence[str], *, fitted: bool
-) -> dict[str, Any]:
-    """Lay one result out."""
-    seen = asdict(visibility(made))
-    magnitudes = dict(zip(made.bands, seen.pop("magnitudes"), strict=True))
-    return {
-        "id": where[0],
-        "file": file_name(where[1]),
-        "attack": made.method,
-        "settings": json.dumps(dict(made.settings)),
-        "target": made.target.name,
-        "before": classes[int(np.argmax(made.start_logits))],
-        "after": classes[int(np.argmax(made.logits))],
-        "success": made.success,
-        "fitted": fitted and made.method == UniversalPerturbation.name,
-        **seen,
-        **{f"magnitude_{band}": value for band, value in magnitudes.items()},
-    }
+#: Files of attacks and of a robustness curve: either may replace the other in a folder, where that is said.
+OWN = ("*-fool.fits", FOOLING_TABLE, "robustness.ecsv", "answers.ecsv")
 
 
 def summary(table: Table) -> list[str]:
@@ -207,13 +182,14 @@ def fool_files(
     goal = None if fooling.target is None else Target.parse(fooling.target, trained.classes)
     if fooling.of is not None:
         Target.of_class(fooling.of, trained.classes)
-    claim_attacks(folder, files, overwrite=overwrite).mark()
+    inputs = files.paths.values()
+    claim = atomic.claim(folder, what="one of galcnn fool", own=OWN, inputs=inputs, overwrite=overwrite)
+    claim.mark()
     run = _Run(trained, files, fooling, goal, Path(folder))
     rows: list[dict[str, Any]] = []
     with progress("fool", len(files.paths)) as step:
         for name, syntheses in run.results():
-            where = (name, run.stems[name])
-            rows += [row_of(one, where, trained.classes, fitted=name in run.fitted) for one in syntheses]
+            rows += [run.row(name, made) for made in syntheses]
             step()
     if not rows:
         raise ValueError(
@@ -224,17 +200,6 @@ def fool_files(
     table.meta["fooling"] = json.loads(json.dumps(fooling.to_dict()))
     write_table(table, Path(folder) / FOOLING_TABLE)
     return table
-
-
-def claim_attacks(folder: str | os.PathLike[str], files: InputFiles, *, overwrite: bool) -> atomic.Claim:
-    """Make a folder one of attacks."""
-    return atomic.claim(
-        folder,
-        what="one of galcnn fool",
-        own=("*-fool.fits", FOOLING_TABLE, "robustness.ecsv", "answers.ecsv"),
-        inputs=files.paths.values(),
-        overwrite=overwrite,
-    )
 
 
 def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
@@ -290,6 +255,24 @@ class _Run:
                 if made:
                     yield name, made
 
+    def row(self, name: str, made: Synthesis) -> dict[str, Any]:
+        """Lay one result out."""
+        seen, classes = asdict(visibility(made)), self.trained.classes
+        magnitudes = dict(zip(made.bands, seen.pop("magnitudes"), strict=True))
+        return {
+            "id": name,
+            "file": self._path(name).name,
+            "attack": made.method,
+            "settings": json.dumps(dict(made.settings)),
+            "target": made.target.name,
+            "before": classes[int(np.argmax(made.start_logits))],
+            "after": classes[int(np.argmax(made.logits))],
+            "success": made.success,
+            "fitted": name in self.fitted and made.method == UniversalPerturbation.name,
+            **seen,
+            **{f"magnitude_{band}": value for band, value in magnitudes.items()},
+        }
+
     def _made(self, names: Sequence[str]) -> dict[str, tuple[Synthesis, ...] | None]:
         kept, cutouts = self._kept(names)
         made: dict[str, tuple[Synthesis, ...] | None] = dict.fromkeys(names)
@@ -333,7 +316,7 @@ class _Run:
         return bounded.fitted(self.trained.model, seen.images, goals, context=seen.context)
 
     def _path(self, name: str) -> Path:
-        return self.folder / file_name(self.stems[name])
+        return self.folder / f"{self.stems[name]}-fool.fits"
 
     def _origin(self, name: str) -> dict[str, Any]:
         asked = {"fooling": self.fooling.to_dict(), "fitted_on": self.fitted_on}
@@ -341,12 +324,7 @@ class _Run:
 
     def _written(self, name: str) -> tuple[Synthesis, ...] | None:
         path = self._path(name)
-        if not path.exists():
-            return None
-        try:
-            with fits.open(path) as hdulist:
-                told = provenance_from(hdulist[PROVENANCE]) if PROVENANCE in hdulist else None
-            same = told == json.loads(json.dumps(self._origin(name)))
-            return read_syntheses(path) if same else None
-        except (UnreadableImageError, OSError):
-            return None
+        with contextlib.suppress(UnreadableImageError, OSError):
+            if has_provenance(path, self._origin(name)):
+                return read_syntheses(path)
+        return None

@@ -45,7 +45,8 @@ class ClassifySettings:
     Attributes
     ----------
     prior : str
-        See `galcnn.prediction.logits.prior_of`.
+        ``as-trained`` (whatever weights and sampling taught), ``catalog`` (frequencies in the training
+        set), ``uniform``, or ``elliptical=0.6,spiral=0.4``.
     calibrated : bool
         Whether ``doubts.json`` of a model is used where it is there: calibrated probabilities,
         sets of classes, and the domain warning.
@@ -121,8 +122,9 @@ class Classifier:
         found = Prediction(tuple(ids), logits, self.trained.classes)
         if (prior := prior_of(settings.prior, self.trained)) is not None:
             found = found.with_prior(prior, self.trained.card.trained_prior)
-        calibrate = self.doubts is not None and settings.calibrated
-        return self.doubts.calibration.apply(found) if calibrate and self.doubts is not None else found
+        if self.doubts is not None and settings.calibrated:
+            found = self.doubts.calibration.apply(found)
+        return found
 
     def shares(self, logits: npt.NDArray[np.float32], settings: ClassifySettings) -> npt.NDArray[np.float64]:
         """Turn logits into probabilities of the classes, or into vote fractions."""
@@ -150,7 +152,10 @@ def open_classifiers(model: Models) -> tuple[Classifier, ...]:
 
 
 def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
-    """Open a model with what ``galcnn calibrate`` measured of it."""
+    """Open a model with what ``galcnn calibrate`` measured of it.
+
+    A folder is loaded once a process for each content: workers are given its path, never a pickled model.
+    """
     if isinstance(model, str | os.PathLike):
         path = Path(model).resolve()
         record, card = path / DOUBTS, path / "card.json"
@@ -220,14 +225,12 @@ def classify_batch(
     found = _usable(trained, cutouts, fit=settings.fit)
     if len(ids) != len(found.flags):
         raise ValueError(message(f"an id for each of {len(found.flags)} galaxies", "", n_ids=len(ids)))
-    answers = [_answer(one, found, len(ids)) for one in models]
-    logits = [one for one, _ in answers]
-    _flag(found, UNANSWERED, {row: _NO_NUMBER for row in found.rows if not _finite(logits, row)})
+    logits, features = logits_and_features(models, found)
     extra: dict[str, Any] = {}
     doubts = models[0].doubts if settings.calibrated else None
     if doubts is not None:
         known = {PIXEL_SCALE: found.pixel_scales} | dict(measures or {})
-        extra["distance"] = _distances(doubts, trained, found, answers[0][1], known)
+        extra["distance"] = _distances(doubts, trained, found, features, known)
     shares = [one.shares(scores, settings) for one, scores in zip(models, logits, strict=True)]
     mean = np.mean(shares, axis=0)
     members = _members(models, found, ids, shares, settings)
@@ -250,7 +253,7 @@ def classify_batch(
         if trained.votes is None:
             extra["mutual_information"] = several.mutual_information
     if settings.embeddings:
-        extra["embedding"] = answers[0][1]
+        extra["embedding"] = features
     for name, values in extra.items():
         table[name] = values
     return table
@@ -285,18 +288,21 @@ def _usable(
     )
 
 
-def _answer(one: Classifier, found: Fitted, n: int) -> tuple[Floats, Floats]:
-    """Logits and features of all galaxies, NaN where there is no image."""
-    both = [np.full((n, shape[-1]), np.nan, dtype=np.float32) for shape in one.answering.output_shape]
-    if len(found.rows):
-        answers = one.answering.predict(found.images, batch_size=BATCH, verbose=0)
-        for whole, answer in zip(both, answers, strict=True):
-            whole[found.rows] = answer
-    return both[0], both[1]
-
-
-def _finite(logits: Sequence[Floats], row: int) -> bool:
-    return all(bool(np.isfinite(one[row]).all()) for one in logits)
+def logits_and_features(models: Sequence[Classifier], found: Fitted) -> tuple[list[Floats], Floats]:
+    """Logits by each model and features of the first, NaN where there is no image; no numbers are flagged."""
+    answers = []
+    for one in models:
+        sizes = [shape[-1] for shape in one.answering.output_shape]
+        whole = [np.full((len(found.flags), size), np.nan, dtype=np.float32) for size in sizes]
+        if len(found.rows):
+            given = one.answering.predict(found.images, batch_size=BATCH, verbose=0)
+            for all_rows, some in zip(whole, given, strict=True):
+                all_rows[found.rows] = some
+        answers.append(whole)
+    logits = [one for one, _ in answers]
+    numbers = np.isfinite(np.concatenate(logits, axis=1)).all(axis=1)
+    _flag(found, UNANSWERED, {row: _NO_NUMBER for row in found.rows if not numbers[row]})
+    return logits, answers[0][1]
 
 
 def _flag(found: Fitted, bit: int, reasons: Mapping[int, str]) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-
-from astropy.io import fits
 
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
@@ -17,9 +13,8 @@ from galcnn.catalog.names import file_stems
 from galcnn.dataset import InputFiles
 from galcnn.explain import Dream
 from galcnn.layers import write_syntheses
-from galcnn.layers.tables import PROVENANCE, provenance_from
 from galcnn.model import TrainedModel, prepare
-from galcnn.pipeline.explanations import provenance
+from galcnn.pipeline.explanations import has_provenance, provenance
 
 
 def dream_files(
@@ -66,19 +61,10 @@ def dream_files(
     for name in files.ids:
         out = Path(folder) / f"{stems[name]}-dream.fits"
         origin = provenance(trained, files, name) | {"dream": asdict(dream)}
-        if not _made(out, origin):
+        if not has_provenance(out, origin):
             with files.named(name):
                 cutout = files.load(name)
                 cutout = prepare(cutout, replace(trained.card.inputs, shape=cutout.shape))
             made = dream(trained, cutout, id=name, progress=progress)
             write_syntheses(out, [made], provenance=origin, wcs=cutout.wcs)
         yield name, out
-
-
-def _made(out: Path, origin: dict[str, Any]) -> bool:
-    if not out.exists():
-        return False
-    with fits.open(out) as hdulist:
-        return PROVENANCE in hdulist and provenance_from(hdulist[PROVENANCE]) == json.loads(
-            json.dumps(origin)
-        )

@@ -5,6 +5,7 @@ Maps explain the answer that `galcnn classify` gives: calibrated where the model
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.io import fits
 from astropy.table import Table
 
 from galcnn._runtime import atomic, seeding
@@ -28,9 +30,11 @@ from galcnn.explain import Explainer
 from galcnn.explain.attribution import Prepared, explain_prepared
 from galcnn.explain.explanation import Wrt
 from galcnn.layers import LayerStack, append_stack, provenance_of, read_stacks
-from galcnn.model import Card, Target, TrainedModel, prepare
+from galcnn.layers.tables import PROVENANCE, provenance_from
+from galcnn.model import Card, Target, TrainedModel
 from galcnn.photometry import parse_unit
 from galcnn.pipeline.classification import Classifier, ClassifySettings, open_classifier
+from galcnn.prediction.logits import Fitted
 
 #: Folder of the layers files in that of a run, and the column that names them.
 LAYERS = "layers"
@@ -178,16 +182,19 @@ def explain_files(
 
 def write_layers(
     ready: Classifier,
-    cutouts: Sequence[Cutout | Exception],
+    found: Fitted,
     table: Table,
     folder: Path,
     *,
     settings: ExplainSettings,
     classify: ClassifySettings,
 ) -> None:
-    """Explain galaxies of a chunk: one layers file each, the whole folder or none."""
-    trained, card = ready.trained.with_render(classify.render), ready.trained.card
-    best = np.max([np.asarray(table[f"p_{name}"], dtype=float) for name in trained.classes], axis=0)
+    """Explain galaxies of a chunk: one layers file each, the whole folder or none.
+
+    The table gains the column `layers`, paths from the folder of the run; `found` holds its cutouts.
+    """
+    card, cutouts = ready.trained.card, dict(zip(found.rows.tolist(), found.cutouts, strict=True))
+    best = np.max([np.asarray(table[f"p_{name}"], dtype=float) for name in ready.trained.classes], axis=0)
     rows = np.flatnonzero(best < settings.below)  # NaN: no answer, nothing to explain
     stems = file_stems(str(table["id"][row]) for row in rows)
     files, reasons = [""] * len(table), [str(reason) for reason in table["reason"]]
@@ -198,7 +205,7 @@ def write_layers(
         for start in range(0, len(rows), _BATCH):
             piece = rows[start : start + _BATCH].tolist()
             names = [str(table["id"][row]) for row in piece]
-            own = [_fitting(cutouts[row], trained, classify) for row in piece]
+            own = [cutouts[row] for row in piece]
             origins = [origin | asked | {"input": str(one.meta.get("path", ""))} for one in own]
             made = _stacks(ready, own, names, origins, settings, classify)
             for row, stack in zip(piece, made, strict=True):
@@ -272,6 +279,18 @@ def provenance(trained: TrainedModel, files: InputFiles, name: str) -> dict[str,
         "grid": files.grid or "",
     }
     return known | _trained_on(card) | reading
+
+
+def has_provenance(path: Path, origin: Mapping[str, Any]) -> bool:
+    """Tell whether a file is there, can be read and was made of just this."""
+    if not path.exists():
+        return False
+    try:
+        with fits.open(path) as hdus:
+            told = provenance_from(hdus[PROVENANCE]) if PROVENANCE in hdus else None
+    except (UnreadableImageError, OSError):
+        return False
+    return bool(told == json.loads(json.dumps(origin)))
 
 
 def _stacks(
@@ -355,12 +374,6 @@ def _is_part(path: Path) -> bool:
         with open(path, "rb") as file:
             return b"MODELSHA" in file.read(28800)  # ten blocks of FITS: the first header
     return False
-
-
-def _fitting(cutout: Cutout | Exception, trained: TrainedModel, classify: ClassifySettings) -> Cutout:
-    if isinstance(cutout, Exception):
-        raise TypeError(message("a cutout of a galaxy that has an answer", "", cutout=cutout))
-    return prepare(cutout, trained.card.inputs, fit=classify.fit)
 
 
 def _first(files: InputFiles | None, trained: TrainedModel) -> Cutout | None:

@@ -115,18 +115,17 @@ def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
             message("a line of JSON", "One request a line, in UTF-8.", line=line[:80], error=str(error))
         )
     path = asked.get("path") if isinstance(asked, dict) else None
-    paths = path if isinstance(path, list) else [path]
-    names = [one for one in paths if isinstance(one, str) and one]
-    named = bool(names) and len(names) == len(paths)
+    paths: list[Any] = path if isinstance(path, list) else [path]
+    named = bool(paths) and all(isinstance(one, str) and one for one in paths)
     if not named or set(asked) - {"id", "path"} or not isinstance(asked.get("id", ""), str):
         return ValueError(
             message('{"id": "...", "path": "..."}', "See galcnn schema request.", line=line[:80])
         )
-    files = tuple(map(Path, names))
+    files = tuple(map(Path, paths))
     if isinstance(path, str):
         with contextlib.suppress(OSError):  # a name that no file can have: its row will say so
             files = image_paths(path)
-    return asked.get("id", ",".join(names)), files
+    return asked.get("id", ",".join(paths)), files
 
 
 def _told(row: Row, names: Sequence[str], fractions: bool) -> dict[str, Any]:

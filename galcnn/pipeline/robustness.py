@@ -16,7 +16,7 @@ import numpy.typing as npt
 from astropy.stats import binom_conf_interval
 from astropy.table import Table
 
-from galcnn._runtime import seeding
+from galcnn._runtime import atomic, seeding
 from galcnn._runtime.progress import Progress, silent
 from galcnn.adversarial import FGSM, PGD, away_from
 from galcnn.adversarial.margins import pixel_scale
@@ -26,7 +26,7 @@ from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.evaluation import bootstrap
 from galcnn.model.forward import outputs
-from galcnn.pipeline.attacks import claim_attacks
+from galcnn.pipeline.attacks import OWN
 
 if TYPE_CHECKING:
     from galcnn.catalog import Catalog
@@ -93,7 +93,7 @@ def robustness_curve(
         Attack and budgets.
     folder : path-like
         Gets ``robustness.ecsv``, the curve, and ``answers.ecsv``, which galaxy held out against
-        what; an interrupted run goes on with the next budget.
+        what; an interrupted run goes on with the next budget, another curve is refused.
     progress : galcnn._runtime.progress.Progress
         Shows the budgets.
     overwrite : bool
@@ -115,18 +115,40 @@ def robustness_curve(
     if len(labels) != len(names):
         raise ValueError(message(f"one label for each of {len(names)} galaxies", "", n_labels=len(labels)))
     truth = np.array([trained.classes.index(label) for label in labels])
-    claim_attacks(folder, files, overwrite=overwrite).mark()
-    path = Path(folder) / _ANSWERS
-    answers = _answers(path, trained, robustness, names, labels)
+    asked: dict[str, Any] = {
+        "model": trained.card.name,
+        "model_sha256": trained.card.model_sha256,
+        "attack": robustness.attack.name,
+        "settings": {key: value for key, value in asdict(robustness.attack).items() if key != "budget"},
+        "budgets": list(robustness.budgets),
+        "seed": robustness.seed,
+        "galaxies": hashlib.sha256(json.dumps([names, list(labels)]).encode()).hexdigest(),
+    }
+    claim = atomic.claim(
+        folder,
+        json.dumps(asked),
+        what="one with this very curve",
+        own=OWN,
+        inputs=files.paths.values(),
+        overwrite=overwrite,
+    )
+    claim.mark()
+    path = claim.folder / _ANSWERS
+    if claim.written(_ANSWERS):
+        answers = Table(read_table(path))
+    else:
+        answers = Table({"id": names, "class": [str(label) for label in labels]}, meta=asked)
     done = [budget for budget in robustness.budgets if f"held_{budget:g}" in answers.colnames]
     todo = robustness.budgets[len(done) :]
     pieces = range(0, len(names), _BATCH)
     with progress("attack", len(todo) * len(pieces)) as step:
         for budget in todo:
+            attack = boxed(replace(robustness.attack, budget=budget), trained)
+            assert isinstance(attack, PGD | FGSM)
             columns = []
             for start in pieces:
                 piece = slice(start, start + _BATCH)
-                columns.append(_tried(trained, files, names[piece], truth[piece], (robustness, budget)))
+                columns.append(_tried(trained, files, names[piece], truth[piece], attack, robustness.seed))
                 step(f"{budget:g}")
             right, held, random = (np.concatenate(column) for column in zip(*columns, strict=True))
             if "right" not in answers.colnames:
@@ -137,7 +159,7 @@ def robustness_curve(
             write_table(answers, path)
     table = _curve(answers, truth, robustness)
     table.meta = dict(answers.meta)
-    write_table(table, Path(folder) / _CURVE)
+    write_table(table, claim.folder / _CURVE)
     return table
 
 
@@ -187,12 +209,10 @@ def _tried(
     files: InputFiles,
     names: Sequence[str],
     truth: npt.NDArray[np.int_],
-    tried: tuple[Robustness, float],
+    attack: PGD | FGSM,
+    seed: int,
 ) -> tuple[Bools, Bools, Bools]:
     """Whether each galaxy is right as it is, under attack, and under a random change."""
-    robustness, budget = tried
-    attack = boxed(replace(robustness.attack, budget=budget), trained)
-    assert isinstance(attack, PGD | FGSM)
     cutouts = [files.prepared(name, trained.card.inputs) for name in names]
     seen = prepared_alike(trained, cutouts, names)
     images, context = seen.images, seen.context
@@ -200,13 +220,13 @@ def _tried(
     made = attack(trained.model, images, targets, context=context)
     draws = []
     for name, image in zip(names, images, strict=True):
-        stream = seeding.generator(robustness.seed, "random change", name)
+        stream = seeding.generator(seed, "random change", name)
         draw = stream.normal(size=image.shape)
         if getattr(attack, "norm", "linf") == "linf":
             draws.append(np.sign(draw))
         else:
             draws.append(draw / np.linalg.norm(draw))
-    change = budget * np.stack(draws) * pixel_scale(images, context, attack.unit)
+    change = attack.budget * np.stack(draws) * pixel_scale(images, context, attack.unit)
     low = -np.inf if attack.lower is None else attack.lower
     high = np.inf if attack.upper is None else attack.upper
     random = np.clip(images + change, low, high).astype(np.float32)
@@ -214,26 +234,6 @@ def _tried(
         np.argmax(outputs(trained.model, shown), axis=1) == truth for shown in (images, made, random)
     )
     return right, held, random_right
-
-
-def _answers(
-    path: Path, trained: TrainedModel, robustness: Robustness, names: Sequence[str], labels: Sequence[str]
-) -> Table:
-    """What an earlier run of the same question has found, or an empty table."""
-    asked: dict[str, Any] = {
-        "model": trained.card.name,
-        "model_sha256": trained.card.model_sha256,
-        "attack": robustness.attack.name,
-        "settings": {key: value for key, value in asdict(robustness.attack).items() if key != "budget"},
-        "budgets": list(robustness.budgets),
-        "seed": robustness.seed,
-        "galaxies": hashlib.sha256(json.dumps([list(names), list(labels)]).encode()).hexdigest(),
-    }
-    if path.exists():
-        earlier = read_table(path)
-        if dict(earlier.meta) == asked:
-            return Table(earlier)
-    return Table({"id": list(names), "class": [str(label) for label in labels]}, meta=asked)
 
 
 def _curve(answers: Table, truth: npt.NDArray[np.int_], robustness: Robustness) -> Table:

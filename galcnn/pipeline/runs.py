@@ -6,6 +6,7 @@ No Keras is imported before a model is opened, see `galcnn.pipeline.classificati
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -34,7 +35,6 @@ from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import as_numbers
-from galcnn.cutout import Cutout
 from galcnn.dataset.sources import CutoutSource
 from galcnn.errors import message
 from galcnn.model import InputSpec
@@ -73,8 +73,8 @@ class RunSettings:
     explain : ExplainSettings or None
         Which galaxies get a layers file; none by default.
     readers : int
-        Processes that read, see `read_ahead`. They start as this process did: in a script of yours,
-        behind ``if __name__ == "__main__"``.
+        Processes that read; 0 for a thread of this one. They start as this process did: in a script of
+        yours, behind ``if __name__ == "__main__"``.
     """
 
     classify: ClassifySettings = field(default_factory=ClassifySettings)
@@ -133,7 +133,8 @@ def classify(
         raise ValueError(message("no explanations in a table", "run_catalog writes them into its folder."))
     ready, tables = _ready(model, settings), []
     with progress("classify", len(catalog)) as step:
-        for _, table in _classified(ready, catalog, source, settings, _chunks(catalog, settings)):
+        chunks = chunked(len(catalog), settings.chunk)
+        for _, table in _classified(ready, catalog, source, settings, chunks):
             tables.append(table)
             for _ in range(len(table)):
                 step()
@@ -189,7 +190,7 @@ def run_catalog(
     """
     settings = settings or RunSettings()
     ready = _ready(model, settings)
-    n, chunks = len(catalog), _chunks(catalog, settings)
+    n, chunks = len(catalog), chunked(len(catalog), settings.chunk)
     identity = _identity(ready, catalog, source, settings)
 
     def work(place: Path) -> dict[str, Any]:
@@ -200,14 +201,14 @@ def run_catalog(
                 step()
             chosen = [chunks[number] for number in missing]
             done = _classified(ready, catalog, source, settings, chosen)
-            for number, (read, table) in zip(missing, done, strict=True):
-                if settings.explain is not None and read.cutouts is not None:
+            for number, (found, table) in zip(missing, done, strict=True):
+                if settings.explain is not None:
                     from galcnn.pipeline.explanations import LAYERS, write_layers
 
                     folder = place / LAYERS / parts[number].stem
                     write_layers(
                         ready[0],
-                        read.cutouts,
+                        found,
                         table,
                         folder,
                         settings=settings.explain,
@@ -238,7 +239,10 @@ def resumed(
     pieces: str,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Do what is left of a run in its folder, alone; nothing where it is finished."""
+    """Do what is left of a run in its folder, alone; nothing where it is finished.
+
+    `described` is all that decides the table; the folder `pieces` goes once the manifest is written.
+    """
     claim = claimed(out, described, overwrite=overwrite)
     place = claim.folder
     if not overwrite:
@@ -282,8 +286,8 @@ def _ready(model: Models, settings: RunSettings) -> tuple[Classifier, ...]:
     return ready
 
 
-def _chunks(catalog: Catalog, settings: RunSettings) -> list[range]:
-    n, size = len(catalog), settings.chunk
+def chunked(n: int, size: int) -> list[range]:
+    """Split rows into chunks of a size; the last may be smaller."""
     return [range(start, min(start + size, n)) for start in range(0, n, size)]
 
 
@@ -293,22 +297,23 @@ def _classified(
     source: CutoutSource,
     settings: RunSettings,
     chunks: Sequence[range],
-) -> Iterator[tuple[Read, Table]]:
+) -> Iterator[tuple[Fitted, Table]]:
     """What was read and answered of each chunk, in order."""
     classify = settings.classify
     spec = ready[0].trained.with_render(classify.render).card.inputs
-    reader = ChunkReader(source, spec, classify.fit, settings.explain is not None)
+    keep = settings.explain is not None
+    read = functools.partial(read_chunk, source, spec, fit=classify.fit, keep=keep)
     redshifts = {
         name: as_numbers(catalog.table[name], name) for name in (REDSHIFT,) if name in catalog.table.colnames
     }
     sky = _sky_columns(catalog)
     readers = settings.readers if source.portable else 0
-    for rows, read in zip(chunks, read_ahead(reader, chunks, readers=readers), strict=True):
+    for rows, found in zip(chunks, read_ahead(read, chunks, readers=readers), strict=True):
         piece = slice(rows.start, rows.stop)
         measures = {name: values[piece] for name, values in redshifts.items()}
-        table = classify_batch(ready, read.found, catalog.ids[piece], settings=classify, measures=measures)
+        table = classify_batch(ready, found, catalog.ids[piece], settings=classify, measures=measures)
         table.add_columns([column[piece] for column in sky], indexes=[1] * len(sky))
-        yield read, table
+        yield found, table
 
 
 def _identity(
@@ -334,58 +339,30 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@dataclass(frozen=True, eq=False)
-class Read:
-    """What reading gave of a chunk.
+#: Reads a chunk of a catalog; sent to each process once.
+Reading = Callable[[range], Fitted]
 
-    Attributes
-    ----------
-    found : galcnn.prediction.logits.Fitted
-        As the network is given it.
-    cutouts : list of galcnn.cutout.Cutout or Exception, or None
-        As they were read, where they were to be kept.
+
+def read_chunk(
+    source: CutoutSource, spec: InputSpec, rows: range, *, fit: bool, keep: bool = False
+) -> Fitted:
+    """Read a chunk of a catalog and bring it to what a network sees."""
+    return fitted(source.read(rows), spec, fit=fit, keep=keep)
+
+
+def read_ahead(read: Reading, chunks: Sequence[range], *, readers: int = 0) -> Iterator[Fitted]:
+    """Give what reading gives of each chunk, in order, while the next are read.
+
+    At most ``readers + 2`` are in memory. Readers are processes; without any, and while they start, a
+    thread reads, which shares Python's lock with whatever is done meanwhile.
     """
-
-    found: Fitted
-    cutouts: list[Cutout | Exception] | None
-
-
-@dataclass(frozen=True, eq=False)
-class ChunkReader:
-    """Reads chunks of a catalog and brings them to what a network sees.
-
-    Attributes
-    ----------
-    source : galcnn.dataset.sources.CutoutSource
-        Of the cutouts.
-    spec : galcnn.model.InputSpec
-        Of the network.
-    fit : bool
-        See `galcnn.model.prepare`.
-    keep : bool
-        Whether the cutouts are kept as well.
-    """
-
-    source: CutoutSource
-    spec: InputSpec
-    fit: bool
-    keep: bool
-
-    def read(self, rows: range) -> Read:
-        """Read one chunk."""
-        cutouts = self.source.read(rows)
-        return Read(fitted(cutouts, self.spec, fit=self.fit), cutouts if self.keep else None)
-
-
-def read_ahead(reader: ChunkReader, chunks: Sequence[range], *, readers: int = 0) -> Iterator[Read]:
-    """Give what reading gives of each chunk, in order, while the next are read."""
-    left, waiting = deque(chunks), deque[Future[Read]]()
+    left, waiting = deque(chunks), deque[Future[Fitted]]()
     with ThreadPoolExecutor(1) as thread, contextlib.ExitStack() as stack:
         pool = started = None
         if readers and len(chunks) > 1:
             # Spawned, never forked: a fork of a process that runs TensorFlow's threads may hang.
             context = multiprocessing.get_context("spawn")
-            pool = ProcessPoolExecutor(readers, context, _begin, (reader,))
+            pool = ProcessPoolExecutor(readers, context, _begin, (read,))
             # A caller who stops early must not wait for what nobody will use.
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             started = pool.submit(os.getpid)
@@ -393,20 +370,20 @@ def read_ahead(reader: ChunkReader, chunks: Sequence[range], *, readers: int = 0
             most = 2
             while left and len(waiting) < most:
                 if pool is None or started is None or not started.done():
-                    waiting.append(thread.submit(reader.read, left.popleft()))
+                    waiting.append(thread.submit(read, left.popleft()))
                 else:
-                    waiting.append(pool.submit(_read, left.popleft()))
+                    waiting.append(pool.submit(_read_there, left.popleft()))
                     most = readers + 1
             yield waiting.popleft().result()
 
 
-_READER: list[ChunkReader] = []
+_READING: list[Reading] = []
 
 
-def _begin(reader: ChunkReader) -> None:
+def _begin(read: Reading) -> None:
     """In a new process. Ctrl-C reaches all of a terminal; the one that asked answers it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _READER[:] = [reader]
+    _READING[:] = [read]
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -418,8 +395,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _read(rows: range) -> Read:
-    return _READER[0].read(rows)
+def _read_there(rows: range) -> Fitted:
+    return _READING[0](rows)
 
 
 def catalog_sha256(catalog: Catalog) -> str:
@@ -454,7 +431,7 @@ def _sky_columns(catalog: Catalog) -> list[Column]:
 
 
 def to_arrow(table: Table) -> pa.Table:
-    """Turn the table of a batch into one of Arrow."""
+    """Turn the table of a batch into one of Arrow; arrays of a row are fixed-size lists of float32."""
     columns: dict[str, Any] = {}
     for name in table.colnames:
         values = np.asarray(table[name])

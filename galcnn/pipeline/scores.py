@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.evaluation import confusion_matrix, evaluate, rankings
 from galcnn.evaluation.ranking import ranking_table
-from galcnn.pipeline.classification import Classifier, ClassifySettings, open_classifier
-from galcnn.pipeline.runs import ChunkReader, read_ahead
-from galcnn.prediction import Prediction, predict_images, prediction_table
+from galcnn.pipeline.classification import Classifier, ClassifySettings, logits_and_features, open_classifier
+from galcnn.pipeline.runs import chunked, read_ahead, read_chunk
+from galcnn.prediction import Prediction, prediction_table
 from galcnn.prediction.logits import BATCH
 from galcnn.uncertainty import calibration_test, image_measures, reliability
 from galcnn.viewers import roc_figure, save_figure
@@ -104,8 +105,10 @@ def evaluate_catalog(
     Returns
     -------
     astropy.table.Table
-        See `score_table`; its meta holds `n_failed`, the images that could not be used, and
-        `calibration`, whether the probabilities differ from frequencies by more than chance.
+        `by` ("all" for all galaxies), `low_edge`, `high_edge`, `median` of the bin, `score` (see
+        `galcnn.evaluation.evaluate`), `value`, `low`, `high`, `n`; bins of fewer than five galaxies are
+        left out. Its meta holds `n_failed`, the images that could not be used, and `calibration`,
+        whether the probabilities differ from frequencies by more than chance.
 
     Raises
     ------
@@ -122,10 +125,14 @@ def evaluate_catalog(
     if missing := sorted(set(settings.by) - set(catalog.table.colnames) - set(own)):
         there = [*catalog.table.colnames, *own]
         raise ValueError(message(f"columns of the catalog or measures among {there}", "", by=missing))
-    target = Path(out)
-    claim = atomic.claim(target, what="one of galcnn evaluate", own=_OWN, overwrite=overwrite)
+    claim = atomic.claim(out, what="one of galcnn evaluate", own=_OWN, overwrite=overwrite)
     answers = _answers(ready, catalog, fit=settings.fit, progress=progress)
-    columns = {name: _numbers(catalog, name, answers.measures) for name in settings.by}
+    columns = {
+        name: as_numbers(catalog.table[name], name)
+        if name in catalog.table.colnames
+        else answers.measures.get(name, np.full(len(catalog), np.nan))
+        for name in settings.by
+    }
     asked = ClassifySettings(prior="catalog", calibrated=settings.calibrated)
     prediction = ready.prediction(catalog.ids, answers.logits, asked)
     doubts = ready.doubts if settings.calibrated else None
@@ -163,8 +170,8 @@ def score_table(
     n_bins: int = 4,
     seed: int = 0,
 ) -> Table:
-    """Score all galaxies, and those of each bin of each column."""
-    parts = [_scored(prediction, labels, ("all", np.nan, np.nan, np.nan), seed)]
+    """Score all galaxies, and those of each bin of each column; NaN is in no bin."""
+    parts = [_scored(prediction, labels, seed)]
     truth = np.asarray(labels)
     for name, values in columns.items():
         finite = values[np.isfinite(values)]
@@ -173,18 +180,25 @@ def score_table(
             last = position == len(edges) - 2
             rows = np.flatnonzero((values >= low) & ((values <= high) if last else (values < high)))
             if len(rows) >= _LEAST:
-                where = (name, float(low), float(high), float(np.median(values[rows])))
-                parts.append(_scored(prediction.select(rows.tolist()), truth[rows].tolist(), where, seed))
+                chosen, median = prediction.select(rows.tolist()), float(np.median(values[rows]))
+                parts.append(
+                    _scored(chosen, truth[rows].tolist(), seed, name, float(low), float(high), median)
+                )
     return vstack(parts)
 
 
 def _scored(
-    prediction: Prediction, labels: Sequence[str], where: tuple[str, float, float, float], seed: int
+    prediction: Prediction,
+    labels: Sequence[str],
+    seed: int,
+    by: str = "all",
+    low_edge: float = np.nan,
+    high_edge: float = np.nan,
+    median: float = np.nan,
 ) -> Table:
     scores = evaluate(prediction, labels, seed=seed)
-    table = Table()
-    for name, value in zip(("by", "low_edge", "high_edge", "median"), where, strict=True):
-        table[name] = [value] * len(scores)
+    where = {"by": by, "low_edge": low_edge, "high_edge": high_edge, "median": median}
+    table = Table({name: [value] * len(scores) for name, value in where.items()})
     table["score"] = list(scores)
     for name in ("value", "low", "high", "n"):
         table[name] = [getattr(score, name) for score in scores.values()]
@@ -202,31 +216,22 @@ class _Answers:
 def _answers(ready: Classifier, catalog: Catalog, *, fit: bool, progress: Progress) -> _Answers:
     """What the network says of each image, and what is measured of it; NaN where it cannot be used."""
     spec, n = ready.trained.card.inputs, len(catalog)
-    logits = np.full((n, len(ready.trained.classes)), np.nan, dtype=np.float32)
-    flags, reasons = np.zeros(n, dtype=np.int16), [""] * n
+    logits, flags, reasons = [], [], []
     measures: dict[str, npt.NDArray[np.float64]] = {}
-    reader = ChunkReader(InputFiles.of(catalog), spec, fit, keep=False)
-    chunks = [range(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
+    chunks = chunked(n, BATCH)
+    read = functools.partial(read_chunk, InputFiles.of(catalog), spec, fit=fit)
     with progress("classify", n) as step:
-        for rows, read in zip(chunks, read_ahead(reader, chunks), strict=True):
-            found, piece = read.found, slice(rows.start, rows.stop)
-            flags[piece], reasons[piece] = found.flags, found.reasons
+        for rows, found in zip(chunks, read_ahead(read, chunks), strict=True):
+            (scores,), _ = logits_and_features([ready], found)
+            logits.append(scores)
+            flags.append(found.flags)
+            reasons += found.reasons
             if len(found.rows):
-                logits[rows.start + found.rows] = predict_images(ready.trained.model, found.images)
                 for name, values in image_measures(found.images, spec).items():
                     measures.setdefault(name, np.full(n, np.nan))[rows.start + found.rows] = values
             for _ in rows:
                 step()
-    return _Answers(logits, flags, reasons, measures)
-
-
-def _numbers(
-    catalog: Catalog, name: str, measures: Mapping[str, npt.NDArray[np.float64]]
-) -> npt.NDArray[np.float64]:
-    """The catalog's own, where it has the column."""
-    if name in catalog.table.colnames:
-        return as_numbers(catalog.table[name], name)
-    return measures.get(name, np.full(len(catalog), np.nan))
+    return _Answers(np.concatenate(logits), np.concatenate(flags), reasons, measures)
 
 
 def draw_scores(prediction: Prediction, labels: Sequence[str], folder: Path, *, seed: int = 0) -> list[Path]:

@@ -107,17 +107,13 @@ class Work:
         if not models:
             raise ValueError(message("a model", "", model=words.get("model")))
         chunk = int(given.pop("chunk", cls.chunk))
-        found: dict[str, dict[str, Any]] = {"source": {}, "classify": {}}
-        for name, value in given.items():
-            if name in _SOURCE_WORDS:
-                found["source"][name] = _listed(value) if name in ("mosaic", "bands") else value
-            elif name in _CLASSIFY_WORDS:
-                found["classify"][name] = value
-            else:
-                known = sorted({"model", "chunk", *_SOURCE_WORDS, *_CLASSIFY_WORDS})
-                raise ValueError(message(f"words among {known}", "", word=name))
-        source, classify = SourceSettings(**found["source"]), ClassifySettings(**found["classify"])
-        return cls(models, source, classify, chunk)
+        for name in given:
+            if name not in WORDS:
+                raise ValueError(message(f"words among {sorted({'model', *WORDS})}", "", word=name))
+        given |= {name: _listed(given[name]) for name in ("mosaic", "bands") if name in given}
+        source = {name: value for name, value in given.items() if name in _SOURCE_WORDS}
+        classify = {name: value for name, value in given.items() if name in _CLASSIFY_WORDS}
+        return cls(models, SourceSettings(**source), ClassifySettings(**classify), chunk)
 
     @property
     def card(self) -> Card:

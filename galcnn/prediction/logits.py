@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +93,8 @@ class Fitted:
         What the flag means here.
     pixel_scales : numpy.ndarray
         Arcsec, of the cutouts as they were given; NaN where it is not known.
+    cutouts : list of galcnn.cutout.Cutout
+        Those that `images` were made of, where they were to be kept.
     """
 
     rows: npt.NDArray[np.intp]
@@ -100,13 +102,16 @@ class Fitted:
     flags: npt.NDArray[np.int16]
     reasons: list[str]
     pixel_scales: npt.NDArray[np.float64]
+    cutouts: list[Cutout] = field(default_factory=list)
 
 
-def fitted(cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool) -> Fitted:
+def fitted(
+    cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool, keep: bool = False
+) -> Fitted:
     """Bring cutouts to what a network sees; one that cannot be is flagged."""
     flags, reasons = np.zeros(len(cutouts), dtype=np.int16), [""] * len(cutouts)
     scales = np.full(len(cutouts), np.nan)
-    rows, images = [], []
+    rows, fitting = [], []
     for row, cutout in enumerate(cutouts):
         if isinstance(cutout, Exception):
             # One that was read, but has no WCS to cut by or is smaller than the width.
@@ -122,9 +127,10 @@ def fitted(cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool)
             continue
         flags[row], reasons[row] = faults(ready)
         rows.append(row)
-        images.append(ready)
-    stack = images_from(images) if images else np.empty((0, *spec.image_shape), dtype=np.float32)
-    return Fitted(np.array(rows, dtype=np.intp), stack, flags, reasons, scales)
+        fitting.append(ready)
+    images = images_from(fitting) if fitting else np.empty((0, *spec.image_shape), dtype=np.float32)
+    kept = fitting if keep else []
+    return Fitted(np.array(rows, dtype=np.intp), images, flags, reasons, scales, kept)
 
 
 def _words(error: Exception) -> str:

@@ -63,7 +63,7 @@ def prediction_of(ids: Iterable[str], probabilities: npt.ArrayLike, classes: Seq
 
 
 def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence[str] | None) -> Table:
-    """Add what went wrong to a table."""
+    """Add the columns `flag` and `reason` to a table."""
     table["flag"] = np.zeros(len(table), dtype=np.int16) if flags is None else flags
     table["flag"].description = (
         f"sum of {UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over "

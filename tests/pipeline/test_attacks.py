@@ -133,10 +133,14 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
     changed.remove_columns(["held_4", "random_4"])
     changed.write(tmp_path / "out" / "answers.ecsv", overwrite=True)
     assert main(words) == 0
+    told = (tmp_path / "out" / "answers.ecsv").read_bytes()
     resumed = Table.read(tmp_path / "out" / "answers.ecsv")
     np.testing.assert_array_equal(resumed["random_1"], changed["random_1"])  # not computed again
     assert not resumed["held_4"].any(), "fooled by a budget, fooled by any larger one"
-    assert main([*words, "--seed", "1"]) == 0
+    assert main([*words, "--seed", "1"]) == 2
+    assert "a new folder, or one with this very curve" in capsys.readouterr().err
+    assert (tmp_path / "out" / "answers.ecsv").read_bytes() == told
+    assert main([*words, "--seed", "1", "--overwrite"]) == 0
     again = Table.read(tmp_path / "out" / "answers.ecsv")
     assert (again["random_1"] != changed["random_1"]).any(), "another question"
 

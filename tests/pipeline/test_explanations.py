@@ -119,6 +119,21 @@ def test_the_calibrated_answer_is_explained(road):
         assert LayerStack.read(out[stack.id]).prediction.best == ("thin",)
 
 
+def test_a_file_of_another_question_is_refused_and_left_as_it_is(road, capsys):
+    folder, _ = road
+    out = folder / "layers.fits"
+    words = ["explain", str(folder / "model"), str(folder / "g0.fits"), "--bands", "g,r", "-o", str(out)]
+    words += ["--method", "saliency", "--quiet"]
+    assert main(words) == 0
+    written, time = out.read_bytes(), out.stat().st_mtime_ns
+    assert main(words) == 0, "the same question: read, not made again"
+    assert main([*words, "--target", "thin-round"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (out.read_bytes(), out.stat().st_mtime_ns) == (written, time)
+    assert main([*words, "--target", "thin-round", "--overwrite"]) == 0
+    assert {e.target.name for e in LayerStack.read(out).explanations} == {"thin-round"}
+
+
 def test_one_trial_leaves_out_what_cannot_work(road):
     folder, files = road
     trained = load_model(folder / "model")
