@@ -81,7 +81,7 @@ def draw_run(
         raise ValueError(
             message(
                 f"a folder with {_HISTORY}, or answers of classes in one of {_TABLES}, or such a table",
-                "Give what galcnn train, evaluate, classify or run has made.",
+                "Give what galcnn train, evaluate or classify has made.",
                 folder=str(source),
             )
         )
