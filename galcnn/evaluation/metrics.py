@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from galcnn.evaluation.intervals import Score, bootstrap
+from galcnn.evaluation.intervals import Floats, Ints, Score, bootstrap
 from galcnn.prediction import Prediction
-
-Ints = npt.NDArray[np.int_]
-Floats = npt.NDArray[np.float64]
 
 
 def evaluate(

@@ -9,11 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
-from galcnn.evaluation.intervals import Score, bootstrap
+from galcnn.evaluation.intervals import Floats, Ints, Score, bootstrap
 from galcnn.prediction import Prediction
-
-Ints = npt.NDArray[np.int_]
-Floats = npt.NDArray[np.float64]
 
 #: Where bands are given: false positive rate, or recall.
 GRID = np.linspace(0, 1, 101)

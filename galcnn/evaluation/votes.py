@@ -7,14 +7,12 @@ import numpy.typing as npt
 
 from galcnn.catalog import Votes
 from galcnn.errors import message
-from galcnn.evaluation.intervals import Ints, Score, bootstrap
-
-Fractions = npt.NDArray[np.float64]
+from galcnn.evaluation.intervals import Floats, Ints, Score, bootstrap
 
 
 def evaluate_votes(
-    predicted: Fractions,
-    observed: Fractions,
+    predicted: Floats,
+    observed: Floats,
     votes: Votes,
     *,
     baseline: npt.ArrayLike,
@@ -67,7 +65,7 @@ def evaluate_votes(
         if not len(said):
             raise ValueError(message(f"votes on {question.name!r} in the test set", "Leave it out."))
 
-        def measure(rows: Ints, a: Fractions = said, b: Fractions = guess, c: Fractions = flat) -> Fractions:
+        def measure(rows: Ints, a: Floats = said, b: Floats = guess, c: Floats = flat) -> Floats:
             return np.array([_correlation(a[rows], b[rows]), _rmse(a[rows], b[rows]), _rmse(a[rows], c)])
 
         found = bootstrap(measure, np.zeros(len(said), dtype=int), seed=seed, n_bootstrap=n_bootstrap)
@@ -76,11 +74,11 @@ def evaluate_votes(
     return scores
 
 
-def _rmse(a: Fractions, b: Fractions) -> float:
+def _rmse(a: Floats, b: Floats) -> float:
     return float(np.sqrt(np.mean((a - b) ** 2)))
 
 
-def _correlation(a: Fractions, b: Fractions) -> float:
+def _correlation(a: Floats, b: Floats) -> float:
     """Mean over the answers that vary in both; NaN where none does."""
     moving = [i for i in range(a.shape[1]) if np.ptp(a[:, i]) > 0 and np.ptp(b[:, i]) > 0]
     each = [np.corrcoef(a[:, i], b[:, i])[0, 1] for i in moving]
