@@ -68,7 +68,7 @@ class PrincipalPlane:
 
 
 def weights_of(network: keras.Model) -> Weights:
-    """Copy all weights of a network, those that are not trained included."""
+    """Copy all weights of a network, untrained ones included, but not the states of random numbers."""
     return [np.array(keras.ops.convert_to_numpy(w), dtype=np.float64) for w in network.weights]
 
 
@@ -140,7 +140,11 @@ def principal_plane(
     origin: Sequence[npt.NDArray[np.floating]],
     trained: Sequence[bool],
 ) -> PrincipalPlane:
-    """Find the plane in which a training moved most: PCA of its snapshots (Li et al. 2018, section 7)."""
+    """Find the plane in which a training moved most: PCA of its snapshots (Li et al. 2018, section 7).
+
+    Weights that are not `trained` (statistics of batch normalisation) stay where they are. Each
+    direction points from the first to the last snapshot.
+    """
     shapes = [w.shape for w in origin]
     if len(snapshots) < 3 or any([w.shape for w in weights] != shapes for weights in snapshots):
         raise ValueError(

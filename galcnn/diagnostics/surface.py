@@ -24,7 +24,11 @@ Array = npt.NDArray[np.float64]
 
 
 def curvatures(loss: npt.ArrayLike) -> Array:
-    """Give the curvature of a surface along rows, columns and both diagonals, by second differences."""
+    """Give the curvature of a surface along rows, columns and both diagonals, by second differences.
+
+    Per step of the grid squared, at each inner point: shape (n_beta - 2, n_alpha - 2, 4) of a plane,
+    (1, n_alpha - 2, 1) of a line.
+    """
     values = np.atleast_2d(np.asarray(loss, dtype=np.float64))
     if values.ndim != 2 or values.shape[1] < 3 or values.shape[0] == 2:
         raise ValueError(message("at least 3 points of each direction", "", shape=values.shape))
@@ -202,7 +206,11 @@ class Surface:
 
     @property
     def barrier(self) -> float:
-        """Height of the loss between two solutions over the straight line of their losses."""
+        """Height of the loss between two solutions over the straight line of their losses, nat.
+
+        The greatest of ``L(alpha) - (1 - alpha) L(0) - alpha L(1)`` for alpha in [0, 1] (Frankle et
+        al. 2020); NaN for any other plane.
+        """
         if self.plane != "between":
             return float("nan")
         inside = (self.alpha > -1e-9) & (self.alpha < 1 + 1e-9)

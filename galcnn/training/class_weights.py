@@ -45,7 +45,7 @@ def class_frequency(dataset: Dataset, mirror: Mirror | None = None) -> dict[str,
 def class_weights(
     dataset: Dataset, balance: Balance, mirror: Mirror | None = None
 ) -> npt.NDArray[np.float32]:
-    """Give the weight of each class in the loss."""
+    """Give the weight of each class, 1 in the mean over galaxies: learning rates keep their meaning."""
     power = 0.0 if balance == "sampling" else _power(balance)
     frequency = _positive_frequency(dataset, mirror)
     weights = frequency**-power
@@ -53,7 +53,7 @@ def class_weights(
 
 
 def balanced_rows(dataset: Dataset, seed: int) -> npt.NDArray[np.intp]:
-    """Draw as many galaxies of each class as of the largest."""
+    """Draw as many galaxies of each class as of the largest; each galaxy at least once."""
     largest = max(dataset.counts.values())
     rows = []
     for position, name in enumerate(dataset.classes):

@@ -47,7 +47,10 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float | None:
-        """Rate at which the smoothed loss falls fastest; None where it does not fall."""
+        """Rate at which the smoothed loss falls fastest; None where it does not fall.
+
+        It must fall by three times the scatter of the smoothed loss and by 2 %.
+        """
         means = smoothed(self.losses)
         least = int(np.argmin(means))
         scatter = np.std(self.losses[: least + 1] - means[: least + 1]) / np.sqrt(_WIDTH)

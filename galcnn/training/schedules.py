@@ -77,25 +77,22 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         self.after, self.updates = after, updates
 
     def __call__(self, step: Any) -> Any:
-        """Give the learning rate of an update."""
         done = keras.ops.cast(step, "float32") / self.updates
         rise = self.after(0) * (_FIRST + (1 - _FIRST) * done)
         return keras.ops.where(done < 1, rise, self.after(keras.ops.maximum(step - self.updates, 0)))
 
     def get_config(self) -> dict[str, Any]:
-        """Give what makes the same schedule again."""
         return {"after": keras.optimizers.schedules.serialize(self.after), "updates": self.updates}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> WarmUp:
-        """Make a schedule again."""
         return cls(keras.optimizers.schedules.deserialize(config["after"]), config["updates"])
 
 
 def learning_rate(
     schedule: Schedule, peak: float, *, epochs: int, updates_per_epoch: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Give the learning rate, or the Keras schedule that it follows."""
+    """Give the Keras schedule, or a number where the rate stays or is moved from outside (plateau)."""
     kinds = keras.optimizers.schedules
     updates = epochs * updates_per_epoch
     warm_up = 0.05 if schedule.warm_up is None and schedule.name == "cosine" else schedule.warm_up or 0.0

@@ -34,7 +34,11 @@ def check_vote_settings(settings: TrainingSettings) -> None:
 
 
 def vote_targets(observed: npt.ArrayLike, votes: Votes) -> npt.NDArray[np.float32]:
-    """Turn votes into the targets of their loss."""
+    """Turn votes into the targets of their loss: counts as they are, fractions times the parent's.
+
+    The sum of fractions within a question is then exactly the parent's, as published sums, which
+    are rounded, are not.
+    """
     found = np.array(observed, dtype=np.float64)
     if found.ndim != 2 or found.shape[1] != len(votes.answers) or np.isinf(found).any() or (found < 0).any():
         raise ValueError(
@@ -68,10 +72,13 @@ class _VoteLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class VoteCrossEntropy(_VoteLoss):
-    """Loss of fractions without counts: soft cross-entropy, weighted by the parent."""
+    """Loss of fractions without counts: soft cross-entropy, weighted by the parent.
+
+    sum over questions of w sum_a f_a (-log p_a), with f the fractions given the parent, w the
+    parent's fraction and p the softmax of the question's logits.
+    """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Give the loss of each galaxy."""
         logits = keras.ops.cast(y_pred, "float32")
         terms = []
         for columns, _ in self.votes.groups:
@@ -82,10 +89,14 @@ class VoteCrossEntropy(_VoteLoss):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class DirichletMultinomial(_VoteLoss):
-    """Loss of counts: minus the log likelihood of a Dirichlet-multinomial for each question."""
+    """Loss of counts: minus the log likelihood of a Dirichlet-multinomial for each question.
+
+    Outputs are the logarithms of its concentrations: their softmax is the expected fraction, their
+    size says how sure the network is. The binomial coefficients, which no parameter moves, are left
+    out (Walmsley et al. 2022, MNRAS 509, 3966).
+    """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Give the loss of each galaxy."""
         alpha = tf.exp(tf.cast(y_pred, tf.float32))
         counts = tf.cast(y_true, tf.float32)
         terms = []
