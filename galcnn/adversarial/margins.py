@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 from galcnn.errors import message
 from galcnn.model import Target
 from galcnn.model.forward import compiled, run_in_batches
-from galcnn.model.gradients import gradient_of, logits_of, target_weights
+from galcnn.model.gradients import logits_of, score_gradient, target_weights
 
 if TYPE_CHECKING:
     from galcnn.explain import Context
@@ -257,17 +257,8 @@ def fast_logits(network: keras.Model, images: Floats) -> Floats:
 
 
 def margin_gradient(network: keras.Model, images: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Differentiate the margin with respect to every pixel."""
-
-    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
-        def run(images: Any, weights: Any) -> tuple[Any, Any]:
-            logits = logits_of(network_of(), images)
-            return gradient_of(margin_in_graph(logits, weights), images), logits
-
-        return run
-
-    run = compiled(network, "margin gradient", build, (images, weights))
-    gradient, logits = run_in_batches(run, images, weights)
+    """Differentiate the margin with respect to every pixel, and give the logits."""
+    gradient, _, logits = score_gradient(network, "margin gradient", margin_in_graph, images, weights)
     return gradient, logits
 
 

@@ -53,27 +53,6 @@ def outputs(network: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArra
     return whole.astype(np.result_type(whole, np.float32), copy=False)
 
 
-def traced(
-    network: keras.Model,
-    question: Hashable,
-    build: Callable[[Callable[[], keras.Model]], Callable[..., Any]],
-    *,
-    signature: Sequence[tf.TensorSpec],
-) -> Callable[..., Any]:
-    """Compile a function of a network once, and keep it for as long as the network lives."""
-    functions = _COMPILED.setdefault(network, {})
-    if question not in functions:
-        # Without autograph, which would wrap what a trace refuses into pages of its own.
-        functions[question] = tf.function(
-            # A partial has no code of its own: TensorFlow counts traces by code, and would warn of
-            # "retracing" when several networks or layers are asked the same question.
-            functools.partial(build(weakref.ref(network))),
-            input_signature=list(signature),
-            autograph=False,
-        )
-    return functions[question]
-
-
 class _Recorder:
     def __init__(self, training: bool = False) -> None:
         self.training = training
@@ -103,22 +82,34 @@ class _Recorder:
 
 def compiled(
     network: keras.Model,
-    key: Hashable,
+    question: Hashable,
     build: Callable[[Callable[[], keras.Model]], Callable[..., Any]],
     arguments: Sequence[npt.NDArray[Any]],
 ) -> Callable[..., Any]:
-    """Give a function of a network as one graph, traced when it is first needed."""
+    """Give a function of a network as one graph, traced when first needed and kept while the network lives.
+
+    `build` takes what gives the network; what it makes must not hold the network itself. The
+    `arguments` are examples, of any length along their first axis.
+    """
     shapes = tuple(argument.shape[1:] for argument in arguments)
-    floats = working_dtype(network)
-    signature = [
-        tf.TensorSpec((None, *shape), argument.dtype if argument.dtype.kind == "i" else floats)
-        for shape, argument in zip(shapes, arguments, strict=True)
-    ]
-    return traced(network, (key, shapes), build, signature=signature)
+    functions = _COMPILED.setdefault(network, {})
+    if (question, shapes) not in functions:
+        floats = working_dtype(network)
+        functions[question, shapes] = tf.function(
+            # A partial has no code of its own: TensorFlow counts traces by code, and would warn of
+            # "retracing" when several networks or layers are asked the same question.
+            functools.partial(build(weakref.ref(network))),
+            input_signature=[
+                tf.TensorSpec((None, *shape), argument.dtype if argument.dtype.kind == "i" else floats)
+                for shape, argument in zip(shapes, arguments, strict=True)
+            ],
+            autograph=False,  # it would wrap what a trace refuses into pages of its own
+        )
+    return functions[question, shapes]
 
 
 def run_in_batches(
-    run: Callable[..., tuple[Any, ...]], *arrays: npt.NDArray[Any]
+    run: Callable[..., Sequence[Any]], *arrays: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.floating[Any]], ...]:
     """Run a compiled function on many images."""
     size = images_per_batch(arrays[0].shape[1:])

@@ -30,18 +30,33 @@ def target_gradient(
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
     """Differentiate a target with respect to every pixel."""
     weights = target_weights(network, target, images)
+    gradient, scores, _ = score_gradient(network, "gradient", weighted_sum, images, weights)
+    return gradient, scores
+
+
+def score_gradient(
+    network: keras.Model,
+    question: str,
+    score: Callable[[Any, Any], Any],
+    images: npt.NDArray[np.floating[Any]],
+    weights: npt.NDArray[np.floating[Any]],
+) -> tuple[npt.NDArray[np.floating[Any]], ...]:
+    """Differentiate a score of logits and weights: give the gradients, the scores and the logits."""
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
-        def run(images: Any, weights: Any) -> tuple[Any, Any]:
-            scores = tf.reduce_sum(logits_of(network_of(), images) * weights, axis=1)
-            return gradient_of(scores, images), scores
+        def run(images: Any, weights: Any) -> tuple[Any, Any, Any]:
+            logits = logits_of(network_of(), images)
+            scores = score(logits, weights)
+            return gradient_of(scores, images), scores, logits
 
         return run
 
-    gradient, scores = run_in_batches(
-        compiled(network, "gradient", build, (images, weights)), images, weights
-    )
-    return gradient, scores
+    return run_in_batches(compiled(network, question, build, (images, weights)), images, weights)
+
+
+def weighted_sum(logits: Any, weights: Any) -> Any:
+    """Give the value of a target, inside a graph that is being traced."""
+    return tf.reduce_sum(logits * weights, axis=1)
 
 
 def target_scores(
@@ -51,7 +66,7 @@ def target_scores(
     weights = target_weights(network, target, images)
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
-        return lambda images, weights: (tf.reduce_sum(logits_of(network_of(), images) * weights, axis=1),)
+        return lambda images, weights: (weighted_sum(logits_of(network_of(), images), weights),)
 
     return run_in_batches(compiled(network, "scores", build, (images, weights)), images, weights)[0]
 
@@ -94,12 +109,12 @@ def logits_of(network: keras.Model, images: Any) -> Any:
     return tf.cast(logits, images.dtype)
 
 
-def logits_and_features(network: keras.Model, images: Any, layer: str) -> tuple[Any, Any]:
-    """Run a network as `logits_of` does, and keep what one of its layers gives."""
+def logits_and_layers(network: keras.Model, images: Any) -> tuple[Any, dict[str, Any]]:
+    """Run a network as `logits_of` does, and keep what each network layer gives."""
     with keras.StatelessScope():
         logits, seen = forward(network, images)
     refuse_squashed(logits)
-    return tf.cast(logits, images.dtype), seen[layer]
+    return tf.cast(logits, images.dtype), seen
 
 
 def gradient_of(scores: Any, images: Any) -> Any:

@@ -15,7 +15,7 @@ from galcnn.errors import message
 from galcnn.explain.explanation import Context, Kind
 from galcnn.model import Target
 from galcnn.model.forward import compiled, run_in_batches
-from galcnn.model.gradients import logits_and_features, target_weights
+from galcnn.model.gradients import logits_and_layers, target_weights
 from galcnn.model.graph import NetworkLayer, upstream
 from galcnn.model.receptive import on_image_grid
 
@@ -124,7 +124,7 @@ class CAM:
 def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
     def run(images: Any, shares: Any) -> tuple[Any]:
         network = network_of()
-        _, features = logits_and_features(network, images, _head(network)[0].name)
+        features = logits_and_layers(network, images)[1][_head(network)[0].name]
         return (tf.einsum("nyxf,nf->nyx", tf.cast(features, images.dtype), shares),)
 
     return run

@@ -15,7 +15,7 @@ from galcnn.errors import message
 from galcnn.explain.explanation import Context, Kind
 from galcnn.model import Target, feature_maps
 from galcnn.model.forward import compiled, run_in_batches
-from galcnn.model.gradients import gradient_of, logits_and_features, target_weights
+from galcnn.model.gradients import gradient_of, logits_and_layers, target_weights, weighted_sum
 from galcnn.model.graph import NetworkLayer, network_layer
 from galcnn.model.orientations import mean_turned_back
 from galcnn.model.receptive import on_image_grid, seen_in
@@ -152,8 +152,9 @@ class GradCAM:
 
         def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
             def run(images: Any, weights: Any) -> tuple[Any]:
-                logits, features = logits_and_features(network_of(), images, name)
-                slope = gradient_of(tf.reduce_sum(logits * weights, axis=1), features)
+                logits, seen = logits_and_layers(network_of(), images)
+                features = seen[name]
+                slope = gradient_of(weighted_sum(logits, weights), features)
                 share = tf.reduce_mean(slope, axis=(1, 2))
                 maps = tf.einsum("nyxf,nf->nyx", tf.cast(features, images.dtype), share)
                 if count > 1:

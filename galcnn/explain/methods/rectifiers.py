@@ -22,7 +22,7 @@ from galcnn.explain.explanation import Context, Kind
 from galcnn.model import Target, network_layers
 from galcnn.model.build import PREPROCESSING
 from galcnn.model.forward import compiled, run_in_batches
-from galcnn.model.gradients import gradient_of, logits_and_features, logits_of, target_weights
+from galcnn.model.gradients import gradient_of, logits_and_layers, logits_of, target_weights, weighted_sum
 from galcnn.model.graph import is_functional
 
 Rectifier = Literal["guided", "deconvnet"]
@@ -95,11 +95,12 @@ class RectifiedGradient:
             with rectified(self.name):
                 if is_functional(network) and PREPROCESSING in network_layers(network):
                     # A clipping stretch is no part of the network.
-                    logits, seen = logits_and_features(network, images, PREPROCESSING)
+                    logits, layers = logits_and_layers(network, images)
+                    start = layers[PREPROCESSING]
                 else:
-                    logits, seen = logits_of(network, images), images
-            refuse_other_rectifiers(logits, seen)
-            return (gradient_of(tf.reduce_sum(logits * weights, axis=1), images),)
+                    logits, start = logits_of(network, images), images
+            refuse_other_rectifiers(logits, start)
+            return (gradient_of(weighted_sum(logits, weights), images),)
 
         return run
 

@@ -14,11 +14,9 @@ import tensorflow as tf
 from galcnn.errors import message
 from galcnn.files.text import unique_name
 from galcnn.model import Target, network_layers
-from galcnn.model.forward import forward, traced, upright
-from galcnn.model.gradients import gradients_of, target_weights
-from galcnn.model.graph import network_layer, refuse_squashed
-
-_BATCH = 64
+from galcnn.model.forward import batches, compiled, forward, images_per_batch, run_in_batches, upright
+from galcnn.model.gradients import gradients_of, logits_and_layers, logits_of, target_weights, weighted_sum
+from galcnn.model.graph import network_layer
 
 Maps = dict[str, npt.NDArray[np.float32]]
 
@@ -58,8 +56,8 @@ def activations(
 
         return run
 
-    run = traced(network, ("activations", names), build, signature=[_images(network)])
-    return _batched(lambda piece: run(_tensor(images[piece])), len(images), list(known))
+    run = compiled(network, ("activations", names), build, (images,))
+    return dict(zip(known, run_in_batches(run, images), strict=True))
 
 
 def layer_gradients(
@@ -98,22 +96,18 @@ def layer_gradients(
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> list[Any]:
-            outputs, seen = forward(of(), images)
-            refuse_squashed(outputs)
-            scores = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights, axis=1)
+            logits, seen = logits_and_layers(of(), images)
             maps = [seen[name] for name in names]
+            found = gradients_of(weighted_sum(logits, weights), maps)
             return [
-                upright(tf.zeros_like(values, tf.float32) if gradient is None else gradient, images)
-                for values, gradient in zip(maps, gradients_of(scores, maps), strict=True)
+                tf.cast(upright(tf.zeros_like(values) if gradient is None else gradient, images), tf.float32)
+                for values, gradient in zip(maps, found, strict=True)
             ]
 
         return run
 
-    signature = [_images(network), tf.TensorSpec((None, weights.shape[1]), tf.float32)]
-    run = traced(network, ("layer gradients", names), build, signature=signature)
-    return _batched(
-        lambda piece: run(_tensor(images[piece]), _tensor(weights[piece])), len(images), list(known)
-    )
+    run = compiled(network, ("layer gradients", names), build, (images, weights))
+    return dict(zip(known, run_in_batches(run, images, weights), strict=True))
 
 
 def weight_gradients(
@@ -146,22 +140,18 @@ def weight_gradients(
         def run(images: Any, weights: Any) -> list[Any]:
             variables = _trainable(of())
             values = [variables[name].value for name in names]
-            outputs = of()(images, training=False)
-            refuse_squashed(outputs)
-            scores = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights, axis=1)
+            found = gradients_of(weighted_sum(logits_of(of(), images), weights), values)
             return [
                 tf.zeros(value.shape) if gradient is None else gradient
-                for value, gradient in zip(values, gradients_of(scores, values), strict=True)
+                for value, gradient in zip(values, found, strict=True)
             ]
 
         return run
 
-    signature = [_images(network), tf.TensorSpec((None, weights.shape[1]), tf.float32)]
-    run = traced(network, ("weight gradients", names), build, signature=signature)
+    run = compiled(network, ("weight gradients", names), build, (images, weights))
     total = [np.zeros(variable.shape) for variable in _trainable(network).values()]
-    for start in range(0, len(images), _BATCH):
-        piece = slice(start, start + _BATCH)
-        for sum_, gradient in zip(total, run(_tensor(images[piece]), _tensor(weights[piece])), strict=True):
+    for piece in batches(len(images), images_per_batch(images.shape[1:])):
+        for sum_, gradient in zip(total, run(images[piece], weights[piece]), strict=True):
             sum_ += gradient.numpy()
     return {name: (sum_ / len(images)).astype(np.float32) for name, sum_ in zip(names, total, strict=True)}
 
@@ -185,19 +175,6 @@ def _known(network: keras.Model, layers: Sequence[str] | None) -> dict[str, str]
     if not names:
         raise ValueError(message("at least one network layer", "", layers=names))
     return {name: network_layer(network, name).name for name in names}
-
-
-def _images(network: keras.Model) -> tf.TensorSpec:
-    return tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)
-
-
-def _tensor(array: npt.NDArray[np.float32]) -> Any:
-    return tf.convert_to_tensor(array, tf.float32)
-
-
-def _batched(run: Callable[[slice], list[Any]], n: int, names: Sequence[str]) -> Maps:
-    pieces = [[found.numpy() for found in run(slice(start, start + _BATCH))] for start in range(0, n, _BATCH)]
-    return {name: np.concatenate(parts) for name, parts in zip(names, zip(*pieces, strict=True), strict=True)}
 
 
 def rotated(kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -19,7 +19,7 @@ from galcnn.errors import message
 from galcnn.explain.network.activations import activations
 from galcnn.explain.synthesis import Synthesis
 from galcnn.model import Target, TrainedModel, invert, planes_from
-from galcnn.model.forward import forward, outputs, traced, upright
+from galcnn.model.forward import compiled, forward, outputs, upright
 from galcnn.model.gradients import gradient_of
 from galcnn.model.graph import network_layer
 from galcnn.model.inputs import FILL
@@ -197,25 +197,20 @@ def energy_gradient(
     network: keras.Model, images: Images, weights: npt.NDArray[np.float32], layer: str
 ) -> Images:
     """Differentiate half the weighted mean square of a layer's activations."""
-
     name = network_layer(network, layer).name
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> Any:
             _, seen = forward(of(), images)
-            values = tf.cast(upright(seen[name], images), tf.float32)
+            values = tf.cast(upright(seen[name], images), images.dtype)
             cells = tf.reduce_sum(values**2 * weights, axis=-1)
             flat = tf.reshape(cells, (tf.shape(cells)[0], -1))
             return gradient_of(0.5 * tf.reduce_mean(flat, axis=1), images)
 
         return run
 
-    signature = [
-        tf.TensorSpec((None, *network.input_shape[1:]), tf.float32),
-        tf.TensorSpec((len(weights),), tf.float32),
-    ]
-    run = traced(network, ("energy gradient", name), build, signature=signature)
-    return np.asarray(run(tf.convert_to_tensor(images), tf.convert_to_tensor(weights)).numpy())
+    run = compiled(network, ("energy gradient", name), build, (images, weights))
+    return np.asarray(run(images, weights))
 
 
 def _tile(network: keras.Model) -> tuple[int, int]:

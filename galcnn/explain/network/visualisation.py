@@ -20,8 +20,8 @@ from galcnn.errors import message
 from galcnn.explain.network.activations import activations
 from galcnn.explain.synthesis import Space, Synthesis
 from galcnn.model import Target, TrainedModel, planes_from
-from galcnn.model.forward import forward, outputs, traced, upright
-from galcnn.model.gradients import gradient_of, target_gradient
+from galcnn.model.forward import compiled, forward, outputs, run_in_batches, upright
+from galcnn.model.gradients import gradient_of, target_gradient, weighted_sum
 from galcnn.model.graph import network_layer
 
 Place = Literal["centre", "mean"]
@@ -214,29 +214,22 @@ def _wide(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 def channel_gradient(
     network: keras.Model, images: Images, weights: npt.NDArray[np.float32], *, layer: str, place: Place
-) -> tuple[npt.NDArray[np.float32], Images]:
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
     """Differentiate a weighted sum of a layer's channels with respect to the images."""
-
     name = network_layer(network, layer).name
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> tuple[Any, Any]:
             _, seen = forward(of(), images)
-            units = _units(tf.cast(upright(seen[name], images), tf.float32), place)
-            scores = tf.reduce_sum(units * weights, axis=1)
+            units = _units(tf.cast(upright(seen[name], images), images.dtype), place)
+            scores = weighted_sum(units, weights)
             return scores, gradient_of(scores, images)
 
         return run
 
-    signature = [
-        tf.TensorSpec((None, *network.input_shape[1:]), tf.float32),
-        tf.TensorSpec((None, weights.shape[1]), tf.float32),
-    ]
-    run = traced(network, ("channel gradient", name, place), build, signature=signature)
-    scores, gradient = run(
-        tf.convert_to_tensor(images, tf.float32), tf.convert_to_tensor(weights, tf.float32)
-    )
-    return scores.numpy(), gradient.numpy()
+    run = compiled(network, ("channel gradient", name, place), build, (images, weights))
+    scores, gradient = run_in_batches(run, images, weights)
+    return scores, gradient
 
 
 def channel_score(
