@@ -1,7 +1,10 @@
 from .attribution import explain as explain
+from .explanation import AtCells as AtCells
+from .explanation import AtNetworkLayer as AtNetworkLayer
 from .explanation import Context as Context
 from .explanation import Explainer as Explainer
 from .explanation import Explanation as Explanation
+from .explanation import FromBaseline as FromBaseline
 from .explanation import Target as Target
 from .methods.cam import CAM as CAM
 from .methods.gradcam import GradCAM as GradCAM
@@ -33,6 +36,8 @@ from .synthesis import Synthesis as Synthesis
 
 __all__ = [
     "AscentSettings",
+    "AtCells",
+    "AtNetworkLayer",
     "CAM",
     "ClassModels",
     "Context",
@@ -41,6 +46,7 @@ __all__ = [
     "Explainer",
     "Explanation",
     "FilterImages",
+    "FromBaseline",
     "GradCAM",
     "GuidedBackprop",
     "InputXGradient",

@@ -104,12 +104,28 @@ class Explainer(Protocol):
 
 @runtime_checkable
 class FromBaseline(Protocol):
-    """An explainer whose map sums to the score less that of a baseline image."""
+    """An explainer whose map sums to the score less that of a baseline image.
+
+    The error of that sum is the `delta` of an `Explanation`.
+    """
 
     def baseline_images(
         self, images: npt.NDArray[np.float32], *, context: Context | None = None
     ) -> npt.NDArray[np.float32]:
-        """Give the baseline of each image."""
+        """Give the baseline of each image.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        context : Context, optional
+            As for the maps.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of `images`.
+        """
         ...
 
 
@@ -118,7 +134,18 @@ class AtNetworkLayer(Protocol):
     """An explainer whose map is made at a layer inside the network."""
 
     def network_layer_of(self, network: keras.Model) -> str:
-        """Name that layer."""
+        """Name that layer.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Functional or sequential.
+
+        Returns
+        -------
+        str
+            As `galcnn.model.network_layers` names it: names of nested models joined by slashes.
+        """
         ...
 
 
@@ -134,8 +161,34 @@ class AtCells(AtNetworkLayer, Protocol):
         *,
         context: Context | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Make the maps at both resolutions, from one run of the network."""
+        """Make the maps at both resolutions, from one run of the network.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Functional or sequential, ends in logits.
+        images : numpy.ndarray
+            Shape (n, ny, nx, n_bands).
+        target : Target or sequence of Target
+            One for all, or one an image.
+        context : Context, optional
+            Noise, mask, PSF and ids of the images.
+
+        Returns
+        -------
+        fine : numpy.ndarray
+            What a call gives: shape of `images`.
+        coarse : numpy.ndarray
+            Shape (n, cells_y, cells_x).
+        """
         ...
+
+
+def read_only(array: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """View an array as float32 that a record may hold."""
+    view = np.ascontiguousarray(array, dtype=np.float32).view()
+    view.flags.writeable = False  # of our view: the caller's array stays as it was
+    return view
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +212,9 @@ class CoarseMap:
     grid: CellGrid
 
     def __post_init__(self) -> None:
-        values = np.ascontiguousarray(self.values, dtype=np.float32).view()
+        values = read_only(self.values)
         if values.ndim != 2 or 0 in values.shape:
             raise ValueError(message("values of shape (cells_y, cells_x)", "", shape=values.shape))
-        values.flags.writeable = False  # of our view: the caller's array stays as it was
         object.__setattr__(self, "values", values)
 
 
@@ -215,7 +267,7 @@ class Explanation:
     coarse: CoarseMap | None = None
 
     def __post_init__(self) -> None:
-        attribution = np.ascontiguousarray(self.attribution, dtype=np.float32).view()
+        attribution = read_only(self.attribution)
         bands = tuple(self.bands)
         if attribution.ndim != 3 or len(attribution) != len(bands) or len(set(bands)) != len(bands):
             raise ValueError(
@@ -230,7 +282,6 @@ class Explanation:
             raise ValueError(message(f"wrt among {WRT}", "", wrt=self.wrt))
         if self.kind is not None and self.kind not in KINDS:
             raise ValueError(message(f"kind among {KINDS}, or None", "", kind=self.kind))
-        attribution.flags.writeable = False  # of our view: the caller's array stays as it was
         object.__setattr__(self, "attribution", attribution)
         object.__setattr__(self, "bands", bands)
         object.__setattr__(self, "settings", dict(self.settings))

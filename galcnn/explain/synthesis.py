@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
+from galcnn.explain.explanation import read_only
 from galcnn.model import Target
 
 #: Where an image was made: in calibrated flux (or display values), or in what the network sees.
@@ -90,7 +91,7 @@ class Synthesis:
     sigma: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        image, start = _planes(self.image), _planes(self.start)
+        image, start = read_only(self.image), read_only(self.start)
         bands = tuple(self.bands)
         wrong = image.ndim != 3 or image.shape != start.shape or len(bands) != len(image)
         if wrong or len(set(bands)) != len(bands):
@@ -103,7 +104,7 @@ class Synthesis:
                     bands=bands,
                 )
             )
-        sigma = None if self.sigma is None else _planes(self.sigma)
+        sigma = None if self.sigma is None else read_only(self.sigma)
         if sigma is not None and sigma.shape != image.shape:
             raise ValueError(message("sigma of the image's shape", "", sigma=sigma.shape, image=image.shape))
         if self.wrt not in SPACES:
@@ -147,9 +148,3 @@ class Synthesis:
     def gain(self) -> float:
         """By how much the target has grown."""
         return self.score - self.start_score
-
-
-def _planes(array: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    planes = np.ascontiguousarray(array, dtype=np.float32).view()
-    planes.flags.writeable = False  # of our view: the caller's array stays as it was
-    return planes

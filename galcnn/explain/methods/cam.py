@@ -12,113 +12,37 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Kind
+from galcnn.explain.methods.cells import MapOfCells
 from galcnn.model import Target
 from galcnn.model.forward import compiled, run_in_batches
 from galcnn.model.gradients import logits_and_layers, target_weights
 from galcnn.model.graph import NetworkLayer, upstream
-from galcnn.model.receptive import on_image_grid
 
 
 @dataclass(frozen=True)
-class CAM:
+class CAM(MapOfCells):
     """sum_k w_k f_k over the last feature maps of a network that averages them.
 
     arXiv:1512.04150, equation 2, signed, the bias left apart: the mean of the coarse map plus the
-    bias is the target's value. Needs the head GlobalAveragePooling2D + Dense. One map serves all
-    bands.
+    bias is the target's value. Needs the head GlobalAveragePooling2D + linear Dense, with nothing
+    but dropout between. One map serves all bands: cells interpolated linearly between the pixels
+    that they look at, NaN where the network crops the image away.
     """
 
     name: ClassVar[str] = "cam"
-    per_band: ClassVar[bool] = False
-    kind: ClassVar[Kind] = "features"
+    positive: ClassVar[bool] = False
 
-    def __call__(
-        self,
-        network: keras.Model,
-        images: npt.NDArray[np.float32],
-        target: Target | Sequence[Target],
-        *,
-        context: Context | None = None,
+    def _layer(self, network: keras.Model) -> NetworkLayer:
+        return _head(network)[0]
+
+    def _sums(
+        self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
     ) -> npt.NDArray[np.float32]:
-        """Make the maps on the grid of the images.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in GlobalAveragePooling2D and a linear Dense, with nothing but dropout between.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Not needed.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`, the same in each band; cells interpolated linearly between the
-            pixels that they look at. NaN where the network crops the image away.
-
-        Raises
-        ------
-        ValueError
-            Another head.
-        """
-        return self.fine_and_coarse(network, images, target, context=context)[0]
-
-    def fine_and_coarse(
-        self,
-        network: keras.Model,
-        images: npt.NDArray[np.float32],
-        target: Target | Sequence[Target],
-        *,
-        context: Context | None = None,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Make the maps at both resolutions, from one run of the network.
-
-        Parameters
-        ----------
-        network : keras.Model
-            See `__call__`.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Not needed.
-
-        Returns
-        -------
-        fine : numpy.ndarray
-            What a call gives: shape of `images`.
-        coarse : numpy.ndarray
-            Shape (n, cells_y, cells_x).
-        """
-        del context
         weights = target_weights(network, target, images)
-        features, dense = _head(network)
-        kernel = keras.ops.convert_to_numpy(dense.kernel).astype(weights.dtype)  # (features, classes)
-        shares = weights @ kernel.T
+        kernel = keras.ops.convert_to_numpy(_head(network)[1].kernel).astype(weights.dtype)
+        shares = weights @ kernel.T  # the kernel is of shape (features, classes)
         run = compiled(network, self.name, _build, (images, shares))
-        (coarse,) = run_in_batches(run, images, shares)
-        fine = on_image_grid(coarse, network, features, images.shape)
-        return np.broadcast_to(fine[..., np.newaxis], images.shape), coarse
-
-    def network_layer_of(self, network: keras.Model) -> str:
-        """Name the layer whose feature maps are weighed.
-
-        Parameters
-        ----------
-        network : keras.Model
-            See `__call__`.
-
-        Returns
-        -------
-        str
-            Names joined by slashes.
-        """
-        return _head(network)[0].name
+        return run_in_batches(run, images, shares)[0]
 
 
 def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:

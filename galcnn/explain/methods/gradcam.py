@@ -12,22 +12,24 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
-from galcnn.explain.explanation import Context, Kind
+from galcnn.explain.methods.cells import MapOfCells
 from galcnn.model import Target, feature_maps
 from galcnn.model.forward import compiled, run_in_batches
 from galcnn.model.gradients import gradient_of, logits_and_layers, target_weights, weighted_sum
 from galcnn.model.graph import NetworkLayer, network_layer
 from galcnn.model.orientations import mean_turned_back
-from galcnn.model.receptive import on_image_grid, seen_in
+from galcnn.model.receptive import seen_in
 
 
 @dataclass(frozen=True)
-class GradCAM:
+class GradCAM(MapOfCells):
     """relu(sum_k a_k f_k), a_k being the mean over the cells of dS/df_k.
 
     arXiv:1610.02391, equations 1 and 2. Works at any layer of any head; at the last feature maps
     of a head of GlobalAveragePooling2D + Dense the number of cells times this map is the positive
-    part of `CAM`. One map serves all bands.
+    part of `CAM`. One map serves all bands, nowhere negative: cells are interpolated linearly
+    between the pixels that they look at, and the negative ones cut off only then. NaN where the
+    network crops the image away.
 
     Attributes
     ----------
@@ -40,92 +42,7 @@ class GradCAM:
     network_layer: str = ""
 
     name: ClassVar[str] = "gradcam"
-    per_band: ClassVar[bool] = False
-    kind: ClassVar[Kind] = "features"
-
-    def __call__(
-        self,
-        network: keras.Model,
-        images: npt.NDArray[np.float32],
-        target: Target | Sequence[Target],
-        *,
-        context: Context | None = None,
-    ) -> npt.NDArray[np.float32]:
-        """Make the maps on the grid of the images.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Functional or sequential, ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Not needed.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`, nowhere negative, the same in each band; cells interpolated linearly
-            between the pixels that they look at, the negative ones cut off only then. NaN where the
-            network crops the image away.
-
-        Raises
-        ------
-        ValueError
-            There is no such layer, or it has no feature maps.
-        """
-        return self.fine_and_coarse(network, images, target, context=context)[0]
-
-    def fine_and_coarse(
-        self,
-        network: keras.Model,
-        images: npt.NDArray[np.float32],
-        target: Target | Sequence[Target],
-        *,
-        context: Context | None = None,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Make the maps at both resolutions, from one run of the network.
-
-        Parameters
-        ----------
-        network : keras.Model
-            See `__call__`.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Not needed.
-
-        Returns
-        -------
-        fine : numpy.ndarray
-            What a call gives: shape of `images`.
-        coarse : numpy.ndarray
-            Shape (n, cells_y, cells_x), nowhere negative.
-        """
-        del context
-        signed = self._signed(network, images, target)
-        fine = on_image_grid(signed, network, self._layer(network), images.shape)
-        fine[fine < 0] = 0  # and NaN stays
-        return np.broadcast_to(fine[..., np.newaxis], images.shape), np.maximum(signed, 0)
-
-    def network_layer_of(self, network: keras.Model) -> str:
-        """Name the layer whose feature maps are weighed.
-
-        Parameters
-        ----------
-        network : keras.Model
-            See `__call__`.
-
-        Returns
-        -------
-        str
-            Names joined by slashes.
-        """
-        return self._layer(network).name
+    positive: ClassVar[bool] = True
 
     def _layer(self, network: keras.Model) -> NetworkLayer:
         if not self.network_layer:
@@ -142,7 +59,7 @@ class GradCAM:
             )
         return layer
 
-    def _signed(
+    def _sums(
         self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
     ) -> npt.NDArray[np.float32]:
         weights = target_weights(network, target, images)

@@ -73,24 +73,6 @@ class IntegratedGradients:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            What the baseline needs: the image of no flux, sigma, mask, ids.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`, in logits.
-        """
         weights = target_weights(network, target, images)
         images = images.astype(weights.dtype, copy=False)
         start = self.baseline_images(images, context=context)
@@ -114,20 +96,6 @@ class IntegratedGradients:
     def baseline_images(
         self, images: npt.NDArray[np.float32], *, context: Context | None = None
     ) -> npt.NDArray[np.float32]:
-        """Give the baseline of each image.
-
-        Parameters
-        ----------
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        context : Context, optional
-            As for the maps.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`.
-        """
         return baseline_images(self.baseline, images, context=context, blur=self.blur, seed=self.seed)
 
 

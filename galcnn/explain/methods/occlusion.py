@@ -25,7 +25,8 @@ from galcnn.model.gradients import logits_of, target_weights
 class Occlusion:
     """S(I) - S(I with a patch covered), laid on the patch; the mean where patches overlap.
 
-    arXiv:1311.2901, section 4.2. All bands are covered together, so one map serves all.
+    arXiv:1311.2901, section 4.2. All bands are covered together, so one map serves all. A
+    patch larger than the image is refused.
 
     Attributes
     ----------
@@ -72,29 +73,6 @@ class Occlusion:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            What the cover needs: the image of no flux, sigma, mask, ids.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`, the same in each band, in logits.
-
-        Raises
-        ------
-        ValueError
-            The patch is larger than the image.
-        """
         weights = target_weights(network, target, images)
         images = images.astype(weights.dtype, copy=False)
         ny, nx = images.shape[1:3]

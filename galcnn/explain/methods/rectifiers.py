@@ -83,7 +83,6 @@ class RectifiedGradient:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps."""
         del context
         weights = target_weights(network, target, images)
         run = compiled(network, self.name, self._build, (images, weights))

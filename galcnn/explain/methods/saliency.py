@@ -35,23 +35,5 @@ class Saliency:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Not needed.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`, in 1 over the unit of the images.
-        """
         del context
         return target_gradient(network, images, target)[0]

@@ -28,7 +28,8 @@ class SmoothGrad:
     """(1/n) sum_i dS/dI(I + sigma z_i), z_i standard normal: the gradient, averaged over noise.
 
     arXiv:1706.03825, section 3. Each pixel of each copy has noise of its own, drawn for each
-    image from a stream of its id, so that neither batch nor order changes a map.
+    image from a stream of its id, so that neither batch nor order changes a map. Masked pixels get
+    no noise.
 
     Attributes
     ----------
@@ -65,29 +66,6 @@ class SmoothGrad:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps.
-
-        Parameters
-        ----------
-        network : keras.Model
-            Ends in logits.
-        images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
-        target : Target or sequence of Target
-            One for all, or one an image.
-        context : Context, optional
-            Sigma, mask (masked pixels get no noise) and ids.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of `images`, in 1 over the unit of the images.
-
-        Raises
-        ------
-        ValueError
-            The noise is that of the images, and one has none.
-        """
         context = context or Context()
         weights = target_weights(network, target, images)
         images = images.astype(weights.dtype, copy=False)
