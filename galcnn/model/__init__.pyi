@@ -14,16 +14,28 @@ from .inputs import planes_from as planes_from
 from .inputs import prepare as prepare
 from .preprocessing.fitting import fit_preprocessing as fit_preprocessing
 from .preprocessing.fitting import invert as invert
+from .preprocessing.pca import PCA as PCA
+from .preprocessing.pca import PCAWhitening as PCAWhitening
+from .preprocessing.scaling import ImageStandardize as ImageStandardize
+from .preprocessing.scaling import Standardize as Standardize
+from .preprocessing.stretch import AsinhStretch as AsinhStretch
+from .preprocessing.stretch import LuptonStretch as LuptonStretch
 from .profile import network_table as network_table
 from .receptive import looked_at as looked_at
 from .settings import NetworkSettings as NetworkSettings
 from .target import Target as Target
 
 __all__ = [
+    "AsinhStretch",
     "Card",
     "DeviceSettings",
+    "ImageStandardize",
     "InputSpec",
+    "LuptonStretch",
     "NetworkSettings",
+    "PCA",
+    "PCAWhitening",
+    "Standardize",
     "Target",
     "TrainedModel",
     "assemble",

@@ -9,7 +9,6 @@ map needs nothing new: there is one feature map, on the grid of the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -22,8 +21,8 @@ class _OfOrientations(keras.layers.Layer):
 
     def __init__(self, count: int = 8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if count not in _TURNS:
-            raise ValueError(message(f"orientations among {tuple(_TURNS)}", "", count=count))
+        if count not in _COUNTS:
+            raise ValueError(message(f"orientations among {_COUNTS}", "", count=count))
         self.count = count
 
     def get_config(self) -> dict[str, Any]:
@@ -37,7 +36,7 @@ class Orientations(_OfOrientations):
 
     def call(self, inputs: Any) -> Any:
         """Turn."""
-        return keras.ops.concatenate([turn(inputs) for turn, _ in _TURNS[self.count]], axis=0)
+        return keras.ops.concatenate([_turned(inputs, *turn) for turn in _TURNS[: self.count]], axis=0)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Give the shape of the output."""
@@ -67,56 +66,32 @@ class OrientationMean(_OfOrientations):
 def mean_turned_back(maps: Any, count: int) -> Any:
     """Turn maps of all orientations back and average them."""
     parts = keras.ops.reshape(maps, (count, -1, *maps.shape[1:]))
-    back = [undo(parts[i]) for i, (_, undo) in enumerate(_TURNS[count])]
-    total = back[0]
-    for part in back[1:]:
-        total = total + part
+    total = _turned_back(parts[0], *_TURNS[0])
+    for i in range(1, count):
+        total = total + _turned_back(parts[i], *_TURNS[i])
     return total / count
 
 
-_Turn = Callable[[Any], Any]
+def _turned(x: Any, across: bool, flipped: tuple[int, ...]) -> Any:
+    x = keras.ops.transpose(x, (0, 2, 1, 3)) if across else x
+    return keras.ops.flip(x, axis=flipped) if flipped else x
 
 
-def _same(x: Any) -> Any:
-    return x
+def _turned_back(x: Any, across: bool, flipped: tuple[int, ...]) -> Any:
+    x = keras.ops.flip(x, axis=flipped) if flipped else x
+    return keras.ops.transpose(x, (0, 2, 1, 3)) if across else x
 
 
-def _up(x: Any) -> Any:
-    return keras.ops.flip(x, axis=1)
-
-
-def _left(x: Any) -> Any:
-    return keras.ops.flip(x, axis=2)
-
-
-def _half(x: Any) -> Any:
-    return keras.ops.flip(x, axis=(1, 2))
-
-
-def _across(x: Any) -> Any:
-    return keras.ops.transpose(x, (0, 2, 1, 3))
-
-
-def _quarter(x: Any) -> Any:
-    return _up(_across(x))
-
-
-def _three_quarters(x: Any) -> Any:
-    return _left(_across(x))
-
-
-def _across_back(x: Any) -> Any:
-    return _across(_half(x))
-
-
-_ROTATIONS: list[tuple[_Turn, _Turn]] = [
-    (_same, _same),
-    (_quarter, _three_quarters),
-    (_half, _half),
-    (_three_quarters, _quarter),
+#: Each orientation: whether rows and columns are exchanged, and which axes are flipped then. The first
+#: four are the quarter turns.
+_TURNS: list[tuple[bool, tuple[int, ...]]] = [
+    (False, ()),
+    (True, (1,)),
+    (False, (1, 2)),
+    (True, (2,)),
+    (False, (1,)),
+    (False, (2,)),
+    (True, ()),
+    (True, (1, 2)),
 ]
-#: Each orientation with the one that undoes it.
-_TURNS: dict[int, list[tuple[_Turn, _Turn]]] = {
-    4: _ROTATIONS,
-    8: [*_ROTATIONS, (_up, _up), (_left, _left), (_across, _across), (_across_back, _across_back)],
-}
+_COUNTS = (4, 8)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.model.preprocessing.base import BandLayer, ensure_built, known_bands
+from galcnn.model.preprocessing.base import BandLayer
 from galcnn.model.preprocessing.statistics import ImageStack, moments
 
 #: Smallest over largest variance that float32 still resolves.
@@ -19,28 +20,24 @@ _LEAST = 1e-10
 class BandRotation(BandLayer):
     """(x - mean) R for the bands of each pixel, so that images stay images."""
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights."""
-        n_bands = known_bands(input_shape)
-        self.mean = self.constant("mean", (n_bands,), "zeros")
-        self.rotation = self.constant("rotation", (n_bands, n_bands), "identity")
+    constants: ClassVar[Mapping[str, tuple[int, str]]] = {"mean": (1, "zeros"), "rotation": (2, "identity")}
+    mean: Any
+    rotation: Any
 
-    def measure(
-        self, images: ImageStack
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Find the principal components of the training set."""
+    def _measured(self, images: ImageStack) -> Mapping[str, npt.ArrayLike]:
         mean, covariance = moments(images)
         variances, components = np.linalg.eigh(covariance)
         signs = np.where(components.sum(axis=0) < 0, -1.0, 1.0)  # LAPACK leaves them open
-        ensure_built(self, images.shape)
-        return mean, variances, components * signs
+        return {"mean": mean, "rotation": components * signs / self._lengths(variances)}
+
+    def _lengths(self, variances: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Give what each component is divided by."""
+        return np.ones_like(variances)
 
     def call(self, inputs: Any) -> Any:
-        """Rotate."""
         return keras.ops.matmul(inputs - self.mean, self.rotation)
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give y R^-1 + mean."""
         back = np.linalg.inv(np.asarray(self.rotation, dtype=np.float64))
         images: npt.NDArray[np.float32] = (outputs @ back + np.asarray(self.mean)).astype(np.float32)
         return images
@@ -67,12 +64,6 @@ class PCA(BandRotation):
     array([0.447, 0.894], dtype=float32)
     """
 
-    def adapt(self, images: ImageStack) -> None:
-        """Measure the training set."""
-        mean, _, components = self.measure(images)
-        self.mean.assign(mean)
-        self.rotation.assign(components)
-
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class PCAWhitening(BandRotation):
@@ -97,9 +88,7 @@ class PCAWhitening(BandRotation):
     True
     """
 
-    def adapt(self, images: ImageStack) -> None:
-        """Measure the training set."""
-        mean, variances, components = self.measure(images)
+    def _lengths(self, variances: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if variances[0] <= _LEAST * variances[-1]:
             raise ValueError(
                 message(
@@ -108,5 +97,4 @@ class PCAWhitening(BandRotation):
                     eigenvalues=variances.tolist(),
                 )
             )
-        self.mean.assign(mean)
-        self.rotation.assign(components / np.sqrt(variances))
+        return np.sqrt(variances)

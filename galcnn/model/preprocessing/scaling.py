@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.model.preprocessing.base import BandLayer, ensure_built, known_bands
+from galcnn.model.preprocessing.base import BandLayer
 from galcnn.model.preprocessing.statistics import ImageStack, moments
 
 
+class _Scaling(BandLayer):
+    """Base: what is subtracted and divided by, and of what."""
+
+    settings: ClassVar[tuple[str, ...]] = ("center", "scale", "per")
+    words: ClassVar[tuple[str, ...]]
+
+    def __init__(self, center: bool, scale: bool, per: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not (center or scale):
+            raise ValueError(
+                message("center, scale or both", "Leave the layer out.", center=False, scale=False)
+            )
+        if per not in self.words:
+            raise ValueError(message(f"per among {self.words}", "", per=per))
+        self.center, self.scale, self.per = center, scale, per
+
+
 @keras.saving.register_keras_serializable(package="galcnn")
-class Standardize(BandLayer):
+class Standardize(_Scaling):
     """(x - mean) / deviation, with the mean and the deviation of the training set.
 
     Parameters
@@ -39,53 +57,37 @@ class Standardize(BandLayer):
     (True, True)
     """
 
+    constants: ClassVar[Mapping[str, tuple[int, str]]] = {"mean": (1, "zeros"), "deviation": (1, "ones")}
+    words: ClassVar[tuple[str, ...]] = ("band", "set")
+    mean: Any
+    deviation: Any
+
     def __init__(
-        self,
-        center: bool = True,
-        scale: bool = True,
-        per: Literal["band", "set"] = "band",
-        **kwargs: Any,
+        self, center: bool = True, scale: bool = True, per: Literal["band", "set"] = "band", **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        _check(center, scale)
-        if per not in ("band", "set"):
-            raise ValueError(message("per among ('band', 'set')", "", per=per))
-        self.center, self.scale, self.per = center, scale, per
+        super().__init__(center, scale, per, **kwargs)
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the settings."""
-        config: dict[str, Any] = super().get_config()
-        return config | {"center": self.center, "scale": self.scale, "per": self.per}
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights."""
-        n_bands = known_bands(input_shape)
-        self.mean = self.constant("mean", (n_bands,), "zeros")
-        self.deviation = self.constant("deviation", (n_bands,), "ones")
-
-    def adapt(self, images: ImageStack) -> None:
-        """Measure the training set."""
+    def _measured(self, images: ImageStack) -> Mapping[str, npt.ArrayLike]:
         mean, covariance = moments(images)
         variance = np.diag(covariance)
         if self.per == "set":
             within, mean = variance.mean() + mean.var(), np.full_like(mean, mean.mean())
             variance = np.full_like(variance, within)
-        ensure_built(self, images.shape)
-        self.mean.assign(mean if self.center else np.zeros_like(mean))
-        self.deviation.assign(np.sqrt(variance) if self.scale else np.ones_like(variance))
+        return {
+            "mean": mean if self.center else np.zeros_like(mean),
+            "deviation": np.sqrt(variance) if self.scale else np.ones_like(variance),
+        }
 
     def call(self, inputs: Any) -> Any:
-        """Standardise."""
         return (inputs - self.mean) / self.deviation
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give y * deviation + mean."""
         images: npt.NDArray[np.float32] = outputs * np.asarray(self.deviation) + np.asarray(self.mean)
         return images
 
 
 @keras.saving.register_keras_serializable(package="galcnn")
-class ImageStandardize(BandLayer):
+class ImageStandardize(_Scaling):
     """(x - mean) / deviation, with each image's own mean and deviation: nothing is fitted.
 
     Brightness is taken away: a faint galaxy looks like a bright one. What an image of a single
@@ -110,6 +112,8 @@ class ImageStandardize(BandLayer):
     [-1.0, 1.0, -1.0, 1.0]
     """
 
+    words: ClassVar[tuple[str, ...]] = ("image", "image-band")
+
     def __init__(
         self,
         center: bool = True,
@@ -117,23 +121,9 @@ class ImageStandardize(BandLayer):
         per: Literal["image", "image-band"] = "image",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        _check(center, scale)
-        if per not in ("image", "image-band"):
-            raise ValueError(message("per among ('image', 'image-band')", "", per=per))
-        self.center, self.scale, self.per = center, scale, per
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the settings."""
-        config: dict[str, Any] = super().get_config()
-        return config | {"center": self.center, "scale": self.scale, "per": self.per}
-
-    def adapt(self, images: ImageStack) -> None:
-        """Do nothing: each image brings its own constants."""
-        del images
+        super().__init__(center, scale, per, **kwargs)
 
     def call(self, inputs: Any) -> Any:
-        """Standardise."""
         axes = (1, 2) if self.per == "image-band" else (1, 2, 3)
         mean = keras.ops.mean(inputs, axis=axes, keepdims=True)
         centred = inputs - mean
@@ -145,8 +135,3 @@ class ImageStandardize(BandLayer):
             deviation = keras.ops.sqrt(keras.ops.where(flat, keras.ops.ones_like(variance), variance))
             outputs = keras.ops.where(flat, keras.ops.zeros_like(outputs), outputs / deviation)
         return outputs
-
-
-def _check(center: bool, scale: bool) -> None:
-    if not (center or scale):
-        raise ValueError(message("center, scale or both", "Leave the layer out.", center=False, scale=False))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.model.preprocessing.base import BandLayer, ensure_built, known_bands
+from galcnn.model.preprocessing.base import BandLayer
 from galcnn.model.preprocessing.statistics import ImageStack, frame_noise, pieces, sky_noise
 
 #: Below this asinh(x) / x is taken from its series, exact there in float32.
 _SMALL = 1e-2
+#: The softening that is fitted, in units of the noise of the sky.
+_NOISES = 3.0
 
 
 @keras.saving.register_keras_serializable(package="galcnn")
@@ -37,22 +40,16 @@ class AsinhStretch(BandLayer):
     True
     """
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weight."""
-        self.softening = self.constant("softening", (known_bands(input_shape),), "ones")
+    constants: ClassVar[Mapping[str, tuple[int, str]]] = {"softening": (1, "ones")}
+    softening: Any
 
-    def adapt(self, images: ImageStack, noise_factor: float = 3.0) -> None:
-        """Set the softening of each band to a multiple of its sky noise."""
-        noise = _positive(sky_noise(images))
-        ensure_built(self, images.shape)
-        self.softening.assign(noise_factor * noise)
+    def _measured(self, images: ImageStack) -> Mapping[str, npt.ArrayLike]:
+        return {"softening": _NOISES * _positive(sky_noise(images))}
 
     def call(self, inputs: Any) -> Any:
-        """Stretch."""
         return keras.ops.arcsinh(inputs / self.softening)
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give softening * sinh(y)."""
         images: npt.NDArray[np.float32] = np.sinh(outputs) * np.asarray(self.softening)
         return images
 
@@ -79,19 +76,14 @@ class LuptonStretch(BandLayer):
     (True, True)
     """
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weight."""
-        del input_shape
-        self.softening = self.constant("softening", (), "ones")
+    constants: ClassVar[Mapping[str, tuple[int, str]]] = {"softening": (0, "ones")}
+    softening: Any
 
-    def adapt(self, images: ImageStack, noise_factor: float = 3.0) -> None:
-        """Set the softening to a multiple of the sky noise of the mean of the bands."""
+    def _measured(self, images: ImageStack) -> Mapping[str, npt.ArrayLike]:
         noise = np.concatenate([frame_noise(p.mean(axis=-1, keepdims=True)) for p in pieces(images)])
-        ensure_built(self, images.shape)
-        self.softening.assign(noise_factor * _positive(np.median(noise, axis=0))[0])
+        return {"softening": _NOISES * _positive(np.median(noise, axis=0))[0]}
 
     def call(self, inputs: Any) -> Any:
-        """Stretch."""
         scaled = inputs / self.softening
         mean = keras.ops.mean(scaled, axis=-1, keepdims=True)
         small = keras.ops.abs(mean) < _SMALL
@@ -100,7 +92,7 @@ class LuptonStretch(BandLayer):
         return scaled * ratio
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give y sinh(Y) / Y times the softening, with Y the mean over bands."""
+        # y sinh(Y) / Y times the softening, with Y the mean over bands
         mean = outputs.mean(axis=-1, keepdims=True, dtype=np.float64)
         ratio = np.divide(np.sinh(mean), mean, out=np.ones_like(mean), where=np.abs(mean) > 1e-6)
         images: npt.NDArray[np.float32] = (outputs * ratio * np.asarray(self.softening)).astype(np.float32)
