@@ -114,7 +114,7 @@ def test_loading_runs_no_code_from_the_file(trained, folder, tmp_path):
     shutil.copy(tmp_path / "evil.keras", folder / "model.keras")
     digest = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
     replace(trained.card, model_sha256=digest).write(folder / "card.json")
-    with pytest.raises(ValueError, match=r"[Ll]ambda"):  # more of the kind: test_hostile_files.py
+    with pytest.raises(ValueError, match=r"[Ll]ambda"):  # more of the kind: test_contents.py
         load_model(folder)
 
 

@@ -20,6 +20,7 @@ class BandLayer(keras.layers.Layer):
     constants: ClassVar[Mapping[str, tuple[int, str]]] = {}
     #: Arguments that are saved with the layer.
     settings: ClassVar[tuple[str, ...]] = ()
+    built: bool  # of Keras
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"

@@ -53,7 +53,7 @@ def test_what_cannot_be_scaled_is_refused():
     with pytest.raises(ValueError, match="layer that can be undone"):
         invert(fit_preprocessing(sky(), per="image"), sky())
     foreign = keras.Sequential([keras.Input((24, 24, 2)), keras.layers.ReLU()], name="preprocessing")
-    with pytest.raises(ValueError, match=r"layers of galcnn\.preprocessing.*ReLU"):
+    with pytest.raises(ValueError, match=r"layers of galcnn\.model\.preprocessing.*ReLU"):
         invert(foreign, sky())
 
 
