@@ -36,7 +36,7 @@ def baseline_images(
     blur: float,
     seed: int,
 ) -> npt.NDArray[np.floating[Any]]:
-    """Make the image that each image is compared with."""
+    """Make what each image is compared with; masked pixels stay the image's own: of them nothing is said."""
     context = context or Context()
     if kind == "zero":
         zero = np.zeros(images.shape[1:]) if context.zero is None else context.zero

@@ -40,7 +40,7 @@ class CellGrid:
 
 
 def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS | None:
-    """Scale the WCS of an image to the cells of a feature map."""
+    """Scale the WCS of an image to the cells of a feature map; tables of distortion hold for pixels only."""
     if wcs.sip is not None or wcs.cpdis1 is not None or wcs.det2im1 is not None:
         return None
     first = (float(grid.start[0]), float(grid.start[1]))

@@ -88,8 +88,9 @@ def compiled(
 ) -> Callable[..., Any]:
     """Give a function of a network as one graph, traced when first needed and kept while the network lives.
 
-    `build` takes what gives the network; what it makes must not hold the network itself. The
-    `arguments` are examples, of any length along their first axis.
+    `build` takes what gives the network; what it makes must not hold the network itself. Whatever
+    changes the graph, beside the shapes of the arguments, belongs into `question`. The `arguments`
+    are examples, of any length along their first axis.
     """
     shapes = tuple(argument.shape[1:] for argument in arguments)
     functions = _COMPILED.setdefault(network, {})
@@ -136,7 +137,7 @@ def images_per_batch(image_shape: Sequence[int]) -> int:
 
 
 def working_dtype(network: keras.Model) -> type[np.floating[Any]]:
-    """Give the precision in which maps are made."""
+    """Give the precision in which maps are made: half precision is an affair of the layers inside."""
     inputs = getattr(network, "inputs", None)
     double = (inputs[0].dtype if inputs else network.compute_dtype) == "float64"
     return np.float64 if double else np.float32

@@ -26,7 +26,12 @@ _MOVING = (keras.layers.Conv2DTranspose, keras.layers.Permute, keras.layers.Resh
 
 
 def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
-    """Follow the geometry of convolutions and poolings from the input to a tensor."""
+    """Follow the geometry of convolutions and poolings from the input to a tensor.
+
+    A window of kernel k, stride s and padding p before the first pixel moves the first centre by
+    ``((k - 1) / 2 - p) * jump`` and multiplies the jump by s (Araujo et al. 2019, Distill,
+    "Computing receptive fields"). TensorFlow pads `same` unevenly when the total is odd.
+    """
     # A stack and what is known already, not recursion: branches that meet would be walked again and again.
     known: dict[int, CellGrid] = {}
     pending = [tensor]
@@ -165,7 +170,11 @@ def _about_centre(
 
 
 def _joined(layer: keras.layers.Layer, grids: list[CellGrid]) -> CellGrid:
-    """Give the grid of branches that meet: their fields together, about the mean of their centres."""
+    """Give the grid of branches that meet: their fields together, about the mean of their centres.
+
+    A 3 x 3 convolution of stride 2 on an even side and the 1 x 1 beside it, as residual networks
+    have them, look at centres one pixel apart. Less than a cell is joined, more is refused.
+    """
     if len(set(grids)) == 1:
         return grids[0]
     jump = grids[0].jump

@@ -15,7 +15,7 @@ import pytest
 HERE = Path(__file__).parent
 #: Where an identity is tested beside test_identities.py, whose sections carry the numbers.
 OTHERS = {
-    "test_adjoint.py": "5. Adjoints.",
+    "test_activations.py": "5. Adjoints.",
     "test_cam.py::test_mean_of_the_cells_plus_bias_is_the_score": "7. Class activation maps.",
     "test_visualisation.py::test_of_a_linear_network_the_class_model_is_w_over_2_lambda": (
         "9. Class models of linear networks."

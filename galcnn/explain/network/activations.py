@@ -190,7 +190,17 @@ def backward_convolution(
     strides: tuple[int, int] = (1, 1),
     padding: str = "same",
 ) -> npt.NDArray[np.float32]:
-    r"""Carry a gradient back through a convolution, by a convolution."""
+    r"""Carry a gradient back through a convolution, by a convolution.
+
+    Keras' "convolution" is a correlation: z[i] = sum_a k[a] x[s i + a - p], with stride s and p
+    zeros before the first pixel. Hence
+
+    .. math:: \partial S / \partial x[j] = \sum_a k[a]\, g[(j + p - a) / s],
+
+    over those a for which the fraction is whole, with g = dS/dz: spread g over a grid with
+    s - 1 zeros between its cells, pad it with ky - 1 - p zeros in front, and correlate it at
+    stride 1 with the kernel turned by 180 degrees (Dumoulin & Visin 2016, arXiv:1603.07285).
+    """
     spread_shape, pads = [], []
     for n, k, s, cells in zip(input_shape, kernel.shape[:2], strides, upstream.shape[1:3], strict=True):
         expected = -(-n // s) if padding == "same" else (n - k) // s + 1

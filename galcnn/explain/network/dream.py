@@ -218,7 +218,7 @@ def _tile(network: keras.Model) -> tuple[int, int]:
 
 
 def scaled(image: Images, shape: tuple[int, int]) -> Images:
-    """Bring an image (ny, nx, n_bands) to another number of pixels."""
+    """Bring an image (ny, nx, n_bands) to another number of pixels, whose centres are where they were."""
     for axis, wanted in enumerate(shape):
         n = image.shape[axis]
         if n == wanted:

@@ -64,7 +64,12 @@ def filters(network: keras.Model) -> dict[str, Filters]:
 
 
 def filter_statistics(learned: Filters) -> Table:
-    """Describe each filter of a convolution by a few numbers."""
+    """Describe each filter of a convolution by a few numbers.
+
+    `norm` is |K|; `flat` the share of |K|^2 in the means of the planes (a blur, or a plain sum over
+    inputs); `even` the share, beyond the flat part, that is the same after a turn by 180 degrees
+    (spots, bars and rings); `odd` the share that changes its sign (edges): even + odd + flat = 1.
+    """
     kernels = learned.kernels.astype(np.float64)
     power = np.sum(kernels**2, axis=(1, 2, 3))
     turned = kernels[..., ::-1, ::-1]

@@ -57,7 +57,7 @@ class FirstOrder:
         return np.asarray(np.divide(wrong, said, out=np.full_like(wrong, np.nan), where=said > 0))
 
     def reach(self, error: float = 0.5) -> npt.NDArray[np.float64]:
-        """Give the distance up to which the line holds."""
+        """Give the largest distance up to which the error stays below this one, 0 where it never does."""
         logs = np.log(self.distances)
         found = np.zeros(len(self.scores))
         for row, curve in enumerate(self.error):
