@@ -280,7 +280,7 @@ def check_explainer(explainer: Explainer, *, symmetric: bool = True) -> None:
     faults = list(_explainer_description(explainer))
     if not faults:
         network, images, context = _network(), _images(), _context()
-        maps = _as_array(explainer(network, images, _TARGET, context=context))
+        maps = np.asarray(explainer(network, images, _TARGET, context=context))
         faults += _map_faults(explainer, maps, images)
     if not faults:  # the rest compares maps, which must be right
         faults += _targets(explainer, maps, symmetric)
@@ -331,14 +331,14 @@ def _map_faults(explainer: Explainer, maps: npt.NDArray[Any], images: npt.NDArra
 def _targets(explainer: Explainer, maps: npt.NDArray[Any], symmetric: bool) -> Iterator[str]:
     network, images, context = _network(), _images(), _context()
     other = Target("second", (0.0, 1.0, 0.0))
-    mixed = _as_array(explainer(network, images, [_TARGET, other, _TARGET, other], context=context))
-    alone = _as_array(explainer(network, images, other, context=context))
+    mixed = np.asarray(explainer(network, images, [_TARGET, other, _TARGET, other], context=context))
+    alone = np.asarray(explainer(network, images, other, context=context))
     if not _same(mixed[::2], maps[::2]) or not _same(mixed[1::2], alone[1::2]):
         yield "a target for each image gives other maps than each target for all"
     if _same(alone, maps):
         yield "another target has the same map"
     doubled = Target("doubled", tuple(2 * weight for weight in _TARGET.weights))
-    if symmetric and not _same(_as_array(explainer(network, images, doubled, context=context)), 2 * maps):
+    if symmetric and not _same(np.asarray(explainer(network, images, doubled, context=context)), 2 * maps):
         yield "twice the target is not twice the map"
     try:
         explainer(network, images, Target("short", (1.0, -1.0)), context=context)
@@ -351,17 +351,17 @@ def _batches(explainer: Explainer, maps: npt.NDArray[Any]) -> Iterator[str]:
     import keras
 
     network, images, context = _network(), _images(), _context()
-    if not _same(_as_array(explainer(network, images, _TARGET, context=context)), maps):
+    if not _same(np.asarray(explainer(network, images, _TARGET, context=context)), maps):
         yield "the same question has another answer the second time"
     turned = explainer(network, images[::-1], _TARGET, context=_context(slice(None, None, -1)))
-    if not _same(_as_array(turned)[::-1], maps):
+    if not _same(np.asarray(turned)[::-1], maps):
         yield "the order of the images changes the maps: key random numbers by context.ids"
     single = explainer(network, images[1:2], _TARGET, context=_context(slice(1, 2)))
-    if not _same(_as_array(single), maps[1:2]):
+    if not _same(np.asarray(single), maps[1:2]):
         yield "an image by itself has another map than in a batch"
     inputs = keras.Input(images.shape[1:])
     nested = keras.Model(inputs, network(keras.layers.Identity()(inputs)))
-    if not _same(_as_array(explainer(nested, images, _TARGET, context=context)), maps):
+    if not _same(np.asarray(explainer(nested, images, _TARGET, context=context)), maps):
         yield "a network inside a model has another map than by itself"
 
 
@@ -447,10 +447,6 @@ def _context(rows: slice = slice(None)) -> Context:
         ids=tuple("abcd"[rows]),
         zero=np.zeros(shape[1:], dtype=np.float32),
     )
-
-
-def _as_array(maps: Any) -> npt.NDArray[Any]:
-    return np.asarray(maps)
 
 
 def _same(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:

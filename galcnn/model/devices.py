@@ -110,7 +110,7 @@ def _one_device(settings: DeviceSettings) -> str:
 
 def devices_used(strategy: tf.distribute.Strategy) -> dict[str, Any]:
     """Say what a strategy uses, for a card."""
-    if _is_default(strategy):
+    if type(strategy).__name__ == "_DefaultDistributionStrategy":
         kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
         names, word = [f"{kind}:0"], "one"
     else:
@@ -216,10 +216,6 @@ def _missing(settings: DeviceSettings, known: list[str]) -> str:
         device=settings.device,
         known=known,
     )
-
-
-def _is_default(strategy: tf.distribute.Strategy) -> bool:
-    return type(strategy).__name__ == "_DefaultDistributionStrategy"
 
 
 def _is_workers(strategy: tf.distribute.Strategy) -> bool:

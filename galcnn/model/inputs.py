@@ -143,7 +143,8 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
             )
         )
     if fit:
-        return cropping.fit(cutout, spec.shape, pixel_scale=_quantity(spec.pixel_scale))
+        scale = None if spec.pixel_scale is None else spec.pixel_scale * u.arcsec
+        return cropping.fit(cutout, spec.shape, pixel_scale=scale)
     if cutout.shape != spec.shape:
         raise ValueError(
             message(
@@ -257,7 +258,3 @@ def _check_scale(cutout: Cutout, spec: InputSpec) -> None:
                 pixel_scale=f"{scale.to_value(u.arcsec):.4f} arcsec",
             )
         )
-
-
-def _quantity(arcsec: float | None) -> u.Quantity | None:
-    return None if arcsec is None else arcsec * u.arcsec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,11 @@ def layer_costs(network: keras.Model) -> list[LayerCost]:
     """Count what each layer costs for one image."""
     costs, copies = [], 1
     counted: set[int] = set()
-    for address, layer, inputs, output in _calls(network):
+    for address, step in network_layers(network).items():
+        layer = step.layer
+        if isinstance(layer, keras.Model) or not isinstance(layer, keras.layers.Layer):
+            continue
+        inputs, output = step.tensors[-1]
         if isinstance(layer, OrientationMean):
             copies = 1
         shape = tuple(output.shape[1:])
@@ -92,7 +96,7 @@ def layer_costs(network: keras.Model) -> list[LayerCost]:
                 type(layer).__name__,
                 shape if copies == 1 else (copies, *shape),
                 0 if id(layer) in counted else int(layer.count_params()),
-                copies * _flops(layer, inputs.shape, shape),
+                copies * _flops(layer, inputs[0].shape, shape),
                 copies * int(np.prod(shape)) * itemsize,
             )
         )
@@ -146,14 +150,6 @@ def network_table(networks: Sequence[tuple[str, keras.Model]], *, pixel_scale: f
         row["megaflops_per_image"] = round(cost.flops / 1e6, 3)
         rows.append(row)
     return Table(rows)
-
-
-def _calls(network: keras.Model) -> Iterator[tuple[str, Any, Any, Any]]:
-    """Layers that are no models, with the tensor that goes in and the one that comes out."""
-    for step in network_layers(network).values():
-        if isinstance(step.layer, keras.layers.Layer) and not isinstance(step.layer, keras.Model):
-            inputs, output = step.tensors[-1]
-            yield step.name, step.layer, inputs[0], output
 
 
 def _flops(layer: Any, entering: tuple[Any, ...], leaving: tuple[int, ...]) -> int:
