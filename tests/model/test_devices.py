@@ -108,7 +108,7 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 settings = read_settings(sys.argv[1]) | {"devices": {"strategy": "workers"}}
-fit(Experiment.from_dict(settings), sys.argv[2], callbacks=[Kill()])
+train(Experiment.from_dict(settings), sys.argv[2], callbacks=[Kill()])
 """
 
 

@@ -53,7 +53,7 @@ lsst() {
 }
 
 try packages packages
-try tasks "$python" -m pytest "$tests/test_work.py"
+try tasks "$python" -m pytest "$tests/test_tasks.py"
 try dask "$python" -m pytest "$tests/test_dask.py"
 try lsdb "$python" -m pytest "$tests/test_lsdb.py"
 try mpi mpi
