@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mimetypes
 from pathlib import Path
 
 import click
@@ -153,7 +154,7 @@ def command(
 
     from galcnn._runtime import atomic
     from galcnn.catalog import Catalog, read_catalog, write_table
-    from galcnn.catalog.formats import FORMATS, read_scalars
+    from galcnn.catalog.formats import FORMATS, read_scalars, table_format
     from galcnn.cli.quiet import load_tensorflow
     from galcnn.dataset import SourceSettings
     from galcnn.pipeline import ClassifySettings
@@ -174,6 +175,8 @@ def command(
         raise click.UsageError("Expected --explain METHOD with --target and --explain-below.")
     split, suffix = bool(tasks or workers or scheduler), Path(out or "").suffix.lower()
     is_table = suffix in FORMATS
+    if out and not is_table and mimetypes.guess_type(out)[0] and not Path(out).is_dir():
+        table_format(out)  # refuses the ending of another kind of file, which no folder should bear
     if (explain or split or task) and (requests or is_table):
         raise click.UsageError("Expected a folder, --out DIR, with --explain and with a run that is split.")
     if task and (workers or scheduler or not tasks or task > tasks):

@@ -324,7 +324,7 @@ class _Run:
 
     def _written(self, name: str) -> tuple[Synthesis, ...] | None:
         path = self._path(name)
-        with contextlib.suppress(UnreadableImageError, OSError):
-            if has_provenance(path, self._origin(name)):
+        if has_provenance(path, self._origin(name)):
+            with contextlib.suppress(UnreadableImageError, OSError):
                 return read_syntheses(path)
         return None

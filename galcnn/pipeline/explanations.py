@@ -282,7 +282,7 @@ def provenance(trained: TrainedModel, files: InputFiles, name: str) -> dict[str,
 
 
 def has_provenance(path: Path, origin: Mapping[str, Any]) -> bool:
-    """Tell whether a file is there, can be read and was made of just this."""
+    """Tell whether a file was made of just this; a whole file that was made of something else is refused."""
     if not path.exists():
         return False
     try:
@@ -290,7 +290,13 @@ def has_provenance(path: Path, origin: Mapping[str, Any]) -> bool:
             told = provenance_from(hdus[PROVENANCE]) if PROVENANCE in hdus else None
     except (UnreadableImageError, OSError):
         return False
-    return bool(told == json.loads(json.dumps(origin)))
+    if told is not None and told != json.loads(json.dumps(origin)):
+        raise atomic.ExistsError(
+            message(
+                "a new file, or one of this very question", "Say --overwrite to replace it.", path=str(path)
+            )
+        )
+    return told is not None
 
 
 def _stacks(

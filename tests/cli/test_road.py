@@ -327,6 +327,7 @@ def test_bad_input_to_classify_and_explain_is_one_clear_line(model, sky, tmp_pat
         (["classify", str(altered), good, "--out", out], "was altered"),
         (["classify", str(partial), good, "--out", out], "card.json"),
         (["classify", str(model), good, "--out", str(file)], "a folder to write"),
+        (["classify", str(model), good, "--out", str(tmp_path / "t.txt")], "a table file ending in"),
         (["classify", str(model), good, "--out", str(file / "t.ecsv")], "a folder that can be"),
         (["classify", str(model), str(wrong), "--out", out], "None of 1 images could be classified"),
         (

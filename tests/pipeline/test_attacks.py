@@ -63,8 +63,12 @@ def test_many_galaxies_are_fooled_tabled_and_not_again(road, tmp_path, capsys):
     assert [a == b for a, b in zip(times, again, strict=True)] == [True, False, True]
     other = Table.read(tmp_path / "out" / "fooling.ecsv")
     assert all(np.array_equal(table[name], other[name]) for name in table.colnames)
-    assert main([*words, "--target", "round"]) == 0
-    assert (tmp_path / "out" / "g0-fool.fits").stat().st_mtime_ns != times[0], "another question"
+    capsys.readouterr()
+    assert main([*words, "--target", "round"]) != 0, "another question"
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "out" / "g0-fool.fits").stat().st_mtime_ns == times[0]
+    assert main([*words, "--target", "round", "--overwrite"]) == 0
+    assert (tmp_path / "out" / "g0-fool.fits").stat().st_mtime_ns != times[0]
 
 
 def test_all_attacks_on_a_catalog_of_one_class_from_the_command_line(road, tmp_path, capsys):
