@@ -1,4 +1,4 @@
-"""Scores with intervals, and the verdict that follows from an interval. No Keras here."""
+"""Scores with confidence intervals, and verdicts derived from them; independent of Keras."""
 
 import lazy_loader
 

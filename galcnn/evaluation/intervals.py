@@ -1,9 +1,9 @@
-"""Intervals of figures, and the one way from an interval to a verdict.
+"""Confidence intervals of scores, and verdicts derived from them.
 
-A figure of galaxies alone has a bootstrap interval (`bootstrap`) or an exact one (`exact_share`).
-One of several trainings that judge the same galaxies varies with both, and both count apart: many
-galaxies do not make up for few seeds (`estimate`). Two models judge the same galaxies, so their
-difference is taken galaxy by galaxy.
+A score of one model on a sample of galaxies has a bootstrap interval (`bootstrap`) or an exact one
+(`exact_share`). The mean score of several trainings on the same galaxies varies with the seeds and
+with the galaxies; `estimate` treats them separately, because many galaxies do not compensate for few
+seeds. Two models are compared galaxy by galaxy, on the same galaxies.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ Word = Literal["passes", "fails", "undecided", "not judged"]
 Ints = npt.NDArray[np.int_]
 Floats = npt.NDArray[np.float64]
 
-#: Fewer galaxies have no interval to speak of.
+#: Minimum number of galaxies for a verdict: with fewer, a bootstrap interval is not reliable.
 _FEWEST = 8
 
 
 @dataclass(frozen=True)
 class Score:
-    """A figure with its interval.
+    """A score with its 95 % interval.
 
     Attributes
     ----------
     value : float
-        Of the sample; NaN where it is not defined (recall of a class without galaxies).
+        Value for the sample; NaN where it is not defined (recall of a class without galaxies).
     low, high : float
-        Bounds of the 95 % percentile bootstrap interval.
+        Bounds of the 95 % interval: percentile bootstrap, unless the function that returns the score
+        states another kind.
     n : int
-        Galaxies that the figure rests on.
+        Number of galaxies that the score is computed from.
     """
 
     value: float
@@ -52,18 +53,18 @@ class Score:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds and galaxies, with what is not known of it.
+    """A mean over seeds and galaxies, with its uncertainty.
 
     Attributes
     ----------
     mean : float
-        Over both.
+        Mean over seeds and galaxies.
     error : float
-        Standard error: the seeds' and the galaxies' together; NaN for one seed.
+        Standard error from seeds and galaxies together; NaN for one seed or one galaxy.
     freedom : float
         Degrees of freedom of Student's t (Satterthwaite 1946).
     n_seeds, n_galaxies : int
-        How many of each.
+        Number of seeds and of galaxies.
     """
 
     mean: float
@@ -73,7 +74,7 @@ class Estimate:
     n_galaxies: int
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Give the interval that covers the true mean."""
+        """Return the confidence interval of the mean (Student's t)."""
         if not np.isfinite(self.error):
             return float("nan"), float("nan")
         reach = self.error * float(t.ppf(0.5 + level / 2, self.freedom)) if self.error > 0 else 0.0
@@ -81,7 +82,7 @@ class Estimate:
 
     @property
     def p_value(self) -> float:
-        """Chance of a mean so far from zero if it were zero; NaN for one seed."""
+        """Two-sided p-value of the hypothesis that the true mean is zero; NaN for one seed."""
         if not np.isfinite(self.error):
             return float("nan")
         if self.error == 0:
@@ -91,20 +92,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Criterion:
-    """What is asked of a sample of galaxies.
+    """A criterion that the mean of a statistic over galaxies must meet.
 
     Attributes
     ----------
     name : str
         One word or two, joined by a hyphen.
     statistic : str
-        What is measured of each galaxy.
+        Description of the statistic, which has one value per galaxy.
     null : float
-        Its value where there is nothing to find, such as for a map that knows nothing.
+        Expected value of the statistic without any effect, for example for an uninformative map.
     limit : float
-        Mean over galaxies that is asked for.
+        Limit for the mean over galaxies.
     above : bool
-        Whether good means lie above the limit, or below.
+        If True, the mean must lie above the limit; if False, below.
     """
 
     name: str
@@ -116,17 +117,18 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a sample says of one criterion, or a difference of two arms shows.
+    """Verdict on one criterion, or on the difference of two variants.
 
     Attributes
     ----------
     word : str
-        Of a criterion see `decide`; of two arms ``better``, ``worse``, ``no difference larger than
-        delta``, ``undecided`` or ``not judged``.
+        For a criterion, one of the verdicts of `decide`; for two variants ``better``, ``worse``,
+        ``no difference larger than delta``, ``undecided`` or ``not judged``.
     text : str
-        Of a criterion why it was not judged; of two arms a sentence with the figures.
+        For a criterion, the reason why it was not judged; for two variants, a sentence with the
+        difference and its interval.
     score : Score or None
-        Of a criterion: mean over galaxies with its 95 % bootstrap interval.
+        For a criterion, the mean over galaxies with its 95 % bootstrap interval; else None.
     """
 
     word: str
@@ -137,24 +139,25 @@ class Verdict:
 def bootstrap(
     measure: Callable[[Ints], Floats], strata: Ints, *, seed: int = 0, n_bootstrap: int = 2000
 ) -> tuple[Floats, Floats, Floats]:
-    """Give figures of a sample with their 95 % percentile intervals.
+    """Compute scores of a sample with their 95 % percentile bootstrap intervals.
 
     Parameters
     ----------
     measure : callable
-        From row numbers to figures.
+        Function of an array of row numbers that returns an array of scores.
     strata : numpy.ndarray
-        Group of each row; each draw holds as many rows of each group as the sample.
+        Group of each row, shape (n,). Every bootstrap sample has as many rows of each group as the
+        original sample.
     seed : int
-        Of the draws.
+        Random seed of the bootstrap.
     n_bootstrap : int
-        Draws.
+        Number of bootstrap samples.
 
     Returns
     -------
     values, low, high : numpy.ndarray
-        Of the sample, and the 2.5 % and 97.5 % quantiles of the draws (Efron 1979, Annals of
-        Statistics 7, 1); NaN where a figure is never defined.
+        Scores of the sample, and the 2.5 % and 97.5 % quantiles over the bootstrap samples (Efron
+        1979, Annals of Statistics 7, 1), ignoring NaN; NaN where every bootstrap sample gives NaN.
     """
     rng = seeding.generator(seed, "bootstrap")
     groups = [np.flatnonzero(strata == name) for name in np.unique(strata)]
@@ -172,17 +175,17 @@ def bootstrap(
 
 
 def exact_share(hits: npt.NDArray[np.bool_]) -> Score:
-    """Give a share with its exact interval.
+    """Compute the fraction of True values with its exact interval.
 
     Parameters
     ----------
     hits : numpy.ndarray
-        bool, shape (n,).
+        Boolean values, shape (n,).
 
     Returns
     -------
     Score
-        With the 95 % interval of Clopper & Pearson (1934); NaN of nothing.
+        Fraction with its 95 % Clopper-Pearson (1934) interval; NaN if `hits` is empty.
     """
     if not len(hits):
         return Score(np.nan, np.nan, np.nan, 0)
@@ -196,14 +199,15 @@ def estimate(values: npt.ArrayLike) -> Estimate:
     Parameters
     ----------
     values : array-like
-        Shape (n_seeds, n_galaxies): right or wrong, or differences of two arms.
+        Shape (n_seeds, n_galaxies): 1 for right and 0 for wrong, or differences of two variants.
 
     Returns
     -------
     Estimate
-        With the variance of the two-way random model, ``var(seed means) / n_seeds + var(galaxy
-        means) / n_galaxies - var(rest) / (n_seeds n_galaxies)``, and not below either of the
-        first two: the bootstrap over five seeds covers too little (83 %, not 95 %).
+        Mean and standard error. The variance is that of the two-way random-effects model,
+        ``var(seed means) / n_seeds + var(galaxy means) / n_galaxies - var(rest) / (n_seeds
+        n_galaxies)``, but at least as large as each of its first two terms. A bootstrap over five
+        seeds would give intervals that are too narrow (83 % coverage instead of 95 %).
 
     Examples
     --------
@@ -228,23 +232,23 @@ def estimate(values: npt.ArrayLike) -> Estimate:
 
 
 def decide(low: float, high: float, limit: float, *, above: bool = True) -> Word:
-    """Turn a confidence interval into a verdict.
+    """Derive a verdict from a confidence interval.
 
     Parameters
     ----------
     low, high : float
-        Ends of the interval; NaN where there is none.
+        Ends of the interval; NaN if there is none.
     limit : float
-        What is asked for.
+        Required limit.
     above : bool
-        Whether the figure is to lie above the limit, or below.
+        If True, the value must lie above the limit; if False, below.
 
     Returns
     -------
     {"passes", "fails", "undecided", "not judged"}
-        ``passes`` where the whole interval lies on the good side of the limit, ``fails`` where none
-        of it does (a figure that is exactly the limit is no better than it), ``undecided`` where a
-        part does, ``not judged`` without an interval.
+        ``passes`` if the whole interval lies on the required side of the limit, ``fails`` if none of
+        it does (a value equal to the limit does not count), ``undecided`` if a part of it does,
+        ``not judged`` if there is no interval.
 
     Examples
     --------
@@ -259,21 +263,22 @@ def decide(low: float, high: float, limit: float, *, above: bool = True) -> Word
 
 
 def judge(values: npt.ArrayLike, asked: Criterion, *, seed: int = 0) -> Verdict:
-    """Say whether galaxies keep a criterion.
+    """Judge whether a sample of galaxies meets a criterion.
 
     Parameters
     ----------
     values : array-like
-        The statistic of each galaxy; NaN where it is not defined.
+        Statistic of each galaxy, shape (n,); NaN where it is not defined.
     asked : Criterion
-        What is asked.
+        The criterion.
     seed : int
-        Of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Verdict
-        Of the galaxies with a value; undecided of fewer than 8.
+        Verdict from the galaxies with a finite value: ``not judged`` if there are none,
+        ``undecided`` if there are fewer than 8.
 
     Examples
     --------
@@ -296,8 +301,9 @@ def judge(values: npt.ArrayLike, asked: Criterion, *, seed: int = 0) -> Verdict:
 
 
 def verdict(difference: Estimate, names: tuple[str, str], *, delta: float, p_value: float) -> Verdict:
-    """Say in words what a difference of two arms shows, and what not."""
-    # That none was found is no proof of none: two one-sided tests at 5 % each (Schuirmann 1987) are.
+    """Judge the difference of two variants, and describe it in a sentence."""
+    # A difference that is not significant does not show equivalence: that takes two one-sided tests at
+    # 5 % each (Schuirmann 1987).
     first, second = names
     low, high = difference.interval()
     figures = (

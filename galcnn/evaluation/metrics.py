@@ -1,4 +1,4 @@
-"""How well a prediction does, each figure with its bootstrap interval."""
+"""Accuracy, recall, precision and calibration error of a prediction, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ def evaluate(
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies that took no part in training.
+        Prediction for galaxies that were not used in training.
     labels : sequence of str
         True classes, in the same order.
     seed : int
-        Of the bootstrap.
+        Random seed of the bootstrap.
     n_bootstrap : int
-        Draws.
+        Number of bootstrap samples.
 
     Returns
     -------
     dict of str to Score
-        `accuracy`, `balanced_accuracy` (mean of the recalls of the classes that occur),
-        `calibration_error`, and ``recall_<class>`` (completeness) and ``precision_<class>``
-        (purity) of each class. Draws are stratified by true class, so that a rare class is never
-        missing from one. A share of exactly 0 or 1 has no scatter in any draw; its interval is
-        that of Wilson (1927, JASA 22, 209).
+        ``accuracy``, ``balanced_accuracy`` (mean recall of the classes that occur),
+        ``calibration_error``, and ``recall_<class>`` (completeness) and ``precision_<class>``
+        (purity) of each class. Bootstrap samples are stratified by true class, so that every one
+        contains the rare classes. An accuracy, recall or precision of exactly 0 or 1 is the same in
+        every bootstrap sample; it gets the Wilson (1927, JASA 22, 209) interval instead.
 
     Raises
     ------
     ValueError
-        No galaxy, a class that the prediction does not know, or a galaxy without a prediction.
+        If there are no galaxies, a label is not a class of the prediction, or a galaxy has no
+        prediction.
     """
     truth, probabilities = prediction.positions(labels), prediction.probabilities
     guess = probabilities.argmax(axis=1)
@@ -66,26 +67,26 @@ def evaluate(
 
 
 def confusion_matrix(prediction: Prediction, labels: Sequence[str]) -> Ints:
-    """Count true against predicted classes.
+    """Compute the confusion matrix.
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies with known classes.
+        Prediction for galaxies with known classes.
     labels : sequence of str
         True classes, in the same order.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n_classes, n_classes); row: true class, column: predicted class.
+        Number of galaxies, shape (n_classes, n_classes): true class by predicted class.
     """
     truth, probabilities = prediction.positions(labels), prediction.probabilities
     return _confusion(truth, probabilities.argmax(axis=1), len(prediction.classes))
 
 
 def calibration_error(probabilities: Floats, truth: Ints, *, n_bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017, equation 3): biased upward for few galaxies."""
+    """Expected calibration error (Guo et al. 2017, equation 3); biased upwards for small samples."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)

@@ -1,4 +1,4 @@
-"""How well probabilities rank galaxies, class by class, and which galaxies to look at."""
+"""ROC and precision-recall curves per class, and selections of galaxies to inspect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from astropy.table import Table
 from galcnn.evaluation.intervals import Floats, Ints, Score, bootstrap
 from galcnn.prediction import Prediction
 
-#: Where bands are given: false positive rate, or recall.
+#: False positive rates, or recalls, at which the bootstrap bands are computed.
 GRID = np.linspace(0, 1, 101)
 
 
@@ -23,11 +23,11 @@ class Curve:
     Attributes
     ----------
     x, y : numpy.ndarray
-        A point a threshold, from the strictest to the laxest; shape (n,).
+        One point per threshold, from the highest to the lowest threshold; shape (n,).
     low, high : numpy.ndarray
-        Of `y` at `GRID`.
+        Bounds of `y` at the abscissae `GRID`.
     area : galcnn.evaluation.Score
-        Below the curve.
+        Area under the curve.
     """
 
     x: Floats
@@ -39,24 +39,24 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """How the probability of one class ranks its galaxies among the others.
+    """ROC and precision-recall curves of one class against all others.
 
     Attributes
     ----------
     name : str
         The class.
     n, n_others : int
-        Galaxies of it, and of the other classes.
+        Number of galaxies of this class, and of all other classes.
     roc : Curve
         True positive rate (recall, completeness) against false positive rate, from (0, 0) to
-        (1, 1). Its area by the trapezoidal rule is the chance that a galaxy of the class gets a
-        higher probability than another one, ties counted half (Hanley & McNeil 1982, Radiology
-        143, 29).
+        (1, 1). Its area, by the trapezoidal rule, is the probability that a galaxy of the class has
+        a higher score than a galaxy of another class, with ties counted half (Hanley & McNeil 1982,
+        Radiology 143, 29).
     precision_recall : Curve
-        Precision (purity) against recall (completeness). Its area is the average precision, the
-        sum over thresholds of precision times the gain in recall, without interpolation (which
-        flatters: Davis & Goadrich 2006, ICML). A classifier that knows nothing has ``n / (n +
-        n_others)``.
+        Precision (purity) against recall (completeness). Its area is the average precision: the sum
+        over thresholds of the precision times the increase in recall, without interpolation, which
+        would be too optimistic (Davis & Goadrich 2006, ICML). A random classifier has
+        ``n / (n + n_others)``.
     """
 
     name: str
@@ -69,29 +69,31 @@ class Ranking:
 def rankings(
     prediction: Prediction, labels: Sequence[str], *, seed: int = 0, n_bootstrap: int = 1000
 ) -> tuple[Ranking, ...]:
-    """Rank galaxies by the probability of each class.
+    """Compute ROC and precision-recall curves of each class.
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies that took no part in training.
+        Prediction for galaxies that were not used in training.
     labels : sequence of str
         True classes, in the same order.
     seed : int
-        Of the bootstrap.
+        Random seed of the bootstrap.
     n_bootstrap : int
-        Draws, stratified by true class.
+        Number of bootstrap samples, stratified by true class.
 
     Returns
     -------
     tuple of Ranking
-        One for each class of which there are galaxies, and others. With fewer galaxies of a class
-        than ten or so a bootstrap band is too narrow; where a curve is perfect it has no width.
+        One per class, without classes that contain no galaxies or all of them. The bootstrap bands
+        are too narrow for classes with fewer than about ten galaxies, and have zero width for a
+        perfect curve.
 
     Raises
     ------
     ValueError
-        See `galcnn.prediction.Prediction.positions`.
+        If there are no galaxies, a label is not a class of the prediction, or a galaxy has no
+        prediction.
 
     Examples
     --------
@@ -126,7 +128,7 @@ def rankings(
 
 
 def ranking_table(ranked: Sequence[Ranking]) -> Table:
-    """Lay the areas out as a table."""
+    """Return the areas under the curves as a table, one row per class."""
     table = Table()
     table["class"] = np.array([one.name for one in ranked], dtype=str)
     table["n"] = [one.n for one in ranked]
@@ -145,7 +147,7 @@ def ranking_table(ranked: Sequence[Ranking]) -> Table:
 
 @dataclass(frozen=True, eq=False)
 class _Sorted:
-    """Galaxies from the highest score down: a draw only changes how often each counts."""
+    """Galaxies sorted by falling score; a bootstrap sample only changes how often each counts."""
 
     order: Ints
     positive: npt.NDArray[np.bool_]
@@ -159,7 +161,7 @@ class _Sorted:
         return cls(order, positive[order], ends)
 
     def figures(self, times: Ints) -> Floats:
-        """Area and values at the grid, of both curves."""
+        """Area and values at `GRID` of the ROC curve, then of the precision-recall curve."""
         x, y = self.roc(times)
         at = np.searchsorted(x, GRID, side="right") - 1
         after = np.minimum(at + 1, len(x) - 1)
@@ -177,7 +179,7 @@ class _Sorted:
 
     def precision_recall(self, times: Ints) -> tuple[Floats, Floats]:
         hits, alarms = self._counts(times)
-        drawn = (hits + alarms) > 0  # in a draw the highest scores may be missing
+        drawn = (hits + alarms) > 0  # the highest scores may be missing from a bootstrap sample
         hits, alarms = hits[drawn], alarms[drawn]
         return hits / hits[-1], hits / (hits + alarms)
 
@@ -188,19 +190,20 @@ class _Sorted:
 
 
 def most_confident(prediction: Prediction, most: int) -> Ints:
-    """Give the surest answers of each class, so that a rare class is seen, too.
+    """Select the most confident predictions of each class, so that rare classes are included.
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies with a prediction or without.
+        Predictions; rows without one are ignored.
     most : int
-        Galaxies of a class.
+        Maximum number of galaxies per predicted class.
 
     Returns
     -------
     numpy.ndarray
-        int, rows: those that are taken for the first class, the surest first, then of the second.
+        Row numbers, int: galaxies predicted as the first class by falling probability, then those
+        of the second class, and so on.
 
     Examples
     --------
@@ -217,21 +220,22 @@ def most_confident(prediction: Prediction, most: int) -> Ints:
 
 
 def worst_mistakes(prediction: Prediction, labels: Sequence[str], most: int) -> Ints:
-    """Give the wrong answers that cost most: the least probability of the true class first.
+    """Select the wrong predictions that give the true class the lowest probability.
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies with known classes, each with a prediction.
+        Prediction for galaxies with known classes; every galaxy needs one.
     labels : sequence of str
         True classes, in the same order.
     most : int
-        Galaxies.
+        Maximum number of galaxies.
 
     Returns
     -------
     numpy.ndarray
-        int, rows; fewer where there are fewer mistakes.
+        Row numbers, int, by rising probability of the true class; fewer than `most` if there are
+        fewer wrong predictions.
     """
     truth, probabilities = prediction.positions(labels), prediction.probabilities
     cost = probabilities[np.arange(len(truth)), truth]
@@ -240,19 +244,19 @@ def worst_mistakes(prediction: Prediction, labels: Sequence[str], most: int) -> 
 
 
 def most_uncertain(prediction: Prediction, most: int) -> Ints:
-    """Give the answers of the greatest entropy.
+    """Select the predictions with the highest entropy.
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies with a prediction or without.
+        Predictions; rows without one are ignored.
     most : int
-        Galaxies.
+        Maximum number of galaxies.
 
     Returns
     -------
     numpy.ndarray
-        int, rows, the least certain first; none without a prediction.
+        Row numbers, int, by falling entropy.
     """
     entropy = prediction.entropy
     known = np.flatnonzero(np.isfinite(entropy))

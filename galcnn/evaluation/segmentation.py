@@ -1,4 +1,4 @@
-"""Where a map lies: on the galaxy, its neighbours or the sky; inside the galaxy, on bulge, arms or disc."""
+"""Segmentation into galaxy, neighbours and sky, or bulge, arms and disc, and a map's energy on each."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from galcnn.transforms.background import sky_statistics
 
 Mask = npt.NDArray[np.bool_]
 
-#: A pixel is part of a source from so many deviations of the sky on, in groups of so many pixels.
+#: Detection threshold in standard deviations of the sky, and minimum number of connected pixels.
 _SIGMAS, _PIXELS = 3.0, 8
-#: Share of a galaxy's light that its bulge region holds: within the radius r20 of the concentration index.
+#: Share of a galaxy's light inside its bulge region: the radius r20 of the concentration index.
 _BULGE = 0.2
-#: An arm is brighter than the median at its radius by so many deviations of the sky, and by this share of it.
+#: An arm exceeds the median at its radius by this many standard deviations of the sky, and by this share
+#: of the median.
 _ARM_SIGMAS, _ARM_SHARE = 2.0, 0.1
-#: Width in pixels of the rings that the median is taken in.
+#: Width in pixels of the rings in which the median is taken.
 _RING = 1.5
 
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """Parts of an image that do not overlap; masked pixels are in none.
+    """Masks of the galaxy, its neighbours and the sky; they do not overlap and leave out masked pixels.
 
     Attributes
     ----------
     galaxy : numpy.ndarray
-        bool, shape (ny, nx): the source at the middle of the image.
+        Mask of the source at the centre of the image, bool, shape (ny, nx).
     neighbours : numpy.ndarray
-        Other sources.
+        Mask of all other sources, same shape.
     sky : numpy.ndarray
-        The rest.
+        Mask of the remaining pixels, same shape.
     """
 
     galaxy: Mask
@@ -46,24 +47,24 @@ class Regions:
 
     @property
     def labels(self) -> npt.NDArray[np.int32]:
-        """Numbers for a segmentation, int32: 1 the galaxy, 2 its neighbours, 0 the rest."""
+        """Segmentation image, int32: 1 for the galaxy, 2 for its neighbours, 0 elsewhere."""
         return (self.galaxy + 2 * self.neighbours).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """Parts of a galaxy that do not overlap; together they are the galaxy.
+    """Masks of bulge, arms and disc; they do not overlap and together make up the galaxy.
 
     Attributes
     ----------
     bulge : numpy.ndarray
-        bool, shape (ny, nx): the inner ellipse that holds a fifth of the galaxy's light, whether a
-        bulge shines there or not.
+        Mask of the inner ellipse with a fifth of the galaxy's light, bool, shape (ny, nx). It is
+        defined for galaxies without a bulge, too.
     arms : numpy.ndarray
-        What is brighter than the median at its elliptical radius: arms, the ends of bars, clumps,
-        and whatever else is not the same all around.
+        Mask of pixels brighter than the median at their elliptical radius, same shape: arms, ends of
+        bars, clumps and other asymmetric features.
     disc : numpy.ndarray
-        The rest.
+        Mask of the remaining pixels of the galaxy, same shape.
     """
 
     bulge: Mask
@@ -72,23 +73,23 @@ class Structure:
 
 
 def segmented(cutout: Cutout) -> Regions:
-    """Part an image into the galaxy, its neighbours and the sky.
+    """Segment an image into the galaxy, its neighbours and the sky.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Bands are summed. Sky level and noise are those of the pixels clipped at 3 sigma.
+        Image; its bands are summed. Sky level and noise are measured with 3 sigma clipping.
 
     Returns
     -------
     Regions
-        The galaxy is the source on the central pixel, or the one nearest to it. Sources that
-        touch are parted (photutils' deblending).
+        The galaxy is the source at the central pixel, or the one nearest to it. Sources that touch
+        are deblended by photutils.
 
     Raises
     ------
     ValueError
-        No source is found.
+        If no source is found.
     """
     from photutils.segmentation import deblend_sources
 
@@ -106,23 +107,23 @@ def segmented(cutout: Cutout) -> Regions:
 
 
 def structure(cutout: Cutout, regions: Regions) -> Structure:
-    """Part a galaxy into bulge, arms and disc.
+    """Segment a galaxy into bulge, arms and disc.
 
-    The ellipse is that of the galaxy's second moments about its peak. Arms stand out of the median
-    of rings of that shape (neighbours left out), as in residual images of galaxies less their
-    axisymmetric part.
+    The elliptical radius follows the second moments of the galaxy about its peak. Arms are detected
+    in the residual image, after the median of each elliptical ring (without neighbours) is
+    subtracted.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Bands are summed.
+        Image; its bands are summed.
     regions : Regions
-        See `segmented`.
+        Segmentation of the same image, from `segmented`.
 
     Returns
     -------
     Structure
-        Of the galaxy. Without arms the mask is empty.
+        Masks of the three parts; that of the arms is empty if none are detected.
     """
     image, noise, bad = _light(cutout)
     light = np.where(regions.galaxy, image, 0.0)
@@ -143,33 +144,34 @@ def structure(cutout: Cutout, regions: Regions) -> Structure:
 
 
 def energy_shares(attribution: npt.NDArray[np.float32], regions: Regions | Structure) -> dict[str, float]:
-    """Give the share of a map's energy on each part of the image, and how dense it is there.
+    """Compute the share of a map's energy in each region, and its density there.
 
     Parameters
     ----------
     attribution : numpy.ndarray
-        Shape (n_bands, ny, nx), signed; NaN counts for nothing, and a pixel that has no value in
-        any band is in no part.
+        Signed map, shape (n_bands, ny, nx). NaN values are ignored; pixels that are NaN in every
+        band are left out of all regions.
     regions : Regions or Structure
-        Of the same image.
+        Regions of the same image.
 
     Returns
     -------
     dict of str to float
-        ``galaxy``, ``neighbours`` and ``sky``, or ``bulge``, ``arms`` and ``disc``: shares of the
-        sum of squares on all of these; and ``density_galaxy`` and so on, that share over the share
-        of the pixels: 1 for a map that knows of nothing, NaN where there are no pixels.
+        For each region (``galaxy``, ``neighbours`` and ``sky``, or ``bulge``, ``arms`` and
+        ``disc``), its share of the sum of squares over all of them; and as ``density_<region>``,
+        this share divided by the region's share of the pixels: about 1 for a map of random values,
+        NaN for a region without pixels.
 
     Raises
     ------
     ValueError
-        The map has another grid, or is zero everywhere.
+        If the map has a different shape, or is zero in all regions.
     """
     energy = np.nansum(np.asarray(attribution, dtype=np.float64) ** 2, axis=0)
     sides = next(iter(vars(regions).values())).shape
     if energy.shape != sides:
         raise ValueError(message(f"a map of {sides} pixels", "", shape=energy.shape))
-    # A network that looks at the middle alone says nothing of the rest: that is no sky without energy.
+    # Pixels outside the field of view of the network are no sky with zero energy.
     known = ~np.all(np.isnan(attribution), axis=0)
     parts: dict[str, Mask] = {name: part & known for name, part in vars(regions).items()}
     total = sum(float(energy[part].sum()) for part in parts.values())
@@ -185,7 +187,7 @@ def energy_shares(attribution: npt.NDArray[np.float32], regions: Regions | Struc
 
 
 def _light(cutout: Cutout) -> tuple[npt.NDArray[np.float64], float, Mask]:
-    """Sum the bands, less the sky; the noise of the sum; and what is masked in any band."""
+    """Return the sky-subtracted sum of the bands, its noise, and the mask of any band."""
     bad: Mask = np.any(cutout.mask, axis=0)
     image = np.where(bad, 0.0, cutout.flux.sum(axis=0, dtype=np.float64))
     sky, noise = sky_statistics(image, bad, clip="std")
@@ -197,12 +199,12 @@ def _sources(image: npt.NDArray[np.float64], threshold: Any, mask: Mask) -> Any:
     from photutils.utils.exceptions import NoDetectionsWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoDetectionsWarning)  # None says it
+        warnings.simplefilter("ignore", NoDetectionsWarning)  # None is returned instead
         return detect_sources(image, threshold, _PIXELS, mask=mask)
 
 
 def _elliptical_radius(light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Pixels from the peak, along the major axis of the second moments about it, shape (ny, nx)."""
+    """Elliptical radius of each pixel about the peak, in pixels along the major axis, shape (ny, nx)."""
     smooth = ndimage.gaussian_filter(light, 1.0)
     y0, x0 = np.unravel_index(np.argmax(smooth), light.shape)
     near = smooth[max(y0 - 2, 0) : y0 + 3, max(x0 - 2, 0) : x0 + 3]

@@ -1,4 +1,4 @@
-"""How well vote fractions are predicted, question by question."""
+"""Scores of predicted vote fractions, question by question."""
 
 from __future__ import annotations
 
@@ -19,34 +19,37 @@ def evaluate_votes(
     seed: int = 0,
     n_bootstrap: int = 1000,
 ) -> dict[str, Score]:
-    """Score predicted against observed fractions.
+    """Score predicted against observed vote fractions.
 
     Parameters
     ----------
     predicted : numpy.ndarray
-        Cumulative fractions, shape (n, n_answers), of galaxies that took no part in training.
+        Predicted cumulative fractions, shape (n, n_answers), of galaxies that were not used in
+        training.
     observed : numpy.ndarray
-        Those of the votes, see `galcnn.catalog.votes.observed_fractions`; NaN where nobody was asked.
+        Observed cumulative fractions, same shape, see `galcnn.catalog.votes.observed_fractions`; NaN
+        where a question was not asked.
     votes : galcnn.catalog.Votes
-        In the order of the columns.
+        Questions and answers, in the order of the columns.
     baseline : array-like
-        Mean fractions of the training set, shape (n_answers,): what to beat.
+        Mean fractions of the training set, shape (n_answers,), as a reference.
     seed : int
-        Of the bootstrap.
+        Random seed of the bootstrap.
     n_bootstrap : int
-        Draws.
+        Number of bootstrap samples.
 
     Returns
     -------
     dict of str to Score
-        Three figures a question, over the galaxies of which it was asked: ``correlation_<question>``
-        (Pearson's, the mean over the answers that vary), ``rmse_<question>`` over all its answers,
-        and ``rmse_of_mean_<question>`` of predicting the baseline for every galaxy.
+        Three scores per question, over the galaxies for which it was asked:
+        ``correlation_<question>`` (Pearson's, the mean over the answers that vary),
+        ``rmse_<question>`` over all its answers, and ``rmse_of_mean_<question>``, the error of
+        predicting the baseline for every galaxy.
 
     Raises
     ------
     ValueError
-        A question was asked of no galaxy.
+        If a question was asked for none of the galaxies.
 
     Examples
     --------
@@ -79,7 +82,7 @@ def _rmse(a: Floats, b: Floats) -> float:
 
 
 def _correlation(a: Floats, b: Floats) -> float:
-    """Mean over the answers that vary in both; NaN where none does."""
+    """Mean correlation over the answers that vary in both; NaN if none does."""
     moving = [i for i in range(a.shape[1]) if np.ptp(a[:, i]) > 0 and np.ptp(b[:, i]) > 0]
     each = [np.corrcoef(a[:, i], b[:, i])[0, 1] for i in moving]
     return float(np.mean(each)) if each else float("nan")
