@@ -1,7 +1,7 @@
-"""How certain an answer is: calibrated probabilities, prediction sets, out-of-distribution warnings.
+"""Uncertainty of predictions: calibrated probabilities, prediction sets, out-of-distribution warnings.
 
-The records hold no Keras: `Calibration`, `ConformalSets`, `Domain`, and the file beside a model that
-keeps them. `galcnn.uncertainty.ensembles` runs networks: dropout samples and deep ensembles.
+`Calibration`, `ConformalSets`, `Domain` and the file in the model folder that stores them are
+independent of Keras. `galcnn.uncertainty.ensembles` runs networks: MC dropout and deep ensembles.
 """
 
 import lazy_loader

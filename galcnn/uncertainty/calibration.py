@@ -1,4 +1,4 @@
-"""Calibrated probabilities: of a hundred answers given with 0.8, eighty should be right."""
+"""Calibrated probabilities: of a hundred predictions with probability 0.8, eighty should be right."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from galcnn.prediction import Prediction
 Floats = npt.NDArray[np.float64]
 Kind = Literal["temperature", "vector"]
 
-#: Least factor on the logits.
+#: Smallest factor on the logits.
 _LEAST = 1e-2
-#: Deviation of a normal prior on factors about 1 and offsets about 0: a sample without a mistake would send
-#: them to infinity. On some hundred galaxies with mistakes it is not felt.
+#: Standard deviation of a normal prior on the factors (mean 1) and offsets (mean 0). It keeps them finite for
+#: a sample without wrong predictions; with some hundred galaxies and some mistakes its effect is negligible.
 _PRIOR = 3.0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns a network's logits into calibrated ones: ``scale * logits + bias``.
+    """Calibration of a network's logits: ``scale * logits + bias``.
 
     Attributes
     ----------
     kind : {"temperature", "vector"}
-        One factor 1/T for all classes, which changes no answer (Guo et al. 2017, section 4.2); or
-        a factor and an offset for each class.
+        Temperature scaling has one factor 1/T for all classes, which does not change the most
+        probable class (Guo et al. 2017, section 4.2); vector scaling has a factor and an offset for
+        each class.
     scale, bias : tuple of float
-        One a class; the offsets sum to zero.
+        Factor and offset of each class; fitted offsets sum to zero.
     n : int
-        Galaxies on which they were fitted.
+        Number of galaxies used in the fit.
     """
 
     kind: Kind
@@ -58,7 +59,7 @@ class Calibration:
 
     @property
     def temperature(self) -> float:
-        """T of temperature scaling: above 1 the network was too sure of itself."""
+        """Temperature T, above 1 for an overconfident network; NaN for vector scaling."""
         return 1.0 / self.scale[0] if self.kind == "temperature" else float("nan")
 
     def apply(self, prediction: Prediction) -> Prediction:
@@ -67,12 +68,12 @@ class Calibration:
         Parameters
         ----------
         prediction : galcnn.prediction.Prediction
-            Of the model on which this was fitted, under any class prior.
+            Prediction of the model for which the calibration was fitted, under any class prior.
 
         Returns
         -------
         galcnn.prediction.Prediction
-            With calibrated logits; its adjustment to a class prior stays.
+            Prediction with calibrated logits; its adjustment to a class prior is kept.
         """
         if len(self.scale) != len(prediction.classes):
             raise ValueError(
@@ -82,28 +83,28 @@ class Calibration:
         return replace(prediction, logits=logits.astype(np.float32))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values.
+        """Return a dictionary of plain values.
 
         Returns
         -------
         dict
-            `from_dict` makes the same of them.
+            Input of `from_dict`, which restores an equal object.
         """
         return asdict(self) | {"scale": list(self.scale), "bias": list(self.bias)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
-        """Read what `to_dict` gave.
+        """Restore a calibration from a dictionary.
 
         Parameters
         ----------
         content : mapping
-            Plain values.
+            Dictionary from `to_dict`.
 
         Returns
         -------
         Calibration
-            The same as before.
+            The calibration.
         """
         return cls(content["kind"], tuple(content["scale"]), tuple(content["bias"]), int(content["n"]))
 
@@ -111,30 +112,30 @@ class Calibration:
 def fit_calibration(
     prediction: Prediction, labels: Sequence[str], *, kind: Kind = "temperature"
 ) -> Calibration:
-    """Find the factors (and offsets) that make the likelihood of known classes greatest.
+    """Fit a calibration by maximum likelihood of the true classes.
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies that took no part in training, adjusted (`Prediction.with_prior`) to the class
-        frequencies among them where the training's were others.
+        Prediction for galaxies that were not used in training. If the class frequencies in this
+        sample differ from those in training, adjust it first with `Prediction.with_prior`.
     labels : sequence of str
-        Their classes, in the same order.
+        True classes, in the same order.
     kind : {"temperature", "vector"}
-        See `Calibration`.
+        Kind of calibration, see `Calibration`.
 
     Returns
     -------
     Calibration
-        The minimum of a convex function, found by scipy to its tolerance: the mean negative
-        logarithm of the probabilities of the true classes, with a normal prior of deviation 3 on
-        factors (about 1) and offsets, without which a sample that holds no mistake would make the
-        network infinitely sure.
+        Calibration that minimises the mean negative log-likelihood, a convex function. A normal prior
+        with standard deviation 3 on the factors (mean 1) and offsets (mean 0) keeps them finite if
+        the sample has no wrong predictions.
 
     Raises
     ------
     ValueError
-        A class that the prediction does not know, or a galaxy without a prediction.
+        If there are no galaxies, a label is not a class of the prediction, or a galaxy has no
+        prediction.
     """
     from scipy.optimize import minimize
 
@@ -171,16 +172,17 @@ def fit_calibration(
 
 @dataclass(frozen=True)
 class CalibrationTest:
-    """Whether probabilities and frequencies differ by more than chance.
+    """Result of a test of the hypothesis that the probabilities are calibrated.
 
     Attributes
     ----------
     error : galcnn.evaluation.Score
         Expected calibration error with its bootstrap interval.
     expected : float
-        Mean of the same error where every probability is right: in a finite sample it is not 0.
+        Mean error of samples that are drawn from the probabilities themselves. It is above 0 because
+        the sample is finite.
     p_value : float
-        Share of such right samples whose error is at least as large.
+        Fraction of these samples whose error is at least as large as the measured one.
     """
 
     error: Score
@@ -194,29 +196,30 @@ class CalibrationTest:
 def calibration_test(
     prediction: Prediction, labels: Sequence[str], *, seed: int = 0, n_draws: int = 1000
 ) -> CalibrationTest:
-    """Hold the calibration error against that of right probabilities.
+    """Test whether the calibration error exceeds that of perfectly calibrated probabilities.
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies that took no part in training or calibration.
+        Prediction for galaxies that were not used in training or calibration.
     labels : sequence of str
-        Their classes, in the same order.
+        True classes, in the same order.
     seed : int
-        Of the draws.
+        Random seed.
     n_draws : int
-        Bootstrap samples, and samples of classes drawn from the probabilities themselves
+        Number of bootstrap samples, and of samples with classes drawn from the probabilities
         (consistency resampling, Broecker & Smith 2007, Weather and Forecasting 22, 651).
 
     Returns
     -------
     CalibrationTest
-        Figure, expectation and p-value.
+        Calibration error, its expected value for calibrated probabilities, and p-value.
 
     Raises
     ------
     ValueError
-        A class that the prediction does not know, or a galaxy without a prediction.
+        If there are no galaxies, a label is not a class of the prediction, or a galaxy has no
+        prediction.
     """
     truth, probabilities = prediction.positions(labels), prediction.probabilities
     value, low, high = bootstrap(
@@ -239,27 +242,28 @@ def calibration_test(
 
 
 def reliability(prediction: Prediction, labels: Sequence[str], *, n_bins: int = 10) -> Table:
-    """Lay out how often answers of each confidence are right.
+    """Compute the data of a reliability diagram: accuracy in bins of confidence.
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies with known classes.
+        Prediction for galaxies with known classes.
     labels : sequence of str
-        Their classes, in the same order.
+        True classes, in the same order.
     n_bins : int
-        Equal bins of the highest probability, from 0 to 1.
+        Number of equal bins of the highest probability, from 0 to 1.
 
     Returns
     -------
     astropy.table.Table
-        For each bin that holds galaxies: `low_edge`, `high_edge`, `confidence` (mean), `accuracy`
-        with its 95 % Wilson interval `low`, `high`, and `n`.
+        One row per bin that contains galaxies: ``low_edge``, ``high_edge``, mean ``confidence``,
+        ``accuracy`` with its 95 % Wilson interval ``low``, ``high``, and number of galaxies ``n``.
 
     Raises
     ------
     ValueError
-        A class that the prediction does not know, or a galaxy without a prediction.
+        If there are no galaxies, a label is not a class of the prediction, or a galaxy has no
+        prediction.
     """
     from astropy.stats import binom_conf_interval
 

@@ -1,4 +1,4 @@
-"""Several answers to one question: deep ensembles, networks with dropout left on, and how they disagree."""
+"""Deep ensembles and MC dropout, and the disagreement of their members."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """Probabilities of several networks, or of one with several dropout masks.
+    """Probabilities of several networks, or of one network with several dropout masks.
 
     Attributes
     ----------
     members : numpy.ndarray
-        Probabilities, float64, shape (n_members, n, n_classes); NaN where there is no answer.
+        Probabilities, float64, shape (n_members, n, n_classes); NaN where there is no prediction.
 
     Examples
     --------
@@ -52,27 +52,28 @@ class Uncertainty:
 
     @property
     def probabilities(self) -> Floats:
-        """Mean over the members, shape (n, n_classes)."""
+        """Mean probabilities over the members, shape (n, n_classes)."""
         mean: Floats = self.members.mean(axis=0)
         return mean
 
     @property
     def scatter(self) -> Floats:
-        """Standard deviation over the members (n - 1) of the probabilities, shape (n, n_classes)."""
+        """Sample standard deviation of the probabilities over the members, shape (n, n_classes)."""
         scatter: Floats = self.members.std(axis=0, ddof=1)
         return scatter
 
     @property
     def entropy(self) -> Floats:
-        """Entropy of the mean in nats, shape (n,): all doubt."""
+        """Entropy of the mean probabilities in nats, shape (n,): the total uncertainty."""
         return shannon_entropy(self.probabilities)
 
     @property
     def mutual_information(self) -> Floats:
-        """Entropy of the mean less the mean entropy, in nats, shape (n,): doubt by disagreement.
+        """Entropy of the mean minus mean entropy, in nats, shape (n,): the disagreement of the members.
 
-        Houlsby et al. 2011 (BALD), equation 2: what the answer would tell of the network. The
-        rest, the mean entropy, is doubt that all members share, such as that of a blurred image.
+        This is the information that the true class would give about the network (Houlsby et al. 2011,
+        BALD, equation 2). The mean entropy is the uncertainty that all members share, for example
+        because an image is blurred.
         """
         disagreement: Floats = np.maximum(self.entropy - shannon_entropy(self.members).mean(axis=0), 0.0)
         return disagreement
@@ -91,14 +92,14 @@ _DROPOUTS = (
 
 
 class DropoutSampler:
-    """A copy of a network with dropout left on (Gal & Ghahramani 2016), and nothing else of training."""
+    """A copy of a network with only its dropout layers in training mode (Gal & Ghahramani 2016)."""
 
     def __init__(self, model: keras.Model) -> None:
         import tensorflow as tf
 
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
-        copy.trainable = False  # batch normalisation then infers, even in training mode
+        copy.trainable = False  # batch normalisation then uses its moving statistics, even in training mode
         random = [layer for layer in copy._flatten_layers() if hasattr(layer, "seed_generator")]
         if other := [layer.name for layer in random if not isinstance(layer, _DROPOUTS)]:
             raise ValueError(
@@ -119,7 +120,7 @@ class DropoutSampler:
     def logits(
         self, images: Images, ids: Sequence[str], *, n_samples: int, seed: int = 0
     ) -> npt.NDArray[np.float32]:
-        """Answer several times, shape (n_samples, n, n_classes); masks depend on seed and image id alone."""
+        """Compute logits, shape (n_samples, n, n_classes); masks depend on `seed` and image id only."""
         if n_samples < 2:
             raise ValueError(message("at least two samples", "", n_samples=n_samples))
         found = []
@@ -139,26 +140,28 @@ def ensemble(
     *,
     calibrations: Sequence[Calibration | None] = (),
 ) -> Uncertainty:
-    """Ask several networks (Lakshminarayanan et al. 2017): same data, other seeds.
+    """Predict with a deep ensemble: models trained alike with different seeds.
+
+    See Lakshminarayanan et al. (2017).
 
     Parameters
     ----------
     models : sequence of galcnn.model.TrainedModel
-        At least two, of the same classes and inputs.
+        At least two models with the same classes and input specification.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands), in the models' unit.
+        Images, shape (n, ny, nx, n_bands), in the models' unit.
     calibrations : sequence of Calibration, optional
-        One a model, applied before the mean.
+        One calibration per model (or None for a model without one), applied to its logits.
 
     Returns
     -------
     Uncertainty
-        One member a model, in the order of the first one's classes.
+        Probabilities with one member per model, in the order of `models`.
 
     Raises
     ------
     ValueError
-        Fewer than two models, or other classes or inputs.
+        If there are fewer than two models, or their classes or inputs differ.
     """
     if len(models) < 2:
         raise ValueError(message("at least two models", "Train with other seeds.", models=len(models)))
@@ -172,7 +175,7 @@ def ensemble(
 
 
 def check_alike(models: Sequence[TrainedModel]) -> None:
-    """Refuse models that cannot be averaged."""
+    """Check that models have the same classes, votes and inputs; raise ValueError if not."""
     first = models[0].card
     for trained in models[1:]:
         card = trained.card
@@ -196,30 +199,31 @@ def mc_dropout(
     seed: int = 0,
     calibration: Calibration | None = None,
 ) -> Uncertainty:
-    """Ask one network with dropout left on, see `DropoutSampler`.
+    """Predict with dropout active at inference (MC dropout).
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
-        With at least one dropout layer.
+        Model with at least one dropout layer.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands), in the model's unit.
+        Images, shape (n, ny, nx, n_bands), in the model's unit.
     n_samples : int
-        Masks of each image, at least two; they depend on `seed` and on the image's number.
+        Number of dropout masks per image, at least two. Masks depend on `seed` and on the position of
+        the image in `images`.
     seed : int
-        Of the masks.
+        Random seed of the masks.
     calibration : Calibration, optional
-        Applied to each member.
+        Calibration applied to the logits of each member.
 
     Returns
     -------
     Uncertainty
-        One member a mask.
+        Probabilities with one member per mask.
 
     Raises
     ------
     ValueError
-        The model has no dropout: all members would be one.
+        If the model has no dropout layer or other random layers, or `n_samples` is below two.
     """
     ids = [str(i) for i in range(len(images))]
     drawn = DropoutSampler(trained.model).logits(images, ids, n_samples=n_samples, seed=seed)

@@ -1,4 +1,4 @@
-"""Is this object like those that the network was trained on, by features or by what an image measures?"""
+"""Out-of-distribution warnings, from measures of the image and the embedding of the network."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ from galcnn.model import InputSpec
 from galcnn.transforms.background import sky_statistics
 from galcnn.uncertainty.prediction_sets import Floats, conformal_rank
 
-#: Measures that no image tells: of the cutout before it was fitted, arcsec; of the catalog.
+#: Measures that do not come from the image: pixel scale of the cutout before resampling, in arcsec, and
+#: redshift of the catalog.
 PIXEL_SCALE, REDSHIFT = "pixel_scale", "redshift"
 
 _AB = 31.4  # magnitude of 1 nJy
 _SMOOTHEST = 1e-6
-_EDGE = 0.1  # share of the side, at each border, that counts as sky
+_EDGE = 0.1  # width of the border that counts as sky, as a fraction of the side
 
 
 def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str, Floats]:
-    """Measure brightness, size, depth and sharpness of galaxies in the middle of their images.
+    """Measure brightness, size, signal-to-noise ratio and sharpness of images with a central galaxy.
 
-    Sky level and noise are median and scaled median deviation of the outer tenth of the side. The
-    half-light radius is that of the circle about the centre that holds half of the flux of the
-    widest one, bands averaged.
+    Sky level and noise are the median and the scaled median absolute deviation of a border that is a
+    tenth of the side wide. The half-light radius is that of the circle about the centre with half of
+    the flux of the largest circle in the image, for the mean of the bands.
 
     Parameters
     ----------
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands), as a network of `spec` is given them.
+        Images as the network receives them, shape (n, ny, nx, n_bands).
     spec : galcnn.model.InputSpec
-        Unit, bands and pixel scale.
+        Unit, bands and pixel scale of the images.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        ``magnitude_<band>`` (AB; or ``brightness_<band>``, the logarithm of the counts, of
-        uncalibrated images), ``half_light_radius`` (arcsec; pixels where the scale is unknown),
-        ``signal_to_noise`` (common logarithm, within the half-light radius, brightest band) and
-        ``sharpness`` (common logarithm of 1 less the correlation of neighbouring pixels of the sky,
-        bands averaged: 0 for white noise, the lower the smoother). Flux below its noise counts as its
-        noise, so that all are finite.
+        Arrays of shape (n,). ``magnitude_<band>``: AB magnitude, or for uncalibrated images
+        ``brightness_<band>``, the decimal logarithm of the counts. ``half_light_radius``: arcsec, or
+        pixels if the pixel scale is unknown. ``signal_to_noise``: decimal logarithm of the ratio
+        within the half-light radius, in the band where it is highest. ``sharpness``: decimal
+        logarithm of 1 minus the correlation of neighbouring sky pixels, averaged over bands: 0 for
+        white noise, lower for smoother images. Flux below the noise is replaced by the noise, so that
+        all values are finite.
     """
     ny, nx = images.shape[1:3]
     y, x = np.mgrid[:ny, :nx]
@@ -73,8 +75,8 @@ def image_measures(images: npt.NDArray[np.float32], spec: InputSpec) -> dict[str
 
 
 def _sharpness(planes: Floats, my: int, mx: int) -> Floats:
-    """Mean square of the differences of neighbours over twice the variance, along each border's strip."""
-    # The median of the four strips: a neighbour in one of them, smooth itself, does not count.
+    """Logarithm of the mean squared difference of neighbouring border pixels over twice the variance."""
+    # The median of the four strips, so that a neighbouring galaxy in one of them has no effect.
     across = planes.transpose(0, 2, 1, 3)
     found = []
     for strip in (planes[:, :my], planes[:, -my:], across[:, :mx], across[:, -mx:]):
@@ -86,7 +88,7 @@ def _sharpness(planes: Floats, my: int, mx: int) -> Floats:
 
 
 def _half_light(flux: Floats, radius: Floats) -> Floats:
-    """Radius at which the curve of growth reaches half of its end, interpolated between rings of pixels."""
+    """Radius at which the curve of growth reaches half of its final value, interpolated between rings."""
     order = np.argsort(radius, kind="stable")
     rings, starts = np.unique(np.round(radius[order], 9), return_index=True)
     grown = np.add.reduceat(flux[:, order], starts, axis=1).cumsum(axis=1)
@@ -102,31 +104,31 @@ def _half_light(flux: Floats, radius: Floats) -> Floats:
     return half_light
 
 
-#: Principal components of the embedding that are kept: more would be noise of a few thousand galaxies.
+#: Number of principal components of the embedding: with a few thousand galaxies, more would be noise.
 _COMPONENTS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """The range of a training set, and the distance from it at which to warn.
+    """Distribution of a training set, and the distance beyond which an object is out of distribution.
 
     Attributes
     ----------
     features : mapping of str to tuple of float
-        Median, and distances from it to the 15.87 % and 84.13 % quantiles: a robust deviation
-        below and above.
+        Median of each feature, and the distances from it to the 15.87 % and 84.13 % quantiles, which
+        serve as robust standard deviations below and above the median.
     mean, components, variances : numpy.ndarray
-        Of the embedding: its mean, shape (n_features,); its principal components, shape
-        (n_components, n_features); the variance along each.
+        Mean of the embedding, shape (n_features,); its principal components, shape
+        (n_components, n_features); and the variance along each, shape (n_components,).
     limit : float
-        Distance beyond which an object is warned of.
+        Distance beyond which an object is out of distribution.
     false_alarms : float
-        Share of objects like the training set that are warned of all the same.
+        Largest expected share of objects like the training set that exceed the limit.
     n : int
-        Galaxies, none of them trained on, by which the limit was measured.
+        Number of galaxies, not used in training, from which the limit was derived.
     ranges : mapping of str to tuple of float
-        Least and greatest value of what all images of the training share, such as their pixel
-        scale: whatever lies beyond is warned of, whatever the limit.
+        Smallest and largest value in training of a property such as the pixel scale. An object
+        outside this range is out of distribution regardless of its distance.
     """
 
     features: Mapping[str, tuple[float, float, float]]
@@ -141,20 +143,22 @@ class Domain:
     def deviations(
         self, measures: Mapping[str, npt.ArrayLike], embedding: npt.NDArray[np.floating]
     ) -> dict[str, Floats]:
-        """Say how far out objects lie in each feature.
+        """Compute the deviation of objects from the training set in each feature.
 
         Parameters
         ----------
         measures : mapping of str to array-like
-            Of the features, shape (n,) each. One that is missing, or NaN, is not judged.
+            Values of the features, shape (n,) each. Missing features are left out of the result; NaN
+            gives NaN.
         embedding : numpy.ndarray
-            Shape (n, n_features).
+            Embedding of the objects, shape (n, n_features).
 
         Returns
         -------
         dict of str to numpy.ndarray
-            Robust deviations, 0 at the median, and for ``embedding`` the Mahalanobis distance
-            among the first principal components over the square root of their number.
+            Distance from the median in robust standard deviations, shape (n,), for each feature; and
+            as ``embedding`` the Mahalanobis distance along the principal components, divided by the
+            square root of their number.
         """
         found: dict[str, Floats] = {}
         for name, (median, below, above) in self.features.items():
@@ -169,24 +173,24 @@ class Domain:
     def warn(
         self, measures: Mapping[str, npt.ArrayLike], embedding: npt.NDArray[np.floating]
     ) -> tuple[npt.NDArray[np.bool_], list[str], Floats]:
-        """Warn of objects that lie outside.
+        """Find objects that are out of distribution.
 
         Parameters
         ----------
         measures : mapping of str to array-like
-            See `deviations`.
+            Values of the features, see `deviations`, and of the properties in `ranges`.
         embedding : numpy.ndarray
-            Shape (n, n_features).
+            Embedding of the objects, shape (n, n_features).
 
         Returns
         -------
         outside : numpy.ndarray
-            bool, shape (n,).
+            True for objects that are out of distribution, bool, shape (n,).
         reasons : list of str
-            What is beyond its range, else which feature lies farthest out, and by how much; empty
-            inside.
+            For each such object, the property outside its range or else the feature with the largest
+            deviation, with its value; an empty string for all others.
         distance : numpy.ndarray
-            The largest deviation of each.
+            Largest deviation of each object over all features, shape (n,).
         """
         found = self.deviations(measures, embedding)
         names = list(found)
@@ -209,12 +213,12 @@ class Domain:
         return outside, reasons, distance
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values.
+        """Return a dictionary of plain values.
 
         Returns
         -------
         dict
-            `from_dict` makes the same of them.
+            Input of `from_dict`, which restores an equal object.
         """
         arrays = {name: getattr(self, name).tolist() for name in ("mean", "components", "variances")}
         named = {
@@ -225,17 +229,17 @@ class Domain:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Domain:
-        """Read what `to_dict` gave.
+        """Restore a domain from a dictionary.
 
         Parameters
         ----------
         content : mapping
-            Plain values.
+            Dictionary from `to_dict`.
 
         Returns
         -------
         Domain
-            The same as before.
+            The domain.
         """
         arrays = {name: np.array(content[name]) for name in ("mean", "components", "variances")}
         features = {name: (float(m), float(a), float(b)) for name, (m, a, b) in content["features"].items()}
@@ -252,34 +256,35 @@ def fit_domain(
     false_alarms: float = 0.01,
     ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> Domain:
-    """Learn the range of a training set, and measure the limit on galaxies set aside.
+    """Fit the distribution of a training set, and derive the limit from held-out galaxies.
 
-    An object's distance is its largest deviation over all features. The limit is the k-th
-    smallest distance of the galaxies set aside, k = ceil((n + 1) (1 - false_alarms)): one that is
-    exchangeable with them exceeds it with a probability of at most `false_alarms`, however the
-    features hang together (the conformal p-value of Bates et al. 2023, Annals of Statistics 51, 149).
+    The distance of an object is its largest deviation over all features. The limit is the k-th
+    smallest distance of the n held-out galaxies, k = ceil((n + 1) (1 - false_alarms)). An object
+    that is exchangeable with them exceeds it with a probability of at most `false_alarms`, whatever
+    the correlations of the features (conformal p-value, Bates et al. 2023, Annals of Statistics
+    51, 149).
 
     Parameters
     ----------
     measures, embedding : mapping of str to array-like, numpy.ndarray
-        Of the training set, see `Domain.deviations`.
+        Features and embedding of the training set, see `Domain.deviations`.
     measures_aside, embedding_aside : mapping of str to array-like, numpy.ndarray
-        Of galaxies that took no part in training: a network embeds what it was trained on more
-        tightly than anything else.
+        Features and embedding of held-out galaxies. They must not be training galaxies, whose
+        embedding is more concentrated than that of new ones.
     false_alarms : float
-        In (0, 1).
+        Largest accepted share of false alarms, in (0, 1).
     ranges : mapping of str to tuple of float, optional
-        See `Domain`.
+        Ranges of properties, see `Domain`.
 
     Returns
     -------
     Domain
-        A feature without any spread in the training set is left out, since nothing is known of it.
+        Fitted domain. Features without scatter in the training set are left out.
 
     Raises
     ------
     ValueError
-        Too few galaxies set aside for so few false alarms.
+        If `false_alarms` is outside (0, 1), or there are too few held-out galaxies for it.
     """
     if not 0 < false_alarms < 1:
         raise ValueError(message("a share of false alarms in (0, 1)", "", false_alarms=false_alarms))
@@ -291,7 +296,8 @@ def fit_domain(
             continue
         low, middle, high = np.quantile(known, [0.1587, 0.5, 0.8413])
         if high > low:
-            least = 0.05 * (high - low)  # a heap at the median must not make every other value far
+            # Else, where many values equal the median, all others would be far from it.
+            least = 0.05 * (high - low)
             features[name] = (
                 float(middle),
                 float(max(middle - low, least)),

@@ -1,4 +1,4 @@
-"""Sets of classes that hold the true one as often as promised (split conformal prediction)."""
+"""Prediction sets with guaranteed coverage (split conformal prediction)."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ConformalSets:
-    """Which classes cannot be excluded.
+    """Conformal prediction sets: the classes that cannot be excluded.
 
     Attributes
     ----------
     classes : tuple of str
-        In the network's order.
+        Classes, in the order of the network.
     coverage : float
-        Promised share of galaxies whose set holds their true class, over draws of the calibration
-        sample and of a galaxy like it.
+        Nominal coverage: probability that the set of a galaxy contains its true class, over random
+        calibration samples and new galaxies like them.
     rule : {"threshold", "adaptive"}
-        Score of a class: 1 - p (Sadinle et al. 2019, JASA 114, 223: the smallest sets, which may
-        be empty), or the summed probability of all classes at least as probable (Romano et al.
-        2020, without their random part, so that sets are a little larger than promised, and never
-        empty).
+        Score of a class. ``threshold``: 1 - p (Sadinle et al. 2019, JASA 114, 223), which gives the
+        smallest sets, some of them empty. ``adaptive``: total probability of all classes that are at
+        least as probable (Romano et al. 2020, without their randomisation, so that sets are slightly
+        too large and never empty).
     limits : tuple of float
-        Highest score of a class that stays in the set; infinite where the sample is too small to
-        exclude anything.
+        Highest score of each class that is kept in the set; infinite if the calibration sample is too
+        small to exclude any class.
     per_class : bool
-        Whether the promise holds for the galaxies of each class, not only over all.
+        If True, the coverage holds for the galaxies of each class, not only for all together.
     n : int
-        Galaxies on which it was fitted.
+        Number of galaxies used in the fit.
     """
 
     classes: tuple[str, ...]
@@ -50,35 +50,36 @@ class ConformalSets:
     n: int
 
     def sets(self, prediction: Prediction) -> npt.NDArray[np.bool_]:
-        """Give the classes that cannot be excluded.
+        """Compute the prediction sets.
 
         Parameters
         ----------
         prediction : galcnn.prediction.Prediction
-            Calibrated as the one on which this was fitted.
+            Prediction, calibrated like the one used in the fit.
 
         Returns
         -------
         numpy.ndarray
-            bool, shape (n, n_classes); all True where there is no prediction.
+            True for classes in the set, bool, shape (n, n_classes); all True for galaxies without a
+            prediction.
         """
         if prediction.classes != self.classes:
             raise ValueError(message(f"classes {self.classes}", "", classes=prediction.classes))
         scores = _scores(prediction.probabilities, self.rule)
-        return ~(scores > np.asarray(self.limits))  # NaN excludes nothing
+        return ~(scores > np.asarray(self.limits))  # NaN: no class is excluded
 
     def words(self, prediction: Prediction) -> list[str]:
-        """Give the sets as text.
+        """Return the prediction sets as strings.
 
         Parameters
         ----------
         prediction : galcnn.prediction.Prediction
-            See `sets`.
+            Prediction, calibrated like the one used in the fit.
 
         Returns
         -------
         list of str
-            Classes joined by ``|``, the most probable first; empty text for an empty set.
+            Classes joined by ``|``, the most probable first; an empty string for an empty set.
         """
         order = np.argsort(-np.nan_to_num(prediction.probabilities), axis=1, kind="stable")
         return [
@@ -87,12 +88,12 @@ class ConformalSets:
         ]
 
     def check(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Score]:
-        """Measure the coverage on galaxies that took no part in fitting.
+        """Measure the coverage on galaxies that were not used in the fit.
 
         Parameters
         ----------
         prediction : galcnn.prediction.Prediction
-            Calibrated as the one on which this was fitted.
+            Prediction, calibrated like the one used in the fit.
         labels : sequence of str
             True classes, in the same order.
 
@@ -100,7 +101,7 @@ class ConformalSets:
         -------
         dict of str to galcnn.evaluation.Score
             ``coverage`` and ``coverage_<class>`` with 95 % Clopper-Pearson intervals, and ``size``,
-            the mean number of classes in a set, with that of its mean (normal).
+            the mean number of classes per set, with a 95 % normal interval.
         """
         truth = prediction.positions(labels)
         sets = self.sets(prediction)
@@ -114,29 +115,29 @@ class ConformalSets:
         return found | {"size": Score(mean, mean - half, mean + half, len(sizes))}
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values; infinity, for which JSON has no word, is None.
+        """Return a dictionary of plain values; infinity, which JSON does not support, becomes None.
 
         Returns
         -------
         dict
-            `from_dict` makes the same of them.
+            Input of `from_dict`, which restores an equal object.
         """
         limits = [None if np.isinf(x) else x for x in self.limits]
         return asdict(self) | {"classes": list(self.classes), "limits": limits}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> ConformalSets:
-        """Read what `to_dict` gave.
+        """Restore prediction sets from a dictionary.
 
         Parameters
         ----------
         content : mapping
-            Plain values.
+            Dictionary from `to_dict`.
 
         Returns
         -------
         ConformalSets
-            The same as before.
+            The prediction sets.
         """
         limits = tuple(np.inf if x is None else float(x) for x in content["limits"])
         return cls(**(dict(content) | {"classes": tuple(content["classes"]), "limits": limits}))
@@ -150,34 +151,35 @@ def fit_conformal(
     rule: Rule = "threshold",
     per_class: bool = False,
 ) -> ConformalSets:
-    """Choose the limit beyond which a class is excluded.
+    """Fit conformal prediction sets on galaxies with known classes.
 
-    The limit is the k-th smallest score of the true classes, k = ceil((n + 1) coverage): a galaxy
-    that is exchangeable with these is covered with a probability of at least `coverage` and at
-    most coverage + 1 / (n + 1) (Vovk et al. 2005; Lei et al. 2018, theorem 2.2).
+    The limit is the k-th smallest score of the true classes, k = ceil((n + 1) coverage). The set of a
+    galaxy that is exchangeable with these contains its true class with a probability of at least
+    `coverage`, and without ties at most coverage + 1 / (n + 1) (Vovk et al. 2005; Lei et al. 2018,
+    theorem 2.2).
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies that took no part in training.
+        Prediction for galaxies that were not used in training.
     labels : sequence of str
-        Their classes, in the same order.
+        True classes, in the same order.
     coverage : float
-        In (0, 1).
+        Nominal coverage, in (0, 1).
     rule : {"threshold", "adaptive"}
-        See `ConformalSets`.
+        Score of a class, see `ConformalSets`.
     per_class : bool
-        One limit for each class.
+        If True, fit a limit for each class; if False, one limit for all classes.
 
     Returns
     -------
     ConformalSets
-        With its limits.
+        Prediction sets with the fitted limits.
 
     Raises
     ------
     ValueError
-        A coverage outside (0, 1), an unknown rule or class, or a galaxy without a prediction.
+        If `coverage` is outside (0, 1), the rule or a class is unknown, or a galaxy has no prediction.
     """
     if not 0 < coverage < 1:
         raise ValueError(message("a coverage in (0, 1)", "", coverage=coverage))
@@ -193,7 +195,7 @@ def fit_conformal(
 
 
 def conformal_rank(n: int, coverage: float) -> int:
-    """Which of n sorted scores, counted from 1, a new one exceeds with a chance of 1 - coverage at most."""
+    """Rank, from 1, of the sorted score that a new one exceeds with probability 1 - coverage at most."""
     return int(np.ceil((n + 1) * coverage - 1e-9))
 
 
@@ -209,6 +211,6 @@ def _scores(probabilities: Floats, rule: Rule) -> Floats:
     summed = np.take_along_axis(probabilities, order, axis=1).cumsum(axis=1)
     scores = np.empty_like(summed)
     np.put_along_axis(scores, order, summed, axis=1)
-    # The most probable class is excluded by no limit: its score is that of certainty, if at all.
+    # The most probable class is never excluded: its score is 0.
     np.put_along_axis(scores, order[:, :1], 0.0, axis=1)
     return scores

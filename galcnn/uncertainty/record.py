@@ -1,4 +1,4 @@
-"""All that was measured of a model's doubt, as ``doubts.json`` in its folder."""
+"""Calibration, prediction sets and domain of a model, stored as ``doubts.json`` in its folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from galcnn.uncertainty.calibration import Calibration
 from galcnn.uncertainty.out_of_distribution import Domain
 from galcnn.uncertainty.prediction_sets import ConformalSets
 
-#: Its file in a model folder.
+#: File name in a model folder.
 DOUBTS = "doubts.json"
 
 _FORMAT = 1
@@ -23,20 +23,20 @@ _FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class Doubts:
-    """Calibration, sets and domain of one model. The card stays as training wrote it.
+    """Calibration, prediction sets and domain of one model, stored apart from its card.
 
     Attributes
     ----------
     model_sha256 : str
-        Of the ``model.keras`` that they were fitted on.
+        SHA-256 of the ``model.keras`` for which they were fitted.
     calibration : Calibration
-        Of its logits.
+        Calibration of the logits.
     sets : ConformalSets
-        Of its calibrated probabilities.
+        Prediction sets from the calibrated probabilities.
     domain : Domain
-        Of its training set.
+        Distribution of the training set.
     measured : mapping
-        Each figure on the test set, which took no part: value and interval.
+        Calibration errors, coverage and false alarms measured on the test set, with intervals.
     """
 
     model_sha256: str
@@ -46,12 +46,12 @@ class Doubts:
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """Say what was measured, in words.
+        """Return a summary of the measurements.
 
         Returns
         -------
         list of str
-            One a promise, each with its figure on the test set.
+            Lines of text: settings, and what was measured on the test set with 95 % intervals.
         """
         found, sets = self.measured, self.sets
 
@@ -74,12 +74,12 @@ class Doubts:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values, as ``doubts.json`` holds them.
+        """Return the content of ``doubts.json``.
 
         Returns
         -------
         dict
-            Of all attributes.
+            Plain values of all attributes, and the format version.
         """
         return {
             "format": _FORMAT,
@@ -91,17 +91,17 @@ class Doubts:
         }
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``doubts.json``, whole or not at all.
+        """Write ``doubts.json`` atomically.
 
         Parameters
         ----------
         folder : path-like
-            Of the model.
+            Model folder.
 
         Returns
         -------
         pathlib.Path
-            The file.
+            Path of the file.
         """
         path = Path(folder) / DOUBTS
         atomic.write_json(path, self.to_dict())
@@ -109,24 +109,24 @@ class Doubts:
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str], model_sha256: str) -> Doubts | None:
-        """Read what belongs to a model.
+        """Read ``doubts.json`` of a model.
 
         Parameters
         ----------
         folder : path-like
-            Of the model.
+            Model folder.
         model_sha256 : str
-            From its card.
+            SHA-256 of the model, from its card.
 
         Returns
         -------
         Doubts or None
-            None where nothing was measured yet.
+            Content of the file; None if it does not exist.
 
         Raises
         ------
         ValueError
-            It is no such file, comes from a newer galcnn, or belongs to another model.
+            If the file is invalid, was written by a newer galcnn, or belongs to another model.
         """
         path = Path(folder) / DOUBTS
         if not path.exists():
