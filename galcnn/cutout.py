@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 
-#: Pixels a side of the largest cutout that is cut or asked for: 1 GB a band.
+#: Side of the largest cutout that is cut or requested, in pixels: 1 GB per band.
 LARGEST_SIDE = 16_384
 
 
@@ -29,40 +29,40 @@ class Cutout:
     Attributes
     ----------
     flux : numpy.ndarray
-        float32, shape (n_bands, ny, nx); row 0 is the bottom row, as in FITS. NaN where nothing
-        was measured.
+        Flux, float32, shape (n_bands, ny, nx); row 0 is the bottom row, as in FITS. NaN where
+        nothing was measured.
     bands : tuple of str
-        Names of the planes, unique.
+        Names of the bands, unique, one per plane.
     wcs : astropy.wcs.WCS or None
-        Celestial, two pixel axes. None where the file has none.
+        Celestial WCS with two pixel axes, or None if the file has none.
     position : astropy.coordinates.SkyCoord or None
-        Of the galaxy, not necessarily of the central pixel.
+        Position of the galaxy, not necessarily of the central pixel.
     survey : str
-        Where the image comes from, with its release.
+        Survey that the image comes from, with its release.
     unit : astropy.units.UnitBase
-        Unit of `flux` per pixel. Calibrated cutouts are in nJy; others say what they are
-        (`galcnn.photometry.DISPLAY` for 8-bit pictures, `UNCALIBRATED`, ``adu`` ...).
+        Unit of `flux` per pixel. Calibrated cutouts are in nJy; others have the unit of their file or
+        `galcnn.photometry.DISPLAY` (8-bit pictures) or `UNCALIBRATED`.
     mask : numpy.ndarray
-        bool, shape of `flux`; True = do not use. Not-a-number pixels are always masked.
-        May be given as one plane for all bands, or None.
+        bool, shape of `flux`; True = do not use. Pixels with NaN or infinite flux are always masked.
+        Also accepted: one plane for all bands, or None.
     sigma : numpy.ndarray or None
-        float32, shape of `flux`: standard deviation of each pixel, in `unit`.
+        Standard deviation of each pixel in `unit`, float32, shape of `flux`.
     psf : numpy.ndarray or None
-        float32, shape (n_bands, py, px), each plane with sum 1; pixels of `flux`'s size.
+        PSF, float32, shape (n_bands, py, px), on pixels of the size of `flux`'s; each plane has sum 1.
     redshift : float or None
-        Of the galaxy.
+        Redshift of the galaxy.
     meta : dict
-        Provenance: address or path, time, hash, zero point, PSF's source ...
+        Provenance: address or path, time, hash, zero point, source of the PSF ...
 
     Raises
     ------
     TypeError, ValueError
-        A field does not fit the others; the text says which.
+        If a field does not fit the others; the text says which.
 
     Notes
     -----
-    A cutout is data and checks itself; reading, drawing and changing it are functions in other
-    rooms. Arrays are copied only where they must be converted, and are set read-only.
+    A cutout holds data and checks itself; functions elsewhere read, draw and change it.
+    Arrays are copied only where they must be converted, and are made read-only.
 
     Examples
     --------
@@ -112,12 +112,12 @@ class Cutout:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Pixels as (ny, nx)."""
+        """Image shape in pixels, (ny, nx)."""
         return (int(self.flux.shape[1]), int(self.flux.shape[2]))
 
     @property
     def calibrated(self) -> bool:
-        """Whether `flux` is a flux density, so that physics may be done with it."""
+        """True if `flux` is a flux density."""
         return bool(self.unit.is_equivalent(u.nJy))
 
     @property
@@ -131,23 +131,23 @@ class Cutout:
 
     @property
     def masked_fraction(self) -> float:
-        """Share of pixels, over all bands, that must not be used."""
+        """Fraction of masked pixels over all bands."""
         return float(self.mask.mean())
 
     def planes(self, rows: Sequence[int], names: Sequence[str]) -> Cutout:
-        """Give some of the planes, in any order, also one several times, under new names.
+        """Return a cutout with selected planes, in any order and with repeats, under new names.
 
         Parameters
         ----------
         rows : sequence of int
-            Which planes.
+            Indices of the planes.
         names : sequence of str
-            A band for each.
+            Name of the band of each plane.
 
         Returns
         -------
         Cutout
-            Mask, sigma and PSF go along.
+            The selected planes with their mask, sigma and PSF.
 
         Examples
         --------
@@ -247,7 +247,7 @@ class Cutout:
 
 
 def _plane_stack(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
-    """Native-endian float32 with three axes (FITS arrays come big-endian), read-only."""
+    """Return a read-only float32 array with three axes, in native byte order (FITS is big-endian)."""
     stack = np.asarray(array)
     if stack.ndim == 2:
         stack = stack[np.newaxis]

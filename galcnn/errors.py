@@ -1,7 +1,7 @@
-"""The few errors of galcnn's own, and the grammar in which every error speaks.
+"""Exceptions of galcnn, and the common format of error messages.
 
-An own class exists only where a caller acts differently on it; everything else is a builtin
-(`ValueError`, `TypeError`, `FileNotFoundError` ...) whose text follows the same grammar::
+A class of its own exists only where a caller handles the error differently; all other errors are builtins
+(`ValueError`, `TypeError`, `FileNotFoundError` ...) whose text has the same format::
 
     Expected <what>. Received: name=value. <Remedy.>
 """
@@ -12,42 +12,42 @@ _LONGEST_VALUE = 200
 
 
 class CoverageError(ValueError):
-    """A survey holds no image of this position: skip the galaxy."""
+    """A survey has no image at this position; skip the galaxy."""
 
 
 class DownloadError(OSError):
-    """A service did not answer, or not in time: try again later."""
+    """A service did not answer, or not in time; try again later."""
 
 
 class BadResponseError(DownloadError):
-    """A service answered with something that is not what was asked for: do not trust it."""
+    """A service answered with something other than what was requested; do not use it."""
 
 
 class AuthRequiredError(DownloadError):
-    """A service wants credentials: log in, then try again."""
+    """A service requires credentials; log in, then try again."""
 
 
 class UnreadableImageError(ValueError):
-    """A file exists but no calibrated image can be made of it: flag the object."""
+    """A file exists but cannot be read as a calibrated image; flag the object."""
 
 
 class UnfitImageError(ValueError):
-    """An image was read but is not what was asked for, such as one without a WCS: flag the object."""
+    """An image was read but lacks what was requested, such as a WCS; flag the object."""
 
 
 class PluginError(RuntimeError):
-    """A plugin is broken, missing, or two packages claim one name: mend the installation."""
+    """A plugin is broken or missing, or two packages provide the same name; repair the installation."""
 
 
 class Message(str):
-    """The text of an error, which remembers its parts.
+    """Error text that keeps its parts as attributes.
 
     Attributes
     ----------
     expected : str
-        What was wanted.
+        What was expected.
     received : dict of str to str
-        What came instead, by name, as it is shown.
+        Names and values received, as shown in the text.
     remedy : str
         What the user can do.
     """
@@ -58,16 +58,16 @@ class Message(str):
 
 
 def message(expected: str, remedy: str = "", **received: object) -> str:
-    """Word an error in the grammar of the house.
+    """Return an error text in galcnn's common format.
 
     Parameters
     ----------
     expected : str
-        What was wanted, without the word "Expected" and without a full stop.
+        What was expected, without the word "Expected" and without a full stop.
     remedy : str
-        What the user can do, a whole sentence; may be empty.
+        What the user can do, as a whole sentence; may be empty.
     **received : object
-        What came instead, by name. Strings are quoted; long values are shortened.
+        What was received, by name. Values are shown by `repr`; long ones are shortened.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""The two doors for plugins: the entry-point groups `galcnn.surveys` and `galcnn.explainers`.
+"""Plugins, found by two entry-point groups: `galcnn.surveys` and `galcnn.explainers`.
 
-Our own surveys and explainers enter by the same doors. A plugin is imported only when it is
-asked for; one that is broken is named with its package and version and does not hurt the rest.
+galcnn's own surveys and explainers use the same groups. A plugin is imported only when it is
+requested; the error of a broken one names its package and version, and the others still work.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ EXPLAINERS = "galcnn.explainers"
 
 @dataclass(frozen=True)
 class Plugin:
-    """One installed plugin, not yet imported.
+    """An installed plugin, not yet imported.
 
     Attributes
     ----------
     name : str
-        The word users type.
+        Name that users type.
     group : str
-        The entry-point group.
+        Entry-point group.
     target : str
-        ``module:object``.
+        Object to import, as ``module:object``.
     package, version : str
-        The distribution that brings it.
+        Name and version of the distribution that provides the plugin.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Plugin:
 
 
 def available(group: str) -> dict[str, Plugin]:
-    """List the plugins of a group by name, without importing any.
+    """List the plugins of a group by name, without importing them.
 
     Parameters
     ----------
@@ -51,18 +51,18 @@ def available(group: str) -> dict[str, Plugin]:
     Returns
     -------
     dict of str to Plugin
-        Sorted by name.
+        Plugins by name, sorted by name.
 
     Raises
     ------
     PluginError
-        Two packages claim the same name.
+        If two packages provide the same name.
     """
     found: dict[str, Plugin] = {}
     for entry in entry_points(group=group):
         plugin = _describe(entry, group)
         twin = found.get(plugin.name)
-        # An editable install beside a stale one lists the same entry twice: that is one plugin.
+        # An editable install beside an old one lists the same entry twice: that is one plugin.
         if twin is not None and (twin.package, twin.target) != (plugin.package, plugin.target):
             raise PluginError(
                 message(
@@ -77,24 +77,24 @@ def available(group: str) -> dict[str, Plugin]:
 
 
 def load(group: str, name: str) -> Any:
-    """Import one plugin.
+    """Import a plugin.
 
     Parameters
     ----------
     group : str
         `SURVEYS` or `EXPLAINERS`.
     name : str
-        Its name, see `available`.
+        Name of the plugin, see `available`.
 
     Returns
     -------
     object
-        What the entry point names, usually a class.
+        Object that the entry point names, usually a class.
 
     Raises
     ------
     PluginError
-        No such plugin, or its import fails: the text names its package and version.
+        If there is no such plugin, or its import fails; the text then names package and version.
     """
     plugins = available(group)
     plugin = plugins.get(name)
@@ -106,7 +106,7 @@ def load(group: str, name: str) -> Any:
         )
     try:
         return EntryPoint(plugin.name, plugin.target, group).load()
-    except Exception as error:  # whatever a stranger's module raises on import
+    except Exception as error:  # a plugin may raise anything on import
         raise PluginError(
             message(
                 f"plugin {name!r} of {group} to import",

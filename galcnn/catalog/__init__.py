@@ -1,7 +1,7 @@
-"""Catalog: what is known of many galaxies; its files, classes, votes, and matches on the sky.
+"""Catalogs of galaxies: tables and their files, classes, vote fractions, and matches by position.
 
-`Votes` holds the questions that people were asked of a galaxy (a decision tree), and the share of
-them that gave each answer.
+`Votes` describes a decision tree of questions, as volunteers answer them, and the columns that hold the
+votes for each answer.
 """
 
 import lazy_loader

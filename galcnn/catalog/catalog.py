@@ -1,4 +1,4 @@
-"""Catalog: what is known of each galaxy (id, position, redshift, class, split, image)."""
+"""Catalog: a table of galaxies with checked columns (id, position, redshift, class, split, image)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
 
-#: From here on a float no longer tells whole numbers apart.
+#: Above this, floats cannot represent every whole number.
 _EXACT = 2**53
 
 
 def as_text(column: Any, name: str) -> npt.NDArray[np.str_]:
-    """Write any column as text; a missing value is empty, and what is empty is refused where it matters."""
+    """Convert a column to text; missing values become empty strings."""
     texts = [_text(value, name) for value in column]
     if odd := [text for text in texts if not text.isprintable()]:
         raise ValueError(message(f"printable text in {name!r}", "Rename it.", received=odd[0]))
@@ -32,24 +32,24 @@ def as_text(column: Any, name: str) -> npt.NDArray[np.str_]:
 
 
 def as_numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
-    """Give any numeric column as plain numbers.
+    """Convert a numeric column to plain numbers.
 
     Parameters
     ----------
     column : array-like
-        Masked or not, with or without a unit.
+        Column, with or without mask and unit.
     name : str
-        For the error.
+        Name of the column, for the error text.
 
     Returns
     -------
     numpy.ndarray
-        float64 in the column's own unit; NaN where masked.
+        float64, in the unit of the column; NaN where masked.
 
     Raises
     ------
     ValueError
-        It holds no numbers.
+        If the column does not hold numbers.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def as_numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
 
 
 def as_degrees(column: Any, name: str) -> u.Quantity:
-    """Give an angle of every row in degrees."""
+    """Convert a column of angles to degrees; without a unit it is taken to be in degrees."""
     unit = getattr(column, "unit", None) or u.deg
     try:
         degrees = u.Quantity(as_numbers(column, name), unit).to(u.deg)
@@ -81,20 +81,20 @@ def as_degrees(column: Any, name: str) -> u.Quantity:
 
 
 def image_paths(text: str | os.PathLike[str], folder: str | os.PathLike[str] = "") -> tuple[Path, ...]:
-    """Tell apart the files of one galaxy that a text names, such as ``g.fits,r.fits``.
+    """Split a text such as ``g.fits,r.fits`` into the image files of one galaxy.
 
     Parameters
     ----------
     text : path-like
-        One file, or several separated by commas. A file whose name holds a comma is one file; those
-        after the first may be named from the folder of the first.
+        One file, or several separated by commas. The name of an existing file may contain a comma.
+        Files after the first are looked up in `folder`, else in the folder of the first file.
     folder : path-like
-        In which relative paths are; the current one by default.
+        Folder of relative paths; by default the current one.
 
     Returns
     -------
     tuple of pathlib.Path
-        At least one.
+        Paths, at least one.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def image_paths(text: str | os.PathLike[str], folder: str | os.PathLike[str] = "
 
 
 def check_ids(column: Any) -> None:
-    """Refuse ids that are empty or repeated."""
+    """Raise an error if ids are empty or repeated."""
     names, counts = np.unique(np.asarray(column, dtype=str), return_counts=True)
     if np.any(counts > 1):
         raise ValueError(
@@ -122,7 +122,7 @@ def check_ids(column: Any) -> None:
 
 
 def check_redshifts(column: Any) -> None:
-    """Refuse a column that holds no redshifts; missing and unphysical ones are kept as they are."""
+    """Raise an error if a column does not hold redshifts; missing and unphysical values are allowed."""
     unit = getattr(column, "unit", None)
     if unit is not None and u.Unit(unit) != u.dimensionless_unscaled:
         raise ValueError(
@@ -135,7 +135,7 @@ def _text(value: Any, name: str) -> str:
     if value is np.ma.masked or (isinstance(value, float | np.floating) and not np.isfinite(value)):
         return ""
     if isinstance(value, float | np.floating) and float(value).is_integer():
-        # FITS and pandas make floats of integers with gaps.
+        # FITS and pandas turn integers with missing values into floats.
         if name == "id" and abs(float(value)) > _EXACT:
             raise ValueError(
                 message(
@@ -151,26 +151,26 @@ def _text(value: Any, name: str) -> str:
 SPLITS = ("train", "validation", "test")
 
 
-#: Known columns that are text, whatever they look like.
+#: Known columns that are read as text.
 TEXT_COLUMNS = ("id", "class", "split", "image")
 
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """A table with one row a galaxy, whose known columns are checked.
+    """A table with one row per galaxy, whose known columns are checked.
 
     Attributes
     ----------
     table : astropy.table.QTable
-        `id` (text, unique) is required. Known and checked where present: `ra`, `dec` (deg,
-        ICRS), `redshift` (numbers; missing and unphysical ones are kept), `class` (text), `split`
-        (train, validation or test), `image` (path; commas
-        separate several files of one galaxy). Other columns are carried along.
+        Table with a column `id` (text, unique). These columns are checked if present: `ra`, `dec` (deg,
+        ICRS), `redshift` (numbers; missing and unphysical values are allowed), `class` (text), `split`
+        (train, validation or test) and `image` (path; commas separate several files of one galaxy).
+        Other columns are kept.
 
     Raises
     ------
     ValueError
-        A known column does not hold what it must.
+        If a known column is missing or has invalid values.
 
     Examples
     --------
@@ -210,12 +210,12 @@ class Catalog:
 
     @property
     def ids(self) -> list[str]:
-        """Identifiers, in row order."""
+        """Ids, in row order."""
         return [str(name) for name in self.table["id"]]
 
     @property
     def labels(self) -> npt.NDArray[np.str_]:
-        """Class of each galaxy; raises `ValueError` without a column `class`, or with gaps in it."""
+        """Class of each galaxy; raises `ValueError` if there is no column `class` or a value is missing."""
         labels = np.asarray(self._column("class"), dtype=str)
         if missing := int(np.sum(labels == "")):
             raise ValueError(message("a class in every row", "Drop the rows without one.", missing=missing))
@@ -228,7 +228,7 @@ class Catalog:
 
     @property
     def images(self) -> dict[str, tuple[Path, ...]]:
-        """Id -> image files of each galaxy; raises `ValueError` without a column `image`."""
+        """Image files of each galaxy, by id; raises `ValueError` if there is no column `image`."""
         paths = map(image_paths, map(str, self._column("image")))
         return dict(zip(self.ids, paths, strict=True))
 
@@ -243,7 +243,7 @@ class Catalog:
 
     @property
     def redshifts(self) -> npt.NDArray[np.float64]:
-        """Redshift of each galaxy; raises `ValueError` where one is missing, or not above 0."""
+        """Redshift of each galaxy; raises `ValueError` if one is missing or not above 0."""
         redshifts = as_numbers(self._column("redshift"), "redshift")
         wrong = ~(np.isfinite(redshifts) & (redshifts > 0))
         if wrong.any():
@@ -258,35 +258,35 @@ class Catalog:
         return redshifts
 
     def select(self, rows: npt.NDArray[Any] | Sequence[int]) -> Catalog:
-        """Give some of the rows.
+        """Return a catalog of selected rows.
 
         Parameters
         ----------
         rows : array of bool or int
-            A boolean for each row, or row numbers in the wanted order.
+            Boolean mask, or row numbers in the wanted order.
 
         Returns
         -------
         Catalog
-            With these rows alone.
+            Catalog of these rows.
         """
         chosen = np.asarray(rows)
         return Catalog(self.table[chosen if chosen.dtype == np.bool_ else chosen.astype(np.intp)])
 
     def with_column(self, name: str, values: object) -> Catalog:
-        """Give the same catalog with one column added or replaced.
+        """Return a catalog with one column added or replaced.
 
         Parameters
         ----------
         name : str
-            The column.
+            Name of the column.
         values : array-like
-            One value a row.
+            One value per row.
 
         Returns
         -------
         Catalog
-            A new one; this one stays as it is.
+            New catalog; this one is unchanged.
         """
         table = self.table.copy()
         table[name] = values

@@ -1,8 +1,8 @@
-"""Tables and their files: every format gives values, units, gaps and letters back.
+"""Read and write tables so that values, units, missing values and text survive in every format.
 
-What a format has no place for: CSV keeps a unit in the name of its column, ``majax [arcmin]``; FITS
-has no letters but ASCII, so that text is written in backslash escapes, which are undone on reading
-(card ESCAPED), and no true or false with gaps, which becomes 1 and 0. A missing text is an empty one.
+CSV has no units: they are written into the name of the column, ``majax [arcmin]``. FITS has ASCII text
+only: other letters are written as backslash escapes and restored on reading (card ESCAPED). FITS has no
+booleans with missing values: they are written as 1 and 0. Missing text is read as empty text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from galcnn._runtime import atomic
 from galcnn.catalog.catalog import TEXT_COLUMNS, Catalog, image_paths
 from galcnn.errors import message
 
-#: Table formats by suffix, in astropy's names.
+#: Table formats by file suffix; the values are astropy's names.
 FORMATS: Mapping[str, str] = {
     ".ecsv": "ascii.ecsv",
     ".csv": "ascii.csv",
@@ -40,7 +40,7 @@ _WITH_UNIT = re.compile(r"(.+) \[(.+)\]")
 
 
 def table_format(path: str | os.PathLike[str]) -> str:
-    """Give astropy's name of a table file's format."""
+    """Return astropy's name of the format of a table file."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(message(f"a table file ending in {', '.join(FORMATS)}", "", path=str(path)))
@@ -48,21 +48,21 @@ def table_format(path: str | os.PathLike[str]) -> str:
 
 
 def write_table(table: Table, path: str | os.PathLike[str]) -> None:
-    """Write a table whole or not at all, in the format of its suffix.
+    """Write a table atomically, in the format of its suffix.
 
     Parameters
     ----------
     table : astropy.table.Table
-        What to write.
+        Table to write.
     path : path-like
-        Ends in .ecsv, .csv, .fits, .vot, .xml or .parquet. An older file is replaced.
+        File ending in .ecsv, .csv, .fits, .vot, .xml, .parquet or .pq. An existing file is replaced.
 
     Raises
     ------
     ValueError
-        Another suffix.
+        If the suffix is another one.
     OSError
-        The folder cannot be written.
+        If the file cannot be written.
     """
     form = table_format(path)
     if form == "fits":
@@ -79,21 +79,21 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
     Parameters
     ----------
     path : path-like
-        Of `write_table`, or of anybody else.
+        Table file, written by `write_table` or any other program.
     texts : iterable of str
-        Columns that are text in a CSV, which knows no types: 00042 and 100E3 are not numbers there.
+        Columns of a CSV file to read as text, so that 00042 and 100E3 do not become numbers.
 
     Returns
     -------
     astropy.table.QTable
-        With units and masked values.
+        Table with units and masked values.
 
     Raises
     ------
     FileNotFoundError
-        No such file.
+        If there is no such file.
     ValueError
-        It cannot be read, or has no rows.
+        If the table cannot be read or has no rows.
     """
     file, form = Path(path), table_format(path)
     if not file.is_file():
@@ -117,7 +117,7 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
 
 
 def read_scalars(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> Table:
-    """Read the columns with one value a row: the embeddings of a survey stay on the disk."""
+    """Read a table; from a Parquet file, only the columns with one value per row (no embeddings)."""
     file = Path(path)
     if table_format(file) != "parquet" or not file.is_file():
         return Table(read_table(file, texts=texts))
@@ -133,7 +133,7 @@ def read_scalars(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> 
 
 
 def _dtype(column: Any) -> Any:
-    """Gaps are NaN among floats, and None elsewhere."""
+    """Return the dtype of a column; missing values are NaN in float columns and None in others."""
     import pyarrow as pa
 
     if pa.types.is_floating(column.type):
@@ -155,7 +155,7 @@ def _read_csv(file: Path, texts: set[str]) -> QTable:
         dtype=dict.fromkeys(texts, str),
         keep_default_na=False,
         na_values=[""],
-        dtype_backend="numpy_nullable",  # whole numbers with gaps stay whole numbers
+        dtype_backend="numpy_nullable",  # whole numbers with missing values stay whole numbers
     )
     table = Table.from_pandas(frame)
     for name in table.colnames:
@@ -169,7 +169,7 @@ def _read_csv(file: Path, texts: set[str]) -> QTable:
             continue
         try:
             unit = u.Unit(found[2])
-        except ValueError:  # some other remark in brackets
+        except ValueError:  # the brackets do not hold a unit
             continue
         table.rename_column(name, found[1])
         table[found[1]].unit = unit
@@ -177,7 +177,7 @@ def _read_csv(file: Path, texts: set[str]) -> QTable:
 
 
 def _for_csv(table: Table) -> Table:
-    """Names of columns with their units; positions in degrees are what galcnn takes them for."""
+    """Append units to the names of columns, except degrees of `ra` and `dec`, which galcnn assumes."""
     plain = table.copy()
     for name in table.colnames:
         unit = getattr(table[name], "unit", None)
@@ -211,34 +211,34 @@ def _each(column: Any, change: Any) -> Any:
     return changed if mask is None else MaskedColumn(changed, mask=mask)
 
 
-#: Taken for the id, in this order, where no column is named.
+#: Columns used as the id, in this order, if no column is named.
 _ID_COLUMNS = ("objid", "objID", "ID", "name")
 
 
 def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | None = None) -> Catalog:
-    """Read a table and check it.
+    """Read a catalog from a table file and check it.
 
     Parameters
     ----------
     path : path-like
-        ECSV, CSV, FITS, VOTable or Parquet, told apart by suffix.
+        ECSV, CSV, FITS, VOTable or Parquet file; the suffix gives the format.
     columns : mapping of str to str, optional
-        The file's names of the known columns, e.g. ``{"id": "objid", "class": "morphology"}``.
-        Without an entry for `id`, a column `id`, `objid`, `objID`, `ID` or `name` is taken, else
-        the stem of the `image` column, else the row number.
+        Known columns and their names in the file, e.g. ``{"id": "objid", "class": "morphology"}``.
+        Without an entry for `id`, the column `id`, `objid`, `objID`, `ID` or `name` is used, else
+        the file name without suffix in `image`, else the row number.
 
     Returns
     -------
     Catalog
-        Relative paths in `image` are resolved against the file's folder; commas separate several
-        files of one galaxy.
+        Catalog. Relative paths in `image` are resolved against the folder of the file; commas
+        separate several files of one galaxy.
 
     Raises
     ------
     FileNotFoundError
-        No such file.
+        If there is no such file.
     ValueError
-        It cannot be read, or a named column is not there.
+        If the file cannot be read, or a named column is missing.
     """
     file, named = Path(path), dict(columns or {})
     table = read_table(file, texts={*_actual_texts(named), *TEXT_COLUMNS, *_ID_COLUMNS})
@@ -248,7 +248,7 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | N
                 message(f"a column {actual!r} in {file.name}", "Check its spelling.", columns=table.colnames)
             )
         if known != actual:
-            # Copied, not renamed: one column may serve twice (an image's name as its id).
+            # Copied, not renamed: one column may be used twice (an image's name as its id).
             table[known] = table[actual]
     if "image" in table.colnames:
         folder = file.resolve().parent
@@ -259,22 +259,22 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | N
 
 
 def write_catalog(catalog: Catalog, path: str | os.PathLike[str]) -> None:
-    """Write a catalog, whole or not at all; `read_catalog` gives it back.
+    """Write a catalog atomically; `read_catalog` reads it back.
 
     Parameters
     ----------
     catalog : Catalog
-        Any.
+        Catalog to write.
     path : path-like
-        Ends in .ecsv, .csv, .fits, .vot, .xml or .parquet. An older file is replaced. Paths in
-        `image` below its folder are written relative to it, so that the two can be moved together.
+        File ending in .ecsv, .csv, .fits, .vot, .xml, .parquet or .pq. An existing file is replaced.
+        Paths in `image` below its folder are written relative to it, so that both can be moved together.
 
     Raises
     ------
     ValueError
-        Another suffix.
+        If the suffix is another one.
     OSError
-        The folder cannot be written.
+        If the file cannot be written.
     """
     table = catalog.table
     if "image" in table.colnames:

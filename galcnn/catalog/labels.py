@@ -1,4 +1,4 @@
-"""What people said of each galaxy: classes merged and dropped, vote fractions checked."""
+"""Labels of galaxies: classes merged or dropped, vote fractions checked."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _ROUNDING = 0.01
 def relabel(
     catalog: Catalog, *, merge: Mapping[str, Sequence[str]] | None = None, drop: Sequence[str] = ()
 ) -> Catalog:
-    """Merge classes into one and drop others.
+    """Merge classes and drop others.
 
     Parameters
     ----------
     catalog : Catalog
-        With a column `class`.
+        Catalog with a column `class`.
     merge : mapping of str to sequence of str, optional
-        New class -> the old ones that it takes in.
+        New class and the old classes that are merged into it.
     drop : sequence of str, optional
-        Classes whose galaxies are left out.
+        Classes whose galaxies are removed.
 
     Returns
     -------
     Catalog
-        With the new classes.
+        Catalog with the new classes.
 
     Raises
     ------
     ValueError
-        A class is not there, or is merged twice.
+        If a class does not exist, or is merged or dropped twice.
 
     Examples
     --------
@@ -61,28 +61,28 @@ def relabel(
 def vote_fractions(
     catalog: Catalog, answers: Sequence[str], *, parent: str | None = None
 ) -> npt.NDArray[np.float64]:
-    """Give the vote fractions of all answers to one question, checked.
+    """Return the checked vote fractions of all answers to one question.
 
     Parameters
     ----------
     catalog : Catalog
-        With one column an answer.
+        Catalog with one column per answer.
     answers : sequence of str
-        The columns of one question.
+        Columns of the answers to the question, at least two.
     parent : str, optional
-        Column of the answer on which the question was asked, where fractions are cumulative and
-        sum to that one's (Kaggle's Galaxy Zoo challenge); to 1 by default.
+        Column of the parent answer, if fractions are cumulative, so that the answers sum to the
+        parent's fraction (Kaggle's Galaxy Zoo challenge). By default they sum to 1.
 
     Returns
     -------
     numpy.ndarray
-        float64, shape (n, n_answers). Rows of NaN where the question was not asked: nothing but
-        gaps, or nothing but zeros where the sum is to be 1.
+        float64, shape (n, n_answers). A row is NaN if the question was not asked: all answers are
+        missing or, without `parent`, all are missing or 0.
 
     Raises
     ------
     ValueError
-        A fraction is outside of 0 to 1, missing beside others, or the sum is wrong.
+        If a fraction is outside 0 to 1 or missing beside others, or the sum is wrong by over 0.01.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def vote_fractions(
 
 
 def vote_columns(catalog: Catalog, answers: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Read a column for each answer; NaN where one is masked."""
+    """Read one column per answer, shape (n, n_answers); masked values are NaN."""
     table = catalog.table
     if missing := [name for name in answers if name not in table.colnames]:
         raise ValueError(message("a column for each answer", "", missing=missing, columns=table.colnames))
@@ -125,7 +125,7 @@ def refuse_votes(
     remedy: str,
     votes: npt.NDArray[np.float64],
 ) -> None:
-    """Name the first galaxy whose votes are wrong, if there is any."""
+    """Raise an error that names the first galaxy with wrong votes, if there is one."""
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Two catalogs, one sky: which of their rows are the same galaxy."""
+"""Match galaxies of two catalogs by position, and group galaxies on the sky."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CrossMatch:
-    """Pairs of rows of two catalogs, one entry a pair, in the order of the first catalog.
+    """Matched rows of two catalogs, one entry per pair, in the row order of the first.
 
     Attributes
     ----------
     rows : numpy.ndarray
-        Of the first catalog; each stands here once.
+        Rows of the first catalog, each at most once.
     other_rows : numpy.ndarray
-        Of the second.
+        Matched rows of the second catalog.
     separation : astropy.units.Quantity
-        On the sky, arcsec.
+        Angular separation of each pair, arcsec.
     """
 
     rows: npt.NDArray[np.intp]
@@ -42,30 +42,30 @@ class CrossMatch:
 def cross_match(
     catalog: Catalog, other: Catalog, *, radius: u.Quantity, one_to_one: bool = True
 ) -> CrossMatch:
-    """Find the galaxies of one catalog in another by position, without proper motion.
+    """Match galaxies of two catalogs by position, without proper motion.
 
     Parameters
     ----------
     catalog : Catalog
-        With positions.
+        Catalog with positions.
     other : Catalog
-        With positions.
+        Catalog with positions.
     radius : astropy.units.Quantity
-        Pairs further apart are none.
+        Maximum separation of a pair.
     one_to_one : bool
-        Whether a galaxy of `other` may be taken once only: the closest pairs are taken first, so
-        that the order of the rows decides nothing but exact ties. Otherwise each galaxy of
-        `catalog` takes its nearest one.
+        If True, each galaxy of `other` is matched at most once and the closest pairs are matched
+        first, so that the order of rows matters for exact ties only. If False, each galaxy of
+        `catalog` is matched to the nearest galaxy of `other`.
 
     Returns
     -------
     CrossMatch
-        Empty where nothing is within `radius`.
+        Matched pairs; empty if there are none within `radius`.
 
     Raises
     ------
     ValueError
-        A catalog has no positions, or the radius is not a positive angle.
+        If a catalog has no positions, or the radius is not a positive angle.
 
     Examples
     --------
@@ -93,27 +93,27 @@ def cross_match(
 
 
 def join_match(catalog: Catalog, other: Catalog, match: CrossMatch) -> Catalog:
-    """Lay the columns of matched galaxies side by side.
+    """Join the columns of matched galaxies.
 
     Parameters
     ----------
     catalog : Catalog
-        The first one.
+        First catalog.
     other : Catalog
-        The second one.
+        Second catalog.
     match : CrossMatch
-        Of the two.
+        Match of the two, from `cross_match`.
 
     Returns
     -------
     Catalog
-        The matched rows of `catalog`, with the columns of `other` (those whose names are taken
-        end in ``_other``) and `separation`, arcsec.
+        Matched rows of `catalog` with the columns of `other`, whose names get the suffix ``_other``
+        if they exist already, and `separation`, arcsec.
 
     Raises
     ------
     ValueError
-        There is no pair.
+        If there are no pairs.
     """
     if not len(match):
         raise ValueError(message("at least one pair of galaxies", "Choose a larger radius.", n_pairs=0))
@@ -160,24 +160,24 @@ def _closest_first(
 
 
 def sky_cells(positions: SkyCoord, nside: int) -> npt.NDArray[np.int64]:
-    """Give the HEALPix cell of each position, in nested order (Gorski et al. 2005, ApJ 622, 759).
+    """Return the HEALPix cell of each position, in nested order (Gorski et al. 2005, ApJ 622, 759).
 
     Parameters
     ----------
     positions : astropy.coordinates.SkyCoord
-        Any number.
+        Positions.
     nside : int
         A power of 2; a cell is about 58.6 deg / nside wide.
 
     Returns
     -------
     numpy.ndarray
-        int64, from 0 to ``12 * nside**2 - 1``; cells on the sphere of ICRS.
+        Cell numbers, int64, 0 to ``12 * nside**2 - 1``, in ICRS.
 
     Raises
     ------
     ValueError
-        `nside` is not a power of 2.
+        If `nside` is not a power of 2.
 
     Examples
     --------
@@ -198,21 +198,21 @@ def sky_cells(positions: SkyCoord, nside: int) -> npt.NDArray[np.int64]:
 def join_neighbours(
     groups: Sequence[str], positions: SkyCoord, radius: u.Quantity, *, whole: bool = True
 ) -> list[str]:
-    """Regroup galaxies so that no two of them within a radius of each other are in two groups.
+    """Regroup galaxies so that no two galaxies within a radius are in different groups.
 
-    Friends of friends (Huchra & Geller 1982, ApJ 257, 423). If `whole`, two groups with neighbours across
-    their border become one; else the neighbours alone go to the first of them (by name), so that cells of
-    the sky keep their size, however crowded their borders.
+    Uses friends of friends (Huchra & Geller 1982, ApJ 257, 423). If `whole`, groups with neighbours across
+    their border are merged. Otherwise only the neighbours move, to the first of their groups by name, so
+    that cells of the sky keep their size.
     """
     _check_radius(radius)
     from astropy.coordinates import search_around_sky
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    # A little more than the radius: a pair exactly that far apart must not be lost to rounding.
+    # Slightly more than the radius: a pair exactly that far apart must not be lost to rounding.
     one, other, _, _ = search_around_sky(positions, positions, radius * (1 + 1e-9))
     names, number = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if whole:  # links each galaxy to the first one of its group
+    if whole:  # link each galaxy to the first one of its group
         _, first = np.unique(number, return_index=True)
         one, other = np.concatenate([one, np.arange(len(number))]), np.concatenate([other, first[number]])
     links = coo_array((np.ones(len(one), dtype=np.bool_), (one, other)), shape=(len(number), len(number)))

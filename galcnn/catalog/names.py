@@ -1,4 +1,4 @@
-"""Names of objects -> names of files: whatever an id holds, no path leaves its folder."""
+"""File names of objects: safe on any file system, whatever characters the ids contain."""
 
 from __future__ import annotations
 
@@ -13,37 +13,36 @@ from galcnn.errors import message
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
-#: How a name that had to be changed ends; a plain name that looks so is changed too.
+#: Ending of a changed name; a name that already ends so is changed, too.
 _CHANGED = re.compile(r"-[0-9a-f]{16}", re.IGNORECASE)
 
 
-#: Devices, not files, on Windows, with any suffix.
+#: Device names on Windows, with any suffix.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def file_stems(ids: Iterable[str], *, taken: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give each object a file name of its own, without suffix, on any disk.
+    """Return a unique file name, without suffix, for each object.
 
-    A name of plain letters, digits and ``. _ + -`` stays as it is. Any other becomes what is plain
-    in it and 16 hex digits of its SHA-256, and so does one that a disk that does not know upper
-    from lower case would take for another.
+    A name of ASCII letters, digits and ``. _ + -`` is kept. Any other name is reduced to these, and 16
+    hex digits of its SHA-256 are appended; so is a name that differs from another only in case.
 
     Parameters
     ----------
     ids : iterable of str
-        Unique names of objects, which may hold anything.
+        Unique names of objects, with any characters.
     taken : mapping of str to str, optional
-        Id -> stem of those that were named before, which keep their name.
+        Stems of objects named before, by id; they are kept.
 
     Returns
     -------
     dict of str to str
-        Id -> stem: no separators, no leading dot, at most 64 characters, unique without case.
+        Stem of each id: no separators, no leading dot, at most 64 characters, unique ignoring case.
 
     Raises
     ------
     ValueError
-        Ids are repeated, or two names cannot be told apart.
+        If ids are repeated, or two stems are equal.
 
     Examples
     --------
@@ -74,8 +73,8 @@ def _is_plain(name: str) -> bool:
 
 
 def _changed(name: str) -> str:
-    """What is plain in a name, and what makes it unique."""
+    """Return the plain characters of a name, with its hash."""
     ascii_ = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^A-Za-z0-9+-]+", "_", ascii_).strip("_+-")[:40].strip("_+-") or "object"
-    # surrogatepass: a name read from a broken file is still a name.
+    # surrogatepass: a name read from a broken file may contain surrogates.
     return f"{slug}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"

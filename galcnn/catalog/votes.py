@@ -1,4 +1,4 @@
-"""The tree of questions, and the columns of a catalog that hold the votes."""
+"""Decision trees of questions, and the catalog columns that hold the votes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _KINDS = ("fractions", "counts")
 
 @dataclass(frozen=True)
 class Question:
-    """One question and its answers.
+    """A question and its answers.
 
     Attributes
     ----------
     name : str
-        Of the question.
+        Name of the question.
     answers : tuple of str
-        Names of the columns, at least two.
+        Answers, at least two; also the names of their columns.
     parent : str or None
-        The answer to an earlier question on which this one was asked; None: of all.
+        Answer to an earlier question after which this one is asked; None if it is asked of everyone.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Votes:
-    """What people were asked, and in which form their answers are kept.
+    """A decision tree of questions, and the kind of votes that the columns hold.
 
     Questions form a tree: whether a disk is edge-on is asked only of those who saw a disk.
 
     Attributes
     ----------
     questions : tuple of Question
-        Parents before children; no answer twice.
+        Questions, parents before children; each answer occurs once.
     kind : {"fractions", "counts"}
-        Cumulative fractions: the share of all people who gave the answer, so that the answers to
-        a question sum to their parent's. Or the number of people who gave it.
+        "fractions" are cumulative: the share of all people who gave the answer, so that the answers
+        to a question sum to their parent's fraction. "counts" are numbers of people.
 
     Examples
     --------
@@ -86,12 +86,12 @@ class Votes:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """Of all questions, in the order of the logits."""
+        """Answers to all questions, in the order of the logits."""
         return tuple(answer for question in self.questions for answer in question.answers)
 
     @property
     def groups(self) -> list[tuple[slice, int | None]]:
-        """Columns of each question, and the column of its parent."""
+        """Columns of each question as a slice, and the column of its parent answer or None."""
         groups, first = [], 0
         for question in self.questions:
             parent = None if question.parent is None else self.answers.index(question.parent)
@@ -101,30 +101,30 @@ class Votes:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Votes:
-        """Make votes of plain values, as a card keeps them.
+        """Make votes from a dictionary, as stored in a model card.
 
         Parameters
         ----------
         content : mapping
-            From `dataclasses.asdict`.
+            Dictionary from `dataclasses.asdict`.
 
         Returns
         -------
         Votes
-            Checked.
+            Checked votes.
         """
         return cls(tuple(Question(**question) for question in content["questions"]), content["kind"])
 
 
 def read_votes(catalog: Catalog, votes: Votes) -> npt.NDArray[np.float32]:
-    """Give the votes of every galaxy, checked.
+    """Read and check the votes of every galaxy.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        With one column an answer.
+        Catalog with one column per answer.
     votes : Votes
-        Which columns.
+        Questions whose columns are read.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def read_votes(catalog: Catalog, votes: Votes) -> npt.NDArray[np.float32]:
     Raises
     ------
     ValueError
-        A column is not there, or holds what is no fraction, or no count.
+        If a column is missing, or holds invalid fractions or counts.
     """
     if votes.kind == "fractions":
         columns = [vote_fractions(catalog, q.answers, parent=q.parent) for q in votes.questions]
@@ -151,21 +151,21 @@ Fractions = npt.NDArray[np.float64]
 
 
 def cumulative_fractions(logits: npt.ArrayLike, votes: Votes) -> Fractions:
-    """Turn logits into the share of all people who give each answer.
+    """Convert logits to the share of all people who give each answer.
 
     Parameters
     ----------
     logits : array-like
-        Shape (n, n_answers).
+        Logits, shape (n, n_answers).
     votes : Votes
-        In the order of the logits.
+        Questions, in the order of the logits.
 
     Returns
     -------
     numpy.ndarray
-        float64, shape (n, n_answers): the softmax within each question times the parent's share.
-        NaN where a logit is. For a network of counts, whose outputs are the logarithms of
-        concentrations, it is the expected share.
+        float64, shape (n, n_answers): softmax within each question times the share of the parent
+        answer; NaN where a logit is NaN. For a network of counts, whose outputs are the logarithms
+        of Dirichlet concentrations, this is the expected share.
     """
     scores = np.asarray(logits, dtype=np.float64)
     shares = np.empty(scores.shape)
@@ -177,9 +177,9 @@ def cumulative_fractions(logits: npt.ArrayLike, votes: Votes) -> Fractions:
 
 
 def observed_fractions(observed: npt.ArrayLike, votes: Votes) -> Fractions:
-    """Give the share of all people who gave each answer, from votes of either kind.
+    """Return the share of all people who gave each answer, from votes of either kind.
 
-    NaN for a question that nobody was asked, unless nobody gave the answer before it.
+    A question without votes is NaN, or 0 if the share of its parent answer is 0.
     """
     found = np.array(observed, dtype=np.float64)
     if votes.kind == "fractions":
@@ -195,21 +195,21 @@ def observed_fractions(observed: npt.ArrayLike, votes: Votes) -> Fractions:
 
 
 def fraction_table(ids: Sequence[str], fractions: Fractions, votes: Votes) -> Table:
-    """Lay fractions out as a table.
+    """Make a table of vote fractions.
 
     Parameters
     ----------
     ids : sequence of str
-        One a galaxy.
+        Id of each galaxy.
     fractions : numpy.ndarray
-        Shape (n, n_answers).
+        Fractions, shape (n, n_answers).
     votes : Votes
-        In the order of the columns.
+        Questions, in the order of the columns.
 
     Returns
     -------
     astropy.table.Table
-        Columns `id` and ``f_<answer>`` for each answer.
+        Table with the columns `id` and ``f_<answer>`` for each answer.
     """
     table = Table({"id": np.array(list(ids), dtype=str)})
     for question, (columns, _) in zip(votes.questions, votes.groups, strict=True):

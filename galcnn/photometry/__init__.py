@@ -1,7 +1,7 @@
 """Units and zero points of images, and the instruments that took them.
 
-Fluxes are nJy inside the package: `parse_unit` and `ab_flux` convert what files and users give.
-`Observation` holds the bands, pixel scale, depth and PSF of a survey.
+Fluxes are in nJy inside the package: `parse_unit` and `ab_flux` convert units and zero points of
+files and users. `Observation` holds the bands, pixel scale, depth and PSF of a survey.
 """
 
 import lazy_loader

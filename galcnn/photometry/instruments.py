@@ -1,4 +1,4 @@
-"""Observation: how a survey looks at the sky (pixel scale, bands, PSF, depth)."""
+"""Observation: pixel scale, bands, PSF and depth of a survey."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from galcnn.errors import message
 
-#: Effective wavelengths, nm. ugrizy are LSST's; those of SDSS, DECam and HSC differ by 3.7 % at
-#: most. HST's are the pivot wavelengths of its handbooks. Euclid's and LSST's as in speclite.
+#: Effective wavelengths, nm. ugrizy are those of LSST (SDSS, DECam and HSC differ by at most 3.7 %);
+#: HST: pivot wavelengths of its handbooks; Euclid and LSST: as in speclite.
 _WAVELENGTHS: Mapping[str, float] = {
     **{"u": 368.1, "g": 486.4, "r": 625.0, "i": 756.5, "z": 870.2, "y": 972.2},
     **{"F435W": 432.9, "F475W": 474.7, "F606W": 592.1, "F625W": 631.1, "F775W": 769.2, "F814W": 804.5},
@@ -23,27 +23,27 @@ _WAVELENGTHS: Mapping[str, float] = {
 
 @dataclass(frozen=True)
 class Observation:
-    """How a survey looks at the sky, band by band.
+    """Pixel scale of a survey, and the PSF, depth and sensitivity of each of its bands.
 
     Attributes
     ----------
     name : str
-        Of the survey and its release.
+        Name of the survey and its release.
     bands : tuple of str
         Names of the bands.
     pixel_scale : astropy.units.Quantity
-        Angle on the sky of one pixel.
+        Angular size of a pixel.
     psf_fwhm : tuple of float
-        Full width at half maximum of the PSF in each band, arcsec, pixel included.
+        Full width at half maximum of the PSF in each band, arcsec, convolution with the pixel included.
     depth : tuple of float
-        AB magnitude of a point source detected at 5 sigma in each band, background-limited, with
-        the PSF as weights.
+        AB magnitude of a point source detected at 5 sigma in each band, limited by the background and
+        measured with the PSF as weights.
     electrons_per_njy : tuple of float
-        Detected electrons for a flux of 1 nJy over the whole exposure, for source noise.
+        Electrons detected per nJy over the whole exposure in each band, for source noise.
     psf_beta : float
-        Moffat index of the PSF.
+        Moffat beta of the PSF.
     source : str
-        Where the figures come from.
+        Where the values come from.
 
     Examples
     --------
@@ -85,11 +85,11 @@ class Observation:
 
     @property
     def sky_sigma(self) -> tuple[float, ...]:
-        """Noise of the empty sky in each band, nJy per pixel.
+        """Standard deviation of the sky noise in each band, nJy per pixel.
 
-        The noise-equivalent area of a PSF is 1 / sum(psf^2); for a Moffat profile of core alpha
-        the integral is (beta - 1)^2 / (pi alpha^2 (2 beta - 1)) (King 1983, PASP 95, 163). A
-        source at the depth has 5 times the noise of that area.
+        The noise-equivalent area of a PSF is 1 / integral of psf^2. For a Moffat profile of core radius
+        alpha the integral is (beta - 1)^2 / (pi alpha^2 (2 beta - 1)) (King 1983, PASP 95, 163). A source
+        at the depth has 5 times the noise within that area.
         """
         scale = float(self.pixel_scale.to_value(u.arcsec))
         return tuple(
@@ -98,22 +98,22 @@ class Observation:
         )
 
     def only(self, bands: tuple[str, ...]) -> Observation:
-        """Give the same observation in some of its bands.
+        """Return the same observation with selected bands.
 
         Parameters
         ----------
         bands : tuple of str
-            Wanted bands, in the wanted order.
+            Names of the bands, in the wanted order.
 
         Returns
         -------
         Observation
-            With these bands alone.
+            Observation with these bands only.
 
         Raises
         ------
         ValueError
-            A band is not observed.
+            If a band is not part of the observation.
         """
         missing = [band for band in bands if band not in self.bands]
         if missing or not bands:
@@ -142,26 +142,26 @@ def under_sky(
     psf_beta: float = 3.5,
     source: str = "stated by the user",
 ) -> Observation:
-    """Make the record of an observation whose noise is that of the photons of sky and source.
+    """Make an observation limited by the photon noise of sky and source.
 
     Parameters
     ----------
     name : str
-        Of the survey and its release.
+        Name of the survey and its release.
     bands : mapping of str to sequence of float
-        For each band: FWHM of the PSF (arcsec), brightness of the sky (AB mag per square arcsec),
-        zero point (AB mag of one electron per second), exposure (s).
+        For each band: FWHM of the PSF (arcsec), sky brightness (AB mag per square arcsec), zero
+        point (AB mag of one electron per second), exposure time (s).
     pixel_scale : astropy.units.Quantity
-        Angle per pixel.
+        Angular size of a pixel.
     psf_beta : float
-        Moffat index of the PSF.
+        Moffat beta of the PSF.
     source : str
-        Where the figures come from.
+        Where the values come from.
 
     Returns
     -------
     Observation
-        Its depth and electrons follow from sky, zero point and exposure.
+        Observation whose depth and electrons per nJy follow from sky, zero point and exposure time.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def under_sky(
 
 
 def wavelength_of(band: str) -> float:
-    """Give the effective wavelength of a band."""
+    """Return the effective wavelength of a band, nm."""
     if band not in _WAVELENGTHS:
         raise ValueError(
             message(f"bands among {', '.join(_WAVELENGTHS)}", "Rename the bands of the cutout.", band=band)
@@ -201,12 +201,12 @@ def wavelength_of(band: str) -> float:
 
 
 def observation_of(name: str) -> Observation:
-    """Give one of the presets by its name.
+    """Return a preset observation by name.
 
     Parameters
     ----------
     name : str
-        In any case: sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, euclid-nisp.
+        One of sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, euclid-nisp; case is ignored.
 
     Returns
     -------
@@ -216,7 +216,7 @@ def observation_of(name: str) -> Observation:
     Raises
     ------
     ValueError
-        There is none of this name.
+        If there is no preset of this name.
     """
     found = OBSERVATIONS.get(name.lower())
     if found is None:
@@ -226,8 +226,8 @@ def observation_of(name: str) -> Observation:
     return found
 
 
-#: One exposure like those of the Sloan Digital Sky Survey. The figures are rounded typical ones,
-#: chosen to fit together: in r the noise is that of SDSS's median sky, within 10 %.
+#: One exposure like those of the Sloan Digital Sky Survey. The values are rounded typical ones,
+#: chosen to be consistent: in r the noise agrees with SDSS's median sky within 10 %.
 SDSS = Observation(
     name="SDSS",
     bands=("g", "r", "i"),
@@ -238,8 +238,8 @@ SDSS = Observation(
     source="rounded; SDSS DR17: seeing and dark sky; 54.1 s (Xin et al. 2018, 1805.02845)",
 )
 
-# Figures of HSC, LSST, Euclid and ACS as collected with their references in the package
-# surveycodex 1.3; zero points from speclite's passbands.
+# Values of HSC, LSST, Euclid and ACS are those collected, with references, in the package
+# surveycodex 1.3; zero points are from speclite's passbands.
 _PRESETS = (
     under_sky(
         "DECaLS",
@@ -306,5 +306,5 @@ _PRESETS = (
     ),
 )
 
-#: The presets by name, in lower case. Each is a typical one, not a certain field.
+#: Presets by name, in lower case. Each has typical values, not those of a particular field.
 OBSERVATIONS: Mapping[str, Observation] = {one.name.lower(): one for one in (SDSS, *_PRESETS)}

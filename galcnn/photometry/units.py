@@ -1,4 +1,4 @@
-"""Units and zero points: whatever a file says becomes nJy per pixel, or says that it is not flux.
+"""Units and zero points: conversion to nJy per pixel, and units for values that are not flux.
 
 1 nanomaggy is 3631 nJy (AB zero point 22.5); FITS has no nanomaggy, so galcnn stores nJy.
 """
@@ -22,14 +22,14 @@ NANOMAGGY: u.UnitBase = u.def_unit("nanomaggy", 3631 * u.nJy)
 
 @dataclass(frozen=True)
 class VegaOffset:
-    """What turns a Vega magnitude into AB.
+    """Offset from Vega to AB magnitudes.
 
     Attributes
     ----------
     magnitude : float
-        AB minus Vega.
+        AB minus Vega magnitude.
     source : str
-        Where it is published.
+        Publication.
     """
 
     magnitude: float
@@ -38,7 +38,7 @@ class VegaOffset:
 
 _BLANTON = "Blanton & Roweis 2007, AJ 133, 734"
 _WISE = "WISE All-Sky Explanatory Supplement, IV.4.h"
-#: By survey and band.
+#: Offsets by survey and band.
 VEGA_TO_AB = {
     "2MASS J": VegaOffset(0.91, _BLANTON),
     "2MASS H": VegaOffset(1.39, _BLANTON),
@@ -51,22 +51,22 @@ VEGA_TO_AB = {
 
 
 def ab_flux(magnitude: float) -> float:
-    """Give the flux density of an AB magnitude: of a source, or of one count for a zero point.
+    """Return the flux density of an AB magnitude; for a zero point, that of one count.
 
     Parameters
     ----------
     magnitude : float
-        AB.
+        AB magnitude.
 
     Returns
     -------
     float
-        nJy, ``3631e9 * 10**(-0.4 * magnitude)`` (Oke & Gunn 1983, ApJ 266, 713).
+        Flux density in nJy, ``3631e9 * 10**(-0.4 * magnitude)`` (Oke & Gunn 1983, ApJ 266, 713).
 
     Raises
     ------
     ValueError
-        The magnitude is not finite.
+        If the magnitude is not finite.
 
     Examples
     --------
@@ -79,17 +79,17 @@ def ab_flux(magnitude: float) -> float:
 
 
 def ab_magnitude(flux: float) -> float:
-    """Give the AB magnitude of a flux density.
+    """Return the AB magnitude of a flux density.
 
     Parameters
     ----------
     flux : float
-        In nJy.
+        Flux density in nJy.
 
     Returns
     -------
     float
-        NaN for a flux that is not positive.
+        AB magnitude; NaN if the flux is not positive.
 
     Examples
     --------
@@ -100,12 +100,12 @@ def ab_magnitude(flux: float) -> float:
 
 
 def parse_unit(text: str) -> u.UnitBase:
-    """Read a unit as galcnn and the surveys write it, `display` and `nanomaggy` included.
+    """Parse a unit, including galcnn's `display`, `uncalibrated` and `nanomaggy`.
 
     Parameters
     ----------
     text : str
-        A FITS unit, or one of the three of this module, singular or plural.
+        A unit string of astropy, or one of galcnn's three (also ``nanomaggies``, ``nmgy``; case is ignored).
 
     Returns
     -------
@@ -115,7 +115,7 @@ def parse_unit(text: str) -> u.UnitBase:
     Raises
     ------
     ValueError
-        No such unit.
+        If there is no such unit.
     """
     own = {unit.name: unit for unit in (DISPLAY, UNCALIBRATED, NANOMAGGY)}
     own |= {"nanomaggies": NANOMAGGY, "nmgy": NANOMAGGY}

@@ -1,4 +1,4 @@
-"""Bring a cutout onto the grid of another one, by reproject: bands of different cameras on one grid."""
+"""Resample a cutout onto the grid of another with reproject, to put bands of several cameras on one grid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.transforms.grid import MIN_COVERAGE, SAME_GRID, grid_offset, per_area, recorded, stacked_psfs
 
-#: Wider new pixels, in old ones, have their noise averaged over the phases of the two grids.
+#: Where new pixels would need projections of every m-th old pixel with m above this, noise is approximated.
 _EXACT_NOISE = 6
 
 _Array = npt.NDArray[np.float64]
@@ -27,25 +27,24 @@ def align(cutout: Cutout, reference: Cutout) -> Cutout:
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        With a WCS.
+        Cutout with a WCS.
     reference : galcnn.cutout.Cutout
-        Whose grid is wanted.
+        Cutout that has the wanted grid.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        On the WCS of `reference`: each new pixel has the sum of what falls into it, weighted by
-        exact areas on the sphere (`reproject.reproject_exact`), so that flux is conserved.
-        Masked pixels add nothing: a new pixel with at least half of its area good has the mean
-        of that part times its area, others are NaN and masked. `sigma` is propagated as variance
-        of independent pixels; the correlation of new pixels that share an old one is not
-        recorded. The PSF is turned and scaled alike, with sum 1. `cutout` itself where the grids
-        are one already.
+        Cutout on the WCS of `reference`. Each new pixel is the sum of the old ones within it, weighted
+        by exact areas on the sphere (`reproject.reproject_exact`), so that flux is conserved. Masked
+        pixels are ignored: a new pixel with at least half of its area unmasked is the mean of that part
+        times its area; others are NaN and masked. `sigma` is propagated as for independent pixels; the
+        correlation of new pixels that share an old one is not recorded. The PSF is rotated and scaled
+        likewise, with sum 1. If the grids are equal, `cutout` itself.
 
     Raises
     ------
     ValueError
-        One of them has no WCS, or they do not overlap.
+        If one of them has no WCS, or they do not overlap.
 
     Examples
     --------
@@ -76,7 +75,7 @@ def align(cutout: Cutout, reference: Cutout) -> Cutout:
     n = len(cutout.bands)
     brightness = np.where(good, cutout.flux, 0.0) / area_old
     values, footprint = project(np.concatenate([brightness, good.astype(np.float64)]))
-    share = values[n:]  # of what the old image covers
+    share = values[n:]  # unmasked fraction of what the old image covers
     enough = share * footprint[n:] > MIN_COVERAGE - 1e-6
     if not enough.any():
         raise ValueError(
@@ -114,21 +113,21 @@ def combine(cutouts: Sequence[Cutout], *, reference: str) -> Cutout:
     Parameters
     ----------
     cutouts : sequence of galcnn.cutout.Cutout
-        In one unit, each band once.
+        Cutouts in the same unit; each band occurs once.
     reference : str
-        Band whose grid is kept; the others are brought to it, see `align`.
+        Band whose grid is kept; the others are resampled onto it, see `align`.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        All bands in order. Position and redshift are those of the reference, where it has them;
-        sigma and PSF are kept where all bands have them; the meta of each is in
-        ``meta["parts"]``.
+        All bands in order. The position is that of the reference cutout, the redshift the first one
+        known. Sigma and PSF are kept if all bands have them (PSFs only if their sides have the same
+        parity). The meta of each cutout is in ``meta["parts"]``.
 
     Raises
     ------
     ValueError
-        A band comes twice, none is `reference`, units differ, or see `align`.
+        If a band occurs twice, no band is `reference`, units differ, or `align` raises it.
     """
     bands = [band for cutout in cutouts for band in cutout.bands]
     if len(set(bands)) != len(bands):
@@ -182,7 +181,7 @@ def _corners(shape: tuple[int, int]) -> tuple[_Array, _Array]:
 
 
 def _pixel_areas(wcs: WCS, shape: tuple[int, int]) -> _Array:
-    """Steradians of each pixel, distortions included: half the cross product of its diagonals."""
+    """Return the solid angle of each pixel, sr, with distortions: half the cross product of its diagonals."""
     xyz = wcs.pixel_to_world(*_corners(shape)).cartesian.xyz.value
     one, two = xyz[:, 1:, 1:] - xyz[:, :-1, :-1], xyz[:, 1:, :-1] - xyz[:, :-1, 1:]
     areas: _Array = np.linalg.norm(np.cross(one, two, axis=0), axis=0) / 2
@@ -190,11 +189,11 @@ def _pixel_areas(wcs: WCS, shape: tuple[int, int]) -> _Array:
 
 
 def _noise(sigma: _Array, grids: tuple[WCS, WCS], shape: tuple[int, int], project: _Project) -> _Array:
-    """Root of the sum of squared weights times variances."""
-    # The projection gives sums of w s. Of every m-th pixel alone, m wide enough that a new pixel
-    # never sees two of them, it gives each w s by itself, whose squares can be added. Where that
-    # would be many projections, the squared weights are averaged: for a side of s old pixels their
-    # sum is (s - 1/3)^2 / s^4 on average over all phases of two parallel grids.
+    """Return the square root of the sum of squared weights times variances."""
+    # Projecting sigma gives sums of w s. If only every m-th pixel is kept, with m so large that a new
+    # pixel never overlaps two of them, it gives single w s, whose squares can be added. Where that would
+    # take many projections, the squared weights are averaged: for a new side of s old pixels their sum is
+    # (s - 1/3)^2 / s^4 on average over all phases of two parallel grids.
     old, new = grids
     x, y = old.world_to_pixel(new.pixel_to_world(*_corners(shape)))
     every = int(np.floor(max(_widest(x), _widest(y)))) + 2
@@ -214,13 +213,13 @@ def _noise(sigma: _Array, grids: tuple[WCS, WCS], shape: tuple[int, int], projec
 
 
 def _widest(corners: _Array) -> float:
-    """Extent of the widest new pixel along one axis of the old grid."""
+    """Return the extent of the widest new pixel along one axis of the old grid."""
     four = np.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, :-1], corners[1:, 1:]])
     return float(np.nanmax(four.max(axis=0) - four.min(axis=0)))
 
 
 def _turned_psf(psf: npt.NDArray[np.float32], old: WCS, new: WCS, shape: tuple[int, int]) -> _Psf:
-    """The PSF through the linear part of the map between the grids, at the middle of the old one."""
+    """Transform the PSF by the linear part of the map between the grids, at the middle of the old one."""
     from reproject import reproject_exact
 
     middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
@@ -239,7 +238,7 @@ def _turned_psf(psf: npt.NDArray[np.float32], old: WCS, new: WCS, shape: tuple[i
 
 
 def _kernel_wcs(matrix: _Array, size: npt.NDArray[np.int64]) -> WCS:
-    """A tangent plane about the middle of a kernel, an old pixel an arcsecond wide."""
+    """Return a tangent-plane WCS about the middle of a kernel; old pixels are 1 arcsec wide."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crpix = (size + 1) / 2

@@ -1,4 +1,4 @@
-"""The level and the noise of the sky: one estimator, for any region and clipping."""
+"""Level and noise of the sky, with sources masked or values clipped."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.transforms.grid import recorded, refuse_pictures
 
-#: Pixels of the frame of an image in which a centred galaxy leaves mostly sky.
+#: Width in pixels of the border of an image; around a centred galaxy it is mostly sky.
 SKY_FRAME = 4
-#: Standard deviation of a normal distribution in median absolute deviations; where clipping cuts.
+#: Standard deviation of a normal distribution per median absolute deviation; clipping limit in sigma.
 _MAD, _CLIP = 1.4826, 3.0
 
-#: Sources are what stands out by this many sigma of the smoothed image, on this many pixels.
+#: Sources exceed the sky of the smoothed image by this many sigma, on at least this many pixels.
 _THRESHOLD, _PIXELS = 3.0, 10
-#: Sigma, in pixels, of the Gaussian that smooths the image for their detection.
+#: Standard deviation, in pixels, of the Gaussian that smooths the image for source detection.
 _SMOOTHING = 1.5
-#: Rounds of masking and measuring; each sees fainter wings than the one before.
+#: Rounds of masking and measuring; each detects fainter wings than the one before.
 _ROUNDS = 3
-#: Rounds of clipping at most in each.
+#: Maximum number of clipping rounds in each.
 _CLIPPINGS = 10
-#: A level of fewer pixels than this share of the good ones is that of a galaxy's wings.
+#: Minimum fraction of good pixels that must be sky; with fewer, the level would be that of galaxy wings.
 _LEAST = 0.05
-#: Standard error of 2.5 median - 1.5 mean in that of the mean, for Gaussian noise: the variance of
+#: Standard error of 2.5 median - 1.5 mean over that of the mean, for Gaussian noise: the variance of
 #: the median is pi/2, its covariance with the mean 1.
 _SPREAD = float(np.sqrt(2.5**2 * np.pi / 2 + 1.5**2 - 2 * 2.5 * 1.5))
 
 
 @dataclass(frozen=True)
 class SkyLevel:
-    """The sky of one band.
+    """Level and noise of the sky in one band.
 
     Attributes
     ----------
     level : float
-        Per pixel, in the unit of the cutout.
+        Sky level per pixel, in the unit of the cutout.
     error : float
         Standard error of `level` for independent pixels.
     noise : float
-        Standard deviation of the sky's pixels.
+        Standard deviation of the sky pixels.
     share : float
-        Of the good pixels that were taken for sky.
+        Fraction of the good pixels that were used as sky.
     """
 
     level: float
@@ -56,29 +56,29 @@ class SkyLevel:
 
 
 def estimate_sky(cutout: Cutout) -> tuple[SkyLevel, ...]:
-    """Measure the level of the sky in each band, sources masked.
+    """Measure the sky level of each band, with sources masked.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Of a linear unit; masked pixels take no part.
+        Cutout with a linear unit; masked pixels are ignored.
 
     Returns
     -------
     tuple of SkyLevel
-        One a band.
+        Sky of each band.
 
     Raises
     ------
     ValueError
-        It is a picture, or sources cover nearly all of it.
+        If the cutout is a picture, or sources cover nearly all of it.
 
     Notes
     -----
     Sources (photutils' image segmentation of the smoothed image) are masked with a margin of a
-    twentieth of the image, in three rounds; the level is ``2.5 median - 1.5 mean`` of the clipped
-    rest (`photutils.background.SExtractorBackground`; Bertin & Arnouts 1996, A&AS 117, 393). One
-    level for the whole image: a surface of higher order would take the galaxy with it.
+    twentieth of the image, in three rounds. The level is ``2.5 median - 1.5 mean`` of the clipped
+    remaining pixels (`photutils.background.SExtractorBackground`; Bertin & Arnouts 1996, A&AS 117,
+    393). It is constant over the image: a varying surface would subtract part of the galaxy.
 
     Examples
     --------
@@ -96,23 +96,23 @@ def estimate_sky(cutout: Cutout) -> tuple[SkyLevel, ...]:
 
 
 def remove_sky(cutout: Cutout) -> Cutout:
-    """Subtract the level of the sky in each band.
+    """Subtract the sky level of each band.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Of a linear unit.
+        Cutout with a linear unit.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        With level, error, noise and share of the sky by band in ``meta["foreground"]``; `sigma`
-        stays as it is.
+        Cutout with the sky subtracted. ``meta["foreground"]`` lists level, error, noise and share of the
+        sky by band; `sigma` is unchanged.
 
     Raises
     ------
     ValueError
-        See `estimate_sky`.
+        If `estimate_sky` raises it.
     """
     levels = estimate_sky(cutout)
     offsets = np.array([sky.level for sky in levels])[:, np.newaxis, np.newaxis]
@@ -130,30 +130,30 @@ def sky_statistics(
     rounds: int = 5,
     mode: bool = False,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Measure the level and the noise of the sky in each plane, in double precision.
+    """Measure level and noise of the sky in each plane, in double precision.
 
     Parameters
     ----------
     planes : numpy.ndarray
-        Shape (..., ny, nx).
+        Planes, shape (..., ny, nx).
     mask : numpy.ndarray, optional
-        Of the same shape: True for pixels that take no part.
+        True for pixels to ignore; shape of `planes`.
     border : int or tuple of int, optional
-        Pixels, or pixels along (y, x), of the frame that is looked at; the whole plane by default.
+        Width of the border that is measured, in pixels or as (y, x); by default the whole plane.
     clip : {"mad", "std"}, optional
-        Whether, round by round, values further than three times the noise from the median are left
-        out, and what the noise is then: 1.4826 times the median absolute deviation, or the standard
-        deviation. Without clipping it is the former.
+        If given, values further than three times the noise from the median are removed, repeatedly. The
+        noise is 1.4826 times the median absolute deviation ("mad", also without clipping) or the
+        standard deviation ("std").
     rounds : int
-        Of clipping, at most.
+        Maximum number of clipping rounds.
     mode : bool
-        Whether the level is ``2.5 median - 1.5 mean`` (Bertin & Arnouts 1996, A&AS 117, 393), in place
-        of the median, of the clipped values.
+        If True, the level is ``2.5 median - 1.5 mean`` of the clipped values (Bertin & Arnouts 1996,
+        A&AS 117, 393) instead of their median. Used only with `clip` or masked pixels.
 
     Returns
     -------
     level, noise : numpy.ndarray
-        Shape (...); zero where no pixel takes part.
+        Level and noise, shape (...); zero where all pixels are masked.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def sky_statistics(
 def _clipped(
     values: npt.NDArray[np.float64], clip: str | None, rounds: int, mode: bool
 ) -> tuple[float, float]:
-    """Level and noise of what is left of some values."""
+    """Return level and noise of the values that remain after clipping."""
     for left in range(rounds if clip else 0, -1, -1):
         level = np.median(values)
         offsets = np.abs(values - level)
@@ -201,7 +201,7 @@ def _clipped(
 
 
 def _level(plane: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], band: str) -> SkyLevel:
-    """The sky of one band, sources masked."""
+    """Measure the sky of one band, with sources masked."""
     from scipy.ndimage import gaussian_filter
 
     good = ~mask
@@ -210,7 +210,7 @@ def _level(plane: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], band: st
     filled = np.where(good, plane, np.median(plane[good]))
     smooth = gaussian_filter(filled, _SMOOTHING, mode="nearest")
     for _ in range(_ROUNDS):
-        # Measured in the smoothed image: noise of resampled images is correlated.
+        # Measured in the smoothed image, since the noise of resampled images is correlated.
         level, noise = sky_statistics(smooth, ~sky, clip="std", rounds=_CLIPPINGS)
         sky = good & ~_sources(smooth, float(level + _THRESHOLD * noise))
         _check_enough(sky, good, band)
@@ -237,7 +237,7 @@ def _sources(smooth: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[n
     from photutils.utils import NoDetectionsWarning, circular_footprint
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoDetectionsWarning)  # an empty sky is an answer
+        warnings.simplefilter("ignore", NoDetectionsWarning)  # an image without sources is valid
         segments = detect_sources(smooth, threshold, n_pixels=_PIXELS)
     if segments is None:
         return np.zeros(smooth.shape, dtype=np.bool_)

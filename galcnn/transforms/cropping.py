@@ -1,4 +1,4 @@
-"""Crop, pad, and fit to what a network asks for."""
+"""Crop and pad cutouts, and fit them to the grid of a network."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from galcnn.errors import UnfitImageError, message
 from galcnn.transforms.grid import checked_shape, recorded, scaled_wcs
 from galcnn.transforms.resampling import resample, resize
 
-#: Pixel scales that differ by less than this share are one: 0.1 pixel over 100.
+#: Relative difference below which pixel scales are equal: 0.1 pixel over 100.
 _SAME_SCALE = 1e-3
 
 _Array = npt.NDArray[Any]
 
 
 def crop(cutout: Cutout, shape: tuple[int, int], *, corner: tuple[int, int] | None = None) -> Cutout:
-    """Cut a part out of a cutout.
+    """Crop a cutout.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Any.
+        Cutout to crop.
     shape : tuple of int
-        Pixels as (ny, nx), not more than there are.
+        Shape of the result in pixels, (ny, nx), not larger than the cutout.
     corner : tuple of int, optional
-        First row and column to keep; about the centre by default.
+        First row and column to keep, (y, x); by default the crop is centred.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        `cutout` itself where the shape is its own.
+        Cropped cutout; `cutout` itself if the shape is unchanged.
 
     Raises
     ------
     ValueError
-        The part reaches over the edge.
+        If the crop extends beyond the edge.
 
     Examples
     --------
@@ -65,24 +65,24 @@ def crop(cutout: Cutout, shape: tuple[int, int], *, corner: tuple[int, int] | No
 
 
 def pad(cutout: Cutout, shape: tuple[int, int]) -> Cutout:
-    """Add masked NaN pixels around a cutout.
+    """Pad a cutout with masked NaN pixels on all sides.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Any.
+        Cutout to pad.
     shape : tuple of int
-        Pixels as (ny, nx), not fewer than there are.
+        Shape of the result in pixels, (ny, nx), not smaller than the cutout.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        `cutout` itself where the shape is its own.
+        Padded cutout; `cutout` itself if the shape is unchanged.
 
     Raises
     ------
     ValueError
-        Pixels would be lost.
+        If the shape is smaller than the cutout.
 
     Examples
     --------
@@ -100,21 +100,21 @@ def pad(cutout: Cutout, shape: tuple[int, int]) -> Cutout:
 
 
 def window(cutout: Cutout, shape: tuple[int, int], corner: tuple[int, int]) -> Cutout:
-    """Give a part of a cutout that may reach over its edge.
+    """Return a window of a cutout that may extend beyond its edge.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Any.
+        Cutout to take the window from.
     shape : tuple of int
-        Pixels as (ny, nx).
+        Shape of the window in pixels, (ny, nx).
     corner : tuple of int
-        First row and column; negative before the edge.
+        First row and column, (y, x); negative before the edge.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        Pixels beyond the edge are NaN and masked. `cutout` itself where it is the whole.
+        Window in which pixels beyond the edge are NaN and masked; `cutout` itself if it is the same.
 
     Examples
     --------
@@ -126,26 +126,26 @@ def window(cutout: Cutout, shape: tuple[int, int], corner: tuple[int, int]) -> C
 
 
 def fit(cutout: Cutout, shape: tuple[int, int], *, pixel_scale: u.Quantity | None = None) -> Cutout:
-    """Bring a cutout to the grid a network was built for.
+    """Fit a cutout to the grid of a network.
 
-    Where both pixel scales are known: to this scale, then cropped or padded about the centre.
-    Otherwise the whole field, cropped about the centre to the aspect ratio of `shape`, is
-    resampled.
+    If both pixel scales are known, the cutout is resampled to `pixel_scale`, then cropped or padded about
+    the centre. Otherwise it is cropped about the centre to the aspect ratio of `shape`, and the whole
+    remaining field is resampled.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Any.
+        Cutout to fit.
     shape : tuple of int
-        Pixels as (ny, nx).
+        Shape of the result in pixels, (ny, nx).
     pixel_scale : astropy.units.Quantity, optional
-        Wanted angle per pixel.
+        Pixel scale of the result.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        Of this shape; what was done is listed in ``meta["geometry"]``. `cutout` itself where
-        there is nothing to do.
+        Cutout of this shape; the steps are listed in ``meta["geometry"]``. `cutout` itself if nothing
+        changes.
 
     Examples
     --------
@@ -169,24 +169,24 @@ def fit(cutout: Cutout, shape: tuple[int, int], *, pixel_scale: u.Quantity | Non
 
 
 def crop_width(cutout: Cutout, width: u.Quantity) -> Cutout:
-    """Cut the central field of an angular width out of a cutout.
+    """Crop a cutout to a central square of given angular width.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        With a WCS.
+        Cutout with a WCS.
     width : astropy.units.Quantity
-        Side of the field; to the nearest whole number of pixels.
+        Side of the square; rounded to whole pixels.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        A square.
+        Square cutout.
 
     Raises
     ------
     galcnn.errors.UnfitImageError
-        There is no WCS, or the width is not within the image.
+        If there is no WCS, or the width exceeds the image or is less than a pixel.
     """
     scale = cutout.pixel_scale
     if scale is None:
@@ -211,7 +211,7 @@ def _centred(old: tuple[int, int], new: tuple[int, int]) -> tuple[int, int]:
 
 
 def _moved(cutout: Cutout, shape: tuple[int, int], start: tuple[int, int], word: str) -> Cutout:
-    """The same pixels on a window that may reach over the edge."""
+    """Return the pixels of a window that may extend beyond the edge."""
     if shape == cutout.shape and start == (0, 0):
         return cutout
     old_rows, new_rows = _overlap(cutout.shape[0], shape[0], start[0])
