@@ -1,7 +1,7 @@
-"""Simulated galaxies: a population with known truth, drawn by GalSim through any telescope.
+"""Simulated galaxies: a population with known properties, drawn by GalSim for any observation.
 
-`simulate_catalog` draws the population, `draw` one galaxy and `simulate` many. `SIMULATED` is the
-telescope of the embedded survey. GalSim is imported when the first galaxy is drawn.
+`simulate_catalog` makes a population, `draw` draws one galaxy and `simulate` many. `SIMULATED` is the
+observation of the built-in survey. GalSim is imported when the first galaxy is drawn.
 """
 
 import lazy_loader

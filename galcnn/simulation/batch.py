@@ -1,4 +1,4 @@
-"""Many galaxies, in catalog order, on one core or several."""
+"""Draw many galaxies, in catalog order, in one process or several."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from galcnn.simulation.galaxy import Galaxy, from_catalog
 from galcnn.simulation.spectra import bandpass
 from galcnn.simulation.telescope import SIMULATED
 
-#: Galaxies a task: enough that starting one costs nothing, few enough to keep all processes busy.
+#: Galaxies per task: many enough that starting a task costs little, few enough to keep processes busy.
 _CHUNK = 32
 
 
@@ -33,34 +33,34 @@ def simulate(
 ) -> Iterator[Cutout]:
     """Draw the galaxies of a catalog, in its order.
 
-    The same galaxy is drawn bit by bit the same whatever the order of the catalog, the number of
-    processes or the galaxies around it. Processes are spawned, so a script that asks for more
-    than one needs the usual ``if __name__ == "__main__":``.
+    A galaxy's image is identical to the last bit, whatever the order of the catalog, the number of processes
+    and the other galaxies. Processes are spawned, so a script that uses more than one needs
+    ``if __name__ == "__main__":``.
 
     Parameters
     ----------
     catalog : Catalog
-        From `simulate_catalog` or `to_catalog`.
+        Catalog from `simulate_catalog` or `to_catalog`.
     seed : int
-        Of noise and sub-pixel offsets.
+        Seed of noise and sub-pixel offsets.
     observation : Observation
-        The telescope.
+        Pixel scale, bands, PSF and depth.
     shape : tuple of int
-        Pixels (ny, nx) of each cutout.
+        Shape of each cutout in pixels, (ny, nx).
     processes : int
-        How many draw at once; 1 draws in this one.
+        Number of processes; 1 draws in the calling process.
 
     Returns
     -------
     iterator of Cutout
-        One a row, drawn as they are asked for. At most a few dozen a process wait in memory.
+        One cutout per row, drawn lazily. At most a few dozen per process wait in memory.
 
     Raises
     ------
     ValueError
-        The catalog lacks a column, a band has no passband, or a number makes no sense.
+        If the catalog lacks a column, a band has no passband, or a number is invalid.
     ImportError
-        GalSim is not installed.
+        If GalSim is not installed.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def simulate(
     >>> [cutout.meta["class"] for cutout in simulate(catalog, seed=1, shape=(16, 16))]
     ['elliptical', 'spiral']
     """
-    # Checked here and not in the generator, so that an error comes at the call.
+    # Checked here and not in the generator, so that errors are raised at the call.
     if processes < 1:
         raise ValueError(message("at least one process", "", processes=processes))
     check_shape(shape)
@@ -85,7 +85,7 @@ def _in_processes(
     galaxies: Sequence[Galaxy], seed: int, observation: Observation, shape: tuple[int, int], processes: int
 ) -> Iterator[Cutout]:
     chunks = iter([galaxies[i : i + _CHUNK] for i in range(0, len(galaxies), _CHUNK)])
-    # Spawned, never forked: a fork of a process that runs TensorFlow's threads may hang.
+    # Spawned, never forked: forking a process with TensorFlow's threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupts) as pool:
         waiting: collections.deque[tuple[Sequence[Galaxy], Future[Any]]] = collections.deque()
@@ -100,7 +100,7 @@ def _in_processes(
                 for galaxy, (flux, sigma, centre) in zip(done, arrays, strict=True):
                     yield as_cutout(galaxy, flux, sigma, centre, observation=observation, seed=seed)
         finally:
-            # A caller who stops early must not wait for what nobody will read.
+            # If the caller stops early, do not wait for galaxies that are no longer needed.
             pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -111,5 +111,5 @@ def _expose(
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal: the one that asked for the galaxies answers it."""
+    """Ignore Ctrl-C, which reaches all processes of a terminal: the main process handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Drawing: a simulated galaxy through a telescope, as a Cutout."""
+"""Draw simulated galaxies as cutouts of an observation."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-#: Flux, sigma and place (x, y) of a galaxy.
+#: Flux, sigma and pixel position (x, y) of a galaxy.
 Exposure = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], tuple[float, float]]
 
-#: A galaxy is drawn out to this many half-light radii, companion and tails included.
+#: Galaxies are drawn out to this many half-light radii, with companion and tails.
 _REACH = 16.0
 
-#: And at least this many pixels, for the wings of the PSF.
+#: Minimum distance in pixels to which galaxies are drawn, for the wings of the PSF.
 _LEAST_REACH = 48.0
 
 
@@ -40,36 +40,36 @@ def draw(
     shape: tuple[int, int] = (64, 64),
     noise: bool = True,
 ) -> Cutout:
-    """Draw one galaxy through a telescope.
+    """Draw one galaxy as a cutout of an observation.
 
-    The galaxy's centre falls within half a pixel of the middle of the image, at an offset of its
-    own. North is up, east to the left.
+    The centre of the galaxy is within half a pixel of the middle of the image, at an offset that depends
+    on its id. North is up, east to the left.
 
     Parameters
     ----------
     galaxy : Galaxy
-        What to draw.
+        Galaxy to draw.
     seed : int
-        Of noise and sub-pixel offset; both depend on `seed`, the galaxy's id and the band alone.
+        Seed of noise and sub-pixel offset. Both depend on `seed` and the galaxy's id, noise also on the band.
     observation : Observation
-        Pixel scale, bands, PSF and depth. The passbands are those of `galcnn.simulation.spectra.BANDS`
-        with the names of its bands.
+        Pixel scale, bands, PSF and depth. Passbands are those of the same names in
+        `galcnn.simulation.spectra.BANDS`.
     shape : tuple of int
-        Pixels (ny, nx).
+        Shape of the cutout in pixels, (ny, nx).
     noise : bool
-        Whether noise is added; `sigma` is that of the observation either way.
+        If True, add noise. `sigma` is that of the observation in either case.
 
     Returns
     -------
     Cutout
-        nJy, with WCS, sigma and PSF.
+        Cutout in nJy with WCS, sigma and PSF.
 
     Raises
     ------
     ValueError
-        A band without a passband, or a shape that is not two positive numbers.
+        If a band has no passband, or the shape is not two positive whole numbers.
     ImportError
-        GalSim is not installed.
+        If GalSim is not installed.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def draw(
 def expose(
     galaxy: Galaxy, *, seed: int, observation: Observation, shape: tuple[int, int], noise: bool = True
 ) -> Exposure:
-    """Draw one galaxy as arrays, which cross processes cheaper than a Cutout does."""
+    """Draw one galaxy as arrays, which are cheaper to send between processes than a Cutout."""
     check_shape(shape)
     shift = seeding.generator(seed, "offset", galaxy.id).uniform(-0.5, 0.5, 2)
     centre = ((shape[1] - 1) / 2 + float(shift[0]), (shape[0] - 1) / 2 + float(shift[1]))
@@ -103,7 +103,7 @@ def as_cutout(
     observation: Observation,
     seed: int,
 ) -> Cutout:
-    """Make a Cutout of the arrays and the place that `expose` gave."""
+    """Make a Cutout from the arrays and the pixel position of `expose`."""
     position = SkyCoord(galaxy.ra * u.deg, galaxy.dec * u.deg, frame="icrs")
     return Cutout(
         flux,
@@ -125,10 +125,10 @@ def model_image(
     shape: tuple[int, int],
     centre: tuple[float, float],
 ) -> npt.NDArray[np.float64]:
-    """Draw the noiseless image of a galaxy anywhere on a pixel grid."""
-    # `centre` is (x, y) in pixels from 0. Components that share a spectrum are convolved together,
-    # once for each PSF, and scaled by the flux of that spectrum in each band: behind an achromatic
-    # PSF that needs no chromatic integration.
+    """Return the noiseless image of a galaxy at any position on a pixel grid, shape (n_bands, ny, nx)."""
+    # `centre` is (x, y) in pixels, counted from 0. Components with the same spectrum are convolved together,
+    # once per PSF, and scaled by the flux of that spectrum in each band. The PSF is achromatic within a
+    # band, so no chromatic integration is needed.
     gs = galsim()
     planes = np.zeros((len(observation.bands), *shape))
     scale = float(observation.pixel_scale.to_value(u.arcsec))
@@ -143,12 +143,12 @@ def model_image(
     drawn: dict[tuple[str, float], npt.NDArray[np.float64]] = {}
     x0, x1, y0, y1 = bounds
     for plane, band, fwhm in zip(planes, observation.bands, observation.psf_fwhm, strict=True):
-        bandpass(band)  # an unknown band is an error even where no flux falls
+        bandpass(band)  # raise an error for an unknown band even if no flux falls there
         for sed, flux in galaxy.sed_fluxes(band).items():
             if (sed, fwhm) not in drawn:
                 image = gs.ImageD(gs.BoundsI(x0, x1 - 1, y0, y1 - 1), scale=scale)
                 seen = gs.Convolve(gs.Sum(by_sed[sed]), gs.Moffat(observation.psf_beta, fwhm=fwhm))
-                # The FWHM of an Observation includes the pixel: do not blur by it again.
+                # The FWHM of an Observation includes the pixel, so the image is not convolved with it again.
                 _check_transform(seen, galaxy, scale)
                 seen.drawImage(image, method="no_pixel", center=gs.PositionD(*centre))
                 drawn[sed, fwhm] = image.array
@@ -157,18 +157,18 @@ def model_image(
 
 
 def check_shape(shape: Sequence[int]) -> None:
-    """Refuse a shape (ny, nx) that is not two positive whole numbers."""
+    """Raise an error if a shape (ny, nx) is not two positive whole numbers."""
     if len(shape) != 2 or not all(isinstance(side, int | np.integer) and side > 0 for side in shape):
         raise ValueError(message("a shape of two positive whole numbers (ny, nx)", "", shape=shape))
 
 
 def reach_pixels(galaxy: Galaxy, scale: float) -> float:
-    """Give the distance in pixels of so many arcsec beyond which a galaxy is not drawn."""
+    """Return the distance in pixels of `scale` arcsec beyond which a galaxy is not drawn."""
     return max(_LEAST_REACH, _REACH * galaxy.half_light_radius / scale)
 
 
 def _check_transform(seen: Any, galaxy: Galaxy, scale: float) -> None:
-    """Refuse what GalSim would draw by a transform of gigabytes, with no more than a warning."""
+    """Raise an error if GalSim would need gigabytes for an FFT, about which it only warns."""
     side = galsim().Image.good_fft_size(seen.getGoodImageSize(scale))
     if side * max(1.0, seen.maxk * scale / np.pi) > seen.gsparams.maximum_fft_size:
         raise ValueError(
@@ -185,7 +185,7 @@ def _check_transform(seen: Any, galaxy: Galaxy, scale: float) -> None:
 def _bounds(
     galaxy: Galaxy, scale: float, shape: tuple[int, int], centre: tuple[float, float]
 ) -> tuple[int, int, int, int] | None:
-    """Part of the grid that the galaxy reaches: x0, x1, y0, y1, ends excluded; None if it reaches none."""
+    """Return the part of the grid that a galaxy reaches, (x0, x1, y0, y1) with ends excluded, or None."""
     reach = reach_pixels(galaxy, scale)
     low = [max(0, int(np.floor(place - reach))) for place in centre]
     high = [

@@ -1,4 +1,4 @@
-"""Galaxy: everything that determines a simulated galaxy; a noun with its rows."""
+"""Galaxy: all parameters of a simulated galaxy, and catalogs of them."""
 
 from __future__ import annotations
 
@@ -15,70 +15,72 @@ from galcnn.errors import message
 from galcnn.photometry import ab_flux
 from galcnn.simulation.spectra import SEDS, band_flux, distances
 
-#: The six kinds of galaxy, in the order of the logits.
+#: Classes of simulated galaxies, in the order of the logits.
 CLASSES = ("elliptical", "spiral", "barred_spiral", "edge_on", "irregular", "merger")
 
 
 _DEG: Mapping[str, u.UnitBase] = {"unit": u.deg}
 _ARCSEC: Mapping[str, u.UnitBase] = {"unit": u.arcsec}
-#: Plain magnitudes, because FITS tables have no unit mag(AB).
+#: Unit mag, since FITS tables have no unit mag(AB).
 _MAG: Mapping[str, u.UnitBase] = {"unit": u.mag}
 
 
 @dataclass(frozen=True)
 class Galaxy:
-    """One simulated galaxy, without noise, pixels or telescope.
+    """A simulated galaxy, independent of noise, pixels and observation.
 
-    Lengths inside the galaxy are in units of `half_light_radius`, so that another redshift
-    changes that angle alone. Fractions are of the flux in the rest-frame r band, so they too
-    hold at every redshift; what is left over belongs to the main body.
+    Lengths inside the galaxy are in units of `half_light_radius`, so that another redshift changes only
+    that angle. Fractions are of the flux in the rest-frame r band, so they hold at every redshift; the
+    rest of the flux belongs to the main body.
 
     Attributes
     ----------
     id : str
-        Keys the random streams of the drawing.
+        Unique id; random numbers of the drawing depend on it.
     ra, dec : float
-        ICRS, deg, of the centre of the main body.
+        Position of the centre of the main body, ICRS, deg.
     redshift : float
-        Above zero.
+        Redshift, above zero.
     morphology : str
-        One of `CLASSES`; the column is named ``class``.
+        Class, one of `CLASSES`; its column is named ``class``.
     mag_r : float
         Total AB magnitude in the observed LSST r band.
     half_light_radius : float
-        Of the main body (of the disc, where there is one), along its major axis, arcsec.
+        Half-light radius of the main body (the disc, if there is one) along its major axis, arcsec.
     axis_ratio : float
-        Of the main body on the sky, minor over major.
+        Axis ratio of the main body on the sky, minor over major.
     position_angle : float
-        Of the major axis, deg east of north.
+        Position angle of the major axis, deg east of north.
     sed, companion_sed, young_sed : str
-        Spectra of the main body, of the companion, and of arms, knots and tails.
+        Spectra of the main body; of the companion; and of arms, knots and tails. See
+        `galcnn.simulation.spectra.SEDS`.
     sersic_n, bulge_n, companion_n : float
         Sersic indices of the main body, the bulge and the companion.
     bulge_fraction, bulge_size : float
-        Flux and half-light radius of the bulge, whose spectrum is E.
+        Flux fraction and half-light radius of the bulge, whose spectrum is E.
     inclination, thickness : float
-        Of an edge-on disc: deg from face-on, and scale height over scale length.
+        Inclination (deg from face-on) and scale height over scale length of an edge-on disc.
     arm_fraction, n_arms, pitch_angle, arm_phase : float
-        Logarithmic arms: flux, number, pitch (deg, negative winds the other way), and azimuth in
-        the disc's plane (deg from the major axis) where they begin, the bar's own if there is one.
+        Logarithmic spiral arms: flux fraction, number, pitch angle (deg; a negative one winds the other
+        way) and azimuth of their start in the plane of the disc (deg from the major axis), which is also
+        that of a bar.
     bar_fraction, bar_length : float
-        Flux and half-length of the bar, whose spectrum is that of the bulge.
+        Flux fraction and half-length of the bar, whose spectrum is that of the bulge.
     knot_fraction, n_knots, knot_offset : float
-        Star-forming knots: flux, number of large ones (there are three small ones for each), and
-        distance of their centre from the body's.
+        Star-forming knots: flux fraction, number of large ones (with three small ones each), and distance
+        of their centre from that of the body.
     companion_fraction, companion_distance, companion_angle, companion_axis_ratio : float
-        The second body of a merger: flux, distance and direction on the sky (deg from the main
-        body's major axis), axis ratio.
+        Second body of a merger: flux fraction, distance and direction on the sky (deg from the major axis
+        of the main body), axis ratio.
     tidal_fraction, tidal_length, tidal_swing : float
-        Tails and bridge: flux, reach, and the angle (deg) through which the tail bends.
+        Tails and bridge: flux fraction, length, and the angle (deg) by which the tail bends.
     structure_seed : int
-        Of what is random inside the galaxy (places of knots).
+        Seed of random structure inside the galaxy (positions of knots).
 
     Raises
     ------
     ValueError
-        A field is outside its range; the text says which.
+        If a field is outside its range; the text says which.
     """
 
     id: str
@@ -145,7 +147,7 @@ class Galaxy:
     def shares(self) -> tuple[tuple[str, float], ...]:
         """Spectrum and share of the rest-frame r-band flux of each component.
 
-        In the order main body, bulge, bar, arms, knots, companion, tidal feature; the sum is 1.
+        Ordered main body, bulge, bar, arms, knots, companion, tidal feature; the sum is 1.
         """
         parts = (
             ("E", self.bulge_fraction),
@@ -158,32 +160,32 @@ class Galaxy:
         return ((self.sed, 1 - sum(share for _, share in parts)), *parts)
 
     def flux(self, band: str) -> float:
-        """Give the total flux in a band.
+        """Return the total flux in a band.
 
         Parameters
         ----------
         band : str
-            One of `galcnn.simulation.spectra.BANDS`.
+            Band, one of `galcnn.simulation.spectra.BANDS`.
 
         Returns
         -------
         float
-            nJy.
+            Flux density, nJy.
         """
         return sum(self.sed_fluxes(band).values())
 
     def sed_fluxes(self, band: str) -> dict[str, float]:
-        """Give the flux of each spectrum in a band.
+        """Return the flux of each spectrum in a band.
 
         Parameters
         ----------
         band : str
-            One of `galcnn.simulation.spectra.BANDS`.
+            Band, one of `galcnn.simulation.spectra.BANDS`.
 
         Returns
         -------
         dict of str to float
-            nJy by spectrum; the sum is `flux`.
+            Flux density by spectrum, nJy; the sum is `flux`.
         """
         total = ab_flux(self.mag_r) / self._brightness("r")
         fluxes: dict[str, float] = {}
@@ -193,25 +195,25 @@ class Galaxy:
         return fluxes
 
     def at(self, redshift: float) -> Galaxy:
-        """Give the same galaxy further away or nearer.
+        """Return the same galaxy at another redshift.
 
-        Physical size, luminosity and rest-frame spectra stay; there is no evolution. Angles go
-        with 1 / D_A and fluxes with 1 / D_L^2 and the K correction of each component.
+        Physical size, luminosity and rest-frame spectra are unchanged; there is no evolution. Angles scale
+        with 1 / D_A, fluxes with 1 / D_L^2 and the K correction of each component.
 
         Parameters
         ----------
         redshift : float
-            Above zero.
+            New redshift, above zero.
 
         Returns
         -------
         Galaxy
-            Another `redshift`, `mag_r` and `half_light_radius`.
+            Galaxy with changed `redshift`, `mag_r` and `half_light_radius`.
 
         Raises
         ------
         ValueError
-            The redshift is not above zero.
+            If the redshift is not above zero.
 
         Examples
         --------
@@ -236,19 +238,19 @@ class Galaxy:
 
 
 def to_catalog(galaxies: Iterable[Galaxy], *, meta: Mapping[str, Any] | None = None) -> Catalog:
-    """Make a catalog of galaxies, one column a field.
+    """Make a catalog of galaxies with one column per field.
 
     Parameters
     ----------
     galaxies : iterable of Galaxy
-        At least one.
+        Galaxies, at least one.
     meta : mapping, optional
-        Kept as the table's `meta`.
+        Metadata of the table.
 
     Returns
     -------
     Catalog
-        Angles and magnitudes have units; `morphology` is the column ``class``.
+        Catalog; angles and magnitudes have units, `morphology` is the column ``class``.
     """
     rows = [asdict(galaxy) for galaxy in galaxies]
     if not rows:
@@ -262,22 +264,22 @@ def to_catalog(galaxies: Iterable[Galaxy], *, meta: Mapping[str, Any] | None = N
 
 
 def from_catalog(catalog: Catalog) -> list[Galaxy]:
-    """Read the galaxies of a catalog that `simulate_catalog` or `to_catalog` made.
+    """Make galaxies from a catalog that `simulate_catalog` or `to_catalog` made.
 
     Parameters
     ----------
     catalog : Catalog
-        Also one that was written to a file and read again.
+        Catalog, also one read back from a file.
 
     Returns
     -------
     list of Galaxy
-        In row order.
+        Galaxies, in row order.
 
     Raises
     ------
     ValueError
-        A column is missing.
+        If a column is missing.
     """
     columns: dict[str, list[Any]] = {}
     for item in fields(Galaxy):

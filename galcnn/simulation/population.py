@@ -1,7 +1,7 @@
-"""The population: distances, magnitudes and sizes of simulated galaxies.
+"""Population of simulated galaxies: distances, magnitudes and sizes.
 
-Its distributions are invented, in forms that are usual for galaxies and with numbers of their
-order of magnitude; they are stated here and fitted to no survey.
+The distributions have forms that are usual for galaxies and plausible parameters, which are stated here;
+they are not fitted to any survey.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from galcnn.errors import message
 from galcnn.simulation.galaxy import CLASSES, Galaxy, to_catalog
 from galcnn.simulation.shapes import shape
 
-#: Middle of the patch of sky on which the galaxies stand (ICRS), an invented place.
+#: Centre of the simulated patch of sky (ICRS), chosen arbitrarily.
 CENTRE = SkyCoord(150.0 * u.deg, 2.0 * u.deg, frame="icrs")
 
-#: Galaxy i stands ``SPACING * sqrt(i + 1/2)`` from the middle; no two are nearer than 1.5 times this.
+#: Galaxy i is ``SPACING * sqrt(i + 1/2)`` from the centre; no two are closer than 1.5 times `SPACING`.
 SPACING = 40 * u.arcsec
 
-#: Luminosity function in r, of the form of Schechter (1976, ApJ 203, 297); invented numbers.
+#: r-band luminosity function of Schechter (1976, ApJ 203, 297) with arbitrary parameters.
 _M_STAR, _ALPHA = -21.2, -1.05
 
-#: Counts rise as 10**(slope * mag): flatter than the 0.6 of evenly filled space, for more bright ones.
+#: Counts rise as 10**(slope * mag): flatter than the Euclidean 0.6, for more bright galaxies.
 _COUNTS_SLOPE = 0.3
 
-#: Of the sizes about their median, dex.
+#: Standard deviation of log10(size) about the median, dex.
 _SIZE_SCATTER = 0.12
 
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
@@ -48,23 +48,23 @@ def simulate_catalog(
     redshift_range: tuple[float, float] = (0.02, 0.09),
     magnitude_range: tuple[float, float] = (14.0, 18.0),
 ) -> Catalog:
-    """Draw a population of galaxies.
+    """Simulate a catalog of galaxies.
 
-    Row i has its own random stream, so it is the same in a catalog of any length. Classes take
-    turns. Magnitudes are drawn from counts proportional to ``10**(0.3 mag)`` in `magnitude_range`;
-    the redshift of a galaxy of that magnitude from comoving volume times the Schechter function
-    (M* = -21.2, alpha = -1.05, without K correction) in `redshift_range`; the size from
-    `half_light_radius_kpc` with a log-normal scatter of 0.12 dex; shapes from
-    `galcnn.simulation.shapes`. Galaxies stand on a sunflower spiral around `CENTRE`.
+    Row i has its own random stream, so it is the same in a catalog of any length. Classes alternate in the
+    given order. Magnitudes are drawn from counts proportional to ``10**(0.3 mag)`` in `magnitude_range`;
+    redshifts, given the magnitude, from comoving volume times the Schechter function (M* = -21.2,
+    alpha = -1.05, without K correction) in `redshift_range`; sizes from `half_light_radius_kpc` with a
+    log-normal scatter of 0.12 dex; shapes from `galcnn.simulation.shapes`. Positions form a sunflower spiral
+    around `CENTRE`.
 
     Parameters
     ----------
     n : int
         Number of galaxies.
     seed : int
-        Of the population.
+        Seed of the population.
     classes : sequence of str
-        Those that take turns, of `CLASSES`.
+        Classes, from `CLASSES`, which alternate in this order.
     redshift_range : tuple of float
         Lowest and highest redshift.
     magnitude_range : tuple of float
@@ -73,14 +73,14 @@ def simulate_catalog(
     Returns
     -------
     Catalog
-        One column a field of `Galaxy`: everything that is true of it.
+        Catalog with one column per field of `Galaxy`.
 
     Raises
     ------
     ValueError
-        A number or range makes no sense, or a class is unknown.
+        If a number or range is invalid, or a class is unknown.
     ImportError
-        GalSim is not installed.
+        If GalSim is not installed.
 
     Examples
     --------
@@ -126,10 +126,10 @@ def simulate_catalog(
 
 
 def half_light_radius_kpc(absolute_magnitude: float, *, early: bool) -> float:
-    """Give the median half-light radius of the simulated galaxies of a luminosity.
+    """Return the median half-light radius, kpc, of simulated galaxies of an absolute magnitude.
 
-    Early types follow a power law R ~ L^0.65; late types R ~ L^0.26 far below M = -20.9 and
-    L^0.51 far above: invented numbers, in the spirit of Shen et al. (2003, MNRAS 343, 978).
+    Early types follow R ~ L^0.65; late types R ~ L^0.26 far below and L^0.51 far above M = -20.9.
+    The parameters are arbitrary, similar to those of Shen et al. (2003, MNRAS 343, 978).
 
     >>> round(half_light_radius_kpc(-20.9, early=False), 2)
     3.5
@@ -142,13 +142,13 @@ def half_light_radius_kpc(absolute_magnitude: float, *, early: bool) -> float:
 
 
 def place(i: int) -> tuple[float, float]:
-    """Give the place of galaxy i on the sky."""
-    # A sunflower spiral (after Vogel 1979) fills a disc evenly whatever its size, so that places do
-    # not depend on how many galaxies there are. RA and Dec (ICRS), deg.
+    """Return RA and Dec (ICRS, deg) of galaxy i."""
+    # A sunflower spiral (Vogel 1979) fills a disc evenly, whatever its size, so positions do not depend on
+    # the number of galaxies.
     angle = i * _GOLDEN_ANGLE % (2 * math.pi)
     distance = float(SPACING.to_value(u.rad)) * math.sqrt(i + 0.5)
     dec0 = float(CENTRE.dec.rad)
-    # Spherical triangle with the pole; plain numbers, because a SkyCoord for each galaxy is slow.
+    # Spherical triangle with the pole, in plain numbers: one SkyCoord per galaxy would be slow.
     east, north = math.sin(distance) * math.sin(angle), math.sin(distance) * math.cos(angle)
     dec = math.asin(math.sin(dec0) * math.cos(distance) + math.cos(dec0) * north)
     shift = math.atan2(east, math.cos(dec0) * math.cos(distance) - math.sin(dec0) * north)
@@ -156,7 +156,7 @@ def place(i: int) -> tuple[float, float]:
 
 
 def patch_radius(n: int) -> u.Quantity:
-    """Give the radius around `CENTRE` within which n galaxies stand: half a spacing beyond the outermost."""
+    """Return the radius around `CENTRE` that contains n galaxies: half a spacing beyond the outermost."""
     return SPACING * (math.sqrt(n) + 0.5)
 
 
@@ -166,13 +166,13 @@ def _magnitude(chance: float, bright: float, faint: float) -> float:
 
 
 def _redshift(chance: float, mag: float, low: float, high: float) -> tuple[float, float, float]:
-    """Redshift, distance modulus and kpc per arcsec of a galaxy of a given magnitude."""
+    """Return redshift, distance modulus and kpc per arcsec of a galaxy of a given magnitude."""
     redshifts, volume, modulus, scale = _cosmology(low, high)
     luminosity = 10 ** (-0.4 * (mag - modulus - _M_STAR))
     density = volume * luminosity ** (_ALPHA + 1) * np.exp(-luminosity)
     steps = (density[1:] + density[:-1]) * np.diff(redshifts)
     if not steps.sum() > 0:
-        # Brighter than any galaxy there: the Schechter function underflows; take the nearest.
+        # Too bright for any redshift in range: the Schechter function underflows, so use the lowest redshift.
         return low, float(modulus[0]), float(scale[0])
     cumulative = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
     redshift = float(np.interp(chance, cumulative, redshifts))

@@ -1,8 +1,7 @@
-"""Shapes of the six classes: what each galaxy's random stream decides beside size and distance.
+"""Shapes of the six classes: random parameters of galaxies other than size and distance.
 
-All ranges and shares are invented. The classes overlap on purpose: arms may be faint, bars short
-or foreshortened, discs inclined almost to edge-on, ellipticals flat and blue, knots few and
-companions small.
+All ranges and shares are arbitrary. The classes overlap on purpose: arms may be faint, bars short or
+foreshortened, discs nearly edge-on, ellipticals flat and blue, knots few and companions small.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-#: Sersic indices are multiples of this: GalSim makes tables for each new one, which is slow.
+#: Sersic indices are multiples of this, since GalSim makes tables for each new index, which is slow.
 SERSIC_STEP = 0.5
 
 Rng = np.random.Generator
 
 
 def shape(morphology: str, rng: Rng) -> dict[str, Any]:
-    """Draw the shape of a galaxy of a class, as fields of `galcnn.simulation.Galaxy`, from its own stream."""
+    """Draw the shape of a galaxy of a class, as fields of `galcnn.simulation.Galaxy`."""
     return _SHAPES[morphology](rng)
 
 
@@ -48,7 +47,7 @@ def _edge_on(rng: Rng) -> dict[str, Any]:
     cosine = math.cos(math.radians(inclination))
     return {
         **_populations(rng),
-        # An oblate body whose intrinsic axis ratio is the thickness, seen at an inclination.
+        # An oblate spheroid whose intrinsic axis ratio is the thickness, seen at an inclination.
         "axis_ratio": math.sqrt(cosine**2 + (thickness * math.sin(math.radians(inclination))) ** 2),
         "inclination": inclination,
         "thickness": thickness,
@@ -89,7 +88,7 @@ def _merger(rng: Rng) -> dict[str, Any]:
 def _disc(rng: Rng) -> dict[str, Any]:
     return {
         **_populations(rng),
-        # Discs at random show every cosine of the inclination equally often.
+        # For randomly oriented discs, the cosine of the inclination is uniform.
         "axis_ratio": rng.uniform(0.3, 1.0),
         "bulge_fraction": rng.uniform(0.05, 0.40),
     }

@@ -1,4 +1,4 @@
-"""The telescope: noise, PSF and WCS of an observation; and the telescope of the embedded survey."""
+"""Noise, PSF and WCS of simulated observations, and the observation of the built-in survey."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from galcnn._runtime import seeding
 from galcnn.photometry import Observation, observation_of
 from galcnn.simulation.spectra import galsim
 
-#: The telescope of the embedded survey, an invention: the PSF is the same in each band, as in a
+#: Observation of the built-in survey. It is invented; the PSF is the same in each band, as in a
 #: PSF-matched coadd.
 SIMULATED = Observation(
     name="simulated",
@@ -28,22 +28,22 @@ SIMULATED = Observation(
 
 
 def telescope_of(name: str) -> Observation:
-    """Give a telescope by its name.
+    """Return the observation of a telescope by name.
 
     Parameters
     ----------
     name : str
-        ``simulated``, or one of `galcnn.photometry.observation_of`.
+        ``simulated``, or a name known to `galcnn.photometry.observation_of`.
 
     Returns
     -------
     galcnn.photometry.Observation
-        Its bands, pixel scale, PSF and depth.
+        Bands, pixel scale, PSF and depth.
 
     Raises
     ------
     ValueError
-        No such telescope; the text lists them.
+        If there is no such telescope; the text lists the known ones.
     """
     return SIMULATED if name.lower() == SIMULATED.name else observation_of(name)
 
@@ -51,7 +51,7 @@ def telescope_of(name: str) -> Observation:
 def add_noise(
     model: npt.NDArray[np.float64], *, observation: Observation, seed: int, key: str
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Add the noise of sky and source to a noiseless image."""
+    """Add sky and source noise to a noiseless image; return flux and sigma."""
     sky = np.array(observation.sky_sigma)[:, None, None]
     electrons = np.array(observation.electrons_per_njy)[:, None, None]
     sigma = np.sqrt(sky**2 + np.clip(model, 0, None) / electrons)
@@ -68,13 +68,13 @@ def psf_planes(observation: Observation) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     observation : galcnn.photometry.Observation
-        Of which telescope.
+        Observation with PSF and pixel scale.
 
     Returns
     -------
     numpy.ndarray
-        float32, shape (n_bands, side, side): planes of sum 1 on an odd number of pixels, a side of
-        eight times the broadest FWHM.
+        PSFs, float32, shape (n_bands, side, side), each with sum 1; `side` is odd and about eight times the
+        broadest FWHM.
     """
     gs = galsim()
     scale = float(observation.pixel_scale.to_value(u.arcsec))
@@ -90,7 +90,7 @@ def psf_planes(observation: Observation) -> npt.NDArray[np.float32]:
 def tangent_wcs(
     position: SkyCoord, centre: tuple[float, float], *, pixel_scale: u.Quantity, shape: Sequence[int]
 ) -> WCS:
-    """Make a gnomonic ICRS WCS, north up and east to the left; `position` is at the pixel (x, y) `centre`."""
+    """Make a gnomonic ICRS WCS, north up, east left, with `position` at pixel `centre` (x, y)."""
     wcs = WCS(naxis=2)
     step = float(pixel_scale.to_value(u.deg))
     icrs = position.icrs

@@ -13,7 +13,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.transforms.grid import MIN_COVERAGE, SAME_GRID, grid_offset, per_area, recorded, stacked_psfs
 
-#: Where new pixels would need projections of every m-th old pixel with m above this, noise is approximated.
+#: Largest step m in `_noise` for which weights are squared exactly; above it they are averaged.
 _EXACT_NOISE = 6
 
 _Array = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Extinction by dust of our Galaxy: E(B-V) of a map, and the coefficients of each survey's bands."""
+"""Extinction by dust of our Galaxy: E(B-V) from a map, and coefficients of survey bands."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
 
-#: HEALPix files hold less where nothing was measured.
+#: HEALPix files use a lower value for pixels without data.
 _UNSEEN = -1e30  # -1.6375e30, in single or double precision
 
-#: A_b / E(B-V) by photometric system, for E(B-V) of Schlegel, Finkbeiner & Davis 1998 (ApJ 500, 525)
-#: as it stands in their map. Schlafly & Finkbeiner 2011 (ApJ 737, 103), Table 6, R_V = 3.1, which
-#: holds their recalibration by 0.86; HSC: the HSC pipeline (obs_subaru, extinctionCoeffs, M. Tanaka);
+#: A_b / E(B-V) by photometric system, for E(B-V) of the map of Schlegel, Finkbeiner & Davis 1998
+#: (ApJ 500, 525). Schlafly & Finkbeiner 2011 (ApJ 737, 103), Table 6, R_V = 3.1, which includes
+#: their recalibration by 0.86; HSC: the HSC pipeline (obs_subaru, extinctionCoeffs, M. Tanaka);
 #: WISE: the Legacy Surveys' own, from Fitzpatrick 1999 (PASP 111, 63).
 COEFFICIENTS: dict[str, dict[str, float]] = {
     "SDSS": {"u": 4.239, "g": 3.303, "r": 2.285, "i": 1.698, "z": 1.263},
@@ -50,8 +50,8 @@ COEFFICIENTS: dict[str, dict[str, float]] = {
     },
 }  # fmt: skip
 
-#: Which system the name of a survey means, the first that fits. The northern Legacy Surveys
-#: (BASS, MzLS) have filters of their own, which the table lacks; 2MASS is given UKIRT's.
+#: Photometric system by a pattern in the name of the survey; the first match is used. The northern
+#: Legacy Surveys (BASS, MzLS) have filters that the table lacks; 2MASS uses UKIRT's.
 _SYSTEMS = (
     (r"WFPC2", "WFPC2"),
     (r"\bACS\b", "ACS"),
@@ -68,24 +68,24 @@ _SYSTEMS = (
 
 
 def extinction_coefficients(cutout: Cutout, system: str | None = None) -> dict[str, float]:
-    """Look up the extinction of each band of a cutout for E(B-V) = 1.
+    """Return the extinction of each band of a cutout for E(B-V) = 1.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        With its survey and bands.
+        Cutout with survey and bands.
     system : str, optional
-        Photometric system, a key of `COEFFICIENTS`; by the name of the survey by default.
+        Photometric system, a key of `COEFFICIENTS`; by default found from the name of the survey.
 
     Returns
     -------
     dict of str to float
-        Magnitudes, by band in the order of the cutout.
+        A_b / E(B-V) by band, in the order of the cutout.
 
     Raises
     ------
     ValueError
-        No such system, or a band that it lacks.
+        If the system is unknown or lacks a band.
     """
     name = _system_of(cutout.survey) if system is None else system
     if name not in COEFFICIENTS:
@@ -98,7 +98,7 @@ def extinction_coefficients(cutout: Cutout, system: str | None = None) -> dict[s
             )
         )
     table = COEFFICIENTS[name]
-    # 2MASS writes j, h, k; the rest of the table tells y of PS1 from Y of DES, and so do surveys.
+    # Case is ignored: 2MASS writes j, h, k. Y of DES and y of PS1 are in different systems.
     folded = {band.lower(): value for band, value in table.items()}
     missing = [band for band in cutout.bands if band.lower() not in folded]
     if missing:
@@ -115,28 +115,29 @@ def correct_extinction(
     system: str | None = None,
     coefficients: Mapping[str, float] | None = None,
 ) -> Cutout:
-    """Undo the extinction by dust of our Galaxy: as if seen from outside of it.
+    """Correct a cutout for extinction by dust of our Galaxy.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Of a linear unit.
+        Cutout with a linear unit.
     ebv : float
-        E(B-V) of Schlegel, Finkbeiner & Davis (1998) in its direction, magnitudes.
+        E(B-V) of Schlegel, Finkbeiner & Davis (1998) at the position of the galaxy, magnitudes.
     system : str, optional
-        See `extinction_coefficients`.
+        Photometric system, see `extinction_coefficients`.
     coefficients : mapping of str to float, optional
-        A_b / E(B-V) by band, in place of the table.
+        A_b / E(B-V) by band, instead of the table.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        Flux and sigma times ``10**(0.4 A_b E(B-V))``; the step in ``meta["foreground"]``.
+        Cutout with flux and sigma times ``10**(0.4 A_b E(B-V))``; ``meta["foreground"]`` lists the step.
 
     Raises
     ------
     ValueError
-        It is a picture, was corrected already, `ebv` is no reddening, or a coefficient is missing.
+        If the cutout is a picture or was corrected before, `ebv` is not in [0, 100), or a coefficient is
+        missing.
 
     Examples
     --------
@@ -172,30 +173,29 @@ def correct_extinction(
 def ebv_of_map(
     path: str | os.PathLike[str], positions: SkyCoord, *, column: str | None = None
 ) -> npt.NDArray[np.float64]:
-    """Look places up in a whole-sky map.
+    """Read E(B-V) at sky positions from a whole-sky map.
 
     Parameters
     ----------
     path : path-like
-        FITS table with one HEALPix map: NSIDE, ORDERING (RING or NESTED) and COORDSYS (galactic or
-        celestial) in its header, such as that of Schlegel, Finkbeiner & Davis (1998).
-    positions : astropy.coordinates.SkyCoord
-        One or many.
+        FITS table with one HEALPix map, such as that of Schlegel, Finkbeiner & Davis (1998). Its header
+        has NSIDE, ORDERING (RING or NESTED) and COORDSYS (galactic or celestial).
+        One or many positions.
     column : str, optional
-        Of E(B-V), magnitudes; the only one, or the only one named EBV, by default.
+        Column of E(B-V) in magnitudes; by default the only column, or the one named EBV.
 
     Returns
     -------
     numpy.ndarray
-        Interpolated between the four nearest pixels, in the shape of `positions`; NaN where the
-        map has no value.
+        E(B-V) interpolated between the four nearest pixels, shape of `positions`; NaN where the map has no
+        value.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If there is no such file.
     ValueError
-        It is no such map.
+        If the file is not such a map.
     """
     from astropy_healpix import HEALPix
 
@@ -208,7 +208,7 @@ def ebv_of_map(
 
 
 def _corrected(meta: Mapping[str, Any]) -> bool:
-    """Whether this, or a part that was combined into it, was corrected."""
+    """Return True if the cutout, or a part that was combined into it, was corrected."""
     steps = [step.get("step") for step in meta.get("foreground", [])]
     return "correct_extinction" in steps or any(_corrected(part) for part in meta.get("parts", []))
 

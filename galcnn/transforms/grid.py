@@ -1,4 +1,4 @@
-"""Grids of pixels: their shapes and WCS, PSFs on them, and the record of what was done to an image."""
+"""Pixel grids: shapes, WCS and PSFs, and the record of steps in the meta of a cutout."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.photometry import DISPLAY
 
-#: A new pixel is masked where less than this share of it is covered by good old pixels.
+#: New pixels are masked if less than this fraction of them is covered by unmasked old pixels.
 MIN_COVERAGE = 0.5
-#: Grids whose corners differ by less than this, in pixels, are one.
+#: Grids are equal if their corners differ by less than this, in pixels.
 SAME_GRID = 1e-3
 
 _DISTORTING = ("TPV", "TPD", "TNX", "ZPX")
@@ -26,7 +26,7 @@ _Array = npt.NDArray[Any]
 
 
 def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    """Refuse what is no shape of an image."""
+    """Return an image shape (ny, nx) as integers; raise an error if it is invalid."""
     numbers = tuple(shape)
     if len(numbers) != 2 or any(n != int(n) or n < 1 for n in numbers):
         raise ValueError(message("a shape of positive whole numbers (ny, nx)", "", shape=shape))
@@ -34,12 +34,12 @@ def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def per_area(unit: u.UnitBase) -> bool:
-    """Tell whether values are averaged, not added, when pixels merge."""
+    """Return True if values of this unit are averaged, not added, when pixels are merged."""
     return bool(unit == DISPLAY or u.rad in unit.decompose().bases)
 
 
 def refuse_pictures(cutout: Cutout, what: str) -> None:
-    """Refuse stretched values, in which neither sums nor factors mean anything."""
+    """Raise an error if a cutout is an 8-bit picture, whose values are not linear in flux."""
     if cutout.unit == DISPLAY:
         raise ValueError(
             message(
@@ -49,21 +49,21 @@ def refuse_pictures(cutout: Cutout, what: str) -> None:
 
 
 def recorded(meta: Mapping[str, Any], kind: str, step: Mapping[str, Any]) -> dict[str, Any]:
-    """Add a step, in plain values, to the list ``meta[kind]``, "geometry" or "foreground"."""
+    """Append a step, as plain values, to ``meta[kind]``, where `kind` is "geometry" or "foreground"."""
     return {**meta, kind: [*meta.get(kind, []), dict(step)]}
 
 
 def pixel_degrees(wcs: WCS) -> float:
-    """Side of a square with the area of a pixel."""
+    """Return the square root of the area of a pixel, deg."""
     return float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))))
 
 
 def scaled_wcs(
     wcs: WCS | None, ratios: tuple[float, float], first: tuple[float, float], shape: tuple[int, int]
 ) -> WCS | None:
-    """Give the WCS of a parallel grid with other pixels, its distortions scaled along."""
-    # `ratios` are sides of the new pixels in old ones, `first` the middle of the first new pixel,
-    # counted from 0 in the old grid; both (y, x).
+    """Return the WCS of a parallel grid of another pixel size, with distortions scaled accordingly."""
+    # `ratios`: sides of the new pixels in old pixels; `first`: centre of the first new pixel on the old
+    # grid, counted from 0; both (y, x).
     if wcs is None:
         return None
     ratio, origin = np.array(ratios[::-1]), np.array(first[::-1])  # FITS has x first
@@ -71,7 +71,7 @@ def scaled_wcs(
     matrix = (wcs.wcs.cd if wcs.wcs.has_cd() else wcs.wcs.get_pc()) * ratio  # columns are pixel axes
     header = wcs.to_header(relax=True)
     if header["CTYPE1"][-3:] in _DISTORTING:
-        # wcslib keeps these as they were read and ignores a changed matrix: read a changed header.
+        # wcslib keeps distortions as read and ignores a changed matrix, so a changed header is read.
         old = WCS(header).wcs
         for i in (0, 1):
             header[f"CRPIX{i + 1}"] = crpix[i]
@@ -93,9 +93,9 @@ def scaled_wcs(
 
 
 def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WCS:
-    """Give the WCS of a window of a grid: the same pixels, counted from another one."""
-    # For a WCS without look-up tables. What costs most of copying a WCS is to make an empty one
-    # first, which is left out: thousands of windows of one mosaic are made so.
+    """Return the WCS of a window of a grid; `corner` is its first pixel, (y, x)."""
+    # For a WCS without look-up tables. Creating an empty WCS takes most of the time of a copy and is
+    # avoided here, since one mosaic has thousands of windows.
     first = np.array([corner[1], corner[0]])
     sip, basis = wcs.sip, copy.deepcopy(wcs.wcs)
     if sip is not None:
@@ -109,8 +109,8 @@ def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WC
 
 
 def grid_offset(one: WCS, other: WCS, shape: tuple[int, ...]) -> float:
-    """Tell how far apart two grids of one shape are."""
-    # The most that a corner lies apart, in pixels; NaN where one of them has no sky there.
+    """Return the largest distance, in pixels, between corners of two grids of the same shape."""
+    # NaN if one of them has no sky position there.
     ny, nx = shape
     corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], dtype=float)
     sky = other.pixel_to_world(corners[:, 0], corners[:, 1])
@@ -119,18 +119,18 @@ def grid_offset(one: WCS, other: WCS, shape: tuple[int, ...]) -> float:
 
 
 def stacked_psfs(psfs: Sequence[npt.NDArray[np.float32] | None]) -> npt.NDArray[np.float32] | None:
-    """Put PSFs on one size, zeros around the smaller ones.
+    """Stack PSFs, with zeros around the smaller ones.
 
     Parameters
     ----------
     psfs : sequence of numpy.ndarray or None
-        Each of some bands, shape (bands, py, px).
+        PSFs, each of one or more bands, shape (n_bands, py, px).
 
     Returns
     -------
     numpy.ndarray or None
-        All bands, shape (n, py, px). None where one is unknown, or where their middles lie differently
-        on the pixels (sides of odd and of even numbers).
+        PSFs of all bands, shape (n, py, px). None if one is unknown, or if some sides are odd and others
+        even, so that the centres cannot be aligned.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def stacked_psfs(psfs: Sequence[npt.NDArray[np.float32] | None]) -> npt.NDArray[
 
 
 def _scaled_sip(sip: Sip, ratio: _Array, crpix: _Array) -> Sip:
-    """The same distortion in new pixels: u = r u', f' = f / r (Shupe et al. 2005)."""
+    """Return the same distortion in new pixels: u = r u', f' = f / r (Shupe et al. 2005)."""
 
     def scaled(coefficients: _Array | None, axis: int) -> _Array | None:
         if coefficients is None:

@@ -18,32 +18,31 @@ _Array = npt.NDArray[Any]
 
 
 def resample(cutout: Cutout, pixel_scale: u.Quantity, shape: tuple[int, int] | None = None) -> Cutout:
-    """Bring a cutout to another pixel scale; flux is conserved, the middle of the field is kept.
+    """Resample a cutout to another pixel scale; flux and the middle of the field are kept.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        With a WCS.
+        Cutout with a WCS.
     pixel_scale : astropy.units.Quantity
-        Wanted angle per pixel.
+        Pixel scale of the result.
     shape : tuple of int, optional
-        Pixels as (ny, nx) of the result; by default as many as are wholly inside the old field.
+        Shape of the result in pixels, (ny, nx); by default the pixels that fit into the old field.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        Flux per pixel is multiplied by the area of the pixels, surface brightness and display
-        values are not. Masked pixels add nothing: a new pixel with at least half of its area
-        good has the mean of that part, others are NaN and masked. `sigma` is propagated as
-        variance for independent pixels; the correlation between new pixels that share an old
-        one is not recorded, so sums over many pixels have more noise than their sigma says when
-        the new pixels are smaller. The PSF is resampled alike, with sum 1. `cutout` itself where
-        there is nothing to do.
+        Resampled cutout; `cutout` itself if nothing changes. Flux is added up per new pixel; surface
+        brightness and display values are averaged. Masked pixels are ignored: a new pixel with at least
+        half of its area unmasked has the mean of that part, others are NaN and masked. `sigma` is
+        propagated as for independent pixels; the correlation of new pixels that share an old one is not
+        recorded, so that sums over many smaller pixels have more noise than their sigma says. The PSF
+        is resampled likewise, with sum 1.
 
     Raises
     ------
     ValueError
-        There is no WCS (use `resize`), or the scale is not a positive angle.
+        If there is no WCS (use `resize`), or the scale is not a positive angle.
 
     Examples
     --------
@@ -78,23 +77,23 @@ def resample(cutout: Cutout, pixel_scale: u.Quantity, shape: tuple[int, int] | N
 
 
 def resize(cutout: Cutout, shape: tuple[int, int]) -> Cutout:
-    """Bring the whole field of a cutout onto another number of pixels.
+    """Resample the whole field of a cutout to another number of pixels.
 
-    For pictures, whose pixel scale is unknown. The area weighting averages what falls into a
-    pixel, so nothing aliases; a field of another aspect ratio is stretched.
+    For pictures, whose pixel scale is unknown. Values are averaged over the area of a pixel, which avoids
+    aliasing. A field with another aspect ratio is stretched.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        With or without WCS.
+        Cutout with or without WCS.
     shape : tuple of int
-        Pixels as (ny, nx).
+        Shape of the result in pixels, (ny, nx).
 
     Returns
     -------
     galcnn.cutout.Cutout
-        Display values and surface brightness are averaged, flux per pixel is conserved; mask,
-        sigma and PSF as in `resample`. `cutout` itself where the shape is its own.
+        Resampled cutout; `cutout` itself if the shape is unchanged. Display values and surface
+        brightness are averaged, flux is conserved; mask, sigma and PSF are as in `resample`.
 
     Examples
     --------
@@ -114,7 +113,7 @@ def resize(cutout: Cutout, shape: tuple[int, int]) -> Cutout:
 def _regridded(
     cutout: Cutout, shape: tuple[int, int], ratios: tuple[float, float], step: Mapping[str, Any]
 ) -> Cutout:
-    """Area-weighted onto `shape` pixels, each `ratios` (y, x) old pixels wide, about the middle."""
+    """Resample to `shape` pixels, each `ratios` (y, x) old pixels wide, about the middle."""
     along_y = _overlaps(cutout.shape[0], shape[0], ratios[0])
     along_x = _overlaps(cutout.shape[1], shape[1], ratios[1])
     good = ~cutout.mask
@@ -123,7 +122,7 @@ def _regridded(
     else:
         inside = np.outer(along_y.sum(axis=1), along_x.sum(axis=1))
         coverage = np.broadcast_to(inside, (len(good), *shape))
-    enough = coverage > MIN_COVERAGE - 1e-6  # rounding must not decide about a half
+    enough = coverage > MIN_COVERAGE - 1e-6  # rounding must not decide about exactly half
     area = 1.0 if per_area(cutout.unit) else ratios[0] * ratios[1]
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = along_y @ np.where(good, cutout.flux, 0.0) @ along_x.T / coverage
@@ -147,7 +146,7 @@ def _regridded(
 
 
 def _overlaps(n_old: int, n_new: int, ratio: float) -> npt.NDArray[np.float64]:
-    """Share of each new pixel (row) that lies on each old pixel (column), about the middle."""
+    """Return the share of each new pixel (row) within each old pixel (column), about the middle."""
     middle = (n_old - 1) / 2 + (np.arange(n_new) - (n_new - 1) / 2) * ratio
     old = np.arange(n_old)
     upper = np.minimum(middle[:, np.newaxis] + ratio / 2, old + 0.5)

@@ -1,4 +1,4 @@
-"""Colour pictures: by stated settings that a model's card records, or scaled to one image for human eyes."""
+"""Colour pictures: with fixed settings that a model card records, or scaled to one image for display."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from galcnn.photometry import DISPLAY
 from galcnn.photometry.units import NANOMAGGY
 from galcnn.transforms.background import sky_statistics
 
-#: Middle of the bands in nm, for the order of colours only.
+#: Central wavelengths of bands in nm, for the order of colours only.
 _WAVELENGTHS = {
     "FUV": 154, "NUV": 232, "U": 365, "u": 355, "B": 440, "g": 480, "V": 550, "r": 620, "R": 650,
     "i": 760, "I": 800, "z": 900, "y": 1000, "Y": 1020, "J": 1240, "H": 1650, "K": 2160, "Ks": 2160,
@@ -27,22 +27,22 @@ _WAVELENGTHS = {
 
 @dataclass(frozen=True)
 class RenderStep:
-    """Settings by which three bands become a colour picture.
+    """Settings that turn three bands into a colour picture.
 
     Attributes
     ----------
     name : str
-        The key in `RENDERS`, which a model's card records; any other for settings of your own.
+        Key in `RENDERS`, recorded in model cards; any other name for other settings.
     bands : tuple of str
-        For red, green and blue.
+        Bands of red, green and blue.
     scales : tuple of float
-        Brightness of red, green and blue, per nanomaggy in a pixel of `pixel_scale`.
+        Factors of red, green and blue, per nanomaggy in a pixel of `pixel_scale`.
     nonlinearity : float
-        Of the asinh; 0 for a linear picture.
+        Softening of the asinh stretch; 0 for a linear picture.
     pixel_scale : float
-        Arcsec: other pixels are brought to the same surface brightness.
+        Pixel scale of the factors, arcsec; images with other pixels are scaled by surface brightness.
     substitutes : mapping of str to tuple
-        ``band: (other band, its scale)`` for cutouts without the band.
+        Replacements of missing bands, ``band: (other band, its scale)``.
     """
 
     name: str
@@ -53,48 +53,48 @@ class RenderStep:
     substitutes: Mapping[str, tuple[str, float]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for the meta of a cutout."""
+        """Return the settings as plain values, for the meta of a cutout."""
         substitutes = {band: list(other) for band, other in self.substitutes.items()}
         lists = {"bands": list(self.bands), "scales": list(self.scales), "substitutes": substitutes}
         return asdict(self) | lists
 
 
-#: Steps by name. ``sdss``: like the pictures of the SkyServer, which Galaxy Zoo showed and which are
-#: made after Lupton et al. (2004) with modifications: alike, not identical. The scales are those of
-#: N. Wherry's programs for these pictures. Where there is no i band z stands in; its scale follows
-#: from the others, which go as the inverse of the wavelength.
+#: Settings by name. ``sdss`` resembles the SkyServer pictures, which Galaxy Zoo showed and which are
+#: made after Lupton et al. (2004) with modifications; it is not identical. The scales are those of
+#: N. Wherry's programs for these pictures. Without an i band, z replaces it; its scale is
+#: extrapolated from the others, which are proportional to the inverse wavelength.
 RENDERS: dict[str, RenderStep] = {
     "sdss": RenderStep("sdss", ("i", "r", "g"), (4.9, 5.7, 7.8), 2.25, 0.396, {"i": ("z", 4.1)}),
 }
 
 
 def render(cutout: Cutout, style: str | RenderStep = "sdss", *, bands: Sequence[str] | None = None) -> Cutout:
-    """Make the 8-bit colour picture of three calibrated bands.
+    """Make an 8-bit colour picture from three calibrated bands.
 
-    With c the three scaled surface brightnesses, s their sum and n the nonlinearity, the picture
-    is c asinh(n s) / (n s); where a colour exceeds 1 all three are divided by it, so that the
-    hue stays (after Lupton et al. 2004, PASP 116, 133); times 255, rounded.
+    With c the three scaled surface brightnesses, s their sum and n the nonlinearity, the picture is
+    c asinh(n s) / (n s). If a colour exceeds 1, all three are divided by it, which keeps the hue (Lupton
+    et al. 2004, PASP 116, 133). The result is multiplied by 255 and rounded.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        In a flux unit, with WCS, its sky removed.
+        Cutout in a flux unit, with WCS and with the sky removed.
     style : str or RenderStep
-        Name in `RENDERS`, or settings of your own.
+        Name in `RENDERS`, or settings.
     bands : sequence of str, optional
-        Bands for red, green and blue in place of the step's own.
+        Bands for red, green and blue, instead of those of the settings.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        Bands R, G, B in `galcnn.photometry.DISPLAY`, whole numbers from 0 to 255, on the same
-        grid with the same WCS. Masked where any of the three bands is, NaN likewise. Sigma and
-        PSF are left out, since the picture is not linear. ``meta["render"]`` has the settings.
+        Picture with bands R, G, B in `galcnn.photometry.DISPLAY`, whole numbers from 0 to 255, with the
+        same grid and WCS. Masked where any of the three bands is masked; NaN where they are NaN. It has
+        no sigma and PSF, since the picture is not linear. ``meta["render"]`` has the settings.
 
     Raises
     ------
     ValueError
-        The cutout is not calibrated, has no pixel scale, or lacks a band.
+        If the cutout is not calibrated, has no pixel scale, or lacks a band.
 
     Examples
     --------
@@ -139,22 +139,22 @@ def render(cutout: Cutout, style: str | RenderStep = "sdss", *, bands: Sequence[
 
 
 def display_rgb(cutout: Cutout) -> npt.NDArray[np.uint8]:
-    """Draw any cutout in colour for a figure, scaled by its own sky noise and brightest parts.
+    """Make a colour image of a cutout for figures, scaled by its sky noise and brightest pixels.
 
-    One band becomes grey; of two the mean is green; of more the reddest, middle and bluest are
-    taken, by wavelength where all names are known, else the last, middle and first. Calibrated
-    bands are divided by their wavelengths, where these are known; others are balanced.
+    One band is shown in grey; of two bands the mean is green; of more, the reddest, middle and bluest are
+    used (by wavelength if all names are known, else the last, middle and first). Calibrated bands are
+    divided by their wavelengths, if these are known; other bands are scaled to equal brightness.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Any; pictures are given back as they are.
+        Cutout to show; 8-bit pictures are not rescaled.
 
     Returns
     -------
     numpy.ndarray
-        uint8, shape (ny, nx, 3), row 0 at the bottom as in the cutout: ``imshow(...,
-        origin="lower")``. Not-a-number pixels are black.
+        uint8, shape (ny, nx, 3); row 0 is at the bottom as in the cutout, for ``imshow(...,
+        origin="lower")``. NaN pixels are black.
 
     Examples
     --------
@@ -168,14 +168,14 @@ def display_rgb(cutout: Cutout) -> npt.NDArray[np.uint8]:
         return _bytes(planes / 255)
     order = _by_wavelength(cutout)
     planes = cutout.flux.astype(np.float64)[order]
-    planes[np.isinf(planes)] = np.nan  # masked, too, but would meet other pixels below
+    planes[np.isinf(planes)] = np.nan  # infinite pixels are masked, but would spread below
     good = ~cutout.mask[order]
     planes -= sky_statistics(planes, ~good, clip="mad")[0][:, np.newaxis, np.newaxis]
     wavelengths = [_wavelength(cutout.bands[row], cutout.survey) for row in order]
     if not cutout.calibrated:
         levels = [_bright(plane[usable]) for plane, usable in zip(planes, good, strict=True)]
         planes /= np.array(levels)[:, np.newaxis, np.newaxis]
-    elif all(wavelengths):  # as SDSS weighs g, r and i: galaxies are neither all red nor all blue
+    elif all(wavelengths):  # SDSS's pictures weight g, r and i so, for balanced colours
         planes *= 620 / np.array(wavelengths, dtype=float)[:, np.newaxis, np.newaxis]
     colours = _three(planes)
     intensity = colours.mean(axis=0)
@@ -183,7 +183,7 @@ def display_rgb(cutout: Cutout) -> npt.NDArray[np.uint8]:
     noise = float(sky_statistics(intensity, np.logical_not(usable), clip="mad")[1])
     white = _bright(intensity[usable])
     softening = max(3 * noise, white / 100)
-    # Below 1 at the bright end: headroom for colours, which would all be clipped to one hue.
+    # Bright pixels stay below 1 to leave room for colours, which would be clipped to one hue.
     stretched = 0.8 * np.arcsinh(intensity / softening) / np.arcsinh(white / softening)
     ratio = np.divide(stretched, intensity, out=np.zeros_like(intensity), where=intensity != 0)
     return _bytes(_into_box(colours * ratio))
@@ -228,7 +228,7 @@ def _lupton(colours: npt.NDArray[np.float64], nonlinearity: float) -> npt.NDArra
 
 
 def _into_box(colours: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Divide pixels brighter than 1 by their brightest colour: clipped to white they would lose their hue."""
+    """Divide pixels brighter than 1 by their brightest colour, so that they keep their hue."""
     inside: npt.NDArray[np.float64] = colours / np.maximum(colours.max(axis=0), 1)
     return inside
 
@@ -239,14 +239,14 @@ def _bytes(planes: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _three(planes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Red, green, blue of planes that run from blue to red."""
+    """Return red, green and blue of planes ordered from blue to red."""
     blue, red = planes[0], planes[-1]
     green = (blue + red) / 2 if len(planes) == 2 else planes[len(planes) // 2]
     return np.stack([red, green, blue])
 
 
 def _by_wavelength(cutout: Cutout) -> list[int]:
-    """Rows of the planes from blue to red; as they are where a name is unknown."""
+    """Return the planes' indices from blue to red; unchanged if a name is unknown."""
     found = [_wavelength(band, cutout.survey) for band in cutout.bands]
     rows = list(range(len(found)))
     known = [w for w in found if w is not None]
@@ -259,13 +259,13 @@ def _wavelength(band: str, survey: str) -> float | None:
     space = re.fullmatch(r"F(\d{3,4})[A-Z]+\d?", band)
     if space is None:
         return None
-    # HST counts nm for its optical cameras and tens of nm in the infrared, JWST always tens.
+    # HST names filters by nm for optical cameras and by tens of nm in the infrared, JWST by tens of nm.
     number = float(space[1])
     return number * 10 if "JWST" in survey or number < 200 else number
 
 
 def _bright(values: npt.NDArray[np.float64]) -> float:
-    """What is shown white: exceeded by 1 pixel in 1000; 1 for an image without any light."""
+    """Return the white level: the 99.9th percentile, or 1 for an image without positive pixels."""
     top = float(np.quantile(values, 0.999)) if values.size else 0.0
     top = top if top > 0 else float(values.max(initial=0.0))
     return top if top > 0 else 1.0
