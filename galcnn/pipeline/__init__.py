@@ -1,7 +1,7 @@
-"""From files to answers: what the command line and survey pipelines call.
+"""Jobs of the command line and of survey pipelines: classify, explain, attack and redshift image files.
 
-What is exported here is the interface; nothing outside imports the files of this room. Lazy, since
-the command line reads its JSON answers at start-up, without Keras.
+Import from this package, not from its modules. The exports are loaded lazily, because the command line
+imports `JsonAnswer` at start-up, without Keras.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""What one command did, for a program to read: settings, inputs and outputs with hashes, result, error."""
+"""The JSON record of a command: settings, inputs and outputs with hashes, result, error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 
 from galcnn.errors import Message, message
 
-#: What a command ends with, whatever its language.
+#: Exit codes of all commands.
 EXIT_CODES: Mapping[int, str] = {
     0: "done",
     1: "a fault of galcnn's own",
@@ -30,20 +30,21 @@ EXIT_CODES: Mapping[int, str] = {
     141: "whoever read the output went away (SIGPIPE)",
 }
 SCHEMAS = ("answer", "request", "row")
-#: Of the answer: raised when a reader of the old one would be misled.
+#: Format version of the answer: raised when a change would mislead programs that read the old one.
 _FORMAT = 1
 _PACKAGES = ("galcnn", "tensorflow", "keras", "astropy", "numpy")
-#: Files that are listed by name; of more, only the number is told.
+#: Number of output files that are listed by name; of the others only the number is given.
 _LISTED = 1000
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Give the JSON Schema (draft 2020-12) of what is read or written.
+    """Return a JSON Schema (draft 2020-12) of galcnn.
 
     Parameters
     ----------
     name : {"answer", "request", "row"}
-        Of ``galcnn --json``; a line that ``galcnn classify --requests`` reads; one that it writes.
+        The output of ``galcnn --json``, an input line of ``galcnn classify --requests``, or one of its
+        output lines.
 
     Returns
     -------
@@ -53,7 +54,7 @@ def schema(name: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        There is no such schema.
+        If there is no such schema.
     """
     if name not in SCHEMAS:
         raise ValueError(message(f"a schema among {SCHEMAS}", "", schema=name))
@@ -64,7 +65,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Give what JSON has words for: not-a-number and infinity become null, arrays become lists."""
+    """Convert a value to JSON types: NaN and infinity become null, arrays become lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if hasattr(value, "tolist"):  # numpy, without importing it
@@ -75,26 +76,24 @@ def plain(value: Any) -> Any:
         return str(value) if isinstance(value, str) else value
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(one) for one in value]
-    return str(
-        getattr(value, "name", value) if hasattr(value, "read") else value
-    )  # of an open file, its name
+    return str(getattr(value, "name", value) if hasattr(value, "read") else value)  # the name of an open file
 
 
 def error_record(error: BaseException, text: str) -> dict[str, Any]:
-    """Give an error as its parts.
+    """Return the parts of an error.
 
     Parameters
     ----------
     error : BaseException
-        What was raised.
+        The exception.
     text : str
-        As it is told to people.
+        The error message as shown to the user.
 
     Returns
     -------
     dict
-        ``kind`` (the class), ``message``, and ``expected``, ``received``, ``remedy``, null where the error
-        is not in the grammar of galcnn.
+        ``kind`` (name of the exception class), ``message``, and ``expected``, ``received`` and
+        ``remedy``, which are None if the message was not made by `galcnn.errors.message`.
     """
     worded = error.args[0] if error.args and isinstance(error.args[0], Message) else None
     return {
@@ -108,24 +107,24 @@ def error_record(error: BaseException, text: str) -> dict[str, Any]:
 
 @dataclass
 class JsonAnswer:
-    """What is known of one run of a command; filled while it runs.
+    """The record of one run of a command; filled while it runs.
 
     Attributes
     ----------
     arguments : tuple of str
-        As they were given.
+        Command-line arguments as given.
     command : str
-        Its name; empty before it is known.
+        Name of the command; empty before it is known.
     settings : dict
-        Every option with its value, those of their defaults included.
+        All options with their values, including defaults.
     result : dict
-        What the command tells.
+        Results that the command reports, such as numbers of rows.
     messages : list of str
-        What it says to people on standard output.
+        Lines that the command printed on standard output.
     written : list of pathlib.Path
-        See `galcnn._runtime.atomic.recording`.
+        Files and folders that it wrote, see `galcnn._runtime.atomic.recording`.
     error : dict or None
-        See `error_record`.
+        The error, if there was one, see `error_record`.
     """
 
     arguments: tuple[str, ...]
@@ -138,20 +137,20 @@ class JsonAnswer:
     _began: float = field(default_factory=time.time)
 
     def document(self, exit_code: int) -> dict[str, Any]:
-        """Give the whole, as JSON has it.
+        """Return the whole record in JSON types.
 
         Parameters
         ----------
         exit_code : int
-            See `EXIT_CODES`.
+            Exit code of the command, see `EXIT_CODES`.
 
         Returns
         -------
         dict
-            Of the schema ``answer``.
+            Document that follows the schema ``answer``.
         """
         named = [Path(word) for word in _words(self.settings.values()) if os.path.lexists(word)]
-        # Caches and the like are written too, but are no product: those lie elsewhere.
+        # Only files below a path that the command line names are outputs: caches lie elsewhere.
         places = {path.resolve() for path in named}
         finished = [path for path in self.written if path.exists() and not places.isdisjoint(_above(path))]
         products = list(dict.fromkeys(one for path in finished for one in _contents(path)))
@@ -176,7 +175,7 @@ class JsonAnswer:
 
 
 def _words(values: Iterable[Any]) -> Iterator[str]:
-    """Texts among settings: paths of one galaxy are joined by commas."""
+    """Yield the strings among settings; comma-joined paths that are not a file are split."""
     for value in values:
         if isinstance(value, str):
             yield from [value] if os.path.lexists(value) else value.split(",")
@@ -185,19 +184,19 @@ def _words(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _contents(path: Path) -> list[Path]:
-    """The files of a folder that was written whole; a model is one thing."""
+    """List the files of an output folder; a file or a model folder is one output."""
     if path.is_file() or (path / "card.json").is_file():
         return [path]
     return sorted(file for file in path.rglob("*") if file.is_file())
 
 
 def _above(path: Path) -> tuple[Path, ...]:
-    """The path and all folders that it is in."""
+    """Return the path and its parent folders."""
     return (path, *path.parents)
 
 
 def _made(path: Path, products: list[Path]) -> bool:
-    """Whether what an option names is the place of a product, not an input; a model stays one."""
+    """Tell whether a path is an output or holds one, and so is no input; a model is one path."""
     place = path.resolve()
     if (path / "card.json").exists():
         return any(place == one or one == place / "card.json" for one in products)
@@ -205,11 +204,11 @@ def _made(path: Path, products: list[Path]) -> bool:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    """Kind, size and hash; of a model the hash in its card, of another folder or what cannot be read none."""
+    """Return kind, size and hash of a path; a model has the hash in its card, other folders have none."""
     kind, sha256, size = "folder", None, None
     if path.is_file():
         kind, size = "file", path.stat().st_size
-        # One that may not be read is perhaps what the error is about.
+        # An unreadable file may be the cause of the error that is reported.
         with contextlib.suppress(OSError), path.open("rb") as handle:
             sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
     elif (path / "card.json").is_file():

@@ -1,4 +1,4 @@
-"""Image files -> files of how a network is fooled by them, and one table of it all."""
+"""Adversarial attacks on image files: one FITS file per galaxy, and a table of all results."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
     from galcnn.model import TrainedModel
 
 
-#: In the folder of the results.
+#: Name of the table of results in the output folder.
 FOOLING_TABLE = "fooling.ecsv"
-#: Files of attacks and of a robustness curve: either may replace the other in a folder, where that is said.
+#: Output files of attacks and of a robustness curve; with ``overwrite`` either replaces the other.
 OWN = ("*-fool.fits", FOOLING_TABLE, "robustness.ecsv", "answers.ecsv")
 
 
 def summary(table: Table) -> list[str]:
-    """Say in a line what each attack has done.
+    """Summarise the results of each attack in a line.
 
     Parameters
     ----------
     table : astropy.table.Table
-        From `fool_files`.
+        Table from `fool_files`.
 
     Returns
     -------
     list of str
-        One an attack with its settings: how many it fooled and how large the median change is.
+        One line per attack and settings: number of successes, and size of the change in the median.
     """
     lines = []
     keys = list(dict.fromkeys(zip(table["attack"], table["settings"], strict=True)))
@@ -77,21 +77,21 @@ def summary(table: Table) -> list[str]:
 def first_syntheses(
     table: Table, folder: str | os.PathLike[str], most: int
 ) -> dict[str, tuple[Synthesis, ...]]:
-    """Read the first results back, for a figure.
+    """Read the first results of attacks from their files, for a figure.
 
     Parameters
     ----------
     table : astropy.table.Table
-        From `fool_files`.
+        Table from `fool_files`.
     folder : path-like
-        Of its files.
+        Folder of the result files.
     most : int
-        Syntheses in all.
+        Largest number of results in total.
 
     Returns
     -------
     dict of str to tuple of galcnn.explain.Synthesis
-        By id.
+        Id of the galaxy -> its results.
     """
     names = list(dict.fromkeys(str(name) for name in table["id"]))
     files = {str(name): str(file) for name, file in zip(table["id"], table["file"], strict=True)}
@@ -105,23 +105,23 @@ def first_syntheses(
 
 
 _BATCH = 32
-#: Images that a universal perturbation is made of, at most.
+#: Largest number of images that a universal perturbation is fitted to.
 _MOST_FITTED = 500
 
 
 @dataclass(frozen=True)
 class Fooling:
-    """What is tried on each galaxy.
+    """Settings of adversarial attacks on files.
 
     Attributes
     ----------
     attacks : tuple of galcnn.adversarial.Attack
-        See `galcnn.adversarial.attacks_by_name`.
+        Attacks, each tried on every galaxy, see `galcnn.adversarial.attacks_by_name`.
     target : str or None
-        A class, or ``class-class`` for a pair; away from what the model finds most probable where
-        None.
+        Class that the attacks aim at, or ``class-class`` for a pair. If None, any class other than
+        the predicted one.
     of : str or None
-        Only galaxies that the model says to be of this class.
+        If given, only galaxies with this predicted class are attacked.
     """
 
     attacks: tuple[Attack, ...]
@@ -129,7 +129,7 @@ class Fooling:
     of: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for the provenance.
+        """Return the settings as plain values, for the provenance.
 
         Returns
         -------
@@ -149,7 +149,7 @@ def fool_files(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Table:
-    """Fool a model with image files.
+    """Run adversarial attacks on image files.
 
     Parameters
     ----------
@@ -158,26 +158,27 @@ def fool_files(
     files : galcnn.dataset.InputFiles
         The images.
     fooling : Fooling
-        Attacks and target. A universal perturbation is made of half of the galaxies, drawn by their ids, and
-        tried on all: the column `fitted` says of which it is made.
+        Attacks and target. A universal perturbation is fitted to half of the galaxies, at most 500,
+        drawn at random by their ids, and tried on all; the column `fitted` marks those it was fitted to.
     folder : path-like
-        Gets ``<id>-fool.fits`` for each galaxy, see `galcnn.layers.syntheses`, and `FOOLING_TABLE`. Files
-        of the same attacks on the same image by the same model are kept.
+        Output folder for ``<id>-fool.fits`` of each galaxy, see `galcnn.layers.write_syntheses`, and
+        for the table, `FOOLING_TABLE`. Files of the same attacks, image and model are kept.
     progress : galcnn._runtime.progress.Progress
-        Shows the files.
+        Progress display; one step per attacked galaxy.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, discard earlier results in the folder and start again.
 
     Returns
     -------
     astropy.table.Table
-        A row for each galaxy and attack: answers before and after, `success` (checked by an
-        independent prediction of what is written), and what `galcnn.adversarial.visibility` measures.
+        One row per galaxy and attack: predicted class before and after, `success` (from an independent
+        prediction of the changed image), and the measures of `galcnn.adversarial.visibility`.
 
     Raises
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        A file cannot be read or does not fit, a class is unknown, or none is of the class.
+        If a file cannot be read or does not fit the model, a class is unknown, or no galaxy has the
+        class ``fooling.of``.
     """
     goal = None if fooling.target is None else Target.parse(fooling.target, trained.classes)
     if fooling.of is not None:
@@ -203,26 +204,26 @@ def fool_files(
 
 
 def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
-    """Say in which unit attacks on some files count: sigma, where the noise is known.
+    """Choose the unit of attack sizes: sigma if the noise of the first image is known.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
         The model.
     files : galcnn.dataset.InputFiles
-        At least one; the first is read.
+        The images, at least one. Only the first is read.
 
     Returns
     -------
     {"sigma", "image"}
-        See `galcnn.adversarial.PGD`.
+        Unit of the attacks, see `galcnn.adversarial.PGD`.
     """
     first = files.prepared(files.ids[0], trained.card.inputs)
     return "image" if first.sigma is None else "sigma"
 
 
 class _Run:
-    """One run over the files; universal perturbations are made when the first file needs them."""
+    """One run over the files; universal perturbations are fitted when first needed."""
 
     def __init__(
         self,
@@ -236,7 +237,7 @@ class _Run:
         self.stems = file_stems(files.paths)
         self.attacks: tuple[Attack, ...] | None = None
         universal = any(isinstance(attack, UniversalPerturbation) for attack in fooling.attacks)
-        # By their names: the order of a catalog may follow the classes.
+        # Drawn by id, because the order of a catalog may follow the classes.
         drawn = sorted(files.paths, key=lambda name: seeding.uniform(0, "universal", name))
         half = drawn[: min((len(drawn) + 1) // 2, _MOST_FITTED)]
         self.fitted = frozenset(half if universal else ())
@@ -256,7 +257,7 @@ class _Run:
                     yield name, made
 
     def row(self, name: str, made: Synthesis) -> dict[str, Any]:
-        """Lay one result out."""
+        """Return the table row of one result."""
         seen, classes = asdict(visibility(made)), self.trained.classes
         magnitudes = dict(zip(made.bands, seen.pop("magnitudes"), strict=True))
         return {
@@ -286,7 +287,7 @@ class _Run:
         return made
 
     def _kept(self, names: Sequence[str]) -> tuple[list[str], list[Cutout]]:
-        """Of the class that is asked for, as the model says."""
+        """Read images; keep those whose predicted class is ``fooling.of``, if one is given."""
         cutouts = [self.files.prepared(name, self.trained.card.inputs) for name in names]
         if self.fooling.of is None or not names:
             return list(names), cutouts

@@ -1,7 +1,7 @@
-"""One model, or several -> one row a cutout: calibrated, with a set of classes and a warning where measured.
+"""Classify cutouts with one model or an ensemble: one table row per galaxy.
 
-Every command that classifies stands on `classify_batch`. No Keras is imported before a model is opened,
-so that whoever sends words to workers needs none.
+All commands that classify call `classify_batch`. Keras is imported only when a model is opened, so that
+a client that only sends tasks to workers does not need it.
 """
 
 from __future__ import annotations
@@ -40,26 +40,28 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ClassifySettings:
-    """What a row holds.
+    """Settings of a classification.
 
     Attributes
     ----------
     prior : str
-        ``as-trained`` (whatever weights and sampling taught), ``catalog`` (frequencies in the training
-        set), ``uniform``, or ``elliptical=0.6,spiral=0.4``.
+        Class prior of the probabilities: ``as-trained`` (frequencies in the loss, class weights and
+        sampling included), ``catalog`` (frequencies in the training set), ``uniform``, or
+        explicit frequencies such as ``elliptical=0.6,spiral=0.4``.
     calibrated : bool
-        Whether ``doubts.json`` of a model is used where it is there: calibrated probabilities,
-        sets of classes, and the domain warning.
+        If True and the model folder has ``doubts.json``: calibrate the probabilities, add sets of
+        classes, and flag galaxies that are out of distribution.
     embeddings : bool
-        Whether the features that the last layer reads are kept.
+        If True, keep the features that the last layer reads.
     fit : bool
-        Whether the pixel grid of a cutout may be changed, see `galcnn.model.prepare`.
+        If True, cutouts are resampled, cropped and padded to the model's pixel grid, see
+        `galcnn.model.prepare`.
     render : str or None
-        See `galcnn.model.TrainedModel.with_render`.
+        Rendering step, see `galcnn.model.TrainedModel.with_render`.
     dropout_samples : int
-        Answers with dropout left on by which the uncertainty is measured; 0: none.
+        Number of forward passes with dropout on, to measure the uncertainty; 0 for none.
     seed : int
-        Of their masks, beside the id of the galaxy.
+        Seed of the dropout masks, which also depend on the id of the galaxy.
     """
 
     prior: str = "as-trained"
@@ -71,12 +73,12 @@ class ClassifySettings:
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values.
+        """Return the attributes as plain values.
 
         Returns
         -------
         dict
-            Of the attributes.
+            Attribute name -> value.
         """
         return asdict(self)
 
@@ -90,9 +92,9 @@ class Classifier:
     trained : galcnn.model.TrainedModel
         The model.
     doubts : galcnn.uncertainty.Doubts or None
-        What was measured of its doubt.
+        Its uncertainty record, if it was calibrated.
     answering : keras.Model
-        See `galcnn.model.bundle.with_embedding`.
+        Model that returns logits and features, see `galcnn.model.bundle.with_embedding`.
     """
 
     trained: TrainedModel
@@ -101,13 +103,13 @@ class Classifier:
 
     @functools.cached_property
     def sampler(self) -> DropoutSampler:
-        """The same model with dropout left on."""
+        """Sampler of the same model with dropout on."""
         from galcnn.uncertainty.ensembles import DropoutSampler
 
         return DropoutSampler(self.trained.model)
 
     def check(self, settings: ClassifySettings) -> None:
-        """Refuse what cannot be asked of this model, before a long run."""
+        """Check that the settings suit this model, before a long run."""
         if self.trained.votes is not None and settings.prior != "as-trained":
             raise ValueError(message("the prior as-trained of vote fractions", "", prior=settings.prior))
         prior_of(settings.prior, self.trained)
@@ -118,7 +120,7 @@ class Classifier:
     def prediction(
         self, ids: Sequence[str], logits: npt.NDArray[np.float32], settings: ClassifySettings
     ) -> Prediction:
-        """Read logits under the prior that is asked for, calibrated where that was measured."""
+        """Return the prediction under the requested prior, calibrated if there is a record."""
         found = Prediction(tuple(ids), logits, self.trained.classes)
         if (prior := prior_of(settings.prior, self.trained)) is not None:
             found = found.with_prior(prior, self.trained.card.trained_prior)
@@ -127,19 +129,19 @@ class Classifier:
         return found
 
     def shares(self, logits: npt.NDArray[np.float32], settings: ClassifySettings) -> npt.NDArray[np.float64]:
-        """Turn logits into probabilities of the classes, or into vote fractions."""
+        """Convert logits to class probabilities or vote fractions."""
         if self.trained.votes is not None:
             return cumulative_fractions(logits, self.trained.votes)
         return self.prediction([str(i) for i in range(len(logits))], logits, settings).probabilities
 
 
-#: A model folder, a model, or one that is ready; several are an ensemble.
+#: A model folder, a model, or an open classifier; a sequence of them is an ensemble.
 Model = Union[str, os.PathLike[str], "TrainedModel", Classifier]
 Models = Model | Sequence[Model]
 
 
 def open_classifiers(model: Models) -> tuple[Classifier, ...]:
-    """Open one model, or several that are asked together."""
+    """Open one model, or the members of an ensemble."""
     several = model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
     found = tuple(one if isinstance(one, Classifier) else open_classifier(one) for one in several)
     if not found:
@@ -152,9 +154,10 @@ def open_classifiers(model: Models) -> tuple[Classifier, ...]:
 
 
 def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
-    """Open a model with what ``galcnn calibrate`` measured of it.
+    """Open a model together with the uncertainty record that ``galcnn calibrate`` wrote.
 
-    A folder is loaded once a process for each content: workers are given its path, never a pickled model.
+    A folder is loaded once per process and cached until its content changes. Workers receive its path,
+    never a pickled model.
     """
     if isinstance(model, str | os.PathLike):
         path = Path(model).resolve()
@@ -169,7 +172,7 @@ def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
 
 @functools.lru_cache(maxsize=16)
 def _loaded(folder: str, sha256: str, stamp: str) -> Classifier:
-    del sha256, stamp  # of the key alone
+    del sha256, stamp  # only part of the cache key
     from galcnn.model import load_model
 
     return open_classifier(load_model(folder))
@@ -183,39 +186,41 @@ def classify_batch(
     settings: ClassifySettings | None = None,
     measures: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Table:
-    """Classify a batch of galaxies; whatever happens to one of them, it has its row.
+    """Classify a batch of galaxies: one row per galaxy, even if it has no usable image.
 
     Parameters
     ----------
     model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
-        A model folder, loaded once a process; a model; or what `open_classifier` gave, once for many
-        batches. Several are a deep ensemble, whose probabilities are averaged.
+        A model folder, loaded once per process; a model; or the result of `open_classifier`, to be
+        reused for many batches. A sequence is a deep ensemble, whose probabilities are averaged.
     cutouts : sequence of galcnn.cutout.Cutout or Exception, or numpy.ndarray, or Fitted
-        One a galaxy; an exception says why there is no cutout. Or images as the network is given
-        them, shape (n, ny, nx, n_bands); or what `galcnn.prediction.logits.fitted` made of cutouts.
+        One per galaxy; an exception in place of a cutout becomes the `reason` of its row. Or
+        calibrated images with the model's input shape, (n, ny, nx, n_bands). Or the result of
+        `galcnn.prediction.logits.fitted`.
     ids : sequence of str
-        One a galaxy.
+        Identifiers, one per galaxy.
     settings : ClassifySettings, optional
-        The defaults when not given.
+        Settings; the defaults if not given.
     measures : mapping of str to array-like, optional
-        What else is known of each galaxy for the domain warning: ``redshift``.
+        Further quantities for the out-of-distribution test, one value per galaxy: ``redshift``.
 
     Returns
     -------
     astropy.table.Table
-        Columns of `galcnn.prediction.prediction_table`, or of `galcnn.catalog.fraction_table` with
-        `flag` and `reason`. Where the model has ``doubts.json``, `set` (classes that cannot be
-        excluded, joined by ``|``; of one model) and `distance` (from the training set of the first,
-        in robust deviations; `flag` has the bit `OUTSIDE` beyond its limit). Of an ensemble, or
-        with dropout samples, ``scatter_<class>`` (standard deviation over the answers) and
-        `mutual_information` (nats; not of votes). And `embedding`, float32 (n, n_features) of the
-        first model, if wanted.
+        Columns of `galcnn.prediction.prediction_table`; for a model of vote fractions, those of
+        `galcnn.catalog.fraction_table` with `flag` and `reason`. If the (first) model has
+        ``doubts.json``: `distance` from its training set, in robust standard deviations (beyond the
+        limit, `flag` has the bit `OUTSIDE`), and, for a single model of classes, `set`: the classes
+        that cannot be excluded, joined by ``|``. For an ensemble or with dropout samples:
+        ``scatter_<class>`` (standard deviation over the members or samples) and, except for vote
+        fractions, `mutual_information` (nats). If requested, `embedding`: features of the first
+        model, float32, shape (n, n_features).
 
     Raises
     ------
     ValueError
-        Another number of ids than of cutouts, images of another shape, dropout samples of a model
-        without dropout, or a prior of vote fractions.
+        If the number of ids differs from that of the cutouts, the images have another shape, the model
+        has no dropout to sample, or a prior is given for vote fractions.
     """
     settings = settings or ClassifySettings()
     models = open_classifiers(model)
@@ -260,14 +265,14 @@ def classify_batch(
 
 
 _NO_NUMBER = "the network's answer is no number"
-#: Float32 knows nothing between this and 0, whose logarithm is no logit.
+#: Lower limit of a mean probability before its logarithm is taken: log(0) is not a logit.
 _LEAST = 1e-37
 
 
 def _usable(
     trained: TrainedModel, cutouts: Sequence[Cutout | Exception] | Floats | Fitted, *, fit: bool
 ) -> Fitted:
-    """Images that are given as such are taken as they are, or refused."""
+    """Prepare cutouts; check the shape and finite values of images that are given as an array."""
     spec = trained.card.inputs
     if isinstance(cutouts, Fitted):
         return replace(cutouts, flags=cutouts.flags.copy(), reasons=list(cutouts.reasons))
@@ -275,7 +280,7 @@ def _usable(
         return fitted(cutouts, spec, fit=fit)
     if cutouts.shape[1:] != spec.image_shape:
         raise ValueError(message(f"images of shape {spec.image_shape}", "", shape=cutouts.shape[1:]))
-    # ReLU would make a 0 of NaN, and an answer of it.
+    # ReLU may turn NaN into 0, so that the network would return a number for an invalid image.
     good = np.asarray(np.isfinite(cutouts).all(axis=(1, 2, 3)))
     flags = np.where(good, 0, UNFIT).astype(np.int16)
     reasons = ["" if one else "pixels that are no numbers: mask them" for one in good.tolist()]
@@ -289,7 +294,7 @@ def _usable(
 
 
 def logits_and_features(models: Sequence[Classifier], found: Fitted) -> tuple[list[Floats], Floats]:
-    """Logits by each model and features of the first, NaN where there is no image; no numbers are flagged."""
+    """Return the logits of each model and features of the first, NaN without image; flag NaN logits."""
     answers = []
     for one in models:
         sizes = [shape[-1] for shape in one.answering.output_shape]
@@ -318,7 +323,7 @@ def _distances(
     features: Floats,
     measures: Mapping[str, npt.ArrayLike],
 ) -> Floats:
-    """Distance from the training set, with a flag beyond its limit."""
+    """Return the distance from the training set, and flag galaxies beyond the limit."""
     distances = np.full(len(found.flags), np.nan, dtype=np.float32)
     rows = found.rows
     if len(rows):
@@ -336,7 +341,7 @@ def _members(
     shares: list[npt.NDArray[np.float64]],
     settings: ClassifySettings,
 ) -> list[npt.NDArray[np.float64]]:
-    """Every answer there is: one a model, or with dropout samples, so many of each."""
+    """Return the probabilities of each model, or of each dropout sample of each model."""
     if not settings.dropout_samples:
         return shares
     own, n = [ids[row] for row in found.rows], settings.dropout_samples

@@ -1,4 +1,4 @@
-"""Image files -> files of what a network dreams on them."""
+"""Deep dreams of image files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def dream_files(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Iterator[tuple[str, Path]]:
-    """Dream on image files, one after the other.
+    """Make a deep dream of each image file.
 
     Parameters
     ----------
@@ -35,24 +35,24 @@ def dream_files(
     files : galcnn.dataset.InputFiles
         Images in the model's bands and unit, of any shape.
     folder : path-like
-        Gets ``<id>-dream.fits``, see `galcnn.layers.syntheses`. A run that was interrupted goes
-        on: files of the same dream are kept.
+        Output folder for ``<id>-dream.fits``, see `galcnn.layers.write_syntheses`. An interrupted run
+        is continued: files with the same settings are kept.
     dream : galcnn.explain.Dream
-        How.
+        Network layer and settings of the dream.
     progress : galcnn._runtime.progress.Progress
-        Shows the steps of each.
+        Progress display of the steps of each image.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, discard earlier results in the folder and start again.
 
     Yields
     ------
     tuple of str and pathlib.Path
-        Id and file.
+        Id and output file.
 
     Raises
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        A file cannot be read or does not fit; the text names it.
+        If a file cannot be read or does not fit the model; the message names it.
     """
     own, inputs = ("*-dream.fits",), files.paths.values()
     claim = atomic.claim(folder, what="one of galcnn dream", own=own, inputs=inputs, overwrite=overwrite)

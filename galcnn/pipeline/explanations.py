@@ -1,6 +1,7 @@
-"""Cutouts or image files -> layer stacks: why a network says what it says of each galaxy.
+"""Explain image files, and the galaxies of a run, as layer stacks.
 
-Maps explain the answer that `galcnn classify` gives: calibrated where the model has its record.
+The prediction that is explained is that of ``galcnn classify``: calibrated if the model folder has an
+uncertainty record.
 """
 
 from __future__ import annotations
@@ -36,30 +37,30 @@ from galcnn.photometry import parse_unit
 from galcnn.pipeline.classification import Classifier, ClassifySettings, open_classifier
 from galcnn.prediction.logits import Fitted
 
-#: Folder of the layers files in that of a run, and the column that names them.
+#: Name of the folder of layers files in the output folder of a run, and of the table column.
 LAYERS = "layers"
-#: Explained at once: maps are held until they are written.
+#: Number of galaxies explained at once; their maps are in memory until they are written.
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class ExplainSettings:
-    """Which galaxies are explained, and how.
+    """Settings of explanations.
 
     Attributes
     ----------
     explainers : tuple of Explainer
         Methods with their settings, see `galcnn.explain.explainers_by_name`.
     target : str or None
-        A class, or ``class-class`` for a margin; the predicted class of each where None.
+        Class to explain, or ``class-class`` for a margin. If None, the predicted class of each galaxy.
     wrt : {"flux", "stretched", "sigma"}
-        See `galcnn.explain.explain`.
+        Variable that the gradient is taken with respect to, see `galcnn.explain.explain`.
     segmentation : bool
-        Whether the galaxy and its neighbours are told apart, see `galcnn.evaluation.segmented`;
-        an image without a source has no such layer.
+        If True, add a segmentation map of the galaxy and its neighbours, see
+        `galcnn.evaluation.segmented`. Images without a detected source get none.
     below : float
-        Only galaxies whose most probable class has less than this, of a run; 2 for all that have
-        an answer.
+        In a run, explain only galaxies whose largest class probability is below this value; the
+        default, 2, includes all galaxies with a prediction.
     """
 
     explainers: tuple[Explainer, ...]
@@ -69,22 +70,22 @@ class ExplainSettings:
     below: float = 2.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values.
+        """Return the attributes as plain values.
 
         Returns
         -------
         dict of str to Any
-            Of the attributes, methods with their settings.
+            Attributes; methods with their settings.
         """
         return self.question() | {"below": self.below}
 
     def question(self) -> dict[str, Any]:
-        """Give what is asked of each galaxy as plain values, for the provenance of its stack.
+        """Return the settings that determine each explanation, for the provenance of its stack.
 
         Returns
         -------
         dict of str to Any
-            All but `below`.
+            All attributes but `below`, as plain values.
         """
         methods = [[one.name, asdict(one) if is_dataclass(one) else {}] for one in self.explainers]
         asked = {"methods": methods, "target": self.target, "wrt": self.wrt}
@@ -101,39 +102,39 @@ def explain_files(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Iterator[LayerStack | Exception]:
-    """Classify and explain image files; whatever one of them does, the others are explained.
+    """Classify and explain image files; an error in one file does not affect the others.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
-        The model; calibrated by the record in its folder, if there is one.
+        The model. Its predictions are calibrated if its folder has an uncertainty record.
     files : galcnn.dataset.InputFiles
         The images.
     settings : ExplainSettings
-        How; `below` is not looked at.
+        Settings of the explanations; `below` is ignored.
     out : mapping of str to path-like, optional
-        Id -> layers file to write. One that is there already, whole and with the same answer to
-        the same question by the same model and version, is read and not made again.
+        Id -> layers file to write. A complete file of the same galaxy, made with the same model,
+        settings and version, is read and not made again.
     append : bool
-        Whether layers files that are there already gain what is missing in them, see
-        `galcnn.layers.append_stack`, in place of being written anew.
+        If True, add missing layers to existing files, see `galcnn.layers.append_stack`, instead of
+        replacing them.
     progress : galcnn._runtime.progress.Progress
-        Shows the files.
+        Progress display; one step per file.
     overwrite : bool
-        Whether to replace files that are there and hold something else. What an interrupted run
-        left of a layers file is replaced anyway.
+        If True, replace existing files with other content. Incomplete layers files of an interrupted
+        run are always replaced.
 
     Yields
     ------
     galcnn.layers.LayerStack or Exception
-        One a file, in order, once it is written; or why there is none: the text names the file.
+        One per file, in order, after it has been written; or the error, whose message names the file.
 
     Raises
     ------
     ValueError
-        There is no such target.
+        If there is no such target.
     OSError
-        A layers file cannot be written.
+        If a layers file cannot be written.
     """
     ready, inputs = open_classifier(trained), trained.card.inputs
     if settings.target is not None:
@@ -189,13 +190,14 @@ def write_layers(
     settings: ExplainSettings,
     classify: ClassifySettings,
 ) -> None:
-    """Explain galaxies of a chunk: one layers file each, the whole folder or none.
+    """Explain the galaxies of a chunk: one layers file per galaxy, written as a whole folder.
 
-    The table gains the column `layers`, paths from the folder of the run; `found` holds its cutouts.
+    Adds the column `layers` to the table: paths relative to the folder of the run. `found` holds the
+    cutouts of the chunk.
     """
     card, cutouts = ready.trained.card, dict(zip(found.rows.tolist(), found.cutouts, strict=True))
     best = np.max([np.asarray(table[f"p_{name}"], dtype=float) for name in ready.trained.classes], axis=0)
-    rows = np.flatnonzero(best < settings.below)  # NaN: no answer, nothing to explain
+    rows = np.flatnonzero(best < settings.below)  # NaN, without a prediction, compares as False
     stems = file_stems(str(table["id"][row]) for row in rows)
     files, reasons = [""] * len(table), [str(reason) for reason in table["reason"]]
     origin = {"model": card.name, "model_sha256": card.model_sha256, "creator": f"galcnn {__version__}"}
@@ -268,7 +270,7 @@ def working_methods(
 
 
 def provenance(trained: TrainedModel, files: InputFiles, name: str) -> dict[str, Any]:
-    """Say which model and which file something is made of, and how the file was read."""
+    """Return the provenance of a result: model, input file, and how the file was read."""
     card = trained.card
     known = provenance_of(files.paths[name], model=card.name, model_sha256=card.model_sha256)
     reading: dict[str, Any] = {
@@ -282,7 +284,7 @@ def provenance(trained: TrainedModel, files: InputFiles, name: str) -> dict[str,
 
 
 def has_provenance(path: Path, origin: Mapping[str, Any]) -> bool:
-    """Tell whether a file was made of just this; a whole file that was made of something else is refused."""
+    """Tell whether a file has this provenance; raise `ExistsError` for a complete file with another."""
     if not path.exists():
         return False
     try:
@@ -307,7 +309,7 @@ def _stacks(
     settings: ExplainSettings,
     classify: ClassifySettings,
 ) -> list[LayerStack | ValueError]:
-    """Explain cutouts that fit: one that cannot be, for want of its noise, say, fails alone."""
+    """Explain prepared cutouts; one that cannot be explained, e.g. without noise, fails alone."""
     if not cutouts:
         return []
     try:
@@ -334,7 +336,7 @@ def _stacks(
 
 
 def _targets(best: Sequence[str], wanted: str | None, classes: Sequence[str]) -> list[Target]:
-    """The target that is asked for, or of each galaxy the class that it is said to be."""
+    """Return the requested target, or the predicted class of each galaxy."""
     if wanted is not None:
         return [Target.parse(wanted, classes)] * len(best)
     if "" in best:
@@ -350,13 +352,13 @@ def _labels(cutout: Cutout) -> npt.NDArray[np.int32] | None:
 
 
 def _trained_on(card: Card) -> dict[str, str]:
-    """Say what a model was trained on, and by which versions."""
+    """Return the training data and package versions of a model."""
     training = {f"training_{key}": str(card.data.get(key, "")) for key in ("survey", "sha256", "licence")}
     return training | {f"version_{name}": version for name, version in card.versions.items()}
 
 
 def _written(path: Path, name: str, origin: Mapping[str, Any]) -> LayerStack | None:
-    """The stack that an earlier run has written, if it is whole and answers this very question."""
+    """Return the stack that an earlier run wrote, if it is complete and has the same provenance."""
     if not path.exists():
         return None
     try:
@@ -371,7 +373,7 @@ def _written(path: Path, name: str, origin: Mapping[str, Any]) -> LayerStack | N
 
 
 def _is_part(path: Path) -> bool:
-    """Whether a file is the beginning of a layers file, in which nothing is to be kept."""
+    """Tell whether a file is an incomplete layers file, which may be replaced."""
     if not path.exists():
         return False
     try:
@@ -383,7 +385,7 @@ def _is_part(path: Path) -> bool:
 
 
 def _first(files: InputFiles | None, trained: TrainedModel) -> Cutout | None:
-    """The first image that can be read."""
+    """Return the first image that can be read."""
     if files is not None:
         for name in files.ids:
             with suppress(Exception):
@@ -392,7 +394,7 @@ def _first(files: InputFiles | None, trained: TrainedModel) -> Cutout | None:
 
 
 def _noise(trained: TrainedModel) -> Cutout:
-    """An image of nothing, with its noise known."""
+    """Return an image of pure noise with known sigma."""
     spec = trained.card.inputs
     draws = seeding.generator(0, "check methods").normal(size=(len(spec.bands), *spec.shape))
     noise = draws.astype(np.float32)

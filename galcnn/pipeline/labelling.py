@@ -1,4 +1,4 @@
-"""The next galaxies worth a label: pool-based active learning on what a run has written.
+"""Choose the galaxies to label next: pool-based active learning on the table of a run.
 
 Uncertainty (Settles 2009, Active Learning Literature Survey, section 3.1), disagreement (BALD,
 Houlsby et al. 2011), coverage (k-center greedy, Sener & Savarese 2018) and both (k-means among the
@@ -35,11 +35,11 @@ STRATEGIES: Mapping[str, str] = {
 _BY_SCORE = ("entropy", "margin", "least-confidence", "bald")
 
 
-#: Uncertain galaxies among which clusters are sought, for each that is wanted.
+#: Number of preselected uncertain galaxies that are clustered, per galaxy to be chosen.
 _PRESELECTED = 10
 
 
-#: Two images of one galaxy differ by less than this share of the length of their features.
+#: Near-duplicates: galaxies whose features differ by less than this fraction of their norm.
 _TWINS = 1e-4
 
 
@@ -57,34 +57,36 @@ def suggest(
     labelled: Collection[str] = (),
     seed: int = 0,
 ) -> Table:
-    """Choose the galaxies whose labels would teach a network most.
+    """Choose the galaxies to label next.
 
-    Left out: galaxies that were not seen (unreadable, unfit, masked, blank), those labelled, and
-    twins, whose features are those of one labelled or chosen before.
+    Galaxies without a usable image (unreadable, unfit, masked, blank), labelled galaxies and
+    near-duplicates of labelled or already chosen galaxies are left out.
 
     Parameters
     ----------
     embedded : Embedded
-        The pool; ``bald`` wants a run of several models, or with dropout samples.
+        The pool of galaxies. ``bald`` needs a run of an ensemble, or with dropout samples.
     n : int
-        How many; fewer where there are not so many.
+        Largest number of galaxies to choose.
     strategy : str
-        One of `STRATEGIES`.
+        One of `galcnn.pipeline.labelling.STRATEGIES`: ``entropy``, ``margin``, ``least-confidence``,
+        ``bald``, ``k-center``, ``diverse`` or ``random``.
     labelled : collection of str
-        Ids that have a label; those that are not in the pool do not matter.
+        Ids of galaxies that have a label. Ids that are not in the pool are ignored.
     seed : int
-        Of ``random``, and of the clusters of ``diverse``; ties are broken by the order of the pool.
+        Seed of ``random`` and of the clustering of ``diverse``. Ties are broken by the order of the
+        pool.
 
     Returns
     -------
     astropy.table.Table
-        Columns `rank` from 1, `id`, `score` (what the strategy goes by; not-a-number for
-        ``random``), `class`, `p`.
+        Chosen galaxies. Columns `rank` (from 1), `id`, `score` (quantity that the strategy ranks by;
+        NaN for ``random``), `class` (most probable class) and `p` (its probability).
 
     Raises
     ------
     ValueError
-        No such strategy, fewer than one galaxy wanted, or no mutual information for ``bald``.
+        If there is no such strategy, `n` is less than 1, or ``bald`` finds no mutual information.
     """
     if strategy not in STRATEGIES:
         raise ValueError(message(f"a strategy among {tuple(STRATEGIES)}", "", strategy=strategy))
@@ -115,7 +117,7 @@ def suggest(
 
 
 def _scores(embedded: Embedded, strategy: str) -> Floats:
-    """The larger, the more is to be learned."""
+    """Return the score of each galaxy, larger for more uncertain ones."""
     if strategy == "bald":
         if embedded.mutual_information is None:
             raise ValueError(
@@ -148,7 +150,7 @@ def _lengths(embedded: Embedded, rows: Rows) -> Floats:
 
 
 def _without_twins(embedded: Embedded, order: Iterable[Any], taken: Rows, n: int) -> Rows:
-    """The first n of an order, but none that is a twin of one before it or of a labelled one."""
+    """Return the first n rows of an order, without near-duplicates of earlier or labelled ones."""
     chosen: list[int] = []
     for row in order:
         before = np.array([*taken, *chosen], dtype=np.intp)
@@ -161,7 +163,7 @@ def _without_twins(embedded: Embedded, order: Iterable[Any], taken: Rows, n: int
 
 
 def _k_center(embedded: Embedded, pool: Rows, taken: Rows, n: int) -> tuple[Rows, Floats]:
-    """Greedy: at most twice the radius of the best cover (Gonzalez 1985)."""
+    """Choose greedily; the radius is at most twice that of the best cover (Gonzalez 1985)."""
     scores = np.full(len(embedded), np.nan)
     chosen: list[int] = []
     if not len(pool):
@@ -170,7 +172,7 @@ def _k_center(embedded: Embedded, pool: Rows, taken: Rows, n: int) -> tuple[Rows
         near = np.full(len(pool), np.inf)
         for one in taken:
             near = np.minimum(near, _distances(embedded, pool, one))
-    else:  # begin in the middle
+    else:  # begin with the galaxy nearest to the mean
         middle = embedded.features[pool].astype(np.float64).mean(axis=0)
         first = int(np.argmin(np.linalg.norm(embedded.features[pool] - middle, axis=1)))
         chosen.append(int(pool[first]))
@@ -179,7 +181,7 @@ def _k_center(embedded: Embedded, pool: Rows, taken: Rows, n: int) -> tuple[Rows
     limits = _TWINS * _lengths(embedded, pool)
     while len(chosen) < n:
         furthest = int(np.argmax(near))
-        if near[furthest] <= limits[furthest]:  # all that is left are twins
+        if near[furthest] <= limits[furthest]:  # only near-duplicates are left
             break
         chosen.append(int(pool[furthest]))
         scores[pool[furthest]] = near[furthest]
@@ -194,7 +196,7 @@ def _diverse(embedded: Embedded, order: Rows, taken: Rows, n: int, seed: int) ->
     features = embedded.features[some].astype(np.float64)
     clusters = KMeans(n, n_init=1, random_state=seeding.integer(seed, "suggest") % 2**32).fit(features)
     distance = np.linalg.norm(features - clusters.cluster_centers_[clusters.labels_], axis=1)
-    # The first of equals: `some` is in the order of entropy.
+    # Ties go to the galaxy of larger entropy, by which `some` is ordered.
     first = [int(np.argmin(np.where(clusters.labels_ == k, distance, np.inf))) for k in range(n)]
     chosen: Rows = some[np.sort(first)]
     return chosen

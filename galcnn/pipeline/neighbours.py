@@ -1,4 +1,4 @@
-"""Galaxies alike: features of a run or of a file, the nearest in them, and a sheet to look at."""
+"""Find similar galaxies: embeddings of a run or of a file, nearest neighbours, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -34,29 +34,31 @@ if TYPE_CHECKING:
 _DISAGREEMENT = "mutual_information"
 
 
-#: Nothing, or not enough, was seen of these. (One unlike the training set is seen well, and may be the very
-#: one that is looked for.)
+#: Flags of galaxies that are left out: no usable image, or too little of it. (Galaxies that are out of
+#: distribution stay: they may be just what is searched for.)
 _UNSEEN = NO_ANSWER | MASKED | BLANK
 
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """What a network made of some galaxies.
+    """Embeddings and probabilities of the galaxies of a run.
 
     Attributes
     ----------
     ids : tuple of str
-        One a galaxy.
+        Identifiers, one per galaxy; unique.
     features : numpy.ndarray
-        float32, shape (n, n_features): what the last layer reads; not finite where there is no answer.
+        Features that the last layer reads, float32, shape (n, n_features); NaN for galaxies without a
+        prediction.
     classes : tuple of str
-        Of the probabilities.
+        Classes, in the order of the columns of `probabilities`.
     probabilities : numpy.ndarray
-        float64, shape (n, n_classes).
+        Class probabilities, float64, shape (n, n_classes).
     flags : numpy.ndarray
-        int, shape (n,): see `galcnn.prediction` and `galcnn.pipeline.classification`.
+        Flags, int, shape (n,), see `galcnn.prediction`.
     mutual_information : numpy.ndarray or None
-        float64, shape (n,), nats: disagreement of several models, or of dropout samples.
+        Disagreement between the models of an ensemble or between dropout samples, float64, shape (n,),
+        in nats.
     """
 
     ids: tuple[str, ...]
@@ -81,12 +83,12 @@ class Embedded:
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
-        """Where galaxies were seen: not unreadable, unfit, masked or blank, and with finite features."""
+        """True for galaxies that are readable, fit, not masked or blank, and have finite features."""
         seen: npt.NDArray[np.bool_] = (self.flags & _UNSEEN) == 0
         return seen & np.isfinite(self.features).all(axis=1) & np.isfinite(self.probabilities).all(axis=1)
 
     def row_of(self, id_: str) -> int:
-        """Find a galaxy."""
+        """Return the row of a galaxy."""
         if id_ not in self.ids:
             raise ValueError(
                 message("an id of the table", "Check its spelling.", id=id_, the_first=list(self.ids[:3]))
@@ -97,7 +99,7 @@ class Embedded:
         return row
 
     def ranked(self, rows: npt.NDArray[np.intp], by: str, values: npt.NDArray[np.float64]) -> Table:
-        """Lay some galaxies out in their order."""
+        """Return a table of some galaxies in the given order, with the column `by`."""
         shares = self.probabilities[rows]
         table = Table()
         table["rank"] = np.arange(1, len(rows) + 1)
@@ -115,19 +117,19 @@ def read_embedded(table: str | os.PathLike[str]) -> Embedded:
     Parameters
     ----------
     table : path-like
-        Folder of `galcnn classify --embeddings`, or its ``table.parquet``.
+        Output folder of ``galcnn classify --embeddings``, or its ``table.parquet``.
 
     Returns
     -------
     Embedded
-        In the order of the table.
+        Embeddings and probabilities, in the order of the table.
 
     Raises
     ------
     FileNotFoundError
-        There is no table.
+        If there is no table.
     ValueError
-        It is without embeddings or probabilities.
+        If the table has no embeddings or no class probabilities.
     """
     file = Path(table) / TABLE if Path(table).is_dir() else Path(table)
     read = _read(file)
@@ -179,7 +181,7 @@ def _read(file: Path) -> pa.Table:
     return pq.read_table(file, columns=[*wanted, *numbers])
 
 
-#: The angle between two feature vectors, or their distance.
+#: Distance measures between two feature vectors.
 METRICS = ("cosine", "euclidean")
 
 
@@ -190,30 +192,32 @@ def nearest(
     n: int = 10,
     metric: str = "cosine",
 ) -> Table:
-    """Give the galaxies most like one.
+    """Find the nearest neighbours of a galaxy in the feature space of the network.
 
     Parameters
     ----------
     embedded : Embedded
-        Among these; those that were not seen are left out.
+        The galaxies to search. Galaxies without a usable image are left out, see `Embedded.usable`.
     query : str or array-like
-        Id of one of them, which is left out of its own neighbours, or features of another galaxy, by
-        the same model.
+        Id of one of these galaxies, which is not returned as its own neighbour; or features of another
+        galaxy from the same model, shape (n_features,).
     n : int
-        How many; fewer where there are not so many.
+        Largest number of neighbours.
     metric : {"cosine", "euclidean"}
-        One minus the cosine of the angle between two vectors, or their distance.
+        Distance measure: one minus the cosine of the angle between two feature vectors, or their
+        Euclidean distance.
 
     Returns
     -------
     astropy.table.Table
-        Columns `rank` from 1, `id`, `distance`, `class`, `p`: the most probable class and its
-        probability. The nearest first.
+        Neighbours, nearest first. Columns `rank` (from 1), `id`, `distance`, `class` (most probable
+        class) and `p` (its probability).
 
     Raises
     ------
     ValueError
-        No such galaxy or metric, features of another width, or no other galaxy.
+        If there is no such galaxy or metric, the features have another shape, or no other galaxy is
+        usable.
     """
     if metric not in METRICS:
         raise ValueError(message(f"a metric among {METRICS}", "", metric=metric))
@@ -236,7 +240,7 @@ def nearest(
     if not len(rows):
         raise ValueError(message("another galaxy in the table that was seen", "", n=len(embedded)))
     index = NearestNeighbors(n_neighbors=min(n, len(rows)), metric=metric, algorithm="brute")
-    # float64: the cosine of nearly parallel vectors loses half of its digits.
+    # float64, because 1 - cosine of nearly parallel vectors loses half of the digits.
     found, places = index.fit(embedded.features[rows].astype(np.float64)).kneighbors(
         features[np.newaxis].astype(np.float64)
     )
@@ -255,33 +259,33 @@ def features_of_files(
     bands: tuple[str, ...] | None = None,
     fit: bool = False,
 ) -> npt.NDArray[np.float32]:
-    """Give the features of an image by the model that a run was of.
+    """Compute the features of an image with the model of a run.
 
     Parameters
     ----------
     paths : sequence of path-like
-        Its file, or files of one galaxy.
+        Image file, or several files of one galaxy.
     model : path-like
-        Folder of the model, the first one of a run of several.
+        Model folder; for an ensemble, that of its first model.
     table : path-like
-        Folder of the run, or its table; ``manifest.json`` beside it names the model and how images were
-        rendered.
+        Output folder of the run, or its table. The ``manifest.json`` beside it is used to check the
+        model and to repeat the rendering.
     bands : tuple of str, optional
-        Names of the planes, where the header does not say.
+        Names of the image planes, if the header does not give them.
     fit : bool
-        Whether the pixel grid may be changed.
+        If True, resample, crop and pad the image to the model's pixel grid.
 
     Returns
     -------
     numpy.ndarray
-        float32, shape (n_features,).
+        Features, float32, shape (n_features,).
 
     Raises
     ------
     ValueError
-        The run was (or began) with another model, or the image does not fit it.
+        If the first model of the run was another one, or the image does not fit the model.
     galcnn.errors.UnreadableImageError, FileNotFoundError
-        It cannot be read.
+        If the image cannot be read.
     """
     ready = open_classifier(model)
     place = Path(table) if Path(table).is_dir() else Path(table).parent
@@ -315,32 +319,32 @@ def neighbour_sheet(
     images: str | os.PathLike[str] | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw a galaxy, then its neighbours with their distances.
+    """Draw a galaxy and its neighbours, with their distances.
 
     Parameters
     ----------
     neighbours : astropy.table.Table
-        Of `galcnn.pipeline.nearest`.
+        Table from `galcnn.pipeline.nearest`.
     query : str or sequence of path-like
         Id of the galaxy in the catalog, or its image files.
     catalog : path-like
-        Of the run.
+        Catalog of the run, with the images of the neighbours.
     images : path-like, optional
-        See `galcnn.dataset.InputFiles.of`.
+        Folder of the images, see `galcnn.dataset.InputFiles.of`.
     columns : mapping of str to str, optional
-        See `galcnn.catalog.read_catalog`.
+        Names of the catalog columns, see `galcnn.catalog.read_catalog`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The sheet; see `galcnn.viewers.sheet_figure`.
+        Contact sheet, see `galcnn.viewers.sheet_figure`.
 
     Raises
     ------
     ValueError
-        A neighbour is not in the catalog.
+        If the galaxy or a neighbour is not in the catalog.
     Exception
-        What the file of one of them is read with.
+        If an image cannot be read; the error of its reading.
     """
     read = read_catalog(catalog, columns=columns)
     rows = {name: row for row, name in enumerate(read.ids)}

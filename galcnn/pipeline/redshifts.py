@@ -1,4 +1,4 @@
-"""Image files -> the same galaxies further away, with a catalog to test a network on."""
+"""Redshift the galaxies of image files, and write cutouts with a catalog."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from galcnn.simulation import psf_planes
 
 @dataclass(frozen=True)
 class Receding:
-    """Where the galaxies go to, and how they are seen there.
+    """Settings for redshifting image files.
 
     Attributes
     ----------
     redshifts : tuple of float
-        Each galaxy is written once for each.
+        New redshifts. One cutout is written per galaxy and redshift.
     observation : galcnn.photometry.Observation or None
-        See `galcnn.redshifting.redshift`.
+        Observation to simulate, see `galcnn.redshifting.redshift`.
     shape : tuple of int or None
-        Pixels (ny, nx); as many as the field fills where None.
+        Shape of the cutouts in pixels, (ny, nx). If None, as large as the field of the input allows.
     settings : galcnn.redshifting.Redshifting
-        The choices.
+        Settings of the method.
     seed : int
-        Of noise and sky.
+        Seed of noise and sky.
     psf_fwhm : float or None
-        Arcsec, of the Moffat PSF (index 3.5) of files that bring none.
+        FWHM in arcsec of a Moffat PSF (index 3.5), for files without a PSF.
     """
 
     redshifts: tuple[float, ...]
@@ -61,16 +61,16 @@ class Receding:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A galaxy that could not be put further away.
+    """A galaxy that could not be redshifted.
 
     Attributes
     ----------
     id : str
-        Of the input.
+        Id of the input image.
     redshift : float
-        That was asked for.
+        Requested redshift.
     reason : str
-        Why not.
+        Reason of the failure.
     """
 
     id: str
@@ -87,37 +87,39 @@ def redshift_files(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> tuple[Catalog, list[Refusal]]:
-    """Put the galaxies of image files further away, and write them with a catalog.
+    """Redshift the galaxies of image files, and write the cutouts with a catalog.
+
+    Galaxies without the needed data (redshift, PSF, field, bands) are skipped, with the reason.
 
     Parameters
     ----------
     files : galcnn.dataset.InputFiles
         The images.
     known : mapping of str to mapping
-        For each id, columns that the new catalog carries along; ``redshift`` is used where the
-        file has none.
+        Id -> values to copy to the new catalog, by column. ``redshift`` is used if the file has no
+        redshift.
     out : path-like
-        Gets ``cutouts/``, ``catalog.ecsv`` and, where any galaxy was refused, ``refused.ecsv``. A
-        run that was stopped goes on where it stopped.
+        Output folder for ``cutouts/``, ``catalog.ecsv`` and, if galaxies were skipped,
+        ``refused.ecsv``. An interrupted run is continued.
     receding : Receding
-        Where to.
+        New redshifts, and settings.
     progress : galcnn._runtime.progress.Progress
-        Shows the galaxies.
+        Progress display; one step per input image.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, discard earlier results in the folder and start again.
 
     Returns
     -------
     catalog : galcnn.catalog.Catalog
-        One row for each galaxy and redshift: ``id``, ``object`` (the input's id), ``redshift``,
+        One row per galaxy and redshift: ``id``, ``object`` (id of the input), ``redshift``,
         ``redshift_from``, ``image``, and the known columns.
     refusals : list of Refusal
-        What could not be done, and why; nothing is left out in silence.
+        Skipped galaxies and redshifts, with the reason.
 
     Raises
     ------
     ValueError
-        The folder holds something else, or nothing could be done at all.
+        If the folder holds something else, or no galaxy could be redshifted.
     """
     folder = Path(out)
     described = repr((receding, files.bands, files.width))
@@ -138,7 +140,7 @@ def redshift_files(
                     refusals.append(made)
                     continue
                 row, far = made
-                # Another file of the same name makes other images: its pixels are part of the name.
+                # A hash of the pixels is part of the name, because another input may have the same id.
                 image = f"cutouts/{stems[name]}-{row.pop('pixels')}-z{row['redshift']:g}.fits"
                 claim.once(image, partial(save_cutout, far))
                 rows.append(row | {"image": image})

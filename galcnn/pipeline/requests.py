@@ -1,4 +1,4 @@
-"""Requests in, rows out: lines of JSON, answered in their order by a model that is loaded once."""
+"""Answer JSON requests line by line, in order, with a model that is loaded once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from galcnn.errors import message
 from galcnn.pipeline.answers import error_record, plain
 from galcnn.pipeline.classification import ClassifySettings, Models, classify_batch, open_classifiers
 
-#: Requests that the network is given at once, where as many are waiting.
+#: Largest number of waiting requests in one batch.
 _AT_ONCE = 256
 
 
@@ -30,33 +30,32 @@ def answer_requests(
     files: InputFiles | None = None,
     settings: ClassifySettings | None = None,
 ) -> int:
-    """Classify the galaxies of requests as they come.
+    """Classify the galaxies of JSON requests as they arrive.
 
-    A request that waits alone is answered alone; of many that wait, up to 256 go through the network
-    at once.
+    A single waiting request is answered at once; up to 256 waiting requests form one batch.
 
     Parameters
     ----------
     model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
-        See `galcnn.pipeline.classify_batch`.
+        The model, or the members of an ensemble, see `galcnn.pipeline.classify_batch`.
     lines : iterable of bytes
-        Each a JSON object of the schema ``request``, UTF-8; empty lines are passed over.
+        Requests: JSON objects of the schema ``request``, in UTF-8. Empty lines are skipped.
     write : callable
-        Is given each answer, a JSON object of the schema ``row``, without a newline.
+        Called with each answer: a JSON object of the schema ``row`` as a str, without newline.
     files : galcnn.dataset.InputFiles, optional
-        How files are read; its own are not looked at.
+        Options for reading files (bands, grid, width); its own paths are ignored.
     settings : ClassifySettings, optional
-        What a row holds.
+        Settings of the classification; the defaults if not given.
 
     Returns
     -------
     int
-        Number of lines that were no requests; each has been answered with its error.
+        Number of lines that were not valid requests. Each is answered with its error.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        No such model, or what is asked for does not fit it.
+        If the model cannot be found, or the settings do not suit it.
     """
     ready, settings = open_classifiers(model), settings or ClassifySettings()
     for one in ready:
@@ -68,7 +67,7 @@ def answer_requests(
     for batch in _waiting(lines):
         asked = [_request(line) for line in batch]
         good = [one for one in asked if not isinstance(one, ValueError)]
-        # By number: two requests may bear one id.
+        # Numbered, because two requests may have the same id.
         cutouts = how.like({str(i): paths for i, (_, paths) in enumerate(good)}).read(range(len(good)))
         rows: Iterator[Row] = iter(())
         if good:
@@ -84,7 +83,7 @@ def answer_requests(
 
 
 def _waiting(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Batches of lines: of what is there, without waiting for more."""
+    """Yield batches of the lines that are waiting, without waiting for more."""
     read: queue.Queue[bytes | None] = queue.Queue(maxsize=_AT_ONCE)
 
     def reader() -> None:
@@ -107,7 +106,7 @@ def _waiting(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
 
 
 def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
-    """Id and files of a request, or what is wrong with it."""
+    """Return id and files of a request, or the error."""
     try:
         asked = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -123,13 +122,13 @@ def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
         )
     files = tuple(map(Path, paths))
     if isinstance(path, str):
-        with contextlib.suppress(OSError):  # a name that no file can have: its row will say so
+        with contextlib.suppress(OSError):  # an impossible file name: reported in its row
             files = image_paths(path)
     return asked.get("id", ",".join(paths)), files
 
 
 def _told(row: Row, names: Sequence[str], fractions: bool) -> dict[str, Any]:
-    """A row of the table as JSON has it: what belongs to a class stands under its name."""
+    """Convert a table row to a dict; values per class are grouped under the class names."""
     told: dict[str, Any] = {}
     if fractions:
         told["fractions"] = {name: row[f"f_{name}"] for name in names}

@@ -1,6 +1,6 @@
-"""A catalog and a source of cutouts -> one table, in chunks: in memory, or in a folder, resumable.
+"""Classify a whole catalog in chunks, into a table in memory or, resumable, into a folder.
 
-No Keras is imported before a model is opened, see `galcnn.pipeline.classification`.
+Keras is imported only when a model is opened, see `galcnn.pipeline.classification`.
 """
 
 from __future__ import annotations
@@ -53,28 +53,29 @@ if TYPE_CHECKING:
     from galcnn.pipeline.explanations import ExplainSettings
 
 
-#: What a run leaves.
+#: Output files of a run.
 TABLE, MANIFEST = "table.parquet", "manifest.json"
-#: HATS' spatial index: the nested HEALPix cell at order 29.
+#: Column of the spatial index of HATS: the nested HEALPix cell at order 29.
 HEALPIX = "_healpix_29"
 _PARTS, _LOCK = "parts", "run.lock"
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a catalog is run through.
+    """Settings of a run over a catalog.
 
     Attributes
     ----------
     classify : ClassifySettings
-        What a row holds.
+        Settings of the classification.
     chunk : int
-        Galaxies of a part: read while the part before is classified, and written as one file.
+        Number of galaxies per chunk. A chunk is read while the previous one is classified, and is
+        written as one file.
     explain : ExplainSettings or None
-        Which galaxies get a layers file; none by default.
+        Explanations, and for which galaxies layers files are written; None for none.
     readers : int
-        Processes that read; 0 for a thread of this one. They start as this process did: in a script of
-        yours, behind ``if __name__ == "__main__"``.
+        Number of processes that read cutouts; 0 to read in a thread. The processes are spawned, so
+        that a script must call this below ``if __name__ == "__main__":``.
     """
 
     classify: ClassifySettings = field(default_factory=ClassifySettings)
@@ -102,31 +103,31 @@ def classify(
     settings: RunSettings | None = None,
     progress: Progress = silent,
 ) -> Table:
-    """Classify every galaxy of a catalog into a table in memory: the rows of `run_catalog`.
+    """Classify all galaxies of a catalog and return the table; the rows equal those of `run_catalog`.
 
     Parameters
     ----------
     model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
-        Several are a deep ensemble, see `galcnn.pipeline.classify_batch`.
+        The model, or the members of a deep ensemble, see `galcnn.pipeline.classify_batch`.
     catalog : galcnn.catalog.Catalog
         The galaxies.
     source : CutoutSource
-        Their cutouts, row by row of the catalog; a chunk at a time is in memory.
+        Their cutouts, in the row order of the catalog. Only a few chunks are in memory at a time.
     settings : RunSettings, optional
-        The defaults when not given; no explanations, for which there is no place.
+        Settings; the defaults if not given. `explain` must be None.
     progress : galcnn._runtime.progress.Progress
-        Shows the galaxies.
+        Progress display; one step per galaxy.
 
     Returns
     -------
     astropy.table.Table
-        See `galcnn.pipeline.classify_batch`; behind `id`, where the catalog has
-        positions, `ra` and `dec` in degrees and ``_healpix_29``.
+        One row per galaxy, in catalog order: columns of `galcnn.pipeline.classify_batch`, and, after
+        `id`, the columns `ra` and `dec` (degrees) and ``_healpix_29`` if the catalog has positions.
 
     Raises
     ------
     ValueError
-        What is asked for does not fit the model.
+        If the settings do not suit the model, or ask for explanations.
     """
     settings = settings or RunSettings()
     if settings.explain is not None:
@@ -151,42 +152,42 @@ def run_catalog(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Classify every galaxy of a catalog into ``OUT/table.parquet``, one row each, in its order.
+    """Classify all galaxies of a catalog into ``OUT/table.parquet``, one row per galaxy.
 
-    Parts are written whole or not at all. A run that was stopped at any moment goes on behind the
-    last whole part, and ends with the same rows as one that was not: chunks are the same, and so
-    are the batches that the network is given. Beside the catalog itself, memory is bounded by two
-    parts (three and one a reader), whatever its length.
+    Each chunk is written as a file, atomically. An interrupted run continues after the last complete
+    chunk and gives the same rows as an uninterrupted one, because chunks and batches are the same.
+    Memory beyond the catalog itself does not grow with its length: at most two chunks of images, plus
+    one per reader process, are held.
 
     Parameters
     ----------
     model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
-        See `classify`.
+        The model, or the members of a deep ensemble, see `galcnn.pipeline.classify_batch`.
     catalog : galcnn.catalog.Catalog
-        The galaxies; positions, where known, go into the table, with their ``_healpix_29``.
+        The galaxies. Positions, if known, are copied to the table, with ``_healpix_29``.
     source : CutoutSource
-        Their cutouts, row by row of the catalog.
+        Their cutouts, in the row order of the catalog.
     out : path-like
-        Folder of the run.
+        Output folder.
     settings : RunSettings, optional
-        The defaults when not given.
+        Settings; the defaults if not given.
     overwrite : bool
-        Whether to begin anew, whatever run the folder holds.
+        If True, discard an earlier run in the folder and start again.
     progress : galcnn._runtime.progress.Progress
-        Shows the galaxies.
+        Progress display; one step per galaxy.
 
     Returns
     -------
     dict
-        What ``OUT/manifest.json`` holds: rows, failures, model, settings, versions.
+        Content of ``OUT/manifest.json``: numbers of rows and failures, model, settings, versions.
 
     Raises
     ------
     ValueError
-        The folder holds a run of another model, catalog, source or settings; or what is asked for
-        does not fit the model.
+        If the folder holds a run with another model, catalog, source or settings, or the settings do
+        not suit the model.
     OSError
-        It cannot be written, or another run is at work there.
+        If the folder cannot be written, or another run is writing to it.
     """
     settings = settings or RunSettings()
     ready = _ready(model, settings)
@@ -214,7 +215,7 @@ def run_catalog(
                         settings=settings.explain,
                         classify=settings.classify,
                     )
-                # Last: a part tells that its layers are there.
+                # Written last: the part file marks the layers of its chunk as complete.
                 with atomic.writing(parts[number]) as temporary:
                     pq.write_table(to_arrow(table), temporary)
                 for _ in range(len(table)):
@@ -239,9 +240,10 @@ def resumed(
     pieces: str,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Do what is left of a run in its folder, alone; nothing where it is finished.
+    """Lock the folder of a run and complete it; return the manifest at once if it is complete.
 
-    `described` is all that decides the table; the folder `pieces` goes once the manifest is written.
+    `described` holds everything that determines the table. The folder `pieces` is removed once the
+    manifest is written.
     """
     claim = claimed(out, described, overwrite=overwrite)
     place = claim.folder
@@ -250,13 +252,13 @@ def resumed(
     place.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(place / _LOCK, timeout=0):
-            claim.mark()  # what an older run left goes when none is at work there
+            claim.mark()  # with overwrite, removes an earlier run, now that the folder is locked
             if (place / MANIFEST).exists() and (place / TABLE).exists():
                 manifest: dict[str, Any] = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
             else:
                 manifest = work(place)
                 atomic.write_json(place / MANIFEST, manifest)
-            # Also those that a kill before the clean-up left, or a task that was done again.
+            # Also removes pieces of a run that was killed before this line, or of a repeated task.
             shutil.rmtree(place / pieces, ignore_errors=True)
             return manifest
     except Timeout as error:
@@ -273,7 +275,7 @@ def claimed(out: str | os.PathLike[str], described: str, *, overwrite: bool = Fa
 
 
 def _ready(model: Models, settings: RunSettings) -> tuple[Classifier, ...]:
-    """The models, after all has been tried that could end a long run."""
+    """Open the models and check the settings, so that errors come before a long run."""
     ready = open_classifiers(model)
     for one in ready:
         one.check(settings.classify)
@@ -287,7 +289,7 @@ def _ready(model: Models, settings: RunSettings) -> tuple[Classifier, ...]:
 
 
 def chunked(n: int, size: int) -> list[range]:
-    """Split rows into chunks of a size; the last may be smaller."""
+    """Split rows into chunks of `size` rows; the last may be smaller."""
     return [range(start, min(start + size, n)) for start in range(0, n, size)]
 
 
@@ -298,7 +300,7 @@ def _classified(
     settings: RunSettings,
     chunks: Sequence[range],
 ) -> Iterator[tuple[Fitted, Table]]:
-    """What was read and answered of each chunk, in order."""
+    """Yield the prepared images and the table of each chunk, in order."""
     classify = settings.classify
     spec = ready[0].trained.with_render(classify.render).card.inputs
     keep = settings.explain is not None
@@ -319,7 +321,7 @@ def _classified(
 def _identity(
     ready: Sequence[Classifier], catalog: Catalog, source: CutoutSource, settings: RunSettings
 ) -> dict[str, Any]:
-    """What must be the same for a run to go on."""
+    """Return what must be unchanged for a run to be continued."""
     cards = [one.trained.card for one in ready]
     used = [one.doubts for one in ready if settings.classify.calibrated and one.doubts is not None]
     doubts = json.dumps([one.to_dict() for one in used], sort_keys=True) if used else None
@@ -339,31 +341,31 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-#: Reads a chunk of a catalog; sent to each process once.
+#: Function that reads a chunk of a catalog; sent to each process once.
 Reading = Callable[[range], Fitted]
 
 
 def read_chunk(
     source: CutoutSource, spec: InputSpec, rows: range, *, fit: bool, keep: bool = False
 ) -> Fitted:
-    """Read a chunk of a catalog and bring it to what a network sees."""
+    """Read a chunk of a catalog and prepare its images for the network."""
     return fitted(source.read(rows), spec, fit=fit, keep=keep)
 
 
 def read_ahead(read: Reading, chunks: Sequence[range], *, readers: int = 0) -> Iterator[Fitted]:
-    """Give what reading gives of each chunk, in order, while the next are read.
+    """Read chunks ahead and yield them in order.
 
-    At most ``readers + 2`` are in memory. Readers are processes; without any, and while they start, a
-    thread reads, which shares Python's lock with whatever is done meanwhile.
+    At most ``readers + 2`` chunks are in memory. With ``readers=0``, and while the reader processes
+    start, a thread reads, which competes with the caller for the GIL.
     """
     left, waiting = deque(chunks), deque[Future[Fitted]]()
     with ThreadPoolExecutor(1) as thread, contextlib.ExitStack() as stack:
         pool = started = None
         if readers and len(chunks) > 1:
-            # Spawned, never forked: a fork of a process that runs TensorFlow's threads may hang.
+            # Spawned, never forked: a fork of a process with TensorFlow threads may hang.
             context = multiprocessing.get_context("spawn")
             pool = ProcessPoolExecutor(readers, context, _begin, (read,))
-            # A caller who stops early must not wait for what nobody will use.
+            # If the caller stops early, chunks that have not been started are cancelled.
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             started = pool.submit(os.getpid)
         while left or waiting:
@@ -381,14 +383,14 @@ _READING: list[Reading] = []
 
 
 def _begin(read: Reading) -> None:
-    """In a new process. Ctrl-C reaches all of a terminal; the one that asked answers it."""
+    """Initialise a reader process. It ignores Ctrl-C, which the parent process handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _READING[:] = [read]
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """One that was killed cannot tell its workers to end."""
+    """Exit when the parent process has died: if it was killed, it cannot stop its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
@@ -400,7 +402,7 @@ def _read_there(rows: range) -> Fitted:
 
 
 def catalog_sha256(catalog: Catalog) -> str:
-    """Hash all of a catalog that decides what a run makes of it."""
+    """Hash the columns of a catalog that determine the result of a run."""
     digest = hashlib.sha256()
     for name in catalog.ids:
         digest.update(name.encode() + b"\0")
@@ -411,13 +413,13 @@ def catalog_sha256(catalog: Catalog) -> str:
     if "image" in catalog.table.colnames:
         for name in catalog.table["image"]:
             digest.update(str(name).encode() + b"\0")
-    if REDSHIFT in catalog.table.colnames:  # the domain warning asks for it
+    if REDSHIFT in catalog.table.colnames:  # used by the out-of-distribution test
         digest.update(as_numbers(catalog.table[REDSHIFT], REDSHIFT).tobytes())
     return digest.hexdigest()
 
 
 def _sky_columns(catalog: Catalog) -> list[Column]:
-    """`ra` and `dec` in degrees and ``_healpix_29``; none where the catalog has no positions."""
+    """Return `ra` and `dec` in degrees and ``_healpix_29``, or nothing if there are no positions."""
     positions = catalog.positions
     if positions is None:
         return []
@@ -431,7 +433,7 @@ def _sky_columns(catalog: Catalog) -> list[Column]:
 
 
 def to_arrow(table: Table) -> pa.Table:
-    """Turn the table of a batch into one of Arrow; arrays of a row are fixed-size lists of float32."""
+    """Convert the table of a batch to Arrow; 2-d columns become fixed-size lists of float32."""
     columns: dict[str, Any] = {}
     for name in table.colnames:
         values = np.asarray(table[name])
@@ -444,23 +446,24 @@ def to_arrow(table: Table) -> pa.Table:
 
 
 def counts_of(flags: npt.NDArray[np.integer[Any]]) -> dict[str, int]:
-    """Count the galaxies that have no answer, or one that is in doubt.
+    """Count failed and flagged galaxies.
 
     Parameters
     ----------
     flags : numpy.ndarray
-        The column `flag`.
+        Column `flag`, shape (n,).
 
     Returns
     -------
     dict of str to int
-        ``failed``, those without an answer, and ``flagged``, all whose flag is not 0.
+        ``failed``: number of galaxies without a prediction; ``flagged``: number with a flag other
+        than 0, the failed ones included.
     """
     return {"failed": int(np.sum((flags & NO_ANSWER) > 0)), "flagged": int(np.sum(flags > 0))}
 
 
 def join_parts(parts: Sequence[Path], target: Path) -> dict[str, int]:
-    """Write the parts one behind the other, a row group each; count what failed or is in doubt."""
+    """Concatenate the parts, one row group each; return the numbers of failed and flagged galaxies."""
     counts = {"failed": 0, "flagged": 0}
     schema = pq.read_schema(parts[0])
     texts = [column.name for column in schema if pa.types.is_string(column.type)]
@@ -469,7 +472,7 @@ def join_parts(parts: Sequence[Path], target: Path) -> dict[str, int]:
         table = pq.read_table(part, columns=texts)
         for name in texts:
             longest[name] = max(longest[name], pc.max(pc.utf8_length(table[name])).as_py() or 0)
-    # What astropy's reader asks for, so that it need not guess.
+    # String lengths for astropy's reader, which otherwise has to scan the columns.
     told = {f"table::len::{name}": str(length) for name, length in longest.items()}
     with (
         atomic.writing(target) as temporary,

@@ -1,4 +1,4 @@
-"""Write a part of the embedded survey to disk: a catalog with truth and a folder of cutouts."""
+"""Write galaxies of the embedded survey to disk: a catalog with the truth, and cutouts."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from galcnn.simulation import SIMULATED, simulate
 
 @dataclass(frozen=True)
 class SurveySettings:
-    """What the cutouts of a survey have in common.
+    """Settings of the cutouts of a simulated survey.
 
     Attributes
     ----------
     seed : int
-        Of the noise.
+        Seed of the simulated images.
     observation : galcnn.photometry.Observation
-        The telescope.
+        Simulated observation: bands, pixel scale, PSF and depth.
     size : int
-        Pixels of a side.
+        Side length of the cutouts in pixels.
     """
 
     seed: int = 0
@@ -43,35 +43,35 @@ def write_survey(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Catalog:
-    """Draw the galaxies of a catalog and write them.
+    """Simulate the galaxies of a catalog and write their cutouts.
 
-    A run that was interrupted goes on where it stopped: cutouts that stand are kept, since the
-    same seed draws them bit by bit the same.
+    An interrupted run is continued. Existing cutouts are kept, because the same seed gives identical
+    images.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        From `galcnn.simulation.simulate_catalog`.
+        Catalog from `galcnn.simulation.simulate_catalog`.
     folder : path-like
-        Gets ``cutouts/<id>.fits`` and, last, ``catalog.ecsv``.
+        Output folder for ``cutouts/<id>.fits`` and, written last, ``catalog.ecsv``.
     settings : SurveySettings
-        How the galaxies are drawn.
+        Seed, observation and size of the cutouts.
     processes : int
-        How many draw at once.
+        Number of processes that simulate galaxies.
     progress : galcnn._runtime.progress.Progress
-        Shows the galaxies.
+        Progress display; one step per galaxy.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, discard earlier results in the folder and start again.
 
     Returns
     -------
     galcnn.catalog.Catalog
-        With a column `image`, relative to `folder`.
+        The catalog with a column `image`: paths relative to `folder`.
 
     Raises
     ------
     ValueError
-        The folder holds cutouts of other settings.
+        If the folder holds cutouts with other settings.
     """
     out = Path(folder)
     described = repr((settings, [str(row) for row in catalog.table]))

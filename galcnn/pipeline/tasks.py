@@ -1,6 +1,6 @@
-"""What is done to galaxies, in words that travel; a catalog split into tasks; and their tables joined.
+"""Split a catalog into tasks that workers can do anywhere, and join their tables.
 
-Every engine calls `do_task`, or `answer_work`. No Keras is imported before a task is done.
+Every workflow engine calls `do_task` or `answer_work`. Keras is imported only when a task is done.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ if TYPE_CHECKING:
 
 
 _TASKS = "tasks"
-#: Chunks of a task, where nobody says how many tasks there are.
+#: Chunks per task if the number of tasks is not given.
 _CHUNKS = 8
-#: TensorFlow uses all the threads it has for one batch: two at a time would only fight.
+#: TensorFlow uses all its threads for one batch, so that two tasks at a time would not be faster.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is done to galaxies, in words that travel to a worker: paths, never a pickled model.
+    """A classification job that can be sent to a worker: paths and settings, never a pickled model.
 
     Attributes
     ----------
     models : tuple of str
-        Model folders, which every worker can read.
+        Model folders, which all workers can read; several are an ensemble. Made absolute.
     source : galcnn.dataset.SourceSettings
         Where the cutouts come from.
     classify : galcnn.pipeline.ClassifySettings
-        What a row holds.
+        Settings of the classification.
     chunk : int
-        See `galcnn.pipeline.runs.RunSettings`.
+        Number of galaxies per chunk, see `galcnn.pipeline.RunSettings`.
     """
 
     models: tuple[str, ...]
@@ -83,24 +83,24 @@ class Work:
 
     @classmethod
     def from_words(cls, words: Mapping[str, Any]) -> Work:
-        """Read the words of a configuration file.
+        """Create a job from the keys of a configuration file.
 
         Parameters
         ----------
         words : mapping
-            `model` (folders, joined by commas), and attributes of `SourceSettings`,
-            `ClassifySettings` and of this class by name. Lists may be texts joined by commas; what
-            is empty has its default.
+            Key -> value: `model` (a list of folders, or a string with commas), attributes of
+            `SourceSettings` and `ClassifySettings`, and `chunk`. `mosaic` and `bands` may be lists or
+            strings with commas. Empty values mean the default.
 
         Returns
         -------
         Work
-            The same in types.
+            The job.
 
         Raises
         ------
         ValueError
-            A word that is not known, or no model.
+            If a key is unknown, or there is no model.
         """
         given = {name: value for name, value in words.items() if value not in (None, "", [], ())}
         models = _listed(given.pop("model", ()))
@@ -117,18 +117,18 @@ class Work:
 
     @property
     def card(self) -> Card:
-        """Of the first model."""
+        """Card of the first model."""
         return Card.read(Path(self.models[0]) / "card.json")
 
     @property
     def run_settings(self) -> RunSettings:
-        """As `run_catalog` takes them."""
+        """Settings for `run_catalog`."""
         return RunSettings(self.classify, self.chunk)
 
 
 _SOURCE_WORDS = {one.name: one.default for one in fields(SourceSettings)}
 _CLASSIFY_WORDS = {one.name: one.default for one in fields(ClassifySettings)}
-#: What `Work.from_words` knows beside `model`, with the defaults.
+#: Keys of `Work.from_words` other than `model`, with their defaults.
 WORDS: dict[str, Any] = {**_SOURCE_WORDS, **_CLASSIFY_WORDS, "chunk": Work.chunk}
 
 
@@ -139,18 +139,18 @@ def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A run of some rows in a folder of its own.
+    """A part of a job: some rows of the catalog, with an output folder of their own.
 
     Attributes
     ----------
     work : Work
-        What is done.
+        The job.
     catalog : galcnn.catalog.Catalog
         The galaxies of this task.
     folder : pathlib.Path
-        Gets its table.
+        Output folder of this task.
     threads : int or None
-        Of TensorFlow in the process that does it; None leaves that to TensorFlow.
+        Number of TensorFlow threads in the worker process; None for TensorFlow's default.
     """
 
     work: Work
@@ -159,19 +159,19 @@ class Task:
     threads: int | None = None
 
 
-#: Does tasks in any order; gives each when its table is whole.
+#: Function that does tasks in any order and yields each task when its table is complete.
 Engine = Callable[[Iterable[Task]], Iterator[Task]]
 
 
 def do_task(task: Task, *, progress: Progress = silent) -> dict[str, Any]:
-    """Do a task, or what is left of it: what every engine calls.
+    """Do a task, or the rest of it if it was interrupted.
 
     Parameters
     ----------
     task : Task
-        Done again without harm: a run that was finished stays, one that was stopped goes on.
+        The task. If it is already complete, nothing is done.
     progress : galcnn._runtime.progress.Progress
-        Shows its galaxies.
+        Progress display; one step per galaxy.
 
     Returns
     -------
@@ -188,21 +188,21 @@ def do_task(task: Task, *, progress: Progress = silent) -> dict[str, Any]:
 
 
 def answer_work(work: Work, catalog: Catalog, source: CutoutSource | None = None) -> pa.Table:
-    """Classify galaxies and give their rows, in the order of the catalog.
+    """Classify galaxies and return their rows as an Arrow table in memory.
 
     Parameters
     ----------
     work : Work
-        What is done.
+        The job.
     catalog : galcnn.catalog.Catalog
-        As many as the table, not the cutouts, has room in memory.
+        The galaxies. The table of results must fit in memory; the cutouts need not.
     source : galcnn.dataset.sources.CutoutSource, optional
-        Their cutouts, where they do not come from where `work` says.
+        Their cutouts; by default those of ``work.source``.
 
     Returns
     -------
     pyarrow.Table
-        As `galcnn.pipeline.run_catalog` writes it.
+        The rows of `galcnn.pipeline.run_catalog`, in catalog order.
     """
     with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
         if source is None:
@@ -216,12 +216,12 @@ def in_turn(tasks: Iterable[Task]) -> Iterator[Task]:
     Parameters
     ----------
     tasks : iterable of Task
-        To be done.
+        The tasks.
 
     Yields
     ------
     Task
-        Each when it is done.
+        Each task when it is complete.
     """
     for task in tasks:
         do_task(task)
@@ -229,21 +229,21 @@ def in_turn(tasks: Iterable[Task]) -> Iterator[Task]:
 
 
 def split_rows(n: int, chunk: int, tasks: int | None = None) -> list[range]:
-    """Split rows into tasks of whole chunks, so that the batches are those of a single run.
+    """Split rows into tasks of whole chunks, so that the batches equal those of a single run.
 
     Parameters
     ----------
     n : int
         Number of rows.
     chunk : int
-        Rows of a chunk.
+        Number of rows per chunk.
     tasks : int, optional
-        How many; fewer where there are not so many chunks. Tasks of 8 chunks by default.
+        Number of tasks, at most the number of chunks. By default, tasks of at most 8 chunks.
 
     Returns
     -------
     list of range
-        One a task, one behind the other.
+        Rows of each task, in order.
 
     Examples
     --------
@@ -267,36 +267,36 @@ def run_tasks(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Classify every galaxy of a catalog into ``OUT/table.parquet``, by tasks.
+    """Classify all galaxies of a catalog into ``OUT/table.parquet``, split into tasks.
 
     Parameters
     ----------
     work : Work
-        What is done.
+        The job.
     catalog : galcnn.catalog.Catalog
         The galaxies.
     out : path-like
-        Folder of the run, which all workers can write to.
+        Output folder, which all workers can write to.
     tasks : int, optional
-        See `split_rows`; the same when a run is taken up again.
+        Number of tasks, see `split_rows`. It must be the same when a run is continued.
     engine : callable
-        Does the tasks; one after the other in this process by default.
+        Function that does the tasks; by default one after the other in this process.
     overwrite : bool
-        Whether to begin anew, whatever run the folder holds.
+        If True, discard an earlier run in the folder and start again.
     progress : galcnn._runtime.progress.Progress
-        Shows the galaxies.
+        Progress display; one step per galaxy.
 
     Returns
     -------
     dict
-        What ``OUT/manifest.json`` holds.
+        Content of ``OUT/manifest.json``.
 
     Raises
     ------
     ValueError
-        The folder holds something else.
+        If the folder holds something else.
     OSError
-        It cannot be written, or another run is at work there.
+        If the folder cannot be written, or another run is writing to it.
     """
     rows = split_rows(len(catalog), work.chunk, tasks)
 
@@ -324,32 +324,32 @@ def run_one(
     tasks: int,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Do one task of a run and leave the rest to others; `run_tasks` joins them.
+    """Do a single task of a run; `run_tasks` later joins the tables.
 
     Parameters
     ----------
     work : Work
-        What is done.
+        The job.
     catalog : galcnn.catalog.Catalog
         All galaxies of the run.
     out : path-like
-        Folder of the run.
+        Output folder of the run.
     number : int
-        Which, from 1 to `tasks`.
+        Number of the task, from 1 to `tasks`.
     tasks : int
-        How many there are, see `split_rows`.
+        Number of tasks of the run, see `split_rows`.
     progress : galcnn._runtime.progress.Progress
-        Shows the galaxies of the task.
+        Progress display; one step per galaxy of the task.
 
     Returns
     -------
     dict
-        The manifest of the task; empty where there are fewer tasks than that.
+        The manifest of the task; empty if the catalog was split into fewer tasks than `number`.
 
     Raises
     ------
     ValueError
-        There is no such task, or the folder holds something else.
+        If `number` is not from 1 to `tasks`, or the folder holds something else.
     """
     if not 1 <= number <= tasks:
         raise ValueError(message(f"a task from 1 to {tasks}", "", task=number))
@@ -367,7 +367,7 @@ def _folder(place: Path, number: int, tasks: int) -> Path:
 
 
 def _described(work: Work, catalog: Catalog, tasks: int) -> str:
-    """All that decides the table: words, models, what was measured of them, galaxies."""
+    """Return what determines the table: settings, models, uncertainty records, galaxies."""
     files = [Path(folder) / name for folder in work.models for name in ("card.json", DOUBTS)]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()]
     return json.dumps([asdict(work), tasks, digests, catalog_sha256(catalog)], sort_keys=True, default=str)
@@ -375,7 +375,7 @@ def _described(work: Work, catalog: Catalog, tasks: int) -> str:
 
 @functools.cache
 def _limit_threads(threads: int) -> None:
-    """Once a process, before TensorFlow starts its devices: later it refuses, and what it has it keeps."""
+    """Limit the threads of TensorFlow; without effect once its devices have started."""
     import tensorflow as tf
 
     try:
