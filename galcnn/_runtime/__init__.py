@@ -1,1 +1,1 @@
-"""Needed everywhere, not public: atomic writing, seeding, progress, HTML of notebooks, the version."""
+"""Internal utilities: atomic writing, seeding, progress bars, HTML for notebooks, the version."""

@@ -1,7 +1,7 @@
-"""Sky position -> Cutout: one survey a file, each a plugin of the group `galcnn.surveys`.
+"""Surveys: sky position -> Cutout. Each survey is a module and a plugin of the group `galcnn.surveys`.
 
-`fetch` asks a survey for all galaxies of a catalog. The author of a survey needs `wanted`, `address`,
-`get`, `fits_bytes`, `received` and `Limits`. Lazy, since `galcnn plugins` imports no survey.
+`fetch` downloads the cutouts of a whole catalog. Authors of surveys use `wanted`, `address`, `get`,
+`fits_bytes`, `received` and `Limits`. Lazy imports, so that `galcnn plugins` imports no survey.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Fetch: Catalog x Survey -> a folder of cutouts, many at once, resumable."""
+"""Fetch the cutouts of a catalog from a survey into a folder, in parallel and resumable."""
 
 from __future__ import annotations
 
@@ -49,32 +49,32 @@ Result = TypeVar("Result")
 NOT_TRIED = "not tried"
 CATALOG, REPORT = "catalog.ecsv", "report.json"
 _LOCK = ".lock"
-#: Seconds between two looks at whether Ctrl-C was pressed, which a whole wait does not see everywhere.
+#: Seconds between two checks for Ctrl-C: on some systems an unlimited wait cannot be interrupted.
 _TICK = 0.25
 
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """What to ask for, and how hard.
+    """Settings of a fetch: size, bands, extinction, parallel requests and limits.
 
     Attributes
     ----------
     width : astropy.units.Quantity
-        Angular side of the cutouts: one for all, or one a galaxy (NaN where it is not known).
+        Angular side of the cutouts: one value for all galaxies, or one per galaxy (NaN where unknown).
     bands : tuple of str or None
-        In the wanted order; all of the survey by default.
+        Bands in output order. By default all bands of the survey.
     ebv : numpy.ndarray or None
-        E(B-V) of each galaxy, magnitudes, whose extinction is undone; none by default.
+        E(B-V) of each galaxy in magnitudes, used to correct Galactic extinction. By default no correction.
     system : str or None
-        Photometric system of the bands for that, see `galcnn.transforms.extinction_coefficients`;
-        by the name of the survey by default.
+        Photometric system of the bands for the extinction correction, see
+        `galcnn.transforms.extinction_coefficients`. By default inferred from the name of the survey.
     at_once : int
-        Galaxies that are asked for at the same time.
+        Number of galaxies requested in parallel.
     time_limit : float
-        Seconds for one galaxy, all bands and tries included. One that takes longer has failed.
+        Seconds allowed per galaxy, including all bands and retries. A galaxy that takes longer fails.
     give_up_after : int
-        Failures in a row after which the rest is not tried: the service is down. Galaxies for which
-        the catalog lacks a width or an E(B-V) do not count.
+        Number of consecutive failures after which the fetch stops, since the service is probably
+        down. Galaxies without a width or E(B-V) in the catalog are not counted.
     """
 
     width: u.Quantity
@@ -103,17 +103,17 @@ class FetchSettings:
 
 @dataclass(frozen=True)
 class FetchReport:
-    """What became of each galaxy.
+    """Status of each galaxy after a fetch.
 
     Attributes
     ----------
     folder : pathlib.Path
-        Of the fetch.
+        Output folder of the fetch.
     outcomes : dict of str to tuple of str
-        Id -> status and reason, in the catalog's order. Statuses are ``fetched``,
-        ``not covered``, ``failed`` and ``not tried``.
+        Status and reason by id, in catalog order. The status is ``fetched``, ``not covered``,
+        ``failed`` or ``not tried``.
     kept : int
-        How many of the fetched stood already.
+        Number of fetched galaxies that were already in the folder.
     """
 
     folder: Path
@@ -122,13 +122,13 @@ class FetchReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Galaxies of each status."""
+        """Number of galaxies with each status."""
         found = Counter(status for status, _ in self.outcomes.values())
         return {status: found[status] for status in (FETCHED, NOT_COVERED, FAILED, NOT_TRIED)}
 
     @property
     def missing(self) -> list[dict[str, str]]:
-        """Id, status and reason of each galaxy that has no cutout."""
+        """Id, status and reason of each galaxy without a cutout."""
         return [
             {"id": name, "status": status, "reason": reason}
             for name, (status, reason) in self.outcomes.items()
@@ -136,7 +136,7 @@ class FetchReport:
         ]
 
     def lines(self, longest: int = 20) -> list[str]:
-        """Say it in words: the counts, then a line for each of some galaxies without a cutout."""
+        """Return a text summary: the counts, then up to `longest` galaxies not covered or failed."""
         counts = ", ".join(f"{n} {status}" for status, n in self.counts.items() if n or status == FETCHED)
         said = [f"{counts}; {self.kept} of the fetched stood already" if self.kept else counts]
         rows = [row for row in self.missing if row["status"] != NOT_TRIED]
@@ -147,7 +147,7 @@ class FetchReport:
         return said
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
+        """Return the report as plain values for JSON."""
         return {"counts": self.counts, "kept": self.kept, "missing": self.missing}
 
 
@@ -163,43 +163,43 @@ def fetch(
 ) -> FetchReport:
     """Fetch a cutout of each galaxy of a catalog.
 
-    A run that was interrupted, or killed, goes on where it stopped when it is started again:
-    files whose SHA-256 is that of the manifest are kept, galaxies that are not covered are not
-    asked for again, those that failed are.
+    An interrupted or killed fetch continues when it is started again: files whose SHA-256 matches
+    the manifest are kept, galaxies that are not covered are not requested again, and failed
+    galaxies are retried.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        With positions; a redshift goes into the cutout.
+        Catalog with positions. If it has redshifts, they are stored in the cutouts.
     survey : galcnn.surveys.Survey
-        Where to look.
+        Survey that provides the images.
     out : path-like
-        Folder that gets ``cutouts/<name>.fits``, ``manifest.jsonl``, ``report.json`` and, for
-        `galcnn train` and `galcnn classify`, ``catalog.ecsv``: the fetched galaxies with all
-        columns and their `image`.
+        Output folder. It receives ``cutouts/<name>.fits``, ``manifest.jsonl``, ``report.json`` and
+        ``catalog.ecsv``: the fetched galaxies with all columns and the column `image`, as input
+        for `galcnn train` and `galcnn classify`.
     settings : FetchSettings
-        Width, bands, and how hard to try.
+        Width, bands, extinction correction and limits.
     cache : galcnn.surveys.cache.Cache, optional
-        Where cutouts of earlier runs are looked for and new ones kept.
+        Cache that is searched before the survey is asked, and in which new cutouts are stored.
     progress : galcnn._runtime.progress.Progress
-        Shows the galaxies.
+        Callback that shows the progress. By default none is shown.
     overwrite : bool
-        Fetch all anew, whatever the folder holds.
+        If True, discard an earlier fetch in the folder and fetch all galaxies again.
 
     Returns
     -------
     FetchReport
-        What became of each: `folder`, `outcomes`, `counts`, `missing`, `kept`.
+        Status of each galaxy: `folder`, `outcomes`, `counts`, `missing`, `kept`.
 
     Raises
     ------
     ValueError
-        The catalog has no positions, the survey not these bands, the bands no coefficients of
-        extinction where it is to be undone, or the folder holds something else.
+        If the catalog has no positions, the survey does not have the bands, extinction
+        coefficients are needed but unknown, or the folder holds something else.
     RuntimeError
-        Another fetch is writing to this folder.
+        If another fetch is writing to this folder.
     OSError
-        The folder cannot be written, or the disk is full. What stands is whole.
+        If the folder cannot be written or the disk is full. Files written so far are complete.
 
     Examples
     --------
@@ -218,7 +218,7 @@ def fetch(
     own = (MANIFEST, FOLDER, CATALOG, REPORT)
     what = "one of a fetch"
     claim = atomic.claim(folder, what=what, own=own, overwrite=overwrite)
-    if not claim.written(MANIFEST):  # without it nothing tells what the cutouts there are
+    if not claim.written(MANIFEST):  # the manifest lists the cutouts of a fetch
         atomic.check_writable(folder, folder=True, own=(".*",), what=what, overwrite=overwrite)
     folder.mkdir(exist_ok=True)
     with _locked(folder):
@@ -237,26 +237,26 @@ def fetch(
 
 
 def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterator[str]:
-    """Say what `fetch` would ask for, without asking.
+    """List the requests that `fetch` would make, without sending them.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        With positions.
+        Catalog with positions.
     survey : galcnn.surveys.Survey
-        A `RemoteSurvey` says what it would ask its service.
+        Survey to ask. Addresses are listed for a `RemoteSurvey` only.
     settings : FetchSettings
         Width and bands.
 
     Yields
     ------
     str
-        Id, place, width and bands of a galaxy, then its addresses.
+        One line per galaxy with id, position, width and bands, followed by one line per address.
 
     Raises
     ------
     ValueError
-        As `fetch`.
+        As for `fetch`.
     """
     bands = checked_bands(settings.bands, survey)
     for request in _requests(catalog, survey, bands, settings):
@@ -265,7 +265,7 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
         if isinstance(survey, RemoteSurvey) and np.isfinite(request.width):
             try:
                 asked = list(survey.requests(request.position, request.width, bands))
-            except ValueError as error:  # one that is too wide for the service is not the end of the list
+            except ValueError as error:  # e.g. too wide for the service; go on with the next
                 asked = [str(error)]
             yield from (f"  {one}" for one in asked)
 
@@ -273,7 +273,7 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
 def _requests(
     catalog: Catalog, survey: Survey, bands: tuple[str, ...], settings: FetchSettings
 ) -> list[Request]:
-    if settings.ebv is not None:  # not found out galaxy by galaxy, with each image in hand
+    if settings.ebv is not None:  # check once, before any image is fetched
         shown = Cutout(np.zeros((len(bands), 1, 1), np.float32), bands, survey=survey.name)
         extinction_coefficients(shown, settings.system)
     asked = {"width": settings.width, "ebv": settings.ebv, "system": settings.system}
@@ -282,10 +282,10 @@ def _requests(
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One fetch a folder; the system lets go of the lock of a killed process."""
+    """Allow one fetch per folder; the system releases the lock if the process is killed."""
     try:
         with FileLock(folder / _LOCK, timeout=0):
-            # Nobody else writes here now: what is half-written was left by a kill.
+            # The lock is held, so that any partial file was left by a killed process.
             for left in (folder / FOLDER).glob(".*.partial*"):
                 if atomic.is_partial(left.name):
                     left.unlink()
@@ -297,7 +297,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _standing(requests: Sequence[Request], manifest: Manifest, progress: Progress) -> dict[str, Record]:
-    """What need not be asked for again, by id."""
+    """Return the records of galaxies that need not be requested again, by id."""
     stand: dict[str, Record] = {}
     if not manifest.records:
         return stand
@@ -311,24 +311,24 @@ def _standing(requests: Sequence[Request], manifest: Manifest, progress: Progres
 
 
 class _ImpossibleError(ValueError):
-    """The catalog lacks what the question needs."""
+    """Error for a galaxy without a width or a valid E(B-V) in the catalog."""
 
 
 @dataclass(frozen=True)
 class _Work:
-    """Where cutouts come from and go to, and what became of each so far.
+    """Source and destination of the cutouts, and the records so far.
 
     Attributes
     ----------
     folder, manifest, survey, bands, system, cache
-        As in `fetch`; `system` is that of the bands, for the extinction.
+        As in `fetch`; `system` is the photometric system for the extinction correction.
     stems : mapping of str to str
-        Id -> name of the file, without its suffix.
+        File name without suffix, by id.
     done : dict of str to Record
-        Id -> record of all that is settled, whether or not anybody waits for it.
+        Record of each galaxy that is settled, by id.
     impossible : set of str
-        Ids of those for which nothing was asked, for lack of a width or an E(B-V): that says
-        nothing about the service.
+        Ids of galaxies that were not requested because their width or E(B-V) is missing. They do
+        not count as failures of the service.
     """
 
     folder: Path
@@ -342,7 +342,7 @@ class _Work:
     impossible: set[str] = field(default_factory=set)
 
     def run(self, requests: Sequence[Request], settings: FetchSettings, progress: Progress) -> None:
-        """Fetch until there were too many failures in a row."""
+        """Fetch until all are done or there are too many consecutive failures."""
         if not requests:
             return
         counts: Counter[str] = Counter()
@@ -370,7 +370,7 @@ class _Work:
                 step(", ".join(f"{counts[s]} {s}" for s in (NOT_COVERED, FAILED) if counts[s]))
 
     def ask(self, request: Request) -> Cutout | bytes:
-        """Get the cutout from the survey, checked; or the whole file out of the cache."""
+        """Return the checked cutout of the survey, or the bytes of the file from the cache."""
         if not np.isfinite(request.width):
             raise _ImpossibleError(message("a width of the galaxy", "Give one for those without: --width."))
         ebv = request.ebv
@@ -385,7 +385,7 @@ class _Work:
         return cutout if request.redshift is None else replace(cutout, redshift=request.redshift)
 
     def settle(self, request: Request, answer: Cutout | bytes | Exception) -> Record:
-        """Write the file and the record, the record first."""
+        """Write the record, then give the file its final name."""
         try:
             record = (
                 self._refused(request, answer)
@@ -420,18 +420,18 @@ class _Work:
 
 
 def _cache_key(request: Request) -> str:
-    """Another version may read the same answer otherwise."""
+    """Return the cache key, with the version, since other versions may read the same answer differently."""
     return f"{__version__} {request.key}"
 
 
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
-    known = isinstance(error, ValueError | OSError)  # of our own grammar; others need their kind
+    known = isinstance(error, ValueError | OSError)  # other errors are shown with their type
     return text if known and text else f"{type(error).__name__}: {text}"
 
 
 def _check(cutout: Cutout, request: Request, bands: tuple[str, ...]) -> None:
-    """Refuse what was not asked for: a plugin may answer anything."""
+    """Raise an error unless the cutout matches the request: plugins may return anything."""
     if not isinstance(cutout, Cutout):
         raise BadResponseError(message("a Cutout", "Report it.", received=type(cutout).__name__))
     if cutout.bands != bands:
@@ -457,7 +457,7 @@ def run(
     time_limit: float,
     enough: Callable[[Result], bool] = lambda result: False,
 ) -> Generator[Result, None, None]:
-    """Ask about items, a number of them at once, and settle each with its answer or error, as it comes."""
+    """Call `ask` for items in parallel and `settle` for each answer or error, as they arrive."""
     results: queue.SimpleQueue[Future[list[Result]]] = queue.SimpleQueue()
     stopped, judging = threading.Event(), threading.Lock()
 
@@ -467,7 +467,7 @@ def run(
         answer: Found | Exception
         try:
             answer = within(time_limit, lambda: ask(item), name="galcnn-fetch", stopped=stopped)
-        except Exception as error:  # noqa: BLE001  foreign code: its error is one object's
+        except Exception as error:  # noqa: BLE001  code of a plugin: its error concerns one object only
             answer = error
         if stopped.is_set():
             return []
@@ -499,7 +499,7 @@ def _next(results: queue.SimpleQueue[Found]) -> Found:
 
 
 def _write_report(catalog: Catalog, folder: Path, done: Mapping[str, Record], kept: int) -> FetchReport:
-    """Write ``report.json`` and ``catalog.ecsv``, the catalog of what stands."""
+    """Write ``report.json`` and ``catalog.ecsv``, the catalog of the fetched galaxies."""
     outcomes = {
         name: (done[name].status, done[name].reason) if name in done else (NOT_TRIED, "")
         for name in catalog.ids

@@ -1,4 +1,4 @@
-"""A cache on disk, shared between runs: size-limited, and every entry checked by its hash."""
+"""Disk cache shared between runs, with a size limit and a hash of every entry."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pathlib import Path
 from galcnn._runtime import atomic
 from galcnn.errors import message
 
-#: Bytes.
+#: Default limit in bytes.
 DEFAULT_LIMIT = 5_000_000_000
-#: Down to which share of the limit the oldest entries are removed, so that it is not done at each write.
+#: Fraction of the limit that old entries are removed down to, so that not every write removes some.
 _ROOM = 0.8
-#: Seconds after which a file that is still being written was left by a kill.
+#: Seconds after which a partial file is taken to be left by a killed process.
 _ABANDONED = 86400.0
-#: Where an entry lies in the folder; nothing else is ever counted or removed, whatever lies there too.
+#: Path of an entry within the folder; other files are never counted or removed.
 _ENTRY = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{62}-[0-9a-f]{64}")
 
 
 def default_folder() -> Path:
-    """Give the folder of all runs: $GALCNN_CACHE, else galcnn in $XDG_CACHE_HOME or ~/.cache."""
+    """Return the default cache folder: $GALCNN_CACHE, else galcnn in $XDG_CACHE_HOME or ~/.cache."""
     if own := os.environ.get("GALCNN_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "galcnn"
@@ -33,19 +33,19 @@ def default_folder() -> Path:
 
 @dataclass(frozen=True)
 class Cache:
-    """Answers by what was asked for.
+    """Cache of fetched files, by request.
 
-    An entry is one file named by the hash of its key and the hash of its content, written whole.
-    One whose content does not match its name is removed and never given. When the entries are
-    larger than the limit together, those that were not used for longest are removed. Any number
-    of threads and processes may share a cache.
+    An entry is one file, named by the hash of its key and the hash of its content and written
+    atomically. An entry whose content does not match its hash is removed and not returned. When the
+    total size exceeds the limit, the least recently used entries are removed. Several threads and
+    processes may share a cache.
 
     Attributes
     ----------
     folder : pathlib.Path
-        Made when the first entry is written.
+        Folder of the cache; created when the first entry is written.
     limit : int
-        Bytes of all entries together.
+        Maximum total size of the entries in bytes.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class Cache:
     folder: Path
     limit: int = DEFAULT_LIMIT
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
-    #: Bytes as far as this process knows: [counted, or -1 before the first count].
+    #: Total bytes as far as this process knows; -1 before the first count.
     _known: list[int] = field(default_factory=lambda: [-1], init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Cache:
         object.__setattr__(self, "folder", Path(self.folder))
 
     def get(self, key: str) -> bytes | None:
-        """Give the entry of a key, the whole description of what was asked for; None for a damaged one."""
+        """Return the entry of a key, the full description of the request; None if missing or damaged."""
         for path in self._folder(key).glob(f"{_hash(key.encode())}-*"):
             if not self._is_entry(path):
                 continue
@@ -79,13 +79,13 @@ class Cache:
                 continue
             if path.name.endswith(_hash(content)):
                 with contextlib.suppress(FileNotFoundError):
-                    os.utime(path)  # used now
+                    os.utime(path)  # time of last use
                 return content
             path.unlink(missing_ok=True)
         return None
 
     def put(self, key: str, content: bytes) -> None:
-        """Keep an entry, unless it is larger than the limit, and make room."""
+        """Store an entry, unless it is larger than the limit, and remove old entries if necessary."""
         if len(content) > self.limit:
             return
         with atomic.writing(self._folder(key) / f"{_hash(key.encode())}-{_hash(content)}") as temporary:
@@ -103,7 +103,7 @@ class Cache:
         return _ENTRY.fullmatch(path.relative_to(self.folder).as_posix()) is not None and path.is_file()
 
     def _make_room(self) -> None:
-        """Count what all processes have written, and remove the oldest where that is too much."""
+        """Count the entries of all processes, and remove the least recently used ones beyond the limit."""
         entries = []
         for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
             with contextlib.suppress(FileNotFoundError):

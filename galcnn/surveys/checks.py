@@ -1,4 +1,4 @@
-"""Nothing that a service sends is trusted before it is checked: bytes, pixels, bands, place, coverage."""
+"""Checks of requests and of what services return: bytes, pixels, bands, position and coverage."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 2880
-#: Of degrees: a microarcsecond is what a change of frame does to a position.
+#: Decimal places of positions in degrees: conversions between frames change a microarcsecond.
 _DIGITS = 10
-#: Half a pixel, and what a float32 card adds to it.
+#: Half a pixel, plus the rounding error of float32 header cards.
 _HALF = 0.51
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for.
+    """Checked request for one cutout.
 
     Attributes
     ----------
     position : astropy.coordinates.SkyCoord
-        Of the centre.
+        Position of the centre.
     side : int
-        Pixels.
+        Side of the image in pixels.
     bands : tuple of str
-        In the wanted order.
+        Bands in the requested order.
     pixel_scale : astropy.units.Quantity
         Angle per pixel.
     """
@@ -63,7 +63,7 @@ class Wanted:
 
     @property
     def wcs(self) -> WCS:
-        """North up, gnomonic, centred exactly."""
+        """WCS of the requested image: gnomonic, north up, centred on the position."""
         wcs = WCS(naxis=2)
         step = float(self.pixel_scale.to_value(u.deg))
         wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
@@ -84,31 +84,31 @@ def wanted(
     bands: Sequence[str] | None = None,
     most: int = LARGEST_SIDE,
 ) -> Wanted:
-    """Check a question before it is asked.
+    """Check a request before it is sent.
 
     Parameters
     ----------
     survey : Survey
-        With its bands and pixel scale.
+        Survey with bands and pixel scale.
     position : astropy.coordinates.SkyCoord
-        One place.
+        Position of the centre; a single one.
     width : astropy.units.Quantity
-        Angular side; rounded to whole pixels.
+        Angular side, rounded to whole pixels.
     bands : sequence of str, optional
-        All of the survey by default.
+        Requested bands. By default all bands of the survey.
     most : int
-        Pixels a side that the survey gives.
+        Largest side that the survey provides, in pixels.
 
     Returns
     -------
     Wanted
-        In pixels.
+        The request in pixels.
 
     Raises
     ------
     ValueError
-        More than one position, no positive angle, an image that is too large, or a band that is
-        not there.
+        If the position is not one finite position, the width is no positive angle, the image is too large,
+        or a band does not exist.
     """
     if not position.isscalar:
         raise ValueError(message("one sky position", "", n_positions=position.size))
@@ -130,22 +130,22 @@ def wanted(
 
 
 def fits_bytes(answer: Answer) -> bytes:
-    """Give the bytes of a FITS file, or say what came in its place.
+    """Return the bytes of a FITS file from an answer.
 
     Parameters
     ----------
     answer : Answer
-        Of a service.
+        Answer of a service.
 
     Returns
     -------
     bytes
-        Unpacked where the file is gzip'd.
+        Content of the FITS file, decompressed if it was gzipped.
 
     Raises
     ------
     galcnn.errors.BadResponseError
-        It is empty, or a text or web page, or ends too early.
+        If the answer is empty, a text or a web page, or is truncated.
     """
     content = answer.content
     if content.startswith(b"\x1f\x8b"):
@@ -167,33 +167,33 @@ def fits_bytes(answer: Answer) -> bytes:
 def received(
     cutout: Cutout, want: Wanted, *, survey: str, answers: Sequence[Answer], facts: Mapping[str, Any]
 ) -> Cutout:
-    """Check an image against what was asked for, and write down where it comes from.
+    """Check a received image against the request and record its provenance.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Made of the answers.
+        Image made from the answers.
     want : Wanted
-        What was asked for.
+        The request.
     survey : str
-        Name with release.
+        Name of the survey with its data release.
     answers : sequence of Answer
-        All that were used.
+        All answers that were used.
     facts : mapping
-        For `meta`: release, source of the PSF, sky ...
+        Entries for `meta`, such as release, source of the PSF and treatment of the sky.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        With position, survey and meta: `requests` with address, time and SHA-256 of each answer,
-        and `coverage`, the measured share of each band.
+        The image with position, survey and meta: `requests` with address, time and SHA-256 of each
+        answer, and `coverage`, the fraction of finite pixels by band.
 
     Raises
     ------
     galcnn.errors.BadResponseError
-        Shape, bands, pixel scale or centre are not those that were asked for.
+        If shape, bands, pixel scale or centre differ from the request.
     galcnn.errors.CoverageError
-        A band has no pixel near the position.
+        If a band has no finite pixel near the position.
     """
     url = answers[0].url
     shape = (want.side, want.side)
@@ -235,7 +235,7 @@ def _check_place(cutout: Cutout, want: Wanted, url: str) -> None:
     offset = (round(x - middle, 2), round(y - middle, 2))
     scale = u.Quantity(cutout.pixel_scale).to_value(u.arcsec)
     wished = want.pixel_scale.to_value(u.arcsec)
-    # A tangent plane far from its point stretches by 1 in 10^4 within a degree.
+    # Far from its reference point a tangent plane is stretched, by 1 in 10^4 within a degree.
     if not max(map(abs, offset)) <= _HALF or abs(scale / wished - 1) > 1e-2:
         raise BadResponseError(
             message(

@@ -1,4 +1,4 @@
-"""A folder of image files as a survey: found by their place on the sky, or by a catalog."""
+"""Folder of image files as a survey, searched by WCS or by a catalog."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
 
-#: Names of files in an error.
+#: Maximum number of file names in an error message.
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class FolderSurvey:
-    """Image files of a folder, of any kind that `galcnn.files.load_cutout` reads.
+    """Image files of a folder, in any format that `galcnn.files.load_cutout` reads.
 
-    Without a catalog each file is opened once, and those that show a position are found by their
-    WCS. With a catalog the image of the nearest object is taken, and no other file is opened.
+    Without a catalog each file is opened once, and files that cover a position are found by their
+    WCS. With a catalog the image of the nearest object is used and only its file is opened.
 
     Attributes
     ----------
     folder : str
-        With the files.
+        Folder with the files.
     pattern : str
-        Of their names; ``**/*.fits*`` looks into folders below, too.
+        Pattern of the file names; ``**/*.fits*`` includes subfolders.
     catalog : str
-        Table with `ra`, `dec` and `image`, which may be a path relative to the table.
+        Table with columns `ra`, `dec` and `image`; images may be paths relative to the table.
     match_arcsec : float
-        How near an object of the catalog must be.
+        Maximum distance of an object of the catalog from the position, in arcsec.
     filters : str
-        Names of the bands, with commas between, where the files have more than are wanted or do
-        not name theirs; those of the files by default.
+        Band names, separated by commas. Needed if the files do not name their bands or have more
+        than are wanted; by default the bands of the files.
     arcsec : float
-        Pixel scale of the images that are taken; that of the first file for 0.
+        Pixel scale of the images in arcsec. 0 means that of the first file.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class FolderSurvey:
         return (self.arcsec or self._images[0].arcsec) * u.arcsec
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position, in the unit of the files; NaN where they do not show it."""
+        """Return the image around a position, in the unit of the files; NaN where no file covers it."""
         want = wanted(self, position, width=width, bands=bands)
         files = self._near(want)
         answers = [_answer(file) for file in files]
@@ -113,15 +113,15 @@ class FolderSurvey:
 
     @property
     def _images(self) -> list[_Indexed]:
-        """What each file shows."""
+        """Position, bands and pixel scale of each readable file."""
         return self._found[0]
 
     @functools.cached_property
     def _found(self) -> tuple[list[_Indexed], list[str]]:
-        """What each file shows, and the names of those that are damaged."""
+        """Index of the readable files, and the names of the damaged ones."""
         folder = Path(self.folder)
         if self.catalog:
-            files = [self._rows[1][0]]  # the others are like the first
+            files = [self._rows[1][0]]  # the other files are assumed to have the same bands and scale
         else:
             files = sorted(file for file in folder.glob(self.pattern) if file.is_file())
         tried = [(file, self._indexed(file)) for file in files]
@@ -139,7 +139,7 @@ class FolderSurvey:
         return found, [file.name for file, image in tried if image is None and _is_damaged(file)]
 
     def _indexed(self, file: Path) -> _Indexed | None:
-        """None for a file that is no image of the sky."""
+        """Return the index entry of a file, or None if it is not an image of the sky."""
         try:
             image = self._load(file, file)
         except (UnreadableImageError, OSError):
@@ -161,7 +161,7 @@ class FolderSurvey:
             )
         folder = Path(self.folder)
         files = [Path(str(name)) for name in table.table["image"]]
-        # A bare name beside the catalog that is not there is meant to be in the folder.
+        # A path that does not exist is searched by its name in the folder of the survey.
         return table.positions, [file if file.exists() else folder / file.name for file in files]
 
     def _near(self, want: Wanted) -> list[Path]:
@@ -181,7 +181,7 @@ class FolderSurvey:
         return near
 
     def _not_shown(self, want: Wanted, expected: str) -> CoverageError | UnreadableImageError:
-        """Where a file is damaged, nobody knows what it would have shown."""
+        """Return a CoverageError, or an UnreadableImageError if a damaged file might cover the position."""
         place, damaged = want.position.to_string("hmsdms"), [] if self.catalog else self._found[1]
         if not damaged:
             return CoverageError(message(expected, "Leave out the galaxy or the band.", position=place))
@@ -191,7 +191,7 @@ class FolderSurvey:
         return UnreadableImageError(message(expected, remedy, position=place, damaged=damaged))
 
     def _load(self, file: Path, content: Path | bytes) -> Cutout:
-        """The image; bands that the file does not name are those that were named, or that of its name."""
+        """Load an image; bands that the file does not name come from `filters` or from the file name."""
         image = load_cutout(content)
         if not self.filters or set(image.bands) & set(self.bands):
             return image
@@ -202,7 +202,7 @@ class FolderSurvey:
 
 @dataclass(frozen=True)
 class _Indexed:
-    """What one file shows; `reach` is half of its diagonal, arcsec."""
+    """Coverage of one file; `reach` is half of its diagonal in arcsec."""
 
     file: Path
     bands: tuple[str, ...]
@@ -225,7 +225,7 @@ def _only(image: Cutout, band: str) -> Cutout:
 
 
 def _is_damaged(file: Path) -> bool:
-    """Whether it is meant to be FITS, and is not whole or cannot be read."""
+    """Return True if the file looks like FITS but is truncated or cannot be read."""
     try:
         with open(file, "rb") as handle:
             if not handle.read(6).startswith((b"SIMPLE", b"\x1f\x8b", b"BZh")):
@@ -237,7 +237,7 @@ def _is_damaged(file: Path) -> bool:
 
 
 def _answer(file: Path) -> Answer:
-    """A file as what a service answered: its address and hash go into the meta."""
+    """Wrap a file as the answer of a service, so that its address and hash are recorded in `meta`."""
     try:
         written = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
         return Answer(file.resolve().as_uri(), 200, file.read_bytes(), "", written)

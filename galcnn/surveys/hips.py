@@ -1,4 +1,4 @@
-"""Any HiPS (hierarchical progressive survey) by CDS's hips2fits: astroquery asks, galcnn checks."""
+"""HiPS (hierarchical progressive surveys), requested from CDS's hips2fits through astroquery."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from galcnn.transforms import remove_sky
 
 @dataclass(frozen=True)
 class HipsSurvey(ServedSurvey):
-    """Cutouts of any HiPS, resampled by the service to the pixels that are asked for.
+    """Cutouts of any HiPS, resampled by the service to the requested pixels.
 
-    A HiPS is one band; several make a survey. The service keeps the surface brightness of the
-    HiPS's own pixels and says nothing of its unit, so the images are *uncalibrated* unless the
-    user knows the zero point and the pixels it holds for: then flux is value x zero point x
-    (pixel scale / native scale)^2. galcnn knows no zero point of any HiPS by itself: those of 2MASS,
-    say, differ from image to image, and the HiPS does not keep them.
+    A HiPS is one band; several make a survey. The service preserves the surface brightness of the
+    HiPS's own pixels and does not state its unit, so the images are *uncalibrated* unless the user
+    gives a zero point and the native pixel scale for which it holds. Then flux = value x zero point
+    x (pixel scale / native scale)^2. galcnn has no built-in zero points of HiPS: those of 2MASS, for
+    example, differ from image to image, and the HiPS does not record them.
 
     Attributes
     ----------
     hips : str
-        Whole ids with the names of the bands, ``J=CDS/P/2MASS/J,H=CDS/P/2MASS/H``. Without a name
-        the band is the last part of the id. (The service picks any HiPS that fits a part of an id.)
+        Complete ids with band names, ``J=CDS/P/2MASS/J,H=CDS/P/2MASS/H``. Without a name, the last
+        part of the id is the band. Ids must be complete, since the service accepts any partial match.
     arcsec : float
-        Pixel scale of the images.
+        Pixel scale of the images in arcsec.
     zero_point : str
-        AB magnitude of a value of 1, ``J=20.9,H=20.7``, or one for all bands.
+        AB magnitude that corresponds to a value of 1: ``J=20.9,H=20.7``, or one number for all bands.
     native_arcsec : float
-        Pixels that the zero point holds for.
+        Native pixel scale in arcsec for which the zero point holds.
     fwhm : str
-        Of the PSF, arcsec, as `zero_point`; not known by default.
+        FWHM of the PSF in arcsec, in the format of `zero_point`. By default the images have no PSF.
     sky : bool
-        Whether the level of the sky is estimated and subtracted, see `galcnn.transforms.remove_sky`.
+        If True, estimate the sky level and subtract it, see `galcnn.transforms.remove_sky`.
     server : str
         Address of the service.
     limits : Limits
-        Of time and size.
+        Limits of time and size.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class HipsSurvey(ServedSurvey):
 
     @property
     def name(self) -> str:
-        # What the ids share is said once.
+        # The common part of the ids is named once.
         ids = list(self._ids.values())
         roots = {name.rpartition("/")[0] for name in ids}
         return f"HiPS {roots.pop()}" if len(roots) == 1 else f"HiPS {' '.join(ids)}"
@@ -130,7 +130,7 @@ class HipsSurvey(ServedSurvey):
     def _answer(self, hips: str, want: Wanted) -> Answer:
         client = _client(self.server)
         with Session(self.limits) as one, speaking("hips2fits"):
-            client._session = one  # of this instance alone: the session of the singleton is as it was
+            client._session = one  # set on this instance only; astroquery's shared client keeps its session
             _ask(client, hips, want, get_query_payload=False)
             return one.answers[-1]
 
@@ -180,7 +180,7 @@ def _client(server: str) -> Any:
 
 
 def _ask(client: Any, hips: str, want: Wanted, *, get_query_payload: bool) -> Any:
-    # The whole WCS: by width, height and fov the service is half a pixel off the centre.
+    # The full WCS is sent: with width, height and fov the service is half a pixel off the centre.
     return client.query_with_wcs_async(
         hips=hips,
         wcs=want.wcs,
@@ -194,7 +194,7 @@ def _ask(client: Any, hips: str, want: Wanted, *, get_query_payload: bool) -> An
 
 
 def _image(hips: str, band: str, answer: Answer) -> Cutout:
-    """Read one band, and refuse that of another HiPS: HISTORY says which one it is."""
+    """Read one band; raise an error if HISTORY names another HiPS."""
     content = fits_bytes(answer)
     for name in re.findall(rb"HISTORY From HiPS (\S+)", content):
         said = name.decode("latin-1")
@@ -205,7 +205,7 @@ def _image(hips: str, band: str, answer: Answer) -> Cutout:
     image = loaded(content, answer)
     if len(image.bands) != 1:
         raise BadResponseError(answer.refusal("an image of one plane", "Try again later."))
-    # A unit in the header would be that of the HiPS's own pixels, which are not these.
+    # A unit in the header refers to the HiPS's own pixels, not to the resampled ones.
     factor = ab_flux(image.meta["zero_point_ab"]) if image.calibrated else 1.0
     meta = {key: value for key, value in image.meta.items() if key not in ("zero_point_ab", "calibration")}
     return replace(
@@ -214,7 +214,7 @@ def _image(hips: str, band: str, answer: Answer) -> Cutout:
 
 
 def _by_band(text: str, bands: Mapping[str, str], name: str) -> dict[str, float]:
-    """Read ``J=20.9,H=20.7``, or one number for all bands."""
+    """Parse ``J=20.9,H=20.7``, or one number for all bands."""
     if not str(text).strip():
         return {}
     parts = [part.partition("=") for part in str(text).split(",")]

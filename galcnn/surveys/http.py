@@ -1,17 +1,17 @@
-"""The only file of galcnn that touches the network: HTTP under limits, in four kinds of error.
+"""HTTP requests with limits on time, size and number; the only module that uses the network.
 
-`get` asks for one address. `Session` is for the clients that speak for a service (astroquery, pyvo):
-what goes through it is under the same limits. `speaking` turns what
-such a client raises on an answer it did not expect into the errors of galcnn::
+`get` requests one address. `Session` applies the same limits to the requests of clients such as
+astroquery and pyvo. `speaking` converts the exceptions that such a client raises on an unexpected
+answer into galcnn's errors::
 
     with speaking("hips2fits"):
         client = hips2fitsClass()
         client._session = Session(limits)
         ...
 
-Neither time nor size is unbounded: each wait, each request and each answer has a limit, a server
-that sends a byte a second included. What may mend itself is tried again, politely: pauses that
-grow, with jitter, or as long as the server asks for in Retry-After, for all requests to this host.
+Every wait, request and answer has a limit, also if a server sends one byte per second. Transient
+failures are retried after increasing pauses with jitter. A Retry-After of the server pauses all
+requests to that host.
 """
 
 from __future__ import annotations
@@ -45,31 +45,31 @@ _OF_THE_TRANSPORT = frozenset({"content-encoding", "content-length", "transfer-e
 _CHUNK = 1 << 16
 #: Seconds to connect.
 _CONNECT = 10.0
-#: Seconds between two looks at the clock.
+#: Seconds between two checks of the time limit.
 _TICK = 0.1
-#: Letters of an error page that are quoted.
+#: Characters of an error page that are quoted.
 _QUOTED = 120
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long, how much and how often.
+    """Limits of time, size and number of requests.
 
     Attributes
     ----------
     idle : float
-        Seconds without a byte.
+        Seconds without receiving a byte.
     total : float
-        Seconds for one request with all its tries and pauses; waiting for a turn is not counted.
+        Seconds for one request with all its retries and pauses, without the wait for a free connection.
     tries : int
-        How often one request is sent at most.
+        Maximum number of times that one request is sent.
     pause : float
-        Seconds before the second try; doubles from try to try, times a random number between
-        1/2 and 3/2.
+        Seconds before the second try. The pause doubles with each try and is multiplied by a random
+        number between 1/2 and 3/2.
     per_host : int
-        Requests to one host at the same time, of the whole process.
+        Maximum number of simultaneous requests to one host, for the whole process.
     size : int
-        Bytes of one answer, unpacked.
+        Maximum size of one answer in bytes, after decompression.
     """
 
     idle: float = 60.0
@@ -88,20 +88,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered, whole.
+    """Complete answer of a server.
 
     Attributes
     ----------
     url : str
-        Address that answered, after redirections.
+        Address that answered, after redirects.
     status : int
         HTTP status.
     content : bytes
-        Body, without the packing of the transport.
+        Body, after removal of the content encoding.
     content_type : str
-        As the server says, lower case.
+        Content type as sent by the server, in lower case.
     time : str
-        When it had arrived, UTC.
+        Time at which the answer was complete, UTC.
     """
 
     url: str
@@ -112,44 +112,44 @@ class Answer:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """Hash of the body."""
+        """SHA-256 of the body."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def provenance(self) -> dict[str, str]:
-        """For the `meta` of a cutout: url, time, sha256."""
+        """Address, time and SHA-256, for the `meta` of a cutout."""
         return {"url": self.url, "time": self.time, "sha256": self.sha256}
 
     def excerpt(self) -> str:
-        """Quote the beginning of the body as text, printable characters only."""
+        """Return the beginning of the body as printable text."""
         text = self.content[: 4 * _QUOTED].decode("latin-1")
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_QUOTED]
 
     def refusal(self, expected: str, remedy: str) -> str:
-        """Word an error about this answer, with the beginning of the body, status and address."""
+        """Return an error message about this answer, with the beginning of its body, status and address."""
         answer = self.excerpt() or "nothing"
         return message(expected, remedy, status=self.status, answer=answer, url=self.url)
 
 
 def address(url: str, params: Mapping[str, object] | None = None) -> str:
-    """Give the address that `get` would ask for, without asking.
+    """Return the address that `get` would request, without sending a request.
 
     Parameters
     ----------
     url : str
-        Of the service.
+        Address of the service.
     params : mapping, optional
-        Of the query; those that are None are left out.
+        Parameters of the query. Those that are None are left out.
 
     Returns
     -------
     str
-        With the query, quoted.
+        Address with the encoded query.
 
     Raises
     ------
     ValueError
-        This is no http or https address.
+        If this is not an http or https address.
 
     Examples
     --------
@@ -173,39 +173,39 @@ def get(
     limits: Limits | None = None,
     accept: Collection[int] = (200, 204),
 ) -> Answer:
-    """Ask for one address; what may mend itself is tried again.
+    """Request one address, with retries after transient failures.
 
     Parameters
     ----------
     url : str
-        Of the service.
+        Address of the service.
     params : mapping, optional
-        Of the query.
+        Parameters of the query.
     limits : Limits, optional
-        The default ones where left out.
+        Limits of the request. By default ``Limits()``.
     accept : collection of int
-        HTTP statuses that are answers; 404 belongs here where it means "not covered".
+        HTTP statuses that are accepted. Add 404 if it means "not covered".
 
     Returns
     -------
     Answer
-        Whole, but not checked for what it holds: `url`, `status`, `content`, `content_type`, `time`.
+        Complete answer, its content unchecked: `url`, `status`, `content`, `content_type`, `time`.
 
     Raises
     ------
     galcnn.errors.DownloadError
-        No connection, no answer in time, an answer that broke off, or a busy server.
+        If there is no connection, no complete answer in time, or the server is overloaded.
     galcnn.errors.BadResponseError
-        Another status, or an answer that is too large.
+        If the status is not accepted or the answer is too large.
     galcnn.errors.AuthRequiredError
-        The server wants credentials.
+        If the server requires credentials.
     ValueError
-        This is no http or https address.
+        If this is not an http or https address.
     """
     with Session(limits) as one:
         try:
             one.get(address(url, params))
-        except requests.RequestException as error:  # redirections without end or to nowhere
+        except requests.RequestException as error:  # too many redirects, or an invalid target
             said = _in_words(error)
             raise BadResponseError(message("an answer", "Check the address.", url=url, error=said)) from error
         answer = one.answers[-1]
@@ -215,10 +215,10 @@ def get(
 
 
 class Session(requests.Session):
-    """What a client of astroquery or pyvo in one thread asks through: every request is under limits."""
+    """Session for a client of astroquery or pyvo in one thread; limits apply to every request."""
 
-    # Statuses that may mend themselves are tried again and then raised, as are those that want
-    # credentials; the client sees all others, and only whole bodies.
+    # Transient statuses are retried and then raised as errors, as are those that require credentials.
+    # The client receives all others, always with the complete body.
 
     def __init__(self, limits: Limits | None = None) -> None:
         super().__init__()
@@ -236,12 +236,12 @@ class Session(requests.Session):
 
 @contextlib.contextmanager
 def speaking(service: str) -> Iterator[None]:
-    """Run a client; what it raises on an answer it did not expect becomes a `BadResponseError`."""
+    """Convert exceptions of a client about an unexpected answer into `BadResponseError`."""
     try:
         yield
     except (DownloadError, CoverageError, MemoryError):
         raise
-    except Exception as error:  # JSONDecodeError on one web page, AttributeError on another, and so on
+    except Exception as error:  # JSONDecodeError, AttributeError and so on, depending on the answer
         raise BadResponseError(
             message(
                 f"an answer that the client of {service} understands",
@@ -254,20 +254,20 @@ def speaking(service: str) -> Iterator[None]:
 def within(
     seconds: float, ask: Callable[[], Found], *, name: str, stopped: threading.Event | None = None
 ) -> Found:
-    """Wait for a function so long and no longer: TimeoutError after that, CancelledError once stopped."""
-    # In a daemon thread that is left behind: time limits of sockets are for one byte, so that headers
-    # which drip would get round them, and foreign code may have no limit.
+    """Run a function with a time limit: TimeoutError after that, CancelledError once stopped."""
+    # It runs in a daemon thread that is abandoned on timeout: socket timeouts restart with every byte,
+    # so that slow headers would never reach them, and plugins may have no limit.
     found: Future[Found] = Future()
 
     def run() -> None:
         try:
             found.set_result(ask())
-        except BaseException as error:  # noqa: BLE001  raised by the thread that waits
+        except BaseException as error:  # noqa: BLE001  raised again in the waiting thread
             found.set_exception(error)
 
     ends = time.monotonic() + seconds
     threading.Thread(target=run, daemon=True, name=name).start()
-    while not wait([found], timeout=_TICK).done:  # a whole wait cannot be interrupted on every system
+    while not wait([found], timeout=_TICK).done:  # an unlimited wait cannot be interrupted on every system
         if stopped is not None and stopped.is_set():
             raise CancelledError
         if time.monotonic() > ends:
@@ -278,7 +278,7 @@ def within(
 
 
 class _Host:
-    """How many requests run at one host, and how long it wants to be left alone."""
+    """Number of running requests to a host, and the time until which it asked for a pause."""
 
     def __init__(self) -> None:
         self._free = threading.Condition()
@@ -287,7 +287,7 @@ class _Host:
 
     @contextlib.contextmanager
     def turn(self, limit: int) -> Iterator[None]:
-        """Wait for one of so many turns, and hold it."""
+        """Wait until fewer than `limit` requests run, and count one more."""
         with self._free:
             self._free.wait_for(lambda: self._running < limit)
             self._running += 1
@@ -299,11 +299,11 @@ class _Host:
                 self._free.notify()
 
     def pause(self, seconds: float) -> None:
-        """Leave the host alone for a time."""
+        """Send nothing to the host for some seconds."""
         self._not_before = max(self._not_before, time.monotonic() + seconds)
 
     def wait(self, ends: float, url: str) -> None:
-        """Wait as long as the host wants to be left alone, unless that is longer than there is time."""
+        """Wait for the end of the pause that the host asked for; raise an error if it ends too late."""
         while (pause := self._not_before - time.monotonic()) > 0:
             if time.monotonic() + pause > ends:
                 raise DownloadError(
@@ -317,10 +317,10 @@ _HOSTS: dict[str, _Host] = {}
 
 
 class _Adapter(HTTPAdapter):
-    """Sends one request under limits, and gives it back with its whole body."""
+    """Adapter that sends a request under limits and returns the response with its complete body."""
 
-    # urllib3.Retry alone would neither see a body that breaks off, which requests reads later, nor
-    # keep the total, nor let a host have its pause from all requests.
+    # urllib3.Retry alone would not notice a truncated body, which requests reads later, nor limit
+    # the total time, nor apply a host's pause to all requests.
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(pool_maxsize=limits.per_host)
@@ -335,7 +335,7 @@ class _Adapter(HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        del stream, timeout  # a client's own limits, where it has any
+        del stream, timeout  # limits of the client are replaced by ours
         url, limits = str(request.url), self.limits
         patience = (min(_CONNECT, limits.idle), limits.idle)
         once = functools.partial(super().send, request, True, patience, verify, cert, proxies)
@@ -349,13 +349,13 @@ class _Adapter(HTTPAdapter):
                 )
             except TimeoutError as error:
                 raise self._too_late(url) from error
-            finally:  # Ctrl-C too comes here
+            finally:  # also after Ctrl-C
                 left.set()
 
     def _tried(
         self, once: Callable[[], requests.Response], host: _Host, url: str, ends: float, left: threading.Event
     ) -> requests.Response:
-        """Send until there is a whole answer, or no more time or tries, or nobody waits any more."""
+        """Send until the answer is complete, time or tries run out, or the caller has left."""
         for number in range(self.limits.tries):
             host.wait(ends, url)
             asked = 0.0
@@ -385,9 +385,9 @@ class _Adapter(HTTPAdapter):
         raise AssertionError("the last try returns or raises")
 
     def _answer(self, response: requests.Response, left: threading.Event) -> Answer:
-        """Read the whole body."""
+        """Read the complete body."""
         body = bytearray()
-        # read1 gives what is there; read would wait for a whole chunk that drips.
+        # read1 returns the bytes that have arrived; read would wait for a full chunk.
         while piece := response.raw.read1(_CHUNK, decode_content=True):
             body += piece
             if left.is_set():
@@ -411,7 +411,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _with_body(response: requests.Response, answer: Answer) -> requests.Response:
-    """Put the body, which was read, back: unpacked, and in one piece."""
+    """Put the decompressed body back into the response."""
     for name in _OF_THE_TRANSPORT & {name.lower() for name in response.headers}:
         del response.headers[name]
     response.raw = urllib3.HTTPResponse(
@@ -420,14 +420,14 @@ def _with_body(response: requests.Response, answer: Answer) -> requests.Response
         status=response.status_code,
         reason=response.reason,
         preload_content=False,
-        original_response=getattr(response.raw, "_original_response", None),  # holds the cookies
+        original_response=getattr(response.raw, "_original_response", None),  # needed for cookies
     )
     response.galcnn_answer = answer  # type: ignore[attr-defined]
     return response
 
 
 def _in_words(error: BaseException) -> str:
-    """Say what is at the bottom: requests wraps the errors of urllib3, which wraps those of the system."""
+    """Describe the innermost error: requests wraps errors of urllib3, which wraps those of the system."""
     inner = getattr(error, "reason", None) or next(
         (x for x in error.args if isinstance(x, BaseException)), None
     )

@@ -1,6 +1,6 @@
-"""From images larger than what was asked for, each on its own grid, to one cutout about the position.
+"""Cut and align received images, each on its own grid, into one cutout around the position.
 
-And the PSF of a survey that does not serve it: a Moffat profile of a stated width.
+Also draws a Moffat PSF of a given width for surveys that do not provide one.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
 
-#: Moffat index of seeing that is usual for wide surveys (as `galcnn.photometry.Observation`).
+#: Moffat index typical of ground-based seeing, as in `galcnn.photometry.Observation`.
 BETA = 3.5
-#: Widths of the profile that the image of it reaches out from its centre.
+#: Radius of the image of the profile, in units of the FWHM.
 _REACH = 4.0
 
 
 def loaded(content: bytes, answer: Answer, *, hdu: int | None = None) -> Cutout:
-    """Read a FITS image that a service sent; CoverageError where it holds no number."""
+    """Read a FITS image that a service sent; raise CoverageError if no pixel is finite."""
     try:
         return load_cutout(content, hdu=hdu)
     except UnreadableImageError as error:
@@ -48,7 +48,7 @@ def loaded(content: bytes, answer: Answer, *, hdu: int | None = None) -> Cutout:
 
 
 def framed(image: Cutout, position: SkyCoord, side: int) -> Cutout:
-    """Cut the pixels around a position out of an image, without changing any."""
+    """Cut the pixels around a position out of an image, without resampling."""
     x, y = _pixel_of(image, position)
     ny, nx = image.shape
     if not (-0.5 <= x < nx - 0.5 and -0.5 <= y < ny - 0.5):
@@ -60,7 +60,7 @@ def framed(image: Cutout, position: SkyCoord, side: int) -> Cutout:
 
 
 def coverage_of(image: Cutout, position: SkyCoord, side: int) -> float:
-    """Give the share of a cutout that an image would fill; 0 where the position is not on it."""
+    """Return the finite fraction of a cutout around the position; 0 if the position is outside the image."""
     try:
         cut = framed(image, position, side)
     except CoverageError:
@@ -71,14 +71,14 @@ def coverage_of(image: Cutout, position: SkyCoord, side: int) -> float:
 def stacked(
     images: Sequence[Cutout], position: SkyCoord, side: int, *, reference: Cutout | None = None
 ) -> Cutout:
-    """Cut the pixels around a position out of the images of several bands, of one unit, on one grid."""
-    # Those on another grid are aligned to that of the reference, by default the first.
+    """Cut the images of several bands, in one unit, around a position and stack them on one grid."""
+    # Images on other grids are aligned to the grid of the reference, by default the first image.
     base = framed(images[0] if reference is None else reference, position, side)
     placed = []
     try:
         for image in images:
             one = framed(image, position, side)
-            if _offset(base, one) > SAME_GRID:  # its edges are moved too: take more of it
+            if _offset(base, one) > SAME_GRID:  # aligning shifts the edges: take a larger part
                 one = align(framed(image, position, _with_margin(base, image)), base)
             placed.append(one)
         return placed[0] if len(placed) == 1 else combine(placed, reference=placed[0].bands[0])
@@ -89,12 +89,12 @@ def stacked(
 
 
 def _pixel_of(image: Cutout, position: SkyCoord) -> tuple[float, float]:
-    """Where a position is, from 0; NaN where it is not even near (a projection shows the far side too)."""
+    """Return the pixel position (x, y), from 0; NaN if it is not on this side of the projection."""
     if image.wcs is None:
         raise BadResponseError(message("an image with a WCS", "Use images that have one.", wcs=None))
     try:
         x, y = image.wcs.world_to_pixel(position)
-    except NoConvergence:  # a distortion is only meant for the image
+    except NoConvergence:  # a distortion is defined for the image only
         return float("nan"), float("nan")
     back = image.wcs.pixel_to_world(x, y)
     scale = image.pixel_scale
@@ -104,15 +104,15 @@ def _pixel_of(image: Cutout, position: SkyCoord) -> tuple[float, float]:
 
 
 def _offset(one: Cutout, other: Cutout) -> float:
-    """How far apart, in pixels, the same corner lies."""
+    """Return the distance in pixels between the same corners of two grids."""
     if one.wcs is None or other.wcs is None:
         raise BadResponseError(message("bands with a WCS", "Use images that have one.", wcs=None))
     return grid_offset(one.wcs, other.wcs, one.shape)
 
 
 def _with_margin(first: Cutout, image: Cutout) -> int:
-    """Pixels of an image that hold another, turned in any way."""
-    assert first.pixel_scale is not None  # they have a WCS; for the type checker
+    """Return the side, in pixels of an image, that covers another image at any rotation."""
+    assert first.pixel_scale is not None  # both have a WCS; for the type checker
     assert image.pixel_scale is not None
     ratio = float((first.pixel_scale / image.pixel_scale).to_value(u.one))
     return int(np.ceil(np.sqrt(2) * max(first.shape) * ratio)) + 4
@@ -121,10 +121,10 @@ def _with_margin(first: Cutout, image: Cutout) -> int:
 def moffat_planes(
     fwhm: Sequence[float], pixel_scale: float, *, beta: float = BETA
 ) -> npt.NDArray[np.float32]:
-    """Draw a round Moffat PSF for each band, on the pixels of the cutout; each plane has sum 1.
+    """Return a round Moffat PSF for each band on the cutout's pixels; each plane sums to 1.
 
-    Widths are full widths at half maximum, arcsec, pixel included: ``(1 + (r / a)^2)^-beta`` with
-    ``a = fwhm / (2 sqrt(2^(1/beta) - 1))`` (Moffat 1969, A&A 3, 455).
+    Widths are full widths at half maximum in arcsec, pixel included. The profile is
+    ``(1 + (r / a)^2)^-beta`` with ``a = fwhm / (2 sqrt(2^(1/beta) - 1))`` (Moffat 1969, A&A 3, 455).
 
     >>> planes = moffat_planes((1.31, 1.19), 0.25)
     >>> planes.shape, planes.sum(axis=(1, 2)).round(6).tolist()

@@ -1,4 +1,4 @@
-"""The DESI Legacy Imaging Surveys (DECaLS, BASS, MzLS; Dey et al. 2019, AJ 157, 168), by their viewer."""
+"""DESI Legacy Imaging Surveys (DECaLS, BASS, MzLS; Dey et al. 2019, AJ 157, 168), from their viewer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from galcnn.surveys.checks import Wanted, fits_bytes, received
 from galcnn.surveys.http import Answer, Limits, address, get
 from galcnn.surveys.served import ServedSurvey
 
-#: Bands of the releases. `filters` gives those of another layer.
+#: Bands of the known layers. For another layer they are given by `filters`.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "ls-dr10": ("g", "r", "i", "z"),
     "ls-dr10-south": ("g", "r", "i", "z"),
@@ -32,7 +32,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "ls-dr8": ("g", "r", "z"),
 }
 _ARCSEC = 0.262
-#: What an HDU says of itself.
+#: Header cards that identify an HDU.
 _CARDS = ("IMAGETYP", "BANDS", "BAND", "OVERLAP", "SURVEY", "VERSION")
 
 _Planes = npt.NDArray[Any]
@@ -42,22 +42,22 @@ _Planes = npt.NDArray[Any]
 class LegacySurvey(ServedSurvey):
     """Cutouts of the DESI Legacy Imaging Surveys, in nJy, with sigma, mask and PSF.
 
-    Pixels are asked for at their native size alone: the service keeps the surface brightness of
-    others and says nothing of it. The sky is subtracted by the survey. NaN where nothing was observed;
-    masked where saturated, or masked in every exposure.
+    Images are requested at their native pixel scale only: at other scales the service preserves
+    surface brightness without saying so. The sky is subtracted by the survey. Pixels that were not
+    observed are NaN. Pixels that are saturated, or masked in every exposure, are masked.
 
     Attributes
     ----------
     layer : str
-        Release, as the viewer names it.
+        Name of the data release in the viewer.
     filters : str
-        Bands of a layer that galcnn does not know, a letter each.
+        Bands of a layer that galcnn does not know, one letter per band.
     psf : bool
-        Whether to fetch the PSF too, one more request.
+        If True, also fetch the PSF; this takes one more request.
     server : str
         Address of the viewer.
     limits : Limits
-        Of time and size.
+        Limits of time and size.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class LegacySurvey(ServedSurvey):
     'https://www.legacysurvey.org/viewer/fits-cutout?ra=150.1&dec=2.2&layer=ls-dr10&pixscale=0.262&size=115&bands=gr&invvar=1&maskbits=1'
     """
 
-    #: The service gives no more, and does not say so.
+    #: The service returns at most this size, without an error for larger ones.
     most: ClassVar[int] = 3000
     layer: str = "ls-dr10"
     filters: str = ""
@@ -142,7 +142,7 @@ class _Sent:
 
 
 def _read_image(answer: Answer, want: Wanted) -> Cutout:
-    """Read image, inverse variance and mask, told apart by IMAGETYP, in the wanted order of bands."""
+    """Read image, inverse variance and mask, identified by IMAGETYP, in the requested order of bands."""
     if not answer.content.startswith(b"SIMPLE") and "overlap" in answer.excerpt().lower():
         raise _no_overlap(answer, want)
     sent = {one.kind: one for one in _read(answer)}
@@ -180,19 +180,19 @@ def _read_image(answer: Answer, want: Wanted) -> Cutout:
 
 
 def _measured(values: _Planes, weights: _Planes | None) -> tuple[_Planes, _Planes | None, _Planes]:
-    """Nanomaggies and their inverse variance to nJy, sigma, and what is not to be used."""
+    """Convert nanomaggies and inverse variance to flux and sigma in nJy, and the mask."""
     njy = np.float32(NANOMAGGY.to(u.nJy))
-    # What was not observed is exactly 0. Without weight but not 0 are doubtful pixels, such as the
-    # cores of bright stars, for which nothing better is known.
+    # Unobserved pixels are exactly 0. Pixels without weight that are not 0 are doubtful, such as the
+    # cores of bright stars, but nothing better is known: their flux is kept and masked.
     unweighted = values == 0 if weights is None else ~(weights > 0)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # what is not finite is masked
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # non-finite pixels are masked
         flux = np.where(unweighted & (values == 0), np.nan, values.astype(np.float32) * njy)
         sigma = None if weights is None else np.where(unweighted, np.nan, njy / np.sqrt(weights))
     return flux, sigma, unweighted
 
 
 def _read_psf(answer: Answer, want: Wanted) -> npt.NDArray[np.float32]:
-    """Read the PSF of each band, an HDU each, told apart by BAND; each of sum 1."""
+    """Read the PSF of each band, one HDU per band identified by BAND; each plane sums to 1."""
     planes = {one.cards["BAND"]: one.planes[0] for one in _read(answer) if one.planes is not None}
     found = [planes[band].astype(np.float64) for band in want.bands if band in planes]
     sound = [one for one in found if np.isfinite(one).all() and 0 < one.sum() < np.inf]
@@ -222,8 +222,8 @@ def _read(answer: Answer) -> list[_Sent]:
 
 def _sent(hdu: Any) -> _Sent:
     cards = {key: str(hdu.header.get(key, "")).strip() for key in _CARDS}
-    # One band comes as a plane, several as a cube.
-    data = getattr(hdu, "data", None)  # an HDU that astropy cannot make out has none
+    # One band is sent as a plane, several as a cube.
+    data = getattr(hdu, "data", None)  # astropy cannot read the data of every HDU
     planes = None if data is None else np.asarray(data)
     if planes is not None and planes.ndim == 2:
         planes = planes[np.newaxis]

@@ -1,7 +1,7 @@
-"""Manifest: what became of each object of a fetch, line by line, so that it can go on after a kill.
+"""Manifest: the status of each object of a fetch, one line per record, so that a fetch can resume.
 
-A line is written before its file gets its name: a file that stands without a line cannot be, and
-a line whose file is missing, or has another SHA-256, counts for nothing.
+A record is written before its file gets its final name, so that every complete file has a record.
+Records whose file is missing or has another SHA-256 are ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from galcnn._runtime import atomic
 from galcnn.errors import message
 
 MANIFEST = "manifest.jsonl"
-#: Of the cutouts, in that of the fetch.
+#: Folder of the cutouts, within the folder of the fetch.
 FOLDER = "cutouts"
 FETCHED, NOT_COVERED, FAILED = "fetched", "not covered", "failed"
 _VERSION = 1
@@ -27,22 +27,22 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Record:
-    """What became of one object.
+    """Status of one object.
 
     Attributes
     ----------
     id : str
-        Of the object.
+        Id of the object.
     status : str
         ``fetched``, ``not covered`` or ``failed``.
     request : str
-        Hash of all that was asked for.
+        Hash of the full request.
     file : str
-        Path relative to the folder; empty unless fetched.
+        Path relative to the folder of the fetch; empty unless fetched.
     sha256 : str
-        Of the file.
+        SHA-256 of the file.
     reason : str
-        Why there is no file.
+        Reason why there is no file.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Record:
 
 
 class Manifest:
-    """The records of one folder; the last of an object counts."""
+    """Records of one folder; the last record of each object is used."""
 
     def __init__(self, folder: Path, of: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -71,17 +71,17 @@ class Manifest:
             if record is not None:
                 self.records[record.id] = record
         self._handle = open(path, "a", encoding="utf-8")  # noqa: SIM115  closed by close
-        if lines and not lines[-1].endswith("\n"):  # torn by a kill
+        if lines and not lines[-1].endswith("\n"):  # cut off when the process was killed
             self._handle.write("\n")
 
     @property
     def stems(self) -> dict[str, str]:
-        """Id -> file name without suffix of all that were ever fetched."""
+        """File name without suffix by id, for all objects that were ever fetched."""
         return {name: Path(record.file).stem for name, record in self.records.items() if record.file}
 
     def settled(self, name: str, request: str) -> Record | None:
-        """Give the record of an object that need not be asked for again, by its id and the request's hash."""
-        # Of one whose file is there and whole, or that is not covered.
+        """Return the record of an object that need not be requested again, else None."""
+        # That is: the request is the same, and the file is complete or the object not covered.
         record = self.records.get(name)
         if record is None or record.request != request or record.status == FAILED:
             return None
@@ -91,14 +91,14 @@ class Manifest:
         return record if path.is_file() and file_hash(path) == record.sha256 else None
 
     def add(self, record: Record) -> None:
-        """Write a record, the newest of its object; from any thread."""
+        """Append a record, which replaces earlier ones of the same object; safe in any thread."""
         with self._lock:
             self._handle.write(json.dumps(asdict(record)) + "\n")
             self._handle.flush()
             self.records[record.id] = record
 
     def close(self) -> None:
-        """Bring all records to the disk."""
+        """Flush all records to the disk and close the file."""
         with self._lock:
             self._handle.flush()
             os.fsync(self._handle.fileno())
@@ -106,7 +106,7 @@ class Manifest:
 
 
 def file_hash(path: Path) -> str:
-    """Give the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file as hexadecimal text."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -130,14 +130,14 @@ def _check_header(line: str, wanted: Mapping[str, Any], folder: Path) -> None:
 
 
 def _parsed(line: str) -> Record | None:
-    """A record, or None for a line that was torn or changed: its object is then asked for again."""
+    """Return a record, or None for a damaged line; its object is then requested again."""
     try:
         record = Record(**json.loads(line))
     except (json.JSONDecodeError, TypeError):
         return None
     if not all(isinstance(value, str) for value in asdict(record).values()):
         return None
-    # A file name is taken from here: one that was tampered with must not lead out of the folder.
+    # The file name is taken from here: a modified manifest must not refer to files outside the folder.
     inside = Path(record.file).parts
     safe = record.status != FETCHED or (len(inside) == 2 and inside[0] == FOLDER and inside[1] != "..")
     return record if safe else None

@@ -1,4 +1,4 @@
-"""Hubble images of MAST: Zcut (deep fields) and Hapcut (Hubble Advanced Products)."""
+"""Hubble images from MAST: Zcut (deep fields) and Hapcut (Hubble Advanced Products)."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from galcnn.surveys.images import coverage_of, loaded, stacked
 from galcnn.surveys.served import NamedBands
 
 _SERVER = "https://mast.stsci.edu"
-#: Pixels that are asked for beyond the cutout: the service rounds as it likes.
+#: Pixels that are requested beyond the cutout, since the service rounds sizes.
 _MARGIN = 4
-#: Of products whose headers do not say it, by how their files are named: CANDELS mosaics are
-#: rates (Koekemoer et al. 2011, ApJS 197, 36).
+#: Units of products whose headers state none, by the start of the file name. CANDELS mosaics are
+#: count rates (Koekemoer et al. 2011, ApJS 197, 36).
 _UNITS = {"hlsp_candels_hst": "ELECTRONS/S"}
 _FILTER = re.compile(r"[_-](f\d{3,4}[a-z]{1,2})(?![a-z0-9])", re.IGNORECASE)
-#: Images whose pixel scale differs by more than this share are of another product.
+#: Images whose pixel scale differs by more than this fraction belong to another product.
 _SAME_SCALE = 0.02
 
 
 class _Mast(NamedBands):
-    """What the services of MAST have in common."""
+    """Common base of the MAST services."""
 
     most: ClassVar[int] = 4000
     named: ClassVar[str] = "filters"
-    #: As the address names it.
+    #: Name of the service in its address.
     service: ClassVar[str]
     server: str
     filters: str
@@ -48,7 +48,7 @@ class _Mast(NamedBands):
         return tuple(name.upper() for name in super().bands)
 
     def _requests(self, want: Wanted) -> tuple[str, ...]:
-        # One address for all bands, sent as POST.
+        # A single request for all bands, sent as POST.
         root = f"{self.server.rstrip('/')}/{self.service}/api/v0.1/"
         return (address(f"{root}astrocut", self._question(want)),)
 
@@ -84,8 +84,8 @@ class _Mast(NamedBands):
         return received(stack, want, survey=self.name, answers=[answer], facts=facts)
 
     def _ask(self, want: Wanted) -> Answer:
-        """Send the question as `astroquery.mast.Zcut.get_cutouts` does."""
-        # That call itself reads JSON in place of a zip as a warning and no result, whatever it says.
+        """Send the request as `astroquery.mast.Zcut.get_cutouts` does."""
+        # That function turns a JSON answer into a warning and an empty result, whatever it says.
         from astroquery.mast.services import ServiceAPI
 
         one = Session(self.limits)
@@ -99,22 +99,22 @@ class _Mast(NamedBands):
 
 @dataclass(frozen=True)
 class ZcutSurvey(_Mast):
-    """Deep fields of Hubble, cut by MAST's Zcut: CANDELS, GOODS, 3D-HST ...
+    """Deep fields of Hubble from MAST's Zcut: CANDELS, GOODS, 3D-HST ...
 
-    In nJy by PHOTFLAM and PHOTPLAM; images of another pixel scale are not taken.
+    Images are in nJy, by PHOTFLAM and PHOTPLAM. Images of another pixel scale are skipped.
 
     Attributes
     ----------
     fields : str
-        Name of the deep field survey, see ``astroquery.mast.Zcut.get_surveys``.
+        Name of the deep field, see ``astroquery.mast.Zcut.get_surveys``.
     filters : str
-        Its filters, with commas between; each is a band.
+        Filters, separated by commas. Each is a band.
     arcsec : float
-        Its pixel scale.
+        Pixel scale of the images in arcsec.
     server : str
         Address of MAST.
     limits : Limits
-        Of time and size.
+        Limits of time and size.
 
     Examples
     --------
@@ -139,20 +139,21 @@ class ZcutSurvey(_Mast):
 
 @dataclass(frozen=True)
 class HapcutSurvey(_Mast):
-    """Hubble Advanced Products, cut by MAST's Hapcut: mosaics of all visits, by filter.
+    """Hubble Advanced Products from MAST's Hapcut: mosaics of all visits, by filter.
 
-    In nJy by PHOTFLAM and PHOTPLAM. Of several products in one filter that with the most pixels is taken.
+    Images are in nJy, by PHOTFLAM and PHOTPLAM. Of several products in one filter, the one that covers
+    most of the cutout is used.
 
     Attributes
     ----------
     filters : str
-        With commas between; each is a band.
+        Filters, separated by commas. Each is a band.
     arcsec : float
-        Pixel scale of the products that are taken: 0.04 for ACS and WFC3/UVIS, 0.12 for WFC3/IR.
+        Pixel scale of the products in arcsec: 0.04 for ACS and WFC3/UVIS, 0.12 for WFC3/IR.
     server : str
         Address of MAST.
     limits : Limits
-        Of time and size.
+        Limits of time and size.
 
     Examples
     --------
@@ -172,7 +173,7 @@ class HapcutSurvey(_Mast):
 
 
 def _no_zip(answer: Answer, want: Wanted) -> Exception:
-    """No image here, in JSON; or anything else, which is no answer."""
+    """Return a CoverageError if a JSON answer says that there is no image, else a BadResponseError."""
     try:
         said = json.loads(answer.content)
     except ValueError:
@@ -188,14 +189,14 @@ def _no_zip(answer: Answer, want: Wanted) -> Exception:
 
 
 def _images(answer: Answer, want: Wanted, most: int) -> Iterator[tuple[str, str, Cutout]]:
-    """Band, original file and image of each wanted HDU; all are named CUTOUT."""
+    """Yield band, original file and image of each matching HDU; all HDUs are named CUTOUT."""
     for name, content in _members(answer, most):
         for band, original, alone in _contents(name, content, answer):
             if band not in want.bands:
                 continue
             try:
                 image = loaded(alone, answer)
-            except CoverageError:  # all NaN: another product may hold the position
+            except CoverageError:  # all NaN: another product may cover the position
                 continue
             scale = image.pixel_scale
             if scale is not None and abs(float(scale / want.pixel_scale) - 1) < _SAME_SCALE:
@@ -218,9 +219,9 @@ def _members(answer: Answer, most: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _contents(name: str, content: bytes, answer: Answer) -> Sequence[tuple[str, str, bytes]]:
-    """Filter, original file and a file of its own of each image."""
+    """Return filter, original file name and a separate FITS file of each image."""
     found: list[tuple[str, str, bytes]] = []
-    # Astropy passes over what a cut-off file lacks.
+    # astropy reads truncated files without an error.
     if len(content) % 2880:
         raise BadResponseError(
             message(
@@ -248,7 +249,7 @@ def _contents(name: str, content: bytes, answer: Answer) -> Sequence[tuple[str, 
 
 
 def _filter(header: Any, original: str) -> str:
-    """By the name of the original file, which the products have in common, else by the wheels."""
+    """Return the filter, from the name of the original file if possible, else from the filter cards."""
     if by_name := _FILTER.search(original):
         return by_name[1].upper()
     wheels = [str(header.get(key, "")).strip().upper() for key in ("FILTER", "FILTER1", "FILTER2")]

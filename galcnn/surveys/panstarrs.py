@@ -1,4 +1,4 @@
-"""Pan-STARRS 1, the 3 pi survey (Chambers et al. 2016, arXiv:1612.05560), by MAST's image service."""
+"""Pan-STARRS 1, the 3 pi survey (Chambers et al. 2016, arXiv:1612.05560), from MAST's image service."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from galcnn.surveys.images import BETA, loaded, moffat_planes, stacked
 from galcnn.surveys.served import ServedSurvey
 
 _ARCSEC = 0.25
-#: Degrees; nothing south of it was observed.
+#: Southern limit of the survey in degrees.
 _SOUTH = -30.0
-#: Pixels asked for on top, so that the position is within half a pixel of the middle of a part.
+#: Extra pixels requested, so that the position can be centred within half a pixel.
 _EDGE = 4
 #: Median seeing of the stacks, arcsec (Magnier et al. 2020, ApJS 251, 6; Chambers et al. 2016).
 _FWHM: Mapping[str, float] = {"g": 1.31, "r": 1.19, "i": 1.11, "z": 1.07, "y": 1.02}
@@ -30,17 +30,17 @@ _COLUMNS = ("projcell", "subcell", "filter", "filename", "badflag")
 class PanStarrs(ServedSurvey):
     """Cutouts of the stacked images of Pan-STARRS 1, in nJy.
 
-    Two steps: which files hold the position, and a part of each, at their native pixels. The sky is
-    subtracted by the survey (which takes light from the outskirts of large galaxies too). The
-    service gives no noise map. What was not measured is NaN. The PSF is a Moffat profile with the
-    median width of all stacks.
+    A first request lists the files that cover the position; then a part of each is fetched at native
+    pixels. The sky is subtracted by the survey, including some light from the outskirts of large
+    galaxies. The service provides no noise map. Pixels without data are NaN. The PSF is a Moffat
+    profile with the median FWHM of all stacks.
 
     Attributes
     ----------
     server : str
         Address of the service.
     limits : Limits
-        Of time and size.
+        Limits of time and size.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class PanStarrs(ServedSurvey):
     'https://ps1images.stsci.edu/cgi-bin/ps1filenames.py?ra=150.1&dec=2.2&filters=gr&type=stack'
     """
 
-    #: Pixels of a skycell: no image is larger.
+    #: Side of a skycell in pixels: no image is larger.
     most: ClassVar[int] = 6000
     server: str = "https://ps1images.stsci.edu/cgi-bin"
     limits: Limits = field(default=Limits(), repr=False)
@@ -71,7 +71,7 @@ class PanStarrs(ServedSurvey):
         return _ARCSEC * u.arcsec
 
     def _requests(self, want: Wanted) -> tuple[str, ...]:
-        # The list of files, then one image a band, whose file stands in the list.
+        # The list of files, then one image per band, whose file name comes from the list.
         return (self._list(want), *(self._image(want, f"<file of {band}>") for band in want.bands))
 
     def _cutout(self, want: Wanted) -> Cutout:
@@ -103,7 +103,7 @@ class PanStarrs(ServedSurvey):
 
 
 def _files(listed: Answer, want: Wanted) -> dict[str, str]:
-    """Read the table of files: those of one skycell for all bands, so that they share a grid."""
+    """Read the table of files; return the files of one skycell, since they share a grid."""
     lines = listed.content.decode("latin-1").splitlines()
     names = lines[0].split() if lines else []
     if listed.status != 200 or not set(_COLUMNS) <= set(names):
@@ -128,9 +128,9 @@ def _files(listed: Answer, want: Wanted) -> dict[str, str]:
 
 
 def _stack_image(answer: Answer, want: Wanted, band: str) -> Cutout:
-    """Read one band, with its margin, and check it."""
+    """Read one band with its margin, and check it."""
     image = loaded(fits_bytes(answer), answer)
-    names = tuple(name.split(".")[0] for name in image.bands)  # FPA.FILTERID is g.00000
+    names = tuple(name.split(".")[0] for name in image.bands)  # FPA.FILTERID is like g.00000
     side = want.side + _EDGE
     if names != (band,) or image.shape != (side, side):
         raise BadResponseError(

@@ -1,4 +1,4 @@
-"""What is asked of a survey, object by object."""
+"""Requests to a survey, one per galaxy of a catalog."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """One object.
+    """Request for one object.
 
     Attributes
     ----------
     id : str
-        Of the object.
+        Id of the object.
     ra, dec : float
-        Of the centre, degrees, ICRS.
+        Position of the centre in degrees, ICRS.
     width : astropy.units.Quantity
-        Side; NaN where it is not known.
+        Side of the cutout; NaN if unknown.
     redshift : float or None
-        Goes into the cutout.
+        Redshift that is stored in the cutout.
     ebv : float or None
-        E(B-V), whose extinction is to be undone; NaN where it is not known.
+        E(B-V) for the extinction correction; NaN if unknown.
     key : str
-        All that decides what the cutout is, for cache and manifest.
+        Text with everything that determines the cutout, for cache and manifest.
     """
 
     id: str
@@ -52,7 +52,7 @@ class Request:
 
     @property
     def position(self) -> SkyCoord:
-        """Centre."""
+        """Position of the centre."""
         from astropy.coordinates import SkyCoord
 
         return SkyCoord(self.ra, self.dec, unit="deg", frame="icrs")
@@ -72,7 +72,7 @@ def requests_of(
     ebv: npt.ArrayLike | None = None,
     system: str | None = None,
 ) -> list[Request]:
-    """Make the request of each galaxy, in the catalog's order."""
+    """Return the request of each galaxy, in the catalog's order."""
     positions = catalog.positions
     if positions is None:
         raise ValueError(message("columns ra and dec", "Name them.", columns=catalog.table.colnames))
@@ -94,26 +94,26 @@ def requests_of(
         reddening,
         strict=True,
     ):
-        # A microarcsecond of place and of width: what a change of units does to them is no change.
+        # Rounded to a microarcsecond, so that unit conversions do not change the key.
         key = json.dumps([*common, f"{ra:.10f} {dec:.10f}", f"{side:.6f}", redshift, dust])
         requests.append(Request(name, ra, dec, side * u.arcsec, redshift, dust, key))
     return requests
 
 
 def identity(survey: Survey) -> str:
-    """Tell one survey with its options from another, from one run to the next."""
-    # By class, name and, for a dataclass, the fields that its repr shows: those that do not decide
-    # what an image is (time limits, say) are to be declared with repr=False.
+    """Return a text that identifies a survey and its options across runs."""
+    # Made of class, name and, for a dataclass, the fields in its repr. Declare fields that do not
+    # affect images, such as time limits, with repr=False.
     kind = type(survey)
     options = re.sub(r" at 0x[0-9a-f]+", "", repr(survey)) if dataclasses.is_dataclass(survey) else ""
     return f"{kind.__module__}.{kind.__qualname__} {survey.name} {options}".strip()
 
 
 def checked_bands(bands: tuple[str, ...] | None, survey: Survey) -> tuple[str, ...]:
-    """Give the wanted bands, all of the survey for None; refuse those that it does not have.
+    """Return the requested bands, or all bands of the survey for None; refuse unknown ones.
 
-    One word of letters that are bands each means these. A survey that names no bands is taken to
-    have those that are asked for.
+    A single string of one-letter band names is split into them. If a survey lists no bands, any
+    are accepted.
 
     >>> from galcnn.surveys.simulated import SimulatedSurvey
     >>> checked_bands(("gi",), SimulatedSurvey())
@@ -138,10 +138,10 @@ def widths_of(
     unit: u.UnitBase | None = None,
     default: u.Quantity | None = None,
 ) -> u.Quantity:
-    """Give each galaxy a width, arcsec, in proportion to a column that is an angle, such as the major axis.
+    """Return a width of each galaxy in arcsec, proportional to a column of angles.
 
-    `unit` is that of a column that has none; `default` is the width where the column has no
-    positive value, NaN if left out.
+    `unit` applies if the column has no unit. `default` is used where the column has no positive
+    value; without it the width is NaN.
 
     >>> from astropy.table import QTable
     >>> catalog = Catalog(QTable({"id": ["a", "b"], "majax": [1.0, 2.0] * u.arcmin}))
@@ -176,7 +176,7 @@ def widths_of(
 
 
 def numbers_of(catalog: Catalog, column: str) -> npt.NDArray[np.float64]:
-    """Read a column as plain numbers, NaN where there is none."""
+    """Return a column as floats, NaN where masked."""
     _check_column(catalog, column)
     values = catalog.table[column]
     try:

@@ -1,4 +1,4 @@
-"""The Sloan Digital Sky Survey: whole frames, cut here, with the sigma of their calibration, sky and gain."""
+"""Sloan Digital Sky Survey: whole frames, cut locally, with sigma from calibration, sky and gain."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
 
 
 _ARCSEC = 0.396
-#: Overlapping fields that are looked at before the best of them is taken as it is.
+#: Maximum number of overlapping fields that are compared.
 _TRIED = 4
-#: The band whose grid is kept, whatever is asked for: each band has the same pixels in any company.
+#: Band whose grid is used for all, so that a band has the same pixels whatever others are requested.
 _REFERENCE = "r"
 _PER_BAND = ("psfWidth", "gain", "darkVariance")
 _SHAPE = (1489, 2048)
-#: A frame whose middle is farther from the field's has the place of another.
+#: A frame whose centre is farther than this from that of its field has a wrong WCS.
 _STALE = 1 * u.arcmin
 _Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of the imaging.
+    """One field of the SDSS imaging.
 
     Attributes
     ----------
     run, rerun, camcol, field : int
-        Its name.
+        Identifiers of the field.
     centre : astropy.coordinates.SkyCoord
-        As the database has it.
+        Centre of the field in the database.
     psf_width : mapping of str to float
-        Full width at half maximum, arcsec, by band.
+        Full width at half maximum of the PSF in arcsec, by band.
     gain : mapping of str to float
-        Electrons per count.
+        Electrons per count, by band.
     dark_variance : mapping of str to float
-        Counts squared: of read-out and dark current.
+        Variance of read noise and dark current in counts squared, by band.
     """
 
     run: int
@@ -67,29 +67,29 @@ class Field:
 
 @dataclass(frozen=True)
 class SDSSSurvey(ServedSurvey):
-    """Corrected frames of the SDSS imaging, u g r i z.
+    """Corrected frames of the SDSS imaging in u, g, r, i and z.
 
-    The service has no cutouts: the frame of each band (3 MB, packed) is fetched and cut. Of
-    several fields that hold a position, the first that holds the whole cutout is taken, in the
-    order of their quality ``score``; where none does, that which holds most of it.
+    SDSS has no cutout service: the frame of each band (3 MB, compressed) is fetched and cut locally.
+    If several fields cover the position, the first one that covers the whole cutout is used, in
+    order of decreasing ``score``; if none does, the one that covers most of it.
 
-    In nJy, with sigma and PSF, on the grid of the frame in r, whose rows run along the scan: north is
-    not up. Other bands, a part of a pixel away, are brought to it, see `galcnn.transforms.align`. NaN
-    beyond the edge of the frame.
+    Images are in nJy, with sigma and PSF, on the grid of the r frame, whose rows run along the scan:
+    north is not up. Frames of other bands are offset by a fraction of a pixel and aligned to it, see
+    `galcnn.transforms.align`. Pixels beyond the edge of the frame are NaN.
 
     Attributes
     ----------
     release : int
         Data release, 13 or later.
     psf : bool
-        Whether the PSF at the position is made from the field's psField file, one more request.
-        Without it, or where the service has no such file, a Moffat profile of the field's width.
+        If True, compute the PSF at the position from the field's psField file; this takes one more
+        request. If False, or if there is no such file, use a Moffat profile of the field's FWHM.
     server : str
         Address of the images.
     database : str
-        Address of the SkyServer, which knows the fields.
+        Address of the SkyServer, the database of the fields.
     limits : Limits
-        Of time and size.
+        Limits of time and size.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class SDSSSurvey(ServedSurvey):
         return _ARCSEC * u.arcsec
 
     def _requests(self, want: Wanted) -> tuple[str, ...]:
-        # The field, the frame in r, that of each band, and the PSF of the field.
+        # The field, the r frame, the frames of the other bands, and the PSF of the field.
         client = self._client()
         payload = client.query_sql_async(
             _sql(want), get_query_payload=True, data_release=self.release, cache=False
@@ -171,7 +171,7 @@ class SDSSSurvey(ServedSurvey):
         return client
 
     def _best(self, want: Wanted, answers: list[Answer]) -> tuple[Field, Cutout]:
-        """The field to take, and its frame in the band whose grid is kept."""
+        """Return the field to use and its frame in the reference band."""
         candidates: list[tuple[float, Field, Cutout]] = []
         for one in self._fields(want, answers)[:_TRIED]:
             frame = self._frame(one, _REFERENCE, answers)
@@ -192,14 +192,14 @@ class SDSSSurvey(ServedSurvey):
         with speaking(f"SDSS ({self.database})"):
             table: Table | None = client.query_sql(_sql(want), data_release=self.release, cache=False)
         answers += client._session.answers
-        if not answers[-1].content.endswith(b"\n"):  # half a table is a table too
+        if not answers[-1].content.endswith(b"\n"):  # a truncated table would still parse
             raise BadResponseError(
                 answers[-1].refusal("a table that ends with its last row", "Try again later.")
             )
         return [] if table is None else _fields_of(table, {_REFERENCE, *want.bands}, answers[-1])
 
     def _address(self, one: Field, band: str) -> str:
-        """As the client would ask, of another server."""
+        """Return the address that the client would use, on our server."""
         from astropy.table import Table
         from astroquery.sdss import conf
 
@@ -229,7 +229,7 @@ class SDSSSurvey(ServedSurvey):
             if answer.status == 200:
                 planes = []
                 for band, frame in zip(want.bands, frames, strict=True):
-                    x, y = frame.wcs.world_to_pixel(want.position)  # type: ignore[union-attr]  # it has one
+                    x, y = frame.wcs.world_to_pixel(want.position)  # type: ignore[union-attr]  # frames have a WCS
                     planes.append(_psf_of(answer, self.bands.index(band), row=float(y), column=float(x)))
                 return np.stack(planes), "psField of the field, at the position"
             answers.pop()
@@ -240,7 +240,7 @@ class SDSSSurvey(ServedSurvey):
 
 
 def _sql(want: Wanted) -> str:
-    """Fields whose box holds the position, RA 0 crossed or not; their frames decide."""
+    """Return the query for the fields around the position, also across RA 0; their frames decide later."""
     columns = ["run", "rerun", "camcol", "field", "ra", "dec", "score"]
     bands = dict.fromkeys((_REFERENCE, *want.bands))
     columns += [f"{name}_{band}" for band in bands for name in _PER_BAND]
@@ -253,7 +253,7 @@ def _sql(want: Wanted) -> str:
 
 
 def _fields_of(table: Any, bands: Iterable[str], answer: Answer) -> list[Field]:
-    """Read the rows of the table of fields, in its order, with the figures of some bands."""
+    """Read the rows of the table of fields, in its order, with the values of some bands."""
     names = tuple(bands)
     try:
         return [
@@ -277,9 +277,9 @@ def _fields_of(table: Any, bands: Iterable[str], answer: Answer) -> list[Field]:
 
 
 def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
-    """Read a whole corrected frame, packed by bzip2 or not, and work out its noise, in nJy."""
-    # Pixels and sky are brought back to counts: their variance is that of the electrons, counts /
-    # gain, and the dark variance (data model of the frame files).
+    """Read a whole corrected frame, with or without bzip2, and compute its noise, in nJy."""
+    # Pixels and sky are converted back to counts. Their variance is counts / gain for the electrons,
+    # plus the dark variance (data model of the frame files).
     if not answer.content.startswith((b"BZh", b"SIMPLE  =")):
         raise BadResponseError(answer.refusal("a frame", "Try again later."))
     try:
@@ -292,7 +292,7 @@ def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
     wcs, notes = celestial_wcs(header, _SHAPE)
     _check(header, None if image is None else image.shape, wcs, one, band, answer)
     counts = image / calibration + sky
-    # Far below the sky, which only damaged pixels are, nothing is known of the noise.
+    # For damaged pixels far below the sky the noise is unknown.
     variance = np.where(counts > 0, counts, np.nan) / one.gain[band] + one.dark_variance[band]
     factor = NANOMAGGY.to(u.nJy)
     return Cutout(
@@ -305,9 +305,9 @@ def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
 
 
 def _psf_of(answer: Answer, index: int, *, row: float, column: float) -> npt.NDArray[np.float32]:
-    """Make the PSF at a place of a field, from 0, out of a psField file; sum 1."""
-    # The file holds eigenimages of each band and, for each, a polynomial in row and column / 1000 for
-    # its weight (Lupton et al. 2001, ASPC 238, 269; as SDSS's own read_PSF).
+    """Return the PSF at a pixel position of a field, counted from 0, from a psField file; it sums to 1."""
+    # The file holds eigenimages of each band, and for each a polynomial in row and column / 1000 for
+    # its weight (Lupton et al. 2001, ASPC 238, 269; as in SDSS's own read_PSF).
     try:
         with opened(answer.content) as (hdulist, _):
             psf: _Array = np.zeros(())
@@ -326,7 +326,7 @@ def _psf_of(answer: Answer, index: int, *, row: float, column: float) -> npt.NDA
 
 
 def _sky(table: Any) -> _Array:
-    """The sky in counts, interpolated as the frame's own table says."""
+    """Return the sky in counts, interpolated as the frame's own table specifies."""
     from scipy.ndimage import map_coordinates
 
     x, y = np.asarray(table["XINTERP"], dtype=float), np.asarray(table["YINTERP"], dtype=float)

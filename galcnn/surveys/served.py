@@ -1,4 +1,4 @@
-"""What the surveys that ask a service have in common: a question is checked before it is asked."""
+"""Base classes of surveys that ask a service: requests are checked before they are sent."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class ServedSurvey(RemoteSurvey):
-    """A survey says what it would ask, and gives what it is answered, for a question that was checked."""
+    """Survey that checks a request, then builds its addresses or fetches its images."""
 
-    #: Pixels a side that the service gives.
+    #: Largest side that the service provides, in pixels.
     most: ClassVar[int]
     limits: Limits
 
@@ -35,17 +35,17 @@ class ServedSurvey(RemoteSurvey):
 
     @abstractmethod
     def _requests(self, want: Wanted) -> tuple[str, ...]:
-        """Addresses in the order in which they are asked."""
+        """Return the addresses in the order of the requests."""
 
     @abstractmethod
     def _cutout(self, want: Wanted) -> Cutout:
-        """Ask, and check what comes."""
+        """Fetch the images and check them."""
 
 
 class NamedBands(ServedSurvey):
-    """A service of many images: the user states the bands, with commas between, and the pixel scale."""
+    """Service with many collections: the user names the bands, separated by commas, and the pixel scale."""
 
-    #: The option with the names, and what is named in the words of the service.
+    #: Name of the option with the band names, and the service's term for them.
     option: ClassVar[str] = "filters"
     named: ClassVar[str] = "bands"
     arcsec: float

@@ -1,4 +1,4 @@
-"""The embedded survey: a patch of invented sky, with known truth and without a network."""
+"""Built-in survey: a simulated patch of sky with known truth; needs no network."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class SimulatedSurvey:
     """Images of a simulated patch of sky.
 
     The patch is a disc around RA 150 deg, Dec +2 deg; with the default 600 galaxies its radius is
-    16.7 arcmin. Each galaxy is at least an arcminute from any other. Every image of the patch
-    shows the same galaxies; noise differs from request to request, but the same request (centre,
-    pixels, band) gives the same image, centred exactly. Pixels beyond the edge of the patch are NaN;
-    the ids of the galaxies whose centres an image shows are in its ``meta["galaxies"]``.
+    16.7 arcmin. Galaxies are at least an arcminute apart. All images show the same galaxies. The noise
+    differs between requests, but the same request (centre, size, band) always gives the same image,
+    centred exactly. Pixels beyond the edge of the patch are NaN. ``meta["galaxies"]`` lists the ids of
+    the galaxies whose centres lie in the image.
 
     Attributes
     ----------
     seed : int
-        Of the galaxies and of the noise.
+        Seed of the galaxies and of the noise.
     n_galaxies : int
-        How many there are; they decide the size of the patch.
+        Number of galaxies, which also sets the size of the patch.
     observation : Observation
-        The telescope.
+        Telescope model: bands, pixel scale, PSF and noise.
 
     Examples
     --------
@@ -73,16 +73,16 @@ class SimulatedSurvey:
 
     @property
     def radius(self) -> u.Quantity:
-        """Of the patch, arcmin."""
+        """Radius of the patch in arcmin."""
         return patch_radius(self.n_galaxies).to(u.arcmin)
 
     @functools.cached_property
     def catalog(self) -> Catalog:
-        """The galaxies of the patch and what is true of them, see `simulate_catalog`."""
+        """Galaxies of the patch with their true properties, see `simulate_catalog`."""
         return simulate_catalog(self.n_galaxies, seed=self.seed)
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        # Wider than the patch, all that is added is NaN.
+        # A larger image would only add NaN.
         most = round(float((2 * self.radius / self.pixel_scale).to_value(u.one)))
         want = wanted(self, position, width=width, bands=bands, most=most)
         observation, side = self.observation.only(want.bands), want.side
@@ -102,7 +102,7 @@ class SimulatedSurvey:
             model += model_image(galaxy, observation=observation, shape=(side, side), centre=(x, y))
             if min(x, y) >= -0.5 and max(x, y) < side - 0.5:
                 shown.append(galaxy.id)
-        # A milliarcsecond tells any two requests apart and forgives the rounding of a frame change.
+        # Precise enough to tell requests apart, and coarse enough to survive a change of frame.
         key = f"{position.icrs.ra.deg:.7f} {position.icrs.dec.deg:.7f} {side}"
         flux, sigma = add_noise(model, observation=observation, seed=self.seed, key=key)
         flux[:, self._beyond(wcs, side)] = np.nan
@@ -127,9 +127,9 @@ class SimulatedSurvey:
         return from_catalog(self.catalog)
 
     def _near(self, position: SkyCoord, wcs: WCS, side: int) -> list[tuple[Galaxy, float, float]]:
-        """Galaxies that may shine into the image, with their pixel positions (x, y)."""
+        """Return galaxies that may contribute light to the image, with their pixel positions (x, y)."""
         positions = self.catalog.positions
-        assert positions is not None  # simulate_catalog always gives them; for the type checker
+        assert positions is not None  # always present; for the type checker
         separation = positions.separation(position).to_value(u.arcsec)
         scale = float(self.pixel_scale.to_value(u.arcsec))
         reach = np.array([reach_pixels(galaxy, scale) for galaxy in self._galaxies])

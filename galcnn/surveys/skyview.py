@@ -1,4 +1,4 @@
-"""SkyView: any of its many surveys, resampled on request; not calibrated."""
+"""SkyView: any of its surveys, resampled by the service; not calibrated."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from galcnn.surveys.served import NamedBands
 class SkyViewSurvey(NamedBands):
     """Images of the SkyView Virtual Observatory.
 
-    Its pixels are resampled from those of the survey, nearest ones as they are, so that neither
-    flux nor noise is kept, and most surveys have no zero point: the unit says uncalibrated.
+    SkyView resamples the survey's pixels by nearest neighbour, so that neither flux nor noise is
+    preserved, and most of its surveys have no zero point: images are marked as uncalibrated.
 
     Attributes
     ----------
     surveys : str
-        Names as SkyView has them, with commas between; each is a band of this name.
+        Names of surveys in SkyView, separated by commas. Each is a band of this name.
     arcsec : float
-        Pixel scale that is asked for.
+        Requested pixel scale in arcsec.
     server : str
         Address of the query form.
     limits : Limits
-        Of time and size.
+        Limits of time and size.
 
     Examples
     --------
@@ -40,14 +40,14 @@ class SkyViewSurvey(NamedBands):
     ('DSS2 Red', '2MASS-K')
     """
 
-    most: ClassVar[int] = 3000  # more are slow to make
+    most: ClassVar[int] = 3000  # larger images take long
     option: ClassVar[str] = "surveys"
     named: ClassVar[str] = "SkyView's surveys"
     surveys: str = "SDSSg,SDSSr,SDSSi"
     arcsec: float = 0.4
     server: str = "https://skyview.gsfc.nasa.gov/current/cgi/basicform.pl"
     limits: Limits = field(default=Limits(), repr=False)
-    #: What the form offered when it was first read.
+    #: Survey list of the form when it was first read.
     _known: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -55,7 +55,7 @@ class SkyViewSurvey(NamedBands):
         return "SkyView"
 
     def _requests(self, want: Wanted) -> tuple[str, ...]:
-        # The form, what is filled in, and an image a band.
+        # The form, the submitted form, and one image per band.
         filled = {"Position": f"{want.ra} {want.dec}", "survey": ",".join(want.bands), "pixels": want.side}
         return (
             address(self.server),
@@ -84,15 +84,15 @@ class SkyViewSurvey(NamedBands):
         return received(stack, want, survey=self.name, answers=answers, facts=facts)
 
     def _addresses(self, want: Wanted) -> list[str]:
-        """Where SkyView has put the images it made."""
+        """Return the addresses of the images that SkyView made."""
         from astroquery.skyview import SkyViewClass
 
         client = SkyViewClass()
         client.URL = self.server
         client._session = Session(self.limits)
-        # The client keeps pages on the disk for a week unless told not to, failures too.
+        # By default the client caches pages on disk for a week, including failures.
         client._request = functools.partial(client._request, cache=False)
-        if "surveys" in self._known:  # one page less to ask for
+        if "surveys" in self._known:  # saves one request
             client._survey_dict = self._known["surveys"]
         side = want.side * self.pixel_scale
         with speaking(f"SkyView ({self.server})"):
@@ -118,7 +118,7 @@ class SkyViewSurvey(NamedBands):
 
 
 def _image(answer: Answer, band: str) -> Cutout:
-    """SkyView's headers say much of the survey, but its pixels are no longer those of the survey."""
+    """Read one band as uncalibrated: the headers describe the survey's pixels, not the resampled ones."""
     image = loaded(fits_bytes(answer), answer)
     if len(image.bands) != 1:
         raise BadResponseError(answer.refusal("an image of one plane", "Try again later."))

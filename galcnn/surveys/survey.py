@@ -1,9 +1,9 @@
-"""Survey: what every source of calibrated images can do, and how one is opened by name.
+"""Protocol of surveys, sources of calibrated images, and how to open one by name.
 
-A plugin of the group `galcnn.surveys` names a class (or function) that gives a `Survey` when it is
+A plugin of the group `galcnn.surveys` names a class or function that returns a `Survey` when it is
 called without arguments. Its keyword arguments are the options of the survey: strings, numbers and
-booleans; `server` is the address of the service, so that a mirror or a test server can be used.
-In a dataclass, fields that do not decide what an image looks like (limits, say) have ``repr=False``.
+booleans. `server` is the address of the service, so that a mirror or a test server can be used.
+In a dataclass, declare fields that do not affect images, such as limits, with ``repr=False``.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Survey(Protocol):
-    """A source of images of the sky; a plugin of the group `galcnn.surveys` makes one.
+    """Source of images of the sky, provided by a plugin of the group `galcnn.surveys`.
 
     Attributes
     ----------
     name : str
-        With its data release.
+        Name of the survey with its data release.
     bands : tuple of str
-        What it observes.
+        Bands that the survey observes.
     pixel_scale : astropy.units.Quantity
-        Of its images.
+        Pixel scale of its images.
     """
 
     @property
@@ -46,35 +46,35 @@ class Survey(Protocol):
     def pixel_scale(self) -> u.Quantity: ...
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position.
+        """Return the image around a position.
 
         Parameters
         ----------
         position : astropy.coordinates.SkyCoord
             Centre of the image.
         width : astropy.units.Quantity
-            Angular side.
+            Angular side of the image.
         bands : tuple of str, optional
-            Wanted bands in the wanted order; all by default.
+            Bands in output order. By default all bands of the survey.
 
         Returns
         -------
         galcnn.cutout.Cutout
-            The image, its centre within half a pixel of `position`.
+            The image, centred within half a pixel of `position`.
 
         Raises
         ------
         galcnn.errors.CoverageError
-            The survey did not observe this position.
+            If the survey did not observe this position.
         galcnn.errors.DownloadError
-            The service did not answer; try again later.
+            If the service did not answer; try again later.
         """
         ...
 
 
 @runtime_checkable
 class RemoteSurvey(Survey, Protocol):
-    """A survey that asks a service, at the address `server`."""
+    """Survey that sends requests to a service at the address `server`."""
 
     @property
     def server(self) -> str: ...
@@ -82,8 +82,8 @@ class RemoteSurvey(Survey, Protocol):
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for, in order, without asking."""
-        # Where an address depends on an earlier answer, <...> stands for that part.
+        """Return the addresses that `cutout` would request, in order, without sending a request."""
+        # <...> stands for the part of an address that depends on an earlier answer.
         ...
 
 
@@ -95,24 +95,24 @@ def open_survey(
     Parameters
     ----------
     name : str
-        See `galcnn plugins`.
+        Name of the survey, as listed by `galcnn plugins`.
     server : str, optional
         Address of a mirror or a test server.
     options : mapping, optional
-        Options of this survey by name. Strings are read as numbers and booleans where the default
-        of the option is one.
+        Options of the survey by name. Strings are converted to a number or boolean if the default of
+        the option is one.
 
     Returns
     -------
     Survey
-        Nothing is asked of its service yet.
+        The survey. No request is sent yet.
 
     Raises
     ------
     galcnn.errors.PluginError
-        No such survey, or its package is broken.
+        If there is no such survey, or its package is broken.
     ValueError
-        It has no such option.
+        If the survey has no such option.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def open_survey(
     60
     """
     make = plugins.load(plugins.SURVEYS, name)
-    # What no word can say, such as limits or a telescope, is given to the class itself.
+    # Other values, such as limits or a telescope, can only be given to the class itself.
     known = {
         key: parameter
         for key, parameter in inspect.signature(make).parameters.items()
@@ -147,7 +147,7 @@ def open_survey(
 
 
 def _read(value: object, default: object, key: str) -> object:
-    """Turn the string of a command line into the type of the default."""
+    """Convert a string from the command line to the type of the default."""
     if not isinstance(value, str) or not isinstance(default, bool | int | float):
         return value
     if isinstance(default, bool):

@@ -1,4 +1,4 @@
-"""Any archive of the Virtual Observatory that speaks SIA: images found by SIA2 or SIA1, cut by SODA."""
+"""Archives of the Virtual Observatory: images found by SIA2 or SIA1 and cut by SODA."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from galcnn.surveys.http import Answer, Limits, Session, address, speaking
 from galcnn.surveys.images import coverage_of, loaded, stacked
 from galcnn.surveys.served import NamedBands
 
-#: Images of one band that are looked at before the fullest of them is taken.
+#: Maximum number of images per band that are compared by coverage.
 _TRIED = 3
-#: Pixels that are asked for beyond the cutout.
+#: Pixels that are requested beyond the cutout.
 _MARGIN = 4
-#: Columns that name the filter, in the order in which they are believed.
+#: Columns that may name the filter, in order of preference.
 _BANDS = ("bandpassId", "obs_bandpass", "bandpass_id", "filter", "filter_name", "band", "em_band")
 _TITLES = ("obs_title", "imageTitle", "title", "obs_id")
 
 
 @dataclass(frozen=True)
 class _Found:
-    """One image that a service lists.
+    """One image in the list of a service.
 
     Attributes
     ----------
     record : pyvo.dal.query.Record
-        Its row.
+        Row of the image.
     url, format : str
-        Where it is, and as what.
+        Address and format of the image.
     band : str
-        Its filter as the service calls it; empty where no column says it.
+        Filter as named by the service; empty if no column gives it.
     title : str
-        Words about it.
+        Title of the image.
     centre : astropy.coordinates.SkyCoord or None
-        Of the image.
+        Centre of the image.
     """
 
     record: Any
@@ -59,42 +59,42 @@ class _Found:
     centre: SkyCoord | None
 
     def is_in(self, band: str, bands: Sequence[str]) -> bool:
-        """Tell whether it is an image in a band, one of those of the survey."""
-        # By the column of the filter: its name, or its first word ("g DECam SDSS"). Where there is
-        # none, by the only name of a band among the words of the title.
+        """Return True if it is an image in a band, one of those of the survey."""
+        # The filter column decides, by its full text or first word ("g DECam SDSS"). Without one, the title
+        # must contain the name of this band and of no other.
         if self.band:
             return self.band == band or self.band.split()[0] == band
         words = set(re.split(r"[^A-Za-z0-9]+", self.title))
         return [one for one in bands if one in words] == [band]
 
     def distance(self, position: SkyCoord) -> float:
-        """Give the distance of its centre, degrees; infinite where the service does not say where it is."""
+        """Return the distance of the centre in degrees; infinite if the service does not give the centre."""
         return float("inf") if self.centre is None else float(self.centre.separation(position).deg)
 
 
 @dataclass(frozen=True)
 class VOSurvey(NamedBands):
-    """Images of a service of the Virtual Observatory, by its address.
+    """Images from a service of the Virtual Observatory, given its address.
 
-    SIA2 is spoken where the capabilities of the service say so, SIA1 else. An image is cut by the
-    service where it offers SODA (in its answer or by DataLink), or answers with cutouts; else it is
-    fetched whole and cut here, in nJy where its header allows it. What the archive clips at the edge
-    of an image is NaN.
+    SIA2 is used if the capabilities of the service list it, else SIA1. Images are cut by the service
+    if it offers SODA (in its answer or by DataLink) or returns cutouts; else they are fetched whole
+    and cut locally. Values are in nJy if the header allows it. Parts of the cutout outside the image
+    are NaN.
 
     Attributes
     ----------
     server : str
-        Address of the service; NOIRLab's of the Dark Energy Survey by default.
+        Address of the service. By default NOIRLab's service of the Dark Energy Survey.
     filters : str
-        Names of the bands as the service has them, with commas between.
+        Names of the bands as used by the service, separated by commas.
     arcsec : float
-        Pixel scale of its images; images with another are refused.
+        Pixel scale of the images in arcsec. Images of another scale are refused.
     collection : str
-        Only images of this collection; of all where empty. SIA2 alone knows collections.
+        Collection to search; empty for all. SIA2 only.
     protocol : str
-        ``sia2`` or ``sia1``; ``auto`` asks for the capabilities of the service.
+        ``sia2``, ``sia1``, or ``auto`` to read the capabilities of the service.
     limits : Limits
-        Of time and size.
+        Limits of time and size.
 
     Examples
     --------
@@ -117,11 +117,11 @@ class VOSurvey(NamedBands):
 
     @property
     def name(self) -> str:
-        # The whole address is in the meta of each cutout.
+        # The full address is recorded in the meta of each cutout.
         return f"VO {urlsplit(self.server).netloc} {self.collection}".strip()
 
     def _requests(self, want: Wanted) -> tuple[str, ...]:
-        # The question (by SIA1 where no protocol is stated), then an image a band.
+        # The query (by SIA1 unless the protocol is stated as SIA2), then one image per band.
         query = self._query(want, self.server, self.protocol == "sia2", Session(self.limits))
         return (
             address(query.queryurl, dict(query)),
@@ -139,7 +139,7 @@ class VOSurvey(NamedBands):
 
     @functools.cached_property
     def _endpoint(self) -> tuple[str, bool]:
-        """Where to ask, and whether by SIA2; asked for once."""
+        """Address for queries, and True for SIA2; requested once."""
         if self.protocol != "auto":
             return self.server, self.protocol == "sia2"
         from pyvo.dal.exceptions import DALServiceError
@@ -150,11 +150,11 @@ class VOSurvey(NamedBands):
             with _quietly():
                 return str(SIA2Service(self.server, session=one).query_ep), True
         except DALServiceError as error:
-            if not one.answers:  # it did not answer at all, which says nothing of what it speaks
+            if not one.answers:  # no answer at all, so that its protocol is unknown
                 raise DownloadError(
                     message("the capabilities of a service", "Try again later.", server=self.server)
                 ) from error
-            return self.server, False  # none, or others
+            return self.server, False  # it has no capabilities, or no SIA2
 
     def _query(self, want: Wanted, url: str, sia2: bool, one: Session) -> Any:
         width = (want.side + _MARGIN) * want.pixel_scale
@@ -167,7 +167,7 @@ class VOSurvey(NamedBands):
         from pyvo.dal.sia import SIAQuery
 
         degrees = float(width.to_value(u.deg))
-        # The side along right ascension is in its own degrees, which shrink towards the poles.
+        # The side along right ascension is in degrees of RA, which are shorter towards the poles.
         along_ra = min(360.0, degrees / max(np.cos(np.radians(want.dec)), 1e-6))
         place = (want.ra, want.dec)
         return SIAQuery(url, pos=place, size=(along_ra, degrees), format="all", session=one)
@@ -183,7 +183,7 @@ class VOSurvey(NamedBands):
         return read(_votable_of(answer), query.queryurl, one)
 
     def _best(self, band: str, found: Sequence[_Found], want: Wanted, one: Session) -> Cutout:
-        """The fullest of the nearest images."""
+        """Return the nearest image that covers most of the cutout."""
         near = [image for image in found if image.is_in(band, self.bands)]
         near.sort(key=lambda image: image.distance(want.position))
         best: tuple[float, Cutout | None] = (0.0, None)
@@ -208,14 +208,14 @@ class VOSurvey(NamedBands):
         return best[1]
 
     def _fetched(self, image: _Found, want: Wanted, one: Session) -> Cutout | None:
-        """The image, cut where the service can; None where it says that there is nothing."""
+        """Fetch an image, cut by the service if possible; None if the service says that there is none."""
         resource = _soda_of(image, one)
         if resource is None:
             one.get(image.url)
         else:
             from pyvo.dal.adhoc import SodaQuery
 
-            # Half of the diagonal: nothing of the square is beyond the circle.
+            # Radius = half of the diagonal, so that the circle contains the square.
             radius = (want.side + _MARGIN) * want.pixel_scale / np.sqrt(2)
             circle = (want.position.icrs.ra, want.position.icrs.dec, radius)
             SodaQuery.from_resource(image.record, resource, session=one, circle=circle).execute_stream()
@@ -233,15 +233,15 @@ class VOSurvey(NamedBands):
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Parse what a service wrote without a word on each fault of its XML; one thread at a time."""
-    # The list of warning filters is one for all threads.
+    """Parse XML of a service without warnings about its faults; one thread at a time."""
+    # Warning filters are global to all threads.
     with WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _votable_of(answer: Answer) -> Any:
-    """Read a VOTable; one that breaks off is refused."""
+    """Read a VOTable; raise an error if it is truncated."""
     from astropy.io.votable import parse
 
     if b"</VOTABLE>" not in answer.content[-200:] and b":VOTABLE>" not in answer.content[-200:]:
@@ -251,7 +251,7 @@ def _votable_of(answer: Answer) -> Any:
 
 
 def _found_by_sia2(votable: Any, url: str, session: Any) -> list[_Found]:
-    """Read the answer of an SIA2 service: images in FITS, or behind DataLink."""
+    """Read the answer of an SIA2 service: FITS images, directly or by DataLink."""
     from pyvo.dal.sia2 import SIA2Results
 
     with _quietly():
@@ -260,7 +260,7 @@ def _found_by_sia2(votable: Any, url: str, session: Any) -> list[_Found]:
 
 
 def _found_by_sia1(votable: Any, url: str, session: Any) -> list[_Found]:
-    """Read the answer of an SIA1 service: images in FITS, or behind DataLink."""
+    """Read the answer of an SIA1 service: FITS images, directly or by DataLink."""
     from pyvo.dal.sia import SIAResults
 
     with _quietly():
@@ -270,7 +270,7 @@ def _found_by_sia1(votable: Any, url: str, session: Any) -> list[_Found]:
 
 
 def _soda_of(image: _Found, session: Any) -> Any:
-    """Find the service that cuts an image; None where it can only be fetched as it is."""
+    """Return the cutout service of an image, or None if it can only be fetched whole."""
     from pyvo.dal.adhoc import DATALINK_IVOID, SODA_SYNC_IVOID, DatalinkQuery, DatalinkResults
 
     here = _adhoc(image.record._results, SODA_SYNC_IVOID)
@@ -308,7 +308,7 @@ def _listed(results: Any, centre: tuple[str | None, str | None], band: str | Non
     found = []
     for record in results:
         form = str(record.getdataformat() or "")
-        # NOIRLab lists masks and weights among the images.
+        # NOIRLab also lists masks and weights.
         kind = str(record["prodtype"]) if "prodtype" in names else "image"
         if kind != "image" or not ("fits" in form.lower() or "content=datalink" in form):
             continue
