@@ -1,10 +1,10 @@
-"""Write a file or a folder whole, or not at all.
+"""Write files and folders atomically.
 
-Everything galcnn writes goes to a temporary name beside its target, is flushed to the disk and
-then renamed. A reader never sees half a file, and a full disk or a kill leaves the old one.
+All output is written to a temporary name beside its target, flushed to the disk and then renamed.
+Readers never see a partial file, and a full disk or a killed process leaves the old one intact.
 
-Nothing of the user's is replaced unasked: `check_writable` refuses what stands there before any
-work begins, and `claim` tells a folder of the same run, which goes on, from all others.
+Existing files of the user are not replaced without `overwrite`: `check_writable` fails before any
+work begins, and `claim` continues a folder of the same run and refuses all others.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from galcnn.errors import message
 
 _ANEW = "or replace it: --overwrite (in Python: overwrite=True)."
 
-#: A file, or the files of one galaxy.
+#: One file, or the files of one galaxy.
 Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-#: File in a folder of galcnn's that says of which run it is, by a hash.
+#: File in an output folder that identifies its run by a hash.
 MARK = ".galcnn"
-#: How `_unused_name` calls what is being written.
+#: Temporary names, as made by `_unused_name`.
 _PARTIAL = re.compile(r"\.[0-9a-f]{12}-[0-9]+-[0-9a-f]+\.partial(\..*)?")
-#: Those who want to know what is written; any thread may write.
+#: Active lists of `recording`; files may be written in any thread.
 _RECORDS: list[list[Path]] = []
 
 
 @contextlib.contextmanager
 def recording() -> Iterator[list[Path]]:
-    """Keep a list of what this process writes, in the order in which it is finished."""
+    """Collect the paths that this process writes, in the order in which they are finished."""
     record: list[Path] = []
     _RECORDS.append(record)
     try:
@@ -54,12 +54,12 @@ def _finished(target: Path) -> None:
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path to write to; on success it becomes `path`, on failure it vanishes."""
-    target = Path(path).resolve()  # a link is written through, not replaced
+    """Yield a temporary path to write to; it is renamed to `path` on success and removed on failure."""
+    target = Path(path).resolve()  # symbolic links are followed, not replaced
     _refuse_folder(target)
     _make_folder(target.parent)
     _sweep(target)
-    # mkstemp's 0600 would make every product private: keep the user's own umask instead.
+    # mkstemp would create every file with mode 0600: apply the user's umask instead.
     temporary = Path(_unused_name(target))
     try:
         yield temporary
@@ -73,12 +73,12 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing_folder(path: str | os.PathLike[str], *, own: Collection[str] | None = None) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success it becomes `path`, replacing an older one.
+    """Yield a temporary folder to fill; on success it is renamed to `path` and replaces an older one.
 
-    Where an older one holds what is not `own` by its name (``*`` for any characters; None: all is),
-    that stays, and the new content is put beside it piece by piece.
+    `own` lists the names (with wildcards) that belong to this kind of folder. If the older folder
+    holds other files, they are kept and only its own files are replaced. None replaces the folder.
     """
-    target = Path(path).resolve()  # a link is written through, not replaced
+    target = Path(path).resolve()  # symbolic links are followed, not replaced
     _refuse_file(target)
     _make_folder(target.parent)
     _sweep(target)
@@ -115,13 +115,13 @@ def writing_folder(path: str | os.PathLike[str], *, own: Collection[str] | None 
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike[str], content: object) -> None:
-    """Write `content` as indented JSON, whole or not at all; NaN and infinity are refused."""
+    """Write `content` as indented JSON, atomically; NaN and infinity are refused."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -134,10 +134,10 @@ def check_writable(
     inputs: Iterable[Input] = (),
     overwrite: bool = False,
 ) -> None:
-    """Fail now rather than after hours of work when `path` could not be written, or holds something else.
+    """Raise an error before the work begins if `path` cannot be written or holds something else.
 
-    A folder may hold what is `own` by its name; with no names it may be one that was claimed; with
-    None it may hold anything. `inputs` are never replaced, even if `overwrite` is said.
+    An existing folder may hold only files with names in `own`. An empty `own` accepts a folder that
+    was claimed, None accepts any folder. `inputs` are never replaced, even with `overwrite`.
     """
     target = Path(path).resolve()
     _make_folder(target.parent)
@@ -165,18 +165,18 @@ def check_writable(
 
 
 class Claim:
-    """A folder that holds one run, or will: made by `claim`."""
+    """Output folder of one run, as returned by `claim`."""
 
     def __init__(self, folder: Path, digest: str, *, own: Collection[str], anew: bool) -> None:
         self.folder = folder
         self._digest, self._own, self._anew = digest, own, anew
 
     def written(self, name: str) -> bool:
-        """Tell whether this run has written a file or folder already; nothing, where it begins anew."""
+        """Return True if this run has already written a file or folder; False if it overwrites."""
         return not self._anew and (self.folder / name).exists()
 
     def mark(self) -> None:
-        """Mark the folder as this run's, before the first file; what an older one left goes now."""
+        """Mark the folder for this run before the first file is written; with overwrite, remove old files."""
         if self._anew:
             _remove(self.folder, self._own)
         if self._anew or not (self.folder / MARK).exists():
@@ -185,13 +185,13 @@ class Claim:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
-        """Give a temporary folder to fill, whose content replaces what is its own in this one."""
+        """Yield a temporary folder to fill; its content replaces the run's own files in this folder."""
         with writing_folder(self.folder, own=(*self._own, MARK)) as temporary:
             (temporary / MARK).write_text(self._digest, encoding="utf-8")
             yield temporary
 
     def once(self, name: str, write: Callable[[Path], object]) -> bool:
-        """Write a file unless this run has; tell whether it was there."""
+        """Write a file unless this run has written it; return True if it existed."""
         there = self.written(name)
         if not there:
             self.mark()
@@ -208,11 +208,12 @@ def claim(
     inputs: Iterable[Input] = (),
     overwrite: bool = False,
 ) -> Claim:
-    """Go on with a folder of the same settings; refuse one that holds anything else.
+    """Continue a folder of the same settings; refuse a folder that holds anything else.
 
-    `described` is all that decides what is written; `what` says it in words, which tell the folders
-    of one command from those of others. With `overwrite` what is `own` by its name goes, the rest
-    stays. Settings of which nothing comes claim nothing: the folder is marked with the first file.
+    `described` is a text with all settings that affect the output, `what` the name of the kind of
+    folder, which distinguishes commands. With `overwrite`, files with names in `own` are removed and
+    others kept. `Claim.mark` is called before the first file is written, so that failed runs leave no
+    marker.
     """
     place, digest = Path(folder), hashlib.sha256(f"{what}\n{described}".encode()).hexdigest()
     check_writable(place, folder=True, own=(), what=what, overwrite=overwrite)
@@ -226,11 +227,11 @@ def claim(
 
 
 class ExistsError(FileExistsError, ValueError):
-    """What is to be written is there already: an error of the system, and of the value that was given."""
+    """Error for an existing output; both a FileExistsError and a ValueError."""
 
 
 def _refuse_existing(target: Path, own: Collection[str] | None, what: str) -> None:
-    """The one place where what stands there is refused."""
+    """Raise an error if the target exists and does not belong to this run."""
     if not target.is_dir():
         if target.exists():
             raise ExistsError(
@@ -239,9 +240,9 @@ def _refuse_existing(target: Path, own: Collection[str] | None, what: str) -> No
         return
     if own is None:
         return
-    # What is hidden is never replaced, but where a whole folder is: locks, and what lists of files leave.
+    # Hidden files, such as locks, are kept and allowed unless `own` names are given.
     foreign = _foreign(target, own or (".*",))
-    # The mark is looked for last: several processes of one run may begin in one folder.
+    # The mark is checked last, since several processes of one run may start in the same folder.
     if foreign and (own or not (target / MARK).exists()):
         raise ExistsError(
             message(
@@ -269,7 +270,7 @@ def _is_own(name: str, own: Iterable[str]) -> bool:
 
 
 def _foreign(folder: Path, own: Collection[str]) -> list[str]:
-    """Names in a folder that are of others; what a kill left of a file is nobody's."""
+    """Return names in a folder that are not `own`; partial files are ignored."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     return [name for name in names if not is_partial(name) and not _is_own(name, own)]
 
@@ -281,7 +282,7 @@ def _remove(folder: Path, own: Iterable[str]) -> None:
 
 
 def is_partial(name: str) -> bool:
-    """Tell whether a file is one that was being written, and may be of a process that was killed."""
+    """Return True for a partial file, which may have been left by a killed process."""
     return _PARTIAL.fullmatch(name) is not None
 
 
@@ -297,20 +298,20 @@ def _make_folder(folder: Path) -> None:
 
 
 def _unused_name(target: Path) -> str:
-    """Hidden, beside the target (renames cross no file system), same suffix (writers look at it)."""
+    """Return a hidden name in the same folder (same file system) with the same suffix (writers use it)."""
     return str(
         target.with_name(f"{_ours(target)}{os.getpid()}-{secrets.token_hex(4)}.partial{target.suffix}")
     )
 
 
 def _ours(target: Path) -> str:
-    """How temporary names of this target and this machine begin; short, whatever the target's length."""
+    """Return the prefix of temporary names for this target and machine; short for any target."""
     owner = f"{platform.node()}/{target.name}".encode()
     return f".{hashlib.sha256(owner).hexdigest()[:12]}-"
 
 
 def _sweep(target: Path) -> None:
-    """Remove what a killed process of this machine left of this target."""
+    """Remove partial files of this target that killed processes of this machine have left."""
     for left in target.parent.glob(f"{_ours(target)}*.partial{target.suffix}"):
         owner = left.name.removeprefix(_ours(target)).partition("-")[0]
         if owner.isdigit() and not _alive(int(owner)):
@@ -322,7 +323,7 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # of another user: it lives
+    except OSError:  # process of another user
         return True
     return True
 

@@ -1,6 +1,6 @@
-"""What notebooks show of galcnn's nouns: facts and small pictures as HTML that needs nothing else.
+"""HTML representations for notebooks: tables of facts and small pictures.
 
-Every text is escaped, a picture is a PNG inside the page, nothing is fetched and nothing runs.
+All text is escaped, and pictures are embedded as PNG; nothing is fetched or executed.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-#: Pictures of one thing.
+#: Maximum number of pictures per object.
 MOST_PICTURES = 8
 
-#: Pixels of the longer side of a picture as it is stored, at most, and as it is shown.
+#: Maximum size in pixels of the longer side of a picture, as stored and as displayed.
 _STORED, _SHOWN = 128, 128
-#: Letters of a fact.
+#: Maximum number of characters of a fact.
 _LONGEST = 200
 _PERCENTILES = (1.0, 99.5)
 
 
 def overview(title: str, facts: Mapping[str, object], pictures: Sequence[tuple[str, str]] = ()) -> str:
-    """Lay out facts and pictures.
+    """Return a table of facts with pictures below.
 
     Parameters
     ----------
     title : str
-        What it is.
+        Heading.
     facts : mapping of str to object
-        Shown as text, shortened to 200 letters.
+        Displayed as text, shortened to 200 characters.
     pictures : sequence of tuple of str
-        Caption, and the element that `picture` and its like give.
+        Caption and HTML element, as returned by `picture` and similar functions.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def overview(title: str, facts: Mapping[str, object], pictures: Sequence[tuple[s
 
 
 def picture(rgb: npt.NDArray[np.uint8], alt: str) -> str:
-    """Give a picture (ny, nx, 3), row 0 at the bottom, as an element of a page; thinned out if large."""
+    """Return an RGB picture (ny, nx, 3), row 0 at the bottom, as an HTML element; subsampled if large."""
     from PIL import Image
 
     step = max(1, -(-max(rgb.shape[:2]) // _STORED))
@@ -76,7 +76,7 @@ def picture(rgb: npt.NDArray[np.uint8], alt: str) -> str:
 
 
 def grey_picture(plane: npt.NDArray[np.floating], alt: str) -> str:
-    """Draw one band in grey, by asinh between its 1st and 99.5th percentile."""
+    """Draw one band in grey, asinh-scaled between its 1st and 99.5th percentile."""
     values = np.asarray(plane, dtype=np.float64)
     known = np.isfinite(values)
     grey = np.zeros(values.shape)
@@ -89,7 +89,7 @@ def grey_picture(plane: npt.NDArray[np.floating], alt: str) -> str:
 
 
 def signed_picture(plane: npt.NDArray[np.floating], alt: str) -> str:
-    """Draw a signed map: red above zero, blue below, white at zero, grey where there is no value."""
+    """Draw a signed map: red positive, blue negative, white zero, grey NaN."""
     values = np.asarray(plane, dtype=np.float64)
     known = np.isfinite(values)
     sizes = np.abs(values[known])
@@ -101,7 +101,7 @@ def signed_picture(plane: npt.NDArray[np.floating], alt: str) -> str:
     return picture(np.rint(colours).astype(np.uint8), alt)
 
 
-#: Ends of matplotlib's RdBu, told apart with every common colour blindness; and grey.
+#: Ends of matplotlib's RdBu, which is safe for colour-blind readers; and grey.
 _RED, _BLUE, _NO_VALUE = np.array([178.0, 24.0, 43.0]), np.array([33.0, 102.0, 172.0]), 191.0
 
 

@@ -1,14 +1,14 @@
-"""Progress of long work: shown by the command line, silent in a script unless asked for.
+"""Progress of long tasks: shown by the command line, silent in scripts by default.
 
-Long functions take ``progress``, one of `silent` and `bars`, and use it so::
+Functions that take long accept ``progress``, either `silent` or `bars`, and use it as follows::
 
     with progress("read images", len(paths)) as step:
         for path in paths:
             ...
             step()
 
-Bars are shown for work that takes longer than a second. What a caller's bar counts as one step may
-say by `parts` how far it is.
+Bars are shown for tasks that take longer than a second. `parts` shows progress within one step of
+the caller's bar.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Display
 
 
-#: Seconds before anything is shown.
+#: Seconds before a bar is shown.
 _PATIENCE = 1.0
 _DISPLAY: ContextVar[Display | None] = ContextVar("display", default=None)
 
 
 class Step(Protocol):
-    """Say that one more piece is done."""
+    """Callback that counts one more step as done."""
 
     def __call__(self, note: str = "") -> None:
-        """Advance by one."""
+        """Advance by one step, with an optional note."""
 
 
 class Progress(Protocol):
-    """Start to show a piece of work."""
+    """Context manager that shows the progress of a task."""
 
     def __call__(self, description: str, total: int) -> AbstractContextManager[Step]:
-        """Show a piece of work."""
+        """Start a task with a description and the total number of steps."""
 
 
 @contextlib.contextmanager
@@ -57,7 +57,7 @@ def silent(description: str, total: int) -> Iterator[Step]:
 
 @contextlib.contextmanager
 def bars(description: str, total: int) -> Iterator[Step]:
-    """Show a bar on the terminal's standard error, with the time that is left, once a second has passed."""
+    """Show a bar with the remaining time on standard error, if the task takes longer than a second."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -72,7 +72,7 @@ def bars(description: str, total: int) -> Iterator[Step]:
     display = Bars(*columns, console=Console(stderr=True))
     task = display.add_task(description, total=total, note="")
     shown = _DISPLAY.set(display)
-    # By a clock of its own: the first step itself may be the long one.
+    # Uses its own timer, since the first step may take long.
     timer = threading.Timer(_PATIENCE, display.start)
     timer.daemon = True
     timer.start()
@@ -92,7 +92,7 @@ def bars(description: str, total: int) -> Iterator[Step]:
 
 @contextlib.contextmanager
 def parts(description: str, total: int) -> Iterator[Step]:
-    """Show the parts of one step below the bar of the caller; nothing where there is none."""
+    """Show the parts of one step below the caller's bar, if there is one."""
     display = _DISPLAY.get()
     if display is None:
         with silent(description, total) as step:

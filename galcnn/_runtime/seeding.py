@@ -1,7 +1,7 @@
-"""Random streams keyed by (seed, object), so that order, batch and worker count change nothing.
+"""Random streams keyed by seed and object, independent of order, batches and number of workers.
 
-Python's `hash` differs from run to run and adding integers collides, so the key goes through
-SHA-256: streams of different keys are independent for all practical purposes, and the same key
+The key is hashed by SHA-256, since Python's `hash` differs between runs and sums of integers
+collide. Streams of different keys are independent for all practical purposes, and the same key
 gives the same stream on every machine.
 """
 
@@ -15,19 +15,19 @@ Key = str | int
 
 
 def generator(seed: int, *key: Key) -> np.random.Generator:
-    """Give the random stream of one object.
+    """Return the random generator of one object.
 
     Parameters
     ----------
     seed : int
-        The user's seed.
+        Seed given by the user.
     *key : str or int
-        What the stream is for, e.g. ``("noise", galaxy_id)``.
+        Purpose of the stream, for example ``("noise", galaxy_id)``.
 
     Returns
     -------
     numpy.random.Generator
-        A PCG64 stream that depends on `seed` and `key` alone.
+        PCG64 generator that depends only on `seed` and `key`.
 
     Examples
     --------
@@ -41,17 +41,17 @@ def generator(seed: int, *key: Key) -> np.random.Generator:
 
 
 def integer(seed: int, *key: Key) -> int:
-    """Give a seed of 31 bits for libraries that take an integer; never 0, by which GalSim takes the clock."""
+    """Return a positive 31-bit seed for libraries that take an integer (GalSim uses the clock for 0)."""
     return 1 + int.from_bytes(_digest(seed, key)[:8], "little") % (2**31 - 1)
 
 
 def uniform(seed: int, *key: Key) -> float:
-    """Give one number in [0, 1) for the key, e.g. to deal objects into splits."""
+    """Return a number in [0, 1) for the key, for example to assign objects to splits."""
     return float((int.from_bytes(_digest(seed, key)[:8], "little") >> 11) / 2**53)
 
 
 def _digest(seed: int, key: tuple[Key, ...]) -> bytes:
-    # The length before each part keeps ("ab", "c") and ("a", "bc") apart; the type letter 1 and "1".
+    # Lengths distinguish ("ab", "c") from ("a", "bc"), and the type letter distinguishes 1 from "1".
     text = f"{int(seed)}"
     for part in key:
         kind = "s" if isinstance(part, str) else "i"

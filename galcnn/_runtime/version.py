@@ -1,4 +1,4 @@
-"""The version of galcnn, stated here alone: pyproject.toml reads it without importing anything."""
+"""Version of galcnn; pyproject.toml reads it from here without an import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""More behind what stands in a FITS file: no byte of it is changed, and all of it is written or nothing."""
+"""Append stacks to FITS files without changing existing bytes; the file is replaced atomically."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _BLOCK = 2880
 
 
 def append_stack(path: str | os.PathLike[str], stack: LayerStack) -> None:
-    """Add what another model or method says to a layers file.
+    """Append the result of another model or method to a layers file.
 
     Parameters
     ----------
     path : path-like
-        A layers file of the same galaxy. Every HDU that stands there stays as it is, byte by
-        byte; the file is replaced as a whole, or stays.
+        Layers file of the same galaxy. Existing HDUs are not changed by a single byte, and the file is
+        replaced atomically.
     stack : galcnn.layers.LayerStack
-        Its cutout is written where the file does not hold the very same already.
+        Stack to append. Its cutout is written only if the file does not hold an identical one.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If the file does not exist.
     galcnn.errors.UnreadableImageError
-        It is no layers file, or damaged.
+        If the file is not a layers file, or damaged.
     ValueError
-        It is of another galaxy.
+        If the file is of another galaxy.
     """
     wanted = [_content(hdu) for hdu in cutout_hdus(stack.cutout)]
     with opened(path) as (hdulist, _):
@@ -70,25 +70,25 @@ def append_stack(path: str | os.PathLike[str], stack: LayerStack) -> None:
 
 
 def read_stacks(path: str | os.PathLike[str]) -> tuple[LayerStack, ...]:
-    """Read all that a file says of a galaxy, bit by bit.
+    """Read all stacks of a file.
 
     Parameters
     ----------
     path : path-like
-        A layers file with one or more stacks, or another FITS file that has gained some
-        (`galcnn.layers.write_into`); the cutout of these is the image of that file.
+        Layers file with one or more stacks, or another FITS file to which stacks were added by
+        `galcnn.layers.write_into`; the cutout of these is the image of that file.
 
     Returns
     -------
     tuple of LayerStack
-        In the order in which they were written.
+        Stacks in the order in which they were written, with bit-identical arrays.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If the file does not exist.
     galcnn.errors.UnreadableImageError
-        There are no layers in it, it is damaged, or it is of a newer version.
+        If the file has no layers, is damaged, or is of a newer version.
     """
     file = Path(path)
     with opened(file) as (hdulist, _):
@@ -108,7 +108,7 @@ def read_stacks(path: str | os.PathLike[str]) -> tuple[LayerStack, ...]:
 
 
 def holds_stack(path: str | os.PathLike[str], stack: LayerStack) -> bool:
-    """Tell whether a file has layers of the same galaxy, made of the same by the same in the same way."""
+    """Return True if a file has a stack with the same galaxy and provenance."""
     with opened(path) as (hdulist, _):
         for number in (0, *numbers(hdulist)):
             hdus = named(hdulist, number)
@@ -121,12 +121,12 @@ def holds_stack(path: str | os.PathLike[str], stack: LayerStack) -> bool:
 
 
 def numbers(hdulist: Iterable[Any]) -> list[int]:
-    """List the stacks behind what stood in a file; 0, the first of a layers file, is not among them."""
+    """Return the numbers of the appended stacks; 0, the first stack of a layers file, is not listed."""
     return sorted({int(hdu.header["STACK"]) for hdu in hdulist if "STACK" in hdu.header})
 
 
 def append_hdus(path: str | os.PathLike[str], hdus: Iterable[Any], *, out: str | os.PathLike[str]) -> None:
-    """Write a FITS file that begins with all bytes of another one, which may be `out` itself."""
+    """Write a FITS file that starts with all bytes of another file, which may be `out` itself."""
     file = Path(path)
     _refuse_odd_end(file)
     with atomic.writing(out) as temporary:
@@ -134,7 +134,7 @@ def append_hdus(path: str | os.PathLike[str], hdus: Iterable[Any], *, out: str |
         with open(temporary, "ab") as handle:
             for hdu in hdus:
                 buffer = io.BytesIO()
-                # Behind an empty primary HDU of one block, which is left out again.
+                # Written after an empty primary HDU of one block, which is cut off again.
                 fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(buffer, output_verify="exception")
                 handle.write(buffer.getbuffer()[_BLOCK:])
 
@@ -172,7 +172,7 @@ def _refuse_others(hdulist: fits.HDUList, file: Path) -> None:
 
 
 def _cutout_in(hdulist: fits.HDUList, number: int) -> list[tuple[str, bytes]]:
-    """The cutout that a stack brings, laid out anew: cards and pixels; empty where it brings none."""
+    """Return cards and pixels of the cutout in a stack, laid out again; empty if it has no own cutout."""
     hdus = named(hdulist, number)
     if not any("GALCNN" in hdu.header for hdu in hdus.values()):
         return []
@@ -184,14 +184,14 @@ def _content(hdu: Any) -> tuple[str, bytes]:
 
 
 def _cutout_of(hdus: dict[str, Any], stacks: dict[int, LayerStack], file: Path) -> Cutout | None:
-    """Of a stack that does not bring its own: that of another stack, or the image of the file."""
+    """Return the shared cutout of a stack: that of another stack, or the image of the file."""
     if tables.MORPHOLOGY not in hdus:
-        return None  # said by who reads the stack
+        return None  # reported when the stack is read
     header = hdus[tables.MORPHOLOGY].header
     if CUTOUT_STACK in header:
         other = stacks.get(header[CUTOUT_STACK])
         return None if other is None else other.cutout
     if CUTOUT_HDU in header:
         places = [int(place) for place in str(header[CUTOUT_HDU]).split()]
-        return load_cutout(file, hdu=places or None)  # none: as files of galcnn are read
+        return load_cutout(file, hdu=places or None)  # None: use the default reading of galcnn's own files
     return None

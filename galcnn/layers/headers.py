@@ -1,4 +1,4 @@
-"""The headers of a layers file: what a human reads in a viewer. The tables hold the same exactly."""
+"""Headers of a layers file, for human readers; the tables hold the exact values."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ if TYPE_CHECKING:
     from galcnn.prediction import Prediction
 
 
-#: What fits between the quotes of one card.
+#: Maximum text length in one card.
 _TEXT_LENGTH = 68
 
 
-#: Method, target and band in a name: together well below one card.
+#: Maximum lengths of method, target and band in a name; together well below one card.
 _PART_LENGTHS = (16, 32, 12)
 
 
-#: Long names have short forms, so that viewers' menus can be read.
+#: Short forms of long names, for the menus of viewers.
 _SHORT = {"saliency": "SAL"}
 
 
 def card_text(text: str) -> str:
-    """Write any text so that it fills one header card at most; a long one ends in dots."""
+    """Return a text that fits one header card, escaped, with dots at the end if shortened."""
     escaped = escape(text)
-    room = _TEXT_LENGTH - escaped[:_TEXT_LENGTH].count("'")  # a quote is written twice
+    room = _TEXT_LENGTH - escaped[:_TEXT_LENGTH].count("'")  # FITS doubles quotes
     return escaped if len(escaped) <= room else escaped[: room - 3] + "..."
 
 
 def extension_name(method: str, target: str, band: str) -> str:
-    """Name the layer of a map, such as ``SAL_SPIRAL_G``, or ``CAM_SPIRAL`` for the band ``all``.
+    """Return the name of a map layer, such as ``SAL_SPIRAL_G``, or ``CAM_SPIRAL`` for the band ``all``.
 
     Parameters
     ----------
     method, target, band : str
-        Any text.
+        Method, target and band; any text.
 
     Returns
     -------
     str
-        Of A-Z, 0-9 and underscores: viewers address it as ``file.fits[NAME]`` without quoting.
+        Name of A-Z, 0-9 and underscores, which viewers accept as ``file.fits[NAME]`` without quotes.
 
     Examples
     --------
@@ -60,11 +60,11 @@ def extension_name(method: str, target: str, band: str) -> str:
     return "_".join(word(part, length) for part, length in zip(parts, _PART_LENGTHS, strict=False))
 
 
-#: Cards FILETYPE and FILEVERS of the primary header.
+#: Values of FILETYPE and FILEVERS in the primary header.
 FILE_TYPE, FILE_VERSION = "galcnn layers", 1
 
 
-#: FITS allows three digits after CLASS and LOGIT.
+#: FITS keywords allow three digits after CLASS and LOGIT.
 _MOST_CARDS = 999
 
 
@@ -75,7 +75,7 @@ _CARD_LENGTH = 80
 
 
 def primary_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits.Header:
-    """Say what the file is, of which galaxy, by which network, and what it answers."""
+    """Return the primary header: file type, galaxy, network and prediction."""
     header = fits.Header()
     _put(header, "FILETYPE", FILE_TYPE, "kind of this file")
     _put(header, "FILEVERS", FILE_VERSION, "version of the kind")
@@ -84,7 +84,7 @@ def primary_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fit
 
 
 def answer_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits.Header:
-    """Say of which galaxy a stack is, by which network, and what that answers."""
+    """Return the cards of galaxy, network and prediction of a stack."""
     header = fits.Header()
     told = {key: card_text(str(value)) for key, value in provenance.items()}
     _put(header, "OBJECT", card_text(prediction.ids[0]), "id of the galaxy")
@@ -105,7 +105,7 @@ def answer_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits
 
 
 def map_header(name: str, explanation: Explanation, band: str, wcs: fits.Header) -> fits.Header:
-    """Say what one map shows."""
+    """Return the header of one plane of a map."""
     header = _layer_header(name, explanation.unit, wcs)
     _put(header, "METHOD", card_text(explanation.method), "explainer")
     _put_target(header, explanation.target)
@@ -121,7 +121,7 @@ def map_header(name: str, explanation: Explanation, band: str, wcs: fits.Header)
 
 
 def synthesis_header(name: str, synthesis: Synthesis, part: str, band: str, wcs: fits.Header) -> fits.Header:
-    """Say what one plane of a synthesis shows; the part is image, start, difference ..."""
+    """Return the header of one plane of a synthesis; `part` is image, start, difference ..."""
     header = _layer_header(name, "" if part == "difference in sigma" else synthesis.unit, wcs)
     _put(header, "METHOD", card_text(synthesis.method), "how the image was made")
     _put(header, "PART", part, "image, start, their difference, or the noise")
@@ -137,7 +137,7 @@ def synthesis_header(name: str, synthesis: Synthesis, part: str, band: str, wcs:
 
 def _layer_header(name: str, unit: str, wcs: fits.Header) -> fits.Header:
     header = fits.Header()
-    header["EXTNAME"] = name  # not left to astropy, whose comment does not fit beside a long name
+    header["EXTNAME"] = name  # set here, since astropy's comment does not fit after a long name
     header.extend(wcs)
     if _fits_unit(unit):
         _put(header, "BUNIT", unit, "")
@@ -155,7 +155,7 @@ def _put_target(header: fits.Header, target: Target) -> None:
 
 def _put_making(header: fits.Header, made: Explanation | Synthesis) -> None:
     if made.seed is not None:
-        # FITS readers hold integers in 64 bits.
+        # Integers in FITS cards are limited to 64 bits by readers.
         seed = made.seed if abs(made.seed) < 2**63 else str(made.seed)
         _put(header, "SEED", seed, "of the random numbers")
     if made.network_layer:
@@ -165,7 +165,7 @@ def _put_making(header: fits.Header, made: Explanation | Synthesis) -> None:
 
 
 def _put(header: fits.Header, key: str, value: str | float | None, comment: str) -> None:
-    """Add a card; FITS has no NaN in cards, so that one is left out, and a long text has no comment."""
+    """Add a card unless the value is None or not finite; omit the comment if there is no room for it."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return
     room = _CARD_LENGTH - len(str(fits.Card(key, value)).rstrip()) - len(" / ")

@@ -1,17 +1,16 @@
-"""Layers beside those of the FITS file that a cutout was made of, on its own pixel grid.
+"""Add layers to the FITS file that a cutout was made from, on the pixel grid of its image.
 
-What was done to the image is inverted: by the two WCS where both have one, else by the steps in
-``meta["geometry"]``. A map is no image of the sky, so that what becomes of its values follows from
-what they are. With w the area that an old pixel o and a pixel c of the cutout share, in areas of o:
+The transformation from image to cutout is inverted, by the two WCS if both have one, else by the
+steps in ``meta["geometry"]``. How map values transform depends on their kind. With w the area shared
+by an image pixel o and a cutout pixel c, in units of the area A_o of o:
 
-- a slope in flux is drawn back through the resampling, dS/dF_o = sum_c w dS/dF_c, since F_c
-  collects w F_o (the chain rule); in surface brightness or display values it is
-  sum_c w A_o/A_c dS/dB_c;
-- an amount of logits is shared out by area, sum_c w A_o/A_c a_c: the sum over the map is kept;
-- a slope in sigma is averaged and multiplied by sqrt(A_o/A_c), as noise of independent pixels goes;
-- features and slopes in what the network sees are averaged.
+- slopes in flux follow the chain rule, dS/dF_o = sum_c w dS/dF_c, since F_c contains w F_o; for
+  surface brightness or display values dS/dB_o = sum_c w A_o/A_c dS/dB_c;
+- amounts of logits are distributed by area, sum_c w A_o/A_c a_c, so that the sum of the map is kept;
+- slopes in sigma are averaged and multiplied by sqrt(A_o/A_c), as for noise of independent pixels;
+- features and slopes in the stretched image are averaged.
 
-Averages need half of the pixel covered. Where the cutout does not reach there is NaN.
+Averages require that at least half of the pixel is covered. Pixels outside the cutout are NaN.
 """
 
 from __future__ import annotations
@@ -47,30 +46,30 @@ if TYPE_CHECKING:
 _Array = npt.NDArray[np.float64]
 
 
-#: Pixels by which grids may miss each other and still be parallel, or be one.
+#: Tolerance in pixels for grids to be parallel, or identical.
 _SAME = 1e-3
 
 
-#: Points a side at which the grids are compared.
+#: Points per side at which the grids are compared.
 _POINTS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where a cutout lies on the image that it was made of.
+    """Position of a cutout on the image that it was made from.
 
     Attributes
     ----------
     cutout : galcnn.cutout.Cutout
-        With the grid of the maps.
+        Cutout with the grid of the maps.
     corner, shape : tuple of int
-        The part of the image, in its pixels (y, x), that holds the cutout.
+        Lower corner and shape (y, x), in image pixels, of the part that contains the cutout.
     first, step : tuple of float or None
-        Of parallel grids: pixel of the image at the centre of the cutout's first pixel, and pixels
-        of the image from one to the next. None where the cutout is turned, mirrored or of another
-        projection.
+        For parallel grids: image pixel (y, x) at the centre of the cutout's first pixel, and distance in
+        image pixels between neighbouring pixels of the cutout. None if the cutout is rotated, flipped or
+        in another projection.
     wcs : astropy.wcs.WCS or None
-        Of that part of the image.
+        WCS of that part of the image.
     """
 
     cutout: Cutout
@@ -81,7 +80,7 @@ class Placement:
     wcs: WCS | None
 
     def maps(self, explanation: Explanation) -> npt.NDArray[np.float32]:
-        """Bring the map of an explanation to the image."""
+        """Return the map of an explanation on the image grid."""
         values = explanation.attribution
         if self._copies():
             return self._copied(values)
@@ -102,13 +101,13 @@ class Placement:
         return moved.astype(np.float32)
 
     def labels(self, segmentation: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """Bring a segmentation to the image: each pixel has the label at its centre."""
+        """Return a segmentation on the image grid; each pixel gets the label at its centre."""
         y, x = np.mgrid[: self.shape[0], : self.shape[1]].astype(np.float64)
         if self.first is not None and self.step is not None:
             y = (y + self.corner[0] - self.first[0]) / self.step[0]
             x = (x + self.corner[1] - self.first[1]) / self.step[1]
         else:
-            assert self.wcs is not None  # for the type checker: only parallel grids do without
+            assert self.wcs is not None  # for the type checker: without a WCS the grids are parallel
             assert self.cutout.wcs is not None
             x, y = self.cutout.wcs.world_to_pixel(self.wcs.pixel_to_world(x, y))
         with np.errstate(invalid="ignore"):
@@ -135,7 +134,7 @@ class Placement:
         return copied
 
     def _area(self) -> float:
-        """Area of a pixel of the cutout, in pixels of the image."""
+        """Return the area of a cutout pixel in image pixels."""
         if self.step is not None:
             return self.step[0] * self.step[1]
         assert self.wcs is not None
@@ -144,7 +143,7 @@ class Placement:
         return float(own / old)
 
     def _collected(self, values: _Array, good: npt.NDArray[np.bool_]) -> tuple[_Array, _Array]:
-        """For each pixel of the image: sum of the values weighted by shared area, and that area."""
+        """Return, for each image pixel, the values summed with shared area as weight, and that area."""
         if self.first is not None and self.step is not None:
             along_y, along_x = (
                 _shared(m, n, first - corner, step)
@@ -164,7 +163,7 @@ class Placement:
 
 
 def placement(cutout: Cutout, wcs: WCS | None, shape: tuple[int, int]) -> Placement:
-    """Find where a cutout lies on the image that it was made of."""
+    """Return the position of a cutout on the image that it was made from."""
     if cutout.wcs is not None and wcs is not None:
         places = _by_wcs(cutout.wcs, wcs, cutout.shape)
         first, step = _parallel(cutout.shape, places)
@@ -193,7 +192,7 @@ def placement(cutout: Cutout, wcs: WCS | None, shape: tuple[int, int]) -> Placem
 
 
 def _edges(shape: tuple[int, int]) -> tuple[_Array, _Array]:
-    """Points along the edges of a grid, as (y, x)."""
+    """Return points along the edges of a grid as (y, x)."""
     along = [np.linspace(-0.5, n - 0.5, 33) for n in shape]
     y = np.concatenate([along[0], along[0], np.full(33, -0.5), np.full(33, shape[0] - 0.5)])
     x = np.concatenate([np.full(33, -0.5), np.full(33, shape[1] - 0.5), along[1], along[1]])
@@ -203,7 +202,7 @@ def _edges(shape: tuple[int, int]) -> tuple[_Array, _Array]:
 def _by_wcs(
     own: WCS, wcs: WCS, shape: tuple[int, int], points: tuple[_Array, _Array] | None = None
 ) -> tuple[_Array, _Array]:
-    """Pixels of the image, as (y, x), at points of the cutout."""
+    """Return image pixels (y, x) at points of the cutout."""
     y, x = points if points is not None else _points(shape)
     sky = own.pixel_to_world(x, y)
     x, y = wcs.world_to_pixel(sky)
@@ -218,7 +217,7 @@ def _points(shape: tuple[int, int]) -> tuple[_Array, _Array]:
 def _parallel(
     shape: tuple[int, int], places: tuple[_Array, _Array]
 ) -> tuple[tuple[float, float], tuple[float, float]] | tuple[None, None]:
-    """First pixel and step of parallel grids, whole numbers where they are those but for rounding."""
+    """Return first pixel and step if the grids are parallel, rounded if nearly integer."""
     first, step = [], []
     for n, own, there in zip(shape, _points(shape), places, strict=True):
         if not np.isfinite(there).all():
@@ -236,7 +235,7 @@ def _parallel(
 def _by_history(
     steps: Sequence[Mapping[str, Any]], own: tuple[int, int], shape: tuple[int, int]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """First pixel and step by what was done since the image was read."""
+    """Return first pixel and step from the steps that were applied after the image was read."""
     first, step, now = np.zeros(2), np.ones(2), tuple(shape)
     for done in steps:
         if tuple(done["from"]) != now or not {"corner", "ratio"} & set(done):
@@ -261,7 +260,7 @@ def _by_history(
 
 
 def _shared(n_old: int, n_own: int, first: float, step: float) -> _Array:
-    """Length that each pixel of the image (row) shares with each of the cutout (column)."""
+    """Return the length that each image pixel (row) shares with each cutout pixel (column)."""
     middle = first + step * np.arange(n_own)
     old = np.arange(n_old)[:, np.newaxis]
     upper = np.minimum(middle + step / 2, old + 0.5)
@@ -278,40 +277,39 @@ def write_into(
     append: bool = False,
     hdu: HDUChoice | None = None,
 ) -> None:
-    """Write the maps of a stack beside the image that its cutout was made of.
+    """Write the maps of a stack into the FITS file of the image that its cutout was made from.
 
     Parameters
     ----------
     stack : LayerStack
-        Its cutout was cut out of the image, resampled, binned, turned ...
+        Stack whose cutout was cropped, resampled, binned or rotated from the image.
     original : path-like
         FITS file of the image; not compressed as a whole.
     out : path-like, optional
-        New file: all bytes of `original`, then the layers. An older file is replaced.
+        New file with all bytes of `original`, followed by the layers. An existing file is replaced.
     append : bool
-        Whether `original` itself gains the layers, in place of `out`. Its HDUs stay as they are,
-        byte by byte; the file is replaced as a whole, or stays.
+        If True, add the layers to `original` itself instead of `out`. Existing HDUs are not changed by a
+        single byte, and the file is replaced atomically.
     hdu : int, str or sequence of them, optional
-        Where the image is, see `galcnn.load_cutout`.
+        HDU or HDUs of the image, see `galcnn.load_cutout`.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If `original` does not exist.
     galcnn.errors.UnreadableImageError
-        It is no plain FITS file with an image, or damaged, or a layers file (`append_stack` adds
-        to these).
+        If `original` is not a plain FITS file with an image, is damaged, or is a layers file (for which
+        use `append_stack`).
     ValueError
-        The cutout does not lie on the image, or nothing says where; or not one of `out` and
-        `append` is given.
+        If the cutout does not lie on the image, its position cannot be determined, or not exactly one
+        of `out` and `append` is given.
 
     Notes
     -----
-    Each map has the shape and the WCS of the image, NaN where the cutout does not reach, and the
-    values that `galcnn.layers.original` describes; where the cutout is a part of the image they
-    are the same, bit by bit. The segmentation comes along, and coarse maps on the WCS of their
-    cells; syntheses do not. `read_stacks` reads the layers back, `galcnn.load_cutout` the image as
-    before.
+    Each map has the shape and the WCS of the image, with NaN outside the cutout and values transformed
+    as described in `galcnn.layers.original`; if the cutout is a plain part of the image they are
+    bit-identical. The segmentation is written too, and coarse maps on the WCS of their cells; syntheses
+    are not. `read_stacks` reads the layers, and `galcnn.load_cutout` still reads the image.
     """
     path = Path(original)
     if (out is None) != append:
@@ -338,7 +336,7 @@ def write_into(
 
 @dataclass(frozen=True)
 class _Image:
-    """The image of the original: grid, WCS and where it is."""
+    """Image of the original: grid, WCS and HDU numbers."""
 
     shape: tuple[int, int]
     wcs: WCS | None
@@ -359,7 +357,7 @@ class _Image:
 
 
 def _moved(stack: LayerStack, place: Placement) -> LayerStack:
-    """The stack on the part of the image that holds the cutout."""
+    """Return the stack on the part of the image that contains the cutout."""
     blank = Cutout(np.zeros((1, *place.shape), np.float32), ("all",), wcs=place.wcs)
     explanations = [
         replace(explanation, attribution=place.maps(explanation), coarse=None)
@@ -370,7 +368,7 @@ def _moved(stack: LayerStack, place: Placement) -> LayerStack:
 
 
 def _with_coarse(hdus: Sequence[Any], stack: LayerStack) -> list[Any]:
-    """Coarse maps lie on the sky by their own WCS, whatever the image's grid is."""
+    """Add coarse maps, which keep their own WCS."""
     if stack.cutout.wcs is None:
         return list(hdus)
     used = {hdu.name for hdu in hdus}
@@ -386,7 +384,7 @@ def _with_coarse(hdus: Sequence[Any], stack: LayerStack) -> list[Any]:
             if card in like.header:
                 hdu.header[card] = (like.header[card], like.header.comments[card])
         for card in ("CELL1_Y", "CELL1_X", "STEP_Y", "STEP_X"):
-            del hdu.header[card]  # they count pixels of the cutout
+            del hdu.header[card]  # these count pixels of the cutout
         coarse.append(hdu)
     both = [*hdus[:-1], *coarse, hdus[-1]]
     both[-1].header["NHDU"] = len(both)
@@ -397,7 +395,7 @@ def _with_coarse(hdus: Sequence[Any], stack: LayerStack) -> list[Any]:
 
 
 def _whole(hdus: Sequence[Any], place: Placement, image: _Image) -> Iterator[Any]:
-    """Each layer on the whole image, one after the other: an image may be large."""
+    """Yield the layers on the whole image one by one, to save memory."""
     cards = wcs_cards(image.wcs)
     rows, columns = (slice(c, c + n) for c, n in zip(place.corner, place.shape, strict=True))
     for hdu in hdus:

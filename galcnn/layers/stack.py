@@ -1,4 +1,4 @@
-"""LayerStack: everything about one galaxy on one grid, and how it is laid out as HDUs of a FITS file."""
+"""LayerStack: cutout, prediction and explanations of one galaxy on one grid, and its layout in FITS."""
 
 from __future__ import annotations
 
@@ -42,28 +42,28 @@ from galcnn.transforms import display_rgb
 
 @dataclass(frozen=True, eq=False)
 class LayerStack:
-    """One galaxy: its cutout, what a network says of it, and why.
+    """Cutout of one galaxy with its prediction and explanations.
 
     Attributes
     ----------
     cutout : galcnn.cutout.Cutout
-        What the network saw.
+        Cutout that was given to the network.
     prediction : galcnn.prediction.Prediction
-        Of this one galaxy.
+        Prediction of this galaxy only.
     explanations : tuple of galcnn.explain.Explanation
-        Maps on the cutout's grid; may be empty.
+        Maps on the grid of the cutout; may be empty.
     provenance : mapping of str to Any
-        Values that JSON can write. `model`, `model_sha256`, `input` and `input_sha256` are shown
-        in the header, see `provenance_of`.
+        Values that can be written as JSON. `model`, `model_sha256`, `input` and `input_sha256` are also
+        written to the header, see `provenance_of`.
     syntheses : tuple of galcnn.explain.Synthesis
-        Images made of this cutout, on its grid; may be empty.
+        Images made from this cutout, on its grid; may be empty.
     segmentation : numpy.ndarray or None
-        int32, shape of the cutout: the number of the source that a pixel is of, 0 for none.
+        Number of the source of each pixel, int32, shape (ny, nx); 0 for none.
 
     Raises
     ------
     TypeError, ValueError
-        A field does not fit the others; the text says which.
+        If a field does not match the others.
 
     Examples
     --------
@@ -121,7 +121,7 @@ class LayerStack:
 
     @property
     def id(self) -> str:
-        """Of the galaxy."""
+        """Id of the galaxy."""
         return self.prediction.ids[0]
 
     def _repr_html_(self) -> str:
@@ -145,12 +145,12 @@ class LayerStack:
         return overview("LayerStack", facts, pictures)
 
     def to_hdulist(self) -> fits.HDUList:
-        """Lay the stack out as `galcnn.layers` describes.
+        """Return the stack in the format described in `galcnn.layers`.
 
         Returns
         -------
         astropy.io.fits.HDUList
-            With checksums.
+            HDUs with checksums.
         """
         primary = fits.PrimaryHDU(header=primary_header(self.prediction, self.provenance))
         hdus = stack_hdus(self)
@@ -161,35 +161,35 @@ class LayerStack:
         return hdulist
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the stack as a FITS file, whole or not at all.
+        """Write the stack to a FITS file, atomically.
 
         Parameters
         ----------
         path : path-like
-            Usually ends in ``.fits``. An older file is replaced.
+            Output file, usually ``.fits``. An existing file is replaced.
         """
         hdulist = self.to_hdulist()
         with atomic.writing(path) as temporary, open(temporary, "wb") as handle:
-            hdulist.writeto(handle, output_verify="ignore")  # to_hdulist has verified it
+            hdulist.writeto(handle, output_verify="ignore")  # verified by to_hdulist
 
     @classmethod
     def from_hdulist(cls, hdulist: fits.HDUList) -> LayerStack:
-        """Read what `to_hdulist` gave, bit by bit.
+        """Read the HDUs that `to_hdulist` returns.
 
         Parameters
         ----------
         hdulist : astropy.io.fits.HDUList
-            Of a layers file.
+            HDUs of a layers file.
 
         Returns
         -------
         LayerStack
-            In native byte order.
+            Stack with bit-identical values, in native byte order.
 
         Raises
         ------
         galcnn.errors.UnreadableImageError
-            It is not a layers file, a part is missing, or it is of a newer version.
+            If it is not a layers file, a part is missing, or it is of a newer version.
         """
         header = hdulist[0].header
         if header.get("FILETYPE") != FILE_TYPE:
@@ -216,24 +216,24 @@ class LayerStack:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> LayerStack:
-        """Read a file that `write` wrote, bit by bit.
+        """Read a file that `write` has written.
 
         Parameters
         ----------
         path : path-like
-            The file.
+            Layers file.
 
         Returns
         -------
         LayerStack
-            In native byte order.
+            Stack with bit-identical values, in native byte order.
 
         Raises
         ------
         FileNotFoundError
-            There is no such file.
+            If the file does not exist.
         galcnn.errors.UnreadableImageError
-            It is not a layers file, is damaged, or is of a newer version.
+            If the file is not a layers file, is damaged, or is of a newer version.
         """
         file = Path(path)
         with opened(file) as (hdulist, _):
@@ -257,7 +257,7 @@ class LayerStack:
                 )
             )
         plain = labels.astype(np.int32, copy=False).view()
-        plain.flags.writeable = False  # of our view: the caller's array stays as it was
+        plain.flags.writeable = False  # only our view; the caller's array stays writeable
         return plain
 
     def _check(self, explanation: Explanation) -> None:
@@ -284,26 +284,26 @@ class LayerStack:
 def provenance_of(
     input_path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, model: str, model_sha256: str
 ) -> dict[str, str]:
-    """Say where a stack comes from.
+    """Return the provenance of a stack.
 
     Parameters
     ----------
     input_path : path-like or sequence of path-like
-        The image file that was classified, or several of one galaxy.
+        Image file that was classified, or several files of one galaxy.
     model : str
         Name of the model.
     model_sha256 : str
-        Of its file, from its card.
+        SHA-256 of the model file, from its card.
 
     Returns
     -------
     dict of str to str
-        `model`, `model_sha256`, `input` (the file's name), `input_sha256`, `creator`.
+        Keys `model`, `model_sha256`, `input` (file name), `input_sha256` and `creator`.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If the file does not exist.
     """
     paths = [input_path] if isinstance(input_path, str | os.PathLike) else input_path
     files = [Path(path) for path in paths]
@@ -323,19 +323,19 @@ def provenance_of(
 SEGMENTATION = "SEGM"
 
 
-#: Names that only one HDU of a stack has.
+#: Names of HDUs that occur once per stack.
 _TAKEN = frozenset(("PRIMARY", SEGMENTATION, tables.MORPHOLOGY, tables.LAYERS, SYNTHESES, tables.PROVENANCE))
 
 
-#: Cards of the stacks behind the first: their number, and what an HDU is called in a stack of its own.
+#: Cards of appended stacks: their number, and the name of an HDU before it was made unique.
 STACK, OWN_NAME = "STACK", "OWNNAME"
 
 
-#: Card of MORPHOLOGY: the stack whose cutout this one shares.
+#: Card of MORPHOLOGY with the number of the stack whose cutout is shared.
 CUTOUT_STACK = "CUTSTACK"
 
 
-#: Card of MORPHOLOGY: the HDUs of a file, from 0, that the layers of a stack stand beside.
+#: Card of MORPHOLOGY with the HDUs of the image, from 0, to which the stack was added.
 CUTOUT_HDU = "CUTHDU"
 
 
@@ -346,10 +346,10 @@ def stack_hdus(
     taken: Collection[str] = (),
     where: tuple[str, int | str] | None = None,
 ) -> list[Any]:
-    """Lay a stack out as HDUs that follow a primary HDU, or all the HDUs of a file.
+    """Return a stack as the HDUs after a primary HDU, or as HDUs to append to a file.
 
-    Stack 0 begins a layers file. `where`, card and value, says where in the file the cutout of a
-    stack is that does not bring it; `taken` are EXTNAMEs in use in the file.
+    Stack 0 is the first of a layers file. `where` is the card and value that locates a shared cutout
+    in the file; `taken` are the EXTNAMEs already used in the file.
     """
     used = {"PRIMARY", *taken}
     hdus: list[Any] = [] if where else list(cutout_hdus(stack.cutout))
@@ -372,8 +372,8 @@ def stack_hdus(
         if number:
             hdu.header[STACK] = (number, "number of the stack behind what stood here")
         if hdu.is_image:
-            hdu.header["OBJECT"] = card_text(stack.id)  # viewers show it beside the image
-    if number:  # of the first NEXTEND says it
+            hdu.header["OBJECT"] = card_text(stack.id)  # shown by viewers beside the image
+    if number:  # for stack 0, NEXTEND gives it
         hdus[-1].header["NHDU"] = (len(hdus), "number of HDUs of this stack")
     for hdu in hdus:
         hdu.add_checksum()
@@ -381,14 +381,14 @@ def stack_hdus(
 
 
 def named(hdus: Iterable[Any], number: int = 0) -> dict[str, Any]:
-    """Give the HDUs of one stack of a file, by the names that they have in a file of its own."""
+    """Return the HDUs of one stack of a file by their names in a file of its own."""
     return {
         str(hdu.header.get(OWN_NAME, hdu.name)): hdu for hdu in hdus if hdu.header.get(STACK, 0) == number
     }
 
 
 def stack_fields(hdus: Mapping[str, Any], cutout: Cutout | None = None) -> dict[str, Any]:
-    """Read what `stack_hdus` laid out."""
+    """Read the fields of a LayerStack from the HDUs of `stack_hdus`."""
     try:
         stated = hdus[tables.PROVENANCE].header.get("NHDU", 0)
         if len(hdus) < stated:
@@ -412,19 +412,19 @@ def stack_fields(hdus: Mapping[str, Any], cutout: Cutout | None = None) -> dict[
 
 
 def cutout_of(hdus: Mapping[str, Any]) -> Cutout:
-    """Read the cutout that a stack brings."""
+    """Read the cutout in the HDUs of a stack."""
     own = []
     for name, hdu in hdus.items():
         if STACK in hdu.header and "GALCNN" in hdu.header:
             hdu = hdu.copy()
-            hdu.name = name  # as in a stack of its own
+            hdu.name = name  # the name in a file of its own
             del hdu.header[STACK]
         own.append(hdu)
     return cutout_from_hdus(own)
 
 
 def _layers(stack: LayerStack, used: set[str]) -> list[Any]:
-    """All but the cutout; tables last, PROVENANCE the very last."""
+    """Return all HDUs except the cutout; tables come last, PROVENANCE at the very end."""
     wcs = wcs_cards(stack.cutout.wcs)
     images: list[Any] = []
     if stack.segmentation is not None:

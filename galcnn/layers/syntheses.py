@@ -1,15 +1,14 @@
-"""Synthesis <-> FITS: images made for a target, as layers of a galaxy's file or in a file of their own.
+"""Synthesis <-> FITS: synthesised images as layers of a galaxy's file or in a file of their own.
 
-**In a layers file**, after the maps: for each synthesis and band the image, named
-METHOD_TARGET_BAND (``CLASS_MODEL_SPIRAL_G``; with the network layer before the target where it
-has one); unless it started from zero also ``START_...`` and ``DIFF_...``, the start and image
-minus start, and ``DIFF10_...``, ten times that; where the noise is known also ``NOISE_...`` and
-``DIFFSIG_...``, the difference in sigmas (differences are for viewers; reading takes the others).
-All on the cutout's grid and WCS. Cards as those of maps, and `PART` (image, start, difference
-...), `START`, `SUCCESS`. Then the table SYNTHESES, a row a synthesis, which holds everything
-exactly.
+**In a layers file** they follow the maps. For each synthesis and band there is the image, named
+METHOD_TARGET_BAND (``CLASS_MODEL_SPIRAL_G``; the network layer, if any, precedes the target). Unless
+the synthesis started from zero, there are also ``START_...`` (the start), ``DIFF_...`` (image minus
+start) and ``DIFF10_...`` (ten times that). If the noise is known, there are ``NOISE_...`` and
+``DIFFSIG_...`` (the difference in sigma). Differences are for viewers and are not read back. All have
+the grid and WCS of the cutout, and the cards of maps with `PART` (image, start, difference ...),
+`START` and `SUCCESS`. The table SYNTHESES follows, with one row per synthesis and the exact values.
 
-**A file of its own** (`write_syntheses`): an empty PRIMARY with `FILETYPE` = ``'galcnn
+**A file of its own** (`write_syntheses`) has an empty PRIMARY with `FILETYPE` = ``'galcnn
 syntheses'``, `FILEVERS` = 1 and `NEXTEND`, the same layers, SYNTHESES and PROVENANCE.
 """
 
@@ -42,9 +41,9 @@ if TYPE_CHECKING:
 
 
 SYNTHESES = "SYNTHESES"
-#: Cards FILETYPE and FILEVERS of the primary header of a file of syntheses.
+#: Values of FILETYPE and FILEVERS in the primary header of a file of syntheses.
 _FILE_TYPE, _FILE_VERSION = "galcnn syntheses", 1
-#: What a plane may be -> how the name of its layer begins.
+#: Prefix of the layer name by the kind of plane.
 _PREFIXES = {
     "image": "",
     "start": "START_",
@@ -53,14 +52,14 @@ _PREFIXES = {
     "difference in sigma": "DIFFSIG_",
     "sigma": "NOISE_",
 }
-#: Parts that are named in the table; the others are for viewers.
+#: Parts listed in the table; the others are for viewers.
 _NAMED = ("image", "start", "difference", "sigma")
 
 
 def synthesis_hdus(
     syntheses: Sequence[Synthesis], taken: set[str], wcs: fits.Header
 ) -> list[fits.ImageHDU | fits.BinTableHDU]:
-    """Lay syntheses out as image HDUs and the table SYNTHESES."""
+    """Return syntheses as image HDUs and the table SYNTHESES."""
     images, names = [], []
     for synthesis in syntheses:
         parts = _parts(synthesis)
@@ -73,7 +72,7 @@ def synthesis_hdus(
 
 
 def new_names(synthesis: Synthesis, parts: Sequence[str], taken: set[str]) -> dict[str, list[str]]:
-    """Name the layers of a synthesis, a name a band; the new names are added to those taken."""
+    """Return layer names of a synthesis, one per part and band, and add them to `taken`."""
     about = f"{synthesis.network_layer} {synthesis.target.name}".strip()
     names: dict[str, list[str]] = {part: [] for part in _PREFIXES}
     for part in parts:
@@ -85,7 +84,7 @@ def new_names(synthesis: Synthesis, parts: Sequence[str], taken: set[str]) -> di
 
 
 def syntheses_from(hdus: Mapping[str, Any] | fits.HDUList) -> tuple[Synthesis, ...]:
-    """Read what `synthesis_hdus` laid out."""
+    """Read the HDUs of `synthesis_hdus`."""
     if SYNTHESES not in hdus:
         return ()
     return tuple(_synthesis(hdus, row) for row in hdus[SYNTHESES].data)
@@ -98,23 +97,23 @@ def write_syntheses(
     provenance: Mapping[str, Any] | None = None,
     wcs: WCS | None = None,
 ) -> None:
-    """Write images made for targets into a FITS file of their own, whole or not at all.
+    """Write syntheses to a FITS file of their own, atomically.
 
     Parameters
     ----------
     path : path-like
-        Usually ends in ``.fits``. An older file is replaced.
+        Output file, usually ``.fits``. An existing file is replaced.
     syntheses : sequence of galcnn.explain.Synthesis
-        At least one.
+        One or more syntheses.
     provenance : mapping of str to Any, optional
-        Values that JSON can write: the model, its hash ...
+        Values that can be written as JSON, such as the model and its hash.
     wcs : astropy.wcs.WCS, optional
-        Of the images, where they stand on the sky.
+        WCS of the images, if they have a position on the sky.
 
     Raises
     ------
     ValueError
-        None given.
+        If `syntheses` is empty.
     """
     if not syntheses:
         raise ValueError(message("at least one synthesis", "", n=0))
@@ -135,24 +134,24 @@ def write_syntheses(
 
 
 def read_syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
-    """Read a file that `write_syntheses` wrote.
+    """Read a file that `write_syntheses` has written.
 
     Parameters
     ----------
     path : path-like
-        The file.
+        File of syntheses.
 
     Returns
     -------
     tuple of galcnn.explain.Synthesis
-        Bit by bit.
+        Syntheses with bit-identical arrays.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If the file does not exist.
     galcnn.errors.UnreadableImageError
-        It is no such file, is damaged, or is of a newer version.
+        If it is not a file of syntheses, is damaged, or is of a newer version.
     """
     file = Path(path)
     with opened(file) as (hdulist, _):
@@ -185,7 +184,7 @@ def read_syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
 
 
 def _parts(synthesis: Synthesis) -> dict[str, npt.NDArray[np.float32]]:
-    """What is laid out of a synthesis."""
+    """Return the planes of a synthesis that are written, by part."""
     parts = {"image": synthesis.image}
     if synthesis.start.any():
         change = synthesis.perturbation
@@ -201,7 +200,7 @@ def _parts(synthesis: Synthesis) -> dict[str, npt.NDArray[np.float32]]:
 def synthesis_table(
     syntheses: Sequence[Synthesis], names: Sequence[Mapping[str, list[str]]]
 ) -> fits.BinTableHDU:
-    """Lay out all that is known of syntheses beside their pixels."""
+    """Return the table with all properties of the syntheses except their pixels."""
 
     def text(name: str, values: Sequence[str]) -> fits.Column:
         return text_column(name, [escape(value) for value in values])

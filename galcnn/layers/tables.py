@@ -1,4 +1,4 @@
-"""The tables of a layers file, which hold what must come back exactly; and coarse maps, a pixel a cell."""
+"""Tables of a layers file, which hold exact values, and HDUs of coarse maps with one pixel per cell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MORPHOLOGY, LAYERS, PROVENANCE = "MORPHOLOGY", "LAYERS", "PROVENANCE"
 
 
 def morphology_table(prediction: Prediction) -> fits.BinTableHDU:
-    """Lay out the prediction of one galaxy, a row a class."""
+    """Return the prediction of one galaxy as a table with one row per class."""
     n = len(prediction.classes)
     columns = [
         _text("id", prediction.ids * n),
@@ -40,7 +40,7 @@ def morphology_table(prediction: Prediction) -> fits.BinTableHDU:
 
 
 def prediction_from(table: fits.BinTableHDU) -> Prediction:
-    """Read what `morphology_table` wrote."""
+    """Read the table of `morphology_table`."""
     rows = table.data
     return Prediction(
         (unescape(rows["id"][0]),),
@@ -51,7 +51,7 @@ def prediction_from(table: fits.BinTableHDU) -> Prediction:
 
 
 def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[str]]) -> fits.BinTableHDU:
-    """Lay out what is known of the maps, a row a layer; in `names` that of a coarse map is last."""
+    """Return the table of the maps, one row per layer; in `names` the coarse map, if any, is last."""
     rows = [
         (number, explanation, band, name)
         for number, (explanation, planes) in enumerate(zip(explanations, names, strict=True), start=1)
@@ -83,7 +83,7 @@ def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[s
 
 
 def explanations_from(hdus: Mapping[str, Any]) -> tuple[Explanation, ...]:
-    """Read what `layers_table` describes and the layers themselves; lists in settings come back as tuples."""
+    """Read the layers and the table of `layers_table`; lists in settings become tuples."""
     if LAYERS not in hdus:
         return ()
     rows = hdus[LAYERS].data
@@ -94,14 +94,14 @@ def explanations_from(hdus: Mapping[str, Any]) -> tuple[Explanation, ...]:
 
 
 def provenance_table(provenance: Mapping[str, Any]) -> fits.BinTableHDU:
-    """Lay out where everything comes from, a row a key."""
+    """Return the provenance as a table with one row per key."""
     keys = list(provenance)
     values = [to_json(provenance[key], f"provenance {key!r}") for key in keys]
     return fits.BinTableHDU.from_columns([_text("key", keys), text_column("value", values)], name=PROVENANCE)
 
 
 def provenance_from(table: fits.BinTableHDU) -> dict[str, Any]:
-    """Read what `provenance_table` wrote."""
+    """Read the table of `provenance_table`."""
     rows = table.data
     return {unescape(key): json.loads(value) for key, value in zip(rows["key"], rows["value"], strict=True)}
 
@@ -131,7 +131,7 @@ def _text(name: str, values: Sequence[str]) -> fits.Column:
 
 
 def tuples(value: Any) -> Any:
-    """Turn the lists that JSON gives back into tuples."""
+    """Convert lists, as read from JSON, to tuples."""
     if isinstance(value, list):
         return tuple(tuples(item) for item in value)
     if isinstance(value, dict):
@@ -139,12 +139,12 @@ def tuples(value: Any) -> Any:
     return value
 
 
-#: Cards of the grid: centre of the first cell counted from pixel 1, step and field in pixels.
+#: Cards of the cell grid: centre of the first cell from pixel 1, step and field in pixels.
 _CARDS = ("CELL1", "STEP", "FIELD")
 
 
 def coarse_hdu(explanation: Explanation, used: set[str], wcs: WCS | None) -> fits.ImageHDU:
-    """Lay the coarse map of an explanation out as an image HDU."""
+    """Return the coarse map of an explanation as an image HDU."""
     coarse = explanation.coarse
     assert coarse is not None  # for the type checker
     name = unique_name(extension_name(explanation.method, explanation.target.name, "cells"), used)
@@ -161,7 +161,7 @@ def coarse_hdu(explanation: Explanation, used: set[str], wcs: WCS | None) -> fit
 
 
 def coarse_from(hdus: Mapping[str, Any], name: str) -> CoarseMap | None:
-    """Read what `coarse_hdu` laid out."""
+    """Read the HDU of `coarse_hdu`."""
     if not name:
         return None
     header, data = hdus[name].header, hdus[name].data
