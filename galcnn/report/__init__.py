@@ -1,15 +1,15 @@
-"""Answers and maps -> an HTML report: a folder whose ``index.html`` opens from the disk.
+"""HTML reports of predictions and maps: a folder whose ``index.html`` opens from the disk.
 
-No server and no outside address; what the page shows it reads from scripts beside it, since a
-browser lets a page from the disk read no other files:
+The page needs no server or network. Its data are in scripts, since browsers do not let a page from
+the disk read other files:
 
-- ``data/report.js``: the table column by column, sections, model card;
-- ``data/thumbnails/0000.png`` ...: sheets of small pictures, fetched when a row is seen;
-- ``data/objects/000000.js`` ...: picture, maps and sky of one galaxy, fetched when it is opened;
-- ``index.html`` and ``page/``: the same files for every report; they are in the folder ``page`` here.
+- ``data/report.js``: the columns of the table, sections, model card;
+- ``data/thumbnails/0000.png`` ...: sheets of thumbnails, loaded when a row becomes visible;
+- ``data/objects/000000.js`` ...: picture, maps and sky of one galaxy, loaded when it is opened;
+- ``index.html`` and ``page/``: the same files in every report, copied from the folder ``page`` here.
 
-Names of galaxies and classes may hold anything: they are only ever set as text, and the page's
-Content-Security-Policy lets no script run that is not a file of the report.
+Names of galaxies and classes may contain any characters: they are inserted as text only, and the
+Content-Security-Policy of the page allows only the scripts of the report.
 """
 
 import lazy_loader

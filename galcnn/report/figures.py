@@ -1,4 +1,4 @@
-"""All figures of a folder: how the training went, how good the answers are, and galaxies to look at."""
+"""All figures of a folder: learning curves, scores, and contact sheets of galaxies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from galcnn.prediction.tables import classes_of, prediction_of
 from galcnn.viewers import Entry, learning_figure, save_figure, sheet_figure
 
 _CARD, _HISTORY = "card.json", "history.csv"
-#: Answers of galaxies: of `galcnn train`, `galcnn evaluate` and `galcnn classify`.
+#: Tables of predictions of `galcnn train`, `galcnn evaluate` and `galcnn classify`.
 _TABLES = ("test.ecsv", "predictions.ecsv", "table.parquet")
 _ACROSS, _ROWS = 8, 4
 _HEADINGS = {
@@ -49,29 +49,29 @@ def draw_run(
     Parameters
     ----------
     folder : path-like
-        Of `galcnn train`, `galcnn evaluate` or `galcnn classify`; or a table of the last.
+        Folder of `galcnn train`, `galcnn evaluate` or `galcnn classify`, or a table of `galcnn classify`.
     out : path-like, optional
-        Folder of the figures; ``figures`` in `folder`, or beside the table, by default. Figures of
-        the same names are replaced.
+        Output folder. By default ``figures`` in `folder`, or beside the table. Existing figures of an
+        earlier run are replaced.
     images : mapping of str to path-like or sequence of path-like, optional
-        Id -> image file or files, for the contact sheets; see `images_of`.
+        Image file or files by id, for the contact sheets; see `images_of`.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     progress : galcnn._runtime.progress.Progress
-        Shows the images.
+        Callback that shows the progress of reading images.
     overwrite : bool
-        Whether to replace files of these names in a folder of something else.
+        If True, replace files of these names in a folder with other content.
 
     Returns
     -------
     list of pathlib.Path
-        What was written: ``learning.png`` where there is a history; what `draw_scores` gives where
-        the true classes are known; what `draw_sheets` gives where there are images.
+        Files that were written: ``learning.png`` if there is a training history, the figures of
+        `draw_scores` if the true classes are known, and those of `draw_sheets` if there are images.
 
     Raises
     ------
     ValueError
-        Nothing in it can be drawn.
+        If the folder has nothing to draw.
     """
     source = Path(folder)
     beside = source if source.is_dir() else source.parent
@@ -111,7 +111,7 @@ def draw_sheets(
     labels: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> list[Path]:
-    """Draw contact sheets of galaxies that are worth a look."""
+    """Draw contact sheets of confident, uncertain and wrong predictions; unreadable images are skipped."""
     rows = [row for row, name in enumerate(prediction.ids) if name in images]
     seen = prediction.select(rows)
     most = _ACROSS * _ROWS
@@ -144,7 +144,7 @@ def draw_sheets(
 
 
 def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
-    """Read the probabilities in a folder, and true classes where it has them; vote fractions are none."""
+    """Read class probabilities, and true classes if known; None without class probabilities."""
     names = [folder] if folder.is_file() else [folder / name for name in _TABLES]
     path = next((name for name in names if name.is_file()), None)
     if path is None:
@@ -167,7 +167,7 @@ def images_of(
     image_column: str | None = None,
     id_column: str | None = None,
 ) -> dict[str, tuple[Path, ...]]:
-    """Find the image files of the galaxies in a folder."""
+    """Return the image files by id, from a catalog or from the one with which the model was trained."""
     path = Path(folder) / _CARD
     card = Card.read(path) if path.is_file() else None
     if catalog is None and (card is None or not card.settings):

@@ -1,4 +1,4 @@
-"""What the page shows of one galaxy: pictures, maps, the sky, and where it comes from."""
+"""Content of the page for one galaxy: pictures, maps, sky coordinates and provenance."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from galcnn.layers import LayerStack
 
 
-#: Pixels of a thumbnail, and thumbnails on a side of a sheet: small sheets, since the rows that are seen
-#: at once may be anywhere in the table once it is sorted.
+#: Side of a thumbnail in pixels, and thumbnails per side of a sheet. Sheets are small, since visible
+#: rows may come from anywhere in the table after sorting.
 SIDE, ACROSS = 64, 5
 _BACKGROUND = 236
-#: Of a map: the whole numbers that its largest value becomes, and that stands for no value.
+#: Integers that encode the largest value of a map and a missing value.
 _TOP, _NONE = 32767, -32768
-#: Steps of the colours: odd, so that zero has one.
+#: Number of colours; odd, so that zero has its own.
 _COLOURS = 255
-#: Pixels that positions may be off, between the nodes of the grid of the sky.
+#: Maximum error in pixels of positions interpolated in the sky grid.
 _SKY_ERROR = 0.01
 _NODES = (2, 3, 5, 9, 17, 33)
 
 
 def thumbnail(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Make a picture small and turn it: its row 0 is at the bottom, that of the tile on top."""
+    """Return a thumbnail of an image with row 0 at the bottom; the thumbnail has row 0 at the top."""
     ny, nx = rgb.shape[:2]
     shape = tuple(max(1, round(SIDE * n / max(ny, nx))) for n in (ny, nx))
     image = Image.fromarray(np.ascontiguousarray(rgb[::-1]))
@@ -56,14 +56,14 @@ def thumbnail(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 class Sheets:
-    """Writes thumbnails, `ACROSS` times `ACROSS` a file; holds one sheet in memory."""
+    """Writer of thumbnails, `ACROSS` x `ACROSS` per file; keeps one sheet in memory."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         self._folder, self._tiles, self._written = folder, list[npt.NDArray[np.uint8]](), 0
 
     def add(self, tile: npt.NDArray[np.uint8]) -> int:
-        """Put a thumbnail on the sheet, row by row from the top left."""
+        """Add a thumbnail, row by row from the top left, and return its number."""
         number = self._written * ACROSS**2 + len(self._tiles)
         self._tiles.append(tile)
         if len(self._tiles) == ACROSS**2:
@@ -71,7 +71,7 @@ class Sheets:
         return number
 
     def close(self) -> None:
-        """Write the last sheet, however full."""
+        """Write the last sheet, even if it is not full."""
         if not self._tiles:
             return
         sheet = np.full((ACROSS * SIDE, ACROSS * SIDE, 3), _BACKGROUND, dtype=np.uint8)
@@ -83,7 +83,7 @@ class Sheets:
 
 
 def picture(rgb: npt.NDArray[np.uint8], binning: int = 1) -> str:
-    """Give a picture, whose row 0 is at the bottom, as an address that holds it."""
+    """Return an image with row 0 at the bottom as a data URL."""
     if binning > 1:
         planes = [binned(plane, binning) for plane in np.moveaxis(rgb.astype(np.float64), -1, 0)]
         rgb = np.rint(np.stack(planes, axis=-1)).astype(np.uint8)
@@ -93,7 +93,7 @@ def picture(rgb: npt.NDArray[np.uint8], binning: int = 1) -> str:
 
 
 def binned(values: npt.NDArray[np.float64], binning: int) -> npt.NDArray[np.float64]:
-    """Average the known values of blocks of pixels, from the first row and column."""
+    """Return the mean of the finite values in blocks of pixels, from the first row and column."""
     if binning == 1:
         return values
     ny, nx = (-(-n // binning) for n in values.shape)
@@ -108,7 +108,7 @@ def binned(values: npt.NDArray[np.float64], binning: int) -> npt.NDArray[np.floa
 
 
 def encoded(values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Give a map as text, row 0 on top: int16, little-endian, to be multiplied by `scale`."""
+    """Return a map as base64 text, row 0 at the top: int16, little-endian, to be multiplied by `scale`."""
     known = np.isfinite(values)
     peak = float(np.abs(values[known]).max(initial=0)) or 1.0
     steps = np.where(known, np.rint(np.where(known, values, 0) / peak * _TOP), _NONE).astype("<i2")
@@ -117,7 +117,7 @@ def encoded(values: npt.NDArray[np.float64]) -> dict[str, Any]:
 
 
 def colours() -> dict[str, Any]:
-    """Give the signed colours of the figures."""
+    """Return the colours of signed maps, as in the figures."""
     from matplotlib import colormaps
     from matplotlib.colors import to_rgb
 
@@ -126,7 +126,7 @@ def colours() -> dict[str, Any]:
 
 
 def sky_grid(wcs: WCS | None, shape: tuple[int, int], binning: int = 1) -> list[list[list[float]]] | None:
-    """Give unit vectors (ICRS) on nodes from the lower left corner, between which a page can interpolate."""
+    """Return unit vectors (ICRS) on a grid from the lower left corner, fine enough to interpolate."""
     if wcs is None:
         return None
     for n in _NODES:
@@ -148,20 +148,20 @@ def sky_grid(wcs: WCS | None, shape: tuple[int, int], binning: int = 1) -> list[
 def _directions(
     wcs: WCS, shape: tuple[int, int], binning: int, at: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Unit vectors at shares of height and width."""
+    """Return unit vectors at fractions of height and width."""
     y, x = np.meshgrid(at * shape[0] * binning - 0.5, at * shape[1] * binning - 0.5, indexing="ij")
     found = np.asarray(wcs.pixel_to_world(x, y).icrs.cartesian.xyz.value)
     return np.moveaxis(found, 0, -1)
 
 
-#: Pixels a side of a picture and its maps, at most: larger ones are cut to where the maps are, then binned.
+#: Maximum side of a picture and its maps in pixels; larger ones are cut to the maps, then binned.
 LARGEST = 512
 
 Shown = tuple[dict[str, Any], npt.NDArray[np.uint8]]
 
 
 def object_of_image(paths: Sequence[str | os.PathLike[str]]) -> Shown:
-    """Show a galaxy of which there is an image alone."""
+    """Return content and thumbnail of a galaxy with an image only."""
     cutout = load_cutout(paths)
     rgb = display_rgb(cutout)
     origin = {"input": ",".join(Path(path).name for path in paths)}
@@ -169,7 +169,7 @@ def object_of_image(paths: Sequence[str | os.PathLike[str]]) -> Shown:
 
 
 def object_of_layers(paths: Sequence[Path]) -> Shown:
-    """Show a galaxy by its layers files."""
+    """Return content and thumbnail of a galaxy with layers files."""
     stacks = [stack for path in paths for stack in read_stacks(path)]
     models = {str(stack.provenance.get("model_sha256", "")) for stack in stacks}
     maps: list[dict[str, Any]] = []
@@ -188,7 +188,7 @@ def object_of_layers(paths: Sequence[Path]) -> Shown:
             drawn.append((stack.cutout, window, _picture(cutout, rgb, stack.provenance, corner=corner)))
         model = str(stack.provenance.get("model", "")) if len(models) > 1 else ""
         maps += [_map(one, window) | {"picture": place, "model": model} for one in stack.explanations]
-    assert small is not None  # a file of layers has a stack
+    assert small is not None  # every layers file has a stack
     return {"pictures": [content for _, _, content in drawn], "maps": maps}, small
 
 
@@ -260,7 +260,7 @@ def _facts(cutout: Cutout, provenance: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _window(stack: LayerStack) -> tuple[slice, slice]:
-    """All of a cutout; of a large image what the maps cover."""
+    """Return the whole cutout, or in a large image the part covered by maps."""
     ny, nx = stack.cutout.shape
     if max(ny, nx) <= LARGEST or not stack.explanations:
         return slice(0, ny), slice(0, nx)

@@ -1,4 +1,4 @@
-"""Which galaxies to look at first: worst mistakes, most uncertain, most unlike the training set."""
+"""Galaxies to look at first: worst mistakes, most uncertain, most unlike the training set."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from galcnn.prediction import Prediction
 from galcnn.prediction.tables import NO_ANSWER, prediction_of
 from galcnn.report.sources import Rows
 
-#: Galaxies of a section.
+#: Maximum number of galaxies per section.
 MOST = 24
 
 
 @dataclass(frozen=True)
 class Section:
-    """Some galaxies, the most striking first.
+    """Selected galaxies, the most extreme first.
 
     Attributes
     ----------
     key : str
-        For the page.
+        Key of the section in the page.
     title : str
-        In words.
+        Heading of the section.
     ranking : str
-        By what they are ranked; or why there are none.
+        Criterion of the ranking, or the reason why there are no galaxies.
     rows : tuple of int
-        Of the report.
+        Row numbers in the report.
     column : str
-        What is said of each.
+        Column that is shown for each galaxy.
     """
 
     key: str
@@ -42,12 +42,12 @@ class Section:
 
 
 def sections_of(rows: Rows) -> tuple[Section, ...]:
-    """Choose the galaxies of each section."""
+    """Return the sections of the report."""
     return (_mistakes(rows), _uncertain(rows), _unlike(rows))
 
 
 def confusion_of(rows: Rows) -> list[list[int]]:
-    """Count galaxies by true and predicted class."""
+    """Return the number of galaxies by true and predicted class."""
     classes, truth, best = rows.classes, rows["true_class"], rows["class"]
     counts = [[0] * len(classes) for _ in classes]
     if truth is None or best is None:
@@ -80,7 +80,7 @@ def _mistakes(rows: Rows) -> Section:
 
 
 def _answered(rows: Rows) -> tuple[Prediction, list[str], list[int]] | None:
-    """The galaxies with probabilities and a true class among them, and their rows."""
+    """Return the galaxies with probabilities and a true class of the model, and their rows."""
     truth, columns = rows["true_class"], [rows[f"p_{name}"] for name in rows.classes]
     assert truth is not None  # for the type checker
     values = np.array([column.values for column in columns if column is not None], dtype=float).T

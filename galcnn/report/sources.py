@@ -1,4 +1,4 @@
-"""What a report is made of: runs, model folders, tables of answers and layers files."""
+"""Sources of a report: runs, model folders, tables of predictions and layers files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from galcnn.model import Card
 from galcnn.prediction import Prediction, prediction_table
 from galcnn.prediction.tables import answers_of, classes_of
 
-#: What `galcnn classify` leaves; its room imports Keras.
+#: Files of `galcnn classify`; repeated here since its module imports Keras.
 RUN_TABLE, RUN_MANIFEST = "table.parquet", "manifest.json"
 _CARD, _TEST, _HISTORY = "card.json", "test.ecsv", "history.csv"
 _FITS = re.compile(r"\.fits?(\.gz)?$", re.IGNORECASE)
@@ -35,22 +35,22 @@ _FITS = re.compile(r"\.fits?(\.gz)?$", re.IGNORECASE)
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model says of some galaxies.
+    """Predictions of a model for some galaxies.
 
     Attributes
     ----------
     name : str
-        Where it stands.
+        Name of the source.
     table : astropy.table.Table
-        With `id`, a row a galaxy.
+        Table with `id`, one row per galaxy.
     model_sha256 : str
-        Of the model; empty where that is not said.
+        SHA-256 of the model; empty if unknown.
     classes : tuple of str
-        Of the columns ``p_<class>``: of the model's card, else as `galcnn.prediction.tables.classes_of`
-        finds them.
+        Classes of the columns ``p_<class>``. By default as found by
+        `galcnn.prediction.tables.classes_of`.
     votes : tuple of str
-        Answers of the columns ``f_<answer>`` and, by people, ``true_<answer>``: of the model's card, else as
-        `galcnn.prediction.tables.answers_of` finds them.
+        Answers of the columns ``f_<answer>`` and ``true_<answer>`` (votes of people). By default as found
+        by `galcnn.prediction.tables.answers_of`.
     """
 
     name: str
@@ -67,22 +67,22 @@ class Answers:
 
 @dataclass
 class Material:
-    """What the sources hold.
+    """Content of all sources.
 
     Attributes
     ----------
     answers : list of Answers
-        In the order in which they count.
+        Tables of predictions in order of precedence.
     layers : dict of str to list of pathlib.Path
-        Id -> layers files.
+        Layers files by id.
     card : galcnn.model.Card or None
-        Of the model.
+        Card of the model.
     history : astropy.table.Table or None
-        Of its training, a row an epoch.
+        Training history, one row per epoch.
     manifest : dict
-        Of a run; empty without.
+        Manifest of a run; empty if there is none.
     names : list of str
-        Of the sources.
+        Names of the sources.
     """
 
     answers: list[Answers] = field(default_factory=list)
@@ -94,14 +94,14 @@ class Material:
 
     @property
     def models(self) -> list[set[str]]:
-        """SHA-256 of the models of each source that says it: several of an ensemble."""
+        """SHA-256 of the models of each source that states them; several for an ensemble."""
         said = [answers.model_sha256 for answers in self.answers]
         said += [self.card.model_sha256] if self.card else []
         return [set(text.split(",")) for text in said if text]
 
 
 def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = silent) -> Material:
-    """Read tables, and of layers files what they answer."""
+    """Read all sources: tables of predictions, model folders, and predictions in layers files."""
     found = Material()
     files: list[Path] = []
     wanting: dict[Path, list[Path]] = {}
@@ -144,7 +144,7 @@ def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = si
 
 
 def _take(found: Material, path: Path) -> list[Path]:
-    """Read what is no layers file; give what are, or may be in a folder."""
+    """Read one source; return its layers files, or the FITS files of a folder that may be such."""
     if path.is_dir():
         return _take_folder(found, path)
     if _FITS.search(path.name) and _stacks_of(path):
@@ -170,7 +170,7 @@ def _take_folder(found: Material, folder: Path) -> list[Path]:
             )
         if (folder / _HISTORY).is_file():
             found.history = Table.read(folder / _HISTORY, format="ascii.csv")
-    # Perhaps among other FITS files, such as the cutouts that a run was made of.
+    # May include other FITS files, such as the cutouts of a run.
     return [file for file in sorted(folder.rglob("[!.]*")) if _FITS.search(file.name) and file.is_file()]
 
 
@@ -184,7 +184,7 @@ def _table(path: Path) -> Table:
 
 
 def _stacks_of(path: Path) -> list[tuple[str, Prediction]]:
-    """Model and answer of each stack of a file; none of one without layers."""
+    """Return model hash and prediction of each stack of a file; empty for files without layers."""
     with opened(path) as (hdulist, _):
         stacks = [named(hdulist, number) for number in (0, *numbers(hdulist))]
         return [
@@ -198,7 +198,7 @@ def _stacks_of(path: Path) -> list[tuple[str, Prediction]]:
 
 
 def _answers_of(stacks: Sequence[tuple[str, Prediction]], models: set[str]) -> list[Answers]:
-    """Tables of what layers say: of each galaxy what the model says, or the first where none is asked for."""
+    """Return tables of the predictions in layers: per galaxy that of a known model, else the first."""
     chosen: dict[str, tuple[str, Prediction]] = {}
     for sha256, prediction in stacks:
         name = prediction.ids[0]
@@ -241,10 +241,10 @@ def _check(found: Material) -> None:
 
 
 Kind = Literal["id", "class", "text", "number", "probability", "flag"]
-#: Seen first; between the two stand the probabilities.
+#: Order of columns: these, then the probabilities, then those below.
 _FIRST = ("id", "class", "true_class")
 _NEXT = ("entropy", "set", "distance", "flag", "reason", "ra", "dec", "redshift")
-#: Of use to machines only.
+#: Columns that are not shown.
 _UNSEEN = ("_healpix_29", "image", "layers", "split")
 _LARGEST_EXACT = 2**53
 
@@ -256,13 +256,13 @@ class Column:
     Attributes
     ----------
     name : str
-        In the tables.
+        Name of the column in the tables.
     kind : {"id", "class", "text", "number", "probability", "flag"}
-        How it is shown and sorted.
+        Kind of content, which determines format and sorting.
     values : tuple
-        Texts, or numbers with None where there is none.
+        Strings, or numbers with None for missing values.
     unit : str
-        Of numbers.
+        Unit of the numbers.
     """
 
     name: str
@@ -273,16 +273,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Rows:
-    """What is known of the galaxies.
+    """Merged table of all galaxies.
 
     Attributes
     ----------
     ids : tuple of str
-        One a galaxy, unique.
+        Unique ids, one per galaxy.
     columns : tuple of Column
-        `id` first.
+        Columns; the first is `id`.
     classes : tuple of str
-        Those that have probabilities, in columns ``p_<class>``.
+        Classes with probabilities in columns ``p_<class>``.
     """
 
     ids: tuple[str, ...]
@@ -295,20 +295,20 @@ class Rows:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the galaxies beside the answers, and where their images are.
+    """Additional data of the galaxies: catalog, true classes and images.
 
     Attributes
     ----------
     catalog : path-like or None
-        A table; its columns `image`, `ra`, `dec` and `redshift` are used.
+        Table whose columns `image`, `ra`, `dec` and `redshift` are used.
     label : str or None
-        Its column with the true class.
+        Column with the true class.
     id : str or None
-        Its column with the identifier, see `galcnn.catalog.read_catalog`.
+        Column with the identifier, see `galcnn.catalog.read_catalog`.
     image_column : str or None
-        Its column with the paths, if that is not `image`.
+        Column with the image paths, if it is not `image`.
     images : path-like or None
-        Folder of images that are named as the galaxies are.
+        Folder with images named by the ids of the galaxies.
     """
 
     catalog: str | os.PathLike[str] | None = None
@@ -319,7 +319,7 @@ class Known:
 
 
 def known_of(known: Known) -> tuple[Answers, dict[str, tuple[Path, ...]]]:
-    """Read what a catalog knows of galaxies beside what a model answers."""
+    """Read true classes, positions and image paths from a catalog."""
     columns = {"id": known.id, "class": known.label, "image": known.image_column}
     catalog = read_catalog(
         os.fspath(known.catalog or ""), columns={name: given for name, given in columns.items() if given}
@@ -335,7 +335,7 @@ def known_of(known: Known) -> tuple[Answers, dict[str, tuple[Path, ...]]]:
 
 
 def merge(answers: Sequence[Answers], known: Answers | None = None) -> Rows:
-    """Put tables side by side, galaxy by galaxy."""
+    """Merge tables galaxy by galaxy; where several have a value, the first is used."""
     places: dict[str, int] = {}
     for one in answers:
         names = _texts(one.table["id"])
@@ -373,7 +373,7 @@ def _fill(columns: dict[str, Column], new: Column, rows: Sequence[int | None], n
     for row, value in zip(rows, new.values, strict=True):
         if row is not None and values[row] in (None, ""):
             values[row] = value
-    unit = new.unit if old is None else old.unit or new.unit  # Parquet keeps none
+    unit = new.unit if old is None else old.unit or new.unit  # Parquet tables have no units
     columns[new.name] = Column(new.name, new.kind, tuple(values), unit)
 
 
@@ -444,13 +444,13 @@ _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
 def image_files(
     ids: Sequence[str], card: Card | None, known: Known | None
 ) -> tuple[dict[str, tuple[Path, ...]], str]:
-    """Find images."""
+    """Return image files by id, and an error text if the catalog of the training cannot be read."""
     found: dict[str, tuple[Path, ...]] = {}
     trouble = ""
     if card is not None and card.settings:
         try:
             found = galaxies_of(card).images
-        except (ValueError, OSError) as error:  # it is gone, or another table by now
+        except (ValueError, OSError) as error:  # the catalog is missing or has changed
             trouble = str(error)
     if known is not None and known.images is not None:
         folder = Path(known.images)

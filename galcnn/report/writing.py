@@ -1,4 +1,4 @@
-"""Write a report: a folder that opens from the disk, whole or not at all."""
+"""Write a report as a folder that opens from the disk, atomically."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from galcnn.report.objects import ACROSS, SIDE, Sheets, colours, object_of_image
 from galcnn.report.sections import confusion_of, sections_of
 from galcnn.report.sources import Known, Material, Rows, gather, image_files, known_of, merge
 
-#: Rows that a browser still sorts and filters at once.
+#: Maximum number of rows; browsers sort and filter them without delay.
 MOST_OBJECTS = 200_000
 PAGE = ("report.css", "data.js", "sky.js", "table.js", "viewer.js", "overview.js", "main.js")
-#: What a report holds, and what says that a folder is one.
+#: Content of a report, and the tag by which a report is recognised.
 _INDEX, _NAMES = "index.html", {"index.html", "page", "data"}
 _MARK = '<meta name="generator" content="galcnn report">'
 _FLAGS = {
@@ -48,43 +48,43 @@ def write_report(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> dict[str, int]:
-    """Write a report on what a model says of galaxies, and why.
+    """Write an HTML report of predictions and explanations.
 
     Parameters
     ----------
     sources : sequence of path-like
-        See `galcnn.report.sources.gather`.
+        Folders of runs and models, tables and layers files, see `galcnn.report.sources.gather`.
     out : path-like
-        Folder of the report; ``index.html`` in it opens from the disk. An older report there is
-        replaced, anything else refused.
+        Output folder with ``index.html``. An earlier report in it is replaced; a folder with other
+        content is refused.
     known : Known, optional
-        True classes, positions and images. Of galaxies without layers the images are those of its
-        catalog or folder, else of the catalog by which the model was trained; where that is gone, the
-        page says so.
+        True classes, positions and images. Galaxies without layers take their image from its catalog or
+        folder, else from the catalog with which the model was trained. If that cannot be read, the page
+        gives the reason.
     title : str, optional
-        The name of the model, or of the first source, by default.
+        Title of the page. By default the name of the model, or of the first source.
     progress : galcnn._runtime.progress.Progress
-        Shows layers files and galaxies.
+        Callback that shows the progress.
     overwrite : bool
-        Whether to replace files of these names in a folder of something else.
+        If True, replace files of these names in a folder with other content.
 
     Returns
     -------
     dict of str to int
-        Number of `objects`, of those with a picture (`pictures`), and of their `maps`.
+        Number of `objects`, of objects with a picture (`pictures`), and of `maps`.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        See `galcnn.report.sources.gather` and `galcnn.report.sources.merge`; or `out` is a folder of
-        something else.
+        If a source does not exist or cannot be used, see `galcnn.report.sources.gather` and
+        `galcnn.report.sources.merge`, or `out` is a folder with other content.
     galcnn.errors.UnreadableImageError
-        A file in the sources is damaged.
+        If a file of the sources is damaged.
 
     Notes
     -----
-    Galaxies are drawn one after the other: memory is bounded by the table and one sheet of
-    thumbnails. A galaxy whose image cannot be read is shown without, and the page says why.
+    Galaxies are drawn one by one, so that memory holds only the table and one sheet of thumbnails. A
+    galaxy whose image cannot be read is listed without it, with the reason.
     """
     target = Path(out)
     own = _NAMES if _is_report(target) else ()
@@ -125,7 +125,7 @@ def _draw(
     *,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Thumbnails and the files of the galaxies; what the table says of them."""
+    """Write thumbnails and object files; return the fields of the page that refer to them."""
     (folder / "objects").mkdir(parents=True)
     sheets = Sheets(folder / "thumbnails")
     places, maps, troubles = [], [], {}
@@ -182,7 +182,7 @@ def _content(rows: Rows, material: Material, title: str | None) -> dict[str, Any
 
 
 def _finite(values: Any) -> list[float | None]:
-    """A loss that was lost has no word in JSON: a gap of its curve."""
+    """Return a list with None for values that are not finite, which JSON cannot hold."""
     return [float(v) if np.isfinite(v) else None for v in np.ma.filled(np.ma.asarray(values, float), np.nan)]
 
 
@@ -191,7 +191,7 @@ def _plain(card: Card) -> dict[str, Any]:
 
 
 def _write_script(path: Path, start: str, content: object, end: str) -> None:
-    """JSON as a script: a page from the disk may read no other files. All in ASCII, and no tag in it."""
+    """Write JSON as a script, in ASCII and without tags: a page from the disk cannot read other files."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     path.write_text(start + text + end, encoding="ascii")
 

@@ -1,4 +1,4 @@
-"""Layers and tables for the eye: figures, DS9, SAMP, glue and Imviz."""
+"""Figures of results, and export of layers and tables to DS9, SAMP, glue and Imviz."""
 
 import lazy_loader
 

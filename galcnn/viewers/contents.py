@@ -1,4 +1,4 @@
-"""What a viewer is to be shown of a FITS file: its layers and what they are, by their headers."""
+"""Layers of a FITS file and their roles, determined from the headers."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ Window = tuple[slice, slice]
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One image of a file.
+    """One image of a FITS file.
 
     Attributes
     ----------
     name : str
-        By which viewers address it: EXTNAME, or the number of the HDU.
+        Name used by viewers: EXTNAME, or the number of the HDU.
     role : str
-        ``science``, ``map``, ``coarse`` (a map, a pixel a cell), ``difference`` (an attack or
-        dream minus its start), ``synthesis`` (another image made for a target), ``mask``,
-        ``segmentation`` or ``other`` (noise, PSF ...).
+        ``science``, ``map``, ``coarse`` (map with one pixel per cell), ``difference`` (attack or dream
+        minus its start), ``synthesis`` (other image made for a target), ``mask``, ``segmentation`` or
+        ``other`` (noise, PSF ...).
     data : numpy.ndarray
-        Native-endian, shape (ny, nx).
+        Pixel values in native byte order, shape (ny, nx).
     wcs : astropy.wcs.WCS or None
-        Celestial.
+        Celestial WCS of the image.
     cards : mapping of str to Any
-        Of its header.
+        Cards of the header.
     """
 
     name: str
@@ -50,24 +50,24 @@ class Layer:
 
 
 def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
-    """List the images of a FITS file.
+    """Return the images of a FITS file.
 
     Parameters
     ----------
     path : path-like
-        A layers file, the file of an image that has gained layers, or any other with images.
+        Layers file, image file to which layers were added, or any other FITS file with images.
 
     Returns
     -------
     tuple of Layer
-        In the order of the file.
+        Layers in the order of the file.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If the file does not exist.
     galcnn.errors.UnreadableImageError
-        It is no FITS file, or holds no image of two axes.
+        If it is not a FITS file, or has no two-dimensional image.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
 
 
 def holds_layers(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file holds layers, by its headers alone."""
+    """Return True if a file has layers, by its headers only."""
     if not Path(path).is_file():
         return False
     try:
@@ -105,7 +105,7 @@ def holds_layers(path: str | os.PathLike[str]) -> bool:
 
 
 def window_of(layers: Iterable[Layer]) -> Window:
-    """Find the part of the grid on which maps have values: little of a large survey image."""
+    """Return the part of the grid where maps have values, often small in a large survey image."""
     rows: list[int] = []
     columns: list[int] = []
     for layer in layers:

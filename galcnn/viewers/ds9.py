@@ -1,8 +1,9 @@
-"""DS9: the commands that lay a file out in frames, as words of a command line or of SAMP.
+"""DS9 commands that show a file in frames, for the command line or SAMP.
 
-Checked against DS9 8.4: a frame for each science image, map and difference; images in grey by
-asinh at 99.5 %, maps in blue and red about zero; the mask over the images, outlines of the galaxy
-over the maps and of the first map of features over the images; all frames matched on the sky.
+Checked with DS9 8.4. Each science image, map and difference has a frame: images in grey with
+asinh scale at 99.5 %, maps in blue and red symmetric about zero. The mask is drawn over images,
+contours of the galaxy over maps, and contours of the first map of features over images. All frames
+are matched on the sky.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ import numpy as np
 from galcnn.viewers.contents import Layer
 from galcnn.viewers.plots.panels import colour_limit
 
-#: Words of one command; those behind ``file``, ``mask load``, ``contour load`` are paths.
+#: Words of one command; those after ``file``, ``mask load`` and ``contour load`` are paths.
 Command = tuple[str, ...]
-#: Roles that have a frame.
+#: Roles of layers that get a frame.
 DRAWN = ("science", "map", "difference")
-#: Frames that fit a screen.
+#: Maximum number of frames on a screen.
 _MOST = 36
-#: DS9's own, told apart with every common colour blindness; white in the middle.
+#: Built-in colour map of DS9, safe for colour-blind readers, white in the middle.
 _SIGNED = "h5_bluered"
 
 
 def drawn_layers(layers: Sequence[Layer]) -> list[Layer]:
-    """Choose the layers that have a frame; of a file without an image also what was made of it."""
+    """Return the layers that get a frame; for a file without science image also those of syntheses."""
     parts = () if any(layer.role == "science" for layer in layers) else ("image", "start")
     return [layer for layer in layers if layer.role in DRAWN or layer.cards.get("PART") in parts][:_MOST]
 
@@ -35,7 +36,7 @@ def drawn_layers(layers: Sequence[Layer]) -> list[Layer]:
 def scene(
     path: str, layers: Sequence[Layer], contours: Mapping[str, str], *, empty: bool = True
 ) -> Iterator[Command]:
-    """Lay the layers of a file out in frames."""
+    """Yield the commands that show the layers of a file in frames."""
     shown = drawn_layers(layers)
     masks = [layer for layer in layers if layer.role == "mask"]
     yield ("tile", "yes")
@@ -55,11 +56,11 @@ def scene(
             yield ("contour", "load", contours[layer.name])
     yield ("frame", "first")
     matched = [("match", "frame", "wcs")] if shown and shown[0].wcs is not None else []
-    yield from (*matched, ("zoom", "to", "fit"), *matched)  # what fits depends on the turn, and is shared
+    yield from (*matched, ("zoom", "to", "fit"), *matched)  # the zoom depends on the rotation and is shared
 
 
 def command_line(commands: Sequence[Command]) -> str:
-    """Write commands as words behind ``ds9`` in a shell, a line a frame."""
+    """Return commands as arguments of ``ds9`` in a shell, one line per frame."""
     lines: list[list[str]] = [[]]
     for first, *rest in commands:
         if first == "frame" and lines[-1]:
@@ -69,8 +70,8 @@ def command_line(commands: Sequence[Command]) -> str:
 
 
 def samp_words(command: Command) -> str:
-    """Write a command as DS9 takes it by SAMP and XPA."""
-    if command[:2] == ("mask", "load"):  # the other way round there
+    """Return a command in the syntax that DS9 accepts over SAMP and XPA."""
+    if command[:2] == ("mask", "load"):  # SAMP needs the reverse order
         command = ("file", "mask", command[2])
     paths = command[0] == "file" or command[1:2] == ("load",)
     words = list(command)
@@ -80,17 +81,17 @@ def samp_words(command: Command) -> str:
 
 
 def plain_path(path: str) -> bool:
-    """Tell whether DS9 takes a path by its name: brackets and braces mean something to it.
+    """Return True if DS9 accepts a path literally; brackets and braces have a meaning in DS9.
 
     Parameters
     ----------
     path : str
-        Any.
+        Path of a file.
 
     Returns
     -------
     bool
-        False: link to it under a plain name.
+        If False, use a link with a plain name.
 
     Examples
     --------
@@ -101,7 +102,7 @@ def plain_path(path: str) -> bool:
 
 
 def _mask_of(layer: Layer, masks: Sequence[Layer]) -> Layer | None:
-    """The mask of a science layer: that of its band, or the one for all."""
+    """Return the mask of a science layer: that of its band, or the only one."""
     if not masks or masks[0].data.shape != layer.data.shape:
         return None
     band = layer.cards.get("BAND")

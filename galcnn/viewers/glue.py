@@ -1,4 +1,4 @@
-"""Layers files in glue: a data factory, found by glue through the entry-point group `glue.plugins`."""
+"""Data factory for layers files in glue, registered by the entry-point group `glue.plugins`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _TABLES = ("MORPHOLOGY",)
 
 
 def setup() -> None:
-    """Tell glue how layers files are read; glue calls this when it starts."""
+    """Register the reader of layers files; called by glue when it starts."""
     from glue.config import data_factory
 
-    # Above glue's own reader of FITS files, which would split the layers into data of their own.
+    # A higher priority than glue's own FITS reader, which would make a data set of every layer.
     data_factory("galcnn layers", holds_layers, priority=1000)(read_layers)
 
 
 def read_layers(path: str | os.PathLike[str]) -> list[Data]:
-    """Read a file with layers for glue."""
+    """Return the layers of a file as glue data sets, one per grid, and its tables."""
     from glue.core import Data
 
     stem = Path(path).name.split(".")[0]

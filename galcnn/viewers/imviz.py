@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 def load_into_imviz(
     path: str | os.PathLike[str], viewer: Imviz | None = None, *, layers: Sequence[str] | None = None
 ) -> Imviz:
-    """Load layers of a file into Imviz, aligned on the sky where they have a WCS.
+    """Load layers of a file into Imviz, aligned on the sky if all have a WCS.
 
     Parameters
     ----------
     path : path-like
-        A layers file, or the file of an image that has gained layers.
+        Layers file, or image file to which layers were added.
     viewer : jdaviz.Imviz, optional
-        An instance that is open; a new one by default.
+        Existing instance. By default a new one is made.
     layers : sequence of str, optional
-        Their names; science images, maps and differences by default.
+        Names of the layers to load. By default science images, maps and differences.
 
     Returns
     -------
     jdaviz.Imviz
-        To be shown with ``.show()``. Blink through the layers with ``b``.
+        Viewer; display it with ``.show()`` and blink through the layers with ``b``.
 
     Raises
     ------
     ImportError
-        jdaviz is not installed; the text says how to.
+        If jdaviz is not installed.
     ValueError
-        There is no such layer.
+        If a layer does not exist.
     """
     known = layers_of(path)
     names = [layer.name for layer in known if layer.role in DRAWN] if layers is None else list(layers)

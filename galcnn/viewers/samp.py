@@ -1,7 +1,7 @@
-"""Layers in a running viewer, over SAMP: DS9, Aladin and others; the tables in TOPCAT.
+"""Show layers in running viewers over SAMP: images in DS9, Aladin and others, tables in TOPCAT.
 
-SAMP is the messages that programs of the Virtual Observatory exchange through a hub on this
-machine; Aladin and TOPCAT bring one, `serve_hub` is another.
+SAMP is the messaging protocol of the Virtual Observatory; programs exchange messages through a hub on
+this machine. Aladin and TOPCAT start a hub; otherwise `serve_hub` does.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ HOW_TO_START = (
     "Start a viewer: `aladin` or `topcat`, which bring a hub; or `galcnn view --hub` in another "
     "terminal, then `ds9`. Without one: --save FILE.png, or --export DIR."
 )
-#: Seconds that a viewer may take for one message.
+#: Seconds that a viewer may take to answer a message.
 _PATIENCE = 60
 _DS9, _IMAGE, _TABLE = "ds9.set", "image.load.fits", "table.load.votable"
 
 
 def send(path: str | os.PathLike[str]) -> list[str]:
-    """Show a file in every viewer that listens."""
+    """Show a file in every connected viewer; return one line per viewer."""
     layers = layers_of(path)
     file = Path(path).resolve()
     told = []
@@ -57,11 +57,11 @@ def send(path: str | os.PathLike[str]) -> list[str]:
 
 
 def serve_hub(wait: Callable[[], object]) -> None:
-    """Run a hub on this machine, for viewers that bring none, such as DS9."""
+    """Run a hub on this machine, for viewers that do not start one, such as DS9."""
     from pyvo import samp
 
     with samp.conf.set_temp("use_internet", False):
-        if _hub_runs(samp):  # a second one would only warn, and leave its socket open
+        if _hub_runs(samp):  # a second hub would only warn, and leave its socket open
             raise RuntimeError(
                 message("no other hub on this machine", "Use the one that runs.", running=True)
             )
@@ -88,7 +88,7 @@ def _client() -> Iterator[Any]:
     from pyvo import samp
 
     about = "layers of galaxies, explained"
-    with samp.conf.set_temp("use_internet", False):  # else it asks the internet for its own name
+    with samp.conf.set_temp("use_internet", False):  # otherwise pyvo asks the internet for its own host name
         client = samp.SAMPIntegratedClient(name="galcnn", description=about, addr="127.0.0.1")
         try:
             client.connect()
@@ -110,7 +110,7 @@ def _show_in_ds9(client: Any, one: str, file: Path, layers: Sequence[Layer], fol
 
 
 def _call(client: Any, one: str, kind: str, parameters: dict[str, str]) -> dict[str, str]:
-    # Not call_and_wait: a hub of pyvo loses an answer that comes before it has begun to wait.
+    # call_and_wait is not used: pyvo's hub loses answers that arrive before it waits.
     answer: dict[str, Any] = {}
     answered = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Side files of layers: one FITS file a layer, contours, regions, a picture, and a script that starts DS9."""
+"""Side files of layers: one FITS file per layer, contours, regions, a picture and a DS9 script."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-#: Shares of the greatest absolute value of a map.
+#: Contour levels as fractions of the largest absolute value of a map.
 _SHARES = (-0.75, -0.5, -0.25, 0.25, 0.5, 0.75)
 
 
-#: Shares of the light of an image, up to this percentile, above its sky; and the faintest that is
-#: drawn, in deviations of the sky.
+#: Levels of isophotes as fractions of the light above the sky, up to this percentile; and the faintest
+#: level drawn, in standard deviations of the sky.
 _LIGHT, _BRIGHT, _FAINTEST = (0.05, 0.25), 99.8, 1.0
 
 
-#: Pixels of the Gaussian over which an image is smoothed.
+#: Sigma in pixels of the Gaussian that smooths an image.
 _SMOOTHING = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """A line of one value.
+    """Contour line.
 
     Attributes
     ----------
     level : float
-        The value.
+        Value along the line.
     points : numpy.ndarray
-        Shape (n, 2), as (x, y) in pixels from 0 of the layer; the first again at the end of a
+        Shape (n, 2), as (x, y) in layer pixels from 0. The first point is repeated at the end of a
         closed line.
     """
 
@@ -61,7 +61,7 @@ class Outline:
 
 
 def outlines(layer: Layer, window: Window = (slice(None), slice(None))) -> tuple[Outline, ...]:
-    """Draw the contours of a layer."""
+    """Return the contours of a layer."""
     from skimage.measure import find_contours
 
     part = layer.data[window].astype(np.float64)
@@ -82,7 +82,7 @@ def outlines(layer: Layer, window: Window = (slice(None), slice(None))) -> tuple
 
 
 def contour_text(lines: Sequence[Outline], wcs: WCS | None, *, color: str = "green") -> str:
-    """Write contours as DS9 saves its own (``.ctr``)."""
+    """Return contours in DS9's format (``.ctr``)."""
     head = ["# Contour file format: DS9 version 7.5"]
     head += [f"global color={color} width=1 dash=no dashlist=8 3", "image" if wcs is None else "icrs"]
     body = []
@@ -93,7 +93,7 @@ def contour_text(lines: Sequence[Outline], wcs: WCS | None, *, color: str = "gre
 
 
 def region_text(lines: Sequence[Outline], wcs: WCS | None, *, color: str = "green") -> str:
-    """Write contours as regions (``.reg``): polygons, and segments where they end at an edge."""
+    """Return contours as DS9 regions (``.reg``): polygons, or segments if they end at an edge."""
     rows = ["# Region file format: DS9 version 4.1", f"global color={color} width=1"]
     rows.append("image" if wcs is None else "icrs")
     for line in lines:
@@ -106,7 +106,7 @@ def region_text(lines: Sequence[Outline], wcs: WCS | None, *, color: str = "gree
 
 
 def _placed(points: npt.NDArray[np.float64], wcs: WCS | None) -> npt.NDArray[np.float64]:
-    """As they stand in a file: degrees of ICRS, or pixels from 1."""
+    """Return points as written to files: degrees in ICRS, or pixels from 1."""
     if wcs is None:
         return points + 1
     sky = wcs.pixel_to_world(points[:, 0], points[:, 1]).icrs
@@ -131,7 +131,7 @@ exec ds9 {words} "$@"
 """
 
 
-#: Of the outlines of the galaxy and of a map.
+#: Colours of the contours of the galaxy and of a map.
 _COLORS = {"science": "green", "map": "yellow"}
 
 
@@ -143,25 +143,24 @@ def export(
     Parameters
     ----------
     path : path-like
-        A layers file, or the file of an image that has gained layers.
+        Layers file, or image file to which layers were added.
     folder : path-like
-        Gets, for each image <NAME>: ``<NAME>.fits``, that layer alone; for science images and maps
-        with contours ``<NAME>.ctr`` and ``<NAME>.reg``, see `galcnn.viewers.side_files`; where there
-        are explanations ``layers.png``; and ``ds9.sh``, which opens `path` in DS9. Names that are
-        no file names are changed as in `galcnn.catalog.names`. A folder
-        of an older export may be written to again, any other must be empty.
+        Output folder. It receives, for each image <NAME>, ``<NAME>.fits`` with that layer alone; for
+        science images and maps with contours ``<NAME>.ctr`` and ``<NAME>.reg``; ``layers.png`` if there
+        are layers of galcnn; and ``ds9.sh``, which opens `path` in DS9. Names that are not valid file names
+        are changed as in `galcnn.catalog.names`. The folder must be new, empty, or from an earlier export.
     overwrite : bool
-        Whether to replace files of these names in a folder of something else.
+        If True, replace files of these names in a folder with other content.
 
     Returns
     -------
     list of pathlib.Path
-        What was written.
+        Files that were written.
 
     Raises
     ------
     FileNotFoundError, galcnn.errors.UnreadableImageError
-        There is no such file, or it has no images.
+        If the file does not exist or has no images.
     """
     layers, out = layers_of(path), Path(folder)
     claim = atomic.claim(out, what="one of galcnn view", inputs=[path], overwrite=overwrite)
@@ -190,7 +189,7 @@ def export(
 
 
 def contour_files(layers: Sequence[Layer], folder: Path) -> dict[str, Path]:
-    """Write the contours that DS9 draws over its frames."""
+    """Write the contours that DS9 draws over its frames; return their files by layer."""
     lines = _lines(layers)
     by_name = {layer.name: layer for layer in layers}
     files, stems = {}, file_stems(by_name)
@@ -204,7 +203,7 @@ def contour_files(layers: Sequence[Layer], folder: Path) -> dict[str, Path]:
 
 
 def layers_figure(path: str | os.PathLike[str]) -> Figure:
-    """Draw a file with layers: the galaxy beside its maps, a row a stack."""
+    """Draw the galaxy beside its maps, one row per stack of a file."""
     window, stacks = window_of(layers_of(path)), read_stacks(path)
     maps = [explanation for stack in stacks for explanation in stack.explanations]
     contours = next((one.method for one in maps if one.kind == "features"), None)
@@ -212,14 +211,14 @@ def layers_figure(path: str | os.PathLike[str]) -> Figure:
 
 
 def map_figure(path: str | os.PathLike[str], method: str) -> Figure:
-    """Draw one map of a file with layers, large and with coordinates on the sky."""
+    """Draw one map of a file, large, with sky coordinates."""
     window, stacks = window_of(layers_of(path)), read_stacks(path)
     having = [stack for stack in stacks if any(one.method == method for one in stack.explanations)]
     return sky_figure(_part((having or stacks)[0], window), method)
 
 
 def sheet_of(images: Mapping[str, tuple[Path, ...]]) -> Figure:
-    """Draw many files side by side."""
+    """Draw many files side by side, with the prediction if they are layers files."""
     entries = []
     for name, paths in images.items():
         if len(paths) == 1 and holds_layers(paths[0]):
@@ -231,7 +230,7 @@ def sheet_of(images: Mapping[str, tuple[Path, ...]]) -> Figure:
 
 
 def _part(stack: LayerStack, window: Window) -> LayerStack:
-    """Of a stack beside a large image what its maps cover."""
+    """Return the part of a stack that its maps cover, if its image is larger."""
     rows, columns = (slice(*w.indices(n)) for w, n in zip(window, stack.cutout.shape, strict=True))
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     if shape == stack.cutout.shape or min(shape) < 1:
@@ -259,7 +258,7 @@ def _single_files(path: str | os.PathLike[str], files: Mapping[Path, str]) -> li
 
 
 def _lines(layers: Sequence[Layer]) -> dict[str, tuple[Outline, ...]]:
-    """Contours of each science image and map that has any; in large images where the maps are."""
+    """Return the contours of science images and maps, by layer; only where maps have values."""
     window = window_of(layers)
     found = {}
     for layer in drawn_layers(layers):
@@ -269,7 +268,7 @@ def _lines(layers: Sequence[Layer]) -> dict[str, tuple[Outline, ...]]:
 
 
 def _overlays(layers: Sequence[Layer], lines: dict[str, tuple[Outline, ...]]) -> dict[str, str]:
-    """Over maps the galaxy, in the reddest band; over images the first map of features."""
+    """Return whose contours are drawn over each layer: the galaxy over maps, features over images."""
     galaxy = [layer.name for layer in layers if layer.role == "science" and layer.name in lines]
     features = [
         layer.name

@@ -1,1 +1,1 @@
-"""Figures for screen and print, in one style."""
+"""Figures for screen and print in a common style."""

@@ -1,4 +1,4 @@
-"""Figures of a network that is fooled: what was done to a galaxy, and how accuracy falls."""
+"""Figures of adversarial attacks: galaxies before and after, and accuracy against epsilon."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ MOST_ROWS = 20
 
 
 def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
-    """Draw galaxies before and after attacks, with what was changed, once and ten times.
+    """Draw galaxies before and after attacks, with the difference once and tenfold.
 
     Parameters
     ----------
     made : mapping of str to sequence of Synthesis
-        Id -> attacks; at most `MOST_ROWS` rows in all.
+        Attacks by id of the galaxy; at most `MOST_ROWS` rows in total.
     classes : sequence of str
-        Of the network.
+        Class names of the network.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A row an attack: start and image in one colour scale, the image with ten times the
-        difference, and the difference summed over the bands, in sigma where the noise is known.
-        Titles are green where the independent prediction confirms the attack, else orange.
+        One row per attack: start and image in the same scaling, start plus ten times the difference,
+        and the difference summed over the bands, in sigma if the noise is known. Titles are green if an
+        independent prediction confirms the attack, else orange.
 
     Raises
     ------
     ValueError
-        No row, or too many.
+        If there are no rows or too many.
     """
     rows = [(name, one) for name, several in made.items() for one in several]
     if not 1 <= len(rows) <= MOST_ROWS:
@@ -76,7 +76,7 @@ def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[st
 
 
 def robustness_figure(curves: Mapping[str, Table], *, unit: str) -> Figure:
-    """Draw accuracy against the budget of an attack."""
+    """Draw accuracy against the epsilon (budget) of an attack, with that of random changes."""
     if not curves:
         raise ValueError(message("at least one curve", "", n=0))
     figure = new_figure(4.8, 3.4)

@@ -1,4 +1,4 @@
-"""Figures of a data set: before and after preprocessing, and its suspicious cutouts."""
+"""Figures of a data set: images before and after preprocessing, and suspicious cutouts."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def preprocessing_figure(
     pixels: Mapping[str, npt.NDArray[np.float32]],
     planes: Sequence[str],
 ) -> Figure:
-    """Draw galaxies and histograms before and after preprocessing.
+    """Draw galaxies and pixel histograms before and after preprocessing.
 
-    Images have shape (n, ny, nx, n_bands), `pixels` (n_pixels, n_bands) under ``"before"`` and ``"after"``.
+    Images have shape (n, ny, nx, n_bands); `pixels` has ``"before"`` and ``"after"``, (n_pixels, n_bands).
     """
     n = len(cutouts)
     if not n or len(before) != n or len(after) != n:
@@ -72,7 +72,7 @@ def preprocessing_figure(
 
 
 def suspicious_figure(cutouts: Sequence[Cutout], titles: Sequence[str], *, total: int) -> Figure:
-    """Draw suspicious cutouts, each with its reason."""
+    """Draw suspicious cutouts with their reasons, at most 40."""
     shown = [Entry(cutout, title) for cutout, title in zip(cutouts, titles, strict=False)][:_MOST]
     some = f"{len(shown)} of {total}" if total > len(shown) else f"{total}"
     return sheet_figure(shown, heading=f"{some} suspicious cutouts")

@@ -1,4 +1,4 @@
-"""Galaxies beside their maps, and one galaxy, large, with its coordinates on the sky (WCSAxes)."""
+"""Figures of galaxies beside their maps, and of one map with sky coordinates (WCSAxes)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from galcnn.layers import LayerStack
 
 
-#: Inches of a panel: three fill the width of a printed page.
+#: Width of a panel in inches: three fill a printed page.
 _PANEL = 2.3
 
 
@@ -47,32 +47,32 @@ def explanation_figure(
     contours: str | None = None,
     across: int = 1,
 ) -> Figure:
-    """Draw galaxies beside what moved their logits.
+    """Draw galaxies beside their explanations.
 
     Parameters
     ----------
     stacks : sequence of galcnn.layers.LayerStack
-        1 to 50.
+        Stacks of 1 to 50 galaxies.
     truth : sequence of str or None, optional
-        The true class of each, where known: a wrong answer is marked by word and colour.
+        True class of each galaxy, None if unknown. Wrong predictions are marked by text and colour.
     contours : str, optional
-        A method whose map is drawn over the cutout too, as contours at 1/4, 1/2 and 3/4 of its
-        greatest absolute value, dashed where negative. Smooth maps such as ``cam`` suit this.
+        Method whose map is also drawn over the cutout, as contours at 1/4, 1/2 and 3/4 of its largest
+        absolute value, dashed where negative. Suitable for smooth maps such as ``cam``.
     across : int
-        Galaxies in a row.
+        Number of galaxies per row.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The colour cutout with scale bar and compass (North, East), then a panel for each
-        explanation: the map summed over its bands, red where more raises the target, blue where
-        more lowers it, white at zero, grey where there is no value, under isophotes of the
-        galaxy. Colours end at the 99.5th percentile of the absolute value, on both sides of zero.
+        Per galaxy: the cutout in colour with scale bar and compass, then one panel per explanation with
+        the map summed over its bands and isophotes of the galaxy. Red raises the target, blue lowers it,
+        white is zero, grey is NaN. The colour scale ends at the 99.5th percentile of the absolute value
+        on both sides of zero.
 
     Raises
     ------
     ValueError
-        None or too many stacks, `truth` of another length, or no map of the method `contours`.
+        If there are no or too many stacks, `truth` has another length, or no map has the method `contours`.
     """
     rows = list(stacks)
     if not 1 <= len(rows) <= MOST_GALAXIES:
@@ -121,34 +121,34 @@ def _map_title(explanation: Explanation) -> str:
 _SKY_PANEL = 3.3
 
 
-#: Share of the colour limit at which a map hides the galaxy below.
+#: Fraction of the colour limit at which a map is opaque.
 _OPAQUE = 0.6
 
 
 def sky_figure(stack: LayerStack, method: str, *, true: str | None = None) -> Figure:
-    """Draw one galaxy and one of its maps, with right ascension and declination.
+    """Draw one galaxy and one of its maps with right ascension and declination.
 
     Parameters
     ----------
     stack : galcnn.layers.LayerStack
-        Of the galaxy.
+        Stack of the galaxy.
     method : str
-        Of the map; the first of this method is drawn.
+        Method of the map; the first map of this method is drawn.
     true : str, optional
-        The class of the galaxy, where known.
+        True class of the galaxy, if known.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Left the galaxy in colour under the map's contours, solid where it raises the target,
-        dashed where it lowers it; right the galaxy in grey under the map in signed colours, the
-        fainter the nearer to zero, with a colour bar that is symmetric about zero. Both have
-        compass, scale bar, and the grid of the cutout's WCS; pixels where it has none.
+        Left, the galaxy in colour with contours of the map, solid where it raises the target and dashed
+        where it lowers it. Right, the map in signed colours over the galaxy in grey, more transparent
+        towards zero, with a symmetric colour bar. With a WCS, both have its coordinates, a scale bar and
+        a compass; without, pixel coordinates.
 
     Raises
     ------
     ValueError
-        No map of this method.
+        If there is no map of this method.
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -181,21 +181,21 @@ def sky_figure(stack: LayerStack, method: str, *, true: str | None = None) -> Fi
 def overlay(
     picture: npt.NDArray[np.uint8], values: npt.NDArray[np.float64], limit: float
 ) -> npt.NDArray[np.float64]:
-    """Lay a signed map over the grey image of a galaxy.
+    """Return a signed map drawn over a galaxy in grey.
 
     Parameters
     ----------
     picture : numpy.ndarray
-        uint8, shape (ny, nx, 3).
+        Image of the galaxy, uint8, shape (ny, nx, 3).
     values : numpy.ndarray
-        The map, shape (ny, nx); nothing is laid where it has no value.
+        Map, shape (ny, nx). NaN pixels show the galaxy only.
     limit : float
-        At the ends of the colours. The map is opaque at 0.6 of it and clear at zero.
+        Value at the ends of the colour scale. The map is opaque from 0.6 of it and transparent at zero.
 
     Returns
     -------
     numpy.ndarray
-        Shape (ny, nx, 3), from 0 to 1.
+        RGB image, shape (ny, nx, 3), values from 0 to 1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Figures of a report of faithfulness: verdicts, maps of a network that forgets, deletion and insertion."""
+"""Figures of faithfulness tests: verdicts, similarity under randomisation, deletion and insertion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-#: Colour and sign. Okabe & Ito's, made lighter: told apart with every common colour blindness.
+#: Colour and sign of each verdict; lighter versions of the Okabe & Ito colours.
 _VERDICTS = {
     "passes": ("#A6D9C5", "\N{CHECK MARK}"),
     "fails": ("#F0B48F", "\N{BALLOT X}"),
@@ -25,7 +25,7 @@ _VERDICTS = {
 
 
 def verdict_figure(table: QTable) -> Figure:
-    """Draw which methods pass which criteria."""
+    """Draw a table of methods and criteria with their verdicts, values and intervals."""
     from matplotlib.patches import Patch, Rectangle
 
     methods, criteria = _order(table, "method"), _order(table, "criterion")
@@ -60,7 +60,7 @@ def verdict_figure(table: QTable) -> Figure:
 
 
 def similarity_figure(table: QTable) -> Figure:
-    """Draw how alike maps stay while the network forgets."""
+    """Draw the similarity of maps as the weights of the network are randomised."""
     methods = _order(table, "method")
     measures = {
         "rank": "rank correlation of |map|",
@@ -91,7 +91,7 @@ def similarity_figure(table: QTable) -> Figure:
 
 
 def removal_figure(table: QTable) -> Figure:
-    """Draw the score while pixels are deleted and inserted."""
+    """Draw the score against the fraction of deleted or inserted pixels."""
     methods = _order(table, "method")
     figure = new_figure(8.4, 3.9)
     panels = figure.subplots(1, 2, sharey=True)

@@ -1,4 +1,4 @@
-"""Figures of gradients, of planes through the decision boundaries, and of lines between galaxies."""
+"""Figures of gradients, decision regions in a plane, and lines between galaxies."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def gradient_figure(
     gradients: Mapping[str, npt.NDArray[np.float64]],
     weights: Mapping[str, float],
 ) -> Figure:
-    """Draw the size of a target's gradient from layer to layer.
+    """Draw the size of a target's gradient by network layer.
 
-    `gradients` are RMS gradients times the RMS activation, one a layer; `weights` likewise, one an array.
+    `gradients` are RMS gradient x RMS activation, one value per layer; `weights` likewise, one per array.
     """
     width = max(8.2, 0.3 * (len(layers) + len(weights)) + 3)
     figure = new_figure(width, 4.2)
@@ -51,7 +51,7 @@ def gradient_figure(
 
 
 def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, names: Sequence[str]) -> Figure:
-    """Draw that the backward pass of a convolution is a convolution with the rotated filter."""
+    """Show that the backward pass of a convolution is a convolution with the rotated filters."""
     upstream, automatic, convolved = shown.upstream[0], shown.automatic[0], shown.convolved[0]
     filter_ = int(np.argmax(np.abs(upstream).sum(axis=(0, 1))))
     source = int(np.argmax(np.abs(automatic).sum(axis=(0, 1))))
@@ -79,7 +79,7 @@ def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, nam
 
 
 def first_order_figure(curves: Sequence[FirstOrder], *, unit: str) -> Figure:
-    """Draw how far the first-order picture S = w.I + b holds: median over galaxies, and their middle half."""
+    """Draw the error of the first-order model S = w.I + b: median and middle half of the galaxies."""
     figure = new_figure(8.2, 3.9)
     left, right = figure.subplots(1, 2)
     words = {"noise": "random noise", "gradient": "along the gradient"}
@@ -133,12 +133,12 @@ def _ticks(axes: Axes, names: Sequence[str]) -> None:
     )
 
 
-#: Classes of a line that get a curve: those that come nearest to winning.
+#: Maximum number of classes with a curve: those closest to being predicted.
 _MOST_CURVES = 6
 
 
 def plane_figure(plane: DecisionPlane, classes: Sequence[str], labels: Sequence[str]) -> Figure:
-    """Draw the decision regions in the plane of two principal components, and the galaxies in it."""
+    """Draw the decision regions and the galaxies in the plane of two principal components."""
     from matplotlib.colors import to_rgb
 
     figure = new_figure(7.2, 5.2)
@@ -192,7 +192,7 @@ def plane_figure(plane: DecisionPlane, classes: Sequence[str], labels: Sequence[
 
 
 def line_figure(lines: Sequence[tuple[str, Line, Sequence[Cutout]]], classes: Sequence[str]) -> Figure:
-    """Draw how the logits change from one galaxy to another, with cutouts at equal distances between."""
+    """Draw the logits along a line between two galaxies, with cutouts at equal distances."""
     figure = new_figure(8.2, 2.9 * len(lines))
     parts = figure.subfigures(len(lines), 1, squeeze=False)[:, 0]
     for part, (heading, line, cutouts) in zip(parts, lines, strict=True):

@@ -1,4 +1,4 @@
-"""Figures of loss surfaces: contours in the plane, and slices through the solution."""
+"""Figures of loss surfaces: contours in a plane, and slices through the solution."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 _PANEL = 2.7
 
 
-#: Colours of equal steps of lightness, told apart with every common colour blindness and in grey.
+#: Colour map with uniform steps of lightness, readable in grey and by colour-blind readers.
 _MAP = "cividis"
 
 
 _LEVELS = 18
 
 
-#: Losses below this share of a chance answer's are all alike in the colours.
+#: Losses below this value have the same colour.
 _FLOOR = 1e-3
 
 
@@ -40,25 +40,25 @@ _AXES = {
 
 
 def landscape_figure(surfaces: Mapping[str, Surface]) -> Figure:
-    """Draw loss surfaces side by side, in the same colours and on the same axis of the loss.
+    """Draw loss surfaces side by side, with a common colour scale and loss axis.
 
     Parameters
     ----------
     surfaces : mapping of str to galcnn.diagnostics.surface.Surface
-        Heading -> surface; one or several.
+        One or more surfaces by heading.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A column each: the plane with contours at equal steps of the logarithm, the solution as a
-        cross, and the path of the training where there is one; below, the loss along alpha and
-        along beta through the solution (for a line, loss and share of wrong answers). Infinite
-        losses are grey above and left out below.
+        One column per surface. For planes, above: contours at equal logarithmic steps, the solution as a
+        cross, and the path of the training if known; below: the loss along alpha and beta through the
+        solution. For lines: loss and fraction of wrong predictions. Infinite losses are grey in planes
+        and omitted in curves.
 
     Raises
     ------
     ValueError
-        No surface, or lines beside planes.
+        If there is no surface, if lines and planes are mixed, or if no loss is finite.
     """
     from matplotlib.colors import LogNorm
 

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from galcnn.explain.network.filters import Filters
 
 
-#: Filters and inputs of a layer that one figure shows.
+#: Maximum number of filters and inputs of a layer in one figure.
 _MOST_FILTERS, _MOST_INPUTS = 64, 32
 
 
 def weight_figure(weights: Table) -> Figure:
-    """Draw the distribution of the weights of each layer."""
+    """Draw the distribution of the weights of each layer: range, 5th to 95th percentile and median."""
     n = len(weights)
     figure = new_figure(8.2, 1.2 + 0.17 * n)
     axes = figure.subplots()
@@ -69,7 +69,7 @@ def weight_figure(weights: Table) -> Figure:
 
 
 def kernel_figure(learned: Filters, statistics: Table, inputs: Sequence[str]) -> Figure:
-    """Draw the filters of one convolution, and what their weights are made of."""
+    """Draw the filters of one convolution, with norm and flat, even and odd parts of their weights."""
     kernels = learned.kernels.astype(np.float64)
     n_filters, n_inputs, ky, kx = kernels.shape
     shown = _strongest(np.asarray(statistics["norm"]), _MOST_FILTERS)
@@ -112,7 +112,7 @@ def filter_result_figure(
     *,
     inputs: Sequence[str],
 ) -> Figure:
-    """Draw what filters of a first convolution do to a galaxy, band by band."""
+    """Draw the effect of filters of a first convolution on a galaxy, band by band."""
     n = len(inputs)
     figure = new_figure(1.45 * (n + 2) + 0.7 * n + 0.8, 1.6 * len(results) + 0.5)
     ratios = [1.0, *[0.42] * n, *[1.0] * (n + 1)]
@@ -144,7 +144,7 @@ def filter_result_figure(
 def activation_figure(
     cutout: Cutout, maps: Mapping[str, npt.NDArray[np.float32]], heading: str, *, most: int = 8
 ) -> Figure:
-    """Draw what the network layers make of one galaxy."""
+    """Draw the strongest feature maps of network layers for one galaxy."""
     if not maps:
         raise ValueError(message("at least one network layer with feature maps", "", n=0))
     figure = new_figure(1.15 * (most + 1) + 1.2, 1.3 * len(maps) + 0.5)
@@ -178,7 +178,7 @@ def _draw_parts(axes: Axes, statistics: Table, shown: npt.NDArray[np.intp]) -> N
     place = np.arange(len(shown))
     base = np.zeros(len(shown))
     for name, colour in (("flat", "0.75"), ("even", COLOURS[0]), ("odd", COLOURS[5])):
-        share = np.nan_to_num(np.asarray(statistics[name])[shown])  # a filter of zeros has no parts
+        share = np.nan_to_num(np.asarray(statistics[name])[shown])  # parts of a zero filter are undefined
         axes.bar(place, share, bottom=base, color=colour, width=0.8, label=name)
         base += share
     axes.set_ylim(0, 1)
@@ -197,14 +197,14 @@ def _draw_parts(axes: Axes, statistics: Table, shown: npt.NDArray[np.intp]) -> N
 
 
 def _strongest(sizes: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
-    """The largest, in their own order."""
+    """Return the indices of the largest values, in ascending order."""
     return np.sort(np.argsort(-sizes, kind="stable")[:most])
 
 
 def strongest_figure(
     found: Sequence[StrongestActivations], cutouts: Sequence[Cutout], ids: Sequence[str]
 ) -> Figure:
-    """Draw what feature maps answer to most, as Zeiler & Fergus (2013, figure 2) do."""
+    """Draw the images that activate feature maps most, as in Zeiler & Fergus (2013, figure 2)."""
     if not found:
         raise ValueError(message("at least one feature map", "", n=0))
     across = max(len(one.images) for one in found)
@@ -230,7 +230,7 @@ _MOST_BANDS = 5
 
 
 def filter_image_figure(syntheses: Sequence[Synthesis], *, across: int = 8) -> Figure:
-    """Draw what filters of one network layer want to see, band by band."""
+    """Draw the images that maximise filters of one network layer, band by band."""
     made = list(syntheses)
     if not made:
         raise ValueError(message("at least one synthesis", "", n=0))
@@ -262,7 +262,7 @@ def filter_image_figure(syntheses: Sequence[Synthesis], *, across: int = 8) -> F
 
 
 def class_model_figure(rows: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
-    """Draw the images that the classes of a network like best."""
+    """Draw the images that maximise the classes of a network."""
     lines = [
         (name, made, band)
         for name, made in rows.items()
@@ -299,7 +299,7 @@ def _is_light(made: Sequence[Synthesis]) -> bool:
 def _light(synthesis: Synthesis) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     unit = parse_unit(synthesis.unit)
     top = float(synthesis.image.max())
-    if not unit.is_equivalent(u.nJy) and top > 0:  # pictures are drawn as they are: use their range
+    if not unit.is_equivalent(u.nJy) and top > 0:  # scale to the range of display values
         return display_rgb(Cutout(synthesis.image * (255 / top), synthesis.bands, unit=unit))
     return display_rgb(Cutout(synthesis.image, synthesis.bands, unit=unit))
 
@@ -314,7 +314,7 @@ def _answer(synthesis: Synthesis, classes: Sequence[str]) -> str:
 
 
 def _window(made: Sequence[Synthesis]) -> tuple[slice, slice]:
-    """Where any of the images differs from its start by more than 2 % of its peak."""
+    """Return the part of the grid where any image exceeds 2 % of its largest absolute value."""
     touched = np.zeros(made[0].image.shape[1:], dtype=bool)
     for synthesis in made:
         change = np.abs(synthesis.image).max(axis=0)

@@ -1,4 +1,4 @@
-"""What is drawn into one panel: a colour cutout with compass and scale, or a signed map with a colour bar."""
+"""Contents of single panels: colour cutouts with compass and scale bar, signed maps with colour bars."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from galcnn.prediction import Prediction
 
 
-#: Steps of a scale bar.
+#: Round numbers for the length of a scale bar.
 _STEPS = (1.0, 2.0, 5.0)
 
 
-#: Arcsec in a degree and in an arcmin; a shorter bar is in arcsec.
+#: Arcsec in a degree and in an arcmin; shorter bars are labelled in arcsec.
 _ANGLES = ((3600.0, "°"), (60.0, "\N{PRIME}"))
 
 
@@ -37,7 +37,7 @@ _COMPASS_SHARE = 0.13
 
 
 def scale_bar(cutout: Cutout) -> tuple[float, float, str]:
-    """Choose a scale bar: the largest round angle below 0.3 of the width."""
+    """Return length in arcsec, length in pixels and label of a bar, at most 0.3 of the width."""
     scale = cutout.pixel_scale
     if scale is None:
         raise ValueError(message("a cutout with a WCS", "", wcs=None))
@@ -50,13 +50,13 @@ def scale_bar(cutout: Cutout) -> tuple[float, float, str]:
 
 
 def compass(cutout: Cutout) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the directions of North and East at the centre of a cutout."""
+    """Return unit vectors (x, y) to North and East at the centre of a cutout."""
     from astropy.wcs.utils import pixel_to_skycoord
 
     ny, nx = cutout.shape
     x, y = (nx - 1) / 2, (ny - 1) / 2
     centre = pixel_to_skycoord(x, y, cutout.wcs).icrs
-    # From pixels to the sky only: the way back does not converge for every distortion.
+    # Only pixels are converted to the sky: the inverse does not converge for every distortion.
     steps = [
         centre.spherical_offsets_to(pixel_to_skycoord(x + dx, y + dy, cutout.wcs).icrs)
         for dx, dy in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5))
@@ -68,7 +68,7 @@ def compass(cutout: Cutout) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
 
 
 def draw_scale_bar(axes: Axes, cutout: Cutout) -> None:
-    """Draw the scale bar into the lower left corner."""
+    """Draw the scale bar in the lower left corner."""
     ny, nx = cutout.shape
     _, pixels, label = scale_bar(cutout)
     left, low = 0.05 * nx - 0.5, 0.06 * ny - 0.5
@@ -79,11 +79,11 @@ def draw_scale_bar(axes: Axes, cutout: Cutout) -> None:
 
 
 def draw_compass(axes: Axes, cutout: Cutout) -> None:
-    """Draw arrows to North and East into the lower right corner."""
+    """Draw arrows to North and East in the lower right corner."""
     ny, nx = cutout.shape
     arm = _COMPASS_SHARE * min(nx, ny)
     arrows = [arm * direction for direction in compass(cutout)]
-    # The letters stand beyond the tips; all of it fits the lower right corner whatever the angle.
+    # Includes the letters beyond the tips, so that all fits in the corner at any angle.
     reach = np.array([[0.0, 0.0], *(1.35 * arrow for arrow in arrows)])
     origin = np.array([0.95 * nx - 0.5 - reach[:, 0].max(), 0.06 * ny - 0.5 - reach[:, 1].min()])
     for letter, arrow in zip("NE", arrows, strict=True):
@@ -114,26 +114,26 @@ def _edge(width: float) -> list[Any]:
     return [withStroke(linewidth=width, foreground="black")]
 
 
-#: Share of |map| that the colours reach; the few largest values would make the rest white.
+#: Percentile of |map| at the end of the colour scale, so that a few large values do not dominate it.
 _PERCENTILE = 99.5
 
 
 _LONGEST = 200
 
 
-#: 1/72 inch: of a probability and a sign, or of "true:".
+#: Width in points of a probability with its sign, or of "true:".
 _NUMBER_WIDTH = 45
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-#: For units whose name says nothing beside "per".
+#: Readable names of units.
 _UNITS = {"display": "display value", "uncalibrated": "pixel value"}
 
 
 def draw_cutout(axes: Axes, cutout: Cutout) -> None:
-    """Draw a cutout in colour, with compass and scale bar where it has a WCS."""
+    """Draw a cutout in colour, with compass and scale bar if it has a WCS."""
     draw_image(axes, display_rgb(cutout))
     axes.set_axis_off()
     if cutout.wcs is None:
@@ -143,14 +143,14 @@ def draw_cutout(axes: Axes, cutout: Cutout) -> None:
 
 
 def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout) -> Any:
-    """Draw a map, summed over its bands, in signed colours, with the galaxy's outline over it."""
+    """Draw a map summed over its bands in signed colours, with isophotes of the galaxy."""
     drawn = draw_signed(axes, summed(explanation))
     _draw_outline(axes, cutout)
     return drawn
 
 
 def draw_contours(axes: Axes, explanation: Explanation) -> None:
-    """Draw a map's contours over a picture: solid where it raises the target, dashed where it lowers it."""
+    """Draw contours of a map: solid where it raises the target, dashed where it lowers it."""
     values = summed(explanation)
     peak = float(np.nanmax(np.abs(values), initial=0))
     if peak > 0:
@@ -160,7 +160,7 @@ def draw_contours(axes: Axes, explanation: Explanation) -> None:
 
 
 def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, *, below: float = 0.085) -> None:
-    """Draw the colour bar of a map below it, its unit with a power of ten as label."""
+    """Draw the colour bar below a map, labelled with its unit and power of ten."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     exponent = int(np.floor(np.log10(drawn.norm.vmax)))
@@ -180,7 +180,7 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, *, below: 
 def answer_title(
     name: str, prediction: Prediction, true: str | None = None, *, points: float = 155.0
 ) -> tuple[str, str]:
-    """Say what a network answers of a galaxy, and whether that is right."""
+    """Return the title and colour that state a prediction and, if known, the true class."""
     name, narrow = drawable(name, points), points - _NUMBER_WIDTH
     best = prediction.best[0]
     if not best:
@@ -193,7 +193,7 @@ def answer_title(
 
 
 def summed(explanation: Explanation) -> npt.NDArray[np.float64]:
-    """Add the bands of a map: the effect of the same change in all of them."""
+    """Return the sum of a map over its bands; NaN where no band has a value."""
     planes = explanation.attribution.astype(np.float64)
     known = np.isfinite(planes)
     total: npt.NDArray[np.float64] = np.where(known, planes, 0).sum(axis=0)
@@ -201,18 +201,18 @@ def summed(explanation: Explanation) -> npt.NDArray[np.float64]:
 
 
 def colour_limit(values: npt.NDArray[np.float64]) -> float:
-    """Give the value at the ends of a signed colour scale.
+    """Return the value at the ends of a signed colour scale.
 
     Parameters
     ----------
     values : numpy.ndarray
-        A map.
+        Map of any shape.
 
     Returns
     -------
     float
-        Positive: the 99.5th percentile of the absolute value, the largest where that is zero,
-        and 1 for a map of zeros.
+        Positive value: the 99.5th percentile of the absolute values, their maximum if that is zero, or 1
+        for a map of zeros.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def colour_limit(values: npt.NDArray[np.float64]) -> float:
 
 
 def drawable(text: str, points: float = 155.0) -> str:
-    """Make any text fit a title of 8 points: one line, narrow, of characters that the font has."""
+    """Return a text that fits an 8-point title: one line, shortened, with characters of the font only."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
     from matplotlib.textpath import text_to_path
 
@@ -243,17 +243,17 @@ def drawable(text: str, points: float = 155.0) -> str:
 
 
 def _draw_outline(axes: Axes, cutout: Cutout) -> None:
-    """Isophotes of the picture: they say where on the galaxy a value lies."""
+    """Draw isophotes of the galaxy."""
     from scipy.ndimage import gaussian_filter
 
     light = gaussian_filter(display_rgb(cutout).mean(axis=2), sigma=1)
     low, high = np.percentile(light, (50, 99.8))
-    if high - low > 1:  # of 255: a picture with something in it
+    if high - low > 1:  # of 255: not an empty image
         axes.contour(light, levels=low + (high - low) * np.array([0.25, 0.65]), colors="0.25", linewidths=0.5)
 
 
 def unit_label(explanation: Explanation) -> str:
-    """Say what the values of a map are."""
+    """Return the label of the values of a map."""
     unit = explanation.unit
     if not unit:
         return "logit per sigma of noise" if explanation.wrt == "sigma" else "logit"
@@ -264,7 +264,7 @@ def unit_label(explanation: Explanation) -> str:
 
 
 def draw_signed(axes: Axes, values: npt.NDArray[Any], limit: float | None = None) -> Any:
-    """Draw a map in signed colours, white at zero, grey where there is no value."""
+    """Draw a map in signed colours, white at zero, grey where NaN."""
     from matplotlib import colormaps
 
     end = colour_limit(np.asarray(values, dtype=np.float64)) if limit is None else limit
@@ -273,7 +273,7 @@ def draw_signed(axes: Axes, values: npt.NDArray[Any], limit: float | None = None
 
 
 def draw_image(axes: Axes, values: npt.NDArray[Any], **look: Any) -> Any:
-    """Draw an image without ticks, row 0 at the bottom, each pixel as it is."""
+    """Draw an image without ticks or interpolation, row 0 at the bottom."""
     drawn = axes.imshow(values, origin="lower", interpolation="nearest", **look)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -281,7 +281,7 @@ def draw_image(axes: Axes, values: npt.NDArray[Any], **look: Any) -> Any:
 
 
 def likeliest(logits: Sequence[float], classes: Sequence[str]) -> tuple[str, float]:
-    """Give the most probable class and its probability."""
+    """Return the most probable class and its probability."""
     values = np.array(logits)
     shares = np.exp(values - values.max())
     best = int(np.argmax(values))
@@ -289,7 +289,7 @@ def likeliest(logits: Sequence[float], classes: Sequence[str]) -> tuple[str, flo
 
 
 def synthesis_unit(synthesis: Synthesis) -> str:
-    """Say in what the pixels of an image made for a target are counted."""
+    """Return the unit of the pixels of a synthesis, for labels."""
     return "of 255" if synthesis.unit == "display" else synthesis.unit
 
 
@@ -302,13 +302,13 @@ def draw_bar(figure: Figure, drawn: Any, axes: Sequence[Axes], label: str) -> No
 
 
 def title(axes: Axes, text: str, points: float = 155.0, *, color: str = "black") -> None:
-    """Write a title of 8 points, line by line drawable."""
+    """Write an 8-point title, each line shortened to fit."""
     lines = "\n".join(drawable(line, points) for line in text.split("\n"))
     axes.set_title(lines, fontsize=TITLE, parse_math=False, color=color)
 
 
 def label_row(axes: Axes, text: str) -> None:
-    """Write what a row shows to the left of its first panel."""
+    """Write the label of a row to the left of its first panel."""
     axes.text(
         -0.08,
         0.5,

@@ -1,4 +1,4 @@
-"""Figures of scores: confusion, reliability of probabilities, ranking curves, and scores along a column."""
+"""Figures of scores: confusion matrix, reliability, ROC, precision-recall, and scores by column."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from galcnn.evaluation.ranking import Curve, Ranking
 
 
-#: Panels in a row of ranking curves.
+#: Panels per row of ranking curves.
 _ACROSS = 4
 
 
-#: In the order of their looks.
+#: Scores that are drawn, with their labels.
 _SCORES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -34,7 +34,7 @@ _SCORES = {
 
 
 def reliability_figure(bins: Table) -> Figure:
-    """Draw how often answers of each confidence are right."""
+    """Draw the fraction of correct predictions against their probability."""
     figure = new_figure(3.4, 3.9)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle="--")
@@ -57,7 +57,7 @@ def reliability_figure(bins: Table) -> Figure:
 
 
 def scores_figure(scores: Table) -> Figure:
-    """Draw scores against what they are split by."""
+    """Draw scores against the columns by which they are split."""
     columns = list(dict.fromkeys(str(name) for name in scores["by"] if name != "all"))
     if not columns:
         raise ValueError(message("scores that are split by a column", "Name one: --by redshift.", by=()))
@@ -84,24 +84,23 @@ def scores_figure(scores: Table) -> Figure:
 
 
 def roc_figure(ranked: Sequence[Ranking]) -> Figure:
-    """Draw the ROC of each class against the rest.
+    """Draw the ROC curve of each class against the rest.
 
     Parameters
     ----------
     ranked : sequence of galcnn.evaluation.ranking.Ranking
-        From `galcnn.evaluation.rankings`.
+        Ranking curves, from `galcnn.evaluation.rankings`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A panel a class: completeness against the share of the other galaxies that are taken for
-        it, with the 95 % bootstrap band, the diagonal of a classifier that knows nothing, and the
-        area with its interval.
+        One panel per class: true positive rate (completeness) against false positive rate, with the 95 %
+        bootstrap band, the diagonal of a random classifier, and the area with its interval.
 
     Raises
     ------
     ValueError
-        No class.
+        If there is no class.
     """
     figure, panels = _class_panels(ranked, "true positive rate (completeness)")
     for axes, one in zip(panels, ranked, strict=True):
@@ -112,7 +111,7 @@ def roc_figure(ranked: Sequence[Ranking]) -> Figure:
 
 
 def precision_recall_figure(ranked: Sequence[Ranking]) -> Figure:
-    """Draw precision against recall of each class."""
+    """Draw precision against recall for each class."""
     figure, panels = _class_panels(ranked, "precision (purity)")
     for axes, one in zip(panels, ranked, strict=True):
         axes.axhline(one.n / (one.n + one.n_others), color="0.6", linewidth=0.8, linestyle="--")
@@ -146,7 +145,7 @@ def _draw_curve(axes: Axes, curve: Curve, one: Ranking, name: str) -> None:
     axes.set_title(f"{drawable(one.name, 120)} (n = {one.n})\n{area}", fontsize=SMALL, parse_math=False)
 
 
-#: 1/72 inch: a class.
+#: Width in points of a class name.
 _CLASS_WIDTH = 110
 
 
@@ -156,19 +155,19 @@ def confusion_figure(matrix: npt.ArrayLike, classes: Sequence[str]) -> Figure:
     Parameters
     ----------
     matrix : array-like
-        Numbers of galaxies, shape (n_classes, n_classes): row = true class, column = predicted.
+        Numbers of galaxies, shape (n_classes, n_classes); rows are true, columns predicted classes.
     classes : sequence of str
-        In the order of both.
+        Class names, in the order of rows and columns.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Colour and percentage: share of the true class; below it the number.
+        Matrix with the fraction of the true class as colour and percentage, and the number below.
 
     Raises
     ------
     ValueError
-        Not such a matrix.
+        If the matrix has another shape, is empty, or has values that are no counts.
 
     Examples
     --------

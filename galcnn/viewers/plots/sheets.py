@@ -1,4 +1,4 @@
-"""Contact sheets: many galaxies side by side, each with what the network says of it."""
+"""Contact sheets: many galaxies side by side with their predictions."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ MOST_ENTRIES = 200
 _PANEL = 1.3
 
 
-#: 1/72 inch: the widest line over a panel.
+#: Maximum width in points of a line above a panel.
 _WIDTH = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A galaxy on a sheet.
+    """Galaxy on a contact sheet.
 
     Attributes
     ----------
     cutout : galcnn.cutout.Cutout
-        Its image.
+        Image of the galaxy.
     text : str
-        Lines above it.
+        Lines of text above the image.
     colour : str
-        Of the text; both as `galcnn.viewers.plots.panels.answer_title` gives them, or others.
+        Colour of the text, for example from `galcnn.viewers.plots.panels.answer_title`.
     """
 
     cutout: Cutout
@@ -50,21 +50,21 @@ class Entry:
 
     @classmethod
     def answered(cls, cutout: Cutout, prediction: Prediction, true: str | None = None) -> Entry:
-        """Make the entry of a galaxy that a network has answered.
+        """Return the entry of a galaxy with its prediction.
 
         Parameters
         ----------
         cutout : galcnn.cutout.Cutout
-            Its image.
+            Image of the galaxy.
         prediction : galcnn.prediction.Prediction
-            Of this galaxy.
+            Prediction of this galaxy only.
         true : str, optional
-            Its class, where known.
+            True class of the galaxy, if known.
 
         Returns
         -------
         Entry
-            Id, class with its probability, and whether that is right, by sign, word and colour.
+            Entry with id, class and probability; if the true class is known, also whether it is correct.
 
         Examples
         --------
@@ -83,22 +83,22 @@ def sheet_figure(entries: Sequence[Entry], *, heading: str = "", across: int = 8
     Parameters
     ----------
     entries : sequence of Entry
-        1 to 200.
+        1 to 200 galaxies.
     heading : str
-        Above all.
+        Heading of the sheet.
     across : int
-        Galaxies in a row.
+        Number of galaxies per row.
 
     Returns
     -------
     matplotlib.figure.Figure
-        In colour (`galcnn.transforms.display_rgb`), pixels masked in all bands grey, with a scale
-        bar where there is a WCS.
+        Images in colour (`galcnn.transforms.display_rgb`), with a scale bar if they have a WCS. Pixels that
+        are masked in all bands are grey.
 
     Raises
     ------
     ValueError
-        No or too many entries, or no galaxy in a row.
+        If there are no or too many entries, or `across` is less than 1.
     """
     n = len(entries)
     if not 1 <= n <= MOST_ENTRIES or across < 1:

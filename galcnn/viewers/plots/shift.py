@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-#: Name, colour, line style and marker of each arm.
+#: Label, colour, line style and marker of each variant ("arm").
 _ARMS: dict[str, tuple[str, str, Any, str]] = {
     "none": ("no normalisation", "#000000", "-", "o"),
     "batch": ("batch norm, frozen", "#D55E00", "-", "s"),
@@ -28,7 +28,7 @@ _ARMS: dict[str, tuple[str, str, Any, str]] = {
 
 
 def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Figure:
-    """Draw accuracy and calibration against redshift: means, and bands from lowest to highest seed."""
+    """Draw accuracy and calibration error against redshift; bands span the lowest to the highest seed."""
     figure = new_figure(7.2, 3.2)
     left, right = figure.subplots(1, 2)
     for arm, rows in _by_arm(scores).items():
@@ -76,7 +76,7 @@ def class_figure(scores: QTable, classes: tuple[str, ...]) -> Figure:
 
 
 def drift_figure(table: QTable) -> Figure:
-    """Draw how far the input and the layers of networks have drifted."""
+    """Draw the distance of inputs and layers from the training distribution, by redshift."""
     from matplotlib import colormaps
 
     arms = list(dict.fromkeys(str(arm) for arm in table["arm"]))

@@ -1,7 +1,7 @@
-"""One look for all figures: colours, lines, markers, sizes of text, axes and legends; and saving them.
+"""Common style of all figures: colours, lines, markers, font sizes, axes and legends; and saving.
 
-Colours are those of Okabe & Ito, told apart with every common colour blindness; what is told apart
-by colour is told apart by a line style or a marker, too, so that a figure can be printed in grey.
+Colours are those of Okabe & Ito, which are safe for colour-blind readers. Curves that differ in colour
+also differ in line style or marker, so that figures can be printed in grey.
 """
 
 from __future__ import annotations
@@ -27,51 +27,51 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
-#: Of answers; a sign or a word says the same.
+#: Colours of right and wrong predictions; a sign or text says the same.
 RIGHT, WRONG = "#007A5A", "#D55E00"
 
 
-#: Of signed maps: red raises, blue lowers, white at zero; told apart with every common colour blindness.
+#: Colour map of signed maps: red raises, blue lowers, white is zero; safe for colour-blind readers.
 SIGNED = "RdBu_r"
 
 
-#: Grey where there is no value.
+#: Grey level of pixels without a value.
 NO_DATA = "0.75"
 
 
-#: Points: titles and labels of axes; numbers, legends and notes.
+#: Font sizes in points: titles and axis labels; numbers, legends and notes.
 TITLE, SMALL = 8, 7
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Begin a figure of so many inches, without pyplot, which would keep it and ask for a screen."""
+    """Return a figure of a size in inches, without pyplot, which would keep it and need a display."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def class_colour(i: int) -> str:
-    """Give the colour of a class or curve; beyond seven they come again, with other markers."""
+    """Return the colour of a class or curve; after seven they repeat, with other markers."""
     return COLOURS[i % len(COLOURS)]
 
 
 def class_look(i: int) -> dict[str, Any]:
-    """Give the colour and marker of a class or curve."""
+    """Return colour and marker of a class or curve."""
     return {"color": class_colour(i), "marker": MARKERS[i % len(MARKERS)]}
 
 
 def line(i: int) -> dict[str, Any]:
-    """Give the colour and line style of a curve of many points.
+    """Return colour and line style of a curve of many points.
 
     Parameters
     ----------
     i : int
-        From 0; 49 differ.
+        Number of the curve, from 0; the first 49 differ.
 
     Returns
     -------
     dict
-        `color` and `linestyle`, as matplotlib takes them.
+        Values of `color` and `linestyle` for matplotlib.
 
     Examples
     --------
@@ -83,12 +83,12 @@ def line(i: int) -> dict[str, Any]:
 
 
 def marked(i: int) -> dict[str, Any]:
-    """Give the colour, line style and marker of a curve of a few points."""
+    """Return colour, line style and marker of a curve of a few points."""
     return line(i) | {"marker": MARKERS[i % len(MARKERS)], "markersize": 4}
 
 
 def finish(axes: Axes, x: str = "", y: str = "", *, grid: bool = True) -> None:
-    """Label axes and give them the sizes and lines that all figures have."""
+    """Set the labels of axes and the common style of ticks, spines and grid."""
     if x:
         axes.set_xlabel(x, fontsize=TITLE, parse_math=False)
     if y:
@@ -103,7 +103,7 @@ def finish(axes: Axes, x: str = "", y: str = "", *, grid: bool = True) -> None:
 def legend(
     figure: Figure, axes: Axes, *, loc: str = "outside lower center", columns: int = 4, heading: str = ""
 ) -> None:
-    """Explain the curves of some axes once, beside all panels of a figure."""
+    """Draw one legend for all panels of a figure, from the curves of some axes."""
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
@@ -125,21 +125,21 @@ _FORMATS = (".png", ".pdf")
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 200) -> None:
-    """Write a figure, whole or not at all; the same figure gives the same bytes.
+    """Save a figure atomically; the same figure gives the same bytes.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
-        Any.
+        Figure to save.
     path : path-like
-        Ends in ``.png`` or ``.pdf``. An older file is replaced.
+        Output file, ending in ``.png`` or ``.pdf``. An existing file is replaced.
     dpi : int
-        Pixels per inch.
+        Resolution in pixels per inch.
 
     Raises
     ------
     ValueError
-        Another ending.
+        If the file name has another ending.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _FORMATS:

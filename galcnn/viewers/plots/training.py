@@ -1,4 +1,4 @@
-"""Figures of trainings: loss against epochs, rate, updates and time; signals and gradients of the layers."""
+"""Figures of trainings: learning curves, learning rates, optimizers, initialisation and gradient health."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 Series = npt.NDArray[np.float64]
 
 
-#: (updates, seconds, loss) of one run, one value an epoch.
+#: Updates, seconds and loss of one run, one value per epoch.
 Curve = tuple[Series, Series, Series]
 
 
-#: Columns of a history -> label of their axis; ``val_`` stands before those of the validation set.
+#: Columns of a history and the labels of their axes; ``val_`` precedes those of the validation set.
 _PANELS = {
     "cross_entropy": "cross-entropy",
     "loss": "loss",
@@ -46,23 +46,23 @@ _PANELS = {
 
 
 def best_epoch(history: Table) -> int:
-    """Give the epoch whose weights were kept: of the least loss on the validation set.
+    """Return the epoch whose weights were kept: the one with the lowest validation loss.
 
     Parameters
     ----------
     history : astropy.table.Table
-        ``history.csv`` of a model folder.
+        Content of ``history.csv`` in a model folder.
 
     Returns
     -------
     int
-        From 1; the first of equals. Of a network with penalties the loss without them decides, as
-        in training.
+        Epoch, counted from 1; the first of equal ones. If the model has penalties, the loss without them
+        is used, as in training.
 
     Raises
     ------
     ValueError
-        No such column, or no finite value in it.
+        If there is no such column, or no finite value in it.
 
     Examples
     --------
@@ -78,23 +78,23 @@ def best_epoch(history: Table) -> int:
 
 
 def learning_figure(history: Table) -> Figure:
-    """Draw how a training went, epoch by epoch.
+    """Draw learning curves by epoch.
 
     Parameters
     ----------
     history : astropy.table.Table
-        ``history.csv`` of a model folder: `epoch`, `loss`, `val_loss`, and what else there is of
-        `cross_entropy` (the loss without penalties), `accuracy` and `learning_rate`.
+        Content of ``history.csv`` in a model folder: `epoch`, `loss`, `val_loss` and optionally
+        `cross_entropy` (loss without penalties), `accuracy` and `learning_rate`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A panel each: training solid, validation dashed, the epoch whose weights were kept dotted.
+        One panel per quantity: training solid, validation dashed, epoch of the kept weights dotted.
 
     Raises
     ------
     ValueError
-        The history has no finite loss on a validation set.
+        If the history has no finite validation loss.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -113,7 +113,7 @@ def learning_figure(history: Table) -> Figure:
                           **marked(number))  # fmt: skip
         axes.axvline(best, color="0.4", linestyle=":", linewidth=1, label=f"weights kept: epoch {best}")
         if name == "learning_rate":
-            axes.set_yscale("log", nonpositive="mask")  # a cosine ends at zero
+            axes.set_yscale("log", nonpositive="mask")  # a cosine schedule ends at zero
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         finish(axes, "epoch", label)
     legend(figure, panels[0])
@@ -121,7 +121,7 @@ def learning_figure(history: Table) -> Figure:
 
 
 def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestion: float | None) -> Figure:
-    """Draw a range test."""
+    """Draw the loss of a learning rate range test, with the suggested rate."""
     figure = new_figure(4.6, 3.2)
     axes = figure.add_subplot()
     axes.semilogx(rates, losses, ".", color="0.65", markersize=3, label="batch")
@@ -136,7 +136,7 @@ def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestio
 
 
 def comparison_figure(curves: Mapping[str, Sequence[Curve]], *, loss: str = "training loss") -> Figure:
-    """Draw the loss of several optimizers against updates and time: median and range of seeds."""
+    """Draw the loss of several optimizers against updates and time: median and range of the seeds."""
     if not curves or any(len({len(run[2]) for run in runs}) != 1 for runs in curves.values()):
         lengths = {name: [len(run[2]) for run in runs] for name, runs in curves.items()}
         raise ValueError(message("runs of one length for each name", "", epochs=lengths))
@@ -155,7 +155,7 @@ def comparison_figure(curves: Mapping[str, Sequence[Curve]], *, loss: str = "tra
 def _draw_band(axes: Axes, runs: Sequence[Curve], which: int, name: str, number: int) -> None:
     x = np.median([run[which] for run in runs], axis=0)
     y = np.array([run[2] for run in runs])
-    shown = x > 0  # the start has no place on a logarithmic axis
+    shown = x > 0  # a logarithmic axis has no zero
     look = line(number)
     axes.plot(x[shown], np.median(y, axis=0)[shown], label=name, linewidth=1.4, **look)
     if len(runs) > 1:
@@ -163,12 +163,12 @@ def _draw_band(axes: Axes, runs: Sequence[Curve], which: int, name: str, number:
         axes.fill_between(x[shown], low[shown], high[shown], color=look["color"], alpha=0.18, linewidth=0)
 
 
-#: What vanishes beyond it is drawn at the edge: the axis would else show nothing but the worst.
+#: Smaller variances are drawn at this value, so that they do not stretch the axis.
 _LEAST = 1e-16
 
 
 def initialisation_figure(tables: Mapping[str, Table]) -> Figure:
-    """Draw the variance of activations and gradients in each layer, beside the theory."""
+    """Draw the variance of activations and gradients by layer, with the theory."""
     from matplotlib.lines import Line2D
 
     if not tables:
@@ -203,26 +203,26 @@ def initialisation_figure(tables: Mapping[str, Table]) -> Figure:
 
 
 def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
-    """Draw what was recorded of each layer while a network was trained.
+    """Draw the gradient health of each layer during training.
 
     Parameters
     ----------
     record : astropy.table.Table
-        See `galcnn.diagnostics.GradientHealth.table`.
+        Record from `galcnn.diagnostics.GradientHealth.table`.
     signs : sequence of galcnn.diagnostics.gradients.Sign
-        Marked at their update.
+        Warning signs, marked at their update.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Norm of the gradient, share of the weights that an update changes, norm of the weights in
-        units of that at the start, scatter of the output over images, share of dead ReLUs, and the
-        loss, against updates. One line a layer, from violet (at the input) to yellow.
+        Against updates: gradient norm, relative size of updates, weight norm relative to the start,
+        standard deviation of the output over images, fraction of dead ReLUs, and the loss. One line per
+        layer, from violet (at the input) to yellow.
 
     Raises
     ------
     ValueError
-        The record is empty.
+        If the record is empty.
     """
     from matplotlib import colormaps
 
