@@ -1,9 +1,9 @@
-"""Networks that end in logits, what they are given, and what is known of a trained one.
+"""Networks that end in logits: building, preprocessing, inputs, model cards, saving and loading.
 
-A `TrainedModel` is a Keras model and its `Card`. `InputSpec` says which images the network takes;
-`prepare` brings a cutout to it. `galcnn.model.graph`, `forward`, `receptive` and `gradients` read and
-run any Keras model layer by layer. Lazy: a card can be read without the seconds that Keras takes to
-import.
+A `TrainedModel` is a Keras model and its `Card`. `InputSpec` describes the images that the network
+takes; `prepare` converts a cutout to them. `galcnn.model.graph`, `forward`, `receptive` and
+`gradients` inspect and run any Keras model layer by layer. Submodules are imported lazily, so that a
+card can be read without importing Keras.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Feature maps by the networks of `keras.applications`, made fit for galaxies."""
+"""Feature maps from the networks of `keras.applications`, adapted to galaxy images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def application_names() -> list[str]:
 
 
 def application_features(x: Any, make: LayerMaker) -> Any:
-    """Build a network of `keras.applications` without weights, head and rescaling."""
+    """Build a network of `keras.applications` without pretrained weights, head and rescaling."""
     name = make.settings.architecture
     if name not in application_names():
         raise ValueError(
@@ -37,7 +37,7 @@ def application_features(x: Any, make: LayerMaker) -> Any:
         options["include_preprocessing"] = False
     try:
         with warnings.catch_warnings():
-            # Of other than 1 or 3 channels it says that they are unusual: bands are.
+            # Keras warns about channel numbers other than 1 or 3, which are normal for bands.
             warnings.filterwarnings("ignore", message="This model usually expects 1 or 3 input channels")
             original = build(**options)
     except ValueError as error:
@@ -54,12 +54,12 @@ def application_features(x: Any, make: LayerMaker) -> Any:
     def refit(layer: Any) -> Any:
         return _refitted(layer, _name(layer, taken), make)
 
-    # Recursive: some networks keep layers in Sequentials, which would be made anew as they are.
+    # Recursive: some networks nest layers in Sequential models, which would otherwise be copied unchanged.
     return keras.models.clone_model(original, clone_function=refit, recursive=True)(x)
 
 
 def _name(layer: Any, taken: Counter[str]) -> str:
-    """A layer's name; Keras counts those without one over the whole process, here over the network."""
+    """Name of a layer; default names are numbered within the network, not, as by Keras, in the process."""
     kind = _COUNTED.sub("", layer.name)
     if kind.replace("_", "") != type(layer).__name__.lower():
         return str(layer.name)
@@ -68,7 +68,7 @@ def _name(layer: Any, taken: Counter[str]) -> str:
 
 
 def _refitted(layer: Any, name: str, make: LayerMaker) -> Any:
-    """Make a layer anew: seeded, penalised, in the right precision; one that rescales becomes nothing."""
+    """Rebuild a layer with seeds, regularisers and precision of `make`; rescaling becomes the identity."""
     if isinstance(layer, keras.layers.InputLayer):
         return layer
     if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
@@ -87,15 +87,15 @@ def _refitted(layer: Any, name: str, make: LayerMaker) -> Any:
     for weights, axes in next((units for kind, units in _UNITS if isinstance(layer, kind)), {}).items():
         if (limit := make.norm_limit(axes)) is not None:
             config[f"{weights}_constraint"] = keras.constraints.serialize(limit)
-    if make.dtype is not None and isinstance(layer, keras.layers.Layer):  # sums of tensors are operations
+    if make.dtype is not None and isinstance(layer, keras.layers.Layer):  # operations have no dtype policy
         config["dtype"] = make.dtype
     return type(layer).from_config(config)
 
 
 _KERNELS = ("kernel", "depthwise", "pointwise")
-#: Name of a layer that Keras has named, from the second of its kind on.
+#: Number that Keras appends to the default name of a layer, from the second layer of its class on.
 _COUNTED = re.compile(r"_\d+$")
-#: Weights of a layer, and their axes that lead into one unit.
+#: Weight arrays of each layer class, and the axes over which the weights of one unit extend.
 _UNITS: list[tuple[Any, dict[str, int | tuple[int, ...]]]] = [
     (keras.layers.SeparableConv2D, {"depthwise": (0, 1), "pointwise": (0, 1, 2)}),
     (keras.layers.DepthwiseConv2D, {"depthwise": (0, 1)}),

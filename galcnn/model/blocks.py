@@ -1,4 +1,4 @@
-"""Feature maps by blocks of convolutions, plain or residual."""
+"""Feature maps from plain or residual blocks of convolutions."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.model.settings import Identifier, NetworkSettings
 
-#: Keras' momentum of 0.99 needs some hundred updates before inference agrees with training; sets of
-#: labelled galaxies are often smaller than that.
+#: With Keras' momentum of 0.99, inference agrees with training only after some hundred updates, which
+#: small sets of labelled galaxies do not reach.
 MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
 class LayerMaker:
-    """Makes layers of one network alike: seeds, penalties, limits, precision.
+    """Factory for the layers of a network, with common seeds, penalties, norm limits and precision.
 
     Attributes
     ----------
     settings : galcnn.model.NetworkSettings
-        Of the network.
+        Settings of the network.
     seed : int
-        Of its initial weights and dropout.
+        Seed of the initial weights and of dropout.
     """
 
     settings: NetworkSettings
@@ -34,23 +34,23 @@ class LayerMaker:
 
     @property
     def dtype(self) -> keras.DTypePolicy | None:
-        """Policy of the layers; None is Keras' global one."""
+        """Dtype policy of the layers; None for Keras' global policy."""
         return None if self.settings.precision is None else keras.DTypePolicy(self.settings.precision)
 
     @property
     def penalty(self) -> keras.regularizers.Regularizer | None:
-        """Of the kernels."""
+        """Regularizer of the kernels."""
         if self.settings.l1 or self.settings.l2:
             return keras.regularizers.L1L2(l1=self.settings.l1, l2=self.settings.l2 / 2)
         return keras.regularizers.get(self.settings.regularizer)
 
     def norm_limit(self, axis: int | tuple[int, ...]) -> keras.constraints.MaxNorm | None:
-        """Limit the weights that lead into one unit."""
+        """Return the constraint on the norm of the incoming weights of a unit, or None."""
         limit = self.settings.max_norm
         return None if limit is None else keras.constraints.MaxNorm(limit, axis=axis)
 
     def initializer(self, identifier: Identifier, name: str) -> keras.initializers.Initializer:
-        """Make an initializer of one layer; a shared unseeded one would draw from the clock."""
+        """Return the initializer of one layer, seeded by the layer's name unless it has its own seed."""
         initializer = known_initializer(identifier)
         config = initializer.get_config()
         if "seed" not in config or (
@@ -63,14 +63,14 @@ class LayerMaker:
     def convolution(
         self, x: Any, width: int, name: str, *, kernel: int | None = None, strides: int = 1
     ) -> Any:
-        """Convolve and normalise."""
+        """Apply a convolution and the normalisation."""
         settings = self.settings
         x = keras.layers.Conv2D(
             width,
             kernel or settings.kernel,
             strides=strides,
             padding="same",
-            use_bias=settings.normalization == "none",  # a normalisation has a shift of its own
+            use_bias=settings.normalization == "none",  # normalisation layers have their own bias
             kernel_initializer=self.initializer(settings.initializer, name),
             kernel_regularizer=self.penalty,
             kernel_constraint=self.norm_limit((0, 1, 2)),
@@ -80,14 +80,14 @@ class LayerMaker:
         return _NORMALIZATIONS[settings.normalization](self, x, f"{name}_{settings.normalization}norm")
 
     def activation(self, x: Any, name: str) -> Any:
-        """Apply the activation."""
+        """Apply the activation function."""
         return keras.layers.Activation(self.settings.activation, dtype=self.dtype, name=f"{name}_activation")(
             x
         )
 
 
 def known_initializer(identifier: Identifier) -> keras.initializers.Initializer:
-    """Look up an initializer."""
+    """Return the Keras initializer of this identifier."""
     try:
         return keras.initializers.get(identifier)
     except (ValueError, TypeError, KeyError) as error:  # KeyError: "constant" without its value
@@ -102,7 +102,7 @@ def known_initializer(identifier: Identifier) -> keras.initializers.Initializer:
 
 
 def block_features(x: Any, make: LayerMaker) -> Any:
-    """Build the blocks."""
+    """Apply the stem and the blocks."""
     settings = make.settings
     halvings = len(settings.widths) - 1 + (settings.stem > 0)
     if min(x.shape[1:3]) < 2**halvings:
@@ -167,7 +167,7 @@ def _group_normalization(make: LayerMaker, x: Any, name: str) -> Any:
 _NORMALIZATIONS: Mapping[str, Callable[[LayerMaker, Any, str], Any]] = {
     "batch": _batch_normalization,
     "group": _group_normalization,
-    # One group over all channels and pixels of an image: layer normalisation of a feature map.
+    # Layer normalisation: one group of all channels and pixels of an image.
     "layer": lambda make, x, name: keras.layers.GroupNormalization(1, dtype=make.dtype, name=name)(x),
     "none": lambda make, x, name: x,
 }

@@ -1,4 +1,4 @@
-"""A clear convolutional network that ends in logits."""
+"""Construction of convolutional networks that end in logits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from galcnn.model.blocks import LayerMaker, block_features
 from galcnn.model.orientations import OrientationMean, Orientations
 from galcnn.model.settings import BLOCKS, NetworkSettings
 
-#: Names that the rest of galcnn looks for.
+#: Names of the sub-models and of the last layer, by which galcnn finds them.
 PREPROCESSING, NETWORK, LOGITS = "preprocessing", "network", "logits"
 
 
@@ -27,24 +27,24 @@ def build_network(
     Parameters
     ----------
     image_shape : tuple of int
-        (ny, nx, n_bands).
+        Shape of one image, (ny, nx, n_bands).
     n_classes : int
-        At least two.
+        Number of classes, at least two.
     settings : NetworkSettings, optional
-        The defaults when not given.
+        Settings of the network; the default settings if not given.
     seed : int
-        Of the initial weights and of dropout; no global seed is touched.
+        Seed of the initial weights and of dropout; global seeds are not changed.
 
     Returns
     -------
     keras.Model
-        Named ``network``, last layer ``logits``, without a softmax.
+        Model ``network`` whose last layer is ``logits``, without a softmax.
 
     Raises
     ------
     ValueError
-        Fewer than two classes, an unknown word, an image that does not fit the architecture, or
-        more parameters than allowed.
+        If there are fewer than two classes, a setting is unknown, the image does not fit the
+        architecture, or the network exceeds `max_parameters`.
 
     Examples
     --------
@@ -67,8 +67,8 @@ def build_network(
     x = (block_features if settings.architecture == BLOCKS else application_features)(x, make)
     if settings.orientations > 1:
         x = OrientationMean(settings.orientations, name="orientation_mean")(x)
-    # float32 under any policy: a sum over many pixels overflows in half precision, and logits of half
-    # precision lose the margin between two classes.
+    # float32 under any policy: a sum over many pixels overflows in half precision, and logits in half
+    # precision do not resolve small margins between two classes.
     x = keras.layers.GlobalAveragePooling2D(dtype="float32", name="gap")(x)
     if settings.dropout:
         dropped = seeding.integer(seed, "dropout")
@@ -95,24 +95,24 @@ def build_network(
 
 
 def assemble(preprocessing: keras.Model, network: keras.Model) -> keras.Model:
-    """Join preprocessing and network into one model that eats calibrated images.
+    """Join preprocessing and network into one model that takes calibrated images.
 
     Parameters
     ----------
     preprocessing : keras.Model
-        From `galcnn.model.fit_preprocessing`, or a user's own.
+        Model named ``preprocessing``, from `galcnn.model.fit_preprocessing` or of your own.
     network : keras.Model
-        Ends in logits.
+        Model named ``network`` that ends in logits.
 
     Returns
     -------
     keras.Model
-        Named ``galcnn``, with both as its layers.
+        Model ``galcnn`` with both models as layers.
 
     Raises
     ------
     ValueError
-        A model does not bear the name that the rest of galcnn looks for.
+        If a model does not have the required name.
     """
     for model, name in ((preprocessing, PREPROCESSING), (network, NETWORK)):
         if model.name != name:

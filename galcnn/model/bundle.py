@@ -1,4 +1,4 @@
-"""TrainedModel: a Keras model and its card, in a folder that is whole or is refused."""
+"""TrainedModel, a Keras model and its card; saving to and loading from a model folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-# Imported, these register the layers that a saved model is made of.
+# Importing these modules registers the preprocessing layers with Keras.
 import galcnn.model.preprocessing.pca
 import galcnn.model.preprocessing.scaling
 import galcnn.model.preprocessing.stretch  # noqa: F401
@@ -24,22 +24,24 @@ from galcnn.model.contents import check_contents, saved_by
 from galcnn.model.inputs import check_render
 
 _MODEL, _CARD = "model.keras", "card.json"
-#: All that a model folder holds; a folder with anything else is not replaced.
+#: Names that a model folder may contain; a folder with other files is not replaced.
 _OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", "health.csv", "doubts.json", "figures"}
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A Keras model and what is known of it.
+    """A Keras model and its card.
 
     Attributes
     ----------
     model : keras.Model
-        From calibrated images to logits; compile, fit and call it as you like.
+        Model from calibrated images to logits, with the sub-models ``preprocessing`` and
+        ``network``. It can be compiled, fitted and called like any Keras model.
     card : galcnn.model.Card
-        What it was trained on, and how well it does.
+        Model card: training data, settings and test metrics.
     folder : pathlib.Path or None
-        Where it was loaded from or saved: what ``galcnn calibrate`` measured of it lies there.
+        Folder from which the model was loaded or to which it was saved; the results of
+        ``galcnn calibrate`` are read from there.
     """
 
     model: keras.Model
@@ -70,17 +72,17 @@ class TrainedModel:
 
     @property
     def preprocessing(self) -> keras.Model:
-        """From calibrated to stretched images."""
+        """Sub-model from calibrated to stretched images."""
         return self.model.get_layer(PREPROCESSING)
 
     @property
     def network(self) -> keras.Model:
-        """From stretched images to logits."""
+        """Sub-model from stretched images to logits."""
         return self.model.get_layer(NETWORK)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """In the order of the logits; raises `ValueError` where the model gives vote fractions."""
+        """Classes in the order of the logits; raises `ValueError` if the model predicts vote fractions."""
         if self.votes is not None:
             raise ValueError(
                 message(
@@ -94,7 +96,7 @@ class TrainedModel:
 
     @property
     def votes(self) -> Votes | None:
-        """What people were asked, where the model gives vote fractions."""
+        """Questions and answers of a model that predicts vote fractions; None for a model of classes."""
         return self.card.votes
 
     def _repr_html_(self) -> str:
@@ -115,22 +117,23 @@ class TrainedModel:
         )
 
     def with_render(self, render: str | None) -> TrainedModel:
-        """Give the same model with another render step in its card.
+        """Return the model with another render step in its card.
 
         Parameters
         ----------
         render : str or None
-            Named step of `galcnn.transforms`; None changes nothing.
+            Name of a render step of `galcnn.transforms`, which converts calibrated cutouts to
+            display images. None returns the model unchanged.
 
         Returns
         -------
         TrainedModel
-            With the step by which calibrated cutouts become such pictures.
+            Same model with the render step in its input specification.
 
         Raises
         ------
         ValueError
-            No such step, or the model reads flux and needs none.
+            If the render step is unknown, or the model does not read display values.
         """
         if render is None:
             return self
@@ -145,28 +148,29 @@ def save_model(
     extra: dict[str, Any] | None = None,
     overwrite: bool = False,
 ) -> TrainedModel:
-    """Write ``model.keras`` and ``card.json`` into a folder, whole or not at all.
+    """Save a model as ``model.keras`` and ``card.json`` in a folder.
 
     Parameters
     ----------
     trained : TrainedModel
-        What to save.
+        Model to save.
     folder : path-like
-        Replaced when it exists and holds a model; refused when it holds anything else.
+        Output folder. An existing model folder is replaced; a folder with other files is refused.
+        Nothing is changed if saving fails.
     extra : dict of str to callable, optional
-        Further files: name -> function that writes to the path it is given.
+        Further files: function by file name, called with the path to write to.
     overwrite : bool
-        Whether to write into a folder that holds other files too; these stay.
+        If True, a folder that contains other files is accepted; these files are kept.
 
     Returns
     -------
     TrainedModel
-        The same model with the hash of the file in its card, and its folder.
+        Saved model, with its folder, and its name and the hash of the file in the card.
 
     Raises
     ------
     OSError
-        The folder cannot be written, or holds something that is not a model.
+        If the folder cannot be written, or contains files that do not belong to a model.
     """
     refuse_foreign_folder(folder, overwrite=overwrite)
     with atomic.writing_folder(folder, own=_OWN) as temporary:
@@ -182,28 +186,28 @@ def save_model(
 
 
 def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
-    """Load a model folder after checking that it is whole and unchanged.
+    """Load a model folder after checking that it is complete and unaltered.
 
-    No code is run from the file, see `galcnn.model.contents.check_contents`. The hash tells of
-    accidents; who forges a model forges its card too.
+    No code from the file is executed, see `galcnn.model.contents.check_contents`. The hash in the card
+    detects accidental changes only, since a forger can change the card too.
 
     Parameters
     ----------
     folder : path-like
-        Written by `save_model`.
+        Model folder written by `save_model`.
 
     Returns
     -------
     TrainedModel
-        Model, card and folder.
+        Model with its card and folder.
 
     Raises
     ------
     FileNotFoundError
-        The folder or one of its files is missing.
+        If the folder, ``model.keras`` or ``card.json`` does not exist.
     ValueError
-        The model file is not the one that the card describes, holds what could run or reach
-        outside, or comes from a newer galcnn or Keras.
+        If the hash of the model file differs from that in the card, the file contains anything
+        except arithmetic layers and weights, or it was written by a newer galcnn or Keras.
     """
     path = Path(folder)
     for file in (path, path / _CARD, path / _MODEL):
@@ -234,7 +238,7 @@ def _read(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        # Keras looks its way through a configuration; what it trips over has no error of its own.
+        # Keras has no error class of its own for an invalid configuration.
         written = saved_by(path)
         newer = _release(written) > _release(keras.__version__)
         raise ValueError(
@@ -252,13 +256,13 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def refuse_foreign_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Fail when saving a model here would destroy something that is not a model."""
+    """Raise if saving a model to the folder would replace files that do not belong to a model."""
     what = "an older model and nothing else"
     atomic.check_writable(folder, folder=True, own=_OWN, what=what, overwrite=overwrite)
 
 
 def with_embedding(trained: TrainedModel) -> keras.Model:
-    """Give a model that answers with its logits and the features that they are made from."""
+    """Return a model with two outputs: the logits and the features that enter the last layer."""
     network = trained.network
     both = keras.Model(network.inputs, [network.get_layer(LOGITS).output, network.get_layer(LOGITS).input])
     inputs = trained.model.inputs[0]

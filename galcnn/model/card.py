@@ -1,4 +1,4 @@
-"""The card of a model: what it was trained on, how, and how well it does."""
+"""The card of a model: training data, settings and test metrics."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ CARD_FORMAT = 1
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a trained model; beside it as ``card.json``.
+    """Model card: description of a trained model, saved beside it as ``card.json``.
 
     Attributes
     ----------
     classes : tuple of str
-        In the order of the logits; none where the model gives vote fractions.
+        Classes in the order of the logits; empty if the model predicts vote fractions.
     inputs : galcnn.model.InputSpec
-        Bands, unit, shape, pixel scale and render step of its images.
+        Bands, unit, shape, pixel scale and render step of the images.
     data : mapping
-        Survey, number of galaxies by split and class, rule of the split, SHA-256 over ids,
-        labels and pixels, range of magnitudes and redshifts where known, licence.
+        Survey, number of galaxies by split and class, rule of the split, SHA-256 of ids,
+        labels and pixels, range of magnitudes and redshifts if known, licence.
     class_prior : mapping of str to float
         Frequency of each class in the training set.
     trained_prior : mapping of str to float
-        Frequency of each class in the loss: weights and sampling included. The network's
-        probabilities are those of such a population.
+        Frequency of each class as seen by the loss, including weights and sampling. The predicted
+        probabilities hold for a population with these frequencies.
     settings : mapping
-        The whole experiment, so that it can be repeated.
+        All settings of the experiment, so that it can be repeated.
     votes : galcnn.catalog.Votes or None
-        What people were asked, where the model gives vote fractions.
+        Questions and answers of a model that predicts vote fractions; None for a model of classes.
     metrics : mapping
-        Of the untouched test set.
+        Metrics of the test set, which was not used in training.
     cost : mapping
-        Of the network for one image, see `galcnn.model.network_table`.
+        Cost of the network for one image, see `galcnn.model.network_table`.
     versions : mapping
-        Of the software.
+        Versions of the software.
     devices : mapping
-        On which it was trained, see `galcnn.model.devices.devices_used`.
+        Devices used in training, see `galcnn.model.devices.devices_used`.
     name : str
-        Of the model: that of its folder, filled in by `save_model`.
+        Name of the model, which is the name of its folder; set by `save_model`.
     model_sha256 : str
-        Of ``model.keras``; filled in by `save_model`.
+        SHA-256 of ``model.keras``; set by `save_model`.
     created : str
-        ISO time, UTC.
+        Time of creation, ISO 8601, UTC.
     format : int
-        Of the card.
+        Format version of the card.
     """
 
     classes: tuple[str, ...]
@@ -86,49 +86,49 @@ class Card:
         Parameters
         ----------
         path : pathlib.Path
-            Usually ``card.json``.
+            Output file, usually ``card.json``.
         """
         atomic.write_json(path, self.to_dict() | {"card_sha256": self.sha256})
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values.
+        """Return the card as plain values.
 
         Returns
         -------
         dict
-            What `write` writes, but for its hash.
+            Content of the file that `write` writes, without its hash.
         """
         return asdict(self) | {"inputs": self.inputs.to_dict(), "classes": list(self.classes)}
 
     @property
     def sha256(self) -> str:
-        """Of what it tells: ``card_sha256`` of the file."""
+        """SHA-256 of the content of the card, ``card_sha256`` in the file."""
         return _digest(self.to_dict())
 
     @classmethod
     def read(cls, path: Path) -> Card:
-        """Read a card.
+        """Read a card from a file.
 
         Parameters
         ----------
         path : pathlib.Path
-            Written by `write`.
+            File written by `write`.
 
         Returns
         -------
         Card
-            The same.
+            Card with the content of the file.
 
         Raises
         ------
         ValueError
-            It is not a card, was altered, or comes from a newer galcnn.
+            If the file is not a card, was altered, or was written by a newer galcnn.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             newer = int(content["format"]) > CARD_FORMAT
             stated = content.pop("card_sha256", None)
-            # What a newer galcnn writes need not be understood here.
+            # The fields of a newer format may be unknown here.
             card = None if newer else cls._of(content)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise ValueError(
@@ -162,6 +162,6 @@ class Card:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    """Of the card's content: classes in another order would answer wrongly without a word."""
+    """SHA-256 of the content; it detects changes, such as reordered classes, that no other check finds."""
     plain = json.loads(json.dumps(content))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

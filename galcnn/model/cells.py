@@ -1,4 +1,4 @@
-"""Where the cells of a feature map lie on the image, and on the sky. No Keras here: layers files need it."""
+"""Position of the cells of a feature map on the image and on the sky. Does not import Keras."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CellGrid:
-    """Centres of a feature map's cells: pixel ``start + jump * i`` for cell i, along y and x.
+    """Grid of the cells of a feature map; cell i is centred on pixel ``start + jump * i`` (y and x alike).
 
     Attributes
     ----------
     start : tuple of float
-        Centre of cell 0, in 0-based pixels (y, x).
+        Centre of cell 0 in 0-based pixels, (y, x).
     jump : tuple of int
-        Pixels from one cell to the next (y, x).
+        Distance between neighbouring cells in pixels, (y, x).
     field : tuple of int
-        Pixels that one cell looks at (y, x): its receptive field.
+        Receptive field of one cell in pixels, (y, x).
     """
 
     start: tuple[float, float] = (0.0, 0.0)
@@ -31,7 +31,7 @@ class CellGrid:
     field: tuple[int, int] = (1, 1)
 
     def box(self, cell: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice]:
-        """Give the receptive field of a cell on the image."""
+        """Return the receptive field of a cell as slices of an image of this shape."""
         slices = []
         for i, n, start, jump, field in zip(cell, shape, self.start, self.jump, self.field, strict=True):
             first = math.ceil(start + jump * i - (field - 1) / 2)
@@ -40,7 +40,7 @@ class CellGrid:
 
 
 def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS | None:
-    """Scale the WCS of an image to the cells of a feature map; tables of distortion hold for pixels only."""
+    """Scale the WCS of an image to the cells of a feature map; return None for a WCS with distortions."""
     if wcs.sip is not None or wcs.cpdis1 is not None or wcs.det2im1 is not None:
         return None
     first = (float(grid.start[0]), float(grid.start[1]))

@@ -1,10 +1,10 @@
-"""What a model file may hold: it comes from others, and nothing in it may run.
+"""Security check of model files, which may come from others and must not execute code.
 
-A ``.keras`` file is a zip archive of a configuration and an HDF5 file of weights. Keras' safe mode refuses
-code that is written into the configuration; but a process can switch safe mode off for good, some
-layers run code or read files that the configuration merely names, and HDF5 and zip have links and
-filters of their own. So the file is read here before Keras sees it, and only what Keras itself
-writes for a network is let through. Nothing is extracted to the disk.
+A ``.keras`` file is a zip archive of a configuration and an HDF5 file of weights. Keras' safe mode
+refuses code in the configuration. But safe mode can be disabled for the whole process, some layers run
+code or read files that the configuration names, and HDF5 and zip files can contain links and filters.
+The file is therefore checked before Keras reads it: only what Keras itself writes for a network is
+accepted. Nothing is extracted to disk.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import keras
 from galcnn.errors import message
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-#: Keras writes these and, for layers with vocabularies alone, further files.
+#: Members of the archive; Keras writes further files only for layers with vocabularies.
 _MEMBERS = {_CONFIG, _METADATA, _WEIGHTS}
-#: Modules whose classes are plain arithmetic, with the exceptions below.
+#: Modules whose classes only do arithmetic, except for the classes below.
 _MODULES = {
     "keras",
     "keras.constraints",
@@ -37,7 +37,7 @@ _MODULES = {
     "keras.src.models.sequential",
     "keras.src.ops.numpy",
 }
-#: Run code or read files that the configuration names. The list is of Keras 3.15, which is pinned.
+#: Classes that run code or read files named in the configuration, as of Keras 3.15, which is pinned.
 _FORBIDDEN = {
     "FlaxLayer",
     "IntegerLookup",
@@ -48,12 +48,12 @@ _FORBIDDEN = {
     "TextVectorization",
     "TorchModuleWrapper",
 }
-#: Values that are not plain JSON.
+#: Class names under which Keras stores values that are not plain JSON.
 _VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__slice__"}
 
 
 def check_contents(path: Path) -> None:
-    """Refuse a model file that holds anything but layers of plain arithmetic and their weights."""
+    """Raise if a model file contains anything except arithmetic layers and their weights."""
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
@@ -63,12 +63,12 @@ def check_contents(path: Path) -> None:
                 _check_weights(file, set())
     except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _refused(f"{type(error).__name__}: {error}") from error
-    except (OSError, KeyError, RuntimeError, EOFError) as error:  # what h5py says of a broken file
+    except (OSError, KeyError, RuntimeError, EOFError) as error:  # raised by h5py for a corrupt file
         raise _refused(f"weights that cannot be read: {error}") from error
 
 
 def saved_by(path: Path) -> str:
-    """Give the version of Keras that wrote a model file."""
+    """Return the version of Keras that wrote a model file, or an empty string if it is not stated."""
     with zipfile.ZipFile(path) as archive:
         try:
             stated = json.loads(archive.read(_METADATA))
@@ -105,7 +105,7 @@ def _check_members(archive: zipfile.ZipFile) -> None:
 def _check_config(config: Any) -> None:
     if not isinstance(config, dict):
         raise _refused("a configuration that is not of a model")
-    # How it was compiled is not loaded.
+    # The compile configuration is not loaded.
     for entry in _entries({key: value for key, value in config.items() if key != "compile_config"}):
         if not _plain(entry):
             named = {key: entry.get(key) for key in ("module", "class_name", "registered_name")}
@@ -115,7 +115,7 @@ def _check_config(config: Any) -> None:
 
 
 def _entries(content: Any) -> Iterator[Mapping[str, Any]]:
-    """All that Keras would make an object of, at any depth."""
+    """Yield every entry from which Keras would create an object, at any depth."""
     waiting = [content]
     while waiting:
         one = waiting.pop()
@@ -128,12 +128,12 @@ def _entries(content: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _plain(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry is arithmetic of Keras, or was registered by this process' own code."""
+    """Return True if an entry is an arithmetic class of Keras, or was registered in this process."""
     name, module = entry["class_name"], entry.get("module")
     registered = entry.get("registered_name")
     if name in _VALUES:
         return True
-    if name == "function":  # Keras looks for its name among those registered, and in its own modules
+    if name == "function":  # Keras looks up its name among the registered ones and in its own modules
         return _registered(entry.get("config")) or module == "builtins"
     if registered is not None and registered != name:
         return _registered(registered)

@@ -1,4 +1,4 @@
-"""Where a network is trained: one device, several that share each batch, or several machines."""
+"""Devices for training: one device, several that share each batch, or several machines."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from galcnn.errors import message
 
 @dataclass(frozen=True)
 class DeviceSettings:
-    """Which devices a training uses.
+    """Devices used for training.
 
     Attributes
     ----------
     device : str
-        ``"auto"`` (a GPU where there is one, else the CPU), ``"cpu"``, ``"gpu"`` or ``"gpu:1"``.
+        ``"auto"`` (the GPU if there is one, else the CPU), ``"cpu"``, ``"gpu"`` or ``"gpu:1"``.
     strategy : {"one", "mirrored", "workers"}
-        One device; or each batch shared by several devices of this machine, whose networks are
-        kept equal; or by several machines, each running the same command with its own place in
-        the environment variable ``TF_CONFIG``.
+        ``"one"``: one device. ``"mirrored"``: each batch is split over several devices of this
+        machine, which hold identical copies of the network. ``"workers"``: each batch is split over
+        several machines; each runs the same command, with its own task in the environment variable
+        ``TF_CONFIG``.
     replicas : int or None
-        How many devices share a batch in ``mirrored``; all of them by default. On the CPU it is
-        split into so many logical devices, which is of use for tests alone.
+        Number of devices that share a batch with ``"mirrored"``; all GPUs by default. A CPU is
+        divided into this number of logical devices, which is useful only for tests.
     """
 
     device: str = "auto"
@@ -61,7 +62,7 @@ class DeviceSettings:
 
 @functools.cache
 def make_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
-    """Make the strategy of TensorFlow in whose scope a model is built and trained."""
+    """Create the TensorFlow strategy in whose scope a model is built and trained."""
     if settings.strategy == "workers":
         return _workers()
     if settings.strategy == "mirrored":
@@ -82,12 +83,12 @@ def device_scope(device: str) -> contextlib.AbstractContextManager[Any]:
     Returns
     -------
     context manager
-        For as long as the model is loaded and run.
+        Context in which the model is loaded and run on the device.
 
     Raises
     ------
     ValueError
-        There is no such device.
+        If the device does not exist.
 
     Examples
     --------
@@ -109,7 +110,7 @@ def _one_device(settings: DeviceSettings) -> str:
 
 
 def devices_used(strategy: tf.distribute.Strategy) -> dict[str, Any]:
-    """Say what a strategy uses, for a card."""
+    """Return the strategy, the number of replicas and the devices, for the model card."""
     if type(strategy).__name__ == "_DefaultDistributionStrategy":
         kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
         names, word = [f"{kind}:0"], "one"
@@ -125,7 +126,7 @@ def devices_used(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
 
 def device_line(strategy: tf.distribute.Strategy) -> str:
-    """Say what a strategy uses, for people."""
+    """Describe the devices of a strategy in one line."""
     used = devices_used(strategy)
     shared = {
         "one": "",
@@ -136,12 +137,12 @@ def device_line(strategy: tf.distribute.Strategy) -> str:
 
 
 def spread_over_workers() -> bool:
-    """Tell whether the scope that is open is that of several machines."""
+    """Return True if the current strategy scope spans several machines."""
     return _is_workers(tf.distribute.get_strategy())
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Tell whether this process is the one that writes."""
+    """Return True if this process writes the files (the chief worker, or the only process)."""
     if not _is_workers(strategy):
         return True
     resolver = strategy.cluster_resolver
@@ -149,7 +150,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def loss_scaled(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> keras.optimizers.Optimizer:
-    """Scale the loss where a network computes in float16, whose small gradients would be zero."""
+    """Add loss scaling if a layer computes in float16, in which small gradients would underflow to zero."""
     half = any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
     if not half or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer

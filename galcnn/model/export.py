@@ -1,4 +1,4 @@
-"""A model without TensorFlow: the same calculation, preprocessing included, as an ONNX file."""
+"""Export of a model, preprocessing included, as an ONNX file that runs without TensorFlow."""
 
 from __future__ import annotations
 
@@ -27,48 +27,52 @@ from galcnn.model.bundle import TrainedModel
 INPUT, OUTPUT = "image", "logits"
 
 
-#: By how much logits may differ from those of Keras, in units of the largest of an image or of 1.
+#: Tolerated difference of the logits from those of Keras, relative to the largest logit of an image or 1.
 TOLERANCE = 1e-5
 
 
 _OPSET = 17
 
 
-#: Images that both are asked, and how far from the mean of the training set their pixels may be.
+#: Number of test images, and the largest absolute value of their preprocessed pixels.
 _CHECKED, _DEVIATIONS = 8, 10.0
 
 
-#: Between input and logits a network rounds more often than once.
+#: Factor on the effect of one rounding of the input, since a network rounds many times.
 _ROUNDINGS = 30
 
 
 def export_onnx(trained: TrainedModel, path: str | os.PathLike[str]) -> float:
-    """Write a model as ONNX, once it has given the answers of Keras.
+    """Export a model as an ONNX file, after checking that its logits agree with those of Keras.
 
-    The file holds preprocessing and network, eats calibrated images and ends in logits, for any
-    number of images at once; what the card tells is in its metadata, see `metadata`. It is
-    converted by Keras and tf2onnx. Layers that compute in half precision do so in float32 there,
-    with the same weights.
+    The file contains preprocessing and network: it takes a batch of any number of calibrated images
+    and returns logits. The contents of the model card are stored as metadata, see `metadata`. The
+    conversion is done by Keras and tf2onnx. Layers that compute in half precision are exported in
+    float32, with the same weights.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
-        Left as it is.
+        Model to export; it is not modified.
     path : path-like
-        Ends in ``.onnx``; written whole or not at all. An older file is replaced.
+        Output file, with the extension ``.onnx``. An existing file is replaced; nothing is written
+        if the export fails.
 
     Returns
     -------
     float
-        Largest difference of a logit to Keras (in float32), over images of noise, faint and bright.
+        Largest absolute difference between a logit of the file and of Keras (float32), over test
+        images of noise, faint and bright.
 
     Raises
     ------
     ImportError
-        The extra ``onnx`` is not installed.
+        If the extra ``onnx`` is not installed.
     ValueError
-        The name has another ending, a layer has no counterpart in ONNX, or the answers differ by
-        more than `TOLERANCE`, and by more than 30 times what one part in 2^23 of the image changes.
+        If the file name has another extension, a layer has no ONNX counterpart, or the logits
+        differ from those of Keras by more than `TOLERANCE` (relative to the largest logit of the
+        image, or 1) and by more than 30 times the effect of a change of the image by one part in
+        2^23.
     """
     if Path(path).suffix.lower() != ".onnx":
         raise ValueError(message("a file that ends in .onnx", "Name it so.", path=str(path)))
@@ -84,7 +88,7 @@ def export_onnx(trained: TrainedModel, path: str | os.PathLike[str]) -> float:
 
 
 def metadata(trained: TrainedModel) -> dict[str, str]:
-    """Give what an exported file tells of itself."""
+    """Return the metadata of an exported file."""
     from galcnn.model.inputs import FILL
 
     card = trained.card
@@ -115,7 +119,7 @@ def _packages() -> tuple[ModuleType, ModuleType]:
     try:
         import onnx
         import onnxruntime
-        import tf2onnx  # noqa: F401  by which Keras converts
+        import tf2onnx  # noqa: F401  used by Keras for the conversion
     except ImportError as error:
         raise ImportError(
             message("the packages of ONNX", 'Install them: pip install "galcnn[onnx]".', missing=error.name)
@@ -124,7 +128,7 @@ def _packages() -> tuple[ModuleType, ModuleType]:
 
 
 def _in_float32(model: keras.Model) -> keras.Model:
-    """ONNX' half precision rounds otherwise, and the half of bfloat16 is not to be run at all."""
+    """Copy the model in float32: ONNX rounds float16 differently, and bfloat16 cannot be run everywhere."""
 
     def plain(config: Any) -> Any:
         if isinstance(config, list):
@@ -143,7 +147,7 @@ def _in_float32(model: keras.Model) -> keras.Model:
 
 
 def _images(model: keras.Model, unit: str) -> npt.NDArray[np.float32]:
-    """Noise, faint and bright, as far as a network can have met it: within ten deviations, stretched."""
+    """Draw noise images, faint and bright, preferring those within 10 deviations after preprocessing."""
     stream = seeding.generator(0, "onnx")
     shape = (8 * _CHECKED, *model.input_shape[1:])
     if unit == "display":
@@ -156,10 +160,10 @@ def _images(model: keras.Model, unit: str) -> npt.NDArray[np.float32]:
 
 
 def _converted(model: keras.Model, onnx: ModuleType) -> Any:
-    """By Keras; with names that can be relied upon."""
-    model(np.zeros((1, *model.input_shape[1:]), dtype=np.float32))  # Keras exports what was called before
+    """Convert by Keras, and give input and output fixed names."""
+    model(np.zeros((1, *model.input_shape[1:]), dtype=np.float32))  # Keras exports only called models
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _quiet("tf2onnx"):
-        # Keras asks NumPy 2 for names that are gone, to mend tf2onnx, which still wants them.
+        # Keras patches tf2onnx with names that NumPy 2 has removed, which causes warnings.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"keras\.src\.export")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         file = Path(folder) / "model.onnx"
@@ -187,7 +191,7 @@ def _converted(model: keras.Model, onnx: ModuleType) -> Any:
 
 @contextlib.contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Its optimizer stumbles over NumPy 2, shows the traceback and goes on; the file is checked later."""
+    """Silence a logger: tf2onnx's optimizer logs a harmless traceback with NumPy 2."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -198,7 +202,7 @@ def _quiet(name: str) -> Iterator[None]:
 
 
 def _spell_erfc(graph: Any, onnx: ModuleType) -> None:
-    """ONNX has erf, of which TensorFlow's erfc (in gelu) is the complement."""
+    """Replace TensorFlow's erfc (in GELU), which ONNX lacks, by 1 - erf."""
     nodes: list[Any] = []
     for node in graph.node:
         nodes.append(node)
@@ -220,7 +224,7 @@ def _difference(path: Path, images: Any, model: keras.Model, onnxruntime: Module
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (found,) = session.run([OUTPUT], {INPUT: images})
     differences = np.abs(found - expected).max(axis=1)
-    # A deep network makes more of the last digit of its input: no two programs agree better than that.
+    # A deep network amplifies the rounding of its input: two programs cannot agree better than that.
     own = _ROUNDINGS * np.abs(nudged - expected).max(axis=1)
     allowed = np.maximum(TOLERANCE * np.maximum(1.0, np.abs(expected).max(axis=1)), own)
     if not np.all(differences <= allowed):

@@ -1,8 +1,7 @@
-"""A network run once, with every network layer's output at hand, nested models included.
+"""Forward pass that records the output of every network layer, including those of nested models.
 
-The pass goes through the user's own layers and leaves no trace in them: nothing is cloned, no
-node is added to their graph. Functions are compiled once for each network and question, and are
-released with the network.
+The user's layers are called without cloning them or adding nodes to their graph. Functions are
+compiled once for each network and purpose, and released with the network.
 """
 
 from __future__ import annotations
@@ -21,30 +20,30 @@ from galcnn._runtime.progress import parts
 from galcnn.errors import message
 from galcnn.model.graph import functional, is_functional, network_layers, unused
 
-#: Images that are called at once.
+#: Number of images per call.
 _BATCH = 64
-#: Pixels of a batch: 64 images of 64 x 64. More is not faster on a CPU, and takes memory in proportion.
+#: Pixels per batch: 64 images of 64 x 64. Larger batches take more memory and are not faster on a CPU.
 _PIXELS = 2**18
 
-# The functions close over a weak reference: one that held its network would keep the key alive.
+# The functions hold weak references: a strong one would keep the network, which is the key, alive.
 _COMPILED: weakref.WeakKeyDictionary[Any, dict[Hashable, Callable[..., Any]]] = weakref.WeakKeyDictionary()
 
 
 def forward(network: keras.Model, images: Any, *, training: bool = False) -> tuple[Any, dict[str, Any]]:
-    """Run a network and keep what each network layer gives."""
-    network_layers(network)  # refuses what cannot be run
+    """Run a network and return its output and the outputs of its network layers by name."""
+    network_layers(network)  # raises if the network cannot be run layer by layer
     recorder = _Recorder(training)
     return recorder.run(network, images, ""), recorder.seen
 
 
 def upright(values: Any, images: Any) -> Any:
-    """Keep what belongs to the images as they stand, in a layer that sees them in several orientations."""
+    """Select the outputs for the original images from a layer that sees several orientations."""
     return values[: images.shape[0] if images.shape[0] is not None else tf.shape(images)[0]]
 
 
 def outputs(network: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Call a network as any user would, by no way that an explanation takes."""
-    # Called, not predicted: Keras' predict compiles a function for every model it is used on.
+    """Return the outputs of a network for all images, by plain calls, independent of the explanations."""
+    # Called, since Keras' predict compiles a function for every model.
     found = [
         keras.ops.convert_to_numpy(network(images[start : start + _BATCH], training=False))
         for start in range(0, len(images), _BATCH)
@@ -70,7 +69,7 @@ class _Recorder:
                     output = operation(*args, **(kwargs | {"training": self.training}))
                 else:
                     output = operation(*args, **kwargs)
-                if keras.ops.is_tensor(output):  # of several outputs there is no one array to show
+                if keras.ops.is_tensor(output):  # several outputs cannot be shown as one array
                     self.seen[name] = output
                 return output
 
@@ -86,25 +85,26 @@ def compiled(
     build: Callable[[Callable[[], keras.Model]], Callable[..., Any]],
     arguments: Sequence[npt.NDArray[Any]],
 ) -> Callable[..., Any]:
-    """Give a function of a network as one graph, traced when first needed and kept while the network lives.
+    """Return a compiled function of a network, traced on first use and cached as long as the network exists.
 
-    `build` takes what gives the network; what it makes must not hold the network itself. Whatever
-    changes the graph, beside the shapes of the arguments, belongs into `question`. The `arguments`
-    are examples, of any length along their first axis.
+    `build` is called with a function that returns the network, and must not keep a reference to the
+    network itself. `question` is the key of the cache: it must contain everything that changes the
+    graph, except for the shapes of the arguments. `arguments` are examples, of any length along their
+    first axis.
     """
     shapes = tuple(argument.shape[1:] for argument in arguments)
     functions = _COMPILED.setdefault(network, {})
     if (question, shapes) not in functions:
         floats = working_dtype(network)
         functions[question, shapes] = tf.function(
-            # A partial has no code of its own: TensorFlow counts traces by code, and would warn of
-            # "retracing" when several networks or layers are asked the same question.
+            # TensorFlow counts traces by code object and would warn of "retracing" when the same function
+            # is compiled for several networks or layers; a partial has no code object.
             functools.partial(build(weakref.ref(network))),
             input_signature=[
                 tf.TensorSpec((None, *shape), argument.dtype if argument.dtype.kind == "i" else floats)
                 for shape, argument in zip(shapes, arguments, strict=True)
             ],
-            autograph=False,  # it would wrap what a trace refuses into pages of its own
+            autograph=False,  # it would hide errors raised while tracing in long messages
         )
     return functions[question, shapes]
 
@@ -112,7 +112,7 @@ def compiled(
 def run_in_batches(
     run: Callable[..., Sequence[Any]], *arrays: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.floating[Any]], ...]:
-    """Run a compiled function on many images."""
+    """Run a compiled function in batches and concatenate its outputs."""
     size = images_per_batch(arrays[0].shape[1:])
     pieces = []
     with parts("batches", -(-len(arrays[0]) // size)) as step:
@@ -126,25 +126,25 @@ def run_in_batches(
 
 
 def batches(n: int, size: int) -> Iterator[slice]:
-    """Cut a number of things into pieces."""
+    """Iterate over slices of at most `size` items."""
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
 
 
 def images_per_batch(image_shape: Sequence[int]) -> int:
-    """Give the number of images that are run together, fewer when they are large."""
+    """Return the number of images per batch, which is smaller for larger images."""
     return max(1, _PIXELS // (image_shape[0] * image_shape[1]))
 
 
 def working_dtype(network: keras.Model) -> type[np.floating[Any]]:
-    """Give the precision in which maps are made: half precision is an affair of the layers inside."""
+    """Return the dtype of images and maps: float64 for a float64 network, else float32."""
     inputs = getattr(network, "inputs", None)
     double = (inputs[0].dtype if inputs else network.compute_dtype) == "float64"
     return np.float64 if double else np.float32
 
 
 def check_images(network: keras.Model, images: npt.NDArray[np.floating[Any]]) -> None:
-    """Refuse images that a network cannot read."""
+    """Raise if the images do not have the input shape of the network."""
     expected = getattr(network, "input_shape", None)
     fits = images.ndim == 4 and len(images) > 0
     if fits and isinstance(expected, tuple):

@@ -1,7 +1,7 @@
 """The gradient of a target with respect to the images.
 
-Networks are run in a stateless scope, in which Keras stores neither updates nor losses, so that
-the user's model comes out as it went in.
+Networks are run in a stateless scope, in which Keras stores neither updates nor losses, so that the
+user's model is not modified.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from galcnn.model.forward import check_images, compiled, forward, run_in_batches
 from galcnn.model.graph import refuse_squashed
 from galcnn.model.target import Target
 
-#: What a gradient starts from, and is divided by in the end: the slopes of a large image, or of a
-#: score's share of a path, would be rounded to zero on their way through half precision. A power
-#: of two, which changes nothing in other precisions.
+#: Scale of the gradients during backpropagation: in half precision, small gradients would underflow to
+#: zero. A power of two, so that the result is unchanged in other precisions.
 _SEED = 256.0
 
 
 def target_gradient(
     network: keras.Model, images: npt.NDArray[np.floating[Any]], target: Target | Sequence[Target]
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
-    """Differentiate a target with respect to every pixel."""
+    """Return the gradient of a target with respect to the images, and the value of the target."""
     weights = target_weights(network, target, images)
     gradient, scores, _ = score_gradient(network, "gradient", weighted_sum, images, weights)
     return gradient, scores
@@ -41,7 +40,7 @@ def score_gradient(
     images: npt.NDArray[np.floating[Any]],
     weights: npt.NDArray[np.floating[Any]],
 ) -> tuple[npt.NDArray[np.floating[Any]], ...]:
-    """Differentiate a score of logits and weights: give the gradients, the scores and the logits."""
+    """Return gradient, score and logits for a score that is a function of logits and weights."""
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any) -> tuple[Any, Any, Any]:
@@ -55,14 +54,14 @@ def score_gradient(
 
 
 def weighted_sum(logits: Any, weights: Any) -> Any:
-    """Give the value of a target, inside a graph that is being traced."""
+    """Return the value of a target (while tracing a graph)."""
     return tf.reduce_sum(logits * weights, axis=1)
 
 
 def target_scores(
     network: keras.Model, images: npt.NDArray[np.floating[Any]], target: Target | Sequence[Target]
 ) -> npt.NDArray[np.floating[Any]]:
-    """Give the value of a target for each image."""
+    """Return the value of a target for each image."""
     weights = target_weights(network, target, images)
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
@@ -76,7 +75,7 @@ def target_weights(
     target: Target | Sequence[Target],
     images: npt.NDArray[np.floating[Any]],
 ) -> npt.NDArray[np.floating[Any]]:
-    """Lay targets out as weights of logits, after checking that they fit network and images."""
+    """Return the weights of the targets, shape (n, n_classes), after checking network, images and targets."""
     check_images(network, images)
     n = len(images)
     targets = [target] * n if isinstance(target, Target) else list(target)
@@ -96,13 +95,13 @@ def target_weights(
 
 
 def check_ends_in_logits(network: keras.Model) -> None:
-    """Refuse a network whose output is squashed: gradients of a saturated softmax vanish."""
+    """Raise if the network does not end in logits: gradients of a saturated softmax vanish."""
     trace = tf.function(lambda images: logits_of(network, images), autograph=False)
     trace.get_concrete_function(tf.TensorSpec(network.input_shape, working_dtype(network)))
 
 
 def logits_of(network: keras.Model, images: Any) -> Any:
-    """Run a network inside a graph that is being traced, and refuse one without logits."""
+    """Run a network and check that it ends in logits (while tracing a graph)."""
     with keras.StatelessScope():
         logits = network(images, training=False)
     refuse_squashed(logits)
@@ -110,7 +109,7 @@ def logits_of(network: keras.Model, images: Any) -> Any:
 
 
 def logits_and_layers(network: keras.Model, images: Any) -> tuple[Any, dict[str, Any]]:
-    """Run a network as `logits_of` does, and keep what each network layer gives."""
+    """Run a network like `logits_of`, and return also the output of each network layer."""
     with keras.StatelessScope():
         logits, seen = forward(network, images)
     refuse_squashed(logits)
@@ -118,7 +117,7 @@ def logits_and_layers(network: keras.Model, images: Any) -> tuple[Any, dict[str,
 
 
 def gradient_of(scores: Any, images: Any) -> Any:
-    """Differentiate inside a graph that is being traced."""
+    """Return the gradient of the scores with respect to the images (while tracing a graph)."""
     (gradient,) = gradients_of(scores, [images])
     if gradient is None:
         raise ValueError(
@@ -132,16 +131,16 @@ def gradient_of(scores: Any, images: Any) -> Any:
 
 
 def gradients_of(scores: Any, tensors: Sequence[Any]) -> list[Any]:
-    """Differentiate with respect to several tensors, inside a graph that is being traced."""
+    """Return the gradients of the scores with respect to several tensors (while tracing a graph)."""
     found = tf.gradients(scores * _SEED, list(tensors))
     return [gradient if gradient is None else tf.cast(gradient, scores.dtype) / _SEED for gradient in found]
 
 
 def summed_gradient(scores: Any, copies: Any, n_copies: Any) -> Any:
-    """Differentiate with respect to copies that stand side by side, and sum over those of each image.
+    """Return the gradient with respect to copies of the images, summed over the copies of each image.
 
-    A convolution that reads the copies is the same linear map for each, so its way back is gone
-    once, after the sum, and not for every copy: a sixth of the work of a small network.
+    If a convolution reads the copies, it is the same linear map for all of them. Its backward pass is
+    then done once, after the sum, which saves a sixth of the work in a small network.
     """
 
     def summed(tensor: Any) -> Any:
@@ -164,7 +163,7 @@ def summed_gradient(scores: Any, copies: Any, n_copies: Any) -> Any:
 
 def _n_classes(network: keras.Model, image_shape: tuple[int, ...]) -> int:
     outputs = getattr(network, "outputs", None)
-    if not outputs:  # a subclassed model knows its outputs only when it is run
+    if not outputs:  # the outputs of a subclassed model are known only when it is run
         spec = network.compute_output_spec(keras.KerasTensor((1, *image_shape)))
         outputs = spec if isinstance(spec, list) else [spec]
     if len(outputs) != 1 or len(outputs[0].shape) != 2 or outputs[0].shape[1] is None:

@@ -1,9 +1,9 @@
-"""The network layers of a model: what it runs, in order, nested models included; and its ends.
+"""The network layers of a model in the order of the forward pass, including those of nested models.
 
-Keras' public `layer.output` is the tensor of a layer's first call, which for a nested model is
-one of its own and not of the model around it, and a model cut open by `keras.Model` from a
-tensor inside gets copies of the layers' nodes. So the graph is read from its nodes, without
-running it; `galcnn.model.forward` runs it, and names the layers alike.
+Keras' public `layer.output` is the tensor of a layer's first call, which in a nested model belongs to
+that model and not to the one around it; and `keras.Model` of an inner tensor copies the nodes of the
+layers. The graph is therefore read from its nodes, without running it. `galcnn.model.forward` runs it
+and uses the same layer names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import keras
 
 from galcnn.errors import message
 
-#: Operations of TensorFlow that leave values as they are.
+#: TensorFlow operations that do not change values.
 _PASSING = {"Cast", "Identity", "Reshape", "Squeeze", "ExpandDims"}
 _SQUASHING = {
     "Elu", "Erf", "Exp", "LeakyRelu", "LogSoftmax", "Relu", "Relu6", "Selu", "Sigmoid", "Softmax", "Softplus",
@@ -44,14 +44,14 @@ class NetworkLayer:
     Attributes
     ----------
     name : str
-        Unique: the layer's own name, after those of the nested models around it
-        (``network/conv1_1``); a layer that is called again is numbered (``conv#2``).
+        Unique name: the names of the nested models around the layer and its own, joined by slashes
+        (``network/conv1_1``); repeated calls of a layer are numbered (``conv#2``).
     shape : tuple of int or None
-        Of the output, without the batch: (cells_y, cells_x, channels) or (units,).
+        Shape of the output without the batch axis: (cells_y, cells_x, channels) or (units,).
     sources : tuple of str
-        Names of the steps that it reads; ``input`` for the images.
+        Names of the network layers whose outputs it reads; ``input`` for the images.
     calls : tuple
-        Keras' nodes, from that of the outermost nested model to that of the layer itself.
+        Keras nodes, from that of the outermost nested model to that of the layer itself.
     """
 
     name: str
@@ -61,41 +61,41 @@ class NetworkLayer:
 
     @property
     def layer(self) -> Any:
-        """The user's own layer. A nested model stands behind its parts, as the step that they make up."""
+        """The Keras layer. Nested models are listed too, after the layers that they consist of."""
         return self.calls[-1].operation
 
     @property
     def kind(self) -> str:
-        """Class of the layer."""
+        """Class name of the layer."""
         return type(self.layer).__name__
 
     @property
     def tensors(self) -> list[tuple[list[keras.KerasTensor], keras.KerasTensor]]:
-        """Symbolic (inputs, output) of each call on the way in, each in the model around it."""
+        """Symbolic (inputs, output) of each call, from the outermost nested model to the layer."""
         return [(list(call.input_tensors), call.outputs[0]) for call in self.calls]
 
 
-#: What a network is made of does not change; its layers do not hold it.
+#: Cache of the network layers; they hold no reference to the network, so that it can be freed.
 _LAYERS: weakref.WeakKeyDictionary[Any, dict[str, NetworkLayer]] = weakref.WeakKeyDictionary()
 
 
 def network_layers(network: keras.Model) -> dict[str, NetworkLayer]:
-    """List the network layers of a model, those of nested models included.
+    """List the network layers of a model, including those of nested models.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential, with one input.
+        Functional or sequential model with one input. Nested models may have several inputs.
 
     Returns
     -------
     dict of str to NetworkLayer
-        By name, in the order of the pass.
+        Network layers by name, in the order of the forward pass.
 
     Raises
     ------
     ValueError
-        The network keeps its graph to itself, or has several inputs. Those inside may.
+        If the model is neither functional nor sequential, or has several inputs.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def network_layers(network: keras.Model) -> dict[str, NetworkLayer]:
 
 
 def network_layer(network: keras.Model, name: str) -> NetworkLayer:
-    """Find one network layer."""
+    """Return the network layer of this name: the full name, or the layer's own name if it is unique."""
     layers = network_layers(network)
     if name in layers:
         return layers[name]
@@ -126,22 +126,22 @@ def network_layer(network: keras.Model, name: str) -> NetworkLayer:
 
 
 def feature_maps(network: keras.Model) -> NetworkLayer:
-    """Find the last feature maps: what the head of a network averages or flattens.
+    """Find the last feature maps, which the head of a network averages or flattens.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential.
+        Functional or sequential model.
 
     Returns
     -------
     NetworkLayer
-        The last, in the order of running, whose output has a grid of more than one cell.
+        Network layer nearest to the output whose output is a grid of more than one cell.
 
     Raises
     ------
     ValueError
-        There is none.
+        If the network has no feature maps.
     """
     layers = _by_calls(network)
     calls = _last_maps(functional(network).outputs[0], ())
@@ -158,7 +158,7 @@ def feature_maps(network: keras.Model) -> NetworkLayer:
 
 
 def upstream(network: keras.Model) -> Iterator[NetworkLayer]:
-    """Walk backwards from the output, layer by layer, through nested models."""
+    """Iterate backwards from the output through the network layers, up to one with several inputs."""
     layers = _by_calls(network)
     branches: list[bool] = []
 
@@ -177,13 +177,13 @@ def upstream(network: keras.Model) -> Iterator[NetworkLayer]:
 
 
 def producer(tensor: keras.KerasTensor) -> tuple[Any, list[keras.KerasTensor]]:
-    """Give the layer that made a symbolic tensor, and what it was made of."""
+    """Return the layer that produced a symbolic tensor, and the input tensors of that call."""
     call = _call(tensor)
     return call.operation, list(call.input_tensors)
 
 
 def refuse_squashed(logits: Any) -> None:
-    """Refuse an output that is squashed: gradients of a saturated softmax vanish."""
+    """Raise if the output is not linear: gradients of a saturated softmax vanish."""
     operation = logits.op
     while operation.type in _PASSING:
         operation = operation.inputs[0].op
@@ -199,14 +199,14 @@ def refuse_squashed(logits: Any) -> None:
 
 
 def is_functional(operation: Any) -> bool:
-    """Say whether a layer is a model whose graph can be read."""
+    """Return True if a layer is a functional or sequential model, whose graph can be read."""
     return isinstance(operation, keras.Model) and hasattr(
         getattr(operation, "_functional", None) or operation, "_run_through_graph"
     )
 
 
 def functional(network: keras.Model) -> Any:
-    """Give the functional model that a network is, or that a sequential one holds."""
+    """Return the network itself if it is functional, or the functional model inside a sequential one."""
     if not is_functional(network):
         raise ValueError(
             message(
@@ -220,7 +220,7 @@ def functional(network: keras.Model) -> Any:
 
 
 def unused(name: str, taken: Container[str]) -> str:
-    """Number the name of a layer that is called again."""
+    """Append a number to a name that is already taken."""
     number, free = 2, name
     while free in taken:
         free, number = f"{name}#{number}", number + 1
@@ -235,13 +235,13 @@ def _walk(
     read: tuple[str, ...] = ("input",),
     outer: tuple[Any, ...] = (),
 ) -> None:
-    """List the layers of a model that reads the steps `read`, in the order in which Keras runs them."""
+    """Add to `found` the layers of a model with inputs `read`, in the order in which Keras runs them."""
     graph = functional(network)
     origin = {id(tensor): name for tensor, name in zip(graph.inputs, read, strict=True)}
     by_depth = graph._nodes_by_depth
     for call in (call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]):
         known = all(id(tensor) in origin for tensor in call.input_tensors)
-        if call.is_input or not known:  # Keras passes these over too
+        if call.is_input or not known:  # Keras skips these too
             continue
         sources = tuple(origin[id(tensor)] for tensor in call.input_tensors)
         name = unused(f"{prefix}{call.operation.name}", found)
@@ -249,7 +249,7 @@ def _walk(
         if is_functional(call.operation):
             _walk(call.operation, found, prefix=f"{name}/", read=sources, outer=calls)
         origin.update((id(tensor), name) for tensor in call.outputs)
-        if len(call.outputs) == 1:  # of several there is no one array to show
+        if len(call.outputs) == 1:  # several outputs cannot be shown as one array
             found[name] = NetworkLayer(name, tuple(call.outputs[0].shape[1:]), sources, calls)
 
 
@@ -258,13 +258,13 @@ def _by_calls(network: keras.Model) -> dict[tuple[Any, ...] | None, NetworkLayer
 
 
 def _call(tensor: keras.KerasTensor) -> Any:
-    """Give the node that made a symbolic tensor."""
+    """Return the Keras node that produced a symbolic tensor."""
     history = tensor._keras_history
     return history.operation._inbound_nodes[history.node_index]
 
 
 def _last_maps(tensor: keras.KerasTensor, outer: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Search backwards from a tensor, the nearest first."""
+    """Search feature maps backwards from a tensor, breadth first."""
     queue = [tensor]
     for current in queue:
         call = _call(current)
@@ -284,18 +284,19 @@ def _last_maps(tensor: keras.KerasTensor, outer: tuple[Any, ...]) -> tuple[Any, 
 
 @dataclass(frozen=True)
 class Stage:
-    """A convolution and what follows it on the same grid; names of network layers.
+    """Names of a convolution and of the normalisation and activation that follow it.
 
     Attributes
     ----------
     convolution : str
-        The convolution itself.
+        Network layer of the convolution.
     linear : str
-        The last step before the activation function: it can be climbed from anywhere.
+        Network layer before the activation function, suited to gradient ascent: its gradient does
+        not vanish where the activation is zero.
     output : str
-        The last step: behind the activation function, where there is one.
+        Last network layer of the stage: the activation function if there is one.
     shape : tuple of int
-        Of the output: (cells_y, cells_x, channels).
+        Shape of the output, (cells_y, cells_x, channels).
     """
 
     convolution: str
@@ -310,13 +311,13 @@ def convolution_stages(network: keras.Model) -> list[Stage]:
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential; nested models included.
+        Functional or sequential model; nested models are included.
 
     Returns
     -------
     list of Stage
-        In the order of the pass. An activation function inside the convolution counts as its
-        own: `linear` is then the convolution too, and may have flat regions.
+        Stages in the order of the forward pass. An activation function that is an argument of the
+        convolution cannot be separated: `linear` then includes it, and its gradient may vanish.
 
     Examples
     --------
@@ -337,7 +338,7 @@ def convolution_stages(network: keras.Model) -> list[Stage]:
 
 
 def _following(name: str, layers: dict[str, NetworkLayer], kinds: tuple[type, ...]) -> str | None:
-    """The one step of these kinds that reads this one and nothing else."""
+    """Name of the only layer of these classes that reads this one and no other; None if there is none."""
     readers = [
         other for other, step in layers.items() if step.sources == (name,) and isinstance(step.layer, kinds)
     ]

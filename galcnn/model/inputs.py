@@ -1,6 +1,6 @@
-"""What a network sees: from Cutouts to images, and from maps back to planes.
+"""Inputs of a network: conversion of cutouts to images, and of maps back to planes.
 
-The band axis moves in exactly two functions of galcnn, both here: `channels_last` (planes first to
+The band axis is moved in exactly two functions of galcnn, both here: `channels_last` (planes first to
 channels last) and `planes_from` (back).
 """
 
@@ -18,30 +18,30 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.transforms import cropping, rgb
 
-#: What masked and not-a-number pixels become: the level of a removed sky.
+#: Value of masked and NaN pixels: the level of the subtracted sky.
 FILL = 0.0
 
-#: Pixel scales that differ by less than this share are one.
+#: Pixel scales with a smaller relative difference count as equal.
 SCALE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network was built for.
+    """Input specification of a network.
 
     Attributes
     ----------
     bands : tuple of str
-        In order.
+        Names of the bands, in the order of the image channels.
     unit : str
-        Of the pixels: ``nJy``, ``display`` ...
+        Unit of the pixel values, such as ``nJy`` or ``display``.
     shape : tuple of int
-        Pixels as (ny, nx).
+        Image shape in pixels, (ny, nx).
     pixel_scale : float or None
-        Arcsec; None where it varies from image to image or is unknown (Galaxy Zoo scales each
-        picture to its galaxy).
+        Pixel scale in arcsec; None if it is unknown or varies between images (Galaxy Zoo scales
+        each picture to its galaxy).
     render : str or None
-        Named step of `galcnn.transforms` that turns calibrated cutouts into such images.
+        Name of the step of `galcnn.transforms` that converts calibrated cutouts to display images.
     """
 
     bands: tuple[str, ...]
@@ -52,19 +52,19 @@ class InputSpec:
 
     @classmethod
     def of(cls, cutout: Cutout, *, render: str | None = None) -> InputSpec:
-        """Describe an image that a network is to be built for.
+        """Derive the input specification from a typical cutout.
 
         Parameters
         ----------
         cutout : galcnn.cutout.Cutout
-            One that is typical.
+            Cutout with the bands, unit, shape and pixel scale of all images.
         render : str, optional
-            See the attribute.
+            Name of the render step, see the attribute.
 
         Returns
         -------
         InputSpec
-            What fits `cutout`.
+            Input specification that `cutout` satisfies.
         """
         scale = cutout.pixel_scale
         arcsec = None if scale is None else round(float(scale.to_value(u.arcsec)), 5)
@@ -72,61 +72,62 @@ class InputSpec:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> InputSpec:
-        """Read what `to_dict` gave.
+        """Create an input specification from a mapping.
 
         Parameters
         ----------
         content : mapping
-            From a card.
+            Values as returned by `to_dict`, for example from a card.
 
         Returns
         -------
         InputSpec
-            The same as before.
+            Specification with these values.
         """
         ny, nx = content["shape"]
         values = dict(content) | {"bands": tuple(content["bands"]), "shape": (int(ny), int(nx))}
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for a card.
+        """Return the specification as plain values that can be written as JSON.
 
         Returns
         -------
         dict
-            Lists, numbers and text.
+            Attributes by name; tuples are converted to lists.
         """
         return asdict(self) | {"bands": list(self.bands), "shape": list(self.shape)}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Keras' shape of one image, (ny, nx, n_bands)."""
+        """Shape of one image as used by Keras, (ny, nx, n_bands)."""
         return (*self.shape, len(self.bands))
 
 
 def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
-    """Bring a cutout to what a network was built for, or refuse.
+    """Convert a cutout to the input specification of a network.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Any.
+        Cutout to convert.
     spec : InputSpec
-        What is wanted. Its `render` step is applied to calibrated cutouts when the network
-        reads display values; bands are picked by name.
+        Input specification of the network. Bands are selected by name. If the network reads
+        display values, the `render` step is applied to calibrated cutouts.
     fit : bool
-        Whether the pixel grid may be changed: resampled to the pixel scale of `spec` where both
-        are known (the whole field otherwise), then cropped or padded about the centre.
+        If True, the pixel grid may be changed. If the pixel scales of `cutout` and `spec` are known,
+        the cutout is resampled to that of `spec`, then cropped or padded about the centre;
+        otherwise the whole field is resampled to the shape of `spec`.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        In the bands, unit and shape of `spec`. `cutout` itself where nothing had to be done.
+        Cutout in the bands, unit and shape of `spec`; `cutout` itself if it needs no change.
 
     Raises
     ------
     ValueError
-        Bands, unit, shape or pixel scale differ and may not be changed.
+        If bands, unit, shape or pixel scale do not match and cannot be converted.
     """
     if spec.render is not None and cutout.calibrated and spec.unit == "display":
         cutout = rgb.render(cutout, spec.render)
@@ -158,7 +159,7 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
 
 
 def check_render(render: str, unit: str) -> None:
-    """Refuse a render step that cannot be."""
+    """Raise if the render step is unknown, or the network does not read display values."""
     if render not in rgb.RENDERS:
         raise ValueError(message(f"a render step among {tuple(rgb.RENDERS)}", "", render=render))
     if unit != "display":
@@ -168,7 +169,7 @@ def check_render(render: str, unit: str) -> None:
 
 
 def blank_bands(cutout: Cutout) -> tuple[str, ...]:
-    """Name the bands in which nothing is seen."""
+    """Return the bands in which all pixels are masked or have the same value."""
     return tuple(
         band
         for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True)
@@ -177,22 +178,22 @@ def blank_bands(cutout: Cutout) -> tuple[str, ...]:
 
 
 def images_from(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:
-    """Stack cutouts of one shape into what a network sees.
+    """Stack cutouts of the same shape to a batch of images.
 
     Parameters
     ----------
     cutouts : sequence of galcnn.cutout.Cutout
-        Of one shape and one number of bands.
+        At least one cutout; all have the same shape and number of bands.
 
     Returns
     -------
     numpy.ndarray
-        float32, shape (n, ny, nx, n_bands); masked and NaN pixels hold `FILL`.
+        Images, float32, shape (n, ny, nx, n_bands); masked and NaN pixels are set to `FILL`.
 
     Raises
     ------
     ValueError
-        None given, or their shapes differ.
+        If there is no cutout, or the shapes differ.
     """
     if not cutouts:
         raise ValueError(message("at least one cutout", "", n=0))
@@ -212,22 +213,22 @@ def images_from(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:
 
 
 def channels_last(planes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Turn planes, (n_bands, ny, nx), into an image, (ny, nx, n_bands)."""
+    """Convert planes, shape (n_bands, ny, nx), to an image, shape (ny, nx, n_bands)."""
     return np.moveaxis(planes, 0, -1)
 
 
 def planes_from(maps: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-    """Turn maps of images back into planes.
+    """Convert images or maps from channels last to planes first.
 
     Parameters
     ----------
     maps : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Images or maps, shape (n, ny, nx, n_bands).
 
     Returns
     -------
     numpy.ndarray
-        float32, shape (n, n_bands, ny, nx).
+        Planes, float32, shape (n, n_bands, ny, nx).
     """
     return np.ascontiguousarray(np.moveaxis(maps, -1, 1), dtype=np.float32)
 

@@ -1,10 +1,10 @@
-"""A network that gives all orientations of an image the same answer.
+"""Layers that make a network invariant to the orientation of the image.
 
-The image is laid out in its orientations, all go through the same layers, and their feature maps
-are turned back and averaged. The mean feature map turns with the image, so the mean over its
-pixels does not change at all; as the head is linear, its logits are the mean of the logits of the
-orientations (group averaging; compare Dieleman et al. 2015, MNRAS 450, 1441). A class activation
-map needs nothing new: there is one feature map, on the grid of the image.
+All orientations of the image pass through the same layers; their feature maps are rotated back and
+averaged. The mean feature map rotates with the image, so its mean over pixels is invariant. Since
+the head is linear, the logits are the mean of the logits of the orientations (group averaging;
+compare Dieleman et al. 2015, MNRAS 450, 1441). Class activation maps work unchanged, since there is
+one set of feature maps, on the grid of the image.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class _OfOrientations(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class Orientations(_OfOrientations):
-    """Lay images out in their orientations: (n, y, x, c) becomes (count * n, y, x, c)."""
+    """Stack the orientations of the images along the batch axis: (n, y, x, c) -> (count * n, y, x, c)."""
 
     def call(self, inputs: Any) -> Any:
-        """Turn."""
+        """Return all orientations of the images."""
         return keras.ops.concatenate([_turned(inputs, *turn) for turn in _TURNS[: self.count]], axis=0)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of the output."""
+        """Return the shape of the output."""
         n, ny, nx, channels = input_shape
         if ny != nx:
             raise ValueError(message("square images to turn", "Crop them.", shape=(ny, nx)))
@@ -48,23 +48,23 @@ class Orientations(_OfOrientations):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class OrientationMean(_OfOrientations):
-    """Turn feature maps back and average them: (count * n, y, x, c) becomes (n, y, x, c)."""
+    """Rotate feature maps back and average them: (count * n, y, x, c) -> (n, y, x, c)."""
 
     def __init__(self, count: int = 8, **kwargs: Any) -> None:
         super().__init__(count, **(kwargs | {"dtype": "float32"}))
 
     def call(self, inputs: Any) -> Any:
-        """Average."""
+        """Return the mean feature maps."""
         return mean_turned_back(inputs, self.count)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of the output."""
+        """Return the shape of the output."""
         n = input_shape[0]
         return (None if n is None else n // self.count, *input_shape[1:])
 
 
 def mean_turned_back(maps: Any, count: int) -> Any:
-    """Turn maps of all orientations back and average them."""
+    """Rotate the maps of all orientations back and average them."""
     parts = keras.ops.reshape(maps, (count, -1, *maps.shape[1:]))
     total = _turned_back(parts[0], *_TURNS[0])
     for i in range(1, count):
@@ -82,8 +82,8 @@ def _turned_back(x: Any, across: bool, flipped: tuple[int, ...]) -> Any:
     return keras.ops.transpose(x, (0, 2, 1, 3)) if across else x
 
 
-#: Each orientation: whether rows and columns are exchanged, and which axes are flipped then. The first
-#: four are the quarter turns.
+#: For each orientation: True if rows and columns are exchanged, then the axes that are flipped. The
+#: first four are the rotations by multiples of 90 degrees.
 _TURNS: list[tuple[bool, tuple[int, ...]]] = [
     (False, ()),
     (True, (1,)),

@@ -1,4 +1,4 @@
-"""What a network costs and how far it sees: parameters, receptive field, memory, operations."""
+"""Cost of a network: parameters, receptive field, memory and operations."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from galcnn.model.receptive import cell_grid_at
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What one layer costs for one image.
+    """Cost of one network layer for one image.
 
     Attributes
     ----------
     address : str
-        Names of the nested models and the layer.
+        Name of the network layer, after the names of the nested models around it.
     kind : str
-        Class of the layer.
+        Class name of the layer.
     shape : tuple of int
-        Of its output for one image, the number of orientations first where there are several.
+        Shape of the output for one image; the number of orientations comes first if there are several.
     parameters : int
-        Weights, those that are not trained included; 0 where a layer is called again.
+        Number of weights, including non-trainable ones; 0 for a repeated call of a layer.
     flops : int
-        Multiplications and additions of convolutions and dense layers, biases included; 0 for all
-        other layers, which are some per cent of the whole.
+        Multiplications and additions of a convolution or dense layer, including biases; 0 for all
+        other layers, which contribute a few per cent of the total.
     output_bytes : int
-        Of its output in the precision in which it computes.
+        Size of the output in bytes, in the compute precision of the layer.
     """
 
     address: str
@@ -47,22 +47,22 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a network costs for one image.
+    """Cost of a network for one image.
 
     Attributes
     ----------
     parameters, trainable : int
-        Weights, and those that training moves.
+        Number of weights and of trainable weights.
     receptive_field : tuple of int or None
-        Pixels (y, x) that one cell of the last feature maps looks at, which may be more than the
-        image has; None where the geometry of a layer is not known.
+        Receptive field of one cell of the last feature maps in pixels, (y, x), which may exceed
+        the image; None if the geometry of a layer is not known.
     flops : int
-        See `LayerCost`.
+        Sum of the multiplications and additions of all layers, see `LayerCost`.
     weight_bytes : int
-        Of the weights as they are stored.
+        Size of the stored weights in bytes.
     activation_bytes : int
-        Of all layers' outputs together, which training keeps for the way back. Layers without
-        weights or cost that work in place are counted too: an upper bound.
+        Total size of the outputs of all layers in bytes, which training keeps for
+        backpropagation. An upper bound, since layers that work in place are counted too.
     """
 
     parameters: int
@@ -74,7 +74,7 @@ class NetworkCost:
 
 
 def layer_costs(network: keras.Model) -> list[LayerCost]:
-    """Count what each layer costs for one image."""
+    """Return the cost of each network layer for one image."""
     costs, copies = [], 1
     counted: set[int] = set()
     for address, step in network_layers(network).items():
@@ -105,7 +105,7 @@ def layer_costs(network: keras.Model) -> list[LayerCost]:
 
 
 def network_cost(network: keras.Model) -> NetworkCost:
-    """Sum what a network costs for one image."""
+    """Return the cost of a network for one image."""
     layers = layer_costs(network)
     try:
         field = cell_grid_at(feature_maps(network)).field
@@ -122,21 +122,22 @@ def network_cost(network: keras.Model) -> NetworkCost:
 
 
 def network_table(networks: Sequence[tuple[str, keras.Model]], *, pixel_scale: float | None = None) -> Table:
-    """Lay the costs of networks beside each other.
+    """Tabulate the costs of several networks.
 
     Parameters
     ----------
     networks : sequence of (str, keras.Model)
-        With the names of the rows.
+        Name and model of each row.
     pixel_scale : float, optional
-        Arcsec, for the receptive field on the sky.
+        Pixel scale in arcsec, for the receptive field on the sky.
 
     Returns
     -------
     astropy.table.Table
-        Columns `network`, `parameters`, `receptive_field` in pixels (-1 where it is not known),
-        `receptive_field_arcsec` (with a pixel scale), `megabytes` of weights,
-        `megabytes_per_image` of activations in training, `megaflops_per_image`.
+        One row per network, with the columns `network`, `parameters`, `receptive_field` (larger
+        side in pixels; -1 if not known), `receptive_field_arcsec` (if `pixel_scale` is given),
+        `megabytes` (weights), `megabytes_per_image` (activations in training) and
+        `megaflops_per_image`.
     """
     rows = []
     for name, network in networks:
@@ -153,7 +154,7 @@ def network_table(networks: Sequence[tuple[str, keras.Model]], *, pixel_scale: f
 
 
 def _flops(layer: Any, entering: tuple[Any, ...], leaving: tuple[int, ...]) -> int:
-    """A multiplication and an addition a weight and place; an addition a bias and place."""
+    """Count two operations per weight and position, and one per bias and position."""
     places = int(np.prod(leaving[:-1])) if len(leaving) > 1 else 1
     features, bias = leaving[-1], int(getattr(layer, "use_bias", False))
     if isinstance(layer, keras.layers.SeparableConv2D):

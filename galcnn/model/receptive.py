@@ -1,4 +1,4 @@
-"""Where on the image the cells of a feature map look."""
+"""Receptive fields: position and extent of the cells of a feature map on the image."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ _WINDOWED = (
     keras.layers.MaxPooling2D,
     keras.layers.AveragePooling2D,
 )
-#: These may keep the shape and still put other pixels in a cell's place.
+#: Layers that may keep the shape and yet move pixels to other cells.
 _MOVING = (keras.layers.Conv2DTranspose, keras.layers.Permute, keras.layers.Reshape)
 
 
 def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
-    """Follow the geometry of convolutions and poolings from the input to a tensor.
+    """Compute the cell grid of a tensor from the convolutions and poolings between it and the input.
 
-    A window of kernel k, stride s and padding p before the first pixel moves the first centre by
-    ``((k - 1) / 2 - p) * jump`` and multiplies the jump by s (Araujo et al. 2019, Distill,
-    "Computing receptive fields"). TensorFlow pads `same` unevenly when the total is odd.
+    A window of size k with stride s and p pixels of padding before the first one shifts the first
+    centre by ``((k - 1) / 2 - p) * jump`` and multiplies the jump by s (Araujo et al. 2019, Distill,
+    "Computing receptive fields"). If the total padding is odd, TensorFlow's `same` puts the
+    larger part at the end.
     """
-    # A stack and what is known already, not recursion: branches that meet would be walked again and again.
+    # A stack with memory instead of recursion, which would visit joining branches repeatedly.
     known: dict[int, CellGrid] = {}
     pending = [tensor]
     while pending:
         current = pending[-1]
         layer, sources = producer(current)
-        # What is spread over the grid, such as the gates of squeeze-and-excitation, has no place of its own.
+        # Inputs that are broadcast over the grid, such as squeeze-and-excitation gates, have no position.
         sources = [x for x in sources if len(x.shape) == 4 and tuple(x.shape[1:3]) != (1, 1)] or sources[:1]
         if missing := [source for source in sources if id(source) not in known]:
             pending += missing
@@ -60,7 +61,7 @@ def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
 
 
 def cell_grid_at(layer: NetworkLayer) -> CellGrid:
-    """Follow the geometry from the input of a network to one of its layers."""
+    """Compute the cell grid of a network layer on the input of the network."""
     *models, (_, output) = layer.tensors
     grid = CellGrid()
     for inputs, _ in models:
@@ -69,7 +70,7 @@ def cell_grid_at(layer: NetworkLayer) -> CellGrid:
 
 
 def seen_in(network: keras.Model, layer: NetworkLayer) -> NetworkLayer | None:
-    """Find the orientations in which a layer sees each image."""
+    """Return the `Orientations` layer before a network layer, or None if it sees one orientation only."""
     pending = [output for _, output in layer.tensors]
     seen: set[int] = set()
     for tensor in pending:
@@ -83,7 +84,7 @@ def seen_in(network: keras.Model, layer: NetworkLayer) -> NetworkLayer | None:
 
 
 def upright_grid(network: keras.Model, layer: NetworkLayer) -> CellGrid:
-    """Follow the geometry from the images as they stand to the maps of a layer, turned back if need be."""
+    """Compute the cell grid of a layer whose maps are rotated back to the orientation of the images."""
     grid, orientations = cell_grid_at(layer), seen_in(network, layer)
     if orientations is None:
         return grid
@@ -95,7 +96,7 @@ def upright_grid(network: keras.Model, layer: NetworkLayer) -> CellGrid:
 def on_image_grid(
     coarse: npt.NDArray[np.floating[Any]], network: keras.Model, layer: NetworkLayer, shape: tuple[int, ...]
 ) -> npt.NDArray[np.floating[Any]]:
-    """Bring maps from the cells of a layer to the pixels of the images."""
+    """Interpolate maps from the cells of a layer to the pixels of the images; NaN outside the field."""
     grid = upright_grid(network, layer)
     rows = resampling_matrix(shape[1], coarse.shape[1], grid.start[0], grid.jump[0])
     columns = resampling_matrix(shape[2], coarse.shape[2], grid.start[1], grid.jump[1])
@@ -107,7 +108,7 @@ def on_image_grid(
 
 
 def resampling_matrix(n_pixels: int, n_cells: int, start: float, jump: int) -> npt.NDArray[np.float64]:
-    """Give the linear interpolation from cells to pixels along one axis."""
+    """Return the matrix of the linear interpolation from cells to pixels along one axis."""
     where = np.clip((np.arange(n_pixels) - start) / jump, 0, n_cells - 1)
     left = np.minimum(np.floor(where).astype(int), max(n_cells - 2, 0))
     matrix = np.zeros((n_pixels, n_cells))
@@ -120,21 +121,21 @@ def resampling_matrix(n_pixels: int, n_cells: int, start: float, jump: int) -> n
 def looked_at(
     network: keras.Model, shape: tuple[int, ...], *, layer: NetworkLayer | None = None
 ) -> npt.NDArray[np.bool_]:
-    """Find the pixels that no cropping at the input keeps from a network.
+    """Find the pixels that a network sees: those that are not cropped at its input.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential.
+        Functional or sequential model.
     shape : tuple of int
-        Pixels (ny, nx) of the images.
+        Image shape in pixels, (ny, nx).
     layer : galcnn.model.graph.NetworkLayer, optional
-        The one that looks; the last by default.
+        Network layer for which the pixels are determined; the last one by default.
 
     Returns
     -------
     numpy.ndarray
-        bool, of `shape`.
+        True for the pixels that the layer sees, bool, shape (ny, nx).
 
     Examples
     --------
@@ -159,7 +160,7 @@ def looked_at(
 def _about_centre(
     grid: CellGrid, cells: tuple[int, ...], turned: CellGrid, pixels: tuple[int, ...]
 ) -> CellGrid:
-    """Give the grid of maps turned back: their cells lie alike about the centre of what was turned."""
+    """Return the cell grid of maps that were rotated back, which is symmetric about the image centre."""
     starts, fields = [], []
     for axis in (0, 1):
         centre = turned.start[axis] + turned.jump[axis] * (pixels[axis] - 1) / 2
@@ -170,10 +171,10 @@ def _about_centre(
 
 
 def _joined(layer: keras.layers.Layer, grids: list[CellGrid]) -> CellGrid:
-    """Give the grid of branches that meet: their fields together, about the mean of their centres.
+    """Return the cell grid of joined branches: the union of their fields about their mean centre.
 
-    A 3 x 3 convolution of stride 2 on an even side and the 1 x 1 beside it, as residual networks
-    have them, look at centres one pixel apart. Less than a cell is joined, more is refused.
+    In residual networks, a 3 x 3 convolution of stride 2 on an even side and the parallel 1 x 1
+    convolution have centres one pixel apart. Offsets of a cell or more are refused.
     """
     if len(set(grids)) == 1:
         return grids[0]

@@ -1,4 +1,4 @@
-"""How a network is built: one record, from one section of an experiment; no Keras here."""
+"""Settings of the network, section ``[network]`` of an experiment. Does not import Keras."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Literal
 from galcnn.errors import message
 
 Identifier = str | Mapping[str, Any] | None
-#: The architecture of galcnn's own; any other is a name in `keras.applications`.
+#: Name of galcnn's own architecture; any other name is one of `keras.applications`.
 BLOCKS = "blocks"
 _NORMALIZATIONS = ("batch", "group", "layer", "none")
 _POOLINGS = ("max", "average")
 _AVERAGINGS = ("always", "prediction")
 _PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
-#: What an architecture of keras.applications settles by itself.
+#: Settings that have no effect on an architecture of keras.applications.
 _OF_BLOCKS = (
     "widths", "depth", "stem", "kernel", "residual", "normalization", "activation", "pooling",
     "spatial_dropout", "initializer",
@@ -24,64 +24,68 @@ _OF_BLOCKS = (
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """How a network is built: feature maps by an architecture, then their mean and Dense.
+    """Settings of a network: feature maps, global average pooling and a Dense layer.
 
     Attributes
     ----------
     architecture : str
-        ``"blocks"``: blocks of convolutions, each halving the grid, as the next settings say. Or a
-        network of `keras.applications` by its name, such as ``"ResNet50V2"``: without its weights,
-        its head and its rescaling, for any number of bands.
+        ``"blocks"``: blocks of convolutions, separated by poolings that halve the grid. Otherwise
+        the name of a network of `keras.applications`, such as ``"ResNet50V2"``, built for any number
+        of bands without its pretrained weights, head and rescaling.
     widths : tuple of int
-        Filters of each block.
+        Number of filters of the convolutions in each block.
     depth : int
-        Convolutions in each block.
+        Number of convolutions in each block.
     residual : bool
-        Whether what enters a block is added to what its convolutions make of it, before the last
-        activation (He et al. 2015); through a 1 x 1 convolution where the widths differ.
+        If True, the input of a block is added to the output of its convolutions before the last
+        activation (He et al. 2015), through a 1 x 1 convolution if the widths differ.
     stem : int
-        Filters of a first 5 x 5 convolution of stride 2, which quarters the cost of all that
-        follows; 0 for none.
+        Number of filters of an initial 5 x 5 convolution of stride 2, which reduces the cost of the
+        following layers to a quarter; 0 for none.
     field : float or None
-        Share of the image's side, about the centre, that the network looks at; None is all of
-        it. (An experiment takes None for two thirds where pictures are scaled to their galaxy.)
+        Fraction of the image's side, about the centre, that the network sees; None for the whole
+        image. (An experiment replaces None by 2/3 if the pictures are scaled to their galaxy.)
     kernel : int
-        Side of the other convolutions.
+        Side of the kernels of the other convolutions, in pixels.
     normalization : {"batch", "group", "layer", "none"}
-        After each convolution, before the activation. Group: groups of 8 channels, or fewer.
+        Normalisation after each convolution, before the activation. ``"group"`` uses groups of 8
+        channels, or more if the number of channels is not a multiple of 8.
     activation : str or mapping
-        Keras identifier.
+        Activation function, as a Keras identifier.
     pooling : {"max", "average"}
-        At the end of each block but the last.
+        Pooling at the end of each block except the last.
     orientations : {1, 4, 8}
-        Orientations of the image whose feature maps are averaged, each turned back: 4 quarter
-        turns, or 8 with their mirror images. The logits are then the same for all of them, and as
-        many times as costly. With 8 the network cannot tell an image from its mirror image.
+        Number of orientations of the image whose feature maps are rotated back and averaged: 4 for
+        rotations by 90 degrees, 8 to include mirror images. The logits are then invariant to these
+        orientations; the cost grows by the same factor. With 8, the network cannot distinguish an
+        image from its mirror image.
     averaging : {"always", "prediction"}
-        When orientations are averaged: in training too, or in the model that is saved alone. That
-        one has the weights of a network trained on single orientations, at its cost.
+        ``"always"``: orientations are averaged in training and prediction. ``"prediction"``: the
+        network is trained on single orientations, at their cost; only the saved model averages.
     dropout : float
-        Rate before the logits.
+        Dropout rate before the last layer.
     spatial_dropout : float
-        Rate at which whole feature maps are dropped at the end of each block: neighbouring pixels
-        of a map are so alike that dropping single ones changes little (Tompson et al. 2015).
+        Rate at which whole feature maps are dropped at the end of each block. Neighbouring pixels of
+        a map are strongly correlated, so that dropping single pixels has little effect (Tompson et
+        al. 2015).
     initializer : str or mapping
-        Keras identifier or configuration of the kernels; seeded for each layer.
+        Initializer of the kernels, as a Keras identifier or configuration; each layer has its own
+        seed.
     regularizer : str, mapping or None
-        Keras identifier or configuration for the kernels.
+        Regularizer of the kernels, as a Keras identifier or configuration.
     l1, l2 : float
-        Penalties of the kernels, lambda in ``C = E + l1 sum |w| + l2 / 2 sum w**2``, so that
-        ``dC/dw = dE/dw + l1 sign(w) + l2 w``. (Keras' own ``l2`` has no half: its gradient is
-        twice as large.) A decay in the update rule is `weight_decay` of the training.
+        Penalties of the kernels in the loss ``C = E + l1 sum |w| + l2 / 2 sum w**2``, so that
+        ``dC/dw = dE/dw + l1 sign(w) + l2 w``. (Keras' own ``l2`` lacks the factor 1/2: its gradient
+        is twice as large.) Decoupled weight decay is the setting `weight_decay` of the training.
     max_norm : float or None
-        Largest norm of the weights that lead into one unit or feature map.
+        Largest norm of the incoming weights of one unit or feature map; None for no limit.
     max_parameters : int or None
-        Capacity that a network may have at most; a larger one is refused.
+        Largest number of parameters; a larger network is refused. None for no limit.
     precision : {"float32", "mixed_float16", "mixed_bfloat16"} or None
-        In which the layers compute; weights, the mean of the feature maps and the logits are
-        float32 in any case. None is Keras' global policy.
+        Precision in which the layers compute; None for Keras' global policy. Weights, the global
+        average and the logits are always float32.
     synchronized : bool
-        Whether batch normalisation measures a batch over all devices that share it.
+        If True, batch normalisation computes its statistics over all devices that share a batch.
     """
 
     architecture: str = BLOCKS
@@ -160,7 +164,7 @@ class NetworkSettings:
             self._refuse_settings_of_blocks()
 
     def _refuse_settings_of_blocks(self) -> None:
-        """An option that does nothing would be taken for one that does."""
+        """Raise if a setting was changed that has no effect on this architecture."""
         default = {f.name: f.default for f in fields(self)}
         idle = {name: getattr(self, name) for name in _OF_BLOCKS if getattr(self, name) != default[name]}
         if idle:
@@ -175,6 +179,6 @@ class NetworkSettings:
 
 Stretch = Literal["auto", "asinh", "lupton", "linear"]
 Scaling = Literal["none", "center", "scale", "standardize", "pca", "whiten"]
-#: What has a mean and a deviation of its own: each band of the training set, or the whole set; each
-#: image, or each band of each image.
+#: Scope of the mean and standard deviation: each band of the training set, the whole set, each image, or
+#: each band of each image.
 Per = Literal["band", "set", "image", "image-band"]

@@ -1,4 +1,4 @@
-"""Target: a weighted sum of logits, which is what an explanation explains."""
+"""Target of an explanation: a weighted sum of logits."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from galcnn.errors import message
 
 @dataclass(frozen=True)
 class Target:
-    """What is explained: a weighted sum of logits.
+    """Target of an explanation: a weighted sum of logits.
 
     Attributes
     ----------
     name : str
-        Short; it ends in the names of FITS layers.
+        Short name, which becomes part of the names of FITS HDUs.
     weights : tuple of float
-        One a class, not all zero.
+        Weight of each class, in the order of the logits; not all zero.
 
     Examples
     --------
@@ -45,14 +45,14 @@ class Target:
         Parameters
         ----------
         name : str
-            The class.
+            Name of the class.
         classes : sequence of str
-            The model's classes, in its order.
+            Classes of the model, in the order of the logits.
 
         Returns
         -------
         Target
-            Weight 1 on `name`.
+            Target with weight 1 for `name` and 0 for the other classes.
         """
         position = _position(name, classes)
         return cls(name, tuple(float(i == position) for i in range(len(classes))))
@@ -61,20 +61,20 @@ class Target:
     def margin(cls, name: str, other: str, classes: Sequence[str]) -> Target:
         """Target the logit of one class minus that of another.
 
-        The normaliser of the softmax cancels in the difference, so this is also the logarithm
-        of the ratio of their probabilities.
+        The normalisation of the softmax cancels in the difference, which is therefore also the
+        logarithm of the ratio of the two probabilities.
 
         Parameters
         ----------
         name, other : str
-            Two classes.
+            Names of the two classes.
         classes : sequence of str
-            The model's classes, in its order.
+            Classes of the model, in the order of the logits.
 
         Returns
         -------
         Target
-            Weight 1 on `name` and -1 on `other`.
+            Target with weight 1 for `name` and -1 for `other`.
         """
         plus, minus = _position(name, classes), _position(other, classes)
         return cls(
@@ -83,19 +83,20 @@ class Target:
 
     @classmethod
     def parse(cls, text: str, classes: Sequence[str]) -> Target:
-        """Read a target as users type it: ``spiral``, or ``spiral-elliptical`` for a margin.
+        """Create a target from text: ``spiral``, or ``spiral-elliptical`` for a margin.
 
         Parameters
         ----------
         text : str
-            One class, or two joined by a minus sign.
+            Name of a class, or of two classes joined by a minus sign.
         classes : sequence of str
-            The model's classes, in its order.
+            Classes of the model, in the order of the logits.
 
         Returns
         -------
         Target
-            A class whose own name holds a minus sign wins over a margin.
+            Target of the class or the margin. A class whose name contains a minus sign takes
+            precedence over a margin.
         """
         if text in classes or "-" not in text:
             return cls.of_class(text, classes)

@@ -1,4 +1,4 @@
-"""The base of the preprocessing layers."""
+"""Base class of the preprocessing layers."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from galcnn.model.preprocessing.statistics import ImageStack
 
 
 class BandLayer(keras.layers.Layer):
-    """Base of the preprocessing layers: float32, constants as weights that training never moves, one fit."""
+    """Base class of the preprocessing layers: float32, constants as non-trainable weights, fitted once."""
 
-    #: Name of each constant: its axes, each as long as there are bands, and its values before the fit.
+    #: Constants by name: number of axes, each of length n_bands, and initializer before the fit.
     constants: ClassVar[Mapping[str, tuple[int, str]]] = {}
-    #: Arguments that are saved with the layer.
+    #: Names of the constructor arguments that are saved with the layer.
     settings: ClassVar[tuple[str, ...]] = ()
-    built: bool  # of Keras
+    built: bool  # set by Keras
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the settings.
+        """Return the configuration of the layer.
 
         Returns
         -------
         dict
-            Of Keras, and of the layer.
+            Configuration of the Keras base class and `settings` of this layer.
         """
         config: dict[str, Any] = super().get_config()
         return config | {name: getattr(self, name) for name in self.settings}
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights.
+        """Create the weights.
 
         Parameters
         ----------
         input_shape : tuple of int or None
-            (n, ny, nx, n_bands).
+            Shape of the input, (n, ny, nx, n_bands).
         """
         for name, (axes, start) in self.constants.items():
             if axes and input_shape[-1] is None:
@@ -52,32 +52,32 @@ class BandLayer(keras.layers.Layer):
             setattr(self, name, self.add_weight(name=name, shape=shape, initializer=start, trainable=False))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Give the shape of the output.
+        """Return the shape of the output.
 
         Parameters
         ----------
         input_shape : tuple of int or None
-            (n, ny, nx, n_bands).
+            Shape of the input, (n, ny, nx, n_bands).
 
         Returns
         -------
         tuple of int or None
-            That of the input.
+            Shape of the output, equal to that of the input.
         """
         return input_shape
 
     def adapt(self, images: ImageStack) -> None:
-        """Set the constants by the training set.
+        """Fit the constants to the training set.
 
         Parameters
         ----------
         images : numpy.ndarray or ImageStack
-            Shape (n, ny, nx, n_bands).
+            Training images, shape (n, ny, nx, n_bands).
 
         Raises
         ------
         ValueError
-            A band is empty, or has no sky noise where that is needed.
+            If a band is constant, or if a stretch needs the sky noise and a band has none.
         """
         found = self._measured(images)
         if not self.built:
@@ -87,42 +87,42 @@ class BandLayer(keras.layers.Layer):
             getattr(self, name).assign(values)
 
     def _measured(self, images: ImageStack) -> Mapping[str, npt.ArrayLike]:
-        """Measure the constants, by name; none where each image brings its own."""
+        """Measure the constants and return them by name; empty for layers without constants."""
         del images
         return {}
 
     def call(self, inputs: Any) -> Any:
-        """Compute what the network sees.
+        """Apply the layer.
 
         Parameters
         ----------
         inputs : tensor
-            float32, shape (n, ny, nx, n_bands).
+            Images, float32, shape (n, ny, nx, n_bands).
 
         Returns
         -------
         tensor
-            float32, the same shape.
+            Preprocessed images, float32, shape of `inputs`.
         """
         raise NotImplementedError
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Undo the layer.
+        """Invert the layer.
 
         Parameters
         ----------
         outputs : numpy.ndarray
-            What the layer gave, shape (n, ny, nx, n_bands).
+            Outputs of the layer, shape (n, ny, nx, n_bands).
 
         Returns
         -------
         numpy.ndarray
-            float32, what it was given.
+            Inputs of the layer, float32, shape of `outputs`.
 
         Raises
         ------
         ValueError
-            Its images were scaled each by itself.
+            If each image was scaled by its own statistics.
         """
         del outputs
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Choose the layers by name, fit them on the training set, and undo them."""
+"""Selection of the preprocessing layers by name, their fit on the training set, and their inversion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STRETCHES: Mapping[str, type[BandLayer] | None] = {
     "lupton": LuptonStretch,
     "linear": None,
 }
-#: Whether to centre and to scale; None for layers of their own.
+#: (center, scale) of a standardisation layer, the class of another layer, or None for no layer.
 _SCALINGS: Mapping[str, tuple[bool, bool] | type[BandLayer] | None] = {
     "none": None,
     "center": (True, False),
@@ -41,32 +41,33 @@ def fit_preprocessing(
     scaling: Scaling = "standardize",
     per: Per = "band",
 ) -> keras.Model:
-    """Fit the preprocessing on training images and give it as a model.
+    """Fit the preprocessing to training images.
 
     Parameters
     ----------
     images : numpy.ndarray or ImageStack
         Training images, float32, shape (n, ny, nx, n_bands).
     stretch : {"asinh", "lupton", "linear", "auto"}
-        asinh for flux, each band by its own; lupton by the mean of the bands, which keeps
-        colours; linear for pictures that are already stretched; auto is asinh, but linear where
-        a band has no sky noise to measure a softening by.
+        ``"asinh"``: asinh stretch of each band. ``"lupton"``: asinh stretch of the mean of the bands,
+        which preserves colours. ``"linear"``: no stretch, for pictures that are already stretched.
+        ``"auto"``: asinh, or linear if the sky noise of a band, which sets the softening, is zero.
     scaling : {"none", "center", "scale", "standardize", "pca", "whiten"}
-        What follows: mean 0, deviation 1, both, principal components of the bands, or these with
-        deviation 1.
+        Scaling after the stretch. ``"center"``: mean 0. ``"scale"``: standard deviation 1.
+        ``"standardize"``: both. ``"pca"``: principal components of the bands. ``"whiten"``: principal
+        components with standard deviation 1.
     per : {"band", "set", "image", "image-band"}
-        What the mean and deviation are of: each band of the training set, the whole set, each
-        image, or each band of each image. Principal components are of the set's bands.
+        Scope of the mean and standard deviation: each band of the training set, the whole set,
+        each image, or each band of each image. Principal components require ``"band"``.
 
     Returns
     -------
     keras.Model
-        Named ``preprocessing``; eats calibrated images, float32 throughout.
+        Model ``preprocessing``, which takes calibrated images and computes in float32.
 
     Raises
     ------
     ValueError
-        Another word, or images that cannot be scaled.
+        If an option is unknown or does not fit the others, or the images cannot be scaled.
     """
     if stretch == "auto":
         stretch = "asinh" if np.all(sky_noise(images) > 0) else "linear"
@@ -82,24 +83,25 @@ def fit_preprocessing(
 
 
 def invert(preprocessing: keras.Model, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Undo a preprocessing: from what the network sees back to calibrated images.
+    """Invert a preprocessing: recover calibrated images from preprocessed ones.
 
     Parameters
     ----------
     preprocessing : keras.Model
-        From `fit_preprocessing`.
+        Model returned by `fit_preprocessing`.
     outputs : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Preprocessed images, shape (n, ny, nx, n_bands).
 
     Returns
     -------
     numpy.ndarray
-        float32, the same shape, to the rounding of float32.
+        Calibrated images, float32, shape of `outputs`, up to float32 rounding.
 
     Raises
     ------
     ValueError
-        Images were scaled each by itself, or a layer is not one of these.
+        If each image was scaled by its own statistics, or a layer is not one of
+        `galcnn.model.preprocessing`.
     """
     for layer in reversed(preprocessing.layers):
         if isinstance(layer, BandLayer):
@@ -110,7 +112,7 @@ def invert(preprocessing: keras.Model, outputs: npt.NDArray[np.float32]) -> npt.
 
 
 class Preprocessed:
-    """Images behind some layers, made piece by piece when they are read."""
+    """Image stack whose images pass through some layers when they are read."""
 
     def __init__(self, images: ImageStack, layers: Sequence[Callable[[Any], Any]]) -> None:
         self.images, self.layers, self.shape = images, layers, images.shape

@@ -1,4 +1,4 @@
-"""Principal components of the bands: rotated, or whitened."""
+"""Principal component analysis of the bands: rotation or whitening."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from galcnn.errors import message
 from galcnn.model.preprocessing.base import BandLayer
 from galcnn.model.preprocessing.statistics import ImageStack, moments
 
-#: Smallest over largest variance that float32 still resolves.
+#: Smallest ratio of the smallest to the largest variance that float32 resolves.
 _LEAST = 1e-10
 
 
 class BandRotation(BandLayer):
-    """(x - mean) R for the bands of each pixel, so that images stay images."""
+    """Linear map (x - mean) R of the bands of each pixel."""
 
     constants: ClassVar[Mapping[str, tuple[int, str]]] = {"mean": (1, "zeros"), "rotation": (2, "identity")}
     mean: Any
@@ -27,11 +27,11 @@ class BandRotation(BandLayer):
     def _measured(self, images: ImageStack) -> Mapping[str, npt.ArrayLike]:
         mean, covariance = moments(images)
         variances, components = np.linalg.eigh(covariance)
-        signs = np.where(components.sum(axis=0) < 0, -1.0, 1.0)  # LAPACK leaves them open
+        signs = np.where(components.sum(axis=0) < 0, -1.0, 1.0)  # LAPACK does not fix the signs
         return {"mean": mean, "rotation": components * signs / self._lengths(variances)}
 
     def _lengths(self, variances: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Give what each component is divided by."""
+        """Return the divisor of each component."""
         return np.ones_like(variances)
 
     def call(self, inputs: Any) -> Any:
@@ -45,14 +45,14 @@ class BandRotation(BandLayer):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class PCA(BandRotation):
-    """Bands rotated to their principal components, uncorrelated over the training set.
+    """Principal components of the bands, uncorrelated over the training set.
 
-    With the covariance C = E diag(l) E^T the output is (x - mean) E, of covariance diag(l).
+    With the covariance C = E diag(l) E^T, the output is (x - mean) E, with covariance diag(l).
 
     Parameters
     ----------
     **kwargs
-        Of `keras.layers.Layer`.
+        Arguments of `keras.layers.Layer`.
 
     Examples
     --------
@@ -67,14 +67,14 @@ class PCA(BandRotation):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class PCAWhitening(BandRotation):
-    """Bands rotated to their principal components, each of variance 1 over the training set.
+    """Principal components of the bands, scaled to variance 1 over the training set.
 
-    With the covariance C = E diag(l) E^T the output is (x - mean) E diag(l)^(-1/2).
+    With the covariance C = E diag(l) E^T, the output is (x - mean) E diag(l)^(-1/2).
 
     Parameters
     ----------
     **kwargs
-        Of `keras.layers.Layer`.
+        Arguments of `keras.layers.Layer`.
 
     Examples
     --------

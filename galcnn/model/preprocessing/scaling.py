@@ -1,4 +1,4 @@
-"""Zero-centring and scaling: by constants of the training set, or by each image's own."""
+"""Centring and scaling with the statistics of the training set or of each image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from galcnn.model.preprocessing.statistics import ImageStack, moments
 
 
 class _Scaling(BandLayer):
-    """Base: what is subtracted and divided by, and of what."""
+    """Base class: settings and their validation."""
 
     settings: ClassVar[tuple[str, ...]] = ("center", "scale", "per")
     words: ClassVar[tuple[str, ...]]
@@ -33,18 +33,19 @@ class _Scaling(BandLayer):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class Standardize(_Scaling):
-    """(x - mean) / deviation, with the mean and the deviation of the training set.
+    """Standardisation (x - mean) / deviation with mean and standard deviation of the training set.
 
     Parameters
     ----------
     center : bool
-        Whether to subtract the mean.
+        If True, subtract the mean.
     scale : bool
-        Whether to divide by the deviation. Without `center` a sky of zero stays zero.
+        If True, divide by the standard deviation. Without `center`, a sky level of zero remains zero.
     per : {"band", "set"}
-        Constants of each band, or one pair for all bands together, which keeps their colours.
+        ``"band"``: separate mean and standard deviation for each band. ``"set"``: the same for all
+        bands, which preserves the ratios of the bands if `center` is False.
     **kwargs
-        Of `keras.layers.Layer`.
+        Arguments of `keras.layers.Layer`.
 
     Examples
     --------
@@ -88,21 +89,22 @@ class Standardize(_Scaling):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class ImageStandardize(_Scaling):
-    """(x - mean) / deviation, with each image's own mean and deviation: nothing is fitted.
+    """Standardisation (x - mean) / deviation with mean and standard deviation of each image.
 
-    Brightness is taken away: a faint galaxy looks like a bright one. What an image of a single
-    value has no deviation for becomes zero.
+    Nothing is fitted. Scaling removes the brightness: faint and bright galaxies look alike. If `scale`
+    is True, images (or bands) of a constant value become zero.
 
     Parameters
     ----------
     center : bool
-        Whether to subtract the mean.
+        If True, subtract the mean.
     scale : bool
-        Whether to divide by the deviation.
+        If True, divide by the standard deviation.
     per : {"image", "image-band"}
-        One mean and deviation an image, which keeps its colours, or one a band of it.
+        ``"image"``: one mean and standard deviation per image, the same for all bands.
+        ``"image-band"``: one per band of each image.
     **kwargs
-        Of `keras.layers.Layer`.
+        Arguments of `keras.layers.Layer`.
 
     Examples
     --------
@@ -131,7 +133,7 @@ class ImageStandardize(_Scaling):
         if self.scale:
             variance = keras.ops.mean(centred**2, axis=axes, keepdims=True)
             flat = variance == 0
-            # Guarded before the root: the slope of a root at zero is infinite.
+            # Zeros are replaced before the square root, whose gradient at zero is infinite.
             deviation = keras.ops.sqrt(keras.ops.where(flat, keras.ops.ones_like(variance), variance))
             outputs = keras.ops.where(flat, keras.ops.zeros_like(outputs), outputs / deviation)
         return outputs

@@ -1,4 +1,4 @@
-"""What is measured on the training set, in pieces, so that it may be larger than memory."""
+"""Statistics of the training set, computed piece by piece so that it may exceed the memory."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _PIECE = 256
 
 
 class ImageStack(Protocol):
-    """Images of one shape (n, ny, nx, n_bands): an array, or anything that gives slices as arrays."""
+    """Stack of images of shape (n, ny, nx, n_bands): an array, or an object whose slices are arrays."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape (n, ny, nx, n_bands)."""
 
     def __len__(self) -> int:
-        """Give the number of images."""
+        """Return the number of images."""
 
     def __getitem__(self, rows: slice, /) -> Any:
-        """Read some of the images."""
+        """Read a slice of the images."""
 
 
 def pieces(images: ImageStack) -> Iterator[npt.NDArray[np.float32]]:
@@ -41,7 +41,7 @@ def moments(images: ImageStack) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
     for piece in pieces(images):
         mean += piece.reshape(-1, n_bands).sum(axis=0, dtype=np.float64) / n_pixels
     covariance = np.zeros((n_bands, n_bands))
-    # A second pass about the mean: sum of squares minus square of sums loses the digits of bright images.
+    # A second pass about the mean: the difference of sum of squares and squared sum loses precision.
     for piece in pieces(images):
         offsets = piece.reshape(-1, n_bands) - mean
         covariance += offsets.T @ offsets / n_pixels
@@ -52,7 +52,7 @@ def moments(images: ImageStack) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
 
 
 def sky_noise(images: ImageStack) -> npt.NDArray[np.float64]:
-    """Measure the noise of the sky in each band on the frame of the images."""
+    """Return the median sky noise of each band, measured at the border of the images."""
     noise: npt.NDArray[np.float64] = np.median(
         np.concatenate([frame_noise(piece) for piece in pieces(images)]), axis=0
     )
@@ -60,5 +60,5 @@ def sky_noise(images: ImageStack) -> npt.NDArray[np.float64]:
 
 
 def frame_noise(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Measure the noise on the frame of each of some images (n, ny, nx, n_bands), shape (n, n_bands)."""
+    """Measure the noise at the border of images (n, ny, nx, n_bands); return an array (n, n_bands)."""
     return sky_statistics(np.moveaxis(images, -1, 1), border=SKY_FRAME)[1]

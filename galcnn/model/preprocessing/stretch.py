@@ -1,4 +1,4 @@
-"""Stretches: from flux, whose range no network can use, to a range that it can."""
+"""Stretches, which compress the dynamic range of flux."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from galcnn.errors import message
 from galcnn.model.preprocessing.base import BandLayer
 from galcnn.model.preprocessing.statistics import ImageStack, frame_noise, pieces, sky_noise
 
-#: Below this asinh(x) / x is taken from its series, exact there in float32.
+#: Below this value, asinh(x) / x is computed from its series, which is exact there in float32.
 _SMALL = 1e-2
-#: The softening that is fitted, in units of the noise of the sky.
+#: Fitted softening, in units of the sky noise.
 _NOISES = 3.0
 
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class AsinhStretch(BandLayer):
-    """asinh(x / softening), linear for faint pixels and logarithmic for bright ones.
+    """Stretch asinh(x / softening), linear for faint pixels and logarithmic for bright ones.
 
-    Lupton, Gunn & Szalay 1999, AJ 118, 1406; one softening a band, in the unit of the images.
+    Lupton, Gunn & Szalay 1999, AJ 118, 1406. Each band has its own softening, in the unit of the
+    images, fitted as three times the sky noise.
 
     Parameters
     ----------
     **kwargs
-        Of `keras.layers.Layer`.
+        Arguments of `keras.layers.Layer`.
 
     Examples
     --------
@@ -56,16 +57,16 @@ class AsinhStretch(BandLayer):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class LuptonStretch(BandLayer):
-    """One asinh of the mean of the bands, applied to all alike: the colours stay what they are.
+    """Colour-preserving asinh stretch: all bands of a pixel are scaled by the same factor.
 
-    x asinh(I / s) / I with I the mean over bands and s the softening (Lupton et al. 2004, PASP
-    116, 133). `AsinhStretch` brings bands nearer to each other where they are bright; here their
-    ratios are kept.
+    x asinh(I / s) / I, where I is the mean over bands and s the softening (Lupton et al. 2004, PASP
+    116, 133), fitted as three times the sky noise of the mean. The ratios of the bands are preserved,
+    whereas `AsinhStretch` makes the bands of bright pixels more similar.
 
     Parameters
     ----------
     **kwargs
-        Of `keras.layers.Layer`.
+        Arguments of `keras.layers.Layer`.
 
     Examples
     --------
@@ -92,7 +93,7 @@ class LuptonStretch(BandLayer):
         return scaled * ratio
 
     def inverse(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        # y sinh(Y) / Y times the softening, with Y the mean over bands
+        # y sinh(Y) / Y times the softening, where Y is the mean over bands
         mean = outputs.mean(axis=-1, keepdims=True, dtype=np.float64)
         ratio = np.divide(np.sinh(mean), mean, out=np.ones_like(mean), where=np.abs(mean) > 1e-6)
         images: npt.NDArray[np.float32] = (outputs * ratio * np.asarray(self.softening)).astype(np.float32)
