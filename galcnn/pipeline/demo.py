@@ -1,4 +1,4 @@
-"""The demo: the whole road on the embedded survey, from simulated sky to explained galaxies."""
+"""The demo: all steps on the embedded survey, from simulated galaxies to explanations."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ _HEADLINES = ("accuracy", "balanced_accuracy", "calibration_error")
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """How large the demo is.
+    """Size of the demo.
 
     Attributes
     ----------
     number : int
-        Galaxies of the survey, from which training, validation and test sets come.
+        Number of simulated galaxies, which are split into training, validation and test set.
     new : int
-        Galaxies of a second survey, classified as if nothing were known of them.
+        Number of further galaxies, simulated with another seed, that are classified.
     explained : int
-        How many of these are explained.
+        Number of these that are explained.
     epochs : int
-        Of the training.
+        Largest number of epochs of the training.
     seed : int
-        Of everything.
+        Seed of all random numbers.
     processes : int
-        That draw galaxies.
+        Number of processes that simulate galaxies.
     """
 
     number: int = 3000
@@ -70,24 +70,24 @@ def run_demo(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> str:
-    """Simulate, train, score, classify, explain, and write everything down.
+    """Simulate galaxies, train and score a model, classify and explain new galaxies, and write all results.
 
     Parameters
     ----------
     folder : path-like
-        Gets ``catalog.ecsv``, ``cutouts/``, ``model/``, ``new/``, ``results.ecsv``,
+        Output folder for ``catalog.ecsv``, ``cutouts/``, ``model/``, ``new/``, ``results.ecsv``,
         ``layers/*-layers.fits``, ``galaxies.png`` and ``summary.md``.
     settings : DemoSettings, optional
-        The defaults when not given.
+        Size of the demo; the defaults if not given.
     progress : galcnn._runtime.progress.Progress
-        Shows each step.
+        Progress display of each step.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, discard earlier simulations and models in the folder and start again.
 
     Returns
     -------
     str
-        The summary, also in ``summary.md``.
+        The summary in Markdown, also written to ``summary.md``.
     """
     chosen = settings or DemoSettings()
     out, seed = Path(folder), chosen.seed
@@ -105,7 +105,7 @@ def run_demo(
     experiment = Experiment(
         DataSettings(str(out / "catalog.ecsv"), survey="galcnn embedded survey", licence="BSD-3-Clause"),
         NetworkSettings(widths=(16, 32, 64, 128), depth=1, stem=0),
-        # Labels are the truth here: smoothing them would only make the probabilities too cautious.
+        # No label smoothing, since the labels are exact: it would only lower the probabilities.
         TrainingSettings(
             epochs=chosen.epochs,
             batch_size=32,
@@ -160,7 +160,7 @@ class _Clock:
 
 
 def _one_of_each(catalog: Catalog, n: int) -> list[str]:
-    """Galaxies of all classes in turn, the brightest first: right or wrong, but with something to see."""
+    """Return ids of galaxies of all classes in turn, brightest first."""
     magnitude = np.asarray(catalog.table["mag_r"], dtype=float)
     queues = []
     for name in catalog.classes:

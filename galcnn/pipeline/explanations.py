@@ -227,30 +227,30 @@ def working_methods(
     files: InputFiles | None = None,
     named: Sequence[Explainer] = (),
 ) -> tuple[ExplainSettings, dict[str, str]]:
-    """Leave out the methods that cannot work on a model, after trying them on one image.
+    """Select the methods that work on a model, by trying each on one image.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
         The model.
     settings : ExplainSettings
-        With all methods.
+        Settings with all methods.
     files : galcnn.dataset.InputFiles, optional
-        The first of these images that can be read is tried; noise where there is none.
+        Images; the first that can be read is used for the trial. Without one, an image of noise.
     named : sequence of Explainer
-        Those among them that are asked for by name, and not left out.
+        Methods that must work: an error of one of these is raised.
 
     Returns
     -------
     settings : ExplainSettings
-        With those that work.
+        The settings with the methods that work.
     reasons : dict of str to str
-        Method -> what it said, for the others.
+        Name of each method that does not work -> its error message.
 
     Raises
     ------
     ValueError
-        None works, one that is asked for by name does not, or there is no such target.
+        If no method works, one of `named` does not, or there is no such target.
     """
     goal = None if settings.target is None else Target.parse(settings.target, trained.classes)
     seen = Prepared.of(trained, [_first(files, trained) or _noise(trained)])

@@ -1,4 +1,4 @@
-"""What a path is, in a few lines: a model, an image, a layers file or a catalog."""
+"""Describe a model, an image, a layers file or a catalog in a few lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = ("galcnn", "tensorflow", "keras", "astropy", "astroquery", "numpy", 
 
 
 def describe_installation() -> str:
-    """List versions and plugins, without importing any of them.
+    """List the versions of packages and the plugins, without importing them.
 
     Returns
     -------
@@ -43,12 +43,12 @@ def describe_installation() -> str:
 
 
 def describe_path(path: str) -> str:
-    """Say what is at a path.
+    """Describe a model folder, an image, a layers file or a catalog.
 
     Parameters
     ----------
     path : str
-        A model folder, an image, a layers file or a catalog.
+        Path of the file or folder.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def describe_path(path: str) -> str:
     Raises
     ------
     FileNotFoundError, ValueError
-        Nothing there, or nothing that galcnn knows.
+        If there is nothing at this path, or galcnn does not know its format.
     """
     place = Path(path)
     if place.is_dir():
@@ -104,7 +104,7 @@ def _model(folder: Path) -> str:
 
 
 def _cost(card: Card) -> list[str]:
-    """What the network costs, where the card knows; without it the network would have to be loaded."""
+    """Return the cost of the network if it is in the card; otherwise the model would have to be loaded."""
     cost = card.cost
     if not cost:
         return [f"network       galcnn networks {card.name} says what it costs"]
@@ -163,7 +163,7 @@ def _image(file: Path) -> str:
 
 
 def _wcs(cutout: Cutout) -> list[str]:
-    """Pixel scale, projection and orientation, from places on the sky: right for swapped axes, too."""
+    """Return pixel scale, projection and orientation, from sky positions; also valid for swapped axes."""
     scale = cutout.pixel_scale
     if cutout.wcs is None or scale is None:
         return ["pixel scale   no WCS"]
@@ -180,7 +180,7 @@ def _wcs(cutout: Cutout) -> list[str]:
 
 
 def _said(label: str, value: object) -> list[str]:
-    """A line, where there is something to say; values that differ by band are listed."""
+    """Return a line if there is a value; different values of several bands are listed."""
     if isinstance(value, list | tuple):
         flat = [str(part) for one in value for part in (one if isinstance(one, list | tuple) else [one])]
         value = "; ".join(dict.fromkeys(flat))
@@ -193,7 +193,7 @@ def _by(source: object) -> str:
 
 
 def _layers(file: Path) -> list[str]:
-    """What a file with layers says of its galaxies, if it is one."""
+    """Describe the galaxies of a layers file; nothing for other files."""
     try:
         stacks = read_stacks(file)
     except UnreadableImageError:

@@ -1,4 +1,4 @@
-"""What a data set looks like before and after preprocessing, and what in it is suspicious."""
+"""Show a data set before and after preprocessing, and list suspicious cutouts."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _PIXELS = 500_000
 
 @dataclass(frozen=True)
 class DataView:
-    """How a data set is shown.
+    """Settings of the display of a data set.
 
     Attributes
     ----------
     stretch, scaling, per
-        See `galcnn.model.fit_preprocessing`.
+        Preprocessing, see `galcnn.model.fit_preprocessing`.
     limits : galcnn.dataset.suspicious.SuspicionLimits
-        Beyond which figure a cutout is listed.
+        Limits beyond which a cutout is listed as suspicious.
     seed : int
-        Of the galaxies and pixels that are drawn.
+        Seed of the choice of galaxies in the figure.
     """
 
     stretch: Stretch = "auto"
@@ -66,36 +66,37 @@ def show_data(
 ) -> Table:
     """Draw a data set before and after preprocessing, and list its suspicious cutouts.
 
-    Preprocessing is fitted as a training would: on the training galaxies where the catalog has a
-    column `split`, else on all that can be read.
+    The preprocessing is fitted as in a training: to the training galaxies if the catalog has a column
+    `split`, otherwise to all galaxies that can be read.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        With a column `image`.
+        Catalog with a column `image`.
     out : path-like
-        Folder; gets ``preprocessing.png``, ``statistics.ecsv`` (each plane before and after),
-        ``suspicious.ecsv`` and, where there are any, ``suspicious.png``.
+        Output folder for ``preprocessing.png``, ``statistics.ecsv`` (statistics of each plane before and
+        after), ``suspicious.ecsv`` and, if there are suspicious cutouts that can be read,
+        ``suspicious.png``.
     bands : tuple of str, optional
-        See `galcnn.dataset.InputFiles`.
+        Bands to use, or names of the planes, see `galcnn.dataset.InputFiles`.
     size : int, optional
-        See `galcnn.dataset.InputFiles`.
+        Side length in pixels, see `galcnn.dataset.InputFiles`.
     view : DataView, optional
-        The defaults when not given.
+        Settings; the defaults if not given.
     progress : galcnn._runtime.progress.Progress
-        Shows the reading.
+        Progress display; one step per image read.
     overwrite : bool
-        Whether to replace files of these names in a folder of something else.
+        If True, replace files of these names, also in a folder with other content.
 
     Returns
     -------
     astropy.table.Table
-        The suspicious cutouts, see `galcnn.dataset.suspicious_table`.
+        Suspicious cutouts, see `galcnn.dataset.suspicious_table`.
 
     Raises
     ------
     OSError, ValueError
-        No image can be read, or the folder cannot be written.
+        If no image can be read, or the folder cannot be written.
     """
     view = view or DataView()
     folder = Path(out)
@@ -158,7 +159,7 @@ def _training(catalog: Catalog, rows: npt.NDArray[np.int_]) -> npt.NDArray[np.bo
 
 
 def _sample(images: ImageStack) -> npt.NDArray[np.float32]:
-    """Pixels of evenly spaced galaxies; each whole, since scaling may be per image."""
+    """Return the pixels of evenly spaced whole images, since the scaling may be per image."""
     n = min(max(_PIXELS // int(np.prod(images.shape[1:3])), 1), len(images))
     rows = np.linspace(0, len(images) - 1, n).astype(int)
     sample: npt.NDArray[np.float32] = np.concatenate([images[i : i + 1] for i in rows])
@@ -166,7 +167,7 @@ def _sample(images: ImageStack) -> npt.NDArray[np.float32]:
 
 
 def _statistics(stages: Mapping[str, ImageStack], names: Mapping[str, Sequence[str]]) -> Table:
-    """One row a plane and stage. Percentiles are of the sample; all else is of the whole training set."""
+    """Return one row per plane and stage; percentiles are of a sample, the rest of all training images."""
     rows = []
     for stage, images in stages.items():
         mean, covariance = moments(images)
@@ -189,7 +190,7 @@ def _statistics(stages: Mapping[str, ImageStack], names: Mapping[str, Sequence[s
 
 
 def _draw_suspicious(files: InputFiles, table: Table, path: Path) -> None:
-    """Draw those that can be read, the worst of every reason in turn; a figure of none is removed."""
+    """Draw suspicious cutouts that can be read, by reason in turn; remove an old figure if there are none."""
     wanted: list[int] = []
     groups = [np.flatnonzero(table["reason"] == name) for name in dict.fromkeys(table["reason"])]
     for depth in range(max((len(group) for group in groups), default=0)):

@@ -1,4 +1,4 @@
-"""How accuracy falls with the budget of an attack, on galaxies of known class."""
+"""Accuracy under attack as a function of its budget (largest allowed change)."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Robustness:
-    """What is measured.
+    """Settings of a robustness curve.
 
     Attributes
     ----------
     attack : PGD or FGSM
-        Its budget is replaced by each of the budgets.
+        The attack; its `budget` is replaced by each of `budgets`.
     budgets : tuple of float
-        Above zero, rising.
+        Budgets (largest allowed changes), above zero and increasing, in the unit of the attack.
     seed : int
-        Of the random changes of the same size, and of the bootstrap.
+        Seed of the random changes of the same size, and of the bootstrap.
     """
 
     attack: PGD | FGSM
@@ -75,41 +75,43 @@ def robustness_curve(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Table:
-    """Measure accuracy against the budget.
+    """Measure the accuracy under attack as a function of the budget.
 
-    Every galaxy is attacked away from its true class. One that any budget has fooled counts as
-    fooled at all larger ones too: the larger ball holds the smaller. Beside it stands the accuracy
-    under random changes of the same size: signs in the largest-change norm, directions in the other.
+    Every galaxy is attacked away from its true class. A galaxy that is misclassified at one budget counts
+    as misclassified at all larger ones, whose allowed changes include the smaller. For comparison, the
+    accuracy under random changes of the same size is given: random signs for the maximum norm, random
+    directions for the L2 norm.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
         The model.
     files : galcnn.dataset.InputFiles
-        Galaxies that took no part in the training.
+        Images of galaxies that the model was not trained on.
     labels : sequence of str
-        Their true classes.
+        True classes, one per galaxy.
     robustness : Robustness
         Attack and budgets.
     folder : path-like
-        Gets ``robustness.ecsv``, the curve, and ``answers.ecsv``, which galaxy held out against
-        what; an interrupted run goes on with the next budget, another curve is refused.
+        Output folder for the curve, ``robustness.ecsv``, and the results of each galaxy at each budget,
+        ``answers.ecsv``. An interrupted run continues with the next budget; a folder with another
+        curve is refused.
     progress : galcnn._runtime.progress.Progress
-        Shows the budgets.
+        Progress display; one step per batch and budget.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, discard earlier results in the folder and start again.
 
     Returns
     -------
     astropy.table.Table
-        Columns `budget`, `accuracy`, `low`, `high` (95 % bootstrap interval, stratified by class;
-        that of Wilson where all or none are right),
-        `random_accuracy`, `random_low`, `random_high`, `n`; first row without any change.
+        One row per budget, the first without change. Columns `budget`, `accuracy`, `low`, `high` (95 %
+        bootstrap interval, stratified by class; Wilson's interval if all or none are right),
+        `random_accuracy`, `random_low`, `random_high`, and `n` (number of galaxies).
 
     Raises
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        A file cannot be read or does not fit, or a class is unknown.
+        If a file cannot be read or does not fit the model, or a class is unknown.
     """
     names = list(files.paths)
     if len(labels) != len(names):
@@ -169,28 +171,28 @@ def choose(
     most: int | None = None,
     classes: Sequence[str] | None = None,
 ) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
-    """Choose galaxies of a catalog.
+    """Select galaxies of a catalog by number and class.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        With a column `image`.
+        Catalog with a column `image`.
     most : int, optional
-        The first so many.
+        Largest number of galaxies; the first of the catalog are taken.
     classes : sequence of str, optional
-        Only those of these classes.
+        Classes to keep; all by default.
 
     Returns
     -------
     sources : dict of str to tuple of pathlib.Path
         Id -> image files.
     labels : list of str
-        Their classes; empty where the catalog has none.
+        Classes of these galaxies; empty if the catalog has none.
 
     Raises
     ------
     ValueError
-        None is left, or the classes are not known.
+        If no galaxy is left, or the catalog has no classes to select by.
     """
     known = "class" in catalog.table.colnames
     if classes is not None and not known:
@@ -212,7 +214,7 @@ def _tried(
     attack: PGD | FGSM,
     seed: int,
 ) -> tuple[Bools, Bools, Bools]:
-    """Whether each galaxy is right as it is, under attack, and under a random change."""
+    """Tell which galaxies are classified correctly as they are, under attack, and under a random change."""
     cutouts = [files.prepared(name, trained.card.inputs) for name in names]
     seen = prepared_alike(trained, cutouts, names)
     images, context = seen.images, seen.context
@@ -241,7 +243,7 @@ def _curve(answers: Table, truth: npt.NDArray[np.int_], robustness: Robustness) 
     random = [answers["right"], *(answers[f"random_{budget:g}"] for budget in robustness.budgets)]
     flags = np.stack([np.asarray(column, dtype=float) for column in (*held, *random)], axis=1)
     values, low, high = bootstrap(lambda rows: flags[rows].mean(axis=0), truth, seed=robustness.seed)
-    # A share of exactly 0 or 1 has no scatter in any draw: Wilson's interval instead, as in `evaluate`.
+    # The bootstrap interval of an accuracy of 0 or 1 has no width: Wilson's is used, as in `evaluate`.
     certain = (values == 0) | (values == 1)
     wilson = binom_conf_interval(values * len(truth), len(truth), 0.95, interval="wilson")
     low = np.where(certain, np.minimum(wilson[0], values), low)

@@ -1,4 +1,4 @@
-"""Score a model on a labelled catalog: figures with intervals, split by what the galaxies are."""
+"""Score a model on a labelled catalog: scores with intervals, also in bins of other quantities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from galcnn.viewers.plots.scores import (
     scores_figure,
 )
 
-#: What is written.
+#: Names of the output files.
 _OWN = (
     "scores.*",
     "predictions.ecsv",
@@ -44,27 +44,28 @@ _OWN = (
     "precision_recall.png",
     "ranking.ecsv",
 )
-#: A bin with fewer galaxies would give intervals that say nothing.
+#: Smallest number of galaxies in a bin; with fewer, the intervals would be meaningless.
 _LEAST = 5
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How a model is scored.
+    """Settings of an evaluation.
 
     Attributes
     ----------
     by : tuple of str
-        What scores are split by as well: columns of the catalog (a magnitude, a size, a redshift),
-        or what is measured of the images themselves, see `galcnn.uncertainty.image_measures`.
+        Quantities to bin the galaxies by, besides the scores of all: columns of the catalog (a magnitude,
+        a size, a redshift), or measures of the images, see `galcnn.uncertainty.image_measures`.
     n_bins : int
-        Of each, with equal numbers of galaxies.
+        Number of bins of each quantity, with equal numbers of galaxies.
     calibrated : bool
-        Whether probabilities are calibrated where the model has ``doubts.json``.
+        If True, calibrate the probabilities if the model has ``doubts.json``.
     fit : bool
-        See `galcnn.model.prepare`.
+        If True, images are resampled, cropped and padded to the model's pixel grid, see
+        `galcnn.model.prepare`.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     """
 
     by: tuple[str, ...] = ()
@@ -83,37 +84,38 @@ def evaluate_catalog(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Table:
-    """Score a model on the galaxies of a catalog, and draw what came out.
+    """Score a model on the galaxies of a catalog, and draw the results.
 
     Parameters
     ----------
     folder : path-like
-        Of the model.
+        Model folder.
     catalog : galcnn.catalog.Catalog
-        With columns `image` and `class`. That no galaxy of it was trained on is for the caller
-        to see to.
+        Catalog with columns `image` and `class`. The caller must ensure that the model was not trained
+        on these galaxies.
     out : path-like
-        Folder: ``scores.ecsv``, ``predictions.ecsv``, ``scores.png`` (where split), and what
-        `galcnn.pipeline.draw_scores` gives.
+        Output folder for ``scores.ecsv``, ``predictions.ecsv``, ``scores.png`` (if binned), and the files
+        of `galcnn.pipeline.draw_scores`.
     settings : EvaluationSettings, optional
-        The defaults when not given.
+        Settings; the defaults if not given.
     progress : galcnn._runtime.progress.Progress
-        Shows the images.
+        Progress display; one step per image.
     overwrite : bool
-        Whether to replace files of these names in a folder of something else.
+        If True, replace files of these names, also in a folder with other content.
 
     Returns
     -------
     astropy.table.Table
-        `by` ("all" for all galaxies), `low_edge`, `high_edge`, `median` of the bin, `score` (see
-        `galcnn.evaluation.evaluate`), `value`, `low`, `high`, `n`; bins of fewer than five galaxies are
-        left out. Its meta holds `n_failed`, the images that could not be used, and `calibration`,
-        whether the probabilities differ from frequencies by more than chance.
+        One row per score and bin. Columns `by` ("all" for all galaxies), `low_edge`, `high_edge` and
+        `median` of the bin, `score` (see `galcnn.evaluation.evaluate`), `value`, `low`, `high` (95 %
+        interval) and `n`. Bins of fewer than five galaxies are left out. ``meta`` holds `n_failed`
+        (number of images that could not be used) and `calibration` (test whether the probabilities
+        differ from the observed frequencies by more than chance).
 
     Raises
     ------
     OSError, ValueError
-        No such model or column, a class that it does not know, or no image that could be used.
+        If there is no such model or column, a class is unknown to the model, or no image can be used.
     """
     settings = settings or EvaluationSettings()
     ready = open_classifier(folder)
@@ -170,7 +172,7 @@ def score_table(
     n_bins: int = 4,
     seed: int = 0,
 ) -> Table:
-    """Score all galaxies, and those of each bin of each column; NaN is in no bin."""
+    """Score all galaxies, and those in each bin of each column; NaN values are in no bin."""
     parts = [_scored(prediction, labels, seed)]
     truth = np.asarray(labels)
     for name, values in columns.items():
@@ -214,7 +216,7 @@ class _Answers:
 
 
 def _answers(ready: Classifier, catalog: Catalog, *, fit: bool, progress: Progress) -> _Answers:
-    """What the network says of each image, and what is measured of it; NaN where it cannot be used."""
+    """Return logits, flags and measures of each image; NaN for images that cannot be used."""
     spec, n = ready.trained.card.inputs, len(catalog)
     logits, flags, reasons = [], [], []
     measures: dict[str, npt.NDArray[np.float64]] = {}
@@ -235,24 +237,24 @@ def _answers(ready: Classifier, catalog: Catalog, *, fit: bool, progress: Progre
 
 
 def draw_scores(prediction: Prediction, labels: Sequence[str], folder: Path, *, seed: int = 0) -> list[Path]:
-    """Draw how good answers are.
+    """Draw confusion matrix, reliability diagram, ROC and precision-recall curves.
 
     Parameters
     ----------
     prediction : galcnn.prediction.Prediction
-        Of galaxies with known classes, each with a prediction.
+        Predictions of galaxies with known classes; none may be missing.
     labels : sequence of str
         True classes, in the same order.
     folder : pathlib.Path
-        Gets ``confusion.png``, ``reliability.png`` and ``reliability.ecsv``, and, where there are
-        two classes or more, ``roc.png``, ``precision_recall.png`` and ``ranking.ecsv``.
+        Output folder for ``confusion.png``, ``reliability.png`` and ``reliability.ecsv``, and, if at
+        least two classes occur, ``roc.png``, ``precision_recall.png`` and ``ranking.ecsv``.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     list of pathlib.Path
-        What was written.
+        Files that were written.
     """
     bins, ranked = reliability(prediction, labels), rankings(prediction, labels, seed=seed)
     figures = {

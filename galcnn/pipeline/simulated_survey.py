@@ -22,7 +22,7 @@ class SurveySettings:
     Attributes
     ----------
     seed : int
-        Seed of the simulated images.
+        Seed of the noise and the sub-pixel offsets.
     observation : galcnn.photometry.Observation
         Simulated observation: bands, pixel scale, PSF and depth.
     size : int

@@ -1,6 +1,6 @@
-"""Prediction: the logits of some galaxies, and the probabilities that follow from them.
+"""Predictions: logits of galaxies, and the class probabilities computed from them.
 
-No Keras is imported here: a model is called, not made.
+Keras is not imported here.
 """
 
 import lazy_loader

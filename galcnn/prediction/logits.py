@@ -1,4 +1,4 @@
-"""A model and images or cutouts -> logits; cutouts that do not fit; the prior that logits are read under."""
+"""Compute logits of images or cutouts, flag cutouts that do not fit the model, and read class priors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from galcnn.model import TrainedModel
 
 
-#: Images that a network is given at once.
+#: Batch size of predictions.
 BATCH = 256
 _PIECE = 16 * BATCH
 
@@ -28,26 +28,26 @@ _PIECE = 16 * BATCH
 def predict(
     trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str] | None = None
 ) -> Prediction:
-    """Run the network on cutouts that fit it.
+    """Predict the classes of cutouts.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
         The model.
     cutouts : sequence of galcnn.cutout.Cutout
-        In the model's bands, unit and shape, see `galcnn.model.prepare`.
+        Cutouts in the model's bands, unit and shape, see `galcnn.model.prepare`.
     ids : sequence of str, optional
-        One a cutout; their numbers by default.
+        Identifiers, one per cutout; "0", "1", ... by default.
 
     Returns
     -------
     Prediction
-        In the order of the cutouts.
+        Logits, in the order of the cutouts.
 
     Raises
     ------
     ValueError
-        A cutout does not fit the model.
+        If a cutout does not fit the model.
     """
     spec = trained.card.inputs
     fitting = [prepare(cutout, spec) for cutout in cutouts]
@@ -56,21 +56,21 @@ def predict(
 
 
 def predict_images(model: Any, images: Any) -> npt.NDArray[np.float32]:
-    """Run a model on images in memory.
+    """Compute the logits of an array of images.
 
     Parameters
     ----------
     model : keras.Model
-        From calibrated images to logits.
+        Model with calibrated images as input and logits as output.
     images : numpy.ndarray or galcnn.dataset.shards.PackedImages
-        Shape (n, ny, nx, n_bands).
+        Images, shape (n, ny, nx, n_bands). Packed images are read piece by piece.
 
     Returns
     -------
     numpy.ndarray
         Logits, float32, shape (n, n_classes).
     """
-    if not isinstance(images, np.ndarray):  # on disk: read piece by piece
+    if not isinstance(images, np.ndarray):  # on disk
         starts = range(0, len(images), _PIECE)
         return np.concatenate([predict_images(model, images[i : i + _PIECE]) for i in starts])
     logits: npt.NDArray[np.float32] = model.predict(images, batch_size=BATCH, verbose=0)
@@ -79,22 +79,22 @@ def predict_images(model: Any, images: Any) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What became of some galaxies before the network sees them: one flag and reason for each.
+    """Images prepared for the network, with a flag and a reason for every galaxy.
 
     Attributes
     ----------
     rows : numpy.ndarray
-        int: those that have an image.
+        Rows of the galaxies with an image, int, shape (n_images,).
     images : numpy.ndarray
-        Of these, shape (n, ny, nx, n_bands).
+        Images of these galaxies, float32, shape (n_images, ny, nx, n_bands).
     flags : numpy.ndarray
-        int16: sum of `UNREADABLE`, `UNFIT`, `MASKED` and `BLANK`.
+        Flags of all galaxies, int16, shape (n,): sums of `UNREADABLE`, `UNFIT`, `MASKED`, `BLANK`.
     reasons : list of str
-        What the flag means here.
+        Reason for each flag; empty if the flag is 0.
     pixel_scales : numpy.ndarray
-        Arcsec, of the cutouts as they were given; NaN where it is not known.
+        Pixel scales of the original cutouts in arcsec, shape (n,); NaN if unknown.
     cutouts : list of galcnn.cutout.Cutout
-        Those that `images` were made of, where they were to be kept.
+        Cutouts of `images`, if they were to be kept.
     """
 
     rows: npt.NDArray[np.intp]
@@ -108,13 +108,13 @@ class Fitted:
 def fitted(
     cutouts: Sequence[Cutout | Exception], spec: InputSpec, *, fit: bool, keep: bool = False
 ) -> Fitted:
-    """Bring cutouts to what a network sees; one that cannot be is flagged."""
+    """Prepare cutouts for a network; flag those that cannot be prepared."""
     flags, reasons = np.zeros(len(cutouts), dtype=np.int16), [""] * len(cutouts)
     scales = np.full(len(cutouts), np.nan)
     rows, fitting = [], []
     for row, cutout in enumerate(cutouts):
         if isinstance(cutout, Exception):
-            # One that was read, but has no WCS to cut by or is smaller than the width.
+            # UnfitImageError: was read, but has no WCS, or is smaller than the requested width.
             flags[row] = UNFIT if isinstance(cutout, UnfitImageError) else UNREADABLE
             reasons[row] = _words(cutout)
             continue
@@ -122,7 +122,7 @@ def fitted(
             scales[row] = scale.to_value("arcsec")
         try:
             ready = prepare(cutout, spec, fit=fit)
-        except Exception as error:  # noqa: BLE001  whatever one galaxy does, the others are answered
+        except Exception as error:  # noqa: BLE001  an error in one galaxy must not affect the others
             flags[row], reasons[row] = UNFIT, _words(error)
             continue
         flags[row], reasons[row] = faults(ready)
@@ -134,13 +134,13 @@ def fitted(
 
 
 def _words(error: Exception) -> str:
-    """An error in words, also where its text says nothing, as that of a KeyError."""
+    """Return the message of an error, with its class unless it is a ValueError or OSError."""
     told = str(error)
     return told if told and isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {told}"
 
 
 def faults(cutout: Cutout) -> tuple[int, str]:
-    """Say what is wrong with an image that has an answer, but little to base it on."""
+    """Return flag and reason of an image with many masked pixels or blank bands."""
     flag, reasons = 0, []
     if cutout.masked_fraction > MASKED_LIMIT:
         flag |= MASKED
@@ -152,7 +152,7 @@ def faults(cutout: Cutout) -> tuple[int, str]:
 
 
 def prior_of(text: str, trained: TrainedModel) -> dict[str, float] | None:
-    """Read a class prior as users type it."""
+    """Parse a class prior given as text; None for the prior of the training."""
     if text == "as-trained":
         return None
     if text == "catalog":

@@ -1,4 +1,4 @@
-"""The logits of some galaxies, and what follows from them by arithmetic."""
+"""The logits of galaxies, and the quantities computed from them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from galcnn.errors import message
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The logits of some galaxies.
+    """The logits of galaxies, with class probabilities.
 
     Attributes
     ----------
     ids : tuple of str
-        One a galaxy.
+        Identifiers, one per galaxy.
     logits : numpy.ndarray
-        float32, shape (n, n_classes), as the network gave them; a row of NaN where it could not.
+        Logits of the network, float32, shape (n, n_classes); NaN for galaxies without a prediction.
     classes : tuple of str
-        In the network's order.
+        Classes, in the order of the logits.
     adjustment : tuple of float
-        Added to the logits of each class before the softmax: the logarithm of new over old
-        class prior (see `with_prior`); zeros by default.
+        Value per class that is added to the logits before the softmax: logarithm of the ratio of new
+        to old class prior, see `with_prior`. Zeros by default.
 
     Examples
     --------
@@ -64,7 +64,7 @@ class Prediction:
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
-        """Softmax of the adjusted logits, float64, shape (n, n_classes); NaN where a logit is not finite."""
+        """Softmax of the adjusted logits, float64, shape (n, n_classes); NaN if a logit is not finite."""
         scores = self.logits.astype(np.float64) + np.asarray(self.adjustment)
         scores[~np.isfinite(self.logits).all(axis=1)] = np.nan
         scores = scores - scores.max(axis=1, keepdims=True, initial=-np.inf)
@@ -74,34 +74,34 @@ class Prediction:
 
     @property
     def best(self) -> tuple[str, ...]:
-        """The most probable class of each galaxy; empty text where there is no prediction."""
+        """Most probable class of each galaxy; an empty string if there is no prediction."""
         known = np.atleast_1d(np.isfinite(self.logits).all(axis=1))
         positions = np.argmax(self.logits + np.asarray(self.adjustment), axis=1)
         return tuple(self.classes[i] if ok else "" for i, ok in zip(positions, known, strict=True))
 
     @property
     def entropy(self) -> npt.NDArray[np.float64]:
-        """Shannon entropy of the probabilities in nats: 0 is certain, ln(n_classes) knows nothing."""
+        """Shannon entropy of the probabilities in nats, from 0 (certain) to ln(n_classes), shape (n,)."""
         return shannon_entropy(self.probabilities)
 
     def positions(self, labels: Sequence[str]) -> npt.NDArray[np.int_]:
-        """Give the place of each true class among the classes.
+        """Return the indices of the true classes.
 
         Parameters
         ----------
         labels : sequence of str
-            True classes, one a galaxy.
+            True classes, one per galaxy.
 
         Returns
         -------
         numpy.ndarray
-            int, shape (n,).
+            Index of each label in `classes`, int, shape (n,).
 
         Raises
         ------
         ValueError
-            No galaxy, another number of labels, a class that is not known, or a galaxy without a
-            prediction.
+            If there are no galaxies, the number of labels differs, a class is unknown, or a galaxy has
+            no prediction.
         """
         place = {name: i for i, name in enumerate(self.classes)}
         unknown = sorted({str(name) for name in labels} - set(place))
@@ -117,58 +117,58 @@ class Prediction:
         return np.array([place[str(name)] for name in labels], dtype=int)
 
     def select(self, rows: Sequence[int]) -> Prediction:
-        """Give some of the galaxies.
+        """Return the prediction of some of the galaxies.
 
         Parameters
         ----------
         rows : sequence of int
-            Their positions.
+            Row numbers of the galaxies.
 
         Returns
         -------
         Prediction
-            In this order.
+            Prediction of these galaxies, in the order of `rows`.
         """
         return replace(self, ids=tuple(self.ids[i] for i in rows), logits=self.logits[list(rows)])
 
     def with_prior(self, new: Mapping[str, float], old: Mapping[str, float]) -> Prediction:
-        """Give the same logits read under another class prior.
+        """Return the prediction under another class prior.
 
-        A network trained where classes occur with frequency `old` answers for such a population.
-        By Bayes' theorem p_new(c | image) is proportional to p_old(c | image) new(c) / old(c)
+        The probabilities of a network hold for a population with the class frequencies of its training,
+        `old`. By Bayes' theorem p_new(c | image) is proportional to p_old(c | image) new(c) / old(c)
         (Saerens et al. 2002, Neural Computation 14, 21; logit adjustment of Menon et al. 2021).
 
         Parameters
         ----------
         new : mapping of str to float
-            Expected frequency of each class; normalised here.
+            Expected frequency of each class; will be normalised.
         old : mapping of str to float
-            Frequency in the loss of the training, weights included.
+            Frequency of each class in the training loss, including class weights; will be normalised.
 
         Returns
         -------
         Prediction
-            With another `adjustment`.
+            The same logits with another `adjustment`.
 
         Raises
         ------
         ValueError
-            A class is missing or a frequency is not positive.
+            If a class is missing or unknown, or a frequency is not positive and finite.
         """
         shifts = log_prior(new, self.classes) - log_prior(old, self.classes)
         return replace(self, adjustment=tuple(shifts.tolist()))
 
 
 def shannon_entropy(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Give the entropy of distributions, in nats."""
+    """Return the Shannon entropy along the last axis, in nats."""
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(probabilities == 0, 0.0, probabilities * np.log(probabilities))
     entropy: npt.NDArray[np.float64] = -terms.sum(axis=-1)
-    return entropy + 0.0  # no minus zero in a table
+    return entropy + 0.0  # turns -0.0 into 0.0
 
 
 def log_prior(prior: Mapping[str, float], classes: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Give the logarithms of class frequencies."""
+    """Return the logarithms of normalised class frequencies, in the order of `classes`."""
     if set(prior) != set(classes) or not all(np.isfinite(p) and p > 0 for p in prior.values()):
         raise ValueError(message(f"a positive frequency for each of {tuple(classes)}", "", prior=dict(prior)))
     values = np.array([prior[name] for name in classes], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A prediction as a table, and the bits of its column `flag`."""
+"""Tables of predictions, and the bits of their column `flag`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from galcnn.prediction.prediction import Prediction
 
 #: Bits of the column `flag`.
 UNREADABLE, UNFIT, MASKED, BLANK, OUTSIDE, UNANSWERED = 1, 2, 4, 8, 16, 32
-#: Those of a galaxy without an answer.
+#: Flags of galaxies without a prediction.
 NO_ANSWER = UNREADABLE | UNFIT | UNANSWERED
-#: Share of masked pixels beyond which a galaxy is flagged `MASKED`.
+#: Fraction of masked pixels above which a galaxy is flagged `MASKED`.
 MASKED_LIMIT = 0.1
-#: Tables hold rounded probabilities.
+#: Tolerance of the sum of probabilities, which may be rounded in tables.
 _ROUNDING = 0.01
 
 
@@ -27,22 +27,23 @@ def prediction_table(
     flags: npt.NDArray[np.int16] | None = None,
     reasons: Sequence[str] | None = None,
 ) -> Table:
-    """Lay a prediction out as a table.
+    """Convert a prediction to a table.
 
     Parameters
     ----------
     prediction : Prediction
-        Of any number of galaxies.
+        The prediction.
     flags : numpy.ndarray, optional
-        Sum of `UNREADABLE` and the other bits for each galaxy.
+        Flags, int16, shape (n,): sums of `UNREADABLE`, `UNFIT`, `MASKED`, `BLANK`, `OUTSIDE` and
+        `UNANSWERED`. Zeros by default.
     reasons : sequence of str, optional
-        What the flag means here.
+        Reasons for the flags, one per galaxy. Empty by default.
 
     Returns
     -------
     astropy.table.Table
-        Columns `id`, `class`, ``p_<class>`` for each class, `entropy` (nats), `flag`, `reason`.
-        A galaxy without a prediction has an empty class and NaN.
+        One row per galaxy. Columns `id`, `class`, ``p_<class>`` for each class, `entropy` (nats),
+        `flag`, `reason`. Without a prediction, the class is empty and the numbers are NaN.
     """
     table = Table()
     table["id"] = np.array(prediction.ids, dtype=str)
@@ -56,7 +57,7 @@ def prediction_table(
 
 
 def prediction_of(ids: Iterable[str], probabilities: npt.ArrayLike, classes: Sequence[str]) -> Prediction:
-    """Make a prediction of probabilities alone: their logarithms are logits whose softmax gives them back."""
+    """Create a prediction from probabilities, with their logarithms as logits."""
     with np.errstate(invalid="ignore"):
         logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
     return Prediction(tuple(map(str, ids)), logits, tuple(classes))
@@ -75,19 +76,19 @@ def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence
 
 
 def classes_of(table: Table) -> tuple[str, ...]:
-    """Give the classes of whose probabilities a table tells; a column ``p_value`` alone makes none.
+    """Return the classes whose probabilities are columns of a table.
 
     Parameters
     ----------
     table : astropy.table.Table
-        Perhaps from `prediction_table`, whose columns say what they are. Files that keep no
-        descriptions (CSV, Parquet) are told by their values: columns ``p_<class>`` side by side
-        that sum to 1 in every row.
+        Any table. Columns of `prediction_table` are recognised by their descriptions. In tables without
+        descriptions (from CSV or Parquet), adjacent columns ``p_<class>`` that sum to 1 in every row are
+        taken; a column such as ``p_value`` is not.
 
     Returns
     -------
     tuple of str
-        In the order of the columns; empty without probabilities.
+        Classes, in the order of the columns; empty without probabilities.
 
     Examples
     --------
@@ -101,7 +102,7 @@ def classes_of(table: Table) -> tuple[str, ...]:
 
 
 def answers_of(table: Table) -> tuple[str, ...]:
-    """Give the answers of whose vote fractions a table tells, in columns ``f_<answer>``; see `classes_of`."""
+    """Return the answers whose vote fractions are columns ``f_<answer>`` of a table; see `classes_of`."""
     names = [name for name in table.colnames if name.startswith("f_")]
     said = {name: f"share of all people who answer {name[2:]} to " for name in names}
     told = [name for name in names if str(table[name].description).startswith(said[name])]
@@ -112,7 +113,7 @@ def answers_of(table: Table) -> tuple[str, ...]:
 
 
 def _summing_to_one(table: Table, start: str) -> list[str]:
-    """The longest run of neighbouring columns of such a name whose rows sum to 1, but for rounding."""
+    """Return the longest run of adjacent columns with this prefix whose rows sum to 1."""
     columns = [_numbers(table[name]) if name.startswith(start) else None for name in table.colnames]
     best: list[str] = []
     for first in range(len(columns)):

@@ -1,7 +1,7 @@
-"""Classification on other people's machinery: Dask, LSDB, ceci and LSST's pipelines, one file each.
+"""Classification in workflow systems: Dask, LSDB, ceci and the LSST pipelines, one module each.
 
-Each sends the tasks of `galcnn.pipeline` (a model's path, rows of a catalog) to workers, and needs the
-extra of its name: ``pip install 'galcnn[dask]'``. A client imports no Keras; workers do.
+Each sends tasks of `galcnn.pipeline` (the path of a model, rows of a catalog) to workers. Each needs the
+extra of its name, e.g. ``pip install 'galcnn[dask]'``. Keras is imported by the workers only.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""A stage of ceci, the engine of DESC's pipelines: galaxies -> morphology, on any number of processes."""
+"""Classification as a stage of ceci, the pipeline engine of DESC, on any number of processes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from galcnn.pipeline import TABLE, WORDS, Work, run_one, run_tasks, split_rows
 
 
 def _parameter(default: Any) -> StageParameter:
-    """Of a word: lists are texts joined by commas, as on a command line."""
+    """Return the parameter of a key; lists are strings with commas, as on the command line."""
     text = default is None or isinstance(default, tuple)
     return StageParameter(str if text else type(default), "" if text else default, msg="see galcnn classify")
 
 
 @contextlib.contextmanager
 def _together(comm: Any) -> Iterator[None]:
-    """Wait for all processes; where one fails all do, rather than wait for it for ever."""
+    """Wait for all processes; if one fails, all fail instead of waiting for it."""
     done, told = False, [True]
     try:
         yield
@@ -45,9 +45,9 @@ def _together(comm: Any) -> Iterator[None]:
 
 
 class Morphology(PipelineStage):
-    """Classify galaxies: one row each, in the order of the catalog.
+    """Classify galaxies: one row per galaxy, in the order of the catalog.
 
-    A stage that was stopped goes on where it was when the pipeline is run again.
+    An interrupted stage is continued when the pipeline is run again.
     """
 
     name = "Morphology"
@@ -62,7 +62,7 @@ class Morphology(PipelineStage):
     }
 
     def run(self) -> None:
-        """Do this process' share of the tasks; the first process joins them."""
+        """Do this process's share of the tasks; the first process joins the tables."""
         columns = {"id": self.config["id"]} if self.config["id"] else None
         catalog = read_catalog(self.get_input("galaxies"), columns=columns)
         work = Work.from_words({name: self.config[name] for name in ("model", *WORDS)})
@@ -88,23 +88,23 @@ class Morphology(PipelineStage):
         aliases: Mapping[str, str] | None = None,
         instance_name: str | None = None,
     ) -> str:
-        """Give the command that starts this stage: by ceci, since `python -m galcnn` would not know it.
+        """Return the command that starts this stage: with `python -m ceci`, not `python -m galcnn`.
 
         Parameters
         ----------
         inputs, outputs : mapping of str to str
-            Tag to path.
+            Tag -> path.
         config : str
             Path of the configuration.
         aliases : mapping of str to str, optional
-            Of tags.
+            Aliases of the tags.
         instance_name : str, optional
-            Where the stage is run under another name.
+            Name of this instance of the stage, if it differs from the stage's name.
 
         Returns
         -------
         str
-            For a shell.
+            Shell command.
         """
         command: str = super().generate_command(inputs, config, outputs, aliases, instance_name)
         return command.replace(f"-m galcnn {cls.name}", f"-m ceci {__name__}.{cls.name}", 1)

@@ -1,4 +1,4 @@
-"""Tasks on Dask: processes of this machine, or whatever cluster a scheduler stands for."""
+"""Tasks on Dask: in processes on this machine, or on a cluster with a scheduler."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from typing import Any
 from galcnn.errors import message
 from galcnn.pipeline import Engine, Task, do_task
 
-#: Tasks that wait at each worker, so that it need not.
+#: Tasks sent per worker thread, so that one is always waiting.
 _WAITING = 2
 
 
 @contextlib.contextmanager
 def on_dask(*, scheduler: str | None = None, workers: int | None = None) -> Iterator[Engine]:
-    """Give an engine that does tasks on Dask.
+    """Create an engine that does tasks on Dask.
 
-    A worker that dies loses its task to another one, which goes on behind the last whole part.
+    If a worker dies, another one takes its task and continues after the last complete chunk.
 
     Parameters
     ----------
     scheduler : str, optional
-        Address of one that runs, ``tcp://host:8786``. Its workers have galcnn, and see the same
-        files under the same paths; TensorFlow uses as many threads as a worker has.
+        Address of a running scheduler, e.g. ``tcp://host:8786``. galcnn must be installed on its workers,
+        which must see all files under the same paths. TensorFlow uses as many threads as the worker has.
     workers : int, optional
-        Processes that are started on this machine instead, and share its cores.
+        Number of worker processes to start on this machine instead. They share its cores.
 
     Yields
     ------
     callable
-        See `galcnn.pipeline.Engine`.
+        Engine for `galcnn.pipeline.run_tasks`.
 
     Raises
     ------
     ImportError
-        Dask's scheduler is not installed.
+        If ``dask.distributed`` is not installed.
     ValueError
-        Neither a scheduler nor workers, or both.
+        If neither or both of `scheduler` and `workers` are given.
     OSError
-        No scheduler answers there.
+        If the scheduler cannot be reached.
     """
     if (scheduler is None) == (workers is None):
         raise ValueError(message("a scheduler or workers", "", scheduler=scheduler, workers=workers))
@@ -69,7 +69,7 @@ def on_dask(*, scheduler: str | None = None, workers: int | None = None) -> Iter
 
 
 def _through(client: Any, tasks: Iterator[Task]) -> Iterator[Task]:
-    """Send tasks as workers take them, never all at once: a survey has more than a scheduler can hold."""
+    """Send tasks as workers become free, since a survey has too many to send all at once."""
     from distributed import KilledWorker, as_completed
 
     sent: dict[str, Task] = {}

@@ -1,4 +1,4 @@
-"""LSDB: a function for `map_partitions` over catalogs in HATS, the road to 1e9 galaxies."""
+"""Classification of LSDB catalogs (HATS format), partition by partition."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ def classify_catalog(catalog: lsdb.Catalog, work: Work, *, id_column: str = "id"
     Parameters
     ----------
     catalog : lsdb.Catalog
-        With a column that names each galaxy, and a column `image` where `work` names no source.
+        Catalog with a column of identifiers, and with a column `image` if `work` has no other source of
+        cutouts.
     work : galcnn.pipeline.Work
-        What is done.
+        Model, source of cutouts, and settings.
     id_column : str
-        The names; unique within a partition.
+        Column with the identifiers, which must be unique within a partition.
 
     Returns
     -------
     lsdb.Catalog
-        Nothing is computed yet but its columns: those of the identifier and the position, and the
-        answers, see `galcnn.pipeline.classify_batch`. ``write_catalog`` writes it as
-        HATS, partition by partition.
+        Lazy catalog with the columns of identifier and position, and those of
+        `galcnn.pipeline.classify_batch`. ``write_catalog`` computes it and writes it in HATS format,
+        partition by partition.
 
     Raises
     ------
     ValueError
-        There is no such column.
+        If there is no such column.
 
     Notes
     -----
-    The columns are asked of the model where the tasks are done: with a ``dask.distributed.Client``
-    this process loads no model.
+    The names of the columns are determined with the model by a Dask task. With a
+    ``dask.distributed.Client``, this process does not load the model.
     """
     import dask
 
@@ -62,7 +63,7 @@ def classify_catalog(catalog: lsdb.Catalog, work: Work, *, id_column: str = "id"
 
 
 def _classified(frame: pd.DataFrame, *, work: Work, names: Mapping[str, str]) -> pd.DataFrame:
-    """What is done to a partition; its index, the place on the sky, stays."""
+    """Classify a partition; its index, the HEALPix cell, is kept."""
     kept = frame[list(names.values())]
     if not len(frame):
         return pd.concat([kept, _no_answers(work).set_index(frame.index)], axis=1)
@@ -76,18 +77,18 @@ def _classified(frame: pd.DataFrame, *, work: Work, names: Mapping[str, str]) ->
 
 
 def _no_answers(work: Work) -> pd.DataFrame:
-    """The columns of answers, without a row."""
+    """Return the columns of the predictions without rows."""
     nobody = Catalog(QTable({"id": ["nobody"], "ra": [0.0], "dec": [0.0]}))
     return _frame(answer_work(work, nobody, _Nothing())).iloc[:0]
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    """The answers alone: identifier and position stay those of the frame they belong to."""
+    """Return the predictions as a data frame, without identifier and position."""
     import pyarrow as pa
 
     there = [name for name in table.column_names if name not in ("id", "ra", "dec", HEALPIX)]
     for place, field in enumerate(table.schema):
-        if pa.types.is_fixed_size_list(field.type):  # pandas' readers know lists of one kind alone
+        if pa.types.is_fixed_size_list(field.type):  # pandas readers support variable-size lists only
             table = table.set_column(
                 place, field.name, table[field.name].cast(pa.list_(field.type.value_type))
             )

@@ -1,4 +1,4 @@
-"""A task of LSST's pipelines: a catalog and the cutouts of a patch -> its morphology."""
+"""Classification as a task of the LSST pipelines, from the catalog and cutouts of a patch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PATCH = ("tract", "patch", "skymap")
 
 
 class MorphologyConnections(pipe.PipelineTaskConnections, dimensions=_PATCH):  # type: ignore[call-arg]
-    """What goes in and out, patch by patch."""
+    """Input and output datasets of a patch."""
 
     galaxies = types.Input(
         doc="Galaxies, one a row.",
@@ -46,7 +46,7 @@ class MorphologyConnections(pipe.PipelineTaskConnections, dimensions=_PATCH):  #
 class MorphologyConfig(  # type: ignore[call-arg]
     pipe.PipelineTaskConfig, pipelineConnections=MorphologyConnections
 ):
-    """Which model, and how its answers are read."""
+    """Configuration: model, names of columns, and settings of the classification."""
 
     model = pex.Field(doc="Model folder; several are joined by commas.", dtype=str)
     idColumn = pex.Field(doc="Column with the identifier.", dtype=str, default="objectId")
@@ -59,25 +59,26 @@ class MorphologyConfig(  # type: ignore[call-arg]
 
 
 class MorphologyTask(pipe.PipelineTask):
-    """Classify the galaxies of a patch: one row each, whatever happens to it."""
+    """Classify the galaxies of a patch: one row per galaxy, even if it has no usable image."""
 
     ConfigClass = MorphologyConfig
     _DefaultName = "galaxyMorphology"
 
     def run(self, galaxies: Table, cutouts: npt.NDArray[np.floating[Any]]) -> pipe.Struct:
-        """Classify.
+        """Classify the galaxies of a patch.
 
         Parameters
         ----------
         galaxies : astropy.table.Table
-            One a row, with the columns that the config names.
+            One row per galaxy, with the columns named in the config.
         cutouts : numpy.ndarray
-            nJy, shape (n, n_bands, ny, nx), bands in the order of the model.
+            Images in nJy, shape (n, n_bands, ny, nx), with the bands in the order of the model; NaN for
+            pixels that must not be used.
 
         Returns
         -------
         lsst.pipe.base.Struct
-            `morphology`, a `pyarrow.Table`, see `galcnn.pipeline.run_catalog`.
+            Struct with `morphology`, a `pyarrow.Table` with the columns of `galcnn.pipeline.run_catalog`.
         """
         asked = self.config
         words = {
@@ -93,7 +94,7 @@ class MorphologyTask(pipe.PipelineTask):
 
 
 class _Planes:
-    """Cutouts that are in memory."""
+    """Source of cutouts from an array in memory."""
 
     described, portable = "planes", False
 
@@ -101,7 +102,7 @@ class _Planes:
         self._planes, self._bands = planes, bands
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Give some rows."""
+        """Return the cutouts of some rows."""
         found: list[Cutout | Exception] = []
         for row in rows:
             try:

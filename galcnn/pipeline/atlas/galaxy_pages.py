@@ -1,4 +1,4 @@
-"""Pages that show what the network does with galaxies: feature maps, lines, gradients, straightness."""
+"""Pages about galaxies in the network: feature maps, interpolations, gradients, linearity."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from galcnn.viewers.plots.network import activation_figure, filter_result_figure
 _RESULTS = 4
 _LINES = 4
 _THUMBNAILS = 7
-#: Galaxies around which the first-order line is tried.
+#: Largest number of galaxies for the test of the first-order approximation.
 _MOST_TRIED = 24
 
 
@@ -59,7 +59,7 @@ def galaxy_pages(subject: AtlasSubject) -> list[Page | Missing]:
 
 
 def _of_first(learned: Filters | None, page: Page) -> Page | Missing:
-    """A page about the filters of the first convolution."""
+    """Return a page about the filters of the first convolution, if it is a plain one."""
     if learned is None:
         return Missing(page.title, "The network does not begin with a plain convolution.")
     return page

@@ -1,4 +1,4 @@
-"""Pages that show the network itself: weights, filters, what they like, its boundaries."""
+"""Pages about the network: weights, filters, strongest activations, class models, decision regions."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from galcnn.viewers.plots.network import (
     weight_figure,
 )
 
-#: Sigma in pixels of the PSF that smooth class models are seen through.
+#: Sigma in pixels of the PSF of the smooth class models.
 _PSF = 1.0
-#: Brightest value of an 8-bit picture.
+#: Largest pixel value of an 8-bit picture.
 _WHITE = 255.0
-#: Feature maps of a layer whose strongest activations are shown, and how many of each.
+#: Number of feature maps per layer on the pages of strongest activations, and of activations of each.
 _MOST_FEATURES, _STRONGEST = 4, 9
 
 
@@ -148,7 +148,7 @@ def _strongest(subject: AtlasSubject, *, stage: Stage) -> Sheet:
 
 
 def _most_excited(subject: AtlasSubject, stage: Stage, n: int) -> list[int]:
-    """Give the feature maps that the shown galaxies excite most, in the order of their numbers."""
+    """Return the feature maps with the largest activations in the shown galaxies, by increasing number."""
     images = subject.stretched[list(subject.shown)]
     found = activations(subject.trained.network, images, layers=[stage.output])[stage.output]
     peaks = found.max(axis=tuple(range(found.ndim - 1)))
@@ -227,7 +227,7 @@ def _class_targets(subject: AtlasSubject) -> list[Target]:
 
 
 def _share_seen(subject: AtlasSubject, stage: Stage) -> float:
-    """Square root of the share of the image that one cell looks at: the rest of it stays empty."""
+    """Return the square root of the fraction of the image that is in the receptive field of a cell."""
     network = subject.trained.network
     try:
         field = cell_grid_at(network_layer(network, stage.linear)).field
@@ -238,7 +238,7 @@ def _share_seen(subject: AtlasSubject, stage: Stage) -> float:
 
 
 def _rms(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
-    """Of a typical image."""
+    """Return the median RMS of the images."""
     return float(np.median(np.sqrt(np.mean(images.astype(np.float64) ** 2, axis=(1, 2, 3)))))
 
 

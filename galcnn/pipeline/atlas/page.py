@@ -1,4 +1,4 @@
-"""One page of an atlas: a figure, what it says, and the arrays behind it as FITS."""
+"""A page of an atlas: a figure, its caption, and its arrays as FITS."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Page:
     Attributes
     ----------
     name : str
-        Stem of its files.
+        Name of its files, without suffix.
     title : str
         Heading in the index.
     make : callable
-        AtlasSubject -> Sheet.
+        Function that makes the page: AtlasSubject -> Sheet.
     """
 
     name: str
@@ -45,14 +45,14 @@ class Page:
 
 @dataclass(frozen=True)
 class Missing:
-    """A page that cannot be made of this model.
+    """A page that cannot be made for this model.
 
     Attributes
     ----------
     title : str
-        Heading that it would have.
+        Heading of the page.
     reason : str
-        Why not.
+        Reason why it cannot be made.
     """
 
     title: str
@@ -61,16 +61,16 @@ class Missing:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """A page that was made.
+    """The content of a page.
 
     Attributes
     ----------
     figure : matplotlib.figure.Figure
-        The picture.
+        The figure.
     caption : str
-        What it shows and what it says, in sentences.
+        Caption of the figure.
     write : callable
-        Writes the arrays to a path, whole or not at all.
+        Function that writes the arrays to a path, atomically.
     """
 
     figure: Figure
@@ -84,7 +84,7 @@ def write_arrays(
     *,
     tables: Sequence[tuple[str, Table]] = (),
 ) -> None:
-    """Write arrays and tables as a FITS file with checksums, whole or not at all."""
+    """Write arrays and tables atomically as a FITS file with checksums."""
     taken: set[str] = {"PRIMARY"}
     hdus: list[Any] = [fits.PrimaryHDU()]
     for name, array, cards in images:

@@ -1,4 +1,4 @@
-"""What an atlas is about: a model, and the galaxies that it is shown with."""
+"""The model and the galaxies of an atlas."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ from galcnn.model.preprocessing.statistics import sky_noise
 
 @dataclass(frozen=True)
 class AtlasSettings:
-    """How large an atlas is.
+    """Size of an atlas.
 
     Attributes
     ----------
     galaxies : int
-        That the statistics are made of, of all classes alike as far as there are.
+        Largest number of galaxies for the statistics, drawn from all classes in equal numbers if
+        possible.
     shown : int
-        Galaxies with pages of their own: of each class in turn the one that the network is
-        surest of.
+        Number of galaxies with pages of their own: in turn from each class, those with the largest
+        probability of that class.
     filters : int
-        Of each convolution that are visualised: those that the shown galaxies excite most.
+        Number of filters that are visualised per convolution: those with the strongest activations in
+        the shown galaxies.
     stages : int
-        Convolutions that have pages, evenly spaced where there are more.
+        Largest number of convolutions with pages; evenly spaced if the network has more.
     steps : int
-        Of each gradient ascent.
+        Number of steps of each gradient ascent.
     seed : int
-        Of everything that is drawn.
+        Seed of all random numbers.
     """
 
     galaxies: int = 240
@@ -60,7 +62,7 @@ class AtlasSettings:
 
 
 def sample(catalog: Catalog, classes: Sequence[str], settings: AtlasSettings) -> Catalog:
-    """Draw the galaxies of an atlas, of all classes in turn, the same whatever the order of the rows."""
+    """Draw galaxies from all classes in turn, independently of the order of the rows."""
     labels = labels_of(catalog)
     dice = [seeding.uniform(settings.seed, "atlas", name) for name in catalog.ids]
     known = sorted(set(labels) & set(classes))
@@ -75,51 +77,51 @@ def sample(catalog: Catalog, classes: Sequence[str], settings: AtlasSettings) ->
 
 
 def in_turn(queues: Sequence[Sequence[int]]) -> list[int]:
-    """Take the first of each queue, then the second of each, until all are empty."""
+    """Interleave sequences: the first element of each, then the second of each, and so on."""
     return [row for turn in zip_longest(*queues) for row in turn if row is not None]
 
 
 def labels_of(catalog: Catalog) -> list[str]:
-    """Give the classes of a catalog."""
+    """Return the classes of a catalog; empty strings if it has none."""
     if "class" not in catalog.table.colnames:
         return [""] * len(catalog)
     return [str(name) for name in catalog.labels]
 
 
-#: Layers that leave bands as they are.
+#: Layers that do not mix or change the bands.
 _PASSING = (keras.layers.Cropping2D, keras.layers.Identity, keras.layers.ZeroPadding2D)
 
 
 @dataclass(frozen=True, eq=False)
 class AtlasSubject:
-    """A model and its galaxies, as the pages use them.
+    """A model and the galaxies of its atlas.
 
     Attributes
     ----------
     trained : galcnn.model.TrainedModel
         The model.
     settings : AtlasSettings
-        Of the atlas.
+        Settings of the atlas.
     ids : tuple of str
-        Of the galaxies.
+        Ids of the galaxies.
     cutouts : tuple of galcnn.cutout.Cutout
-        As the model reads them.
+        Cutouts prepared for the model.
     labels : tuple of str
-        Classes by the catalog; empty where it does not say.
+        Classes in the catalog; empty if missing or unknown to the model.
     images, stretched : numpy.ndarray
-        Shape (n, ny, nx, n_bands), before and behind the preprocessing.
+        Images before and after the preprocessing, shape (n, ny, nx, n_bands).
     logits : numpy.ndarray
-        Shape (n, n_classes).
+        Logits, shape (n, n_classes).
     shown : tuple of int
         Rows of the galaxies with pages of their own.
     sigma : numpy.ndarray
-        Noise of the images' pixels; broadcasts to them.
+        Noise of the pixels; can be broadcast to the shape of `images`.
     sigma_source : str
-        In words.
+        Origin of the noise, in words.
     stages : tuple of Stage
-        The convolutions that have pages.
+        Convolutions with pages.
     key : str
-        Of all this: the same key makes the same atlas.
+        Hash of model, settings and images. Pages with the same key are not made again.
     """
 
     trained: TrainedModel
@@ -138,21 +140,21 @@ class AtlasSubject:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Of the model."""
+        """Classes of the model."""
         return self.trained.classes
 
     def answer(self, row: int) -> str:
-        """Give the class that the model finds most probable."""
+        """Return the predicted class of a galaxy."""
         return self.classes[int(np.argmax(self.logits[row]))]
 
     def heading(self, row: int) -> str:
-        """Name a galaxy, its label and the answer."""
+        """Return a heading with id, predicted class and label of a galaxy."""
         shares = np.exp(self.logits[row] - self.logits[row].max())
         said = f"{self.answer(row)} {shares.max() / shares.sum():.2f}"
         return f"{self.ids[row]}\n{said}" + (f"\ntrue: {self.labels[row]}" if self.labels[row] else "")
 
     def inputs(self, convolution: str) -> tuple[str, ...]:
-        """Name what the filters of a convolution read: bands, where nothing but cropping is between."""
+        """Return names of the inputs of a convolution: the bands, if it reads the (cropped) images."""
         layers = network_layers(self.trained.network)
         source = layers[convolution].sources[0]
         while source != "input" and isinstance(layers[source].layer, _PASSING):
@@ -162,7 +164,7 @@ class AtlasSubject:
         return tuple(f"input {i}" for i in range(layers[source].shape[-1] or 0))
 
     def targets(self) -> list[Target]:
-        """Give the answer's logit of each shown galaxy."""
+        """Return the predicted class of each shown galaxy as a target."""
         return [Target.of_class(self.answer(row), self.classes) for row in self.shown]
 
 
@@ -174,7 +176,7 @@ def subject_of(
     fit: bool = False,
     progress: Progress = silent,
 ) -> AtlasSubject:
-    """Load the galaxies of an atlas and ask the model about them."""
+    """Load the galaxies of an atlas and compute their logits."""
     cutouts = InputFiles.of(catalog, fit=fit).all_prepared(trained.card.inputs, progress=progress)
     seen = Prepared.of(trained, cutouts, ids=catalog.ids)
     labels = tuple(name if name in trained.classes else "" for name in labels_of(catalog))
@@ -205,7 +207,7 @@ def subject_of(
 def _shown(
     logits: npt.NDArray[np.float32], labels: Sequence[str], classes: Sequence[str], n: int
 ) -> tuple[int, ...]:
-    """Of each class in turn the galaxy that the network is surest of, right answers first."""
+    """Return rows from each class in turn, by decreasing probability of that class."""
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     answers = np.argmax(logits, axis=1)

@@ -1,4 +1,4 @@
-"""Make an atlas: page by page, each whole or not at all, and an index that shows them all."""
+"""Make an atlas page by page, with an HTML index of all pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from galcnn.pipeline.atlas.page import Missing, Page
 from galcnn.pipeline.atlas.subject import AtlasSettings, AtlasSubject, sample, subject_of
 from galcnn.viewers import save_figure
 
-#: Holds a note of each page that is done.
+#: Folder with a JSON record of each finished page.
 _NOTES = ".atlas"
 
 
@@ -38,40 +38,39 @@ def make_atlas(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Path:
-    """Draw what a model is made of, what it sees in galaxies, and how it decides.
+    """Draw an atlas of a model: weights, filters, feature maps, class models, gradients, decision regions.
 
-    A run that was interrupted goes on with the page where it stopped; pages of the same model,
-    galaxies and settings are kept.
+    An interrupted run is continued; pages of the same model, galaxies and settings are kept.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
-        The model; left as it is.
+        The model; it is not changed.
     catalog : galcnn.catalog.Catalog
-        Galaxies with a column `image`, from `galcnn.experiment.galaxies_of`; a column `class`
-        with the model's classes helps.
+        At least three galaxies, with a column `image`, e.g. from `galcnn.experiment.galaxies_of`. With a
+        column `class`, the galaxies are drawn from all classes of the model alike.
     folder : path-like
-        Gets ``index.html``, ``pages/*.png`` and ``arrays/*.fits``.
+        Output folder for ``index.html``, ``pages/*.png`` and ``arrays/*.fits``.
     settings : AtlasSettings, optional
-        The defaults when not given.
+        Size of the atlas; the defaults if not given.
     fit : bool
-        Whether images may be resampled, cropped and padded to the model's grid.
+        If True, images are resampled, cropped and padded to the model's pixel grid.
     progress : galcnn._runtime.progress.Progress
-        Shows files and pages.
+        Progress display of the reading of files and the drawing of pages.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, discard an earlier atlas in the folder and start again.
 
     Returns
     -------
     pathlib.Path
-        The index.
+        Path of ``index.html``.
 
     Raises
     ------
     OSError
-        The folder cannot be written, or holds something else.
+        If the folder cannot be written, or holds something else.
     ValueError
-        Too few galaxies, or images that do not fit the model.
+        If there are too few galaxies, or images do not fit the model.
     """
     out, chosen = Path(folder), settings or AtlasSettings()
     own = ("index.html", "pages", "arrays", _NOTES)
@@ -89,7 +88,7 @@ def make_atlas(
         for page in pages:
             try:
                 notes.append(_note(out, page, subject))
-            except ValueError as error:  # in this house: what it is made by cannot work on this model
+            except ValueError as error:  # the method of this page does not work on this model
                 missing.append(Missing(page.title, str(error)))
             step(page.name)
     index = out / "index.html"
@@ -98,7 +97,7 @@ def make_atlas(
 
 
 def _note(out: Path, page: Page, subject: AtlasSubject) -> dict[str, str]:
-    """Make a page, unless it is there; what stands in the index about it."""
+    """Make a page unless it exists; return its record for the index."""
     note, picture, arrays = _files(out, page.name)
     if note.exists() and picture.exists() and arrays.exists():
         found: dict[str, str] = json.loads(note.read_text(encoding="utf-8"))
@@ -120,7 +119,7 @@ def _files(out: Path, name: str) -> tuple[Path, Path, Path]:
 
 
 def _remove_others(out: Path, names: set[str]) -> None:
-    """Pages of an older run that this one does not have."""
+    """Remove pages of an earlier run that this one does not have."""
     for note in (out / _NOTES).glob("*.json"):
         if note.stem not in names:
             for file in _files(out, note.stem):
