@@ -1,7 +1,8 @@
-"""Is a map faithful to the network? Checks with a stated null and limit, and one report of them.
+"""Tests of whether attribution maps are faithful to the network, and a report of their results.
 
-Each check takes a network, an explainer and a `Sample`; what it gives is one value a galaxy, from
-which follows *passes*, *fails*, *undecided* or *not judged*. Lazy, since Keras is slow to import.
+Each check takes a network, an explainer and a `Sample`, and computes one value per galaxy. A criterion
+with a stated null value and limit turns these into a verdict: *passes*, *fails*, *undecided* or *not
+judged*. Names are imported lazily, because Keras is slow to import.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Maps that know nothing of a network, or of a galaxy: what the checks must tell from an explanation."""
+"""Control maps, which do not depend on the network: a check must distinguish them from explanations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Control(ABC):
-    """An explainer that asks neither the network nor the target."""
+    """An explainer that ignores the network and the target."""
 
     per_band: ClassVar[bool] = True
     kind: ClassVar[Kind] = "features"
@@ -44,7 +44,7 @@ class _Control(ABC):
 
 @dataclass(frozen=True)
 class Edges(_Control):
-    """Sobel's gradient of the image: edges without a network (Adebayo et al. 2018)."""
+    """Magnitude of the Sobel gradient of the image: an edge detector (Adebayo et al. 2018)."""
 
     name: ClassVar[str] = "control_edges"
 
@@ -56,7 +56,7 @@ class Edges(_Control):
 
 @dataclass(frozen=True)
 class Light(_Control):
-    """The image itself, above the level of its sky."""
+    """The sky-subtracted image itself."""
 
     name: ClassVar[str] = "control_light"
 
@@ -66,12 +66,12 @@ class Light(_Control):
 
 @dataclass(frozen=True)
 class Noise(_Control):
-    """Random numbers, the same for a galaxy whatever is asked.
+    """Random numbers that depend only on the seed and the id of the galaxy.
 
     Attributes
     ----------
     seed : int
-        With the ids.
+        Random seed.
     """
 
     seed: int = 0
@@ -83,5 +83,5 @@ class Noise(_Control):
         return drawn(images, context, lambda stream: standard_normal(stream, shape), self.seed, "control")
 
 
-#: What every report shows beside the methods.
+#: Controls that every report includes.
 CONTROLS: tuple[Explainer, ...] = (Edges(), Light(), Noise())

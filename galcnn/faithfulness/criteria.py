@@ -1,4 +1,4 @@
-"""A criterion with its null and its limit, and what a sample of galaxies says of it."""
+"""Criteria for faithful maps, the checks that compute their values, and the settings of a report."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ CRITERIA: tuple[Criterion, ...] = (
 
 
 def criterion(name: str) -> Criterion:
-    """Find a criterion."""
+    """Return the criterion with a given name."""
     for one in CRITERIA:
         if one.name == name:
             return one
@@ -135,26 +135,27 @@ def criterion(name: str) -> Criterion:
 
 @dataclass(frozen=True)
 class TrustSettings:
-    """How maps are tested.
+    """Settings of the faithfulness checks.
 
     Attributes
     ----------
     target : str or None
-        See `galcnn.model.Target.parse`; the predicted class of each galaxy by default.
+        Target of the maps, see `galcnn.model.Target.parse`; if None, the predicted class of each
+        galaxy.
     imputation : {"sky", "blurred"}
-        What deleted pixels become.
+        Replacement of deleted pixels: blank sky, or the blurred image.
     noise : float
-        By how many sigma pixels move for maximal sensitivity.
+        Largest change of a pixel in the sensitivity check, in sigma of its noise.
     moves : int
-        Of maximal sensitivity.
+        Number of random changes in the sensitivity check.
     draws : int
-        Of the noise that significance is measured with; three or more.
+        Number of noise realisations in the significance check; at least three.
     attack : galcnn.faithfulness.map_attacks.FragilitySettings
-        On the maps.
+        Settings of the attack in the fragility check.
     layers : int
-        Galaxies whose maps, ratios and adjusted p-values are written as FITS layers.
+        Number of galaxies for which maps, ratios and adjusted p-values are written as FITS layers.
     seed : int
-        Of everything that is drawn.
+        Random seed of all checks but the attack.
     """
 
     target: str | None = None
@@ -189,28 +190,29 @@ class TrustSettings:
 
 
 Arrays = dict[str, npt.NDArray[Any]]
-#: Other models, each with the same galaxies as it sees them.
+#: Other networks, each with the sample of the same galaxies in its own preprocessing.
 Others = tuple[tuple[keras.Model, Sample], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What a report is about.
+    """Network, galaxies and settings of a report.
 
     Attributes
     ----------
     network : keras.Model
-        Ends in logits.
+        Network that ends in logits.
     sample : galcnn.faithfulness.Sample
         The galaxies.
     half_light : tuple of Regions or None
-        Where half of the light of each lies.
+        Regions within the half-light radius of each galaxy; None where it cannot be measured.
     settings : TrustSettings
-        How.
+        Settings of the checks.
     seeds, labels : tuple
-        Models that differ from the network in their seed, and models of shuffled labels.
+        Networks trained with other seeds, and networks trained on shuffled labels, each with its
+        sample.
     shared : dict of str to numpy.ndarray
-        What all methods are compared with, see `SHARED`.
+        Arrays that the checks of all methods use, see `SHARED`.
     """
 
     network: keras.Model
@@ -233,7 +235,7 @@ def _references(subject: Subject) -> Arrays:
     )
 
 
-#: Step -> what is made once, and serves the checks of every method.
+#: Step -> function that computes, once, arrays used by the checks of every method.
 SHARED: Mapping[str, Callable[[Subject], Arrays]] = {"attack": _attack, "references": _references}
 
 
@@ -266,7 +268,7 @@ def _removal(subject: Subject, explainer: Explainer) -> Arrays:
 
 def _placement(subject: Subject, explainer: Explainer) -> Arrays:
     maps = maps_of(subject.network, explainer, subject.sample)
-    # Of a network that looks at the middle alone every map would lie on the galaxy, for being there.
+    # Only the network's field of view counts: if it sees only the centre, every map would lie on the galaxy.
     seen = looked_at(subject.network, maps.shape[1:3])
     maps = np.where(seen[:, :, np.newaxis], maps, np.float32(np.nan))
     return {
@@ -296,7 +298,7 @@ def _sensitivity(subject: Subject, explainer: Explainer) -> Arrays:
 
 def _fragility(subject: Subject, explainer: Explainer) -> Arrays:
     shared = subject.shared
-    if "attack_refused" in shared:  # no noise to move pixels within
+    if "attack_refused" in shared:  # for example because the images have no noise
         raise ValueError(str(shared["attack_refused"]))
     found = fragility(
         subject.network, explainer, subject.sample, shared["images"], attack=subject.settings.attack
@@ -333,7 +335,7 @@ def _judged(name: str, maps: npt.NDArray[Any], found: Significance, layers: int)
 
 
 _Check = Callable[[Subject, Explainer], Arrays]
-#: Check -> the function, and the criteria that it has values for.
+#: Check -> its function, and the criteria for which it computes values.
 CHECKS: Mapping[str, tuple[_Check, tuple[str, ...]]] = {
     "randomisation": (_randomisation, ("randomisation",)),
     "removal": (_removal, ("deletion", "deletion-light", "insertion", "insertion-light")),

@@ -1,10 +1,10 @@
-"""Does the score fall when the map's first pixels go? Deletion and insertion (Petsiuk et al. 2018, RISE).
+"""Deletion and insertion of the pixels that a map ranks highest (Petsiuk et al. 2018, RISE).
 
-Pixels are not set to zero, which no telescope shows and no network has seen: they become blank sky
-with the level and noise of the image's own, or the image blurred. An order by the map must do
-better than a random order, and better than the order of the image's own brightness, which needs
-no network. Pixels that the network crops away take no part: a random order would waste its picks on
-them, and any map of the network would beat it.
+Deleted pixels are not set to zero, which would be unlike any image in training. They are replaced by
+blank sky with the level and noise of the image, or by the blurred image. The ranking of a map is
+compared with random rankings and with a ranking by brightness, which needs no network. Pixels that the
+network crops away are left out: random rankings would select them in vain, and every map would be
+better.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ _FRACTIONS: _Values = (np.arange(17) / 16) ** 2
 
 @dataclass(frozen=True, eq=False)
 class Removal:
-    """Areas under the curves of a method, of random orders and of brightness.
+    """Deletion and insertion curves of a method, of random rankings and of brightness.
 
     Attributes
     ----------
     fractions : numpy.ndarray
-        Shares of the pixels that are replaced, from 0 to 1.
+        Fractions of the pixels that are replaced, from 0 to 1, shape (n_fractions,).
     deletion, insertion : dict of str to numpy.ndarray
-        ``method``, ``random`` and ``light``: scores, shape (n, n_fractions).
+        Scores of the target for the rankings ``method``, ``random`` and ``light``, each of shape
+        (n, n_fractions).
     """
 
     fractions: _Values
@@ -53,7 +54,10 @@ class Removal:
     insertion: dict[str, _Values]
 
     def gain(self, what: Literal["deletion", "insertion"], over: Literal["random", "light"]) -> _Values:
-        """Give how much better the method's order is than another, in units of the mean drop of the score."""
+        """Return the difference of areas from another ranking, over the mean change of the score.
+
+        Positive values mean that the method is better; shape (n,).
+        """
         curves = self.deletion if what == "deletion" else self.insertion
         own, other = area(self.fractions, curves["method"]), area(self.fractions, curves[over])
         ends = curves["method"]
@@ -71,34 +75,34 @@ def removal(
     seed: int = 0,
     references: Mapping[str, _Values] | None = None,
 ) -> Removal:
-    """Delete and insert the pixels of each galaxy, the map's first ones first.
+    """Compute deletion and insertion curves of a method.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in logits.
+        Network that ends in logits.
     explainer : Explainer
-        The method.
+        The attribution method.
     sample : galcnn.faithfulness.Sample
         The galaxies.
     imputation : {"sky", "blurred"}
-        What deleted pixels become.
+        Replacement of deleted pixels: blank sky, or the blurred image.
     seed : int
-        Of the random orders and of the sky.
+        Random seed of the random rankings and of the sky.
     references : mapping of str to numpy.ndarray, optional
-        From `reference_curves`, of the same sample, imputation and seed, where many methods are
-        compared.
+        Result of `galcnn.faithfulness.deletion_insertion.reference_curves` for the same sample,
+        imputation and seed. It saves time if several methods are compared.
 
     Returns
     -------
     Removal
-        At shares (k / 16)^2 of the pixels that the network looks at: a galaxy fills a small part of
-        its image.
+        Curves at fractions (k / 16)^2, k = 0 to 16, of the pixels in the network's field of view.
+        Small fractions are sampled densely because a galaxy fills a small part of its image.
 
     Raises
     ------
     ValueError
-        An unknown imputation.
+        If `imputation` is unknown.
     """
     if references is None:
         references = reference_curves(network, sample, imputation=imputation, seed=seed)
@@ -114,7 +118,7 @@ def removal(
 def reference_curves(
     network: keras.Model, sample: Sample, *, imputation: Imputation = "sky", draws: int = 3, seed: int = 0
 ) -> dict[str, _Values]:
-    """Delete and insert pixels in orders that need no method: at random, and by brightness."""
+    """Compute the curves of random rankings (mean over `draws`), and of a ranking by brightness."""
     blank = _blank(sample, imputation, seed)
     light = Light()(network, sample.images, sample.targets, context=sample.context)
     orders = {
@@ -135,7 +139,7 @@ def removal_curves(
     instead: npt.NDArray[np.floating[Any]],
     fractions: _Values,
 ) -> _Values:
-    """Replace pixels in an order, and follow the score of the target; pixels not in the order stay."""
+    """Compute the score of the target as pixels are replaced by rank; unranked pixels are kept."""
     n, ny, nx, _ = sample.images.shape
     n_pixels = order.shape[1]
     rank = np.full((n, ny * nx), n_pixels)
@@ -159,7 +163,7 @@ def _blank(sample: Sample, imputation: Imputation, seed: int) -> npt.NDArray[np.
 def _both(
     network: keras.Model, sample: Sample, orders: Sequence[_Order], blank: npt.NDArray[np.floating[Any]]
 ) -> dict[str, _Values]:
-    """Curves of deletion and insertion, the mean over some orders."""
+    """Deletion and insertion curves, averaged over several rankings."""
     ways = {"deletion": (sample.images, blank), "insertion": (blank, sample.images)}
     return {
         what: np.mean(
@@ -171,26 +175,26 @@ def _both(
 
 
 def area(fractions: _Values, curves: _Values) -> _Values:
-    """Area under curves, by trapezoids."""
+    """Area under curves by the trapezoidal rule, shape (n,)."""
     return np.asarray(np.trapezoid(curves, fractions, axis=1))
 
 
 def order_of(maps: npt.NDArray[np.floating[Any]], kind: Kind) -> _Order:
-    """Order pixels by what a map says of all their bands together."""
-    # Of a slope the size counts: its sign says what more light would do, not what is evidence.
+    """Rank pixels by the sum of a map over bands; maps of kind "slope" by the sum of absolute values."""
+    # The sign of a slope tells the effect of more light, not whether the pixel is evidence for the target.
     values = folded(maps, signed=kind != "slope")
     return np.argsort(-values.reshape(len(maps), -1), axis=1, kind="stable")
 
 
 def in_field(network: keras.Model, sample: Sample, order: _Order) -> _Order:
-    """Leave out the pixels that a network does not look at; one that hides its graph looks at all."""
+    """Leave out pixels outside the field of view of a functional network; keep all for other networks."""
     shape = sample.images.shape[1:3]
     seen = looked_at(network, shape) if is_functional(network) else np.ones(shape, dtype=bool)
     return order[seen.ravel()[order]].reshape(len(order), -1)
 
 
 def random_order(sample: Sample, *, seed: int = 0, draw: int = 0) -> _Order:
-    """Shuffle the pixels of each galaxy."""
+    """Return a random ranking of the pixels of each galaxy."""
     n_pixels = int(np.prod(sample.images.shape[1:3]))
     return drawn(
         sample.images, sample.context, lambda stream: stream.permutation(n_pixels), seed, "order", draw

@@ -1,4 +1,4 @@
-"""Does a map lie on the galaxy? The pointing game (Zhang et al. 2016), and energy by region."""
+"""Localisation of a map on the galaxy: the pointing game (Zhang et al. 2016), and energy density."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ _Regions = tuple[Regions | None, ...]
 
 
 def pointing(maps: _Maps, regions: _Regions) -> _Values:
-    """Ask whether the peak of each map lies on its galaxy, by more than chance.
+    """Play the pointing game: does the peak of each map lie on its galaxy, beyond chance?
 
     Parameters
     ----------
     maps : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Attribution maps, shape (n, ny, nx, n_bands).
     regions : tuple of galcnn.evaluation.Regions or None
-        Of each galaxy.
+        Regions of each galaxy.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n,): 1 where the peak of the absolute map is on the galaxy, else
-        ``-share / (1 - share)`` with the galaxy's share of the pixels that have a value, so that the
-        mean is 0 for peaks at random and 1 for peaks that always hit. NaN where nothing can be said.
+        Values of shape (n,): 1 if the peak of the absolute map is on the galaxy, else
+        ``-share / (1 - share)``, where ``share`` is the galaxy's share of the pixels with a value. The
+        mean is 0 for random peaks and 1 if all peaks are on the galaxy. NaN for galaxies without
+        regions, constant maps, and galaxies that fill the image.
     """
     found = np.full(len(maps), np.nan)
     for i, (map_, region) in enumerate(zip(folded(maps, signed=False), regions, strict=True)):
@@ -47,20 +48,20 @@ def pointing(maps: _Maps, regions: _Regions) -> _Values:
 
 
 def energy_density(maps: _Maps, regions: _Regions) -> _Values:
-    """Measure how dense the squares of each map are on its galaxy.
+    """Measure the energy density of each map on its galaxy.
 
     Parameters
     ----------
     maps : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Attribution maps, shape (n, ny, nx, n_bands).
     regions : tuple of galcnn.evaluation.Regions or None
-        Of each galaxy.
+        Regions of each galaxy.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n,): see `galcnn.evaluation.energy_shares`; 1 for a map that knows of nothing. NaN
-        where nothing can be said.
+        The value ``density_galaxy`` of `galcnn.evaluation.energy_shares`, shape (n,): about 1 for a
+        map of random values. NaN for galaxies without regions and for maps that are zero everywhere.
     """
     found = np.full(len(maps), np.nan)
     for i, (planes, region) in enumerate(zip(planes_from(maps), regions, strict=True)):
@@ -70,7 +71,7 @@ def energy_density(maps: _Maps, regions: _Regions) -> _Values:
 
 
 def half_light(cutout: Cutout, regions: Regions | None) -> Regions | None:
-    """Part an image into the circle that holds half of the galaxy's Kron flux, and the rest."""
+    """Return regions whose galaxy is the circle with half of the Kron flux; None if it is not measurable."""
     from photutils.segmentation import SegmentationImage, SourceCatalog
 
     if regions is None:
@@ -80,7 +81,7 @@ def half_light(cutout: Cutout, regions: Regions | None) -> Regions | None:
     image -= sky_statistics(image, ~regions.sky)[0]
     segment = SegmentationImage(regions.galaxy.astype(int))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of apertures beyond the image: their radius is not finite
+        warnings.simplefilter("ignore")  # apertures beyond the image: the radius is then not finite
         source = SourceCatalog(image, segment, mask=bad | regions.neighbours)
         radius = float(np.asarray(source.fluxfrac_radius(0.5).value).squeeze())
         x, y = (float(np.asarray(value).squeeze()) for value in (source.xcentroid, source.ycentroid))

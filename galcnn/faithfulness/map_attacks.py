@@ -1,8 +1,8 @@
-"""Can noise move a map and leave the answer? (Ghorbani, Abid & Zou 2019, arXiv:1710.10547)
+"""Attacks within the noise that change a map but not the class (Ghorbani, Abid & Zou 2019, arXiv:1710.10547).
 
-The gradient of a network of ReLUs is constant in pieces, and an attack on it finds no slope. Here
-the network answers as it is, and signals go back as through softplus units, whose gates close
-smoothly; the gradient of *that* saliency map is what the attack follows.
+The gradient of a ReLU network is piecewise constant, so that it has no second derivative to follow.
+Here the forward pass is that of the network, but the backward pass uses the smooth derivative of
+softplus units, and the attack follows the gradient of the resulting saliency map.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FragilitySettings:
-    """How maps are attacked.
+    """Settings of the attack on maps.
 
     Attributes
     ----------
     noise : float
-        By how many sigma of its own noise a pixel may move.
+        Largest change of a pixel, in sigma of its noise.
     steps : int
-        Of the ascent.
+        Number of gradient steps.
     share : float
-        Of the pixels that count as the top of a map.
+        Fraction of the pixels that count as the top pixels of a map.
     sharpness : float
-        Of the softplus: its gate is ``sigmoid(sharpness * x)``.
+        Sharpness of the softplus units, whose derivative is ``sigmoid(sharpness * x)``.
     seed : int
-        Of the moves at random that the attack is compared with.
+        Random seed of the random changes with which the attack is compared.
     """
 
     noise: float = 1.0
@@ -61,15 +61,15 @@ class FragilitySettings:
 
 @dataclass(frozen=True, eq=False)
 class Fragility:
-    """What became of the maps of a method.
+    """Change of the maps of a method under an attack.
 
     Attributes
     ----------
     attacked, random : numpy.ndarray
-        Share of the top pixels that stayed, under the attack and under a move at random of the
-        same size in every pixel, shape (n,).
+        Fraction of the top pixels that remain top pixels, after the attack and after random changes
+        of plus or minus the largest allowed size in every pixel, shape (n,).
     shift : numpy.ndarray
-        By how much the target's score moved under the attack.
+        Change of the target's score by the attack, shape (n,).
     """
 
     attacked: _Values
@@ -80,7 +80,7 @@ class Fragility:
 def attacked(
     network: keras.Model, sample: Sample, *, attack: FragilitySettings | None = None
 ) -> npt.NDArray[np.float32]:
-    """Move pixels within their noise so that the top of the saliency map moves, and the class does not."""
+    """Change images within their noise so that the saliency map changes but the predicted class does not."""
     how = attack or FragilitySettings()
     weights = target_weights(network, sample.targets, sample.images)
     first = sample.images.astype(weights.dtype)
@@ -115,21 +115,21 @@ def fragility(
     Parameters
     ----------
     network : keras.Model
-        Ends in logits.
+        Network that ends in logits.
     explainer : Explainer
-        The method. The attack is made for saliency and is only carried over to others, so they
-        may be more fragile than they look.
+        The attribution method. The attack is optimised for saliency only; other methods may be more
+        fragile than their result.
     sample : galcnn.faithfulness.Sample
         The galaxies.
     images : numpy.ndarray
-        From `attacked`.
+        Attacked images from `galcnn.faithfulness.map_attacks.attacked`, shape (n, ny, nx, n_bands).
     attack : FragilitySettings, optional
-        As there.
+        Settings used for `images`; the defaults if None.
 
     Returns
     -------
     Fragility
-        NaN for a galaxy whose class changes after all.
+        Overlaps, NaN for galaxies whose class changes, and score changes.
     """
     how = attack or FragilitySettings()
     reach = how.noise * noise_of(sample.images, sample.context)
@@ -149,7 +149,7 @@ def fragility(
 def surrogate_gradient(
     network: keras.Model, sample: Sample, *, sharpness: float = 10.0
 ) -> npt.NDArray[np.floating[Any]]:
-    """Give the saliency map with the gates of a softplus instead of a ReLU's."""
+    """Compute the saliency map with the derivative of softplus in place of ReLU."""
     weights = target_weights(network, sample.targets, sample.images)
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
@@ -162,7 +162,7 @@ def surrogate_gradient(
 def _step_builder(sharpness: float) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, weights: Any, top: Any) -> tuple[Any, Any]:
-            """Slope, and value, of the share of the map that lies on its first top pixels."""
+            """Gradient and value of the share of the map on its original top pixels."""
             size = tf.reduce_sum(tf.abs(_saliency(network_of(), images, weights, sharpness)), axis=3)
             whole = tf.reduce_sum(size, axis=(1, 2))
             held = tf.math.divide_no_nan(tf.reduce_sum(size * top, axis=(1, 2)), whole)
@@ -183,7 +183,7 @@ def _saliency(network: keras.Model, images: Any, weights: Any, sharpness: float)
 
 @cache
 def _softplus_gradient(kind: str, sharpness: float) -> str:
-    """Register the way back through a softplus of this sharpness; TensorFlow knows it by its name."""
+    """Register the derivative of a softplus with TensorFlow, and return its name."""
 
     def gradient(operation: Any, signal: Any) -> Any:
         gate = tf.sigmoid(sharpness * operation.inputs[0])
@@ -197,7 +197,7 @@ def _softplus_gradient(kind: str, sharpness: float) -> str:
 
 
 def _answers(network: keras.Model, images: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.intp]:
-    """The class of each image, by a pass of its own."""
+    """Predicted class of each image, from an unmodified forward pass."""
     return np.asarray(np.argmax(outputs(network, images), axis=1))
 
 

@@ -1,8 +1,8 @@
-"""Does a map depend on what the network has learned? (Adebayo et al. 2018, arXiv:1810.03292)
+"""Model parameter randomisation test (Adebayo et al. 2018, arXiv:1810.03292).
 
-The network's layers are drawn anew, from the output down (*cascading*) or one at a time
-(*independent*), and the maps are compared with those of the trained network. A map that stays the
-same is made of the image, not of the network.
+The weights of the network are randomised, from the output down (*cascading*) or one stage at a time
+(*independent*), and the maps are compared with those of the trained network. A map that does not
+change depends on the image only, not on what the network has learned.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Similarities:
-    """How alike maps are before and after weights are drawn anew.
+    """Similarity of maps before and after weights are randomised.
 
     Attributes
     ----------
     stages : tuple of str
-        First layer of each stage, the network's last stage first.
+        First layer of each stage, from the last stage of the network to the first.
     rank, signed_rank : numpy.ndarray
-        Spearman's rank correlation of absolute and of signed maps, shape (n_stages, n); the
-        signed one without its sign, since a network that learned nothing may have either.
+        Spearman's rank correlation of the absolute maps, and absolute value of that of the signed
+        maps (an untrained network may have either sign), shape (n_stages, n).
     ssim, signed_ssim : numpy.ndarray
-        Structural similarity of the same.
+        Structural similarity of absolute and of signed maps, shape (n_stages, n).
     """
 
     stages: tuple[str, ...]
@@ -53,29 +53,30 @@ class Similarities:
 def randomisation(
     network: keras.Model, explainer: Explainer, sample: Sample, *, seed: int = 0
 ) -> dict[Mode, Similarities]:
-    """Compare maps of a network with those of the same network with weights drawn anew.
+    """Compare maps of a network with those of the same network with random weights.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential, ends in logits; left as it is: copies are drawn anew.
+        Functional or sequential model that ends in logits. It is not changed.
     explainer : Explainer
-        The method.
+        The attribution method.
     sample : galcnn.faithfulness.Sample
         The galaxies.
     seed : int
-        Of the weights.
+        Random seed of the weights.
 
     Returns
     -------
     dict of str to Similarities
-        ``cascading``: with all stages from the last one down to this one drawn anew, so that at the
-        end the whole network has forgotten; ``independent``: with this one alone.
+        Similarities for each stage: ``cascading`` with this stage and all later ones of the network
+        randomised, so that the last entry is for a fully random network; ``independent`` with this
+        stage only.
 
     Raises
     ------
     ValueError
-        A network whose layers cannot be seen.
+        If the network has no weights, or is neither functional nor sequential.
     """
     names = stages(network)
     copy = keras.models.clone_model(network)
@@ -97,7 +98,7 @@ def randomisation(
 
 
 def stages(network: keras.Model) -> list[tuple[str, ...]]:
-    """Group the layers that have weights: each with a kernel takes those with vectors behind it."""
+    """Group layers with weights into stages, last first; each starts at a layer with a kernel."""
     groups: list[list[str]] = []
     for name, layer in _with_weights(network).items():
         if not groups or any(len(variable.shape) > 1 for variable in layer.weights):
@@ -118,7 +119,7 @@ def stages(network: keras.Model) -> list[tuple[str, ...]]:
 def redrawn(
     copy: keras.Model, network: keras.Model, names: Sequence[Sequence[str]], *, seed: int = 0
 ) -> None:
-    """Fill a copy of a network with its weights, those of some layers drawn anew."""
+    """Copy the weights of a network to its copy, but randomise those of some layers."""
     chosen = {name for stage in names for name in stage}
     copies = _with_weights(copy)
     for name, layer in _with_weights(network).items():
@@ -130,7 +131,7 @@ def redrawn(
 
 
 def _with_weights(network: keras.Model) -> dict[str, Any]:
-    """The layers that have weights of their own, each by its first call."""
+    """Return the layers with weights of their own by the name of their first call."""
     found: dict[str, Any] = {}
     for name, step in network_layers(network).items():
         layer = step.layer
@@ -141,7 +142,7 @@ def _with_weights(network: keras.Model) -> dict[str, Any]:
 
 
 def _drawn(values: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
-    """A kernel from a normal distribution of its own size, so that signals keep theirs; vectors shuffled."""
+    """Draw a kernel from a normal distribution with the rms of the trained one; shuffle vectors."""
     if values.ndim < 2:
         return rng.permutation(values) if values.ndim else values
     size = np.sqrt(np.mean(np.square(values, dtype=np.float64)))
@@ -149,7 +150,7 @@ def _drawn(values: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[An
 
 
 def _compared(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> tuple[_Values, ...]:
-    # Where the network does not look both maps are zero: that is no likeness.
+    # Outside the network's field of view both maps are zero: this must not count as similarity.
     seen = np.any(before, axis=(0, 3)) | np.any(after, axis=(0, 3))
     rows, columns = (np.flatnonzero(np.any(seen, axis=axis)) for axis in (1, 0))
     if not len(rows):
@@ -165,21 +166,21 @@ _Maps = npt.NDArray[np.floating[Any]]
 
 
 def folded(maps: _Maps, *, signed: bool) -> _Values:
-    """Add the bands of maps: as they are, or their absolute values."""
+    """Sum maps over bands, if not `signed` after taking absolute values; shape (n, ny, nx)."""
     exact = np.asarray(maps, dtype=np.float64)
     total: _Values = (exact if signed else np.abs(exact)).sum(axis=-1)
     return total
 
 
 def rank_correlation(first: _Maps, second: _Maps) -> _Values:
-    """Spearman's rank correlation over the pixels of each galaxy."""
+    """Spearman's rank correlation over the pixels of each pair of maps, shape (n,)."""
     a, b = (rankdata(x.reshape(len(x), -1), axis=1) for x in _paired(first, second))
     a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
     return _over((a * b).sum(axis=1), np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1)))
 
 
 def ssim(first: _Maps, second: _Maps) -> _Values:
-    """Structural similarity (Wang et al. 2004) of each pair of maps, each over its largest size."""
+    """Structural similarity (Wang et al. 2004) of each pair of maps, normalised by their largest values."""
     _paired(first, second)
     found = np.full(len(first), np.nan)
     if min(first.shape[1:]) < 7:  # the window
@@ -196,13 +197,13 @@ def ssim(first: _Maps, second: _Maps) -> _Values:
 
 
 def relative_change(before: _Maps, after: _Maps) -> _Values:
-    """Norm of the change of each map, over that of the map before: 1.41 for an unrelated one of its norm."""
+    """Norm of the change of each map over its norm before: 1.41 for an unrelated map of equal norm."""
     a, b = (np.asarray(x, dtype=np.float64).reshape(len(x), -1) for x in _paired(before, after))
     return _over(np.linalg.norm(b - a, axis=1), np.linalg.norm(a, axis=1))
 
 
 def top_overlap(before: _Maps, after: _Maps, *, share: float = 0.05) -> _Values:
-    """Share of the largest pixels of each map that are among the largest of the other."""
+    """Fraction of the largest pixels of each map that are also among the largest of the other, shape (n,)."""
     if not 0 < share < 1:
         raise ValueError(message("a share between 0 and 1", "", share=share))
     a, b = (x.reshape(len(x), -1) for x in _paired(before, after))

@@ -1,4 +1,4 @@
-"""One report of a model and its methods: which maps can be trusted. It goes on where it stopped."""
+"""Faithfulness report of a model and several attribution methods; interrupted runs are resumed."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ from galcnn.viewers.plots.faithfulness import removal_figure, similarity_figure,
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """The model whose maps are tested, and others of the same classes to compare with.
+    """The model whose maps are tested, and other models of the same classes for comparison.
 
     Attributes
     ----------
     trained : galcnn.model.TrainedModel
         The model.
     seeds : tuple of galcnn.model.TrainedModel
-        Trained alike with other seeds; two or more.
+        Models trained alike with other seeds: none, or at least two.
     labels : tuple of galcnn.model.TrainedModel
-        Trained on shuffled labels; three or more.
+        Models trained on shuffled labels: none, or at least three.
     """
 
     trained: TrainedModel
@@ -93,40 +93,42 @@ def trust_report(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> QTable:
-    """Test the maps of a model, method by method, and say which can be trusted.
+    """Test whether the maps of several methods are faithful to a model, and write a report.
 
-    Three controls that are no explanations (edges, light, noise) are tested beside them: checks
-    that passed these would show nothing.
+    Three controls that are not explanations (edges, light, noise) are tested as well: a check that
+    these pass too is not informative.
 
     Parameters
     ----------
     models : Models
-        The model; left as it is.
+        The model, and models for comparison. They are not changed.
     galaxies : Galaxies
-        That it was not trained on.
+        Galaxies that were not used in training.
     out : path-like
-        Folder: ``trust.ecsv``, ``trust.md`` and ``trust.png`` (verdicts), ``randomisation.ecsv``
-        and ``.png``, ``removal.ecsv`` and ``.png``, ``layers/*.fits`` (maps over their scatter), and
-        in ``checks`` the values of each galaxy. A run that was stopped goes on; methods may be
-        added.
+        Output folder: ``trust.ecsv``, ``trust.md`` and ``trust.png`` (verdicts),
+        ``randomisation.ecsv`` and ``.png``, ``removal.ecsv`` and ``.png``, ``layers/*.fits`` (maps,
+        and their ratio to the scatter), and in ``checks`` the values of each galaxy. An interrupted
+        run is resumed; methods can be added.
     explainers : sequence of Explainer
-        The methods.
+        The attribution methods.
     settings : TrustSettings, optional
-        The defaults when not given.
+        Settings of the checks; the defaults if None.
     progress : galcnn._runtime.progress.Progress
-        Shows checks.
+        Progress bar over checks.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, delete earlier results in the folder and start again.
 
     Returns
     -------
     astropy.table.QTable
-        A row a method and criterion: mean over galaxies with its interval, null, limit, verdict.
+        One row per method and criterion: mean over galaxies with its interval, null value, limit and
+        verdict.
 
     Raises
     ------
     ValueError
-        Cutouts do not fit the model, or the folder is of another model, sample or settings.
+        If the cutouts do not fit the model, or the folder holds results for another model, other
+        galaxies or settings.
     """
     folder, chosen = Path(out), settings or TrustSettings()
     methods = {_stem(explainer): explainer for explainer in (*explainers, *CONTROLS)}
@@ -194,7 +196,7 @@ def _subject(models: Models, galaxies: Galaxies, settings: TrustSettings) -> Sub
 
 
 def _kept(claim: atomic.Claim, file: str, make: Callable[[], Arrays], name: str) -> Arrays:
-    """What an earlier run has written, or else make it; a method may refuse, and its reason is kept."""
+    """Load the arrays of an earlier run, or compute and save them; a ValueError is saved as text."""
     if claim.written(file):
         with np.load(claim.folder / file) as arrays:
             return {name: arrays[name] for name in arrays.files}
@@ -209,14 +211,14 @@ def _kept(claim: atomic.Claim, file: str, make: Callable[[], Arrays], name: str)
 
 
 def _stem(explainer: Explainer) -> str:
-    """A folder's name: the method, and what its settings are."""
+    """Return the folder name of a method: its name, and a hash of its settings."""
     if not is_dataclass(explainer) or not (own := asdict(explainer)):
         return explainer.name
     return f"{explainer.name}-{hashlib.sha256(repr(sorted(own.items())).encode()).hexdigest()[:8]}"
 
 
 def _names(methods: Mapping[str, Explainer]) -> dict[str, str]:
-    """What a method is called in tables: its name, or with its settings' hash where two have one name."""
+    """Return the names of methods in tables, with a hash of their settings if two have the same name."""
     several = Counter(explainer.name for explainer in methods.values())
     return {stem: one.name if several[one.name] == 1 else stem for stem, one in methods.items()}
 
@@ -256,7 +258,7 @@ _VERDICTS = (
 
 
 def verdict_table(found: Found, *, seed: int = 0) -> QTable:
-    """Judge every method by every criterion that was measured."""
+    """Return the verdicts on every method by every criterion with values."""
     rows: list[tuple[Any, ...]] = []
     for method, arrays in found.items():
         for check, (_, names) in CHECKS.items():
@@ -266,7 +268,7 @@ def verdict_table(found: Found, *, seed: int = 0) -> QTable:
                 if name in arrays:
                     said = judge(arrays[name], asked, seed=seed)
                 elif refused is None or name in ("significance-seeds", "significance-labels"):
-                    continue  # it was not asked for: no other models
+                    continue  # not requested: there are no other models
                 else:
                     said = Verdict("not judged", str(refused))
                 score = said.score or Score(np.nan, np.nan, np.nan, 0)
@@ -278,7 +280,7 @@ def verdict_table(found: Found, *, seed: int = 0) -> QTable:
 
 
 def randomisation_table(found: Found, *, seed: int = 0) -> QTable:
-    """Lay out how alike maps stay as the network forgets."""
+    """Return the similarities of the randomisation check, with bootstrap intervals, by stage."""
     rows = []
     for method, arrays in found.items():
         for mode in ("cascading", "independent"):
@@ -299,7 +301,7 @@ def randomisation_table(found: Found, *, seed: int = 0) -> QTable:
 
 
 def curve_table(found: Found) -> QTable:
-    """Lay out the mean curves of deletion and insertion."""
+    """Return the mean deletion and insertion curves as a table."""
     rows = []
     for method, arrays in found.items():
         if "fractions" not in arrays:
@@ -316,7 +318,7 @@ def curve_table(found: Found) -> QTable:
 
 
 def summary(table: QTable) -> str:
-    """Say in words which methods pass."""
+    """Return the text of ``trust.md``."""
     methods = list(dict.fromkeys(str(name) for name in table["method"]))
     asked = [one for one in CRITERIA if one.name in set(table["criterion"])]
     cells = {(str(row["method"]), str(row["criterion"])): row for row in table}
@@ -361,7 +363,7 @@ def _cell(row: Any) -> str:
     return {"passes": f"**passes** {figures}", "fails": f"*fails* {figures}"}.get(word, f"{word} {figures}")
 
 
-#: Criterion -> what is told of it in the name of a layer.
+#: Criterion -> its part of the name of a layer.
 _SCATTERS = {"significance": "noise", "significance-seeds": "seeds", "significance-labels": "labels"}
 
 
@@ -390,7 +392,7 @@ def write_layers(
                     continue
                 for part, prefix in (("map", ""), ("ratio", f"t_{word}_"), ("q", f"q_{word}_")):
                     if part == "map" and word == "labels":
-                        continue  # the same as that over noise
+                        continue  # the same map as for "noise"
                     prefix = "mean_" if part == "map" and word == "seeds" else prefix
                     planes = planes_from(arrays[f"{name}_{part}"][row : row + 1])[0]
                     one = len(planes) < len(cutout.bands)

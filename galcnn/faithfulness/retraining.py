@@ -1,10 +1,11 @@
 """ROAR: remove and retrain (Hooker et al. 2019, arXiv:1806.10758).
 
-Deleting pixels shows a network images that it has never seen, and its score may fall for that
-alone. Here the pixels that a map ranks first are taken from every image, of the training too, and a
-new network is trained on what is left: where they held the information, its accuracy falls below
-that of a network from whose images as many pixels were taken at random. It asks what of the *data*
-a map points at, and costs a training for every method, share and seed.
+Images with deleted pixels are unlike those in training, and the score of a network may fall for this
+reason alone. In ROAR, the pixels that a map ranks highest are removed from all images, including those
+of the training set, and a new network is trained on them. If these pixels held information on the
+class, its accuracy is lower than that of a network from whose images as many random pixels were
+removed. The test is about the *data*, not one network, and needs one training for each method, share
+and seed.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ _PIECE = 256
 
 @dataclass(frozen=True)
 class RetrainingSettings:
-    """What is trained anew.
+    """Settings of ROAR.
 
     Attributes
     ----------
     shares : tuple of float
-        Of the pixels that the model looks at, between 0 and 1: so many are taken.
+        Fractions of the pixels in the model's field of view that are removed, between 0 and 1.
     seeds : tuple of int
-        Of the trainings: each share and method is trained once with each.
+        Random seeds; there is one training for each method, share and seed.
     epochs : int or None
-        Of each training; those of the experiment by default.
+        Number of epochs of each training; if None, that of the experiment.
     """
 
     shares: tuple[float, ...] = (0.05, 0.2)
@@ -74,35 +75,36 @@ def roar(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> QTable:
-    """Take pixels from all images in the order of a model's maps, train anew, and score.
+    """Remove the pixels that maps rank highest from all images, retrain, and score (ROAR).
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
-        Whose maps, of its predicted classes, say what is taken.
+        Model whose maps, for its predicted classes, rank the pixels.
     prepared : galcnn.experiment.data.ExperimentData
-        Its experiment and data, see `galcnn.experiment.read_data`.
+        Experiment and data of the model, see `galcnn.experiment.read_data`.
     out : path-like
-        Folder: ``runs/`` (one file a training) and ``roar.ecsv``. A run that was stopped goes on.
+        Output folder: ``runs/`` (one file per training) and ``roar.ecsv``. An interrupted run is
+        resumed.
     explainers : sequence of Explainer
-        The methods; pixels at random and the brightest ones are taken beside them.
+        The attribution methods. Random pixels and the brightest pixels are removed for comparison.
     settings : RetrainingSettings, optional
-        The defaults when not given.
+        Settings of ROAR; the defaults if None.
     progress : galcnn._runtime.progress.Progress
-        Shows trainings.
+        Progress bar over trainings.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, delete earlier results in the folder and start again.
 
     Returns
     -------
     astropy.table.QTable
-        A row a method and share: test accuracy, mean over seeds, and how far it is below that of
-        random pixels, pair by pair, with a 95 % bootstrap interval over galaxies and seeds.
+        One row per method and share: test accuracy, averaged over seeds, and the accuracy lost
+        relative to random pixels, with a 95 % bootstrap interval over galaxies and seeds.
 
     Raises
     ------
     ValueError
-        The folder is of another model, data or settings.
+        If the folder holds results for another model, other data or settings.
     """
     folder, chosen = Path(out), settings or RetrainingSettings()
     told = repr((trained.card.model_sha256, prepared.dataset.sha256(), chosen))
@@ -140,7 +142,7 @@ def roar(
 
 
 def _orders(trained: TrainedModel, side: Dataset, explainer: Explainer) -> npt.NDArray[np.intp]:
-    """Pixels of each image, those that the map ranks first first."""
+    """Rank the pixels of each image by the map of the predicted class."""
     found = []
     for start in range(0, len(side), _PIECE):
         piece = slice(start, start + _PIECE)
@@ -155,7 +157,7 @@ def _orders(trained: TrainedModel, side: Dataset, explainer: Explainer) -> npt.N
 
 
 def _without(side: Dataset, order: npt.NDArray[np.intp], share: float) -> Dataset:
-    """The images with a share of their pixels turned into sky of their own level and noise."""
+    """Replace a share of the pixels of each image by sky of the same level and noise."""
     n, ny, nx, _ = side.images.shape
     taken = np.zeros((n, ny * nx), dtype=bool)
     np.put_along_axis(taken, order[:, : round(share * order.shape[1])], True, axis=1)
@@ -188,7 +190,7 @@ def _retrained(
 def _table(right: dict[tuple[str, float], npt.NDArray[np.float64]]) -> QTable:
     rows = []
     for (name, share), own in right.items():
-        lost = right["random", share] - own  # trainings of one seed see the same galaxies in one order
+        lost = right["random", share] - own  # trainings with the same seed use the same order of galaxies
         low, high = _interval(lost)
         rows.append((name, share, float(own.mean()), float(lost.mean()), low, high, *own.shape))
     names = ("method", "share", "accuracy", "below_random", "low", "high", "n_seeds", "n_galaxies")
@@ -196,9 +198,9 @@ def _table(right: dict[tuple[str, float], npt.NDArray[np.float64]]) -> QTable:
 
 
 def _interval(lost: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The 95 % interval of the mean where galaxies, and the seeds of the trainings, are drawn anew."""
-    # Not `galcnn.evaluation.estimate`: that asks for two seeds, and gives an interval of Student's t. One
-    # training of each method, which is what many can afford, still has an interval over galaxies here.
+    """Return the 95 % bootstrap interval of the mean over seeds and galaxies."""
+    # `galcnn.evaluation.estimate` needs two seeds for an interval. A bootstrap gives one over galaxies even
+    # with a single training of each method, which may be all that is affordable.
     n_seeds, n_galaxies = lost.shape
 
     def measure(rows: npt.NDArray[np.int_]) -> npt.NDArray[np.float64]:
@@ -208,7 +210,7 @@ def _interval(lost: npt.NDArray[np.float64]) -> tuple[float, float]:
     return float(low[0]), float(high[0])
 
 
-#: In what siblings differ from the model.
+#: Difference between a model and its siblings: seeds only, or also shuffled labels.
 Differing = Literal["seeds", "labels"]
 
 
@@ -222,7 +224,7 @@ def siblings(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> tuple[TrainedModel, ...]:
-    """Train a model anew on the same data and split, with other seeds or each on labels shuffled anew."""
+    """Train a model again on the same data and split with other seeds, on true or on shuffled labels."""
     if differing not in get_args(Differing) or n < 1:
         raise ValueError(
             message(f"one sibling or more that differ in {get_args(Differing)}", "", differing=differing, n=n)

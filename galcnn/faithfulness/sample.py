@@ -1,4 +1,4 @@
-"""The galaxies that maps are tested on, as a network sees them."""
+"""The galaxies on which maps are tested, in the preprocessing of a network."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Galaxies:
-    """Whose maps are tested.
+    """Galaxies whose maps are tested.
 
     Attributes
     ----------
     cutouts : tuple of galcnn.cutout.Cutout
-        In the bands, unit and shape of the model.
+        Cutouts in the bands, unit and shape of the model.
     ids : tuple of str
-        One a cutout.
+        Unique id of each cutout.
     """
 
     cutouts: tuple[Cutout, ...]
@@ -49,18 +49,18 @@ class Galaxies:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Images and what is asked of each.
+    """Preprocessed images with the target of their maps.
 
     Attributes
     ----------
     images : numpy.ndarray
-        float32, shape (n, ny, nx, n_bands), behind the preprocessing.
+        Preprocessed images, float32, shape (n, ny, nx, n_bands).
     targets : tuple of Target
-        One a galaxy.
+        Target of each galaxy.
     context : galcnn.explain.Context
-        Noise, mask, ids and the image of no flux, in the unit of `images`.
+        Noise, mask, ids and the image of zero flux, in the unit of `images`.
     regions : tuple of Regions or None
-        Where each galaxy lies; None where no source was found.
+        Segmentation of each galaxy; None if no source was found.
     """
 
     images: npt.NDArray[np.float32]
@@ -83,17 +83,17 @@ class Sample:
         object.__setattr__(self, "regions", regions)
 
     def with_images(self, images: npt.NDArray[np.float32]) -> Sample:
-        """Give the same galaxies with other images.
+        """Return a sample with other images of the same galaxies.
 
         Parameters
         ----------
         images : numpy.ndarray
-            Of the same shape.
+            Images, same shape as before.
 
         Returns
         -------
         Sample
-            Noise, mask and targets stay.
+            Sample with these images, and the same targets, context and regions.
         """
         return replace(self, images=images)
 
@@ -101,7 +101,7 @@ class Sample:
 def sample_of(
     trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str], target: str | None = None
 ) -> Sample:
-    """Bring cutouts to what the checks work on."""
+    """Return the sample of some cutouts, by default with their predicted classes as targets."""
     seen, classes = Prepared.of(trained, cutouts, ids=ids), trained.classes
     if target is not None:
         targets = (Target.parse(target, classes),) * len(cutouts)
@@ -121,21 +121,22 @@ def read_sample(
     trained : galcnn.model.TrainedModel
         The model.
     catalog : galcnn.catalog.Catalog
-        With a column `image`.
+        Catalog with a column ``image``.
     fit : bool
-        Whether the pixel grid may be changed, see `galcnn.model.prepare`.
+        If True, images may be resampled, cropped or padded to the model's pixel grid, see
+        `galcnn.model.prepare`.
     progress : galcnn._runtime.progress.Progress
-        Shows the files.
+        Progress bar over files.
 
     Returns
     -------
     Galaxies
-        In the order of the catalog.
+        Galaxies in the order of the catalog.
 
     Raises
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        An image cannot be read or does not fit; the text names it.
+        If an image cannot be read or does not fit the model; the error names it.
     """
     files = InputFiles.of(catalog, fit=fit)
     cutouts = files.all_prepared(trained.card.inputs, progress=progress)
@@ -148,7 +149,7 @@ def drawn(
     draw: Callable[[np.random.Generator], _Array],
     *key: Any,
 ) -> _Array:
-    """Draw something for each image, from a stream of the key and its id."""
+    """Draw random numbers for each image, from a generator seeded by the key and the image's id."""
     return np.stack([draw(seeding.generator(*key, name)) for name in ids_of(images, context)])
 
 
@@ -158,14 +159,14 @@ def moved(
     draw: Callable[[np.random.Generator, tuple[int, ...]], _Array],
     *key: Any,
 ) -> Sample:
-    """Move every pixel by its sigma times what is drawn, from a stream of the key and the galaxy's id."""
+    """Change every pixel by its sigma times a random number, see `drawn`."""
     images = sample.images
     moves = drawn(images, sample.context, lambda stream: draw(stream, images.shape[1:]), *key)
     return replace(sample, images=(images + sigma * moves).astype(images.dtype))
 
 
 def maps_of(network: keras.Model, explainer: Explainer, sample: Sample) -> npt.NDArray[np.float32]:
-    """Make the maps of a sample: zero where the network does not look, and where a map has no value."""
+    """Compute the maps of a sample, with NaN replaced by zero; shape (n, ny, nx, n_bands)."""
     maps = explainer(network, sample.images, sample.targets, context=sample.context)
     return np.where(np.isnan(maps), np.float32(0), maps)
 

@@ -1,10 +1,9 @@
-"""Which pixels of a map stand out: a map over its scatter, false discoveries under control.
+"""Significance of the pixels of a map: its ratio to a scatter, with false-discovery control.
 
-The scatter is that of maps of the same galaxy in fresh noise; of maps of several models that were
-trained alike; or of models that learned shuffled labels, which know galaxies but nothing true
-about them. With few maps to measure a scatter, values follow Student's t and not a Gaussian, and
-among thousands of pixels some are always large: p-values are adjusted for each galaxy by
-Benjamini & Hochberg (1995).
+The scatter is measured from maps of the same galaxy with new noise, of several models trained alike,
+or of models trained on shuffled labels. Because it is estimated from few maps, the ratio follows
+Student's t, not a Gaussian. Because a map has thousands of pixels, some ratios are always large:
+p-values are adjusted for each galaxy by the method of Benjamini & Hochberg (1995).
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ _Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Significance:
-    """A map over its scatter.
+    """Ratio of maps to their scatter, with p-values.
 
     Attributes
     ----------
     ratio : numpy.ndarray
-        Student's t of each value, shape (n, ny, nx, n_bands); infinite where there is no scatter,
-        NaN where there is no map either.
+        Student's t of each value, shape (n, ny, nx, n_bands); infinite where the scatter is zero, NaN
+        where the map is zero as well.
     p_value : numpy.ndarray
-        Two-sided, uniform where nothing but the scatter is there.
+        Two-sided p-values, same shape.
     q_value : numpy.ndarray
-        Adjusted over the pixels and bands of each galaxy: of those below 0.05, at most 5 % are
-        false in the mean.
+        p-values adjusted over the pixels and bands of each galaxy, same shape: among values below
+        0.05, the expected share of false discoveries is at most 5 %.
     freedom : int
-        Degrees of freedom.
+        Degrees of freedom of Student's t.
     """
 
     ratio: _Values
@@ -54,14 +53,14 @@ class Significance:
 def maps_in_noise(
     network: keras.Model, explainer: Explainer, sample: Sample, *, draws: int = 16, seed: int = 0
 ) -> npt.NDArray[np.float32]:
-    """Make maps of the same galaxies in fresh noise."""
+    """Compute maps of the same galaxies with added noise, shape (n_draws, n, ny, nx, n_bands)."""
     sigma = noise_of(sample.images, sample.context)
     noisy = (moved(sample, sigma, standard_normal, seed, "significance", draw) for draw in range(draws))
     return np.stack([maps_of(network, explainer, one) for one in noisy])
 
 
 def over_noise(maps: _Maps, draws: _Maps) -> Significance:
-    """Set a map against its scatter from noise, to see what is more than noise would make of nothing."""
+    """Compare maps with their scatter under noise (first axis of `draws`)."""
     _enough(draws)
     return _judged(
         np.asarray(maps, dtype=np.float64), draws.std(axis=0, ddof=1, dtype=np.float64), len(draws)
@@ -69,21 +68,22 @@ def over_noise(maps: _Maps, draws: _Maps) -> Significance:
 
 
 def over_seeds(maps: _Maps) -> Significance:
-    """Set the mean map of several models (the first axis) against its scatter, to see where they agree."""
+    """Compare the mean map of several models (first axis of `maps`) with its standard error."""
     _enough(maps)
     error = maps.std(axis=0, ddof=1, dtype=np.float64) / np.sqrt(len(maps))
     return _judged(maps.mean(axis=0, dtype=np.float64), error, len(maps))
 
 
 def over_null(maps: _Maps, null: _Maps) -> Significance:
-    """Set a map against those of models that learned shuffled labels, as one more draw of them."""
+    """Compare maps with those of models trained on shuffled labels (first axis of `null`)."""
     _enough(null)
+    # Scatter of the difference between one more draw and the mean of the draws.
     error = null.std(axis=0, ddof=1, dtype=np.float64) * np.sqrt(1 + 1 / len(null))
     return _judged(np.asarray(maps, dtype=np.float64) - null.mean(axis=0, dtype=np.float64), error, len(null))
 
 
 def significant_share(maps: _Maps, found: Significance, *, level: float = 0.05) -> _Values:
-    """Give the share of each map's squares on significant values; NaN for a map of zeros."""
+    """Return the share of each map's energy on significant values, shape (n,); NaN for a map of zeros."""
     energy = np.asarray(maps, dtype=np.float64) ** 2
     total = energy.sum(axis=(1, 2, 3))
     seen = np.where(found.q_value < level, energy, 0).sum(axis=(1, 2, 3))
@@ -91,7 +91,7 @@ def significant_share(maps: _Maps, found: Significance, *, level: float = 0.05) 
 
 
 def _judged(excess: _Values, error: _Values, n: int) -> Significance:
-    with np.errstate(divide="ignore", invalid="ignore"):  # no scatter at all: infinite, or NaN for zero
+    with np.errstate(divide="ignore", invalid="ignore"):  # zero scatter: infinite, or NaN for a map of zero
         ratio = excess / error
     p_value = np.asarray(2 * t.sf(np.abs(ratio), n - 1))
     q_value = np.full(p_value.shape, np.nan)

@@ -1,4 +1,4 @@
-"""Does a map stay the same where the galaxy does? Turned and mirrored, and moved within its noise."""
+"""Stability of maps under rotation and reflection, and under changes within the noise."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _Turn = Callable[[_Images], _Images]
 
 
 def equivariance(network: keras.Model, explainer: Explainer, sample: Sample) -> _Values:
-    """Turn and mirror each image, turn its map back, and compare.
+    """Measure how much a map changes if the image is rotated or mirrored and the map transformed back.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in logits.
+        Network that ends in logits.
     explainer : Explainer
-        The method.
+        The attribution method.
     sample : galcnn.faithfulness.Sample
         The galaxies.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n_orientations, n): norm of the change over the norm of the map; 7 orientations of
-        a square image, 3 of others. A network that itself answers otherwise to a turned galaxy
-        has another map: the error is of network and method together.
+        Norm of the change over the norm of the map, shape (n_orientations, n), with 7 orientations
+        for square images and 3 for others. It includes the change of the network's own output: a
+        network that is not equivariant has another map for the rotated galaxy.
     """
     before = maps_of(network, explainer, sample)
     rows = []
@@ -49,7 +49,7 @@ def equivariance(network: keras.Model, explainer: Explainer, sample: Sample) -> 
 
 
 def orientations(square: bool) -> list[tuple[_Turn, _Turn]]:
-    """List the ways to turn and mirror images, without the one that leaves them."""
+    """List the transformations that rotate or mirror images, each with its inverse."""
     found: list[tuple[_Turn, _Turn]] = []
     for mirrored in (False, True):
         for quarters in range(4) if square else (0, 2):
@@ -77,32 +77,35 @@ def sensitivity(
     draws: int = 8,
     seed: int = 0,
 ) -> _Values:
-    """Move every pixel a little, and find the largest change of the map (Yeh et al. 2019, arXiv:1901.09392).
+    """Measure the largest change of a map under small changes of the image (Yeh et al. 2019).
+
+    Maximal sensitivity, arXiv:1901.09392.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in logits.
+        Network that ends in logits.
     explainer : Explainer
-        The method.
+        The attribution method.
     sample : galcnn.faithfulness.Sample
         The galaxies.
     noise : float
-        By how many sigma of its own noise a pixel moves at most; uniform within.
+        Largest change of a pixel in sigma of its noise; changes are uniform within it.
     draws : int
-        Over which the largest is taken: a lower bound of the true one.
+        Number of random changes. The largest change of the map among them is a lower bound of the
+        true maximum.
     seed : int
-        Of the moves, with the ids.
+        Random seed of the changes, combined with the ids.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n,): norm of the change over the norm of the map.
+        Norm of the change over the norm of the map, shape (n,).
 
     Raises
     ------
     ValueError
-        No draw, or an image without noise that could be seen.
+        If `draws` or `noise` is not positive, or an image has no noise.
     """
     if draws < 1 or noise <= 0:
         raise ValueError(message("a draw or more, and noise above 0", "", draws=draws, noise=noise))
