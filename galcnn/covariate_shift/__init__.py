@@ -1,4 +1,4 @@
-"""Does the answer change because the galaxy is further away? Covariate shift, measured and met."""
+"""Covariate shift: effect of the distance of galaxies on predictions, drift tests, and adaptation."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Adaptive batch normalisation: the statistics of a network's layers, on the images it is to judge."""
+"""Adaptive batch normalisation: layer statistics recomputed on the images to be classified."""
 
 from __future__ import annotations
 
@@ -15,52 +15,53 @@ from galcnn.model.forward import forward, outputs
 from galcnn.model.graph import NetworkLayer
 
 _BATCH = 64
-#: Below so many images the moments of a layer are mostly noise (Schneider et al. 2020, fig. 3).
+#: Number of images below which the moments of a layer are mostly noise (Schneider et al. 2020, fig. 3).
 _FEW = 32
-#: A class whose share among the answers is so many times its share in training is a skew.
+#: Ratio of a class's share among the predictions to that in training above which a warning is given.
 _SKEW = 3.0
 
 
 class AdaptationWarning(UserWarning):
-    """The images to adapt to are too few, or too different in their classes, to be trusted."""
+    """The images used for adaptation are too few, or their classes differ too much from training."""
 
 
 def adapt_batchnorm(
     trained: TrainedModel, images: npt.NDArray[np.float32], *, source_weight: float = 0.0
 ) -> TrainedModel:
-    """Replace the statistics of every batch normalisation by those of new, unlabelled images.
+    """Replace the statistics of all batch-normalisation layers by those of new, unlabelled images.
 
-    Layer by layer in the order of the pass, each with the earlier ones already adapted, since what
-    a layer sees depends on them. Moments are pooled over all images and pixels, with the
-    population's variance: averages of chunks' variances would be too small.
+    Layers are adapted in the order of the forward pass, because the input of a layer depends on the
+    statistics of the layers before it. Moments are computed over all images and pixels together;
+    averages of the variances of batches would be too small.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
-        Left as it is.
+        The model. It is not changed.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands), in the model's unit: what `galcnn.model.images_from` gives.
+        Images from `galcnn.model.images_from`, shape (n, ny, nx, n_bands), in the model's unit.
     source_weight : float
-        Share of the statistics of training that is kept, from 0 (AdaBN, Li et al. 2016,
-        1603.04779) to 1 (nothing changes); N / (N + n) of Schneider et al. 2020 (2006.16971).
+        Weight of the statistics from training, from 0 (AdaBN, Li et al. 2016, arXiv:1603.04779) to 1
+        (no change). Schneider et al. 2020 (arXiv:2006.16971) use N / (N + n).
 
     Returns
     -------
     galcnn.model.TrainedModel
-        A new model; its card says what was adapted and to how many images. Metrics of the old
-        one are not its own, and are left out.
+        A new model. Its card records `source_weight`, the number of images and the hash of the
+        original model; the metrics of the original model are left out.
 
     Raises
     ------
     ValueError
-        The network has no batch normalisation, there is no image, or the weight is outside [0, 1].
+        If the network has no batch normalisation, there are no images, or `source_weight` is outside
+        [0, 1].
 
     Warns
     -----
     AdaptationWarning
-        There are few images, or they seem to be of other classes than those of training: where
-        the classes differ, statistics differ with them, and adapting harms (Su et al. 2023,
-        2302.05155).
+        If there are fewer than 32 images, or a class is predicted more than three times as often as
+        it occurs in training. If the class frequencies differ, adaptation does harm (Su et al. 2023,
+        arXiv:2302.05155).
     """
     if not 0 <= source_weight <= 1:
         raise ValueError(message("a source_weight from 0 to 1", "", source_weight=source_weight))
@@ -102,8 +103,8 @@ def _normalisations(network: keras.Model) -> list[NetworkLayer]:
 def _moments(
     network: keras.Model, step: NetworkLayer, images: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and population variance of each channel of what a layer is given, over all images."""
-    # Chunks are joined exactly (Chan, Golub & LeVeque 1983, eq. 2.1): the scatter between their means counts.
+    """Mean and population variance of each channel of the input of a layer, over all images."""
+    # Batches are combined exactly, including the scatter of their means (Chan et al. 1983, eq. 2.1).
     (source,) = step.sources
     count, mean, squares = 0, np.zeros(1), np.zeros(1)
     for start in range(0, len(images), _BATCH):

@@ -1,7 +1,7 @@
-"""Drift: how far two samples of galaxies are apart, and whether chance would do as much.
+"""Drift: distance between the feature distributions of two samples, with a permutation test.
 
-Each measure takes features, one row a galaxy. The p-value is that of a permutation test: where
-both samples are of one population, it is uniform, whatever the features are.
+Each measure takes features, one row per galaxy. If both samples come from the same population, the
+p-value is uniform for any kind of features.
 """
 
 from __future__ import annotations
@@ -26,34 +26,35 @@ MEASURES: tuple[str, ...] = get_args(Measure)
 
 _Array = npt.NDArray[np.float64]
 _Key = TypeVar("_Key", bound=Hashable)
-#: Value and one value a permutation, for labels of shape (n_permutations, n).
+#: Function from labels, shape (n_permutations, n), to one value per permutation.
 _Statistic = Callable[[npt.NDArray[np.bool_]], _Array]
 
 _PROJECTIONS = 64
 _FOLDS = 5
-#: Weight of the ridge, in units of the mean variance of a feature times the number of galaxies.
+#: Weight of the ridge penalty, in units of the mean variance of a feature times the number of galaxies.
 _RIDGE = 0.1
 
 
 @dataclass(frozen=True)
 class Drift:
-    """A measured difference of two samples.
+    """Distance between two samples, with the result of a permutation test.
 
     Attributes
     ----------
     measure : str
         One of `MEASURES`.
     value : float
-        Moments: root mean square, over features, of the difference of means in standard
-        deviations of the pooled sample. Sliced Wasserstein: mean distance over directions, in
-        the same unit. MMD: squared, unbiased, so that it may be negative. Classifier: share of
-        galaxies whose sample is told, 0.5 by chance or a little less.
+        ``moments``: root mean square over features of the difference of means, in standard deviations
+        of the pooled sample. ``sliced_wasserstein``: mean Wasserstein distance over directions, in the
+        same unit. ``mmd``: unbiased estimate of the squared discrepancy, which may be negative.
+        ``classifier``: balanced accuracy of telling the samples apart, about 0.5 by chance.
     p_value : float
-        Share of permutations with a statistic at least as large; never 0.
+        Fraction of permutations with a statistic at least as large, counting the original labels, so
+        that it is never 0.
     n_reference, n_sample : int
-        Galaxies.
+        Number of galaxies in each sample.
     permutations : int
-        How many.
+        Number of permutations.
     """
 
     measure: str
@@ -72,31 +73,32 @@ def drift(
     permutations: int = 499,
     seed: int = 0,
 ) -> Drift:
-    """Measure how far two samples are apart.
+    """Measure the distance between two samples, and test whether it exceeds chance.
 
     Parameters
     ----------
     reference, sample : array-like
-        Features, shapes (n, n_features) and (m, n_features), finite, four galaxies or more each.
+        Finite features, shapes (n, n_features) and (m, n_features), of at least four galaxies each.
     measure : {"moments", "sliced_wasserstein", "mmd", "classifier"}
-        Differences of means and variances of each feature; Wasserstein distance along random
-        directions (Rabin et al. 2012); maximum mean discrepancy with a Gaussian kernel of the
-        median distance (Gretton et al. 2012, JMLR 13, 723); a cross-validated linear classifier
-        (Lopez-Paz & Oquab 2017, 1610.06545).
+        Differences of the means and second moments of each feature; Wasserstein distance along random
+        directions (Rabin et al. 2012); maximum mean discrepancy with a Gaussian kernel whose width is
+        the median distance (Gretton et al. 2012, JMLR 13, 723); or a cross-validated linear
+        classifier (Lopez-Paz & Oquab 2017, arXiv:1610.06545).
     permutations : int
-        Of the test; the smallest p-value is 1 / (permutations + 1).
+        Number of permutations; the smallest possible p-value is 1 / (permutations + 1).
     seed : int
-        Of permutations, directions and folds.
+        Random seed of permutations, directions and folds.
 
     Returns
     -------
     Drift
-        Value and p-value.
+        Distance and p-value.
 
     Raises
     ------
     ValueError
-        The samples have other features, too few galaxies, or numbers that are not finite.
+        If the samples have different numbers of features, too few galaxies or non-finite values, or
+        an option is invalid.
 
     Examples
     --------
@@ -126,17 +128,18 @@ def drift(
 
 
 def holm(p_values: Mapping[_Key, float]) -> dict[_Key, float]:
-    """Adjust p-values for the number of questions asked.
+    """Adjust p-values for multiple tests.
 
     Parameters
     ----------
     p_values : mapping of hashable to float
-        By question.
+        p-value of each test.
 
     Returns
     -------
     dict of hashable to float
-        Adjusted by the step-down method (Holm 1979, Scand. J. Statist. 6, 65), in the same order.
+        p-values adjusted by the step-down method (Holm 1979, Scand. J. Statist. 6, 65), in the same
+        order.
 
     Examples
     --------
@@ -169,7 +172,7 @@ def _checked(reference: npt.ArrayLike, sample: npt.ArrayLike) -> tuple[_Array, _
 def _moments(
     pooled: _Array, rng: np.random.Generator, own: npt.NDArray[np.bool_]
 ) -> tuple[_Statistic, float | None]:
-    """Standardised differences of means and of second moments, squared and averaged."""
+    """Mean square of the standardised differences of means and second moments."""
     del rng
     features = np.concatenate([pooled, pooled**2], axis=1)
     spread = features.std(axis=0)
@@ -185,7 +188,7 @@ def _moments(
 def _sliced(
     pooled: _Array, rng: np.random.Generator, own: npt.NDArray[np.bool_]
 ) -> tuple[_Statistic, float | None]:
-    """Area between the two cumulative distributions along each of some directions."""
+    """Area between the two cumulative distributions, averaged over random directions."""
     del own
     directions = rng.standard_normal((pooled.shape[1], _PROJECTIONS))
     projected = pooled @ (directions / np.linalg.norm(directions, axis=0))
@@ -224,7 +227,7 @@ def _mmd(
 def _classifier(
     pooled: _Array, rng: np.random.Generator, own: npt.NDArray[np.bool_]
 ) -> tuple[_Statistic, float | None]:
-    """Ridge regression on the label; its held-out prediction is linear in the labels."""
+    """Cross-validated ridge regression of the label; the held-out prediction is linear in the labels."""
     n = len(pooled)
     fold = rng.permutation(n) % _FOLDS
     features = np.concatenate([pooled, np.ones((n, 1))], axis=1)
@@ -246,7 +249,7 @@ def _classifier(
 
 
 def _balanced(labels: npt.NDArray[np.bool_]) -> _Array:
-    """Signs whose sum is zero, so that the larger sample does not decide alone."""
+    """Labels as signed weights with zero sum, so that both samples have the same weight."""
     share = labels.mean(axis=1, keepdims=True)
     signs: _Array = np.where(labels, 0.5 / share, -0.5 / (1 - share))
     return signs
@@ -274,7 +277,7 @@ _BATCH = 64
 def model_features(
     trained: TrainedModel, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Summarise what a model's network is given, and what each of its layers gives."""
+    """Summarise the preprocessed images (key ``input``) and the output of each network layer."""
     stretched = outputs(trained.preprocessing, images)
     return {"input": summarised(stretched)} | layer_features(trained.network, stretched, layers=layers)
 
@@ -282,7 +285,7 @@ def model_features(
 def layer_features(
     network: keras.Model, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Summarise what each network layer gives (by default each with weights), shape (n, 2 * n_channels)."""
+    """Summarise the output of network layers, by default those with weights, see `summarised`."""
     found: dict[str, list[npt.NDArray[np.float64]]] = {}
     for start in range(0, len(images), _BATCH):
         batch = images[start : start + _BATCH]
@@ -295,7 +298,7 @@ def layer_features(
 
 
 def summarised(maps: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Give mean and standard deviation of each channel of each map; values without a grid as they are."""
+    """Return mean and standard deviation of each channel, shape (n, 2 * n_channels); 2D arrays unchanged."""
     values: npt.NDArray[np.float64] = np.asarray(maps, dtype=np.float64)
     if values.ndim == 2:
         return values
@@ -321,7 +324,7 @@ def drift_table(
     layers: Sequence[str] | None = None,
     seed: int = 0,
 ) -> QTable:
-    """Compare images with those of the training, as a network sees them."""
+    """Measure the drift between reference images and new images at the input and in each network layer."""
     near, far = (model_features(trained, one, layers=layers) for one in (reference, images))
     found = {
         name: drift(near[name], far[name], measure=measure, permutations=999, seed=seed) for name in near

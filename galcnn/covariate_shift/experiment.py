@@ -1,4 +1,4 @@
-"""Run a covariate-shift test: draw, train, judge, say what was found. It goes on where it stopped."""
+"""Run a covariate-shift test: simulate, train, classify and report. Interrupted runs are resumed."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ from galcnn.experiment.settings import build_record
 from galcnn.viewers import save_figure
 from galcnn.viewers.plots.shift import accuracy_figure, class_figure, drift_figure
 
-#: What a test writes.
+#: Files and folders that a test writes.
 _OWN = ("*.ecsv", "*.png", "summary.md", "data", "arms")
 
-#: Networks whose layers are watched: the first training of each.
+#: Variants for which the drift in each layer is measured, in their first training.
 _WATCHED = ("none", "batch")
 
 
 def read_shift(path: str | os.PathLike[str]) -> ShiftSettings:
-    """Read the settings of a test.
+    """Read the settings of a covariate-shift test.
 
     Parameters
     ----------
     path : path-like
-        A TOML file: the fields of `galcnn.covariate_shift.settings.ShiftSettings`, those of the network and
-        the training in sections ``[network]`` and ``[training]``.
+        TOML file with the fields of `galcnn.covariate_shift.settings.ShiftSettings`; those of network and
+        training in sections ``[network]`` and ``[training]``.
 
     Returns
     -------
     galcnn.covariate_shift.settings.ShiftSettings
-        Checked.
+        Validated settings.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        No such file, no TOML, an unknown key, or a value that does not fit.
+        If the file does not exist, is not valid TOML, or has an unknown key or an invalid value.
     """
     settings: ShiftSettings = build_record(ShiftSettings, read_settings(path))
     return settings
@@ -64,31 +64,31 @@ def run_shift(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Verdict:
-    """Run a test, or go on with one that was stopped.
+    """Run a covariate-shift test, or resume an interrupted one.
 
     Parameters
     ----------
     settings : galcnn.covariate_shift.settings.ShiftSettings
-        The test.
+        Settings of the test.
     out : path-like
-        Gets ``scores.ecsv``, ``contrasts.ecsv``, ``drift.ecsv``, ``summary.md``, figures, and in
-        ``data`` and ``arms`` what a run that goes on needs.
+        Output folder: ``scores.ecsv``, ``contrasts.ecsv``, ``drift.ecsv``, ``summary.md``, figures,
+        and in ``data`` and ``arms`` intermediate results, from which a run is resumed.
     processes : int
-        Trainings at once, each on its share of the cores.
+        Number of trainings at the same time; the CPU cores are divided among them.
     progress : galcnn._runtime.progress.Progress
-        Shows drawing and trainings.
+        Progress bar over simulated sets and trainings.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, delete earlier results in the folder and start again.
 
     Returns
     -------
     galcnn.evaluation.intervals.Verdict
-        Of the primary contrast.
+        Verdict on the primary contrast.
 
     Raises
     ------
     ValueError
-        The folder holds another test.
+        If the folder holds results of another test.
     """
     folder = Path(out)
     claim = atomic.claim(
@@ -170,7 +170,7 @@ def _work(
         try:
             for future in as_completed(futures):
                 step(future.result())
-        except BaseException:  # one has failed, or the user interrupts: what waits is not started
+        except BaseException:  # a training failed, or the user interrupted: do not start the others
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
@@ -183,13 +183,13 @@ def _share_cores(threads: int) -> None:
 
 
 def _train(settings: ShiftSettings, folder: Path, arm: str, seed: int | None) -> str:
-    """Find the learning rate of an arm (no seed), or train it; keep the result, give a word for the bar."""
+    """Find the learning rate of a variant (no seed) or train it, save the result, and describe it."""
     file, sample = _file(folder, arm, seed), read_sample(settings, folder / "data")
     if seed is None:
         atomic.write_json(file, {"learning_rate": best_rate(arm, sample)})
         return f"{arm}: learning rate"
     rate = json.loads(_file(folder, arm, None).read_text(encoding="utf-8"))["learning_rate"]
-    # The same order of the same galaxies for all arms of a seed.
+    # All variants of a seed use the same galaxies in the same order.
     trained, loss = train_arm(arm, sample, rate=rate, seed=seeding.integer(settings.seed, "arm", seed))
     if seed == 0 and arm in _WATCHED:
         table = QTable(rows=[{"arm": arm, **row} for row in layer_drift(trained, sample)])

@@ -1,4 +1,4 @@
-"""Tables and words of a covariate-shift test, from the logits of its arms."""
+"""Tables and summary of a covariate-shift test, from the logits of its variants."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from galcnn.evaluation import estimate
 from galcnn.evaluation.intervals import Estimate, Verdict, verdict
 from galcnn.evaluation.metrics import calibration_error
 
-#: Where the oracle is below, too little is left in the images for any arm to be blamed.
+#: Accuracy of the oracle below which the images hold too little information to judge the variants.
 ORACLE_LIMIT = 0.85
 
-#: Arm -> (n_seeds, n_redshifts, n_test, n_classes).
+#: Variant -> logits, shape (n_seeds, n_redshifts, n_test, n_classes).
 Logits = Mapping[str, npt.NDArray[np.float32]]
 _Right = npt.NDArray[np.float64]
 
 
 def score_table(logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSettings) -> QTable:
-    """Score every arm at every redshift."""
+    """Return the scores of every variant at every redshift."""
     rows = []
     for arm, own in logits.items():
         for i, z in enumerate(settings.test_redshifts):
@@ -46,7 +46,7 @@ def score_table(logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSe
 
 
 def contrast_table(logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSettings) -> QTable:
-    """Compare every two arms at every redshift, galaxy by galaxy."""
+    """Compare every two variants at every redshift, galaxy by galaxy."""
     right = _right(logits, labels)
     found: dict[tuple[str, str, float], Estimate] = {}
     for first, second in itertools.combinations(right, 2):
@@ -79,7 +79,7 @@ def contrast_table(logits: Logits, labels: npt.NDArray[np.int32], settings: Shif
 def primary_verdict(
     logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSettings
 ) -> tuple[Verdict, tuple[float, ...]]:
-    """Judge the contrast named in advance, over the redshifts beyond training at which the oracle holds."""
+    """Judge the primary contrast over redshifts beyond training where the oracle reaches `ORACLE_LIMIT`."""
     right = _right(logits, labels)
     first, second = settings.primary
     beyond = [i for i, z in enumerate(settings.test_redshifts) if z > settings.train_redshifts[1]]
@@ -100,7 +100,7 @@ def summary(
     redshifts: tuple[float, ...],
     settings: ShiftSettings,
 ) -> str:
-    """Say in words what was found, and what it does not show; redshifts: those of the primary contrast."""
+    """Return the text of ``summary.md``; `redshifts` are those of the primary contrast."""
     z = settings.test_redshifts
     arms = list(dict.fromkeys(str(name) for name in scores["arm"]))
     accuracy = {arm: [float(row["accuracy"]) for row in scores if row["arm"] == arm] for arm in arms}
@@ -140,19 +140,19 @@ def summary(
 
 
 def falls_at(redshifts: npt.ArrayLike, accuracies: npt.ArrayLike, points: float) -> float:
-    """Find the redshift at which accuracy has fallen by so many points.
+    """Find the redshift at which the accuracy has fallen by some percentage points.
 
     Parameters
     ----------
     redshifts, accuracies : array-like
-        Of one arm; the first is what it falls from.
+        Redshifts and accuracies of one variant; the first accuracy is the reference.
     points : float
-        In hundredths of the accuracy.
+        Decrease in percentage points.
 
     Returns
     -------
     float
-        By straight lines between the redshifts; NaN where it never falls so far.
+        Redshift, interpolated linearly; NaN if the accuracy never falls by so much.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def _caveats(settings: ShiftSettings) -> list[str]:
 
 
 def _right(logits: Logits, labels: npt.NDArray[np.int32]) -> dict[str, _Right]:
-    """1 where right, 0 where wrong: (n_seeds, n_redshifts, n_test)."""
+    """1 for right and 0 for wrong predictions, shape (n_seeds, n_redshifts, n_test)."""
     return {arm: (own.argmax(axis=-1) == labels).astype(np.float64) for arm, own in logits.items()}
 
 

@@ -1,4 +1,4 @@
-"""The galaxies of a covariate-shift test: drawn directly at each redshift, and kept on disk."""
+"""The galaxies of a covariate-shift test: simulated at each redshift, and stored on disk."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from galcnn.transforms.resampling import resize
 
 @dataclass(frozen=True)
 class RedshiftedSample:
-    """The drawn images of a covariate-shift test."""
+    """The simulated images of a covariate-shift test."""
 
     folder: Path
     settings: ShiftSettings
 
     def read(self, name: str) -> Dataset:
-        """Give one set: test galaxies are the same, in one order, at each redshift."""
+        """Load one set. Test sets have the same galaxies in the same order at each redshift."""
         with np.load(self.folder / f"{name}.npz") as arrays:
             images, labels, ids = arrays["images"], arrays["labels"], arrays["ids"]
         telescope, side = self.settings.telescope(), self.settings.size
@@ -44,12 +44,12 @@ class RedshiftedSample:
 
 
 def name_at(name: str, redshift: float) -> str:
-    """Name the test or adapting set at a redshift."""
+    """Return the name of a test or adaptation set at a redshift."""
     return f"{name}-z{redshift:g}"
 
 
 def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = silent) -> RedshiftedSample:
-    """Draw all galaxies of a test; sets that are there already stay."""
+    """Simulate the sets of a test that do not exist yet."""
     jobs = _jobs(settings)
     missing = [name for name in jobs if not (folder / f"{name}.npz").exists()]
     with progress("draw", len(missing)) as step:
@@ -66,7 +66,7 @@ def draw_sample(settings: ShiftSettings, folder: Path, *, progress: Progress = s
 
 
 def read_sample(settings: ShiftSettings, folder: Path) -> RedshiftedSample:
-    """Find a sample that was drawn."""
+    """Return a sample that was simulated before; raise FileNotFoundError if a set is missing."""
     missing = [name for name in _jobs(settings) if not (folder / f"{name}.npz").exists()]
     if missing:
         raise FileNotFoundError(message("a drawn sample", "Draw it again.", missing=missing[:3]))
@@ -74,7 +74,7 @@ def read_sample(settings: ShiftSettings, folder: Path) -> RedshiftedSample:
 
 
 def _jobs(settings: ShiftSettings) -> dict[str, list[Galaxy]]:
-    """Galaxies of each set."""
+    """Return the galaxies of each set."""
     counts = (settings.n_train, settings.n_validation, settings.n_test, settings.n_adapt)
     catalog = simulate_catalog(
         sum(counts),
@@ -104,7 +104,7 @@ def _spread(galaxies: Sequence[Galaxy], settings: ShiftSettings) -> list[Galaxy]
 
 
 def _spread_redshift(galaxy: Galaxy, settings: ShiftSettings) -> float:
-    # Evenly in log z, and so in apparent size: with z to 1 few would be small but near otherwise.
+    # Uniform in log z, and so roughly in apparent size: for z up to 1, few would be near otherwise.
     low, high = settings.train_redshifts[0], max(settings.test_redshifts)
     return float(low * (high / low) ** seeding.uniform(settings.seed, "oracle", galaxy.id))
 
@@ -119,7 +119,7 @@ def _write(
 
 
 def _redshifted(galaxy: Galaxy, settings: ShiftSettings) -> npt.NDArray[np.float32]:
-    """The image at a redshift beyond its own; as it is where that is not, or not far enough, beyond."""
+    """Return the image redshifted to the oracle's redshift, or the original if that is not far enough."""
     telescope, side, z = settings.telescope(), settings.size, _spread_redshift(galaxy, settings)
     if z > galaxy.redshift:
         field = math.ceil(side / magnification(galaxy.redshift, z)) + 1
@@ -144,5 +144,5 @@ def _image(galaxy: Galaxy, settings: ShiftSettings) -> npt.NDArray[np.float32]:
 
 
 def described(settings: ShiftSettings) -> str:
-    """Say all that decides the result of a test."""
+    """Return the settings that determine the result of a test, as JSON."""
     return json.dumps(settings.to_dict(), sort_keys=True)

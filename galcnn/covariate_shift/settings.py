@@ -1,4 +1,4 @@
-"""What a covariate-shift test is: one TOML file."""
+"""Settings of a covariate-shift test, as read from a TOML file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from galcnn.photometry import Observation
 from galcnn.simulation import CLASSES, telescope_of
 from galcnn.training import Augmentation, TrainingSettings
 
-#: What is compared. Adapted arms are the network of "batch" with other statistics; "augmented" is
-#: trained on the training galaxies, put by `galcnn.redshift` where the oracle's are drawn directly.
+#: Variants that are compared. The adapted ones are the network of "batch" with other statistics. "oracle" is
+#: trained on galaxies simulated at redshifts up to the highest test redshift; "augmented" on the training
+#: galaxies, artificially redshifted by `galcnn.redshift` to the redshifts of the oracle.
 Arm = Literal[
     "none", "batch", "batch_adapted", "batch_adapted_skewed", "group", "standardised", "oracle", "augmented"
 ]
@@ -26,7 +27,7 @@ def _network() -> NetworkSettings:
 
 
 def _training() -> TrainingSettings:
-    # Few, clean galaxies: turned and mirrored, not tilted, and every epoch counts.
+    # Few, clean galaxies: only rotations by 90 degrees and reflections, and no early stopping.
     return TrainingSettings(
         epochs=20,
         label_smoothing=0.0,
@@ -38,54 +39,56 @@ def _training() -> TrainingSettings:
 
 @dataclass(frozen=True)
 class ShiftSettings:
-    """What is drawn, trained and compared.
+    """Settings of a covariate-shift test: simulated galaxies, networks and comparisons.
 
     Attributes
     ----------
     classes : tuple of str
-        Of the simulation.
+        Classes of simulated galaxies.
     observation : str
-        ``simulated``, or a preset of `galcnn.photometry.instruments`.
+        Telescope: ``simulated``, or a preset of `galcnn.photometry.instruments`.
     bands : tuple of str
-        Of the observation.
+        Bands of the observation.
     pixel_scale, psf_fwhm : float or None
-        Arcsec, instead of the observation's.
+        Pixel scale and PSF width (FWHM), in arcsec; if None, those of the observation.
     depth : tuple of float or None
-        AB magnitude of a 5 sigma point source in each band, instead of the observation's.
+        AB magnitude of a 5 sigma point source in each band; if None, that of the observation.
     size : int
-        Pixels of a side.
+        Side of the images, in pixels.
     width : {"fixed", "scaled"}
-        Every image has the same angle, or an angle in proportion to its galaxy, as Galaxy Zoo's.
+        Angular side of the images: the same for all, or proportional to the size of the galaxy, as
+        in Galaxy Zoo.
     scaled_radii : float
-        Half-light radii along a side of scaled images.
+        Side of scaled images, in half-light radii of the galaxy.
     magnitudes : tuple of float
-        Range of r at the training redshifts.
+        Range of r magnitudes at the training redshifts.
     train_redshifts : tuple of float
-        Range.
+        Range of redshifts in training.
     test_redshifts : tuple of float
-        Each test galaxy is seen at each; the first is the one that others are compared with.
+        Redshifts at which each test galaxy is simulated; the first is the reference.
     n_train, n_validation, n_test, n_adapt : int
-        Galaxies. Those for adapting are no test galaxies.
+        Number of galaxies for training, validation, test and adaptation; these sets are disjoint.
     arms : tuple of str
-        Of `ARMS`; all but "augmented" by default.
+        Variants to compare, from `ARMS`; by default all but ``augmented``.
     primary : tuple of str
-        The one contrast that is named in advance: two arms.
+        Two variants whose comparison is the primary contrast of the test.
     seeds : int
-        Trainings of each arm.
+        Number of trainings of each variant.
     learning_rates : tuple of float
-        The best for each arm is found by its validation loss, with a seed of its own.
+        Learning rates to try. For each variant the one with the lowest validation loss is used, from
+        trainings with a separate seed.
     delta : float
-        Differences of accuracy up to this are of no interest.
+        Largest difference of accuracy that counts as negligible, in (0, 1).
     skew : float
-        Share of the first class among the images that "batch_adapted_skewed" adapts to.
+        Share of the first class among the images to which ``batch_adapted_skewed`` is adapted.
     source_weight : float
-        Of adapted statistics, see `galcnn.covariate_shift.adapt_batchnorm`.
+        Weight of the training statistics, see `galcnn.covariate_shift.adapt_batchnorm`.
     network : galcnn.model.NetworkSettings
-        Common to all arms but for the normalisation.
+        Network of all variants; only the normalisation differs.
     training : galcnn.training.TrainingSettings
-        Common to all arms but for the learning rate.
+        Training of all variants; only the learning rate differs.
     seed : int
-        Of the galaxies; the trainings have seeds from it.
+        Random seed of the galaxies, from which those of the trainings are derived.
     """
 
     classes: tuple[str, ...] = ("elliptical", "spiral", "barred_spiral", "edge_on")
@@ -146,7 +149,7 @@ class ShiftSettings:
         self.telescope()
 
     def telescope(self) -> Observation:
-        """Give the observation with what was changed of it."""
+        """Return the observation with the changed pixel scale, PSF and depth."""
         own = telescope_of(self.observation).only(self.bands)
         changes: dict[str, Any] = {}
         if self.pixel_scale is not None:
@@ -158,7 +161,7 @@ class ShiftSettings:
         return replace(own, **changes) if changes else own
 
     def quick(self) -> ShiftSettings:
-        """Give a first look at the same question: two seeds, fewer galaxies; no verdict."""
+        """Return settings of a quick test: two seeds, fewer galaxies and redshifts, and no verdict."""
         return replace(
             self,
             n_train=min(self.n_train, 800),
@@ -172,5 +175,5 @@ class ShiftSettings:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values, which two runs of the same test share."""
+        """Return a dictionary of plain values, equal for two runs of the same test."""
         return asdict(replace(self, training=TrainingSettings())) | {"training": self.training.to_dict()}

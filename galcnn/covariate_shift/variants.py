@@ -1,4 +1,4 @@
-"""The arms: train one, and let it judge the galaxies at each redshift."""
+"""The variants of a covariate-shift test: training, and classification at each redshift."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from galcnn.model import Card, TrainedModel, assemble, build_network, fit_prepro
 from galcnn.model.forward import outputs
 from galcnn.training import class_frequency, fit
 
-#: Arms that are trained, and those that each of them brings along.
+#: Trained variant -> the variants that use its network.
 TRAININGS: Mapping[str, tuple[str, ...]] = {
     "none": ("none",),
     "batch": ("batch", "batch_adapted", "batch_adapted_skewed"),
@@ -41,7 +41,7 @@ _NORMALISATION: Mapping[str, _Normalisation] = {
 
 
 def train_arm(arm: str, sample: RedshiftedSample, *, rate: float, seed: int) -> tuple[TrainedModel, float]:
-    """Train one arm."""
+    """Train one variant; return the model and its lowest validation loss."""
     settings = sample.settings
     prefix = f"{arm}_" if arm in ("oracle", "augmented") else ""
     training, validation = sample.read(f"{prefix}train"), sample.read(f"{prefix}validation")
@@ -57,7 +57,7 @@ def train_arm(arm: str, sample: RedshiftedSample, *, rate: float, seed: int) -> 
 
 
 def best_rate(arm: str, sample: RedshiftedSample) -> float:
-    """Find the learning rate of an arm by its validation loss."""
+    """Return the learning rate of a variant with the lowest validation loss."""
     rates = sample.settings.learning_rates
     if len(rates) == 1:
         return rates[0]
@@ -69,7 +69,7 @@ def best_rate(arm: str, sample: RedshiftedSample) -> float:
 def arm_logits(
     arm: str, trained: TrainedModel, sample: RedshiftedSample
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Let a trained arm, and those that come with it, judge the test galaxies at each redshift."""
+    """Compute logits of the test galaxies at each redshift, for the variants that use a trained network."""
     settings = sample.settings
     wanted = [one for one in TRAININGS[arm] if one in settings.arms]
     logits: dict[str, list[npt.NDArray[np.float32]]] = {one: [] for one in wanted}
@@ -84,7 +84,7 @@ def arm_logits(
 
 
 def layer_drift(trained: TrainedModel, sample: RedshiftedSample, *, n: int = 150) -> list[dict[str, Any]]:
-    """Measure how far the inputs and the layers of a network have drifted at each redshift."""
+    """Measure the drift of the input and of each network layer at each redshift."""
     reference = model_features(trained, sample.read("train").images[:n])
     rows = []
     for z in sample.settings.test_redshifts:
@@ -105,6 +105,6 @@ def _adapted(
         keep = round(len(first) * (1 - settings.skew) / settings.skew)
         rows = np.sort(np.concatenate([first, others[:keep]]))
     with warnings.catch_warnings():
-        # That adapting to few or skewed images is dubious is what the test is there to show.
+        # The test itself measures the effect of adapting to few or skewed images.
         warnings.simplefilter("ignore", AdaptationWarning)
         return adapt_batchnorm(trained, images.images[rows], source_weight=settings.source_weight)
