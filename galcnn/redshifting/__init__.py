@@ -1,8 +1,8 @@
-"""Artificial redshifting: a galaxy as it would look further away.
+"""Artificial redshifting: images of galaxies as they would appear at a higher redshift.
 
-`redshift` does it; each step is a function of its own: `magnification` and `flux_factor` say how
-much smaller and fainter, `nearest_band` which band sees the same light, `matched` grids the image
-and gives it the PSF of an observation, `noised` adds the noise that is missing.
+`redshift` does all steps, which are also separate functions: `magnification` and `flux_factor` give the
+change of size and flux, `nearest_band` the band that saw the same rest-frame light, `matched` resamples
+the image and matches the PSF of an observation, `noised` adds the missing noise.
 """
 
 import lazy_loader

@@ -1,9 +1,9 @@
-"""Bandpass shift: which input band saw the light that an observed band sees further away, or by spectra.
+"""Bandpass shift: use the input band nearest in rest-frame wavelength, or spectra fitted to the colours.
 
-The spectra are mixtures of the four of Coleman, Wu & Weedman (1980) that GalSim ships, fitted pixel by
-pixel. Each pixel keeps the flux of the input band that saw nearly the same light, times the ratio that
-the spectra which fit its colours give: a ratio that noise cannot make negative, and that does not
-change the sky. Where colours say little, those of the whole galaxy stand in.
+Spectra are mixtures of the four templates of Coleman, Wu & Weedman (1980) that GalSim ships, fitted pixel
+by pixel. Each pixel keeps the flux of the input band nearest in rest-frame wavelength, times the ratio
+predicted by the spectra that fit its colours. This ratio is never negative and leaves the sky unchanged.
+Where a pixel's colours are uncertain, those of the whole galaxy are used.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from galcnn.transforms.grid import stacked_psfs
 
 _Array = npt.NDArray[np.float64]
 
-#: Mixtures are in steps of one over this of the rest-frame r-band flux.
+#: Mixtures have steps of 1 / _STEPS of the rest-frame r-band flux.
 _STEPS = 6
-#: The spectra are not trusted beyond this share of a flux.
+#: Relative error of the fluxes predicted by the templates.
 _TEMPLATE_ERROR = 0.03
-#: Scatter of ln(flux ratio) of the pixels of a galaxy about its mean colours.
+#: Standard deviation of ln(flux ratio) of the pixels of a galaxy about its mean colours.
 _COLOUR_SCATTER = 0.3
-#: How far beyond the effective wavelengths of the input a wanted one may lie.
+#: Relative distance by which a wavelength may lie beyond the effective wavelengths of the input.
 _MARGIN = 0.05
 _LEAST_BANDS = 3
 
@@ -49,9 +49,9 @@ def shifted(
     fill: Literal["refuse", "mask", "sky"],
     seed: int,
 ) -> tuple[Matched, dict[str, float]]:
-    """Grid a galaxy and look at it through the bands that an observation has at another redshift."""
+    """Match a galaxy to the grid and PSF of an observation, and predict its bands at another redshift."""
     z_from = cutout.redshift
-    assert z_from is not None  # for the type checker: redshift() has looked
+    assert z_from is not None  # for the type checker: redshift() has checked it
     _check_range(cutout, z_from, z_to, observation)
     results, errors = [], {}
     for band in observation.bands:
@@ -103,7 +103,7 @@ def _check_range(cutout: Cutout, z_from: float, z_to: float, observation: Observ
 
 
 def _seen_alike(observation: Observation, bands: tuple[str, ...]) -> Observation:
-    """The PSF of one band for all bands of the input: colours need one PSF."""
+    """Return an observation with one PSF for all input bands, since colours need equal PSFs."""
     n = len(bands)
     return replace(
         observation,
@@ -115,7 +115,7 @@ def _seen_alike(observation: Observation, bands: tuple[str, ...]) -> Observation
 
 
 def _ratios(step: Cutout, band: str, source: str, redshifts: tuple[float, float]) -> tuple[_Array, _Array]:
-    """Mean and scatter, over the spectra that fit, of (flux there) / (flux in the source band)."""
+    """Return mean and standard deviation, over fitting spectra, of the flux at z_to over that in the source."""
     spectra = _mixtures(step.bands, redshifts[0])
     wanted = _mixtures((band,), redshifts[1])[:, 0]
     ratios = wanted / spectra[:, step.bands.index(source)]
@@ -123,7 +123,7 @@ def _ratios(step: Cutout, band: str, source: str, redshifts: tuple[float, float]
     noise = _TEMPLATE_ERROR * np.abs(flux)
     noise = np.hypot(noise, noise.max() * 1e-3 if step.sigma is None else np.nan_to_num(step.sigma))
     weight = 1 / np.where(step.mask | (noise == 0), np.inf, noise) ** 2
-    # chi^2 at the best amplitude of each spectrum; what all spectra share is left out.
+    # chi^2 at the best amplitude of each spectrum, up to a constant common to all spectra.
     projection = np.einsum("tb,byx->tyx", spectra, weight * flux)
     norm = np.einsum("tb,byx->tyx", spectra**2, weight)
     gain = np.where(norm > 0, np.clip(projection, 0, None) ** 2 / np.where(norm > 0, norm, 1), 0)
@@ -136,7 +136,7 @@ def _ratios(step: Cutout, band: str, source: str, redshifts: tuple[float, float]
 
 
 def _prior(spectra: _Array, flux: _Array, weight: _Array) -> _Array:
-    """Log of how likely a spectrum is in this galaxy, by the colours of all its light."""
+    """Return the log prior of each spectrum, from the colours of the whole galaxy."""
     bright = (flux * np.sqrt(weight)).min(axis=0) > 3
     if not bright.any():
         return np.zeros(len(spectra))
@@ -164,7 +164,7 @@ def _total_doubt(step: Cutout, row: int, ratio: _Array, doubt: _Array) -> float:
 
 @functools.lru_cache(maxsize=64)
 def _shares() -> _Array:
-    """All mixtures of the spectra, as shares of the rest-frame r-band flux: (n, n_spectra)."""
+    """Return all mixtures of the spectra as shares of the rest-frame r-band flux, shape (n, n_spectra)."""
     steps = itertools.product(range(_STEPS + 1), repeat=len(SEDS))
     return np.array([step for step in steps if sum(step) == _STEPS]) / _STEPS
 
@@ -177,19 +177,19 @@ def _mixtures(bands: tuple[str, ...], redshift: float) -> _Array:
 
 
 def rest_wavelength(band: str, redshift: float) -> float:
-    """Give the wavelength that a band sees in the frame of a galaxy.
+    """Return the rest-frame wavelength of a band.
 
     Parameters
     ----------
     band : str
-        Known to `galcnn.photometry.instruments.wavelength_of`.
+        Band, known to `galcnn.photometry.instruments.wavelength_of`.
     redshift : float
-        Of the galaxy.
+        Redshift of the galaxy.
 
     Returns
     -------
     float
-        nm.
+        Effective wavelength of the band over (1 + redshift), nm.
 
     Examples
     --------
@@ -200,25 +200,25 @@ def rest_wavelength(band: str, redshift: float) -> float:
 
 
 def nearest_band(wanted: str, z_to: float, bands: Sequence[str], z_from: float) -> tuple[str, float]:
-    """Find the input band whose rest-frame light is nearest to that of an observed band.
+    """Return the input band nearest in rest-frame wavelength to an observed band.
 
     Parameters
     ----------
     wanted : str
         Band of the observation.
     z_to : float
-        Redshift there.
+        Redshift at which the galaxy is observed.
     bands : sequence of str
         Bands of the input.
     z_from : float
-        Redshift here.
+        Redshift of the galaxy in the input.
 
     Returns
     -------
     band : str
-        Of the input.
+        Input band.
     mismatch : float
-        Its rest-frame wavelength over the wanted one, minus 1.
+        Rest-frame wavelength of the input band over that of `wanted`, minus 1.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def nearest_band(wanted: str, z_to: float, bands: Sequence[str], z_from: float) 
 def source_bands(
     wanted: Sequence[str], z_to: float, bands: Sequence[str], z_from: float, max_mismatch: float
 ) -> dict[str, tuple[str, float]]:
-    """Find an input band for each band of an observation."""
+    """Return the nearest input band and its mismatch for each observed band; raise an error if too large."""
     found = {band: nearest_band(band, z_to, bands, z_from) for band in wanted}
     far = {band: (near, round(off, 3)) for band, (near, off) in found.items() if abs(off) > max_mismatch}
     if far:

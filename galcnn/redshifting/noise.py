@@ -1,4 +1,4 @@
-"""Noise: what an observation has more than is left of the input's own."""
+"""Noise of redshifted images: the observation's noise minus what remains of the input's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Array = npt.NDArray[np.float64]
 
 
 def digest(cutout: Cutout) -> str:
-    """Name an image by its pixels: streams keyed so are the object's own, in any order or process."""
+    """Return a hash of the pixels, as key of random streams that depend neither on order nor process."""
     return hashlib.sha256(np.ascontiguousarray(cutout.flux).tobytes()).hexdigest()[:24]
 
 
@@ -29,11 +29,11 @@ def noised(
     key: str,
     whiten: _Array | None = None,
 ) -> Cutout:
-    """Add the noise that an observation has and the image has not."""
-    # The variance becomes sky_sigma^2 + flux / electrons_per_njy, of which the propagated variance of
-    # the input is a part already: what is missing of the source is drawn as Poisson electrons, of the
-    # sky as Gaussian noise, shaped by `whiten` so that all noise is independent from pixel to pixel,
-    # as far as the present one leaves room.
+    """Add the noise of an observation that the image lacks."""
+    # The final variance is sky_sigma^2 + flux / electrons_per_njy, of which the propagated variance of the
+    # input is a part. The missing source noise is drawn as Poisson electrons, the missing sky noise from a
+    # Gaussian. `whiten` shapes the latter so that the total noise is uncorrelated between pixels, as far as
+    # the noise present allows.
     if cutout.sigma is None:
         raise ValueError(
             message(
@@ -42,7 +42,7 @@ def noised(
                 sigma=None,
             )
         )
-    own = np.nan_to_num(cutout.sigma.astype(np.float64)) ** 2  # NaN where masked: not seen
+    own = np.nan_to_num(cutout.sigma.astype(np.float64)) ** 2  # NaN where masked: not used
     sky = np.array(observation.sky_sigma)
     present = np.array(
         [np.median(v[~m]) if not m.all() else 0 for v, m in zip(own, cutout.mask, strict=True)]
@@ -77,7 +77,7 @@ def noised(
 
 
 def _shaped(white: _Array, share: float, correlation: _Array) -> _Array:
-    """Noise of variance 1 that makes, with a share of correlated noise, white noise if any can."""
+    """Return noise of variance 1 that, added to a share of correlated noise, makes it as white as possible."""
     power = np.fft.fft2(correlation).real
     lacking = np.sqrt(np.clip(1 - share * power, 0, None))
     norm = np.sqrt(np.mean(lacking**2))

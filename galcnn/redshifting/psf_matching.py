@@ -1,4 +1,4 @@
-"""Matching: the image on the grid, and with the PSF, of another observation."""
+"""Resample an image to the pixel grid of an observation and match its PSF."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from galcnn.transforms.grid import MIN_COVERAGE, stacked_psfs
 
 _Array = npt.NDArray[np.float64]
 
-#: A frequency of the input that the observation's PSF asks for more than this much of is refused.
+#: Largest amplification of a frequency of the input; a PSF that needs more is an error.
 _LARGEST_GAIN = 1.05
-#: Largest share, of the peak of a point source, by which the PSF may miss the observation's.
+#: Largest error of the PSF relative to the peak of the observation's PSF.
 _LARGEST_RESIDUAL = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """A cutout on its new grid, and how the noise of its pixels hangs together.
+    """A cutout on its new grid, with what determines the correlation of its noise.
 
     Attributes
     ----------
     cutout : galcnn.cutout.Cutout
-        Flux per new pixel, not dimmed.
+        Cutout with flux per new pixel, not dimmed.
     griddings : tuple of galcnn.redshifting.transfer.Gridding
-        What each band went through.
+        Resampling of each band.
     residual : tuple of float
-        For each band, how far the PSF may be from the observation's, over its peak; 0 without one.
+        Upper limit of the PSF error over the PSF's peak, for each band; 0 without an observation.
     """
 
     cutout: Cutout
@@ -51,7 +51,7 @@ class Matched:
     residual: tuple[float, ...]
 
     def correlation(self) -> _Array:
-        """Give the autocorrelation of the sky's noise in each band."""
+        """Return the autocorrelation of the sky noise in each band, shape (n_bands, ny, nx)."""
         lags = np.stack([gridding.correlation() for gridding in self.griddings])
         own: _Array = lags / lags[:, :1, :1]
         return own
@@ -66,11 +66,10 @@ def matched(
     fill: Literal["refuse", "mask", "sky"] = "refuse",
     seed: int = 0,
 ) -> Matched:
-    """Shrink an image about its middle and give it the PSF of an observation."""
-    # By Wiener's ratio of the transfer functions (Boucaud et al. 2016, 1609.02006). Without an
-    # observation the pixel scale stays, the PSF shrinks with the image, and each new pixel has the
-    # mean of what falls into it. Flux is conserved; a new pixel that is half good or more has the
-    # mean of its good part.
+    """Shrink an image about its middle and match the PSF of an observation."""
+    # Uses the Wiener ratio of the transfer functions (Boucaud et al. 2016, 1609.02006). Without an
+    # observation the pixel scale is kept, the PSF shrinks with the image, and new pixels are averages. Flux
+    # is conserved; a new pixel at least half covered by unmasked pixels has the mean of that part.
     shape = shape or _filled(cutout.shape, magnification)
     if min(shape) < 1:
         raise ValueError(
@@ -90,17 +89,17 @@ def matched(
     plans = _plans(cutout, magnification, observation)
     if any(lacking) and fill == "sky":
         cutout = _with_sky(cutout, shape, magnification, max(plan.reach for plan in plans), seed)
-        plans = [replace(plan, reach=0.0) for plan in plans]  # there is sky as far as that already
+        plans = [replace(plan, reach=0.0) for plan in plans]  # the added sky covers the kernel
     return _gridded(cutout, shape, magnification, plans)
 
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """What happens to one band."""
+    """Parameters of the resampling of one band."""
 
     key: tuple[bytes, float]
     psf: npt.NDArray[np.float32] | None
-    fwhm: float  # of the observation, old pixels; 0 without one
+    fwhm: float  # of the observation, in old pixels; 0 without an observation
     beta: float
     limit: float
     reach: float
@@ -110,7 +109,7 @@ class _Plan:
     def transfer(self, ky: _Array, kx: _Array) -> npt.NDArray[np.inexact]:
         if self.psf is not None and self.fwhm:
             return wiener_ratio(moffat_transfer(self.fwhm, self.beta, ky, kx), psf_transfer(self.psf, ky, kx))
-        # One pixel's box for another's; a smaller box is not undone.
+        # Replace one pixel's box by another's; a smaller box is not deconvolved.
         side = max(1.0, 1 / self.magnification)
         return pixel_transfer(side, ky, kx) / pixel_transfer(1.0, ky, kx)
 
@@ -142,11 +141,11 @@ def _plan(cutout: Cutout, i: int, magnification: float, observation: Observation
 
 
 def _checked_residual(plan: _Plan, band: str, name: str) -> float:
-    """Refuse to sharpen; give the largest possible miss of the PSF over its peak."""
+    """Return the largest possible PSF error over its peak; raise an error if the PSF must be sharpened."""
     assert plan.psf is not None
-    # To the corners of the input's band and beyond, where it holds nothing of what is wanted.
+    # To the corners of the input's frequencies and beyond, where it contains no signal.
     ky = np.linspace(-1.0, 1.0, 41) * min(1.0, 2 * plan.limit)
-    kx = ky[len(ky) // 2 :]  # the transform of a real image mirrors itself
+    kx = ky[len(ky) // 2 :]  # the transform of a real image is symmetric
     inside = (np.abs(ky) <= plan.limit)[:, np.newaxis] & (kx <= plan.limit)
     wanted = moffat_transfer(plan.fwhm, plan.beta, ky, kx)
     present = psf_transfer(plan.psf, ky, kx)
@@ -175,7 +174,7 @@ def _filled(shape: tuple[int, int], magnification: float) -> tuple[int, int]:
 def _with_sky(
     cutout: Cutout, shape: tuple[int, int], magnification: float, reach: float, seed: int
 ) -> Cutout:
-    """Put sky around an image, with the noise that it has near its edges, for the new grid to see."""
+    """Extend an image by sky that has the noise near its edges."""
     if cutout.sigma is None:
         raise ValueError(message("sigma, whose sky is filled in", "Load it, or fill='mask'.", sigma=None))
     sides = [
@@ -242,7 +241,7 @@ def _gridded(cutout: Cutout, shape: tuple[int, int], magnification: float, plans
 
 
 def _inside(old: tuple[int, int], new: tuple[int, int], magnification: float) -> npt.NDArray[np.bool_]:
-    """Whether the middle of a new pixel lies in the old field."""
+    """Return True where the centre of a new pixel lies in the old field."""
     along = [
         np.abs(np.arange(m) - (m - 1) / 2) < n / 2 * magnification for n, m in zip(old, new, strict=True)
     ]
@@ -251,7 +250,7 @@ def _inside(old: tuple[int, int], new: tuple[int, int], magnification: float) ->
 
 
 def _psf(plan: _Plan) -> npt.NDArray[np.float32]:
-    """The PSF that comes out: the one that went in, through the same transfer."""
+    """Return the PSF of the output: that of the input after the same resampling."""
     assert plan.psf is not None
     if plan.fwhm:
         ny = nx = 2 * int(np.ceil(4 * plan.fwhm * plan.magnification)) + 1

@@ -1,4 +1,4 @@
-"""Redshifting: Cutout at z -> Cutout at another z."""
+"""Redshift a cutout: the image of a galaxy as it would appear at a higher redshift."""
 
 from __future__ import annotations
 
@@ -36,45 +36,45 @@ def redshift(
     settings: Redshifting | None = None,
     seed: int = 0,
 ) -> Cutout:
-    """Show a galaxy as it would look further away.
+    """Return the image of a galaxy as it would appear at a higher redshift.
 
-    Size goes with 1 / D_A, flux with 1 / D_L^2 and the convention's power of (1 + z); nothing
-    evolves unless asked for. With an observation, the image has its pixels, PSF and noise; without
-    one, its own pixels and shrunk PSF, and no noise is added.
+    Size scales with 1 / D_A, flux with 1 / D_L^2 and a power of (1 + z) given by the convention. There is no
+    evolution unless set. With an observation, the image has its pixels, PSF and noise; without one, the
+    pixel scale is kept, the PSF shrinks with the galaxy, and no noise is added.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        With a redshift; sky-subtracted; in nJy (`Redshifting.linear_counts` allows others). For an
-        observation also with WCS, PSF and sigma.
+        Cutout with a redshift, sky subtracted, in nJy (`Redshifting.linear_counts` allows other units). An
+        observation also needs a WCS, PSF and sigma.
     z_to : float
-        Not below the galaxy's own.
+        New redshift, not below that of the galaxy.
     observation : galcnn.photometry.Observation, optional
-        How it is seen there.
+        Observation at the new redshift.
     shape : tuple of int, optional
-        Pixels (ny, nx); as many as the field fills, by default.
+        Shape of the result in pixels, (ny, nx); by default as many as the field fills.
     settings : Redshifting, optional
-        The defaults when not given.
+        Settings; by default ``Redshifting()``.
     seed : int
-        Of noise and filled sky. Streams are keyed by the image itself: order, batch and process
-        change nothing.
+        Seed of noise and filled sky. Random streams depend on the seed and the image, not on the order
+        of images or on processes.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        At `z_to`; the middle of the field stays in the middle. ``meta["redshifting"]`` holds what
-        was done.
+        Cutout at `z_to`; the middle of the field stays in the middle. ``meta["redshifting"]`` records the
+        steps.
 
     Raises
     ------
     ValueError
-        The redshift is unknown or unphysical, or the input does not hold what the output would
-        need: the text says what.
+        If the redshift is unknown or unphysical, or the input lacks what the output needs; the text says
+        what.
 
     Notes
     -----
-    The transforms assume that the input is well sampled and that noise is independent from pixel
-    to pixel. Neighbouring pixels of the output share propagated noise, see `Redshifting.noise`.
+    The transforms assume that the input is well sampled and that its noise is independent between pixels.
+    Propagated noise is correlated between neighbouring pixels of the output, see `Redshifting.noise`.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def redshift(
     sources = _sources(cutout, z_from, z_to, observation, settings)
     convention = settings.convention
     if observation is not None and settings.bandpass == "sed":
-        convention = "bolometric"  # the spectra hold the rest
+        convention = "bolometric"  # the spectra include the rest of the factor
         step, error = shifted(
             cutout, z_to, scale, observation=observation, shape=shape, fill=settings.fill, seed=seed
         )
@@ -176,13 +176,13 @@ def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
     return float(z_from)
 
 
-@functools.cache  # astropy compares units as slowly as the noise is drawn
+@functools.cache  # comparing units in astropy takes as long as drawing the noise
 def _conventions(unit: u.UnitBase) -> dict[str, bool]:
     return {"f_nu": unit.is_equivalent(u.nJy), "f_lambda": unit.is_equivalent(_F_LAMBDA)}
 
 
 def _pixel_ratio(cutout: Cutout, observation: Observation | None) -> float:
-    """Pixel scale here over pixel scale there."""
+    """Return the pixel scale of the cutout over that of the observation."""
     if observation is None:
         return 1.0
     if not cutout.calibrated:
@@ -201,7 +201,7 @@ def _pixel_ratio(cutout: Cutout, observation: Observation | None) -> float:
 def _sources(
     cutout: Cutout, z_from: float, z_to: float, observation: Observation | None, settings: Redshifting
 ) -> dict[str, tuple[str, float]]:
-    """Band there -> band here, and how far off its rest-frame wavelength is."""
+    """Return the source of each output band: input band and rest-frame wavelength mismatch."""
     if observation is None:
         return {band: (band, 0.0) for band in cutout.bands}
     if settings.bandpass == "same":
@@ -224,7 +224,7 @@ def _dimmed(cutout: Cutout, factor: float) -> Cutout:
 
 
 def _wcs(cutout: Cutout, shape: tuple[int, int], scale: float, ratio: float) -> WCS | None:
-    """A tangential WCS with the old orientation and the new pixels, true at the galaxy's position."""
+    """Return a tangential WCS with the old orientation and the new pixels, exact at the galaxy's position."""
     old = cutout.wcs
     if old is None:
         return None
@@ -245,7 +245,7 @@ def _wcs(cutout: Cutout, shape: tuple[int, int], scale: float, ratio: float) -> 
 
 
 def _pixel_of(wcs: WCS, position: SkyCoord) -> npt.NDArray[np.float64]:
-    """Place (x, y) of a position; astropy's general way takes a fifth of all time here."""
+    """Return the pixel (x, y) of a position; astropy's general function would take a fifth of the time."""
     if wcs.wcs.radesys == "ICRS":
         sky = _icrs(position)
         return np.array(wcs.all_world2pix(sky.ra.deg, sky.dec.deg, 0), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What a user may choose, and how much smaller and fainter a galaxy is that is put further away."""
+"""Settings of redshifting, and the change of size and flux with redshift."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from astropy.cosmology import FLRW
 
 
-#: What the values of a cutout are: a flux density per frequency, per wavelength, or a flux over
-#: all wavelengths (nu f_nu).
+#: Kind of values of a cutout: flux density per frequency or per wavelength, or flux over all wavelengths
+#: (nu f_nu).
 Convention = Literal["f_nu", "f_lambda", "bolometric"]
 CONVENTIONS: tuple[str, ...] = get_args(Convention)
 _CHOICES = {
@@ -28,33 +28,33 @@ _CHOICES = {
 
 
 def default_cosmology() -> FLRW:
-    """Give the cosmology that is used where none is named."""
+    """Return the default cosmology, Planck 2018."""
     from astropy.cosmology import Planck18
 
     return Planck18
 
 
 def magnification(z_from: float, z_to: float, *, ratio: float = 1.0, cosmology: FLRW | None = None) -> float:
-    """Give the size of a galaxy at `z_to`, in pixels there, over its size at `z_from`, in pixels here.
+    """Return the size of a galaxy at `z_to`, in pixels of the result, over its size in pixels at `z_from`.
 
     Parameters
     ----------
     z_from, z_to : float
-        Redshifts above zero.
+        Redshifts, above zero.
     ratio : float
-        Pixel scale here over pixel scale there.
+        Pixel scale of the input over that of the result.
     cosmology : astropy.cosmology.FLRW, optional
-        See `default_cosmology`.
+        Cosmology, by default `default_cosmology`.
 
     Returns
     -------
     float
-        ``D_A(z_from) / D_A(z_to) * ratio``. D_A turns over near z = 1.6: beyond, galaxies grow.
+        ``D_A(z_from) / D_A(z_to) * ratio``. D_A has its maximum near z = 1.6; beyond, galaxies appear larger.
 
     Raises
     ------
     ValueError
-        A redshift is not above zero.
+        If a redshift is not above zero.
 
     Examples
     --------
@@ -68,31 +68,31 @@ def magnification(z_from: float, z_to: float, *, ratio: float = 1.0, cosmology: 
 def flux_factor(
     z_from: float, z_to: float, *, convention: Convention = "f_nu", cosmology: FLRW | None = None
 ) -> float:
-    """Give the total flux of a galaxy at `z_to` over that at `z_from`, in one rest-frame band.
+    """Return the total flux of a galaxy at `z_to` over that at `z_from`, in the same rest-frame band.
 
-    A bolometric flux goes with 1 / D_L^2, so that surface brightness falls with (1 + z)^4 (Tolman
-    1930). A flux density in bands that see the same part of the rest-frame spectrum falls with
-    (1 + z)^3 per frequency and with (1 + z)^5 per wavelength (Hogg 1999, astro-ph/9905116, eq. 22
+    A bolometric flux scales with 1 / D_L^2, so that surface brightness decreases as (1 + z)^-4 (Tolman 1930).
+    If both bands see the same part of the rest-frame spectrum, the surface brightness of a flux density
+    decreases as (1 + z)^-3 per frequency and (1 + z)^-5 per wavelength (Hogg 1999, astro-ph/9905116, eq. 22
     and 23).
 
     Parameters
     ----------
     z_from, z_to : float
-        Redshifts above zero.
+        Redshifts, above zero.
     convention : {"f_nu", "f_lambda", "bolometric"}
-        What the flux is. nJy and AB magnitudes are f_nu.
+        Kind of flux. nJy and AB magnitudes are f_nu.
     cosmology : astropy.cosmology.FLRW, optional
-        See `default_cosmology`.
+        Cosmology, by default `default_cosmology`.
 
     Returns
     -------
     float
-        Below 1 for a galaxy that recedes.
+        Ratio of fluxes.
 
     Raises
     ------
     ValueError
-        A redshift is not above zero, or no such convention.
+        If a redshift is not above zero, or there is no such convention.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def flux_factor(
 
 
 def _distances(redshift: float, cosmology: FLRW | None) -> float:
-    """Angular-diameter distance, Mpc."""
+    """Return the angular-diameter distance, Mpc."""
     if not (redshift > 0 and math.isfinite(redshift)):
         raise ValueError(
             message("a redshift above 0", "Redshifts of zero have no distance.", redshift=redshift)
@@ -125,35 +125,34 @@ def _distances(redshift: float, cosmology: FLRW | None) -> float:
 
 @dataclass(frozen=True)
 class Redshifting:
-    """How a galaxy is put further away.
+    """Settings of `redshift`.
 
     Attributes
     ----------
     convention : {"f_nu", "f_lambda", "bolometric"}
-        What the values are, see `galcnn.redshifting.settings.flux_factor`. Cutouts in nJy are f_nu.
+        Kind of values, see `galcnn.redshifting.settings.flux_factor`. Cutouts in nJy are f_nu.
     bandpass : {"nearest", "sed", "same"}
-        How an observation's bands are made: of the band that saw nearly the same rest-frame
-        light, by spectra fitted pixel by pixel, or of the band of the same name, as if both saw
-        the same rest-frame light.
+        Source of each observed band: the input band nearest in rest-frame wavelength, spectra fitted
+        pixel by pixel, or the input band of the same name (without bandpass shift).
     max_mismatch : float
         Largest relative difference of rest-frame wavelengths for "nearest".
     evolution : float
         Brightening in magnitudes per unit of redshift, relative to the galaxy's own redshift.
     noise : {"add", "whiten", "none"}
-        Add what the observation has more than is left of the input's; or so that neighbouring
-        pixels are independent, as far as that can be; or none.
+        "add": add the noise of the observation that exceeds what remains of the input's. "whiten": the
+        same, with noise as independent between pixels as possible. "none": add no noise.
     fill : {"refuse", "mask", "sky"}
-        What happens where the input's field ends before the output's: an error, masked pixels, or
-        sky with the input's own noise.
+        If the input's field is smaller than the output's: "refuse" raises an error, "mask" masks pixels,
+        "sky" adds sky with the noise of the input.
     linear_counts : bool
-        Accept linear values without a zero point (never 8-bit pictures).
+        If True, accept linear values without a zero point (never 8-bit pictures).
     cosmology : astropy.cosmology.FLRW or None
-        Planck 2018 when None.
+        Cosmology; None is Planck 2018.
 
     Raises
     ------
     ValueError
-        No such choice, or a number that is none.
+        If a choice is unknown, or a number is invalid.
     """
 
     convention: Convention = "f_nu"
