@@ -1,4 +1,4 @@
-"""Files of images -> Cutout, and Cutout -> FITS."""
+"""Read image files as cutouts, and write cutouts as FITS."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
-"""Mask, noise and PSF of an image: from other HDUs of its file, where their roles are certain, or named.
+"""Mask, noise and PSF of an image, from other HDUs of its file or from files and HDUs that users name.
 
-Whatever a noise map holds becomes a standard deviation, or is refused.
+A noise map is converted to a standard deviation, or raises an error.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from galcnn.files.planes import Planes, read_picture
 from galcnn.files.sources import FileLike, Source, kind_of, opened
 from galcnn.files.zero_points import flux_unit
 
-#: What of a noise map's meanings (`galcnn.files.headers.role_of`) is taken for a standard deviation.
+#: Roles (`galcnn.files.headers.role_of`) that can be converted to a standard deviation.
 NOISE_ROLES = ("sigma", "variance", "inverse variance", "image")
 KINDS = ("mask", "sigma", "psf")
 
-#: Roles that serve as each kind, the best first.
+#: Roles that can be used as each kind, the best first.
 _SERVES = {
     "mask": ("mask",),
     "sigma": ("sigma", "variance", "inverse variance"),
@@ -34,7 +34,7 @@ _SERVES = {
 
 
 def refuse_other_roles(role: str, name: str) -> None:
-    """Refuse a map that is no noise."""
+    """Raise an error if a map is not a noise map."""
     if role not in NOISE_ROLES:
         raise UnreadableImageError(
             message(
@@ -47,7 +47,7 @@ def refuse_other_roles(role: str, name: str) -> None:
 
 
 def refuse_no_mask(role: str, name: str) -> None:
-    """Refuse a map that is known to be no mask: most pixels of a weight map are not 0, and good."""
+    """Raise an error if a map is known not to be a mask, such as a weight map (good pixels are not 0)."""
     if role not in ("mask", "image", "other"):
         raise UnreadableImageError(
             message(
@@ -57,7 +57,7 @@ def refuse_no_mask(role: str, name: str) -> None:
 
 
 def noise_factor(header: fits.Header, role: str, unit: u.UnitBase) -> float | None:
-    """Give the factor of a standard deviation that states its own unit."""
+    """Return the factor to `unit` of a standard deviation whose header states its own unit, else None."""
     if role in ("variance", "inverse variance"):
         return None
     own = flux_unit(header)
@@ -67,9 +67,9 @@ def noise_factor(header: fits.Header, role: str, unit: u.UnitBase) -> float | No
 def standard_deviation(
     noise: npt.NDArray[Any], role: str, factor: float | npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float32]:
-    """Turn the numbers of a noise map into the standard deviation of each pixel."""
-    # Some pipelines write "unknown" as a negative standard deviation: that is NaN, as are other
-    # impossible values.
+    """Convert the values of a noise map to the standard deviation of each pixel."""
+    # Negative standard deviations, which some pipelines write for "unknown", and other impossible values
+    # become NaN.
     values = noise.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         if role == "variance":
@@ -83,21 +83,20 @@ def standard_deviation(
 
 @dataclass(frozen=True)
 class Companions:
-    """Where mask, noise and PSF of an image are, if not found by themselves.
+    """Files or HDUs of mask, noise and PSF, instead of those found in the image's file.
 
-    Each is another file (a path, bytes or an open binary file) or the name of an HDU in the file
-    of the image.
+    Each is another file (a path, bytes or an open binary file) or the name of an HDU in the image's file.
 
     Attributes
     ----------
     mask : path-like, bytes or str, optional
-        Pixels that must not be used. Flags whose bits are known (HSC and LSST, Legacy Surveys,
-        JWST) count as they are meant; of others, all that is not 0.
+        Mask of pixels not to use. Known flag bits (HSC and LSST, Legacy Surveys, JWST) are interpreted;
+        in other masks every pixel that is not 0 is masked.
     sigma : path-like, bytes or str, optional
-        Standard deviation in the unit of the image, or, where the HDU's or the file's name says
-        so, variance or inverse variance.
+        Standard deviation in the unit of the image or, if the name of the HDU or file says so, variance
+        or inverse variance.
     psf : path-like, bytes or str, optional
-        On pixels of the image's size, one plane a band or one for all; divided by its sum.
+        PSF on pixels of the image's size, one plane per band or one for all; it is divided by its sum.
     """
 
     mask: FileLike | None = None
@@ -107,20 +106,20 @@ class Companions:
 
 @dataclass(frozen=True)
 class CompanionPlanes:
-    """Planes beside the image.
+    """Planes of a mask, noise map or PSF.
 
     Attributes
     ----------
     values : numpy.ndarray
-        Shape (n_planes, ny, nx), in the numbers of the file.
+        Values of the file, shape (n_planes, ny, nx).
     role : str
-        See `galcnn.files.headers.role_of`.
+        Kind of values, see `galcnn.files.headers.role_of`.
     bands : tuple of str or None
-        Of the planes, where the file says.
+        Names of the bands; None if the file does not name them.
     header : astropy.io.fits.Header
-        Of the first plane, with what it inherits.
+        Header of the first plane, with cards inherited from the primary header.
     source : str
-        File or HDU.
+        Name of the file or HDU.
     """
 
     values: npt.NDArray[Any]
@@ -131,7 +130,7 @@ class CompanionPlanes:
 
 
 def companion_of_hdu(hdulist: fits.HDUList, hdu: Any) -> CompanionPlanes:
-    """Take one HDU as a companion."""
+    """Read one HDU as a companion."""
     values = raw_planes(hdu)
     header = inherited(hdulist, hdu)
     name = hdu.name or next(i for i, one in enumerate(hdulist) if one is hdu)
@@ -139,7 +138,7 @@ def companion_of_hdu(hdulist: fits.HDUList, hdu: Any) -> CompanionPlanes:
 
 
 def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
-    """Read the mask, noise or PSF that another file holds."""
+    """Read a mask, noise map or PSF from a file of its own."""
     if kind_of(source) == "picture":
         picture = read_picture(source).values
         return CompanionPlanes(picture, "image", (None,) * len(picture), fits.Header(), source.name)
@@ -165,7 +164,7 @@ def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
 
 
 def attach(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
-    """Give planes their mask, noise or PSF."""
+    """Add a mask, noise map or PSF to planes."""
     planes = replace(planes, facts=planes.facts | {f"{kind}_source": _said(companion, kind)})
     if kind == "psf":
         return replace(planes, psf=_psf(planes, companion))
@@ -179,7 +178,7 @@ def attach(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
 def with_own_companions(
     planes: Planes, hdulist: fits.HDUList, hdu: Any, *, alone: bool, kinds: Sequence[str]
 ) -> Planes:
-    """Give an image the mask, noise and PSF of its own file, where their roles are certain."""
+    """Add mask, noise map and PSF from the image's own file, if their roles are certain."""
     others = [(one, role_of(one)) for one in hdulist if one is not hdu and one.is_image and _planes_of(one)]
     for kind in kinds:
         for role in _SERVES[kind]:
@@ -211,7 +210,7 @@ def _attached_if_good(planes: Planes, companion: CompanionPlanes, kind: str) -> 
 
 
 def _planes_of(hdu: Any) -> tuple[int, ...]:
-    """The shape of an HDU's image, if it has one."""
+    """Return the shape of an HDU's image, or () if it has none."""
     shape = tuple(getattr(hdu, "shape", None) or ())
     return shape if len(shape) >= 2 and 0 not in shape else ()
 
@@ -222,12 +221,12 @@ def _fits(hdu: Any, planes: Planes, kind: str) -> bool:
 
 def _belongs(companion: Any, image: Any) -> bool:
     own, its = _key(companion), _key(image)
-    # A companion without a band beside images with one is for all of them.
+    # A companion without band or name ending belongs to all images that have one.
     return own == its or (own[0] == "version" and its[0] != "version")
 
 
 def _key(hdu: Any) -> tuple[str, object]:
-    """What an image and its companions share: the band, the end of their names, or their version."""
+    """Return what an image shares with its companions: band, ending of the EXTNAME, or EXTVER."""
     band = band_names(hdu.header, 1)[0]
     if band is not None:
         return ("band", band)
@@ -249,7 +248,7 @@ def _check_shape(planes: Planes, companion: CompanionPlanes, kind: str) -> None:
 
 
 def _by_band(companion: CompanionPlanes, planes: Planes) -> npt.NDArray[Any]:
-    """Its planes in the order of the image's."""
+    """Return the planes of a companion in the order of the image's."""
     named = set(companion.bands) == set(planes.names) and None not in companion.bands
     if not named or companion.bands == planes.names:
         return companion.values
@@ -267,7 +266,7 @@ def _with_sigma(planes: Planes, companion: CompanionPlanes) -> Planes:
     own = noise_factor(companion.header, companion.role, planes.unit)
     factors = np.array([own] if own is not None else planes.factors)[:, np.newaxis, np.newaxis]
     if companion.role == "inverse variance":
-        planes = _masked(planes, ~(values > 0))  # no weight: nothing was measured there
+        planes = _masked(planes, ~(values > 0))  # pixels without weight were not measured
     return replace(planes, sigma=standard_deviation(values, companion.role, factors))
 
 

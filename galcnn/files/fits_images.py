@@ -1,4 +1,4 @@
-"""FITS file -> planes: which HDUs hold the image, and which hold mask and noise."""
+"""Read images from FITS files: find the HDUs of the image, and of its mask and noise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_image(
     *,
     kinds: Sequence[str] = KINDS,
 ) -> Planes:
-    """Read the science image of an open file, in nJy where its header is certain."""
+    """Read the science image of an open file, in nJy if its header is certain."""
     alone = sum(_is_image(one) and role_of(one) == "image" for one in hdulist) == 1
     parts = []
     for one, name in chosen_hdus(hdulist, hdu, bands):
@@ -38,7 +38,7 @@ def read_image(
 def chosen_hdus(
     hdulist: fits.HDUList, hdu: HDUChoice | None, bands: Sequence[str] | None
 ) -> list[tuple[Any, str | None]]:
-    """Tell which HDUs hold the science image, without reading it."""
+    """Return the HDUs of the science image, with band names where needed, without reading pixels."""
     if hdu is None:
         chosen = _science_hdus(hdulist, bands)
     else:
@@ -49,7 +49,7 @@ def chosen_hdus(
 
 
 def find_hdu(hdulist: fits.HDUList, wanted: int | str) -> Any:
-    """Give one HDU by index, EXTNAME or ``EXTNAME,EXTVER``."""
+    """Return the HDU with this index, EXTNAME or ``EXTNAME,EXTVER``."""
     if isinstance(wanted, str):
         name, _, version = wanted.partition(",")
         fits_name = name.strip().upper()
@@ -96,7 +96,7 @@ def _science_hdus(hdulist: fits.HDUList, bands: Sequence[str] | None) -> list[An
 
 
 def _names_by_extension(hdus: Sequence[Any]) -> list[str | None]:
-    """Bands of several HDUs: by their own cards, else by EXTNAME where it looks like a filter."""
+    """Return the bands of several HDUs, from their cards, or else from EXTNAMEs that look like filters."""
     names: list[str | None] = [band_names(one.header, 1)[0] for one in hdus]
     if all(names):
         return names
@@ -128,7 +128,7 @@ def _listing(hdulist: fits.HDUList) -> str:
 
 
 def _shape(hdu: Any) -> tuple[int, ...]:
-    """Of the pixels; none for an extension of a kind that astropy does not know."""
+    """Return the shape of the image; () for extension types that astropy does not know."""
     return tuple(getattr(hdu, "shape", None) or ())
 
 

@@ -1,6 +1,6 @@
-"""An image as it stands in a FITS file: all that its header says, without its pixels.
+"""Images in FITS files: what their headers say, without reading pixels.
 
-Images too large to be loaded whole are read through it in parts, and mean the same.
+Images too large for memory are read in parts through this module, with the same meaning.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from galcnn.transforms.grid import pixel_degrees
 
 @dataclass(frozen=True)
 class StoredImage:
-    """The image of one HDU, still in its file.
+    """The image of one HDU, not yet read.
 
     Attributes
     ----------
     hdu : int
-        Index of the HDU from 0.
+        Index of the HDU, from 0.
     indices : tuple of tuple of int
-        Where each plane is along the leading axes of the HDU; one empty tuple for a plain image.
+        Position of each plane along the leading axes of the HDU; one empty tuple for a two-axis image.
     shape : tuple of int
-        Pixels of a plane as (ny, nx).
+        Shape of a plane in pixels, (ny, nx).
     names : tuple of str or None
-        Of the bands; None where the file does not say.
+        Names of the bands; None if the file does not name them.
     wcs : astropy.wcs.WCS or None
-        Celestial.
+        Celestial WCS.
     calibration : galcnn.files.zero_points.FluxCalibration
-        What the numbers in the file mean.
+        Conversion of the file's values to flux.
     survey : str
-        As far as the file says.
+        Survey, if the file names it.
     facts : dict
-        For the meta of a cutout.
+        Entries for the meta of a cutout.
     notes : tuple of str
-        What was mended or is missing.
+        Notes on what was repaired or is missing.
     """
 
     hdu: int
@@ -60,7 +60,7 @@ class StoredImage:
 def stored_image(
     hdulist: fits.HDUList, hdu: Any, name: str | None, *, values: npt.NDArray[Any] | None = None
 ) -> StoredImage:
-    """Read what the header of an image says."""
+    """Read the header of an image."""
     indices, shape = plane_indices(hdu)
     header = inherited(hdulist, hdu)
     wcs, notes = celestial_wcs(hdu.header, shape)
@@ -81,10 +81,10 @@ def stored_image(
 
 
 def plane_indices(hdu: Any) -> tuple[tuple[tuple[int, ...], ...], tuple[int, int]]:
-    """Tell where the planes of an image HDU are, without reading it."""
+    """Return the position of each plane of an image HDU, and their shape, without reading pixels."""
     shape = tuple(getattr(hdu, "shape", None) or ())
     leading = shape[:-2]
-    # Radio-like (1, 1, ny, nx) is one plane.
+    # (1, 1, ny, nx), as in radio astronomy, is one plane.
     if not hdu.is_image or len(shape) < 2 or 0 in shape or any(n > 1 for n in leading[:-1]):
         raise UnreadableImageError(
             message("an image of two axes, or three with the bands first", "", hdu=hdu.name, shape=shape)
@@ -93,14 +93,14 @@ def plane_indices(hdu: Any) -> tuple[tuple[tuple[int, ...], ...], tuple[int, int
 
 
 def raw_planes(hdu: Any) -> npt.NDArray[Any]:
-    """Give the pixels of an image HDU as planes, native-endian, in the file's numbers."""
+    """Return the pixels of an image HDU as planes in native byte order, in the values of the file."""
     if not hdu.is_image or hdu.data is None:
         raise UnreadableImageError(
             message("an HDU with an image", "Name another.", hdu=hdu.name, kind=type(hdu).__name__)
         )
     data = hdu.data
     shape = data.shape
-    while data.ndim > 2 and data.shape[0] == 1:  # radio-like (1, 1, ny, nx)
+    while data.ndim > 2 and data.shape[0] == 1:  # (1, 1, ny, nx), as in radio astronomy
         data = data[0]
     if data.ndim not in (2, 3) or 0 in data.shape:
         raise UnreadableImageError(
@@ -112,7 +112,7 @@ def raw_planes(hdu: Any) -> npt.NDArray[Any]:
 
 
 def inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
-    """Give the cards of an HDU, and those of an empty primary header that it does not have."""
+    """Return the cards of an HDU, with those of an empty primary header that it lacks."""
     if hdu is hdulist[0] or hdulist[0].header.get("NAXIS", 0) != 0:
         return hdu.header
     header = hdulist[0].header.copy()

@@ -1,4 +1,4 @@
-"""What a FITS header says of its image: bands, survey, role, pixels flagged bad. Nothing is guessed."""
+"""Read bands, survey, role and mask bits from FITS headers, only where they are certain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PIPELINES: tuple[tuple[str, Callable[[fits.Header], bool]], ...] = (
     ("2MASS", lambda header: card_text(header, "ORIGIN") == "2MASS"),
     ("GALEX", lambda header: "MPSTYPE" in header and "TILENUM" in header),
 )
-#: Bands that a header gives as a number.
+#: Bands that headers give as numbers.
 _NUMBERED = {
     "WISE": {1: "W1", 2: "W2", 3: "W3", 4: "W4"},
     "GALEX": {1: "NUV", 2: "FUV"},
@@ -33,7 +33,7 @@ _ROLES = (
     ("psf", r"PSF|COPSF"),
     ("other", r"SEG|SEGMAP|SEGMENTATION|MODEL|RESID|RESIDUAL|CTX|CON|SKY|BKG|BACKGROUND|THUMB|CHI2"),
 )
-#: Of file names; the last one is Pan-STARRS' word for its variances.
+#: Roles by words in file names; the last one is Pan-STARRS's word for variances.
 _OF_NAMES = (
     *_ROLES[:4],
     ("weight", r"WGT|WHT|WEIGHT|WEIGHTS|EXPMAP"),
@@ -42,22 +42,22 @@ _OF_NAMES = (
     ("variance", r"WT"),
 )
 
-# Planes of the LSST and HSC pipelines that spoil a pixel. DETECTED, BRIGHT_OBJECT, INEXACT_PSF,
-# SENSOR_EDGE, CLIPPED and their like mark pixels that were measured.
+# Mask planes of the LSST and HSC pipelines whose pixels are not used. DETECTED, BRIGHT_OBJECT,
+# INEXACT_PSF, SENSOR_EDGE, CLIPPED and others mark pixels that were measured.
 _LSST = ("BAD", "CR", "CROSSTALK", "EDGE", "NO_DATA", "SAT", "SUSPECT", "UNMASKEDNAN", "VIGNETTED")
-# Bits of the Legacy Surveys, DR8 to DR10 (legacysurvey.org/dr10/bitmasks): saturated, and bad in
-# all exposures, by band. The others say where stars, galaxies and clusters are.
+# Bits of the Legacy Surveys, DR8 to DR10 (legacysurvey.org/dr10/bitmasks): saturated, and bad in all
+# exposures, by band. The other bits mark stars, galaxies and clusters.
 _LEGACY = {"g": (2, 5), "r": (3, 6), "z": (4, 7), "i": (14, 15)}
 
 
 def card_text(header: fits.Header, key: str) -> str:
-    """Give a card's text without the spaces about it."""
+    """Return the text of a card without surrounding spaces; empty if there is none."""
     value = header.get(key)
     return value.strip() if isinstance(value, str) else ""
 
 
 def card_number(header: fits.Header, key: str) -> float | None:
-    """Give a card's number, quoted or not."""
+    """Return the number of a card, quoted or not; None if there is none."""
     value = header.get(key)
     if isinstance(value, str):  # SDSS writes some numbers in quotes
         try:
@@ -70,7 +70,7 @@ def card_number(header: fits.Header, key: str) -> float | None:
 
 
 def band_names(header: fits.Header, n_planes: int) -> tuple[str | None, ...]:
-    """Read the bands of an image's planes.
+    """Return the bands of an image's planes; None where the header does not name them.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def band_names(header: fits.Header, n_planes: int) -> tuple[str | None, ...]:
 
 
 def survey_of(header: fits.Header) -> str:
-    """Name the source of an image as far as its header does."""
+    """Return the survey or telescope that a header names, or "unknown"."""
     if not card_text(header, "SURVEY"):
         for name, mark in _PIPELINES:
             if mark(header):
@@ -110,7 +110,7 @@ def _single_band(header: fits.Header) -> str | None:
         return _NUMBERED.get(survey_of(header), {}).get(header["BAND"])
     for key in ("BAND", "FILTER", "FILTNAM1", "FILTER1", "FILTER2", "FPA.FILTERID"):
         text = card_text(header, key)
-        # HST's wheels: the one that is not clear holds the filter.
+        # HST's filter wheels: the one that is not clear holds the filter.
         if not text or text.upper().startswith("CLEAR") or text.upper() in ("NONE", "UNKNOWN", "N/A"):
             continue
         if re.search(r"[,;/]", text):
@@ -125,9 +125,9 @@ def _single_band(header: fits.Header) -> str | None:
 
 
 def role_of(hdu: Any) -> str:
-    """Tell what an HDU holds by EXTNAME, EXTTYPE or IMAGETYP."""
+    """Return the role of an HDU (image, mask, sigma ...) from EXTNAME, EXTTYPE or IMAGETYP."""
     if "LAYERFMT" in hdu.header:
-        return "other"  # of galcnn.layers: maps stand beside the image, also in a survey's own file
+        return "other"  # maps written by galcnn.layers
     if card_text(hdu.header, "DES_EXT") == "WEIGHT":
         return "inverse variance"  # Morganson et al. 2018, PASP 130, 074501
     for text in (hdu.name, hdu.header.get("EXTTYPE"), hdu.header.get("IMAGETYP")):
@@ -139,7 +139,7 @@ def role_of(hdu: Any) -> str:
 
 
 def role_of_name(name: str) -> str:
-    """Tell what a file holds by the last word of its name.
+    """Return the role of a file (image, mask, sigma ...) from the last word of its name.
 
     Examples
     --------
@@ -157,17 +157,17 @@ def role_of_name(name: str) -> str:
 def bad_pixels(
     flags: npt.NDArray[Any], header: fits.Header, bands: tuple[str | None, ...]
 ) -> npt.NDArray[np.bool_]:
-    """Tell which pixels must not be used, by what the bits of a mask mean."""
-    # Shape (n_planes, ny, nx), or (n_bands, ny, nx) where the flags tell bands apart.
+    """Return the pixels not to use, from the meaning of a mask's bits."""
+    # Shape (n_planes, ny, nx), or (n_bands, ny, nx) if the flags depend on the band.
     planes = {key[3:]: header[key] for key in header if key.startswith("MP_")}
     if planes:
         return _any_bit(flags, [int(bit) for name, bit in planes.items() if name in _LSST])
     if card_text(header, "IMAGETYP").lower().startswith("maskbits"):
         own = [_any_bit(flags, _LEGACY.get(str(band), ())) for band in bands]
         return np.concatenate(own)
-    if card_text(header, "TELESCOP") == "JWST":  # DO_NOT_USE; the other bits say why, or are harmless
+    if card_text(header, "TELESCOP") == "JWST":  # DO_NOT_USE; other bits give reasons, or are harmless
         return _any_bit(flags, [0])
-    bad: npt.NDArray[np.bool_] = flags != 0  # NaN too is not 0
+    bad: npt.NDArray[np.bool_] = flags != 0  # NaN is not 0 either
     return bad
 
 

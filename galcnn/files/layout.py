@@ -1,9 +1,9 @@
-"""How galcnn lays a cutout out in FITS: Cutout -> HDUs -> Cutout, bit by bit.
+"""FITS layout of cutouts: written as HDUs and read back without loss.
 
-``SCI_<BAND>`` one image a band, each with their number in the card NBANDS; ``MASK`` (1 = do not
-use, the bit of the card MP_BAD) one for all bands, or ``MASK_<BAND>`` where they differ;
-``SIGMA_<BAND>`` and ``PSF_<BAND>`` where known; ``META`` a table of JSON values. Each carries the
-card GALCNN, each image on the cutout's grid its whole WCS.
+``SCI_<BAND>`` has one image per band, each with the number of bands in the card NBANDS. ``MASK`` (1 = do
+not use, the bit of the card MP_BAD) is common to all bands, or ``MASK_<BAND>`` if they differ.
+``SIGMA_<BAND>`` and ``PSF_<BAND>`` are present if known. ``META`` is a table of JSON values. Each HDU has
+the card GALCNN, each image on the cutout's grid its whole WCS.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ _Card: TypeAlias = tuple[str, str | int, str] | fits.Card
 _VERSION = 1
 _LAYOUT_CARD = ("GALCNN", _VERSION, "version of the layout of this cutout")
 _BAD_CARD = ("MP_BAD", 0, "number of the bit: do not use")
-#: Letters of a band in EXTNAME.
+#: Maximum number of letters of a band in EXTNAME.
 _LONGEST_BAND = 40
 
 
 def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
-    """Lay a cutout out as FITS HDUs: SCI, MASK, SIGMA, PSF by band, and META.
+    """Write a cutout as FITS HDUs: SCI, MASK, SIGMA and PSF by band, and META.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Any.
+        Cutout to write.
 
     Returns
     -------
     list of astropy.io.fits.ImageHDU and BinTableHDU
-        To follow a primary HDU. The first holds position, redshift and survey beside the image.
+        HDUs to follow a primary HDU. The first one also has cards of position, redshift and survey.
 
     Raises
     ------
     TypeError, ValueError
-        A value of `meta` has no JSON, or the WCS has no cards.
+        If a value of `meta` cannot be written as JSON, or the WCS cannot be written as cards.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
     """
     suffixes = _suffixes(cutout.bands)
     wcs, unit = wcs_cards(cutout.wcs), _unit_card(cutout.unit)
-    wcs.tostring()  # formats the cards once: their copies in the layers need no formatting
+    wcs.tostring()  # formats the cards once, so that their copies need no formatting
 
     def of_bands(kind: str, planes: npt.NDArray[Any], *cards: _Card) -> list[fits.ImageHDU]:
         return [
@@ -91,24 +91,24 @@ def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
 
 
 def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
-    """Read what `cutout_hdus` gave; other HDUs are passed over.
+    """Read a cutout from HDUs of `cutout_hdus`; other HDUs are ignored.
 
     Parameters
     ----------
     hdulist : astropy.io.fits.HDUList or list of HDUs
-        Of a cutout or layers file.
+        HDUs of a cutout or layers file.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        In native byte order.
+        Cutout in native byte order.
 
     Raises
     ------
     galcnn.errors.UnreadableImageError
-        No such layers, one is missing or damaged, or they are of a newer version.
+        If there are no such HDUs, one is missing or damaged, or their layout is newer.
     """
-    # Cutouts of further stacks of a layers file say their number.
+    # Cutouts of further stacks of a layers file have the card STACK.
     ours = {hdu.name: hdu for hdu in hdulist if "GALCNN" in hdu.header and "STACK" not in hdu.header}
     science = [name for name in ours if name.startswith("SCI_")]
     if not science:
@@ -121,7 +121,7 @@ def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
         raise UnreadableImageError(
             message(f"a cutout layout of version {_VERSION} or older", "Update galcnn.", version=version)
         )
-    # Files written before there was this card lack it.
+    # Files written before this card existed lack it.
     n_bands = first.header.get("NBANDS", len(science))
     if n_bands != len(science):
         raise UnreadableImageError(
@@ -152,7 +152,7 @@ def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
 
 
 def is_our_layout(hdulist: Iterable[Any]) -> bool:
-    """Tell whether `cutout_from_hdus` is the one to read this."""
+    """Return True if `cutout_from_hdus` can read this file."""
     return any(
         hdu.name.startswith("SCI_") and "GALCNN" in hdu.header and "STACK" not in hdu.header
         for hdu in hdulist
@@ -160,24 +160,24 @@ def is_our_layout(hdulist: Iterable[Any]) -> bool:
 
 
 def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:
-    """Write a cutout as FITS with checksums, whole or not at all.
+    """Write a cutout as FITS with checksums, atomically.
 
-    `load_cutout` gives it back bit by bit: flux with its NaN, mask, sigma, PSF, bands, unit,
-    meta; the position in ICRS to 1e-9 degrees; the WCS to 1e-9 degrees.
+    `load_cutout` reads it back: flux with NaN, mask, sigma, PSF, bands, unit and meta are identical, position
+    (ICRS) and WCS agree to 1e-9 degrees.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Any whose `meta` has JSON.
+        Cutout whose `meta` can be written as JSON.
     path : path-like
-        Usually ends in ``.fits``. An older file is replaced.
+        Output file, usually ending in ``.fits``. An existing file is replaced.
 
     Raises
     ------
     TypeError, ValueError
-        A value of `meta` has no JSON, or the WCS has no cards.
+        If a value of `meta` cannot be written as JSON, or the WCS cannot be written as cards.
     OSError
-        The file cannot be written; an older one is then as it was.
+        If the file cannot be written; an existing one is then unchanged.
     """
     primary = fits.PrimaryHDU()
     primary.header["FILETYPE"] = ("galcnn cutout", "kind of this file")
@@ -186,9 +186,9 @@ def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:
     hdulist = fits.HDUList([primary, *cutout_hdus(cutout)])
     for hdu in hdulist:
         hdu.add_checksum()
-    # A file object: astropy would compress or refuse by the name of the temporary file.
+    # A file object, since astropy would compress or fail by the name of the temporary file.
     with atomic.writing(path) as temporary, open(temporary, "wb") as handle:
-        # Not verified at each writing, which is slow: the tests verify what is written here.
+        # Not verified on writing, which is slow; the tests verify what is written here.
         hdulist.writeto(handle, output_verify="ignore")
 
 
@@ -216,7 +216,7 @@ def _position(header: fits.Header) -> SkyCoord | None:
 
 
 def _unit_card(unit: u.UnitBase) -> tuple[str, str, str]:
-    """BUNIT where FITS knows the unit; a card of our own where it does not (electron, nanomaggy)."""
+    """Return BUNIT if FITS has the unit, else the card GUNIT (electron, nanomaggy)."""
     try:
         return ("BUNIT", unit.to_string("fits"), "unit per pixel")
     except ValueError:
@@ -238,7 +238,7 @@ def _planes_if_any(ours: Mapping[str, Any], kind: str, suffixes: Sequence[str]) 
 
 
 def _suffixes(bands: tuple[str, ...]) -> list[str]:
-    """Band names as EXTNAME can have them: upper case, plain, unique."""
+    """Return band names for EXTNAME: upper case, ASCII letters and digits, unique."""
     found: list[str] = []
     for band in bands:
         found.append(unique_name(word(band, _LONGEST_BAND), found))

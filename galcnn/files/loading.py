@@ -1,4 +1,4 @@
-"""One door for image files, FITS, JPEG or PNG -> Cutout; and what is done to an image once it is read."""
+"""Load image files (FITS, JPEG, PNG) as cutouts, and calibrate and correct them."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from galcnn.transforms import combine, correct_extinction, crop_width, remove_sk
 
 @dataclass(frozen=True)
 class Treatment:
-    """Steps from a file's image to that of a galaxy alone, each left out by default.
+    """Processing steps of a loaded image; by default none.
 
     Attributes
     ----------
     zero_point : float or None
-        AB magnitude of a number 1, where the file does not state it, see `calibrate`.
+        AB magnitude of a value of 1 in the image, if the file does not state it, see `calibrate`.
     sky : bool
-        Whether the level of the sky is subtracted, see `galcnn.transforms.remove_sky`.
+        If True, subtract the sky level, see `galcnn.transforms.remove_sky`.
     ebv : float or None
-        E(B-V), see `galcnn.transforms.correct_extinction`.
+        E(B-V) in magnitudes to correct for, see `galcnn.transforms.correct_extinction`.
     system : str or None
-        Photometric system of the bands, where the survey does not tell.
+        Photometric system of the bands, if it cannot be found from the survey.
     width : astropy.units.Quantity or None
-        Side of the central field that is kept, last of all.
+        Side of the central field to keep; this is the last step.
     """
 
     zero_point: float | None = None
@@ -51,7 +51,7 @@ class Treatment:
 
 
 def treat(cutout: Cutout, treatment: Treatment) -> Cutout:
-    """Apply the steps of a treatment in their order."""
+    """Apply the steps of a treatment in order."""
     if treatment.zero_point is not None:
         cutout = calibrate(cutout, treatment.zero_point)
     if treatment.sky:
@@ -64,24 +64,24 @@ def treat(cutout: Cutout, treatment: Treatment) -> Cutout:
 
 
 def calibrate(cutout: Cutout, zero_point: float) -> Cutout:
-    """Turn counts into nJy by a zero point that the user knows.
+    """Convert counts to nJy with a known zero point.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Uncalibrated, linear.
+        Uncalibrated cutout with linear values.
     zero_point : float
-        AB magnitude of a source of a number 1 in the image.
+        AB magnitude of a source with a value of 1 in the image.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        In nJy.
+        Cutout in nJy.
 
     Raises
     ------
     ValueError
-        It is calibrated already, or a picture.
+        If the cutout is calibrated already, or a picture.
 
     Examples
     --------
@@ -119,44 +119,44 @@ def load_cutout(
     position: SkyCoord | None = None,
     redshift: float | None = None,
 ) -> Cutout:
-    """Read an image file as a cutout: flux in nJy where the file is certain of it.
+    """Load an image file as a cutout, with flux in nJy if the file states its calibration.
 
-    Read are FITS (primary or extension, several extensions or a cube of bands, one file a band,
-    compressed or not), files of `save_cutout` and of `galcnn.layers`, and JPEG and PNG, whose
-    rows are reversed, as FITS counts from below. Mask, noise and PSF are read with the image
-    where the file holds them and their roles are certain.
+    Formats are FITS (primary HDU or extension, several extensions or a cube of bands, one file per band,
+    compressed or not), files of `save_cutout` and of `galcnn.layers`, and JPEG and PNG, whose rows are
+    reversed since FITS counts them from the bottom. Mask, noise and PSF are loaded with the image if the
+    file has them and their roles are certain.
 
     Parameters
     ----------
     path : path-like, bytes, binary file, or sequence of them
-        One file, on the disk or in memory, or one for each band on one grid (`load_bands` brings
-        them to one).
+        File, on disk or in memory; or one file per band, all on one grid (`load_bands` resamples them to
+        one).
     bands : sequence of str, optional
-        Which bands, in the wanted order; where the files name none, names for all planes.
+        Bands to load, in the wanted order; names for all planes if the file names none.
     hdu : int, str or sequence of them, optional
-        Where the image is: index from 0, EXTNAME, or ``EXTNAME,EXTVER``; several for one band
-        each. Found out by default, where there is no doubt.
+        HDU of the image: index from 0, EXTNAME, or ``EXTNAME,EXTVER``; several for one band each. By
+        default it is found, if there is no doubt.
     companions : Companions, optional
-        Where mask, noise and PSF are, in place of those found.
+        Files or HDUs of mask, noise and PSF, instead of those found.
     position : astropy.coordinates.SkyCoord, optional
-        Of the galaxy; by default the place on the sky of the central pixel, since cards such as
-        RA and DEC are often those of the telescope.
+        Position of the galaxy; by default that of the central pixel, since cards such as RA and DEC are
+        often those of the telescope.
     redshift : float, optional
-        Of the galaxy.
+        Redshift of the galaxy.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        `meta` holds path, format, calibration, AB zero point, the sources of position, mask,
-        sigma and PSF, and notes on what the header lacks or what was mended in it.
+        Cutout. Its `meta` has path, format, calibration, AB zero point, the sources of position, mask,
+        sigma and PSF, and notes on what was missing or repaired in the header.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If there is no such file.
     galcnn.errors.UnreadableImageError
-        It exists, but no image can be made of it; the text says what was found. Or `position`
-        lies outside of the image: then one of them is wrong, often a stale WCS.
+        If no image can be read from the file; the text says what was found. Also if `position` is
+        outside the image, often because of a stale WCS.
 
     Examples
     --------
@@ -217,35 +217,35 @@ def load_bands(
     redshift: float | None = None,
     treatment: Treatment | None = None,
 ) -> Cutout:
-    """Read files of one galaxy, of whatever pixel grids, as one cutout.
+    """Load files of one galaxy, on any pixel grids, as one cutout.
 
     Parameters
     ----------
     paths : sequence of path-like, bytes or binary files
-        Of any number of bands each.
+        Files with one or more bands each.
     reference : str
-        Band whose grid is kept; the others are resampled onto it, flux conserved
+        Band whose grid is kept; the others are resampled onto it with flux conserved
         (`galcnn.transforms.align`).
     bands : sequence of str, optional
-        One name a file: which band to take, or its name where the file has none.
+        One name per file: the band to load, or its name if the file has none.
     position : astropy.coordinates.SkyCoord, optional
-        Of the galaxy, see `load_cutout`.
+        Position of the galaxy, see `load_cutout`.
     redshift : float, optional
-        Of the galaxy.
+        Redshift of the galaxy.
     treatment : Treatment, optional
-        Done to each file by itself, before the grids change; its width is cut last.
+        Steps applied to each file before resampling; its width is cut last.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        See `galcnn.transforms.combine`.
+        Cutout of all bands, see `galcnn.transforms.combine`.
 
     Raises
     ------
     FileNotFoundError, galcnn.errors.UnreadableImageError
-        See `load_cutout`.
+        If `load_cutout` raises it.
     ValueError
-        The files do not combine: a band comes twice, units differ, no WCS, no overlap.
+        If the files do not combine: a band occurs twice, units differ, or there is no WCS or no overlap.
     """
     if bands is not None and len(bands) != len(paths):
         raise ValueError(
@@ -293,13 +293,13 @@ def _science(
         return _planes_of(cutout_from_hdus(hdulist))
     try:
         return read_image(hdulist, hdu, bands, kinds=kinds)
-    except fits.VerifyError:  # a card that is not FITS, such as text without quotes
-        hdulist.verify("fix")  # what is mended lands in the notes
+    except fits.VerifyError:  # a card that is not valid FITS, such as text without quotes
+        hdulist.verify("fix")  # repairs are recorded in the notes
         return read_image(hdulist, hdu, bands, kinds=kinds)
 
 
 def _doubted(planes: Planes, source: Source) -> Planes:
-    """Maps of noise, weight or segments often carry the header of their image, zero point and all."""
+    """Undo the calibration of noise, weight or segment maps, which often have the header of their image."""
     role = role_of_name(source.name)
     if planes.ours or role == "image":
         return planes
@@ -344,13 +344,13 @@ def _sources(path: FileLike | Sequence[FileLike]) -> list[Source]:
 
 
 def _given(companions: Companions) -> dict[str, Source | str]:
-    """Each companion that the user gave: a file, or the name of an HDU."""
+    """Return the companions that the user gave, each a file or the name of an HDU."""
     given = {kind: getattr(companions, kind) for kind in KINDS}
     return {kind: _file_or_hdu(value) for kind, value in given.items() if value is not None}
 
 
 def _file_or_hdu(given: FileLike) -> Source | str:
-    """A word that is no file and looks like none is the name of an HDU."""
+    """Return a file, or the name of an HDU if a word neither is nor looks like a file."""
     source = source_of(given)
     if source.path is None or source.path.is_file():
         return source

@@ -1,4 +1,4 @@
-"""Cutout <-> astropy's CCDData and NDData.
+"""Convert cutouts to and from astropy's CCDData and NDData.
 
 Importing this module registers the format ``galcnn`` with astropy: ``CCDData.read(path,
 format="galcnn", band="r")`` reads whatever `galcnn.load_cutout` reads, and ``image.write(path,
@@ -35,25 +35,25 @@ FORMAT = "galcnn"
 
 
 def to_ccddata(cutout: Cutout, band: str | None = None) -> CCDData:
-    """Give one band of a cutout as astropy and its affiliated packages take images.
+    """Convert one band of a cutout to astropy's CCDData.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Any.
+        Cutout to convert.
     band : str, optional
-        Which; need not be named where there is one.
+        Band to convert; may be omitted if there is only one.
 
     Returns
     -------
     astropy.nddata.CCDData
-        Copies of flux, mask, sigma (as `StdDevUncertainty`) and PSF, with unit and WCS; band,
-        survey, position, redshift and, as JSON, the meta of the cutout in its `meta`.
+        Copies of flux, mask, sigma (as `StdDevUncertainty`) and PSF, with unit and WCS. Its `meta` has
+        band, survey, position, redshift and, as JSON, the meta of the cutout.
 
     Raises
     ------
     ValueError
-        No such band, or several and none is named.
+        If there is no such band, or there are several and none is named.
 
     Examples
     --------
@@ -88,26 +88,26 @@ def to_ccddata(cutout: Cutout, band: str | None = None) -> CCDData:
 
 
 def from_nddata(images: NDData | Sequence[NDData], *, bands: Sequence[str] | None = None) -> Cutout:
-    """Make a cutout of astropy's images: one, one a band, or a cube with the bands first.
+    """Make a cutout from NDData: one image, one per band, or a cube with the bands first.
 
     Parameters
     ----------
     images : astropy.nddata.NDData or sequence of it
-        On one grid. Any kind of uncertainty that is a standard deviation, variance or inverse
-        variance; a `meta` that is a FITS header, or like one, is read for unit, zero point, band
-        and survey as that of a file.
+        Images on one grid. Their uncertainty may be a standard deviation, variance or inverse variance.
+        A `meta` that is a FITS header or similar is read for unit, zero point, band and survey, as for
+        files.
     bands : sequence of str, optional
-        Names of all planes, where the `meta` does not give them.
+        Names of all planes, if `meta` does not name them.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        In nJy where unit or `meta` are certain.
+        Cutout, in nJy if unit or `meta` state the calibration.
 
     Raises
     ------
     ValueError
-        The images differ in shape or unit, or have not two axes, or three with the bands first.
+        If the images differ in shape or unit, or do not have two axes, or three with the bands first.
     """
     several = [images] if isinstance(images, NDData) else list(images)
     if not several:
@@ -180,7 +180,7 @@ def _part(image: NDData) -> dict[str, Any]:
 
 
 def _header(meta: Mapping[str, Any], unit: Any) -> fits.Header:
-    """The cards of a `meta` that FITS can hold, and its unit."""
+    """Return the entries of a `meta` that FITS can hold, and the unit, as a header."""
     header = meta.copy() if isinstance(meta, fits.Header) else fits.Header()
     if not isinstance(meta, fits.Header):
         for key, value in meta.items():

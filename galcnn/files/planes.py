@@ -1,4 +1,4 @@
-"""Planes: what was read of one image or picture, before it is a Cutout; joining and choosing them by band."""
+"""Planes of images and pictures before they become a Cutout; joined, and selected by band."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from galcnn.photometry import DISPLAY
 from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms.grid import grid_offset
 
-#: Grids whose corners differ by less than this, in pixels, are one.
+#: Grids are equal if their corners differ by less than this, in pixels.
 GRID_TOLERANCE = 0.1
-#: Bytes 24 and 25 of a PNG hold the bits of a sample and the colour type; 2 and 6 are RGB, RGBA.
+#: Bytes 24 and 25 of a PNG hold bits per sample and colour type; 2 and 6 are RGB and RGBA.
 _PNG_BITS, _PNG_COLOUR, _PNG_TRUECOLOUR = 24, 25, (2, 6)
 
 
 @dataclass(frozen=True)
 class Planes:
-    """One or more planes read from one image.
+    """Planes read from one image or more.
 
     Attributes
     ----------
     values : numpy.ndarray
-        float32, shape (n_planes, ny, nx), in `unit`.
+        Values in `unit`, float32, shape (n_planes, ny, nx).
     names : tuple of str or None
-        Of the bands; None where the file does not say.
+        Names of the bands; None if the file does not name them.
     unit : astropy.units.UnitBase
-        Of `values`.
+        Unit of `values`.
     factors : tuple of float
-        By which each plane of the file was multiplied.
+        Factor by which each plane of the file was multiplied.
     wcs : astropy.wcs.WCS or None
-        Celestial.
+        Celestial WCS.
     survey : str
-        As far as the file says.
+        Survey, if the file names it.
     mask : numpy.ndarray or None
-        bool, shape of `values`; True = do not use.
+        Mask, bool, shape of `values`; True = do not use.
     sigma : numpy.ndarray or None
-        float32, shape of `values`, in `unit`.
+        Standard deviation in `unit`, float32, shape of `values`.
     psf : numpy.ndarray or None
-        float32, one plane a band.
+        PSF, float32, one plane per band.
     position : astropy.coordinates.SkyCoord or None
-        Of the galaxy, from a file that states it for certain.
+        Position of the galaxy, if the file states it.
     redshift : float or None
-        Likewise.
+        Redshift of the galaxy, if the file states it.
     facts : dict
-        For the meta of the cutout.
+        Entries for the meta of the cutout.
     notes : tuple of str
-        What was mended or is missing.
+        Notes on what was repaired or is missing.
     ours : bool
-        Whether galcnn wrote the file, so that position and meta are to be kept as they are.
+        If True, galcnn wrote the file, and position and meta are kept unchanged.
     """
 
     values: npt.NDArray[np.float32]
@@ -77,11 +77,11 @@ class Planes:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Pixels as (ny, nx)."""
+        """Image shape in pixels, (ny, nx)."""
         return (int(self.values.shape[1]), int(self.values.shape[2]))
 
     def pick(self, order: Sequence[int]) -> Planes:
-        """Give some of the planes."""
+        """Return selected planes."""
         rows = list(order)
         return replace(
             self,
@@ -95,7 +95,7 @@ class Planes:
 
 
 def join(parts: Sequence[Planes]) -> Planes:
-    """Put planes of several HDUs or files on top of each other."""
+    """Stack planes of several HDUs or files."""
     first = parts[0]
     if len(parts) == 1:
         return first
@@ -150,10 +150,10 @@ def join(parts: Sequence[Planes]) -> Planes:
 
 
 def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
-    """Pick and order planes by name, or name those that have none."""
+    """Select and order planes by name, or name those without a name."""
     given = [name for name in planes.names if name is not None]
     twins = sorted({name for name in given if given.count(name) > 1})
-    # Grey pictures, one a band, all call themselves L: names that say nothing may be replaced.
+    # All grey pictures, one per band, name their plane L, so this name may be replaced.
     nameless = len(given) < len(planes.names) or set(given) == {"L"}
     if bands is None:
         if twins:
@@ -185,7 +185,7 @@ def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
 
 
 def joined_facts(facts: Sequence[dict[str, object]]) -> dict[str, object]:
-    """Give what all parts agree on, and a list of what they do not."""
+    """Merge facts: one value where all parts agree, else a list of the values."""
     joined: dict[str, object] = {}
     for key in dict.fromkeys(key for own in facts for key in own):
         said = [own[key] for own in facts if key in own]
@@ -206,9 +206,9 @@ def _stacked(
 
 
 def read_picture(source: Source) -> Planes:
-    """Read a JPEG or PNG; rows are reversed, since FITS counts them from below."""
-    # Pixels that are not opaque are masked. 16-bit grey is uncalibrated, all else in the unit of
-    # displays.
+    """Read a JPEG or PNG; rows are reversed, since FITS counts them from the bottom."""
+    # Pixels that are not opaque are masked. 16-bit grey is uncalibrated, everything else has the unit
+    # `display`.
     try:
         with source.open() as handle, Image.open(handle, formats=("JPEG", "PNG")) as picture:
             kind = str(picture.format)
@@ -225,7 +225,7 @@ def read_picture(source: Source) -> Planes:
         ) from error
     pixels = pixels[::-1] if pixels.ndim == 3 else pixels[::-1, :, np.newaxis]
     transparent = np.zeros(pixels.shape[:2], dtype=np.bool_)
-    if pixels.shape[2] in (2, 4):  # the last one is opacity
+    if pixels.shape[2] in (2, 4):  # the last channel is opacity
         transparent = pixels[:, :, -1] < 255
         pixels = pixels[:, :, :-1]
     values = np.ascontiguousarray(np.moveaxis(pixels, -1, 0), dtype=np.float32)
@@ -252,7 +252,7 @@ def _plain_mode(picture: Image.Image) -> Image.Image:
 
 
 def _refuse_deep_colour(source: Source) -> None:
-    """Pillow drops the low byte of 16-bit colour without a word."""
+    """Raise an error for 16-bit colour, of which Pillow silently drops the low byte."""
     with source.open() as handle:
         start = handle.read(_PNG_COLOUR + 1)
     if len(start) > _PNG_COLOUR and start[_PNG_BITS] == 16 and start[_PNG_COLOUR] in _PNG_TRUECOLOUR:

@@ -1,6 +1,6 @@
-"""Where an image is, a path, bytes in memory or an open file; and FITS files, opened.
+"""Sources of images (paths, bytes in memory, open files), and opening of FITS files.
 
-Damage is one kind of error, and what astropy warns of is kept as notes.
+All damage raises one kind of error, and astropy's warnings are kept as notes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FileLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\xfd7zXZ")
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
-#: What astropy and the decompressors raise on damaged files.
+#: Exceptions of astropy and the decompressors for damaged files.
 DAMAGE = (
     OSError,
     EOFError,
@@ -45,22 +45,22 @@ DAMAGE = (
     CfitsioException,
 )
 _DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma))
-#: The list of warning filters is one for all threads.
+#: Warning filters are common to all threads.
 WARNINGS_LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file to read, any number of times.
+    """A file that can be read several times.
 
     Attributes
     ----------
     name : str
-        For errors and for the meta of a cutout.
+        Name for error texts and for the meta of a cutout.
     path : pathlib.Path or None
-        On the disk.
+        File on disk.
     content : bytes or None
-        In memory.
+        Content in memory.
     """
 
     name: str
@@ -68,19 +68,19 @@ class Source:
     content: bytes | None = None
 
     def open(self) -> BinaryIO:
-        """Open it at its start."""
+        """Open the file at its start."""
         if self.path is not None:
             return open(self.path, "rb")
         return io.BytesIO(self.content or b"")
 
     @property
     def size(self) -> int:
-        """Number of bytes."""
+        """Size in bytes."""
         return self.path.stat().st_size if self.path is not None else len(self.content or b"")
 
 
 def source_of(file: FileLike | Source) -> Source:
-    """Take what users have."""
+    """Make a source from a path, bytes or an open binary file."""
     if isinstance(file, Source):
         return file
     if isinstance(file, bytes | bytearray | memoryview):
@@ -97,12 +97,12 @@ def source_of(file: FileLike | Source) -> Source:
                 type=type(file).__name__,
             )
         )
-    named = getattr(file, "name", None)  # an integer where it is a bare descriptor
+    named = getattr(file, "name", None)  # an integer for a bare file descriptor
     return Source(named if isinstance(named, str) else f"{len(content)} bytes in memory", content=content)
 
 
 def kind_of(source: Source) -> str:
-    """Tell FITS and pictures by their first bytes: names lie."""
+    """Return "fits" or "picture", from the first bytes of a file and not from its name."""
     if source.path is not None and not source.path.exists():
         raise FileNotFoundError(message("an existing image file", "Check the path.", path=source.name))
     if source.path is not None and source.path.is_dir():
@@ -129,14 +129,14 @@ def kind_of(source: Source) -> str:
 
 @contextlib.contextmanager
 def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
-    """Open a FITS file; what astropy would warn of lands in a list."""
+    """Open a FITS file; astropy's warnings are collected in a list."""
     source = source_of(file)
     notes: list[str] = []
     with WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AstropyWarning)
         try:
-            # memmap=False: the file may be replaced or removed while the cutout lives.
-            # A handle of our own: astropy leaves its open where the file is damaged.
+            # memmap=False, since the file may be replaced or removed while the cutout exists.
+            # Our own handle, since astropy leaves its handle open if the file is damaged.
             with (
                 _plain(source) as handle,
                 fits.open(handle, memmap=False, lazy_load_hdus=False) as hdulist,
@@ -164,8 +164,8 @@ def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
 
 
 def check_sums(hdulist: fits.HDUList) -> None:
-    """Refuse data that do not match their checksum: a changed pixel need not pass unseen."""
-    # What astropy cannot make out at all has no method to verify it.
+    """Raise an error if data do not match their checksum, since a changed pixel may go unnoticed."""
+    # HDUs that astropy cannot identify have no method to verify them.
     changed = [
         hdu.name or type(hdu).__name__
         for hdu in hdulist
@@ -178,7 +178,7 @@ def check_sums(hdulist: fits.HDUList) -> None:
 
 
 def _plain(source: Source) -> BinaryIO:
-    """What astropy reads: it decompresses files by itself, but not what is in memory."""
+    """Return a handle for astropy, which decompresses files but not content in memory."""
     handle = source.open()
     if source.content is None:
         return handle
@@ -200,7 +200,7 @@ def _of_astropy(caught: warnings.WarningMessage) -> bool:
 
 
 def _refuse_cut_off(caught: Sequence[warnings.WarningMessage], name: str) -> None:
-    """Astropy only warns of a file that ends too early; its last pixels would be made up or fail."""
+    """Raise an error for truncated files, about which astropy only warns."""
     for w in caught:
         if _of_astropy(w) and "truncated" in str(w.message):
             raise UnreadableImageError(

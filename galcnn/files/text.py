@@ -1,4 +1,4 @@
-"""Text in FITS: any Unicode as printable ASCII and back, JSON, columns and names of extensions."""
+"""Text in FITS: Unicode written as printable ASCII, JSON, table columns and names of extensions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from galcnn.errors import message
 
 
 def escape(text: str) -> str:
-    r"""Write any text in printable ASCII, as FITS tables and cards want it.
+    r"""Write text as printable ASCII, as FITS tables and cards require.
 
-    Returns: the same where `text` is printable ASCII without a backslash and without a space at its end
-    (FITS drops those); backslash escapes elsewhere.
+    Printable ASCII without backslashes and trailing spaces (which FITS drops) is unchanged; anything else is
+    written with backslash escapes.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def unescape(text: str) -> str:
 
 
 def to_json(value: object, what: str, *, allow_nan: bool = True) -> str:
-    """Write a value as printable ASCII."""
+    """Write a value as JSON in printable ASCII."""
     try:
         text = json.dumps(value, allow_nan=allow_nan, default=_plain_python)
     except (TypeError, ValueError) as error:
@@ -44,17 +44,17 @@ def to_json(value: object, what: str, *, allow_nan: bool = True) -> str:
                 f"{what} of numbers, text, lists and mappings", "Give its name instead.", error=str(error)
             )
         ) from error
-    return text.replace("\x7f", "\\u007f")  # the one character that json leaves and FITS forbids
+    return text.replace("\x7f", "\\u007f")  # the only character that json writes and FITS forbids
 
 
 def text_column(name: str, values: Sequence[str]) -> fits.Column:
-    """Lay out texts as a column of a FITS table."""
+    """Make a column of a FITS table from texts."""
     array = np.array(values, dtype="S") if values else np.zeros(0, dtype="S1")
     return fits.Column(name, f"{max(array.dtype.itemsize, 1)}A", array=array)
 
 
 def word(text: str, longest: int) -> str:
-    """Write any text as part of an EXTNAME that viewers address without quoting.
+    """Convert text to a part of an EXTNAME that viewers can address without quotes.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def word(text: str, longest: int) -> str:
 
 
 def unique_name(name: str, taken: Collection[str]) -> str:
-    """Number a name that is taken: DS9 cannot address EXTVER."""
+    """Append a number to a name that is taken, since DS9 cannot address EXTVER."""
     number, free = 2, name
     while free in taken:
         free = f"{name}_{number}"

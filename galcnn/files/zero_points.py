@@ -1,7 +1,7 @@
-"""What a number of a file is in nJy: its unit, and how pipelines state zero points. Nothing is guessed.
+"""Flux calibration of files: their unit, and zero points as pipelines state them, only where certain.
 
-A rule of calibration is one function ``(header, pixels) -> Scale | None``; the first that knows the
-file wins. A file that no rule knows keeps the unit it states, or none.
+A calibration rule is a function ``(header, pixels) -> Scale | None``; the first one that recognises the
+file is used. A file that no rule recognises keeps the unit it states, or is uncalibrated.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ from galcnn.photometry import ab_flux, ab_magnitude, parse_unit
 from galcnn.photometry.units import UNCALIBRATED, VEGA_TO_AB
 from galcnn.transforms.background import sky_statistics
 
-#: Pogson's 2.5 log10(e): asinh-scaled numbers are asinh magnitudes of opposite sign.
+#: Pogson's 2.5 log10(e): asinh-scaled values are asinh magnitudes of opposite sign.
 _POGSON = 2.5 * np.log10(np.e)
-#: No asinh-scaled image has larger numbers: 1e15 counts.
+#: Maximum of asinh-scaled values, for 1e15 counts.
 _LARGEST_ASINH = 40.0
-#: Sky noise, in electrons a pixel, that an exposure can have: read noise alone to a very bright sky.
+#: Plausible sky noise of an exposure, electrons per pixel: from read noise alone to a very bright sky.
 _ELECTRONS = (0.5, 5000.0)
-_LIGHT = 2.99792458e18  # Angstrom a second
+_LIGHT = 2.99792458e18  # Angstrom per second
 
 
 @dataclass(frozen=True)
 class PixelFacts:
-    """What a rule may know beside the header.
+    """Properties of the pixels that rules may use beside the header.
 
     Attributes
     ----------
     scale : float or None
-        Arcsec a pixel.
+        Pixel scale, arcsec per pixel.
     values : numpy.ndarray or None
-        The numbers in the file.
+        Values in the file.
     """
 
     scale: float | None
     values: npt.NDArray[np.generic] | None = None
 
     def has_scale(self, arcsec: float) -> bool:
-        """Tell whether the pixels are of this size; a survey's resampled pixels are no flux."""
+        """Return True if the pixels have this size; pixels that a survey resampled may not hold flux."""
         return self.scale is not None and abs(self.scale / arcsec - 1) < 1e-3
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a rule found.
+    """Result of a calibration rule.
 
     Attributes
     ----------
     njy : float or None
-        Of a number 1 in the file; None where the rule knows the file and that it is not certain.
+        Flux density of a value of 1 in the file, nJy; None if the file is recognised but not certain.
     source : str
-        The cards, or the reason.
+        Cards that it is based on, or the reason for None.
     asinh : tuple of float or None
-        See `FluxCalibration`.
+        Softening and offset, see `FluxCalibration`.
     """
 
     njy: float | None
@@ -82,12 +82,12 @@ def linear(values: npt.NDArray[np.float64], softening: float, offset: float) -> 
 
 
 def stated_unit(text: str) -> u.UnitBase | None:
-    """Read BUNIT as headers hold it."""
+    """Parse BUNIT as headers write it; None if it is no unit."""
     if not text:
         return None
     for candidate in (text, text.lower(), re.sub(r"\b(electron|count|photon)s\b", r"\1", text.lower())):
         with warnings.catch_warnings():
-            # "a/b/c" is discouraged in FITS but is what headers hold; what it means is settled.
+            # "a/b/c" is discouraged in FITS but common in headers, and its meaning is clear.
             warnings.simplefilter("ignore", u.UnitsWarning)
             try:
                 return parse_unit(candidate)
@@ -97,7 +97,7 @@ def stated_unit(text: str) -> u.UnitBase | None:
 
 
 def _surface_brightness(header: fits.Header, pixels: PixelFacts) -> Scale | None:
-    """MJy/sr and their like: times the area of a pixel."""
+    """Apply surface brightness in BUNIT (MJy/sr and others): multiply by the area of a pixel."""
     text = card_text(header, "BUNIT")
     unit = stated_unit(text)
     if unit is not None and "beam" in [getattr(base, "name", "") for base in unit.bases]:
@@ -113,7 +113,7 @@ def _surface_brightness(header: fits.Header, pixels: PixelFacts) -> Scale | None
 
 
 def _fluxmag0(header: fits.Header, _: PixelFacts) -> Scale | None:
-    """HSC and LSST pipelines: counts of a source of AB magnitude 0."""
+    """Apply FLUXMAG0 of the HSC and LSST pipelines: counts of a source of AB magnitude 0."""
     counts = card_number(header, "FLUXMAG0")
     if counts is None or counts <= 0:
         return None
@@ -121,7 +121,7 @@ def _fluxmag0(header: fits.Header, _: PixelFacts) -> Scale | None:
 
 
 def _legacy_surveys(header: fits.Header, pixels: PixelFacts) -> Scale | None:
-    """Legacy Surveys' viewer: nanomaggies, but no unit in the header; only at its native pixels."""
+    """Apply nanomaggies of the Legacy Surveys' viewer, which writes no unit; at native pixels only."""
     survey = card_text(header, "SURVEY").lower()
     ours = survey.startswith(("decals", "legacysurvey", "mzls", "bass"))
     if not ours or card_text(header, "IMAGETYP").lower() != "image":
@@ -132,7 +132,7 @@ def _legacy_surveys(header: fits.Header, pixels: PixelFacts) -> Scale | None:
 
 
 def _pan_starrs(header: fits.Header, pixels: PixelFacts) -> Scale | None:
-    """Stacks and warps: 25 + 2.5 log10(EXPTIME) for linear numbers (Waters et al. 2020)."""
+    """Apply the zero point of Pan-STARRS, FPA.ZP + 2.5 log10(EXPTIME) (Waters et al. 2020)."""
     exposure, base = card_number(header, "EXPTIME"), card_number(header, "FPA.ZP")
     if survey_of(header) != "Pan-STARRS" or base is None:
         return None
@@ -157,7 +157,7 @@ def _pan_starrs(header: fits.Header, pixels: PixelFacts) -> Scale | None:
 
 
 def _hubble(header: fits.Header, pixels: PixelFacts) -> Scale | None:
-    """HST: PHOTFLAM, the flux per wavelength of one electron (or DN) a second, at PHOTPLAM."""
+    """Apply HST's PHOTFLAM, the flux per wavelength of one electron (or DN) per second, at PHOTPLAM."""
     flam, pivot = card_number(header, "PHOTFLAM"), card_number(header, "PHOTPLAM")
     if card_text(header, "TELESCOP") != "HST" or not flam or not pivot or flam < 0 or pivot < 0:
         return None
@@ -192,7 +192,7 @@ def _hubble(header: fits.Header, pixels: PixelFacts) -> Scale | None:
 
 
 def _rate_by_noise(values: npt.NDArray[np.generic] | None, exposure: float) -> bool | None:
-    """Whether electrons are counted by the second: only one of the two gives a noise that can be."""
+    """Return True if the noise fits electrons per second, False if electrons, None if undecided."""
     if values is None or exposure <= 0:
         return None
     steps = np.diff(values.astype(float), axis=-1)
@@ -208,7 +208,7 @@ def _whole(values: npt.NDArray[np.generic]) -> bool:
 
 
 def _stated_ab(header: fits.Header, _: PixelFacts) -> Scale | None:
-    """A zero point of the numbers in the file, where the header says AB, in a card or a comment."""
+    """Apply a zero point that the header states to be AB, in a card or a comment."""
     system = next(
         (card_text(header, key) for key in ("MAGSYS", "PHOTSYS", "ZPSYS") if card_text(header, key)), ""
     )
@@ -221,7 +221,7 @@ def _stated_ab(header: fits.Header, _: PixelFacts) -> Scale | None:
         named = "AB" in key.replace("ZPAB", "ZP_AB").split("_") or key.startswith("AB")
         if not named and system.upper() not in ("AB", "ABMAG") and not re.search(r"\bAB\b", comment):
             continue
-        # A zero point for counts a second does not fit counts of a whole exposure.
+        # A zero point for counts per second does not apply to counts of a whole exposure.
         if per_second.search(comment) and not per_second.search(card_text(header, "BUNIT")):
             continue
         return Scale(ab_flux(value), f"{key} = {value:g} AB")
@@ -232,7 +232,7 @@ _AB_KEYS = ("ABMAGZP", "ABZP", "ZP_AB", "ZPAB", "MAGZERO", "MAGZPT", "PHOTZP", "
 
 
 def _des_coadd(header: fits.Header, _: PixelFacts) -> Scale | None:
-    """DES coadds are scaled to one AB zero point (Abbott et al. 2018, ApJS 239, 18)."""
+    """Apply the AB zero point of DES coadds (Abbott et al. 2018, ApJS 239, 18)."""
     zero_point = card_number(header, "MAGZERO")
     if zero_point is None or "DES_EXT" not in header or "TILENAME" not in header:
         return None
@@ -240,7 +240,7 @@ def _des_coadd(header: fits.Header, _: PixelFacts) -> Scale | None:
 
 
 def _vega(header: fits.Header, pixels: PixelFacts) -> Scale | None:
-    """2MASS and WISE Atlas images: MAGZP is Vega; to AB by offsets that are published."""
+    """Apply the Vega zero point MAGZP of 2MASS and WISE Atlas images, with published offsets to AB."""
     zero_point, survey = card_number(header, "MAGZP"), survey_of(header)
     native = {"2MASS": 1.0, "WISE": 1.375}.get(survey)
     if zero_point is None or native is None:
@@ -270,18 +270,18 @@ RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True)
 class FluxCalibration:
-    """What turns the numbers of a file into `unit`.
+    """Conversion of the values in a file to `unit`.
 
     Attributes
     ----------
     unit : astropy.units.UnitBase
-        nJy where the header is certain; else what it states, or uncalibrated.
+        nJy if the header is certain; else the unit it states, or uncalibrated.
     factor : float
-        Times the number in the file.
+        Factor that multiplies the values in the file.
     source : str
-        The cards this rests on.
+        Cards that it is based on.
     asinh : tuple of float or None
-        Softening and offset by which the numbers are asinh-scaled, before the factor.
+        Softening and offset of asinh-scaled values; the scaling is undone before the factor is applied.
     """
 
     unit: u.UnitBase
@@ -290,7 +290,7 @@ class FluxCalibration:
     asinh: tuple[float, float] | None = field(default=None, repr=False)
 
     def apply(self, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Turn numbers of the file into values."""
+        """Convert values of the file to `unit`."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self.asinh is None and self.factor == 1:
                 return raw.astype(np.float32)
@@ -300,7 +300,7 @@ class FluxCalibration:
             return (values * self.factor).astype(np.float32)
 
     def facts(self) -> dict[str, object]:
-        """Give what the meta of a cutout says of this."""
+        """Return the entries for the meta of a cutout."""
         if self.unit != u.nJy:
             return {"calibration": self.source}
         return {"calibration": self.source, "zero_point_ab": round(ab_magnitude(self.factor), 6)}
@@ -309,7 +309,7 @@ class FluxCalibration:
 def calibration_of(
     header: fits.Header, pixel_scale: float | None, values: npt.NDArray[np.generic] | None = None
 ) -> FluxCalibration:
-    """Find unit and factor of an image.
+    """Return the calibration of an image: unit and factor.
 
     Examples
     --------
@@ -335,7 +335,7 @@ def calibration_of(
 
 
 def flux_unit(header: fits.Header) -> FluxCalibration | None:
-    """Apply the first rule of calibration: BUNIT is a unit of flux density."""
+    """Return the calibration if BUNIT is a unit of flux density, the first rule; else None."""
     text = card_text(header, "BUNIT")
     unit = stated_unit(text)
     if unit is not None and unit.is_equivalent(u.nJy / u.pix):

@@ -1,4 +1,4 @@
-"""One large image and a catalog -> many cutouts, fast and in little memory."""
+"""Cut many galaxies out of large images, in little memory."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
-"""Mosaic and catalog -> cutouts, one after the other: windows of all bands, padded beyond the edge.
+"""Cut the galaxies of a catalog out of a mosaic, one after the other, padded beyond its edge.
 
-Of bands whose mosaic has another grid the part around the galaxy is brought to that of the cutout.
+Bands on another pixel grid are resampled around each galaxy onto the grid of the cutout.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from galcnn.mosaic.positions import corners, pixel_positions, sides
 from galcnn.transforms import align
 from galcnn.transforms.grid import pixel_degrees, shifted_wcs
 
-#: Pixels around the field that is asked for, so that its outermost pixels are covered whole.
+#: Extra pixels around the field of a band on another grid, so that outer pixels are fully covered.
 _MARGIN = 3
-#: Why there is no cutout.
+#: Reasons for a missing cutout.
 OFF, NO_WIDTH = "not on the mosaic", "no width is known"
 TOO_WIDE = f"wider than {LARGEST_SIDE} pixels"
 
-#: WCS and positions are made for so many at a time: that is twice as fast as one between two images.
+#: WCS and positions are made for this many galaxies at a time, which is twice as fast as one by one.
 _AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class Window:
-    """The square of pixels that is cut out.
+    """Square of pixels to cut out.
 
     Attributes
     ----------
     corner : tuple of int
         First row and column on the mosaic, (y, x); negative beyond the edge.
     side : int
-        Pixels.
+        Side in pixels.
     box : tuple of int
-        The part of it on the mosaic.
+        Part of the square that is on the mosaic, (y0, y1, x0, x1).
     """
 
     corner: tuple[int, int]
@@ -53,29 +53,29 @@ class Window:
 
     @property
     def part(self) -> tuple[slice, slice]:
-        """Where in the window the part on the mosaic is."""
+        """Slices (y, x) of the window that are on the mosaic."""
         (bottom, left), (y0, y1, x0, x1) = self.corner, self.box
         return slice(y0 - bottom, y1 - bottom), slice(x0 - left, x1 - left)
 
     @property
     def whole(self) -> bool:
-        """Whether all of it is on the mosaic."""
+        """True if all of the window is on the mosaic."""
         y0, y1, x0, x1 = self.box
         return y1 - y0 == self.side and x1 - x0 == self.side
 
 
 @dataclass(frozen=True)
 class WindowPlanes:
-    """What a window shows.
+    """Planes of a window.
 
     Attributes
     ----------
     flux : numpy.ndarray
-        float32, shape (n_bands, side, side); NaN beyond the edge.
+        Flux, float32, shape (n_bands, side, side); NaN beyond the edge.
     mask : numpy.ndarray or None
-        bool; None where no band has one.
+        Mask, bool, shape of `flux`; None if no band has one.
     sigma : numpy.ndarray or None
-        float32; None where not every band has one.
+        Standard deviation, float32, shape of `flux`; None unless every band has one.
     """
 
     flux: npt.NDArray[np.float32]
@@ -83,14 +83,14 @@ class WindowPlanes:
     sigma: npt.NDArray[np.float32] | None
 
     def coverage(self, mask: npt.NDArray[np.bool_]) -> float:
-        """Tell how much was measured."""
+        """Return the fraction of pixels that hold a number; `mask` is that of the cutout."""
         holes = mask if self.mask is None else ~np.isfinite(self.flux)
         return 1 - int(np.count_nonzero(holes)) / self.flux.size
 
 
 def read_window(layers: Sequence[MosaicBand], window: Window) -> WindowPlanes:
-    """Read a window of all bands."""
-    if len(layers) == 1 and window.whole and len(layers[0].sources) == 1:  # nothing to put together
+    """Read the planes of a window in all bands."""
+    if len(layers) == 1 and window.whole and len(layers[0].sources) == 1:  # one plane, nothing to combine
         return WindowPlanes(layers[0].read(window.box)[np.newaxis], None, None)
     box, part = window.box, window.part
     shape = (len(layers), window.side, window.side)
@@ -108,7 +108,7 @@ def read_window(layers: Sequence[MosaicBand], window: Window) -> WindowPlanes:
         for plane, layer in zip(sigma, layers, strict=True):
             if layer.noise is not None:
                 plane[part] = layer.noise.read(box)
-        # Without weight nothing was measured.
+        # Pixels without weight were not measured.
         unmeasured = [layer.noise is not None and layer.noise.role == "inverse variance" for layer in layers]
         if any(unmeasured):
             holes = np.isnan(sigma) & np.array(unmeasured)[:, np.newaxis, np.newaxis]
@@ -121,7 +121,7 @@ def _empty(shape: tuple[int, int, int], whole: bool) -> npt.NDArray[Any]:
 
 
 class OtherGrid:
-    """The bands of one grid that is not that of the cutouts."""
+    """Bands on one grid that differs from that of the cutouts."""
 
     def __init__(
         self, layers: Sequence[MosaicBand], catalog: Catalog, side: npt.NDArray[np.int64], mosaic: Mosaic
@@ -131,10 +131,10 @@ class OtherGrid:
         first = layers[0]
         self.shape = first.pixels.shape
         positions = catalog.positions
-        assert positions is not None  # cut has asked; for the type checker
+        assert positions is not None  # for the type checker: cut has checked it
         x, y = pixel_positions(positions, first.wcs, self.shape)
         self.on = ~np.isnan(x)
-        # Whatever the angle between the grids: the diagonal.
+        # The diagonal, since the angle between the grids may be any.
         ratio = np.sqrt(2) * pixel_degrees(mosaic.wcs) / pixel_degrees(first.wcs)
         self.side = np.ceil(side * ratio).astype(np.int64) + 2 * _MARGIN
         corner = np.zeros((len(x), 2), dtype=np.int64)
@@ -145,7 +145,7 @@ class OtherGrid:
         _expect(layers, boxes[np.argsort(boxes[:, 0], kind="stable")])
 
     def onto(self, reference: Cutout, row: int) -> Cutout | None:
-        """Give these bands on the grid of a cutout."""
+        """Return these bands on the grid of a cutout, or None if they do not cover it."""
         if not self.on[row]:
             return None
         window = _window(self.corner[row], self.side[row], self.box[row])
@@ -161,14 +161,14 @@ class OtherGrid:
         )
         try:
             return align(source, reference)
-        except ValueError:  # not one pixel of the field is covered
+        except ValueError:  # no pixel of the field is covered
             return None
 
 
 def _inside(
     corner: npt.NDArray[np.int64], side: npt.NDArray[np.int64], shape: tuple[int, int]
 ) -> npt.NDArray[np.int64]:
-    """The parts of squares that are on a mosaic, as (y0, y1, x0, x1)."""
+    """Return the parts of squares that are on a mosaic, (y0, y1, x0, x1), shape (n, 4)."""
     first = np.maximum(corner, 0)
     last = np.minimum(corner + side[:, np.newaxis], shape)
     return np.stack([first[:, 0], last[:, 0], first[:, 1], last[:, 1]], axis=1)
@@ -186,8 +186,8 @@ def _expect(layers: Sequence[MosaicBand], boxes: npt.NDArray[np.int64]) -> None:
 
 def with_other_grids(cutout: Cutout, others: Sequence[OtherGrid], row: int, bands: tuple[str, ...]) -> Cutout:
     """Add the bands of other grids to a cutout."""
-    # A band that does not show the galaxy is NaN and masked; there is a sigma where all that do have
-    # it.
+    # A band that does not cover the galaxy is NaN and masked. Sigma is kept if all bands that cover it have
+    # one.
     shape = (len(bands), *cutout.shape)
     flux, mask = np.full(shape, np.nan, np.float32), np.ones(shape, np.bool_)
     sigma: npt.NDArray[np.float32] | None = np.full(shape, np.nan, np.float32)
@@ -206,20 +206,20 @@ def with_other_grids(cutout: Cutout, others: Sequence[OtherGrid], row: int, band
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """What a mosaic shows of one galaxy.
+    """Cutout of one galaxy, or the reason why there is none.
 
     Attributes
     ----------
     row : int
-        Of the catalog.
+        Row of the catalog.
     id : str
-        Of the galaxy.
+        Id of the galaxy.
     cutout : galcnn.cutout.Cutout or None
-        None where the galaxy is not covered.
+        Cutout, or None if the galaxy is not covered.
     coverage : float
-        Share of the pixels, over all bands, that hold a number.
+        Fraction of pixels, over all bands, that hold a number.
     reason : str
-        Why there is no cutout; empty where there is one.
+        Reason for a missing cutout; empty if there is one.
     """
 
     row: int
@@ -234,31 +234,31 @@ def cut(
 ) -> Iterator[Cut]:
     """Cut every galaxy of a catalog out of a mosaic, in the order of the mosaic's rows.
 
-    One cutout is in memory at a time, whatever their number. Boxes are those of
-    `astropy.nddata.Cutout2D` with ``mode="partial"``, bit by bit: beyond the edge stands NaN, which
-    is masked. Each has the WCS of the mosaic with another reference pixel.
+    The pixels of one cutout are in memory at a time. Windows are identical to those of
+    `astropy.nddata.Cutout2D` with ``mode="partial"``; pixels beyond the edge are NaN and masked. Each cutout
+    has the WCS of the mosaic with another reference pixel.
 
     Parameters
     ----------
     mosaic : Mosaic
-        Open, from `open_mosaic`.
+        Open mosaic, from `open_mosaic`.
     catalog : galcnn.catalog.Catalog
-        With positions; a redshift goes into the cutout.
+        Catalog with positions; redshifts are passed to the cutouts.
     width : astropy.units.Quantity
-        Side of the cutouts, an angle or pixels: one for all, or one a galaxy.
+        Side of the cutouts, an angle or pixels: one for all, or one per galaxy.
     minimum_coverage : float
-        Galaxies of which less is covered get no cutout. Those whose position is on no pixel of the
-        mosaic, or of which nothing was measured, get none in any case.
+        Minimum coverage of a cutout. Galaxies whose position is not on the mosaic, or without any measured
+        pixel, never get a cutout.
 
     Returns
     -------
     iterator of Cut
-        One for each galaxy of the catalog; those that are not on the mosaic come first.
+        One entry per galaxy of the catalog; those not on the mosaic come first.
 
     Raises
     ------
     ValueError
-        The catalog has no positions, or the width is none.
+        If the catalog has no positions, or a width is invalid.
 
     Examples
     --------
@@ -291,7 +291,7 @@ def cut(
 
 
 class _Boxes:
-    """The box of each galaxy that is on the mosaic, sorted by row."""
+    """Boxes of the galaxies on the mosaic, sorted by row."""
 
     def __init__(
         self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], side: npt.NDArray[np.int64]
@@ -308,7 +308,7 @@ class _Boxes:
 
 def _cuts(mosaic: Mosaic, catalog: Catalog, boxes: _Boxes, minimum: float) -> Iterator[Cut]:
     ids, positions = catalog.ids, catalog.positions
-    assert positions is not None  # cut has asked; for the type checker
+    assert positions is not None  # for the type checker: cut has checked it
     redshifts = _redshifts(catalog)
     for row, reason in boxes.missing:
         yield Cut(row, ids[row], None, 0.0, reason)
@@ -349,7 +349,7 @@ def _cuts(mosaic: Mosaic, catalog: Catalog, boxes: _Boxes, minimum: float) -> It
 
 
 def _redshifts(catalog: Catalog) -> list[float | None]:
-    """As they are: missing ones become None."""
+    """Return the redshifts of a catalog; missing ones are None."""
     if "redshift" not in catalog.table.colnames:
         return [None] * len(catalog)
     numbers = as_numbers(catalog.table["redshift"], "redshift").tolist()

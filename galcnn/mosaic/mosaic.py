@@ -1,4 +1,4 @@
-"""Mosaic: one large image of the sky in one or more bands, open for cutting."""
+"""Mosaic: a large image in one or more bands, open for cutting."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _FilePath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class MosaicFile:
-    """Where a mosaic is, and what lies beside it.
+    """File of a mosaic, with its mask and noise map.
 
     Attributes
     ----------
     image : path-like
-        FITS; plain, tile-compressed, or packed by gzip or bzip2.
+        FITS file, plain, tile-compressed, or compressed with gzip or bzip2.
     hdu : int, str, sequence of them, or None
-        Where in it, see `galcnn.load_cutout`.
+        HDU of the image, see `galcnn.load_cutout`.
     mask : path-like or None
-        Another file or the name of an HDU. Flags whose bits are known (HSC and LSST, Legacy
-        Surveys, JWST) count as they are meant; of others, all that is not 0 must not be used.
+        Mask: another file, or the name of an HDU. Known flag bits (HSC and LSST, Legacy Surveys, JWST) are
+        interpreted; in other masks every pixel that is not 0 is masked.
     sigma : path-like or None
-        Likewise: the standard deviation or, where its name says so, (inverse) variance.
+        Noise map, likewise: a standard deviation or, if its name says so, (inverse) variance.
     weight : path-like or None
-        Likewise: weights that are the inverse variance in the numbers of the image, as SWarp and
-        DES write them. Give this or `sigma`.
+        Weight map, likewise: inverse variance in the counts of the image, as SWarp and DES write it. Give
+        this or `sigma`.
     """
 
     image: _FilePath
@@ -58,16 +58,16 @@ class Flags:
     Attributes
     ----------
     pixels : Pixels
-        Of the grid of its band.
+        Pixels of the mask, on the grid of its band.
     header : astropy.io.fits.Header
-        Says what the bits mean.
+        Header that defines the bits.
     """
 
     pixels: Pixels
     header: fits.Header
 
     def read(self, box: Box, band: str) -> npt.NDArray[np.bool_]:
-        """Tell which pixels of a box must not be used."""
+        """Return the mask of a box, True = do not use."""
         flags = np.asarray(self.pixels.read(box))[np.newaxis]
         bad: npt.NDArray[np.bool_] = bad_pixels(flags, self.header, (band,))[0]
         return bad
@@ -80,11 +80,11 @@ class NoiseMap:
     Attributes
     ----------
     pixels : Pixels
-        Of the grid of its band.
+        Pixels of the map, on the grid of its band.
     role : str
         ``sigma``, ``variance`` or ``inverse variance``.
     factor : float
-        To the unit of the band.
+        Factor that converts the standard deviation to the unit of the band.
     """
 
     pixels: Pixels
@@ -92,7 +92,7 @@ class NoiseMap:
     factor: float
 
     def read(self, box: Box) -> npt.NDArray[np.float32]:
-        """Give the standard deviation of the pixels of a box."""
+        """Return the standard deviation of the pixels of a box."""
         return standard_deviation(self.pixels.read(box), self.role, self.factor)
 
 
@@ -103,19 +103,19 @@ class MosaicBand:
     Attributes
     ----------
     band : str
-        Its name.
+        Name of the band.
     wcs : astropy.wcs.WCS
-        Of its grid.
+        WCS of its grid.
     pixels : Pixels
-        Numbers of the file.
+        Pixels of the image, in the values of the file.
     calibration : galcnn.files.zero_points.FluxCalibration
-        From them to the unit.
+        Conversion of these values to the unit.
     mask : Flags or None
-        Which of them must not be used.
+        Mask of the band.
     noise : NoiseMap or None
-        Where it is known.
+        Noise map of the band.
     facts : dict
-        For the meta of a cutout.
+        Entries for the meta of cutouts.
     """
 
     band: str
@@ -128,11 +128,11 @@ class MosaicBand:
 
     @property
     def sources(self) -> list[Pixels]:
-        """All that is read for this band."""
+        """Pixels of image, mask and noise map."""
         return [self.pixels, *(beside.pixels for beside in (self.mask, self.noise) if beside is not None)]
 
     def read(self, box: Box) -> npt.NDArray[np.float32]:
-        """Give the pixels of a box in the unit of the mosaic."""
+        """Return the pixels of a box in the unit of the mosaic."""
         return self.calibration.apply(self.pixels.read(box))
 
 
@@ -143,13 +143,13 @@ class Mosaic:
     Attributes
     ----------
     layers : tuple of MosaicBand
-        One a band; the first has the grid that cutouts are on.
+        Bands; the first one has the grid of the cutouts.
     unit : astropy.units.UnitBase
-        Per pixel.
+        Unit per pixel.
     survey : str
-        As far as the files say.
+        Survey, if the files name it.
     meta : dict
-        What every cutout of it has in its meta.
+        Meta of every cutout.
     """
 
     layers: tuple[MosaicBand, ...]
@@ -159,22 +159,22 @@ class Mosaic:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Names, in order."""
+        """Names of the bands, in order."""
         return tuple(layer.band for layer in self.layers)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Pixels as (ny, nx) of the first band."""
+        """Shape of the first band in pixels, (ny, nx)."""
         return self.layers[0].pixels.shape
 
     @property
     def wcs(self) -> WCS:
-        """Of the first band."""
+        """WCS of the first band."""
         return self.layers[0].wcs
 
     @functools.cached_property
     def grids(self) -> tuple[tuple[MosaicBand, ...], ...]:
-        """The bands by grid; those on the grid of the first one come first."""
+        """Bands grouped by grid; those on the grid of the first band come first."""
         groups: list[list[MosaicBand]] = []
         for layer in self.layers:
             for group in groups:

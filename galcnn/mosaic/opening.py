@@ -1,4 +1,4 @@
-"""Files of mosaics -> Mosaic."""
+"""Open files as a Mosaic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from galcnn.mosaic.pixels import Files
 
 _FilePath = str | os.PathLike[str]
 
-#: Pixels of a side of the part that is looked at before the first cut.
+#: Side in pixels of the central part that is read for the calibration.
 _SAMPLE = 512
 
 
@@ -33,30 +33,30 @@ _SAMPLE = 512
 def open_mosaic(
     files: _FilePath | MosaicFile | Sequence[_FilePath | MosaicFile], *, bands: Sequence[str] | None = None
 ) -> Iterator[Mosaic]:
-    """Open one or more mosaics of one part of the sky.
+    """Open one or more mosaics of the same part of the sky.
 
-    Headers are read as `galcnn.load_cutout` reads them: bands, unit, zero point, WCS; where only
-    the noise tells what the numbers mean, that of the middle decides. Files packed by gzip or bzip2
-    are unpacked to the folder for temporary files.
+    Bands, unit, zero point and WCS are read from headers as by `galcnn.load_cutout`; where the calibration
+    depends on pixel values, those of the central part are used. Files compressed with gzip or bzip2 are
+    decompressed to the folder for temporary files.
 
     Parameters
     ----------
     files : path-like, MosaicFile, or sequence of them
-        One with one or more bands, or several.
+        One file with one or more bands, or several files.
     bands : sequence of str, optional
-        Wanted, in the wanted order; or names for all planes where the files name none.
+        Bands to use, in the wanted order; or names for all planes if the files name none.
 
     Yields
     ------
     Mosaic
-        Open until the block is left.
+        Mosaic, open within the ``with`` block.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If there is no such file.
     galcnn.errors.UnreadableImageError
-        A file holds no image with a WCS, or the bands do not fit together.
+        If a file has no image with a WCS, or the bands do not fit together.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def open_mosaic(
 
 @dataclass(frozen=True)
 class _Plane:
-    """One plane, before its band is named."""
+    """A plane before its band is named."""
 
     stored: StoredImage
     number: int
@@ -129,7 +129,7 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
 
 
 def _sample(opener: Files, path: Path, hdulist: fits.HDUList, hdu: Any) -> npt.NDArray[Any] | None:
-    """Numbers of the middle, for headers of which only the noise tells what they mean."""
+    """Return the central pixels of an image, for headers that leave the calibration to the noise."""
     indices, (ny, nx) = plane_indices(hdu)
     number = next(i for i, one in enumerate(hdulist) if one is hdu)
     y0, x0 = max(0, (ny - _SAMPLE) // 2), max(0, (nx - _SAMPLE) // 2)
@@ -159,11 +159,11 @@ def _beside(
 
 
 def _named(planes: Sequence[_Plane], bands: Sequence[str] | None) -> list[MosaicBand]:
-    """The wanted bands in the wanted order, by the rules of `load_cutout`."""
+    """Return the wanted bands in the wanted order, by the rules of `load_cutout`."""
     units = {str(plane.stored.calibration.unit) for plane in planes}
     if len(units) > 1:
         raise UnreadableImageError(message("bands in one unit", "Calibrate them first.", units=sorted(units)))
-    # Planes that hold their own number say which of them were chosen.
+    # Planes that hold their own number show which of them were chosen.
     numbers: npt.NDArray[np.float32] = np.arange(len(planes), dtype=np.float32)[:, np.newaxis, np.newaxis]
     names = tuple(plane.stored.names[plane.number] for plane in planes)
     chosen = choose_bands(Planes(numbers, names, u.one, factors=(1.0,) * len(planes)), bands)

@@ -1,7 +1,7 @@
-"""Where the pixels of a mosaic come from: a memory map, or strips that are read once.
+"""Sources of the pixels of a mosaic: a memory map, or strips that are read once.
 
-Files that gzip or bzip2 packed are unpacked once. A remote, cloud-optimised file fits in here: whatever
-has `shape`, `expect` and `read` is a source.
+Files compressed with gzip or bzip2 are decompressed once. Any object with `shape`, `expect` and `read` can
+be a source, such as a remote, cloud-optimised file.
 """
 
 from __future__ import annotations
@@ -24,54 +24,53 @@ from galcnn.files.hdus import inherited, plane_indices
 from galcnn.files.headers import role_of, role_of_name
 from galcnn.files.sources import DAMAGE, opened
 
-#: First and last-but-one row and column on the mosaic: (y0, y1, x0, x1), all inside.
+#: Box on the mosaic, all inside: (y0, y1, x0, x1), first row and column included, last excluded.
 Box = tuple[int, int, int, int]
 
-#: Rows that are kept decompressed at once: 40 MB of a mosaic 10,000 pixels wide.
+#: Rows that are kept decompressed at a time: 40 MB for a mosaic 10,000 pixels wide.
 STRIP = 1024
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
 
 
 class Pixels(Protocol):
-    """One plane of numbers, in a file or elsewhere."""
+    """A plane of pixels, in a file or elsewhere."""
 
     @property
     def shape(self) -> tuple[int, int]: ...
 
     def expect(self, boxes: npt.NDArray[np.int64]) -> None:
-        """Prepare for boxes, shape (n, 4), that will be read, sorted by their first row."""
+        """Prepare for reading boxes, shape (n, 4), sorted by their first row."""
 
     def read(self, box: Box) -> npt.NDArray[Any]:
-        """Give the numbers of a box."""
+        """Return the values of a box."""
 
 
 class Mapped:
-    """Pixels that the system reads from the file as they are touched."""
+    """Pixels of a memory-mapped file."""
 
     def __init__(self, plane: npt.NDArray[Any]) -> None:
         self.plane = plane
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Pixels as (ny, nx)."""
+        """Shape in pixels, (ny, nx)."""
         return (int(self.plane.shape[0]), int(self.plane.shape[1]))
 
     def expect(self, boxes: npt.NDArray[np.int64]) -> None:
-        """Do nothing: the system reads ahead."""
+        """Do nothing: the operating system reads ahead."""
 
     def read(self, box: Box) -> npt.NDArray[Any]:
-        """Give the numbers of a box."""
+        """Return the values of a box."""
         y0, y1, x0, x1 = box
         return self.plane[y0:y1, x0:x1]
 
 
 class Strips:
-    """Pixels that must be decompressed or scaled, read strip by strip while the boxes come by row."""
+    """Pixels that must be decompressed or scaled, read in strips while boxes are requested by row."""
 
-    # Each tile is decompressed once, since a strip keeps the rows that it shares with the one before,
-    # and no more than a strip is in memory. Where the boxes are few, their own tiles are read
-    # instead. `section` is that of an astropy HDU; `index` is of the plane along leading axes;
-    # `shape` and `tile` are (ny, nx).
+    # Each tile is decompressed once, since a strip keeps the rows that it shares with the previous one, and
+    # at most one strip is in memory. For few boxes, only their own tiles are read. `section` is that of an
+    # astropy HDU; `index` is the position of the plane along leading axes; `shape` and `tile` are (ny, nx).
 
     def __init__(
         self,
@@ -91,7 +90,7 @@ class Strips:
         self.n_tiles = 0
 
     def expect(self, boxes: npt.NDArray[np.int64]) -> None:
-        """Learn which boxes will be read, so that strips are chosen well."""
+        """Store the boxes that will be read, to choose strips."""
         self._boxes = boxes
         if len(self._boxes):
             wide = self.tile[1]
@@ -99,11 +98,11 @@ class Strips:
             self._columns = (x0 // wide * wide, min(-(-x1 // wide) * wide, self.shape[1]))
 
     def read(self, box: Box) -> npt.NDArray[Any]:
-        """Give the numbers of a box."""
+        """Return the values of a box."""
         y0, y1, x0, x1 = box
         held = self._held(y0, y1, x0, x1)
         if held is None:
-            if x0 < self._columns[0] or x1 > self._columns[1]:  # was not expected
+            if x0 < self._columns[0] or x1 > self._columns[1]:  # not one of the expected boxes
                 return self._read(y0, y1, x0, x1)
             start, end = self._strip(y0, y1)
             if self._cost(box) * self._n_within(start, end) < self._cost((start, end, *self._columns)):
@@ -121,7 +120,7 @@ class Strips:
         return rows
 
     def _strip(self, y0: int, y1: int) -> tuple[int, int]:
-        """Rows of whole tiles around a box, and as many more as a strip has, in the direction of travel."""
+        """Return whole tile rows around a box, extended to a strip in the direction of travel."""
         high = self.tile[0]
         if self._rows is not None and y0 < self._first:  # another band's grid may be upside down
             y0 = max(0, min(y0, y1 - STRIP))
@@ -133,13 +132,13 @@ class Strips:
         return max(1, int(np.sum((self._boxes[:, 0] >= y0) & (self._boxes[:, 1] <= end))))
 
     def _cost(self, box: Box) -> int:
-        """Tiles that a box touches."""
+        """Return the number of tiles that a box touches."""
         y0, y1, x0, x1 = box
         high, wide = self.tile
         return (-(-y1 // high) - y0 // high) * (-(-x1 // wide) - x0 // wide)
 
     def _advance(self, start: int, end: int) -> None:
-        """Read a strip, but for the rows that are held already."""
+        """Read a strip, except for rows in memory."""
         kept = self._rows[max(start - self._first, 0) :] if self._rows is not None else None
         if kept is None or not len(kept) or start < self._first:
             self._rows = self._read(start, end, *self._columns)
@@ -162,13 +161,13 @@ class Strips:
 
 
 class MosaicCompanion:
-    """A mask or noise map beside a mosaic."""
+    """A mask or noise map of a mosaic."""
 
     def __init__(self, planes: list[Pixels], header: fits.Header, role: str, name: str) -> None:
         self.planes, self.header, self.role, self.name = planes, header, role, name
 
     def of(self, plane: int, shape: tuple[int, int], n_planes: int) -> Pixels:
-        """Give the map of one band."""
+        """Return the map of one band."""
         if len(self.planes) not in (1, n_planes) or self.planes[0].shape != shape:
             raise UnreadableImageError(
                 message(
@@ -183,7 +182,7 @@ class MosaicCompanion:
 
 
 class Files:
-    """Files that are open together; each is unpacked and opened once, and each plane is one source."""
+    """Files that are open together; each is decompressed and opened once, and each plane is one source."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -193,11 +192,11 @@ class Files:
 
     @property
     def sources(self) -> list[Pixels]:
-        """All that are in use."""
+        """All sources in use."""
         return list(self._sources.values())
 
     def plain(self, path: Path) -> Path:
-        """Give a file that can be mapped: `path`, or what gzip or bzip2 packed into it."""
+        """Return a file that can be memory-mapped: `path`, or a decompressed copy of it."""
         if path not in self._plain:
             if not path.is_file():
                 raise FileNotFoundError(message("an existing FITS file", "Check the path.", path=str(path)))
@@ -208,14 +207,14 @@ class Files:
         return self._plain[path]
 
     def source(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
-        """Give the source of one plane."""
+        """Return the source of one plane."""
         key = (path, hdu, index)
         if key not in self._sources:
             self._sources[key] = self._new_source(*key)
         return self._sources[key]
 
     def companion(self, image: Path, said: str) -> MosaicCompanion:
-        """Find a mask or noise map: a word that is no file is the name of an HDU of the image."""
+        """Find a mask or noise map: another file, else the HDU of this name in the image's file."""
         path = Path(said)
         elsewhere = path.is_file()
         if not elsewhere and (path.suffix or path.name != said):
@@ -247,7 +246,7 @@ class Files:
             with unpack(path, "rb") as packed, open(target, "wb") as plain:
                 shutil.copyfileobj(packed, plain, 1 << 20)
         except (EOFError, gzip.BadGzipFile, ValueError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # a full disk is no damage
+            if isinstance(error, OSError) and error.errno is not None:  # e.g. a full disk: no damage
                 raise
             raise UnreadableImageError(
                 message("a whole packed file", "Fetch it again.", path=str(path), error=str(error))
@@ -264,6 +263,6 @@ class Files:
             return Strips(found.section, index, shape=shape, tile=tile, name=str(path))
         header = found.header
         if header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0 or "BLANK" in header:
-            # Astropy scales as it reads.
+            # astropy scales on reading.
             return Strips(found.section, index, shape=shape, tile=(1, shape[1]), name=str(path))
         return Mapped(found.data[index])

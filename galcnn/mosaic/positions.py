@@ -1,4 +1,4 @@
-"""Where galaxies are on a mosaic, and which box of pixels is cut around each."""
+"""Pixel positions of galaxies on a mosaic, and the boxes to cut around them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
 
-#: A place that the WCS does not lead back to within so many pixels is none.
+#: Pixel positions are valid if the WCS maps them back to the sky position within this many pixels.
 _RETURN = 0.1
 
 _STEPS = 30
@@ -27,7 +27,7 @@ _STEPS = 30
 def pixel_positions(
     positions: SkyCoord, wcs: WCS, shape: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the pixel of each position, all distortions included."""
+    """Return the pixel (x, y) of each position, distortions included; NaN if it is not on the mosaic."""
     x, y = np.full((2, len(positions)), np.nan)
     ny, nx = shape
     frame = wcs_to_celestial_frame(wcs)
@@ -37,7 +37,7 @@ def pixel_positions(
     edge = np.concatenate([edge, [[i, j] for i in (0, nx - 1) for j in np.linspace(0, ny - 1, 9)]])
     middle = _unit(*_lonlat(wcs, np.array([[(nx - 1) / 2, (ny - 1) / 2]])))[0]
     reach = np.min(_unit(*_lonlat(wcs, edge)) @ middle)
-    # A tenth more: edges bend between the points.
+    # A tenth more, since edges are curved between the points.
     near = np.flatnonzero(_unit(lon, lat) @ middle > np.cos(1.1 * np.arccos(np.clip(reach, -1, 1)) + 1e-6))
     if not len(near):
         return x, y
@@ -45,7 +45,7 @@ def pixel_positions(
     world[:, wcs.wcs.lng], world[:, wcs.wcs.lat] = lon[near], lat[near]
     found, target = wcs.all_world2pix(world, 0, quiet=True), _unit(lon[near], lat[near])
     lost = ~(_off(wcs, found, target) < _RETURN)
-    if lost.any():  # astropy's iteration runs away where a distortion is strong; Newton's does not
+    if lost.any():  # astropy's iteration diverges where a distortion is strong; Newton's converges
         found[lost] = _newton(wcs, wcs.wcs_world2pix(world[lost], 0), target[lost])
     returns = _off(wcs, found, target) < _RETURN
     inside = (found > -0.5).all(axis=1) & (found < [nx - 0.5, ny - 0.5]).all(axis=1) & returns
@@ -54,7 +54,7 @@ def pixel_positions(
 
 
 def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.int64]:
-    """Give the pixels of a side of each cutout."""
+    """Return the side of each cutout in pixels; 0 where the width is NaN."""
     wanted = u.Quantity(width)
     if wanted.unit.is_equivalent(u.pix):
         pixels = wanted.to_value(u.pix)
@@ -67,13 +67,13 @@ def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.
     known = ~np.isnan(pixels)
     if np.any(np.isinf(pixels) | (known & (pixels <= 0))) or not known.any():
         raise ValueError(message("widths above 0", "NaN says that one is not known.", width=width))
-    # Beyond the largest side it does not matter by how much; int64 could not hold all of it.
+    # Values beyond the largest side are clipped, since int64 could not hold all of them.
     whole = np.where(known, np.clip(np.rint(np.where(known, pixels, 1)), 1, LARGEST_SIDE + 1), 0)
     return np.broadcast_to(whole.astype(np.int64), (n,))
 
 
 def corners(centre: npt.NDArray[np.float64], side: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Give the first pixel of boxes along one axis, as `astropy.nddata.Cutout2D` does.
+    """Return the first pixel of boxes along one axis, as `astropy.nddata.Cutout2D` does.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def corners(centre: npt.NDArray[np.float64], side: npt.NDArray[np.int64]) -> npt
 def _off(
     wcs: WCS, pixels: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """How far from its target each pixel leads, in pixels."""
+    """Return the distance of each pixel from its target, in pixels."""
     apart = np.degrees(np.linalg.norm(_unit(*_lonlat(wcs, pixels)) - target, axis=1))
     off: npt.NDArray[np.float64] = apart / pixel_degrees(wcs)
     return off
@@ -96,7 +96,7 @@ def _off(
 def _newton(
     wcs: WCS, start: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Least squares on the sphere, with derivatives by differences of a pixel."""
+    """Solve by least squares on the sphere, with derivatives from differences over one pixel."""
     found, (one_x, one_y) = start.copy(), np.eye(2)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         for _ in range(_STEPS):
@@ -117,6 +117,6 @@ def _lonlat(wcs: WCS, pixels: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.f
 
 
 def _unit(lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Unit vectors of degrees: exact at the poles and for small angles."""
+    """Return unit vectors of positions in degrees: exact at the poles and for small angles."""
     lon, lat = np.radians(lon), np.radians(lat)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

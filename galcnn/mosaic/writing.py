@@ -1,4 +1,4 @@
-"""Cutouts of a mosaic -> a folder to train on."""
+"""Write the cutouts of a mosaic to a folder for training and classification."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ CATALOG, NOT_COVERED, _FOLDER = "catalog.ecsv", "not_covered.ecsv", "cutouts"
 
 @dataclass(frozen=True)
 class CutReport:
-    """What became of each galaxy.
+    """Result of cutting the galaxies of a catalog.
 
     Attributes
     ----------
     folder : pathlib.Path
-        Of the cutouts.
+        Output folder.
     coverage : dict of str to float
-        Id -> share of the pixels that hold a number, of those that were cut.
+        Fraction of pixels that hold a number, by id, of the galaxies that were cut.
     not_covered : dict of str to str
-        Id -> why there is no cutout.
+        Reason for a missing cutout, by id.
     n_kept : int
-        How many cutouts stood already.
+        Number of cutouts that existed before.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class CutReport:
     n_kept: int = 0
 
     def lines(self, longest: int = 20) -> list[str]:
-        """Say it in words."""
+        """Return a summary, one line of totals and up to `longest` galaxies without a cutout."""
         partly = sum(share < 1 for share in self.coverage.values())
         said = f"{len(self.coverage)} cut ({partly} of them in part), {len(self.not_covered)} not covered"
         lines = [f"{said}; {self.n_kept} stood already" if self.n_kept else said]
@@ -68,38 +68,38 @@ def write_cuts(
 ) -> CutReport:
     """Cut every galaxy of a catalog out of a mosaic and write one FITS file each.
 
-    A run that was interrupted goes on where it stopped: files that stand are whole, and kept.
+    An interrupted run is resumed: existing files are complete and are kept.
 
     Parameters
     ----------
     mosaic : Mosaic
-        Open, from `open_mosaic`.
+        Open mosaic, from `open_mosaic`.
     catalog : galcnn.catalog.Catalog
-        With positions.
+        Catalog with positions.
     width : astropy.units.Quantity
         Side of the cutouts, see `cut`.
     out : path-like
-        Folder that gets ``cutouts/<name>.fits``, ``not_covered.ecsv`` where there are such
-        galaxies and, last, for `galcnn train` and `galcnn classify`, ``catalog.ecsv``: all columns
-        of the galaxies that were cut, their `image` and `coverage`.
+        Output folder. It gets ``cutouts/<name>.fits``; ``not_covered.ecsv`` if there are such galaxies;
+        and last ``catalog.ecsv`` for `galcnn train` and `galcnn classify`, with all columns of the
+        galaxies that were cut, and `image` and `coverage`.
     minimum_coverage : float
-        See `cut`.
+        Minimum coverage of a cutout, see `cut`.
     progress : galcnn._runtime.progress.Progress
-        Shows the galaxies.
+        Progress display.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, remove earlier cutouts and tables from the folder and start again.
 
     Returns
     -------
     CutReport
-        What became of each.
+        Coverage of the galaxies that were cut, and reasons for the others.
 
     Raises
     ------
     ValueError
-        The folder holds something else, or cutouts of another mosaic, catalog or width.
+        If the folder holds other files, or cutouts of another mosaic, catalog or width.
     OSError
-        The folder cannot be written, or the disk is full; what stands is whole.
+        If the folder cannot be written, or the disk is full; existing files are complete.
     """
     folder = Path(out)
     cuts = cut(mosaic, catalog, width=width, minimum_coverage=minimum_coverage)
@@ -157,7 +157,7 @@ def _write_tables(
 
 
 def described_cuts(mosaic: Mosaic, catalog: Catalog, width: u.Quantity) -> str:
-    """Say all that decides what the cutouts are; the mosaics' pixels by their size and time."""
+    """Return, as JSON, all that determines the cutouts; mosaics are identified by file size and time."""
     paths = mosaic.meta["path"] if isinstance(mosaic.meta["path"], list) else [mosaic.meta["path"]]
     known = [name for name in ("id", "ra", "dec", "redshift") if name in catalog.table.colnames]
     meta = {key: value for key, value in mosaic.meta.items() if key != "path"}

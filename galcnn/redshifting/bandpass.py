@@ -115,7 +115,7 @@ def _seen_alike(observation: Observation, bands: tuple[str, ...]) -> Observation
 
 
 def _ratios(step: Cutout, band: str, source: str, redshifts: tuple[float, float]) -> tuple[_Array, _Array]:
-    """Return mean and standard deviation, over fitting spectra, of the flux at z_to over that in the source."""
+    """Return mean and standard deviation, over fitting spectra, of the flux ratio of band and source."""
     spectra = _mixtures(step.bands, redshifts[0])
     wanted = _mixtures((band,), redshifts[1])[:, 0]
     ratios = wanted / spectra[:, step.bands.index(source)]

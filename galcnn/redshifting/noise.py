@@ -77,7 +77,7 @@ def noised(
 
 
 def _shaped(white: _Array, share: float, correlation: _Array) -> _Array:
-    """Return noise of variance 1 that, added to a share of correlated noise, makes it as white as possible."""
+    """Return noise of variance 1 that makes a share of correlated noise as white as possible."""
     power = np.fft.fft2(correlation).real
     lacking = np.sqrt(np.clip(1 - share * power, 0, None))
     norm = np.sqrt(np.mean(lacking**2))

@@ -116,8 +116,8 @@ class Gridding:
 
     def apply_squared(self, planes: _Array) -> _Array:
         """Resample variances of independent pixels, with the squared kernel."""
-        # Exact unless the variance changes within two pixels: frequencies above half a cycle per old pixel are
-        # ignored.
+        # Exact unless the variance changes within two pixels: frequencies above half a cycle per old pixel
+        # are ignored.
         return self._read_off(planes, self._band_of(min(2 * self.limit, 0.5)), self._squared)
 
     def correlation(self) -> _Array:
