@@ -1,12 +1,12 @@
-// The report's data, and small things that every part of the page needs.
-// Names of objects may hold anything: text enters the page through `element` alone, never as HTML.
+// Data of the report, and helpers that all parts of the page use.
+// Names of objects may contain any characters: text enters the page through `element` only, never as HTML.
 "use strict";
 
 const galcnn = { pending: new Map(), kept: new Map() };
 
 // --- building the page ---------------------------------------------------------------------------
 
-/** An element with attributes (functions listen) and children (strings become text). */
+/** Create an element with attributes (functions are listeners) and children (strings become text). */
 galcnn.element = (tag, attributes = {}, ...children) => {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -18,7 +18,7 @@ galcnn.element = (tag, attributes = {}, ...children) => {
   return made;
 };
 
-/** The small picture of an object; a dash where there is none. */
+/** Thumbnail of an object, or a dash if there is none. */
 galcnn.thumbnail = (row) => {
   const { side, across, places } = galcnnReport.thumbnails;
   const place = places[row];
@@ -38,7 +38,7 @@ galcnn.column = (name) => galcnnReport.columns.find((column) => column.name === 
 galcnn.value = (name, row) => galcnn.column(name)?.values[row];
 galcnn.id = (row) => galcnn.value("id", row);
 
-/** What a column is called above it. */
+/** Heading of a column. */
 galcnn.heading = (column) => {
   const known = { id: "object", class: "class", true_class: "true class", entropy: "entropy [nat]", flag: "flags", set: "cannot exclude" };
   if (Object.hasOwn(known, column.name)) return known[column.name];
@@ -61,7 +61,7 @@ galcnn.number = (value, digits = 4) => {
   return String(Number(value.toPrecision(digits))).replace("-", "−");
 };
 
-/** A value as the table shows it. */
+/** Text of a value in the table. */
 galcnn.text = (column, row) => {
   const value = column.values[row];
   if (value === null || value === "") return "";
@@ -72,15 +72,15 @@ galcnn.text = (column, row) => {
   return column.digits === null ? galcnn.number(value) : value.toFixed(column.digits).replace("-", "−");
 };
 
-/** Digits behind the point that all values of a column are shown with; null where they differ too much. */
+/** Number of decimals for all values of a column; null if they differ too much. */
 galcnn.digits = (column) => {
   const values = column.values.filter((value) => value !== null);
-  if (values.every(Number.isInteger)) return 0; // numbers of objects and plates: whole, however large
+  if (values.every(Number.isInteger)) return 0; // such as object ids: show all digits
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return largest < 1e-3 || largest >= 1e6 ? null : Math.min(5, Math.max(0, 3 - Math.floor(Math.log10(largest))));
 };
 
-/** Whether the answer is right: true, false, or null where that is not known. */
+/** True or false for a right or wrong prediction; null if the true class is unknown. */
 galcnn.right = (row) => {
   const truth = galcnn.value("true_class", row);
   const said = galcnn.value("class", row);
@@ -96,7 +96,7 @@ galcnn.receive = (row, content) => {
   galcnn.pending.get(row)?.done(content);
 };
 
-/** Pictures and maps of an object; null where it has none. */
+/** Load pictures and maps of an object; null if it has none. */
 galcnn.load = (row) => {
   if (galcnnReport.thumbnails.places[row] < 0) return Promise.resolve(null);
   if (galcnn.kept.has(row)) return Promise.resolve(galcnn.kept.get(row));

@@ -1,4 +1,4 @@
-// Puts the page together.
+// Assembles the page.
 "use strict";
 
 (() => {
@@ -25,7 +25,7 @@
     try {
       name = decodeURIComponent(location.hash.slice("#object=".length));
     } catch {
-      return; // not of our making
+      return; // not an anchor of this page
     }
     const row = galcnn.column("id").values.indexOf(name);
     if (row >= 0) galcnn.viewer.open([row], 0);

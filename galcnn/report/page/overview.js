@@ -27,7 +27,7 @@ galcnn.overview = (() => {
       content.rows.length ? element("div", { class: "cards" }, ...cards) : null);
   }
 
-  /** Pictures of cards are fetched when they come near the screen. */
+  /** Load pictures of cards when they come near the visible part of the page. */
   function lazily(root) {
     const watcher = new IntersectionObserver((entries) => {
       for (const { isIntersecting, target } of entries) {
@@ -138,7 +138,7 @@ galcnn.curve = (name, training, validation) => {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = (i) => left + ((width - left - 6) * i) / Math.max(1, training.length - 1);
   const y = (value) => height - bottom - ((height - bottom - 8) * (value - low)) / (high - low || 1);
-  // A gap where an epoch has no value; h0 makes a point of one that has no neighbour.
+  // Epochs without a value leave a gap; h0 draws a single point.
   const line = (own) => own.map((value, i) => (Number.isFinite(value) ? `${Number.isFinite(own[i - 1]) ? "L" : "M"}${x(i).toFixed(1)},${y(value).toFixed(1)}h0` : "")).join("");
   const text = (px, py, words, anchor) => svg("text", { x: px, y: py, "text-anchor": anchor }, words);
   return galcnn.element("figure", {}, svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${name} of training and validation over ${training.length} epochs` },

@@ -1,4 +1,4 @@
-// Positions on the sky: between the nodes of a grid of unit vectors, whatever the projection.
+// Positions on the sky, interpolated in a grid of unit vectors, for any projection.
 "use strict";
 
 galcnn.sky = (() => {
@@ -6,7 +6,7 @@ galcnn.sky = (() => {
   const DEGREE = Math.PI / 180;
   const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600]; // arcsec
 
-  /** Unit vector at shares of width and height from the lower left corner. */
+  /** Unit vector at fractions of width and height from the lower left corner. */
   function vector(grid, u, v) {
     const n = grid.length - 1;
     const i = Math.min(n - 1, Math.max(0, Math.floor(v * n)));
@@ -25,7 +25,7 @@ galcnn.sky = (() => {
     return { ra: (Math.atan2(y, x) / DEGREE + 360) % 360, dec: Math.atan2(z, Math.hypot(x, y)) / DEGREE };
   }
 
-  /** Hours and degrees in sixties, rounded as a whole so that no 60 appears. */
+  /** Sexagesimal text, rounded as a whole so that 60 never appears. */
   function sixties(value, digits) {
     const unit = 10 ** digits;
     const whole = Math.round(Math.abs(value) * 3600 * unit);

@@ -1,4 +1,4 @@
-// The table: filter, sort, and only as many rows in the page as can be seen.
+// The table: filtering, sorting, and only the visible rows in the page.
 "use strict";
 
 galcnn.table = (() => {
@@ -15,7 +15,7 @@ galcnn.table = (() => {
   const fields = {};
   let order = []; // rows that pass the filter, sorted
   let sorting = null; // { name, down }
-  let active = 0; // place in the order that the keyboard is at
+  let active = 0; // place in the order with keyboard focus
 
   // --- filter --------------------------------------------------------------------------------------
 
@@ -55,7 +55,7 @@ galcnn.table = (() => {
     return (a, b) => (values[a] === null) - (values[b] === null) || (down ? values[b] - values[a] : values[a] - values[b]) || a - b;
   }
 
-  /** Filter and sort anew, and go to the top. */
+  /** Apply filter and order, and scroll to the top. */
   function refresh() {
     readFilter();
     order = [];
@@ -128,14 +128,14 @@ galcnn.table = (() => {
       }
       next = own;
     }
-    // Rows go last: a table that is too low for a moment would be scrolled up.
+    // Remove rows last: a table that is briefly too short would scroll up.
     for (const [place, own] of shown) {
       if (place < first || place >= last) {
         own.remove();
         shown.delete(place);
       }
     }
-    // A focused row that was scrolled away must not take the keyboard with it.
+    // Keep keyboard focus if the focused row is scrolled out of view.
     if (hadFocus && !body.contains(document.activeElement)) scroller.focus({ preventScroll: true });
   }
 
@@ -147,7 +147,7 @@ galcnn.table = (() => {
     shown.get(active)?.setAttribute("tabindex", "0");
   }
 
-  /** Bring a place of the order into view, and the keyboard to it. */
+  /** Scroll a place of the order into view and focus it. */
   function go(place) {
     if (order.length === 0) return;
     const target = Math.min(Math.max(place, 0), order.length - 1);
@@ -169,7 +169,7 @@ galcnn.table = (() => {
     event.preventDefault();
   }
 
-  // --- what stands still -----------------------------------------------------------------------------
+  // --- fixed elements --------------------------------------------------------------------------------
 
   function header() {
     const cells = galcnnReport.columns.map((column) => {
@@ -215,11 +215,11 @@ galcnn.table = (() => {
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => {
       sorting = null;
-      setTimeout(refresh); // behind the fields' own reset
+      setTimeout(refresh); // after the fields are reset
     });
   }
 
-  /** Set the filter and the order, as a section of the overview does. */
+  /** Set filter and order, for sections of the overview. */
   function select(wanted, sort = null) {
     form.reset();
     for (const [name, value] of Object.entries(wanted)) if (fields[name]) fields[name].value = value;

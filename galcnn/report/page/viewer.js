@@ -6,11 +6,11 @@ galcnn.viewer = (() => {
   const dialog = document.getElementById("viewer");
   const MOST_ZOOM = 32;
   const at = { order: [], place: 0, row: -1, content: null, map: null };
-  const wish = { method: null, target: null, band: null }; // kept from object to object
+  const wish = { method: null, target: null, band: null }; // preferred; kept between objects
   const view = { zoom: 1, x: 0, y: 0, u: 0.5, v: 0.5 }; // shift in sides of the pane; cross from the lower left
   const part = {};
 
-  // --- what stands still -----------------------------------------------------------------------------
+  // --- fixed elements --------------------------------------------------------------------------------
 
   function pane(name, label) {
     const plane = element("div", { class: "plane" });
@@ -72,7 +72,7 @@ galcnn.viewer = (() => {
     });
   }
 
-  // --- which object ------------------------------------------------------------------------------------
+  // --- object ------------------------------------------------------------------------------------------
 
   function open(order, place) {
     if (!part.title) build();
@@ -114,7 +114,7 @@ galcnn.viewer = (() => {
     part.note.hidden = text === "";
   }
 
-  /** Names by which maps are told apart: the model where there are several, a number where all is alike. */
+  /** Labels that distinguish maps: the model if there are several, a number if all else is equal. */
   function label(maps) {
     const seen = new Map();
     for (const map of maps) {
@@ -126,9 +126,9 @@ galcnn.viewer = (() => {
     }
   }
 
-  // --- which map ----------------------------------------------------------------------------------------
+  // --- map ----------------------------------------------------------------------------------------------
 
-  /** Take the wished method, target and band where the object has them, and draw. */
+  /** Draw the preferred method, target and band, if the object has them. */
   function choose() {
     const { maps, pictures } = at.content;
     const methods = [...new Set(maps.map((map) => map.label))];
@@ -144,7 +144,7 @@ galcnn.viewer = (() => {
     describe();
   }
 
-  /** A row of radio buttons; it is kept as it is where it offers the same. */
+  /** A row of radio buttons; it is not rebuilt if its options are the same. */
   function pick(name, title, values, fallback) {
     const box = part[name];
     const chosen = [wish[name], fallback, values[0]].find((value) => values.includes(value));
@@ -201,9 +201,9 @@ galcnn.viewer = (() => {
       element("span", { class: "muted" }, `${at.map.unit}; red: more of it raises the target. Grey: no value.`));
   }
 
-  // --- how it is seen ------------------------------------------------------------------------------------
+  // --- view ----------------------------------------------------------------------------------------------
 
-  /** Opacity, zoom, cross and what stands under it. */
+  /** Apply opacity and zoom, and show the cross with its values. */
   function dress() {
     part.canvas.style.opacity = part.opacity.value / 100;
     part.shown.textContent = `${part.opacity.value} %`;
@@ -215,7 +215,7 @@ galcnn.viewer = (() => {
     }
     const [ny, nx] = at.picture.shape;
     const { corner, binning, sky } = at.picture;
-    const x = corner[1] + view.u * nx * binning + 0.5; // as DS9 counts: the first pixel's middle is 1
+    const x = corner[1] + view.u * nx * binning + 0.5; // as in DS9: the centre of the first pixel is 1
     const y = corner[0] + view.v * ny * binning + 0.5;
     const facts = { pixel: `${x.toFixed(1)}, ${y.toFixed(1)}` };
     const place = sky && galcnn.sky.position(sky, view.u, view.v);
@@ -271,7 +271,7 @@ galcnn.viewer = (() => {
     event.preventDefault();
   }
 
-  // --- what is known --------------------------------------------------------------------------------------
+  // --- facts ---------------------------------------------------------------------------------------------
 
   function describe() {
     const { row } = at;
