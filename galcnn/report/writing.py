@@ -58,9 +58,9 @@ def write_report(
         Output folder with ``index.html``. An earlier report in it is replaced; a folder with other
         content is refused.
     known : Known, optional
-        True classes, positions and images. Galaxies without layers take their image from its catalog or
-        folder, else from the catalog with which the model was trained. If that cannot be read, the page
-        gives the reason.
+        True classes, positions and images. Galaxies without layers take their image from its folder or
+        catalog; if no catalog is given, the catalog with which the model was trained is used. If that
+        cannot be read, the page gives the reason.
     title : str, optional
         Title of the page. By default the name of the model, or of the first source.
     progress : galcnn._runtime.progress.Progress

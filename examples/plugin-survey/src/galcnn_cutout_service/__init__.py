@@ -1,9 +1,9 @@
-"""A survey for galcnn in a package of its own: a service that cuts one FITS image a band.
+"""Example package with a survey for galcnn: a service that cuts one FITS image per band.
 
-The service is asked ``SERVER?ra=..&dec=..&size=..&band=..`` and answers with one FITS image that
-states its unit or zero point. Copy this package for a service of your own: what galcnn gives is
-the asking (limits, pauses, tries), the reading of FITS, and the checking; what is yours is the
-address and what the survey is.
+The service is asked ``SERVER?ra=..&dec=..&size=..&band=..`` and returns one FITS image that states
+its unit or zero point. Copy this package for a service of your own. galcnn provides the requests
+(limits, pauses, retries), the FITS reader and the checks; you provide the address and the
+properties of the survey.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ __all__ = ["CutoutService"]
 
 @dataclass(frozen=True)
 class CutoutService:
-    """Images of one cutout service.
+    """Images of a cutout service.
 
     Attributes
     ----------
     filters : str
-        Its bands, a letter each.
+        Bands of the service, one letter per band.
     arcsec : float
-        Its pixel scale.
+        Pixel scale of the images in arcsec.
     server : str
-        Its address.
+        Address of the service.
     limits : Limits
-        Of time and size.
+        Limits of time and size.
     """
 
     filters: str = "gri"
@@ -50,26 +50,26 @@ class CutoutService:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """What the service has."""
+        """Bands of the service."""
         return tuple(self.filters)
 
     @property
     def pixel_scale(self) -> u.Quantity:
-        """Of its images."""
+        """Pixel scale of the images."""
         return self.arcsec * u.arcsec
 
     def requests(
         self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Give the addresses that `cutout` would ask for, for ``galcnn fetch --dry-run``."""
+        """Return the addresses that `cutout` would request, for ``galcnn fetch --dry-run``."""
         want = wanted(self, position, width=width, bands=bands)
         place = {"ra": want.ra, "dec": want.dec, "size": want.side}
         return tuple(address(self.server, {**place, "band": band}) for band in want.bands)
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        """Give the image around a position."""
+        """Return the image around a position."""
         want = wanted(self, position, width=width, bands=bands)
-        # 404 is how this service says that it has no image here.
+        # Status 404 means that the service has no image here.
         answers = [
             get(url, limits=self.limits, accept=(200, 404)) for url in self.requests(position, width, bands)
         ]
