@@ -1,6 +1,6 @@
-"""Conformance tests for the authors of plugins: does a survey, or an explainer, do all that galcnn relies on?
+"""Conformance tests for plugins: surveys and explainers.
 
-Keras is imported where a network is made, since a survey does not need it.
+Keras is imported only when a network is built, since surveys do not need it.
 """
 
 from __future__ import annotations
@@ -43,29 +43,29 @@ _TARGET = Target("third less first", (-1.0, 0.0, 1.0))
 def check_survey(
     survey: Survey, position: SkyCoord, *, width: u.Quantity, outside: SkyCoord | None = None
 ) -> None:
-    """Check that a survey keeps the contract of `galcnn.surveys.survey`.
+    """Check that a survey fulfils the contract of `galcnn.surveys.survey`.
 
-    For the tests of a plugin, against a local server or the real service. Checked are: names;
-    shape, bands, pixel scale, centre and unit of an image; that the same question gives the same
-    image, other orders of bands the same planes, and a position further on the same sky; that bad
-    questions are refused; that the image can be saved and the survey sent to another process; and,
-    where it asks a service, that it says what it asks and where an image is from.
+    Call this in the tests of a plugin, with a local server or the real service. It checks name, bands and
+    pixel scale of the survey; shape, unit, position, WCS and centre of an image; that repeated requests
+    give the same image, other orders of bands the same planes, and a shifted position the same sky; that
+    invalid requests are refused; and that images can be saved and the survey pickled. A `RemoteSurvey`
+    must also list its requests and record their answers in `meta`.
 
     Parameters
     ----------
     survey : Survey
-        Opened, with all its options.
+        Survey with all its options.
     position : astropy.coordinates.SkyCoord
-        Of a galaxy that stands out of the noise, well inside of the survey.
+        Position of a galaxy well above the noise and well inside the survey.
     width : astropy.units.Quantity
-        Of the image.
+        Angular side of the image.
     outside : astropy.coordinates.SkyCoord, optional
-        A place that the survey did not observe.
+        Position that the survey did not observe.
 
     Raises
     ------
     AssertionError
-        The text lists everything that is wrong.
+        If a check fails; the message lists all failures.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def check_survey(
             faults += _image(survey, cutout, position, width)
         else:
             faults.append(f"cutout gives a {type(cutout).__name__}, not a Cutout")
-    if not faults:  # the rest compares images, which must be right
+    if not faults:  # the other checks compare images, which must be valid
         faults += _repeated(survey, cutout, position, width)
         faults += _moved(survey, cutout, width)
         faults += _refusals(survey, position, width, outside)
@@ -157,9 +157,9 @@ def _repeated(survey: Survey, cutout: Cutout, position: SkyCoord, width: u.Quant
 
 
 def _moved(survey: Survey, cutout: Cutout, width: u.Quantity) -> Iterator[str]:
-    """Compare with an image a quarter of the way towards a corner: the sky stays where it is."""
+    """Compare with an image shifted by a quarter of the width towards a corner: both must show the same sky."""
     ny, nx = cutout.shape
-    assert cutout.wcs is not None  # `_image` was content
+    assert cutout.wcs is not None  # checked by `_image`
     shifted = survey.cutout(cutout.wcs.pixel_to_world(nx // 2 + nx // 4, ny // 2 + ny // 4), width)
     assert shifted.wcs is not None
     y, x = np.mgrid[: shifted.shape[0], : shifted.shape[1]]
@@ -210,7 +210,7 @@ def _refusals(
             ask()
         except kind:
             continue
-        except Exception as error:  # noqa: BLE001  the wrong kind of error is what is looked for
+        except Exception as error:  # noqa: BLE001  other errors are reported
             yield f"{what} raises {type(error).__name__}, not {kind.__name__}: {error}"
         else:
             yield f"{what} is answered: raise {kind.__name__}"
@@ -221,7 +221,7 @@ def _travels(survey: Survey, cutout: Cutout) -> Iterator[str]:
         twin = pickle.loads(pickle.dumps(survey))
         if (twin.name, twin.bands) != (survey.name, survey.bands):
             yield "sent to another process it is another survey"
-    except Exception as error:  # noqa: BLE001  whatever a stranger's class raises
+    except Exception as error:  # noqa: BLE001  a plugin may raise anything
         yield f"it cannot be sent to another process: {type(error).__name__}: {error}"
     if re.search(r" at 0x[0-9a-f]+", repr(survey)):
         yield f"its repr differs from run to run: {survey!r}"
@@ -250,27 +250,27 @@ def _origin(survey: RemoteSurvey, cutout: Cutout, position: SkyCoord, width: u.Q
 
 
 def check_explainer(explainer: Explainer, *, symmetric: bool = True) -> None:
-    """Check that a method keeps the contract of `galcnn.explain.Explainer`.
+    """Check that an explainer fulfils the contract of `galcnn.explain.Explainer`.
 
-    For the tests of a plugin. The method explains small networks of the usual build: convolutions,
-    batch normalisation, ReLU, max-pooling, global average, Dense. Checked are: name, kind and
-    settings; shape, precision and sign of the maps; that they follow the target; that neither
-    batch nor order changes them; a target for each image; nested and flat networks; that images
-    and network come out as they went in and the network can be freed; that a softmax is refused;
-    and the baseline, the network layer and the coarse maps of methods that have them.
+    Call this in the tests of a plugin. The method explains a small network with convolutions, batch
+    normalisation, ReLU, max-pooling, global average and Dense layers. Checked are name, kind and
+    settings; shape, precision and finite values of the maps; that maps depend on the target but not on
+    batch or order; one target per image; nested networks; that images and network are not modified and
+    the network can be freed; that a softmax output is refused; and baseline, network layer and coarse
+    maps of methods that have them.
 
     Parameters
     ----------
     explainer : Explainer
-        With its settings; its random numbers, if any, are keyed by the ids of the context.
+        Explainer with its settings. Random numbers, if any, must be keyed by the ids of the context.
     symmetric : bool
-        Whether twice the target gives twice the map. An image that is made, or a map that is
-        scaled, may be otherwise.
+        If True, twice the target must give twice the map. Set it to False for methods that synthesise an
+        image or normalise the map.
 
     Raises
     ------
     AssertionError
-        The text lists everything that is wrong.
+        If a check fails; the message lists all failures.
 
     Examples
     --------
@@ -282,7 +282,7 @@ def check_explainer(explainer: Explainer, *, symmetric: bool = True) -> None:
         network, images, context = _network(), _images(), _context()
         maps = np.asarray(explainer(network, images, _TARGET, context=context))
         faults += _map_faults(explainer, maps, images)
-    if not faults:  # the rest compares maps, which must be right
+    if not faults:  # the other checks compare maps, which must be valid
         faults += _targets(explainer, maps, symmetric)
         faults += _batches(explainer, maps)
         faults += _left_alone(explainer)
@@ -418,7 +418,7 @@ def _extras(explainer: Explainer, maps: npt.NDArray[Any]) -> Iterator[str]:
 
 
 def _network() -> keras.Model:
-    """The same small network each time."""
+    """Return a small network with fixed weights."""
     import keras
 
     inputs = keras.Input((*_SIDES, _BANDS))
