@@ -157,7 +157,7 @@ def _repeated(survey: Survey, cutout: Cutout, position: SkyCoord, width: u.Quant
 
 
 def _moved(survey: Survey, cutout: Cutout, width: u.Quantity) -> Iterator[str]:
-    """Compare with an image shifted by a quarter of the width towards a corner: both must show the same sky."""
+    """Compare with an image shifted by a quarter of the width: both must show the same sky."""
     ny, nx = cutout.shape
     assert cutout.wcs is not None  # checked by `_image`
     shifted = survey.cutout(cutout.wcs.pixel_to_world(nx // 2 + nx // 4, ny // 2 + ny // 4), width)
