@@ -1,4 +1,4 @@
-"""Conformance tests for plugins: surveys and explainers.
+"""Conformance tests for plugin authors: check that a survey or an explainer meets galcnn's requirements.
 
 Keras is imported only when a network is built, since surveys do not need it.
 """
@@ -43,22 +43,26 @@ _TARGET = Target("third less first", (-1.0, 0.0, 1.0))
 def check_survey(
     survey: Survey, position: SkyCoord, *, width: u.Quantity, outside: SkyCoord | None = None
 ) -> None:
-    """Check that a survey fulfils the contract of `galcnn.surveys.survey`.
+    """Check that a survey meets the protocol of `galcnn.surveys.survey`.
 
-    Call this in the tests of a plugin, with a local server or the real service. It checks name, bands and
-    pixel scale of the survey; shape, unit, position, WCS and centre of an image; that repeated requests
-    give the same image, other orders of bands the same planes, and a shifted position the same sky; that
-    invalid requests are refused; and that images can be saved and the survey pickled. A `RemoteSurvey`
-    must also list its requests and record their answers in `meta`.
+    Use it in the tests of a plugin, with a local server or the real service. It checks
+
+    - the name, bands and pixel scale of the survey;
+    - the shape, bands, pixel scale, centre and unit of a cutout;
+    - that a repeated request gives the same image, another order of bands the same planes, and a
+      shifted position the same sky;
+    - that invalid requests are refused;
+    - that a cutout can be saved and the survey can be pickled;
+    - for a `RemoteSurvey`, that it lists its requests and records the origin of the cutout.
 
     Parameters
     ----------
     survey : Survey
-        Survey with all its options.
+        Survey to check, with all its options.
     position : astropy.coordinates.SkyCoord
-        Position of a galaxy well above the noise and well inside the survey.
+        Position of a galaxy with high signal-to-noise ratio, far from the edge of the survey.
     width : astropy.units.Quantity
-        Angular side of the image.
+        Angular width of the cutouts.
     outside : astropy.coordinates.SkyCoord, optional
         Position that the survey did not observe.
 
@@ -81,7 +85,7 @@ def check_survey(
             faults += _image(survey, cutout, position, width)
         else:
             faults.append(f"cutout gives a {type(cutout).__name__}, not a Cutout")
-    if not faults:  # the other checks compare images, which must be valid
+    if not faults:  # the remaining checks compare valid images
         faults += _repeated(survey, cutout, position, width)
         faults += _moved(survey, cutout, width)
         faults += _refusals(survey, position, width, outside)
@@ -157,7 +161,7 @@ def _repeated(survey: Survey, cutout: Cutout, position: SkyCoord, width: u.Quant
 
 
 def _moved(survey: Survey, cutout: Cutout, width: u.Quantity) -> Iterator[str]:
-    """Compare with an image shifted by a quarter of the width: both must show the same sky."""
+    """Compare with a cutout shifted by a quarter of the width: both must show the same sky."""
     ny, nx = cutout.shape
     assert cutout.wcs is not None  # checked by `_image`
     shifted = survey.cutout(cutout.wcs.pixel_to_world(nx // 2 + nx // 4, ny // 2 + ny // 4), width)
@@ -210,7 +214,7 @@ def _refusals(
             ask()
         except kind:
             continue
-        except Exception as error:  # noqa: BLE001  other errors are reported
+        except Exception as error:  # noqa: BLE001  any other exception is a fault
             yield f"{what} raises {type(error).__name__}, not {kind.__name__}: {error}"
         else:
             yield f"{what} is answered: raise {kind.__name__}"
@@ -250,22 +254,28 @@ def _origin(survey: RemoteSurvey, cutout: Cutout, position: SkyCoord, width: u.Q
 
 
 def check_explainer(explainer: Explainer, *, symmetric: bool = True) -> None:
-    """Check that an explainer fulfils the contract of `galcnn.explain.Explainer`.
+    """Check that a method meets the protocol `galcnn.explain.Explainer`.
 
-    Call this in the tests of a plugin. The method explains a small network with convolutions, batch
-    normalisation, ReLU, max-pooling, global average and Dense layers. Checked are name, kind and
-    settings; shape, precision and finite values of the maps; that maps depend on the target but not on
-    batch or order; one target per image; nested networks; that images and network are not modified and
-    the network can be freed; that a softmax output is refused; and baseline, network layer and coarse
-    maps of methods that have them.
+    Use it in the tests of a plugin. The method is applied to small networks of convolutions, batch
+    normalisation, ReLU, max-pooling, global average pooling and Dense. It checks
+
+    - the name, kind and settings of the method, and that it can be pickled;
+    - the shape and dtype of the maps, and that they are finite, not zero everywhere, and differ
+      between bands if and only if `per_band` is True;
+    - that the maps depend on the target, and that each image may have its own target;
+    - that the maps do not depend on batch or order, and are the same for nested and flat networks;
+    - that images and network are not modified, and that the network can be freed;
+    - that a network that ends in a softmax is refused;
+    - the baseline, the network layer and the coarse maps of methods that have them.
 
     Parameters
     ----------
     explainer : Explainer
-        Explainer with its settings. Random numbers, if any, must be keyed by the ids of the context.
+        Explainer to check, with its settings. Random numbers, if any, must be keyed by the ids of
+        the context.
     symmetric : bool
-        If True, twice the target must give twice the map. Set it to False for methods that synthesise an
-        image or normalise the map.
+        If True, check that doubling the target doubles the map. Set it to False for methods that
+        synthesise images or scale their maps.
 
     Raises
     ------
@@ -282,7 +292,7 @@ def check_explainer(explainer: Explainer, *, symmetric: bool = True) -> None:
         network, images, context = _network(), _images(), _context()
         maps = np.asarray(explainer(network, images, _TARGET, context=context))
         faults += _map_faults(explainer, maps, images)
-    if not faults:  # the other checks compare maps, which must be valid
+    if not faults:  # the remaining checks compare valid maps
         faults += _targets(explainer, maps, symmetric)
         faults += _batches(explainer, maps)
         faults += _left_alone(explainer)

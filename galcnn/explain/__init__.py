@@ -1,8 +1,8 @@
-"""Explanations: what in the image moved a logit, and what the network itself looks like.
+"""Explanations of predictions, and visualisation of the network itself.
 
-Maps of images, one method a file in `methods`; the network itself in `network`: its filters, what its
-layers make of an image, the images that it answers most strongly, its boundaries, its backward pass.
-Lazy, since Keras is slow to import.
+`methods` contains the attribution methods, one per file. `network` contains views of the network: its
+filters, activations, class models, decision boundaries and gradients. Submodules are imported lazily,
+since Keras is slow to import.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Run explainers on cutouts: from a trained model and a target to Explanations."""
+"""Application of explainers to cutouts: from a trained model and targets to Explanations."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ Images = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What a model sees of some cutouts and says of them: made once, and handed on.
+    """Inputs and logits of a model for some cutouts, computed once and shared by all methods.
 
-    The properties are made when they are first asked for.
+    The properties are computed on first access.
 
     Attributes
     ----------
     trained : galcnn.model.TrainedModel
-        The model.
+        Trained model.
     cutouts : tuple of galcnn.cutout.Cutout
-        In its bands, unit and shape.
+        Cutouts in the bands, unit and shape of the model.
     images : numpy.ndarray
-        float32, shape (n, ny, nx, n_bands), before the preprocessing.
+        Images before the preprocessing, float32, shape (n, ny, nx, n_bands).
     context : Context
         Noise, mask, PSF and ids, in the unit of `images`.
     """
@@ -64,7 +64,7 @@ class Prepared:
     def of(
         cls, trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str] | None = None
     ) -> Prepared:
-        """Stack cutouts that fit a model."""
+        """Stack cutouts that have the bands, unit and shape of a model."""
         spec = trained.card.inputs
         wanted = (spec.bands, spec.unit, spec.shape)
         for found in ((cutout.bands, str(cutout.unit), cutout.shape) for cutout in cutouts):
@@ -77,20 +77,20 @@ class Prepared:
 
     @functools.cached_property
     def stretched(self) -> Images:
-        """The images behind the preprocessing, as the network sees them."""
+        """Preprocessed images, as the network sees them, shape (n, ny, nx, n_bands)."""
         return outputs(self.trained.preprocessing, self.images)
 
     @functools.cached_property
     def logits(self) -> Images:
-        """What the network says, shape (n, n_classes)."""
+        """Logits, shape (n, n_classes)."""
         return outputs(self.trained.network, self.stretched)
 
     @functools.cached_property
     def stretched_context(self) -> Context:
-        """The context in the unit of `stretched`, with the image of no flux."""
+        """Context in the unit of `stretched`, including the image of zero flux."""
         sigma = self.context.sigma
         if sigma is not None:
-            # By one sigma up and down in each band, since a preprocessing may mix bands.
+            # Finite differences of one sigma in each band, since the preprocessing may mix bands.
             variance = np.zeros_like(self.stretched)
             for band in range(sigma.shape[-1]):
                 step = np.zeros_like(sigma)
@@ -113,37 +113,38 @@ def explain(
     wrt: Wrt = "flux",
     ids: Sequence[str] | None = None,
 ) -> list[tuple[Explanation, ...]]:
-    """Explain what a model says of some cutouts.
+    """Compute attribution maps of a trained model for cutouts.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
-        The model.
+        Trained model.
     cutouts : sequence of galcnn.cutout.Cutout
-        In the model's bands, unit and shape, see `galcnn.model.prepare`.
+        Cutouts that `galcnn.model.prepare` accepts for the model: with its bands, shape, pixel
+        scale and unit.
     explainers : sequence of Explainer
-        The methods.
+        Attribution methods.
     targets : Target or sequence of Target, optional
-        One for all, or one a cutout; by default the logit of the class that the model finds most
-        probable for each.
+        One target for all cutouts, or one per cutout; by default the predicted class of each.
     wrt : {"flux", "stretched", "sigma"}
-        With respect to the flux of the cutout, to what the network sees behind its
-        preprocessing, or to the noise (the slope in flux times sigma). An amount of logits on a
-        way through flux stays what it is when flux is counted in sigmas, and a map of features is
-        the same whatever is said here: what was done stands in the explanation.
+        Quantity with respect to which the maps are computed: the flux of the cutout, the stretched
+        image that the network sees, or the noise (gradient with respect to flux times sigma).
+        Methods of kind ``"amount"`` (occlusion, integrated gradients, input times gradient) treat
+        ``"sigma"`` as ``"flux"``; CAM and Grad-CAM always use ``"stretched"``. The explanation
+        records what was used.
     ids : sequence of str, optional
-        They key the random streams of methods that draw; numbers by default.
+        Id of each cutout, the key of its random stream; by default its position in `cutouts`.
 
     Returns
     -------
     list of tuple of Explanation
-        For each cutout, one for each explainer, in order. Masked pixels are NaN.
+        For each cutout, one explanation per explainer, in the order given. Masked pixels are NaN.
 
     Raises
     ------
     ValueError
-        A cutout or a target does not fit, sigma is missing, or a method cannot work on this
-        network.
+        If a cutout or target does not fit the model, sigma is needed and missing, or a method does
+        not support this network.
     """
     names = [str(i) for i in range(len(cutouts))] if ids is None else [str(name) for name in ids]
     n_targets = len(targets) if isinstance(targets, Sequence) else len(cutouts)
@@ -173,7 +174,7 @@ def explain_prepared(
     targets: Target | Sequence[Target] | None = None,
     wrt: Wrt = "flux",
 ) -> list[tuple[Explanation, ...]]:
-    """Explain what a model says of cutouts that are prepared already."""
+    """Compute attribution maps for prepared cutouts, like `explain`."""
     if wrt not in WRT:
         raise ValueError(message(f"wrt among {WRT}", "", wrt=wrt))
     logits, classes = prepared.logits, prepared.trained.classes
@@ -193,7 +194,7 @@ def _explained(
     scores: npt.NDArray[np.floating[Any]],
     wrt: Wrt,
 ) -> list[Explanation]:
-    """Make the explanations of one method; `scores` are the values of the targets."""
+    """Compute the explanations of one method; `scores` are the values of the targets."""
     if explainer.kind == "features":
         wrt = "stretched"
     elif explainer.kind == "amount" and wrt == "sigma":
@@ -242,7 +243,7 @@ def _explained(
 
 
 def _per(unit: u.UnitBase) -> str:
-    """Of a slope: one over the unit, as FITS writes it."""
+    """Return the inverse of a unit in FITS notation."""
     return f"{unit}-1" if isinstance(unit, u.NamedUnit) else str(unit**-1)
 
 
@@ -251,13 +252,13 @@ def _masked(
 ) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     mask: npt.NDArray[np.bool_] = cutout.mask
     bands = cutout.bands
-    if not per_band:  # the one map is known wherever any band is
+    if not per_band:  # a map of all bands is valid where at least one band is not masked
         planes, mask, bands = planes[:1], np.all(mask, axis=0, keepdims=True), ("all",)
     return np.where(mask, np.float32(np.nan), planes), bands
 
 
 def _context(cutouts: Sequence[Cutout], ids: tuple[str, ...]) -> Context:
-    """Give what methods may need beside the images."""
+    """Collect noise, masks and PSFs of the cutouts; sigma is None unless all cutouts have it."""
     mask = np.stack([channels_last(cutout.mask) for cutout in cutouts])
     sigma = [
         channels_last(np.where(cutout.mask | ~np.isfinite(cutout.sigma), np.float32(FILL), cutout.sigma))

@@ -1,4 +1,4 @@
-"""Images to compare with: no flux, blank sky, the same galaxy blurred. And noise like that of the sky."""
+"""Baseline images (zero flux, blank sky, blurred image), and noise with the statistics of the sky."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _QUANTILES = 2**16
 
 
 def check_baseline(baseline: str, blur: float) -> None:
-    """Refuse settings that `baseline_images` could not make."""
+    """Raise if the baseline is unknown or the blur is not positive."""
     if baseline not in BASELINES or not blur > 0:
         raise ValueError(
             message(f"a baseline among {BASELINES}, and blur above 0", "", baseline=baseline, blur=blur)
@@ -36,7 +36,7 @@ def baseline_images(
     blur: float,
     seed: int,
 ) -> npt.NDArray[np.floating[Any]]:
-    """Make what each image is compared with; masked pixels stay the image's own: of them nothing is said."""
+    """Return the baseline of each image; masked pixels are those of the image itself."""
     context = context or Context()
     if kind == "zero":
         zero = np.zeros(images.shape[1:]) if context.zero is None else context.zero
@@ -58,7 +58,7 @@ def baseline_images(
 def sky_level(
     images: npt.NDArray[np.floating[Any]], context: Context
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
-    """Measure the sky of each image and band on the frame of the image."""
+    """Return level and noise of the sky of each image and band, measured at the border of the image."""
     mask = None if context.mask is None else np.moveaxis(context.mask, -1, 1)
     level, noise = sky_statistics(np.moveaxis(images, -1, 1), mask, border=SKY_FRAME)
     if context.sigma is not None:
@@ -67,7 +67,7 @@ def sky_level(
 
 
 def noise_of(images: npt.NDArray[np.floating[Any]], context: Context) -> npt.NDArray[np.floating[Any]]:
-    """Give the noise of every pixel: that of the context, or else what the sky of the image shows."""
+    """Return the noise of every pixel: that of the context, or else the sky noise; 0 for masked pixels."""
     if context.sigma is None:
         sigma = np.broadcast_to(sky_level(images, context)[1], images.shape)
     else:
@@ -87,7 +87,7 @@ def noise_of(images: npt.NDArray[np.floating[Any]], context: Context) -> npt.NDA
 
 
 def ids_of(images: npt.NDArray[np.floating[Any]], context: Context) -> tuple[str, ...]:
-    """Give the names that key the random streams."""
+    """Return the ids of the images, which are the keys of their random streams."""
     if context.ids is None:
         return tuple(str(i) for i in range(len(images)))
     if len(context.ids) != len(images):
@@ -96,22 +96,22 @@ def ids_of(images: npt.NDArray[np.floating[Any]], context: Context) -> tuple[str
 
 
 def standard_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Draw standard normal deviates, four times as fast as the generator itself does.
+    """Draw standard normal deviates, four times as fast as the generator's own method.
 
-    They are the quantiles in the middle of 65,536 equal parts of the distribution, picked
-    evenly: within 4.3 sigma, of unit variance, with a kurtosis of 2.9993 instead of 3.
+    The deviates are drawn uniformly from a table of the central quantiles of 65,536 equal parts of
+    the distribution: they lie within 4.3 sigma and have unit variance and a kurtosis of 2.9993.
 
     Parameters
     ----------
     generator : numpy.random.Generator
-        Advanced by a quarter of a 64-bit word a deviate.
+        Random generator; one 64-bit word is used for four deviates.
     shape : tuple of int
-        Of the result.
+        Shape of the result.
 
     Returns
     -------
     numpy.ndarray
-        float32.
+        Deviates, float32, of this shape.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def standard_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> n
     """
     size = int(np.prod(shape))
     words = generator.integers(0, 2**64, -(-size // 4), dtype=np.uint64)
-    # Little-endian by name, so that the same key gives the same stream on every machine.
+    # Explicitly little-endian, so that the same key gives the same stream on every machine.
     picked = words.astype("<u8", copy=False).view("<u2")[:size]
     return np.take(_quantiles(), picked, mode="clip").reshape(shape)
 

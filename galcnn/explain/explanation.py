@@ -1,4 +1,4 @@
-"""Explainer and Explanation: what is asked of a method, and the answer. Nouns only; no Keras here."""
+"""The `Explainer` protocols and the `Explanation` record. Does not import Keras."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from galcnn._runtime.html import MOST_PICTURES, overview, signed_picture
 from galcnn.errors import message
-from galcnn.model import Target as Target  # of this room's interface too
+from galcnn.model import Target as Target  # re-exported by galcnn.explain
 from galcnn.model.cells import CellGrid
 
 if TYPE_CHECKING:
@@ -20,26 +20,27 @@ if TYPE_CHECKING:
 
 Wrt = Literal["stretched", "flux", "sigma"]
 WRT: tuple[Wrt, ...] = ("stretched", "flux", "sigma")
-#: What a value of a map is, see `Explainer`.
+#: Meaning of the values of a map, see `Explainer`.
 Kind = Literal["slope", "amount", "features"]
 KINDS: tuple[Kind, ...] = ("slope", "amount", "features")
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a method may need beside the images; every field may be None.
+    """Additional data that a method may use; every field may be None.
 
     Attributes
     ----------
     sigma, mask : numpy.ndarray or None
-        Shape of the images, (n, ny, nx, n_bands); sigma in the images' unit.
+        Noise, in the unit of the images, and mask (True for pixels that are not used), shape
+        (n, ny, nx, n_bands).
     psf : numpy.ndarray or None
-        Shape (n, py, px, n_bands).
+        Point spread functions, shape (n, py, px, n_bands).
     ids : tuple of str or None
-        One an image: they key the random streams.
+        Id of each image, the key of its random stream.
     zero : numpy.ndarray or None
-        The image of no flux at all, shape (ny, nx, n_bands), in the images' unit; None where that
-        is zero. A stretch may move it.
+        Image of zero flux in the unit of the images, shape (ny, nx, n_bands); None if it is zero.
+        After preprocessing it may differ from zero.
     """
 
     sigma: npt.NDArray[np.float32] | None = None
@@ -51,17 +52,16 @@ class Context:
 
 @runtime_checkable
 class Explainer(Protocol):
-    """A method that makes maps; a plugin of the group `galcnn.explainers`.
+    """Attribution method; plugins are registered in the entry-point group `galcnn.explainers`.
 
-    Its fields are its settings. `per_band` says whether its map differs from band to band; a
-    method that has one map for all bands gives it in each. `kind` says what a value of the map is:
+    The fields of a method are its settings. `per_band` is True if the map differs between bands; a
+    method with one map for all bands returns it in each band. `kind` is the meaning of the map:
 
-    - ``"slope"``: logits per unit of the image; can be asked for with respect to flux, to sigma,
-      or to what the network sees;
-    - ``"amount"``: logits, gained or lost along a way through images; the way through flux
-      differs from that through stretched images, and sigma changes nothing;
-    - ``"features"``: logits or the like, of what the network makes of the image; the same
-      whatever the image's unit.
+    - ``"slope"``: logits per unit of the image, that is a gradient; it can be computed with respect
+      to flux, sigma or the stretched image;
+    - ``"amount"``: logits contributed by each pixel, relative to other images such as a baseline; it
+      can be computed for flux or for stretched images, and ``wrt="sigma"`` is the same as ``"flux"``;
+    - ``"features"``: evidence in the feature maps of the network, independent of `wrt`.
     """
 
     @property
@@ -81,77 +81,77 @@ class Explainer(Protocol):
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the maps of some images.
+        """Compute the attribution maps of images.
 
         Parameters
         ----------
         network : keras.Model
-            Ends in logits.
+            Network that ends in logits.
         images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
+            Images, shape (n, ny, nx, n_bands).
         target : Target or sequence of Target
-            One for all, or one an image.
+            One target for all images, or one per image.
         context : Context, optional
             Noise, mask, PSF and ids of the images.
 
         Returns
         -------
         numpy.ndarray
-            Signed, shape of `images`.
+            Signed maps, shape of `images`.
         """
         ...
 
 
 @runtime_checkable
 class FromBaseline(Protocol):
-    """An explainer whose map sums to the score less that of a baseline image.
+    """Explainer whose map sums to the score of the image minus the score of a baseline image.
 
-    The error of that sum is the `delta` of an `Explanation`.
+    The error of this sum is `Explanation.delta`.
     """
 
     def baseline_images(
         self, images: npt.NDArray[np.float32], *, context: Context | None = None
     ) -> npt.NDArray[np.float32]:
-        """Give the baseline of each image.
+        """Return the baseline of each image.
 
         Parameters
         ----------
         images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
+            Images, shape (n, ny, nx, n_bands).
         context : Context, optional
-            As for the maps.
+            Noise, mask, PSF and ids of the images.
 
         Returns
         -------
         numpy.ndarray
-            Shape of `images`.
+            Baseline images, shape of `images`.
         """
         ...
 
 
 @runtime_checkable
 class AtNetworkLayer(Protocol):
-    """An explainer whose map is made at a layer inside the network."""
+    """Explainer whose map is computed at a layer inside the network."""
 
     def network_layer_of(self, network: keras.Model) -> str:
-        """Name that layer.
+        """Return the name of the network layer at which the map is computed.
 
         Parameters
         ----------
         network : keras.Model
-            Functional or sequential.
+            Functional or sequential model.
 
         Returns
         -------
         str
-            As `galcnn.model.network_layers` names it: names of nested models joined by slashes.
+            Name as in `galcnn.model.network_layers`, with the names of nested models joined by slashes.
         """
         ...
 
 
 @runtime_checkable
 class AtCells(AtNetworkLayer, Protocol):
-    """An explainer whose map is made of the cells of a feature map."""
+    """Explainer whose map is computed on the cells of a feature map."""
 
     def fine_and_coarse(
         self,
@@ -161,51 +161,51 @@ class AtCells(AtNetworkLayer, Protocol):
         *,
         context: Context | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Make the maps at both resolutions, from one run of the network.
+        """Compute the maps at the resolutions of image and feature map, in one run of the network.
 
         Parameters
         ----------
         network : keras.Model
-            Functional or sequential, ends in logits.
+            Functional or sequential model that ends in logits.
         images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
+            Images, shape (n, ny, nx, n_bands).
         target : Target or sequence of Target
-            One for all, or one an image.
+            One target for all images, or one per image.
         context : Context, optional
             Noise, mask, PSF and ids of the images.
 
         Returns
         -------
         fine : numpy.ndarray
-            What a call gives: shape of `images`.
+            Maps on the pixels of the images, shape of `images`, as returned by a call.
         coarse : numpy.ndarray
-            Shape (n, cells_y, cells_x).
+            Maps on the cells of the feature map, shape (n, cells_y, cells_x).
         """
         ...
 
 
 def read_only(array: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """View an array as float32 that a record may hold."""
+    """Return a read-only float32 view of an array."""
     view = np.ascontiguousarray(array, dtype=np.float32).view()
-    view.flags.writeable = False  # of our view: the caller's array stays as it was
+    view.flags.writeable = False  # only of this view, not of the caller's array
     return view
 
 
 @dataclass(frozen=True, eq=False)
 class CoarseMap:
-    """A map with one value a cell, as it was before it was brought to the pixels of the image.
+    """Map on the cells of a feature map, before interpolation to the pixels of the image.
 
     Attributes
     ----------
     values : numpy.ndarray
-        float32, shape (cells_y, cells_x).
+        Values of the cells, float32, shape (cells_y, cells_x).
     grid : CellGrid
-        Where on the image the cells look.
+        Position of the cells on the image.
 
     Raises
     ------
     ValueError
-        The values have no two axes.
+        If `values` is empty or not two-dimensional.
     """
 
     values: npt.NDArray[np.float32]
@@ -220,36 +220,38 @@ class CoarseMap:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The map of one galaxy, one method and one target.
+    """Attribution map of one galaxy by one method for one target.
 
     Attributes
     ----------
     attribution : numpy.ndarray
-        float32, shape (n_planes, ny, nx), signed, on the cutout's grid; NaN outside support.
+        Signed map on the grid of the cutout, float32, shape (n_planes, ny, nx); NaN for masked
+        pixels, and in maps of CAM and Grad-CAM for pixels that the network does not see.
     bands : tuple of str
-        One a plane; ``("all",)`` for a method that has one map for all bands.
+        Band of each plane; ``("all",)`` for a method with one map for all bands.
     method : str
         Name of the explainer.
     target : Target
-        What is explained.
+        Target that is explained.
     wrt : {"stretched", "flux", "sigma"}
-        With respect to what: what the network sees, the flux, or the noise.
+        Quantity with respect to which the map was computed: the stretched image that the network
+        sees, the flux, or the noise. It may differ from the requested one, see `explain`.
     unit : str
-        Of the attribution, as FITS writes it: ``""`` for logits, ``nJy-1`` for logits per nJy.
+        Unit of the attribution in FITS notation: ``""`` for logits, ``nJy-1`` for logits per nJy.
     score : float
         Value of the target for this image.
     settings : mapping
-        Of the explainer.
+        Settings of the explainer.
     baseline_score : float or None
-        Value of the target for the baseline of a path method.
+        Value of the target for the baseline image; None for methods without a baseline.
     seed : int or None
-        Of a method that draws random numbers.
+        Seed of a method that draws random numbers.
     network_layer : str
-        The network layer a map was made at, if not the input.
+        Network layer at which the map was computed; empty for the input.
     kind : {"slope", "amount", "features"} or None
-        What a value of the map is, see `Explainer`; None where that is not known.
+        Meaning of the values, see `Explainer`; None if it is not known.
     coarse : CoarseMap or None
-        The map at the resolution of that network layer, for a method that makes one there.
+        Map on the cells of `network_layer`, for methods that compute one.
     """
 
     attribution: npt.NDArray[np.float32]
@@ -302,7 +304,7 @@ class Explanation:
 
     @property
     def delta(self) -> float | None:
-        """Error of a path method: sum of the map minus the difference of scores; None for others."""
+        """Sum of the map minus (score - baseline score); None for methods without a baseline."""
         if self.baseline_score is None:
             return None
         return float(np.nansum(self.attribution, dtype=float) - (self.score - self.baseline_score))

@@ -1,4 +1,4 @@
-"""Explainers by the words that users type: a name, and settings behind a colon."""
+"""Explainers from text: a name, optionally followed by a colon and settings."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from galcnn import plugins
 from galcnn.errors import PluginError, message
 from galcnn.explain.explanation import Explainer
 
-#: Stands for every installed method, with its default settings.
+#: Name for all installed methods with their default settings.
 ALL = "all"
 
 
 def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
-    """Make explainers from words such as ``cam`` or ``smoothgrad:n=50,noise=sigma``.
+    """Create explainers from text such as ``cam`` or ``smoothgrad:n=50,noise=sigma``.
 
     Parameters
     ----------
     texts : sequence of str
-        Names as `galcnn plugins` lists them, each with its settings behind a colon; ``all`` for
-        every installed one with its defaults.
+        Names as listed by ``galcnn plugins``, each optionally followed by a colon and settings;
+        ``all`` for every installed method with its default settings.
 
     Returns
     -------
     list of Explainer
-        In order, one of the same settings once. Of all, those that are broken are left out with a
-        warning that names them.
+        Explainers in the order given, without duplicates. With ``all``, plugins that cannot be loaded
+        are left out with a warning.
 
     Raises
     ------
     galcnn.errors.PluginError
-        There is none of this name, or it is broken.
+        If no method has this name, or it cannot be loaded.
     ValueError
-        It has no such setting, or the value does not fit.
+        If the method has no such setting, or the value is invalid.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
 
 
 def settings_from(text: str, kind: Any, settings: str) -> dict[str, Any]:
-    """Read settings such as ``n=50,noise=sigma``."""
+    """Parse settings such as ``n=50,noise=sigma``."""
     known = {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
     hints = typing.get_type_hints(kind)
     found: dict[str, Any] = {}

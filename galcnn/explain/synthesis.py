@@ -1,4 +1,4 @@
-"""Synthesis: an image made for a target. A noun; no Keras here."""
+"""Synthesis: an image optimised for a target. Does not import Keras."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from galcnn.errors import message
 from galcnn.explain.explanation import read_only
 from galcnn.model import Target
 
-#: Where an image was made: in calibrated flux (or display values), or in what the network sees.
+#: Space of an image: calibrated flux (or display values), or the stretched image that the network sees.
 Space = Literal["stretched", "flux"]
 SPACES: tuple[Space, ...] = ("stretched", "flux")
 
 
 @dataclass(frozen=True, eq=False)
 class Synthesis:
-    """An image made for a target: a class model, a filter visualisation, a dream, an attack.
+    """Image optimised for a target: a class model, filter visualisation, DeepDream image or attack.
 
-    What was found on the way is not trusted: `score`, `start_score` and the logits are those of
-    an independent prediction of the image and of the start as they are stored here, in float32.
+    `score`, `start_score` and the logits are not taken from the optimisation: they come from a separate
+    prediction of `image` and `start` as stored here, in float32.
 
     Attributes
     ----------
     image : numpy.ndarray
-        float32, shape (n_bands, ny, nx): what was made.
+        Resulting image, float32, shape (n_bands, ny, nx).
     start : numpy.ndarray
-        float32, shape of `image`: what it was made from. A galaxy, noise, or zeros.
+        Start image (a galaxy, noise or zeros), float32, shape of `image`.
     bands : tuple of str
-        One a plane.
+        Band of each plane.
     method : str
-        How it was made: ``class_model``, ``filter_image`` ...
+        Name of the method: ``class_model``, ``filter_image`` ...
     target : Target
-        What was to grow: weights over the logits, or, with a `network_layer`, over the channels
-        of that layer.
+        Target that was maximised: weights of the logits or, with a `network_layer`, of the
+        channels of that layer.
     wrt : {"stretched", "flux"}
-        Whether the pixels are what the network sees or what its preprocessing eats.
+        Space of the pixels: the stretched image that the network sees, or the flux (or display
+        values) before the preprocessing.
     unit : str
-        Of the pixels: ``nJy``, ``display``; empty for stretched ones.
+        Unit of the pixels: ``nJy`` or ``display``; empty for stretched images.
     score, start_score : float
         Value of the target for `image` and for `start`.
     success : bool
-        Whether the independent prediction confirms what the method was to reach; the method
-        says what that is.
+        True if the separate prediction confirms that the method reached its goal, see the method.
     logits, start_logits : tuple of float
-        Of both images, one a class; may be empty where there is no classifier.
+        Logits of `image` and `start`, one per class; may be empty.
     settings : mapping
-        Of the method.
+        Settings of the method.
     seed : int or None
-        Where random numbers were drawn.
+        Seed, if random numbers were drawn.
     network_layer : str
-        The layer whose channels the target weighs; empty for the logits.
+        Network layer of the target's channels; empty for the logits.
     sigma : numpy.ndarray or None
-        float32, shape of `image`: the noise of the start in each pixel, where it is known.
+        Noise of the pixels of `start`, float32, shape of `image`; None if it is not known.
 
     Raises
     ------
     ValueError
-        A field does not fit the others.
+        If the fields are inconsistent.
 
     Examples
     --------
@@ -132,13 +132,13 @@ class Synthesis:
 
     @property
     def perturbation(self) -> npt.NDArray[np.float32]:
-        """What was added to the start, float32, shape of the image; NaN where either has no value."""
+        """Difference `image` - `start`, float32, shape of `image`; NaN where either is NaN."""
         with np.errstate(invalid="ignore", over="ignore"):
             return self.image - self.start
 
     @property
     def perturbation_in_sigma(self) -> npt.NDArray[np.float32] | None:
-        """The perturbation over the noise, NaN where there is none; None where it is not known."""
+        """Perturbation divided by sigma, NaN where sigma is not positive; None without sigma."""
         if self.sigma is None:
             return None
         usable = self.sigma > 0
@@ -146,5 +146,5 @@ class Synthesis:
 
     @property
     def gain(self) -> float:
-        """By how much the target has grown."""
+        """Increase of the target, `score` - `start_score`."""
         return self.score - self.start_score

@@ -1,1 +1,1 @@
-"""Attribution methods, one a file; methods that differ only in the rule at rectifiers share one."""
+"""Attribution methods, one per file; methods that differ only in their rule at ReLUs share a file."""

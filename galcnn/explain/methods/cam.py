@@ -1,4 +1,4 @@
-"""Class activation map: where the evidence lies (Zhou et al. 2015)."""
+"""Class activation map, CAM (Zhou et al. 2015)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from galcnn.model.graph import NetworkLayer, upstream
 
 @dataclass(frozen=True)
 class CAM(MapOfCells):
-    """sum_k w_k f_k over the last feature maps of a network that averages them.
+    """Class activation map: sum_k w_k f_k over the last feature maps, with the weights of the last layer.
 
-    arXiv:1512.04150, equation 2, signed, the bias left apart: the mean of the coarse map plus the
-    bias is the target's value. Needs the head GlobalAveragePooling2D + linear Dense, with nothing
-    but dropout between. One map serves all bands: cells interpolated linearly between the pixels
-    that they look at, NaN where the network crops the image away.
+    arXiv:1512.04150, equation 2, signed and without the bias: the mean of the coarse map plus the
+    bias is the value of the target. The network must end in GlobalAveragePooling2D and a linear Dense
+    layer, with at most dropout between them. There is one map for all bands. It is interpolated
+    linearly between the centres of the cells; pixels that the network crops are NaN.
     """
 
     name: ClassVar[str] = "cam"
@@ -55,7 +55,7 @@ def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
 
 
 def _head(network: keras.Model) -> tuple[NetworkLayer, keras.layers.Dense]:
-    """Give the feature maps and the Dense layer of a head of GlobalAveragePooling2D and Dense."""
+    """Return the feature maps and the Dense layer of a head of GlobalAveragePooling2D and Dense."""
     chain: list[str] = []
     dense = None
     averaged = False
@@ -81,6 +81,6 @@ def _head(network: keras.Model) -> tuple[NetworkLayer, keras.layers.Dense]:
 
 
 def _passes(layer: Any) -> bool:
-    """Whether a layer of the head leaves its values as they are."""
+    """Return True if a layer of the head is the identity in inference."""
     linear = isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear
     return linear or isinstance(layer, keras.layers.Dropout | keras.layers.Identity)

@@ -1,4 +1,4 @@
-"""What maps that are made of the cells of a feature map have in common."""
+"""Base class of the methods whose maps are computed on the cells of a feature map."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from galcnn.model.receptive import on_image_grid
 
 
 class MapOfCells:
-    """Base of `CAM` and `GradCAM`: a weighted sum of feature maps, brought to the pixels of the image."""
+    """Base class of `CAM` and `GradCAM`: weighted sum of feature maps, interpolated to the image."""
 
     per_band: ClassVar[bool] = False
     kind: ClassVar[Kind] = "features"
-    #: Whether what speaks against the target is cut off: on the pixels only after the interpolation.
+    #: If True, negative values are set to zero; on the pixels, after the interpolation.
     positive: ClassVar[bool]
 
     def __call__(
@@ -45,7 +45,7 @@ class MapOfCells:
         coarse = self._sums(network, images, target)
         fine = on_image_grid(coarse, network, self._layer(network), images.shape)
         if self.positive:
-            fine[fine < 0] = 0  # and NaN stays
+            fine[fine < 0] = 0  # NaN is kept
             coarse = np.maximum(coarse, 0)
         return np.broadcast_to(fine[..., np.newaxis], images.shape), coarse
 
@@ -58,5 +58,5 @@ class MapOfCells:
     def _sums(
         self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
     ) -> npt.NDArray[np.float32]:
-        """Give the signed sum in each cell, shape (n, cells_y, cells_x)."""
+        """Return the signed sum in each cell, shape (n, cells_y, cells_x)."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Grad-CAM: feature maps weighed by the mean of their gradient (Selvaraju et al. 2016)."""
+"""Grad-CAM: feature maps weighted by the mean of their gradient (Selvaraju et al. 2016)."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from galcnn.model.receptive import seen_in
 
 @dataclass(frozen=True)
 class GradCAM(MapOfCells):
-    """relu(sum_k a_k f_k), a_k being the mean over the cells of dS/df_k.
+    """Grad-CAM: relu(sum_k a_k f_k), where a_k is the mean of dS/df_k over the cells.
 
-    arXiv:1610.02391, equations 1 and 2. Works at any layer of any head; at the last feature maps
-    of a head of GlobalAveragePooling2D + Dense the number of cells times this map is the positive
-    part of `CAM`. One map serves all bands, nowhere negative: cells are interpolated linearly
-    between the pixels that they look at, and the negative ones cut off only then. NaN where the
-    network crops the image away.
+    arXiv:1610.02391, equations 1 and 2. It works for any head and at any layer with feature maps. At
+    the last feature maps of a head of GlobalAveragePooling2D and Dense, the number of cells times
+    this map is the positive part of `CAM`. There is one nonnegative map for all bands. It is
+    interpolated linearly between the centres of the cells before negative values are set to zero;
+    pixels that the network crops are NaN.
 
     Attributes
     ----------
     network_layer : str
-        Name of a layer with feature maps; by default the last such, behind all normalisation,
-        activation and pooling. Of one that sees the image in several orientations, their maps
-        are turned back and summed: each orientation of a feature map counts as one of its own.
+        Name of a network layer with feature maps; by default the last one, after normalisation,
+        activation and pooling. If the layer sees several orientations of the image, their maps are
+        rotated back and summed, as if each orientation of a feature map were a separate feature map.
     """
 
     network_layer: str = ""

@@ -1,4 +1,4 @@
-"""Input times gradient: what each pixel adds, to first order (Shrikumar et al. 2016)."""
+"""Input times gradient: first-order contribution of each pixel (Shrikumar et al. 2016)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from galcnn.model.gradients import target_gradient
 
 @dataclass(frozen=True)
 class InputXGradient:
-    """I dS/dI: the slope times the image itself.
+    """Input times gradient: I dS/dI.
 
-    arXiv:1605.01713, section 3.2. Of a network of ReLUs and poolings without biases the sum over
-    pixels is the target's value.
+    arXiv:1605.01713, section 3.2. For a piecewise linear network (ReLU, pooling) without biases, the
+    sum over pixels is the value of the target.
     """
 
     name: ClassVar[str] = "input_x_gradient"

@@ -1,4 +1,4 @@
-"""Integrated gradients: what each pixel adds on the way from a baseline (Sundararajan et al. 2017)."""
+"""Integrated gradients: contribution of each pixel relative to a baseline (Sundararajan et al. 2017)."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ Rule = Literal["gauss-legendre", "midpoint"]
 
 @dataclass(frozen=True)
 class IntegratedGradients:
-    """(I - I0) times the mean of dS/dI over the straight way from a baseline I0 to the image I.
+    """Integrated gradients: (I - I0) times the mean of dS/dI on the line from a baseline I0 to I.
 
     arXiv:1703.01365, equation 1. The sum over pixels is S(I) - S(I0), up to the error of the
-    quadrature, which an `Explanation` gives as `delta`.
+    quadrature, which is `Explanation.delta`.
 
     Attributes
     ----------
     n : int
-        Steps.
+        Number of steps.
     rule : {"gauss-legendre", "midpoint"}
-        Where on the way the gradients are taken. The midpoint rule is the plainer one; on smooth
-        networks the other's error falls much faster.
+        Quadrature rule. The error of Gauss-Legendre quadrature decreases much faster with `n` for
+        smooth networks.
     baseline : {"zero", "sky", "blurred"}
-        No flux; a blank sky drawn with the level and noise of the image's own; or the image
-        convolved with a Gaussian.
+        ``"zero"``: zero flux. ``"sky"``: blank sky with the level and noise of the image's border.
+        ``"blurred"``: the image convolved with a Gaussian.
     blur : float
-        Standard deviation of that Gaussian in pixels.
+        Standard deviation of the Gaussian in pixels.
     seed : int
-        Of the blank skies.
+        Seed of the noise of the sky.
     """
 
     n: int = 64
@@ -78,7 +78,7 @@ class IntegratedGradients:
         start = self.baseline_images(images, context=context)
         way = images - start
         where, share = _quadrature(self.rule, self.n)
-        # As many steps as fill a batch, of one image or of several: memory does not grow with n.
+        # A batch is filled with the steps of one or several images: memory does not grow with n.
         room = images_per_batch(images.shape[1:])
         size = -(-self.n // -(-self.n // room))
         run = compiled(network, self.name, _build, (start, way, weights, where, share))
@@ -100,7 +100,7 @@ class IntegratedGradients:
 
 
 def _quadrature(rule: Rule, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Places in (0, 1) and their shares of the mean."""
+    """Return the nodes in (0, 1) and their weights."""
     if rule == "midpoint":
         return (np.arange(n) + 0.5) / n, np.full(n, 1 / n)
     nodes, shares = np.polynomial.legendre.leggauss(n)
@@ -109,7 +109,7 @@ def _quadrature(rule: Rule, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArra
 
 def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
     def run(start: Any, way: Any, weights: Any, where: Any, share: Any) -> Any:
-        """Sum the gradients of the steps, each by its share."""
+        """Return the weighted sum of the gradients of the steps."""
         steps = tf.reshape(where, (1, -1, 1, 1, 1))
         points = start[:, tf.newaxis] + steps * way[:, tf.newaxis]
         flat = tf.reshape(points, (-1, *start.shape[1:]))

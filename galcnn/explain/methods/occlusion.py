@@ -1,4 +1,4 @@
-"""Occlusion: what the target loses when a patch of the image is covered (Zeiler & Fergus 2013)."""
+"""Occlusion: decrease of the target when a patch of the image is covered (Zeiler & Fergus 2013)."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from galcnn.model.gradients import logits_of, target_weights
 
 @dataclass(frozen=True)
 class Occlusion:
-    """S(I) - S(I with a patch covered), laid on the patch; the mean where patches overlap.
+    """Occlusion: S(I) - S(I with a patch covered), averaged over the patches that cover a pixel.
 
-    arXiv:1311.2901, section 4.2. All bands are covered together, so one map serves all. A
-    patch larger than the image is refused.
+    arXiv:1311.2901, section 4.2. All bands are covered at once; there is one map for all bands. A patch
+    larger than the image is refused.
 
     Attributes
     ----------
     patch : int
-        Side in pixels.
+        Side of the patch in pixels.
     stride : int
-        From one patch to the next; those at the far edges end with the image.
+        Distance between neighbouring patches in pixels; the last ones end at the edge of the image.
     baseline : {"sky", "zero", "blurred"}
-        What a patch is covered with: a blank sky drawn with the level and noise of the image's
-        own; no flux; or the image convolved with a Gaussian.
+        Pixels that cover the patch. ``"sky"``: blank sky with the level and noise of the image's
+        border. ``"zero"``: zero flux. ``"blurred"``: the image convolved with a Gaussian.
     blur : float
-        Standard deviation of that Gaussian in pixels.
+        Standard deviation of the Gaussian in pixels.
     seed : int
-        Of the blank skies.
+        Seed of the noise of the sky.
     """
 
     patch: int = 8
@@ -104,7 +104,7 @@ class Occlusion:
 def _builder(patch: int) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(image: Any, cover: Any, weights: Any, corners: Any) -> Any:
-            """Lose one patch after the other: the drops of the target, one a corner."""
+            """Return the decrease of the target for each patch; `corners` are (y, x) of the patches."""
             y = _inside(tf.range(image.shape[1]), corners[:, 0])[:, :, tf.newaxis, tf.newaxis]
             x = _inside(tf.range(image.shape[2]), corners[:, 1])[:, tf.newaxis, :, tf.newaxis]
             covered = tf.where(y & x, cover, image)

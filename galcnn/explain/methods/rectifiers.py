@@ -1,8 +1,9 @@
-"""Other ways back through a ReLU: guided backpropagation and the deconvnet.
+"""Guided backpropagation and the deconvnet, which replace the gradient of ReLU.
 
-TensorFlow lets a trace say which gradient an operation gets. That reaches every ReLU, as a layer,
-an activation or a function, in nested and in flat models, without a copy of the network. What is
-not the operation ReLU escapes, so the traced operations are counted and the rest is refused.
+TensorFlow can override the gradient of an operation while a graph is traced. This applies to every
+ReLU, whether it is a layer, an activation or a function, in nested and flat models, without copying
+the network. Rectifiers that are not the operation ReLU would not be overridden; the traced
+operations are therefore counted, and such networks are refused.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ from galcnn.model.graph import is_functional
 Rectifier = Literal["guided", "deconvnet"]
 
 _RELUS = ("Relu", "Relu6")
-#: Operations by which a rectifier can be spelled without a ReLU, or that hide what they are made of.
+#: Operations that can implement a rectifier without ReLU, or that hide the operations inside them.
 _ESCAPING = {
     "Abs", "ClipByValue", "Elu", "Erf", "Erfc", "Greater", "GreaterEqual", "IdentityN", "LeakyRelu", "Less",
     "LessEqual", "Maximum", "Minimum", "PartitionedCall", "Select", "SelectV2", "Selu", "Sign", "Softplus",
     "Swish", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "If", "While",
 }  # fmt: skip
 
-#: Operations of which gates are made, and those that may stand between a gate and what it multiplies.
+#: Operations that form gates, and those that may lie between a gate and the factor that it multiplies.
 _BENDING = {"Sigmoid", "Tanh", *_RELUS}
 _ELEMENTWISE = {"Add", "AddV2", "Cast", "Identity", "Mul", "Neg", "Pow", "RealDiv", "Square", "Sub"}
 
 
 def _guided(operation: Any, gradient: Any) -> Any:
-    # ReluGrad on the rectified signal is one pass less over memory than tf.where.
+    # ReluGrad of the rectified signal needs one pass over memory less than tf.where.
     return tf.raw_ops.ReluGrad(gradients=tf.nn.relu(gradient), features=operation.outputs[0])
 
 
@@ -50,7 +51,7 @@ def _guided6(operation: Any, gradient: Any) -> Any:
 
 
 def _deconvnet(operation: Any, gradient: Any) -> Any:
-    del operation  # the forward gate is ignored: that is the method
+    del operation  # the deconvnet ignores the sign of the forward input
     return tf.nn.relu(gradient)
 
 
@@ -69,7 +70,7 @@ _GRADIENTS: dict[Rectifier, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class RectifiedGradient:
-    """Base of `GuidedBackprop` and `Deconvnet`: the way back from a target by another rule at each ReLU."""
+    """Base class of `GuidedBackprop` and `Deconvnet`: backpropagation with another rule at each ReLU."""
 
     name: ClassVar[Rectifier]
     per_band: ClassVar[bool] = True
@@ -93,7 +94,7 @@ class RectifiedGradient:
             network = network_of()
             with rectified(self.name):
                 if is_functional(network) and PREPROCESSING in network_layers(network):
-                    # A clipping stretch is no part of the network.
+                    # Only the operations after the preprocessing are checked, since a stretch may clip.
                     logits, layers = logits_and_layers(network, images)
                     start = layers[PREPROCESSING]
                 else:
@@ -105,12 +106,12 @@ class RectifiedGradient:
 
 
 def rectified(rectifier: Rectifier) -> Any:
-    """Say for a trace by which rule signals go back through the ReLUs that are made in it."""
+    """Return a context in which the ReLUs of a traced graph get the gradient of this rule."""
     return tf.compat.v1.get_default_graph().gradient_override_map(_GRADIENTS[rectifier])
 
 
 def refuse_other_rectifiers(output: Any, images: Any) -> None:
-    """Count the operations between images and an output, and refuse what would go unnoticed."""
+    """Raise if rectifiers other than ReLU, or no ReLU at all, lie between images and output."""
     census = _census(output, images)
     escaping = {kind: n for kind, n in sorted(census.items()) if kind in _ESCAPING}
     if escaping or not any(census[kind] for kind in _RELUS):
@@ -125,8 +126,8 @@ def refuse_other_rectifiers(output: Any, images: Any) -> None:
 
 
 def _census(output: Any, images: Any) -> Counter[str]:
-    """Kinds of the operations that lie between the images and the output."""
-    after: set[Any] = set()  # names of what depends on the images
+    """Count the operations between the images and the output by type."""
+    after: set[Any] = set()  # names of the operations that depend on the images
     queue = list(images.consumers())
     for operation in queue:
         if operation.name not in after:
@@ -145,7 +146,7 @@ def _census(output: Any, images: Any) -> Counter[str]:
 
 
 def _is_own_gate(product: Any, after: set[Any]) -> bool:
-    """Whether a factor is gated by itself, as in SiLU, hard SiLU and GELU: x times a bend of x."""
+    """Return True for x times a nonlinear function of x, as in SiLU, hard SiLU and GELU."""
     if not all(factor.op.name in after for factor in product.inputs):
         return False
     one, other = product.inputs
@@ -153,7 +154,7 @@ def _is_own_gate(product: Any, after: set[Any]) -> bool:
 
 
 def _made_of(tensor: Any, after: set[Any]) -> set[str]:
-    """Name what a tensor was made of pixel by pixel."""
+    """Return the names of the tensors from which a tensor was computed element by element."""
     found: set[str] = set()
     queue = [tensor]
     for current in queue:
@@ -164,7 +165,7 @@ def _made_of(tensor: Any, after: set[Any]) -> set[str]:
 
 
 def _bends(factor: Any, other: set[str], after: set[Any]) -> bool:
-    """Whether a bend lies between a factor and the nearest that the other was made of."""
+    """Return True if a nonlinear operation lies between a factor and the nearest source in `other`."""
     seen = set()
     queue = [(factor, False)]
     for current, bent in queue:
@@ -186,9 +187,9 @@ def _sources(tensor: Any, after: set[Any]) -> list[Any]:
 
 @dataclass(frozen=True)
 class GuidedBackprop(RectifiedGradient):
-    """The gradient, with only positive signals let back through each ReLU that was open.
+    """Guided backpropagation: the gradient, with negative signals set to zero at each ReLU.
 
-    arXiv:1412.6806, figure 1: at a ReLU with input x the signal g becomes max(g, 0) [x > 0].
+    arXiv:1412.6806, figure 1: at a ReLU with input x, the signal g becomes max(g, 0) [x > 0].
     """
 
     name: ClassVar[Rectifier] = "guided"
@@ -196,12 +197,12 @@ class GuidedBackprop(RectifiedGradient):
 
 @dataclass(frozen=True)
 class Deconvnet(RectifiedGradient):
-    """The way back through the network with each ReLU applied to the signal itself.
+    """Deconvnet: backpropagation in which each ReLU is applied to the signal that is passed back.
 
-    arXiv:1311.2901, section 2.1: at a ReLU the signal g becomes max(g, 0), whatever went
-    forward; max-pooling routes to where the maximum was; batch normalisation is the linear map
-    that it is in inference. The seed is 1 at the target; the paper's own seed, one activation
-    inside the network, is that of `galcnn.explain.strongest_activations`.
+    arXiv:1311.2901, section 2.1: at a ReLU, the signal g becomes max(g, 0), independent of the forward
+    input. Max-pooling passes the signal to the position of the maximum; batch normalisation is the
+    linear map of inference. The signal starts with 1 at the target. In the paper it starts from one
+    activation inside the network; for that, see `galcnn.explain.strongest_activations`.
     """
 
     name: ClassVar[Rectifier] = "deconvnet"

@@ -1,4 +1,4 @@
-"""Saliency: the slope of the target in every pixel (Simonyan, Vedaldi & Zisserman 2013)."""
+"""Saliency: gradient of the target with respect to the image (Simonyan, Vedaldi & Zisserman 2013)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from galcnn.model.gradients import target_gradient
 
 @dataclass(frozen=True)
 class Saliency:
-    """dS/dI, signed: by how much the target grows when a pixel grows.
+    """Saliency: the signed gradient dS/dI of the target with respect to each pixel.
 
-    arXiv:1312.6034, section 3. The absolute value or the maximum over bands is a choice of
-    display; the map itself keeps sign and bands.
+    arXiv:1312.6034, section 3. Unlike in the paper, the map is not reduced to absolute values or to
+    the maximum over bands.
     """
 
     name: ClassVar[str] = "saliency"

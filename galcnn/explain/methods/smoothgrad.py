@@ -25,22 +25,22 @@ from galcnn.model.gradients import logits_of, summed_gradient, target_weights
 
 @dataclass(frozen=True)
 class SmoothGrad:
-    """(1/n) sum_i dS/dI(I + sigma z_i), z_i standard normal: the gradient, averaged over noise.
+    """SmoothGrad: (1/n) sum_i dS/dI(I + sigma z_i) with standard normal z_i.
 
-    arXiv:1706.03825, section 3. Each pixel of each copy has noise of its own, drawn for each
-    image from a stream of its id, so that neither batch nor order changes a map. Masked pixels get
-    no noise.
+    arXiv:1706.03825, section 3. The noise is independent in all pixels and copies. Each image has a
+    random stream keyed by its id, so that a map does not depend on batch or order. Masked pixels
+    receive no noise.
 
     Attributes
     ----------
     n : int
-        Copies.
+        Number of noisy copies.
     noise : "sigma" or float
-        The noise of each pixel of the image itself, as the context tells it or else as the sky on
-        the frame of the image shows it (a band that shows none is warned of); or one standard
-        deviation for all, in the unit of the images.
+        ``"sigma"``: noise of each pixel from the context or, if it is not given there, the sky noise
+        at the border of the image (bands without sky noise cause a warning). A number: standard
+        deviation for all pixels, in the unit of the images.
     seed : int
-        Of the noise.
+        Seed of the noise.
     """
 
     n: int = 25
@@ -71,7 +71,7 @@ class SmoothGrad:
         images = images.astype(weights.dtype, copy=False)
         sigma = self._noise(images, context)
         streams = [seeding.generator(self.seed, "smoothgrad", name) for name in ids_of(images, context)]
-        # As many copies as fill a batch, of one image or of several: memory does not grow with n.
+        # A batch is filled with the copies of one or several images: memory does not grow with n.
         room = images_per_batch(images.shape[1:])
         copies = [len(part) for part in np.array_split(np.arange(self.n), -(-self.n // room))]
         total = np.zeros_like(images)
@@ -97,7 +97,7 @@ class SmoothGrad:
 
 
 def _warn_of_silence(sigma: npt.NDArray[np.floating[Any]], context: Context) -> None:
-    """A band whose frame has no scatter, such as the black sky of a picture, is not smoothed."""
+    """Warn of bands without sky noise, such as the black sky of a picture, which are not smoothed."""
     silent = ~np.any(sigma > 0, axis=(1, 2))
     if context.mask is not None:
         silent &= ~context.mask.all(axis=(1, 2))
@@ -112,7 +112,7 @@ def _warn_of_silence(sigma: npt.NDArray[np.floating[Any]], context: Context) -> 
 
 def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
     def run(points: Any, weights: Any) -> Any:
-        """Sum the gradients of the copies, shape (images, copies, ny, nx, n_bands)."""
+        """Return the sum of the gradients of the copies; `points` is (images, copies, ny, nx, n_bands)."""
         n_copies = points.shape[1]
         flat = tf.reshape(points, (-1, *points.shape[2:]))
         scores = tf.reduce_sum(logits_of(network_of(), flat) * tf.repeat(weights, n_copies, axis=0), axis=1)

@@ -1,1 +1,1 @@
-"""The network itself: filters, activations, class models, boundaries, DeepDream."""
+"""Views of the network itself: filters, activations, class models, decision boundaries, DeepDream."""

@@ -1,4 +1,4 @@
-"""What each network layer makes of images, and how a target's gradient travels back through it."""
+"""Activations of the network layers, and gradients of a target with respect to layers and weights."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ Maps = dict[str, npt.NDArray[np.float32]]
 def activations(
     network: keras.Model, images: npt.NDArray[np.float32], *, layers: Sequence[str] | None = None
 ) -> Maps:
-    """Compute what network layers give for some images.
+    """Compute the activations of network layers for images.
 
     Parameters
     ----------
     network : keras.Model
-        Run in inference mode and left as it is.
+        Functional or sequential model; it is run in inference mode and not modified.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Images, shape (n, ny, nx, n_bands).
     layers : sequence of str, optional
-        Names, see `galcnn.model.graph.network_layer`; all by default.
+        Names of network layers, see `galcnn.model.network_layers`; all by default.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        By these names, float32, shape (n, cells_y, cells_x, channels) or (n, units); all in the
-        order of the pass. Of a layer that sees the images in several orientations, as they stand.
+        Activations by layer name, float32, shape (n, cells_y, cells_x, channels) or (n, units).
+        By default in the order of the forward pass. For layers that see several orientations of
+        the images, the activations of the original orientation.
 
     Raises
     ------
     ValueError
-        No network layer of such a name.
+        If a network layer does not exist.
     """
     known = _known(network, layers)
     names = tuple(known.values())
@@ -67,29 +68,30 @@ def layer_gradients(
     *,
     layers: Sequence[str] | None = None,
 ) -> Maps:
-    """Differentiate a target with respect to what each network layer gives.
+    """Compute the gradient of a target with respect to the activations of network layers.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in logits.
+        Functional or sequential model that ends in logits.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Images, shape (n, ny, nx, n_bands).
     target : Target or sequence of Target
-        One for all, or one an image.
+        One target for all images, or one per image.
     layers : sequence of str, optional
-        Names; all by default.
+        Names of network layers; all by default.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        float32, the shapes of `activations`: the target grows by this much when a cell grows by
-        one. Zero where nothing flows back.
+        Gradients by layer name, float32, with the shapes of `activations`; zero if the target
+        does not depend on the layer.
 
     Raises
     ------
     ValueError
-        No such network layer, no logits, or a target that does not fit.
+        If a network layer does not exist, the network does not end in logits, or a target does not
+        fit.
     """
     known, weights = _known(network, layers), target_weights(network, target, images)
     names = tuple(known.values())
@@ -113,26 +115,26 @@ def layer_gradients(
 def weight_gradients(
     network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
 ) -> Maps:
-    """Differentiate the mean of a target over images with respect to the trainable weights.
+    """Compute the gradient of the mean target over images with respect to the trainable weights.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in logits.
+        Functional or sequential model that ends in logits.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Images, shape (n, ny, nx, n_bands).
     target : Target or sequence of Target
-        One for all, or one an image.
+        One target for all images, or one per image.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        float32, by network layer and weight (``conv1_1/kernel``), in the shape of the weight.
+        Gradients by network layer and weight (``conv1_1/kernel``), float32, shape of the weight.
 
     Raises
     ------
     ValueError
-        No logits, or a target that does not fit.
+        If the network does not end in logits, or a target does not fit.
     """
     weights, names = target_weights(network, target, images), tuple(_trainable(network))
 
@@ -157,7 +159,7 @@ def weight_gradients(
 
 
 def _trainable(network: keras.Model) -> dict[str, Any]:
-    """The trainable variables, named after their network layers; a shared one counts once."""
+    """Return the trainable variables by network layer and name; shared variables are listed once."""
     found: dict[str, Any] = {}
     taken: set[int] = set()
     for name, step in network_layers(network).items():
@@ -170,7 +172,7 @@ def _trainable(network: keras.Model) -> dict[str, Any]:
 
 
 def _known(network: keras.Model, layers: Sequence[str] | None) -> dict[str, str]:
-    """Names as they were asked for -> names of network layers."""
+    """Map the requested names to the full names of network layers."""
     names = list(network_layers(network) if layers is None else layers)
     if not names:
         raise ValueError(message("at least one network layer", "", layers=names))
@@ -178,7 +180,7 @@ def _known(network: keras.Model, layers: Sequence[str] | None) -> dict[str, str]
 
 
 def rotated(kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Turn a kernel by 180 degrees and swap its inputs and outputs."""
+    """Rotate a kernel by 180 degrees and swap its inputs and outputs."""
     return np.ascontiguousarray(np.swapaxes(kernel[::-1, ::-1], 2, 3))
 
 
@@ -190,16 +192,16 @@ def backward_convolution(
     strides: tuple[int, int] = (1, 1),
     padding: str = "same",
 ) -> npt.NDArray[np.float32]:
-    r"""Carry a gradient back through a convolution, by a convolution.
+    r"""Compute the backward pass of a convolution as a convolution.
 
     Keras' "convolution" is a correlation: z[i] = sum_a k[a] x[s i + a - p], with stride s and p
     zeros before the first pixel. Hence
 
     .. math:: \partial S / \partial x[j] = \sum_a k[a]\, g[(j + p - a) / s],
 
-    over those a for which the fraction is whole, with g = dS/dz: spread g over a grid with
-    s - 1 zeros between its cells, pad it with ky - 1 - p zeros in front, and correlate it at
-    stride 1 with the kernel turned by 180 degrees (Dumoulin & Visin 2016, arXiv:1603.07285).
+    summed over all a for which the fraction is an integer, with g = dS/dz. That is: insert s - 1
+    zeros between the cells of g, pad it with k - 1 - p zeros in front, and correlate it at stride 1
+    with the kernel rotated by 180 degrees (Dumoulin & Visin 2016, arXiv:1603.07285).
     """
     spread_shape, pads = [], []
     for n, k, s, cells in zip(input_shape, kernel.shape[:2], strides, upstream.shape[1:3], strict=True):
@@ -227,20 +229,20 @@ def backward_convolution(
 
 @dataclass(frozen=True, eq=False)
 class BackwardPass:
-    """One convolution's backward pass, made twice.
+    """Backward pass of a convolution, computed in two ways.
 
     Attributes
     ----------
     network_layer : str
-        The convolution.
+        Network layer of the convolution.
     upstream : numpy.ndarray
-        Gradient of the target with respect to the convolution's sums (before an activation
-        function of the same layer), shape (n, cells_y, cells_x, n_filters).
+        Gradient of the target with respect to the output of the convolution before its activation
+        function, shape (n, cells_y, cells_x, n_filters).
     automatic : numpy.ndarray
-        Gradient with respect to its input by automatic differentiation, shape (n, ny, nx,
-        n_inputs).
+        Gradient with respect to the input of the convolution by automatic differentiation, shape
+        (n, ny, nx, n_inputs).
     convolved : numpy.ndarray
-        The same by `backward_convolution`.
+        The same gradient by `backward_convolution`.
     """
 
     network_layer: str
@@ -250,7 +252,7 @@ class BackwardPass:
 
     @property
     def error(self) -> float:
-        """Largest absolute difference of the two, over the largest absolute gradient."""
+        """Largest absolute difference of the two gradients, relative to the largest absolute gradient."""
         peak = float(np.abs(self.automatic).max(initial=0))
         difference = float(np.abs(self.automatic - self.convolved).max(initial=0))
         return difference / peak if peak else difference
@@ -259,28 +261,28 @@ class BackwardPass:
 def backward_pass(
     network: keras.Model, images: npt.NDArray[np.float32], target: Target, *, layer: str
 ) -> BackwardPass:
-    """Show on a network's own convolution that its backward pass is a convolution.
+    """Compute the backward pass of a convolution by automatic differentiation and by a convolution.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in logits.
+        Functional or sequential model that ends in logits.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Images, shape (n, ny, nx, n_bands).
     target : Target
-        Whose gradient travels back.
+        Target whose gradient is propagated back.
     layer : str
-        A convolution's network layer.
+        Network layer of the convolution.
 
     Returns
     -------
     BackwardPass
-        With the error between the two ways.
+        Both gradients and their difference.
 
     Raises
     ------
     ValueError
-        Not a plain convolution: dilated or in groups.
+        If the layer is not a convolution, or is a dilated or grouped one.
     """
     step = network_layer(network, layer)
     convolution = step.layer

@@ -1,4 +1,4 @@
-"""Where a network changes its mind: in the space of its last features, and between two galaxies."""
+"""Decision boundaries: in the space of the last features, and on the line between two images."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from galcnn.model import network_layers
 from galcnn.model.forward import outputs
 from galcnn.model.gradients import check_ends_in_logits
 
-#: Halvings of the interval in which the answer flips: 2^-30 of the line.
+#: Number of bisections of the interval in which the prediction changes.
 _BISECTIONS = 30
 
 
 @dataclass(frozen=True, eq=False)
 class DecisionPlane:
-    """The plane through the penultimate features in which a sample spreads most, and its regions.
+    """Plane of the first two principal components of the penultimate features, and its decision regions.
 
     Attributes
     ----------
     positions : numpy.ndarray
-        float64, shape (n, 2): the sample in the plane.
+        Projection of the images on the plane, float64, shape (n, 2).
     explained : tuple of float
-        Share of the sample's variance along both axes.
+        Fraction of the variance along each of the two axes.
     x, y : numpy.ndarray
-        float64: coordinates of the grid's columns and rows.
+        Coordinates of the columns and rows of the grid, float64.
     logits : numpy.ndarray
-        float32, shape (len(y), len(x), n_classes), of the points of the plane.
+        Logits of the grid points, float32, shape (len(y), len(x), n_classes).
     answers : numpy.ndarray
-        int, shape (n,): the class of each image by the whole network.
+        Index of the predicted class of each image, from all features, int, shape (n,).
     agreement : float
-        Share of the sample whose answer is that of the region where it lies; the rest owes its
-        class to directions out of the plane.
+        Fraction of images whose predicted class is that of the region of the plane at their
+        position. The class of the others depends on directions out of the plane.
     network_layer : str
-        Whose features these are.
+        Network layer that outputs the features.
     """
 
     positions: npt.NDArray[np.float64]
@@ -53,44 +53,45 @@ class DecisionPlane:
 
     @property
     def regions(self) -> npt.NDArray[np.intp]:
-        """The class of each point of the grid, shape (len(y), len(x))."""
+        """Index of the predicted class of each grid point, shape (len(y), len(x))."""
         return np.asarray(np.argmax(self.logits, axis=-1))
 
 
 def decision_plane(
     network: keras.Model, images: npt.NDArray[np.float32], *, points: int = 240, margin: float = 0.15
 ) -> DecisionPlane:
-    """Cut the decision regions by the plane of the first two principal components.
+    """Compute the decision regions in the plane of the first two principal components of the features.
 
-    The features that enter the last Dense layer are linear in the logits, so that each region of
-    the plane is a convex polygon. The plane goes through the mean of the sample.
+    The logits are linear functions of the features that enter the last Dense layer, so that each
+    region is a convex polygon. The plane contains the mean of the features.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in a linear Dense layer.
+        Network that ends in a linear Dense layer.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands), at least three.
+        At least three images, shape (n, ny, nx, n_bands).
     points : int
-        Of the grid along each axis.
+        Number of grid points along each axis.
     margin : float
-        Of the grid beyond the sample, as a share of its range.
+        Margin of the grid around the images, as a fraction of their range.
 
     Returns
     -------
     DecisionPlane
-        Signs of the axes: the largest component of each is positive.
+        Plane and regions. The largest component of each axis is positive.
 
     Raises
     ------
     ValueError
-        Another end of the network, or features that do not spread in two directions.
+        If the network does not end in a Dense layer, or the features vary in fewer than two
+        directions.
     """
     check_ends_in_logits(network)
     name, dense = _head(network)
     layers = network_layers(network)
     (source,) = layers[name].sources
-    while isinstance(layers[source].layer, keras.layers.Dropout):  # it lets all pass in inference
+    while isinstance(layers[source].layer, keras.layers.Dropout):  # the identity in inference
         (source,) = layers[source].sources
     found = activations(network, images, layers=[source, name])
     features, logits = found[source].astype(np.float64), found[name]
@@ -130,14 +131,14 @@ def decision_plane(
 
 @dataclass(frozen=True)
 class Crossing:
-    """A point of a line where the answer changes.
+    """Point on a line at which the predicted class changes.
 
     Attributes
     ----------
     position : float
-        From 0 at the first image to 1 at the second.
+        Position between 0 (first image) and 1 (second image).
     before, after : int
-        Classes on both sides.
+        Index of the class on both sides.
     """
 
     position: float
@@ -147,16 +148,17 @@ class Crossing:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """The straight line from one image to another, as the network sees it.
+    """Logits along the straight line from one image to another.
 
     Attributes
     ----------
     positions : numpy.ndarray
-        float64, shape (n,), from 0 to 1.
+        Positions of the points, from 0 to 1, float64, shape (n,).
     logits : numpy.ndarray
-        float32, shape (n, n_classes).
+        Logits, float32, shape (n, n_classes).
     crossings : tuple of Crossing
-        In order. Regions narrower than the distance of two points may be passed over.
+        Changes of the predicted class, in order. Regions narrower than the distance between two points
+        may be missed.
     """
 
     positions: npt.NDArray[np.float64]
@@ -164,7 +166,7 @@ class Line:
     crossings: tuple[Crossing, ...]
 
     def margin(self, name: int, other: int) -> npt.NDArray[np.float32]:
-        """Give the logit of one class minus that of another along the line."""
+        """Return the logit of class `name` minus that of class `other` along the line, shape (n,)."""
         return self.logits[:, name] - self.logits[:, other]
 
 
@@ -175,26 +177,26 @@ def line_between(
     *,
     points: int = 65,
 ) -> Line:
-    """Follow the logits from one galaxy to another and find where the answer flips.
+    """Compute the logits on the line between two images and find where the predicted class changes.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in logits.
+        Network that ends in logits.
     first, second : numpy.ndarray
         Images, shape (ny, nx, n_bands).
     points : int
-        Along the line, at least two.
+        Number of points on the line, at least two.
 
     Returns
     -------
     Line
-        Crossings are bisected to 1e-9 of the line.
+        Logits and crossings; the positions of crossings are bisected to 1e-9.
 
     Raises
     ------
     ValueError
-        Images of different shapes, or too few points.
+        If the shapes of the images differ, or there are fewer than two points.
     """
     check_ends_in_logits(network)
     if first.shape != second.shape or points < 2:
@@ -231,7 +233,7 @@ def line_between(
 
 
 def _head(network: keras.Model) -> tuple[str, keras.layers.Dense]:
-    """The last step that is no model: it must be Dense on a vector."""
+    """Return the last layer, which must be Dense."""
     steps = [step for step in network_layers(network).values() if not isinstance(step.layer, keras.Model)]
     last = steps[-1]
     if not isinstance(last.layer, keras.layers.Dense) or len(last.sources) != 1 or last.sources == ("input",):

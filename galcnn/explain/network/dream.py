@@ -1,4 +1,4 @@
-"""DeepDream: an image is changed until a network layer sees more of what it sees in it already."""
+"""DeepDream: gradient ascent on the activations of a network layer, starting from an image."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from galcnn.model.gradients import gradient_of
 from galcnn.model.graph import network_layer
 from galcnn.model.inputs import FILL
 
-#: An octave is no smaller than this many pixels.
+#: Smallest side of an octave in pixels.
 _SMALLEST = 8
-#: Tiles that a network sees at once.
+#: Number of tiles per call of the network.
 _BATCH = 16
-#: Where the tails of a Gaussian are cut, in standard deviations.
+#: Truncation of the Gaussian filter, in standard deviations.
 _TRUNCATE = 4.0
 
 Images = npt.NDArray[np.float32]
@@ -36,31 +36,31 @@ Images = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Dream:
-    """An image in which a layer's own activations are amplified: ascent on their mean square.
+    """DeepDream: gradient ascent on the mean square of a layer's activations, from an image.
 
-    Mordvintsev, Olah & Tyka 2015. The gradient of a layer's activations f with respect to half
-    their mean square is f itself: what is seen grows. It starts from a galaxy, not from noise,
-    in what the network sees, and comes back through the inverse of the preprocessing. Each band
-    keeps within the range of its own values: what is little more behind an asinh stretch would be
-    a million times more in flux.
+    Mordvintsev, Olah & Tyka 2015. The gradient of half the square of the activations f with respect
+    to f is f itself, so that features already present are amplified. The ascent starts from a galaxy
+    and changes the stretched image; the result is converted to flux by the inverse of the
+    preprocessing. Each band is clipped to its original range of stretched values, since a small
+    excess in an asinh stretch may be a factor of a million in flux.
 
     Attributes
     ----------
     layer : str
-        A network layer of `TrainedModel.network`.
+        Network layer of `TrainedModel.network`.
     channel : int or None
-        One channel, or all of them.
+        Channel of the layer; None for all channels.
     octaves : int
-        Scales, from the coarsest to the image's own.
+        Number of scales, from the coarsest to the full resolution.
     ratio : float
-        Of one scale to the next.
+        Ratio between successive scales.
     steps : int
-        At each scale.
+        Number of steps at each scale.
     step : float
-        RMS change of a pixel in one step, in what the network sees.
+        RMS change of a pixel in one step, in units of the stretched image.
     seed : int
-        Of the jitter: each step sees the image cut into tiles at another place, since the network
-        reads images of one size; the seams are nowhere.
+        Seed of the random shifts. The image is cut into tiles of the network's input size, at
+        another position in each step, which avoids seams.
     """
 
     layer: str
@@ -87,29 +87,30 @@ class Dream:
     def __call__(
         self, trained: TrainedModel, cutout: Cutout, *, id: str = "", progress: Progress = silent
     ) -> Synthesis:
-        """Dream.
+        """Compute the DeepDream image of a cutout.
 
         Parameters
         ----------
         trained : galcnn.model.TrainedModel
-            The model; left as it is.
+            Trained model; it is not modified.
         cutout : galcnn.cutout.Cutout
-            In the model's bands and unit; of any shape, a mosaic too.
+            Cutout or mosaic in the bands and unit of the model, of any shape.
         id : str
-            With the seed, the key of the jitter.
+            Id which, with the seed, is the key of the random shifts.
         progress : galcnn._runtime.progress.Progress
-            Shows the steps.
+            Display of the progress.
 
         Returns
         -------
         Synthesis
-            On the cutout's grid, in its unit; NaN where it is masked. A success where an
-            independent pass on the image as it is stored finds more energy in the layer.
+            Image on the grid and in the unit of the cutout; NaN where it is masked. `success` is
+            True if a separate forward pass finds a larger mean square activation in the stored image
+            than in the start.
 
         Raises
         ------
         ValueError
-            No such layer or channel, or a preprocessing that cannot be undone.
+            If the layer or channel does not exist, or the preprocessing cannot be inverted.
         """
         network = trained.network
         weights, tile = self._weights(network), _tile(network)
@@ -120,7 +121,7 @@ class Dream:
         stream = seeding.generator(self.seed, "dream", id)
         detail = self._dream(network, seen, weights, low, high, stream, progress)
         dreamt = np.clip(seen + detail, low, high)
-        # Only what was changed goes the way back: the stretch of a bright pixel loses digits.
+        # Only changed pixels are inverted, since stretching bright pixels loses precision.
         changed = invert(trained.preprocessing, dreamt[np.newaxis])[0]
         made = np.where(dreamt == seen, flux, changed).astype(np.float32)
         score, start_score = (self._energy(trained, image, weights) for image in (made, flux))
@@ -160,7 +161,7 @@ class Dream:
         stream: np.random.Generator,
         progress: Progress,
     ) -> Images:
-        """What is added to the image that the network sees, within the range of each band."""
+        """Return the image added to the stretched image, clipped to the range of each band."""
         tile, (ny, nx, n_bands) = _tile(network), seen.shape
         divisors = [self.ratio**octave for octave in reversed(range(self.octaves))]
         high_and_wide = [[max(round(n / by), min(n, _SMALLEST)) for by in divisors] for n in (ny, nx)]
@@ -182,7 +183,7 @@ class Dream:
         return detail
 
     def _energy(self, trained: TrainedModel, flux: Images, weights: npt.NDArray[np.float32]) -> float:
-        """Half the mean square of the chosen channels, by another way than the gradient takes."""
+        """Return half the mean square of the chosen channels, computed independently of the gradient."""
 
         def energies(images: Images) -> Images:
             seen = outputs(trained.preprocessing, images)
@@ -196,7 +197,7 @@ class Dream:
 def energy_gradient(
     network: keras.Model, images: Images, weights: npt.NDArray[np.float32], layer: str
 ) -> Images:
-    """Differentiate half the weighted mean square of a layer's activations."""
+    """Return the gradient of half the weighted mean square of a layer's activations."""
     name = network_layer(network, layer).name
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
@@ -218,7 +219,7 @@ def _tile(network: keras.Model) -> tuple[int, int]:
 
 
 def scaled(image: Images, shape: tuple[int, int]) -> Images:
-    """Bring an image (ny, nx, n_bands) to another number of pixels, whose centres are where they were."""
+    """Resample an image (ny, nx, n_bands) to another number of pixels that cover the same field."""
     for axis, wanted in enumerate(shape):
         n = image.shape[axis]
         if n == wanted:
@@ -235,7 +236,7 @@ def scaled(image: Images, shape: tuple[int, int]) -> Images:
 
 
 def by_tiles(image: Images, tile: tuple[int, int], compute: Callable[[Images], Images]) -> Images:
-    """Compute on an image (ny, nx, n_bands) by tiles, from each an array of as many pixels."""
+    """Apply a function that preserves the number of pixels to an image (ny, nx, n_bands), tile by tile."""
     done = run_tiles(tiles(image, tile), compute)
     down = -(-image.shape[0] // tile[0])
     rows = done.reshape(down, -1, *tile, done.shape[-1]).swapaxes(1, 2)
@@ -244,12 +245,12 @@ def by_tiles(image: Images, tile: tuple[int, int], compute: Callable[[Images], I
 
 
 def run_tiles(those: Images, compute: Callable[[Images], Images]) -> Images:
-    """Compute on some tiles at a time, one row a tile."""
+    """Apply a function to tiles in batches and concatenate the results."""
     return np.concatenate([compute(those[at : at + _BATCH]) for at in range(0, len(those), _BATCH)])
 
 
 def tiles(image: Images, tile: tuple[int, int]) -> Images:
-    """Cut an image into tiles, row by row; beyond its edges it goes on mirrored."""
+    """Cut an image into tiles, row by row, after padding it by reflection."""
     down, across = (-(-n // size) for n, size in zip(image.shape, tile, strict=False))
     pads = [(0, down * tile[0] - image.shape[0]), (0, across * tile[1] - image.shape[1]), (0, 0)]
     padded = np.pad(image, pads, mode="symmetric")

@@ -1,4 +1,4 @@
-"""The filters that a network has learned: their weights, what these say, and what they do to an image."""
+"""Learned filters: kernels, statistics of the weights, and results of a filter on images."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Filters:
     Attributes
     ----------
     network_layer : str
-        Its name.
+        Name of the network layer.
     kernels : numpy.ndarray
-        float32, shape (n_filters, n_inputs, ky, kx): planes first, row 0 at the bottom like the
-        images; the cell (y, x) of a kernel weighs the pixel at (y, x) of its window.
+        Kernels, float32, shape (n_filters, n_inputs, ky, kx). Row 0 is at the bottom, as in the
+        images; element (y, x) is the weight of pixel (y, x) of the window.
     bias : numpy.ndarray
-        float32, shape (n_filters,); zeros where the layer has none.
+        Biases, float32, shape (n_filters,); zeros if the layer has none.
     """
 
     network_layer: str
@@ -36,18 +36,18 @@ class Filters:
 
 
 def filters(network: keras.Model) -> dict[str, Filters]:
-    """Take the kernels of all convolutions.
+    """Return copies of the kernels of all convolutions.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential; nested models included.
+        Functional or sequential model; nested models are included.
 
     Returns
     -------
     dict of str to Filters
-        Copies, by network layer, in the order of the pass. Depthwise and transposed
-        convolutions, whose kernels have other axes, are left out.
+        Filters by network layer, in the order of the forward pass. Depthwise and transposed
+        convolutions, whose kernels have other axes, are not included.
 
     Examples
     --------
@@ -64,11 +64,11 @@ def filters(network: keras.Model) -> dict[str, Filters]:
 
 
 def filter_statistics(learned: Filters) -> Table:
-    """Describe each filter of a convolution by a few numbers.
+    """Tabulate statistics of each filter of a convolution.
 
-    `norm` is |K|; `flat` the share of |K|^2 in the means of the planes (a blur, or a plain sum over
-    inputs); `even` the share, beyond the flat part, that is the same after a turn by 180 degrees
-    (spots, bars and rings); `odd` the share that changes its sign (edges): even + odd + flat = 1.
+    `norm` is |K|. The other columns are fractions of |K|^2 with flat + even + odd = 1: `flat` in the
+    means of the planes (a blur, or a sum over inputs), `even` in the rest that is unchanged by a
+    rotation by 180 degrees (spots, bars and rings), `odd` in the part that changes sign (edges).
     """
     kernels = learned.kernels.astype(np.float64)
     power = np.sum(kernels**2, axis=(1, 2, 3))
@@ -88,19 +88,19 @@ def filter_statistics(learned: Filters) -> Table:
 
 
 def weight_table(network: keras.Model) -> Table:
-    """Describe the weights of every network layer that has some.
+    """Tabulate statistics of the weights of all network layers.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential; nested models included.
+        Functional or sequential model; nested models are included.
 
     Returns
     -------
     astropy.table.Table
-        A row a weight array: `network_layer`, `weight` (kernel, bias, gamma ...), `shape`, `n`,
-        `mean`, `std`, `p05`, `p50`, `p95` (percentiles), `minimum`, `maximum`, `tiny` (share of
-        weights below 1 % of the largest absolute value).
+        One row per weight array, with the columns `network_layer`, `weight` (kernel, bias,
+        gamma ...), `shape`, `n`, `mean`, `std`, `p05`, `p50`, `p95` (percentiles), `minimum`,
+        `maximum` and `tiny` (fraction of weights below 1 % of the largest absolute value).
     """
     rows = []
     for name, step in network_layers(network).items():
@@ -108,7 +108,7 @@ def weight_table(network: keras.Model) -> Table:
             continue
         for variable in getattr(step.layer, "weights", []):
             values = np.asarray(keras.ops.convert_to_numpy(variable), dtype=np.float64).ravel()
-            if not np.issubdtype(np.dtype(variable.dtype), np.floating):  # a seed is no weight
+            if not np.issubdtype(np.dtype(variable.dtype), np.floating):  # the state of a seed generator
                 continue
             size = np.abs(values)
             rows.append(
@@ -131,34 +131,34 @@ def weight_table(network: keras.Model) -> Table:
 def filter_result(
     network: keras.Model, images: npt.NDArray[np.float32], *, layer: str, filter: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Apply one learned filter to images, input by input.
+    """Apply one learned filter to images and return the contribution of each input channel.
 
-    The filter works on what its convolution sees: the images themselves in the first network
-    layer, feature maps in the later ones.
+    The filter is applied to the input of its convolution: the images in the first network layer,
+    feature maps in later ones.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential.
+        Functional or sequential model.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Images, shape (n, ny, nx, n_bands).
     layer : str
-        A convolution's network layer.
+        Network layer of the convolution.
     filter : int
-        Which of its filters.
+        Index of the filter, counted from 0.
 
     Returns
     -------
     parts : numpy.ndarray
-        float32, shape (n, n_inputs, cells_y, cells_x): what each band (or channel) adds.
+        Contribution of each band (or channel), float32, shape (n, n_inputs, cells_y, cells_x).
     total : numpy.ndarray
-        float32, shape (n, cells_y, cells_x): their sum plus the bias, which is what the
-        convolution gives before normalisation and activation function.
+        Sum of the contributions plus the bias, float32, shape (n, cells_y, cells_x): the output of
+        the convolution before its activation function.
 
     Raises
     ------
     ValueError
-        No such convolution or filter, or one in groups.
+        If the layer is not a convolution, is a grouped convolution, or has no such filter.
     """
     step = network_layer(network, layer)
     convolution = step.layer
@@ -169,7 +169,7 @@ def filter_result(
     (source,) = step.sources
     seen = images if source == "input" else activations(network, images, layers=[source])[source]
     kernel = _filters(step).kernels[filter]  # (n_inputs, ky, kx)
-    # One filter for each input: a depthwise convolution with the same geometry.
+    # One kernel per input channel: a depthwise convolution with the same geometry.
     parts = keras.ops.depthwise_conv(
         np.asarray(seen, dtype=np.float32),
         np.moveaxis(kernel, 0, -1)[..., np.newaxis],

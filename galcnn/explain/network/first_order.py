@@ -1,4 +1,4 @@
-"""How far the straight line holds that a saliency map draws: S(I + d) = S(I) + w.d."""
+"""Validity of the first-order expansion on which saliency maps rely: S(I + d) = S(I) + w.d."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from galcnn.model.gradients import target_gradient, target_weights
 
 Direction = Literal["noise", "gradient"]
 _DIRECTIONS = ("noise", "gradient")
-#: In sigma of the noise of each pixel.
+#: Default distances, in sigma of the noise of each pixel.
 DISTANCES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 @dataclass(frozen=True, eq=False)
 class FirstOrder:
-    """A target around some images, beside its first-order Taylor expansion.
+    """Changes of a target near some images, and their first-order Taylor approximation.
 
     Attributes
     ----------
     distances : numpy.ndarray
-        float64, shape (n_distances,): RMS step of a pixel, in sigma of its noise.
+        RMS step of the pixels in sigma of their noise, float64, shape (n_distances,).
     actual : numpy.ndarray
-        float64, shape (n_images, n_distances, n_draws): S(I + d) - S(I).
+        S(I + d) - S(I), float64, shape (n_images, n_distances, n_draws).
     linear : numpy.ndarray
-        float64, the same shape: w.d, with the gradient w at I.
+        w.d with the gradient w at I, float64, shape of `actual`.
     direction : {"noise", "gradient"}
-        Of the steps.
+        Direction of the steps d.
     scores : numpy.ndarray
-        float64, shape (n_images,): S(I).
+        S(I), float64, shape (n_images,).
     intercepts : numpy.ndarray
-        float64, shape (n_images,): b = S(I) - w.I of S = w.I + b.
+        b = S(I) - w.I, the intercept of S = w.I + b, float64, shape (n_images,).
     """
 
     distances: npt.NDArray[np.float64]
@@ -51,13 +51,13 @@ class FirstOrder:
 
     @property
     def error(self) -> npt.NDArray[np.float64]:
-        """RMS over draws of (actual - linear), over the RMS of linear; shape (n_images, n_distances)."""
+        """RMS over draws of actual - linear, divided by the RMS of linear; shape (n_images, n_distances)."""
         wrong = np.sqrt(np.mean((self.actual - self.linear) ** 2, axis=2))
         said = np.sqrt(np.mean(self.linear**2, axis=2))
         return np.asarray(np.divide(wrong, said, out=np.full_like(wrong, np.nan), where=said > 0))
 
     def reach(self, error: float = 0.5) -> npt.NDArray[np.float64]:
-        """Give the largest distance up to which the error stays below this one, 0 where it never does."""
+        """Return the distance up to which the error stays below `error`, 0 if it never does; (n_images,)."""
         logs = np.log(self.distances)
         found = np.zeros(len(self.scores))
         for row, curve in enumerate(self.error):
@@ -81,33 +81,33 @@ def first_order(
     direction: Direction = "noise",
     settings: FirstOrderSettings | None = None,
 ) -> FirstOrder:
-    """Compare a target around images with the line that its gradient draws.
+    """Compare changes of a target near images with their first-order approximation.
 
     Parameters
     ----------
     network : keras.Model
-        Ends in logits.
+        Network that ends in logits.
     images : numpy.ndarray
-        Shape (n, ny, nx, n_bands).
+        Images, shape (n, ny, nx, n_bands).
     target : Target or sequence of Target
-        One for all, or one an image.
+        One target for all images, or one per image.
     sigma : numpy.ndarray
-        Noise of the pixels in the unit of `images`; any shape that broadcasts to theirs.
+        Noise of the pixels in the unit of `images`, of a shape that broadcasts to theirs.
     direction : {"noise", "gradient"}
-        Steps of Gaussian noise, or, in both senses, those that raise the target fastest for
-        their length in sigma: along sigma^2 w.
+        ``"noise"``: steps of Gaussian noise. ``"gradient"``: steps along plus and minus
+        sigma^2 w, in which the target changes fastest for their length in sigma.
     settings : FirstOrderSettings, optional
         Distances, draws and seed.
 
     Returns
     -------
     FirstOrder
-        Two draws (up and down) along the gradient.
+        Actual and linear changes. With ``"gradient"`` there are two draws, up and down.
 
     Raises
     ------
     ValueError
-        An unknown direction, or noise that is not positive and finite.
+        If the direction is unknown, or sigma is negative, not finite or zero everywhere.
     """
     chosen = settings or FirstOrderSettings()
     if direction not in _DIRECTIONS:
@@ -126,7 +126,7 @@ def first_order(
         units = _steps(direction, chosen, row, slope[row], noise[row])
         start[row] = scores(image[np.newaxis], weights[row])[0]
         moved = [d * unit for d in chosen.distances for unit in units]
-        # What float32 makes of the moved image is the step that the network sees.
+        # The actual step is that of the image rounded to float32, which the network sees.
         seen = (image + np.array(moved)).astype(np.float32).astype(np.float64)
         shape = (len(chosen.distances), len(units))
         actual.append((scores(seen, weights[row]) - start[row]).reshape(shape))
@@ -139,16 +139,16 @@ def first_order(
 
 @dataclass(frozen=True)
 class FirstOrderSettings:
-    """How the neighbourhood of an image is explored.
+    """Settings of `first_order`.
 
     Attributes
     ----------
     distances : tuple of float
-        RMS step of a pixel, in sigma; growing.
+        RMS steps of the pixels in sigma, positive and increasing.
     draws : int
-        Of noise, at each distance the same ones.
+        Number of noise draws; the same draws are used at each distance.
     seed : int
-        A stream for each image.
+        Seed of the noise; each image has its own stream.
     """
 
     distances: tuple[float, ...] = DISTANCES
@@ -177,7 +177,7 @@ def _steps(
     slope: npt.NDArray[np.float64],
     noise: npt.NDArray[np.float64],
 ) -> list[npt.NDArray[np.float64]]:
-    """Steps of one sigma."""
+    """Return steps with an RMS of one sigma."""
     if direction == "noise":
         stream = seeding.generator(settings.seed, "first order", row)
         return [noise * stream.normal(size=noise.shape) for _ in range(settings.draws)]

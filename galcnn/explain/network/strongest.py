@@ -1,4 +1,4 @@
-"""What a feature map answers to: its strongest activations through a deconvnet (Zeiler & Fergus 2013)."""
+"""Strongest activations of feature maps, projected to pixels by a deconvnet (Zeiler & Fergus 2013)."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from galcnn.model.receptive import cell_grid_at
 
 @dataclass(frozen=True, eq=False)
 class StrongestActivations:
-    """The images in which one feature map is strongest, and what of each image made it so.
+    """Images with the strongest activations of one feature map, and their projections to pixels.
 
     Attributes
     ----------
     network_layer : str
-        Name of the layer.
+        Name of the network layer.
     feature : int
-        Which of its feature maps.
+        Index of the feature map.
     images : numpy.ndarray
-        Indices of the images, the strongest first, each once, shape (n,).
+        Indices of the images in order of decreasing activation, without repetition, shape (n,).
     values : numpy.ndarray
-        Greatest activation in each, shape (n,).
+        Largest activation in each image, shape (n,).
     cells : numpy.ndarray
-        Where it stands in the feature map, (y, x), shape (n, 2).
+        Cell of the feature map with this activation, (y, x), shape (n, 2).
     maps : numpy.ndarray
-        Deconvnet maps of this one activation, seeded with its value, shape (n, ny, nx, n_bands).
+        Deconvnet map of this activation, started from its value, shape (n, ny, nx, n_bands).
     boxes : tuple of tuple of slice
-        Rows and columns of the image that the activation looks at: its receptive field.
+        Receptive field of this activation: rows and columns of the image.
     """
 
     network_layer: str
@@ -55,12 +55,12 @@ class StrongestActivations:
         Parameters
         ----------
         images : numpy.ndarray
-            Those that were searched, shape (n, ny, nx, n_bands).
+            Images that were searched, shape (n_images, ny, nx, n_bands).
 
         Returns
         -------
         list of numpy.ndarray
-            One an activation, shape (rows, columns, n_bands); smaller at the edge of the image.
+            One crop per activation, shape (rows, columns, n_bands); smaller at the edge of the image.
         """
         return [images[i][box] for i, box in zip(self.images, self.boxes, strict=True)]
 
@@ -73,34 +73,34 @@ def strongest_activations(
     features: Sequence[int] | None = None,
     n: int = 9,
 ) -> list[StrongestActivations]:
-    """Find the images that feature maps answer to most, and project each activation back to pixels.
+    """Find the images with the strongest activations of feature maps and project these to pixels.
 
-    arXiv:1311.2901, figure 2: all other activations of the layer are set to zero, the one keeps
-    its value, and the signal goes back through the deconvnet. Of a layer that sees the images in
-    several orientations, the images as they stand are searched.
+    arXiv:1311.2901, figure 2: all activations of the layer except one are set to zero, and the signal
+    is propagated back through the deconvnet. For a layer that sees several orientations of the
+    images, only the original orientation is searched.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential; all its rectifiers up to the layer are ReLUs.
+        Functional or sequential model whose rectifiers up to the layer are all ReLUs.
     images : numpy.ndarray
-        To search, shape (n_images, ny, nx, n_bands).
+        Images to search, shape (n_images, ny, nx, n_bands).
     network_layer : str
-        Name of a layer with feature maps.
+        Name of a network layer with feature maps.
     features : sequence of int, optional
-        Which feature maps; all by default.
+        Indices of the feature maps; all by default.
     n : int
-        Images for each, fewer where there are not so many. An image counts once.
+        Largest number of images per feature map. Each image is counted once.
 
     Returns
     -------
     list of StrongestActivations
-        One a feature map.
+        One record per feature map.
 
     Raises
     ------
     ValueError
-        No such layer or feature, or a network that a deconvnet cannot go back through.
+        If the layer or a feature map does not exist, or the network has other rectifiers than ReLU.
     """
     check_images(network, images)
     layer = graph.network_layer(network, network_layer)
@@ -141,7 +141,7 @@ def _features(network: keras.Model, images: Any, layer: str) -> Any:
 def _searcher(layer: str) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any) -> tuple[Any, Any, Any]:
-            """Give the greatest value of each feature map, and its row and column."""
+            """Return the largest value of each feature map, its row and its column."""
             features = _features(network_of(), images, layer)
             shape = tf.shape(features)
             flat = tf.reshape(features, (shape[0], shape[1] * shape[2], features.shape[3]))
@@ -156,12 +156,12 @@ def _searcher(layer: str) -> Callable[[Callable[[], keras.Model]], Callable[...,
 def _projector(layer: str) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         def run(images: Any, seeds: Any) -> tuple[Any]:
-            """Go back from one activation of each image, given as (row, column, feature)."""
+            """Project one activation of each image to pixels; `seeds` are (row, column, feature)."""
             with rectified("deconvnet"):
                 features = _features(network_of(), images, layer)
             refuse_other_rectifiers(features, images)
             activation = tf.gather_nd(features, seeds, batch_dims=1)
-            # Half a square has the value itself as its slope: the seed of the paper.
+            # The gradient of half the square is the activation itself, from which the paper starts.
             return (gradient_of(activation**2 / 2, images),)
 
         return run

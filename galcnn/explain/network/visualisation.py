@@ -1,6 +1,6 @@
-"""Images that a network likes best: class models and filter visualisations by gradient ascent.
+"""Class models and filter visualisations by gradient ascent.
 
-The ascent climbs many images at once, without a learning rate to choose.
+Many images are optimised at once; there is no learning rate to choose.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ PLACES: tuple[Place, ...] = ("centre", "mean")
 Start = Literal["zero", "noise"]
 _STARTS = ("zero", "noise")
 Images = npt.NDArray[np.float32]
-#: Images -> scores (n,) and gradients of the images' shape.
+#: Function from images to scores, shape (n,), and gradients, shape of the images.
 Objective = Callable[[Images], tuple[npt.NDArray[np.float32], Images]]
 
 
 @dataclass(frozen=True)
 class AscentSettings:
-    """How images are made to climb.
+    """Settings of the gradient ascent.
 
     Attributes
     ----------
     steps : int
-        Of the ascent.
+        Number of steps.
     contrast : float
-        The RMS that an image may have, in its own unit; used where `penalty` is None.
+        Largest RMS of the image, in its unit; used if `penalty` is None.
     penalty : float or None
-        lambda of score - lambda |I|^2. None takes, for each image, the lambda that holds its RMS
-        at the contrast, the multiplier of that constraint: how fast scores grow with an image
-        differs by orders of magnitude from class to class.
+        lambda in the objective score - lambda |I|^2. With None, lambda is the Lagrange multiplier that
+        limits the RMS of each image to `contrast`; suitable values differ by orders of magnitude
+        between classes.
     lower, upper : float or None
-        Bounds of every pixel; None is no bound.
+        Bounds of all pixels; None for no bound.
     blur : float
-        Sigma in pixels of a Gaussian G: the image is I = G J, and it is J that climbs
-        score(G J) - lambda |J|^2, has the contrast and keeps the bounds. With the width of the
-        PSF, no image is sharper than the sky can be.
+        Standard deviation in pixels of a Gaussian G. The image is I = G J, where J maximises
+        score(G J) - lambda |J|^2; contrast and bounds apply to J. With the width of the PSF, the
+        image is not sharper than observations can be.
     """
 
     steps: int = 100
@@ -84,20 +84,20 @@ class AscentSettings:
 
 @dataclass(frozen=True, eq=False)
 class Climb:
-    """Where an ascent ended.
+    """Result of a gradient ascent.
 
     Attributes
     ----------
     images : numpy.ndarray
-        float32, shape of the start: for each the best that was seen.
+        Best image found from each start, float32, shape (n, ny, nx, n_bands).
     start : numpy.ndarray
-        float32: the start, brought within the bounds and blurred.
+        Start images, clipped to the bounds and blurred, float32, shape of `images`.
     scores : numpy.ndarray
-        float64, shape (n,), without the penalty.
+        Scores of `images` without the penalty, float64, shape (n,).
     penalties : numpy.ndarray
-        float64, shape (n,): the lambda at these images.
+        lambda at `images`, float64, shape (n,).
     trace : numpy.ndarray
-        float64, shape (steps + 1, n): the scores on the way.
+        Scores after each step, starting with those of the start, float64, shape (steps + 1, n).
     """
 
     images: Images
@@ -108,35 +108,36 @@ class Climb:
 
 
 def ascend(objective: Objective, start: Images, settings: AscentSettings) -> Climb:
-    r"""Climb score - lambda \|I\|^2 within bounds, each image by itself.
+    r"""Maximise score - lambda \|I\|^2 within bounds, for each image independently.
 
     Gradient ascent with the step g_t / (2 lambda), g_t = 2 / (t + 1):
 
     .. math:: I_{t+1} = I_t + \frac{\gamma_t}{2\lambda} \nabla (S - \lambda |I|^2)
               = (1 - \gamma_t) I_t + \gamma_t \frac{\nabla S}{2\lambda},
 
-    the last term brought within the bounds, as in the conditional gradient method (Frank & Wolfe
-    1956). One step is exact for a linear score, bounds or not; the steps are long enough to
-    leave the kinks where ReLU and max-pooling hold a line search up, and no unit matters.
+    where the last term is clipped to the bounds, as in the conditional gradient method (Frank & Wolfe
+    1956). For a linear score, one step gives the exact optimum, with or without bounds. The steps are
+    long enough to leave the kinks of ReLU and max-pooling at which a line search stalls, and do not
+    depend on the unit of the images.
 
     Parameters
     ----------
     objective : callable
-        Images (n, ny, nx, n_bands) -> scores (n,) and their gradients.
+        Function from images (n, ny, nx, n_bands) to scores (n,) and their gradients.
     start : numpy.ndarray
-        float32, shape (n, ny, nx, n_bands); brought within the bounds.
+        Start images, float32, shape (n, ny, nx, n_bands); they are clipped to the bounds.
     settings : AscentSettings
-        Steps, contrast or penalty, and bounds.
+        Steps, contrast or penalty, bounds and blur.
 
     Returns
     -------
     Climb
-        For each image the best that was seen.
+        Best image found from each start.
 
     Raises
     ------
     FloatingPointError
-        A score is not finite.
+        If a score is not finite.
 
     Examples
     --------
@@ -172,7 +173,7 @@ def ascend(objective: Objective, start: Images, settings: AscentSettings) -> Cli
 def _penalty(
     slope: npt.NDArray[np.float64], settings: AscentSettings, low: float, high: float
 ) -> npt.NDArray[np.float64]:
-    """The given lambda, or that of the RMS: of the part of the slope that the bounds let through."""
+    """Return the given lambda, or that for which the RMS is the contrast; blocked pixels do not count."""
     if settings.penalty is not None:
         return np.full(len(slope), float(settings.penalty))
     free = np.where((slope > 0) & (high <= 0) | (slope < 0) & (low >= 0), 0, slope)
@@ -183,7 +184,7 @@ def _penalty(
 def _optimum(
     slope: npt.NDArray[np.float64], penalty: npt.NDArray[np.float64], images: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Of a linear score of this slope; a pixel without a slope and without a penalty stays."""
+    """Return the optimum of a linear score; pixels with zero gradient and zero penalty are kept."""
     wide = np.broadcast_to(_wide(penalty), slope.shape)
     unbounded = np.where(slope == 0, images, np.copysign(np.inf, slope))
     return np.asarray(np.divide(slope, 2 * wide, out=unbounded, where=wide > 0))
@@ -202,7 +203,7 @@ def _evaluate(
 
 
 def _blurred(images: npt.NDArray[np.float64], blur: float) -> npt.NDArray[np.float64]:
-    """Mirrored at the edges, which makes the blur its own adjoint."""
+    """Blur with reflection at the edges, which makes the blur self-adjoint."""
     if not blur:
         return images
     return np.asarray(gaussian_filter(images, (0, blur, blur, 0), mode="reflect"))
@@ -215,7 +216,7 @@ def _wide(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 def channel_gradient(
     network: keras.Model, images: Images, weights: npt.NDArray[np.float32], *, layer: str, place: Place
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
-    """Differentiate a weighted sum of a layer's channels with respect to the images."""
+    """Return a weighted sum of a layer's channels and its gradient with respect to the images."""
     name = network_layer(network, layer).name
 
     def build(of: Callable[[], keras.Model]) -> Callable[..., Any]:
@@ -235,14 +236,14 @@ def channel_gradient(
 def channel_score(
     network: keras.Model, images: Images, weights: npt.NDArray[np.float32], *, layer: str, place: Place
 ) -> npt.NDArray[np.float64]:
-    """Compute a weighted sum of a layer's channels from its activations."""
+    """Return a weighted sum of a layer's channels, computed from its activations."""
     units = _units(activations(network, images, layers=[layer])[layer].astype(np.float64), place)
     scores: npt.NDArray[np.float64] = np.sum(units * weights, axis=1)
     return scores
 
 
 def _units(values: Any, place: Place) -> Any:
-    """Feature maps (n, y, x, channels) -> (n, channels); a vector stays as it is."""
+    """Reduce feature maps (n, y, x, channels) to (n, channels); vectors are returned unchanged."""
     if len(values.shape) == 2:
         return values
     if place == "centre":
@@ -252,24 +253,24 @@ def _units(values: Any, place: Place) -> Any:
 
 @dataclass(frozen=True)
 class ClassModels:
-    """For each target the image that pleases it best: argmax of S(I) - lambda |I|^2.
+    """Class models: for each target, the image that maximises S(I) - lambda |I|^2.
 
-    Simonyan, Vedaldi & Zisserman 2013 (arXiv:1312.6034), section 2; their zero image is the mean
-    image here, since the network sees standardised images.
+    Simonyan, Vedaldi & Zisserman 2013 (arXiv:1312.6034), section 2. If the preprocessing standardises
+    the images, a stretched image of zeros is the mean image.
 
     Attributes
     ----------
     wrt : {"stretched", "flux"}
-        Whether the image lives in what the network sees, or in the flux (or display values)
-        before its preprocessing.
+        Space of the images: ``"stretched"`` for preprocessed images, as the network sees them;
+        ``"flux"`` for flux (or display values) before the preprocessing.
     start : {"zero", "noise"}
-        Of every pixel: zero, or Gaussian noise of a tenth of the contrast.
+        Start image: zero, or Gaussian noise with a standard deviation of a tenth of the contrast.
     nonnegative : bool
-        Whether pixels may not go below zero: no galaxy takes light from the sky.
+        If True, pixels are at least zero, since a galaxy does not remove light from the sky.
     ascent : AscentSettings
-        Steps, penalty and further bounds, in the unit of the images.
+        Steps, penalty and bounds, in the unit of the images.
     seed : int
-        Of the noise, a stream for each target.
+        Seed of the noise; each target has its own stream.
     """
 
     wrt: Space = "stretched"
@@ -283,20 +284,20 @@ class ClassModels:
             raise ValueError(message(f"start among {_STARTS}", "", start=self.start))
 
     def __call__(self, trained: TrainedModel, targets: Sequence[Target]) -> list[Synthesis]:
-        """Make the images.
+        """Compute the class models.
 
         Parameters
         ----------
         trained : galcnn.model.TrainedModel
-            The model; left as it is.
+            Trained model; it is not modified.
         targets : sequence of Target
-            Over its logits.
+            Targets over the logits of the model.
 
         Returns
         -------
         list of Synthesis
-            One a target; a success where the prediction's best class has the target's largest
-            weight.
+            One image per target. `success` is True if the predicted class is the one with the
+            largest weight in the target.
         """
         network, unit = _network(trained, self.wrt)
         start = _start(trained, self.start, [t.name for t in targets], self.ascent.contrast, self.seed)
@@ -347,24 +348,24 @@ class ClassModels:
 
 @dataclass(frozen=True)
 class FilterImages:
-    """For each filter of a network layer the image that excites it most, by gradient ascent.
+    """Filter visualisation: the images that maximise the activation of filters, by gradient ascent.
 
-    Erhan et al. 2009; Simonyan et al. 2013. A layer before its activation function can be
-    climbed from anywhere; behind a ReLU that is off there is no slope to climb.
+    Erhan et al. 2009; Simonyan et al. 2013. Use a layer before the activation function: the gradient
+    vanishes behind a ReLU whose input is negative.
 
     Attributes
     ----------
     layer : str
-        A network layer of `TrainedModel.network`.
+        Network layer of `TrainedModel.network`.
     place : {"centre", "mean"}
-        Excite the cell at the centre (what one neuron wants to see, as large as its receptive
-        field), or the mean over all cells (a texture).
+        ``"centre"``: maximise the central cell, which gives an image of the size of its receptive
+        field. ``"mean"``: maximise the mean over all cells, which gives a texture.
     start : {"noise", "zero"}
-        Gaussian noise of a tenth of the contrast, or zero.
+        Start image: Gaussian noise with a standard deviation of a tenth of the contrast, or zero.
     ascent : AscentSettings
-        Steps, penalty and bounds, in what the network sees.
+        Steps, penalty and bounds, in units of the stretched image.
     seed : int
-        Of the noise, a stream for each filter.
+        Seed of the noise; each filter has its own stream.
     """
 
     layer: str
@@ -382,25 +383,25 @@ class FilterImages:
             )
 
     def __call__(self, trained: TrainedModel, filters: Sequence[int]) -> list[Synthesis]:
-        """Make the images.
+        """Compute the filter visualisations.
 
         Parameters
         ----------
         trained : galcnn.model.TrainedModel
-            The model; left as it is.
+            Trained model; it is not modified.
         filters : sequence of int
             Channels of the layer, counted from 0.
 
         Returns
         -------
         list of Synthesis
-            One a filter; a success where an independent pass finds the filter more excited than
-            at the start.
+            One image per filter. `success` is True if a separate forward pass finds a larger
+            activation of the filter than at the start.
 
         Raises
         ------
         ValueError
-            No such layer or filter.
+            If the layer or a filter does not exist.
         """
         network, bands = trained.network, trained.card.inputs.bands
         channels = network_layer(network, self.layer).shape[-1] or 0
@@ -461,7 +462,7 @@ def _start(trained: TrainedModel, start: Start, names: Sequence[str], contrast: 
 
 
 def _settings(method: ClassModels | FilterImages) -> dict[str, Any]:
-    """Of the method and of its ascent, flat."""
+    """Return the settings of the method and of its ascent in one flat dict."""
     own: dict[str, Any] = asdict(method)
     ascent: dict[str, Any] = own["ascent"]
     return {
