@@ -106,7 +106,7 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
         raise ValueError(
             message("a table in UTF-8", "Save it in this encoding.", path=str(file), error=str(error))
         ) from error
-    except Exception as error:  # astropy's readers raise many kinds on a broken file
+    except Exception as error:  # astropy's readers raise many exceptions for broken files
         raise _unreadable(file, form, error) from error
     if len(table) == 0:
         raise ValueError(message("a catalog with at least one row", "", path=str(file)))
@@ -238,7 +238,7 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | N
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file cannot be read, or a named column is missing.
+        If the file cannot be read, a named column is missing, or a known column has invalid values.
     """
     file, named = Path(path), dict(columns or {})
     table = read_table(file, texts={*_actual_texts(named), *TEXT_COLUMNS, *_ID_COLUMNS})

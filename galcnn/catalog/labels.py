@@ -10,7 +10,7 @@ import numpy.typing as npt
 from galcnn.catalog.catalog import Catalog, as_numbers
 from galcnn.errors import message
 
-#: Published fractions are rounded: seven answers of Galaxy Zoo 2 sum to 1.002.
+#: Tolerance of sums, since published fractions are rounded: seven answers of Galaxy Zoo 2 sum to 1.002.
 _ROUNDING = 0.01
 
 

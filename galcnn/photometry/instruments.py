@@ -244,7 +244,7 @@ _PRESETS = (
     under_sky(
         "DECaLS",
         # Seeing: Dey et al. 2019 (1804.08657). Sky and zero points of DECam: DES DR1 (1801.03181).
-        # Exposures: such that the depths are DR9's 24.7, 23.9 and 23.0.
+        # Exposures are chosen so that depths are DR9's 24.7, 23.9 and 23.0.
         {"g": (1.29, 22.01, 26.72, 262), "r": (1.18, 21.15, 26.99, 83), "z": (1.11, 18.72, 26.58, 196)},
         pixel_scale=0.262 * u.arcsec,
         source="Dey et al. 2019 (1804.08657), DES DR1 (1801.03181); exposures that give DR9's depths",
@@ -282,8 +282,8 @@ _PRESETS = (
     ),
     under_sky(
         "HST-WFC3",
-        # Zero points: STScI. Sky: 0.7 electrons a second in a native pixel of 0.128 arcsec.
-        # FWHM and exposures: of the wide part of CANDELS, rounded.
+        # Zero points: STScI. Sky: 0.7 electrons per second in a native pixel of 0.128 arcsec.
+        # FWHM and exposures: CANDELS Wide, rounded.
         {"F125W": (0.17, 22.17, 26.25, 1500), "F160W": (0.18, 21.88, 25.96, 1500)},
         pixel_scale=0.06 * u.arcsec,
         source="CANDELS Wide, rounded; its sky noise agrees with mosaics of GOODS-S",

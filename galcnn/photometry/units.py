@@ -16,7 +16,7 @@ from galcnn.errors import message
 DISPLAY: u.UnitBase = u.def_unit("display", doc="8-bit display value, 0 to 255; not a flux")
 #: Linear or unknown pixel values without a zero point.
 UNCALIBRATED: u.UnitBase = u.def_unit("uncalibrated", doc="pixel value without a zero point")
-#: Flux unit of SDSS and the Legacy Surveys: AB magnitude 22.5.
+#: Flux unit of SDSS and the Legacy Surveys; 1 is AB magnitude 22.5.
 NANOMAGGY: u.UnitBase = u.def_unit("nanomaggy", 3631 * u.nJy)
 
 
@@ -110,7 +110,7 @@ def parse_unit(text: str) -> u.UnitBase:
     Returns
     -------
     astropy.units.UnitBase
-        The unit.
+        Parsed unit.
 
     Raises
     ------

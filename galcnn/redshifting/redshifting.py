@@ -56,8 +56,8 @@ def redshift(
     settings : Redshifting, optional
         Settings; by default ``Redshifting()``.
     seed : int
-        Seed of noise and filled sky. Random streams depend on the seed and the image, not on the order
-        of images or on processes.
+        Seed of noise and filled sky. Random numbers depend on the seed, the image and `z_to`, not on the
+        order of images or on processes.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def redshift(
     >>> far.shape, round(float(far.flux.sum() / near.flux.sum()), 4)
     ((26, 26), 0.1043)
     """
-    settings, z_to = settings or Redshifting(), float(z_to)  # numpy's own float64 would round differently
+    settings, z_to = settings or Redshifting(), float(z_to)  # numpy.float64 rounds differently
     z_from = _checked(cutout, z_to, settings)
     ratio = _pixel_ratio(cutout, observation)
     scale = magnification(z_from, z_to, ratio=ratio, cosmology=settings.cosmology)

@@ -180,6 +180,7 @@ def ebv_of_map(
     path : path-like
         FITS table with one HEALPix map, such as that of Schlegel, Finkbeiner & Davis (1998). Its header
         has NSIDE, ORDERING (RING or NESTED) and COORDSYS (galactic or celestial).
+    positions : astropy.coordinates.SkyCoord
         One or many positions.
     column : str, optional
         Column of E(B-V) in magnitudes; by default the only column, or the one named EBV.
