@@ -1,1 +1,1 @@
-"""The command line: one file a command, no logic, and no slow import before it is needed."""
+"""The command line: one module per command, without logic; slow packages are imported when needed."""

@@ -1,4 +1,4 @@
-"""Where commands leave what a program wants to know, for `galcnn --json`."""
+"""Record the results of commands for `galcnn --json`."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from galcnn.pipeline import JsonAnswer
 
 
 def tell(**facts: Any) -> None:
-    """Add to the result of the command that runs; nothing happens where nobody asked."""
+    """Add to the result of the running command; does nothing without --json or --manifest."""
     answer = click.get_current_context().find_object(JsonAnswer)
     if answer is not None:
         answer.result |= facts
 
 
 def tell_rows(table: Any, *, show: bool = True) -> None:
-    """Add a short table to the result of the command that runs, and print it."""
+    """Add a short table to the result of the running command, and print it."""
     tell(rows=[{name: row[name] for name in table.colnames} for row in table])
     if show:
         show_table(table)
 
 
 def show_table(table: Any) -> None:
-    """Print a table, whole."""
+    """Print all rows and columns of a table."""
     for line in table.pformat(max_lines=-1, max_width=-1, align="<"):
         click.echo(line.rstrip())
 
 
 def watched(command: click.Command, answer: JsonAnswer) -> click.Command:
-    """Give the same command, which leaves its name and settings in an answer."""
+    """Return a copy of a command that records its name and settings in an answer."""
     watching, run = copy.copy(command), command.callback
 
     def callback(*words: Any, **settings: Any) -> Any:
@@ -54,7 +54,7 @@ def watched(command: click.Command, answer: JsonAnswer) -> click.Command:
 
 @contextlib.contextmanager
 def heard(answer: JsonAnswer, *, aside: bool) -> Iterator[None]:
-    """Keep what is said on standard output, and what is written."""
+    """Record the lines printed on standard output and the files written."""
     tee = _Tee(answer.messages, sys.stderr if aside else sys.stdout)
     with atomic.recording() as written, contextlib.redirect_stdout(tee):
         try:
@@ -64,7 +64,7 @@ def heard(answer: JsonAnswer, *, aside: bool) -> Iterator[None]:
 
 
 class _Tee(io.TextIOBase):
-    """Text to a stream, and its lines to a list."""
+    """Stream that also collects its lines in a list."""
 
     def __init__(self, lines: list[str], stream: TextIO) -> None:
         self._lines, self.stream, self._open = lines, stream, ""
@@ -80,14 +80,14 @@ class _Tee(io.TextIOBase):
 
 
 def request_lines(path: str) -> Iterator[bytes]:
-    """Read lines as they come, in whatever thread asks for them."""
-    # Not sys.stdin: a thread that still waits in it would keep Python from ending after Ctrl-C.
+    """Yield lines of a file or of standard input as they arrive; can be used in any thread."""
+    # Not sys.stdin: a thread that waits for it would keep Python from exiting after Ctrl-C.
     with open(os.dup(0) if path == "-" else path, "rb") as stream:
         yield from stream
 
 
 def row_writer() -> Callable[[str], None]:
-    """Give a function that writes rows for programs to standard output: lines that are no messages."""
+    """Return a function that writes rows to standard output without recording them as messages."""
     stream: TextIO = sys.stdout
     if isinstance(stream, _Tee):
         if stream.stream is sys.stderr:
@@ -102,12 +102,12 @@ def row_writer() -> Callable[[str], None]:
 
 
 def send_away(write: Callable[[], object]) -> bool:
-    """Write to standard output, unless whoever read it has gone; tell whether somebody still reads."""
+    """Write to standard output; return False if its reader has closed the pipe."""
     try:
         write()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Else Python would complain once more when it flushes at its end.
+        # Otherwise Python would report the broken pipe again when it flushes at exit.
         with contextlib.suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, sys.stdout.fileno())

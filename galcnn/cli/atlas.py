@@ -9,15 +9,21 @@ from galcnn.cli import options
 
 @click.command(name="atlas")
 @click.argument("model")
-@click.option("--catalog", required=True, metavar="FILE", help="Galaxies to show the model with.")
+@click.option("--catalog", required=True, metavar="FILE", help="Catalog of galaxies with images.")
 @options.model_columns
-@click.option("--out", required=True, metavar="DIR", help="Gets index.html, pages/*.png, arrays/*.fits.")
+@click.option("--out", required=True, metavar="DIR", help="Output folder: index.html, pages/, arrays/.")
 @options.overwrite
-@click.option("--galaxies", type=click.IntRange(min=3), default=240, show_default=True, help="In all.")
-@click.option("--shown", type=click.IntRange(min=1), default=6, show_default=True, help="With pages.")
-@click.option("--filters", type=click.IntRange(min=1), default=16, show_default=True, help="Of a layer.")
-@click.option("--stages", type=click.IntRange(min=1), default=10, show_default=True, help="With pages.")
-@click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True, help="Of ascents.")
+@click.option("--galaxies", type=click.IntRange(min=3), default=240, show_default=True, help="At most.")
+@click.option(
+    "--shown", type=click.IntRange(min=1), default=6, show_default=True, help="Galaxies with pages."
+)
+@click.option("--filters", type=click.IntRange(min=1), default=16, show_default=True, help="Per layer.")
+@click.option(
+    "--stages", type=click.IntRange(min=1), default=10, show_default=True, help="Convolutions shown."
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=100, show_default=True, help="Of gradient ascent."
+)
 @options.fit
 @options.render
 @options.seed
@@ -40,13 +46,13 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Draw an atlas of a model: its filters, what they like, its feature maps and boundaries.
+    """Draw an atlas of a model: filters, feature maps, class models.
 
     \b
     galcnn atlas model --catalog sky/catalog.ecsv --out atlas
     galcnn atlas gz1 --catalog labels.csv --shown 4 --filters 8 --out atlas
 
-    An interrupted run goes on where it stopped.
+    An interrupted run is continued by the same command.
     """
     from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow

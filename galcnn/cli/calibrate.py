@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(name="calibrate")
 @click.argument("model")
-@click.option("--catalog", metavar="FILE", help="Where the catalog that it was trained on lies now.")
+@click.option("--catalog", metavar="FILE", help="Catalog of the training.  [default: its original path]")
 @click.option(
     "--kind", type=click.Choice(["temperature", "vector"]), default="temperature", show_default=True
 )
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.9,
     show_default=True,
-    help="Share of galaxies whose set of classes holds the true one.",
+    help="Fraction of galaxies whose prediction set contains the true class.",
 )
 @click.option(
     "--rule",
     type=click.Choice(["threshold", "adaptive"]),
     default="threshold",
     show_default=True,
-    help="Of the sets: the smallest, or never empty.",
+    help="Prediction sets: threshold is the smallest, adaptive is never empty.",
 )
-@click.option("--per-class", is_flag=True, help="Promise the coverage for the galaxies of each class.")
+@click.option("--per-class", is_flag=True, help="Guarantee the coverage for each class separately.")
 @click.option(
     "--false-alarms",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
-    help="Share of galaxies like the training set that are warned of all the same.",
+    help="Fraction of in-distribution galaxies that are flagged as out of distribution.",
 )
 @options.quiet
 def command(
@@ -53,15 +53,15 @@ def command(
     false_alarms: float,
     quiet: bool,
 ) -> None:
-    """Measure how far a model can be believed, and keep it as MODEL/doubts.json.
+    """Calibrate a model: probabilities, prediction sets, OOD limits.
 
     \b
     galcnn calibrate model
     galcnn calibrate model --catalog labels.csv --coverage 0.95 --per-class
 
-    Fitted on the validation galaxies: the temperature of its probabilities, sets of classes that
-    hold the true one as often as promised, and the range of the training set. Each is checked on
-    the test set, which took no part.
+    Writes MODEL/doubts.json. Fitted to the validation galaxies: the temperature of the probabilities,
+    prediction sets with the given coverage, and the limit beyond which a galaxy is out of distribution
+    (OOD). Each is checked on the test set, which is not used for the fit.
     """
     from galcnn.cli.quiet import load_tensorflow
 

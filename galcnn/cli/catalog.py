@@ -11,28 +11,29 @@ from galcnn.cli import options
 
 
 def _named(function: Any) -> Any:
-    """What the file calls the columns that galcnn knows."""
+    """Add the options for the names of known columns."""
     for name, *words in (("split", "--split"), ("redshift", "--redshift"), ("class", "--label", "--class")):
         function = click.option(*words, f"{name}_", metavar="C", help=f"Column with the {name}.")(function)
     return options.sky_columns(function)
 
 
 def _out(function: Any) -> Any:
-    """Where the table goes."""
+    """Add the options --out and --overwrite."""
     text = ".ecsv .csv .fits .vot .xml or .parquet."
     return click.option("--out", required=True, metavar="FILE", help=text)(options.overwrite(function))
 
 
 @click.group(name="catalog")
 def command() -> None:
-    """Convert, match and split tables of galaxies; galcnn info FILE says what is in one.
+    """Convert, match and split catalogs of galaxies.
 
     \b
     galcnn catalog convert galaxies.csv --id objid --out galaxies.parquet
     galcnn catalog match galaxies.fits catalogs/ngc_galaxies.ecsv --radius 2arcsec --out both.ecsv
     galcnn catalog split galaxies.csv --by sky-region --radius 1arcmin --out split.csv
 
-    Every command checks what it reads: unique ids, positions, redshifts, splits.
+    Every command checks ids (which must be unique), positions, redshifts and splits. The command
+    galcnn info FILE shows what is in a catalog.
     """
 
 
@@ -41,7 +42,7 @@ def command() -> None:
 @_out
 @_named
 def convert(catalog: str, out: str, overwrite: bool, **given: Any) -> None:
-    """Write a table in another format: units, gaps and every digit stay."""
+    """Write a catalog in another format; units and digits are kept."""
     atomic.check_writable(out, inputs=[catalog], overwrite=overwrite)
     _write(_read(catalog, given), out)
 
@@ -49,21 +50,21 @@ def convert(catalog: str, out: str, overwrite: bool, **given: Any) -> None:
 @command.command(name="match")
 @click.argument("catalog")
 @click.argument("other")
-@click.option("--radius", required=True, metavar="ANGLE", help="Pairs further apart are none, e.g. 2arcsec.")
+@click.option("--radius", required=True, metavar="ANGLE", help="Largest separation of a match, e.g. 2arcsec.")
 @click.option(
     "--one-to-one/--nearest",
     default=True,
     show_default=True,
-    help="Whether a galaxy of OTHER is taken once only, the closest pairs first.",
+    help="Match each galaxy of OTHER at most once, closest pairs first, or any number of times.",
 )
 @_out
 @_named
 def match(
     catalog: str, other: str, radius: str, one_to_one: bool, out: str, overwrite: bool, **given: Any
 ) -> None:
-    """Find the galaxies of a table in OTHER by position; its columns are added to theirs.
+    """Match a catalog to OTHER by position, and join the columns.
 
-    The options name the columns of CATALOG; OTHER has galcnn's own (id, ra, dec).
+    The options name the columns of CATALOG; OTHER must have columns id, ra and dec.
     """
     from galcnn.catalog import cross_match, join_match, read_catalog
 
@@ -77,8 +78,10 @@ def match(
 @command.command(name="split")
 @click.argument("catalog")
 @click.option("--by", default="auto", show_default=True, help="object, sdss-field, sky-region or a column.")
-@click.option("--radius", metavar="ANGLE", help="Neighbours within it stay together.  [sky-region: 1arcmin]")
-@click.option("--nside", type=int, default=16, show_default=True, help="Of sky regions (HEALPix, nested).")
+@click.option("--radius", metavar="ANGLE", help="Keep neighbours within it together.  [sky-region: 1arcmin]")
+@click.option(
+    "--nside", type=int, default=16, show_default=True, help="HEALPix nside of sky regions (nested)."
+)
 @click.option(
     "--fractions", type=(float, float, float), default=(0.7, 0.15, 0.15), show_default=True, metavar="T V T"
 )
@@ -96,7 +99,7 @@ def split(
     overwrite: bool,
     **given: Any,
 ) -> None:
-    """Deal the galaxies to train, validation and test, so that what belongs together stays so."""
+    """Split a catalog into train, validation and test, by groups."""
     from galcnn.catalog.catalog import SPLITS
     from galcnn.dataset import split_catalog
 

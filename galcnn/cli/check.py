@@ -12,20 +12,20 @@ _FAILED = 4
 
 @click.command(name="check")
 @click.argument("experiment", metavar="EXPERIMENT.toml")
-@click.option("--catalog", metavar="FILE", help="In place of that of the file.")
-@click.option("--json", "path", metavar="FILE.json", help="Write the checks there too.")
+@click.option("--catalog", metavar="FILE", help="Catalog to use instead of that in the file.")
+@click.option("--json", "path", metavar="FILE.json", help="Also write the checks to this file.")
 @options.overwrite
 @options.quiet
 def command(experiment: str, catalog: str | None, path: str | None, overwrite: bool, quiet: bool) -> int:
-    """Check an experiment before it is trained: its data, its network, and that they can learn.
+    """Check the data and the network of an experiment before training.
 
     \b
     galcnn check experiment.toml
     galcnn check examples/galaxy_zoo.toml --catalog labels.csv --json checks.json
 
-    Loss at the start near ln K; penalties that are felt; twenty images learned by heart; shuffled
-    labels that do not generalise; splits that share no image, nor a copy of one; every band felt.
-    Exit code 4 where a check fails.
+    The checks: the initial loss is close to ln(number of classes); penalties change the loss; the
+    network can memorise twenty images; with shuffled labels it does not generalise; the splits share no
+    image, nor a copy of one; every band changes the prediction. Exit code 4 if a check fails.
     """
     from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow

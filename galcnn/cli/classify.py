@@ -18,28 +18,32 @@ _UNANSWERED = 3
 @click.command(name="classify")
 @click.argument("model")
 @click.argument("paths", nargs=-1, metavar="PATH...")
-@click.option("--ensemble", multiple=True, metavar="MODEL", help="Ask this one too; may be repeated.")
-@click.option("--catalog", metavar="FILE", help="Classify the galaxies of a table instead, one a row.")
+@click.option(
+    "--ensemble", multiple=True, metavar="MODEL", help="Further model of an ensemble; may be repeated."
+)
+@click.option("--catalog", metavar="FILE", help="Classify the galaxies of a catalog, one per row.")
 @options.catalog_id
 @options.catalog_image
-@click.option("--images", metavar="DIR", help="Folder of their cutouts.  [default: column 'image']")
-@click.option("--shards", metavar="DIR", help="Take them from shards, see galcnn pack.")
-@click.option("--mosaic", multiple=True, metavar="FILE", help="Cut them out of this; once for each band.")
-@click.option("--survey", metavar="NAME", help="Ask this survey for them, see galcnn plugins.")
+@click.option("--images", metavar="DIR", help="Folder of the cutouts.  [default: column 'image']")
+@click.option("--shards", metavar="DIR", help="Read the cutouts from shards, see galcnn pack.")
+@click.option(
+    "--mosaic", multiple=True, metavar="FILE", help="Cut the galaxies out of this image; once per band."
+)
+@click.option("--survey", metavar="NAME", help="Download the cutouts from this survey, see galcnn plugins.")
 @click.option(
     "--width",
     metavar="WIDTH",
-    help="Side of cutouts of a mosaic or survey: 30arcsec, 64pix; of files, use the central field of it.",
+    help="Width of cutouts from a mosaic or survey: 30arcsec, 64pix; central field of image files.",
 )
 @click.option(
     "--requests",
     metavar="FILE",
-    help="Answer lines of JSON as they come, - for standard input; see docs/service.md.",
+    help="Answer JSON requests line by line; - for standard input; see docs/service.md.",
 )
 @click.option(
     "--out",
     metavar="OUT",
-    help="A table that ends in .csv, .ecsv, .fits, .vot or .parquet; or a folder, which resumes.",
+    help="Table (.csv, .ecsv, .fits, .vot, .parquet), or a folder, which can be resumed.",
 )
 @options.overwrite
 @options.bands
@@ -50,41 +54,44 @@ _UNANSWERED = 3
     "--prior",
     default="as-trained",
     show_default=True,
-    help="Expected class frequencies: as-trained, catalog (of the training set), uniform, or CLASS=SHARE,...",
+    help="Expected class frequencies: as-trained, catalog (training set), uniform, or CLASS=SHARE,...",
 )
-@click.option(
-    "--raw", is_flag=True, help="The network's own probabilities, whatever galcnn calibrate measured."
-)
+@click.option("--raw", is_flag=True, help="Do not calibrate the probabilities, even after galcnn calibrate.")
 @click.option("--embeddings", is_flag=True, help="Keep the features that the last layer reads.")
 @click.option(
     "--dropout-samples",
     type=click.IntRange(min=2),
     metavar="N",
-    help="Also ask N times with dropout left on: scatter and mutual information.",
+    help="Predict N more times with dropout on, for scatter and mutual information.",
 )
-@click.option("--explain", multiple=True, metavar="METHOD", help="Layers files, see galcnn explain.")
-@click.option("--target", help="Of --explain: a class, or CLASS-CLASS.  [default: the predicted class]")
+@click.option(
+    "--explain",
+    multiple=True,
+    metavar="METHOD",
+    help="Write layers files, see galcnn explain; may be repeated.",
+)
+@click.option("--target", help="Class to explain, or CLASS-CLASS.  [default: the predicted class]")
 @click.option(
     "--explain-below",
     type=click.FloatRange(0, 1, min_open=True),
     metavar="P",
-    help="Explain only galaxies whose most probable class has less than P.",
+    help="Explain only galaxies whose largest probability is below P.",
 )
 @options.seed
 @click.option(
-    "--chunk", type=click.IntRange(min=1), default=512, show_default=True, help="Galaxies of a part."
+    "--chunk", type=click.IntRange(min=1), default=512, show_default=True, help="Galaxies per chunk."
 )
 @click.option(
     "-j",
     "--jobs",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Processes that read files or shards, requests to a survey at once.  [default: 1; 4 of a survey]",
+    help="Processes that read files or shards, or parallel requests to a survey.  [default: 1; survey: 4]",
 )
-@click.option("--tasks", type=click.IntRange(min=1), metavar="N", help="Split the catalog into N runs.")
-@click.option("--task", type=click.IntRange(min=1), metavar="K", help="Do the K-th of --tasks alone.")
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="On N processes, by Dask.")
-@click.option("--scheduler", metavar="ADDRESS", help="On the workers of this Dask scheduler.")
+@click.option("--tasks", type=click.IntRange(min=1), metavar="N", help="Split the catalog into N tasks.")
+@click.option("--task", type=click.IntRange(min=1), metavar="K", help="Do only task K of --tasks N.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Use N Dask worker processes.")
+@click.option("--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler.")
 @options.device
 @options.quiet
 def command(
@@ -123,7 +130,7 @@ def command(
     device: str,
     quiet: bool,
 ) -> None:
-    """Classify images: one row for each, whatever happens to it.
+    """Classify galaxies: one row per image, even if it fails.
 
     \b
     galcnn classify model *.fits --out classes.ecsv
@@ -139,16 +146,16 @@ def command(
     galcnn classify model --catalog galaxies.ecsv --images cutouts --tasks 10 --task 3 --out run
     echo '{"path": "galaxy.fits"}' | galcnn classify model --requests -
 
-    Columns: id, class, p_<class> for each class, entropy (nats), flag (0 good, 1 unreadable,
-    2 does not fit the model, 4 many masked pixels, 8 a blank band, 16 unlike the training set, 32 an
-    answer that is no number; they add up) and reason. With galcnn calibrate before, calibrated
-    probabilities, set (the classes that cannot be excluded) and distance (from the training set). A
-    model of vote fractions gives id, f_<answer> for each answer, flag and reason. Several models are
-    an ensemble: mean probabilities, their scatter and mutual information.
+    Columns: id, class, p_<class> for each class, entropy (nats), flag and reason. The flag is a sum of
+    1 (unreadable), 2 (does not fit the model), 4 (many masked pixels), 8 (blank band), 16 (out of
+    distribution) and 32 (logits are not finite). After galcnn calibrate, the probabilities are
+    calibrated, and there are columns set (classes that cannot be excluded) and distance (from the
+    training set). A model of vote fractions gives id, f_<answer> for each answer, flag and reason.
+    An ensemble gives mean probabilities, their scatter and mutual information.
 
-    A folder gets table.parquet and manifest.json, and holds a catalog of any length: stopped at any
-    moment, the same command goes on. Of a run that is split into tasks, the command without --task
-    does what no other has done, and joins the tables.
+    An output folder gets table.parquet and manifest.json, for a catalog of any length. If the run is
+    interrupted, the same command continues it. For a run split into tasks, the command without --task
+    does the missing tasks and joins the tables.
     """
     from astropy.table import QTable
 
@@ -176,7 +183,7 @@ def command(
     split, suffix = bool(tasks or workers or scheduler), Path(out or "").suffix.lower()
     is_table = suffix in FORMATS
     if out and not is_table and mimetypes.guess_type(out)[0] and not Path(out).is_dir():
-        table_format(out)  # refuses the ending of another kind of file, which no folder should bear
+        table_format(out)  # raises an error: the suffix of another file format is not a folder name
     if (explain or split or task) and (requests or is_table):
         raise click.UsageError("Expected a folder, --out DIR, with --explain and with a run that is split.")
     if task and (workers or scheduler or not tasks or task > tasks):
@@ -192,7 +199,7 @@ def command(
     models, progress = (model, *ensemble), options.progress(quiet)
     if requests:
         if requests != "-":
-            with open(requests, "rb"):  # said before TensorFlow is loaded
+            with open(requests, "rb"):  # raises an error before TensorFlow is loaded
                 pass
         load_tensorflow(device=device)
         from galcnn.dataset import InputFiles

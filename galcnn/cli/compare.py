@@ -11,10 +11,12 @@ from galcnn.cli import options
 
 @click.command(name="compare")
 @click.argument("experiment", required=False, metavar="[EXPERIMENT.toml]")
-@click.option("--catalog", metavar="FILE", help="Table with one row a galaxy.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Of each contender that names none itself.")
-@click.option("--seeds", metavar="N,N,...", help="Each contender runs with each.  [default: 0,1,2]")
-@click.option("--out", required=True, metavar="DIR", help="Folder of runs, tables and figure.")
+@click.option("--catalog", metavar="FILE", help="Table with one row per galaxy.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Epochs of each optimizer that does not set its own."
+)
+@click.option("--seeds", metavar="N,N,...", help="Seeds; each optimizer runs with each.  [default: 0,1,2]")
+@click.option("--out", required=True, metavar="DIR", help="Output folder for runs, tables and figure.")
 @options.overwrite
 @options.quiet
 def command(
@@ -26,15 +28,16 @@ def command(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Compare optimizers on the same data and seeds: loss against updates and against time.
+    """Compare optimizers on the same data and seeds.
 
     \b
     galcnn compare --catalog sky/catalog.ecsv --epochs 20 --out comparison
     galcnn compare examples/compare.toml --catalog sky/catalog.ecsv --out comparison
 
-    Batch, stochastic and mini-batch gradient descent, momentum, Nesterov and Adam, unless
-    [compare.contenders.NAME] in the file says which, each by the keys of [training] that it
-    changes. The same command again goes on where it stopped.
+    Plots the loss against updates and against time. By default: batch, stochastic and mini-batch
+    gradient descent, momentum, Nesterov and Adam. Others are set in the file by sections
+    [compare.contenders.NAME], with the keys of [training] that differ. An interrupted run is continued
+    by the same command.
     """
     from galcnn.cli.quiet import load_tensorflow
 

@@ -13,14 +13,16 @@ from galcnn.cli.answers import tell
 
 @click.command(name="cut")
 @click.argument("mosaics", nargs=-1, required=True, metavar="MOSAIC...")
-@click.option("--catalog", required=True, metavar="FILE", help="Table with one row a galaxy.")
-@click.option("--out", required=True, metavar="DIR", help="Gets cutouts and catalog.ecsv.")
+@click.option("--catalog", required=True, metavar="FILE", help="Table with one row per galaxy.")
+@click.option("--out", required=True, metavar="DIR", help="Output folder for cutouts and catalog.ecsv.")
 @options.overwrite
-@click.option("--width", metavar="WIDTH", help="Side of the cutouts, e.g. 30arcsec or 64pix.")
+@click.option("--width", metavar="WIDTH", help="Width of the cutouts, e.g. 30arcsec or 64pix.")
 @options.width_columns
-@click.option("--bands", metavar="B,B,...", help="Which bands, or names for them.  [default: all]")
-@click.option("--hdu", metavar="NAME", help="Where the image is, by index or name.")
-@click.option("--mask", multiple=True, metavar="FILE|HDU", help="Once for all mosaics, or once for each.")
+@click.option("--bands", metavar="B,B,...", help="Bands to use, or their names.  [default: all]")
+@click.option("--hdu", metavar="NAME", help="HDU of the image, by index or name.")
+@click.option(
+    "--mask", multiple=True, metavar="FILE|HDU", help="Mask; once for all mosaics or once for each."
+)
 @click.option("--sigma", multiple=True, metavar="FILE|HDU", help="Standard deviation or (inverse) variance.")
 @click.option("--weight", multiple=True, metavar="FILE|HDU", help="Weights that are inverse variance.")
 @click.option(
@@ -28,19 +30,20 @@ from galcnn.cli.answers import tell
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Leave out galaxies of which less is covered.",
+    help="Skip galaxies with a smaller fraction of covered pixels.",
 )
 @options.labelled_sky_columns
 @options.quiet
 def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, **given: Any) -> None:
-    """Cut many galaxies out of large images: one FITS each, and a catalog to train on.
+    """Cut the galaxies of a catalog out of large images.
 
     \b
     galcnn cut tile_g.fits tile_r.fits --catalog galaxies.ecsv --width 30arcsec --out cutouts
     galcnn cut tile.fits.fz --catalog galaxies.csv --width 64pix --bands r --out cutouts
 
-    Several mosaics are bands of one sky. Stopped at any moment, started again it goes on. Galaxies
-    that the mosaic does not cover are listed, and are no failure.
+    Writes one FITS file per galaxy, and a catalog to train on. Several mosaics are bands of the same
+    field. An interrupted run is continued by the same command. Galaxies that the mosaic does not cover
+    are listed; this is not an error.
     """
     from galcnn.mosaic import MosaicFile, open_mosaic, write_cuts
 
@@ -78,7 +81,7 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, *
 
 
 def _each(option: str, said: Sequence[str], n: int) -> Sequence[str | None]:
-    """One for each mosaic of what was said once for all, or once for each."""
+    """Return one value per mosaic of an option that is given once for all or once for each."""
     if len(said) not in (0, 1, n):
         raise click.UsageError(f"Expected {option} once, or once for each of {n} mosaics.")
     if not said:

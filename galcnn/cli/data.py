@@ -17,11 +17,11 @@ from galcnn.cli import options
 @options.bands
 @options.size
 @options.preprocessing
-@click.option("--masked-limit", type=float, help="List beyond this share of masked pixels.  [default: 0.5]")
-@click.option("--saturated-limit", type=float, help="... of saturated pixels.  [default: 0.003]")
+@click.option("--masked-limit", type=float, help="Largest fraction of masked pixels.  [default: 0.5]")
+@click.option("--saturated-limit", type=float, help="... fraction of saturated pixels.  [default: 0.003]")
 @click.option("--outlier-limit", type=float, help="... robust standard deviations.  [default: 6]")
 @click.option("--duplicate-limit", type=float, help="... correlation with another image.  [default: 0.8]")
-@click.option("--out", required=True, metavar="DIR", help="Folder of the figures and tables.")
+@click.option("--out", required=True, metavar="DIR", help="Output folder for figures and tables.")
 @options.overwrite
 @options.seed
 @options.quiet
@@ -43,14 +43,14 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Look at a data set: before and after preprocessing, and its suspicious cutouts.
+    """Show a data set, its preprocessing and its suspicious cutouts.
 
     \b
     galcnn data sky/catalog.ecsv --out look
     galcnn data labels.csv --image-column file --id objid --scaling whiten --out look
 
-    Suspicious is what is unreadable, blank, mostly masked, saturated, an outlier or a duplicate;
-    each is listed with its reason and figure.
+    Suspicious cutouts are unreadable, blank, mostly masked, saturated, outliers or duplicates. They are
+    listed with reason and value.
     """
     from galcnn.cli.quiet import load_tensorflow
 

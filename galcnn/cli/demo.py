@@ -10,12 +10,14 @@ from galcnn.cli import options
 @click.command(name="demo")
 @click.option("--out", default="demo", show_default=True, metavar="DIR")
 @options.overwrite
-@click.option("-n", "--number", type=click.IntRange(min=60), default=3000, show_default=True, help="Size.")
+@click.option(
+    "-n", "--number", type=click.IntRange(min=60), default=3000, show_default=True, help="Galaxies."
+)
 @click.option("--epochs", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @options.quiet
 def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, quiet: bool) -> None:
-    """Show the whole road in a few minutes: simulate, train, score, classify, explain, FITS layers.
+    """Simulate, train, classify and explain, in a few minutes.
 
     \b
     galcnn demo

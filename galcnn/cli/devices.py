@@ -20,14 +20,15 @@ from galcnn.cli.answers import show_table
     show_default=True,
 )
 def command(check: bool, device: str, strategy: str, replicas: int | None, precision: str) -> None:
-    """Say which devices a training would use; with --check, whether they compute what the CPU does.
+    """Show the devices for training; with --check, test them.
 
     \b
     galcnn devices
     galcnn devices --check --device gpu --precision mixed_float16
     galcnn devices --check --device gpu --strategy mirrored
 
-    The check ends with exit code 2 where the losses differ by more than 2 % (20 % in half precision).
+    The test trains a small network on these devices and on the CPU. The exit code is 2 if the losses
+    differ by more than 2 % (20 % in half precision).
     """
     from galcnn.cli.quiet import load_tensorflow, muted_stderr
 

@@ -10,16 +10,16 @@ from galcnn.cli import options
 @click.command(name="dream")
 @click.argument("model")
 @click.argument("cutouts", nargs=-1, required=True, metavar="CUTOUT...")
-@click.option("--layer", required=True, metavar="NAME", help="A network layer; a wrong name lists them.")
-@click.option("--channel", type=click.IntRange(min=0), help="One channel of it.  [default: all]")
-@click.option("--octaves", type=click.IntRange(min=1), default=3, show_default=True, help="Scales.")
-@click.option("--ratio", type=float, default=1.4, show_default=True, help="Of one scale to the next.")
-@click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="At each scale.")
+@click.option("--layer", required=True, metavar="NAME", help="Network layer; an unknown name lists all.")
+@click.option("--channel", type=click.IntRange(min=0), help="Channel of the layer.  [default: all]")
+@click.option("--octaves", type=click.IntRange(min=1), default=3, show_default=True, help="Number of scales.")
+@click.option("--ratio", type=float, default=1.4, show_default=True, help="Ratio of successive scales.")
+@click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="Steps per scale.")
 @click.option(
-    "--step", type=float, default=0.05, show_default=True, help="RMS of one, as the network sees it."
+    "--step", type=float, default=0.05, show_default=True, help="RMS of a step, in stretched units."
 )
 @click.option(
-    "--out", required=True, metavar="DIR", help="Gets <id>-dream.fits; those that are there are kept."
+    "--out", required=True, metavar="DIR", help="Output folder for <id>-dream.fits; existing files are kept."
 )
 @options.overwrite
 @options.bands
@@ -44,14 +44,14 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Let a network layer dream on galaxies or mosaics: what it sees in them grows.
+    """Amplify what a network layer sees in images (deep dream).
 
     \b
     galcnn dream model galaxy.fits --layer conv3_1_activation --out dreams
     galcnn dream model mosaic.fits --layer conv2_1 --channel 4 --out dreams
 
-    Images of any size that memory holds, on their own grid and in their own unit: image,
-    start and difference as FITS layers with the WCS.
+    Images can have any size that fits in memory. Their pixel grid and unit are kept. The files contain
+    image, start and difference as FITS layers with the WCS.
     """
 
     options.check_folder(out, overwrite=overwrite)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     multiple=True,
     required=True,
     metavar="IMAGE",
-    help="Images, or a folder of them, like those the model was trained on; may be repeated.",
+    help="Image, or folder of images, like those of the training; may be repeated.",
 )
 @click.option(
     "--measure",
@@ -48,14 +48,15 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Ask whether galaxies are unlike those of the training: of the pixels, and of every layer.
+    """Test whether galaxies differ from those of the training.
 
     \b
     galcnn drift model new/*.fits --reference sky/cutouts
     galcnn drift model far/cutouts --reference sky/cutouts --measure classifier --out drift.ecsv
 
-    p-values are of permutations, adjusted for the number of layers. At least four galaxies on
-    each side; some dozens see a shift that matters.
+    Compares the pixels and the activations of every layer. The p-values are from permutation tests and
+    are adjusted for the number of layers. At least four galaxies are needed on each side; a few dozen
+    are enough to detect a relevant shift.
     """
     from galcnn.catalog import write_table
     from galcnn.cli.quiet import load_tensorflow

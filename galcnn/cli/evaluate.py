@@ -13,7 +13,7 @@ from galcnn.cli.answers import tell
 @click.command(name="evaluate")
 @click.argument("model")
 @click.argument("catalog")
-@click.option("--image-column", metavar="C", help="Column with the paths.  [default: as in training]")
+@click.option("--image-column", metavar="C", help="Column with the image paths.  [default: as in training]")
 @click.option("--label", metavar="C", help="Column with the class.  [default: as in training]")
 @click.option("--id", "id_", metavar="C", help="Column with the identifier.  [default: as in training]")
 @click.option(
@@ -21,13 +21,13 @@ from galcnn.cli.answers import tell
     type=click.Choice(["all", "train", "validation", "test"]),
     default="all",
     show_default=True,
-    help="Of the catalog that the model was trained on, split as then: use test.",
+    help="Split of the catalog; for the catalog of the training, use test.",
 )
-@click.option("--by", multiple=True, metavar="C", help="Also split by this; may be repeated.")
-@click.option("--bins", type=click.IntRange(min=2), default=4, show_default=True, help="Of each such column.")
-@click.option("--raw", is_flag=True, help="Do not calibrate, even where galcnn calibrate was run.")
+@click.option("--by", multiple=True, metavar="C", help="Also score bins of this quantity; may be repeated.")
+@click.option("--bins", type=click.IntRange(min=2), default=4, show_default=True, help="Bins per quantity.")
+@click.option("--raw", is_flag=True, help="Do not calibrate the probabilities, even after galcnn calibrate.")
 @options.fit
-@click.option("--out", required=True, metavar="DIR", help="Folder of the tables and figures.")
+@click.option("--out", required=True, metavar="DIR", help="Output folder for tables and figures.")
 @options.overwrite
 @options.seed
 @options.quiet
@@ -47,16 +47,16 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Score a model on a labelled catalog, each figure with its interval.
+    """Score a model on a labelled catalog, with intervals.
 
     \b
     galcnn evaluate model new.ecsv --out scores
     galcnn evaluate model sky/catalog.ecsv --split test --by redshift --by mag_r --out scores
 
-    Accuracy, balanced accuracy, completeness (recall) and purity (precision) of each class, and
-    calibration, with 95 % bootstrap intervals; for all galaxies and in bins of each column. Measures
-    of the images themselves are magnitude_BAND (brightness_BAND of pictures), half_light_radius,
-    signal_to_noise and sharpness.
+    Scores are accuracy, balanced accuracy, completeness (recall) and purity (precision) of each class,
+    and calibration, with 95 % bootstrap intervals, for all galaxies and in bins of each quantity of
+    --by: a column of the catalog, or a measure of the images: magnitude_BAND (for 8-bit images,
+    brightness_BAND), half_light_radius, signal_to_noise, sharpness.
     """
     from galcnn.cli.quiet import load_tensorflow
 

@@ -24,25 +24,27 @@ if TYPE_CHECKING:
     multiple=True,
     default=("saliency", "cam"),
     show_default=True,
-    help="See plugins; settings behind a colon; all for all that work on this model.",
+    help="Method, see galcnn plugins, with settings after a colon; 'all' for all that work.",
 )
 @options.target
 @click.option("--wrt", type=click.Choice(["flux", "stretched", "sigma"]), default="flux", show_default=True)
 @click.option("-o", "--out", metavar="FITS", help="Layers file, or a folder for several cutouts.")
 @options.overwrite
-@click.option("--append", is_flag=True, help="Add to the layers file that is there, or to that of --into.")
+@click.option(
+    "--append", is_flag=True, help="Add the maps to an existing layers file, or to the file of --into."
+)
 @click.option(
     "--into",
     metavar="ORIGINAL",
-    help="File that the cutout was made of: the maps on its own pixels behind what it holds, in --out.",
+    help="Original file of the cutout; its content, with the maps on its pixels added, goes to --out.",
 )
-@click.option("--segmentation", is_flag=True, help="Also a layer that tells the galaxy from its neighbours.")
+@click.option("--segmentation", is_flag=True, help="Add a segmentation map of the galaxy and its neighbours.")
 @options.bands
 @options.fit
 @options.width
 @options.grid
 @options.render
-@click.option("--figure", metavar="PNG", help="Also draw the cutouts beside their maps.")
+@click.option("--figure", metavar="PNG", help="Also draw the cutouts and their maps.")
 @options.device
 @options.quiet
 def command(
@@ -65,7 +67,7 @@ def command(
     device: str,
     quiet: bool,
 ) -> None:
-    """Explain what a model says of galaxies, as layers of a FITS file for DS9 and its like.
+    """Explain predictions by maps, as layers of a FITS file.
 
     \b
     galcnn explain model galaxy.fits --method saliency --method cam --target spiral -o layers.fits
@@ -74,13 +76,14 @@ def command(
     galcnn explain other galaxy.fits --append -o layers.fits
     galcnn explain model cutout.fits --fit --into survey.fits -o survey-with-maps.fits
 
-    Into a folder, an interrupted run goes on where it stopped; a cutout that cannot be read does not
-    end it. Where the model was calibrated, maps explain the calibrated answer.
+    If the output is a folder, an interrupted run is continued by the same command. Cutouts that cannot
+    be read are skipped, with the reason. If the model was calibrated, the maps explain the class of
+    the calibrated prediction.
     """
     from galcnn.cli.quiet import load_tensorflow
 
     sources = options.paths_by_id(cutouts)
-    if figure is not None:  # first: the others make folders
+    if figure is not None:  # checked first, because the next lines create folders
         _check_figure(figure, sources, overwrite)
     files = _targets_on_disk(sources, out, overwrite) if into is None else {}
     target_file = None if into is None else _target_of(into, sources, out, append, overwrite)
@@ -112,7 +115,7 @@ def command(
             files.pop(name, None)
             click.echo(f"not explained: {stack}", err=True)
             continue
-        if figure:  # else a long run would hold them all
+        if figure:  # otherwise a long run would keep all stacks in memory
             stacks.append(stack)
         if into is not None and target_file is not None:
             _write_into(stack, into, target_file)
@@ -131,7 +134,7 @@ def command(
 def _target_of(
     into: str, sources: Mapping[str, tuple[Path, ...]], out: str | None, append: bool, overwrite: bool
 ) -> Path:
-    """The file that gets the maps on the pixels of the original."""
+    """Return the path of the file that gets the maps on the pixels of the original."""
     from galcnn._runtime import atomic
 
     if len(sources) > 1:
@@ -187,7 +190,7 @@ def _targets_on_disk(
     for file in files.values():
         if file.resolve() in inputs:
             raise click.UsageError(f"Expected another file than the cutout itself. Received: --out {out!r}.")
-        # One that is there may be of the same question, and is then kept: see explain_files.
+        # An existing file may have the same settings, and is then kept: see explain_files.
         atomic.check_writable(file, inputs=sources.values(), overwrite=True)
     if folder:
         atomic.claim(path, what="one of galcnn explain", overwrite=overwrite).mark()
@@ -195,5 +198,5 @@ def _targets_on_disk(
 
 
 def _plain(name: str) -> str:
-    """A file name that stays in its folder and is not hidden."""
+    """Return a file name without folders and leading dots."""
     return name.replace("/", "_").lstrip("._") or "cutout"

@@ -10,17 +10,18 @@ from galcnn.cli.answers import tell
 
 @click.command(name="export")
 @click.argument("model")
-@click.option("--onnx", "path", required=True, metavar="FILE", help="Ends in .onnx.")
+@click.option("--onnx", "path", required=True, metavar="FILE", help="Output file, *.onnx.")
 @options.overwrite
 def command(model: str, path: str, overwrite: bool) -> None:
-    """Write a model for those without TensorFlow: preprocessing, network and card in one ONNX file.
+    """Export a model to ONNX, with preprocessing and card.
 
     \b
     galcnn export model --onnx model.onnx
     galcnn export models/galaxy_zoo --onnx galaxy_zoo.onnx
 
-    It is written once it has given the logits of Keras, to 1e-5. Needs the extra: pip install
-    "galcnn[onnx]". How to run it with onnxruntime alone stands in docs/sharing.md.
+    The file can be used without TensorFlow; docs/sharing.md shows how to run it with onnxruntime
+    alone. It is only written if its logits agree with those of Keras to 1e-5. Requires
+    pip install "galcnn[onnx]".
     """
     from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow

@@ -16,42 +16,47 @@ _AGAIN = 3
 
 @click.command(name="fetch")
 @click.argument("catalog")
-@click.option("--survey", required=True, metavar="NAME", help="See galcnn plugins.")
-@click.option("--out", required=True, metavar="DIR", help="Gets cutouts, catalog.ecsv and report.json.")
+@click.option("--survey", required=True, metavar="NAME", help="Survey, see galcnn plugins.")
+@click.option(
+    "--out", required=True, metavar="DIR", help="Output folder: cutouts, catalog.ecsv, report.json."
+)
 @options.overwrite
-@click.option("--bands", metavar="B,B,...", help="gri or g,r,i.  [default: all of the survey]")
-@click.option("--width", metavar="ANGLE", help="Side of the cutouts, e.g. 30arcsec.")
+@click.option("--bands", metavar="B,B,...", help="Bands: gri or g,r,i.  [default: all of the survey]")
+@click.option("--width", metavar="ANGLE", help="Width of the cutouts, e.g. 30arcsec.")
 @options.width_columns
-@click.option("--ebv-column", metavar="C", help="Undo the extinction of this E(B-V), magnitudes.")
-@click.option("--dust-map", metavar="FILE", help="The same by a HEALPix map of E(B-V).")
-@click.option("--system", metavar="NAME", help="Bands for that: SDSS, PS1, DES, LSST, HSC, ACS ...")
+@click.option("--ebv-column", metavar="C", help="Correct for extinction: column with E(B-V), mag.")
+@click.option("--dust-map", metavar="FILE", help="Correct for extinction: HEALPix map of E(B-V).")
+@click.option("--system", metavar="NAME", help="Photometric system for the extinction: SDSS, PS1, DES ...")
 @options.labelled_sky_columns
 @click.option(
-    "--option", "said", multiple=True, metavar="NAME=VALUE", help="Of the survey, e.g. layer=ls-dr10."
+    "--option", "said", multiple=True, metavar="NAME=VALUE", help="Option of the survey, e.g. layer=ls-dr10."
 )
-@click.option("--server", metavar="URL", help="Ask a mirror or a test server instead.")
-@click.option("--at-once", type=click.IntRange(min=1), default=4, show_default=True, help="Galaxies at once.")
-@click.option("--time-limit", type=float, default=600.0, show_default=True, help="Seconds for one galaxy.")
-@click.option("--cache", metavar="DIR", help="Shared between runs.  [default: ~/.cache/galcnn]")
+@click.option("--server", metavar="URL", help="Mirror or test server to use instead.")
+@click.option(
+    "--at-once", type=click.IntRange(min=1), default=4, show_default=True, help="Parallel downloads."
+)
+@click.option("--time-limit", type=float, default=600.0, show_default=True, help="Seconds per galaxy.")
+@click.option("--cache", metavar="DIR", help="Cache of downloads.  [default: ~/.cache/galcnn]")
 @click.option(
     "--cache-size",
     type=click.FloatRange(min=0),
     default=5.0,
     show_default=True,
-    help="GB; 0 for no cache.",
+    help="Size of the cache, GB; 0 for none.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the requests; ask and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the requests; download and write nothing.")
 @options.quiet
 def command(catalog: str, survey: str, out: str, overwrite: bool, **given: Any) -> None:
-    """Fetch a cutout of each galaxy of a catalog: one FITS each, and a catalog to train on.
+    """Download cutouts of the galaxies of a catalog from a survey.
 
     \b
     galcnn fetch galaxies.ecsv --survey legacysurvey --bands grz --width 60arcsec --out ngc
     galcnn fetch galaxies.ecsv --survey simulated --width-column majax --width-factor 1.5 --out ngc
     galcnn train --catalog ngc/catalog.ecsv --out model
 
-    Stopped at any moment, started again it goes on. Exit code 3: some could not be fetched and may
-    be tried again. Galaxies that the survey does not cover are listed, and are no failure.
+    Writes one FITS file per galaxy, and a catalog to train on. An interrupted run is continued by the
+    same command. Exit code 3: some galaxies could not be downloaded; try again later. Galaxies that the
+    survey does not cover are listed; this is not an error.
     """
 
     from galcnn.surveys import FetchSettings, fetch, open_survey, planned

@@ -9,18 +9,20 @@ from galcnn.cli import options
 
 @click.command(name="figures")
 @click.argument("folder")
-@click.option("--out", metavar="DIR", help="Folder of the figures.  [default: FOLDER/figures]")
+@click.option("--out", metavar="DIR", help="Output folder.  [default: FOLDER/figures]")
 @options.overwrite
 @click.option(
     "--images",
     "paths",
     multiple=True,
     metavar="PATH",
-    help="Images of the galaxies, or a folder of them, named by their ids; may be repeated.",
+    help="Image, or folder of images, named by the ids of the galaxies; may be repeated.",
 )
-@click.option("--catalog", metavar="FILE", help="With the images instead.  [default: as in training]")
-@click.option("--image-column", metavar="C", help="Of the catalog.  [default: as in training, else image]")
-@click.option("--id", "id_", metavar="C", help="Of the catalog.  [default: as in training]")
+@click.option("--catalog", metavar="FILE", help="Catalog with the images.  [default: as in training]")
+@click.option(
+    "--image-column", metavar="C", help="Column of image paths.  [default: as in training, else image]"
+)
+@click.option("--id", "id_", metavar="C", help="Column of identifiers.  [default: as in training]")
 @options.seed
 @options.quiet
 def command(
@@ -34,16 +36,17 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Draw all figures of a folder of train, evaluate or run, or of a table of classify.
+    """Draw the figures of a training, an evaluation or a run.
 
     \b
     galcnn figures model
     galcnn figures scores --catalog new.ecsv
     galcnn figures classes.ecsv --images cutouts --out figures
 
-    Learning curves; where the true classes are known, confusion matrix, reliability, ROC and
-    precision-recall of each class with their bootstrap bands; where the images are found, contact
-    sheets of the surest answers, the least certain and the worst mistakes.
+    FOLDER is a folder of train, evaluate or classify, or a table of classify. The figures are learning
+    curves; if the true classes are known, confusion matrix, reliability diagram, ROC and
+    precision-recall curves of each class with bootstrap intervals; and, if the images are found,
+    contact sheets of the most certain and least certain predictions and of the worst errors.
     """
     from galcnn.report import draw_run
     from galcnn.report.figures import images_of

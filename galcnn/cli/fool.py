@@ -19,29 +19,31 @@ if TYPE_CHECKING:
 @click.command(name="fool")
 @click.argument("model")
 @click.argument("cutouts", nargs=-1, metavar="CUTOUT...")
-@click.option("--catalog", metavar="FILE", help="The images of a catalog instead.")
+@click.option("--catalog", metavar="FILE", help="Catalog of images, instead of files.")
 @options.model_columns
 @options.split
-@click.option("--most", type=click.IntRange(min=1), metavar="N", help="Of the catalog, the first N.")
+@click.option(
+    "--most", type=click.IntRange(min=1), metavar="N", help="Use the first N galaxies of the catalog."
+)
 @click.option(
     "--attack",
     "words",
     multiple=True,
     metavar="NAME",
-    help="fgsm, pgd, smallest, minimal, universal, sky_ascent, sky_evolution or all; settings behind "
+    help="fgsm, pgd, smallest, minimal, universal, sky_ascent, sky_evolution or all; settings after "
     "a colon.  [default: fgsm, pgd and minimal; pgd for --curve]",
 )
-@click.option("--target", help="A class, or CLASS-CLASS for a pair.  [default: anything but the answer]")
-@click.option("--of", metavar="CLASS", help="Only galaxies that the model says to be of this class.")
+@click.option("--target", help="Class, or CLASS-CLASS for a pair.  [default: any but the predicted class]")
+@click.option("--of", metavar="CLASS", help="Attack only galaxies with this predicted class.")
 @click.option(
     "--unit",
     type=click.Choice(["sigma", "image"]),
-    help="Of budgets and norms.  [default: sigma where the noise of the first image is known]",
+    help="Unit of budgets and norms.  [default: sigma if the noise of the first image is known]",
 )
-@click.option("--curve", is_flag=True, help="Accuracy against budget instead, for a catalog with classes.")
-@click.option("--budgets", metavar="X,X,...", help="Of the curve.  [default: 0.02 to 5 in the unit]")
-@click.option("--out", required=True, metavar="DIR", help="Gets the results; those that are there are kept.")
-@click.option("--figure", metavar="PNG", help="Also draw the first rows, or the curve.")
+@click.option("--curve", is_flag=True, help="Measure accuracy against budget, for a catalog with classes.")
+@click.option("--budgets", metavar="X,X,...", help="Budgets of the curve.  [default: 0.02 to 5 in the unit]")
+@click.option("--out", required=True, metavar="DIR", help="Output folder; existing results are kept.")
+@click.option("--figure", metavar="PNG", help="Also draw the first results, or the curve.")
 @options.overwrite
 @options.bands
 @options.fit
@@ -74,7 +76,7 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Fool a model: galaxies changed until it errs, and blank skies that it is sure of.
+    """Attack a model with adversarial images of galaxies.
 
     \b
     galcnn fool model galaxy.fits --attack all --target elliptical --out fooled --figure fooled.png
@@ -83,11 +85,12 @@ def command(
         --attack smallest --attack minimal --attack universal:budget=1 --out spirals
     galcnn fool model --catalog sky/catalog.ecsv --curve --out robustness
 
-    Of a catalog, the galaxies are those of the test set, on which the model was not trained. Each
-    gets ID-fool.fits with image, start, difference, ten times the difference, noise and difference
-    in sigma; fooling.ecsv says what was done, in sigma and in magnitudes, whether it fooled the
-    model (an independent prediction), and whether an astronomer could see it. An interrupted run
-    goes on where it stopped.
+    Galaxies are changed until the model errs, or blank sky until the model assigns a class. From a
+    catalog, by default, the test galaxies are used, which the model was not trained on. Each galaxy gets
+    ID-fool.fits with image, start, difference, ten times the difference, noise, and difference in
+    sigma. The table fooling.ecsv lists the changes in sigma and magnitudes, whether the attack
+    succeeded (from an independent prediction), and whether an astronomer could see the change. An
+    interrupted run is continued by the same command.
     """
 
     if bool(cutouts) == bool(catalog):

@@ -23,19 +23,22 @@ _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
 @click.argument("target", required=False, metavar="[MODEL | EXPERIMENT.toml]")
 @click.option("--init", is_flag=True, help="Signals at initialisation, of EXPERIMENT or of plain stacks.")
 @click.option(
-    "--activation", multiple=True, metavar="NAME", help="Of the stacks, or in place of EXPERIMENT's."
+    "--activation",
+    multiple=True,
+    metavar="NAME",
+    help="Activation of the stacks, or instead of EXPERIMENT's.",
 )
-@click.option("--initializer", multiple=True, metavar="NAME", help="Likewise: he_normal, orthogonal ...")
+@click.option("--initializer", multiple=True, metavar="NAME", help="Initializer: he_normal, orthogonal ...")
 @click.option(
-    "--depth", multiple=True, type=click.IntRange(min=2), help="Of the stacks.  [default: 5 and 30]"
+    "--depth", multiple=True, type=click.IntRange(min=2), help="Layers of a stack.  [default: 5 and 30]"
 )
 @click.option(
-    "--width", type=click.IntRange(min=2), default=256, show_default=True, help="Units of a stack's layer."
+    "--width", type=click.IntRange(min=2), default=256, show_default=True, help="Units per layer of a stack."
 )
 @click.option(
-    "--draws", type=click.IntRange(min=2), default=10, show_default=True, help="Of the weights of a stack."
+    "--draws", type=click.IntRange(min=2), default=10, show_default=True, help="Initialisations per stack."
 )
-@click.option("--out", metavar="DIR", help="Folder that gets the figure, and with --init the tables (ECSV).")
+@click.option("--out", metavar="DIR", help="Output folder for the figure and, with --init, tables (ECSV).")
 @options.overwrite
 @options.quiet
 def command(
@@ -50,7 +53,7 @@ def command(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Say why a network does not learn.
+    """Diagnose why a network does not learn.
 
     \b
     galcnn health model --out health
@@ -58,11 +61,12 @@ def command(
     galcnn health --init --activation tanh --initializer he_normal --depth 30
     galcnn health experiment.toml --init --initializer glorot_uniform --out signals
 
-    Of a MODEL that was trained with --health, also while it is trained or after it has failed: what
-    is wrong, at which layer and update, and what to try.
+    For a MODEL trained with --health, also during training or after it has failed: shows what is wrong,
+    in which layer and at which update, and what to try.
 
-    With --init: a batch is sent through a network as it is initialised, and a random gradient
-    back. Their variance in each layer stands beside the theory: Glorot keeps tanh, He keeps ReLU.
+    With --init: propagates a batch through a freshly initialised network, and a random gradient back,
+    and compares their variance in each layer with theory (Glorot initialisation preserves it for tanh,
+    He initialisation for ReLU).
     """
     if not init and target is None:
         raise click.UsageError("Expected MODEL, trained with --health; or --init.")

@@ -10,13 +10,15 @@ from galcnn.cli.answers import tell
 @click.command(name="info")
 @click.argument("path", required=False)
 def command(path: str | None) -> None:
-    """Say what a model, an image, a layers file or a catalog is; or what is installed.
+    """Describe a model, an image, a layers file or a catalog.
 
     \b
     galcnn info
     galcnn info model
     galcnn info galaxy.fits
     galcnn info catalog.ecsv
+
+    Without PATH: the versions of installed packages, and plugins.
     """
     from pathlib import Path
 

@@ -14,21 +14,23 @@ if TYPE_CHECKING:
 
 @click.command(name="landscape")
 @click.argument("model")
-@click.option("--catalog", metavar="FILE", help="Its catalog.  [default: where it lay in the training]")
-@click.option("--out", required=True, metavar="DIR", help="Gets surface.fits, surface.npz, landscape.png.")
+@click.option("--catalog", metavar="FILE", help="Catalog of the training.  [default: its original path]")
+@click.option(
+    "--out", required=True, metavar="DIR", help="Output folder: surface.fits, surface.npz, landscape.png."
+)
 @options.overwrite
-@click.option("--snapshots", metavar="DIR", help="The plane in which this training moved most.")
-@click.option("--between", "other", metavar="MODEL", help="The line to another model.")
-@click.option("--line", is_flag=True, help="One random direction, not two.")
-@click.option("--reach", type=float, help="Of random directions, in sizes of each filter.  [default: 1]")
-@click.option("--points", type=int, default=25, show_default=True, help="Along each direction; odd.")
+@click.option("--snapshots", metavar="DIR", help="Plane of largest variance of these snapshots.")
+@click.option("--between", "other", metavar="MODEL", help="Line to another model.")
+@click.option("--line", is_flag=True, help="One random direction instead of two.")
+@click.option("--reach", type=float, help="Reach along random directions, in filter norms.  [default: 1]")
+@click.option("--points", type=int, default=25, show_default=True, help="Points per direction; odd.")
 @click.option("--galaxies", type=click.IntRange(min=1), default=512, show_default=True, help="At most.")
 @click.option(
     "--statistics",
     type=click.Choice(["recompute", "stored"]),
     default="recompute",
     show_default=True,
-    help="Mean and variance of batch normalisation: anew at each point, or those of the weights.",
+    help="Batch-normalisation statistics: recomputed at each point, or as stored in the model.",
 )
 @options.seed
 @options.quiet
@@ -47,7 +49,7 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Draw the loss around a solution: along random directions, along its training, to another model.
+    """Draw the loss landscape around a trained model.
 
     \b
     galcnn landscape model --catalog sky/catalog.ecsv --out landscape
@@ -55,8 +57,9 @@ def command(
     galcnn landscape model --snapshots snapshots --out trajectory
     galcnn landscape model --between other --points 51 --out line
 
-    Directions are normalised filter by filter (Li et al. 2018). The same command again goes on
-    where it stopped.
+    The loss is evaluated along random directions, in the plane of the training trajectory
+    (--snapshots), or on the line to another model (--between). Random directions are normalised filter
+    by filter (Li et al. 2018). An interrupted run is continued by the same command.
     """
     from galcnn.cli.quiet import load_tensorflow
 

@@ -9,19 +9,21 @@ from galcnn.cli import options
 
 @click.command(name="load")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--out", required=True, metavar="FITS", help="The cutout.")
+@click.option("--out", required=True, metavar="FITS", help="Output file.")
 @options.overwrite
 @options.bands
-@click.option("--hdu", metavar="H,H,...", help="Index from 0 or EXTNAME of the image, where there is doubt.")
-@click.option("--mask", metavar="M", help="File, or name of an HDU, with pixels that must not be used.")
-@click.option("--sigma", metavar="S", help="File or HDU with sigma, or by its name variance or its inverse.")
-@click.option("--psf", metavar="P", help="File or HDU with the PSF.")
-@click.option("--grid", metavar="BAND", help="Bring all files to the pixel grid of this band.")
-@click.option("--position", metavar="RA,DEC", help="Of the galaxy, degrees; refused if outside of the image.")
-@click.option("--redshift", type=float, help="Of the galaxy.")
-@click.option("--zero-point", type=float, metavar="MAG", help="AB magnitude of a number 1, if not stated.")
-@click.option("--remove-sky", is_flag=True, help="Subtract the level of the sky, sources masked.")
-@click.option("--ebv", type=float, metavar="MAG", help="Undo extinction by dust of this E(B-V).")
+@click.option("--hdu", metavar="H,H,...", help="Index (from 0) or EXTNAME of the image HDU, if ambiguous.")
+@click.option("--mask", metavar="M", help="Mask: file, or name of an HDU.")
+@click.option("--sigma", metavar="S", help="Sigma, variance or inverse variance (by its name): file or HDU.")
+@click.option("--psf", metavar="P", help="PSF: file or HDU.")
+@click.option("--grid", metavar="BAND", help="Reproject all files to the pixel grid of this band.")
+@click.option("--position", metavar="RA,DEC", help="Position of the galaxy, degrees; must be in the image.")
+@click.option("--redshift", type=float, help="Redshift of the galaxy.")
+@click.option(
+    "--zero-point", type=float, metavar="MAG", help="AB magnitude of pixel value 1, if not in the header."
+)
+@click.option("--remove-sky", is_flag=True, help="Subtract the sky level, measured with sources masked.")
+@click.option("--ebv", type=float, metavar="MAG", help="Correct for extinction with this E(B-V).")
 @click.option("--system", metavar="NAME", help="Photometric system for --ebv: SDSS, PS1, DES, HSC, WFC3 ...")
 @options.width
 def command(
@@ -42,12 +44,14 @@ def command(
     system: str | None,
     width: str | None,
 ) -> None:
-    """Make one calibrated cutout of the files of a galaxy: nJy, WCS, mask, sigma, PSF.
+    """Convert the files of a galaxy to one calibrated FITS cutout.
 
     \b
     galcnn load frame.fits.bz2 --out galaxy.fits
     galcnn load image.fits --mask mask.fits --sigma rms.fits --psf psf.fits --out galaxy.fits
     galcnn load DES_g.fits PS1_r.fits --grid g --remove-sky --ebv 0.03 --out galaxy.fits
+
+    The cutout contains the flux in nJy and, if known, WCS, mask, sigma and PSF.
     """
     from galcnn._runtime import atomic
     from galcnn.files import Companions, Treatment, load_bands, load_cutout, save_cutout

@@ -1,4 +1,4 @@
-"""The command `galcnn`: finds its commands, and turns every error into one clear line."""
+"""The command `galcnn`: loads its subcommands, and reports every error in one line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from galcnn._runtime.version import __version__
 from galcnn.cli.answers import heard, send_away, watched
 from galcnn.pipeline import JsonAnswer, error_record
 
-#: Bad input, a full disk, a broken plugin: the user can mend these. Anything else is our fault.
+#: Errors that the user can fix, such as bad input or a full disk. Any other error is a bug of galcnn.
 _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, FloatingPointError, MemoryError)
 
-#: In the order in which data travels; one a line, so that two additions do not meet.
+#: Subcommands, in the order of use; one per line, to avoid merge conflicts.
 COMMANDS = (
     "demo",
     "simulate",
@@ -61,7 +61,7 @@ COMMANDS = (
 
 
 class _Commands(click.Group):
-    """Commands are imported when they are used."""
+    """Group that imports subcommands when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -95,15 +95,15 @@ class _Commands(click.Group):
     "--json",
     "as_json",
     is_flag=True,
-    help="For programs: one JSON object on standard output.",
+    help="Print one JSON object on standard output, for programs.",
 )
-@click.option("--manifest", metavar="FILE", help="Write that object to a file.")
-@click.option("--overwrite", is_flag=True, expose_value=False, help="Replace that file.")
+@click.option("--manifest", metavar="FILE", help="Write the JSON object to a file.")
+@click.option("--overwrite", is_flag=True, expose_value=False, help="Overwrite the manifest.")
 def cli(as_json: bool, manifest: str | None) -> None:
-    """What is this galaxy, and why? Networks for galaxy morphology, and their explanations.
+    """Classify the morphology of galaxies with neural networks, and explain the predictions.
 
     \b
-    galcnn demo                      the whole road in a few minutes
+    galcnn demo                      all steps on simulated galaxies
     galcnn train --catalog labels.csv --image-column file --label class --out model
     galcnn classify model *.fits --out classes.ecsv
     galcnn explain model galaxy.fits --method saliency --method cam -o layers.fits
@@ -114,7 +114,7 @@ def cli(as_json: bool, manifest: str | None) -> None:
 
 @dataclass
 class _Asked:
-    """What the command line wants to have for programs."""
+    """Requests of the command line for JSON output."""
 
     words: Sequence[str]
     as_json: bool = False
@@ -123,7 +123,7 @@ class _Asked:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is one of `galcnn.pipeline.answers.EXIT_CODES`."""
+    """Run the command line and return an exit code of `galcnn.pipeline.answers.EXIT_CODES`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     asked = _Asked(words)
     code, error, text = _run(words, asked)
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str], asked: _Asked) -> tuple[int, BaseException | None, str]:
-    """Exit code, the error if there was one, and its text."""
+    """Run a command; return the exit code, the error if there was one, and its message."""
     debug = "--debug" in words
     try:
         code = cli.main(list(words), prog_name="galcnn", standalone_mode=False, obj=asked)
@@ -150,7 +150,7 @@ def _run(words: Sequence[str], asked: _Asked) -> tuple[int, BaseException | None
         return exit_.exit_code, None, ""
     except click.ClickException as error:
         return 2, error, error.format_message()
-    except SystemExit:  # click's own, where whoever read the output has gone
+    except SystemExit:  # raised by click on a broken pipe
         send_away(lambda: None)
         return 141, None, ""
     except (click.Abort, KeyboardInterrupt):
@@ -159,7 +159,7 @@ def _run(words: Sequence[str], asked: _Asked) -> tuple[int, BaseException | None
         if debug:
             raise
         return 2, error, _sentence(error)
-    except Exception as error:  # never a traceback: this one is our fault, and says so
+    except Exception as error:  # a bug: reported in a sentence, not as a traceback
         if debug:
             raise
         return (
@@ -167,11 +167,11 @@ def _run(words: Sequence[str], asked: _Asked) -> tuple[int, BaseException | None
             error,
             f"unexpected {type(error).__name__}: {error}. Please report it, with the output of --debug.",
         )
-    return (code if isinstance(code, int) else 0), None, ""  # an exit code, where a command ends with one
+    return (code if isinstance(code, int) else 0), None, ""  # some commands return an exit code
 
 
 def _sentence(error: BaseException) -> str:
-    """The system's own errors name a number and perhaps a file: say them in words."""
+    """Return the message of an error; errors of the system are reworded."""
     if isinstance(error, OSError) and error.strerror:
         where = f" Received: path={error.filename!r}." if error.filename else ""
         return f"Expected to read and write files. {error.strerror}.{where}"

@@ -20,15 +20,15 @@ _DEFAULT = ("blocks", "residual", "MobileNetV3Small", "EfficientNetB0", "ResNet5
 
 @click.command(name="networks")
 @click.argument("names", nargs=-1)
-@click.option("--size", type=click.IntRange(min=8), default=96, show_default=True, help="Pixels of a side.")
+@click.option("--size", type=click.IntRange(min=8), default=96, show_default=True, help="Image side, pixels.")
 @click.option("--bands", type=click.IntRange(min=1), default=3, show_default=True, help="Number of bands.")
 @click.option(
     "--classes", type=click.IntRange(min=2), default=4, show_default=True, help="Number of classes."
 )
-@click.option("--pixel-scale", type=float, help="Arcsec, to give the receptive field on the sky.")
+@click.option("--pixel-scale", type=float, help="Pixel scale, to give the receptive field in arcsec.")
 @click.option("--orientations", type=click.Choice(["1", "4", "8"]), default="1", show_default=True)
-@click.option("--layers", is_flag=True, help="One row a layer, of one network.")
-@click.option("--out", metavar="FILE", help="Write the table too (ECSV, CSV ...).")
+@click.option("--layers", is_flag=True, help="Show one row per layer of a single network.")
+@click.option("--out", metavar="FILE", help="Also write the table (ECSV, CSV ...).")
 @options.overwrite
 def command(
     names: Sequence[str],
@@ -41,16 +41,16 @@ def command(
     out: str | None,
     overwrite: bool,
 ) -> None:
-    """Say what networks cost and how far they see: parameters, receptive field, memory, operations.
+    """Show parameters, receptive field, memory and cost of networks.
 
     \b
     galcnn networks
     galcnn networks blocks residual ResNet50V2 --size 64 --bands 5 --pixel-scale 0.262
     galcnn networks model --layers
 
-    A name is `blocks`, `residual`, a network of keras.applications, or the folder of a trained
-    model. Memory is that of the weights, and of the activations that training keeps for each image;
-    operations are multiplications and additions of convolutions and dense layers for one image.
+    NAMES are `blocks`, `residual`, networks of keras.applications, or folders of trained models.
+    Memory is given for the weights, and for the activations kept per image in training. Operations are
+    the multiplications and additions of convolutions and dense layers per image.
     """
     from galcnn.catalog import write_table
     from galcnn.cli.quiet import load_tensorflow

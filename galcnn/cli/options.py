@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their words are read."""
+"""Options shared by several commands, and functions that parse their values."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ seed: Decorator = click.option(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="The same seed gives the same result.",
+    help="Random seed; the same seed gives the same result.",
 )
 overwrite: Decorator = click.option(
-    "--overwrite", is_flag=True, help="Replace what stands where this command writes; else it is refused."
+    "--overwrite",
+    is_flag=True,
+    help="Replace existing output of this command; without it, existing output is an error.",
 )
 quiet: Decorator = click.option("--quiet", is_flag=True, help="No progress bars.")
 device: Decorator = click.option(
-    "--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, gpu or gpu:N."
+    "--device", metavar="NAME", default="auto", show_default=True, help="Device: auto, cpu, gpu or gpu:N."
 )
 bands: Decorator = click.option(
-    "--bands", metavar="B,B,...", help="Names of the planes, e.g. r or g,r,i, where the header does not say."
+    "--bands",
+    metavar="B,B,...",
+    help="Bands of the image planes, e.g. r or g,r,i, if the header does not name them.",
 )
 fit: Decorator = click.option(
     "--fit", is_flag=True, help="Resample, crop and pad each image to the model's pixel grid."
@@ -40,51 +44,55 @@ fit: Decorator = click.option(
 grid: Decorator = click.option(
     "--grid",
     metavar="BAND",
-    help="Of files of one galaxy, joined by commas: bring the others to the pixel grid of this band.",
+    help="Reproject the files of a galaxy (joined by commas) to the pixel grid of this band.",
 )
 width: Decorator = click.option(
-    "--width", metavar="ANGLE", help="Use the central field of this side, e.g. 40arcsec; needs a WCS."
+    "--width", metavar="ANGLE", help="Use the central field of this width, e.g. 40arcsec; needs a WCS."
 )
 split: Decorator = click.option(
     "--split",
     type=click.Choice(["test", "all"]),
     default="test",
     show_default=True,
-    help="Galaxies of the catalog that the model was not trained on, or all.",
+    help="Use the test galaxies of the catalog, which the model was not trained on, or all.",
 )
 render: Decorator = click.option(
     "--render",
     metavar="NAME",
-    help="Step that turns calibrated FITS into 8-bit colour pictures like those of the training: sdss.",
+    help="Render calibrated FITS as 8-bit colour images like those of the training: sdss.",
 )
 size: Decorator = click.option(
-    "--size", type=click.IntRange(min=8), help="Bring images to SIZE x SIZE pixels."
+    "--size",
+    type=click.IntRange(min=8),
+    help="Crop or pad images (without WCS: resample) to SIZE x SIZE pixels.",
 )
 target: Decorator = click.option(
-    "--target", help="A class, or CLASS-CLASS for a margin.  [default: the predicted class]"
+    "--target", help="Class to explain, or CLASS-CLASS for a margin.  [default: the predicted class]"
 )
 replicas: Decorator = click.option(
-    "--replicas", type=click.IntRange(min=2), help="Devices of mirrored.  [default: all]"
+    "--replicas",
+    type=click.IntRange(min=2),
+    help="Number of devices for --strategy mirrored.  [default: all]",
 )
 table_out: Decorator = click.option(
-    "--out", metavar="TABLE", help="Ends in .ecsv, .csv, .fits, .vot or .parquet."
+    "--out", metavar="TABLE", help="Output table: .ecsv, .csv, .fits, .vot or .parquet."
 )
-#: Columns of a catalog that is itself what a command works on ...
+#: Options for the columns of a catalog that is an argument ...
 id_column: Decorator = click.option("--id", "id_", metavar="C", help="Column with the identifier.")
 image_column: Decorator = click.option(
-    "--image-column", metavar="C", default="image", show_default=True, help="Column with the paths."
+    "--image-column", metavar="C", default="image", show_default=True, help="Column with the image paths."
 )
-#: ... and of one that --catalog names beside something else.
+#: ... and of a catalog that is given by --catalog.
 catalog_id: Decorator = click.option(
     "--id", "id_", metavar="C", help="Column of the catalog with the identifier."
 )
 catalog_image: Decorator = click.option(
-    "--image-column", metavar="C", help="Column of the catalog with the paths.  [default: image]"
+    "--image-column", metavar="C", help="Column of the catalog with the image paths.  [default: image]"
 )
 
 
 def _joined(*options: Decorator) -> Decorator:
-    """Several options as one, which stand in the help in this order."""
+    """Combine several options into one decorator; the help shows them in this order."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
@@ -94,63 +102,73 @@ def _joined(*options: Decorator) -> Decorator:
     return add
 
 
-#: Columns of the galaxies that a model is tried on, which `chosen` reads.
+#: Options for the columns of the catalog that a model is applied to, parsed by `chosen`.
 model_columns: Decorator = _joined(
-    click.option("--image-column", metavar="C", help="[default: as in the training, else image]"),
-    click.option("--label", metavar="C", help="Its classes.  [default: as in the training, else class]"),
-    click.option("--id", "id_", metavar="C", help="[default: as in the training]"),
+    click.option(
+        "--image-column",
+        metavar="C",
+        help="Column with the image paths.  [default: as in the training, else image]",
+    ),
+    click.option(
+        "--label", metavar="C", help="Column with the class.  [default: as in the training, else class]"
+    ),
+    click.option(
+        "--id", "id_", metavar="C", help="Column with the identifier.  [default: as in the training]"
+    ),
 )
-#: Columns of galaxies on the sky: ``id_``, ``ra`` and ``dec``.
+#: Options for the columns ``id_``, ``ra`` and ``dec``.
 sky_columns: Decorator = _joined(
     id_column,
     click.option("--ra", metavar="C", help="Column with the right ascension.  [default: ra]"),
     click.option("--dec", metavar="C", help="Column with the declination.  [default: dec]"),
 )
-#: The same with ``label``, which `read_sky_catalog` reads.
+#: The same with ``label``, parsed by `read_sky_catalog`.
 labelled_sky_columns: Decorator = _joined(
     sky_columns,
     click.option("--label", "--class", metavar="C", help="Column with the class.  [default: class]"),
 )
-#: How images are stretched and scaled.
+#: Options for stretch and scaling of the images.
 preprocessing: Decorator = _joined(
     click.option(
         "--stretch",
         type=click.Choice(["auto", "asinh", "lupton", "linear"]),
-        help="lupton keeps colours.  [default: auto]",
+        help="Stretch of the flux; lupton preserves colours.  [default: auto]",
     ),
     click.option(
         "--scaling",
         type=click.Choice(["none", "center", "scale", "standardize", "pca", "whiten"]),
-        help="[default: standardize]",
+        help="Scaling after the stretch.  [default: standardize]",
     ),
     click.option(
         "--per",
         type=click.Choice(["band", "set", "image", "image-band"]),
-        help="What the mean and deviation are of.  [default: band]",
+        help="Pixels over which mean and standard deviation are taken.  [default: band]",
     ),
 )
-#: A width for each galaxy, which `widths` reads.
+#: Options for a width per galaxy, parsed by `widths`.
 width_columns: Decorator = _joined(
     click.option(
-        "--width-column", metavar="C", help="Side in proportion to a column; --width where it is empty."
+        "--width-column",
+        metavar="C",
+        help="Column that the width of each cutout is proportional to; --width if empty.",
     ),
-    click.option("--width-factor", type=float, default=1.0, show_default=True, help="Times the column."),
-    click.option("--width-unit", metavar="UNIT", help="Of a column without a unit: arcsec, arcmin, deg."),
+    click.option("--width-factor", type=float, default=1.0, show_default=True, help="Width / column."),
+    click.option("--width-unit", metavar="UNIT", help="Unit of a column without one: arcsec, arcmin, deg."),
 )
 
 
 def progress(quiet: bool) -> Progress:
-    """Give bars, unless they are not wanted."""
+    """Return progress bars, or a silent display if `quiet`."""
     return silent if quiet else bars
 
 
 def chosen(**columns: str | None) -> dict[str, str]:
-    """Give the columns that were named, by what galcnn calls them; an underscore behind a name goes."""
+    """Return the columns that were given, by galcnn's names; trailing underscores are removed."""
     return {known.rstrip("_"): column for known, column in columns.items() if column}
 
 
 def read_sky_catalog(path: str, given: dict[str, Any]) -> Any:
-    """Read a catalog by the words of `labelled_sky_columns`."""
+    """Read a catalog with the columns given by `labelled_sky_columns`."""
     from galcnn.catalog import read_catalog
 
     columns = chosen(id=given["id_"], ra=given["ra"], dec=given["dec"], class_=given["label"])
@@ -158,12 +176,12 @@ def read_sky_catalog(path: str, given: dict[str, Any]) -> Any:
 
 
 def check_folder(path: str, *, overwrite: bool) -> None:
-    """Refuse a folder that holds anything but what galcnn wrote, before the work."""
+    """Raise an error, before the work, if an output folder holds files of others."""
     atomic.check_writable(path, folder=True, own=(), overwrite=overwrite)
 
 
 def check_table(path: str | None, *, inputs: Sequence[Any] = (), overwrite: bool) -> None:
-    """Refuse a table of a format that galcnn does not write, or one that is there, before the work."""
+    """Raise an error, before the work, if a table has an unknown format or exists."""
     from galcnn.catalog.formats import table_format
 
     if path:
@@ -172,14 +190,14 @@ def check_table(path: str | None, *, inputs: Sequence[Any] = (), overwrite: bool
 
 
 def check_figure(path: str, *, inputs: Sequence[Any], overwrite: bool) -> None:
-    """Refuse a figure of another format, or one that is there, before the work and not after it."""
+    """Raise an error, before the work, if a figure has another format or exists."""
     if Path(path).suffix.lower() not in (".png", ".pdf"):
         raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {path!r}.")
     atomic.check_writable(path, inputs=inputs, overwrite=overwrite)
 
 
 def widths(catalog: Any, given: dict[str, Any], width: Any) -> Any:
-    """Give the side of the cutouts: one a galaxy by a column, else one for all."""
+    """Return the width of the cutouts: one per galaxy from a column, or one for all."""
     if given["width_column"]:
         import astropy.units as u
 
@@ -198,12 +216,12 @@ def widths(catalog: Any, given: dict[str, Any], width: Any) -> Any:
 
 
 def words(text: str | None) -> tuple[str, ...] | None:
-    """Read ``a,b,c``; None stays None."""
+    """Parse ``a,b,c``; None stays None."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def side(text: str | None, option: str = "--width") -> Any:
-    """Read ``40arcsec`` or ``64pix``."""
+    """Parse ``40arcsec`` or ``64pix``."""
     import astropy.units as u
 
     pixels = (text or "").strip().lower()
@@ -214,7 +232,7 @@ def side(text: str | None, option: str = "--width") -> Any:
 
 
 def angle(text: str | None, option: str = "--width") -> Any:
-    """Read ``40arcsec``."""
+    """Parse ``40arcsec``."""
     if text is None:
         return None
     import astropy.units as u
@@ -230,7 +248,7 @@ def angle(text: str | None, option: str = "--width") -> Any:
 
 
 def sky_position(text: str | None) -> Any:
-    """Read ``RA,DEC`` in degrees."""
+    """Parse ``RA,DEC`` in degrees."""
     if text is None:
         return None
     from astropy.coordinates import SkyCoord
@@ -242,7 +260,7 @@ def sky_position(text: str | None) -> Any:
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:
-    """Read ``1,2.5``."""
+    """Parse ``1,2.5``."""
     try:
         found = tuple(float(part) for part in words(text) or ())
     except ValueError as error:
@@ -253,7 +271,7 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def whole_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
-    """Read ``16,32``; None stays None."""
+    """Parse ``16,32``; None stays None."""
     if text is None:
         return None
     found = numbers(option, text)
@@ -263,7 +281,7 @@ def whole_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
 
 
 def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
-    """Read ``a=b`` given several times."""
+    """Parse a repeated option ``NAME=VALUE``."""
     result = {}
     for text in texts:
         name, found, value = text.partition(separator)
@@ -278,7 +296,7 @@ def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
 
 
 def paths_by_id(paths: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Name each image by its stem; where stems repeat by folder/stem, then by its whole path."""
+    """Name each image by its stem, or, if stems repeat, by folder/stem or its whole path."""
     from galcnn.catalog.catalog import image_paths
 
     files = [file for path in paths for file in _images_of(path)]
@@ -290,7 +308,7 @@ def paths_by_id(paths: Sequence[str]) -> dict[str, tuple[Path, ...]]:
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """One name a file, whatever was given twice."""
+    """Make names unique by adding #2, #3, ... to repeated ones."""
     seen: Counter[str] = Counter()
     numbered = []
     for name in names:
@@ -311,7 +329,7 @@ def _images_of(path: str) -> list[str]:
 
 
 def stem(path: str) -> str:
-    """Give a file's name without its folder and image suffixes."""
+    """Return the name of a file without folder and suffixes."""
     first = path if Path(path).exists() else path.partition(",")[0]  # of several files of one galaxy
     name = Path(first).name
     for suffix in (".gz", ".bz2", ".fz"):

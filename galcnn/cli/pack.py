@@ -14,9 +14,9 @@ from galcnn.cli import options
 @options.bands
 @options.size
 @click.option(
-    "--shard-size", type=click.IntRange(min=1), default=512, show_default=True, help="Images of a shard."
+    "--shard-size", type=click.IntRange(min=1), default=512, show_default=True, help="Images per shard."
 )
-@click.option("--out", required=True, metavar="DIR", help="Folder of the shards.")
+@click.option("--out", required=True, metavar="DIR", help="Output folder of the shards.")
 @options.overwrite
 @options.quiet
 def command(
@@ -30,16 +30,16 @@ def command(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Pack images into shards: large files that are read many times faster than one a galaxy.
+    """Pack images into shards: a few large files, faster to read.
 
     \b
     galcnn pack galaxies.parquet --out shards
     galcnn pack labels.csv --image-column file --id objid --size 96 --out shards
     galcnn classify model --catalog galaxies.parquet --shards shards --out run
 
-    The first image settles bands, unit, size and pixel scale. One that cannot be read, or differs,
-    is left out and named; galcnn classify gives it its row. Stopped, the same command goes on behind the
-    last whole shard.
+    The first image determines bands, unit, size and pixel scale. Images that cannot be read, or differ
+    from it, are skipped, with the reason; galcnn classify still gives them a row. An interrupted run
+    continues after the last complete shard.
     """
     from galcnn.catalog import read_catalog
     from galcnn.dataset import InputFiles, pack_images, read_shards

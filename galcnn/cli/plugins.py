@@ -10,15 +10,15 @@ from galcnn.cli import options
 
 
 @click.command(name="plugins")
-@click.option("--check", is_flag=True, help="Import each of them.")
-@click.option("--survey", metavar="NAME", help="Ask this one, to see that it does all that galcnn relies on.")
-@click.option("--ra", type=float, help="Of a galaxy well inside of the survey, degrees.")
-@click.option("--dec", type=float, help="Of the same.")
+@click.option("--check", is_flag=True, help="Import each plugin, to find broken ones.")
+@click.option("--survey", metavar="NAME", help="Test this survey by downloads of a galaxy.")
+@click.option("--ra", type=float, help="Right ascension of a galaxy well inside the survey, degrees.")
+@click.option("--dec", type=float, help="Its declination, degrees.")
 @click.option("--width", metavar="ANGLE", default="30arcsec", show_default=True, help="Of the images.")
-@click.option("--server", metavar="URL", help="A mirror or a test server of the survey.")
-@click.option("--option", "said", multiple=True, metavar="NAME=VALUE", help="Of the survey.")
+@click.option("--server", metavar="URL", help="Mirror or test server of the survey.")
+@click.option("--option", "said", multiple=True, metavar="NAME=VALUE", help="Option of the survey.")
 def command(check: bool, survey: str | None, **given: Any) -> None:
-    """List surveys and explainers, our own and those of other packages.
+    """List surveys and explanation methods, including plugins.
 
     \b
     galcnn plugins

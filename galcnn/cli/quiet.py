@@ -1,8 +1,8 @@
-"""Import TensorFlow without its chatter.
+"""Import TensorFlow without its log messages.
 
-It writes to file descriptor 2 from C++ before any logging can be configured; the environment
-variables do not silence all of it, and one of them changes numerics. So the descriptor is muted
-for the length of the import, and what was said is shown if the import fails.
+TensorFlow writes to file descriptor 2 from C++ before logging can be configured. The environment
+variables do not silence all messages, and one of them changes numerics. The descriptor is therefore
+redirected during the import, and the messages are shown if the import fails.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from galcnn.errors import message
 
 @contextlib.contextmanager
 def muted_stderr() -> Iterator[None]:
-    """Keep file descriptor 2 silent; show all that was said if the block fails."""
+    """Silence file descriptor 2; show its messages if the block fails."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as said:
@@ -37,11 +37,12 @@ def muted_stderr() -> Iterator[None]:
 
 
 def load_tensorflow(*, start: bool = True, device: str = "auto") -> None:
-    """Import TensorFlow and Keras, and let the devices introduce themselves, unheard.
+    """Import TensorFlow and Keras without their log messages.
 
-    With `start` the devices are started too: once they have, the CPU cannot be split nor workers joined.
+    With `start`, the devices are started too; after that, the CPU cannot be split into virtual devices
+    and multi-worker training cannot be set up.
     """
-    # Asked first: Keras on another backend needs packages that may not be there.
+    # Checked before the import, because another backend of Keras may not be installed.
     _check_backend(os.environ.get("KERAS_BACKEND") or "tensorflow")
     if "tensorflow" not in sys.modules:
         _import(start)
@@ -57,7 +58,7 @@ def _import(start: bool) -> None:
         import tensorflow as tf
 
         if start:
-            tf.constant(0) + 1  # the first operation starts the devices, which talk too
+            tf.constant(0) + 1  # the first operation starts the devices, which log messages, too
     _check_backend(keras.backend.backend(), keras.config.image_data_format())
 
 

@@ -13,37 +13,47 @@ from galcnn.cli.answers import tell
 
 @click.command(name="redshift")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--z", "redshifts", type=float, multiple=True, required=True, help="Where to; may be repeated.")
+@click.option(
+    "--z", "redshifts", type=float, multiple=True, required=True, help="New redshift; may be repeated."
+)
 @click.option(
     "--as",
     "observation",
     metavar="NAME",
-    help="How they are seen there: simulated, sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, "
-    "euclid-nisp.  [default: with their own pixels, no noise added]",
+    help="Observation to simulate: simulated, sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, "
+    "euclid-nisp.  [default: own pixel scale, no added noise]",
 )
-@click.option("--observe", metavar="B,B,...", help="Bands of that observation.  [default: all]")
-@click.option("--out", required=True, metavar="DIR", help="Gets cutouts, catalog.ecsv, refused.ecsv.")
+@click.option("--observe", metavar="B,B,...", help="Bands of the observation.  [default: all]")
+@click.option(
+    "--out", required=True, metavar="DIR", help="Output folder: cutouts, catalog.ecsv, refused.ecsv."
+)
 @options.overwrite
-@click.option("--from", "z_from", type=float, help="Redshift of the galaxies, where files do not say.")
-@click.option("--catalog", metavar="TABLE", help="Redshifts and classes by id (the images' names).")
-@click.option("--size", type=click.IntRange(min=8), help="Pixels of a side.  [default: what the field fills]")
+@click.option("--from", "z_from", type=float, help="Redshift of the galaxies, if not in the files.")
+@click.option(
+    "--catalog", metavar="TABLE", help="Table with redshifts and classes by id (name of the image)."
+)
+@click.option(
+    "--size", type=click.IntRange(min=8), help="Side length, pixels.  [default: as large as the field]"
+)
 @click.option(
     "--bandpass", type=click.Choice(["nearest", "sed", "same"]), default="nearest", show_default=True
 )
-@click.option("--max-mismatch", type=float, default=0.1, show_default=True, help="Of nearest, in wavelength.")
+@click.option(
+    "--max-mismatch", type=float, default=0.1, show_default=True, help="For nearest: in wavelength."
+)
 @click.option("--noise", type=click.Choice(["add", "whiten", "none"]), default="add", show_default=True)
 @click.option(
     "--fill",
     type=click.Choice(["refuse", "mask", "sky"]),
     default="refuse",
     show_default=True,
-    help="Beyond the images' field.",
+    help="Pixels outside the field of the input.",
 )
 @click.option(
     "--convention", type=click.Choice(["f_nu", "f_lambda", "bolometric"]), default="f_nu", show_default=True
 )
-@click.option("--evolution", type=float, default=0.0, show_default=True, help="Magnitudes brighter per z.")
-@click.option("--psf-fwhm", type=float, help="Arcsec, of images that bring no PSF.")
+@click.option("--evolution", type=float, default=0.0, show_default=True, help="Brightening, mag per unit z.")
+@click.option("--psf-fwhm", type=float, help="FWHM of the PSF of images without one, arcsec.")
 @click.option("--linear-counts", is_flag=True, help="Accept counts without a zero point.")
 @options.bands
 @options.width
@@ -52,14 +62,14 @@ from galcnn.cli.answers import tell
 def command(
     images: tuple[str, ...], redshifts: tuple[float, ...], out: str, overwrite: bool, **given: Any
 ) -> None:
-    """Show galaxies as they would look further away: smaller, fainter, blurred, noisier.
+    """Simulate how galaxies would look at higher redshift.
 
     \b
     galcnn redshift ngc1300.fits --from 0.0053 --z 0.3 --as hsc --observe r --out far
     galcnn redshift sky/cutouts --z 0.1 --z 0.2 --catalog sky/catalog.ecsv --fill sky --size 64 --out test
 
-    What the images do not hold is refused with its reason and never made up. The catalog that is
-    written is one to test a network on: galcnn classify, galcnn train.
+    Galaxies without the needed data are skipped, with the reason. The output catalog can be used by
+    galcnn classify and galcnn train.
     """
     from galcnn.dataset import InputFiles
     from galcnn.pipeline import Receding, redshift_files
@@ -98,7 +108,7 @@ def command(
 
 
 def _known(names: Iterable[str], catalog: str | None, z_from: float | None) -> dict[str, dict[str, Any]]:
-    """Columns of the catalog, and the redshift, by the name of each image."""
+    """Return the catalog columns and the redshift of each image, by its name."""
     known: dict[str, dict[str, Any]] = {name: {} for name in names}
     if catalog is not None:
         from galcnn.catalog import read_catalog

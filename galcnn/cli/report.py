@@ -9,18 +9,20 @@ from galcnn.cli import options
 
 @click.command(name="report")
 @click.argument("sources", nargs=-1, required=True, metavar="RUN_OR_LAYERS...")
-@click.option("--out", required=True, metavar="DIR", help="Gets index.html; an older report is replaced.")
-@options.overwrite
-@click.option("--catalog", metavar="FILE", help="Positions, redshifts, true classes and images.")
 @click.option(
-    "--label", metavar="C", help="Column of the catalog with the true class, as the model names it."
+    "--out", required=True, metavar="DIR", help="Output folder for index.html; an older report is replaced."
+)
+@options.overwrite
+@click.option("--catalog", metavar="FILE", help="Catalog with positions, redshifts, true classes or images.")
+@click.option(
+    "--label", metavar="C", help="Column of the catalog with the true class, named as in the model."
 )
 @options.catalog_id
 @options.catalog_image
 @click.option(
-    "--images", metavar="DIR", help="Images of the galaxies that have no layers, named by their ids."
+    "--images", metavar="DIR", help="Folder of images of galaxies without layers, named by their ids."
 )
-@click.option("--title", help="[default: the model's name]")
+@click.option("--title", help="Title of the report.  [default: the model's name]")
 @options.quiet
 def command(
     sources: tuple[str, ...],
@@ -34,7 +36,7 @@ def command(
     title: str | None,
     quiet: bool,
 ) -> None:
-    """Write an HTML report of answers and maps, which opens from the disk.
+    """Write an HTML report of predictions and maps.
 
     \b
     galcnn report run --images cutouts --out report
@@ -42,8 +44,9 @@ def command(
     galcnn report model layers --out report
     galcnn report a-layers.fits b-layers.fits --out report
 
-    Of a folder or table of galcnn classify, of galcnn train (its test set and model card),
-    layers files and folders of them; all of one model.
+    Sources are folders or tables of galcnn classify, model folders of galcnn train (test set and model
+    card), layers files, and folders of layers files, all of the same model. The report can be opened
+    from disk.
     """
     if not catalog and (label or id_ or image_column):
         raise click.UsageError("Expected --catalog FILE with --label, --id and --image-column.")

@@ -9,14 +9,23 @@ from galcnn.cli import options
 
 @click.command(name="roar")
 @click.argument("model")
-@click.option("--catalog", metavar="FILE", help="The one of the training.  [default: where it was]")
+@click.option("--catalog", metavar="FILE", help="Catalog of the training.  [default: its original path]")
 @click.option(
-    "--method", "methods", multiple=True, default=("saliency",), show_default=True, help="See plugins."
+    "--method",
+    "methods",
+    multiple=True,
+    default=("saliency",),
+    show_default=True,
+    help="Explanation method, see galcnn plugins.",
 )
-@click.option("--shares", default="0.05,0.2", show_default=True, help="Of the pixels that are taken.")
-@click.option("--seeds", default="0,1", show_default=True, help="Each method and share is trained with each.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Of each training.  [default: as the model's]")
-@click.option("--out", required=True, metavar="DIR", help="Gets roar.ecsv and runs/.")
+@click.option("--shares", default="0.05,0.2", show_default=True, help="Fractions of pixels to remove.")
+@click.option(
+    "--seeds", default="0,1", show_default=True, help="Seeds; one training per method, fraction and seed."
+)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Epochs per training.  [default: as for the model]"
+)
+@click.option("--out", required=True, metavar="DIR", help="Output folder for roar.ecsv and runs/.")
 @options.overwrite
 @options.quiet
 def command(
@@ -30,14 +39,14 @@ def command(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Remove and retrain: take the pixels that maps rank first from all images, and train anew.
+    """Remove the pixels that maps rank first, and retrain (ROAR).
 
     \b
     galcnn roar model --method saliency --method cam --out roar
     galcnn roar model --catalog sky/catalog.ecsv --shares 0.1 --seeds 0,1,2 --epochs 5 --out roar
 
-    A training for each method, share and seed, and as many for pixels at random and for the
-    brightest. The same command again goes on where it stopped.
+    There is a training for each method, fraction and seed, and, for comparison, as many with random
+    pixels and with the brightest pixels removed. An interrupted run is continued by the same command.
     """
     from galcnn.cli.quiet import load_tensorflow
 

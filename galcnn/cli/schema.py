@@ -12,11 +12,11 @@ from galcnn.pipeline import SCHEMAS, schema
 @click.command(name="schema")
 @click.argument("name", type=click.Choice(SCHEMAS))
 def command(name: str) -> None:
-    """Print the JSON Schema of what programs read from galcnn, or write to it.
+    """Print the JSON Schema of an input or output of galcnn.
 
     \b
-    galcnn schema answer      of galcnn --json
-    galcnn schema request     of a line that galcnn classify --requests reads
-    galcnn schema row         of a line that it writes
+    galcnn schema answer      output of galcnn --json
+    galcnn schema request     input line of galcnn classify --requests
+    galcnn schema row         output line of galcnn classify --requests
     """
     click.echo(json.dumps(schema(name), indent=2))

@@ -9,11 +9,13 @@ from galcnn.cli import options
 
 @click.command(name="shift")
 @click.argument("test", metavar="TEST.toml", required=False)
-@click.option("--out", required=True, metavar="DIR", help="Gets tables, figures and summary.md.")
+@click.option("--out", required=True, metavar="DIR", help="Output folder for tables, figures and summary.md.")
 @options.overwrite
 @click.option("--quick", is_flag=True, help="Two seeds and few galaxies: a first look, no verdict.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Trainings of each arm.")
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="At once.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of trainings per variant.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Parallel processes."
+)
 @options.quiet
 def command(
     test: str | None,
@@ -24,14 +26,15 @@ def command(
     processes: int,
     quiet: bool,
 ) -> None:
-    """Test whether an answer changes because the galaxy is further away, and whether batch norm helps.
+    """Test whether predictions change with redshift alone.
 
     \b
     galcnn shift --quick --processes 2 --out shift
     galcnn shift examples/shift_lsst.toml --processes 2 --out shift
 
-    Without a file: four simulated classes, trained at z = 0.03 to 0.08. Stopped at any moment, the
-    same command goes on. The verdict is computed; equal arms come out as equal or undecided.
+    Also tests whether normalisation, such as batch normalisation, helps. Without a file, four classes
+    are simulated, and the networks are trained at z = 0.03 to 0.08. An interrupted run is continued by
+    the same command. The verdict is computed; equal variants come out as equal or undecided.
     """
     from dataclasses import replace
 

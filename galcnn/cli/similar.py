@@ -10,17 +10,17 @@ from galcnn.cli.answers import tell_rows
 
 @click.command(name="similar")
 @click.argument("run")
-@click.option("--id", "id_", metavar="ID", help="Of the galaxy, in the run.")
-@click.option("--image", metavar="FILE", help="Or a galaxy from a file, with --model.")
-@click.option("--model", metavar="MODEL", help="Of the run, to look at --image.")
+@click.option("--id", "id_", metavar="ID", help="Id of the galaxy in the run.")
+@click.option("--image", metavar="FILE", help="Image file of another galaxy; with --model.")
+@click.option("--model", metavar="MODEL", help="Model of the run, to embed --image.")
 @click.option("-n", "number", type=click.IntRange(min=1), default=10, show_default=True, help="Neighbours.")
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
 @options.bands
 @options.fit
 @options.table_out
-@click.option("--figure", metavar="PNG", help="Draw them; with --catalog.")
+@click.option("--figure", metavar="PNG", help="Draw the galaxy and its neighbours; with --catalog.")
 @options.overwrite
-@click.option("--catalog", metavar="FILE", help="Of the run, to find the images.")
+@click.option("--catalog", metavar="FILE", help="Catalog of the run, to find the images.")
 @click.option("--images", metavar="DIR", help="Folder of the images.  [default: column 'image']")
 @options.catalog_image
 @click.option("--id-column", metavar="C", help="Column of the catalog with the identifier.")
@@ -41,13 +41,15 @@ def command(
     image_column: str | None,
     id_column: str | None,
 ) -> None:
-    """Find the galaxies most like one, in the eyes of the network of a run with embeddings.
+    """Find the galaxies most similar to one, by network features.
 
     \b
     galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run
     galcnn similar run --id NGC1300 -n 20 --out like.ecsv
     galcnn similar run --image new.fits --model model
     galcnn similar run --id NGC1300 --figure like.png --catalog galaxies.ecsv --images cutouts
+
+    RUN is an output folder of galcnn classify --embeddings, or its table.
     """
     from galcnn._runtime import atomic
     from galcnn.catalog import write_table

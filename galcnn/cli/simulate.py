@@ -11,11 +11,13 @@ from galcnn.cli import options
 
 @click.command(name="simulate")
 @click.option("-n", "--number", type=click.IntRange(min=1), default=600, show_default=True, help="Galaxies.")
-@click.option("--out", required=True, metavar="DIR", help="Gets catalog.ecsv and cutouts/<id>.fits.")
+@click.option("--out", required=True, metavar="DIR", help="Output folder: catalog.ecsv, cutouts/<id>.fits.")
 @options.overwrite
-@click.option("--classes", metavar="C,C,...", help="Which classes.  [default: all six]")
-@click.option("--bands", metavar="B,B,...", help="Some of the telescope's.  [default: all]")
-@click.option("--size", type=click.IntRange(min=8), default=64, show_default=True, help="Pixels of a side.")
+@click.option("--classes", metavar="C,C,...", help="Classes to simulate.  [default: all six]")
+@click.option("--bands", metavar="B,B,...", help="Bands of the telescope.  [default: all]")
+@click.option(
+    "--size", type=click.IntRange(min=8), default=64, show_default=True, help="Side length, pixels."
+)
 @click.option("--redshifts", type=(float, float), metavar="LOW HIGH", help="Range of redshifts.")
 @click.option("--magnitudes", type=(float, float), metavar="LOW HIGH", help="Range of r magnitudes (AB).")
 @click.option(
@@ -24,10 +26,10 @@ from galcnn.cli import options
     metavar="NAME",
     default="simulated",
     show_default=True,
-    help="simulated, sdss, decals, hsc, lsst, hst-acs or hst-wfc3.",
+    help="Telescope: simulated, sdss, decals, hsc, lsst, hst-acs or hst-wfc3.",
 )
-@click.option("--pixel-scale", type=float, help="Arcsec a pixel.")
-@click.option("--psf-fwhm", type=float, help="Arcsec, in all bands.")
+@click.option("--pixel-scale", type=float, help="Pixel scale, arcsec per pixel.")
+@click.option("--psf-fwhm", type=float, help="FWHM of the PSF in all bands, arcsec.")
 @click.option("--depth", metavar="M,M,...", help="AB magnitude of a 5 sigma point source in each band.")
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
 @options.seed
@@ -49,13 +51,13 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Draw galaxies of the embedded survey: a catalog with the truth, and FITS cutouts in nJy.
+    """Simulate galaxies: a catalog with the truth, and FITS cutouts.
 
     \b
     galcnn simulate -n 600 --seed 1 --out sky
     galcnn simulate -n 3000 --as sdss --bands r --size 128 --magnitudes 13 16.5 --out sdss_like
 
-    An interrupted run goes on where it stopped.
+    The cutouts are in nJy. An interrupted run is continued by the same command.
     """
     from dataclasses import replace
 

@@ -14,8 +14,8 @@ _STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "div
 @click.argument("run")
 @click.option("-n", "number", type=click.IntRange(min=1), default=100, show_default=True, help="Galaxies.")
 @click.option("--strategy", type=click.Choice(_STRATEGIES), default="diverse", show_default=True)
-@click.option("--labelled", metavar="FILE", help="Catalog of the galaxies that have a label.")
-@click.option("--id", "id_", metavar="C", help="Its column with the identifier.")
+@click.option("--labelled", metavar="FILE", help="Catalog of labelled galaxies, which are left out.")
+@click.option("--id", "id_", metavar="C", help="Column of this catalog with the identifier.")
 @options.table_out
 @options.overwrite
 @options.seed
@@ -29,7 +29,7 @@ def command(
     overwrite: bool,
     seed: int,
 ) -> None:
-    """Choose the next galaxies worth a label, from a run with embeddings.
+    """Choose the galaxies to label next, from a run with embeddings.
 
     \b
     galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run
@@ -37,10 +37,10 @@ def command(
     galcnn classify seed-0 --ensemble seed-1 --catalog galaxies.ecsv --embeddings --out ensemble
     galcnn suggest ensemble --strategy bald --out next.ecsv
 
-    Left out are galaxies that were not seen, those labelled, and twins. entropy, margin,
-    least-confidence: the network's own doubt. bald: disagreement of several models, or dropout
-    samples. k-center: what is least like all that is labelled. diverse: clusters among the
-    uncertain. random: the yardstick.
+    Labelled galaxies, near-duplicates and galaxies without a usable image are left out. Strategies:
+    entropy, margin and least-confidence rank by the uncertainty of the network; bald by the
+    disagreement of an ensemble or of dropout samples; k-center by the distance from all labelled
+    galaxies in feature space; diverse takes clusters of uncertain galaxies; random is the baseline.
     """
     from galcnn.catalog import read_catalog, write_table
 

@@ -17,7 +17,7 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.command(name="train")
 @click.argument("experiment", required=False, metavar="[EXPERIMENT.toml | card.json]")
 @click.option(
-    "--catalog", metavar="FILE", help="Table with one row a galaxy (ECSV, CSV, FITS, VOTable, Parquet)."
+    "--catalog", metavar="FILE", help="Table with one row per galaxy (ECSV, CSV, FITS, VOTable, Parquet)."
 )
 @click.option("--image-column", metavar="C", help="Column with the path of each image.  [default: image]")
 @click.option("--label", metavar="C", help="Column with the class.  [default: class]")
@@ -25,71 +25,89 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option(
     "--merge", multiple=True, metavar="NEW=OLD,OLD", help="Merge classes, e.g. spiral=spiral_cw,spiral_acw."
 )
-@click.option("--drop", multiple=True, metavar="CLASS", help="Leave a class out.")
-@click.option("--out", metavar="MODEL", help="Folder of the model.")
+@click.option("--drop", multiple=True, metavar="CLASS", help="Leave out a class; may be repeated.")
+@click.option("--out", metavar="MODEL", help="Output folder of the model.")
 @options.overwrite
 @click.option(
     "--find-learning-rate",
     "figure",
     metavar="FIGURE.png",
-    help="Do not train, but draw the loss against a rising learning rate, and suggest one.",
+    help="Do not train; plot the loss against an increasing learning rate, and suggest one.",
 )
-@click.option("--snapshots", metavar="DIR", help="Keep the weights of every epoch, for galcnn landscape.")
-@click.option("--bands", metavar="B,B,...", help="Which bands to use, in which order.  [default: all]")
+@click.option("--snapshots", metavar="DIR", help="Save the weights of every epoch, for galcnn landscape.")
+@click.option("--bands", metavar="B,B,...", help="Bands to use, in this order.  [default: all]")
 @options.size
-@click.option("--shards", metavar="DIR", help="Pack the images there once, and read them from there.")
-@click.option("--cache-megabytes", type=float, help="Hold so many in memory.  [default: 1000]")
+@click.option("--shards", metavar="DIR", help="Pack the images into this folder once, and read them from it.")
+@click.option(
+    "--cache-megabytes", type=float, help="Largest size of images kept in memory, MB.  [default: 1000]"
+)
 @options.preprocessing
 @options.render
-@click.option("--split-by", metavar="WHAT", help="object, sdss-field, sky-region or a column.")
+@click.option(
+    "--split-by", metavar="WHAT", help="Keep groups together: object, sdss-field, sky-region or a column."
+)
 @click.option("--epochs", type=click.IntRange(min=1))
 @click.option(
     "--batch-size",
     callback=lambda context, option, value: _batch_size(value),
     metavar="N|all",
-    help="Images for one update: 1 is stochastic, all is full-batch gradient descent.",
+    help="Images per update; 'all' for full-batch gradient descent.",
 )
-@click.option("--chunk-size", type=click.IntRange(min=1), help="Images at once of a full batch.")
 @click.option(
-    "--optimizer", metavar="NAME", help="sgd, momentum, nesterov, rmsprop, adagrad, adam, adamw ... of Keras."
+    "--chunk-size", type=click.IntRange(min=1), help="Images per step of a full batch; limits memory."
+)
+@click.option(
+    "--optimizer",
+    metavar="NAME",
+    help="Keras optimizer: sgd, momentum, nesterov, rmsprop, adagrad, adam, adamw ...",
 )
 @click.option("--learning-rate", type=float)
 @click.option(
     "--schedule",
     type=click.Choice(["constant", "step", "exponential", "cosine", "plateau"]),
-    help="[default: cosine]",
+    help="Learning-rate schedule.  [default: cosine]",
 )
 @click.option(
-    "--weight-decay", type=float, help="Decoupled: rate x decay x w off the kernels at each update."
+    "--weight-decay", type=float, help="Decoupled weight decay: each update subtracts rate x decay x w."
 )
-@click.option("--clipvalue", type=float, help="Largest element of the gradient.")
+@click.option("--clipvalue", type=float, help="Largest absolute value of a gradient element.")
 @click.option("--clipnorm", type=float, help="Largest norm of the gradient of one variable.")
 @click.option("--global-clipnorm", type=float, help="Largest norm of the whole gradient.")
-@click.option("--patience", type=click.IntRange(min=1), help="Epochs without progress before training stops.")
-@click.option("--tolerance", type=float, help="Stop when the training loss changes by less in an epoch.")
-@click.option("--balance", type=_BALANCE, help="How rare classes are treated.  [default: none]")
+@click.option(
+    "--patience", type=click.IntRange(min=1), help="Epochs without improvement before training stops."
+)
+@click.option(
+    "--tolerance", type=float, help="Stop if the training loss changes by less than this in an epoch."
+)
+@click.option("--balance", type=_BALANCE, help="Treatment of rare classes.  [default: none]")
 @click.option("--label-smoothing", type=float)
 @click.option("--flips/--no-flips", default=None, help="Mirror training images.  [default: flips]")
-@click.option("--flip-swaps", multiple=True, metavar="A:B", help="Classes that a mirror swaps.")
-@click.option("--rotations", type=click.Choice(["none", "quarter", "any"]), help="Turn training images.")
-@click.option("--shift", type=click.IntRange(min=0), help="Move training images by up to so many pixels.")
-@click.option("--blur", type=float, help="Blur them by up to so many pixels (sigma).")
-@click.option("--noise", type=float, help="Add up to so many times the sky noise to them.")
-@click.option("--band-dropout", type=float, help="Leave out each band of them with this probability.")
+@click.option("--flip-swaps", multiple=True, metavar="A:B", help="Classes that mirroring swaps.")
+@click.option("--rotations", type=click.Choice(["none", "quarter", "any"]), help="Rotate training images.")
+@click.option("--shift", type=click.IntRange(min=0), help="Largest shift of training images, pixels.")
+@click.option("--blur", type=float, help="Largest sigma of a blur of training images, pixels.")
+@click.option("--noise", type=float, help="Largest added noise, in units of the sky noise.")
+@click.option("--band-dropout", type=float, help="Probability of removing a band of a training image.")
 @click.option(
     "--architecture",
     metavar="NAME",
-    help="Of keras.applications: ResNet50V2 ...  [default: blocks]",
+    help="Network of keras.applications: ResNet50V2 ...  [default: blocks]",
 )
-@click.option("--residual/--no-residual", default=None, help="Add what enters a block to what leaves it.")
-@click.option("--orientations", type=click.Choice(["1", "4", "8"]), help="Averaged inside the network.")
+@click.option(
+    "--residual/--no-residual", default=None, help="Residual blocks: add the input of a block to its output."
+)
+@click.option(
+    "--orientations",
+    type=click.Choice(["1", "4", "8"]),
+    help="Rotations and mirror images averaged in the network.",
+)
 @click.option("--widths", metavar="N,N,...", help="Filters of each block.")
 @click.option("--depth", type=click.IntRange(min=1), help="Convolutions in each block.")
 @click.option("--normalization", type=click.Choice(["none", "batch", "group", "layer"]))
 @click.option("--initializer", metavar="NAME", help="A Keras identifier: he_normal, glorot_uniform ...")
 @click.option("--regularizer", metavar="NAME", help="A Keras identifier: l2 ...")
-@click.option("--dropout", type=float, help="Rate before the logits.")
-@click.option("--spatial-dropout", type=float, help="Rate of whole feature maps, after each block.")
+@click.option("--dropout", type=float, help="Dropout rate before the logits.")
+@click.option("--spatial-dropout", type=float, help="Dropout rate of whole feature maps after each block.")
 @click.option("--l1", type=float, help="Penalty L1 sum |w| of the kernels.")
 @click.option("--l2", type=float, help="Penalty L2 / 2 sum w^2 of the kernels: dC/dw = dE/dw + L2 w.")
 @click.option("--max-norm", type=float, help="Largest norm of the weights into one unit.")
@@ -97,28 +115,30 @@ _BALANCE = click.Choice(["none", "weights", "sqrt-weights", "sampling"])
 @click.option(
     "--strategy",
     type=click.Choice(["one", "mirrored", "workers"]),
-    help="Share each batch between devices, or machines.  [default: one]",
+    help="Distribute each batch over devices or machines.  [default: one]",
 )
 @options.replicas
 @click.option(
     "--precision",
     type=click.Choice(["float32", "mixed_float16", "mixed_bfloat16"]),
-    help="In which layers compute.  [default: float32]",
+    help="Floating-point precision of the layers.  [default: float32]",
 )
-@click.option("--licence", metavar="TEXT", help="Of the data; goes into the card.")
+@click.option("--licence", metavar="TEXT", help="Licence of the data, for the model card.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), help="The same seed gives the same split and start.  [default: 0]"
+    "--seed",
+    type=click.IntRange(min=0),
+    help="Random seed of the split and the initial weights.  [default: 0]",
 )
-@click.option("--deterministic", is_flag=True, help="Bit-equal repeats on one machine, slower.")
+@click.option("--deterministic", is_flag=True, help="Bit-identical results on the same machine; slower.")
 @click.option(
     "--health",
     is_flag=False,
     flag_value="50",
     metavar="[N]",
     callback=lambda context, option, value: _looks(value),
-    help="Look at the gradients every N updates, 50 by default, and say what is wrong.",
+    help="Check the gradients every N updates (default 50), and report problems.",
 )
-@click.option("--tensorboard", metavar="DIR", help="Write the health for TensorBoard too.")
+@click.option("--tensorboard", metavar="DIR", help="Also write the gradient health for TensorBoard.")
 @options.quiet
 def command(
     experiment: str | None,
@@ -130,7 +150,7 @@ def command(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Train a network on a labelled catalog, score it once on its test set, and save it.
+    """Train a network on a labelled catalog, and score it.
 
     \b
     galcnn train --catalog labels.csv --image-column file --label class_name --id objid \\
@@ -139,7 +159,8 @@ def command(
     galcnn train experiment.toml --find-learning-rate rates.png
     galcnn train model/card.json --out again
 
-    The same command again goes on where it was interrupted. A card repeats the run of its model.
+    The scores are measured once, on the test set. An interrupted training is continued by the same
+    command. A card.json repeats the training of its model.
     """
     from galcnn.cli.quiet import load_tensorflow, muted_stderr
 
@@ -207,7 +228,7 @@ def _batch_size(text: str | None) -> int | str | None:
 
 
 def _overridden(content: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Lay what was said on the command line over what the file says."""
+    """Override the settings of the file by options of the command line."""
     sections: dict[str, dict[str, Any]] = {
         "data": {
             "catalog": given["catalog"],
@@ -294,7 +315,7 @@ def _looks(text: str | None) -> int | None:
 
 
 def _merges(texts: Sequence[str]) -> dict[str, list[str]]:
-    """A class may be named again: what is merged into it adds up."""
+    """Parse --merge; old classes of repeated new classes are combined."""
     merged: dict[str, list[str]] = {}
     for text in texts:
         for new, olds in options.pairs("--merge", [text], "=").items():

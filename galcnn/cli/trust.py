@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(name="trust")
 @click.argument("model")
-@click.option("--catalog", required=True, metavar="FILE", help="The one of the training, or another.")
+@click.option("--catalog", required=True, metavar="FILE", help="Catalog of the training, or another.")
 @options.model_columns
 @click.option(
     "--method",
@@ -22,24 +22,28 @@ if TYPE_CHECKING:
     multiple=True,
     default=("saliency", "input_x_gradient", "guided", "cam"),
     show_default=True,
-    help="See plugins; settings behind a colon; all for every one.",
+    help="Method, see galcnn plugins, with settings after a colon; 'all' for all methods.",
 )
-@click.option("--out", required=True, metavar="DIR", help="Gets trust.md, tables, figures and layers.")
+@click.option("--out", required=True, metavar="DIR", help="Output folder: trust.md, tables, figures, layers.")
 @options.overwrite
 @click.option("--galaxies", type=click.IntRange(min=8), default=60, show_default=True, help="At most.")
 @options.split
 @options.target
 @click.option("--imputation", type=click.Choice(["sky", "blurred"]), default="sky", show_default=True)
-@click.option("--noise", type=float, default=1.0, show_default=True, help="Sigma that pixels may move by.")
-@click.option("--seed-model", "seeds", multiple=True, metavar="DIR", help="Trained alike; two or more.")
+@click.option("--noise", type=float, default=1.0, show_default=True, help="Noise added to pixels, in sigma.")
+@click.option("--seed-model", "seeds", multiple=True, metavar="DIR", help="Model trained alike; two or more.")
 @click.option(
-    "--shuffled-model", "shuffled", multiple=True, metavar="DIR", help="Of shuffled labels; three or more."
+    "--shuffled-model",
+    "shuffled",
+    multiple=True,
+    metavar="DIR",
+    help="Model trained on shuffled labels; three or more.",
 )
 @click.option(
     "--siblings",
     type=click.IntRange(min=3),
     metavar="N",
-    help="Train N models alike with other seeds, and N on shuffled labels; 8 or more tell something.",
+    help="Train N models with other seeds, and N on shuffled labels; use 8 or more for a verdict.",
 )
 @click.option("--layers", type=click.IntRange(min=0), default=3, show_default=True, help="Galaxies as FITS.")
 @options.fit
@@ -69,7 +73,7 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Test whether the maps of a model can be trusted, method by method, each verdict with an interval.
+    """Test the faithfulness of the maps of each explanation method.
 
     \b
     galcnn trust model --catalog sky/catalog.ecsv --out trust
@@ -77,7 +81,8 @@ def command(
     galcnn trust model --catalog sky/catalog.ecsv --seed-model other1 --seed-model other2 --out trust
     galcnn trust model --catalog sky/catalog.ecsv --siblings 8 --out trust
 
-    An interrupted run goes on where it stopped, and methods may be added to a folder.
+    Each verdict comes with an interval. An interrupted run is continued by the same command, and methods
+    can be added to an existing folder.
     """
     from galcnn.cli.quiet import load_tensorflow
 

@@ -9,23 +9,23 @@ from galcnn.cli import options
 
 @click.command(name="view")
 @click.argument("paths", nargs=-1, metavar="LAYERS...")
-@click.option("--save", metavar="PNG", help="Draw the galaxy beside its maps; no viewer is needed.")
+@click.option("--save", metavar="PNG", help="Draw the galaxy and its maps, without a viewer.")
 @click.option(
-    "--map", "method", metavar="METHOD", help="With --save: one map, large, with coordinates on the sky."
+    "--map", "method", metavar="METHOD", help="With --save: draw only this map, with sky coordinates."
 )
 @click.option(
     "--sheet",
     metavar="PNG",
-    help="Draw many galaxies side by side, with class and probability; images without layers, too.",
+    help="Draw many galaxies on a contact sheet, with class and probability; also plain images.",
 )
 @click.option(
     "--export",
     "folder",
     metavar="DIR",
-    help="Write contours, regions, one FITS file a layer, PNG and ds9.sh.",
+    help="Write contours, regions, one FITS file per layer, PNG and ds9.sh.",
 )
 @options.overwrite
-@click.option("--hub", is_flag=True, help="Run a SAMP hub until Ctrl-C, for viewers that bring none.")
+@click.option("--hub", is_flag=True, help="Run a SAMP hub until Ctrl-C, for viewers without their own.")
 def command(
     paths: tuple[str, ...],
     save: str | None,
@@ -35,7 +35,7 @@ def command(
     overwrite: bool,
     hub: bool,
 ) -> None:
-    """Open a layers file in a running viewer: DS9, Aladin, TOPCAT.
+    """Show a layers file in DS9, Aladin or TOPCAT, or draw it.
 
     \b
     galcnn view layers.fits
