@@ -1,4 +1,4 @@
-"""Galaxies ready to train on or to classify: one reader of images, splits that keep neighbours together."""
+"""Datasets: readers of galaxy images, shards, train/validation/test splits and checks of the data."""
 
 import lazy_loader
 

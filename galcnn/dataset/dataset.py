@@ -1,4 +1,4 @@
-"""Dataset: images of one kind with their ids, and their classes or votes."""
+"""Dataset: images with ids, and classes or votes."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ _PIECE = 1024
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images of one kind with their ids, and their classes or votes.
+    """Images of equal shape, bands and unit, with ids and with classes or votes.
 
     Attributes
     ----------
     ids : tuple of str
-        One an image.
+        One id per image.
     images : numpy.ndarray or galcnn.dataset.shards.PackedImages
-        float32, shape (n, ny, nx, n_bands): in memory, or in shards on disk.
+        Images, float32, shape (n, ny, nx, n_bands), in memory or in shards on disk.
     labels : numpy.ndarray
-        int32, position in `classes` of each image; or of votes float32, shape (n, n_answers), see
+        Class indices, int32, shape (n,); or votes, float32, shape (n, n_answers), see
         `galcnn.catalog.read_votes`.
     classes : tuple of str
-        At least two; of votes the answers.
+        Class names, at least two; the answers if the labels are votes.
     inputs : galcnn.model.InputSpec
-        What the images are.
+        Input specification of the images.
     masked_fraction : float
-        Share of their pixels that were masked and filled.
+        Fraction of pixels that were masked and replaced by the fill value.
     cutouts : mapping of str to galcnn.cutout.Cutout, or None
-        Id -> the calibrated cutout behind an image, its field often wider: what is needed to put
-        a galaxy further away in training.
+        Id -> calibrated cutout of the galaxy, possibly with a wider field. Required to redshift
+        galaxies in training.
     votes : galcnn.catalog.Votes or None
-        What the labels are votes on; None where they are classes.
+        Questions and answers of the votes; None if the labels are classes.
     """
 
     ids: tuple[str, ...]
-    images: Any  # both give slices as arrays; a union would have to be told apart by all who only slice
+    images: Any  # slices of both types are arrays; a union type would need a check at every use
     labels: npt.NDArray[Any]
     classes: tuple[str, ...]
     inputs: InputSpec
@@ -76,24 +76,24 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of images of each class; of votes the number of all, as ``galaxies``."""
+        """Number of images per class; with votes, the number of all images as ``galaxies``."""
         if self.votes is not None:
             return {"galaxies": len(self)}
         numbers = np.bincount(self.labels, minlength=len(self.classes))
         return {name: int(n) for name, n in zip(self.classes, numbers, strict=True)}
 
     def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer] | Sequence[int]) -> Dataset:
-        """Give some of the images.
+        """Return a subset of the images.
 
         Parameters
         ----------
         rows : array of bool or int
-            Which, and in which order.
+            Boolean mask, or row numbers in the wanted order.
 
         Returns
         -------
         Dataset
-            With the same classes, whether or not each still occurs.
+            Subset with the same classes, even if some no longer occur.
         """
         chosen = np.arange(len(self))[np.asarray(rows)]
         packed = isinstance(self.images, PackedImages)
@@ -105,29 +105,29 @@ class Dataset:
         )
 
     def cached(self, megabytes: float) -> Dataset:
-        """Hold the images in memory where they are small enough.
+        """Read the images into memory if they are small enough.
 
         Parameters
         ----------
         megabytes : float
-            The most that they may take.
+            Maximum size of the images in memory, MB.
 
         Returns
         -------
         Dataset
-            The same, read from its shards at once; or as it is.
+            Dataset with its images in memory; unchanged if they are larger or already in memory.
         """
         if not isinstance(self.images, PackedImages) or self.images.nbytes > megabytes * 1e6:
             return self
         return replace(self, images=self.images[:])
 
     def sha256(self) -> str:
-        """Hash ids, classes and pixels, so that a card can name its data.
+        """Hash ids, classes, labels and pixels, to identify the data in a model card.
 
         Returns
         -------
         str
-            Hexadecimal.
+            SHA-256, hexadecimal.
         """
         digest = hashlib.sha256(repr((self.ids, self.classes, self.images.shape)).encode())
         digest.update(np.ascontiguousarray(self.labels).data)

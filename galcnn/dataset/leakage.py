@@ -1,4 +1,4 @@
-"""Images that stand in two splits: the same object, the same pixels, or the same picture turned."""
+"""Images in two splits: the same object, the same pixels, or a rotated or mirrored copy."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from galcnn.dataset.dataset import Dataset
 
 Descriptors = npt.NDArray[np.complex64]
 
-#: Rings and directions at which an image is read.
+#: Number of rings, and of angles per ring, at which an image is sampled.
 _RINGS, _ANGLES = 16, 48
-#: Waves around a ring that are kept. All galaxies are bright in the middle and many are elongated: even
-#: waves are alike. Odd ones hold neighbours, noise and what is lopsided.
+#: Fourier modes around a ring that are compared. Even modes are similar in many galaxies, which are
+#: elongated; odd modes contain asymmetries, neighbours and noise.
 _WAVES = np.arange(1, 12, 2)
-#: Power of a wave's size that is kept: with 1 a bright neighbour is all that counts, with 0 noise is.
+#: Exponent of a mode's amplitude: with 1 bright neighbours dominate, with 0 noise does.
 _EMPHASIS = 0.25
 _ROUNDING = 1e-5
 _CHUNK = 256
@@ -27,16 +27,16 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images of different splits that are too much alike.
+    """Two similar images of different splits.
 
     Attributes
     ----------
     split, id : str
-        Of one.
+        Split and id of the first image.
     other_split, other_id : str
-        Of the other.
+        Split and id of the second image.
     likeness : float
-        Largest correlation over all turns and mirrorings; 1 where the pixels or the names are the same.
+        Largest correlation over rotations and reflections; 1 if the pixels or the ids are equal.
     """
 
     split: str
@@ -47,7 +47,7 @@ class Pair:
 
 
 def shared_images(sides: Mapping[str, Dataset]) -> list[Pair]:
-    """List what stands in two splits, by its name or by its very pixels."""
+    """List images that occur in two splits, by id or by identical pixels."""
     known: dict[str, dict[str, str]] = {}
     for name, side in sides.items():
         ids = {f"id {one}": one for one in side.ids}
@@ -61,10 +61,11 @@ def shared_images(sides: Mapping[str, Dataset]) -> list[Pair]:
 
 
 def near_duplicates(sides: Mapping[str, Dataset], *, limit: float = 0.8) -> list[Pair]:
-    """List images of which another split holds a copy, perhaps turned or mirrored, the worst first.
+    """List images with a copy in another split, possibly rotated or mirrored, the most similar first.
 
-    The likeness of copies is 1, and mostly above 0.8 if they are turned by any angle; that of different
-    galaxies is less. What is common is learned from the images: some ten are needed.
+    The likeness of identical copies is 1, and mostly above 0.8 if they are rotated by an arbitrary angle;
+    that of different galaxies is lower. Amplitudes are normalised by their medians over the images, so
+    some ten images are needed.
     """
     read = _whitened({name: _polar(side) for name, side in sides.items()})
     pairs = []
@@ -79,7 +80,7 @@ def _polar(side: Dataset) -> Descriptors:
 
 
 def _coefficients(images: npt.NDArray[np.float32]) -> Descriptors:
-    """Waves around each ring, shape (n, rings, waves)."""
+    """Return the Fourier modes around each ring, shape (n, rings, modes)."""
     flat = np.nan_to_num(images.mean(axis=-1, dtype=np.float64))
     ny, nx = flat.shape[1:]
     angle = 2 * np.pi * np.arange(_ANGLES) / _ANGLES
@@ -96,13 +97,13 @@ def _coefficients(images: npt.NDArray[np.float32]) -> Descriptors:
         + flat[:, y0 + 1, x0 + 1] * fy * fx
     )
     found = np.fft.rfft(rings, axis=-1)[..., _WAVES]
-    # What is less than rounding has no phase.
+    # Modes at the level of rounding errors have no meaningful phase.
     size = np.abs(rings).max(axis=(1, 2), keepdims=True)
     return np.where(np.abs(found) > _ROUNDING * size, found, 0).astype(np.complex64)
 
 
 def _whitened(read: Mapping[str, Descriptors]) -> dict[str, Descriptors]:
-    """Each wave in units of its size in most images, compressed; each image of unit length."""
+    """Divide each mode by its median amplitude, compress it, and normalise each image to unit norm."""
     usual = np.median(np.concatenate([np.abs(part) for part in read.values()]), axis=0)
     found = {}
     for name, part in read.items():
@@ -119,8 +120,8 @@ def _unit(read: Descriptors) -> Descriptors:
 
 
 def _blocks(one: Descriptors, other: Descriptors) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Largest correlation over rotations and reflections, some rows at a time."""
-    # Half a turn reverses the sign of every odd wave: half of the angles say all.
+    """Yield the largest correlation over rotations and reflections, in blocks of rows."""
+    # A rotation by 180 degrees reverses the sign of odd modes, so half of the angles are sufficient.
     turns = np.exp(2j * np.pi * np.outer(np.arange(_ANGLES // 2), _WAVES) / _ANGLES).astype(np.complex64)
     flat = _real(other.reshape(len(other), -1)).T
     for start in range(0, len(one), _CHUNK):

@@ -1,4 +1,4 @@
-"""Image files -> Cutouts: those of explicit paths or of a catalog, as they are or as a network sees them."""
+"""Read cutouts from image files, given by paths or a catalog, optionally prepared for a network."""
 
 from __future__ import annotations
 
@@ -26,44 +26,45 @@ from galcnn.transforms import crop_width
 #: One file, or several of one galaxy.
 ImagePath = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-#: Bytes on the disk beyond which a file is no cutout: read whole, a few would fill the memory.
+#: Largest file, in bytes, that is read as a cutout; a few larger ones would fill the memory.
 _LARGEST_FILE = 256_000_000
 _SUFFIXES = (".fits", ".fits.gz", ".fits.fz", ".fit", ".png", ".jpg", ".jpeg")
 
 
 class InputFiles:
-    """The image files of galaxies, and how they are read.
+    """Image files of galaxies, and options by which they are read.
 
-    It is a `galcnn.dataset.sources.CutoutSource`, whose rows are the galaxies in their order.
+    It implements `galcnn.dataset.sources.CutoutSource`; its rows are the galaxies in order.
 
     Parameters
     ----------
     paths : mapping of str to path-like, or to a sequence of path-like
-        Id -> file, or files of one galaxy.
+        Id -> file, or several files of one galaxy.
     bands : tuple of str, optional
-        Which bands to take, or names of the planes where the headers do not say; all by default.
+        Bands to read, or names of the planes if the headers do not name them; all by default.
     grid : str, optional
-        Band whose pixel grid the other files of a galaxy are brought to; by default they must
-        be on one.
+        Band to whose pixel grid the other files of a galaxy are resampled. By default all files of a
+        galaxy must share one grid.
     width : astropy.units.Quantity, optional
-        Angular side of the field about the centre that is used; all of it by default.
+        Angular side of the central field that is read; the whole field by default.
     fit : bool
-        Whether the pixel grid may be changed to that of a network, see `galcnn.model.prepare`.
+        If True, the pixel grid may be changed to that of a network, see `galcnn.model.prepare`.
     size : int, optional
-        Where the first image says what all are: bring each to size x size pixels by a centre crop
-        (or padding) at its own pixel scale, or resample the whole field where there is no WCS.
+        Image side in pixels. Images with a WCS are cropped or padded about the centre at their own
+        pixel scale, others are resampled. Implies `fit`. If the input specification of a network is
+        given, its shape is used instead.
     render : str, optional
-        Where the first image says what all are: recorded as the step by which calibrated cutouts
-        become such pictures.
+        Rendering by which calibrated cutouts become pictures like these; it is recorded in the input
+        specification. Ignored if a network's input specification is given.
     redshifts : mapping of str to float, optional
-        Of galaxies whose files do not say.
+        Id -> redshift, for galaxies whose files contain none.
 
     Attributes
     ----------
     paths : dict of str to tuple of pathlib.Path
         Id -> files.
     ids : list of str
-        Of the galaxies, in their order.
+        Ids of the galaxies, in order.
     described : str
         See `galcnn.dataset.sources.CutoutSource`.
     """
@@ -92,32 +93,32 @@ class InputFiles:
 
     @classmethod
     def of(cls, catalog: Catalog, folder: str | os.PathLike[str] | None = None, **reading: Any) -> InputFiles:
-        """Take the image files of a catalog.
+        """Return the image files of a catalog.
 
         Parameters
         ----------
         catalog : galcnn.catalog.Catalog
-            With a column `image`, or with ids that name files of `folder`. Its redshifts are those of
-            cutouts whose files do not say.
+            Catalog with a column `image`, or with ids that name files in `folder`. Its redshifts, if
+            any, are used for files that contain none.
         folder : path-like, optional
-            The files that `image` names are in it, wherever they were before; without such a column,
-            the file of a galaxy is its id with a suffix of FITS, PNG or JPEG, as `galcnn fetch` and
-            `galcnn cut` name them.
+            Folder of the files. With a column `image`, only the file names in it are used, not their
+            folders. Without, the file name is the id with a FITS, PNG or JPEG suffix, as written by
+            `galcnn fetch` and `galcnn cut`.
         **reading
-            How they are read: all parameters of `InputFiles` but the paths and redshifts.
+            Parameters of `InputFiles` other than paths and redshifts.
 
         Returns
         -------
         InputFiles
-            A row for each of the catalog.
+            Image files, one galaxy per row of the catalog.
 
         Raises
         ------
         FileNotFoundError
-            There is no such folder.
+            If the folder does not exist.
         ValueError
-            Neither a column `image` nor a folder; or files of one name in several folders of the
-            catalog, of which the folder could hold only one.
+            If there is neither a column `image` nor a folder, or files in different folders of the
+            catalog have the same name.
         """
         if folder is None and "image" not in catalog.table.colnames:
             raise ValueError(
@@ -137,7 +138,7 @@ class InputFiles:
         return files
 
     def like(self, paths: Mapping[str, ImagePath]) -> InputFiles:
-        """Read other files in the same way.
+        """Return other files that are read with the same options.
 
         Parameters
         ----------
@@ -147,7 +148,7 @@ class InputFiles:
         Returns
         -------
         InputFiles
-            Of these, without the redshifts.
+            Files at these paths, without redshifts.
         """
         return InputFiles(
             paths,
@@ -164,14 +165,14 @@ class InputFiles:
 
     @property
     def described(self) -> str:
-        """All that decides which cutouts these are, beside the catalog."""
+        """Description of folder, bands, grid and width, to recognise the same source."""
         text = f"files of {self._folder}, bands {self.bands}"
         text += "" if self.grid is None else f", grid {self.grid}"
         return text if self.width is None else f"{text}, width {self.width}"
 
     @property
     def spec(self) -> InputSpec:
-        """What the images are, as the first says; it is read when none has been yet."""
+        """Input specification of the first image that was read; reads one if necessary."""
         if self._spec is None:
             if not self.ids:
                 raise ValueError(message("at least one galaxy", "", n=0))
@@ -180,24 +181,24 @@ class InputFiles:
         return self._spec
 
     def load(self, name: str) -> Cutout:
-        """Load one galaxy as it is, cut to the width.
+        """Load one galaxy, cut to the width.
 
         Parameters
         ----------
         name : str
-            Its id.
+            Id of the galaxy.
 
         Returns
         -------
         galcnn.cutout.Cutout
-            Not yet prepared for a network.
+            Cutout, not prepared for a network.
 
         Raises
         ------
         galcnn.errors.UnreadableImageError, OSError
-            It cannot be read.
+            If the file cannot be read.
         ValueError
-            It has no WCS, or is smaller than the width.
+            If a width is set and the image has no WCS or is smaller.
         """
         paths = self.paths[name]
         try:
@@ -209,32 +210,32 @@ class InputFiles:
                 cutout = crop_width(cutout, self.width)
         except (OSError, ValueError):
             raise
-        except Exception as error:  # a broken file may fail anywhere in the libraries that read it
+        except Exception as error:  # broken files may raise any exception in the reading libraries
             raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
         if cutout.redshift is None and name in self._redshifts:
             return replace(cutout, redshift=self._redshifts[name])
         return cutout
 
     def prepared(self, name: str, spec: InputSpec | None = None) -> Cutout:
-        """Load one galaxy and bring it to what a network sees.
+        """Load one galaxy and prepare it for a network.
 
         Parameters
         ----------
         name : str
-            Its id.
+            Id of the galaxy.
         spec : galcnn.model.InputSpec, optional
-            Of the network. By default all are brought to what the first that was read is: one that
-            differs is refused, since a network would learn the difference.
+            Input specification of the network. By default that of the first image that was read;
+            images that do not fit it are refused.
 
         Returns
         -------
         galcnn.cutout.Cutout
-            In the bands, unit and shape of the spec.
+            Cutout in the bands, unit and shape of the specification.
 
         Raises
         ------
         galcnn.errors.UnreadableImageError, OSError, ValueError
-            It cannot be read or does not fit; the text names galaxy and file.
+            If the image cannot be read or does not fit; the message names galaxy and file.
         """
         with self.named(name):
             cutout = self.load(name)
@@ -245,19 +246,19 @@ class InputFiles:
         return ready
 
     def all_prepared(self, spec: InputSpec | None = None, *, progress: Progress = silent) -> list[Cutout]:
-        """Load all galaxies, which must fit.
+        """Load all galaxies and prepare them for a network.
 
         Parameters
         ----------
         spec : galcnn.model.InputSpec, optional
             See `prepared`.
         progress : galcnn._runtime.progress.Progress
-            Shows the files.
+            Progress display.
 
         Returns
         -------
         list of galcnn.cutout.Cutout
-            In their order.
+            Cutouts in the order of `ids`.
 
         Raises
         ------
@@ -272,33 +273,33 @@ class InputFiles:
         return cutouts
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Load some rows as they are, whatever happens to one of them.
+        """Load some rows; errors are returned, not raised.
 
         Parameters
         ----------
         rows : sequence of int
-            Which.
+            Row numbers.
 
         Returns
         -------
         list of galcnn.cutout.Cutout or Exception
-            In this order; an exception says why there is no cutout.
+            Cutout of each row, or the exception if it cannot be loaded.
         """
         return [self._tried(self.ids[row]) for row in rows]
 
     @contextlib.contextmanager
     def named(self, name: str) -> Iterator[None]:
-        """Let an `OSError` or `ValueError` of the block name a galaxy and its files.
+        """Prefix the message of an `OSError` or `ValueError` in the block with the galaxy and its files.
 
         Parameters
         ----------
         name : str
-            Its id.
+            Id of the galaxy.
 
         Yields
         ------
         None
-            Nothing is handed on.
+            Nothing is yielded.
         """
         try:
             yield
@@ -306,16 +307,16 @@ class InputFiles:
             text = f"Galaxy {name} ({','.join(map(str, self.paths[name]))}): {error}"
             try:
                 named = type(error)(text)
-            except TypeError:  # one that wants more than a text, such as UnicodeDecodeError
+            except TypeError:  # its constructor takes other arguments, as UnicodeDecodeError's
                 named = UnreadableImageError(text)
             raise named from error
 
     def _tried(self, name: str) -> Cutout | Exception:
         try:
-            if self.width is None:  # else it may be a large image of which little is kept
+            if self.width is None:  # with a width, a large image is cut
                 self._check_bytes(name)
             return self.load(name)
-        except Exception as error:  # noqa: BLE001  whatever fails is this galaxy's error
+        except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
             return error
 
     def _check_bytes(self, name: str) -> None:
@@ -340,7 +341,7 @@ class InputFiles:
 
 
 class HeldCutouts(Mapping[str, Cutout]):
-    """Cutouts as they are in their files, held in memory once read."""
+    """Mapping of ids to cutouts, read on access and kept in memory up to a size limit."""
 
     def __init__(self, files: InputFiles, *, megabytes: float = 1000.0) -> None:
         self._files, self._room = files, megabytes * 1e6
@@ -373,7 +374,7 @@ def _paths(path: ImagePath) -> tuple[Path, ...]:
 
 
 def _paths_in(folder: Path, catalog: Catalog) -> dict[str, tuple[Path, ...]]:
-    """The files of a catalog as they are named in a folder."""
+    """Return the files of a catalog in a folder, by id."""
     if not folder.is_dir():
         raise FileNotFoundError(message("a folder of images", "Check the path.", images=str(folder)))
     if "image" not in catalog.table.colnames:

@@ -1,4 +1,4 @@
-"""The images of a catalog, read whole or packed into shards, and their classes or votes -> Dataset."""
+"""Read the images of a catalog, from files or shards, with classes or votes, into a Dataset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from galcnn.model import InputSpec, images_from
 from galcnn.photometry import DISPLAY
 
 _FORMAT = 1
-_SHARD = 512  # images
+_SHARD = 512  # images per shard
 
 
 def read_dataset(
@@ -34,12 +34,12 @@ def read_dataset(
     shards: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> Dataset:
-    """Read the image of every galaxy of a catalog.
+    """Read the images and classes of a catalog.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        With columns `image` and `class`.
+        Catalog with columns `image` and `class`.
     bands : tuple of str, optional
         See `InputFiles`.
     size : int, optional
@@ -47,20 +47,20 @@ def read_dataset(
     render : str, optional
         See `InputFiles`.
     shards : path-like, optional
-        Folder into which the images are packed, or from which they are taken if they have been;
-        they then stay on disk. See `galcnn.dataset.pack_images`.
+        Folder of shards. If given, the images are packed there, or read from there if they are
+        already packed, and stay on disk. See `galcnn.dataset.pack_images`.
     progress : galcnn._runtime.progress.Progress
-        Shows the reading.
+        Progress display.
 
     Returns
     -------
     Dataset
-        In the order of the catalog.
+        Dataset in the order of the catalog.
 
     Raises
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        An image cannot be read or differs from the first; the text names the galaxy.
+        If an image cannot be read or does not fit the first; the message names the galaxy.
     """
     files = InputFiles.of(catalog, bands=bands, size=size, render=render)
     classes = catalog.classes
@@ -83,14 +83,14 @@ def read_vote_dataset(
     shards: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> Dataset:
-    """Read the image of every galaxy of a catalog, and what people voted.
+    """Read the images and votes of a catalog.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        With a column `image`, and one for each answer.
+        Catalog with a column `image` and one column per answer.
     votes : galcnn.catalog.Votes
-        What people were asked.
+        Questions and answers.
     bands : tuple of str, optional
         See `InputFiles`.
     size : int, optional
@@ -100,12 +100,12 @@ def read_vote_dataset(
     shards : path-like, optional
         See `read_dataset`.
     progress : galcnn._runtime.progress.Progress
-        Shows the reading.
+        Progress display.
 
     Returns
     -------
     Dataset
-        In the order of the catalog.
+        Dataset in the order of the catalog.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def read_vote_dataset(
 
 
 def claim_shards(folder: str | os.PathLike[str], *, overwrite: bool = False) -> atomic.Claim:
-    """Make a folder one of shards."""
+    """Claim a folder as output folder of shards."""
     return atomic.claim(folder, what="one of galcnn pack", own=("shard-*",), overwrite=overwrite)
 
 
@@ -132,39 +132,39 @@ def pack_images(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Packed:
-    """Write the images of a catalog into shards, or take those that are there.
+    """Write the images of a catalog into shards, or open existing shards.
 
-    Each shard is written whole or not at all, with the hash of its file; a run that was
-    interrupted goes on behind the last. 8-bit pictures take a byte a pixel, all else four.
+    Each shard is written atomically, with the hash of its file; an interrupted run resumes after the
+    last complete shard. 8-bit pictures take one byte per pixel, other images four.
 
     Parameters
     ----------
     files : InputFiles
-        The galaxies.
+        Image files of the galaxies.
     folder : path-like
-        Of the shards.
+        Folder of the shards.
     shard_size : int
-        Images of a shard.
+        Number of images per shard.
     complete : bool
-        Whether an image that cannot be read, or does not fit, is an error. Else its place holds
-        zeros, and the record of the shard says why: `galcnn classify` gives such a galaxy its row.
+        If True, raise an error if an image cannot be read or does not fit. If False, fill it with
+        zeros and record the reason; `galcnn classify` then gives the galaxy a row with this reason.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, overwrite existing shards.
     progress : galcnn._runtime.progress.Progress
-        Shows the reading.
+        Progress display.
 
     Returns
     -------
     Packed
-        Opened, after every shard was checked against its hash.
+        Packed images; every shard has been checked against its hash.
 
     Raises
     ------
     ValueError
-        The shards there are of other galaxies, files or settings, or were altered; or an image
-        does not fit; or none does.
+        If existing shards belong to other galaxies, files or settings or were altered, an image does
+        not fit, or no image can be read.
     OSError
-        An image cannot be read, or the folder not written.
+        If an image cannot be read or the folder cannot be written.
     """
     if not len(files):
         raise ValueError(message("at least one galaxy", "", n=0))
@@ -190,7 +190,7 @@ def pack_images(
 
 
 def _find_first(files: InputFiles) -> None:
-    """Let the first image that can be read settle what all are."""
+    """Take the input specification from the first readable image."""
     error: Exception | None = None
     for name in files.ids:
         try:
@@ -205,7 +205,7 @@ def _find_first(files: InputFiles) -> None:
 def _shard(
     files: InputFiles, claim: atomic.Claim, number: int, rows: range, *, step: Step, complete: bool
 ) -> dict[str, Any]:
-    """The record of a shard that is whole and of these galaxies, written now if it is not there."""
+    """Return the record of a shard of these galaxies; write the shard if it does not exist."""
     name, place = f"shard-{number:05d}", claim.folder
     path, record, key = place / f"{name}.npy", place / f"{name}.json", _key(files, rows)
     if claim.written(record.name):
@@ -223,7 +223,7 @@ def _shard(
         for _ in rows:
             step()
         return entry
-    whole = files.size is None and files.spec.unit == DISPLAY.name  # resampled pictures have fractions
+    whole = files.size is None and files.spec.unit == DISPLAY.name  # resampled pictures are not integer
     images = np.empty((len(rows), *files.spec.image_shape), dtype=np.uint8 if whole else np.float32)
     masked, failed = 0.0, {}
     for i, row in enumerate(rows):
@@ -250,12 +250,12 @@ def _shard(
         "masked": masked,
         "inputs": files.spec.to_dict(),
     }
-    atomic.write_json(record, entry)  # last: a shard without its record does not count
+    atomic.write_json(record, entry)  # last: a shard without a record is incomplete
     return entry
 
 
 def _key(files: InputFiles, rows: range) -> str:
-    """Hash what decides what a shard holds: galaxies, their files as they are now, and settings."""
+    """Hash all that determines a shard: galaxies, size and modification time of files, and settings."""
     ids = [files.ids[row] for row in rows]
     stated = [(path.name, *_as_it_is(path)) for name in ids for path in files.paths[name]]
     told = (ids, stated, files.bands, files.size, files.spec.to_dict())
@@ -265,7 +265,7 @@ def _key(files: InputFiles, rows: range) -> str:
 def _as_it_is(file: Path) -> tuple[int, int]:
     try:
         return file.stat().st_size, file.stat().st_mtime_ns
-    except OSError:  # the reader will say so
+    except OSError:  # the reader raises the error
         return -1, 0
 
 
@@ -283,7 +283,7 @@ def _foreign(place: Path, name: str) -> ValueError:
 def _images(
     files: InputFiles, shards: str | os.PathLike[str] | None, progress: Progress
 ) -> tuple[npt.NDArray[np.float32] | PackedImages, float]:
-    """All images, and the share of their pixels that are masked."""
+    """Return all images and the fraction of their pixels that are masked."""
     if shards is not None:
         packed = pack_images(files, shards, progress=progress)
         return packed.images, packed.masked_fraction

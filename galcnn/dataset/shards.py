@@ -1,4 +1,4 @@
-"""Images in shards: files that are read in pieces, so that a set may be larger than memory."""
+"""Images in shards on disk, which are read in pieces and may be larger than the memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from galcnn.model import InputSpec
 
 @dataclass(frozen=True, eq=False)
 class PackedImages:
-    """Images in shards on disk, read where they are asked for.
+    """Images in shards on disk, read on access.
 
     Attributes
     ----------
     shards : tuple of numpy.ndarray
-        Memory-mapped, shape (images of the shard, ny, nx, n_bands), uint8 or float32; all but the
-        last of one length.
+        Memory-mapped images, shape (n_shard, ny, nx, n_bands), uint8 or float32. All shards but the
+        last hold the same number of images.
     rows : numpy.ndarray
-        Which of all images, counted through the shards, these are, in order.
+        Indices of the selected images, counted over all shards, int64.
     """
 
     shards: tuple[npt.NDArray[Any], ...]
@@ -40,7 +40,7 @@ class PackedImages:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that they would take in memory, as float32."""
+        """Size of the images in memory as float32, in bytes."""
         return 4 * int(np.prod(self.shape))
 
     def __len__(self) -> int:
@@ -50,28 +50,28 @@ class PackedImages:
         wanted = self.rows[which]
         images = np.empty((len(wanted), *self.shape[1:]), dtype=np.float32)
         size = len(self.shards[0])
-        for i in np.argsort(wanted, kind="stable"):  # in the order of the disk, whatever was asked for
+        for i in np.argsort(wanted, kind="stable"):  # read in disk order
             shard, row = divmod(int(wanted[i]), size)
             images[i] = self.shards[shard][row]
         return images
 
     def select(self, which: npt.NDArray[Any]) -> PackedImages:
-        """Give some of the images without reading them."""
+        """Return a subset of the images without reading them."""
         return PackedImages(self.shards, self.rows[which])
 
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """What a folder of shards holds.
+    """Content of a folder of shards.
 
     Attributes
     ----------
     images : PackedImages
-        In the order of the catalog.
+        Images in the order of the catalog.
     inputs : galcnn.model.InputSpec
-        What they are.
+        Input specification of the images.
     masked_fraction : float
-        Share of their pixels that were masked and filled.
+        Fraction of pixels that were masked and replaced by the fill value.
     """
 
     images: PackedImages
@@ -81,20 +81,20 @@ class Packed:
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """One shard: what its record says of it.
+    """One shard, as described by its record.
 
     Attributes
     ----------
     path : pathlib.Path
-        The ``.npy`` file.
+        File of the images, ``.npy``.
     ids : tuple of str
-        Of its galaxies, in the order of its images.
+        Ids of the galaxies, in the order of the images.
     failed : mapping of str to str
-        Id -> why there is no image, for those whose place holds zeros.
+        Id -> reason, for galaxies without an image; their pixels are zero.
     sha256 : str
-        Of the file.
+        SHA-256 of the file.
     inputs : galcnn.model.InputSpec
-        What the images are.
+        Input specification of the images.
     """
 
     path: Path
@@ -104,7 +104,7 @@ class Shard:
     inputs: InputSpec
 
     def check(self) -> None:
-        """Refuse a file that is not the one that was written."""
+        """Raise an error if the file was changed or cannot be read."""
         try:
             found = file_sha256(self.path)
         except OSError as error:
@@ -115,36 +115,36 @@ class Shard:
             )
 
     def images(self) -> npt.NDArray[Any]:
-        """Open the images."""
+        """Open the images, memory-mapped."""
         images: npt.NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
         return images
 
 
 def file_sha256(path: Path) -> str:
-    """Hash a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read_shards(folder: str | os.PathLike[str]) -> tuple[Shard, ...]:
-    """Read the records of a folder of shards; no image yet.
+    """Read the records of a folder of shards, without the images.
 
     Parameters
     ----------
     folder : path-like
-        Written by `galcnn.dataset.pack_images`.
+        Folder written by `galcnn.dataset.pack_images`.
 
     Returns
     -------
     tuple of Shard
-        In order.
+        Shards in order.
 
     Raises
     ------
     FileNotFoundError
-        No such folder, or no shard in it.
+        If the folder does not exist or holds no shard.
     ValueError
-        A record cannot be read, knows no ids (older galcnn), or is of other images than the first.
+        If a record cannot be read, has no ids (older galcnn), or differs from the first in its inputs.
     """
     place = Path(folder)
     records = sorted(place.glob("shard-*.json"))

@@ -1,4 +1,4 @@
-"""Where the cutouts of a catalog come from: rows in, cutouts or errors out. Of files, see `InputFiles`."""
+"""Sources of the cutouts of a catalog: shards, mosaics and surveys; for files see `InputFiles`."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ from galcnn.surveys import Survey, open_survey
 
 
 class CutoutSource(Protocol):
-    """Gives the cutouts of a catalog, piece by piece.
+    """Source of the cutouts of a catalog, read in groups of rows.
 
     Attributes
     ----------
     described : str
-        All that decides which cutouts these are, beside the catalog: a run that is taken up again
-        with others is refused.
+        Description of the source. A run cannot be resumed with a source of another description.
     portable : bool
-        Whether it can be sent to another process, to read there.
+        If True, the source can be sent to another process and read there.
     """
 
     @property
@@ -45,11 +44,11 @@ class CutoutSource(Protocol):
     def portable(self) -> bool: ...
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Give the cutouts of some rows."""
+        """Return the cutout of each row, or the exception if it cannot be read."""
 
 
 class FromShards:
-    """Images that were packed, see `galcnn.dataset.pack_images`."""
+    """Cutouts from packed images, see `galcnn.dataset.pack_images`."""
 
     portable = True
 
@@ -58,7 +57,7 @@ class FromShards:
     ) -> None:
         self._shards = read_shards(folder)
         self.inputs = self._shards[0].inputs
-        # Packed images have lost their WCS: another pixel scale could not be seen later.
+        # Packed images have no WCS, so the pixel scale cannot be checked later.
         asked, own = wanted and wanted.pixel_scale, self.inputs.pixel_scale
         if wanted is not None and asked and own and not np.isclose(own, asked, rtol=SCALE_TOLERANCE):
             raise ValueError(
@@ -79,7 +78,7 @@ class FromShards:
                     self._shard_of[row], self._place_of[row] = number, place
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Read some rows, shard by shard."""
+        """Return the cutout of each row, or an exception."""
         wanted = np.asarray(rows, dtype=np.intp)
         found: list[Cutout | Exception] = [CoverageError("not in the shards")] * len(wanted)
         for number in np.unique(self._shard_of[wanted]):
@@ -90,9 +89,9 @@ class FromShards:
                 if number not in self._checked:
                     self._shards[number].check()
                     self._checked.add(int(number))
-                # Open no longer than it is read: pages of an open file count as memory of ours.
+                # Closed right after reading: pages of an open mapped file count as memory of the process.
                 images = self._shards[number].images()[self._place_of[wanted[here]]]
-            except Exception as error:  # noqa: BLE001  whatever fails is the error of these galaxies
+            except Exception as error:  # noqa: BLE001  any exception is the result of these galaxies
                 for place in here:
                     found[place] = error
                 continue
@@ -108,7 +107,7 @@ class FromShards:
 
 
 class FromMosaic:
-    """Cutouts of one large image."""
+    """Cutouts from a mosaic."""
 
     portable = False
 
@@ -117,19 +116,19 @@ class FromMosaic:
         self.described = described_cuts(mosaic, catalog, width)
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Cut some rows out; where that fails, one by one, so that the others have theirs."""
+        """Cut out some rows; if that fails, each on its own, so that one failure affects one row."""
         cuts = cut(self._mosaic, self._catalog.select(list(rows)), width=self._width)
         found: list[Cutout | Exception] = [CoverageError("not on the mosaic")] * len(rows)
         try:
             for one in cuts:
                 found[one.row] = one.cutout if one.cutout is not None else CoverageError(one.reason)
-        except Exception as error:  # noqa: BLE001  whatever fails is this galaxy's error
+        except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
             return [error] if len(rows) == 1 else [self.read([row])[0] for row in rows]
         return found
 
 
 class FromSurvey:
-    """Cutouts that a survey is asked for, several at once."""
+    """Cutouts requested from a survey, several at a time."""
 
     portable = False
 
@@ -150,40 +149,40 @@ class FromSurvey:
         self.described = f"survey {survey.name}, width {width}, bands {bands}"
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Ask for some rows."""
+        """Request the cutout of each row."""
         with ThreadPoolExecutor(self._at_once) as pool:
             return list(pool.map(self._ask, rows))
 
     def _ask(self, row: int) -> Cutout | Exception:
         try:
             return self._survey.cutout(self._positions[row], self._width, self._bands)
-        except Exception as error:  # noqa: BLE001  whatever fails is this galaxy's error
+        except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
             return error
 
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """Where the cutouts of a catalog come from; files of its column `image` by default.
+    """Settings of the source of cutouts; by default the files in column `image` of the catalog.
 
     Attributes
     ----------
     images : str or None
-        Folder of files, see `galcnn.dataset.InputFiles.of`.
+        Folder of image files, see `galcnn.dataset.InputFiles.of`.
     shards : str or None
-        Folder of packed images, see `galcnn.dataset.sources.FromShards`.
+        Folder of packed images, see `galcnn.dataset.pack_images`.
     mosaic : tuple of str
-        Files of a mosaic that they are cut out of.
+        Files of the mosaic from which cutouts are made.
     survey : str or None
-        A survey that is asked for them.
+        Name of the survey from which cutouts are requested.
     width : str or None
-        Side of the cutouts of a mosaic or survey: ``40 arcsec``, ``64 pix``. Of files, the angular
-        side of the field about the centre that is used; all of it by default.
+        Side of the cutouts, such as ``40 arcsec`` or ``64 pix``; required with `mosaic` and `survey`.
+        For files, the angular side of the central field that is read; the whole field by default.
     bands : tuple of str or None
-        Wanted bands, or names of the planes where the files name none; not of shards.
+        Bands to read, or names of the planes if the files do not name them. Not allowed with `shards`.
     at_once : int
-        Requests to a survey at the same time.
+        Number of simultaneous requests to a survey.
     grid : str or None
-        Band whose pixel grid the other files of a galaxy are brought to.
+        Band to whose pixel grid the other files of a galaxy are resampled.
     """
 
     images: str | None = None
@@ -211,12 +210,12 @@ class SourceSettings:
             raise ValueError(message("a grid with files of one galaxy alone", "", grid=self.grid))
 
     def absolute(self) -> SourceSettings:
-        """Give the same with absolute paths, for workers that run elsewhere.
+        """Return the settings with absolute paths, for workers in other directories.
 
         Returns
         -------
         SourceSettings
-            Of the same files.
+            Settings of the same files.
         """
         images, shards = (path and str(Path(path).resolve()) for path in (self.images, self.shards))
         mosaic = tuple(str(Path(file).resolve()) for file in self.mosaic)
@@ -224,19 +223,19 @@ class SourceSettings:
 
     @contextlib.contextmanager
     def open(self, catalog: Catalog, wanted: InputSpec | None = None) -> Iterator[CutoutSource]:
-        """Open it for the rows of a catalog.
+        """Open the source for the rows of a catalog.
 
         Parameters
         ----------
         catalog : galcnn.catalog.Catalog
-            The galaxies.
+            Catalog of the galaxies.
         wanted : galcnn.model.InputSpec, optional
-            Of the network; shards of another pixel scale are refused.
+            Input specification of the network; shards of another pixel scale are refused.
 
         Yields
         ------
         galcnn.dataset.sources.CutoutSource
-            Open until the block is left.
+            Source, open until the end of the block.
         """
         if self.mosaic:
             with open_mosaic(list(self.mosaic), bands=self.bands) as mosaic:

@@ -1,4 +1,4 @@
-"""Splits that keep together what belongs together, and every class on each side."""
+"""Train, validation and test splits by groups of galaxies, stratified by class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
 
-#: Galaxies of two sky regions that are this close to each other stay together.
+#: Galaxies of two sky regions that are closer than this are put in the same split.
 NEIGHBOURS = 1 * u.arcmin
 
 
@@ -32,42 +32,42 @@ def split_catalog(
     radius: u.Quantity | None = None,
     nside: int = 16,
 ) -> Catalog:
-    """Deal the galaxies to train, validation and test.
+    """Split a catalog into train, validation and test.
 
-    Galaxies of one group never stand on two sides. Groups are dealt class by class (a group
-    counts for the rarest class it holds) in the order of a keyed hash, so that the order of the
-    rows changes nothing and a rare class is found on each side.
+    All galaxies of a group are in the same split. Groups are split class by class, where a group counts
+    for its rarest class, in the order of a keyed hash. The result does not depend on the order of the
+    rows, and each split contains each class.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        All of one class where it has no column `class`. A catalog that has a column `split` is
-        given back as it is.
+        Catalog of the galaxies. Without a column `class` all are of one class. A catalog with a column
+        `split` is returned unchanged.
     by : str
-        What a group is: ``"object"``, ``"sdss-field"`` (run, camcol and field in the objid: the
-        neighbours of a galaxy, observed in the same seeing), ``"sky-region"`` (its HEALPix cell),
-        the name of a column, or ``"auto"``: SDSS fields where every id is an SDSS objid, else
-        objects.
+        Group of a galaxy: ``"object"`` (itself), ``"sdss-field"`` (run, camcol and field of the objid,
+        with the same seeing), ``"sky-region"`` (HEALPix cell), the name of a column, or ``"auto"``:
+        SDSS field if every id is an SDSS objid, else object.
     fractions : tuple of float
-        Of train, validation and test.
+        Fractions of train, validation and test, with sum 1.
     seed : int
-        Of the hash.
+        Seed of the hash.
     radius : astropy.units.Quantity, optional
-        No two galaxies within this angle of each other stand on two sides: groups with such
-        neighbours become one; of two sky regions, the neighbours alone go to one of them. By
-        default 1 arcmin for sky regions, and nothing of the kind otherwise.
+        Galaxies closer to each other than this angle are put in the same split. Groups with such
+        neighbours are merged; of sky regions, only the neighbours themselves are moved to one of the
+        regions. By default 1 arcmin for sky regions and no limit otherwise.
     nside : int
-        Of the sky regions: HEALPix cells in nested order (ICRS), 3.7 deg wide for 16.
+        HEALPix resolution of the sky regions (nested order, ICRS); cells are 3.7 deg wide for 16.
 
     Returns
     -------
     galcnn.catalog.Catalog
-        With a column `split`.
+        Catalog with a column `split`.
 
     Raises
     ------
     ValueError
-        A class has fewer than three groups, or a word is unknown.
+        If a class is missing from a split because it has too few groups, the fractions are invalid,
+        `by` is unknown, or positions are needed and missing.
     """
     if "split" in catalog.table.colnames:
         return catalog
@@ -85,7 +85,7 @@ def split_catalog(
     split = np.full(len(catalog), SPLITS[0], dtype="U10")
     for name in classes:
         groups = sorted(strata[name], key=lambda group: (seeding.uniform(seed, "split", group), group))
-        if len(groups) < 3:  # too few to deal; perhaps the class is found in groups of a rarer one
+        if len(groups) < 3:  # too few to split; groups of a rarer class may contain this one
             continue
         n_test = max(1, round(fractions[2] * len(groups)))
         n_validation = max(1, round(fractions[1] * len(groups)))
@@ -111,7 +111,7 @@ def split_catalog(
 def split_groups(
     catalog: Catalog, by: str, *, radius: u.Quantity | None = None, nside: int = 16
 ) -> list[str]:
-    """Give the group of each galaxy."""
+    """Return the group of each galaxy."""
     if by == "sky-region":
         positions = _positions(catalog)
         cells = [f"{cell:09d}" for cell in sky_cells(positions, nside)]
@@ -161,7 +161,7 @@ def sdss_field(objid: str | int) -> tuple[int, int, int]:
     Parameters
     ----------
     objid : str or int
-        64-bit identifier.
+        SDSS objid, 64 bit.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def sdss_field(objid: str | int) -> tuple[int, int, int]:
     Raises
     ------
     ValueError
-        It is not an SDSS objid.
+        If it is not an SDSS objid.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Cutouts that a person should look at before a network learns from them."""
+"""Detection of suspicious cutouts, to be inspected before training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from galcnn.model.inputs import blank_bands
 from galcnn.photometry import DISPLAY
 from galcnn.transforms.background import SKY_FRAME, sky_statistics
 
-#: In the order in which they are listed, with what the figure beside them is.
+#: Reasons in the order of the table, with the meaning of the value.
 REASONS = {
     "unreadable": "the file cannot be read or does not fit the others",
     "blank": "share of bands in which all pixels are equal",
@@ -32,19 +32,20 @@ _CHUNK = 1024
 
 @dataclass(frozen=True)
 class SuspicionLimits:
-    """Beyond which figure a cutout is listed; NaN or infinity for never.
+    """Limits beyond which a cutout is listed; NaN or infinity switches one off.
 
     Attributes
     ----------
     masked : float
-        Share of masked pixels.
+        Fraction of masked pixels.
     saturated : float
-        Share of pixels at the highest value: 255 in 8-bit pictures, else the image's own
-        maximum, which noise never repeats.
+        Fraction of pixels at the highest value: 255 in 8-bit pictures, otherwise the maximum of the
+        image, which noise does not repeat.
     outlier : float
-        Robust standard deviations.
+        Deviation from the median of the set, in robust standard deviations.
     duplicate : float
-        Correlation of gradient signs: 1 for copies; different galaxies stay well below.
+        Correlation of the signs of the gradient with another image; 1 for copies, well below for
+        different galaxies.
     """
 
     masked: float = 0.5
@@ -55,20 +56,20 @@ class SuspicionLimits:
 
 @dataclass(frozen=True, eq=False)
 class CutoutMeasure:
-    """What is kept of one cutout to judge it among the others.
+    """Quantities of one cutout by which it is compared with the others.
 
     Attributes
     ----------
     masked : float
-        Share of masked pixels.
+        Fraction of masked pixels.
     blank : float
-        Share of bands in which all usable pixels are equal.
+        Fraction of bands in which all usable pixels are equal.
     saturated : float
-        Share of pixels at the highest value, in the worst band.
+        Fraction of pixels at the highest value, in the worst band.
     features : mapping of str to float
-        Figures that are compared with those of the set.
+        Quantities whose outliers are searched: level and noise of the frame, mean light, colour.
     signs : numpy.ndarray
-        int8: signs of the gradient along x and y of the image at 32 pixels.
+        Signs of the gradient along y and x of the image at a side of 32 pixels, int8.
     """
 
     masked: float
@@ -79,7 +80,7 @@ class CutoutMeasure:
 
 
 def measure_cutout(cutout: Cutout) -> CutoutMeasure:
-    """Measure what makes a cutout suspicious."""
+    """Measure the quantities by which a cutout is compared with others."""
     planes = np.where(cutout.mask, 0.0, cutout.flux).astype(np.float64)
     return CutoutMeasure(
         masked=cutout.masked_fraction,
@@ -97,24 +98,24 @@ def suspicious_table(
     limits: SuspicionLimits | None = None,
     errors: Sequence[str] = (),
 ) -> Table:
-    """List the suspicious cutouts, each reason with its figure.
+    """List suspicious cutouts with reasons and values.
 
     Parameters
     ----------
     ids : sequence of str
-        One a cutout.
+        One id per cutout.
     measures : sequence of CutoutMeasure or None
-        None where a file could not be read.
+        Measures of each cutout; None if the file could not be read.
     limits : SuspicionLimits, optional
-        The defaults when not given.
+        Limits; ``SuspicionLimits()`` by default.
     errors : sequence of str, optional
-        Why a file could not be read; one a cutout, else none at all.
+        Reason of each cutout that could not be read: one text per cutout, or none at all.
 
     Returns
     -------
     astropy.table.Table
         Columns `id`, `row`, `reason` (one of `REASONS`), `value`, `limit` and `detail`; a cutout
-        with several reasons has several rows. Sorted by reason, the worst first.
+        with several reasons has several rows. Sorted by reason, then by decreasing value.
     """
     if len(ids) != len(measures):
         raise ValueError(message("one id a measure", "", n_ids=len(ids), n_measures=len(measures)))
@@ -160,12 +161,12 @@ def _saturated(cutout: Cutout) -> float:
     shares = []
     for plane, mask in zip(cutout.flux, cutout.mask, strict=True):
         usable = plane[~mask]
-        if not usable.size or np.ptp(usable) == 0:  # that is blank
+        if not usable.size or np.ptp(usable) == 0:  # blank, which is another reason
             shares.append(0.0)
             continue
         top = _TOP_OF_DISPLAY if cutout.unit == DISPLAY else usable.max()
         at_top = int(np.sum(usable >= top))
-        # The one brightest pixel of a flux image is no plateau.
+        # A single pixel at the maximum is not saturation.
         shares.append(0.0 if at_top < 2 else at_top / plane.size)
     return max(shares)
 
@@ -175,7 +176,7 @@ def _features(planes: npt.NDArray[np.float64], bands: Sequence[str]) -> dict[str
     light = planes.mean(axis=(1, 2)) - sky
     features: dict[str, float] = {}
     for i, band in enumerate(bands):
-        if noise[i] > 0:  # logarithms and their like: these figures are skewed
+        if noise[i] > 0:  # arcsinh and log, since these quantities are skewed
             features[f"frame level in {band}"] = float(np.arcsinh(sky[i] / noise[i]))
             features[f"frame noise in {band}"] = float(np.log(noise[i]))
             features[f"mean light in {band}"] = float(np.arcsinh(light[i] / noise[i]))
@@ -200,7 +201,7 @@ def _averaged(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _outliers(measures: Sequence[CutoutMeasure], limit: float) -> list[tuple[int, float, str]]:
-    """The worst feature of each image that has one beyond the limit."""
+    """Return the worst outlying feature of each image that has one."""
     worst: dict[int, tuple[float, str]] = {}
     for name in sorted({name for one in measures for name in one.features}):
         values = np.array([one.features.get(name, np.nan) for one in measures])
@@ -218,7 +219,7 @@ def _outliers(measures: Sequence[CutoutMeasure], limit: float) -> list[tuple[int
 
 
 def _duplicates(measures: Sequence[CutoutMeasure], limit: float) -> list[tuple[int, int, float]]:
-    """Images that repeat an earlier one, with the earlier one and the correlation."""
+    """Return images that repeat an earlier one, with that one and the correlation."""
     if len(measures) < 2:
         return []
     signs = np.stack([one.signs for one in measures]).astype(np.float32)
@@ -227,7 +228,7 @@ def _duplicates(measures: Sequence[CutoutMeasure], limit: float) -> list[tuple[i
     found = []
     for start in range(0, len(signs), _CHUNK):
         likeness = signs[start : start + _CHUNK] @ signs.T
-        # Each pair once: an image is compared with those before it.
+        # Each image is compared with earlier ones only, so that a pair is listed once.
         likeness[np.arange(len(signs)) >= (start + np.arange(len(likeness)))[:, np.newaxis]] = -1
         for i in np.flatnonzero(likeness.max(axis=1) > limit):
             other = int(likeness[i].argmax())

@@ -1,4 +1,4 @@
-"""Training: fit a network to a training set, watched on a validation set. Never scores."""
+"""Training of a network: the validation set decides when to stop; the test set is not used."""
 
 import lazy_loader
 

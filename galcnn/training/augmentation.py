@@ -1,7 +1,7 @@
-"""Augmentation: a galaxy has no preferred orientation on the sky, nor one seeing or depth.
+"""Data augmentation: random orientation, zoom, shift, blur, noise, missing bands and redshift.
 
-What degrades an image (shift, blur, noise, lost bands) acts on calibrated images, before the stretch,
-where flux adds up. Masked pixels hold the fill (zero) by then: nothing of what they held can be spread.
+All changes are applied to calibrated images, before the stretch, where flux is additive. Masked pixels
+have already been replaced by the fill value (zero), so their original values do not enter.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from galcnn.errors import message
 from galcnn.model.inputs import FILL
 from galcnn.training.redshifts import RandomRedshift
 
-#: Class names that speak of a sense of winding, which a mirror reverses.
+#: Class names that state a sense of winding, which a mirror image reverses.
 _CHIRAL = re.compile(
     r"(^|[^a-z])(a?cw|ccw|(anti|counter)?-?_?clockwise|[sz]-?_?wise)([^a-z]|$)", re.IGNORECASE
 )
 
 
 def is_chiral(name: str) -> bool:
-    """Tell whether the name of a class speaks of a sense of winding.
+    """Tell whether a class name states a sense of winding.
 
     Parameters
     ----------
     name : str
-        Of a class.
+        Name of a class.
 
     Returns
     -------
     bool
-        True for ``spiral_cw``, ``anticlockwise`` and their like.
+        True for names such as ``spiral_cw`` or ``anticlockwise``.
 
     Examples
     --------
@@ -49,39 +49,39 @@ def is_chiral(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of the training images, new in every epoch.
+    """Random changes of the training images, drawn anew in every epoch.
 
-    They act on calibrated images before the stretch: flux adds up there. Turns, shifts and blur
-    conserve the flux of a galaxy that lies within the image; a zoom conserves its surface
-    brightness, as another distance would. Masked pixels hold the fill before anything is changed.
+    They are applied to calibrated images, before the stretch, where flux is additive. Rotations, shifts
+    and blur conserve the flux of a galaxy that lies within the image; a zoom conserves its surface
+    brightness, as a change of distance does. Masked pixels are replaced by the fill value beforehand.
 
     Attributes
     ----------
     flips : bool
-        Mirror images along both axes; two of them make half a turn. Refused for chiral classes
-        unless `flip_swaps` says what a mirror makes of them.
+        If True, images are mirrored at random along x and y. Refused for chiral classes unless
+        `flip_swaps` gives the class of their mirror images.
     rotations : {"none", "quarter", "any"}
-        By multiples of 90 degrees, exact to the bit; or half of the images by any angle, bilinear,
-        with mirrored pixels beyond the edge. The interpolation smooths the noise, and a network
-        that is never shown unsmoothed noise does worse on it: so the other half stays exact.
+        ``"quarter"``: multiples of 90 degrees, without interpolation. ``"any"``: in addition, half of
+        the images are rotated by a random angle, with bilinear interpolation and reflected pixels
+        beyond the edge. Interpolation smooths the noise, so the other half is not interpolated: a
+        network that never sees unsmoothed noise does worse on it.
     zoom : float or None
-        Largest share by which an image is enlarged or shrunk, up to 0.2: beyond, the mirrored
-        pixels in the corners would show the galaxy again. Needs ``rotations="any"``, the
-        resampling of which it shares; None is 0.1 there and 0 elsewhere.
+        Largest relative change of size, at most 0.2: with more, the reflected pixels in the corners
+        would show the galaxy again. Needs ``rotations="any"``, since both share one resampling. None
+        means 0.1 with ``rotations="any"`` and 0 otherwise.
     shift : int
-        Largest number of whole pixels by which an image is moved along each axis.
+        Largest shift along each axis, in whole pixels.
     blur : float
-        Largest standard deviation, in pixels, of a Gaussian by which the point spread function is
-        broadened.
+        Largest standard deviation, in pixels, of the Gaussian with which images are convolved.
     noise : float
-        Largest standard deviation of added noise, as a multiple of the sky noise of each band.
+        Largest standard deviation of the added noise, in units of the sky noise of each band.
     band_dropout : float
-        Probability with which each band is filled with sky, so that the network does without it;
-        one band stays.
+        Probability that a band is replaced by the fill value, as if it were masked. At least one band
+        is kept.
     flip_swaps : mapping of str to str
-        Class -> class of its mirror image; pairs may be named in one direction.
+        Class -> class of its mirror image; naming one direction of a pair is enough.
     redshift : RandomRedshift or None
-        Galaxies that are put further away, by `galcnn.redshifting` and before everything else.
+        Random redshifts, applied with `galcnn.redshifting` before all other changes.
     """
 
     flips: bool = True
@@ -123,28 +123,28 @@ class Augmentation:
 
     @property
     def zoom_range(self) -> float:
-        """Largest share by which an image is enlarged or shrunk."""
+        """Largest relative change of size, with the default resolved."""
         if self.zoom is None:
             return 0.1 if self.rotations == "any" else 0.0
         return self.zoom
 
     def mirror_of(self, classes: Sequence[str]) -> npt.NDArray[np.int32]:
-        """Give the class of each class's mirror image.
+        """Return the class of the mirror image of each class.
 
         Parameters
         ----------
         classes : sequence of str
-            In order.
+            Class names, in the order of the logits.
 
         Returns
         -------
         numpy.ndarray
-            int32 positions in `classes`; each class itself where images are not mirrored.
+            Indices into `classes`, int32; the identity if images are not mirrored.
 
         Raises
         ------
         ValueError
-            A chiral class without a partner, or a name that is not a class.
+            If a chiral class has no partner, or a name is not a class.
         """
         swaps = dict(self.flip_swaps) | {b: a for a, b in self.flip_swaps.items()}
         if unknown := sorted(set(swaps) - set(classes)):
@@ -166,17 +166,18 @@ class Augmentation:
         return np.array([list(classes).index(name) for name in mirrored], dtype=np.int32)
 
     def check(self, shape: tuple[int, int]) -> None:
-        """Refuse what the grid does not allow.
+        """Check that the augmentation can be applied to images of this shape.
 
         Parameters
         ----------
         shape : tuple of int
-            Pixels as (ny, nx).
+            Image shape in pixels, (ny, nx).
 
         Raises
         ------
         ValueError
-            Rotations of an image that is not square, or a shift or blur beyond a third of it.
+            If images to rotate are not square, or the shift or three times the blur exceeds a third
+            of the shorter side.
         """
         if max(self.shift, 3 * self.blur) > min(shape) / 3:
             raise ValueError(
@@ -194,25 +195,25 @@ class Augmentation:
             )
 
     def apply(self, images: Any, labels: Any, mirror: Any, seed: Any, *, sky: Any = None) -> tuple[Any, Any]:
-        """Change a batch of images, each by its own draw.
+        """Apply random changes to a batch, drawn for each image.
 
         Parameters
         ----------
         images : tensor
-            Shape (n, ny, nx, n_bands), float32.
+            Calibrated images, shape (n, ny, nx, n_bands), float32.
         labels : tensor
-            int32 positions of the classes, shape (n,); or one number a class, shape (n, n_classes).
+            Class indices, int32, shape (n,); or one value per class, shape (n, n_classes).
         mirror : tensor
-            From `mirror_of`.
+            Class indices from `mirror_of`.
         seed : tensor
-            Two integers; the same seed gives the same draw.
+            Seed of two integers; the same seed gives the same changes.
         sky : tensor, optional
-            Sky noise of each band, in the unit of the images; `noise` needs it.
+            Sky noise of each band, in the unit of the images. Required if `noise` is not 0.
 
         Returns
         -------
         tuple of tensor
-            Images and labels; a mirrored galaxy bears the class (or numbers) of its mirror image.
+            Images and labels; a mirrored galaxy has the class (or values) of its mirror image.
         """
         if self.flips or self.rotations != "none":
             images, labels = self._mirrored(images, labels, mirror, seed)
@@ -234,7 +235,7 @@ class Augmentation:
         if self.rotations == "none":
             across = tf.zeros_like(left)
         if not self.flips:
-            # Two mirrors make a rotation: an even number of them keeps the sense of winding.
+            # An even number of reflections is a rotation, which keeps the sense of winding.
             left = tf.math.logical_xor(up, across)
         images = _where(left, tf.reverse(images, [2]), images)
         images = _where(up, tf.reverse(images, [1]), images)
@@ -248,12 +249,12 @@ class Augmentation:
 
 
 def _where(mask: Any, yes: Any, no: Any) -> Any:
-    # Whole rows are copied: `tf.where` broadcasts its condition, which takes many times as long.
+    # Select copies whole images; `tf.where` broadcasts its condition and is many times slower.
     return tf.raw_ops.Select(condition=mask, x=yes, y=no)
 
 
 def _turn(images: Any, seed: Any, zoom: float) -> Any:
-    """Rotate about the centre by up to 45 degrees (the rest is exact) and zoom."""
+    """Rotate half of the images about the centre by up to 45 degrees, and zoom them."""
     n = tf.shape(images)[0]
     exact = tf.random.stateless_uniform((n,), seed + 2) < 0.5
     side = tf.cast(tf.shape(images)[1] - 1, tf.float32)
@@ -276,7 +277,7 @@ def _turn(images: Any, seed: Any, zoom: float) -> Any:
 
 
 def _shift(images: Any, most: int, seed: Any) -> Any:
-    """Move each image by whole pixels, which keeps every value exact."""
+    """Shift each image by whole pixels, without interpolation."""
     moves = tf.random.stateless_uniform((2, tf.shape(images)[0]), seed, -most, most + 1, dtype=tf.int32)
     for axis in (1, 2):
         side = images.shape[axis]
@@ -288,7 +289,7 @@ def _shift(images: Any, most: int, seed: Any) -> Any:
 
 
 def _blur(images: Any, widest: float, seed: Any) -> Any:
-    """Blur each image by a Gaussian point spread function, which conserves its flux."""
+    """Convolve each image with a normalised Gaussian."""
     width = tf.random.stateless_uniform((tf.shape(images)[0], 1), seed, 1e-3, widest)
     radius = math.ceil(3 * widest)
     offsets = tf.range(-radius, radius + 1, dtype=tf.float32)[tf.newaxis]
@@ -308,14 +309,14 @@ def _blur(images: Any, widest: float, seed: Any) -> Any:
 
 
 def _add_noise(images: Any, most: float, sky: Any, seed: Any) -> Any:
-    """Add Gaussian noise to each image, but not where it holds the fill of masked pixels."""
+    """Add Gaussian noise to each image, except where pixels have the fill value."""
     share = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed, 0.0, most)
     noise = tf.random.stateless_normal(tf.shape(images), seed + 1)
     return tf.where(images == FILL, images, images + share * sky * noise)
 
 
 def _drop_bands(images: Any, rate: float, seed: Any) -> Any:
-    """Fill whole bands, as if they were masked, but never all of an image."""
+    """Replace whole bands by the fill value, but never all bands of an image."""
     n, bands = tf.shape(images)[0], images.shape[-1]
     draw = tf.random.stateless_uniform((n, bands), seed)
     stays = (draw >= rate) | (draw >= tf.reduce_max(draw, axis=1, keepdims=True))

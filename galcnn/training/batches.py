@@ -1,4 +1,4 @@
-"""What a network is fed: batches whose order and augmentation depend on (seed, epoch) alone."""
+"""Training and validation batches; their order and augmentation depend on (seed, epoch) alone."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ from galcnn.training.vote_losses import check_vote_settings, loss_of_votes, vote
 
 @dataclass(frozen=True)
 class Batches:
-    """Training batches, epoch after epoch.
+    """Training batches of all epochs.
 
     Attributes
     ----------
     beginning_at : callable
-        Number of an epoch -> `tf.data.Dataset` of (images, targets, weights) that begins
-        with that epoch and goes on to the last. What an epoch holds must depend on its number and
-        a seed alone: else a training that was interrupted does not go on as it would have.
+        Function of an epoch number that returns a `tf.data.Dataset` of (images, targets, weights),
+        from that epoch to the last. The batches of an epoch must depend on its number and a seed
+        alone; otherwise a resumed training differs from an uninterrupted one.
     per_epoch : int
-        Batches of one epoch.
+        Number of batches per epoch.
     chunks : int
-        Batches of which the mean gradient makes one update.
+        Number of batches whose mean gradient makes one update.
     loss : keras.losses.Loss or None
-        Of targets and logits; None: targets are one-hot labels, and the loss is their cross-entropy.
+        Loss of targets and logits. If None, targets are one-hot labels and the loss is the
+        cross-entropy.
     """
 
     beginning_at: Callable[[int], tf.data.Dataset]
@@ -47,36 +48,36 @@ class Batches:
 
     @property
     def updates_per_epoch(self) -> int:
-        """Updates of one epoch."""
+        """Number of updates per epoch."""
         return self.per_epoch // self.chunks
 
 
 def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) -> Batches:
-    """Give shuffled, augmented batches, another draw in each epoch.
+    """Make shuffled, augmented batches, drawn anew in each epoch.
 
-    With ``batch_size="all"`` an epoch is split into chunks of one size, the last filled up with
-    images of weight 0, and weights are scaled so that the mean over chunks is the mean over all
-    images: the mean gradient of the chunks is the gradient of the mean loss.
+    With ``batch_size="all"`` an epoch is split into chunks of equal size; the last is padded with
+    images of weight 0, and the weights are scaled so that the mean gradient of the chunks is the
+    gradient of the mean loss over all images.
 
     Parameters
     ----------
     dataset : galcnn.dataset.Dataset
         The training set.
     settings : TrainingSettings
-        Epochs, batch size, balance, augmentation.
+        Settings; epochs, batch size, balance and augmentation are used.
     seed : int
-        The same seed gives the same batches.
+        Seed of order and augmentation; the same seed gives the same batches.
 
     Returns
     -------
     Batches
-        Of all epochs.
+        Batches of all epochs.
 
     Raises
     ------
     ValueError
-        A class has no image, or the augmentation does not fit the classes, the grid or the images;
-        or of votes, see `galcnn.training.vote_losses.check_vote_settings`.
+        If a class has no image, the augmentation does not fit the classes, the shape or the images, or
+        settings for classes are used with votes.
     """
     votes = dataset.votes
     if votes is not None:
@@ -120,7 +121,7 @@ def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) ->
 
 
 def _redshifted(dataset: Dataset, settings: TrainingSettings, seed: int) -> Callable[[Any, Any], Any] | None:
-    """From the number of an epoch and row numbers to images at the redshifts of that epoch."""
+    """Return a function of (epoch, rows) that gives images at the redshifts of that epoch."""
     draws = settings.augmentation.redshift
     if draws is None:
         return None
@@ -147,7 +148,7 @@ def _sky(dataset: Dataset) -> npt.NDArray[np.float32]:
 
 
 def _sizes(n: int, settings: TrainingSettings) -> tuple[int, int, int]:
-    """Size of a batch, batches of an epoch, and of how many of them an update is made."""
+    """Return the batch size, the batches per epoch and the batches per update."""
     if settings.batch_size != "all":
         return settings.batch_size, -(-n // settings.batch_size), 1
     chunks = -(-n // settings.chunk_size)
@@ -155,7 +156,7 @@ def _sizes(n: int, settings: TrainingSettings) -> tuple[int, int, int]:
 
 
 def validation_batches(training: Dataset, validation: Dataset, settings: TrainingSettings) -> tf.data.Dataset:
-    """Give the validation set in order, weighted as the loss weighs the training set."""
+    """Make batches of the validation set, in order, with the class weights of the training loss."""
     if validation.votes is not None:
         targets = vote_targets(validation.labels, validation.votes)
         weights = np.ones(len(validation), dtype=np.float32)
@@ -171,7 +172,7 @@ def validation_batches(training: Dataset, validation: Dataset, settings: Trainin
 
 
 def _gatherer(images: npt.NDArray[np.float32] | PackedImages) -> Callable[[Any], Any]:
-    """From row numbers to images, in memory or read from their shards."""
+    """Return a function of row numbers that gives images, from memory or from shards."""
     if not isinstance(images, PackedImages):
         held = tf.constant(images)
         return lambda rows: tf.gather(held, rows)

@@ -1,4 +1,4 @@
-"""Keras callbacks of a training: the loss is watched, and where to stop is decided."""
+"""Keras callbacks: checks of the loss, early stopping and records of a training."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Logs = Mapping[str, float] | None
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stop at the batch where the loss is lost, with the best weights, or those of the start, in the model.
+    """Stop at the batch where the loss becomes NaN or infinite, and restore the best or initial weights.
 
-    It comes before all other callbacks, so that none of them keeps anything of such an epoch; those
-    with ``on_loss_lost() -> str`` are asked while the lost weights are still in the model.
+    It comes before all other callbacks, so that none of them records such an epoch. Callbacks with
+    ``on_loss_lost() -> str`` are called before the weights are restored; their text is added to the error.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class FiniteLoss(keras.callbacks.Callback):
 
 
 class RateRecord(keras.callbacks.Callback):
-    """Put the learning rate at the end of each epoch beside its losses; it comes before what changes it."""
+    """Log the learning rate at the end of each epoch; it comes before callbacks that change the rate."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
@@ -78,7 +78,7 @@ class RateRecord(keras.callbacks.Callback):
 
 
 class LossTolerance(keras.callbacks.Callback):
-    """Stop when the training loss hardly changes any more."""
+    """Stop when the training loss changes by less than a tolerance between epochs."""
 
     def __init__(self, tolerance: float) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class LossTolerance(keras.callbacks.Callback):
 
 
 class Epochs(keras.callbacks.Callback):
-    """Show each epoch; those that were done before a training went on count at once."""
+    """Show the progress of epochs; those before a resume are counted at once."""
 
     def __init__(self, step: Step) -> None:
         super().__init__()
@@ -121,8 +121,8 @@ _CHUNK = 256
 class LossRecord(keras.callbacks.Callback):
     """Record the cross-entropy of whole sets after each epoch, and the time of training alone.
 
-    Keras' loss of an epoch is a mean while the weights move; this one is of the weights as they
-    stand, without penalties, augmentation or smoothed labels.
+    Keras averages the loss of an epoch while the weights change. Here the loss is computed with the
+    weights at the end of the epoch, without penalties, augmentation or label smoothing.
     """
 
     def __init__(self, training: Dataset, validation: Dataset) -> None:
@@ -133,10 +133,10 @@ class LossRecord(keras.callbacks.Callback):
         }
 
     def curves(self) -> dict[str, list[float]]:
-        """Give the record from the start (epoch 0) on; a traced epoch took the median of the others."""
+        """Return the record from epoch 0 on; epochs with tracing get the median time of the others."""
         times = np.array(self.columns["seconds"])
         traced = np.array(self.columns["traced"], dtype=bool)
-        traced[:1] = False  # the start, which took no time
+        traced[:1] = False  # epoch 0 took no time
         if not traced[1:].all():
             times[traced] = np.median(times[1:][~traced[1:]])
         kept = {name: list(values) for name, values in self.columns.items() if name != "traced"}
@@ -174,7 +174,7 @@ class LossRecord(keras.callbacks.Callback):
 
 
 def eager_logits(model: keras.Model, images: ImageStack) -> npt.NDArray[np.float32]:
-    """Run a model in chunks, untraced: of many models on few images tracing takes longer than running."""
+    """Run a model in chunks without tracing, which is faster for many models on few images."""
     chunks = range(0, len(images), _CHUNK)
     return np.concatenate([np.asarray(model(images[k : k + _CHUNK], training=False)) for k in chunks])
 

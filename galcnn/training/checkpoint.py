@@ -1,8 +1,8 @@
-"""Checkpoints: the whole state of a training after an epoch, in one file, whole or not at all.
+"""Checkpoints: the state of a training after an epoch, in one file that is written atomically.
 
-Keras' own files leave out the state of dropout's random numbers, and the callbacks. Here every
-variable of model and optimizer is kept, so that a training that was killed goes on as if nothing
-had happened.
+Keras' own files omit the random state of dropout and the state of callbacks. Here every variable of
+model and optimizer and the state of callbacks are saved, so that a resumed training gives the same
+result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from galcnn.model.devices import is_chief, spread_over_workers
 from galcnn.training.workers import of_first_worker
 
 _FORMAT = 1
-#: Attributes that make up the state of Keras' own callbacks, which cannot say it themselves.
+#: Attributes that hold the state of Keras' own callbacks, which have no `get_state`.
 _ATTRIBUTES: Mapping[type, tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
@@ -37,20 +37,20 @@ Arrays = list[npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that a training is after an epoch.
+    """State of a training after an epoch.
 
     Attributes
     ----------
     epoch : int
-        Epochs done.
+        Number of completed epochs.
     history : mapping of str to list of float
-        Figures of these epochs.
+        Name of a metric -> its value in each completed epoch.
     identity : mapping
-        What the training was told to do.
+        Settings, data hashes and seed of the training.
     stopped : bool
-        Whether it has ended before its last epoch.
+        If True, the training was stopped before its last epoch.
     callbacks : list
-        State of each callback.
+        State of each callback that has one.
     model, optimizer : list of numpy.ndarray
         Values of all variables.
     """
@@ -64,11 +64,11 @@ class TrainingState:
     optimizer: Arrays = field(repr=False)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state atomically."""
         arrays: dict[str, npt.NDArray[Any]] = {}
 
         def kept(name: str, value: Any) -> Any:
-            """Arrays go into the file by name; everything else is plain."""
+            """Store arrays in the file by name; keep everything else as a plain value."""
             if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
                 arrays.update({f"{name}/{i:05d}": array for i, array in enumerate(value)})
                 return {"arrays": name}
@@ -92,7 +92,7 @@ class TrainingState:
 
 
 def read_state(path: str | os.PathLike[str]) -> TrainingState:
-    """Read the state of a training."""
+    """Read the state of a training from a checkpoint."""
     return _parsed(Path(path).read_bytes(), path)
 
 
@@ -123,7 +123,7 @@ def _parsed(content: bytes, path: str | os.PathLike[str]) -> TrainingState:
 
 
 def restore_best(model: keras.Model, path: str | os.PathLike[str]) -> int:
-    """Put the best weights of a training that has not ended into its model."""
+    """Set the weights of a model to the best ones of a checkpoint; return their epoch."""
     state = read_state(path)
     best = next(s for s in state.callbacks if "best_weights" in s)
     try:
@@ -136,7 +136,7 @@ def restore_best(model: keras.Model, path: str | os.PathLike[str]) -> int:
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Write the whole state of a training after each epoch, and let it go on from there."""
+    """Keras callback that writes the state of a training after each epoch, to resume from."""
 
     def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any] | None = None) -> None:
         super().__init__()
@@ -152,10 +152,10 @@ class Checkpoint(keras.callbacks.Callback):
         callbacks: Sequence[keras.callbacks.Callback],
         identity: Mapping[str, Any],
     ) -> TrainingState | None:
-        """Put the state of the file, if there is one, into model and optimizer.
+        """Restore model and optimizer from the file, if it exists.
 
-        Kept is the state of Keras' own callbacks (`_ATTRIBUTES`) and of those with `get_state` and
-        `set_state`; others are as they are.
+        The state of Keras' own callbacks (`_ATTRIBUTES`) and of callbacks with `get_state` and
+        `set_state` is restored too, when the training begins.
         """
         self.callbacks = [callback for callback in callbacks if _has_state(callback)]
         kinds = [type(callback).__name__ for callback in self.callbacks]
@@ -184,7 +184,7 @@ class Checkpoint(keras.callbacks.Callback):
         return state
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        # Each callback has reset itself by now.
+        # The callbacks have reset themselves before this one is called.
         if self.state is not None:
             for callback, state in zip(self.callbacks, self.state.callbacks, strict=True):
                 _set_state(callback, state)
@@ -193,7 +193,7 @@ class Checkpoint(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         if not is_chief(tf.distribute.get_strategy()):
-            return  # of several workers the first one writes
+            return  # only the first worker writes
         TrainingState(
             epoch=epoch + 1,
             history=self.history,
@@ -206,17 +206,17 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Name what differs between two settings.
+    """Describe the differences between two settings.
 
     Parameters
     ----------
     old, new : mapping
-        Plain values, perhaps nested.
+        Old and new settings; mappings may be nested.
 
     Returns
     -------
     str
-        ``"training.epochs: 3 -> 5; seed: 0 -> 1"``; empty where nothing differs.
+        ``"training.epochs: 3 -> 5; seed: 0 -> 1"``; empty if nothing differs.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Rare classes: weights or sampling, and the class prior that the network then believes in."""
+"""Class imbalance: weights, sampling and the class prior that they imply."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ Mirror = npt.NDArray[np.int32]
 Balance = Literal["none", "weights", "sqrt-weights", "sampling"]
 
 
-#: Power of the inverse class frequency by which a class counts in the loss.
+#: Exponent of the inverse class frequency in the weight of a class.
 BALANCES: Mapping[str, float] = {"none": 0.0, "weights": 1.0, "sqrt-weights": 0.5, "sampling": 1.0}
 
 
 def class_frequency(dataset: Dataset, mirror: Mirror | None = None) -> dict[str, float]:
-    """Give the share of each class.
+    """Return the fraction of each class.
 
     Parameters
     ----------
     dataset : galcnn.dataset.Dataset
-        Any.
+        Labelled images.
     mirror : numpy.ndarray, optional
-        Class of each class's mirror image, where half of the images are mirrored in training.
+        Index of the mirror class of each class, if half of the images are mirrored in training.
 
     Returns
     -------
     dict of str to float
-        Sum 1.
+        Class -> fraction; the sum is 1.
     """
     counts = np.array(list(dataset.counts.values()), dtype=float)
     shown = counts if mirror is None else (counts + counts[mirror]) / 2
@@ -45,7 +45,7 @@ def class_frequency(dataset: Dataset, mirror: Mirror | None = None) -> dict[str,
 def class_weights(
     dataset: Dataset, balance: Balance, mirror: Mirror | None = None
 ) -> npt.NDArray[np.float32]:
-    """Give the weight of each class, 1 in the mean over galaxies: learning rates keep their meaning."""
+    """Return the weight of each class, normalised to a mean of 1 over galaxies."""
     power = 0.0 if balance == "sampling" else _power(balance)
     frequency = _positive_frequency(dataset, mirror)
     weights = frequency**-power
@@ -53,7 +53,7 @@ def class_weights(
 
 
 def balanced_rows(dataset: Dataset, seed: int) -> npt.NDArray[np.intp]:
-    """Draw as many galaxies of each class as of the largest; each galaxy at least once."""
+    """Draw as many rows of each class as of the largest class, each row at least once."""
     largest = max(dataset.counts.values())
     rows = []
     for position, name in enumerate(dataset.classes):
@@ -65,21 +65,21 @@ def balanced_rows(dataset: Dataset, seed: int) -> npt.NDArray[np.intp]:
 
 
 def trained_prior(dataset: Dataset, balance: Balance, mirror: Mirror | None = None) -> dict[str, float]:
-    """Give the class prior that the loss teaches: frequency times weight.
+    """Return the class prior of the weighted loss: frequency times weight, normalised.
 
     Parameters
     ----------
     dataset : galcnn.dataset.Dataset
-        The training set.
+        Training set.
     balance : {"none", "weights", "sqrt-weights", "sampling"}
-        How classes were balanced.
+        Method by which classes were balanced.
     mirror : numpy.ndarray, optional
         See `class_frequency`.
 
     Returns
     -------
     dict of str to float
-        Sum 1; the frequencies themselves for ``none``, equal shares for ``weights``.
+        Class -> prior; the sum is 1. The class frequencies for ``none``, equal for ``weights``.
     """
     shares = _positive_frequency(dataset, mirror) ** (1 - _power(balance))
     return {name: float(p) for name, p in zip(dataset.classes, shares / shares.sum(), strict=True)}

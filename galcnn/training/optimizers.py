@@ -1,4 +1,4 @@
-"""Optimizers by name, with their schedule, clipping and decoupled weight decay."""
+"""Keras optimizers by name, with learning rate schedule, gradient clipping and decoupled weight decay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from galcnn.errors import message
 from galcnn.training.schedules import Schedule, learning_rate
 from galcnn.training.settings import TrainingSettings
 
-#: Words of the textbooks for which Keras has a setting of SGD.
+#: Names that are not classes of Keras but settings of its SGD.
 _WORDS: Mapping[str, Mapping[str, Any]] = {
     "momentum": {"class_name": "SGD", "config": {"momentum": 0.9}},
     "nesterov": {"class_name": "SGD", "config": {"momentum": 0.9, "nesterov": True}},
@@ -21,26 +21,26 @@ _WORDS: Mapping[str, Mapping[str, Any]] = {
 def make_optimizer(
     settings: TrainingSettings, *, updates_per_epoch: int, chunks: int = 1
 ) -> keras.optimizers.Optimizer:
-    """Make the optimizer with its schedule; one that is passed as an object stays as it is.
+    """Make the optimizer of a training, with its schedule, clipping and weight decay.
 
     Parameters
     ----------
     settings : TrainingSettings
-        Names, configures or holds the optimizer.
+        Settings of the training. An optimizer that they hold as an object is copied, not changed.
     updates_per_epoch : int
-        Length of an epoch, for the schedule.
+        Number of updates per epoch, for the schedule.
     chunks : int
-        Batches of which the mean gradient makes one update.
+        Number of batches whose mean gradient makes one update.
 
     Returns
     -------
     keras.optimizers.Optimizer
-        A new one.
+        New optimizer.
 
     Raises
     ------
     ValueError
-        Keras knows no such optimizer, or its configuration does not fit.
+        If Keras has no such optimizer, or its configuration is invalid.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def make_optimizer(
     if chunks > 1:
         config["gradient_accumulation_steps"] = chunks
     peak = settings.learning_rate if settings.learning_rate is not None else config["learning_rate"]
-    if not isinstance(peak, dict):  # else a schedule of the user's own
+    if not isinstance(peak, dict):  # a dict is a schedule of the user
         assert isinstance(settings.schedule, Schedule)
         peak = learning_rate(
             settings.schedule, float(peak), epochs=settings.epochs, updates_per_epoch=updates_per_epoch

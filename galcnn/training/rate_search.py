@@ -1,4 +1,4 @@
-"""Which learning rate: train a little while it rises, and see where the loss falls fastest."""
+"""Learning rate range test: raise the rate during a short training and find where the loss falls fastest."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from galcnn.training.training import compile_model
 Series = npt.NDArray[np.float64]
 
 
-#: The rate rises over these bounds in so many updates.
+#: Lowest and highest rate, and number of updates between them.
 _LOW, _HIGH, _UPDATES = 1e-6, 10.0, 120
 
 
-#: Updates over which the loss is smoothed, and how far it may rise over its least.
+#: Width of the smoothing (Gaussian, updates); factor over the least loss at which the test ends.
 _WIDTH, _LOST = 6.0, 2.0
 
 
-#: The fall is looked for in the decades below the least loss: further down there is only noise.
+#: Number of decades below the rate of the least loss that are searched; below them there is only noise.
 _DECADES = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class RangeTest:
-    """Loss against learning rate.
+    """Loss against learning rate of a range test.
 
     Attributes
     ----------
     rates : numpy.ndarray
-        Of each update, rising.
+        Learning rate of each update, increasing.
     losses : numpy.ndarray
-        Of its batch, before the update.
+        Loss of the batches of each update, before the update.
     """
 
     rates: Series
@@ -47,9 +47,9 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float | None:
-        """Rate at which the smoothed loss falls fastest; None where it does not fall.
+        """Rate at which the smoothed loss falls fastest; None if it does not fall.
 
-        It must fall by three times the scatter of the smoothed loss and by 2 %.
+        It must fall by at least 2 % and three standard deviations of the smoothed loss.
         """
         means = smoothed(self.losses)
         least = int(np.argmin(means))
@@ -69,7 +69,7 @@ def learning_rate_range_test(
     seed: int = 0,
     progress: Progress = silent,
 ) -> RangeTest:
-    """Raise the learning rate from update to update until the loss is lost (Smith 2017)."""
+    """Raise the learning rate at each update until the loss diverges; restore the weights (Smith 2017)."""
     wanted = replace(settings or TrainingSettings(), schedule="constant", learning_rate=_LOW, epochs=1)
     batches = training_batches(training, wanted, seed)
     wanted = replace(wanted, epochs=-(-_UPDATES // batches.updates_per_epoch))
@@ -103,7 +103,7 @@ def learning_rate_range_test(
 
 
 def smoothed(losses: Series) -> Series:
-    """Give the loss without the scatter of its batches."""
+    """Smooth the loss over neighbouring updates with a Gaussian."""
     places = np.arange(len(losses))
     weights = np.exp(-0.5 * ((places[:, np.newaxis] - places) / _WIDTH) ** 2)
     return np.asarray(weights @ losses / weights.sum(axis=1))

@@ -1,4 +1,4 @@
-"""Redshifting as augmentation: galaxies that are put further away, to another redshift in every epoch."""
+"""Redshifting as augmentation: galaxies are shown at higher redshifts, drawn anew in every epoch."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ from galcnn.photometry import DISPLAY, Observation
 from galcnn.redshifting import Redshifting, redshift
 from galcnn.simulation import telescope_of
 
-#: Redshifts above a galaxy's own at which it is tried, until one is far enough, in shares of the range.
+#: Redshifts that are tried to find the lowest possible one, as fractions of the range above the start.
 _TRIES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 
 
 @dataclass(frozen=True)
 class RandomRedshift:
-    """To which redshifts training images are put, and how they are seen there.
+    """Random redshifts of training images, and the observation that is simulated.
 
     Attributes
     ----------
     between : tuple of float
-        Lowest and highest redshift; drawn evenly, anew for each galaxy in each epoch.
+        Lowest and highest redshift; drawn uniformly for each galaxy in each epoch.
     observation : str or mapping
-        ``simulated``, a preset of `galcnn.photometry.instruments`, or the fields of an
-        `galcnn.photometry.Observation` (pixel scale in arcsec): the survey that the training images
-        are of, at its noise. Its pixels must be those of the images.
+        ``simulated``, a preset of `galcnn.photometry.instruments`, or the fields of a
+        `galcnn.photometry.Observation` (pixel scale in arcsec). It describes the survey of the
+        training images; its pixel scale must be theirs.
     share : float
-        Of the images; the others stay as they are. So does a galaxy for which the redshift that
-        was drawn is not above its own, or not far enough to reach the observation's PSF and noise.
+        Fraction of the images that are redshifted. An image also stays unchanged if the drawn
+        redshift is below the lowest one at which the galaxy can be shown: its own, or the one at
+        which the observation's PSF and noise are reached.
     bandpass, max_mismatch, fill
-        See `galcnn.redshifting.Redshifting`. A field that is too small is continued with sky of
-        its own noise, unless `fill` says otherwise; better are files that are wider than `size`.
+        See `galcnn.redshifting.Redshifting`. By default a field that is too small is extended with
+        sky noise; files with a field wider than `size` are better.
 
     Examples
     --------
@@ -69,32 +70,32 @@ class RandomRedshift:
         self._seen()
 
     def settings(self) -> Redshifting:
-        """Give the settings of each redshifting.
+        """Return the settings of the redshifting.
 
         Returns
         -------
         galcnn.redshifting.Redshifting
-            Noise is added; nothing evolves.
+            Settings with noise added and without evolution.
         """
         return Redshifting(bandpass=self.bandpass, max_mismatch=self.max_mismatch, fill=self.fill)
 
     def seen_as(self, bands: tuple[str, ...]) -> Observation:
-        """Give the observation in the bands of the images.
+        """Return the observation in the bands of the images.
 
         Parameters
         ----------
         bands : tuple of str
-            Of the images.
+            Bands of the images.
 
         Returns
         -------
         galcnn.photometry.Observation
-            With these bands.
+            Observation with these bands.
 
         Raises
         ------
         ValueError
-            A band is not observed.
+            If the observation lacks a band.
         """
         return self._seen().only(bands)
 
@@ -105,7 +106,7 @@ class RandomRedshift:
 
 
 class RedshiftedImages:
-    """The images of a training set, put to redshifts that depend on (seed, epoch, galaxy) alone."""
+    """Images of a training set at random redshifts, which depend on (seed, epoch, galaxy) alone."""
 
     def __init__(self, dataset: Dataset, draws: RandomRedshift, seed: int) -> None:
         self.dataset, self.draws, self.seed = dataset, draws, seed
@@ -113,7 +114,7 @@ class RedshiftedImages:
         self._nearest = np.array([self._nearest_of(name) for name in dataset.ids])
 
     def redshifts(self, epoch: int, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
-        """Draw a redshift for each galaxy."""
+        """Draw a redshift for each row; NaN if the image stays unchanged."""
         low, high = self.draws.between
         drawn = np.full(len(rows), np.nan)
         for i, row in enumerate(rows):
@@ -124,7 +125,7 @@ class RedshiftedImages:
         return drawn
 
     def images(self, epoch: int, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
-        """Give the images of an epoch."""
+        """Return the images of some rows in an epoch, shape (n, ny, nx, n_bands)."""
         found = np.array(self.dataset.images[rows], dtype=np.float32)
         for i, z in enumerate(self.redshifts(epoch, rows)):
             if np.isfinite(z):
@@ -132,7 +133,7 @@ class RedshiftedImages:
         return found
 
     def moved(self, name: str, z: float) -> Cutout:
-        """Give the cutout of one galaxy at a redshift."""
+        """Return the cutout of one galaxy at a redshift."""
         assert self.dataset.cutouts is not None
         return redshift(
             self.dataset.cutouts[name],
@@ -144,7 +145,7 @@ class RedshiftedImages:
         )
 
     def _nearest_of(self, name: str) -> float:
-        """The lowest redshift of the range at which a galaxy can be shown; tried at the highest, too."""
+        """Return the lowest redshift at which a galaxy can be shown, after a test at the highest one."""
         assert self.dataset.cutouts is not None
         own, (low, high) = self.dataset.cutouts[name].redshift, self.draws.between
         if own is not None and own >= high:

@@ -1,4 +1,4 @@
-"""How the learning rate changes: schedules by name, each with an optional warm-up."""
+"""Learning rate schedules by name, each with an optional warm-up."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from galcnn.errors import message
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "plateau"]
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
 
-#: Where a warm-up begins, as a share of the peak.
+#: Initial rate of a warm-up, as a fraction of the peak.
 _FIRST = 0.01
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate changes during a training.
+    """Learning rate schedule of a training.
 
     Attributes
     ----------
     name : {"constant", "step", "exponential", "cosine", "plateau"}
-        Step: times `factor` after each `every` epochs, at once. Exponential: the same, smoothly.
-        Cosine: down to zero at the last epoch (Loshchilov & Hutter 2017). Plateau: times `factor`
-        where the validation loss has not fallen for `patience` epochs.
+        ``"step"`` multiplies the rate by `factor` every `every` epochs; ``"exponential"`` does so
+        continuously. ``"cosine"`` decreases it to zero at the last epoch (Loshchilov & Hutter 2017).
+        ``"plateau"`` multiplies it by `factor` when the validation loss has not fallen for `patience`
+        epochs.
     warm_up : float or None
-        Share of all updates in which the rate rises from a hundredth of its peak, in a straight
-        line; the schedule follows. None is 0.05 for cosine and 0 for the others.
+        Fraction of all updates in which the rate rises linearly from a hundredth of its peak, before
+        the schedule starts. None means 0.05 for ``"cosine"`` and 0 for the others.
     factor : float
-        By which step, exponential and plateau multiply the rate.
+        Factor of ``"step"``, ``"exponential"`` and ``"plateau"``, in (0, 1).
     every : float
-        Epochs in which step and exponential do so once.
+        Interval of ``"step"`` and ``"exponential"``, in epochs.
     patience : int
-        Epochs of a plateau.
+        Epochs without a lower validation loss before ``"plateau"`` reduces the rate.
     """
 
     name: ScheduleName = "cosine"
@@ -70,7 +71,7 @@ class Schedule:
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A straight rise from a hundredth of the peak, then another schedule from its beginning."""
+    """Linear warm-up from a hundredth of the peak, followed by another schedule."""
 
     def __init__(self, after: keras.optimizers.schedules.LearningRateSchedule, updates: int) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 def learning_rate(
     schedule: Schedule, peak: float, *, epochs: int, updates_per_epoch: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Give the Keras schedule, or a number where the rate stays or is moved from outside (plateau)."""
+    """Return the Keras schedule, or a number if the rate is constant or set by a callback (plateau)."""
     kinds = keras.optimizers.schedules
     updates = epochs * updates_per_epoch
     warm_up = 0.05 if schedule.warm_up is None and schedule.name == "cosine" else schedule.warm_up or 0.0

@@ -1,4 +1,4 @@
-"""How a model is fitted: one record, from one section of an experiment."""
+"""Settings of a training, as in section [training] of an experiment."""
 
 from __future__ import annotations
 
@@ -17,46 +17,47 @@ from galcnn.training.schedules import Schedule
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a model is fitted.
+    """Settings of a training.
 
     Attributes
     ----------
     epochs : int
-        At most.
+        Maximum number of epochs.
     batch_size : int or "all"
-        Images for one update: 1 is stochastic gradient descent, ``"all"`` is full-batch gradient
-        descent, with exactly one update an epoch by the gradient of the mean loss.
+        Number of images per update: 1 is stochastic gradient descent, ``"all"`` is full-batch
+        gradient descent, with one update per epoch by the gradient of the mean loss.
     chunk_size : int
-        Images of which ``batch_size="all"`` takes the gradient at once, so that memory does not
-        grow with the data; it changes nothing else.
+        Maximum number of images whose gradient is computed at once with ``batch_size="all"``. It
+        limits the memory and does not change the result.
     optimizer : str, mapping or keras.optimizers.Optimizer
         Keras identifier (sgd, rmsprop, adagrad, adam, adamw ...), configuration
         (``{"class_name": ..., "config": {...}}``) or object; or ``"momentum"`` and ``"nesterov"``
         for SGD with a momentum of 0.9.
     learning_rate : float or None
-        Of the optimizer at its peak; None keeps what the optimizer has.
+        Peak learning rate. None keeps that of the optimizer.
     schedule : str or Schedule
         Name of a schedule, or a schedule with its figures.
     weight_decay : float or None
-        Decoupled from the gradient: each update also takes ``learning_rate * weight_decay * w``
-        off the kernels, but not off biases and normalisations (Loshchilov & Hutter 2019). None
-        keeps what the optimizer has. The penalty in the loss is `l2` of the network.
+        Decoupled weight decay: each update subtracts ``learning_rate * weight_decay * w`` from the
+        kernels, but not from biases and normalisation weights (Loshchilov & Hutter 2019). None keeps
+        that of the optimizer. An L2 penalty of the loss is set by `l2` of the network instead.
     clipvalue, clipnorm, global_clipnorm : float or None
-        Largest element of the gradient, largest norm of the gradient of each variable, and of
-        all together; at most one of the three, as in Keras.
+        Maximum absolute value of the gradient's elements, maximum norm per variable, and maximum
+        norm over all variables. At most one of the three may be set, as in Keras.
     label_smoothing : float
-        Share of each label that is spread over all classes: it forgives wrong labels, and makes
-        the probabilities more cautious.
+        Fraction of each label that is spread evenly over all classes. It reduces the effect of wrong
+        labels and makes the probabilities less extreme.
     patience : int or None
-        Epochs without a lower validation loss before training stops; None: never. The weights
+        Epochs without a lower validation loss before training stops; None for never. The weights
         with the lowest validation loss are kept in any case.
     tolerance : float or None
-        Training stops when the training loss of an epoch (with ``batch_size="all"``: of an
-        update) differs by less from that of the epoch before; None: never.
+        Training stops when the training loss changes by less than this from one epoch to the next;
+        None for never.
     balance : {"none", "weights", "sqrt-weights", "sampling"}
-        How rare classes are treated.
+        Method by which classes are balanced: class weights in the loss (inverse frequency, or its
+        square root), or sampling of as many images of each class.
     augmentation : galcnn.training.Augmentation
-        Of the training images.
+        Random changes of the training images.
     """
 
     epochs: int = 30
@@ -104,17 +105,17 @@ class TrainingSettings:
 
     @property
     def clipping(self) -> dict[str, float]:
-        """The way in which gradients are clipped, by Keras' name; at most one."""
+        """Gradient clipping that is set, Keras' argument -> value; empty or one item."""
         names = ("clipvalue", "clipnorm", "global_clipnorm")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values, as a card and a checkpoint keep them.
+        """Return the settings as plain values, as stored in cards and checkpoints.
 
         Returns
         -------
         dict
-            An optimizer that was an object is its configuration.
+            Settings; an optimizer object is replaced by its configuration.
         """
         if isinstance(self.optimizer, keras.optimizers.Optimizer):
             return replace(self, optimizer=keras.optimizers.serialize(self.optimizer)).to_dict()

@@ -1,4 +1,4 @@
-"""Snapshots: the weights of a network after every epoch, each in a file, whole or not at all."""
+"""Snapshots: the weights of a network after every epoch, one file per epoch."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _NAME = re.compile(r"epoch-(\d{4,})\.npz")
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The weights of a network after an epoch.
+    """Weights of a network after an epoch.
 
     Attributes
     ----------
     epoch : int
-        Epochs done; 0 is the start.
+        Number of completed epochs; 0 is the initial state.
     weights : list of numpy.ndarray
-        As `keras.Model.get_weights` gives them.
+        Weights in the order of `keras.Model.get_weights`.
     """
 
     epoch: int
@@ -37,17 +37,17 @@ class Snapshot:
 
 
 class Snapshots(keras.callbacks.Callback):
-    """Keep the weights at the start and after every epoch.
+    """Keras callback that saves the initial weights and those after every epoch.
 
-    A training that goes on after an interruption goes on with its snapshots; those of another
-    training are not overwritten.
+    A resumed training continues its snapshots. Snapshots of another training are not overwritten
+    unless `overwrite` is True.
 
     Parameters
     ----------
     folder : path-like
-        Gets ``epoch-0000.npz`` (the start), ``epoch-0001.npz`` ...
+        Output folder of ``epoch-0000.npz`` (initial weights), ``epoch-0001.npz`` ...
     overwrite : bool
-        Whether to replace snapshots of another training, and to write beside other files.
+        If True, replace snapshots of another training, and accept a folder with other files.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -62,7 +62,7 @@ class Snapshots(keras.callbacks.Callback):
         self.begun = False
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        # Keep the weights with which the training begins, or see that they are those it ended with.
+        # Save the initial weights; on resume, check that they equal those of the last snapshot.
         if self.begun:
             return
         self.begun = True
@@ -78,29 +78,29 @@ class Snapshots(keras.callbacks.Callback):
                 )
             )
         for later in (path for number, path in there.items() if number > epoch):
-            later.unlink(missing_ok=True)  # these epochs come again
+            later.unlink(missing_ok=True)  # these epochs are repeated
         self._write(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self._write(epoch + 1)
 
     def get_state(self) -> dict[str, Any]:
-        """Say to a checkpoint that snapshots are kept: a training that goes on must go on with them.
+        """Return an empty state; it makes a checkpoint require this callback on resume.
 
         Returns
         -------
         dict
-            Empty: the snapshots are in their files.
+            Empty, since the snapshots are in their files.
         """
         return {}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint.
+        """Do nothing, since the snapshots are in their files.
 
         Parameters
         ----------
         state : mapping
-            From `get_state`.
+            State from `get_state`.
         """
 
     def _write(self, epoch: int) -> None:
@@ -111,24 +111,24 @@ class Snapshots(keras.callbacks.Callback):
 
 
 def read_snapshots(folder: str | os.PathLike[str]) -> list[Snapshot]:
-    """Read the snapshots of a training.
+    """Read the snapshots of a training from a folder.
 
     Parameters
     ----------
     folder : path-like
-        Of `Snapshots`.
+        Folder written by `Snapshots`.
 
     Returns
     -------
     list of Snapshot
-        In the order of the epochs.
+        Snapshots in the order of the epochs.
 
     Raises
     ------
     FileNotFoundError
-        The folder holds none.
+        If the folder holds no snapshots.
     ValueError
-        A file is damaged.
+        If a file is damaged.
     """
     files = _files(Path(folder))
     if not files:
@@ -139,7 +139,7 @@ def read_snapshots(folder: str | os.PathLike[str]) -> list[Snapshot]:
 
 
 def _files(folder: Path) -> dict[int, Path]:
-    """By epoch."""
+    """Return the snapshot files of a folder by epoch."""
     return {int(m[1]): file for file in folder.glob("epoch-*.npz") if (m := _NAME.fullmatch(file.name))}
 
 

@@ -1,4 +1,4 @@
-"""Fit a model: Keras' own `fit` with an optimizer, batches, callbacks and checkpoints."""
+"""Fit a model with Keras' `fit`, with optimizer, batches, callbacks and checkpoints."""
 
 from __future__ import annotations
 
@@ -33,40 +33,40 @@ def fit(
     seed: int = 0,
     callbacks: Callbacks = (),
 ) -> dict[str, list[float]]:
-    """Fit a model in place and leave it with its best weights.
+    """Fit a model in place and restore its best weights.
 
     Parameters
     ----------
     model : keras.Model
-        From calibrated images to logits; compiled here.
+        Model from calibrated images to logits; it is compiled here.
     training : galcnn.dataset.Dataset
-        What it learns from.
+        Training set.
     validation : galcnn.dataset.Dataset
-        What decides when to stop and which weights are kept: its score is biased, so score
-        another set.
+        Validation set. It decides when to stop and which weights are kept, so its score is biased;
+        evaluate the model on a third set.
     settings : TrainingSettings, optional
-        The defaults when not given.
+        Settings of the training; ``TrainingSettings()`` by default.
     seed : int
-        Of the order of the images and of the augmentation; no global seed is touched.
+        Seed of the order of the images and of the augmentation. Global seeds are not changed.
     callbacks : sequence of keras.callbacks.Callback
-        Your own, and `galcnn.training.checkpoint.Checkpoint`, with which the training goes on where an
-        earlier one of the same settings was interrupted.
+        Additional callbacks. With a `galcnn.training.checkpoint.Checkpoint`, an interrupted training
+        with the same settings is resumed.
 
     Returns
     -------
     dict of str to list of float
-        One value an epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy` (no accuracy of votes);
-        `learning_rate` at the end of it; and, where the network has penalties, `cross_entropy` and
-        `val_cross_entropy`, which leave them out.
+        One value per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy` (no accuracy for votes);
+        `learning_rate` at the end of the epoch; and, if the network has penalties, `cross_entropy` and
+        `val_cross_entropy`, the losses without them.
 
     Raises
     ------
     ValueError
-        Classes of the two sets differ, a class has no training image, flips would mirror a
+        If the classes of the two sets differ, a class has no training image, flips would mirror a
         chiral class, or the checkpoint belongs to other settings.
     FloatingPointError
-        The loss became NaN or infinite, said at that very update; the model then has its last good
-        weights.
+        If the loss becomes NaN or infinite; raised at that update. The best weights so far, else the
+        initial ones, are restored.
     """
     settings = settings or TrainingSettings()
     if (training.classes, training.votes) != (validation.classes, validation.votes):
@@ -94,22 +94,22 @@ def fit_batches(
     callbacks: Callbacks = (),
     identity: Mapping[str, Any] | None = None,
 ) -> dict[str, list[float]]:
-    """Fit a model in place to any batches.
+    """Fit a model in place to given batches.
 
     Parameters
     ----------
     model : keras.Model
         See `fit`.
     batches : galcnn.training.batches.Batches
-        Of the training set.
+        Batches of the training set.
     validation : tf.data.Dataset
-        Of (images, targets, weights).
+        Validation batches of (images, targets, weights).
     settings : TrainingSettings
-        Its epochs, optimizer, schedule and rules of stopping.
+        Settings; epochs, optimizer, schedule, label smoothing and stopping rules are used.
     callbacks : sequence of keras.callbacks.Callback
         See `fit`.
     identity : mapping, optional
-        What, beside the settings and the network, a checkpoint must agree with.
+        Further values, beside settings and network, that must equal those of the checkpoint.
 
     Returns
     -------
@@ -119,10 +119,10 @@ def fit_batches(
     Raises
     ------
     ValueError, FloatingPointError
-        See `fit`; or batch normalisation would see chunks of a full batch.
+        See `fit`; also if a network with batch normalisation gets a full batch in chunks.
     """
     compile_model(model, batches, settings)
-    # A penalty that falls is no sign of a network that generalises better.
+    # A lower penalty does not mean that the network generalises better.
     watched = "val_cross_entropy" if model.losses else "val_loss"
     patience = settings.epochs if settings.patience is None else settings.patience
     best = keras.callbacks.EarlyStopping(watched, patience=patience, mode="min", restore_best_weights=True)
@@ -136,7 +136,7 @@ def fit_batches(
     states = [checkpoint.begin(model, rules, told) for checkpoint in checkpoints]
     begun = next((state for state in states if state is not None), None)
     done, before = (begun.epoch, begun.history) if begun else (0, {})
-    if begun and (begun.stopped or done == settings.epochs):  # killed after its last epoch
+    if begun and (begun.stopped or done == settings.epochs):  # interrupted after its last epoch
         checkpoints[0].on_train_begin()
         model.set_weights(best.best_weights)
         return dict(before)
@@ -161,7 +161,7 @@ def fit_batches(
 def _joined(
     before: Mapping[str, Sequence[float]], done: int, after: Mapping[str, Sequence[float]]
 ) -> dict[str, list[float]]:
-    """One value an epoch of everything, NaN where one of the two sides did not record it."""
+    """Join two histories, with NaN in the epochs in which a value was not recorded."""
     unknown = (np.nan,) * done, (np.nan,) * len(after.get("loss", ()))
     return {
         name: [*map(float, before.get(name, unknown[0])), *map(float, after.get(name, unknown[1]))]
@@ -170,7 +170,7 @@ def _joined(
 
 
 def compile_model(model: keras.Model, batches: Batches, settings: TrainingSettings) -> None:
-    """Give a model its optimizer, loss and metrics."""
+    """Compile a model with the optimizer, loss and metrics of the settings."""
     if batches.chunks > 1 and any(
         isinstance(layer, keras.layers.BatchNormalization) for layer in _layers(model)
     ):
@@ -194,7 +194,7 @@ def compile_model(model: keras.Model, batches: Batches, settings: TrainingSettin
             weighted.append(_Accuracy("accuracy"))
         else:
             plain.append(keras.metrics.CategoricalAccuracy("accuracy"))
-    if model.losses:  # penalties, which that entropy leaves out
+    if model.losses:  # the entropy excludes the penalties
         weighted.append(entropy)
     optimizer = make_optimizer(settings, updates_per_epoch=batches.updates_per_epoch, chunks=batches.chunks)
     model.compile(
@@ -204,7 +204,7 @@ def compile_model(model: keras.Model, batches: Batches, settings: TrainingSettin
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class _Accuracy(keras.metrics.CategoricalAccuracy):
-    """Share of the images that are answered rightly, all alike, but without the fillings of weight 0."""
+    """Unweighted accuracy without the padding images of weight 0."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         super().update_state(y_true, y_pred, sample_weight=keras.ops.cast(sample_weight > 0, "float32"))
@@ -219,7 +219,7 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def _fingerprint(model: keras.Model) -> str:
-    """Of kinds and configurations of all layers; not of names, which Keras numbers as they come."""
+    """Hash types and configurations of all layers, without names, which Keras numbers by creation."""
     described = [(type(layer).__name__, layer.get_config() | {"name": ""}) for layer in _layers(model)]
     return hashlib.sha256(repr(described).encode()).hexdigest()[:16]
 

@@ -1,7 +1,7 @@
-"""Vote fractions or counts as targets: their losses.
+"""Losses of vote fractions or counts.
 
-The network has one logit an answer, softmaxed within each question, so it says what share of
-those who were asked gives each answer (the conditional fractions).
+The network has one logit per answer. A softmax within each question gives the fraction of each answer
+among those who were asked the question (conditional fractions).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from galcnn.training.settings import TrainingSettings
 
 
 def check_vote_settings(settings: TrainingSettings) -> None:
-    """Refuse settings that mean something for classes alone."""
+    """Check that no settings for classes are used with votes."""
     if settings.label_smoothing or settings.balance != "none":
         raise ValueError(
             message(
@@ -34,10 +34,10 @@ def check_vote_settings(settings: TrainingSettings) -> None:
 
 
 def vote_targets(observed: npt.ArrayLike, votes: Votes) -> npt.NDArray[np.float32]:
-    """Turn votes into the targets of their loss: counts as they are, fractions times the parent's.
+    """Convert votes to the targets of their loss: counts unchanged, fractions times the parent's fraction.
 
-    The sum of fractions within a question is then exactly the parent's, as published sums, which
-    are rounded, are not.
+    The fractions of a question are normalised first, since published fractions are rounded. Their sum
+    is then that of the parent answer.
     """
     found = np.array(observed, dtype=np.float64)
     if found.ndim != 2 or found.shape[1] != len(votes.answers) or np.isinf(found).any() or (found < 0).any():
@@ -57,7 +57,7 @@ def vote_targets(observed: npt.ArrayLike, votes: Votes) -> npt.NDArray[np.float3
 
 
 class _VoteLoss(keras.losses.Loss):
-    """Base: the tree of questions, saved with a compiled model."""
+    """Base class of vote losses; its configuration holds the decision tree of questions."""
 
     def __init__(
         self, votes: Votes | Mapping[str, Any], reduction: str | None = "sum_over_batch_size", **kwargs: Any
@@ -72,10 +72,10 @@ class _VoteLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class VoteCrossEntropy(_VoteLoss):
-    """Loss of fractions without counts: soft cross-entropy, weighted by the parent.
+    """Loss of vote fractions: cross-entropy of each question, weighted by the parent's fraction.
 
-    sum over questions of w sum_a f_a (-log p_a), with f the fractions given the parent, w the
-    parent's fraction and p the softmax of the question's logits.
+    The loss is the sum over questions of w sum_a f_a (-log p_a), where f are the fractions given the
+    parent, w is the parent's fraction and p is the softmax of the question's logits.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -89,11 +89,11 @@ class VoteCrossEntropy(_VoteLoss):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class DirichletMultinomial(_VoteLoss):
-    """Loss of counts: minus the log likelihood of a Dirichlet-multinomial for each question.
+    """Loss of vote counts: negative log likelihood of a Dirichlet-multinomial per question.
 
-    Outputs are the logarithms of its concentrations: their softmax is the expected fraction, their
-    size says how sure the network is. The binomial coefficients, which no parameter moves, are left
-    out (Walmsley et al. 2022, MNRAS 509, 3966).
+    The outputs of the network are the logarithms of the concentrations. Their softmax is the expected
+    fraction; the larger the concentrations, the smaller the expected scatter. The multinomial coefficient
+    does not depend on the network and is omitted (Walmsley et al. 2022, MNRAS 509, 3966).
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -109,5 +109,5 @@ class DirichletMultinomial(_VoteLoss):
 
 
 def loss_of_votes(votes: Votes) -> keras.losses.Loss:
-    """Choose the loss of votes: cross-entropy of fractions, likelihood of counts."""
+    """Return the loss of votes: cross-entropy for fractions, Dirichlet-multinomial for counts."""
     return VoteCrossEntropy(votes) if votes.kind == "fractions" else DirichletMultinomial(votes)

@@ -1,8 +1,8 @@
-"""Train on several machines: a short loop, since Keras 3's `fit` fails there (keras#20585).
+"""Training on several machines, with an own loop since Keras 3's `fit` fails there (keras#20585).
 
-Each worker makes the same batches and takes its share of every one; gradients are summed, so
-the update is that of the whole batch, as on a single device. What the first worker has in its
-checkpoint goes to all, so that no file has to be found on every machine.
+Each worker makes the same batches and processes its part of each. Gradients are summed, so an update
+is that of the whole batch, as on a single device. The first worker sends the content of its checkpoint
+to the others, so the file is needed on one machine only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def fit_workers(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     done: int = 0,
 ) -> dict[str, list[float]]:
-    """Fit a compiled model in the scope of several workers."""
+    """Fit a compiled model on several workers; call it in the scope of their strategy."""
     if batches.chunks > 1:
         raise ValueError(
             message("mini-batches on several workers", "Give a batch_size.", chunks=batches.chunks)
@@ -43,7 +43,7 @@ def fit_workers(
     replicas = strategy.num_replicas_in_sync
 
     def figures(images: Any, targets: Any, weights: Any, whole: Any, training: bool) -> Any:
-        """This worker's part of the mean loss, of the cross-entropy in it and of the accuracy."""
+        """Return this worker's part of the mean loss, of its cross-entropy and of the accuracy."""
         logits = model(images, training=training)
         lost = tf.reduce_sum(entropy.call(targets, logits) * weights) / whole
         loss = lost + tf.add_n(model.losses) / replicas if model.losses else lost
@@ -55,7 +55,7 @@ def fit_workers(
             found = figures(images, targets, weights, whole, training=True)
             scaled = model.optimizer.scale_loss(found[0])
         gradient = tape.gradient(scaled, model.trainable_variables)
-        model.optimizer.apply(gradient, model.trainable_variables)  # sums it over the workers
+        model.optimizer.apply(gradient, model.trainable_variables)  # sums the gradient over the workers
         return found
 
     def look(images: Any, targets: Any, weights: Any, whole: Any) -> Any:
@@ -92,7 +92,7 @@ def fit_workers(
 
 
 def _shared(strategy: tf.distribute.Strategy, whole: tf.data.Dataset) -> Any:
-    """This worker's share of every batch, with the size of the whole batch."""
+    """Return this worker's part of every batch, with the size of the whole batch."""
 
     def share(context: Any) -> tf.data.Dataset:
         part, parts = context.input_pipeline_id, context.num_input_pipelines
@@ -114,7 +114,7 @@ def _shared(strategy: tf.distribute.Strategy, whole: tf.data.Dataset) -> Any:
 def summed_over_workers(
     values: npt.NDArray[np.int32], strategy: tf.distribute.Strategy
 ) -> npt.NDArray[np.int32]:
-    """Add up what the workers have; each waits for all others."""
+    """Sum the values of all workers; each waits for the others."""
 
     @tf.function
     def total(own: tf.Tensor) -> Any:
@@ -124,7 +124,7 @@ def summed_over_workers(
 
 
 def of_first_worker(content: bytes | None, strategy: tf.distribute.Strategy) -> bytes | None:
-    """Give all workers what the first one has."""
+    """Send the content of the first worker to all workers."""
     own = np.frombuffer((is_chief(strategy) and content) or b"", np.uint8).astype(np.int32)
     sent = np.zeros(summed_over_workers(np.array([own.size], np.int32), strategy)[0], np.int32)
     sent[: own.size] = own
