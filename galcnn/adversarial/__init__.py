@@ -1,8 +1,9 @@
-"""Adversarial images: cutouts changed, or made, until a network answers what it should not.
+"""Adversarial images: perturbed or synthetic cutouts that a network misclassifies.
 
-An attack is called like an explainer, ``(network, images, target, *, context)``, and gives images;
-`galcnn.adversarial.perturbation` runs attacks on cutouts and gives a `galcnn.explain.Synthesis` for
-each, whose success an independent prediction has checked. Lazy, since Keras is slow to import.
+Attacks have the call signature of explainers, ``(network, images, target, *, context)``, and return
+images. `galcnn.adversarial.fool` runs attacks on cutouts and returns one `galcnn.explain.Synthesis` per
+cutout and attack, whose success is checked by a separate prediction. Submodules are imported on first
+use, since Keras is slow to import.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Blank skies that a network is sure of, by ascent and by evolution (Nguyen, Yosinski & Clune 2015)."""
+"""Fooling images: blank skies classified with high confidence (Nguyen, Yosinski & Clune 2015)."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from galcnn.explain import Context
 from galcnn.explain.baselines import ids_of
 from galcnn.model import Target
 
-#: Log-odds beyond what is asked for: rounding in another batch must not take the success back.
+#: Margin in log-odds, so that the success does not depend on rounding in another batch.
 SLACK = 1e-3
 
 
 def confidence_odds(confidence: float) -> float:
-    """Give the log-odds of a probability.
+    """Return the log-odds of a probability.
 
     Parameters
     ----------
     confidence : float
-        Between 0 and 1.
+        Probability between 0 and 1.
 
     Returns
     -------
     float
-        ln(p / (1 - p)).
+        Log-odds, ln(p / (1 - p)).
 
     Raises
     ------
     ValueError
-        Not between 0 and 1.
+        If the probability is not between 0 and 1.
 
     Examples
     --------
@@ -60,26 +60,26 @@ def confidence_odds(confidence: float) -> float:
 
 @dataclass(frozen=True)
 class SkyAscent:
-    """A blank sky with as little added as the network needs to be sure of the target.
+    """Gradient ascent from a blank sky until the network is confident of the target.
 
-    arXiv:1412.1897, figure 3 right: steps along the gradient until the probability is reached.
-    Theirs begin at the mean image; here it is a sky with the noise of the galaxy's own image, and
-    every step has one length, so that the first image that is sure is nearly the nearest.
+    The method follows arXiv:1412.1897 (figure 3, right), with gradient steps until the probability is
+    reached. It starts from a sky with the noise of the galaxy's image instead of the mean image, and all
+    steps have the same length, so the result is close to the nearest such image.
 
     Attributes
     ----------
     confidence : float
-        Probability of what the target wants at which an image is done.
+        Probability of the target at which the ascent stops.
     step : float
-        RMS change of a pixel in one step, in the unit.
+        RMS change per pixel of one step, in units of `unit`.
     steps : int
-        At most.
+        Maximum number of steps.
     unit : {"sigma", "image"}
-        Standard deviations of the noise of each pixel, or the unit of the images.
+        Unit of changes: the standard deviation of the noise of each pixel, or the unit of the images.
     seed : int
-        Of the sky, with the ids.
+        Seed of the sky noise, combined with the ids.
     lower, upper : float or None
-        Bounds of every pixel.
+        Bounds of pixel values.
     """
 
     confidence: float = 0.99
@@ -115,7 +115,7 @@ class SkyAscent:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Each image as it was when it was sure, or after the last step."""
+        """Return each image when the confidence is reached, or after the last step."""
         task = task_of(self, network, images, target, context)
         made, scale = task.images.copy(), task.scale
         enough = confidence_odds(self.confidence) + SLACK
@@ -138,30 +138,30 @@ _ENCODINGS = ("blobs", "pixels")
 
 @dataclass(frozen=True)
 class SkyEvolution:
-    """A blank sky changed by mutation and selection until the network is sure of the target.
+    """Evolution of a blank sky, by mutation and selection, until the network is confident of the target.
 
-    arXiv:1412.1897, with its algorithm, MAP-Elites (Mouret & Clune 2015, arXiv:1504.04909): for
-    each class the elite that the network is surest of; in each generation elites drawn at random
-    are mutated, and a child that the network is surer of, for any class, takes its place there. What a
-    step towards one class has found may so serve another.
+    The method is that of arXiv:1412.1897, with the algorithm MAP-Elites (Mouret & Clune 2015,
+    arXiv:1504.04909). For each class, the image with the highest confidence (the elite) is kept. In each
+    generation, randomly drawn elites are mutated; a child replaces the elite of any class for which its
+    confidence is higher.
 
     Attributes
     ----------
     confidence : float
-        Probability of what the target wants at which an image is done.
+        Probability of the target at which the evolution stops.
     encoding : {"blobs", "pixels"}
-        What a mutation is: a Gaussian blob of a random place, width, sign and colour added (like
-        the regular images of their indirect encoding), or one pixel in ten changed (their direct one).
+        Kind of mutation: a Gaussian blob of random position, shape, sign and colour is added (similar to
+        the indirect encoding of the paper), or 10 % of the pixels are changed (its direct encoding).
     strength : float
-        Of a mutation: standard deviation of the height of a blob or of the change of a pixel, in the unit.
+        Standard deviation of blob heights or pixel changes, in units of `unit`.
     generations, children : int
-        How many, at most, and of how many images each.
+        Maximum number of generations, and number of images per generation.
     unit : {"sigma", "image"}
-        Standard deviations of the noise of each pixel, or the unit of the images.
+        Unit of changes: the standard deviation of the noise of each pixel, or the unit of the images.
     seed : int
-        Of sky and mutations, with the ids.
+        Seed of sky noise and mutations, combined with the ids.
     lower, upper : float or None
-        Bounds of every pixel.
+        Bounds of pixel values.
     """
 
     confidence: float = 0.99
@@ -203,7 +203,7 @@ class SkyEvolution:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Of each image the best that was found, one after the other."""
+        """Return the best image found for each input, evolved one after the other."""
         task = task_of(self, network, images, target, context)
         made = []
         for row, name in enumerate(ids_of(images, context or Context())):
@@ -220,7 +220,7 @@ class SkyEvolution:
         stream: np.random.Generator,
     ) -> Floats:
         n_classes = len(weight)
-        # One niche for each class, and a last one for what the target wants, which may be several.
+        # One niche per class, and a last one for the target, which may weight several classes.
         niches = np.concatenate([np.eye(n_classes), weight[np.newaxis]])
         elites = np.repeat(sky[np.newaxis].astype(np.float32), len(niches), axis=0)
         surest = _odds(fast_logits(network, elites[:1]), niches)[0]
@@ -256,5 +256,5 @@ class SkyEvolution:
 
 
 def _odds(logits: Floats, niches: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Shape (images, niches)."""
+    """Return the log-odds of each niche, shape (n_images, n_niches)."""
     return np.stack([log_odds(logits, np.broadcast_to(niche, logits.shape)) for niche in niches], axis=1)

@@ -1,4 +1,4 @@
-"""What an attack is, in which unit it counts, and how far a network is from what a target wants."""
+"""Attack protocol, units of perturbations, and margins of logits with respect to a target."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from galcnn.explain import Context
 
 
-#: A pixel's change is counted in standard deviations of its noise, or in the unit of the image.
+#: Unit of pixel changes: standard deviation of the noise of the pixel, or unit of the image.
 Unit = Literal["sigma", "image"]
 
 
@@ -32,17 +32,20 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Attack(Protocol):
-    """A way to fool a network. Its fields are its settings.
+    """Adversarial attack; its fields are its settings.
+
+    A target defines wanted classes, those with the largest weight, and unwanted classes, those with the
+    smallest weight.
 
     Attributes
     ----------
     name : str
-        Short.
+        Short name of the method.
     from_sky : bool
-        Whether it makes images out of a blank sky instead of changing galaxies.
+        If True, images are made from a blank sky instead of galaxies.
     confidence : float
-        Probability of what the target wants, among all that it weighs, at which the attack is a
-        success; at 0.5 and below it is enough that the best wanted class comes first.
+        Probability of the wanted classes, among wanted and unwanted ones, at which the attack is
+        successful. If it is at most 0.5, the largest wanted logit must exceed the largest unwanted one.
     """
 
     @property
@@ -62,30 +65,30 @@ class Attack(Protocol):
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the images.
+        """Make adversarial images.
 
         Parameters
         ----------
         network : keras.Model
-            Ends in logits; left as it is.
+            Model that returns logits; it is not changed.
         images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
+            Images, shape (n, ny, nx, n_bands).
         target : Target or sequence of Target
-            One for all, or one an image. It is reached where the best of the classes that it
-            weighs most exceeds the best of those that it weighs least.
+            One target for all images, or one per image. It is reached if the largest logit of the wanted
+            classes exceeds the largest of the unwanted ones.
         context : Context, optional
-            Sigma, mask (masked pixels stay as they are, bit by bit), PSF and ids.
+            Sigma, mask, PSF and ids of the images. Masked pixels are not changed.
 
         Returns
         -------
         numpy.ndarray
-            Shape of `images`.
+            Adversarial images, shape (n, ny, nx, n_bands).
         """
         ...
 
 
 def pixel_scale(images: Floats, context: Context | None, unit: Unit) -> Floats:
-    """Give what one unit of change is in each pixel, 0 where masked; (n, 1, 1, 1) where all are alike."""
+    """Return the unit of change of each pixel, 0 if masked; shape (n, 1, 1, 1) if all are equal."""
     mask = None if context is None else context.mask
     if unit == "image":
         if mask is None or not mask.any():
@@ -114,7 +117,7 @@ def pixel_scale(images: Floats, context: Context | None, unit: Unit) -> Floats:
 
 
 def psf_stack(context: Context | None, n: int) -> npt.NDArray[np.float32]:
-    """Give the PSFs that perturbations are convolved with."""
+    """Return the PSFs with which perturbations are convolved."""
     if context is None or context.psf is None:
         raise ValueError(
             message(
@@ -129,7 +132,7 @@ def psf_stack(context: Context | None, n: int) -> npt.NDArray[np.float32]:
 
 
 def as_box(lower: float | None, upper: float | None) -> tuple[float, float]:
-    """Give the bounds of a pixel."""
+    """Return the bounds of pixel values, infinite where not given."""
     low, high = -np.inf if lower is None else float(lower), np.inf if upper is None else float(upper)
     if not low < high:
         raise ValueError(message("lower < upper", "", lower=lower, upper=upper))
@@ -137,7 +140,7 @@ def as_box(lower: float | None, upper: float | None) -> tuple[float, float]:
 
 
 def check_within(images: Floats, box: tuple[float, float]) -> None:
-    """Refuse images that lie outside the box before they are attacked."""
+    """Check that images are finite and within the bounds."""
     low, high = float(np.min(images)), float(np.max(images))
     if not (box[0] <= low and high <= box[1] and np.isfinite(low) and np.isfinite(high)):
         raise ValueError(
@@ -146,7 +149,7 @@ def check_within(images: Floats, box: tuple[float, float]) -> None:
 
 
 def wanted_weights(network: keras.Model, target: Target | Sequence[Target], images: Floats) -> Floats:
-    """Lay targets out as `galcnn.model.gradients.target_weights` does, and refuse those that want nothing."""
+    """Return the weights of targets, shape (n, n_classes); targets with equal weights are refused."""
     weights = target_weights(network, target, images)
     if np.any(weights.min(axis=1) == weights.max(axis=1)):
         raise ValueError(
@@ -161,16 +164,16 @@ def wanted_weights(network: keras.Model, target: Target | Sequence[Target], imag
 
 @dataclass(frozen=True, eq=False)
 class AttackTask:
-    """What an attack is asked: the images in the precision of the network, and where they may go.
+    """Inputs of an attack, in the precision of the network.
 
     Attributes
     ----------
     images, scale : numpy.ndarray
-        Shape (n, ny, nx, n_bands), with what one unit of change is in each pixel, 0 where masked.
+        Images and the unit of change of each pixel (0 if masked), shape (n, ny, nx, n_bands).
     weights : numpy.ndarray
-        Of the targets, shape (n, n_classes).
+        Weights of the targets, shape (n, n_classes).
     box : tuple of float
-        Lowest and highest value of a pixel.
+        Lowest and highest pixel value.
     """
 
     images: Floats
@@ -186,7 +189,7 @@ def task_of(
     target: Target | Sequence[Target],
     context: Context | None,
 ) -> AttackTask:
-    """Check what an attack with `unit`, `lower` and `upper` is asked."""
+    """Check the inputs of an attack with `unit`, `lower` and `upper`, and collect them."""
     weights = wanted_weights(network, target, images)
     images = images.astype(weights.dtype, copy=False)
     box = as_box(attack.lower, attack.upper)
@@ -196,17 +199,17 @@ def task_of(
 
 
 def margins(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
-    """Give the best wanted logit minus the best unwanted one.
+    """Return the largest wanted logit minus the largest unwanted one.
 
     Parameters
     ----------
     logits, weights : numpy.ndarray
-        Shape (n, n_classes).
+        Logits, and weights of the targets, shape (n, n_classes).
 
     Returns
     -------
     numpy.ndarray
-        Shape (n,); above zero where the target is reached.
+        Margins, shape (n,); positive if the target is reached.
 
     Examples
     --------
@@ -221,7 +224,7 @@ def margins(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
 
 
 def log_odds(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
-    """Give the logarithm of the probability that is wanted over that which is unwanted."""
+    """Return the logarithm of the ratio of wanted to unwanted probability."""
     wanted, unwanted = _sides(weights)
     with np.errstate(divide="ignore"):
         return np.asarray(
@@ -231,7 +234,7 @@ def log_odds(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
 
 
 def margin_in_graph(logits: Any, weights: Any) -> Any:
-    """Do what `margins` does, in a graph that is being traced."""
+    """Compute `margins` in a TensorFlow graph."""
     wanted, unwanted = sides_in_graph(weights)
     nothing = tf.constant(-np.inf, logits.dtype)
     return tf.reduce_max(tf.where(wanted, logits, nothing), axis=1) - tf.reduce_max(
@@ -240,7 +243,7 @@ def margin_in_graph(logits: Any, weights: Any) -> Any:
 
 
 def sides_in_graph(weights: Any) -> tuple[Any, Any]:
-    """Tell the classes that are wanted from those that are unwanted; others do not count."""
+    """Return masks of the wanted and of the unwanted classes; others are in neither."""
     return (
         weights >= tf.reduce_max(weights, axis=1, keepdims=True),
         weights <= tf.reduce_min(weights, axis=1, keepdims=True),
@@ -248,7 +251,7 @@ def sides_in_graph(weights: Any) -> tuple[Any, Any]:
 
 
 def fast_logits(network: keras.Model, images: Floats) -> Floats:
-    """Run a network as one compiled graph: for searches. What they find is checked by another way."""
+    """Run a network as one compiled graph, for searches; final results are checked by `outputs`."""
 
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
         return lambda images: (logits_of(network_of(), images),)
@@ -257,7 +260,7 @@ def fast_logits(network: keras.Model, images: Floats) -> Floats:
 
 
 def margin_gradient(network: keras.Model, images: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Differentiate the margin with respect to every pixel, and give the logits."""
+    """Return the gradient of the margin with respect to the pixels, and the logits."""
     gradient, _, logits = score_gradient(network, "margin gradient", margin_in_graph, images, weights)
     return gradient, logits
 

@@ -1,4 +1,4 @@
-"""The smallest change of the answer: PGD of a bisected budget; L-BFGS in bounds (Szegedy et al. 2013)."""
+"""Smallest perturbations: PGD with a bisected budget, and bounded L-BFGS (Szegedy et al. 2013)."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ from galcnn.model import Target
 from galcnn.model.forward import compiled, outputs
 from galcnn.model.gradients import gradient_of, logits_of
 
-#: A margin counts as passed when it lies this share of the first margin beyond zero: rounding in
-#: another batch must not take the success back.
+#: Margin at which an attack counts as successful, as a fraction of the initial margin, so that the
+#: success does not depend on rounding in another batch.
 ENOUGH = 1e-4
 
 
-#: The search begins at what a linear network would need, and gives up at this many times that.
+#: Largest budget of the search, in units of the budget that a linear network would need.
 _FARTHEST = 1e4
 
 
 @dataclass(frozen=True)
 class SmallestBudget:
-    """The nearest adversarial image that `PGD` finds, in its norm and under its options.
+    """Smallest budget with which `PGD` succeeds, in its norm and with its options.
 
-    The budget of each image is bisected until it is known to the tolerance. On a linear network
-    it is \\|m\\| / \\|s w\\|_1 in the largest-change norm and \\|m\\| / \\|s w\\|_2 in the other; in general
-    it is an upper bound of the smallest.
+    The budget of each image is bisected to the tolerance. For a linear network with margin m, gradient w
+    and unit of change s it is \\|m\\| / \\|s w\\|_1 in the norm ``"linf"`` and \\|m\\| / \\|s w\\|_2 in
+    ``"l2"``; in general it is an upper bound of the smallest budget.
 
     Attributes
     ----------
     pgd : PGD
-        How it is searched; its own budget does not matter. From the image by default: a random
-        start wastes a part of the budget.
+        Attack whose budget is varied; its own budget is ignored. By default it starts from the image,
+        since a random start uses up part of the budget.
     tolerance : float
-        Relative.
+        Relative tolerance of the budget, between 0 and 1.
     """
 
     pgd: PGD = field(default_factory=lambda: PGD(start="image"))
@@ -79,7 +79,7 @@ class SmallestBudget:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """An image that answers as wanted already, or for which no budget was enough, comes back as it is."""
+        """Return the images; those already at the target, or without success at any budget, are unchanged."""
         weights = wanted_weights(network, target, images)
         images = images.astype(weights.dtype, copy=False)
         slope, logits = margin_gradient(network, images, weights)
@@ -117,7 +117,7 @@ class SmallestBudget:
 
 
 def selected(context: Context | None, rows: npt.NDArray[np.int_]) -> Context | None:
-    """Give the context of some of the images."""
+    """Return the context of some of the images."""
     if context is None:
         return None
     own: dict[str, Any] = {}
@@ -131,7 +131,7 @@ def selected(context: Context | None, rows: npt.NDArray[np.int_]) -> Context | N
     return replace(context, **own)
 
 
-#: The price c of a perturbation is multiplied or divided by this until it is bracketed.
+#: Factor by which the weight c is changed until it is bracketed, and maximum number of such changes.
 _STRIDE, _STRIDES = 8.0, 8
 
 
@@ -140,23 +140,24 @@ _ALONG_RAY = 20
 
 @dataclass(frozen=True)
 class MinimalPerturbation:
-    """argmin c |r|^2 - log P(wanted | x + r) within bounds, for the largest c that still succeeds.
+    """Smallest perturbation by bounded L-BFGS: argmin c |r|^2 - log P(wanted | x + r).
 
-    arXiv:1312.6199, section 4.1, with r in the unit (so that |r| is counted in sigmas where the
-    noise is known) and the squared norm. The price c is bisected; each problem is solved by
-    SciPy's L-BFGS-B from the solution of the one before; the best r is then shortened along its
-    own ray to the boundary. On an affine network with two classes |r| = \\|m\\| / \\|s w\\|_2.
+    The method is that of arXiv:1312.6199, section 4.1, with the squared norm and r in units of `unit`.
+    The largest weight c with which the attack succeeds is found by bisection. Each minimisation is
+    done by SciPy's L-BFGS-B, starting from the previous solution; successful perturbations are then
+    scaled down to the decision boundary. For an affine network with two classes, margin m, gradient w and
+    unit of change s, |r| = \\|m\\| / \\|s w\\|_2.
 
     Attributes
     ----------
     unit : {"sigma", "image"}
-        Of the norm.
+        Unit of r: the standard deviation of the noise of each pixel, or the unit of the images.
     bisections : int
-        Of c.
+        Number of bisections of c.
     iterations : int
-        Of each L-BFGS-B.
+        Maximum number of iterations of each L-BFGS-B run.
     lower, upper : float or None
-        Bounds of every pixel.
+        Bounds of pixel values.
     """
 
     unit: Unit = "sigma"
@@ -190,7 +191,7 @@ class MinimalPerturbation:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """One after the other: each has a path of its own. Where nothing is found it comes back as it is."""
+        """Return the images, searched one after the other; those without success are unchanged."""
         task = task_of(self, network, images, target, context)
         run = compiled(network, "wanted loss", _build, (task.images, task.weights))
         made = np.stack([_Search(run, task, row, self).nearest() for row in range(len(images))])
@@ -199,7 +200,7 @@ class MinimalPerturbation:
 
 
 class _Search:
-    """Of one image; `u` is the perturbation in the unit, of the pixels that may move."""
+    """Search for one image; `u` is the perturbation of unmasked pixels, in units of change."""
 
     def __init__(
         self, run: Callable[..., Any], task: AttackTask, row: int, settings: MinimalPerturbation
@@ -220,7 +221,7 @@ class _Search:
         self.enough = ENOUGH * abs(first)
         best, price = None, float(slope @ slope) / max(4 * abs(first), 1e-30)
         low, high, u = 0.0, np.inf, zero
-        # A dear perturbation stays too small, a cheap one is larger than it must be.
+        # With a large weight the perturbation is too small to succeed, with a small one larger than needed.
         for _ in range(_STRIDES + self.settings.bisections):
             if best is not None and np.isfinite(high) and high <= low * 1.01:
                 break
@@ -263,7 +264,7 @@ class _Search:
         return moved
 
     def evaluate(self, u: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64], float]:
-        """Loss, its slope in the unit, and the margin."""
+        """Return the loss, its gradient per unit of change, and the margin."""
         loss, slope, margin = self.run(self.changed(u)[np.newaxis], self.weight)
         return float(loss[0]), slope.numpy()[0][self.free].astype(np.float64) * self.scale, float(margin[0])
 

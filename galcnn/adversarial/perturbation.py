@@ -1,4 +1,4 @@
-"""Run attacks on cutouts: from a trained model and a target to Syntheses whose success is checked."""
+"""Run attacks of a trained model on cutouts, and check their success."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from galcnn.model import Target, TrainedModel, images_from, planes_from, prepare
 from galcnn.model.forward import outputs
 from galcnn.photometry import DISPLAY
 
-#: What pictures can hold.
+#: Range of values of 8-bit pictures.
 _PICTURE = (0.0, 255.0)
 
 
@@ -30,19 +30,19 @@ Images = npt.NDArray[np.float32]
 
 
 def away_from(name: str, classes: Sequence[str]) -> Target:
-    """Target everything but one class.
+    """Make a target that is reached by any class but one.
 
     Parameters
     ----------
     name : str
-        The class.
+        Name of the class to be avoided.
     classes : sequence of str
-        The model's classes, in its order.
+        Classes of the model, in its order.
 
     Returns
     -------
     Target
-        Weight -1 on `name`: it is reached where any other class comes first.
+        Target with weight -1 on `name` and 0 on the others.
 
     Examples
     --------
@@ -61,35 +61,34 @@ def fool(
     targets: Target | Sequence[Target] | None = None,
     ids: Sequence[str] | None = None,
 ) -> list[tuple[Synthesis, ...]]:
-    """Fool a model with some cutouts, and check that it is fooled.
+    """Run attacks on cutouts and check their success.
 
-    Attacks work in the flux (or display values) of the cutout. What they return is rounded to the
-    float32 that FITS files hold and then classified anew, as any other cutout, one by one.
+    Attacks change the flux (or display values) of the cutouts. The results are rounded to float32, as in
+    FITS files, and classified again, one by one.
 
     Parameters
     ----------
     trained : galcnn.model.TrainedModel
-        The model; left as it is.
+        Model to be attacked; it is not changed.
     cutouts : sequence of galcnn.cutout.Cutout
-        In the model's bands, unit and shape, see `galcnn.model.prepare`.
+        Cutouts in the bands, unit and shape of the model, see `galcnn.model.prepare`.
     attacks : sequence of Attack
-        The methods. Pictures (display values) are kept from 0 to 255 where an attack has no
-        bounds of its own.
+        Attacks. For pictures (display values), an attack without bounds gets the bounds 0 and 255.
     targets : Target or sequence of Target, optional
-        One for all, or one a cutout; by default away from the class that the model finds most
-        probable, in the galaxy or in the blank sky.
+        One target for all cutouts, or one per cutout. By default any class other than the most probable
+        one of the cutout, or of the blank sky for attacks that start from it.
     ids : sequence of str, optional
-        They key the random streams; numbers by default.
+        Ids of the cutouts, which key the random streams; row numbers by default.
 
     Returns
     -------
     list of tuple of Synthesis
-        For each cutout, one for each attack, in order. Masked pixels keep their values.
+        For each cutout, one synthesis per attack, in order. Masked pixels keep their values.
 
     Raises
     ------
     ValueError
-        A cutout or a target does not fit, or what an attack needs is not known.
+        If a cutout or target does not fit, or an attack needs noise or a PSF that is not known.
     """
     names = [str(i) for i in range(len(cutouts))] if ids is None else [str(name) for name in ids]
     fitting = [prepare(cutout, trained.card.inputs) for cutout in cutouts]
@@ -104,7 +103,7 @@ def fool(
 
 
 def prepared_alike(trained: TrainedModel, cutouts: Sequence[Cutout], ids: Sequence[str]) -> Prepared:
-    """Prepare cutouts whose noise is known, or not known, alike: attacks count in it."""
+    """Prepare cutouts for attacks; the noise must be known for all of them or for none."""
     with_sigma = sum(cutout.sigma is not None for cutout in cutouts)
     if 0 < with_sigma < len(cutouts):
         raise ValueError(
@@ -119,7 +118,7 @@ def prepared_alike(trained: TrainedModel, cutouts: Sequence[Cutout], ids: Sequen
 
 
 def boxed(attack: Attack, trained: TrainedModel) -> Attack:
-    """Keep an attack on pictures within what pictures can hold, where it has no bounds of its own."""
+    """Set the bounds of an attack on pictures to 0 and 255, if it has none."""
     if trained.card.inputs.unit != str(DISPLAY):
         return attack
     if isinstance(attack, SmallestBudget):
@@ -137,7 +136,7 @@ def _fooled(
     attack: Attack,
     targets: Target | Sequence[Target] | None,
 ) -> list[Synthesis]:
-    """Fool with one attack; `before` is what the model says of the cutouts."""
+    """Run one attack; `before` are the logits of the cutouts."""
     trained = seen.trained
     if attack.from_sky:
         seen = _skies(seen, attack)
@@ -155,7 +154,7 @@ def _fooled(
     else:
         success = margins(after, weights) > 0
     settings: dict[str, Any] = asdict(attack) if is_dataclass(attack) and not isinstance(attack, type) else {}
-    settings.pop("pattern", None)  # of a fixed perturbation: the difference shows it
+    settings.pop("pattern", None)  # of a fixed perturbation; it equals the difference of the images
     seed = settings.pop("seed", None)
     return [
         Synthesis(
@@ -182,7 +181,7 @@ def _fooled(
 
 
 def _skies(seen: Prepared, attack: Attack) -> Prepared:
-    """Blank skies with the level and noise that the frame of each image shows."""
+    """Replace cutouts by blank skies with the level and noise of the frame of each image."""
     images, context = seen.images, seen.context
     seed = int(getattr(attack, "seed", 0))
     skies = baseline_images("sky", images, context=context, blur=0, seed=seed).astype(np.float32)
@@ -204,7 +203,7 @@ def _skies(seen: Prepared, attack: Attack) -> Prepared:
 
 
 def _logits(trained: TrainedModel, images: Images) -> npt.NDArray[np.float32]:
-    """What the model says of each image by itself: by no way that an attack takes."""
+    """Return the logits of each image, run one by one and not with the graphs of the attacks."""
     return np.concatenate([outputs(trained.model, images[i : i + 1]) for i in range(len(images))])
 
 

@@ -1,4 +1,4 @@
-"""PGD: small steps within a ball, and what physics asks of them (Madry et al. 2017); FGSM is one step."""
+"""PGD (Madry et al. 2017) with constraints of noise, PSF and flux; FGSM is its first step."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ _BISECTIONS = 40
 
 
 def conserved(v: Any, normal: Any, low: Any, high: Any) -> Any:
-    """Project onto the plane sum(q v) = 0 of each image and band, within bounds of every pixel.
+    """Project v onto the plane sum(q v) = 0 of each image and band, within bounds of pixel values.
 
-    The nearest point is clip(v - shift q, low, high); the sum falls with the shift, so it is bisected.
+    The nearest point is clip(v - shift q, low, high). Its sum decreases with the shift, which is found by
+    bisection.
     """
     q = tf.broadcast_to(normal, tf.shape(v))
     across = {"axis": (1, 2), "keepdims": True}
@@ -57,13 +58,13 @@ def conserved(v: Any, normal: Any, low: Any, high: Any) -> Any:
     loop = (tf.constant(0), left, right)
     _, left, right = tf.while_loop(lambda i, *_: i < _BISECTIONS, halve, loop)
     found = moved((left + right) / 2)
-    # What rounding has left goes to the pixels that are free.
+    # The remaining rounding error is distributed over pixels that are not at a bound.
     free = q * tf.cast((found > low) & (found < high), q.dtype)
     rest = tf.reduce_sum(q * found, **across)
     return found - tf.math.divide_no_nan(rest, tf.reduce_sum(free * free, **across)) * free
 
 
-#: Largest change of a pixel, or root of the sum of the squares of all changes.
+#: Norm of a perturbation: largest change of a pixel, or square root of the sum of squares.
 Norm = Literal["linf", "l2"]
 
 
@@ -96,7 +97,7 @@ def _builder(
                 seen = image(v)
                 margin = margin_in_graph(logits_of(network_of(), seen), weights)
                 gradient = gradient_of(margin, seen)
-                if norm == "l2" or psf is not None:  # else its signs count alone: they are the same
+                if norm == "l2" or psf is not None:  # otherwise only signs are used, which are equal
                     (gradient,) = tf.gradients(seen, v, gradient)
                 return gradient, margin
 
@@ -139,9 +140,9 @@ def _projection(
     box: tuple[float, float],
     blurred: bool,
 ) -> Callable[[Any], Any]:
-    """Bring v back: into the bounds of each pixel, to no flux in total, then shrunk into the ball.
+    """Return the projection of v: into the pixel bounds, to zero total flux, then scaled into the ball.
 
-    The image itself lies within all limits, and they are convex: shrinking leaves none of them.
+    All constraints are convex and satisfied by v = 0, so scaling down does not violate any.
     """
     size = _largest if norm == "linf" else _length
     low, high = (-1.0, 1.0) if norm == "linf" else (None, None)
@@ -176,17 +177,17 @@ def _largest(values: Any) -> Any:
 
 def _better(v: Any, margin: Any, best: Any, most: Any) -> tuple[Any, Any]:
     better = margin > most
-    # Whole rows are copied: `tf.where` broadcasts its condition, which takes eight times as long.
+    # Select copies whole images; `tf.where` broadcasts its condition and takes eight times as long.
     return tf.raw_ops.Select(condition=better, x=v, y=best), tf.where(better, margin, most)
 
 
 def _convolved(images: Any, psf: Any) -> Any:
-    """Convolve each band of each image with a PSF of its own; light that leaves the image is lost."""
+    """Convolve each band of each image with its PSF, with zeros beyond the edge."""
     n, bands = tf.shape(images)[0], images.shape[3]
     side_by_side = tf.reshape(
         tf.transpose(images, (1, 2, 0, 3)), (1, images.shape[1], images.shape[2], n * bands)
     )
-    kernel = tf.reverse(psf, axis=(1, 2))  # TensorFlow correlates
+    kernel = tf.reverse(psf, axis=(1, 2))  # TensorFlow computes a correlation
     kernels = tf.reshape(tf.transpose(kernel, (1, 2, 0, 3)), (psf.shape[1], psf.shape[2], n * bands, 1))
     blurred = tf.nn.depthwise_conv2d(side_by_side, kernels, strides=(1, 1, 1, 1), padding="SAME")
     apart = tf.reshape(blurred, (images.shape[1], images.shape[2], n, bands))
@@ -200,34 +201,35 @@ _LIGHTS, _FLUXES, _STARTS = ("pixels", "psf"), ("free", "conserved"), ("random",
 class PGD:
     """Projected gradient ascent on the margin, in a ball around the image.
 
-    arXiv:1706.06083, with the margin between the best wanted and the best unwanted logit as what
-    grows. Of each image the best point of the walk is taken. One step from the image is FGSM.
+    The method is that of arXiv:1706.06083, applied to the margin between the largest wanted and the
+    largest unwanted logit. The result is the point of largest margin on the path. One step from the image
+    is FGSM. Masked pixels are not changed.
 
-    The options compose: a budget of k sigma in every pixel (``unit="sigma"``), masked pixels
-    frozen, light that has come through the telescope (``light="psf"``: the perturbation is a
-    pattern convolved with the PSF), and no light from nowhere (``flux="conserved"``: it adds up to
-    zero in each band).
+    The options can be combined: a budget in units of the pixel noise (``unit="sigma"``), a perturbation
+    convolved with the PSF (``light="psf"``), and zero total flux of the perturbation in each band
+    (``flux="conserved"``).
 
     Attributes
     ----------
     budget : float
         Radius of the ball.
     norm : {"linf", "l2"}
-        Of the perturbation in the unit: largest change of a pixel, or root of the sum of squares.
+        Norm of the perturbation: largest change of a pixel, or square root of the sum of squares.
     unit : {"sigma", "image"}
-        Standard deviations of the noise of each pixel, or the unit of the images.
+        Unit of changes: the standard deviation of the noise of each pixel, or the unit of the images.
     light : {"pixels", "psf"}
-        Whether every pixel moves by itself.
+        Perturbation of independent pixels, or a pattern convolved with the PSF.
     flux : {"free", "conserved"}
-        Whether a band may gain or lose light.
+        If ``"conserved"``, the perturbation sums to zero in each band.
     steps : int
-        Of 2.5 / steps of the budget each, but none longer than the budget.
+        Number of steps. Each has a length of 2.5 / steps of the budget, at most the budget.
     start : {"random", "image"}
-        Somewhere in the ball, or its middle.
+        Starting point: random in the ball, or its centre.
     seed : int
-        Of the start, with the ids.
+        Seed of the starting point, combined with the ids.
     lower, upper : float or None
-        Bounds of every pixel. Convolved light is cut there, as a detector saturates.
+        Bounds of pixel values. With ``light="psf"`` the convolved perturbation is clipped there, as by
+        saturation.
     """
 
     budget: float = 1.0
@@ -293,10 +295,10 @@ def perturbed(
     budgets: npt.NDArray[np.float64],
     context: Context | None,
 ) -> npt.NDArray[np.float32]:
-    """Run PGD with a budget for each image: the best point of each walk, or its end after one step.
+    """Run PGD with one budget per image; return the best point of each path, or the end after one step.
 
-    A perturbation is d = P * (s v) in unmasked pixels: P the PSF, s the budget times the unit in each
-    pixel, and v in the unit ball of the norm.
+    The perturbation is d = P * (s v) in unmasked pixels, where * is the convolution, P the PSF, s the
+    budget times the unit of change of each pixel, and v a point of the unit ball of the norm.
     """
     box = as_box(attack.lower, attack.upper)
     images = images.astype(weights.dtype, copy=False)
@@ -321,7 +323,7 @@ def perturbed(
 
 
 def _start(attack: PGD, images: Floats, context: Context | None) -> Floats:
-    """Points evenly spread over the unit ball of each image, keyed by its id."""
+    """Draw a uniform point of the unit ball for each image, keyed by its id."""
     points = np.empty_like(images)
     for point, name in zip(points, ids_of(images, context or Context()), strict=True):
         stream = seeding.generator(attack.seed, "pgd", name)
@@ -336,21 +338,21 @@ def _start(attack: PGD, images: Floats, context: Context | None) -> Floats:
 
 @dataclass(frozen=True)
 class FGSM:
-    """x + budget s sign(dm/dx), the first step of `PGD` in the largest-change norm.
+    """Fast gradient sign method, x + budget s sign(dm/dx): the first step of `PGD` in the norm ``"linf"``.
 
-    arXiv:1412.6572, section 4, with the margin m between the best wanted and the best unwanted
-    logit in place of the cross-entropy, whose slope a confident network rounds to zero. On a
-    linear network the margin moves by exactly budget |s w|_1.
+    The method is that of arXiv:1412.6572, section 4, with the margin m between the largest wanted and the
+    largest unwanted logit in place of the cross-entropy, whose gradient underflows for a confident
+    network. s is the unit of change of each pixel. For a linear network with gradient w the margin changes
+    by exactly budget |s w|_1.
 
     Attributes
     ----------
     budget : float
-        By how much each pixel moves.
+        Change of each pixel, in units of `unit`.
     unit : {"sigma", "image"}
-        Whether the budget is in standard deviations of the noise of each pixel, or in the unit of
-        the images.
+        Unit of changes: the standard deviation of the noise of each pixel, or the unit of the images.
     lower, upper : float or None
-        Bounds of every pixel.
+        Bounds of pixel values.
     """
 
     budget: float = 1.0

@@ -1,4 +1,4 @@
-"""Attacks by the words that users type: a name, and settings behind a colon."""
+"""Attacks by name, with settings after a colon, as on the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from galcnn.adversarial.universal import UniversalPerturbation
 from galcnn.errors import message
 from galcnn.explain.registry import ALL, settings_from
 
-#: In the order of the documentation.
+#: Attacks by name, in the order of the documentation.
 ATTACKS: dict[str, Any] = {
     "fgsm": FGSM,
     "pgd": PGD,
@@ -27,27 +27,27 @@ ATTACKS: dict[str, Any] = {
 
 
 def attacks_by_name(texts: Sequence[str], *, unit: Unit = "sigma", seed: int = 0) -> list[Attack]:
-    """Make attacks from words such as ``minimal`` or ``pgd:budget=2,light=psf,flux=conserved``.
+    """Make attacks from texts such as ``minimal`` or ``pgd:budget=2,light=psf,flux=conserved``.
 
     Parameters
     ----------
     texts : sequence of str
-        Keys of `ATTACKS`, each with its settings behind a colon (``smallest`` takes those of its
-        PGD); ``all`` for every one with its defaults.
+        Names of `ATTACKS`, optionally with settings after a colon (``smallest`` also takes those of
+        `PGD`); ``all`` for every attack with its defaults.
     unit : {"sigma", "image"}
-        Of those that do not say.
+        Default unit of the attacks.
     seed : int
-        Of those that draw and do not say.
+        Default seed of attacks with random numbers.
 
     Returns
     -------
     list of Attack
-        In order.
+        Attacks in order.
 
     Raises
     ------
     ValueError
-        There is none of this name, it has no such setting, or the value does not fit.
+        If a name or a setting is unknown, or a value is invalid.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def attacks_by_name(texts: Sequence[str], *, unit: Unit = "sigma", seed: int = 0
 
 
 def _attack(text: str, kind: Any, settings: str, defaults: dict[str, Any]) -> Attack:
-    if kind is SmallestBudget:  # its words are those of the PGD inside
+    if kind is SmallestBudget:  # its settings are those of PGD, and a tolerance
         inner = ",".join(pair for pair in settings.split(",") if not pair.startswith("tolerance="))
         own = ",".join(pair for pair in settings.split(",") if pair.startswith("tolerance="))
         pgd = _attack(text, PGD, inner, defaults | {"start": "image"})

@@ -1,4 +1,4 @@
-"""One perturbation for all galaxies of a class (Moosavi-Dezfooli et al. 2017)."""
+"""Universal perturbations, one for many images (Moosavi-Dezfooli et al. 2017)."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from galcnn.errors import message
 from galcnn.explain import Context
 from galcnn.model import Target
 
-#: Each linear step to the boundary goes this share beyond it.
+#: Fraction by which each linear step goes beyond the decision boundary.
 _OVERSHOOT = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class FixedPerturbation:
-    """One perturbation for every image, whatever the network says: also of galaxies never seen.
+    """Attack that adds the same perturbation to every image; network and target are not used.
 
     Attributes
     ----------
     pattern : numpy.ndarray
-        Shape (ny, nx, n_bands), in the unit of the images.
+        Perturbation, in the unit of the images, shape (ny, nx, n_bands).
     name : str
-        How it was made.
+        Name of the method that made the perturbation.
     lower, upper : float or None
-        Bounds of every pixel.
+        Bounds of pixel values.
     """
 
     pattern: npt.NDArray[np.float32]
@@ -67,31 +67,30 @@ class FixedPerturbation:
 
 @dataclass(frozen=True)
 class UniversalPerturbation:
-    """One perturbation within the budget that turns as many images as it can.
+    """One perturbation within the budget that succeeds for as many images as possible.
 
-    arXiv:1610.08401, algorithm 1: image by image, in an order that is drawn anew in each pass, the
-    pattern is moved by the shortest way (DeepFool's linear steps, arXiv:1511.04599) that turns an
-    image which it does not turn yet, and brought back into the ball. Between passes the pattern
-    that turns most is kept.
+    The method is algorithm 1 of arXiv:1610.08401. In each pass, in random order, the pattern is changed
+    for each image that does not yet reach its target, by the linear steps of DeepFool (arXiv:1511.04599),
+    and projected back into the ball. The pattern with the most successes after a pass is kept.
 
     Attributes
     ----------
     budget : float
         Radius of the ball.
     norm : {"linf", "l2"}
-        See `PGD`.
+        Norm of the perturbation, see `PGD`.
     unit : {"sigma", "image"}
-        In sigma, that is the median of the noise of all images in each pixel.
+        Unit of changes: the noise of each pixel, as median over the images, or the unit of the images.
     passes : int
-        Over the images, at most.
+        Maximum number of passes over the images.
     share : float
-        Of turned images at which it is done.
+        Fraction of successes at which the search stops.
     steps : int
-        Linear steps for one image, at most.
+        Maximum number of linear steps per image and pass.
     seed : int
-        Of the order.
+        Seed of the order of the images.
     lower, upper : float or None
-        Bounds of every pixel.
+        Bounds of pixel values.
     """
 
     budget: float = 1.0
@@ -132,7 +131,7 @@ class UniversalPerturbation:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Make the pattern of these very images, and add it."""
+        """Fit the pattern to these images, and add it to them."""
         return self.fitted(network, images, target, context=context)(network, images, target, context=context)
 
     def fitted(
@@ -143,23 +142,23 @@ class UniversalPerturbation:
         *,
         context: Context | None = None,
     ) -> FixedPerturbation:
-        """Make the pattern, to be tried on other galaxies.
+        """Fit the pattern to images and return it as an attack on other images.
 
         Parameters
         ----------
         network : keras.Model
-            Ends in logits.
+            Model that returns logits.
         images : numpy.ndarray
-            Shape (n, ny, nx, n_bands).
+            Images, shape (n, ny, nx, n_bands).
         target : Target or sequence of Target
-            One for all, or one an image.
+            One target for all images, or one per image.
         context : Context, optional
-            Sigma, mask and ids.
+            Sigma and mask of the images.
 
         Returns
         -------
         FixedPerturbation
-            An attack.
+            Attack that adds the pattern.
         """
         task = task_of(self, network, images, target, context)
         images, weights = task.images, task.weights
@@ -199,7 +198,7 @@ class UniversalPerturbation:
         box: tuple[float, float],
         context: Context | None,
     ) -> npt.NDArray[np.float64]:
-        """Move the pattern until it turns one image."""
+        """Change the pattern until one image reaches its target, then project it into the ball."""
         moved = pattern
         for _ in range(self.steps):
             seen = _added(image, (scale * moved).astype(image.dtype), context, box)

@@ -1,4 +1,4 @@
-"""Whether an astronomer could see what was done to an image. NumPy alone."""
+"""Visibility of perturbations above the noise; independent of Keras."""
 
 from __future__ import annotations
 
@@ -11,37 +11,40 @@ from scipy import stats
 from galcnn.explain import Synthesis
 from galcnn.photometry import parse_unit
 
-#: What astronomers call seen: the excess of a chi-square that noise alone has once in 740 images.
+#: Excess of the chi-square, in sigma, above which a perturbation is visible; p = 1/740 for noise alone.
 _SEEN = 3.0
 
 
 @dataclass(frozen=True)
 class Visibility:
-    """How large a perturbation is. What needs the noise, or calibrated flux, is NaN without it.
+    """Size of a perturbation, absolute and relative to the noise.
+
+    Values that need the noise or calibrated flux are NaN if these are not known.
 
     Attributes
     ----------
     rms, largest : float
-        Of the perturbation over the usable pixels, in the unit of the image.
+        Root mean square and largest absolute value of the perturbation, over usable pixels, in the unit
+        of the image.
     rms_sigma, largest_sigma : float
-        The same in standard deviations of the noise of each pixel.
+        The same in units of the noise of each pixel.
     norm_sigma : float
-        Root of the sum of squares in sigmas: the signal to noise that one who knew the pattern
-        would find it with.
+        Square root of the sum of squares, in units of the noise: the signal-to-noise ratio of a search
+        for the known pattern.
     chi_square : float
-        Chi-square per degree of freedom of the perturbation against the noise: the mean of
-        (d / sigma)^2. A perfect model of the galaxy leaves residuals of 1 + this.
+        Mean of (d / sigma)^2 of the perturbation d. Residuals of a perfect galaxy model then have an
+        expected reduced chi-square of 1 + this.
     degrees : int
-        Of freedom: usable pixels, bands counted.
+        Degrees of freedom: number of usable pixels, over all bands.
     excess_sigma : float
-        How improbable noise alone would make such residuals, in sigmas of one side: the test of
-        one who does not know the pattern.
+        Significance of the residuals' chi-square under noise alone, as a one-sided number of standard
+        deviations: the test without knowledge of the pattern.
     visible : bool
-        Whether that is above 3. False without noise.
+        True if `excess_sigma` is above 3; False if the noise is not known.
     magnitudes : tuple of float
-        Change of the total magnitude in each band; NaN where a total is not positive.
+        Change of the total magnitude per band; NaN if a total flux is not positive.
     moved_magnitude : float
-        AB magnitude of the sum of all absolute changes.
+        AB magnitude of the sum of absolute changes.
     """
 
     rms: float
@@ -58,18 +61,18 @@ class Visibility:
 
 
 def visibility(synthesis: Synthesis) -> Visibility:
-    """Measure a perturbation.
+    """Measure the size of a perturbation relative to the noise.
 
     Parameters
     ----------
     synthesis : galcnn.explain.Synthesis
-        Made in flux or display values; its `sigma` tells the noise. Masked pixels are NaN or
-        without change.
+        Synthesis in flux or display values, with its noise in `sigma` if known. Masked pixels must be NaN
+        or unchanged.
 
     Returns
     -------
     Visibility
-        Over the pixels with a value and, where the noise is known, with noise.
+        Measures over finite pixels, and if the noise is known, over those with positive noise.
 
     Examples
     --------
@@ -115,9 +118,9 @@ def visibility(synthesis: Synthesis) -> Visibility:
 
 
 def _excess(chi_square: float, degrees: int) -> float:
-    """Sigmas of one side at which a normal deviate is as improbable (Wilson & Hilferty 1931).
+    """Return the one-sided normal quantile of a chi-square's probability.
 
-    Where the probability itself is too small for a number, the cube root of chi-square is nearly normal.
+    If the probability underflows, the cube root of chi-square is taken as normal (Wilson & Hilferty 1931).
     """
     probability = float(stats.chi2.sf(chi_square, degrees))
     if probability > 1e-300:

@@ -1,4 +1,4 @@
-"""Why a network does not learn: checks before training, initialisation, gradients, loss landscape."""
+"""Diagnostics of training: preflight checks, initialisation, gradients and the loss landscape."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Check a device: the same short training there and on the CPU must lose the same."""
+"""Check of a device: a short training there and on the CPU must give the same losses."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from galcnn.model import (
 from galcnn.model.devices import devices_used, make_strategy
 from galcnn.training import Augmentation, TrainingSettings, fit
 
-#: Largest relative difference of the losses of float32; half precision is given ten times as much.
+#: Largest relative difference of the losses in float32; ten times as much in half precision.
 TOLERANCE = 0.02
 _SIZE, _IMAGES, _EPOCHS, _CLASSES = 32, 256, 3, 2
 
 
 def check_devices(settings: DeviceSettings, *, precision: str = "float32") -> Table:
-    """Train a small network on the CPU in float32 and on the given devices, and compare."""
-    checked = make_strategy(settings)  # first: it may have to split the CPU
+    """Train a small network on the CPU in float32 and on the given devices, and compare the losses."""
+    checked = make_strategy(settings)  # first, since it may split the CPU into logical devices
     dataset = _blobs()
     rows = [
         _row(make_strategy(DeviceSettings("cpu")), dataset, "float32"),
@@ -45,7 +45,7 @@ def check_devices(settings: DeviceSettings, *, precision: str = "float32") -> Ta
 
 def _row(strategy: tf.distribute.Strategy, dataset: Dataset, precision: str) -> dict[str, object]:
     training, validation = dataset.select(np.arange(192)), dataset.select(np.arange(192, _IMAGES))
-    # No dropout, which each device draws by itself.
+    # No dropout, since each device draws its own.
     network = NetworkSettings(
         widths=(16, 32),
         dropout=0,
@@ -74,7 +74,7 @@ def _row(strategy: tf.distribute.Strategy, dataset: Dataset, precision: str) -> 
 
 
 class _Clock(keras.callbacks.Callback):
-    """Seconds a batch in the last epoch, when nothing is traced any more."""
+    """Measure the seconds per batch in the last epoch, after all tracing."""
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class _Clock(keras.callbacks.Callback):
 
 
 def _blobs() -> Dataset:
-    """Round and long light in noise, three bands."""
+    """Simulate round and elongated sources in noise, in three bands."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:_SIZE, :_SIZE] - (_SIZE - 1) / 2
     labels = np.arange(_IMAGES, dtype=np.int32) % _CLASSES

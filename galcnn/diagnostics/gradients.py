@@ -1,4 +1,4 @@
-"""Gradients while a network trains: a callback that looks, what a training suffers from, and TensorBoard."""
+"""Health of the gradients during training: a Keras callback, diagnosis of problems, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from galcnn.model.forward import forward
 Kind = Literal["vanishing", "exploding", "stagnation", "dead"]
 
 
-#: Keys of an experiment, such as ``network.initializer``, with the values that they should have.
+#: Keys of an experiment, such as ``network.initializer``, with the recommended values.
 Remedy = Mapping[str, Any]
 
 
@@ -45,7 +45,7 @@ _SATURATING = ("sigmoid", "hard_sigmoid")
 _WANTED = dict.fromkeys(_RELU, "he_normal") | {"tanh": "glorot_normal"}
 
 
-#: Classes of Keras that keep the signal of an activation.
+#: Initializers of Keras that preserve the variance of the signal, by activation.
 _FITTING = dict.fromkeys(_RELU, ("HeNormal", "HeUniform")) | {
     "tanh": ("GlorotNormal", "GlorotUniform", "LecunNormal", "LecunUniform", "Orthogonal")
 }
@@ -53,27 +53,27 @@ _FITTING = dict.fromkeys(_RELU, ("HeNormal", "HeUniform")) | {
 
 @dataclass(frozen=True)
 class HealthLimits:
-    """Beyond which figure something is a sign.
+    """Limits beyond which a problem is reported.
 
     Attributes
     ----------
     ratio : float
-        Between layers, of the signal or the relative gradient: what has become smaller by this
-        factor vanishes, what has become larger by it explodes.
+        Largest ratio between layers of the signal or the relative gradient. Beyond it, a decrease is
+        reported as vanishing and an increase as exploding.
     weights : float
-        Growth of a layer's norm over that at the start, or its fall.
+        Largest factor by which the weight norm of a layer may grow or shrink since the start.
     update : float
-        Share of a layer's weights that one update changes.
+        Largest norm of an update, relative to the norm of the layer's weights.
     loss : float
-        Times the loss at the start.
+        Largest loss, in units of the initial loss.
     dead : float
-        Share of a layer's ReLUs that no image of the batch moves.
+        Largest fraction of a layer's ReLUs that no image of the batch activates.
     answers : float
-        Standard deviation of a logit over images, below which all are answered alike.
+        Smallest standard deviation of the logits over images; below it, all images get the same answer.
     still : float
-        Share of the weights that an update changes, below which nothing moves.
+        Smallest norm of an update, relative to the norm of the layer's weights.
     patience : int
-        Updates after which the last two are stagnation.
+        Number of updates after which `answers` and `still` are tested.
     """
 
     ratio: float = 1e3
@@ -88,22 +88,22 @@ class HealthLimits:
 
 @dataclass(frozen=True)
 class Sign:
-    """One thing that is wrong, where it was first seen.
+    """Problem of a training, at the layer and update of its first occurrence.
 
     Attributes
     ----------
     kind : {"vanishing", "exploding", "stagnation", "dead"}
-        What it is.
+        Kind of problem.
     symptom : str
-        In which figure it shows.
+        Quantity in which it was found.
     layer : str
-        Where it begins.
+        Name of the layer in which it begins.
     update : int
-        When it was first seen; 0 is before the first.
+        Number of updates at its first occurrence; 0 is before the first update.
     value, limit : float
-        The figure, and what it should not pass.
+        Value of the quantity, and its limit.
     remedies : tuple of mapping
-        What to change in the experiment, the likeliest help first; each is a remedy by itself.
+        Changes of the experiment, most promising first; each is a remedy by itself.
     """
 
     kind: Kind
@@ -124,7 +124,7 @@ class Sign:
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """Columns of one update, layer by layer from the input; and the highest learning rate until then."""
+    """Rows of one update, in layer order from the input, and the highest learning rate until then."""
 
     update: int
     peak: float
@@ -135,19 +135,19 @@ class _Look:
 
 
 def diagnose(record: Table, limits: HealthLimits | None = None) -> list[Sign]:
-    """Name the signs in the record of a training.
+    """Find problems in the record of a training.
 
     Parameters
     ----------
     record : astropy.table.Table
-        See `galcnn.diagnostics.GradientHealth.table`.
+        Record from `galcnn.diagnostics.GradientHealth.table`.
     limits : HealthLimits, optional
-        The defaults when not given.
+        Limits; ``HealthLimits()`` by default.
 
     Returns
     -------
     list of Sign
-        Each kind and symptom once, where it was first seen, in the order of the updates.
+        First occurrence of each kind and symptom, in the order of the updates.
     """
     limits = limits or HealthLimits()
     found: dict[tuple[str, str], Sign] = {}
@@ -166,17 +166,17 @@ def diagnose(record: Table, limits: HealthLimits | None = None) -> list[Sign]:
 
 
 def remedy_text(remedy: Remedy) -> str:
-    """Word a remedy as it stands in an experiment's file.
+    """Format a remedy as settings of an experiment.
 
     Parameters
     ----------
     remedy : mapping
-        Of a `Sign`.
+        Remedy of a `Sign`.
 
     Returns
     -------
     str
-        One line.
+        Sections, keys and values, on one line.
 
     Examples
     --------
@@ -194,14 +194,14 @@ def remedy_text(remedy: Remedy) -> str:
 def _signs(look: _Look, first: _Look, limits: HealthLimits) -> Iterator[Sign]:
     lost = (look["nonfinite"] > 0) | ~np.isfinite(look["weight_norm"]) | ~np.isfinite(look["gradient_norm"])
     if lost.any() or not np.isfinite(look["loss"][0]):
-        # The first layer that is lost; where only the loss is, the last.
+        # The first layer with a non-finite value; the last one if only the loss is not finite.
         at = int(np.argmax(lost)) if lost.any() else len(lost) - 1
         yield _sign("exploding", "values that are not finite", look, at, look["nonfinite"][at], 0)
         return
     dead = look["dead"] > limits.dead
     for at in np.flatnonzero(dead)[:1]:
         yield _sign("dead", "share of ReLUs never active", look, at, look["dead"][at], limits.dead)
-    if not dead.any():  # what is behind a dead layer has no signal
+    if not dead.any():  # layers after a dead one have no signal
         yield from _between_layers(look, limits)
     with np.errstate(divide="ignore", invalid="ignore"):
         growth = look["weight_norm"] / first["weight_norm"]
@@ -222,27 +222,27 @@ def _standing_still(look: _Look, limits: HealthLimits) -> Iterator[Sign]:
     last = len(look["signal"]) - 1
     if (same := look["signal"][last]) < limits.answers:
         yield _sign("stagnation", "scatter of the answers over images", look, last, same, limits.answers)
-    # A schedule that ends makes small updates, and may.
+    # Updates at the end of a schedule may be small.
     at = int(np.argmax(look["update_ratio"]))
     if look["learning_rate"][0] > 0.1 * look.peak and look["update_ratio"][at] < limits.still:
         yield _sign("stagnation", _UPDATED, look, at, look["update_ratio"][at], limits.still)
 
 
 def _between_layers(look: _Look, limits: HealthLimits) -> Iterator[Sign]:
-    """The signal on its way from the input, and the gradient on its way back."""
+    """Yield problems of the forward signal and of the backward gradient between layers."""
     low, high, tiny = 1 / limits.ratio, limits.ratio, np.finfo(float).tiny
     signal = look["signal"]
     grown = signal / max(signal[0], tiny)
     for at in np.flatnonzero(grown > high)[:1]:
         yield _sign("exploding", "signal, in units of the first layer's,", look, at, grown[at], high)
     with np.errstate(divide="ignore", invalid="ignore"):
-        moved = look["gradient_norm"] / look["weight_norm"]  # of the weights, in units of themselves
+        moved = look["gradient_norm"] / look["weight_norm"]  # relative gradient
     moved = np.where(np.isfinite(moved), moved, 0.0)
     share = moved[:-1] / np.maximum.accumulate(np.maximum(moved, tiny)[::-1])[::-1][1:]
     symptom = "relative gradient, as a share of the largest behind it,"
     for at in np.flatnonzero(share > high)[-1:]:
         yield _sign("exploding", symptom, look, at, share[at], high)
-    # Beside what explodes all else is small: that comes first.
+    # Exploding first: relative to an exploding layer, all others look vanishing.
     kept = signal[1:] / np.maximum.accumulate(np.maximum(signal, tiny))[:-1]
     for at in np.flatnonzero(kept < low)[:1]:
         yield _sign("vanishing", "signal, as a share of the largest before it,", look, at + 1, kept[at], low)
@@ -288,7 +288,7 @@ def _better_start(activation: str, initializer: str) -> Iterator[Remedy]:
 
 
 class Board:
-    """Writes figures for TensorBoard."""
+    """Writer of scalars for TensorBoard."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         if importlib.util.find_spec("tensorboard") is None:
@@ -304,7 +304,7 @@ class Board:
         shared: Sequence[str],
         columns: Sequence[str],
     ) -> None:
-        """Write one look."""
+        """Write the values of one update."""
         with self.writer.as_default():
             for name in shared:
                 tf.summary.scalar(f"health/{name}", rows[0][name], step=update)
@@ -317,7 +317,7 @@ class Board:
 Logs = Mapping[str, float] | None
 
 
-#: Beside every so many updates: what explodes does so in the first.
+#: Updates that are always measured, since training mostly diverges early.
 _EARLY = (1, 5, 20)
 
 
@@ -325,36 +325,37 @@ _MEASURED = ("weight_norm", "gradient_norm", "update_ratio", "dead", "signal", "
 
 
 class HealthWarning(UserWarning):
-    """A training shows a sign that it will not learn: see `galcnn.diagnostics.gradients.Sign`."""
+    """Warning of a problem in training, see `galcnn.diagnostics.gradients.Sign`."""
 
 
 class GradientHealth(keras.callbacks.Callback):
-    """Record the health of each layer with a kernel every so many updates, and warn of its signs.
+    """Keras callback that records weights, gradients and signals of each layer, and warns of problems.
 
-    Keras' callbacks see no gradients: those of one batch, always the same, are computed anew, as in
-    training (batches normalised, dropout drawing), but without a trace: neither statistics nor
-    random states nor weights change, and a training ends with the same bits with and without it.
+    Keras' callbacks have no access to gradients, so those of one fixed batch are computed, in training
+    mode (batch normalisation and dropout as in training). Weights, batch statistics and random states
+    are not changed: the result of the training is bit for bit the same with and without this callback.
 
     Parameters
     ----------
     batch : tuple
-        Images, one-hot labels (or votes) and, if any, weights of the images, as
-        `galcnn.training.batches.Batches` gives them.
+        Images, one-hot labels (or vote targets) and optionally weights of the images, as in
+        `galcnn.training.batches.Batches`.
     every : int
-        Updates between two looks; at the start and after 1, 5 and 20 there is one in any case.
+        Number of updates between two measurements. In addition, the initial state and updates 1, 5
+        and 20 are measured.
     log : path-like, optional
-        Gets the record (``.csv``) after each epoch.
+        Output table (``.csv``) of the record, written after each epoch.
     tensorboard : path-like, optional
-        Folder for TensorBoard; needs the extra ``galcnn[tensorboard]``.
+        Output folder for TensorBoard; needs the extra ``galcnn[tensorboard]``.
     limits : HealthLimits, optional
-        The defaults when not given.
+        Limits beyond which a problem is reported; ``HealthLimits()`` by default.
 
     Raises
     ------
     ValueError
-        `every` is below 1.
+        If `every` is below 1.
     ImportError
-        TensorBoard is asked for and not installed.
+        If `tensorboard` is given and TensorBoard is not installed.
     """
 
     def __init__(
@@ -376,18 +377,18 @@ class GradientHealth(keras.callbacks.Callback):
         self.signs: list[Sign] = []
 
     def table(self) -> Table:
-        """Give the record.
+        """Return the record of the training.
 
         Returns
         -------
         astropy.table.Table
-            One row a look and layer: `update` (those done), `epoch` (from 1), `layer`; `loss` of
-            the batch; `learning_rate`; `weight_norm` and `gradient_norm` of the kernel, `update_ratio`, the
-            norm of the last update over that of the weights; `dead`, share of its ReLUs that no
-            image of the batch moves (NaN without ReLUs); `signal`, standard deviation of its
-            output over the images, root mean square over its units; `nonfinite`, number of NaN and
-            infinities in weights and gradient; `activation`, `initializer`, and whether it is
-            `normalized` (0 or 1).
+            One row per measured update and layer, with columns: `update`, number of completed updates;
+            `epoch`, from 1 (0 for the initial state); `loss` of the batch; `learning_rate`; `layer`;
+            `weight_norm` and `gradient_norm` of the kernel; `update_ratio`, norm of the last update over
+            that of the weights before it; `dead`, fraction of ReLUs that no image of the batch activates
+            (NaN without ReLUs); `signal`, standard deviation of the output over the images, as root mean
+            square over units; `nonfinite`, number of NaN and infinities in weights and gradient;
+            `activation`; `initializer`; `normalized`, 1 if a normalisation follows and 0 otherwise.
         """
         return Table({name: [row[name] for row in self.rows] for name in self.rows[0]} if self.rows else {})
 
@@ -420,12 +421,12 @@ class GradientHealth(keras.callbacks.Callback):
         self.write()
 
     def on_loss_lost(self) -> str:
-        """Look at a model whose loss is not finite, before its good weights come back.
+        """Measure the model when its loss is not finite, before its weights are restored.
 
         Returns
         -------
         str
-            What `galcnn.training.callbacks.FiniteLoss` adds to its message.
+            Text that `galcnn.training.callbacks.FiniteLoss` adds to its error message.
         """
         self.updates += self.before is not None
         known = len(self.signs)
@@ -436,7 +437,7 @@ class GradientHealth(keras.callbacks.Callback):
         return " ".join(f"Health: {sign}" for sign in (self.signs[:known] or self.signs)[:1])
 
     def look(self) -> None:
-        """Measure every layer now, and warn of signs that were not seen before."""
+        """Measure every layer now, and warn of new problems."""
         before = self._kernels() if self.before is None else self.before
         loss, measured = self.measure(before)
         figures = np.asarray(measured, dtype=np.float64)
@@ -466,27 +467,27 @@ class GradientHealth(keras.callbacks.Callback):
                 warnings.warn(str(sign), HealthWarning, stacklevel=2)
 
     def write(self) -> None:
-        """Write the record where a log was asked for."""
+        """Write the record to `log`, if given."""
         if self.log is not None:
             write_table(self.table(), self.log)
 
     def get_state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps.
+        """Return the state for a checkpoint.
 
         Returns
         -------
         dict
-            For `set_state`.
+            State for `set_state`.
         """
         return {"rows": self.rows}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint.
+        """Restore the state from a checkpoint.
 
         Parameters
         ----------
         state : mapping
-            From `get_state`.
+            State from `get_state`.
         """
         self.rows = [dict(row) for row in state["rows"]]
         self.signs = diagnose(self.table(), self.limits)
@@ -498,11 +499,11 @@ class GradientHealth(keras.callbacks.Callback):
         images, targets, *weights = self.batch
         kernels = [found.kernel.value for found in self.layers]
         with tf.GradientTape() as tape:
-            with keras.StatelessScope():  # statistics and random states are changed in it alone
+            with keras.StatelessScope():  # changes of statistics and random states are discarded
                 logits, seen = forward(self.model, images, training=True)
             loss = self.model.loss(targets, logits, *weights)
             total = tf.add_n([loss, *self.model.losses])
-            scaled = self.model.optimizer.scale_loss(total)  # half precision would lose small gradients
+            scaled = self.model.optimizer.scale_loss(total)  # small gradients underflow in half precision
         scale = self.model.optimizer.scale_loss(tf.ones(()))
         slopes = tape.gradient(scaled, kernels, unconnected_gradients="zero")
         gradients = [slope / scale for slope in slopes]
@@ -514,7 +515,7 @@ class GradientHealth(keras.callbacks.Callback):
 
 
 def _figures(found: KernelLayer, now: Any, then: Any, gradient: Any, seen: Mapping[str, Any]) -> Any:
-    """In the order of `_MEASURED`."""
+    """Return the values of one layer, in the order of `_MEASURED`."""
     weight, output = tf.norm(now), tf.cast(seen[found.name], tf.float32)
     dead = tf.constant(np.nan, tf.float32)
     if found.activation in ("relu", "relu6"):

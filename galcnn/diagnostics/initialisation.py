@@ -1,8 +1,8 @@
-"""Signals at initialisation: variance of activations forward and of gradients backward, and the theory.
+"""Signals at initialisation: variances of activations and gradients, measured and by theory.
 
-With weights of mean 0 and variance s2 that do not depend on what a layer reads, the variance of
-its output is s2 times the sum of squares that it reads, and that of the gradient on its input is
-s2 times the sum of squares of the gradients that come back (Glorot & Bengio 2010; He et al. 2015)."""
+For weights of mean 0 and variance s2 that are independent of a layer's input, the variance of the output
+is s2 times the sum of squares of the input, and the variance of the gradient of the input is s2 times
+the sum of squares of the gradient of the output (Glorot & Bengio 2010; He et al. 2015)."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ _NORMALIZING = (
 
 @dataclass(frozen=True, eq=False)
 class KernelLayer:
-    """A layer with a trainable kernel, and what follows it.
+    """A layer with a trainable kernel, with its activation and normalisation.
 
     Attributes
     ----------
     name : str
-        As `galcnn.model.network_layers` gives it, such as ``network/conv1_1``.
+        Name in `galcnn.model.network_layers`, such as ``network/conv1_1``.
     layer : keras.layers.Layer
-        The user's own.
+        The layer of the model.
     source : str
-        Name of the step that it reads; ``input`` for the images.
+        Name of the step whose output it takes; ``input`` for the images.
     alone : bool
-        Whether no other step reads that one.
+        If True, no other step takes that output.
     activation : str
-        Keras' name of the first activation behind it; ``linear`` where there is none before the
+        Keras' name of the first activation after the kernel; ``linear`` if there is none before the
         next kernel.
     activated : str
-        Name of the step that gives the activation; that of the last step looked at, for ``linear``.
+        Name of the step with that activation; for ``linear``, the last step before the next kernel.
     normalized : bool
-        Whether a normalisation lies between the two.
+        If True, a normalisation lies between kernel and activation.
     """
 
     name: str
@@ -63,33 +63,33 @@ class KernelLayer:
 
     @property
     def kernel(self) -> Any:
-        """Its weights without the bias, a variable."""
+        """Kernel of the layer, a variable."""
         return _kernel(self.layer)
 
     @property
     def initializer(self) -> Any:
-        """That of the kernel; separable convolutions have one for each of their two kernels."""
+        """Initializer of the kernel; for separable convolutions that of the depthwise kernel."""
         own = ("kernel_initializer", "depthwise_initializer")
         return next((getattr(self.layer, name) for name in own if hasattr(self.layer, name)), None)
 
 
 def kernel_layers(model: keras.Model) -> list[KernelLayer]:
-    """List the layers that learn.
+    """List the layers with a trainable kernel.
 
     Parameters
     ----------
     model : keras.Model
-        Functional or sequential, nested or not.
+        Functional or sequential model, possibly nested.
 
     Returns
     -------
     list of KernelLayer
-        In the order of the pass.
+        Layers in the order of the forward pass.
 
     Raises
     ------
     ValueError
-        There is none.
+        If there is no such layer.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def kernel_layers(model: keras.Model) -> list[KernelLayer]:
     steps = network_layers(model)
     readers: dict[str, list[str]] = {}
     for step in steps.values():
-        if not isinstance(step.layer, keras.Model):  # its parts are steps of their own
+        if not isinstance(step.layer, keras.Model):  # its layers are separate steps
             for source in step.sources:
                 readers.setdefault(source, []).append(step.name)
     found = []
@@ -125,7 +125,7 @@ def _kernel(layer: keras.layers.Layer) -> Any:
 def _follow(
     step: NetworkLayer, steps: dict[str, NetworkLayer], readers: dict[str, list[str]]
 ) -> tuple[str, str, bool]:
-    """The first activation behind a kernel, and whether a normalisation lies before it."""
+    """Return the first activation after a kernel, its step, and True if a normalisation precedes it."""
     normalized = False
     while True:
         activation = _activation(step.layer)
@@ -148,23 +148,23 @@ def _activation(layer: keras.layers.Layer) -> str:
 Series = npt.NDArray[np.float64]
 
 
-_NODES = 200  # of the Gauss-Hermite quadrature
+_NODES = 200  # number of nodes of the Gauss-Hermite quadrature
 
 
-_KEPT = 100.0  # a signal that changes by less has not vanished or exploded
+_KEPT = 100.0  # a signal that changes by less than this factor is preserved
 
 
-_TRUNCATED = 0.774  # variance of a unit Gaussian cut at two standard deviations
+_TRUNCATED = 0.774  # variance of a unit Gaussian truncated at two standard deviations
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Square dense layers with one activation and one initializer, on unit Gaussian input.
+    """Stack of square dense layers with one activation and one initializer, for unit Gaussian input.
 
     Attributes
     ----------
     depth, width : int
-        Layers, and units of each.
+        Number of layers, and of units per layer.
     activation, initializer : str or mapping
         Keras identifier or configuration.
     """
@@ -181,13 +181,13 @@ class Stack:
             )
 
     def build(self) -> keras.Model:
-        """Build it, with weights that are still to be drawn.
+        """Build the stack with all weights zero; they are drawn later.
 
         Returns
         -------
         keras.Model
-            From (n, width) to (n, width): layers ``dense1``, ``activation1`` ...; the last has no
-            activation.
+            Model from (n, width) to (n, width), with layers ``dense1``, ``activation1`` ...; the last
+            dense layer has no activation.
         """
         x = inputs = keras.Input((self.width,))
         for number in range(1, self.depth + 1):
@@ -198,24 +198,24 @@ class Stack:
 
 
 def initializer_variance(initializer: keras.initializers.Initializer, shape: tuple[int, ...]) -> float:
-    """Give the variance that an initializer is meant to give a kernel.
+    """Return the nominal variance of the weights of an initializer.
 
     Glorot: 2 / (n_in + n_out); He: 2 / n_in, twice Glorot's for a square layer; LeCun: 1 / n_in.
-    n_in is the number of weights that lead into one output, kernel side by kernel side by
-    channels for a convolution.
+    n_in is the number of inputs of one output: for a convolution, kernel height x kernel width x input
+    channels.
 
     Parameters
     ----------
     initializer : keras.initializers.Initializer
         Zeros, Ones, Constant, RandomNormal, RandomUniform, TruncatedNormal, Glorot, He, LeCun,
-        VarianceScaling, Orthogonal or Identity.
+        VarianceScaling or Orthogonal.
     shape : tuple of int
-        Of the kernel, outputs last.
+        Shape of the kernel, outputs last.
 
     Returns
     -------
     float
-        NaN where it is not known.
+        Variance; NaN for other initializers.
 
     Examples
     --------
@@ -223,7 +223,7 @@ def initializer_variance(initializer: keras.initializers.Initializer, shape: tup
     True
     """
     config, known = initializer.get_config(), keras.initializers
-    if isinstance(initializer, known.VarianceScaling):  # Glorot, He and LeCun are kinds of it
+    if isinstance(initializer, known.VarianceScaling):  # Glorot, He and LeCun are subclasses
         fan_in, fan_out = _fans(shape)
         fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
         return float(initializer.scale / max(1.0, fans[initializer.mode]))
@@ -241,11 +241,12 @@ def initializer_variance(initializer: keras.initializers.Initializer, shape: tup
 
 
 def initialisation_table(model: keras.Model, images: npt.NDArray[np.float32], *, seed: int = 0) -> Table:
-    """Send a batch through a model as it stands, and a random gradient back; nothing in the model changes.
+    """Measure forward and backward signals of a model with its present weights, beside the theory.
 
-    Each layer's mean squares, forth and back, stand beside the theory: NaN where that does not hold
-    (kernels of mean other than 0, layers other than dense and convolutional, an input that another
-    layer reads too).
+    The forward pass is of a batch of images, the backward pass of a random gradient of the output; the
+    model is not changed. The table lists mean squares per layer. The theory is NaN where it does not
+    apply: kernels whose mean is not 0, layers other than dense and plain 2D convolutions, and inputs
+    that several layers share.
     """
     layers = kernel_layers(model)
     images = tf.convert_to_tensor(images)
@@ -272,7 +273,7 @@ def _signal(
     entering, back = seen[found.source], gradients[found.name]
     sums = _sums(found.layer, tf.cast(entering, tf.float32), tf.cast(back, tf.float32))
     forth, returned = (float("nan"), float("nan")) if sums is None else sums
-    # Kernels that are all alike add up: the law is of independent weights of mean 0.
+    # The law holds for independent weights of mean 0, not for constant kernels.
     scale = stated if stated > 0 or not kernel.any() else float("nan")
     return {
         "layer": found.name,
@@ -290,7 +291,7 @@ def _signal(
 
 
 def _sums(layer: keras.layers.Layer, entering: tf.Tensor, back: tf.Tensor) -> tuple[float, float] | None:
-    """Sum of squares that one output reads, and that comes back to one input; means over all of them."""
+    """Return the mean sum of squares of an output's inputs, and of the gradients that reach an input."""
     if isinstance(layer, keras.layers.Dense):
         forth = tf.reduce_sum(entering**2, axis=-1)
         return float(tf.reduce_mean(forth)), float(tf.reduce_mean(tf.reduce_sum(back**2, axis=-1)))
@@ -299,7 +300,7 @@ def _sums(layer: keras.layers.Layer, entering: tf.Tensor, back: tf.Tensor) -> tu
     ones = tf.ones((*layer.kernel_size, 1, 1))
 
     def taps(image: tf.Tensor) -> tf.Tensor:
-        """Sum over the pixels that a kernel sees: fewer at the edge than inside."""
+        """Sum over the pixels under the kernel, which are fewer at the edge."""
         return keras.ops.conv(
             image, ones, strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate
         )
@@ -311,7 +312,7 @@ def _sums(layer: keras.layers.Layer, entering: tf.Tensor, back: tf.Tensor) -> tu
 
 
 def mean_field(stack: Stack) -> tuple[Series, Series]:
-    """Give what a stack of infinite width would do (Poole et al. 2016; Schoenholz et al. 2017).
+    """Return the signals of a stack of infinite width (Poole et al. 2016; Schoenholz et al. 2017).
 
     With weights of variance s2 and pre-activations that are Gaussian of variance q_l,
     ``q_(l+1) = n s2 E[phi(z)^2]`` and, backwards, ``g_l = n s2 E[phi'(z)^2] g_(l+1)``, z ~ N(0, q_l).
@@ -319,14 +320,14 @@ def mean_field(stack: Stack) -> tuple[Series, Series]:
     Parameters
     ----------
     stack : Stack
-        Its first layer reads unit Gaussians.
+        Stack, with unit Gaussian input.
 
     Returns
     -------
     variance : numpy.ndarray
-        Of the pre-activation of each layer, shape (depth,).
+        Variance of the pre-activation of each layer, shape (depth,).
     gradient : numpy.ndarray
-        Variance of the gradient on it, where that on the last is 1.
+        Variance of the gradient of each pre-activation, in units of that of the last, shape (depth,).
 
     Examples
     --------
@@ -338,7 +339,7 @@ def mean_field(stack: Stack) -> tuple[Series, Series]:
     gain = stack.width * initializer_variance(
         known_initializer(stack.initializer), (stack.width, stack.width)
     )
-    # An even number of nodes has none at the kink of a ReLU.
+    # With an even number, no node lies at 0, where a ReLU is not differentiable.
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
     weights = weights / weights.sum()
     phi = keras.activations.get(stack.activation)
@@ -355,31 +356,31 @@ def mean_field(stack: Stack) -> tuple[Series, Series]:
 
 
 def stack_table(stack: Stack, *, seeds: int = 10, n: int = 64) -> Table:
-    """Measure a stack over several draws of its weights, beside the theory of infinite width.
+    """Measure the signals of a stack over several draws of its weights, beside the theory.
 
     Parameters
     ----------
     stack : Stack
-        What is built.
+        Stack to be measured.
     seeds : int
-        Draws.
+        Number of draws of the weights, at least 2.
     n : int
-        Inputs of each.
+        Number of inputs per draw.
 
     Returns
     -------
     astropy.table.Table
-        One row a layer: `layer` (from 1); `variance` of its pre-activations and `gradient`, that
-        of the gradient on them in units of the last layer's: geometric means over the draws, for
-        their logarithms scatter; `variance_theory` and `gradient_theory`, see `mean_field`. And
-        `ratio` of the variance to that of the layer before, `gradient_ratio` to that of the layer
-        behind: means over the draws, with `ratio_error` and `gradient_ratio_error`, their standard
-        errors, and `ratio_theory` and `gradient_ratio_theory`; NaN where there is no such layer.
+        One row per layer, with columns: `layer`, from 1; `variance` of the pre-activations and
+        `gradient`, variance of their gradient in units of the last layer's, both geometric means over
+        the draws; `variance_theory` and `gradient_theory`, see `mean_field`; `ratio` of the variance to
+        that of the layer before, `gradient_ratio` of the gradient to that of the layer after, both means
+        over the draws, with standard errors `ratio_error` and `gradient_ratio_error` and the theory
+        `ratio_theory` and `gradient_ratio_theory`; ratios are NaN if there is no such layer.
 
     Raises
     ------
     ValueError
-        Fewer than two draws, which have no error.
+        If there are fewer than two draws.
     """
     if seeds < 2:
         raise ValueError(message("at least two draws", "", seeds=seeds))
@@ -388,7 +389,7 @@ def stack_table(stack: Stack, *, seeds: int = 10, n: int = 64) -> Table:
     theory = np.array(mean_field(stack))
     columns: dict[str, Any] = {"layer": np.arange(1, stack.depth + 1)}
     for side, (name, ratio) in enumerate([("variance", "ratio"), ("gradient", "gradient_ratio")]):
-        # Forward a layer is compared with the one before it, backward with the one behind it.
+        # The variance is compared with the layer before, the gradient with the layer after.
         ratios, stated = _ratios(draws[:, side], side), _ratios(theory[side], side)
         with np.errstate(divide="ignore"):  # of zeros
             columns[name] = np.exp(np.log(draws[:, side]).mean(axis=0))
@@ -400,19 +401,20 @@ def stack_table(stack: Stack, *, seeds: int = 10, n: int = 64) -> Table:
 
 
 def stack_summary(tables: Sequence[Table]) -> Table:
-    """Say in one row a stack whether its signals are kept.
+    """Summarise stacks in one row each, with a verdict on their signals.
 
     Parameters
     ----------
     tables : sequence of astropy.table.Table
-        From `stack_table`.
+        Tables from `stack_table`.
 
     Returns
     -------
     astropy.table.Table
-        `activation`, `initializer`, `depth`; `variance` of the last layer's output, `gradient` on
-        the first in units of the last, both with their theory; `verdict`: a signal is kept where
-        both change by less than a factor of 100 from end to end, else it vanishes or explodes.
+        One row per stack, with columns: `activation`, `initializer`, `depth`; `variance` of the output of
+        the last layer and `gradient` of the first layer in units of the last, each with its theory;
+        `verdict`: ``kept`` if both change by at most a factor of 100 through the stack, else ``vanishes``
+        or ``explodes``.
     """
     rows = []
     for table in tables:
@@ -433,14 +435,14 @@ def stack_summary(tables: Sequence[Table]) -> Table:
 
 
 def _verdict(changes: list[float]) -> str:
-    # What is zero everywhere (NaN, as a share of itself) vanishes too.
+    # A signal that is zero everywhere (ratio NaN) counts as vanishing.
     if not all(change >= 1 / _KEPT for change in changes):
         return "vanishes"
     return "explodes" if max(changes) > _KEPT else "kept"
 
 
 def _ratios(series: Series, side: int) -> Series:
-    """Of each layer to its neighbour, along the last axis."""
+    """Return the ratio of each layer to its neighbour, along the last axis."""
     found = np.full(series.shape, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):  # of zeros
         if side == 0:
@@ -452,7 +454,7 @@ def _ratios(series: Series, side: int) -> Series:
 
 def _stack_signals(stack: Stack, model: keras.Model, seed: int, n: int) -> tuple[Series, Series]:
     names = [f"dense{number}" for number in range(1, stack.depth + 1)]
-    for name in names:  # drawn anew: building a model takes longer
+    for name in names:  # draw new weights, which is faster than building a new model
         kernel = model.get_layer(name).kernel
         kernel.assign(_seeded(stack.initializer, seeding.integer(seed, "stack", name))(kernel.shape))
     draw = seeding.generator(seed, "stack", "input")
@@ -480,5 +482,5 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _mean_square(values: tf.Tensor) -> float:
-    # In double precision: squares of what vanishes underflow.
+    # In double precision, since squares of vanishing signals underflow.
     return float(tf.reduce_mean(tf.cast(values, tf.float64) ** 2))

@@ -1,4 +1,4 @@
-"""Slices through the loss: directions in the space of the weights, the loss there, computed row by row."""
+"""Slices through the loss landscape: directions in weight space, and the loss on a grid along them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from galcnn.errors import message
 Weights = list[npt.NDArray[np.float64]]
 
 
-#: Axes of a kernel that make up one filter, by the class of the layer and the name of the weight.
+#: Axes of a kernel over which one filter extends, by layer class and name of the weight.
 _FILTERS: dict[tuple[type, str], tuple[int, ...]] = {
-    (keras.layers.Dense, "kernel"): (0,),  # (inputs, units): what leads into a unit
+    (keras.layers.Dense, "kernel"): (0,),  # (inputs, units): the weights of one unit
     (keras.layers.Conv1D, "kernel"): (0, 1),  # (..., inputs, filters)
     (keras.layers.Conv2D, "kernel"): (0, 1, 2),
     (keras.layers.Conv3D, "kernel"): (0, 1, 2, 3),
     (keras.layers.Conv2DTranspose, "kernel"): (0, 1, 3),  # (ky, kx, filters, inputs)
-    (keras.layers.DepthwiseConv2D, "kernel"): (0, 1),  # (ky, kx, inputs, multiplier): each plane apart
+    (keras.layers.DepthwiseConv2D, "kernel"): (0, 1),  # (ky, kx, inputs, multiplier)
     (keras.layers.SeparableConv2D, "depthwise_kernel"): (0, 1),
     (keras.layers.SeparableConv2D, "pointwise_kernel"): (0, 1, 2),
 }
@@ -50,16 +50,16 @@ _TINY = 1e-30
 
 @dataclass(frozen=True, eq=False)
 class PrincipalPlane:
-    """The plane in which a training moved most.
+    """Plane of the first two principal components of a training's snapshots.
 
     Attributes
     ----------
     directions : tuple of list of numpy.ndarray
-        Two, of unit length over all weights together and at right angles.
+        Two orthonormal directions; norms are over all weights together.
     path : numpy.ndarray
-        Where the snapshots lie in it, from the origin, shape (n, 2).
+        Coordinates of the snapshots in the plane, relative to the origin, shape (n, 2).
     explained : tuple of float
-        Share of the variance of the snapshots along each.
+        Fraction of the variance of the snapshots along each direction.
     """
 
     directions: tuple[Weights, Weights]
@@ -68,36 +68,36 @@ class PrincipalPlane:
 
 
 def weights_of(network: keras.Model) -> Weights:
-    """Copy all weights of a network, untrained ones included, but not the states of random numbers."""
+    """Copy all weights of a network, including untrained ones, without random states."""
     return [np.array(keras.ops.convert_to_numpy(w), dtype=np.float64) for w in network.weights]
 
 
 def random_direction(network: keras.Model, *, seed: int, number: int = 1) -> Weights:
-    """Draw a direction that is normal in every weight, and scale it filter by filter (Li et al. 2018).
+    """Draw a Gaussian random direction with filter normalisation (Li et al. 2018).
 
-    ``d_ij <- d_ij / |d_ij| * |w_ij|`` for each filter j of layer i: a step of 1 then changes each
-    filter by as much as it is large, and a network whose filters are scaled, as batch
-    normalisation allows without a change of its answers, has the same surface.
+    For each filter j of layer i, ``d_ij <- d_ij / |d_ij| * |w_ij|``: a step of 1 changes each filter by
+    its own norm. The surface is then independent of the scale of the filters, which has no effect in
+    networks with batch normalisation.
 
     Parameters
     ----------
     network : keras.Model
-        With dense layers and convolutions, plain, depthwise, separable or transposed.
+        Network of dense layers and convolutions (plain, depthwise, separable or transposed).
     seed : int
-        Of the draw; each weight has a stream of its own by its place.
+        Seed of the draw; each weight has its own random stream.
     number : int
-        1 and 2 are the two directions of a plane.
+        Number of the direction: 1 and 2 span a plane.
 
     Returns
     -------
     list of numpy.ndarray
-        Like `weights_of`. Zero for biases, normalisations, weights that are not trained, and
-        filters of zeros.
+        Direction, in the order of `weights_of`. It is zero for biases, normalisation weights, untrained
+        weights and filters of zeros.
 
     Raises
     ------
     ValueError
-        A layer has weights of which it is not known what a filter is.
+        If the filters of a layer are not known.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def random_direction(network: keras.Model, *, seed: int, number: int = 1) -> Wei
 
 
 def between(first: keras.Model, second: keras.Model) -> Weights:
-    """Give the straight way from one solution to another."""
+    """Return the difference of the weights of two networks, second minus first."""
     start, end = weights_of(first), weights_of(second)
     if [w.shape for w in start] != [w.shape for w in end]:
         raise ValueError(
@@ -140,10 +140,10 @@ def principal_plane(
     origin: Sequence[npt.NDArray[np.floating]],
     trained: Sequence[bool],
 ) -> PrincipalPlane:
-    """Find the plane in which a training moved most: PCA of its snapshots (Li et al. 2018, section 7).
+    """Find the plane of largest variance of a training by PCA of its snapshots (Li et al. 2018, section 7).
 
-    Weights that are not `trained` (statistics of batch normalisation) stay where they are. Each
-    direction points from the first to the last snapshot.
+    Directions are zero for weights that are not `trained` (such as batch statistics). Their signs are
+    chosen such that the path goes from the first to the last snapshot in the positive direction.
     """
     shapes = [w.shape for w in origin]
     if len(snapshots) < 3 or any([w.shape for w in weights] != shapes for weights in snapshots):
@@ -169,7 +169,7 @@ def principal_plane(
 
 
 def _filters(network: keras.Model) -> Iterator[tuple[keras.Variable, tuple[int, ...] | None]]:
-    """Each variable of each layer with the axes of a filter; None where a direction has no part in it."""
+    """Yield each variable with the axes of its filters; None for variables that stay constant."""
     for layer in _leaves(network):
         for variable in layer.trainable_variables:
             axes = _FILTERS.get((type(layer), variable.name))
@@ -211,7 +211,7 @@ def _unflat(
     return found
 
 
-#: Where batch normalisation takes mean and variance from.
+#: Mean and variance of batch normalisation: recomputed, or stored in the network.
 Statistics = Literal["recompute", "stored"]
 
 
@@ -222,24 +222,23 @@ _CHUNK = 256
 
 
 class Objective:
-    """Mean cross-entropy and share of wrong answers of a network on some images, for any weights.
+    """Mean cross-entropy and error rate of a network on some images, as a function of the weights.
 
-    Penalties are left out, and dropout is off. The network is copied: whatever happens to a
-    computation, its weights stay as they are, bit by bit.
+    Penalties are not included, and dropout is off. The network is copied; its own weights are never
+    changed.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential, from what it sees to logits.
+        Functional or sequential network that returns logits.
     images : numpy.ndarray
-        What it sees, shape (n, ...).
+        Inputs of the network, shape (n, ...).
     labels : numpy.ndarray
-        Class of each, int, shape (n,).
+        Class indices, int, shape (n,).
     statistics : {"recompute", "stored"}
-        Mean and variance of batch normalisation: recompute measures them anew at every point, over
-        all these images as one batch, as training sees the loss; those of the solution belong to
-        other weights. Stored takes those that go with the weights (Li et al. 2018). Frozen layers
-        keep theirs in any case.
+        Mean and variance of batch normalisation. ``"recompute"`` computes them at every point, over all
+        images as one batch, as in training. ``"stored"`` uses the values among the weights (Li et al.
+        2018), which were measured at the solution. Frozen layers always use their stored values.
     """
 
     def __init__(
@@ -260,7 +259,7 @@ class Objective:
         self.images, self.labels = np.asarray(images), np.asarray(labels, dtype=np.int32)
         self.origin = weights_of(network)
         self._copy, recomputed = _copied(network, statistics)
-        chunk = len(images) if recomputed else _CHUNK  # one batch has one mean
+        chunk = len(images) if recomputed else _CHUNK  # recomputed statistics need all images in one batch
         self._pieces = [
             (tf.constant(self.images[k : k + chunk]), tf.constant(self.labels[k : k + chunk]))
             for k in range(0, len(images), chunk)
@@ -277,19 +276,19 @@ class Objective:
         self._sums = sums
 
     def __call__(self, weights: Weights) -> tuple[float, float]:
-        """Give the loss for other weights.
+        """Return loss and error rate for given weights.
 
         Parameters
         ----------
         weights : list of numpy.ndarray
-            As `galcnn.diagnostics.landscape.weights_of` orders them.
+            Weights in the order of `galcnn.diagnostics.landscape.weights_of`.
 
         Returns
         -------
         loss : float
-            Mean cross-entropy, nat; infinite where it overflows.
+            Mean cross-entropy, nat; infinite if it is not finite.
         error : float
-            Share of wrong answers.
+            Fraction of wrong answers.
         """
         for variable, values in zip(self._copy.weights, weights, strict=True):
             variable.assign(values.astype(variable.dtype))
@@ -298,12 +297,12 @@ class Objective:
         return (float(loss / n) if np.isfinite(loss) else float("inf")), float(wrong / n)
 
     def sha256(self) -> str:
-        """Hash all that decides the loss at a point but the point.
+        """Hash statistics, images, labels and the network's weights.
 
         Returns
         -------
         str
-            Hexadecimal.
+            SHA-256, hexadecimal.
         """
         digest = hashlib.sha256(repr((self.statistics, self.images.shape)).encode())
         for array in (self.images, self.labels, *self.origin):
@@ -312,7 +311,7 @@ class Objective:
 
 
 class _OwnBatch(keras.layers.BatchNormalization):
-    """Normalises by the batch that it sees, whatever is asked for."""
+    """Batch normalisation that always uses the statistics of the present batch."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         del training
@@ -320,7 +319,7 @@ class _OwnBatch(keras.layers.BatchNormalization):
 
 
 def _copied(network: keras.Model, statistics: Statistics) -> tuple[keras.Model, bool]:
-    """A copy of a network, and whether it measures the statistics of what it sees."""
+    """Return a copy of a network, and True if it recomputes batch statistics."""
     measured = []
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -350,22 +349,22 @@ Array = npt.NDArray[np.float64]
 File = str | os.PathLike[str] | None
 
 
-#: A trajectory's plane reaches so much further than its path, on each side.
+#: Margin of a trajectory's plane on each side, as a fraction of the extent of the path.
 _MARGIN = 0.25
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the loss is computed.
+    """Grid of points at which the loss is computed.
 
     Attributes
     ----------
     points : int
-        Along each direction: odd, so that the solution is one of them.
+        Number of points along each direction; odd, so that the solution is one of them.
     reach : float
-        Of random directions: from ``-reach`` to ``reach``; 1 changes each filter by its own size.
+        Extent of the grid, from ``-reach`` to ``reach``; 1 changes each filter by its own norm.
     dimensions : {1, 2}
-        A line, or a plane.
+        Number of directions: a line or a plane.
     """
 
     points: int = 25
@@ -394,31 +393,30 @@ def random_slice(
     kept: File = None,
     progress: Progress = silent,
 ) -> Surface:
-    """Compute the loss along random directions, normalised filter by filter (Li et al. 2018).
+    """Compute the loss along random, filter-normalised directions (Li et al. 2018).
 
     Parameters
     ----------
     objective : galcnn.diagnostics.Objective
-        Of the solution.
+        Objective of the solution.
     grid : Grid, optional
-        The defaults when not given.
+        Grid of points; ``Grid()`` by default.
     seed : int
-        Of the directions.
+        Seed of the directions.
     kept : path-like, optional
-        File, ``.npz``, that keeps rows as they are done: the same call goes on from it, and has
-        nothing left to do where all are there.
+        File, ``.npz``, to which completed rows are saved. If it exists, the same call resumes from it.
     progress : galcnn._runtime.progress.Progress
-        Shows rows.
+        Progress display.
 
     Returns
     -------
     galcnn.diagnostics.surface.Surface
-        With the solution in the middle.
+        Surface with the solution in the centre.
 
     Raises
     ------
     ValueError
-        A layer whose filters are not known, or `kept` is of another surface.
+        If the filters of a layer are not known, or `kept` belongs to another surface.
     """
     grid = grid or Grid()
     directions = [
@@ -440,31 +438,32 @@ def trajectory_slice(
     kept: File = None,
     progress: Progress = silent,
 ) -> Surface:
-    """Compute the loss in the plane in which the training moved most.
+    """Compute the loss in the plane of the first two principal components of the training.
 
     Parameters
     ----------
     objective : galcnn.diagnostics.Objective
-        Of the solution, which is the origin.
+        Objective of the solution, which is the origin.
     snapshots : mapping of int to list of numpy.ndarray
         Epoch -> weights of the network.
     points : int
-        Along each direction.
+        Number of points along each direction.
     kept : path-like, optional
         See `random_slice`.
     progress : galcnn._runtime.progress.Progress
-        Shows rows.
+        Progress display.
 
     Returns
     -------
     galcnn.diagnostics.surface.Surface
-        With the path of the training; alpha and beta are lengths in the space of the weights,
-        and statistics of batch normalisation, where stored, those of the solution.
+        Surface with the path of the training. Alpha and beta are Euclidean lengths in weight space.
+        Stored statistics of batch normalisation are those of the solution.
 
     Raises
     ------
     ValueError
-        Fewer than three snapshots or those of another network, or see `random_slice`.
+        If there are fewer than three snapshots, they do not span a plane or belong to another network,
+        or `kept` belongs to another surface.
     """
     trained = {id(variable) for variable in objective.network.trainable_variables}
     moves = [id(variable) in trained for variable in objective.network.weights]
@@ -486,31 +485,31 @@ def slice_between(
     kept: File = None,
     progress: Progress = silent,
 ) -> Surface:
-    """Compute the loss on the straight line from one solution to another.
+    """Compute the loss on the straight line between two solutions.
 
     Parameters
     ----------
     objective : galcnn.diagnostics.Objective
-        Of the first, at alpha 0. With stored statistics those of batch normalisation are on the
-        line between both solutions', too.
+        Objective of the first solution, at alpha 0. With ``statistics="stored"``, batch statistics are
+        interpolated like the other weights.
     other : keras.Model
-        The second, at alpha 1, built alike.
+        Second solution, at alpha 1, of the same architecture.
     points : int
-        From 0 to 1.
+        Number of points from 0 to 1.
     kept : path-like, optional
         See `random_slice`.
     progress : galcnn._runtime.progress.Progress
-        Shows points.
+        Progress display.
 
     Returns
     -------
     galcnn.diagnostics.surface.Surface
-        A line, with its `barrier`.
+        Surface of one dimension, with a `barrier`.
 
     Raises
     ------
     ValueError
-        The two are not built alike, or see `random_slice`.
+        If the architectures differ, or `kept` belongs to another surface.
     """
     way = between(objective.network, other)
     work = _Work(objective, [way], np.linspace(0.0, 1.0, points), np.zeros(1))
@@ -519,7 +518,7 @@ def slice_between(
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """A surface that is to be computed."""
+    """Computation of a surface."""
 
     objective: Objective
     directions: Sequence[Weights]
@@ -573,7 +572,7 @@ def _keep(path: str | os.PathLike[str], identity: str, done: list[Any]) -> None:
 
 
 def _rows(path: File, identity: str) -> list[Any]:
-    """Rows that are done."""
+    """Read the completed rows of a surface."""
     if path is None or not Path(path).exists():
         return []
     try:

@@ -1,4 +1,4 @@
-"""Checks of a network and its data before it is trained, each with its figure and what it means."""
+"""Preflight checks of a network and its data before training."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from galcnn.training import Augmentation, TrainingSettings, training_batches
 from galcnn.training.callbacks import eager_logits
 from galcnn.training.training import compile_model
 
-#: Logits of a healthy start scatter by less than this: their variance by He's law is at most 1.
+#: Largest standard deviation of initial logits; by He's law their variance is at most 1.
 _SCATTER = 2.0
 
 
 _STILL = Augmentation(flips=False, rotations="none")
 
 
-_QUIET = 1e-6  # of the strongest band's gradient
+_QUIET = 1e-6  # smallest gradient of a band, relative to that of the strongest band
 
 
 @dataclass(frozen=True)
 class Check:
-    """What one check found.
+    """Result of one check.
 
     Attributes
     ----------
     name : str
-        Of the check.
+        Name of the check.
     passed : bool
-        Whether all is well.
+        True if the check passed.
     value : float
-        What was measured.
+        Measured value.
     expected : str
-        What it should be.
+        Expected value or range.
     meaning : str
-        What it says.
+        Interpretation of the result.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Check:
 
 
 def check_loss_at_start(model: keras.Model, dataset: Dataset) -> Check:
-    """Compare the loss before training with ln K, that of a network that knows nothing.
+    """Compare the loss before training with ln K, the loss of uniform probabilities of K classes.
 
-    Logits that scatter by s about their mean over the K classes, and know nothing of the labels,
-    give a loss of ln K + s**2 / 2 in the mean (for small s), and the labels move it by some s.
+    Logits that are independent of the labels, with standard deviation s over the K classes, have an expected
+    loss of ln K + s**2 / 2 (for small s), with a scatter of about s by the labels.
     """
-    with keras.StatelessScope():  # as in training, but without a trace: batches are normalised
+    with keras.StatelessScope():  # training mode, without changing the model
         logits = forward(model, tf.convert_to_tensor(dataset.images[: len(dataset)]), training=True)[0]
     logits = np.asarray(logits, dtype=np.float64)
     high = logits.max(axis=1, keepdims=True)
@@ -82,7 +82,7 @@ def check_loss_at_start(model: keras.Model, dataset: Dataset) -> Check:
 
 
 def check_regularization(plain: keras.Model, penalised: keras.Model, dataset: Dataset) -> Check:
-    """See that the loss rises when the penalties of the weights are switched on."""
+    """Check that the loss increases when weight penalties are switched on."""
     losses = []
     settings = TrainingSettings(epochs=1, batch_size=len(dataset), augmentation=_STILL)
     batches = training_batches(dataset, settings, seed=0)
@@ -108,25 +108,26 @@ def check_overfitting(
     n: int = 20,
     seed: int = 0,
 ) -> Check:
-    """Let a network learn some images by heart: what cannot do that cannot learn.
+    """Check that a network can overfit a few images, as any working network can.
 
     Parameters
     ----------
     build : callable
-        Gives the network without dropout and penalties.
+        Function without arguments that returns a new network, without dropout and penalties.
     dataset : galcnn.dataset.Dataset
-        From which the images are drawn, all classes alike.
+        Dataset from which the images are drawn, balanced over classes.
     settings : galcnn.training.TrainingSettings
-        Its optimizer; without augmentation, schedule, smoothing and weight decay.
+        Settings of the training; its augmentation, schedule, class balance, label smoothing and weight
+        decay are not used.
     n : int
-        Images.
+        Number of images.
     seed : int
-        Of the draw.
+        Seed of the draw.
 
     Returns
     -------
     Check
-        Its value is the share that is answered rightly after at most 400 updates.
+        Result; its value is the accuracy on these images after about 400 updates at most.
     """
     few = dataset.select(_balanced(dataset, n, seed))
     right = _learn_by_heart(build(), few, settings, updates=400)
@@ -149,10 +150,11 @@ def check_shuffled_labels(
     n: int = 60,
     seed: int = 0,
 ) -> Check:
-    """Shuffle the labels of both splits, learn those of one by heart, and answer those of the other.
+    """Check for leakage: a network overfitted to shuffled labels must not predict those of validation.
 
-    The same pixels get the same label wherever they stand, and those most like a validation image
-    are learned; the accuracy must lie in the central 99 % of that on labels shuffled otherwise.
+    Identical images get the same shuffled label in both splits, and the training images most similar to
+    validation images are used. The accuracy on the validation images must lie in the central 99 % of the
+    accuracies on randomly permuted labels.
     """
     pairs = near_duplicates({"training": training, "validation": validation}, limit=-1.0)
     nearest = {pair.id: pair for pair in pairs}
@@ -183,7 +185,7 @@ def check_shuffled_labels(
 
 
 def check_bands(model: keras.Model, dataset: Dataset) -> Check:
-    """See that every band of the images moves the logits."""
+    """Check that the logits depend on every band."""
     images = tf.convert_to_tensor(dataset.images[: len(dataset)])
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -206,7 +208,7 @@ def check_bands(model: keras.Model, dataset: Dataset) -> Check:
 
 
 def check_shared(sides: Mapping[str, Dataset]) -> Check:
-    """See that no object and no image stands in two splits."""
+    """Check that no id and no identical image is in two splits."""
     pairs = shared_images(sides)
     meaning = (
         "the splits share nothing"
@@ -218,7 +220,7 @@ def check_shared(sides: Mapping[str, Dataset]) -> Check:
 
 
 def check_duplicates(sides: Mapping[str, Dataset], *, limit: float = 0.8) -> Check:
-    """See that no split holds a copy of another's image, turned or mirrored."""
+    """Check that no image has a copy in another split, possibly rotated or mirrored."""
     pairs = near_duplicates(sides, limit=limit)
     meaning = (
         "no image of one split is another of a second one"
@@ -230,7 +232,7 @@ def check_duplicates(sides: Mapping[str, Dataset], *, limit: float = 0.8) -> Che
 
 
 def _balanced(dataset: Dataset, n: int, seed: int) -> list[int]:
-    """Rows, one class after the other until there are enough."""
+    """Draw n rows, taking one of each class in turn."""
     order = seeding.generator(seed, "by heart").permutation(len(dataset))
     of_class = [[int(row) for row in order if dataset.labels[row] == k] for k in range(len(dataset.classes))]
     rounds = max(map(len, of_class))
@@ -264,7 +266,7 @@ def _learn_by_heart(model: keras.Model, few: Dataset, settings: TrainingSettings
 
 
 class _ByHeart(keras.callbacks.Callback):
-    """Stop when all images are answered rightly in inference."""
+    """Keras callback that stops when all images are classified correctly in inference mode."""
 
     def __init__(self, few: Dataset) -> None:
         super().__init__()
@@ -275,14 +277,14 @@ class _ByHeart(keras.callbacks.Callback):
         return float(np.mean(logits.argmax(axis=1) == self.few.labels))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        # The accuracy of training is cheap, that of inference decides.
+        # Inference is run only when the training accuracy, which costs nothing, is 1.
         if float((logs or {})["accuracy"]) == 1.0:
             self.right = self.score()
             self.model.stop_training = self.right == 1.0
 
 
 def _dealt(learned: Dataset, held: Dataset, seed: int) -> npt.NDArray[np.int32]:
-    """Labels of both, shuffled over distinct images."""
+    """Return the labels of both sets, shuffled over distinct images."""
     images: Sequence[npt.NDArray[np.float32]] = [*learned.images[: len(learned)], *held.images[: len(held)]]
     keys = [image.tobytes() for image in images]
     distinct = list(dict.fromkeys(keys))

@@ -1,4 +1,4 @@
-"""Surface: the loss on a grid of points in a plane of the weights, and how rough it is; no Keras here."""
+"""Surface of the loss in a plane of weight space, its roughness, and its files; independent of Keras."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Array = npt.NDArray[np.float64]
 
 
 def curvatures(loss: npt.ArrayLike) -> Array:
-    """Give the curvature of a surface along rows, columns and both diagonals, by second differences.
+    """Compute the curvature of a surface along rows, columns and both diagonals, by second differences.
 
-    Per step of the grid squared, at each inner point: shape (n_beta - 2, n_alpha - 2, 4) of a plane,
-    (1, n_alpha - 2, 1) of a line.
+    The unit is loss per squared grid step. Values are given at inner points, with shape
+    (n_beta - 2, n_alpha - 2, 4) for a plane and (1, n_alpha - 2, 1) for a line.
     """
     values = np.atleast_2d(np.asarray(loss, dtype=np.float64))
     if values.ndim != 2 or values.shape[1] < 3 or values.shape[0] == 2:
@@ -48,25 +48,24 @@ def curvatures(loss: npt.ArrayLike) -> Array:
 
 
 def departure_from_convexity(loss: npt.ArrayLike) -> float:
-    """Share of the curvature that is negative: sum of max(-k, 0) over sum of abs(k).
+    """Fraction of the curvature that is negative: sum of max(-k, 0) over sum of abs(k).
 
-    k are the curvatures along rows, columns and diagonals (`curvatures`) at all inner points. Li et
-    al. (2018, section 6) map abs(least / greatest eigenvalue) of the Hessian, to see how far from
-    convex the loss is. This is the same comparison of negative with all curvature, in the plane
-    that is drawn, as one number for the whole of it, in which flat places do not count; and along
-    straight lines of the grid no convex loss has a negative second difference, however coarse the
-    grid is, while a Hessian by finite differences has.
+    The curvatures k are second differences along rows, columns and diagonals at all inner points. Li et al.
+    (2018, section 6) map abs(smallest / largest eigenvalue) of the Hessian to show the departure from
+    convexity. This number compares negative with total curvature in the same way, within the plane and
+    summed over it, so flat regions have no weight. Second differences along grid lines are never negative
+    for a convex loss, even on a coarse grid; eigenvalues of a finite-difference Hessian can be.
 
     Parameters
     ----------
     loss : array-like
-        See `curvatures`.
+        Loss, shape (n_beta, n_alpha), or (n_alpha,) for a line.
 
     Returns
     -------
     float
-        0 for a convex surface, 1/2 for a saddle or for waves, 1 for a concave one; 0 for a flat
-        one. Points with an infinite loss beside them are left out; NaN where none is left.
+        0 for a convex or flat surface, 1/2 for a saddle or waves, 1 for a concave surface. Points next to
+        an infinite loss are excluded; NaN if no point remains.
 
     Examples
     --------
@@ -78,7 +77,7 @@ def departure_from_convexity(loss: npt.ArrayLike) -> float:
     found = found[np.isfinite(found).all(axis=-1)]
     if not len(found):
         return float("nan")
-    # What the rounding of the losses leaves of a plane is no curvature.
+    # Curvatures at the level of rounding errors are set to 0.
     values = np.asarray(loss, dtype=np.float64)
     found = np.where(np.abs(found) < 16 * np.spacing(np.abs(values[np.isfinite(values)]).max()), 0.0, found)
     total = np.abs(found).sum()
@@ -86,22 +85,21 @@ def departure_from_convexity(loss: npt.ArrayLike) -> float:
 
 
 def variation(loss: npt.ArrayLike) -> float:
-    """How often a slice runs through its own range: total variation by range, the mean over slices.
+    """Normalised total variation: total variation over range, averaged over rows and columns.
 
-    Slices are the rows and the columns: ``sum abs(f_(i+1) - f_i) / (max f - min f)``, the total
-    variation of Rudin, Osher & Fatemi (1992) without its unit.
+    For each row and column f, ``sum abs(f_(i+1) - f_i) / (max f - min f)``. The numerator is the total
+    variation of Rudin, Osher & Fatemi (1992) in one dimension.
 
     Parameters
     ----------
     loss : array-like
-        Shape (n_beta, n_alpha).
+        Loss, shape (n_beta, n_alpha), or (n_alpha,) for a line.
 
     Returns
     -------
     float
-        1 where all slices rise or fall all along, 2 where they fall and rise again as much, 2 n
-        for n full waves; at most the number of steps. Slices that are flat or hold an infinite
-        loss are left out; NaN where none is left.
+        1 if all slices are monotonic, 2 for symmetric valleys, 2 n for n full waves; at most the number
+        of steps. Slices that are flat or contain an infinite loss are excluded; NaN if none remains.
 
     Examples
     --------
@@ -127,30 +125,30 @@ Plane = Literal["random", "trajectory", "between"]
 _PLANES = ("random", "trajectory", "between")
 
 
-#: FILETYPE of the primary header, and what a file of arrays says it is.
+#: FILETYPE of the primary FITS header, and type of an ``.npz`` file.
 _FILE_TYPE = "galcnn surface"
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """The loss in a plane, or on a line, of the weights: ``w = w0 + alpha d1 + beta d2``.
+    """Loss in a plane or on a line of weight space, ``w = w0 + alpha d1 + beta d2``.
 
     Attributes
     ----------
     alpha : numpy.ndarray
-        Along the first direction: equally spaced and rising, at least 3.
+        Coordinates along the first direction: at least 3, equally spaced and increasing.
     beta : numpy.ndarray
-        Along the second; one value on a line.
+        Coordinates along the second direction; one value for a line.
     loss : numpy.ndarray
-        Mean cross-entropy, nat, shape (n_beta, n_alpha); infinite where it overflows.
+        Mean cross-entropy, nat, shape (n_beta, n_alpha); infinite where it is not finite.
     error : numpy.ndarray
-        Share of the images that are answered wrongly, of the same shape.
+        Fraction of the images with a wrong answer, shape (n_beta, n_alpha).
     plane : {"random", "trajectory", "between"}
-        What spans it.
+        Kind of directions.
     facts : mapping
-        How it came about: text and numbers.
+        Further text and numbers on the computation.
     path : numpy.ndarray
-        (alpha, beta) of each snapshot of a training, shape (n, 2); empty without.
+        (alpha, beta) of each snapshot of a training, shape (n, 2); empty if there are none.
     """
 
     alpha: Array
@@ -191,25 +189,25 @@ class Surface:
 
     @property
     def is_line(self) -> bool:
-        """Whether there is one direction only."""
+        """True if the surface has one direction only."""
         return len(self.beta) == 1
 
     @property
     def roughness(self) -> float:
-        """How far from convex: see `galcnn.diagnostics.departure_from_convexity`."""
+        """Departure from convexity, see `galcnn.diagnostics.departure_from_convexity`."""
         return departure_from_convexity(self.loss)
 
     @property
     def variation(self) -> float:
-        """How often slices run through their range: see `galcnn.diagnostics.surface.variation`."""
+        """Normalised total variation, see `galcnn.diagnostics.surface.variation`."""
         return variation(self.loss)
 
     @property
     def barrier(self) -> float:
-        """Height of the loss between two solutions over the straight line of their losses, nat.
+        """Loss barrier between two solutions, nat; NaN for other planes.
 
-        The greatest of ``L(alpha) - (1 - alpha) L(0) - alpha L(1)`` for alpha in [0, 1] (Frankle et
-        al. 2020); NaN for any other plane.
+        It is the maximum of ``L(alpha) - (1 - alpha) L(0) - alpha L(1)`` for alpha in [0, 1] (Frankle et
+        al. 2020).
         """
         if self.plane != "between":
             return float("nan")
@@ -218,7 +216,7 @@ class Surface:
         return float(np.max(loss - (1 - alpha) * loss[0] - alpha * loss[-1]))
 
     def wcs(self) -> WCS:
-        """Give the linear WCS of the grid: pixel to (ALPHA, BETA)."""
+        """Return the linear WCS of the grid, from pixels to (ALPHA, BETA)."""
         wcs = WCS(naxis=2)
         wcs.wcs.ctype = ["ALPHA", "BETA"]
         wcs.wcs.crpix = [1.0, 1.0]
@@ -229,21 +227,20 @@ class Surface:
 
 
 def write_surface(surface: Surface, path: str | os.PathLike[str]) -> None:
-    """Write a surface, whole or not at all.
+    """Write a surface to a FITS or NumPy file, atomically.
 
     Parameters
     ----------
     surface : Surface
-        Any.
+        Surface to be written.
     path : path-like
-        ``.fits``: HDUs LOSS and ERROR on the linear WCS of alpha and beta, and a table PATH where
-        there is one; facts are in the header, on cards ``HIERARCH GALCNN``. Or ``.npz``: arrays by
-        their names.
+        Output file. ``.fits``: HDUs LOSS and ERROR with the linear WCS of alpha and beta, and a table
+        PATH if there is a path; facts are header cards ``HIERARCH GALCNN``. ``.npz``: arrays by name.
 
     Raises
     ------
     ValueError
-        Another ending.
+        If the file name has another suffix.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".fits", ".npz"):
@@ -259,23 +256,24 @@ def write_surface(surface: Surface, path: str | os.PathLike[str]) -> None:
 
 
 def read_surface(path: str | os.PathLike[str]) -> Surface:
-    """Read a surface.
+    """Read a surface from a FITS or NumPy file.
 
     Parameters
     ----------
     path : path-like
-        Written by `write_surface`: ``.npz`` gives the same bits, ``.fits`` too but for alpha and
-        beta, which come from the WCS and agree to rounding.
+        File written by `write_surface`.
 
     Returns
     -------
     Surface
-        As written.
+        Surface as written; alpha and beta of a FITS file come from its WCS and agree to rounding.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        There is none, or it is something else.
+    FileNotFoundError
+        If the file does not exist.
+    ValueError
+        If the file is not a surface or is damaged.
     """
     try:
         return _from_npz(path) if Path(path).suffix.lower() == ".npz" else _from_fits(path)

@@ -1,4 +1,4 @@
-"""One experiment: catalog -> data -> trained -> scored -> saved. Lazy, since Keras is slow to import."""
+"""Experiments: from a catalog to a trained, evaluated and saved model; settings in one TOML file."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Compare optimizers on the same data and seeds: loss against updates, and against time."""
+"""Comparison of optimizers on the same data and seeds: loss against updates and against time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from galcnn.training.checkpoint import Checkpoint, changed_keys
 from galcnn.viewers import save_figure
 from galcnn.viewers.plots.training import Curve, comparison_figure
 
-#: Keys of ``[training]`` by the name of a contender, where a file names none.
+#: Default contenders: name -> keys of ``[training]``.
 CONTENDERS: Mapping[str, Mapping[str, Any]] = {
     "batch": {"batch_size": "all", "optimizer": "sgd", "learning_rate": 0.1},
     "stochastic": {"batch_size": 1, "optimizer": "sgd", "learning_rate": 0.003},
@@ -33,23 +33,23 @@ CONTENDERS: Mapping[str, Mapping[str, Any]] = {
     "nesterov": {"batch_size": 32, "optimizer": "nesterov", "learning_rate": 0.01},
     "adam": {"batch_size": 32, "optimizer": "adam", "learning_rate": 0.003},
 }
-#: What a file need not say: the loss and the rate are those of the equations.
+#: Defaults of comparisons: constant learning rate and plain cross-entropy.
 _DEFAULTS = {"schedule": "constant", "label_smoothing": 0.0}
-#: Every run has all its epochs, so that seeds can be laid over each other.
+#: Every run has the same number of epochs, so that seeds can be compared.
 _WHOLE = {"patience": None, "tolerance": None}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Which trainings are compared.
+    """Settings of a comparison of trainings.
 
     Attributes
     ----------
     experiments : mapping of str to galcnn.experiment.Experiment
-        By the name of the contender; alike in data and network.
+        Name of the contender -> experiment; all with the same data and network settings.
     seeds : tuple of int
-        Of weights, order and augmentation; each contender runs once with each. The split keeps
-        the seed of the experiment.
+        Seeds of weights, order and augmentation; each contender is trained once with each. The seed of
+        the split is that of the experiment.
     """
 
     experiments: Mapping[str, Experiment]
@@ -79,7 +79,7 @@ class Comparison:
 
 
 def comparison_from(content: Mapping[str, Any]) -> Comparison:
-    """Make a comparison of an experiment's sections and a section ``compare``."""
+    """Make a comparison from the sections of an experiment and a section ``compare``."""
     base = {name: value for name, value in content.items() if name != "compare"}
     section = content.get("compare", {})
     if unknown := sorted(set(section) - {"seeds", "contenders"}):
@@ -92,7 +92,7 @@ def comparison_from(content: Mapping[str, Any]) -> Comparison:
     for name in contenders:
         if Path(name).name != name or name.startswith("."):
             raise ValueError(message("names of contenders that can name files", "", contender=name))
-    # Full-batch descent refuses batch normalisation.
+    # Full-batch gradient descent in chunks does not allow batch normalisation.
     network = {"normalization": "group"} | dict(base.get("network", {}))
     training = _DEFAULTS | dict(base.get("training", {})) | _WHOLE
     experiments = {
@@ -109,34 +109,33 @@ def compare(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Table:
-    """Train every contender with every seed, and draw what became of them.
+    """Train every contender with every seed, and plot the losses.
 
-    A run that has ended is not repeated, and one that was interrupted goes on from its
-    checkpoint.
+    Completed runs are not repeated, and interrupted runs resume from their checkpoints.
 
     Parameters
     ----------
     comparison : Comparison
-        Which trainings.
+        Experiments and seeds.
     out : path-like
-        Folder: ``runs/`` (one JSON file each), ``curves.ecsv`` (one row for each epoch of each
-        run), ``summary.ecsv`` and ``comparison.png``.
+        Output folder: ``runs/`` (one JSON file per run), ``curves.ecsv`` (one row per epoch and run),
+        ``summary.ecsv`` and ``comparison.png``.
     progress : galcnn._runtime.progress.Progress
-        Shows runs and epochs.
+        Progress display.
     overwrite : bool
-        Begin anew, whatever the folder holds.
+        If True, overwrite existing results.
 
     Returns
     -------
     astropy.table.Table
-        The summary: one row a contender, median, least and greatest over seeds.
+        Summary with one row per contender: median, minimum and maximum over seeds.
 
     Raises
     ------
     OSError, ValueError
-        Bad input, or `out` holds runs of other settings or data.
+        If the input is invalid, or `out` holds runs of other settings or data.
     FloatingPointError
-        A contender lost its loss; the text names it.
+        If the loss of a contender becomes NaN or infinite; the message names it.
     """
     folder = Path(out)
     own = ("runs", "curves.ecsv", "summary.ecsv", "comparison.png")
@@ -161,7 +160,7 @@ def _run(
     claim: atomic.Claim,
     progress: Progress,
 ) -> dict[str, Any]:
-    """One training, or what is written of it."""
+    """Return the result of one run; train if it does not exist yet."""
     file = f"runs/{name}-seed{seed}.json"
     path = claim.folder / file
     told = {
@@ -227,7 +226,7 @@ def _curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
 
 
 def _summary(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """Median, least and greatest over seeds."""
+    """Summarise each contender by median, minimum and maximum over seeds."""
     rows = []
     for name, of_name in runs.items():
         columns = [run["columns"] for run in of_name]

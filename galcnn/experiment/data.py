@@ -1,4 +1,4 @@
-"""From an experiment's catalog to the three sides of its data, and the models that fit them."""
+"""Data of an experiment: catalog, dataset and splits, and untrained models that fit them."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from galcnn.training import make_optimizer
 from galcnn.training.augmentation import is_chiral
 from galcnn.training.vote_losses import check_vote_settings
 
-#: Pictures of Galaxy Zoo are scaled to their galaxy and some four Petrosian radii wide: the outer third of
-#: their side shows neighbours and sky.
+#: Default field of pictures without WCS. Those of Galaxy Zoo are scaled to some four Petrosian radii; the
+#: outer third of their side shows neighbours and sky.
 _PICTURE_FIELD = 2 / 3
 
 
 @dataclass(frozen=True, eq=False)
 class ExperimentData:
-    """What an experiment has read.
+    """Data of an experiment.
 
     Attributes
     ----------
     experiment : Experiment
-        Whose data these are.
+        Settings of the experiment.
     catalog : galcnn.catalog.Catalog
-        Of all galaxies, with a column `split`.
+        Catalog of all galaxies, with a column `split`.
     dataset : galcnn.dataset.Dataset
-        All of them.
+        Images and labels of all galaxies.
     sides : mapping of str to galcnn.dataset.Dataset
-        Train, validation and test.
+        Datasets of ``train``, ``validation`` and ``test``.
     """
 
     experiment: Experiment
@@ -51,9 +51,9 @@ class ExperimentData:
     sides: Mapping[str, Dataset]
 
     def network_settings(self, *, averaged: bool = False) -> NetworkSettings:
-        """Give how the network is built, with the field that the experiment leaves open.
+        """Return the settings of the network, with its default field filled in.
 
-        Orientations that the experiment averages in prediction alone are averaged only if `averaged`.
+        If the experiment averages orientations in prediction only, they are averaged only if `averaged`.
         """
         network, inputs = self.experiment.network, self.dataset.inputs
         if network.averaging == "prediction" and not averaged:
@@ -65,9 +65,9 @@ class ExperimentData:
     def new_model(
         self, seed: int | None = None, *, synchronized: bool = False, averaged: bool = False
     ) -> keras.Model:
-        """Build an untrained model with its preprocessing fitted on the training set.
+        """Build an untrained model, with preprocessing fitted to the training set.
 
-        If `synchronized`, batch normalisation measures a batch over all devices that share it.
+        If `synchronized`, batch statistics are computed over all devices.
         """
         data, inputs = self.experiment.data, self.dataset.inputs
         network = replace(self.network_settings(averaged=averaged), synchronized=synchronized)
@@ -84,7 +84,7 @@ class ExperimentData:
         )
 
     def averaged(self, model: keras.Model) -> keras.Model:
-        """Give a trained model as it predicts: of one device, and averaging all its orientations."""
+        """Return a trained model for prediction: of a single device, averaging all its orientations."""
         made = self.new_model(averaged=True)
         made.set_weights(model.get_weights())
         return made
@@ -96,22 +96,22 @@ def read_data(experiment: Experiment, *, progress: Progress = silent) -> Experim
     Parameters
     ----------
     experiment : Experiment
-        What to do.
+        Settings of the experiment.
     progress : galcnn._runtime.progress.Progress
-        Shows reading.
+        Progress display.
 
     Returns
     -------
     ExperimentData
-        Every class on each side.
+        Data with every class in each split.
 
     Raises
     ------
     OSError, ValueError
-        Bad input; what can be refused before reading is refused before.
+        If the input is invalid. Settings are checked before images are read.
     """
     data = experiment.data
-    make_optimizer(experiment.training, updates_per_epoch=1)  # refuse before reading
+    make_optimizer(experiment.training, updates_per_epoch=1)  # checks the settings before reading
     if data.votes is not None:
         check_vote_settings(experiment.training)
     catalog = split_catalog(
@@ -153,7 +153,7 @@ def data_of(
     same: bool = False,
     progress: Progress = silent,
 ) -> ExperimentData:
-    """Read the data that a model was trained on, as its card tells."""
+    """Read the data of the experiment in a model's card; check their hash if `same`."""
     path = training_catalog(card) if catalog is None else os.fspath(catalog)
     experiment = Experiment.from_dict(card.settings)
     found = read_data(replace(experiment, data=replace(experiment.data, catalog=path)), progress=progress)
@@ -170,7 +170,7 @@ def data_of(
 
 
 def _catalog_of(data: DataSettings) -> Catalog:
-    """Read the catalog of an experiment: every class that is merged or dropped must be there."""
+    """Read the catalog of an experiment, and merge and drop classes, which must exist."""
     columns = {"image": data.image_column} | ({"id": data.id} if data.id else {})
     if data.votes is not None:
         return read_catalog(data.catalog, columns=columns)

@@ -1,4 +1,4 @@
-"""The galaxies of a model's experiment, read as in its training. No Keras here."""
+"""Catalogs read as in the experiment of a model; mostly independent of Keras."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ def galaxies_of(
     n: int | None = None,
     seed: int = 0,
 ) -> Catalog:
-    """Read a catalog as a model's experiment read its own: the same columns, classes merged alike.
+    """Read a catalog with the columns and merged classes of a model's experiment.
 
     Parameters
     ----------
     card : galcnn.model.Card or None
-        Of the model. Without one, or without an experiment in it, the catalog is read as it is.
+        Card of the model. If it is None or has no experiment, the catalog is read without changes.
     catalog : path-like, optional
-        Any catalog with images; that of the training by default. Columns and classes of the
-        training that it lacks are no fault.
+        Catalog with images; that of the training by default. Columns and classes of the training may be
+        missing in it.
     columns : mapping of str to str, optional
-        The file's names of `image`, `class` and `id`, where they are others.
+        Names of the columns `image`, `class` and `id` in the file, if different.
     split : {"all", "train", "validation", "test"}
-        Which side of the experiment's split: with "test", galaxies that took no part in training.
+        Split of the experiment whose galaxies are returned; those of ``"test"`` were not used in training.
     labelled : bool
-        Whether classes are needed. Galaxies of classes that the training dropped are then left
-        out, as they are of one side of the split.
+        If True, classes are required. Galaxies of classes that the training dropped are excluded in this
+        case, and if `split` is not ``"all"``.
     n : int, optional
-        Draw at most so many, whatever their order in the catalog; more with the same seed hold
-        those of fewer.
+        Maximum number of galaxies, drawn at random and independently of their order. With the same seed,
+        a smaller draw is part of a larger one.
     seed : int
-        Of the draw.
+        Seed of the draw.
 
     Returns
     -------
     galcnn.catalog.Catalog
-        With a column `image` and, where the file has classes, `class`.
+        Catalog with a column `image` and, if the file has classes, `class`.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file, or the catalog of the training is gone.
+        If the file does not exist.
     ValueError
-        It cannot be read; it has no images, no classes where they are needed, or no galaxies; or the
-        card does not say how the catalog was split.
+        If the catalog cannot be read, lacks images, required classes or galaxies, or the card does not
+        say how it was split.
     """
     if split not in ("all", *SPLITS):
         raise ValueError(message(f"all, or a side among {SPLITS}", "", split=split))
@@ -79,7 +79,7 @@ def galaxies_of(
             )
         )
     classes = "class" in found.table.colnames
-    if labelled and not (classes or data.get("votes")):  # a model of votes is refused by who asks for classes
+    if labelled and not (classes or data.get("votes")):  # callers that need classes refuse models of votes
         raise ValueError(
             message("a catalog with classes", "Name their column: --label.", columns=sorted(present))
         )
@@ -108,7 +108,7 @@ def galaxies_of(
 
 
 def training_catalog(card: Card | None) -> str:
-    """Say where the catalog of a model's training lies."""
+    """Return the path of the catalog of a model's training, which must exist."""
     path = "" if card is None else str(card.settings.get("data", {}).get("catalog", ""))
     if not path:
         raise ValueError(
@@ -130,7 +130,7 @@ def training_catalog(card: Card | None) -> str:
 
 
 def _side(settings: Mapping[str, object], catalog: Catalog, split: str) -> Catalog:
-    from galcnn.experiment.settings import Experiment  # its settings of training need Keras
+    from galcnn.experiment.settings import Experiment  # its training settings import Keras
 
     experiment = Experiment.from_dict(settings)
     data = experiment.data

@@ -1,4 +1,4 @@
-"""The loss landscape of a trained model: from its catalog to a surface, a figure and their files."""
+"""Loss landscape of a trained model: computation from its catalog, figure and files."""
 
 from __future__ import annotations
 
@@ -25,23 +25,22 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class LandscapeSettings:
-    """Which slice of the loss, of which galaxies.
+    """Settings of a loss landscape.
 
     Attributes
     ----------
     grid : galcnn.diagnostics.Grid
-        Points, reach and dimensions. A trajectory's plane is as large as the path, and a line to
-        another model ends there: only the points count for them.
+        Points, reach and dimensions. With `snapshots` or `other` only the number of points is used.
     snapshots : str or None
-        Folder of a training's snapshots: the plane in which it moved most.
+        Folder of the snapshots of the training, for the plane of their principal components.
     other : str or None
-        Folder of another model: the line to it. Random directions without either.
+        Folder of another model, for the line between both. If neither is given, directions are random.
     galaxies : int
-        How many galaxies of the training set, at most.
+        Maximum number of galaxies, drawn from the training set.
     statistics : {"recompute", "stored"}
-        Of batch normalisation: see `galcnn.diagnostics.Objective`.
+        Statistics of batch normalisation, see `galcnn.diagnostics.Objective`.
     seed : int
-        Of the directions, and of the choice of the galaxies.
+        Seed of the directions and of the draw of galaxies.
     """
 
     grid: Grid = field(default_factory=Grid)
@@ -78,7 +77,7 @@ def make_landscape(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Surface:
-    """Compute a slice of the loss landscape of a model on its training set, write it and draw it."""
+    """Compute a slice of the loss landscape of a model on its training set; write and plot it."""
     settings = settings or LandscapeSettings()
     folder = Path(out)
     written = ("rows.npz", "surface.*", "landscape.png")
@@ -118,7 +117,7 @@ def objective_of(
     settings: LandscapeSettings | None = None,
     progress: Progress = silent,
 ) -> Objective:
-    """Give the loss of a model on galaxies of its training set, as a function of its weights."""
+    """Return the loss of a model on galaxies of its training set, as a function of its weights."""
     settings = settings or LandscapeSettings()
     training = _drawn(data_of(trained.card, catalog, progress=progress).sides["train"], settings)
     chunks = range(0, len(training), _CHUNK)

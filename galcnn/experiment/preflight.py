@@ -1,4 +1,4 @@
-"""Check an experiment before it is trained: its data, its network, and that the two can learn."""
+"""Preflight checks of an experiment: data, network and a short training."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ from galcnn.training.rate_search import learning_rate_range_test, smoothed
 from galcnn.viewers import save_figure
 from galcnn.viewers.plots.training import learning_rate_figure
 
-_IMAGES = 256  # for the checks that need no more
-_PENALTY = 1e-3  # switched on where the experiment has none
+_IMAGES = 256  # number of images of checks that do not need all
+_PENALTY = 1e-3  # L2 penalty for the check, if the experiment has none
 
 
 def check_experiment(experiment: Experiment, *, progress: Progress = silent) -> list[preflight.Check]:
-    """Run all checks on an experiment; nothing is trained for good and nothing is written.
+    """Run all preflight checks of an experiment; nothing is saved, except shards if they are set.
 
     Parameters
     ----------
     experiment : Experiment
-        What will be done.
+        Settings of the experiment.
     progress : galcnn._runtime.progress.Progress
-        Shows reading and checks.
+        Progress display.
 
     Returns
     -------
     list of galcnn.diagnostics.preflight.Check
-        One a check, passed or not.
+        Result of each check.
 
     Raises
     ------
     OSError, ValueError
-        Bad input.
+        If the input is invalid, or the experiment is of votes.
     """
     return check_prepared(read_data(experiment, progress=progress), progress=progress)
 
 
 def check_prepared(prepared: ExperimentData, *, progress: Progress = silent) -> list[preflight.Check]:
-    """Run all checks on an experiment whose data have been read."""
+    """Run all preflight checks of an experiment whose data have been read."""
     if prepared.dataset.votes is not None:
         raise ValueError(
             message(
@@ -102,7 +102,7 @@ def _planned(prepared: ExperimentData) -> Iterator[Callable[[], preflight.Check]
 
 
 def experiment_signals(experiment: Experiment, *, progress: Progress = silent) -> Table:
-    """Send the first batch of an experiment through its network, and a random gradient back."""
+    """Measure the signals of the untrained network for the first batch of an experiment."""
     prepared = read_data(experiment, progress=progress)
     batches = training_batches(prepared.sides["train"], experiment.training, experiment.seed)
     images = next(iter(batches.beginning_at(0)))[0]
@@ -112,7 +112,7 @@ def experiment_signals(experiment: Experiment, *, progress: Progress = silent) -
 def find_learning_rate(
     experiment: Experiment, figure: str | os.PathLike[str], *, progress: Progress = silent
 ) -> float | None:
-    """Run a learning-rate range test on an experiment's training set."""
+    """Run a learning rate range test on the training set, plot it, and return the suggested rate."""
     prepared = read_data(experiment, progress=progress)
     test = learning_rate_range_test(
         prepared.new_model(),
@@ -126,7 +126,7 @@ def find_learning_rate(
 
 
 def read_health(model: str | os.PathLike[str]) -> Table:
-    """Read the record of a training's health, also of one that goes on or has failed."""
+    """Read the health record of a training, which may be running or have failed."""
     for path in (Path(model) / "health.csv", health_log_of(model)):
         if path.is_file():
             return Table.read(path, format="ascii.csv")

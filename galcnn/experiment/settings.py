@@ -1,4 +1,4 @@
-"""What an experiment is: one TOML file, whose every key is known."""
+"""Settings of an experiment, read from a TOML file; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -21,45 +21,47 @@ from galcnn.training import Augmentation, RandomRedshift, Schedule, TrainingSett
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Which galaxies, and how their images reach the network.
+    """Settings of the data of an experiment.
 
     Attributes
     ----------
     catalog : str
-        Table with one row a galaxy.
+        Table with one row per galaxy.
     image_column, label : str
         Columns with the path of the image and the class.
     votes : galcnn.catalog.Votes or None
-        Section ``[data.votes]``: the network learns what share of people gave each answer, and no
-        classes.
+        Section ``[data.votes]``: questions and answers. If given, the network is trained on vote
+        fractions instead of classes.
     id : str or None
         Column with the identifier; see `galcnn.catalog.read_catalog` for the default.
     merge : mapping of str to tuple of str
-        New class -> the old ones that it takes in.
+        New class -> old classes that are merged into it.
     drop : tuple of str
-        Classes that are left out.
+        Classes to be excluded.
     bands : tuple of str or None
-        Which to use; all by default.
+        Bands to be used; all by default.
     size : int or None
-        Pixels of a side; see `galcnn.dataset.read_dataset`.
+        Image side in pixels, see `galcnn.dataset.InputFiles`.
     render : str or None
-        Step by which calibrated cutouts may become such pictures later.
+        Rendering by which calibrated cutouts can be converted to pictures like these, see
+        `galcnn.dataset.InputFiles`.
     shards : str or None
-        Folder into which the images are packed once, for sets that are read again and again or
-        that are larger than memory; see `galcnn.dataset.pack_images`.
+        Folder of shards, into which the images are packed on first use. For data that are read repeatedly
+        or are larger than the memory, see `galcnn.dataset.pack_images`.
     cache_megabytes : float
-        Packed images that take at most so much are held in memory; more are read from their
-        shards batch by batch.
+        Maximum size in MB of packed images that are kept in memory; larger sets are read from their
+        shards batch by batch. Also the limit of cutouts kept in memory for redshifting.
     split_by : str
-        See `galcnn.dataset.split_catalog`.
+        Group of a galaxy, see `galcnn.dataset.split_catalog`.
     fractions : tuple of float
-        Of train, validation and test.
+        Fractions of train, validation and test.
     split_seed : int or None
-        Of the split alone, so that several seeds share it; None is the seed of the experiment.
+        Seed of the split, so that trainings of several seeds share one split. None is the seed of the
+        experiment.
     stretch, scaling, per
-        See `galcnn.model.fit_preprocessing`.
+        Preprocessing, see `galcnn.model.fit_preprocessing`.
     survey, licence : str
-        Of the data; they go into the card.
+        Survey and licence of the data, which are stored in the card.
     """
 
     catalog: str
@@ -98,7 +100,7 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that decides what comes out.
+    """Settings of an experiment.
 
     Attributes
     ----------
@@ -109,15 +111,16 @@ class Experiment:
     training : galcnn.training.TrainingSettings
         Sections ``[training]``, ``[training.augmentation]`` and ``[training.augmentation.redshift]``.
     devices : galcnn.model.DeviceSettings
-        Section ``[devices]``; what they are changes the result by rounding alone.
+        Section ``[devices]``.
     seed : int
-        Of splits, weights, order and augmentation.
+        Seed of split, weights, order and augmentation.
     deterministic : bool
-        Bit-equal repeats on one machine, slower: TensorFlow's operations are told to add in one
-        order, for the rest of the process.
+        If True, repeated trainings on one machine are equal to the bit, but slower. TensorFlow's
+        deterministic operations are switched on for the rest of the process.
     health : int or None
-        Updates between two looks at the gradients, see `galcnn.diagnostics.GradientHealth`; None: never.
-        It changes nothing in what comes out.
+        Number of updates between two measurements of the gradients, see
+        `galcnn.diagnostics.GradientHealth`; None for no measurements. The trained model does not depend
+        on it.
     """
 
     data: DataSettings
@@ -144,61 +147,64 @@ class Experiment:
 
     @property
     def split_seed(self) -> int:
-        """Seed of the split: its own, where it has one."""
+        """Seed of the split: that of the data if set, else that of the experiment."""
         return self.seed if self.data.split_seed is None else self.data.split_seed
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Experiment:
-        """Make an experiment of plain values.
+        """Make an experiment from plain values.
 
         Parameters
         ----------
         content : mapping
-            Sections of keys; those that are missing keep their defaults.
+            Section -> key -> value; missing keys get their defaults.
 
         Returns
         -------
         Experiment
-            Checked.
+            Checked settings.
 
         Raises
         ------
         ValueError
-            A key is not known: the nearest known one is named. Or a value does not fit.
+            If a key is unknown (the message names the nearest known one), a required key is missing or a
+            value is invalid.
         """
         experiment: Experiment = build_record(cls, content, "")
         return experiment
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values, as a card keeps them.
+        """Return the settings as plain values, as stored in a card.
 
         Returns
         -------
         dict
-            `from_dict` makes the same experiment of it.
+            Section -> key -> value, for `from_dict`.
         """
         content = asdict(replace(self, training=TrainingSettings())) | {"training": self.training.to_dict()}
-        plain: dict[str, Any] = json.loads(json.dumps(content))  # tuples become the lists of JSON
+        plain: dict[str, Any] = json.loads(json.dumps(content))  # tuples become JSON lists
         return plain
 
 
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the sections of an experiment without checking them yet.
+    """Read the sections of an experiment from a file, without checking their keys.
 
     Parameters
     ----------
     path : path-like
-        A TOML file, or the ``card.json`` of a model, which keeps its experiment.
+        TOML file, or ``card.json`` of a model, which stores its experiment.
 
     Returns
     -------
     dict
-        Sections of keys; a relative catalog of a TOML file is resolved against its folder.
+        Section -> key -> value; a relative catalog path in a TOML file is resolved against its folder.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        No such file, no TOML, or no card that keeps an experiment.
+    FileNotFoundError
+        If the file does not exist.
+    ValueError
+        If the file is not valid TOML, or a card without an experiment.
     """
     file = Path(path)
     if not file.is_file():
@@ -235,12 +241,12 @@ _SECTIONS: Mapping[str, type] = {
 }
 
 
-#: Sections for which one word may stand, and the key that it then is.
+#: Sections that may be given as a single string, with the key that it sets.
 _SHORT = {"schedule": "name"}
 
 
 def build_record(kind: type, content: Any, where: str = "") -> Any:
-    """Make a frozen record of plain values, section by section."""
+    """Make a frozen dataclass from plain values, including nested sections."""
     name = where or "an experiment"
     if isinstance(content, str) and (key := where.rpartition(".")[2]) in _SHORT:
         content = {_SHORT[key]: content}
@@ -268,7 +274,7 @@ def build_record(kind: type, content: Any, where: str = "") -> Any:
 
 
 def _built(key: str, value: Any, where: str) -> Any:
-    """One value: a section, several of one kind (an array of tables), or plain."""
+    """Convert one value: a section, an array of sections, or a plain value."""
     if key not in _SECTIONS or value is None or is_dataclass(value):
         return _frozen(value)
     if isinstance(value, list | tuple):
@@ -277,7 +283,7 @@ def _built(key: str, value: Any, where: str) -> Any:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value is of a kind that a field takes; what only Keras can judge passes."""
+    """Return True if a plain value matches the type of a field; types that cannot be checked match."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return any(_fits(value, option) for option in inner)
@@ -296,7 +302,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _frozen(value: Any) -> Any:
-    """Lists of TOML become the tuples of a frozen record."""
+    """Convert lists of TOML to tuples."""
     if isinstance(value, list):
         return tuple(_frozen(item) for item in value)
     if isinstance(value, Mapping):

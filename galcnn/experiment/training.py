@@ -1,4 +1,4 @@
-"""Run an experiment from its catalog to a saved, scored model."""
+"""Training of an experiment: from its catalog to an evaluated and saved model."""
 
 from __future__ import annotations
 
@@ -45,41 +45,43 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     tensorboard: str | os.PathLike[str] | None = None,
 ) -> TrainedModel:
-    """Train a model, score it once on its test set, and save it.
+    """Train a model, evaluate it on the test set, and save it.
 
-    A run that was interrupted goes on where it stopped, from ``OUT.checkpoint.npz`` beside the
-    model; one that has ended is not repeated. Bit-equal to an uninterrupted run on the CPU where
-    the experiment is `deterministic`, else to rounding.
+    An interrupted training resumes from ``OUT.checkpoint.npz`` beside the model folder; a completed one
+    is not repeated. The result equals that of an uninterrupted training: to the bit on the CPU if the
+    experiment is `deterministic`, otherwise to rounding.
 
     Parameters
     ----------
     experiment : Experiment
-        What to do.
+        Settings of the experiment.
     out : path-like
-        Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row an epoch),
-        ``test.ecsv`` (the prediction of each test galaxy beside its true class, or beside the votes)
-        and, where the experiment wants it, ``health.csv``; while it trains, ``OUT.health.csv``.
+        Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row per epoch), ``test.ecsv``
+        (predictions of the test galaxies with their true classes or votes) and, if the experiment sets
+        `health`, ``health.csv`` (``OUT.health.csv`` during training).
     progress : galcnn._runtime.progress.Progress
-        Shows reading and epochs.
+        Progress display.
     overwrite : bool
-        Begin anew, whatever stands there; else another experiment there is refused.
+        If True, overwrite an existing model and restart. Otherwise a model of another experiment is
+        refused.
     callbacks : sequence of keras.callbacks.Callback
-        Your own; see `galcnn.training.fit`.
+        Additional callbacks, see `galcnn.training.fit`.
     tensorboard : path-like, optional
-        Folder that gets the health for TensorBoard; needs the extra ``galcnn[tensorboard]``.
+        Output folder of the health record for TensorBoard; needs the extra ``galcnn[tensorboard]`` and
+        `health`.
 
     Returns
     -------
     galcnn.model.TrainedModel
-        As saved; its card holds the scores.
+        Trained model as saved; its card contains the scores.
 
     Raises
     ------
     OSError, ValueError
-        Bad input, said before anything is trained; nothing is left behind. Or a model or
-        checkpoint of other settings or data stands in `out`.
+        If the input is invalid, or `out` holds a model or checkpoint of other settings or data.
     FloatingPointError
-        The loss was lost; the checkpoint holds the last good weights.
+        If the loss becomes NaN or infinite. The best weights so far are in the checkpoint, if an epoch
+        was completed.
     """
     refuse_foreign_folder(out, overwrite=overwrite)
     if experiment.deterministic:
@@ -107,7 +109,7 @@ def train(
             callbacks=[*callbacks, *looking, Epochs(step), checkpoint],
         )
     if shared or experiment.network.averaging == "prediction":
-        model = prepared.averaged(model)  # what is scored and saved
+        model = prepared.averaged(model)  # this model is evaluated and saved
     extra = {"health.csv": lambda path: write_table(looking[0].table(), path)} if looking else {}
     saved = _score_and_save(
         prepared, model, history, out, extra=extra, overwrite=overwrite, strategy=strategy
@@ -121,7 +123,7 @@ def train(
 def _health(
     prepared: ExperimentData, out: str | os.PathLike[str], tensorboard: str | os.PathLike[str] | None
 ) -> list[GradientHealth]:
-    """The callback that looks at the gradients of the first batch, where the experiment wants it."""
+    """Return the callback that measures gradients of the first batch, if the experiment sets `health`."""
     experiment = prepared.experiment
     if experiment.health is None:
         if tensorboard is not None:
@@ -136,19 +138,19 @@ def _health(
 
 
 def health_log_of(out: str | os.PathLike[str]) -> Path:
-    """Give the file that holds the health of a training until its model is saved."""
+    """Return the file of the health record during a training."""
     path = Path(out).resolve()
     return path.with_name(f"{path.name}.health.csv")
 
 
 def checkpoint_of(out: str | os.PathLike[str]) -> Path:
-    """Give the file that holds the state of a training until its model is saved."""
+    """Return the file of the checkpoint during a training."""
     path = Path(out).resolve()
     return path.with_name(f"{path.name}.checkpoint.npz")
 
 
 def _told(experiment: Experiment) -> dict[str, Any]:
-    """What must be the same to go on; which file the data came from does not matter, if they are the same."""
+    """Return the settings that must be equal to resume; paths of the data and devices may differ."""
     content = experiment.to_dict()
     for name in ("catalog", "shards", "cache_megabytes"):
         del content["data"][name]
@@ -157,14 +159,14 @@ def _told(experiment: Experiment) -> dict[str, Any]:
 
 
 def _finished(out: str | os.PathLike[str], prepared: ExperimentData) -> TrainedModel | None:
-    """The model that stands in a folder, if it is that of this very experiment."""
+    """Load the model in a folder, if any; it must be of this experiment."""
     if not (Path(out) / "card.json").exists():
         return None
     trained = load_model(out)
     card = trained.card
     try:
         stands = _told(Experiment.from_dict(card.settings))
-    except ValueError:  # of an older galcnn, or not from an experiment at all
+    except ValueError:  # written by an older galcnn, or without an experiment
         stands = dict(card.settings)
     now = _told(prepared.experiment) | {"data_sha256": prepared.dataset.sha256()}
     if changed := changed_keys(stands | {"data_sha256": card.data.get("sha256")}, now):
@@ -182,7 +184,7 @@ def _finished(out: str | os.PathLike[str], prepared: ExperimentData) -> TrainedM
 def _refuse_unlike_workers(
     finished: bool, out: str | os.PathLike[str], strategy: tf.distribute.Strategy
 ) -> None:
-    """One that trains would wait for ever for one that finds its model there."""
+    """Check that all workers or none have the finished model; otherwise some would wait for ever."""
     if devices_used(strategy)["strategy"] != "workers":
         return
     n_finished = int(summed_over_workers(np.array([finished], np.int32), strategy)[0])
@@ -219,7 +221,7 @@ def _score_and_save(
         devices=devices_used(strategy),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    if not is_chief(strategy):  # one worker writes for all
+    if not is_chief(strategy):  # only the first worker writes
         return TrainedModel(model, card)
     return save_model(
         TrainedModel(model, card),
@@ -253,7 +255,7 @@ def _describe(prepared: ExperimentData) -> dict[str, Any]:
 
 
 def _metrics(scored: Scored) -> dict[str, Any]:
-    """NaN has no word in JSON: an undefined figure is null."""
+    """Return the scores as plain values; NaN becomes null, since JSON has no NaN."""
 
     def plain(value: float) -> float | None:
         return round(value, 6) if np.isfinite(value) else None
@@ -285,18 +287,18 @@ def _versions() -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What a trained model does on the test set.
+    """Results of a trained model on the test set.
 
     Attributes
     ----------
     answers : mapping
-        Fields of a `galcnn.model.Card`: what the network answers, and from which prior.
+        Fields of the `galcnn.model.Card`: classes and priors, or votes.
     scores : mapping of str to galcnn.evaluation.Score
-        See `galcnn.evaluation.evaluate` and `evaluate_votes`.
+        Scores from `galcnn.evaluation.evaluate` or `evaluate_votes`.
     interval : str
-        What their intervals are.
+        Description of the intervals of the scores.
     table : astropy.table.Table
-        The prediction of each test galaxy, beside the truth.
+        Predictions of the test galaxies with their true classes or vote fractions.
     """
 
     answers: Mapping[str, Any]
@@ -306,7 +308,7 @@ class Scored:
 
 
 def score(prepared: ExperimentData, model: keras.Model) -> Scored:
-    """Score a model on the test set."""
+    """Evaluate a model on the test set."""
     logits = predict_images(model, prepared.sides["test"].images)
     return (_classes if prepared.dataset.votes is None else _votes)(prepared, logits)
 

@@ -1,4 +1,4 @@
-"""Measure how far a trained model can be believed, on galaxies that it was not trained on."""
+"""Calibration, prediction sets and domain warning of a trained model, fitted and tested on held-out data."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from galcnn.uncertainty.prediction_sets import Rule
 
 @dataclass(frozen=True)
 class DoubtSettings:
-    """What is promised.
+    """Settings of calibration, prediction sets and domain warning.
 
     Attributes
     ----------
     calibration : {"temperature", "vector"}
-        See `galcnn.uncertainty.Calibration`.
+        Method of calibration, see `galcnn.uncertainty.Calibration`.
     coverage : float
-        Of the sets, see `galcnn.uncertainty.ConformalSets`.
+        Coverage of the prediction sets, see `galcnn.uncertainty.ConformalSets`.
     rule : {"threshold", "adaptive"}
-        Of the sets.
+        Rule of the prediction sets.
     per_class : bool
-        Whether the coverage is promised for each class.
+        If True, the coverage holds for each class.
     false_alarms : float
-        Of the domain warning, see `galcnn.uncertainty.Domain`.
+        False alarm rate of the domain warning, see `galcnn.uncertainty.Domain`.
     """
 
     calibration: Kind = "temperature"
@@ -67,36 +67,36 @@ def measure_doubts(
     settings: DoubtSettings | None = None,
     progress: Progress = silent,
 ) -> Doubts:
-    """Fit calibration, sets and domain on a model's validation galaxies; check them on its test set.
+    """Fit calibration, prediction sets and domain warning of a model; test them on its test set.
 
-    The validation galaxies chose the epoch whose weights were kept, so that they are not quite
-    like new ones; how much of each promise holds is therefore measured on the test set, which took
-    no part in anything.
+    Calibration and sets are fitted on the validation set. Since the validation set also selected the epoch
+    of the weights, all results are measured on the test set, which was not used in training.
 
     Parameters
     ----------
     folder : path-like
-        Of a model trained by an experiment; it gains ``doubts.json``.
+        Folder of a model trained by an experiment; ``doubts.json`` is written to it.
     catalog : path-like, optional
-        Where the experiment's catalog lies now; where its card says by default.
+        Catalog of the experiment, if it has been moved; the path in the card by default.
     settings : DoubtSettings, optional
-        What is promised.
+        Settings; ``DoubtSettings()`` by default.
     progress : galcnn._runtime.progress.Progress
-        Shows the reading.
+        Progress display.
 
     Returns
     -------
     galcnn.uncertainty.Doubts
-        As written, with each figure measured on the test set.
+        Fitted calibration, sets and domain, with their measures on the test set.
 
     Raises
     ------
     OSError, ValueError
-        No such model, no experiment in its card, or other data than it was trained on.
+        If there is no such model, its card has no experiment, or the data differ from those of the
+        training.
     """
     settings = settings or DoubtSettings()
     trained = load_model(folder)
-    _ = trained.classes  # a model of vote fractions is refused before its data are read
+    _ = trained.classes  # raises an error for a model of votes, before data are read
     card = trained.card
     prepared = data_of(card, catalog, same=True, progress=progress)
     answering = with_embedding(trained)
@@ -135,7 +135,7 @@ def measure_doubts(
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What a model and the images themselves say of one side of the data."""
+    """Predictions, labels and image measures of one split."""
 
     prediction: Prediction
     labels: list[str]
@@ -143,7 +143,7 @@ class _Seen:
 
 
 def _redshifts(catalog: Catalog) -> dict[str, float]:
-    """By id, where the catalog knows them: galaxies trained on at no such distance are others."""
+    """Return the redshifts by id, if the catalog has them; they are a measure of the domain."""
     if REDSHIFT not in catalog.table.colnames:
         return {}
     values = as_numbers(catalog.table[REDSHIFT], REDSHIFT)
@@ -151,7 +151,7 @@ def _redshifts(catalog: Catalog) -> dict[str, float]:
 
 
 def _ranges(pixel_scale: float | None) -> dict[str, tuple[float, float]]:
-    """Training refuses images of another scale; one that was brought to it was observed otherwise."""
+    """Return the range of original pixel scales that count as within the domain."""
     if pixel_scale is None:
         return {}
     return {PIXEL_SCALE: (pixel_scale * (1 - SCALE_TOLERANCE), pixel_scale * (1 + SCALE_TOLERANCE))}
@@ -160,7 +160,7 @@ def _ranges(pixel_scale: float | None) -> dict[str, tuple[float, float]]:
 def _seen(
     trained: TrainedModel, answering: keras.Model, side: Dataset, redshifts: Mapping[str, float]
 ) -> _Seen:
-    """Adjusted to the class frequencies of the catalog, whatever weights the training gave."""
+    """Predict one split, with probabilities for the class frequencies of the catalog."""
     images = side.images[:]
     logits, embedding = answering.predict(images, batch_size=BATCH, verbose=0)
     prediction = Prediction(side.ids, logits, side.classes)
@@ -174,6 +174,6 @@ def _seen(
 
 
 def _plain(score: Score) -> dict[str, Any]:
-    """NaN has no word in JSON: an undefined figure is null."""
+    """Return a score as plain values; NaN becomes null, since JSON has no NaN."""
     figures = {"value": score.value, "low": score.low, "high": score.high}
     return {k: round(v, 6) if np.isfinite(v) else None for k, v in figures.items()} | {"n": score.n}
