@@ -391,7 +391,7 @@ def stack_table(stack: Stack, *, seeds: int = 10, n: int = 64) -> Table:
     for side, (name, ratio) in enumerate([("variance", "ratio"), ("gradient", "gradient_ratio")]):
         # The variance is compared with the layer before, the gradient with the layer after.
         ratios, stated = _ratios(draws[:, side], side), _ratios(theory[side], side)
-        with np.errstate(divide="ignore"):  # of zeros
+        with np.errstate(divide="ignore"):  # for zeros
             columns[name] = np.exp(np.log(draws[:, side]).mean(axis=0))
         columns[f"{name}_theory"] = theory[side]
         columns[ratio] = ratios.mean(axis=0)
@@ -418,7 +418,7 @@ def stack_summary(tables: Sequence[Table]) -> Table:
     """
     rows = []
     for table in tables:
-        with np.errstate(invalid="ignore"):  # of zeros
+        with np.errstate(invalid="ignore"):  # for zeros
             ends = [table[-1]["variance"] / table[0]["variance"], table[0]["gradient"]]
         rows.append(
             {
@@ -444,7 +444,7 @@ def _verdict(changes: list[float]) -> str:
 def _ratios(series: Series, side: int) -> Series:
     """Return the ratio of each layer to its neighbour, along the last axis."""
     found = np.full(series.shape, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of zeros
+    with np.errstate(divide="ignore", invalid="ignore"):  # for zeros
         if side == 0:
             found[..., 1:] = series[..., 1:] / series[..., :-1]
         else:
@@ -466,7 +466,7 @@ def _stack_signals(stack: Stack, model: keras.Model, seed: int, n: int) -> tuple
         total = tf.reduce_sum(output * back)
     outputs = [seen[name] for name in names]
     gradients = np.array([_mean_square(gradient) for gradient in tape.gradient(total, outputs)])
-    with np.errstate(invalid="ignore"):  # of zeros
+    with np.errstate(invalid="ignore"):  # for zeros
         return np.array([_mean_square(x) for x in outputs]), gradients / gradients[-1]
 
 

@@ -151,7 +151,7 @@ class LossRecord(keras.callbacks.Callback):
         self.begun: float | None = time.perf_counter()
 
     def on_test_begin(self, logs: Logs = None) -> None:
-        # Validation begins: the training of this epoch has ended.
+        # Called when validation begins, after the training part of the epoch.
         if self.begun is not None:
             self.seconds, self.begun = time.perf_counter() - self.begun, None
 
