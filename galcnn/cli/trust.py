@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 @options.split
 @options.target
 @click.option("--imputation", type=click.Choice(["sky", "blurred"]), default="sky", show_default=True)
-@click.option("--noise", type=float, default=1.0, show_default=True, help="Noise added to pixels, in sigma.")
+@click.option(
+    "--noise", type=float, default=1.0, show_default=True, help="Largest change of pixels, in sigma."
+)
 @click.option("--seed-model", "seeds", multiple=True, metavar="DIR", help="Model trained alike; two or more.")
 @click.option(
     "--shuffled-model",
