@@ -59,8 +59,8 @@ class Explainer(Protocol):
 
     - ``"slope"``: logits per unit of the image, that is a gradient; it can be computed with respect
       to flux, sigma or the stretched image;
-    - ``"amount"``: logits contributed by each pixel, relative to other images such as a baseline; it
-      can be computed for flux or for stretched images, and ``wrt="sigma"`` is the same as ``"flux"``;
+    - ``"amount"``: logits contributed by each pixel, for example relative to a baseline image; it can
+      be computed for flux or for stretched images, and ``wrt="sigma"`` is the same as ``"flux"``;
     - ``"features"``: evidence in the feature maps of the network, independent of `wrt`.
     """
 

@@ -207,7 +207,8 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
         If the folder, ``model.keras`` or ``card.json`` does not exist.
     ValueError
         If the hash of the model file differs from that in the card, the file contains anything
-        except arithmetic layers and weights, or it was written by a newer galcnn or Keras.
+        except arithmetic layers and weights, or Keras cannot read it, or if the card was altered or
+        written by a newer galcnn.
     """
     path = Path(folder)
     for file in (path, path / _CARD, path / _MODEL):

@@ -117,7 +117,7 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
     fit : bool
         If True, the pixel grid may be changed. If the pixel scales of `cutout` and `spec` are known,
         the cutout is resampled to that of `spec`, then cropped or padded about the centre;
-        otherwise the whole field is resampled to the shape of `spec`.
+        otherwise the whole field, cropped to the aspect ratio of `spec`, is resampled to its shape.
 
     Returns
     -------
