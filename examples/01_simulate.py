@@ -1,4 +1,4 @@
-"""Draw galaxies of known truth, look at one, and write a small survey to ./sky."""
+"""Simulate galaxies of known class, show one, and write a small survey to ./sky."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ if __name__ == "__main__":
     spiral = next(g for g in from_catalog(catalog) if g.morphology == "spiral")
     cutout = draw(spiral, observation=SIMULATED, shape=(96, 96), seed=7)
     print(cutout.bands, cutout.unit, cutout.pixel_scale, cutout.position.to_string("hmsdms"))
-    # Rows of a cutout run upward, as in FITS; those of a PNG run downward.
+    # Row 0 of a cutout is at the bottom, as in FITS; that of a PNG is at the top.
     Image.fromarray(np.ascontiguousarray(display_rgb(cutout)[::-1])).resize((384, 384)).save("spiral.png")
 
     write_survey(catalog, Path("sky"), settings=SurveySettings(seed=7))

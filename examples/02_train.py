@@ -1,4 +1,4 @@
-"""Train and score a network on ./sky (see 01_simulate.py), with the Keras objects in plain sight."""
+"""Train and score a network on ./sky (see 01_simulate.py), with direct access to the Keras objects."""
 
 import numpy as np
 from astropy.table import Table
@@ -19,7 +19,7 @@ training, validation, test = (
 settings = NetworkSettings(widths=(16, 32, 64), depth=1, stem=0)
 network = build_network(data.inputs.image_shape, len(data.classes), settings=settings, seed=1)
 model = assemble(fit_preprocessing(training.images), network)  # a keras.Model: compile and fit it as you like
-how = TrainingSettings(epochs=20, batch_size=16)  # a small set wants small batches
+how = TrainingSettings(epochs=20, batch_size=16)  # small batches for a small training set
 history = fit(model, training, validation, settings=how, seed=1)
 print("validation loss by epoch:", np.round(history["val_loss"], 2))
 
@@ -37,7 +37,7 @@ card = Card(
 curves = Table({"epoch": np.arange(1, 1 + len(history["loss"])), **history})
 answers = prediction_table(prediction)
 answers.add_column(labels, name="true_class", index=1)
-# What galcnn train writes beside a model: galcnn figures and galcnn report draw it.
+# Files that galcnn train writes into the model folder, for galcnn figures and galcnn report.
 beside = {
     "history.csv": lambda path: write_table(curves, path),
     "test.ecsv": lambda path: write_table(answers, path),

@@ -1,4 +1,4 @@
-"""From a FITS file to FITS layers, with ./sky and ./model of the examples before."""
+"""From a FITS file to FITS layers, with ./sky and ./model of the previous examples."""
 
 from galcnn import LayerStack, Target, load_cutout, load_model, predict
 from galcnn.explain import CAM, Saliency, explain

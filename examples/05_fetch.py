@@ -1,7 +1,7 @@
-"""Fetch cutouts of a catalog from a survey, stop in the middle, and go on.
+"""Download cutouts of a catalog from a survey, and resume after an interruption.
 
-The embedded survey needs no network: name another (`galcnn plugins`) and a catalog with ra and dec
-to fetch from the sky, e.g. `open_survey("legacysurvey", options={"layer": "ls-dr10"})`.
+The simulated survey needs no network. To download real images, use another survey (`galcnn plugins`) and
+a catalog with ra and dec, for example `open_survey("legacysurvey", options={"layer": "ls-dr10"})`.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ if __name__ == "__main__":
     settings = FetchSettings(12 * u.arcsec, ("g", "r"))
     print("\n".join(list(planned(catalog, survey, settings))[:3]))
 
-    # A first run sees a part of the catalog; the second, as after a kill, fetches what is missing.
+    # The first run covers a part of the catalog; the second, as after an interruption, fetches the rest.
     for part in (catalog.select(range(20)), catalog):
         report = fetch(part, survey, out=Path("fetched"), settings=settings)
         print(*report.lines(), sep="\n")

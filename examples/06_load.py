@@ -1,4 +1,4 @@
-"""Two files of one galaxy, of different cameras, become one calibrated cutout."""
+"""Combine two files of one galaxy from different cameras into one calibrated cutout."""
 
 import tempfile
 from pathlib import Path
@@ -15,7 +15,7 @@ GALAXY = SkyCoord(150.1, 2.2, unit="deg")
 
 
 def frame(path, arcsec, parity, counts, header):
-    """Write an exponential disc on a sky of 100 counts, as a camera with these pixels sees it."""
+    """Write the image of an exponential disc on a sky of 100 counts, with a given pixel scale."""
     size = round(80 / arcsec)
     wcs = WCS(naxis=2)
     wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [GALAXY.ra.deg, GALAXY.dec.deg]
@@ -39,6 +39,6 @@ print(cutout.bands, cutout.shape, cutout.unit, cutout.pixel_scale)
 for part in cutout.meta["parts"]:
     steps = [step["step"] for step in (*part["foreground"], *part.get("geometry", []))]
     print(*part["bands"], part["calibration"], steps)
-# 5e4 and 8e4 counts of AB magnitude 25, of which 60 arcsec hold nearly all.
+# 5e4 and 8e4 counts with an AB zero point of 25, nearly all within 60 arcsec.
 print("nJy in all:", np.nansum(cutout.flux, axis=(1, 2)).round(-4), "of", np.array([5e4, 8e4]) * 363.1)
 print(to_ccddata(cutout, "r").meta["BAND"], "as CCDData")

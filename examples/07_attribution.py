@@ -1,4 +1,4 @@
-"""Every attribution method on one galaxy (./sky and ./model of the examples before); a model of your own."""
+"""All attribution methods on one galaxy (./sky and ./model of the previous examples), and any Keras model."""
 
 import keras
 import numpy as np
@@ -25,14 +25,14 @@ for explanation in maps:
     error = "" if explanation.delta is None else f"error of the sum {explanation.delta:+.3f}"
     print(f"{explanation.method:<22}wrt {explanation.wrt:<10}{explanation.network_layer:<24}{error}")
 
-# What the last feature maps answer to, in 40 galaxies: the strongest three of the first map.
+# The three of 40 images with the strongest activations of the first of the last feature maps.
 images = images_from([load_cutout(f"sky/cutouts/sim7-{i:06d}.fits") for i in range(40)])
 seen = np.asarray(trained.preprocessing(images))
 last = trained.network.layers[-4].name
 (first,) = strongest_activations(trained.network, seen, network_layer=last, features=[0], n=3)
 print(f"feature 0 of {last}: images {first.images.tolist()}, values {np.round(first.values, 2).tolist()}")
 
-# Any Keras model that ends in logits will do: a map is a plain array of the shape of the images.
+# Methods apply to any Keras model that ends in logits; maps are arrays with the shape of the images.
 inputs = keras.Input(images.shape[1:])
 x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)
 network = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))

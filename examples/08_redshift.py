@@ -1,4 +1,4 @@
-"""A galaxy further and further away: smaller, fainter, blurred, and noisier, until its arms are gone."""
+"""A galaxy at increasing redshifts: smaller, fainter, more blurred and noisier, until its arms disappear."""
 
 from dataclasses import replace
 

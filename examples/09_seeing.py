@@ -1,4 +1,4 @@
-"""What a network likes best, and where it changes its mind, with ./sky and ./model of the examples before."""
+"""Class models, decision boundaries and the range of a saliency map, with ./sky and ./model."""
 
 from dataclasses import replace
 
@@ -10,20 +10,20 @@ from galcnn.model import images_from
 trained = load_model("model")
 targets = [Target.of_class(name, trained.classes) for name in trained.classes]
 
-# For each class the image of light alone, as bright as a galaxy, that raises its logit most.
+# For each class, the image of non-negative flux, as bright as a galaxy, with the highest logit.
 likes = ClassModels(wrt="flux", nonnegative=True, ascent=AscentSettings(contrast=500.0, blur=1.0))
 write_syntheses("class-models.fits", likes(trained, targets))
 for made in read_syntheses("class-models.fits"):
     found = "confirmed" if made.success else "called another class"
     print(f"{made.target.name}: logit {made.start_score:.1f} -> {made.score:.1f}, {found}")
 
-# From one galaxy to another: where does the answer flip?
+# Where does the predicted class change on the line between two galaxies?
 cutouts = [load_cutout(f"sky/cutouts/sim7-{number:06d}.fits") for number in (3, 40)]
 images = images_from(cutouts)
 for flip in line_between(trained.model, *images).crossings:
     print(f"at {flip.position:.3f}: {trained.classes[flip.before]} becomes {trained.classes[flip.after]}")
 
-# How far from a galaxy does the straight line hold that its saliency map stands for?
+# How far from a galaxy is the linear approximation valid on which its saliency map is based?
 sigma = images_from([replace(cutout, flux=cutout.sigma) for cutout in cutouts])
 line = first_order(trained.model, images, targets[0], sigma=sigma)
 print("wrong by half at", [f"{reach:.2g} sigma" for reach in line.reach(0.5)])

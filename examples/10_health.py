@@ -1,4 +1,4 @@
-"""Why does it not learn? Checks before training, a training that vanishes, and what mends it."""
+"""Why does a network not learn? Initialisation, a check before training, vanishing gradients, a remedy."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ from galcnn.model import InputSpec, NetworkSettings, assemble, build_network, fi
 from galcnn.training import TrainingSettings, fit, training_batches
 from galcnn.viewers import health_figure, save_figure
 
-# The theory: Glorot halves the variance of ReLU layers, He keeps it.
+# Theory: Glorot initialisation halves the variance in each ReLU layer, He initialisation keeps it.
 stacks = [stack_table(Stack(12, 64, "relu", name), seeds=3) for name in ("glorot_normal", "he_normal")]
 print(stack_summary(stacks)["initializer", "gradient", "verdict"])
 
-# Round and stretched blobs in noise.
+# Data: round and elongated blobs with noise.
 rng = np.random.default_rng(1)
 y, x = np.mgrid[:16, :16] - 7.5
 labels = np.arange(120, dtype=np.int32) % 2
@@ -40,7 +40,7 @@ def model(activation: str, initializer: str, normalization: str):
 how = TrainingSettings(epochs=8, batch_size=16, optimizer="adam", learning_rate=0.003)
 print(check_overfitting(lambda: model("relu", "he_normal", "batch"), training, settings=how))
 
-# Eight layers of sigmoid: warned of at once, with what to try. Then tried.
+# Eight sigmoid layers give a warning with suggestions; the second network follows them.
 batch = next(iter(training_batches(training, how, seed=0).beginning_at(0)))
 for words in [("sigmoid", "glorot_normal", "none"), ("relu", "he_normal", "batch")]:
     health = GradientHealth(batch, every=10)

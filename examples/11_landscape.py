@@ -1,4 +1,4 @@
-"""The loss around a network that learned ./sky (see 01_simulate.py): at random, on its way, to another."""
+"""Loss landscape of a network trained on ./sky (see 01_simulate.py): random plane, training path, line."""
 
 import numpy as np
 
@@ -29,10 +29,10 @@ for seed in (1, 2):
     )
     networks.append(network)
 
-# A function of the weights of a copy: the network itself is never touched.
+# The loss as a function of the weights of a copy; the network itself is not changed.
 loss = Objective(networks[0], np.asarray(preprocessing(training.images)), training.labels)
 around = random_slice(loss, grid=Grid(points=9), seed=1)
-# A snapshot holds the weights of the whole model, those of the preprocessing first.
+# A snapshot has the weights of the whole model, starting with those of the preprocessing.
 own = len(networks[0].weights)
 way = trajectory_slice(loss, {s.epoch: s.weights[-own:] for s in read_snapshots("snapshots1")}, points=9)
 line = slice_between(loss, networks[1], points=11)

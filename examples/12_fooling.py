@@ -1,4 +1,4 @@
-"""How little turns a spiral into an elliptical, and could an astronomer see it? With ./sky and ./model."""
+"""Adversarial attacks that turn a spiral into an elliptical, and their visibility, with ./sky and ./model."""
 
 from galcnn import Target, load_model, read_catalog
 from galcnn.adversarial import PGD, MinimalPerturbation, SkyAscent, SmallestBudget, fool, visibility
@@ -11,12 +11,12 @@ table = read_catalog("sky/catalog.ecsv").table
 spirals = table[table["class"] == "spiral"][:2]
 cutouts = [load_cutout(path) for path in spirals["image"]]
 attacks = [
-    SmallestBudget(),  # as few sigma in every pixel as are enough
+    SmallestBudget(),  # smallest limit, in sigma per pixel, that succeeds
     SmallestBudget(
         PGD(light="psf", flux="conserved", start="image")
-    ),  # light through the telescope, none lost
-    MinimalPerturbation(),  # the smallest sum of squares
-    SkyAscent(),  # from a blank sky
+    ),  # light convolved with the PSF, at constant total flux
+    MinimalPerturbation(),  # smallest sum of squares
+    SkyAscent(),  # starts from blank sky
 ]
 target = Target.of_class("elliptical", trained.classes)
 results = fool(trained, cutouts, attacks=attacks, targets=target, ids=list(spirals["id"]))

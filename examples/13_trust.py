@@ -1,4 +1,4 @@
-"""Which maps of ./model of the examples before can be trusted: three methods and three controls."""
+"""Which maps of ./model (previous examples) can be trusted? Three methods and three controls."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Layers: a second method into the same file, maps in the survey's own file, and what viewers need."""
+"""Layers: append a method to a layers file, write maps into the survey's own file, export for viewers."""
 
 from galcnn import LayerStack, load_model
 from galcnn.explain import GradCAM, explain
@@ -15,5 +15,5 @@ append_stack(layers, LayerStack(stack.cutout, stack.prediction, maps, origin))
 for one in read_stacks(layers):
     print(one.id, [explanation.method for explanation in one.explanations])
 
-write_into(stack, path, out="sim7-000003-with-maps.fits")  # on the pixels of the survey's file
+write_into(stack, path, out="sim7-000003-with-maps.fits")  # on the pixel grid of the survey's file
 print(f"wrote {len(export(layers, 'view'))} files to view; sh view/ds9.sh opens DS9")

@@ -1,4 +1,4 @@
-"""Report: answers, mistakes and maps of 60 galaxies, as a page that opens from the disk."""
+"""HTML report of 60 galaxies for local use: predictions, wrong predictions and maps."""
 
 from galcnn import load_model, read_catalog
 from galcnn.dataset import InputFiles
@@ -15,6 +15,6 @@ out = {name: f"layers/{name}.fits" for name in names}
 for stack in explain_files(load_model("model"), files, ExplainSettings((Saliency(), CAM())), out=out):
     print(stack if isinstance(stack, Exception) else (stack.id, stack.prediction.best[0]))
 
-# The catalog knows true classes and the images of galaxies without maps, the model its card.
+# The catalog provides true classes and images of galaxies without maps; the model provides its card.
 counts = write_report(["run", "layers", "model"], "report", known=Known("sky/catalog.ecsv", label="class"))
 print(f"open report/index.html: {counts['objects']} objects, {counts['maps']} maps")

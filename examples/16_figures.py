@@ -1,4 +1,4 @@
-"""Figures: how the training went, how good the answers are, and which galaxies to look at."""
+"""Figures: learning curves, quality of the predictions, and galaxies to inspect."""
 
 from astropy.table import Table
 

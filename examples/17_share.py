@@ -1,4 +1,4 @@
-"""A catalog with features: galaxies alike, the next to label, JSON for programs; of ./sky and ./model."""
+"""Similar galaxies, galaxies to label next, JSON output and ONNX export, with ./sky and ./model."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ from galcnn.pipeline import nearest, read_embedded, suggest
 
 words = ["classify", "model", "--catalog", "sky/catalog.ecsv", "--embeddings", "--out", "embedded", "--quiet"]
 answer = io.StringIO()
-with contextlib.redirect_stdout(answer):  # what a program in any language reads from: galcnn --json run ...
+with contextlib.redirect_stdout(answer):  # what galcnn --json classify ... prints for other programs
     main(["--json", *words])
 told = json.loads(answer.getvalue())
 print("exit code", told["exit_code"], told["result"])
@@ -19,4 +19,4 @@ print(nearest(embedded, embedded.ids[3], n=5))
 labelled = embedded.ids[::2]
 print(suggest(embedded, 5, strategy="diverse", labelled=labelled))
 
-main(["export", "model", "--onnx", "model.onnx"])  # needs galcnn[onnx]; says so where that is not installed
+main(["export", "model", "--onnx", "model.onnx"])  # needs galcnn[onnx]; else prints what to install

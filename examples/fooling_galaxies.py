@@ -1,14 +1,16 @@
-"""How much turns a spiral into an elliptical, and is a network with batch norm more easily fooled?
+"""Adversarial attacks on two models: how much turns spirals into ellipticals, with and without batch norm?
 
     python examples/fooling_galaxies.py CATALOG MODEL OTHER_MODEL [number of galaxies]
 
-Galaxies of the test sets of both models (their test.ecsv) that both models have right. For the spirals:
-the smallest budget in every pixel, free, and with light through the PSF where it is known and no flux
-gained or lost; the minimal perturbation; a universal one, made of half of them and tried on the others;
-whether what fools pictures outlives their rounding to 8 bits. Then, of all classes: the smallest budget
-away from the true class, galaxy by galaxy in both models, with 95 % bootstrap intervals over galaxies.
-Budgets count in sigma where the noise is known, else in values of 255. One training of each: the
-intervals do not know how models of other seeds would differ.
+Uses galaxies of the test sets of both models (their test.ecsv) that both models classify correctly. For
+spirals: the smallest limit per pixel (epsilon) that turns them into ellipticals, without constraints, and
+if the PSF is known, with light convolved by the PSF at constant flux; the minimal perturbation; a
+universal perturbation, made from one half of the galaxies and tested on the other; and for pictures,
+whether the change survives rounding to 8 bits. Then, for all classes: the smallest limit that leads away
+from the true class, compared between the models galaxy by galaxy, with 95 % bootstrap intervals.
+
+Limits are in sigma if the noise is known, else in display values (0 to 255). There is one training of
+each model, so the intervals do not include the scatter between seeds.
 """
 
 import sys
@@ -62,12 +64,12 @@ def largest(made: list[Synthesis]) -> np.ndarray:
 
 
 def enough(made: list[Synthesis]) -> np.ndarray:
-    """The budget of each galaxy; infinite where none fooled the model."""
+    """Smallest successful limit of each galaxy; infinite if the attack failed."""
     return np.where([one.success for one in made], largest(made), np.inf)
 
 
 def compared(both: dict[str, np.ndarray]) -> str:
-    """Two models, galaxy by galaxy. Where one held out the ratio is infinite or zero, and it counts."""
+    """Compare two models galaxy by galaxy; if the attack failed for one, the ratio is infinite or zero."""
     (one, own), (other, theirs) = both.items()
     known = np.isfinite(own) | np.isfinite(theirs)
     ratio = own[known] / theirs[known]

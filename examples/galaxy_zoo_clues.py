@@ -1,16 +1,17 @@
-"""Which clues beside the galaxy does a Galaxy Zoo network use, and which would a retraining follow?
+"""Which information outside the galaxy does a Galaxy Zoo network use, and which could a retrained one use?
 
     python examples/galaxy_zoo_clues.py MODEL labels.csv [galaxies of a class]
 
-Spirals and ellipticals of the model's own test set. Three questions, with 95 % bootstrap intervals:
+Uses spirals and ellipticals of the model's test set. Three tests, with 95 % bootstrap intervals:
 
-1. Neighbours are painted over with sky, and as many pixels of sky: how many answers change?
-2. Every galaxy is painted over by the same disc of sky. Can its class be told from what is left, by
-   the network as it is, and by a new head on its features: what a retraining would find there? Then
-   less is left: no neighbours; no texture (pixels of sky in any order, their values alone); no values
-   (each band scaled to the same level and noise).
-3. Every galaxy is pasted on the background of another of its own class, and of the other class: how
-   many answers change because of what is behind it?
+1. Neighbours are replaced by sky pixels, and for comparison as many sky pixels by others. How many
+   predictions change?
+2. Every galaxy is replaced by the same disc of sky. Can its class be predicted from the rest of the
+   image, by the network, or by a new head trained on its features? The latter shows what a retrained
+   network could use. Then more information is removed: neighbours; texture (only the values of sky pixels
+   remain, in random order); values (each band is scaled to the same level and noise).
+3. Every galaxy is pasted on the background of another galaxy of its own class, or of the other class.
+   How many predictions change?
 """
 
 import sys
@@ -30,7 +31,7 @@ rng = np.random.default_rng(1)
 
 
 def painted(cutout: Cutout, there: np.ndarray, sky: np.ndarray) -> Cutout:
-    """Pixels of sky, all bands of one together since sky has colours, in the place of others."""
+    """Replace pixels by random sky pixels, all bands of a pixel together to preserve the colours."""
     flux = cutout.flux.copy()
     taken = rng.choice(np.flatnonzero(sky), int(there.sum()))
     flux[:, there] = cutout.flux.reshape(len(flux), -1)[:, taken]
@@ -38,26 +39,26 @@ def painted(cutout: Cutout, there: np.ndarray, sky: np.ndarray) -> Cutout:
 
 
 def levelled(cutout: Cutout) -> Cutout:
-    """Every band at the same level with the same noise."""
+    """Scale every band to the same level and noise."""
     level, noise = (f(cutout.flux, axis=(1, 2), keepdims=True) for f in (np.mean, np.std))
     return replace(cutout, flux=(cutout.flux - level) / noise * 3 + 8)
 
 
 def auc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve: how often one of the positive has the higher score."""
+    """Area under the ROC curve: probability that a positive has a higher score than a negative."""
     ranks, n = rankdata(score), positive.sum()
     return (ranks[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n))
 
 
 def features(trained: TrainedModel, images: list[Cutout]) -> np.ndarray:
-    """What the head reads: the mean of the last feature maps, which depends on every pixel in sight."""
+    """Input of the classification head: the mean of each of the last feature maps."""
     layer = feature_maps(trained.network).name
     seen = np.asarray(trained.preprocessing(images_from(images), training=False))
     return activations(trained.network, seen, layers=[layer])[layer].mean(axis=(1, 2))
 
 
 def new_head(x: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Ridge regression of the class on features, each tenth predicted from the other nine."""
+    """Ridge regression of the class on features, with tenfold cross-validation."""
     x = np.c_[(x - x.mean(axis=0)) / (x.std(axis=0) + 1e-6), np.ones(len(x))]
     tenth, score = rng.permutation(len(x)) % 10, np.zeros(len(x))
     for k in range(10):

@@ -1,10 +1,10 @@
-"""How far networks of several seeds can be believed on Galaxy Zoo: calibration, sets, ensemble, warning.
+"""Uncertainty of networks of several seeds on Galaxy Zoo: calibration, sets, ensemble, domain warning.
 
-Train them first, each with another --seed, on one catalog and one split:
+First train the networks with different seeds on the same catalog and split:
 
     galcnn train examples/galaxy_zoo.toml --catalog labels.csv --seed 0 --out seed-0
 
-then, a few minutes:
+Then run this script, which takes a few minutes:
 
     python examples/galaxy_zoo_doubt.py labels.csv seed-0 seed-1 seed-2 seed-3
 
@@ -32,17 +32,17 @@ from galcnn.uncertainty import (
     image_measures,
 )
 
-#: Altered test galaxies of each kind.
+#: Number of test galaxies for each kind of alteration.
 ALTERED = 300
 
 
 def of_mean(members, ids, classes):
-    """The prediction whose probabilities are the mean of the members'."""
+    """Return the prediction with the mean probabilities of the members."""
     return Prediction(ids, np.log(np.maximum(Uncertainty(members).probabilities, 1e-37)), classes)
 
 
 def altered(images):
-    """Galaxies that a network of such pictures should be warned of, and two that it need not be."""
+    """Return altered images, which should give a warning, except for the original and rotated ones."""
     n, ny, nx, _ = images.shape
     rng = np.random.default_rng(0)
 
@@ -99,7 +99,7 @@ def main(catalog, folders):
         for side in (held, test):
             logits, features = answering.predict(side.images[:], batch_size=256, verbose=0)
             predictions[side.ids] = Prediction(side.ids, logits, side.classes)
-            seen.setdefault(side.ids, features)  # those of the first model
+            seen.setdefault(side.ids, features)  # embeddings of the first model
         before, own = predictions[test.ids], predictions[held.ids]
         name = folder.rstrip("/").rpartition("/")[2]
         line(name, before)

@@ -1,14 +1,14 @@
-"""What are labels worth that a network asks for? And are the neighbours of a galaxy of its kind?
+"""Active learning on Galaxy Zoo, and the purity of the nearest neighbours of a galaxy.
 
 galcnn classify model --catalog labels.csv --image-column file --id objid --embeddings --out run
 python examples/galaxy_zoo_labels.py run model/test.ecsv
 
-Both of galaxies that the network was not trained on (its test set). Neighbours are sought among these
-alone. Learning curves are of frozen features: the last ones of the network, standardised, and a logistic
-regression on those labelled so far; it is its doubt that the next choice goes by. For each seed the
-galaxies are split anew into a pool and a test set of equal size; scores are balanced accuracies of the
-latter. So the curves say what a choice of labels is worth for the last layer of a network that knows
-such galaxies, not for a training from nothing.
+Uses only galaxies of the network's test set, also for the search of neighbours. The learning curves are for
+a logistic regression on fixed features, the standardised embeddings of the network, trained on the galaxies
+labelled so far; the next galaxies are chosen by its uncertainty. For each seed, the galaxies are split at
+random into a pool and a test set of equal size, and the score is the balanced accuracy on the latter. The
+curves therefore show the benefit of chosen labels for the last layer of a network trained on such galaxies,
+not for a training from scratch.
 """
 
 import sys
@@ -41,7 +41,7 @@ def interval(values):
 
 
 def among(rows, features):
-    """These galaxies alone."""
+    """Select galaxies by row."""
     return replace(
         embedded,
         ids=tuple(embedded.ids[i] for i in rows),
@@ -52,7 +52,7 @@ def among(rows, features):
 
 
 def neighbours(k=10, n_boot=1000):
-    """Share of the k nearest that are of the galaxy's class, by class, against a random pick."""
+    """Print the share of the k nearest neighbours with the same class, compared with chance, by class."""
     x = embedded.features[keep].astype(float)
     index = NearestNeighbors(n_neighbors=k + 1, metric="cosine", algorithm="brute").fit(x)
     places = np.concatenate([index.kneighbors(part, return_distance=False) for part in np.array_split(x, 20)])
@@ -75,7 +75,7 @@ def neighbours(k=10, n_boot=1000):
 
 
 def curve(strategy, seed):
-    """Balanced accuracy after each round; the head's own probabilities are what the next choice goes by."""
+    """Balanced accuracy after each round; the probabilities of the head determine the next choice."""
     rng = np.random.default_rng(seed)
     rows = rng.permutation(keep)
     pool, test = rows[: len(rows) // 2], rows[len(rows) // 2 :]

@@ -1,14 +1,14 @@
-"""The recipe for Galaxy Zoo 1, five seeds of it, and what each part of it brings.
+"""The recipe for Galaxy Zoo 1: five seeds, and the effect of each part of it.
 
     python examples/galaxy_zoo_recipe.py labels.csv runs
     python examples/galaxy_zoo_recipe.py labels.csv runs --only seed-3
     python examples/galaxy_zoo_recipe.py labels.csv runs --finished
 
-Each line of the tables is an experiment: the recipe of galaxy_zoo.toml with some settings changed, trained
-into a folder of its own that keeps them in its card. The same command again goes on where it stopped;
---only trains one, --finished prints the tables of those that there are. All share one split, so that
-differences from the mean of the seeds are paired, galaxy by galaxy; but for split-1, whose test galaxies
-took no part in any choice.
+Each row of the tables is an experiment: the recipe of galaxy_zoo.toml with some settings changed, trained
+in its own folder, with the settings in its card. Repeat the command to resume an interrupted run; --only
+trains one experiment, and --finished prints the tables of the finished ones. All experiments but split-1 use
+the same split, so that differences from the mean of the seeds are paired by galaxy. The test galaxies of
+split-1 were not used for any choice.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def tested(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def of_single_orientations(name: str) -> np.ndarray:
-    """What the weights of a run say of the test galaxies without averaging over orientations."""
+    """Predicted classes of the test galaxies without averaging over orientations."""
     prepared = read_data(experiment(arguments.labels, runs[name]))
     model, test = prepared.new_model(), prepared.sides["test"]
     model.set_weights(load_model(folder(name)).model.get_weights())
@@ -112,7 +112,7 @@ print(row("   standard deviation", spread.std(axis=0, ddof=1)))
 
 
 def mean(rows: np.ndarray, answers: list[np.ndarray] = answers) -> np.ndarray:
-    """Accuracy and balanced accuracy, over trainings."""
+    """Mean accuracy and balanced accuracy over trainings."""
     return np.mean([figures(true[rows], said[rows])[:2] for said in answers], axis=0)
 
 

@@ -2,13 +2,13 @@
 
     python examples/galaxy_zoo_where.py MODEL labels.csv [galaxies of a class]
 
-Galaxies of the model's own test set. Energy (squares) of each method's map on photutils' segmentation,
-over the share of the pixels there: 1 is a map that knows of nothing; the light itself for comparison.
-Of a network that looks at the middle of the picture alone, the pixels there count: what it cannot see
-is no sky that it leaves alone.
-First on galaxy, neighbours and sky; then inside the galaxy, answer by answer, on bulge (the ellipse
-that holds a fifth of the light), arms (what is brighter than the median at its radius) and disc, and
-the same over that of the light. 95 % bootstrap intervals throughout.
+Uses galaxies of the model's test set. For each method, the energy (sum of squares) of the map in each
+region of photutils' segmentation is divided by the region's share of the pixels: 1 for a map of random
+values. The light itself is included for comparison. Only pixels in the network's field of view count.
+
+The first table has galaxy, neighbours and sky. The others are for the inside of the galaxy, by predicted
+class: bulge (the ellipse with a fifth of the light), arms (pixels brighter than the median at their radius)
+and disc, also relative to the light. All intervals are 95 % bootstrap intervals.
 """
 
 import sys
@@ -45,7 +45,7 @@ METHODS = [
 def sample(
     folder: Path, labels: Path, number: int, classes: tuple[str, ...]
 ) -> tuple[TrainedModel, list[Cutout], list[Regions], np.ndarray]:
-    """Galaxies of the test set that are well segmented, and their true classes."""
+    """Load well segmented galaxies of the test set, with their true classes."""
     trained = load_model(folder)
     catalog = read_catalog(labels, columns={"id": "objid"}).table
     files = dict(zip(map(str, catalog["id"]), catalog["file"], strict=True))
@@ -70,7 +70,7 @@ def sample(
 
 
 def interval(measure, *columns: np.ndarray) -> str:
-    """A figure of some columns, one row a galaxy, with its 95 % bootstrap interval."""
+    """Statistic of some columns (one row per galaxy) with its 95 % bootstrap interval, as text."""
     found = bootstrap(
         lambda rows: np.array([measure(*(column[rows] for column in columns))]),
         np.zeros(len(columns[0])),
@@ -103,7 +103,7 @@ def main(folder: Path, labels: Path, number: int) -> None:
 
     def place(method: str, map_: np.ndarray, row: int) -> None:
         map_ = np.where(seen, map_, np.nan)
-        empty = not np.nanmax(np.abs(map_)) > 0  # such is a Grad-CAM without positive evidence
+        empty = not np.nanmax(np.abs(map_)) > 0  # for example a Grad-CAM without positive evidence
         for found, parts in ((where, regions[row]), (inside, structures[row])):
             found.setdefault(method, []).append({} if empty else energy_shares(map_, parts))
 

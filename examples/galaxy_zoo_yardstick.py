@@ -1,4 +1,4 @@
-"""A plain Keras network at 64 pixels with flips and rotations, on galcnn's own split: the yardstick to beat.
+"""Baseline: a plain Keras network at 64 pixels with flips and rotations, on galcnn's split.
 
 python examples/galaxy_zoo_yardstick.py labels.csv --seed 1
 """

@@ -1,8 +1,9 @@
 """Is the loss around a deep network rough without skips and normalisation? (Li et al. 2018)
 
-Run it with ``python examples/landscape_depth.py --out depth``: three networks with three seeds each, on the
-same simulated galaxies; some minutes on one core, and stopped, it goes on. Writes the differences of
-roughness to ``depth/claims.ecsv``, ``depth/networks.ecsv``, and ``depth/landscape.png`` of the first seed.
+``python examples/landscape_depth.py --out depth`` trains three networks with three seeds each on the same
+simulated galaxies. It takes some minutes on one core; an interrupted run is resumed. It writes the
+differences of roughness to ``depth/claims.ecsv``, and ``depth/networks.ecsv`` and ``depth/landscape.png``
+(first seed).
 """
 
 import argparse
@@ -44,7 +45,7 @@ HOW = TrainingSettings(
 
 
 def surface(name, seed):
-    """Train a network and look around it; what stands is read."""
+    """Train a network and compute the loss around it, or read the result of an earlier run."""
     path = GIVEN.out / "surfaces" / f"{list(NETWORKS).index(name)}-seed{seed}.npz"
     if not path.exists():
         training, rest = DATA.select(np.arange(240)), DATA.select(np.arange(240, 480))

@@ -1,9 +1,9 @@
-"""What lectures say of training, put to the test: every claim with a criterion that was stated first.
+"""Tests of claims about training that are made in lectures, each with a criterion stated in advance.
 
-Run it with ``python examples/lecture_claims.py --out claims``. It draws 720 simulated galaxies, trains
-some thousand small networks, and writes ``claims/claims.ecsv`` and ``claims/claims.png``. Stopped, it
-goes on; one claim alone: ``--claim momentum-small``. Criteria stand in CLAIMS; the answers, in
-docs/lecture.md. ``--curves dropout`` gives the losses against rate and width in place of verdicts.
+``python examples/lecture_claims.py --out claims`` simulates 720 galaxies, trains some thousand small
+networks, and writes ``claims/claims.ecsv`` and ``claims/claims.png``. An interrupted run is resumed.
+``--claim momentum-small`` tests one claim. The criteria are in CLAIMS, the results in docs/lecture.md.
+``--curves dropout`` plots losses against rate and width instead of verdicts.
 """
 
 import argparse
@@ -38,10 +38,10 @@ from galcnn.training import TrainingSettings, make_optimizer
 from galcnn.viewers import save_figure
 
 GALAXIES, SIDE, CLASSES = 720, 32, ("elliptical", "spiral", "edge_on", "merger")
-TRAINING, DEV = 160, 120  # the other 440 are for the test
+TRAINING, DEV = 160, 120  # the other 440 are the test set
 PLAIN = {"widths": (8, 16), "depth": 1, "stem": 8, "normalization": "none", "dropout": 0.0}
 DEEP = PLAIN | {"widths": (8, 8, 8), "depth": 4}
-#: Learning rates of plain descent and of momentum; a batch of other size gets its share (Goyal et al. 2017).
+#: Learning rates of plain descent and momentum, scaled in proportion to the batch size (Goyal et al. 2017).
 EPOCHS, BATCH, RATE, MOMENTUM_RATE = 60, 16, 0.08, 0.016
 
 
@@ -50,15 +50,15 @@ EPOCHS, BATCH, RATE, MOMENTUM_RATE = 60, 16, 0.08, 0.016
 
 @dataclass(frozen=True)
 class Training:
-    """One small training; a loop of its own, since `fit` would be traced anew a thousand times."""
+    """One small training. It has its own loop, since `fit` would be traced again for each training."""
 
-    network: tuple = ()  # what differs from PLAIN
+    network: tuple = ()  # differences from PLAIN
     optimizer: str = "sgd"
     batch: int = BATCH
     rate: float = RATE
     epochs: int = EPOCHS
     outliers: int = 0  # training images with a wrong label
-    start: int = 0  # another draw of the initial weights
+    start: int = 0  # number of the draw of initial weights
 
     @property
     def settings(self):
@@ -67,7 +67,7 @@ class Training:
 
 @cache
 def sides(seed):
-    """Stretched images and labels of the three sides: another split with each seed."""
+    """Preprocessed images and labels of the three sets; the split depends on the seed."""
     rows = seeding.generator(seed, "split").permutation(len(DATA))
     training, dev, test = np.split(rows, (TRAINING, TRAINING + DEV))
     stretch = fit_preprocessing(DATA.images[training])
@@ -80,7 +80,7 @@ def sides(seed):
 
 @cache
 def machine(settings, optimizer):
-    """A network, its optimizer, and two traced functions: an epoch, and a score."""
+    """A network, its optimizer, and two traced functions: one epoch, and the evaluation."""
     network = build_network((SIDE, SIDE, 3), len(CLASSES), settings=settings)
     how = TrainingSettings(optimizer=optimizer, learning_rate=1.0, schedule="constant", weight_decay=0.0)
     rule = make_optimizer(how, updates_per_epoch=1)
@@ -110,7 +110,7 @@ def machine(settings, optimizer):
 
 
 def begun(training, seed):
-    """The machine of a training with its first weights, a fresh optimizer, and the labels it is told."""
+    """Return network and optimizer in their initial state, and the training labels."""
     network, rule, epoch, score = machine(training.settings, training.optimizer)
     fresh = build_network(
         (SIDE, SIDE, 3),

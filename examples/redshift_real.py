@@ -1,11 +1,11 @@
-"""What networks make of a real galaxy as it recedes.
+"""Predictions of networks for a real galaxy at increasing redshifts.
 
     python examples/redshift_real.py g.fits,r.fits,i.fits REDSHIFT PSF_FWHM MODEL [MODEL ...]
 
-A network of calibrated images sees the galaxy as the simulated survey would, in a field of fixed angle;
-one of 8-bit pictures sees it as SDSS would, in a picture that is scaled to the galaxy, as Galaxy Zoo's are.
-Bands stay the same (no K correction: three bands do not hold the light that is needed). Ten draws of the
-noise at each redshift: their range is all the error there is. It is one galaxy. Writes real.ecsv, real.png.
+For networks trained on calibrated images, the galaxy is redshifted to the simulated survey, with a fixed
+angular width. For networks trained on 8-bit pictures, it is redshifted to SDSS, with a width scaled to the
+galaxy, as in Galaxy Zoo. Bands are kept (no K correction, which would need more than three bands). Errors
+are the range over ten noise realisations at each redshift, for one galaxy. Writes real.ecsv and real.png.
 """
 
 import sys
@@ -41,7 +41,7 @@ across = min(near.shape) * near.pixel_scale
 
 
 def seen(z: float, seed: int, spec):
-    """The galaxy at a redshift, as a network of these inputs is to see it."""
+    """Return the redshifted galaxy in the input specification of a network."""
     pictures = spec.unit == DISPLAY.name
     survey = (observation_of("sdss") if pictures else telescope_of("simulated")).only(bands)
     width = across * magnification(z_from, z)
