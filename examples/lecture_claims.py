@@ -134,10 +134,10 @@ def begun(training, seed):
 
 
 def curves(training, seed, *, every_epoch=False):
-    """Loss and accuracy of each side after the last three epochs, or after all; kept in a file once known.
+    """Loss and accuracy of each set after each of the last three epochs, or after all; saved in a file.
 
-    The training side counts with its true labels. A training whose loss is no number any more counts from
-    there on as one that knows nothing: loss ln 4, a quarter right.
+    The training set is scored with its true labels. If the loss of a training is not finite, the training
+    counts from then on as one at chance level: loss ln 4, accuracy 1/4.
     """
 
     def measure():
@@ -170,11 +170,11 @@ def last(training, seed, what, epochs=3):
     return float(np.mean(curves(training, seed)[what][-epochs:]))
 
 
-# --- descents on surfaces that are known -------------------------------------------------------------------
+# --- gradient descent on analytic functions ----------------------------------------------------------------
 
 
 def descend(gradient, start, updates, *, rate, gamma=0.0, nesterov=False):
-    """Path of a descent by hand: plain, with momentum, or Nesterov's."""
+    """Path of gradient descent, plain, with momentum or with Nesterov momentum."""
     point, velocity, path = np.array(start, float), np.zeros(len(start)), [np.array(start, float)]
     for update in range(updates):
         ahead = point - gamma * velocity if nesterov else point
@@ -185,20 +185,20 @@ def descend(gradient, start, updates, *, rate, gamma=0.0, nesterov=False):
 
 
 def ravine(start, *, rate=0.019, gamma=0.0, nesterov=False):
-    """Descend f = (100 x^2 + y^2) / 2, by default at a rate just below what the steep x endures (0.02)."""
+    """Descend f = (100 x^2 + y^2) / 2, by default at a rate just below the limit of stability in x (0.02)."""
     return descend(
         lambda p, _: np.array([100.0, 1.0]) * p, start, 600, rate=rate, gamma=gamma, nesterov=nesterov
     )
 
 
 def updates_until(values, goal):
-    """Updates after which values stay below a goal."""
+    """Number of updates after which values stay at or below a goal."""
     above = np.flatnonzero(~(np.asarray(values) <= goal))  # NaN is above
     return int(above[-1]) + 1 if len(above) else 1
 
 
 def zigzag(path):
-    """Length of a path by its net length: 1 is straight."""
+    """Length of a path over the distance of its ends: 1 for a straight path."""
     return np.linalg.norm(np.diff(path, axis=0), axis=1).sum() / np.linalg.norm(path[-1] - path[0])
 
 
@@ -207,11 +207,11 @@ def ravine_start(seed):
     return dice.choice([-1, 1], 2) * dice.uniform(0.5, 2.0, 2)
 
 
-# --- the claims: what is measured with one seed ------------------------------------------------------------
+# --- the claims: measurements for one seed -----------------------------------------------------------------
 
 
 def weights_on_the_way(optimizer, seed, updates=60):
-    """Weights after each full-batch update, at a rate at which plain descent begins to swing."""
+    """Weights after each full-batch update, at a rate at which plain descent begins to oscillate."""
     network, epoch, _, images, told = begun(Training(optimizer=optimizer, rate=4 * RATE), seed)
     path = []
     for update in range(updates + 1):
@@ -223,7 +223,7 @@ def weights_on_the_way(optimizer, seed, updates=60):
 
 @cache
 def quarters(seed):
-    """Paths of plain descent and of momentum, of the quarters of weights with small and large gradients."""
+    """Paths of plain descent and momentum, for the quarters of weights with small and large gradients."""
     plain, momentum = (weights_on_the_way(optimizer, seed) for optimizer in ("sgd", "momentum"))
     order = np.argsort(np.abs(plain[1] - plain[0]))
     quarter = len(order) // 4
@@ -266,7 +266,7 @@ def nesterov(seed):
 
 
 def escape(seed, starts=20):
-    """Two wells, the deeper one of 60 data points, the other of 40; descents begin in the other."""
+    """A loss with two minima, the deeper one from 60 data points, the other from 40, where descents start."""
     dice = seeding.generator(seed, "wells")
     escaped = {True: 0, False: 0}
     for _ in range(starts):
@@ -322,7 +322,7 @@ def high_rate(seed):
 
 
 def sensitive_start(seed):
-    """160 updates of full batches, and of mini-batches, from two starts each."""
+    """160 updates with full batches and with mini-batches, from two initialisations each."""
     apart = []
     for batch, epochs in ((TRAINING, 160), (BATCH, 16)):
         ends = [last(Training(batch=batch, epochs=epochs, start=k), seed, "training_loss", 1) for k in (0, 1)]
@@ -331,7 +331,7 @@ def sensitive_start(seed):
 
 
 def saddle(seed):
-    """f = x^2/2 - y^2/2 + y^4/4: from 1e-3 beside the saddle's ridge, and from the flank, to the minimum."""
+    """Descend f = x^2/2 - y^2/2 + y^4/4 from near the ridge of its saddle (y = 1e-4 to 1e-2) and from y = 0.5."""
     dice = seeding.generator(seed, "saddle")
     x, y = dice.uniform(0.5, 1.0), 10 ** dice.uniform(-4, -2)
 
@@ -366,7 +366,7 @@ def dropout(seed):
 
 
 def dropout_curves(seeds):
-    """Last loss of the training and dev sides against rate and width: mean over seeds, 95 % interval."""
+    """Plot the final training and dev losses against rate and width: mean over seeds, 95 % interval."""
     rows = []
     for width in WIDTHS:
         for rate in RATES:
@@ -427,7 +427,7 @@ ACTIVATIONS = {"relu": "he_normal", "tanh": "glorot_normal", "sigmoid": "glorot_
 
 
 def activation(seed):
-    """Gradient of the first by that of the last of 13 convolutions at the start, and what comes of it."""
+    """Ratio of initial gradients of the first and last of 13 convolutions, and the result of training."""
     shares, ends = {}, {}
     for name in ("relu", "sigmoid"):
         network = (*DEEP.items(), ("activation", name), ("initializer", ACTIVATIONS[name]))
@@ -575,7 +575,7 @@ CLAIMS = (
 
 
 def survey(folder):
-    """The galaxies: drawn once."""
+    """The simulated galaxies, written on first use."""
     if not (folder / "catalog.ecsv").exists():
         catalog = simulate_catalog(GALAXIES, seed=0, classes=CLASSES)
         write_survey(catalog, folder, settings=SurveySettings(seed=0, size=SIDE), progress=bars)

@@ -1,8 +1,8 @@
-"""Claims put to the test: each with a criterion that is stated before anything is measured.
+"""Tests of claims, each with a criterion that is stated before the measurement.
 
-A claim is measured once with each seed, its arms alike in everything but what the claim is about,
-so that effects are differences within a pair. The verdict is computed from the interval of their
-mean and the smallest effect that would matter.
+A claim is measured once with each seed. The variants that it compares differ only in what the claim is
+about, so that each effect is a difference within a pair. The verdict follows from the interval of the mean
+effect and the smallest effect that matters.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Criterion:
-    """What must be seen for a claim, or a part of it, to hold.
+    """Criterion for a claim, or for a part of it.
 
     Attributes
     ----------
     effect : str
-        What is measured with each seed; positive where the claim is right.
+        Description of the effect measured with each seed; it is positive if the claim is right.
     delta : float
-        Smallest effect that would matter, above 0: the mean effect must be shown to be larger.
+        Smallest effect that matters, above 0. The claim holds if the mean effect is shown to be larger.
     unit : str
-        Of both, for the table.
+        Unit of effect and `delta`, for the table.
     """
 
     effect: str
@@ -62,18 +62,18 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence that may be wrong, and how to find out.
+    """A claim, and how it is tested.
 
     Attributes
     ----------
     key : str
-        Short name, of its file.
+        Short name, used in file names.
     text : str
-        The sentence.
+        The claim.
     criteria : mapping of str to Criterion
-        By the name of a part. The claim holds where all of them do.
+        Criterion of each part, by name. The claim holds if all criteria are met.
     measure : callable
-        Seed -> effect of each part; the same seed always gives the same.
+        Function from a seed to the effect of each part; deterministic for a given seed.
     """
 
     key: str
@@ -83,29 +83,29 @@ class Claim:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What is asked: effects that were measured for another question do not count."""
+        """Text of claim and effects, by which saved effects of another claim are recognised."""
         return {"claim": self.text, "effects": {name: c.effect for name, c in self.criteria.items()}}
 
 
 def mean_interval(values: npt.ArrayLike, level: float = _LEVEL) -> tuple[float, float]:
-    """Give the interval that covers the true mean of independent differences (Student's t).
+    """Compute the confidence interval of the mean of independent differences (Student's t).
 
     Parameters
     ----------
     values : array-like
         One difference for each seed, at least two.
     level : float
-        Share of experiments in which it does.
+        Confidence level.
 
     Returns
     -------
     tuple of float
-        Lower and upper end; both the mean where all are equal.
+        Lower and upper end; both are the mean if all values are equal.
 
     Raises
     ------
     ValueError
-        Fewer than two values, or one that is not finite.
+        If there are fewer than two values, or one is not finite.
 
     Examples
     --------
@@ -123,18 +123,18 @@ def mean_interval(values: npt.ArrayLike, level: float = _LEVEL) -> tuple[float, 
 def measure_claim(
     claim: Claim, seeds: Sequence[int], out: str | os.PathLike[str], *, progress: Progress = silent
 ) -> list[dict[str, float]]:
-    """Measure a claim with each seed; what stands in the folder is not measured again.
+    """Measure a claim with each seed, or read the results of earlier runs.
 
     Parameters
     ----------
     claim : Claim
-        What to measure.
+        The claim.
     seeds : sequence of int
-        Distinct, at least two.
+        At least two different seeds.
     out : path-like
-        Folder; gets ``<key>-seed<seed>.json``, each whole or not at all.
+        Output folder, for files ``<key>-seed<seed>.json``.
     progress : galcnn._runtime.progress.Progress
-        Shows the seeds.
+        Progress bar over seeds.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def measure_claim(
     Raises
     ------
     ValueError
-        Seeds repeat, a file belongs to another question, or a measurement lacks a part.
+        If seeds are repeated, a file belongs to another claim, or a measurement lacks a part.
     """
     if len(set(seeds)) != len(seeds) or len(seeds) < 2:
         raise ValueError(message("at least two distinct seeds", "", seeds=tuple(seeds)))
@@ -168,21 +168,21 @@ def _measured(claim: Claim, seed: int) -> dict[str, float]:
 
 
 def claims_table(claims: Sequence[Claim], effects: Mapping[str, Sequence[Mapping[str, float]]]) -> Table:
-    """Judge claims by their effects.
+    """Return the verdicts on claims as a table.
 
     Parameters
     ----------
     claims : sequence of Claim
-        In the order of the table.
+        Claims, in the order of the table.
     effects : mapping of str to sequence of mapping
-        Of each claim, by its key: see `measure_claim`.
+        Effects of each claim from `measure_claim`, by its key.
 
     Returns
     -------
     astropy.table.Table
-        A row a part: `key`, `claim`, `part`, `effect`, `unit`, `delta`, `seeds`, `mean`, `low` and
-        `high` (95 % interval), `part_verdict`, and `verdict` of the whole claim: passes where all
-        parts pass, fails where any does (see `galcnn.evaluation.intervals.decide`).
+        One row per part: `key`, `claim`, `part`, `effect`, `unit`, `delta`, `seeds`, `mean`, `low` and
+        `high` (95 % interval), `part_verdict`, and `verdict` of the whole claim: it passes if all
+        parts pass, and fails if any part fails (see `galcnn.evaluation.intervals.decide`).
     """
     rows = []
     for claim in claims:
@@ -211,7 +211,7 @@ def claims_table(claims: Sequence[Claim], effects: Mapping[str, Sequence[Mapping
 
 
 def _whole(words: Sequence[Word]) -> Word:
-    """An intersection-union test (Berger 1982): each part by itself at full level."""
+    """Combine verdicts by an intersection-union test (Berger 1982): each part is tested at full level."""
     if all(word == "passes" for word in words):
         return "passes"
     return "fails" if "fails" in words else "undecided"
@@ -223,14 +223,14 @@ def write_claims(table: Table, out: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     table : astropy.table.Table
-        From `claims_table`.
+        Table from `claims_table`.
     out : path-like
-        Folder; gets ``claims.ecsv`` and ``claims.png``.
+        Output folder, for ``claims.ecsv`` and ``claims.png``.
 
     Returns
     -------
     pathlib.Path
-        The table.
+        Path of the table.
     """
     from lecture.figures import claims_figure
 

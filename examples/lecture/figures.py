@@ -1,4 +1,4 @@
-"""Figure of claims that were put to the test: intervals beside the smallest effect that matters."""
+"""Figure of tested claims: intervals in comparison with the smallest effect that matters."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def claims_figure(table: Table) -> Figure:
     Parameters
     ----------
     table : astropy.table.Table
-        From `lecture.claims.claims_table`.
+        Table from `lecture.claims.claims_table`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A row a part, in units of its smallest effect that matters (dashed, at 1), on an axis that
-        is logarithmic beyond it on both sides of zero.
+        Figure with one row per part, in units of the smallest effect that matters (dashed line at 1).
+        The axis is linear from -1 to 1 and logarithmic beyond.
 
     Raises
     ------
     ValueError
-        An empty table.
+        If the table is empty.
     """
     from matplotlib.figure import Figure
 

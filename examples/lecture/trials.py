@@ -1,4 +1,4 @@
-"""Trials: what was measured once under a name and a seed is not measured again."""
+"""Trials: results of measurements, saved by name and seed so that none is repeated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Trials:
     Parameters
     ----------
     folder : path-like
-        Made when the first trial ends.
+        Folder, created with the first result.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -30,28 +30,28 @@ class Trials:
     def once(
         self, name: str, seed: int, told: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """Give what a trial measured; measure it if it has not been.
+        """Return the result of a trial, from its file or by measuring it.
 
         Parameters
         ----------
         name : str
-            Begins the name of the file.
+            Name of the trial, in the file name.
         seed : int
-            Ends it.
+            Seed of the trial, in the file name.
         told : mapping
-            All that decides the result, as JSON can hold it.
+            Settings that determine the result, as JSON values.
         measure : callable
-            Gives figures, as JSON can hold them.
+            Function that returns the result, as JSON values.
 
         Returns
         -------
         dict
-            The figures.
+            The result.
 
         Raises
         ------
         ValueError
-            The file that stands there was told something else.
+            If the file was written with other settings.
         """
         path = self.folder / f"{name}-seed{seed}.json"
         wanted = json.loads(json.dumps(dict(told)))

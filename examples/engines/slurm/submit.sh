@@ -1,6 +1,6 @@
 #!/bin/sh
-# submit.sh MODEL CATALOG IMAGES OUT TASKS: classify a catalog by an array of so many tasks, then join the tables.
-# What an array task did not finish (killed, out of time), the joining job does before it joins.
+# submit.sh MODEL CATALOG IMAGES OUT TASKS: classify a catalog with an array of TASKS tasks, then join the tables.
+# The joining job completes array tasks that were killed or ran out of time.
 set -eu
 here=$(dirname "$0")
 export MODEL="$1" CATALOG="$2" IMAGES="$3" OUT="$4"
