@@ -331,7 +331,7 @@ def sensitive_start(seed):
 
 
 def saddle(seed):
-    """Descend f = x^2/2 - y^2/2 + y^4/4 from near the ridge of its saddle (y = 1e-4 to 1e-2) and from y = 0.5."""
+    """Descend f = x^2/2 - y^2/2 + y^4/4 from y = 1e-4 to 1e-2, near the ridge of its saddle, and from 0.5."""
     dice = seeding.generator(seed, "saddle")
     x, y = dice.uniform(0.5, 1.0), 10 ** dice.uniform(-4, -2)
 
