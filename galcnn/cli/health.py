@@ -21,9 +21,7 @@ _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
 
 @click.command(name="health")
 @click.argument("target", required=False, metavar="[MODEL | EXPERIMENT.toml]")
-@click.option(
-    "--init", is_flag=True, help="Check variances at initialisation, of EXPERIMENT or plain stacks."
-)
+@click.option("--init", is_flag=True, help="Check variances at the start, of EXPERIMENT or plain stacks.")
 @click.option(
     "--activation",
     multiple=True,
