@@ -19,7 +19,7 @@ _Regions = tuple[Regions | None, ...]
 
 
 def pointing(maps: _Maps, regions: _Regions) -> _Values:
-    """Play the pointing game: does the peak of each map lie on its galaxy, beyond chance?
+    """Play the pointing game: test whether the peak of each map lies on its galaxy, beyond chance.
 
     Parameters
     ----------
