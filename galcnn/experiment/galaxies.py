@@ -1,4 +1,4 @@
-"""Catalogs read as in the experiment of a model; mostly independent of Keras."""
+"""Catalogs read as in the experiment of a model; Keras is imported only to select a split."""
 
 from __future__ import annotations
 

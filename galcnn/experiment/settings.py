@@ -30,8 +30,8 @@ class DataSettings:
     image_column, label : str
         Columns with the path of the image and the class.
     votes : galcnn.catalog.Votes or None
-        Section ``[data.votes]``: questions and answers. If given, the network is trained on vote
-        fractions instead of classes.
+        Section ``[data.votes]``: questions and answers. If given, the network is trained on votes
+        instead of classes.
     id : str or None
         Column with the identifier; see `galcnn.catalog.read_catalog` for the default.
     merge : mapping of str to tuple of str

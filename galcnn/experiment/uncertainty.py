@@ -69,8 +69,9 @@ def measure_doubts(
 ) -> Doubts:
     """Fit calibration, prediction sets and domain warning of a model; test them on its test set.
 
-    Calibration and sets are fitted on the validation set. Since the validation set also selected the epoch
-    of the weights, all results are measured on the test set, which was not used in training.
+    Calibration and sets are fitted on the validation set, the domain warning on the training and validation
+    sets. Since the validation set also selected the epoch of the weights, all results are measured on the
+    test set, which was not used in training.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ Logs = Mapping[str, float] | None
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stop at the batch where the loss becomes NaN or infinite, and restore the best or initial weights.
+    """Keras callback that stops when the loss is NaN or infinite, and restores the best or initial weights.
 
     It comes before all other callbacks, so that none of them records such an epoch. Callbacks with
     ``on_loss_lost() -> str`` are called before the weights are restored; their text is added to the error.
@@ -70,7 +70,7 @@ class FiniteLoss(keras.callbacks.Callback):
 
 
 class RateRecord(keras.callbacks.Callback):
-    """Log the learning rate at the end of each epoch; it comes before callbacks that change the rate."""
+    """Keras callback that logs the learning rate of each epoch; it comes before those that change it."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
@@ -78,7 +78,7 @@ class RateRecord(keras.callbacks.Callback):
 
 
 class LossTolerance(keras.callbacks.Callback):
-    """Stop when the training loss changes by less than a tolerance between epochs."""
+    """Keras callback that stops when the training loss changes by less than a tolerance between epochs."""
 
     def __init__(self, tolerance: float) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class LossTolerance(keras.callbacks.Callback):
 
 
 class Epochs(keras.callbacks.Callback):
-    """Show the progress of epochs; those before a resume are counted at once."""
+    """Keras callback that shows the progress of epochs; those before a resume are counted at once."""
 
     def __init__(self, step: Step) -> None:
         super().__init__()
@@ -119,9 +119,9 @@ _CHUNK = 256
 
 
 class LossRecord(keras.callbacks.Callback):
-    """Record the cross-entropy of whole sets after each epoch, and the time of training alone.
+    """Keras callback that records the loss of whole sets after each epoch, and the time of training alone.
 
-    Keras averages the loss of an epoch while the weights change. Here the loss is computed with the
+    Keras averages the loss of an epoch while the weights change. Here the cross-entropy is computed with the
     weights at the end of the epoch, without penalties, augmentation or label smoothing.
     """
 

@@ -1,4 +1,4 @@
-"""Training on several machines, with an own loop since Keras 3's `fit` fails there (keras#20585).
+"""Training on several machines, with a custom loop since Keras 3's `fit` fails there (keras#20585).
 
 Each worker makes the same batches and processes its part of each. Gradients are summed, so an update
 is that of the whole batch, as on a single device. The first worker sends the content of its checkpoint
