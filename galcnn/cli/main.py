@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -19,45 +20,16 @@ from galcnn.pipeline import JsonAnswer, error_record
 #: Errors that the user can fix, such as bad input or a full disk. Any other error is a bug of galcnn.
 _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, FloatingPointError, MemoryError)
 
-#: Subcommands, in the order of use; one per line, to avoid merge conflicts.
-COMMANDS = (
-    "demo",
-    "simulate",
-    "redshift",
-    "fetch",
-    "cut",
-    "catalog",
-    "load",
-    "data",
-    "pack",
-    "check",
-    "train",
-    "health",
-    "compare",
-    "calibrate",
-    "evaluate",
-    "classify",
-    "similar",
-    "suggest",
-    "explain",
-    "view",
-    "report",
-    "figures",
-    "atlas",
-    "trust",
-    "roar",
-    "dream",
-    "fool",
-    "networks",
-    "devices",
-    "shift",
-    "drift",
-    "landscape",
-    "export",
-    "schema",
-    "info",
-    "plugins",
-)
+#: Subcommands by group, in the order of use.
+GROUPS = {
+    "Start here": ("demo",),
+    "Data": ("simulate", "fetch", "cut", "load", "catalog", "redshift", "data", "pack"),
+    "Train": ("check", "train", "compare", "health", "networks", "devices", "landscape"),
+    "Answer": ("classify", "calibrate", "evaluate", "similar", "suggest", "shift", "drift"),
+    "Reason": ("explain", "atlas", "fool", "dream", "trust", "roar"),
+    "Show": ("view", "report", "figures", "export", "info", "schema", "plugins"),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 
 class _Commands(click.Group):
@@ -75,6 +47,25 @@ class _Commands(click.Group):
             return command
         answer.command = cmd_name
         return watched(command, answer)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        widest = max(map(len, COMMANDS))
+        for heading, names in GROUPS.items():
+            rows = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                rows.append((name, "" if command is None else command.get_short_help_str(200)))
+            with formatter.section(heading):
+                formatter.write_dl(rows, col_max=widest, col_spacing=widest - max(map(len, names)) + 2)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            remedy = f"Did you mean '{near[0]}'?" if near else "galcnn --help lists the commands."
+            raise click.UsageError(f"No such command '{args[0]}'. {remedy}", ctx)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         asked, as_json, manifest = ctx.find_object(_Asked), ctx.params["as_json"], ctx.params["manifest"]
@@ -124,7 +115,7 @@ class _Asked:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return an exit code of `galcnn.pipeline.answers.EXIT_CODES`."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     asked = _Asked(words)
     code, error, text = _run(words, asked)
     if error is not None:

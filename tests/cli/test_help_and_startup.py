@@ -7,7 +7,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from galcnn.cli.main import COMMANDS, cli, main
+from galcnn.cli.main import COMMANDS, GROUPS, cli, main
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -22,6 +22,26 @@ def test_help_lists_every_command(capsys):
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {name} " in shown for name in COMMANDS)
+
+
+def test_the_bare_command_shows_the_groups_with_whole_descriptions(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == shown
+    assert [heading for heading in GROUPS if f"\n{heading}:\n" in shown] == list(GROUPS)
+    described = [line for line in shown.splitlines() if line[2:].split(" ")[0] in COMMANDS]
+    assert len(described) == len(COMMANDS)
+    assert all(line.endswith(".") and not line.endswith("...") and len(line) <= 80 for line in described)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("trian", "Did you mean 'train'?"), ("clasify", "Did you mean 'classify'?"), ("xyz", "galcnn --help")],
+)
+def test_a_mistyped_command_gets_the_nearest(word, said, capsys):
+    assert main([word]) == 2
+    assert said in capsys.readouterr().err
 
 
 def imported_by(code):
