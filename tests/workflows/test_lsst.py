@@ -80,16 +80,14 @@ def test_two_processes_and_one_is_killed(repository, whole, tmp_path):
     ]
     running = subprocess.Popen(command)
     deadline = time.monotonic() + 400
-    while (
-        running.poll() is None
-        and time.monotonic() < deadline
-        and not list(repository.rglob("*galaxy_morphology*.parq"))
-    ):
+    workers = []
+    while running.poll() is None and time.monotonic() < deadline and not workers:
         time.sleep(0.05)
-    children = psutil.Process(running.pid).children(recursive=True)
-    workers = [child for child in children if child.memory_info().rss > 2 * 10**8]  # with TensorFlow
-    # The youngest is at work; the oldest may have written its table already, and leave nothing to do again.
-    os.kill(max(workers, key=lambda child: child.create_time()).pid, signal.SIGKILL)
+        children = psutil.Process(running.pid).children(recursive=True)
+        workers = [child for child in children if child.memory_info().rss > 2 * 10**8]  # with TensorFlow
+    # Killed before any table is written: one that has written its own would leave nothing to do again.
+    assert not list(repository.rglob("*galaxy_morphology*.parq"))
+    os.kill(workers[0].pid, signal.SIGKILL)
     assert running.wait() != 0
     again = [*command, "--extend-run", "--skip-existing"]
     assert subprocess.run(again, check=False).returncode == 0
