@@ -37,7 +37,11 @@ def test_the_bare_command_shows_the_groups_with_whole_descriptions(capsys):
 
 @pytest.mark.parametrize(
     ("word", "said"),
-    [("trian", "Did you mean 'train'?"), ("clasify", "Did you mean 'classify'?"), ("xyz", "galcnn --help")],
+    [
+        ("trian", "Did you mean 'train'?"),
+        ("clasify", "Did you mean 'classify'?"),
+        ("xyz", "No such command 'xyz'."),
+    ],
 )
 def test_a_mistyped_command_gets_the_nearest(word, said, capsys):
     assert main([word]) == 2

@@ -153,8 +153,12 @@ def test_from_the_command_line_many_at_once_and_resumed(trained, tmp_path, capsy
     assert main(words) == 0
     assert files[0].exists()
     assert files[1].stat().st_mtime_ns == times[1], "the same dream is kept"
-    assert main([*words, "--seed", "1"]) == 0
+    capsys.readouterr()
+    assert main([*words, "--seed", "1"]) == 2, "another dream"
+    assert "--overwrite" in capsys.readouterr().err
+    assert files[1].stat().st_mtime_ns == times[1]
+    assert main([*words, "--seed", "1", "--overwrite"]) == 0
     assert files[1].stat().st_mtime_ns != times[1]
     capsys.readouterr()
-    assert main([*words[:-3], "--layer", "conv9"]) == 2
+    assert main([*words[:-3], "--layer", "conv9", "--out", str(tmp_path / "none")]) == 2
     assert "conv1_1_activation" in capsys.readouterr().err

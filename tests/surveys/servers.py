@@ -189,11 +189,19 @@ class _Handler(BaseHTTPRequestHandler):
             place.spoiled += spoil is not None
             place.running += 1
             place.most_at_once = max(place.most_at_once, place.running)
+        running = [True]
+
+        def ended():
+            with place.lock:
+                place.running -= bool(running)
+                running.clear()
+
         try:
             parts = urlsplit(self.path)
             query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
             reply = place.respond(parts.path, query)
             if spoil is None:
+                ended()  # before the last byte: a client that has it may ask again at once
                 self.answer(reply)
             else:
                 spoil(self, reply)
@@ -201,8 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):  # the client had enough
             self.close_connection = True
         finally:
-            with place.lock:
-                place.running -= 1
+            ended()
 
     do_POST = do_GET
 
