@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,53 @@ from galcnn._runtime.progress import Progress, bars, silent
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+#: Sections of the help in their order, with the options that they show in every command. Sections of a
+#: command itself, see `section`, stand before "Output"; other options are shown first, below "Options".
+SECTIONS = {
+    "Catalog": "--catalog --requests --image-column --images --label --id --ra --dec --merge --drop --split "
+    "--number --width-column --width-factor --width-unit",
+    "Input": "--one-galaxy --bands --fit --grid --render --size --width --hdu --zero-point --pixel-scale "
+    "--instrument --survey --survey-option --server --cache",
+    "Output": "--out --save --overwrite",
+    "Running": "--seed --seeds --repeats --device --strategy --replicas --workers --jobs --yes --quiet "
+    "--help",
+}
+#: Number of options up to which the help has no sections.
+_FEW = 8
+
 _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
+
+
+class Command(click.Command):
+    """Command whose help shows the options in sections: ``@click.command(name="x", cls=options.Command)``.
+
+    The section of an option is that of `SECTIONS`, or the one given by `section`. The help of a command
+    with few options has no sections.
+    """
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        shown = [one for one in self.get_params(ctx) if isinstance(one, click.Option) and not one.hidden]
+        if len(shown) <= _FEW:
+            super().format_options(ctx, formatter)
+            return
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for option in shown:
+            record = option.get_help_record(ctx)
+            if record is not None:
+                rows.setdefault(_section_of(option), []).append(record)
+        headings = list(SECTIONS)
+        place = {"Options": -1.0} | {heading: float(number) for number, heading in enumerate(headings)}
+        for heading in sorted(rows, key=lambda heading: place.get(heading, headings.index("Output") - 0.5)):
+            with formatter.section(heading):
+                formatter.write_dl(rows[heading])
+
+
+def _section_of(parameter: click.Parameter) -> str:
+    if hasattr(parameter, "section"):
+        return str(parameter.section)
+    names = {*parameter.opts, *parameter.secondary_opts}
+    return next((heading for heading, words in SECTIONS.items() if names & {*words.split()}), "Options")
+
 
 seed: Decorator = click.option(
     "--seed",
@@ -29,7 +76,9 @@ overwrite: Decorator = click.option(
     is_flag=True,
     help="Replace existing output of this command; without it, existing output is an error.",
 )
-quiet: Decorator = click.option("--quiet", is_flag=True, help="No progress bars.")
+quiet: Decorator = click.option("--quiet", is_flag=True, help="Show no progress.")
+#: Passed to `ask_before`.
+yes: Decorator = click.option("--yes", is_flag=True, help="Do not ask before something large.")
 device: Decorator = click.option(
     "--device", metavar="NAME", default="auto", show_default=True, help="Device: auto, cpu, gpu or gpu:N."
 )
@@ -89,6 +138,29 @@ catalog_id: Decorator = click.option(
 catalog_image: Decorator = click.option(
     "--image-column", metavar="C", help="Column of the catalog with the image paths.  [default: image]"
 )
+
+
+def section(heading: str, *options: Decorator) -> Decorator:
+    """Combine options of a command, and show them below a heading of their own in its help.
+
+    Used as follows; it also moves an option out of its section of `SECTIONS`::
+
+        @click.command(name="attack", cls=options.Command)
+        @options.section("Attack", click.option("--method", ...), click.option("--epsilons", ...))
+        @click.option("--out", ...)
+        @options.overwrite
+        def command(...): ...
+    """
+    joined = _joined(*options)
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        before = len(getattr(function, "__click_params__", ()))
+        function = joined(function)
+        for parameter in function.__click_params__[before:]:  # type: ignore[attr-defined]
+            parameter.section = heading
+        return function
+
+    return add
 
 
 def _joined(*options: Decorator) -> Decorator:
@@ -160,6 +232,20 @@ width_columns: Decorator = _joined(
 def progress(quiet: bool) -> Progress:
     """Return progress bars, or a silent display if `quiet`."""
     return silent if quiet else bars
+
+
+def ask_before(size: str, *, yes: bool) -> None:
+    """Say how large the work is before it starts; on a terminal, ask whether to start, unless `yes`.
+
+    `size` is a sentence: "10,000 cutouts are downloaded, about 1.2 GB." Off a terminal, such as in a
+    batch job, the work starts at once.
+    """
+    click.echo(size, err=True)
+    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    if not click.confirm("Start?", default=True, err=True):
+        click.echo("Nothing was started.", err=True)
+        raise click.exceptions.Exit(130)
 
 
 def chosen(**columns: str | None) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """The command line is quick, quiet, and answers in one line."""
 
+import io
 import json
+import re
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
+from galcnn.cli import options
 from galcnn.cli.main import COMMANDS, GROUPS, cli, main
 
 
@@ -155,3 +159,71 @@ def test_plugins_lists_and_checks_ours(capsys):
         assert f"  {name} " in shown
     assert shown.count("  ok") >= 3
     assert "BROKEN" not in shown
+
+
+def many_options():
+    @click.command(name="attack", cls=options.Command)
+    @options.section("Attack", click.option("--method", help="A."), options.split)
+    @click.option("--out", help="B.")
+    @click.option("--catalog", help="C.")
+    @click.option("--special", help="D.")
+    @options.fit
+    @options.grid
+    @options.overwrite
+    @options.seed
+    @options.quiet
+    def command(**given): ...
+
+    return command
+
+
+def test_the_help_of_many_options_has_sections():
+    shown = CliRunner().invoke(many_options(), ["--help"]).output
+    headings = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Options:", "Catalog:", "Input:", "Attack:", "Output:", "Running:"]
+    sections = dict(zip(headings, re.split(r"^[A-Z][a-z]+:$", shown, flags=re.MULTILINE)[1:], strict=True))
+    assert "--special" in sections["Options:"]
+    assert "--method" in sections["Attack:"]
+    assert "--split" in sections["Attack:"], "a section of the command comes before that of all commands"
+    assert "--catalog" in sections["Catalog:"]
+    assert "--grid" in sections["Input:"]
+    assert "--overwrite" in sections["Output:"]
+    assert "--help" in sections["Running:"]
+
+
+def test_the_help_of_few_options_has_none():
+    command = many_options()
+    command.params = command.params[:7]
+    shown = CliRunner().invoke(command, ["--help"]).output
+    assert "Options:" in shown
+    assert "Attack:" not in shown
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("answer", "yes", "code"),
+    [("y\n", False, None), ("\n", False, None), ("n\n", False, 130), ("", True, None)],
+)
+def test_large_work_is_asked_about_on_a_terminal(answer, yes, code, monkeypatch):
+    said = _Terminal()
+    monkeypatch.setattr(sys, "stdin", _Terminal(answer))
+    monkeypatch.setattr(sys, "stderr", said)
+    if code is None:
+        options.ask_before("10,000 cutouts are downloaded.", yes=yes)
+    else:
+        with pytest.raises(click.exceptions.Exit) as stopped:
+            options.ask_before("10,000 cutouts are downloaded.", yes=yes)
+        assert stopped.value.exit_code == code
+        assert "Nothing was started." in said.getvalue()
+    assert said.getvalue().startswith("10,000 cutouts are downloaded.\n")
+    assert ("Start?" in said.getvalue()) == (not yes)
+
+
+def test_large_work_starts_at_once_off_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    options.ask_before("10,000 cutouts are downloaded.", yes=False)
+    assert capsys.readouterr().err == "10,000 cutouts are downloaded.\n"
