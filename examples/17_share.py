@@ -5,7 +5,7 @@ import io
 import json
 
 from galcnn.cli.main import main
-from galcnn.pipeline import nearest, read_embedded, suggest
+from galcnn.pipeline import label_next, nearest, read_embedded
 
 words = ["classify", "model", "--catalog", "sky/catalog.ecsv", "--embeddings", "--out", "embedded", "--quiet"]
 answer = io.StringIO()
@@ -17,6 +17,6 @@ print("exit code", told["exit_code"], told["result"])
 embedded = read_embedded("embedded")
 print(nearest(embedded, embedded.ids[3], n=5))
 labelled = embedded.ids[::2]
-print(suggest(embedded, 5, strategy="diverse", labelled=labelled))
+print(label_next(embedded, 5, strategy="diverse", labelled=labelled))
 
 main(["export", "model", "--onnx", "model.onnx"])  # needs galcnn[onnx]; else prints what to install

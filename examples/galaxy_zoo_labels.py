@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import NearestNeighbors
 
-from galcnn.pipeline import read_embedded, suggest
+from galcnn.pipeline import label_next, read_embedded
 
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 SEEDS, BEGIN, STEP, ROUNDS = 10, 20, 20, 8
@@ -92,7 +92,7 @@ def curve(strategy, seed):
         p = np.zeros((len(embedded), len(classes)))
         p[:, [classes.index(c) for c in head.classes_]] = head.predict_proba(x)
         now = replace(among(pool, x.astype(np.float32)), classes=tuple(classes), probabilities=p[pool])
-        asked = suggest(
+        asked = label_next(
             now, STEP, strategy=strategy, labelled=[embedded.ids[i] for i in known], seed=100 * seed + round_
         )
         row_of = {name: i for i, name in zip(pool, now.ids, strict=True)}

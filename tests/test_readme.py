@@ -85,7 +85,7 @@ def test_what_the_readme_says_runs(language, step, folder):
         run([*step.split("#")[0].split(), "--dry-run"], ROOT)
     else:
         # A check that fails exits with 4: simulated ellipticals look like each other's copies.
-        run(["bash", "-c", step], folder, (0, 4) if step.startswith("galcnn check ") else (0,))
+        run(["bash", "-c", step], folder, (0, 4) if step.startswith("galcnn preflight ") else (0,))
 
 
 def test_commands_and_blocks_are_found():

@@ -1,7 +1,7 @@
 """Adversarial images: perturbed or synthetic cutouts that a network misclassifies.
 
 Attacks have the call signature of explainers, ``(network, images, target, *, context)``, and return
-images. `galcnn.adversarial.fool` runs attacks on cutouts and returns one `galcnn.explain.Synthesis` per
+images. `galcnn.adversarial.attack` runs attacks on cutouts and returns one `galcnn.explain.Synthesis` per
 cutout and attack, whose success is checked by a separate prediction. Submodules are imported on first
 use, since Keras is slow to import.
 """

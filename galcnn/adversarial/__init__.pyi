@@ -3,8 +3,8 @@ from .fooling_images import SkyEvolution as SkyEvolution
 from .margins import Attack as Attack
 from .minimal import MinimalPerturbation as MinimalPerturbation
 from .minimal import SmallestBudget as SmallestBudget
+from .perturbation import attack as attack
 from .perturbation import away_from as away_from
-from .perturbation import fool as fool
 from .pgd import FGSM as FGSM
 from .pgd import PGD as PGD
 from .registry import attacks_by_name as attacks_by_name
@@ -22,6 +22,6 @@ __all__ = [
     "UniversalPerturbation",
     "attacks_by_name",
     "away_from",
-    "fool",
+    "attack",
     "visibility",
 ]

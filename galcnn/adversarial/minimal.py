@@ -1,4 +1,4 @@
-"""Smallest perturbations: PGD with a bisected budget, and bounded L-BFGS (Szegedy et al. 2013)."""
+"""Smallest perturbations: PGD with a bisected epsilon, and bounded L-BFGS (Szegedy et al. 2013)."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ _FARTHEST = 1e4
 
 @dataclass(frozen=True)
 class SmallestBudget:
-    """Smallest budget with which `PGD` succeeds, in its norm and with its options.
+    """Smallest epsilon with which `PGD` succeeds, in its norm and with its options.
 
-    The budget of each image is bisected to the tolerance. For a linear network with margin m, gradient w
+    The epsilon of each image is bisected to the tolerance. For a linear network with margin m, gradient w
     and unit of change s it is \\|m\\| / \\|s w\\|_1 in the norm ``"linf"`` and \\|m\\| / \\|s w\\|_2 in
-    ``"l2"``; in general it is an upper bound of the smallest budget.
+    ``"l2"``; in general it is an upper bound of the smallest epsilon.
 
     Attributes
     ----------
     pgd : PGD
-        Attack whose budget is varied; its own budget is ignored. By default it starts from the image,
-        since a random start uses up part of the budget.
+        Attack whose epsilon is varied; its own epsilon is ignored. By default it starts from the image,
+        since a random start uses up part of the epsilon.
     tolerance : float
-        Relative tolerance of the budget, between 0 and 1.
+        Relative tolerance of the epsilon, between 0 and 1.
     """
 
     pgd: PGD = field(default_factory=lambda: PGD(start="image"))
@@ -79,7 +79,7 @@ class SmallestBudget:
         *,
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Return the images; those already at the target, or without success at any budget, are unchanged."""
+        """Return the images; unchanged where the target holds already or no epsilon reaches it."""
         weights = wanted_weights(network, target, images)
         images = images.astype(weights.dtype, copy=False)
         slope, logits = margin_gradient(network, images, weights)
@@ -90,9 +90,9 @@ class SmallestBudget:
         else:
             steepness = np.sqrt((scaled**2).sum(axis=(1, 2, 3)))
         tiny = np.finfo(np.float32).tiny
-        budgets = np.maximum(-first / np.maximum(steepness, tiny), tiny)
+        epsilons = np.maximum(-first / np.maximum(steepness, tiny), tiny)
         made, low, high = images.copy(), np.zeros(len(images)), np.full(len(images), np.inf)
-        farthest = budgets * _FARTHEST
+        farthest = epsilons * _FARTHEST
         open_ = first <= 0
         while open_.any():
             rows = np.flatnonzero(open_)
@@ -101,18 +101,18 @@ class SmallestBudget:
                 network,
                 images[rows],
                 weights[rows],
-                budgets=budgets[rows],
+                epsilons=epsilons[rows],
                 context=selected(context, rows),
             )
             reached = margins(fast_logits(network, tried), weights[rows]) > ENOUGH * np.abs(first[rows])
             won, lost = rows[reached], rows[~reached]
-            made[won], high[won] = tried[reached], budgets[won]
-            low[lost] = budgets[lost]
+            made[won], high[won] = tried[reached], epsilons[won]
+            low[lost] = epsilons[lost]
             with np.errstate(invalid="ignore"):
                 bracketed = np.sqrt(low * high)
-            budgets = np.where(np.isinf(high), 2 * low, np.where(low == 0, high / 2, bracketed))
+            epsilons = np.where(np.isinf(high), 2 * low, np.where(low == 0, high / 2, bracketed))
             narrow = high <= low * (1 + self.tolerance)
-            open_ &= ~narrow & (budgets <= farthest) & (budgets > tiny)
+            open_ &= ~narrow & (epsilons <= farthest) & (epsilons > tiny)
         return np.asarray(made)
 
 

@@ -53,7 +53,7 @@ def away_from(name: str, classes: Sequence[str]) -> Target:
     return Target(f"not {name}", tuple(-weight or 0.0 for weight in weights))
 
 
-def fool(
+def attack(
     trained: TrainedModel,
     cutouts: Sequence[Cutout],
     *,

@@ -205,13 +205,13 @@ class PGD:
     largest unwanted logit. The result is the point of largest margin on the path. One step from the image
     is FGSM. Masked pixels are not changed.
 
-    The options can be combined: a budget in units of the pixel noise (``unit="sigma"``), a perturbation
+    The options can be combined: an epsilon in units of the pixel noise (``unit="sigma"``), a perturbation
     convolved with the PSF (``light="psf"``), and zero total flux of the perturbation in each band
     (``flux="conserved"``).
 
     Attributes
     ----------
-    budget : float
+    epsilon : float
         Radius of the ball.
     norm : {"linf", "l2"}
         Norm of the perturbation: largest change of a pixel, or square root of the sum of squares.
@@ -222,7 +222,7 @@ class PGD:
     flux : {"free", "conserved"}
         If ``"conserved"``, the perturbation sums to zero in each band.
     steps : int
-        Number of steps. Each has a length of 2.5 / steps of the budget, at most the budget.
+        Number of steps. Each has a length of 2.5 / steps of the epsilon, at most the epsilon.
     start : {"random", "image"}
         Starting point: random in the ball, or its centre.
     seed : int
@@ -232,7 +232,7 @@ class PGD:
         saturation.
     """
 
-    budget: float = 1.0
+    epsilon: float = 1.0
     norm: Norm = "linf"
     unit: Unit = "sigma"
     light: Literal["pixels", "psf"] = "pixels"
@@ -258,9 +258,11 @@ class PGD:
         for name, known in words.items():
             if getattr(self, name) not in known:
                 raise ValueError(message(f"{name} among {known}", "", **{name: getattr(self, name)}))
-        if not (0 < self.budget < np.inf) or self.steps < 1:
+        if not (0 < self.epsilon < np.inf) or self.steps < 1:
             raise ValueError(
-                message("a positive budget and at least one step", "", budget=self.budget, steps=self.steps)
+                message(
+                    "a positive epsilon and at least one step", "", epsilon=self.epsilon, steps=self.steps
+                )
             )
         box = as_box(self.lower, self.upper)
         if self.light == "psf" and self.flux == "conserved" and np.isfinite(box).any():
@@ -282,8 +284,8 @@ class PGD:
         context: Context | None = None,
     ) -> npt.NDArray[np.float32]:
         weights = wanted_weights(network, target, images)
-        budgets = np.full(len(images), float(self.budget))
-        return perturbed(self, network, images, weights, budgets=budgets, context=context)
+        epsilons = np.full(len(images), float(self.epsilon))
+        return perturbed(self, network, images, weights, epsilons=epsilons, context=context)
 
 
 def perturbed(
@@ -292,10 +294,10 @@ def perturbed(
     images: Floats,
     weights: Floats,
     *,
-    budgets: npt.NDArray[np.float64],
+    epsilons: npt.NDArray[np.float64],
     context: Context | None,
 ) -> npt.NDArray[np.float32]:
-    """Run PGD with one budget per image; return the best point of each path, or the end after one step.
+    """Run PGD with one epsilon per image; return the best point of each path, or the end after one step.
 
     The perturbation is d = P * (s v) in unmasked pixels, where * is the convolution, P the PSF, s the
     budget times the unit of change of each pixel, and v a point of the unit ball of the norm.
@@ -303,7 +305,7 @@ def perturbed(
     box = as_box(attack.lower, attack.upper)
     images = images.astype(weights.dtype, copy=False)
     check_within(images, box)
-    scale = pixel_scale(images, context, attack.unit) * budgets.reshape(-1, 1, 1, 1).astype(images.dtype)
+    scale = pixel_scale(images, context, attack.unit) * epsilons.reshape(-1, 1, 1, 1).astype(images.dtype)
     extras: dict[str, Floats] = {}
     if attack.light == "psf":
         extras["psf"] = psf_stack(context, len(images)).astype(images.dtype, copy=False)
@@ -338,16 +340,16 @@ def _start(attack: PGD, images: Floats, context: Context | None) -> Floats:
 
 @dataclass(frozen=True)
 class FGSM:
-    """Fast gradient sign method, x + budget s sign(dm/dx): the first step of `PGD` in the norm ``"linf"``.
+    """Fast gradient sign method, x + epsilon s sign(dm/dx): the first step of `PGD` in the norm ``"linf"``.
 
     The method is that of arXiv:1412.6572, section 4, with the margin m between the largest wanted and the
     largest unwanted logit in place of the cross-entropy, whose gradient underflows for a confident
     network. s is the unit of change of each pixel. For a linear network with gradient w the margin changes
-    by exactly budget |s w|_1.
+    by exactly epsilon |s w|_1.
 
     Attributes
     ----------
-    budget : float
+    epsilon : float
         Change of each pixel, in units of `unit`.
     unit : {"sigma", "image"}
         Unit of changes: the standard deviation of the noise of each pixel, or the unit of the images.
@@ -355,7 +357,7 @@ class FGSM:
         Bounds of pixel values.
     """
 
-    budget: float = 1.0
+    epsilon: float = 1.0
     unit: Unit = "sigma"
     lower: float | None = None
     upper: float | None = None
@@ -378,4 +380,6 @@ class FGSM:
         return self._step()(network, images, target, context=context)
 
     def _step(self) -> PGD:
-        return PGD(self.budget, "linf", self.unit, steps=1, start="image", lower=self.lower, upper=self.upper)
+        return PGD(
+            self.epsilon, "linf", self.unit, steps=1, start="image", lower=self.lower, upper=self.upper
+        )

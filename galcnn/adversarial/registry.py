@@ -27,7 +27,7 @@ ATTACKS: dict[str, Any] = {
 
 
 def attacks_by_name(texts: Sequence[str], *, unit: Unit = "sigma", seed: int = 0) -> list[Attack]:
-    """Make attacks from texts such as ``minimal`` or ``pgd:budget=2,light=psf,flux=conserved``.
+    """Make attacks from texts such as ``minimal`` or ``pgd:epsilon=2,light=psf,flux=conserved``.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def attacks_by_name(texts: Sequence[str], *, unit: Unit = "sigma", seed: int = 0
 
     Examples
     --------
-    >>> attacks_by_name(["fgsm:budget=2", "minimal"], unit="image")[0]
-    FGSM(budget=2.0, unit='image', lower=None, upper=None)
+    >>> attacks_by_name(["fgsm:epsilon=2", "minimal"], unit="image")[0]
+    FGSM(epsilon=2.0, unit='image', lower=None, upper=None)
     """
     attacks: list[Attack] = []
     for text in texts:

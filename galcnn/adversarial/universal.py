@@ -67,7 +67,7 @@ class FixedPerturbation:
 
 @dataclass(frozen=True)
 class UniversalPerturbation:
-    """One perturbation within the budget that succeeds for as many images as possible.
+    """One perturbation within the epsilon that succeeds for as many images as possible.
 
     The method is algorithm 1 of arXiv:1610.08401. In each pass, in random order, the pattern is changed
     for each image that does not yet reach its target, by the linear steps of DeepFool (arXiv:1511.04599),
@@ -75,7 +75,7 @@ class UniversalPerturbation:
 
     Attributes
     ----------
-    budget : float
+    epsilon : float
         Radius of the ball.
     norm : {"linf", "l2"}
         Norm of the perturbation, see `PGD`.
@@ -93,7 +93,7 @@ class UniversalPerturbation:
         Bounds of pixel values.
     """
 
-    budget: float = 1.0
+    epsilon: float = 1.0
     norm: Norm = "linf"
     unit: Unit = "sigma"
     passes: int = 5
@@ -110,14 +110,14 @@ class UniversalPerturbation:
     def __post_init__(self) -> None:
         as_box(self.lower, self.upper)
         known = self.norm in NORMS and self.unit in UNITS
-        if not known or not 0 < self.budget < np.inf or self.passes < 1 or self.steps < 1:
+        if not known or not 0 < self.epsilon < np.inf or self.passes < 1 or self.steps < 1:
             raise ValueError(
                 message(
-                    f"norm among {NORMS}, unit among {UNITS}, a positive budget, passes and steps",
+                    f"norm among {NORMS}, unit among {UNITS}, a positive epsilon, passes and steps",
                     "",
                     norm=self.norm,
                     unit=self.unit,
-                    budget=self.budget,
+                    epsilon=self.epsilon,
                     passes=self.passes,
                     steps=self.steps,
                 )
@@ -216,9 +216,9 @@ class UniversalPerturbation:
 
     def _within(self, pattern: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if self.norm == "linf":
-            return np.clip(pattern, -self.budget, self.budget)
+            return np.clip(pattern, -self.epsilon, self.epsilon)
         size = float(np.linalg.norm(pattern))
-        return pattern * min(1.0, self.budget / size) if size else pattern
+        return pattern * min(1.0, self.epsilon / size) if size else pattern
 
 
 def _added(images: Floats, pattern: Floats, context: Context | None, box: tuple[float, float]) -> Any:

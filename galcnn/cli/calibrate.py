@@ -59,23 +59,23 @@ def command(
     galcnn calibrate model
     galcnn calibrate model --catalog labels.csv --coverage 0.95 --per-class
 
-    Writes MODEL/doubts.json. Fitted to the validation galaxies: the temperature of the probabilities,
+    Writes MODEL/uncertainty.json. Fitted to the validation galaxies: the temperature of the probabilities,
     prediction sets with the given coverage, and the limit beyond which a galaxy is out of distribution
     (OOD). Each is checked on the test set, which is not used for the fit.
     """
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow()
-    from galcnn.experiment import measure_doubts
-    from galcnn.experiment.uncertainty import DoubtSettings
+    from galcnn.experiment import calibrate
+    from galcnn.experiment.uncertainty import CalibrationSettings
 
-    doubts = measure_doubts(
+    record = calibrate(
         model,
         catalog=catalog,
-        settings=DoubtSettings(kind, coverage, rule, per_class, false_alarms),
+        settings=CalibrationSettings(kind, coverage, rule, per_class, false_alarms),
         progress=options.progress(quiet),
     )
-    for line in doubts.lines():
+    for line in record.lines():
         click.echo(line)
-    tell(measured=doubts.measured)
-    click.echo(f"wrote {model}/doubts.json")
+    tell(measured=record.measured)
+    click.echo(f"wrote {model}/uncertainty.json")

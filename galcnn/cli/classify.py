@@ -38,7 +38,7 @@ _UNANSWERED = 3
 @click.option(
     "--requests",
     metavar="FILE",
-    help="Answer JSON requests line by line; - for standard input; see docs/service.md.",
+    help="Answer JSON requests line by line; - for standard input; see docs/requests.md.",
 )
 @click.option(
     "--out",

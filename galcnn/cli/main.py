@@ -22,10 +22,10 @@ _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, Floating
 #: Subcommands by group, in the order of use.
 GROUPS = {
     "Start here": ("demo",),
-    "Data": ("simulate", "fetch", "cut", "load", "catalog", "redshift", "data", "pack"),
-    "Train": ("check", "train", "compare", "health", "networks", "devices", "landscape"),
-    "Answer": ("classify", "calibrate", "evaluate", "similar", "suggest", "shift", "drift"),
-    "Reason": ("explain", "atlas", "fool", "dream", "trust", "roar"),
+    "Data": ("simulate", "fetch", "cut", "convert", "catalog", "redshift", "inspect", "pack"),
+    "Train": ("preflight", "train", "compare", "diagnose", "profile", "devices", "landscape"),
+    "Answer": ("classify", "calibrate", "evaluate", "neighbours", "label-next", "shift", "drift"),
+    "Reason": ("explain", "atlas", "attack", "dream", "faithfulness", "roar"),
     "Show": ("view", "report", "figures", "export", "info", "schema", "plugins"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
@@ -40,7 +40,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"galcnn.cli.{cmd_name}").command
+        command: click.Command = import_module(f"galcnn.cli.{cmd_name.replace('-', '_')}").command
         answer = ctx.find_object(JsonAnswer)
         if answer is None:
             return command
@@ -96,7 +96,7 @@ def cli(as_json: bool, manifest: str | None) -> None:
     galcnn classify model *.fits --out classes.ecsv
     galcnn explain model galaxy.fits --method saliency --method cam -o layers.fits
     galcnn atlas model --catalog labels.csv --out atlas
-    galcnn trust model --catalog labels.csv --out trust
+    galcnn faithfulness model --catalog labels.csv --out trust
     """
 
 

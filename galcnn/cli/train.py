@@ -205,7 +205,7 @@ def command(
             click.echo(f"{snapshots} got no snapshots: --overwrite trains anew")
     _report(trained.card, path)
     if (path / "health.csv").is_file():
-        click.echo(f"its health: galcnn health {out}")
+        click.echo(f"its health: galcnn diagnose {out}")
     if experiment is not None and experiment.endswith(".json"):
         same = Card.read(Path(experiment)).data.get("sha256") == trained.card.data["sha256"]
         click.echo(f"the data are {'' if same else 'NOT '}those of {experiment}")

@@ -135,7 +135,7 @@ def check_overfitting(
     meaning = (
         "the network can learn"
         if passed
-        else "it cannot learn even these by heart: look at the learning rate, at galcnn health --init, and "
+        else "it cannot learn even these by heart: look at the learning rate, at galcnn diagnose --init, and "
         "whether images of the same pixels bear different labels"
     )
     return Check(f"{len(few)} images by heart", passed, right, "1 (100 %)", meaning)

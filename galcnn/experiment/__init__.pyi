@@ -5,14 +5,14 @@ from .preflight import check_experiment as check_experiment
 from .settings import Experiment as Experiment
 from .settings import read_settings as read_settings
 from .training import train as train
-from .uncertainty import measure_doubts as measure_doubts
+from .uncertainty import calibrate as calibrate
 
 __all__ = [
     "Experiment",
     "check_experiment",
     "compare",
     "galaxies_of",
-    "measure_doubts",
+    "calibrate",
     "read_data",
     "read_settings",
     "train",

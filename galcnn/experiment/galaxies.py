@@ -103,7 +103,7 @@ def galaxies_of(
         raise ValueError(message("a catalog with galaxies", "", catalog=os.fspath(path), split=split))
     if n is None:
         return found
-    dice = [seeding.uniform(seed, "trust", name) for name in found.ids]
+    dice = [seeding.uniform(seed, "faithfulness", name) for name in found.ids]
     return found.select(sorted(range(len(found)), key=dice.__getitem__)[:n])
 
 

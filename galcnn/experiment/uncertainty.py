@@ -1,4 +1,4 @@
-"""Calibration, prediction sets and domain warning of a trained model, fitted and tested on held-out data."""
+"""Calibration, prediction sets and out-of-distribution limit of a model, measured on held-out data."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from galcnn.model.inputs import SCALE_TOLERANCE
 from galcnn.prediction import Prediction
 from galcnn.prediction.logits import BATCH
 from galcnn.uncertainty import (
-    Doubts,
+    UncertaintyRecord,
     calibration_test,
     fit_calibration,
     fit_conformal,
-    fit_domain,
+    fit_out_of_distribution,
     image_measures,
 )
 from galcnn.uncertainty.calibration import Kind
@@ -36,8 +36,8 @@ from galcnn.uncertainty.prediction_sets import Rule
 
 
 @dataclass(frozen=True)
-class DoubtSettings:
-    """Settings of calibration, prediction sets and domain warning.
+class CalibrationSettings:
+    """Settings of calibration, prediction sets and out-of-distribution warning.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class DoubtSettings:
     per_class : bool
         If True, the coverage holds for each class.
     false_alarms : float
-        False alarm rate of the domain warning, see `galcnn.uncertainty.Domain`.
+        False alarm rate of the out-of-distribution warning, see `galcnn.uncertainty.OutOfDistribution`.
     """
 
     calibration: Kind = "temperature"
@@ -60,34 +60,34 @@ class DoubtSettings:
     false_alarms: float = 0.01
 
 
-def measure_doubts(
+def calibrate(
     folder: str | os.PathLike[str],
     *,
     catalog: str | os.PathLike[str] | None = None,
-    settings: DoubtSettings | None = None,
+    settings: CalibrationSettings | None = None,
     progress: Progress = silent,
-) -> Doubts:
-    """Fit calibration, prediction sets and domain warning of a model; test them on its test set.
+) -> UncertaintyRecord:
+    """Fit calibration, prediction sets and out-of-distribution limit of a model; test them.
 
-    Calibration and sets are fitted on the validation set, the domain warning on the training and validation
-    sets. Since the validation set also selected the epoch of the weights, all results are measured on the
-    test set, which was not used in training.
+    Calibration and sets are fitted on the validation set, the out-of-distribution limit on the training
+    and validation sets. Since the validation set also selected the epoch of the weights, all results are
+    measured on the test set, which was not used in training.
 
     Parameters
     ----------
     folder : path-like
-        Folder of a model trained by an experiment; ``doubts.json`` is written to it.
+        Folder of a model trained by an experiment; ``uncertainty.json`` is written to it.
     catalog : path-like, optional
         Catalog of the experiment, if it has been moved; the path in the card by default.
-    settings : DoubtSettings, optional
-        Settings; ``DoubtSettings()`` by default.
+    settings : CalibrationSettings, optional
+        Settings; ``CalibrationSettings()`` by default.
     progress : galcnn._runtime.progress.Progress
         Progress display.
 
     Returns
     -------
-    galcnn.uncertainty.Doubts
-        Fitted calibration, sets and domain, with their measures on the test set.
+    galcnn.uncertainty.UncertaintyRecord
+        Fitted calibration, sets and ood, with their measures on the test set.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def measure_doubts(
         If there is no such model, its card has no experiment, or the data differ from those of the
         training.
     """
-    settings = settings or DoubtSettings()
+    settings = settings or CalibrationSettings()
     trained = load_model(folder)
     _ = trained.classes  # raises an error for a model of votes, before data are read
     card = trained.card
@@ -111,14 +111,14 @@ def measure_doubts(
         rule=settings.rule,
         per_class=settings.per_class,
     )
-    domain = fit_domain(
+    ood = fit_out_of_distribution(
         *training.measured,
         *aside.measured,
         false_alarms=settings.false_alarms,
         ranges=_ranges(card.inputs.pixel_scale),
     )
     calibrated = calibration.apply(test.prediction)
-    outside, *_ = domain.warn(*test.measured)
+    outside, *_ = ood.warn(*test.measured)
     before = calibration_test(test.prediction, test.labels, seed=prepared.experiment.seed)
     after = calibration_test(calibrated, test.labels, seed=prepared.experiment.seed)
     checked = sets.check(calibrated, test.labels)
@@ -129,9 +129,9 @@ def measure_doubts(
         "calibration_error": _plain(after.error) | {"expected": after.expected, "p": after.p_value},
         "false_alarms": _plain(exact_share(outside)),
     } | {name: _plain(score) for name, score in checked.items()}
-    doubts = Doubts(card.model_sha256, calibration, sets, domain, measured)
-    doubts.write(folder)
-    return doubts
+    record = UncertaintyRecord(card.model_sha256, calibration, sets, ood, measured)
+    record.write(folder)
+    return record
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ class _Seen:
 
 
 def _redshifts(catalog: Catalog) -> dict[str, float]:
-    """Return the redshifts by id, if the catalog has them; they are a measure of the domain."""
+    """Return the redshifts by id, if the catalog has them; they are a measure of the warning."""
     if REDSHIFT not in catalog.table.colnames:
         return {}
     values = as_numbers(catalog.table[REDSHIFT], REDSHIFT)
@@ -152,7 +152,7 @@ def _redshifts(catalog: Catalog) -> dict[str, float]:
 
 
 def _ranges(pixel_scale: float | None) -> dict[str, tuple[float, float]]:
-    """Return the range of original pixel scales that count as within the domain."""
+    """Return the range of original pixel scales that count as in distribution."""
     if pixel_scale is None:
         return {}
     return {PIXEL_SCALE: (pixel_scale * (1 - SCALE_TOLERANCE), pixel_scale * (1 + SCALE_TOLERANCE))}

@@ -1,10 +1,10 @@
-from .criteria import TrustSettings as TrustSettings
+from .criteria import FaithfulnessSettings as FaithfulnessSettings
 from .deletion_insertion import removal as removal
 from .localisation import energy_density as energy_density
 from .localisation import pointing as pointing
 from .map_attacks import fragility as fragility
 from .parameter_randomisation import randomisation as randomisation
-from .report import trust_report as trust_report
+from .report import faithfulness_report as faithfulness_report
 from .retraining import roar as roar
 from .sample import Sample as Sample
 from .sample import read_sample as read_sample
@@ -13,7 +13,7 @@ from .stability import sensitivity as sensitivity
 
 __all__ = [
     "Sample",
-    "TrustSettings",
+    "FaithfulnessSettings",
     "energy_density",
     "equivariance",
     "fragility",
@@ -23,5 +23,5 @@ __all__ = [
     "removal",
     "roar",
     "sensitivity",
-    "trust_report",
+    "faithfulness_report",
 ]

@@ -134,7 +134,7 @@ def criterion(name: str) -> Criterion:
 
 
 @dataclass(frozen=True)
-class TrustSettings:
+class FaithfulnessSettings:
     """Settings of the faithfulness checks.
 
     Attributes
@@ -206,7 +206,7 @@ class Subject:
         The galaxies.
     half_light : tuple of Regions or None
         Regions within the half-light radius of each galaxy; None where it cannot be measured.
-    settings : TrustSettings
+    settings : FaithfulnessSettings
         Settings of the checks.
     seeds, labels : tuple
         Networks trained with other seeds, and networks trained on shuffled labels, each with its
@@ -218,7 +218,7 @@ class Subject:
     network: keras.Model
     sample: Sample
     half_light: tuple[Regions | None, ...]
-    settings: TrustSettings
+    settings: FaithfulnessSettings
     seeds: Others = ()
     labels: Others = ()
     shared: Arrays = field(default_factory=dict)

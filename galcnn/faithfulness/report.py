@@ -32,9 +32,9 @@ from galcnn.faithfulness.criteria import (
     CRITERIA,
     SHARED,
     Arrays,
+    FaithfulnessSettings,
     Others,
     Subject,
-    TrustSettings,
     criterion,
 )
 from galcnn.faithfulness.localisation import half_light
@@ -83,13 +83,13 @@ class Models:
                 )
 
 
-def trust_report(
+def faithfulness_report(
     models: Models,
     galaxies: Galaxies,
     out: str | os.PathLike[str],
     *,
     explainers: Sequence[Explainer],
-    settings: TrustSettings | None = None,
+    settings: FaithfulnessSettings | None = None,
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> QTable:
@@ -105,13 +105,13 @@ def trust_report(
     galaxies : Galaxies
         Galaxies that were not used in training.
     out : path-like
-        Output folder: ``trust.ecsv``, ``trust.md`` and ``trust.png`` (verdicts),
+        Output folder: ``faithfulness.ecsv``, ``faithfulness.md`` and ``faithfulness.png`` (verdicts),
         ``randomisation.ecsv`` and ``.png``, ``removal.ecsv`` and ``.png``, ``layers/*.fits`` (maps,
         and their ratio to the scatter), and in ``checks`` the values of each galaxy. An interrupted
         run is resumed; methods can be added.
     explainers : sequence of Explainer
         The attribution methods.
-    settings : TrustSettings, optional
+    settings : FaithfulnessSettings, optional
         Settings of the checks; the defaults if None.
     progress : galcnn._runtime.progress.Progress
         Progress bar over checks.
@@ -130,19 +130,19 @@ def trust_report(
         If the cutouts do not fit the model, or the folder holds results for another model, other
         galaxies or settings.
     """
-    folder, chosen = Path(out), settings or TrustSettings()
+    folder, chosen = Path(out), settings or FaithfulnessSettings()
     methods = {_stem(explainer): explainer for explainer in (*explainers, *CONTROLS)}
     names = _names(methods)
     claim = atomic.claim(
         folder,
         _described(models, galaxies, chosen),
         what="one with the same model, galaxies and settings",
-        own=("trust.*", "randomisation.*", "removal.*", "checks", "layers"),
+        own=("faithfulness.*", "randomisation.*", "removal.*", "checks", "layers"),
         overwrite=overwrite,
     )
     subject = _subject(models, galaxies, chosen)
     found: dict[str, Arrays] = {name: {} for name in names.values()}
-    with progress("trust", len(methods) * len(CHECKS) + len(SHARED)) as step:
+    with progress("faithfulness", len(methods) * len(CHECKS) + len(SHARED)) as step:
         for name, make in SHARED.items():
             step(name)
             made = _kept(claim, f"checks/{name}.npz", partial(make, subject), name)
@@ -157,9 +157,9 @@ def trust_report(
     table.meta |= {"model": models.trained.card.name, "sha256": models.trained.card.model_sha256}
     table.meta |= {"n_galaxies": len(galaxies.ids), "settings": repr(chosen), "galcnn": __version__}
     table.meta["methods"] = {names[stem]: repr(explainer) for stem, explainer in methods.items()}
-    write_table(table, folder / "trust.ecsv")
-    atomic.write_text(folder / "trust.md", summary(table))
-    save_figure(verdict_figure(table), folder / "trust.png")
+    write_table(table, folder / "faithfulness.ecsv")
+    atomic.write_text(folder / "faithfulness.md", summary(table))
+    save_figure(verdict_figure(table), folder / "faithfulness.png")
     for name, own, figure in (
         ("randomisation", randomisation_table(found, seed=chosen.seed), similarity_figure),
         ("removal", curve_table(found), removal_figure),
@@ -178,7 +178,7 @@ def trust_report(
     return table
 
 
-def _subject(models: Models, galaxies: Galaxies, settings: TrustSettings) -> Subject:
+def _subject(models: Models, galaxies: Galaxies, settings: FaithfulnessSettings) -> Subject:
     def seen(trained: TrainedModel) -> Sample:
         return sample_of(trained, galaxies.cutouts, ids=galaxies.ids, target=settings.target)
 
@@ -223,7 +223,7 @@ def _names(methods: Mapping[str, Explainer]) -> dict[str, str]:
     return {stem: one.name if several[one.name] == 1 else stem for stem, one in methods.items()}
 
 
-def _described(models: Models, galaxies: Galaxies, settings: TrustSettings) -> str:
+def _described(models: Models, galaxies: Galaxies, settings: FaithfulnessSettings) -> str:
     hashes = [
         [model.card.model_sha256 for model in those]
         for those in ((models.trained,), models.seeds, models.labels)
@@ -318,7 +318,7 @@ def curve_table(found: Found) -> QTable:
 
 
 def summary(table: QTable) -> str:
-    """Return the text of ``trust.md``."""
+    """Return the text of ``faithfulness.md``."""
     methods = list(dict.fromkeys(str(name) for name in table["method"]))
     asked = [one for one in CRITERIA if one.name in set(table["criterion"])]
     cells = {(str(row["method"]), str(row["criterion"])): row for row in table}

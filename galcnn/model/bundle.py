@@ -25,7 +25,7 @@ from galcnn.model.inputs import check_render
 
 _MODEL, _CARD = "model.keras", "card.json"
 #: Names that a model folder may contain; a folder with other files is not replaced.
-_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", "health.csv", "doubts.json", "figures"}
+_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", "health.csv", "uncertainty.json", "figures"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,10 @@ from .answers import error_record as error_record
 from .answers import schema as schema
 from .atlas.subject import AtlasSettings as AtlasSettings
 from .atlas.writing import make_atlas as make_atlas
-from .attacks import FOOLING_TABLE as FOOLING_TABLE
-from .attacks import Fooling as Fooling
+from .attacks import ATTACK_TABLE as ATTACK_TABLE
+from .attacks import AttackSettings as AttackSettings
+from .attacks import attack_files as attack_files
 from .attacks import first_syntheses as first_syntheses
-from .attacks import fool_files as fool_files
 from .attacks import natural_unit as natural_unit
 from .attacks import summary as summary
 from .classification import ClassifySettings as ClassifySettings
@@ -22,7 +22,7 @@ from .info import describe_installation as describe_installation
 from .info import describe_path as describe_path
 from .inspection import DataView as DataView
 from .inspection import show_data as show_data
-from .labelling import suggest as suggest
+from .labelling import label_next as label_next
 from .neighbours import features_of_files as features_of_files
 from .neighbours import nearest as nearest
 from .neighbours import neighbour_sheet as neighbour_sheet
@@ -63,8 +63,8 @@ __all__ = [
     "Engine",
     "EvaluationSettings",
     "ExplainSettings",
-    "FOOLING_TABLE",
-    "Fooling",
+    "ATTACK_TABLE",
+    "AttackSettings",
     "HEALPIX",
     "JsonAnswer",
     "Receding",
@@ -92,7 +92,7 @@ __all__ = [
     "explain_files",
     "features_of_files",
     "first_syntheses",
-    "fool_files",
+    "attack_files",
     "in_turn",
     "make_atlas",
     "natural_unit",
@@ -108,7 +108,7 @@ __all__ = [
     "schema",
     "show_data",
     "split_rows",
-    "suggest",
+    "label_next",
     "summary",
     "working_methods",
     "write_survey",

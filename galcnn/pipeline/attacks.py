@@ -16,7 +16,7 @@ from astropy.table import Table
 
 from galcnn._runtime import atomic, seeding
 from galcnn._runtime.progress import Progress, silent
-from galcnn.adversarial import Attack, UniversalPerturbation, away_from, fool, visibility
+from galcnn.adversarial import Attack, UniversalPerturbation, attack, away_from, visibility
 from galcnn.adversarial.margins import Unit
 from galcnn.adversarial.perturbation import boxed, prepared_alike
 from galcnn.catalog import write_table
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 #: Name of the table of results in the output folder.
-FOOLING_TABLE = "fooling.ecsv"
+ATTACK_TABLE = "attacks.ecsv"
 #: Output files of attacks and of a robustness curve; with ``overwrite`` either replaces the other.
-OWN = ("*-fool.fits", FOOLING_TABLE, "robustness.ecsv", "answers.ecsv")
+OWN = ("*-attack.fits", ATTACK_TABLE, "robustness.ecsv", "answers.ecsv")
 
 
 def summary(table: Table) -> list[str]:
@@ -46,7 +46,7 @@ def summary(table: Table) -> list[str]:
     Parameters
     ----------
     table : astropy.table.Table
-        Table from `fool_files`.
+        Table from `attack_files`.
 
     Returns
     -------
@@ -55,10 +55,10 @@ def summary(table: Table) -> list[str]:
     """
     lines = []
     keys = list(dict.fromkeys(zip(table["attack"], table["settings"], strict=True)))
-    for attack, settings in keys:
-        own = table[(table["attack"] == attack) & (table["settings"] == settings)]
+    for name, settings in keys:
+        own = table[(table["attack"] == name) & (table["settings"] == settings)]
         won = own[own["success"]]
-        words = f"{attack}: {len(won)} of {len(own)} fooled"
+        words = f"{name}: {len(won)} of {len(own)} misclassified"
         if len(won) and np.isfinite(won["rms_sigma"]).any():
             words += (
                 f"; largest change {np.median(won['largest_sigma']):.3g} sigma, chi-square per degree "
@@ -68,7 +68,7 @@ def summary(table: Table) -> list[str]:
             words += (
                 f"; largest change {np.median(won['largest']):.3g}, rms {np.median(won['rms']):.3g} (medians)"
             )
-        if attack == UniversalPerturbation.name and (rest := own[~own["fitted"]]):
+        if name == UniversalPerturbation.name and (rest := own[~own["fitted"]]):
             words += f"; {int(rest['success'].sum())} of {len(rest)} that it was not made of"
         lines.append(words)
     return lines
@@ -82,7 +82,7 @@ def first_syntheses(
     Parameters
     ----------
     table : astropy.table.Table
-        Table from `fool_files`.
+        Table from `attack_files`.
     folder : path-like
         Folder of the result files.
     most : int
@@ -110,7 +110,7 @@ _MOST_FITTED = 500
 
 
 @dataclass(frozen=True)
-class Fooling:
+class AttackSettings:
     """Settings of adversarial attacks on files.
 
     Attributes
@@ -140,10 +140,10 @@ class Fooling:
         return {"attacks": named, "target": self.target, "of": self.of}
 
 
-def fool_files(
+def attack_files(
     trained: TrainedModel,
     files: InputFiles,
-    fooling: Fooling,
+    settings: AttackSettings,
     folder: str | os.PathLike[str],
     *,
     progress: Progress = silent,
@@ -157,12 +157,12 @@ def fool_files(
         The model.
     files : galcnn.dataset.InputFiles
         The images.
-    fooling : Fooling
+    settings : AttackSettings
         Attacks and target. A universal perturbation is fitted to half of the galaxies, at most 500,
         drawn at random by their ids, and tried on all; the column `fitted` marks those it was fitted to.
     folder : path-like
-        Output folder for ``<id>-fool.fits`` of each galaxy, see `galcnn.layers.write_syntheses`, and
-        for the table, `FOOLING_TABLE`. Files of the same attacks, image and model are kept.
+        Output folder for ``<id>-attack.fits`` of each galaxy, see `galcnn.layers.write_syntheses`, and
+        for the table, `ATTACK_TABLE`. Files of the same attacks, image and model are kept.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per attacked galaxy.
     overwrite : bool
@@ -178,28 +178,28 @@ def fool_files(
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         If a file cannot be read or does not fit the model, a class is unknown, or no galaxy has the
-        class ``fooling.of``.
+        class ``settings.of``.
     """
-    goal = None if fooling.target is None else Target.parse(fooling.target, trained.classes)
-    if fooling.of is not None:
-        Target.of_class(fooling.of, trained.classes)
+    goal = None if settings.target is None else Target.parse(settings.target, trained.classes)
+    if settings.of is not None:
+        Target.of_class(settings.of, trained.classes)
     inputs = files.paths.values()
-    claim = atomic.claim(folder, what="one of galcnn fool", own=OWN, inputs=inputs, overwrite=overwrite)
+    claim = atomic.claim(folder, what="one of galcnn attack", own=OWN, inputs=inputs, overwrite=overwrite)
     claim.mark()
-    run = _Run(trained, files, fooling, goal, Path(folder))
+    run = _Run(trained, files, settings, goal, Path(folder))
     rows: list[dict[str, Any]] = []
-    with progress("fool", len(files.paths)) as step:
+    with progress("attack", len(files.paths)) as step:
         for name, syntheses in run.results():
             rows += [run.row(name, made) for made in syntheses]
             step()
     if not rows:
         raise ValueError(
-            message("at least one galaxy that the model says to be of the class", "", of=fooling.of)
+            message("at least one galaxy that the model says to be of the class", "", of=settings.of)
         )
     table = Table(rows)
     table.meta = {"model": trained.card.name, "model_sha256": trained.card.model_sha256}
-    table.meta["fooling"] = json.loads(json.dumps(fooling.to_dict()))
-    write_table(table, Path(folder) / FOOLING_TABLE)
+    table.meta["settings"] = json.loads(json.dumps(settings.to_dict()))
+    write_table(table, Path(folder) / ATTACK_TABLE)
     return table
 
 
@@ -229,14 +229,20 @@ class _Run:
         self,
         trained: TrainedModel,
         files: InputFiles,
-        fooling: Fooling,
+        settings: AttackSettings,
         goal: Target | None,
         folder: Path,
     ) -> None:
-        self.trained, self.files, self.fooling, self.goal, self.folder = trained, files, fooling, goal, folder
+        self.trained, self.files, self.settings, self.goal, self.folder = (
+            trained,
+            files,
+            settings,
+            goal,
+            folder,
+        )
         self.stems = file_stems(files.paths)
         self.attacks: tuple[Attack, ...] | None = None
-        universal = any(isinstance(attack, UniversalPerturbation) for attack in fooling.attacks)
+        universal = any(isinstance(attack, UniversalPerturbation) for attack in settings.attacks)
         # Drawn by id, because the order of a catalog may follow the classes.
         drawn = sorted(files.paths, key=lambda name: seeding.uniform(0, "universal", name))
         half = drawn[: min((len(drawn) + 1) // 2, _MOST_FITTED)]
@@ -279,20 +285,20 @@ class _Run:
         made: dict[str, tuple[Synthesis, ...] | None] = dict.fromkeys(names)
         if kept:
             if self.attacks is None:
-                self.attacks = tuple(self._settled(attack) for attack in self.fooling.attacks)
-            results = fool(self.trained, cutouts, attacks=self.attacks, targets=self.goal, ids=kept)
+                self.attacks = tuple(self._settled(attack) for attack in self.settings.attacks)
+            results = attack(self.trained, cutouts, attacks=self.attacks, targets=self.goal, ids=kept)
             for name, cutout, syntheses in zip(kept, cutouts, results, strict=True):
                 write_syntheses(self._path(name), syntheses, provenance=self._origin(name), wcs=cutout.wcs)
                 made[name] = syntheses
         return made
 
     def _kept(self, names: Sequence[str]) -> tuple[list[str], list[Cutout]]:
-        """Read images; keep those whose predicted class is ``fooling.of``, if one is given."""
+        """Read images; keep those whose predicted class is ``settings.of``, if one is given."""
         cutouts = [self.files.prepared(name, self.trained.card.inputs) for name in names]
-        if self.fooling.of is None or not names:
+        if self.settings.of is None or not names:
             return list(names), cutouts
         answers = predict(self.trained, cutouts).best
-        pairs = [(n, c) for n, c, a in zip(names, cutouts, answers, strict=True) if a == self.fooling.of]
+        pairs = [(n, c) for n, c, a in zip(names, cutouts, answers, strict=True) if a == self.settings.of]
         return [name for name, _ in pairs], [cutout for _, cutout in pairs]
 
     def _settled(self, attack: Attack) -> Attack:
@@ -305,7 +311,7 @@ class _Run:
                 message(
                     "galaxies of the class among the half that a universal perturbation is made of",
                     "Give more of them.",
-                    of=self.fooling.of,
+                    of=self.settings.of,
                 )
             )
         seen, classes = prepared_alike(self.trained, cutouts, names), self.trained.classes
@@ -317,10 +323,10 @@ class _Run:
         return bounded.fitted(self.trained.model, seen.images, goals, context=seen.context)
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{self.stems[name]}-fool.fits"
+        return self.folder / f"{self.stems[name]}-attack.fits"
 
     def _origin(self, name: str) -> dict[str, Any]:
-        asked = {"fooling": self.fooling.to_dict(), "fitted_on": self.fitted_on}
+        asked = {"settings": self.settings.to_dict(), "fitted_on": self.fitted_on}
         return provenance(self.trained, self.files, name) | asked
 
     def _written(self, name: str) -> tuple[Synthesis, ...] | None:

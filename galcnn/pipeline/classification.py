@@ -24,9 +24,9 @@ from galcnn.model import Card
 from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction, prediction_table
 from galcnn.prediction.logits import BATCH, Fitted, fitted, prior_of
 from galcnn.prediction.tables import flagged
-from galcnn.uncertainty import Doubts, image_measures
+from galcnn.uncertainty import UncertaintyRecord, image_measures
 from galcnn.uncertainty.out_of_distribution import PIXEL_SCALE
-from galcnn.uncertainty.record import DOUBTS
+from galcnn.uncertainty.record import UNCERTAINTY_FILE
 
 if TYPE_CHECKING:
     import keras
@@ -49,7 +49,7 @@ class ClassifySettings:
         sampling included), ``catalog`` (frequencies in the training set), ``uniform``, or
         explicit frequencies such as ``elliptical=0.6,spiral=0.4``.
     calibrated : bool
-        If True and the model folder has ``doubts.json``: calibrate the probabilities, add sets of
+        If True and the model folder has ``uncertainty.json``: calibrate the probabilities, add sets of
         classes, and flag galaxies that are out of distribution.
     embeddings : bool
         If True, keep the features that the last layer reads.
@@ -91,14 +91,14 @@ class Classifier:
     ----------
     trained : galcnn.model.TrainedModel
         The model.
-    doubts : galcnn.uncertainty.Doubts or None
+    uncertainty : galcnn.uncertainty.UncertaintyRecord or None
         Its uncertainty record, if it was calibrated.
     answering : keras.Model
         Model that returns logits and features, see `galcnn.model.bundle.with_embedding`.
     """
 
     trained: TrainedModel
-    doubts: Doubts | None
+    uncertainty: UncertaintyRecord | None
     answering: keras.Model
 
     @functools.cached_property
@@ -124,8 +124,8 @@ class Classifier:
         found = Prediction(tuple(ids), logits, self.trained.classes)
         if (prior := prior_of(settings.prior, self.trained)) is not None:
             found = found.with_prior(prior, self.trained.card.trained_prior)
-        if self.doubts is not None and settings.calibrated:
-            found = self.doubts.calibration.apply(found)
+        if self.uncertainty is not None and settings.calibrated:
+            found = self.uncertainty.calibration.apply(found)
         return found
 
     def shares(self, logits: npt.NDArray[np.float32], settings: ClassifySettings) -> npt.NDArray[np.float64]:
@@ -161,13 +161,15 @@ def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
     """
     if isinstance(model, str | os.PathLike):
         path = Path(model).resolve()
-        record, card = path / DOUBTS, path / "card.json"
+        record, card = path / UNCERTAINTY_FILE, path / "card.json"
         stamp = record.read_text(encoding="utf-8") if record.exists() else ""
         return _loaded(str(path), Card.read(card).model_sha256 if card.exists() else "", stamp)
     from galcnn.model.bundle import with_embedding
 
-    doubts = None if model.folder is None else Doubts.read(model.folder, model.card.model_sha256)
-    return Classifier(model, doubts, with_embedding(model))
+    uncertainty = (
+        None if model.folder is None else UncertaintyRecord.read(model.folder, model.card.model_sha256)
+    )
+    return Classifier(model, uncertainty, with_embedding(model))
 
 
 @functools.lru_cache(maxsize=16)
@@ -209,7 +211,7 @@ def classify_batch(
     astropy.table.Table
         Columns of `galcnn.prediction.prediction_table`; for a model of vote fractions, those of
         `galcnn.catalog.fraction_table` with `flag` and `reason`. If the (first) model has
-        ``doubts.json``: `distance` from its training set, in robust standard deviations (beyond the
+        ``uncertainty.json``: `distance` from its training set, in robust standard deviations (beyond the
         limit, `flag` has the bit `OUTSIDE`), and, for a single model of classes, `set`: the classes
         that cannot be excluded, joined by ``|``. For an ensemble or with dropout samples:
         ``scatter_<class>`` (standard deviation over the members or samples) and, except for vote
@@ -232,10 +234,10 @@ def classify_batch(
         raise ValueError(message(f"an id for each of {len(found.flags)} galaxies", "", n_ids=len(ids)))
     logits, features = logits_and_features(models, found)
     extra: dict[str, Any] = {}
-    doubts = models[0].doubts if settings.calibrated else None
-    if doubts is not None:
+    uncertainty = models[0].uncertainty if settings.calibrated else None
+    if uncertainty is not None:
         known = {PIXEL_SCALE: found.pixel_scales} | dict(measures or {})
-        extra["distance"] = _distances(doubts, trained, found, features, known)
+        extra["distance"] = _distances(uncertainty, trained, found, features, known)
     shares = [one.shares(scores, settings) for one, scores in zip(models, logits, strict=True)]
     mean = np.mean(shares, axis=0)
     members = _members(models, found, ids, shares, settings)
@@ -247,8 +249,8 @@ def classify_batch(
         prediction = models[0].prediction(ids, logits[0], settings)
         if len(models) > 1:
             prediction = Prediction(tuple(ids), np.log(np.maximum(mean, _LEAST)), names)
-        elif doubts is not None:
-            extra["set"] = np.array(doubts.sets.words(prediction), dtype=str)
+        elif uncertainty is not None:
+            extra["set"] = np.array(uncertainty.sets.words(prediction), dtype=str)
         table = prediction_table(prediction, flags=found.flags, reasons=found.reasons)
     if len(members) > 1:
         from galcnn.uncertainty import Uncertainty
@@ -317,7 +319,7 @@ def _flag(found: Fitted, bit: int, reasons: Mapping[int, str]) -> None:
 
 
 def _distances(
-    doubts: Doubts,
+    uncertainty: UncertaintyRecord,
     trained: TrainedModel,
     found: Fitted,
     features: Floats,
@@ -329,7 +331,7 @@ def _distances(
     if len(rows):
         known = image_measures(found.images, trained.card.inputs)
         known |= {name: np.asarray(values, dtype=np.float64)[rows] for name, values in measures.items()}
-        outside, words, distances[rows] = doubts.domain.warn(known, features[rows])
+        outside, words, distances[rows] = uncertainty.out_of_distribution.warn(known, features[rows])
         _flag(found, OUTSIDE, {row: why for row, out, why in zip(rows, outside, words, strict=True) if out})
     return distances
 

@@ -140,8 +140,8 @@ def explain_files(
     if settings.target is not None:
         Target.parse(settings.target, trained.classes)
     asked = {"question": settings.question()}
-    if ready.doubts is not None:
-        asked["calibration"] = ready.doubts.calibration.to_dict()
+    if ready.uncertainty is not None:
+        asked["calibration"] = ready.uncertainty.calibration.to_dict()
     with progress("explain", len(files.ids)) as step:
         for start in range(0, len(files.ids), _BATCH):
             names = files.ids[start : start + _BATCH]

@@ -107,7 +107,7 @@ def _cost(card: Card) -> list[str]:
     """Return the cost of the network if it is in the card; otherwise the model would have to be loaded."""
     cost = card.cost
     if not cost:
-        return [f"network       galcnn networks {card.name} says what it costs"]
+        return [f"network       galcnn profile {card.name} says what it costs"]
     field = "not known" if cost["receptive_field"] < 0 else f"{cost['receptive_field']} pixels"
     if "receptive_field_arcsec" in cost:
         field += f", {cost['receptive_field_arcsec']} arcsec"

@@ -101,7 +101,7 @@ def show_data(
     view = view or DataView()
     folder = Path(out)
     own = ("preprocessing.png", "statistics.ecsv", "suspicious.*")
-    claim = atomic.claim(folder, what="one of galcnn data", own=own, overwrite=overwrite)
+    claim = atomic.claim(folder, what="one of galcnn inspect", own=own, overwrite=overwrite)
     files = InputFiles.of(catalog, bands=bands, size=size)
     images: list[npt.NDArray[np.float32]] = []
     measures: list[CutoutMeasure | None] = []

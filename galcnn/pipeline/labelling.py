@@ -49,7 +49,7 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
 
-def suggest(
+def label_next(
     embedded: Embedded,
     n: int,
     *,
@@ -107,7 +107,7 @@ def suggest(
             scores = -scores
     elif strategy == "random":
         scores = np.full(len(embedded), np.nan)
-        chosen = _without_twins(embedded, seeding.generator(seed, "suggest").permutation(pool), taken, n)
+        chosen = _without_twins(embedded, seeding.generator(seed, "label-next").permutation(pool), taken, n)
     elif strategy == "k-center":
         chosen, scores = _k_center(embedded, pool, taken, n)
     else:
@@ -194,7 +194,7 @@ def _diverse(embedded: Embedded, order: Rows, taken: Rows, n: int, seed: int) ->
     if len(some) <= n:
         return some
     features = embedded.features[some].astype(np.float64)
-    clusters = KMeans(n, n_init=1, random_state=seeding.integer(seed, "suggest") % 2**32).fit(features)
+    clusters = KMeans(n, n_init=1, random_state=seeding.integer(seed, "label-next") % 2**32).fit(features)
     distance = np.linalg.norm(features - clusters.cluster_centers_[clusters.labels_], axis=1)
     # Ties go to the galaxy of larger entropy, by which `some` is ordered.
     first = [int(np.argmin(np.where(clusters.labels_ == k, distance, np.inf))) for k in range(n)]

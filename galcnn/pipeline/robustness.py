@@ -1,4 +1,4 @@
-"""Accuracy under attack as a function of its budget (largest allowed change)."""
+"""Accuracy under attack as a function of its epsilon (largest allowed change)."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ class Robustness:
     Attributes
     ----------
     attack : PGD or FGSM
-        The attack; its `budget` is replaced by each of `budgets`.
-    budgets : tuple of float
+        The attack; its `epsilon` is replaced by each of `epsilons`.
+    epsilons : tuple of float
         Budgets (largest allowed changes), above zero and increasing, in the unit of the attack.
     seed : int
         Seed of the random changes of the same size, and of the bootstrap.
     """
 
     attack: PGD | FGSM
-    budgets: tuple[float, ...]
+    epsilons: tuple[float, ...]
     seed: int = 0
 
     def __post_init__(self) -> None:
-        budgets = tuple(float(budget) for budget in self.budgets)
-        rising = all(a < b for a, b in pairwise(budgets))
-        if not budgets or budgets[0] <= 0 or not rising or not np.isfinite(budgets[-1]):
-            raise ValueError(message("finite budgets above zero that rise", "", budgets=budgets))
-        object.__setattr__(self, "budgets", budgets)
+        epsilons = tuple(float(epsilon) for epsilon in self.epsilons)
+        rising = all(a < b for a, b in pairwise(epsilons))
+        if not epsilons or epsilons[0] <= 0 or not rising or not np.isfinite(epsilons[-1]):
+            raise ValueError(message("finite epsilons above zero that rise", "", epsilons=epsilons))
+        object.__setattr__(self, "epsilons", epsilons)
 
 
 def robustness_curve(
@@ -75,9 +75,9 @@ def robustness_curve(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Table:
-    """Measure the accuracy under attack as a function of the budget.
+    """Measure the accuracy under attack as a function of the epsilon.
 
-    Every galaxy is attacked away from its true class. A galaxy that is misclassified at one budget counts
+    Every galaxy is attacked away from its true class. A galaxy that is misclassified at one epsilon counts
     as misclassified at all larger ones, whose allowed changes include the smaller. For comparison, the
     accuracy under random changes of the same size is given: random signs for the maximum norm, random
     directions for the L2 norm.
@@ -91,20 +91,20 @@ def robustness_curve(
     labels : sequence of str
         True classes, one per galaxy.
     robustness : Robustness
-        Attack and budgets.
+        Attack and epsilons.
     folder : path-like
-        Output folder for the curve, ``robustness.ecsv``, and the results of each galaxy at each budget,
-        ``answers.ecsv``. An interrupted run continues with the next budget; a folder with another
+        Output folder for the curve, ``robustness.ecsv``, and the results of each galaxy at each epsilon,
+        ``answers.ecsv``. An interrupted run continues with the next epsilon; a folder with another
         curve is refused.
     progress : galcnn._runtime.progress.Progress
-        Progress display; one step per batch and budget.
+        Progress display; one step per batch and epsilon.
     overwrite : bool
         If True, discard earlier results in the folder and start again.
 
     Returns
     -------
     astropy.table.Table
-        One row per budget, the first without change. Columns `budget`, `accuracy`, `low`, `high` (95 %
+        One row per epsilon, the first without change. Columns `epsilon`, `accuracy`, `low`, `high` (95 %
         bootstrap interval, stratified by class; Wilson's interval if all or none are right),
         `random_accuracy`, `random_low`, `random_high`, and `n` (number of galaxies).
 
@@ -121,8 +121,8 @@ def robustness_curve(
         "model": trained.card.name,
         "model_sha256": trained.card.model_sha256,
         "attack": robustness.attack.name,
-        "settings": {key: value for key, value in asdict(robustness.attack).items() if key != "budget"},
-        "budgets": list(robustness.budgets),
+        "settings": {key: value for key, value in asdict(robustness.attack).items() if key != "epsilon"},
+        "epsilons": list(robustness.epsilons),
         "seed": robustness.seed,
         "galaxies": hashlib.sha256(json.dumps([names, list(labels)]).encode()).hexdigest(),
     }
@@ -140,24 +140,24 @@ def robustness_curve(
         answers = Table(read_table(path))
     else:
         answers = Table({"id": names, "class": [str(label) for label in labels]}, meta=asked)
-    done = [budget for budget in robustness.budgets if f"held_{budget:g}" in answers.colnames]
-    todo = robustness.budgets[len(done) :]
+    done = [epsilon for epsilon in robustness.epsilons if f"held_{epsilon:g}" in answers.colnames]
+    todo = robustness.epsilons[len(done) :]
     pieces = range(0, len(names), _BATCH)
     with progress("attack", len(todo) * len(pieces)) as step:
-        for budget in todo:
-            attack = boxed(replace(robustness.attack, budget=budget), trained)
+        for epsilon in todo:
+            attack = boxed(replace(robustness.attack, epsilon=epsilon), trained)
             assert isinstance(attack, PGD | FGSM)
             columns = []
             for start in pieces:
                 piece = slice(start, start + _BATCH)
                 columns.append(_tried(trained, files, names[piece], truth[piece], attack, robustness.seed))
-                step(f"{budget:g}")
+                step(f"{epsilon:g}")
             right, held, random = (np.concatenate(column) for column in zip(*columns, strict=True))
             if "right" not in answers.colnames:
                 answers["right"] = right
             before = [answers[name] for name in answers.colnames if name.startswith("held_")]
-            answers[f"held_{budget:g}"] = held & (before[-1] if before else answers["right"])
-            answers[f"random_{budget:g}"] = random
+            answers[f"held_{epsilon:g}"] = held & (before[-1] if before else answers["right"])
+            answers[f"random_{epsilon:g}"] = random
             write_table(answers, path)
     table = _curve(answers, truth, robustness)
     table.meta = dict(answers.meta)
@@ -228,7 +228,7 @@ def _tried(
             draws.append(np.sign(draw))
         else:
             draws.append(draw / np.linalg.norm(draw))
-    change = attack.budget * np.stack(draws) * pixel_scale(images, context, attack.unit)
+    change = attack.epsilon * np.stack(draws) * pixel_scale(images, context, attack.unit)
     low = -np.inf if attack.lower is None else attack.lower
     high = np.inf if attack.upper is None else attack.upper
     random = np.clip(images + change, low, high).astype(np.float32)
@@ -239,8 +239,8 @@ def _tried(
 
 
 def _curve(answers: Table, truth: npt.NDArray[np.int_], robustness: Robustness) -> Table:
-    held = [answers["right"], *(answers[f"held_{budget:g}"] for budget in robustness.budgets)]
-    random = [answers["right"], *(answers[f"random_{budget:g}"] for budget in robustness.budgets)]
+    held = [answers["right"], *(answers[f"held_{epsilon:g}"] for epsilon in robustness.epsilons)]
+    random = [answers["right"], *(answers[f"random_{epsilon:g}"] for epsilon in robustness.epsilons)]
     flags = np.stack([np.asarray(column, dtype=float) for column in (*held, *random)], axis=1)
     values, low, high = bootstrap(lambda rows: flags[rows].mean(axis=0), truth, seed=robustness.seed)
     # The bootstrap interval of an accuracy of 0 or 1 has no width: Wilson's is used, as in `evaluate`.
@@ -251,7 +251,7 @@ def _curve(answers: Table, truth: npt.NDArray[np.int_], robustness: Robustness) 
     n = len(held)
     return Table(
         {
-            "budget": [0.0, *robustness.budgets],
+            "epsilon": [0.0, *robustness.epsilons],
             "accuracy": values[:n],
             "low": low[:n],
             "high": high[:n],

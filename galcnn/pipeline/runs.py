@@ -323,14 +323,14 @@ def _identity(
 ) -> dict[str, Any]:
     """Return what must be unchanged for a run to be continued."""
     cards = [one.trained.card for one in ready]
-    used = [one.doubts for one in ready if settings.classify.calibrated and one.doubts is not None]
-    doubts = json.dumps([one.to_dict() for one in used], sort_keys=True) if used else None
+    used = [one.uncertainty for one in ready if settings.classify.calibrated and one.uncertainty is not None]
+    uncertainty = json.dumps([one.to_dict() for one in used], sort_keys=True) if used else None
     explain = None if settings.explain is None else settings.explain.to_dict()
     return {
         "format": 1,
         "model": ",".join(card.name for card in cards),
         "model_sha256": ",".join(card.model_sha256 for card in cards),
-        "doubts_sha256": None if doubts is None else _sha256(doubts),
+        "uncertainty_sha256": None if uncertainty is None else _sha256(uncertainty),
         "catalog_sha256": catalog_sha256(catalog),
         "source_sha256": _sha256(source.described),
         "settings": settings.classify.to_dict() | {"chunk": settings.chunk, "explain": explain},

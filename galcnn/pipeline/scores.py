@@ -60,7 +60,7 @@ class EvaluationSettings:
     n_bins : int
         Number of bins of each quantity, with equal numbers of galaxies.
     calibrated : bool
-        If True, calibrate the probabilities if the model has ``doubts.json``.
+        If True, calibrate the probabilities if the model has ``uncertainty.json``.
     fit : bool
         If True, images are resampled, cropped and padded to the model's pixel grid, see
         `galcnn.model.prepare`.
@@ -137,7 +137,7 @@ def evaluate_catalog(
     }
     asked = ClassifySettings(prior="catalog", calibrated=settings.calibrated)
     prediction = ready.prediction(catalog.ids, answers.logits, asked)
-    doubts = ready.doubts if settings.calibrated else None
+    record = ready.uncertainty if settings.calibrated else None
     used = np.flatnonzero(np.isfinite(prediction.logits).all(axis=1))
     if not len(used):
         raise ValueError(f"None of {len(catalog)} images could be classified. {answers.reasons[0]}")
@@ -149,10 +149,10 @@ def evaluate_catalog(
     table.meta |= {
         "n_failed": len(catalog) - len(used),
         "calibration": str(calibration_test(known, labels, seed=settings.seed)),
-        "calibrated": doubts is not None,
+        "calibrated": record is not None,
     }
-    if doubts is not None:
-        table.meta["sets"] = {name: str(score) for name, score in doubts.sets.check(known, labels).items()}
+    if record is not None:
+        table.meta["sets"] = {name: str(score) for name, score in record.sets.check(known, labels).items()}
     rows = prediction_table(prediction, flags=answers.flags, reasons=answers.reasons)
     rows.add_column(catalog.labels, name="true_class", index=1)
     with claim.writing() as temporary:

@@ -36,7 +36,7 @@ from galcnn.pipeline.runs import (
     run_catalog,
     to_arrow,
 )
-from galcnn.uncertainty.record import DOUBTS
+from galcnn.uncertainty.record import UNCERTAINTY_FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -368,7 +368,7 @@ def _folder(place: Path, number: int, tasks: int) -> Path:
 
 def _described(work: Work, catalog: Catalog, tasks: int) -> str:
     """Return what determines the table: settings, models, uncertainty records, galaxies."""
-    files = [Path(folder) / name for folder in work.models for name in ("card.json", DOUBTS)]
+    files = [Path(folder) / name for folder in work.models for name in ("card.json", UNCERTAINTY_FILE)]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()]
     return json.dumps([asdict(work), tasks, digests, catalog_sha256(catalog)], sort_keys=True, default=str)
 

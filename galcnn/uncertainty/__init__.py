@@ -1,6 +1,6 @@
 """Uncertainty of predictions: calibrated probabilities, prediction sets, out-of-distribution warnings.
 
-`Calibration`, `ConformalSets`, `Domain` and the file in the model folder that stores them are
+`Calibration`, `ConformalSets`, `OutOfDistribution` and the file in the model folder that stores them are
 independent of Keras. `galcnn.uncertainty.ensembles` runs networks: MC dropout and deep ensembles.
 """
 

@@ -5,24 +5,24 @@ from .calibration import reliability as reliability
 from .ensembles import Uncertainty as Uncertainty
 from .ensembles import ensemble as ensemble
 from .ensembles import mc_dropout as mc_dropout
-from .out_of_distribution import Domain as Domain
-from .out_of_distribution import fit_domain as fit_domain
+from .out_of_distribution import OutOfDistribution as OutOfDistribution
+from .out_of_distribution import fit_out_of_distribution as fit_out_of_distribution
 from .out_of_distribution import image_measures as image_measures
 from .prediction_sets import ConformalSets as ConformalSets
 from .prediction_sets import fit_conformal as fit_conformal
-from .record import Doubts as Doubts
+from .record import UncertaintyRecord as UncertaintyRecord
 
 __all__ = [
     "Calibration",
     "ConformalSets",
-    "Domain",
-    "Doubts",
+    "OutOfDistribution",
+    "UncertaintyRecord",
     "Uncertainty",
     "calibration_test",
     "ensemble",
     "fit_calibration",
     "fit_conformal",
-    "fit_domain",
+    "fit_out_of_distribution",
     "image_measures",
     "mc_dropout",
     "reliability",

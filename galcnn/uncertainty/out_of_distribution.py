@@ -109,7 +109,7 @@ _COMPONENTS = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Domain:
+class OutOfDistribution:
     """Distribution of a training set, and the distance beyond which an object is out of distribution.
 
     Attributes
@@ -228,8 +228,8 @@ class Domain:
         return asdict(self) | arrays | named
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Domain:
-        """Restore a domain from a dictionary.
+    def from_dict(cls, content: Mapping[str, Any]) -> OutOfDistribution:
+        """Restore it from a dictionary.
 
         Parameters
         ----------
@@ -238,8 +238,8 @@ class Domain:
 
         Returns
         -------
-        Domain
-            The domain.
+        OutOfDistribution
+            The ood.
         """
         arrays = {name: np.array(content[name]) for name in ("mean", "components", "variances")}
         features = {name: (float(m), float(a), float(b)) for name, (m, a, b) in content["features"].items()}
@@ -247,7 +247,7 @@ class Domain:
         return cls(**(dict(content) | arrays | {"features": features, "ranges": ranges}))
 
 
-def fit_domain(
+def fit_out_of_distribution(
     measures: Mapping[str, npt.ArrayLike],
     embedding: npt.NDArray[np.floating],
     measures_aside: Mapping[str, npt.ArrayLike],
@@ -255,7 +255,7 @@ def fit_domain(
     *,
     false_alarms: float = 0.01,
     ranges: Mapping[str, tuple[float, float]] | None = None,
-) -> Domain:
+) -> OutOfDistribution:
     """Fit the distribution of a training set, and derive the limit from held-out galaxies.
 
     The distance of an object is its largest deviation over all features. The limit is the k-th
@@ -267,19 +267,19 @@ def fit_domain(
     Parameters
     ----------
     measures, embedding : mapping of str to array-like, numpy.ndarray
-        Features and embedding of the training set, see `Domain.deviations`.
+        Features and embedding of the training set, see `OutOfDistribution.deviations`.
     measures_aside, embedding_aside : mapping of str to array-like, numpy.ndarray
         Features and embedding of held-out galaxies. They must not be training galaxies, whose
         embedding is more concentrated than that of new ones.
     false_alarms : float
         Largest accepted share of false alarms, in (0, 1).
     ranges : mapping of str to tuple of float, optional
-        Ranges of properties, see `Domain`.
+        Ranges of properties, see `OutOfDistribution`.
 
     Returns
     -------
-    Domain
-        Fitted domain. Features without scatter in the training set are left out.
+    OutOfDistribution
+        Fitted ood. Features without scatter in the training set are left out.
 
     Raises
     ------
@@ -319,7 +319,7 @@ def fit_domain(
                 galaxies=n,
             )
         )
-    domain = Domain(features, mean, directions[:kept], variances[:kept], np.inf, false_alarms, n)
-    *_, distance = domain.warn(measures_aside, embedding_aside)
+    ood = OutOfDistribution(features, mean, directions[:kept], variances[:kept], np.inf, false_alarms, n)
+    *_, distance = ood.warn(measures_aside, embedding_aside)
     limit = float(np.sort(distance)[rank - 1])
-    return replace(domain, limit=limit, ranges=dict(ranges or {}))
+    return replace(ood, limit=limit, ranges=dict(ranges or {}))

@@ -1,4 +1,4 @@
-"""Calibration, prediction sets and domain of a model, stored as ``doubts.json`` in its folder."""
+"""Calibration, prediction sets and out-of-distribution limit of a model: its ``uncertainty.json``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 from galcnn._runtime import atomic
 from galcnn.errors import message
 from galcnn.uncertainty.calibration import Calibration
-from galcnn.uncertainty.out_of_distribution import Domain
+from galcnn.uncertainty.out_of_distribution import OutOfDistribution
 from galcnn.uncertainty.prediction_sets import ConformalSets
 
 #: File name in a model folder.
-DOUBTS = "doubts.json"
+UNCERTAINTY_FILE = "uncertainty.json"
 
 _FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Doubts:
-    """Calibration, prediction sets and domain of one model, stored apart from its card.
+class UncertaintyRecord:
+    """Calibration, prediction sets and out-of-distribution limit of one model, stored apart from its card.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Doubts:
         Calibration of the logits.
     sets : ConformalSets
         Prediction sets from the calibrated probabilities.
-    domain : Domain
+    out_of_distribution : OutOfDistribution
         Distribution of the training set.
     measured : mapping
         Calibration errors, coverage and false alarms measured on the test set, with intervals.
@@ -42,7 +42,7 @@ class Doubts:
     model_sha256: str
     calibration: Calibration
     sets: ConformalSets
-    domain: Domain
+    out_of_distribution: OutOfDistribution
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
@@ -63,18 +63,19 @@ class Doubts:
         what = f"T = {temperature:.2f}" if self.calibration.kind == "temperature" else "vector"
         p = [found[name]["p"] for name in ("calibration_error_before", "calibration_error")]
         each = " for each class" if sets.per_class else ""
+        promised = self.out_of_distribution.false_alarms
         return [
             f"calibration: {what}, fitted on {self.calibration.n} galaxies",
             f"    error before  {figure('calibration_error_before')}, p = {p[0]:.3f} of right probabilities",
             f"    error after   {figure('calibration_error')}, p = {p[1]:.3f}",
             f"sets: {sets.coverage:.0%} promised{each}, {figure('coverage')} measured",
             f"    classes in a set  {figure('size')}",
-            f"domain: {self.domain.false_alarms:.1%} false alarms promised, {figure('false_alarms')} given",
+            f"out of distribution: {promised:.1%} false alarms promised, {figure('false_alarms')} given",
             f"measured on {found['n_test']} test galaxies; 95 % intervals",
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of ``doubts.json``.
+        """Return the content of ``uncertainty.json``.
 
         Returns
         -------
@@ -86,12 +87,12 @@ class Doubts:
             "model_sha256": self.model_sha256,
             "calibration": self.calibration.to_dict(),
             "sets": self.sets.to_dict(),
-            "domain": self.domain.to_dict(),
+            "out_of_distribution": self.out_of_distribution.to_dict(),
             "measured": dict(self.measured),
         }
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``doubts.json`` atomically.
+        """Write ``uncertainty.json`` atomically.
 
         Parameters
         ----------
@@ -103,13 +104,13 @@ class Doubts:
         pathlib.Path
             Path of the file.
         """
-        path = Path(folder) / DOUBTS
+        path = Path(folder) / UNCERTAINTY_FILE
         atomic.write_json(path, self.to_dict())
         return path
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str], model_sha256: str) -> Doubts | None:
-        """Read ``doubts.json`` of a model.
+    def read(cls, folder: str | os.PathLike[str], model_sha256: str) -> UncertaintyRecord | None:
+        """Read ``uncertainty.json`` of a model.
 
         Parameters
         ----------
@@ -120,7 +121,7 @@ class Doubts:
 
         Returns
         -------
-        Doubts or None
+        UncertaintyRecord or None
             Content of the file; None if it does not exist.
 
         Raises
@@ -128,31 +129,31 @@ class Doubts:
         ValueError
             If the file is invalid, was written by a newer galcnn, or belongs to another model.
         """
-        path = Path(folder) / DOUBTS
+        path = Path(folder) / UNCERTAINTY_FILE
         if not path.exists():
             return None
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if int(content["format"]) > _FORMAT:
                 raise ValueError(f"format {content['format']}: update galcnn")
-            doubts = cls(
+            record = cls(
                 str(content["model_sha256"]),
                 Calibration.from_dict(content["calibration"]),
                 ConformalSets.from_dict(content["sets"]),
-                Domain.from_dict(content["domain"]),
+                OutOfDistribution.from_dict(content["out_of_distribution"]),
                 content["measured"],
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 message(
-                    "doubts.json as galcnn calibrate wrote it",
+                    "uncertainty.json as galcnn calibrate wrote it",
                     "Run it again.",
                     path=str(path),
                     error=f"{type(error).__name__}: {error}",
                 )
             ) from error
-        if doubts.model_sha256 != model_sha256:
+        if record.model_sha256 != model_sha256:
             raise ValueError(
-                message("doubts of this very model", "Run galcnn calibrate again.", path=str(path))
+                message("record of this very model", "Run galcnn calibrate again.", path=str(path))
             )
-        return doubts
+        return record

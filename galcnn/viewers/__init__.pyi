@@ -1,5 +1,5 @@
 from .imviz import load_into_imviz as load_into_imviz
-from .plots.adversarial import fooling_figure as fooling_figure
+from .plots.adversarial import adversarial_figure as adversarial_figure
 from .plots.explanations import explanation_figure as explanation_figure
 from .plots.explanations import sky_figure as sky_figure
 from .plots.landscape import landscape_figure as landscape_figure
@@ -15,7 +15,7 @@ __all__ = [
     "Entry",
     "explanation_figure",
     "export",
-    "fooling_figure",
+    "adversarial_figure",
     "health_figure",
     "landscape_figure",
     "learning_figure",

@@ -224,7 +224,7 @@ def test_pgd_keeps_all_its_limits_at_once(norm, flux, light, box):
         assert made.min() >= np.float32(BOX[0])
         assert made.max() <= np.float32(BOX[1])
     else:
-        assert np.all(size >= 0.299), "all of the budget is used"
+        assert np.all(size >= 0.299), "all of the epsilon is used"
     if flux == "conserved":
         assert np.all(np.abs(change.sum((1, 2))) <= 1e-5 * np.abs(change).sum((1, 2)))
     elif light == "pixels":
@@ -256,7 +256,7 @@ def test_what_is_missing_is_said():
         with pytest.raises(ValueError, match=text):
             attack(network, IMAGES, PAIR)
     for fields, text in (
-        ({"budget": 0}, "positive budget"),
+        ({"epsilon": 0}, "positive epsilon"),
         ({"norm": "l1"}, "norm among"),
         ({"lower": 1, "upper": 0}, "lower < upper"),
         ({"steps": 0}, "at least one step"),
@@ -274,12 +274,12 @@ def test_a_universal_perturbation_turns_most_images_of_an_affine_network_and_is_
     images = rng.normal(size=(40, *IMAGES.shape[1:])).astype("float32")
     target = Target.of_class("elliptical", CLASSES[:2])
     first = margin(network, images, target)
-    # With this budget the best pattern, -budget sign(slope), turns just these.
-    budget = float(-np.quantile(first, 0.3) / np.abs(slope).sum())
-    attack = UniversalPerturbation(budget, unit="image", passes=5, share=0.7)
+    # With this epsilon the best pattern, -epsilon sign(slope), turns just these.
+    epsilon = float(-np.quantile(first, 0.3) / np.abs(slope).sum())
+    attack = UniversalPerturbation(epsilon, unit="image", passes=5, share=0.7)
     fixed = attack.fitted(network, images[:20], target)
     assert isinstance(fixed, FixedPerturbation)
-    assert np.abs(fixed.pattern).max() <= budget * (1 + 1e-6)
+    assert np.abs(fixed.pattern).max() <= epsilon * (1 + 1e-6)
     made = fixed(network, images, target)
     np.testing.assert_allclose(made - images, np.broadcast_to(fixed.pattern, images.shape), atol=1e-6)
     turned = margin(network, made, target) > 0
@@ -385,7 +385,7 @@ def test_neither_batch_nor_order_changes_an_attack_that_draws():
 
 
 def test_attacks_by_the_words_that_users_type():
-    words = ["pgd:budget=2,light=psf", "smallest:norm=l2,tolerance=0.1", "sky_evolution:encoding=pixels"]
+    words = ["pgd:epsilon=2,light=psf", "smallest:norm=l2,tolerance=0.1", "sky_evolution:encoding=pixels"]
     assert attacks_by_name(words, unit="image", seed=5) == [
         PGD(2.0, unit="image", light="psf", seed=5),
         SmallestBudget(PGD(norm="l2", unit="image", start="image", seed=5), 0.1),
@@ -395,7 +395,7 @@ def test_attacks_by_the_words_that_users_type():
     for text, said in (
         ("deepfool", "an attack among"),
         ("pgd:speed=1", "settings among"),
-        ("all:budget=1", "all without settings"),
+        ("all:epsilon=1", "all without settings"),
         ("pgd:norm=l7", "norm as 'linf' or 'l2'"),
     ):
         with pytest.raises(ValueError, match=said):

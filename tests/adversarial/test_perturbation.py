@@ -1,4 +1,4 @@
-"""fool(): galaxies in, Syntheses out; an independent prediction of what FITS holds checks success."""
+"""attack(): galaxies in, Syntheses out; an independent prediction of what FITS holds checks success."""
 
 from dataclasses import replace
 
@@ -13,8 +13,8 @@ from galcnn.adversarial import (
     MinimalPerturbation,
     SkyAscent,
     SmallestBudget,
+    attack,
     away_from,
-    fool,
     visibility,
 )
 from galcnn.adversarial.perturbation import boxed
@@ -55,14 +55,14 @@ ATTACKS = [
 def test_success_is_what_an_independent_prediction_of_the_written_file_says(trained, tmp_path):
     cutouts = some_cutouts(mask=True)
     before = [weights.copy() for weights in trained.model.get_weights()]
-    results = fool(trained, cutouts, attacks=ATTACKS, ids=["a", "b", "c", "d"])
+    results = attack(trained, cutouts, attacks=ATTACKS, ids=["a", "b", "c", "d"])
     assert all(np.array_equal(a, b) for a, b in zip(before, trained.model.get_weights(), strict=True))
     answers = predict(trained, cutouts).best
     won = 0
     for cutout, answer, made in zip(cutouts, answers, results, strict=True):
         write_syntheses(tmp_path / "a.fits", made)
-        for attack, one in zip(ATTACKS, read_syntheses(tmp_path / "a.fits"), strict=True):
-            assert one.method == attack.name
+        for used, one in zip(ATTACKS, read_syntheses(tmp_path / "a.fits"), strict=True):
+            assert one.method == used.name
             seen = predict(trained, [replace(cutout, flux=one.image)])
             np.testing.assert_allclose(seen.logits[0], one.logits, atol=1e-4)
             if not attack.from_sky:
@@ -81,7 +81,7 @@ def test_success_is_what_an_independent_prediction_of_the_written_file_says(trai
 
 def test_limits_hold_for_what_is_returned(trained):
     cutouts = some_cutouts(mask=True)
-    (linf, psf) = zip(*fool(trained, cutouts, attacks=ATTACKS[1:3]), strict=True)
+    (linf, psf) = zip(*attack(trained, cutouts, attacks=ATTACKS[1:3]), strict=True)
     for one, cutout in zip(linf, cutouts, strict=True):
         assert np.abs(one.perturbation_in_sigma).max() <= 2 + 1e-4
         assert visibility(one).largest_sigma == pytest.approx(2, rel=1e-4)
@@ -94,7 +94,7 @@ def test_limits_hold_for_what_is_returned(trained):
 
 def test_a_target_sends_all_there(trained):
     target = Target.of_class("round", trained.classes)
-    for (one,) in fool(
+    for (one,) in attack(
         trained, some_cutouts(), attacks=[MinimalPerturbation(bisections=1, iterations=20)], targets=target
     ):
         assert one.success
@@ -108,11 +108,11 @@ def test_a_target_sends_all_there(trained):
 def test_what_does_not_fit_is_refused(trained):
     cutouts = some_cutouts(2)
     with pytest.raises(ValueError, match="one target for each of 2"):
-        fool(trained, cutouts, attacks=ATTACKS[:1], targets=[Target("t", (1, 0))])
+        attack(trained, cutouts, attacks=ATTACKS[:1], targets=[Target("t", (1, 0))])
     with pytest.raises(ValueError, match="of all cutouts, or of none"):
-        fool(trained, [cutouts[0], replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
+        attack(trained, [cutouts[0], replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
     with pytest.raises(ValueError, match="the noise of every pixel"):
-        fool(trained, [replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
+        attack(trained, [replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
 
 
 def test_pictures_stay_within_what_pictures_hold(trained):

@@ -17,17 +17,17 @@ FILES = {
     ("catalog convert", "--out"): "catalog convert none.csv --out {out}",
     ("catalog match", "--out"): "catalog match none.csv other.csv --radius 1arcsec --out {out}",
     ("catalog split", "--out"): "catalog split none.csv --out {out}",
-    ("check", "--json"): "check none.toml --json {out}",
+    ("preflight", "--json"): "preflight none.toml --json {out}",
     ("classify", "--out"): "classify none none.fits --out {out}",
     ("drift", "--out"): "drift none none.fits --reference other.fits --out {out}",
     ("explain", "--figure"): "explain none none.fits --out new.fits --figure {out}",
     ("export", "--onnx"): "export none --onnx {out}",
-    ("fool", "--figure"): "fool none none.fits --out new --figure {out}",
-    ("load", "--out"): "load none.fits --out {out}",
-    ("networks", "--out"): "networks --out {out}",
-    ("similar", "--figure"): "similar none --id a --catalog none.csv --figure {out}",
-    ("similar", "--out"): "similar none --id a --out {out}",
-    ("suggest", "--out"): "suggest none --out {out}",
+    ("attack", "--figure"): "attack none none.fits --out new --figure {out}",
+    ("convert", "--out"): "convert none.fits --out {out}",
+    ("profile", "--out"): "profile --out {out}",
+    ("neighbours", "--figure"): "neighbours none --id a --catalog none.csv --figure {out}",
+    ("neighbours", "--out"): "neighbours none --id a --out {out}",
+    ("label-next", "--out"): "label-next none --out {out}",
     ("train", "--find-learning-rate"): "train --catalog none.csv --find-learning-rate {out}",
     ("view", "--save"): "view none.fits --save {out}",
     ("view", "--sheet"): "view none.fits --sheet {out}",
@@ -37,15 +37,15 @@ FOLDERS = {
     ("classify", "--out"): "classify none none.fits --out {out}",
     ("compare", "--out"): "compare --catalog none.csv --out {out}",
     ("cut", "--out"): "cut none.fits --catalog none.csv --width 9pix --out {out}",
-    ("data", "--out"): "data none.csv --out {out}",
+    ("inspect", "--out"): "inspect none.csv --out {out}",
     ("demo", "--out"): "demo -n 60 --out {out}",
     ("dream", "--out"): "dream none none.fits --layer x --out {out}",
     ("evaluate", "--out"): "evaluate none none.csv --out {out}",
     ("explain", "--out"): "explain none none.fits --out {out}",
     ("fetch", "--out"): "fetch none.csv --survey simulated --width 9arcsec --out {out}",
     ("figures", "--out"): "figures none --out {out}",
-    ("fool", "--out"): "fool none none.fits --out {out}",
-    ("health", "--out"): "health none --out {out}",
+    ("attack", "--out"): "attack none none.fits --out {out}",
+    ("diagnose", "--out"): "diagnose none --out {out}",
     ("landscape", "--out"): "landscape none --out {out}",
     ("pack", "--out"): "pack none.csv --out {out}",
     ("redshift", "--out"): "redshift none.fits --z 0.1 --out {out}",
@@ -56,7 +56,7 @@ FOLDERS = {
     ("train", "--out"): "train --catalog none.csv --out {out}",
     ("train", "--shards"): "train --catalog none.csv --out new --shards {out}",
     ("train", "--snapshots"): "train --catalog none.csv --out new --snapshots {out}",
-    ("trust", "--out"): "trust none --catalog none.csv --out {out}",
+    ("faithfulness", "--out"): "faithfulness none --catalog none.csv --out {out}",
     ("view", "--export"): "view none.fits --export {out}",
 }
 #: What is written to, but where nothing of another can be replaced.
@@ -133,7 +133,7 @@ SUFFIX = {"--onnx": ".onnx", "--json": ".json", "--manifest": ".json", "--figure
 
 @pytest.mark.parametrize(("command", "name"), FILES)
 def test_a_file_that_stands_there_is_not_replaced(command, name, folder, capsys):
-    suffix = SUFFIX.get(name, ".fits" if command == "load" else ".csv")
+    suffix = SUFFIX.get(name, ".fits" if command == "convert" else ".csv")
     mine = folder / f"mine{suffix}"
     mine.write_bytes(b"years of work\n\0")
     assert main(FILES[command, name].format(out=mine.name).split()) != 0

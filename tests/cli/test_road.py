@@ -101,9 +101,9 @@ def test_train_leaves_a_whole_model_and_says_its_scores(model, capsys):
     assert main(["info", str(model)]) == 0
     shown = capsys.readouterr().out
     assert f"test accuracy                     {accuracy:.3f}" in shown
-    # What the network costs is said without loading it, and is what galcnn networks says of it.
+    # What the network costs is said without loading it, and is what galcnn profile says of it.
     costs = model.parent / "costs.ecsv"
-    assert main(["networks", str(model), "--pixel-scale", "0.396", "--out", str(costs)]) == 0
+    assert main(["profile", str(model), "--pixel-scale", "0.396", "--out", str(costs)]) == 0
     (row,) = Table.read(costs)
     cost = card["cost"]
     for name in ("parameters", "receptive_field", "megaflops_per_image", "megabytes_per_image"):

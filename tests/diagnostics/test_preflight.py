@@ -109,7 +109,7 @@ def test_images_of_two_splits_are_found(parts):
 
 def test_the_command_says_pass_or_fail_and_ends_with_a_code(toy_experiment, tmp_path, capsys):
     path = tmp_path / "checks.json"
-    assert main(["check", str(toy_experiment), "--json", str(path), "--quiet"]) == 0
+    assert main(["preflight", str(toy_experiment), "--json", str(path), "--quiet"]) == 0
     assert "7 of 7 checks passed" in capsys.readouterr().out
     checks = json.loads(path.read_text())
     assert len(checks) == 7
@@ -119,7 +119,7 @@ def test_the_command_says_pass_or_fail_and_ends_with_a_code(toy_experiment, tmp_
     broken.write_text(
         text.replace("batch_size = 16", 'batch_size = 16\noptimizer = "sgd"\nlearning_rate = 1e-9')
     )
-    assert main(["check", str(broken), "--quiet"]) == 4
+    assert main(["preflight", str(broken), "--quiet"]) == 4
     assert "FAIL  20 images by heart" in capsys.readouterr().out
 
 

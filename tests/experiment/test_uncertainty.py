@@ -1,4 +1,4 @@
-"""From a trained model to its doubts and scores, by command, on galaxies some of whose labels are wrong."""
+"""From a trained model to its uncertainty and scores, by command, on galaxies some of whose labels are wrong."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from astropy.table import Table
 
 from galcnn.cli.main import main
 from galcnn.model import load_model
-from galcnn.uncertainty import Doubts
+from galcnn.uncertainty import UncertaintyRecord
 from tests.conftest import toy_images
 
 
@@ -47,11 +47,11 @@ def test_calibrate_then_evaluate(sky, capsys):
     assert "80% promised" in said
     assert "5.0% false alarms promised" in said
     trained = load_model(sky / "model")
-    doubts = Doubts.read(sky / "model", trained.card.model_sha256)
-    n = doubts.measured["n_test"]
-    assert doubts.measured["coverage"]["n"] == doubts.measured["false_alarms"]["n"] == n
+    record = UncertaintyRecord.read(sky / "model", trained.card.model_sha256)
+    n = record.measured["n_test"]
+    assert record.measured["coverage"]["n"] == record.measured["false_alarms"]["n"] == n
     measures = {"magnitude_g", "magnitude_r", "half_light_radius", "signal_to_noise", "sharpness"}
-    assert set(doubts.domain.features) == measures
+    assert set(record.out_of_distribution.features) == measures
     out = sky / "scores"
     arguments = [
         "evaluate",
@@ -76,7 +76,7 @@ def test_calibrate_then_evaluate(sky, capsys):
     sizes = scores[(scores["by"] == "half_light_radius") & (scores["score"] == "accuracy")]
     assert sizes["n"].sum() == n
     assert 0 < sizes["low_edge"][0] < sizes["high_edge"][0] == sizes["low_edge"][1]  # arcsec, of the images
-    assert float(scores.meta["sets"]["coverage"].split()[0]) == round(doubts.measured["coverage"]["value"], 3)
+    assert float(scores.meta["sets"]["coverage"].split()[0]) == round(record.measured["coverage"]["value"], 3)
     rows = Table.read(out / "predictions.ecsv")
     assert np.mean(rows["class"] == rows["true_class"]) == pytest.approx(accuracy)
     bins = Table.read(out / "reliability.ecsv")
@@ -93,11 +93,11 @@ def test_unlike_galaxies_are_warned_of(sky):
 
     assert main(["calibrate", str(sky / "model"), "--quiet", "--false-alarms", "0.05"]) == 0
     trained = load_model(sky / "model")
-    domain = Doubts.read(sky / "model", trained.card.model_sha256).domain
+    ood = UncertaintyRecord.read(sky / "model", trained.card.model_sha256).out_of_distribution
     images, _ = toy_images(40, seed=77)
-    alike = domain.warn(image_measures(images, trained.card.inputs), embed(trained, images))[0]
+    alike = ood.warn(image_measures(images, trained.card.inputs), embed(trained, images))[0]
     faint = images * np.float32(0.02)
-    outside, reasons, _ = domain.warn(image_measures(faint, trained.card.inputs), embed(trained, faint))
+    outside, reasons, _ = ood.warn(image_measures(faint, trained.card.inputs), embed(trained, faint))
     assert alike.mean() < 0.2
     assert outside.mean() > 0.9
     assert all("magnitude" in reason or "embedding" in reason for reason in reasons if reason)

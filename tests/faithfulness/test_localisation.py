@@ -7,7 +7,7 @@ import pytest
 
 from galcnn.cutout import Cutout
 from galcnn.evaluation import Regions, judge, segmented
-from galcnn.faithfulness import TrustSettings, energy_density, pointing
+from galcnn.faithfulness import FaithfulnessSettings, energy_density, pointing
 from galcnn.faithfulness.criteria import CHECKS, Subject, criterion
 from galcnn.faithfulness.localisation import half_light
 from galcnn.model import NetworkSettings, build_network
@@ -86,7 +86,7 @@ def test_a_network_that_looks_at_the_middle_gains_nothing_by_it():
     maps[:, :4] = maps[:, 12:] = 0
     maps[:, :, :4] = maps[:, :, 12:] = 0
     check, _ = CHECKS["placement"]
-    found = check(Subject(network, sample, sample.regions, TrustSettings()), lambda *a, **k: maps)
+    found = check(Subject(network, sample, sample.regions, FaithfulnessSettings()), lambda *a, **k: maps)
     assert found["energy"].mean() == pytest.approx(1, abs=0.02)
     assert found["pointing"].mean() == pytest.approx(0, abs=0.2)
     assert energy_density(maps, sample.regions).mean() > 3.5, "256 / 64 pixels: the frame counts as sky"

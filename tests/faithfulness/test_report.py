@@ -1,4 +1,4 @@
-"""galcnn trust: verdicts follow from the values of each galaxy, controls fail, a run goes on."""
+"""galcnn faithfulness: verdicts follow from the values of each galaxy, controls fail, a run goes on."""
 
 import shutil
 from dataclasses import replace
@@ -13,7 +13,7 @@ from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.evaluation import judge
 from galcnn.explain import CAM, Saliency, explain
-from galcnn.faithfulness import TrustSettings, trust_report
+from galcnn.faithfulness import FaithfulnessSettings, faithfulness_report
 from galcnn.faithfulness.criteria import CRITERIA, criterion
 from galcnn.faithfulness.report import Models
 from galcnn.faithfulness.sample import Galaxies
@@ -49,7 +49,7 @@ def report(sky):
 def words(sky, out, *methods):
     named = [word for method in methods for word in ("--method", method)]
     files = [str(sky / "model"), "--catalog", str(sky / "catalog.ecsv"), "--split", "all"]
-    return ["trust", *files, "--galaxies", "12", "--layers", "2", *named, "--out", str(out), "--quiet"]
+    return ["faithfulness", *files, "--galaxies", "12", "--layers", "2", *named, "--out", str(out), "--quiet"]
 
 
 def verdicts(table):
@@ -57,7 +57,7 @@ def verdicts(table):
 
 
 def test_verdicts_are_those_of_the_values_of_each_galaxy(report):
-    table = QTable.read(report / "trust.ecsv")
+    table = QTable.read(report / "faithfulness.ecsv")
     assert set(table["method"]) == {"saliency", *CONTROLS}
     known = {one.name for one in CRITERIA if one.name not in ("significance-seeds", "significance-labels")}
     assert set(table["criterion"]) == known
@@ -78,7 +78,7 @@ def test_verdicts_are_those_of_the_values_of_each_galaxy(report):
 
 
 def test_the_controls_fail_where_they_must(report):
-    rows = verdicts(QTable.read(report / "trust.ecsv"))
+    rows = verdicts(QTable.read(report / "faithfulness.ecsv"))
     for control in CONTROLS:
         row = rows[control, "randomisation"]
         assert (row["verdict"], row["value"]) == ("fails", pytest.approx(1))
@@ -91,7 +91,7 @@ def test_the_controls_fail_where_they_must(report):
 
 
 def test_a_report_has_words_figures_and_layers(report):
-    text = (report / "trust.md").read_text()
+    text = (report / "faithfulness.md").read_text()
     assert "| randomisation < 0.5 |" in text
     assert "*fails* 1.00 [1.00, 1.00]" in text
     for name in ("trust", "randomisation", "removal"):
@@ -119,9 +119,9 @@ def test_a_run_goes_on_and_takes_further_methods(report, sky, tmp_path):
     planted = out / "checks" / "saliency" / "equivariance.npz"
     np.savez(planted, equivariance=np.full(12, 0.125), errors=np.full((7, 12), 0.125))
     assert main(words(sky, out, "saliency", "cam")) == 0
-    rows = verdicts(QTable.read(out / "trust.ecsv"))
+    rows = verdicts(QTable.read(out / "faithfulness.ecsv"))
     assert rows["saliency", "equivariance"]["value"] == 0.125, "what is there is not made again"
-    before = verdicts(QTable.read(report / "trust.ecsv"))
+    before = verdicts(QTable.read(report / "faithfulness.ecsv"))
     assert rows["saliency", "pointing"]["value"] == before["saliency", "pointing"]["value"]
     assert rows["cam", "randomisation"]["n"] == 12
 
@@ -151,19 +151,19 @@ def test_other_models_give_scatters_of_their_own_and_a_refusal_does_not_apply(tr
     flat = TrainedModel(model, trained.card)
     weights = [np.array(w) for w in model.get_weights()]
     others = tuple(varied(flat, seed) for seed in range(5))
-    table = trust_report(
+    table = faithfulness_report(
         Models(flat, others[:2], others[2:]),
         galaxies,
         tmp_path / "out",
         explainers=[Saliency(), CAM()],
-        settings=TrustSettings(moves=1, draws=3, layers=1),
+        settings=FaithfulnessSettings(moves=1, draws=3, layers=1),
     )
     rows = verdicts(table)
     assert 0 <= rows["saliency", "significance-seeds"]["value"] <= 1
     assert rows["saliency", "significance-labels"]["n"] == 9
     assert rows["cam", "pointing"]["verdict"] == "not judged"
     assert "Expected" in rows["cam", "pointing"]["reason"]
-    assert "## What was not judged" in (tmp_path / "out" / "trust.md").read_text()
+    assert "## What was not judged" in (tmp_path / "out" / "faithfulness.md").read_text()
     (stack,) = [LayerStack.read(file) for file in (tmp_path / "out" / "layers").glob("*.fits")]
     methods = {one.method for one in stack.explanations}
     assert {"t_seeds_saliency", "q_labels_saliency", "mean_saliency"} <= methods

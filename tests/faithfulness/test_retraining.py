@@ -145,6 +145,6 @@ def test_siblings_differ_are_kept_and_go_on(trained, small, tmp_path):
 
 
 def test_too_few_siblings_are_refused_at_the_command_line(tmp_path, capsys):
-    words = ["trust", "model", "--catalog", "c.ecsv", "--out", str(tmp_path), "--siblings", "2"]
+    words = ["faithfulness", "model", "--catalog", "c.ecsv", "--out", str(tmp_path), "--siblings", "2"]
     assert main(words) == 2
     assert "--siblings" in capsys.readouterr().err

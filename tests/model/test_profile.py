@@ -100,7 +100,7 @@ def test_the_receptive_field_is_what_a_cell_reacts_to():
 
 def test_the_table_on_the_command_line(tmp_path, capsys, trained):
     out = tmp_path / "n.ecsv"
-    words = ["networks", "blocks", "residual", "--size", "32", "--pixel-scale", "0.4", "--out", str(out)]
+    words = ["profile", "blocks", "residual", "--size", "32", "--pixel-scale", "0.4", "--out", str(out)]
     assert main(words) == 0
     table = Table.read(out)
     assert list(table["network"]) == ["blocks", "residual"]
@@ -110,8 +110,8 @@ def test_the_table_on_the_command_line(tmp_path, capsys, trained):
     from galcnn.model import save_model
 
     save_model(trained, tmp_path / "model")
-    assert main(["networks", str(tmp_path / "model"), "--layers"]) == 0
+    assert main(["profile", str(tmp_path / "model"), "--layers"]) == 0
     shown = capsys.readouterr().out
     assert "conv1_1" in shown
-    assert main(["networks", "blocks", "residual", "--layers"]) == 2
+    assert main(["profile", "blocks", "residual", "--layers"]) == 2
     assert network_table([("a", trained.network)])["parameters"][0] == trained.network.count_params()

@@ -209,7 +209,7 @@ def test_the_schema_refuses_what_is_no_answer(capsys):
 def test_every_exit_code_that_an_answer_may_have_is_in_the_table():
     codes = set(schema("answer")["properties"]["exit_code"]["enum"])
     assert codes == set(EXIT_CODES)
-    docs = (Path(__file__).resolve().parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).resolve().parents[2] / "docs" / "requests.md").read_text(encoding="utf-8")
     assert all(f"| {code} | {text} |" in docs for code, text in EXIT_CODES.items())
 
 

@@ -1,4 +1,4 @@
-"""galcnn fool: many galaxies, resumed, tabled; the robustness curve; the figures."""
+"""galcnn attack: many galaxies, resumed, tabled; the robustness curve; the figures."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from galcnn.files import save_cutout
 from galcnn.layers import read_syntheses
 from galcnn.model import save_model
 from galcnn.pipeline import Robustness, robustness_curve
-from galcnn.viewers import fooling_figure
+from galcnn.viewers import adversarial_figure
 from galcnn.viewers.plots.adversarial import robustness_figure
 from tests.adversarial.test_perturbation import some_cutouts
 from tests.conftest import toy_images
@@ -37,14 +37,14 @@ def road(trained, tmp_path_factory):
 
 def test_many_galaxies_are_fooled_tabled_and_not_again(road, tmp_path, capsys):
     images = [str(road / f"g{i}.fits") for i in range(3)]
-    words = ["fool", str(road / "model"), *images, "--out", str(tmp_path / "out"), "--quiet"]
-    words += ["--attack", "pgd:budget=2,steps=5", "--attack", "minimal:bisections=1,iterations=15"]
+    words = ["attack", str(road / "model"), *images, "--out", str(tmp_path / "out"), "--quiet"]
+    words += ["--attack", "pgd:epsilon=2,steps=5", "--attack", "minimal:bisections=1,iterations=15"]
     assert main([*words, "--figure", str(tmp_path / "a.png")]) == 0
     said = capsys.readouterr().out
     assert "pgd: " in said
     assert "chi-square per degree" in said
     assert (tmp_path / "a.png").stat().st_size > 10_000
-    table = Table.read(tmp_path / "out" / "fooling.ecsv")
+    table = Table.read(tmp_path / "out" / "attacks.ecsv")
     assert list(table["id"]) == ["g0", "g0", "g1", "g1", "g2", "g2"]
     assert list(table["attack"]) == ["pgd", "minimal"] * 3
     for row in table:
@@ -56,27 +56,27 @@ def test_many_galaxies_are_fooled_tabled_and_not_again(road, tmp_path, capsys):
         expected = -2.5 * np.log10(made.image[0].sum(dtype=float) / made.start[0].sum(dtype=float))
         assert row["magnitude_g"] == pytest.approx(expected, rel=1e-3)
         assert (row["before"] != row["after"]) == row["success"]
-    times = [(tmp_path / "out" / f"g{i}-fool.fits").stat().st_mtime_ns for i in range(3)]
-    (tmp_path / "out" / "g1-fool.fits").unlink()
+    times = [(tmp_path / "out" / f"g{i}-attack.fits").stat().st_mtime_ns for i in range(3)]
+    (tmp_path / "out" / "g1-attack.fits").unlink()
     assert main(words) == 0
-    again = [(tmp_path / "out" / f"g{i}-fool.fits").stat().st_mtime_ns for i in range(3)]
+    again = [(tmp_path / "out" / f"g{i}-attack.fits").stat().st_mtime_ns for i in range(3)]
     assert [a == b for a, b in zip(times, again, strict=True)] == [True, False, True]
-    other = Table.read(tmp_path / "out" / "fooling.ecsv")
+    other = Table.read(tmp_path / "out" / "attacks.ecsv")
     assert all(np.array_equal(table[name], other[name]) for name in table.colnames)
     capsys.readouterr()
     assert main([*words, "--target", "round"]) != 0, "another question"
     assert "--overwrite" in capsys.readouterr().err
-    assert (tmp_path / "out" / "g0-fool.fits").stat().st_mtime_ns == times[0]
+    assert (tmp_path / "out" / "g0-attack.fits").stat().st_mtime_ns == times[0]
     assert main([*words, "--target", "round", "--overwrite"]) == 0
-    assert (tmp_path / "out" / "g0-fool.fits").stat().st_mtime_ns != times[0]
+    assert (tmp_path / "out" / "g0-attack.fits").stat().st_mtime_ns != times[0]
 
 
 def test_all_attacks_on_a_catalog_of_one_class_from_the_command_line(road, tmp_path, capsys):
-    words = ["fool", str(road / "model"), "--catalog", str(road / "catalog.ecsv"), "--of", "thin"]
+    words = ["attack", str(road / "model"), "--catalog", str(road / "catalog.ecsv"), "--of", "thin"]
     words += ["--split", "all"]
     words += ["--target", "round", "--attack", "all", "--out", str(tmp_path), "--quiet", "--seed", "3"]
     assert main(words) == 0
-    table = Table.read(tmp_path / "fooling.ecsv")
+    table = Table.read(tmp_path / "attacks.ecsv")
     galaxies = set(table["id"])
     assert 2 <= len(galaxies) <= N
     assert len(table) == 7 * len(galaxies)
@@ -95,12 +95,12 @@ def test_all_attacks_on_a_catalog_of_one_class_from_the_command_line(road, tmp_p
 
 
 def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trained, tmp_path, capsys):
-    words = ["fool", str(road / "model"), "--catalog", str(road / "catalog.ecsv"), "--curve", "--quiet"]
+    words = ["attack", str(road / "model"), "--catalog", str(road / "catalog.ecsv"), "--curve", "--quiet"]
     words += ["--split", "all"]
     words += [
         "--most",
         "6",
-        "--budgets",
+        "--epsilons",
         "0.1,1,4",
         "--attack",
         "pgd:steps=10,start=image",
@@ -109,13 +109,13 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
     assert main([*words, "--figure", str(tmp_path / "curve.png")]) == 0
     assert "6 galaxies" in capsys.readouterr().out
     curve = Table.read(tmp_path / "out" / "robustness.ecsv")
-    assert list(curve["budget"]) == [0, 0.1, 1, 4]
+    assert list(curve["epsilon"]) == [0, 0.1, 1, 4]
     assert np.all(np.diff(curve["accuracy"]) <= 0)
     assert curve["accuracy"][-1] < curve["accuracy"][0]
     assert np.all((curve["low"] <= curve["accuracy"]) & (curve["accuracy"] <= curve["high"]))
     assert curve["random_accuracy"][1] == curve["accuracy"][0]
     answers = Table.read(tmp_path / "out" / "answers.ecsv")
-    # The same from the other side: a galaxy holds out against a budget below its smallest.
+    # The same from the other side: a galaxy holds out against an epsilon below its smallest.
     labels = [str(label) for label in answers["class"]]
     from galcnn.adversarial import away_from
     from galcnn.adversarial.perturbation import prepared_alike
@@ -128,10 +128,10 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
     made = search(trained.model, images, targets, context=context)
     smallest = np.abs((made - images) / context.sigma).max(axis=(1, 2, 3))
     right = np.argmax(outputs(trained.model, images), axis=1) == [trained.classes.index(x) for x in labels]
-    for budget in (0.1, 1, 4):
-        clear = np.abs(np.log(np.maximum(smallest, 1e-9) / budget)) > 0.1
-        held = right & (smallest > budget)
-        np.testing.assert_array_equal(answers[f"held_{budget:g}"][clear], held[clear])
+    for epsilon in (0.1, 1, 4):
+        clear = np.abs(np.log(np.maximum(smallest, 1e-9) / epsilon)) > 0.1
+        held = right & (smallest > epsilon)
+        np.testing.assert_array_equal(answers[f"held_{epsilon:g}"][clear], held[clear])
     changed = answers.copy()
     changed["held_1"], changed["random_1"] = False, ~changed["random_1"]
     changed.remove_columns(["held_4", "random_4"])
@@ -140,7 +140,7 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
     told = (tmp_path / "out" / "answers.ecsv").read_bytes()
     resumed = Table.read(tmp_path / "out" / "answers.ecsv")
     np.testing.assert_array_equal(resumed["random_1"], changed["random_1"])  # not computed again
-    assert not resumed["held_4"].any(), "fooled by a budget, fooled by any larger one"
+    assert not resumed["held_4"].any(), "fooled by an epsilon, fooled by any larger one"
     assert main([*words, "--seed", "1"]) == 2
     assert "a new folder, or one with this very curve" in capsys.readouterr().err
     assert (tmp_path / "out" / "answers.ecsv").read_bytes() == told
@@ -159,9 +159,9 @@ def test_the_curve_has_the_exact_interval_of_its_bootstrap(road, trained, tmp_pa
     assert all(np.array_equal(curve[name], again[name]) for name in curve.colnames)
     with pytest.raises(ValueError, match="one label for each of 8"):
         robustness_curve(trained, files, names[:3], Robustness(PGD(), (0.5,)), tmp_path)
-    for budgets in ((), (0.0, 1.0), (2.0, 1.0)):
-        with pytest.raises(ValueError, match="budgets above zero that rise"):
-            Robustness(PGD(), budgets)
+    for epsilons in ((), (0.0, 1.0), (2.0, 1.0)):
+        with pytest.raises(ValueError, match="epsilons above zero that rise"):
+            Robustness(PGD(), epsilons)
 
 
 @pytest.mark.parametrize(
@@ -169,11 +169,11 @@ def test_the_curve_has_the_exact_interval_of_its_bootstrap(road, trained, tmp_pa
     [
         ([], "image files, or --catalog"),
         (["g0.fits", "--curve"], "--catalog FILE with"),
-        (["--catalog", "catalog.ecsv", "--budgets", "1"], "--curve with --budgets"),
+        (["--catalog", "catalog.ecsv", "--epsilons", "1"], "--curve with --epsilons"),
         (["--catalog", "catalog.ecsv", "--curve", "--target", "round"], "no --target"),
         (
             ["--catalog", "catalog.ecsv", "--split", "all", "--curve", "--attack", "minimal"],
-            "one attack with a budget",
+            "one attack with an epsilon",
         ),
         (["--catalog", "catalog.ecsv", "--curve"], "how its catalog was split"),
         (["g0.fits", "--attack", "deepfool"], "an attack among"),
@@ -184,27 +184,27 @@ def test_the_curve_has_the_exact_interval_of_its_bootstrap(road, trained, tmp_pa
 )
 def test_bad_words_get_one_clear_line(road, tmp_path, capsys, words, said):
     here = [str(road / word) if word.endswith((".fits", ".ecsv")) else word for word in words]
-    assert main(["fool", str(road / "model"), *here, "--out", str(tmp_path / "out"), "--quiet"]) == 2
+    assert main(["attack", str(road / "model"), *here, "--out", str(tmp_path / "out"), "--quiet"]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
-    assert not list((tmp_path / "out").glob("*-fool.fits"))
+    assert not list((tmp_path / "out").glob("*-attack.fits"))
 
 
 def test_figures_show_the_change_in_its_own_unit(trained):
-    from galcnn.adversarial import fool
+    from galcnn.adversarial import attack
 
-    made = fool(trained, some_cutouts(2), attacks=[PGD(2.0, steps=4)])
-    figure = fooling_figure({"a": made[0], "b": made[1]}, trained.classes)
+    made = attack(trained, some_cutouts(2), attacks=[PGD(2.0, steps=4)])
+    figure = adversarial_figure({"a": made[0], "b": made[1]}, trained.classes)
     panels = [axes for axes in figure.axes if axes.images and axes.get_label() != "<colorbar>"]
     assert len(panels) == 8
     change = np.ma.filled(panels[3].images[0].get_array(), np.nan)
     np.testing.assert_allclose(change, made[0][0].perturbation_in_sigma.sum(axis=0), rtol=1e-5, atol=1e-5)
     assert "sigma" in panels[3].get_title()
     with pytest.raises(ValueError, match="1 to 20 rows"):
-        fooling_figure({}, trained.classes)
+        adversarial_figure({}, trained.classes)
     columns = ("accuracy", "low", "high", "random_accuracy", "random_low", "random_high")
-    curve = Table({"budget": [0, 1.0]} | {name: [0.9, 0.5] for name in columns})
+    curve = Table({"epsilon": [0, 1.0]} | {name: [0.9, 0.5] for name in columns})
     (axes,) = robustness_figure({"a": curve}, unit="sigma").axes
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [0.9, 0.5])
-    assert axes.get_xlabel() == "budget [sigma]"
+    assert axes.get_xlabel() == "epsilon [sigma]"

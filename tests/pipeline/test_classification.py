@@ -19,10 +19,10 @@ def shifted(ready):
     """The same network whose probabilities are read with other temperatures: a second opinion."""
     from galcnn.uncertainty import Calibration
 
-    class Doubts:
+    class UncertaintyRecord:
         calibration = Calibration("vector", (0.5, 0.2), (0.3, -0.3), 9)
 
-    return Classifier(ready.trained, Doubts(), ready.answering)
+    return Classifier(ready.trained, UncertaintyRecord(), ready.answering)
 
 
 def test_an_ensemble_is_the_mean_of_its_members(sky, blobs):

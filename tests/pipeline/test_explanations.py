@@ -15,7 +15,13 @@ from galcnn.layers import LayerStack
 from galcnn.model import load_model, save_model
 from galcnn.pipeline import ExplainSettings, explain_files, working_methods
 from galcnn.prediction import Prediction, predict_images
-from galcnn.uncertainty import Calibration, Doubts, fit_conformal, fit_domain, image_measures
+from galcnn.uncertainty import (
+    Calibration,
+    UncertaintyRecord,
+    fit_conformal,
+    fit_out_of_distribution,
+    image_measures,
+)
 from tests.conftest import toy_images
 
 N = 6
@@ -44,7 +50,9 @@ def calibrate(folder, trained):
     sets = fit_conformal(prediction, [trained.classes[i] for i in truth])
     sample = image_measures(images, trained.card.inputs), logits
     calibration = Calibration("vector", (0.01, 0.01), (-2.0, 2.0), 120)
-    Doubts(trained.card.model_sha256, calibration, sets, fit_domain(*sample, *sample)).write(folder)
+    UncertaintyRecord(
+        trained.card.model_sha256, calibration, sets, fit_out_of_distribution(*sample, *sample)
+    ).write(folder)
 
 
 def test_a_file_that_cannot_be_read_ends_no_other(road, capsys):

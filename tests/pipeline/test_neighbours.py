@@ -10,7 +10,7 @@ import pytest
 from astropy.table import Table
 
 from galcnn.cli.main import main
-from galcnn.pipeline import nearest, read_embedded, suggest
+from galcnn.pipeline import label_next, nearest, read_embedded
 from galcnn.pipeline.labelling import STRATEGIES
 from galcnn.pipeline.neighbours import METRICS, Embedded
 from galcnn.uncertainty import Uncertainty
@@ -100,7 +100,7 @@ def test_neighbours_that_cannot_be_asked_for(cloud, query, settings, why):
 def test_scores_are_the_closed_forms():
     p = np.array([[1, 0, 0], [0.5, 0.5, 0], [0.4, 0.35, 0.25], [0.6, 0.2, 0.2], [1 / 3, 1 / 3, 1 / 3]])
     pool = embedded(np.eye(5), p)
-    found = {name: suggest(pool, 5, strategy=name) for name in ("entropy", "margin", "least-confidence")}
+    found = {name: label_next(pool, 5, strategy=name) for name in ("entropy", "margin", "least-confidence")}
     assert list(found["entropy"]["id"]) == ["g4", "g2", "g3", "g1", "g0"]
     np.testing.assert_allclose(found["entropy"]["score"][[0, 3, 4]], [np.log(3), np.log(2), 0], atol=1e-15)
     assert list(found["margin"]["id"]) == ["g1", "g4", "g2", "g3", "g0"]
@@ -114,18 +114,18 @@ def test_bald_wants_disagreement_not_doubt():
     members = np.array([[[0.5, 0.5], [1, 0], [0.9, 0.1]], [[0.5, 0.5], [0, 1], [0.8, 0.2]]])
     several = Uncertainty(members)
     pool = embedded(np.eye(3), several.probabilities, disagreement=several.mutual_information)
-    found = suggest(pool, 3, strategy="bald")
+    found = label_next(pool, 3, strategy="bald")
     assert list(found["id"]) == ["g1", "g2", "g0"]
     assert found["score"][0] == pytest.approx(np.log(2))
-    assert next(iter(suggest(pool, 1, strategy="entropy")["id"])) == "g0"
+    assert next(iter(label_next(pool, 1, strategy="entropy")["id"])) == "g0"
     with pytest.raises(ValueError, match="a run with the column 'mutual_information'"):
-        suggest(embedded(np.eye(3)), 1, strategy="bald")
+        label_next(embedded(np.eye(3)), 1, strategy="bald")
 
 
 def test_k_center_is_greedy_and_covers_within_twice_the_best_radius():
     """On a line the best radius is known: five centres of ten points a unit apart leave 1/2."""
     line = embedded(np.arange(10.0)[:, np.newaxis])
-    found = suggest(line, 5, strategy="k-center")
+    found = label_next(line, 5, strategy="k-center")
     picked = [int(name[1:]) for name in found["id"]]
     assert picked[:3] == [4, 9, 0]  # nearest to the middle (first of two), then furthest, then furthest
     radius = max(min(abs(i - j) for j in picked) for i in range(10))
@@ -135,7 +135,7 @@ def test_k_center_is_greedy_and_covers_within_twice_the_best_radius():
 
 def test_k_center_begins_at_what_is_labelled():
     line = embedded(np.arange(10.0)[:, np.newaxis])
-    found = suggest(line, 2, strategy="k-center", labelled=["g9", "elsewhere"])
+    found = label_next(line, 2, strategy="k-center", labelled=["g9", "elsewhere"])
     assert list(found["id"]) == ["g0", "g4"] or list(found["id"]) == ["g0", "g5"]
     assert found["score"][0] == 9
 
@@ -149,9 +149,9 @@ def test_diverse_takes_one_of_each_planted_cluster_where_entropy_takes_all_of_on
     p[:30] = [0.5, 0.5]
     pool = embedded(features, p)
     of = {f"g{i}": i // 30 for i in range(120)}
-    assert [of[name] for name in suggest(pool, 4, strategy="entropy")["id"]] == [0, 0, 0, 0]
+    assert [of[name] for name in label_next(pool, 4, strategy="entropy")["id"]] == [0, 0, 0, 0]
     some = embedded(features[::3], p[::3])  # 40 = ten times as many as are wanted: all are looked at
-    chosen = suggest(some, 4, strategy="diverse")
+    chosen = label_next(some, 4, strategy="diverse")
     assert sorted(int(name[1:]) // 10 for name in chosen["id"]) == [0, 1, 2, 3]
 
 
@@ -167,19 +167,19 @@ def test_every_strategy_leaves_out_what_is_labelled_flagged_or_a_twin(strategy):
     flags[36] = 16
     pool = embedded(features, flags=flags, disagreement=rng.uniform(size=40))
     labelled = [f"g{i}" for i in range(10)]
-    found = suggest(pool, 100, strategy=strategy, labelled=labelled, seed=1)
+    found = label_next(pool, 100, strategy=strategy, labelled=labelled, seed=1)
     rows = [int(name[1:]) for name in found["id"]]
     assert len(rows) == len(set(rows)) == 14
     assert set(rows) & {36} == {36}, "one unlike the training set may be the most worth a label"
     assert not set(rows) & {*range(10), 30, 31, 32, 33, 34, 35}
     assert {row % 10 for row in rows if row < 30} == set(range(10)), "one of each pair"
-    again = suggest(pool, 100, strategy=strategy, labelled=labelled, seed=1)
+    again = label_next(pool, 100, strategy=strategy, labelled=labelled, seed=1)
     assert list(again["id"]) == list(found["id"])
-    assert len(suggest(pool, 3, strategy=strategy, labelled=labelled)) == 3
+    assert len(label_next(pool, 3, strategy=strategy, labelled=labelled)) == 3
 
 
 def test_random_is_another_draw_with_another_seed_and_fair(cloud):
-    draws = [tuple(suggest(cloud, 5, strategy="random", seed=seed)["id"]) for seed in range(60)]
+    draws = [tuple(label_next(cloud, 5, strategy="random", seed=seed)["id"]) for seed in range(60)]
     assert len(set(draws)) == 60
     counts = np.bincount([int(name[1:]) // 100 for draw in draws for name in draw], minlength=3)
     assert np.abs(counts - 100).max() < 4 * np.sqrt(300 * (1 / 3) * (2 / 3))
@@ -187,13 +187,13 @@ def test_random_is_another_draw_with_another_seed_and_fair(cloud):
 
 def test_an_empty_pool_gives_an_empty_table(cloud):
     for strategy in set(STRATEGIES) - {"bald"}:
-        found = suggest(cloud, 3, strategy=strategy, labelled=cloud.ids)
+        found = label_next(cloud, 3, strategy=strategy, labelled=cloud.ids)
         assert len(found) == 0
         assert found.colnames == ["rank", "id", "score", "class", "p"]
     with pytest.raises(ValueError, match="a strategy among"):
-        suggest(cloud, 3, strategy="best")
+        label_next(cloud, 3, strategy="best")
     with pytest.raises(ValueError, match="at least one galaxy"):
-        suggest(cloud, 0)
+        label_next(cloud, 0)
 
 
 @pytest.mark.parametrize("disagreement", [None, np.linspace(0, 1, 300)])
@@ -243,21 +243,32 @@ def test_the_commands_say_what_python_says(cloud, tmp_path, capsys):
     np.testing.assert_allclose(Table.read(tmp_path / "like.ecsv")["distance"], expected["distance"])
     labels = tmp_path / "labels.csv"
     labels.write_text("name\ng1\ng2\n")
-    words = ["suggest", run, "-n", "6", "--strategy", "k-center", "--labelled", str(labels), "--id", "name"]
+    words = [
+        "label-next",
+        run,
+        "-n",
+        "6",
+        "--strategy",
+        "k-center",
+        "--labelled",
+        str(labels),
+        "--id",
+        "name",
+    ]
     assert main(["--json", *words]) == 0
     rows = json.loads(capsys.readouterr().out)["result"]["rows"]
     assert [row["id"] for row in rows] == list(
-        suggest(cloud, 6, strategy="k-center", labelled=["g1", "g2"])["id"]
+        label_next(cloud, 6, strategy="k-center", labelled=["g1", "g2"])["id"]
     )
-    assert main(["--json", "suggest", run, "-n", "2", "--strategy", "random"]) == 0
+    assert main(["--json", "label_next", run, "-n", "2", "--strategy", "random"]) == 0
     assert [row["score"] for row in json.loads(capsys.readouterr().out)["result"]["rows"]] == [None, None]
     for wrong in (
         ["similar", run],
         ["similar", run, "--image", "x.fits"],
         ["similar", run, "--id", "g7", "--images", "cutouts"],
         ["similar", run, "--id", "g7", "--bands", "g,r"],
-        ["suggest", run, "--id", "name"],
-        ["suggest", run, "--strategy", "bald"],
+        ["label_next", run, "--id", "name"],
+        ["label_next", run, "--strategy", "bald"],
     ):
         assert main(wrong) == 2
         assert "Traceback" not in capsys.readouterr().err

@@ -64,14 +64,23 @@ def test_a_file_of_the_run_finds_itself_and_is_drawn(place, tmp_path):
 
 def test_a_catalog_without_the_neighbours_is_refused(place, tmp_path, capsys):
     Table({"id": ["g0"], "image": [str(place / "g0.fits")]}).write(tmp_path / "few.ecsv")
-    words = ["similar", str(place / "run"), "--id", "g0", "-n", "2", "--figure", str(tmp_path / "like.png")]
+    words = [
+        "neighbours",
+        str(place / "run"),
+        "--id",
+        "g0",
+        "-n",
+        "2",
+        "--figure",
+        str(tmp_path / "like.png"),
+    ]
     assert main([*words, "--catalog", str(tmp_path / "few.ecsv")]) == 2
     assert "Expected the catalog of the run. Received: missing=['g" in capsys.readouterr().err
     assert not (tmp_path / "like.png").exists()
 
 
 def test_another_model_and_a_file_that_does_not_fit_are_refused(place, tmp_path, capsys):
-    words = ["similar", str(place / "run"), "--image", str(place / "g5.fits"), "--model"]
+    words = ["neighbours", str(place / "run"), "--image", str(place / "g5.fits"), "--model"]
     assert main([*words, str(place / "other")]) == 2
     assert "Features of two models cannot be compared" in capsys.readouterr().err
     save_cutout(Cutout(np.ones((2, 9, 9)), ("g", "r"), unit=u.nJy), tmp_path / "small.fits")

@@ -122,7 +122,7 @@ def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):
     settings = RunSettings(ClassifySettings(embeddings=True), 7)
     with pytest.raises(ValueError, match="this very run"):
         run_catalog(sky / "model", catalog, named, tmp_path / "out", settings=settings)
-    catalog.table["redshift"] = 0.1  # by which the domain warning goes
+    catalog.table["redshift"] = 0.1  # by which the out-of-distribution warning goes
     files = InputFiles.of(catalog, sky / "cutouts")
     with pytest.raises(ValueError, match="this very run"):
         run_catalog(sky / "model", catalog, files, tmp_path / "out", settings=settings)
@@ -284,7 +284,13 @@ def test_a_mosaic_gives_what_its_cutouts_give(sky, blobs, tmp_path):
 @pytest.fixture(scope="module")
 def measured(trained, tmp_path_factory):
     """A model folder with its uncertainty record; images, and what they were measured on."""
-    from galcnn.uncertainty import Doubts, fit_calibration, fit_conformal, fit_domain, image_measures
+    from galcnn.uncertainty import (
+        UncertaintyRecord,
+        fit_calibration,
+        fit_conformal,
+        fit_out_of_distribution,
+        image_measures,
+    )
 
     folder = tmp_path_factory.mktemp("measured")
     saved = save_model(trained, folder)
@@ -294,11 +300,13 @@ def measured(trained, tmp_path_factory):
     sample = image_measures(many, trained.card.inputs), embed(trained, many)
     calibration = fit_calibration(prediction, labels, kind="vector")
     sets = fit_conformal(calibration.apply(prediction), labels)
-    Doubts(saved.card.model_sha256, calibration, sets, fit_domain(*sample, *sample)).write(folder)
+    UncertaintyRecord(
+        saved.card.model_sha256, calibration, sets, fit_out_of_distribution(*sample, *sample)
+    ).write(folder)
     return folder, many, prediction, calibration, sets
 
 
-def test_doubts_go_into_the_table(measured):
+def test_uncertainty_records_go_into_the_table(measured):
     folder, many, prediction, calibration, sets = measured
     strange = many[:6] * np.float32(30)
     table = classify_batch(folder, np.concatenate([many[:6], strange]), [str(i) for i in range(12)])

@@ -1,11 +1,18 @@
-"""The domain warning: its false alarms are as few as stated, and what lies outside is named."""
+"""The out-of-distribution warning: its false alarms are as few as stated, and what lies outside is named."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from galcnn.model import InputSpec
-from galcnn.uncertainty import Calibration, ConformalSets, Domain, Doubts, fit_domain, image_measures
+from galcnn.uncertainty import (
+    Calibration,
+    ConformalSets,
+    OutOfDistribution,
+    UncertaintyRecord,
+    fit_out_of_distribution,
+    image_measures,
+)
 
 
 def sample(n, seed, *, shift=0.0, feature_shift=0.0):
@@ -20,37 +27,37 @@ def sample(n, seed, *, shift=0.0, feature_shift=0.0):
 def test_false_alarms_are_those_stated():
     rates = []
     for seed in range(40):
-        domain = fit_domain(*sample(800, seed), *sample(299, seed + 1000), false_alarms=0.05)
-        rates.append(domain.warn(*sample(2000, seed + 2000))[0].mean())
+        ood = fit_out_of_distribution(*sample(800, seed), *sample(299, seed + 1000), false_alarms=0.05)
+        rates.append(ood.warn(*sample(2000, seed + 2000))[0].mean())
     # k = 285 of n = 299: the mean of Beta(15, 285)
     assert np.mean(rates) == pytest.approx(0.05, abs=4 * 0.0126 / np.sqrt(40) + 0.002)
 
 
 def test_what_lies_outside_is_named():
-    domain = fit_domain(*sample(800, 1), *sample(400, 2))
-    outside, reasons, distance = domain.warn(*sample(200, 3, shift=12.0))
+    ood = fit_out_of_distribution(*sample(800, 1), *sample(400, 2))
+    outside, reasons, distance = ood.warn(*sample(200, 3, shift=12.0))
     assert outside.mean() > 0.95
     assert all(reason.startswith("magnitude_r") for reason in reasons if reason)
-    assert (distance[outside] > domain.limit).all()
-    outside, reasons, _ = domain.warn(*sample(200, 3, feature_shift=[0, 0, 0, 3.0, 0]))
+    assert (distance[outside] > ood.limit).all()
+    outside, reasons, _ = ood.warn(*sample(200, 3, feature_shift=[0, 0, 0, 3.0, 0]))
     assert outside.mean() > 0.95
     assert all(r.startswith("embedding") for r in reasons)
 
 
 def test_a_feature_that_is_missing_is_not_judged():
-    domain = fit_domain(*sample(800, 1), *sample(400, 2))
+    ood = fit_out_of_distribution(*sample(800, 1), *sample(400, 2))
     measures, features = sample(3, 5, shift=12.0)
-    assert not domain.warn({"magnitude_r": [np.nan] * 3}, features)[0].any()
-    assert not domain.warn({}, features)[0].any()
-    assert domain.warn(measures, features)[0].all()
+    assert not ood.warn({"magnitude_r": [np.nan] * 3}, features)[0].any()
+    assert not ood.warn({}, features)[0].any()
+    assert ood.warn(measures, features)[0].all()
 
 
 def test_mahalanobis_by_hand():
     training = {}, np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]] * 30)
-    domain = fit_domain(*training, *training, false_alarms=0.1)
+    ood = fit_out_of_distribution(*training, *training, false_alarms=0.1)
     n = 120
     along = np.sqrt((3.0**2 / (2 * 9 * 60 / (n - 1)) * 2) / 2)  # one variance is 2 * 9 * 30 / (n - 1)
-    found = domain.deviations({}, np.array([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))["embedding"]
+    found = ood.deviations({}, np.array([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))["embedding"]
     variances = np.array([2 * 9 * 30 / (n - 1), 2 * 1 * 30 / (n - 1)])
     np.testing.assert_allclose(
         found, [np.sqrt(9 / variances[0] / 2), np.sqrt(1 / variances[1] / 2), 0], atol=1e-9
@@ -60,10 +67,10 @@ def test_mahalanobis_by_hand():
 
 def test_refusals_and_a_feature_without_spread():
     with pytest.raises(ValueError, match="at least 99 galaxies set aside"):
-        fit_domain(*sample(100, 1), *sample(50, 2))
+        fit_out_of_distribution(*sample(100, 1), *sample(50, 2))
     measures, features = sample(100, 1)
-    domain = fit_domain(measures | {"pixel_scale": np.full(100, 0.4)}, features, *sample(200, 2))
-    assert "pixel_scale" not in domain.features
+    ood = fit_out_of_distribution(measures | {"pixel_scale": np.full(100, 0.4)}, features, *sample(200, 2))
+    assert "pixel_scale" not in ood.features
 
 
 def test_measures_of_a_gaussian_galaxy():
@@ -91,40 +98,40 @@ def test_measures_of_a_gaussian_galaxy():
 
 
 def test_beyond_the_range_of_what_all_images_share_there_is_always_a_warning():
-    domain = fit_domain(*sample(800, 1), *sample(400, 2), ranges={"pixel_scale": (0.39, 0.41)})
-    assert Domain.from_dict(domain.to_dict()).ranges == domain.ranges
+    ood = fit_out_of_distribution(*sample(800, 1), *sample(400, 2), ranges={"pixel_scale": (0.39, 0.41)})
+    assert OutOfDistribution.from_dict(ood.to_dict()).ranges == ood.ranges
     measures, features = sample(4, 3)
-    measures = {name: np.full(4, domain.features[name][0]) for name in measures}  # medians: not far out
-    outside, reasons, distance = domain.warn(
-        measures | {"pixel_scale": [0.4, 0.05, np.nan, 0.5]}, features * 0
-    )
+    measures = {name: np.full(4, ood.features[name][0]) for name in measures}  # medians: not far out
+    outside, reasons, distance = ood.warn(measures | {"pixel_scale": [0.4, 0.05, np.nan, 0.5]}, features * 0)
     assert outside.tolist() == [False, True, False, True]
     assert reasons[1] == "pixel_scale is 0.05, the training set's 0.39 to 0.41"
-    assert (distance < domain.limit).all()
-    assert not domain.warn(measures, features * 0)[0].any()
+    assert (distance < ood.limit).all()
+    assert not ood.warn(measures, features * 0)[0].any()
 
 
-def test_doubts_are_kept_beside_their_model_alone(tmp_path):
+def test_uncertainty_records_are_kept_beside_their_model_alone(tmp_path):
     sets = ConformalSets(("a", "b"), 0.9, "threshold", (0.4, np.inf), True, 30)
-    doubts = Doubts(
+    record = UncertaintyRecord(
         "hash",
         Calibration("temperature", (0.5, 0.5), (0.0, 0.0), 30),
         sets,
-        fit_domain(*sample(200, 1), *sample(200, 2)),
+        fit_out_of_distribution(*sample(200, 1), *sample(200, 2)),
     )
-    assert Doubts.read(tmp_path, "hash") is None
-    path = doubts.write(tmp_path)
-    again = Doubts.read(tmp_path, "hash")
-    assert again.calibration == doubts.calibration
+    assert UncertaintyRecord.read(tmp_path, "hash") is None
+    path = record.write(tmp_path)
+    again = UncertaintyRecord.read(tmp_path, "hash")
+    assert again.calibration == record.calibration
     assert again.sets == sets
     probe = sample(50, 4, shift=2.0)
-    np.testing.assert_array_equal(again.domain.warn(*probe)[2], doubts.domain.warn(*probe)[2])
-    assert isinstance(again.domain, Domain)
-    with pytest.raises(ValueError, match="doubts of this very model"):
-        Doubts.read(tmp_path, "other")
+    np.testing.assert_array_equal(
+        again.out_of_distribution.warn(*probe)[2], record.out_of_distribution.warn(*probe)[2]
+    )
+    assert isinstance(again.out_of_distribution, OutOfDistribution)
+    with pytest.raises(ValueError, match="record of this very model"):
+        UncertaintyRecord.read(tmp_path, "other")
     path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
     with pytest.raises(ValueError, match="format 9: update galcnn"):
-        Doubts.read(tmp_path, "hash")
+        UncertaintyRecord.read(tmp_path, "hash")
     path.write_text("{")
-    with pytest.raises(ValueError, match=r"doubts.json as galcnn calibrate wrote it"):
-        Doubts.read(tmp_path, "hash")
+    with pytest.raises(ValueError, match=r"uncertainty.json as galcnn calibrate wrote it"):
+        UncertaintyRecord.read(tmp_path, "hash")

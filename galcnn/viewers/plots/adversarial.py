@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 20
 
 
-def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
+def adversarial_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
     """Draw galaxies before and after attacks, with the difference once and tenfold.
 
     Parameters
@@ -76,23 +76,23 @@ def fooling_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[st
 
 
 def robustness_figure(curves: Mapping[str, Table], *, unit: str) -> Figure:
-    """Draw accuracy against the epsilon (budget) of an attack, with that of random changes."""
+    """Draw accuracy against the epsilon (epsilon) of an attack, with that of random changes."""
     if not curves:
         raise ValueError(message("at least one curve", "", n=0))
     figure = new_figure(4.8, 3.4)
     axes = figure.add_subplot()
     for i, (name, table) in enumerate(curves.items()):
-        budget = np.asarray(table["budget"])
+        epsilon = np.asarray(table["epsilon"])
         look = class_look(i) | {"markersize": 4}
-        axes.fill_between(budget, table["low"], table["high"], color=look["color"], alpha=0.2, linewidth=0)
-        axes.plot(budget, table["accuracy"], label=name, **look)
-        axes.plot(budget, table["random_accuracy"], linestyle="--", linewidth=1, mfc="white", **look)
+        axes.fill_between(epsilon, table["low"], table["high"], color=look["color"], alpha=0.2, linewidth=0)
+        axes.plot(epsilon, table["accuracy"], label=name, **look)
+        axes.plot(epsilon, table["random_accuracy"], linestyle="--", linewidth=1, mfc="white", **look)
     axes.plot([], [], color="0.3", linestyle="--", linewidth=1, label="random change of the same size")
-    smallest = min(float(table["budget"][1]) for table in curves.values())
+    smallest = min(float(table["epsilon"][1]) for table in curves.values())
     axes.set_xscale("symlog", linthresh=smallest)
     axes.set_xlim(left=0)
     axes.set_ylim(-0.02, 1.02)
-    finish(axes, f"budget [{unit}]", "accuracy")
+    finish(axes, f"epsilon [{unit}]", "accuracy")
     axes.legend(fontsize=SMALL, frameon=False)
     return figure
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Start a Slurm of one node on this machine, with Debian's packages, and run the array of examples/engines/slurm.
+# Start a Slurm of one node on this machine, with Debian's packages, and run the array of examples/workflows/slurm.
 # Opt-in (make test-engines): root. Usage: run.sh PYTHON
 set -eu
 python=$(command -v "$1") && python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")

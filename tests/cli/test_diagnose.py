@@ -1,4 +1,4 @@
-"""galcnn health: signals at initialisation, and what was seen of a training."""
+"""galcnn diagnose: signals at initialisation, and what was seen of a training."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def test_plain_stacks_are_summed_up_drawn_and_written(tmp_path, capsys):
     words = ["--activation", "relu", "--initializer", "he_normal", "--initializer", "glorot_normal"]
     out = tmp_path / "signals"
     words += ["--depth", "12", "--width", "64", "--draws", "3", "--out", str(out)]
-    assert main(["health", "--init", *words]) == 0
+    assert main(["diagnose", "--init", *words]) == 0
     shown = capsys.readouterr().out
     assert "kept" in shown
     assert "vanishes" in shown
@@ -24,7 +24,7 @@ def test_plain_stacks_are_summed_up_drawn_and_written(tmp_path, capsys):
 def test_an_experiment_is_measured_layer_by_layer(toy_experiment, tmp_path, capsys):
     out = tmp_path / "signals"
     assert (
-        main(["health", str(toy_experiment), "--init", "--initializer", "lecun_normal", "--out", str(out)])
+        main(["diagnose", str(toy_experiment), "--init", "--initializer", "lecun_normal", "--out", str(out)])
         == 0
     )
     assert "network/conv1_1" in capsys.readouterr().out
@@ -35,7 +35,7 @@ def test_an_experiment_is_measured_layer_by_layer(toy_experiment, tmp_path, caps
 
 @pytest.mark.parametrize("words", [[], ["--init", "nothing.toml"], ["--init", "--initializer", "he_norml"]])
 def test_what_it_cannot_do_is_said(words, capsys):
-    assert main(["health", *words]) == 2
+    assert main(["diagnose", *words]) == 2
     assert "Expected" in capsys.readouterr().err
 
 
@@ -43,10 +43,10 @@ def test_a_training_is_looked_at_and_its_health_read(toy_experiment, tmp_path, c
     model = tmp_path / "model"
     words = ["train", str(toy_experiment), "--out", str(model), "--quiet", "--health", "4"]
     assert main([*words, "--tensorboard", str(tmp_path / "board")]) == 0
-    assert f"galcnn health {model}" in capsys.readouterr().out
+    assert f"galcnn diagnose {model}" in capsys.readouterr().out
     assert not (tmp_path / "model.health.csv").exists(), "it lies in the model now"
     assert any((tmp_path / "board").iterdir())
-    assert main(["health", str(model), "--out", str(tmp_path / "look")]) == 0
+    assert main(["diagnose", str(model), "--out", str(tmp_path / "look")]) == 0
     shown = capsys.readouterr().out
     assert "network/conv2_1" in shown
     assert "no sign of vanishing" in shown
@@ -68,7 +68,7 @@ def test_a_training_that_failed_says_why_and_can_be_read(toy_experiment, tmp_pat
     assert "a finite loss" in said
     assert "Health: exploding at layer network/" in said
     assert not model.exists()
-    assert main(["health", str(model)]) == 0
+    assert main(["diagnose", str(model)]) == 0
     assert "[training] learning_rate = 1e+29" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""galcnn health."""
+"""galcnn diagnose."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
 
 
-@click.command(name="health")
+@click.command(name="diagnose")
 @click.argument("target", required=False, metavar="[MODEL | EXPERIMENT.toml]")
 @click.option("--init", is_flag=True, help="Check variances at the start, of EXPERIMENT or plain stacks.")
 @click.option(
@@ -56,10 +56,10 @@ def command(
     """Diagnose why a network does not learn.
 
     \b
-    galcnn health model --out health
-    galcnn health --init --out signals
-    galcnn health --init --activation tanh --initializer he_normal --depth 30
-    galcnn health experiment.toml --init --initializer glorot_uniform --out signals
+    galcnn diagnose model --out health
+    galcnn diagnose --init --out signals
+    galcnn diagnose --init --activation tanh --initializer he_normal --depth 30
+    galcnn diagnose experiment.toml --init --initializer glorot_uniform --out signals
 
     For a MODEL trained with --health, also during training or after it has failed: shows what is wrong,
     in which layer and at which update, and what to try.
@@ -72,7 +72,7 @@ def command(
         raise click.UsageError("Expected MODEL, trained with --health; or --init.")
     if not init and (activation or initializer or depth):
         raise click.UsageError("Expected --init with --activation, --initializer and --depth.")
-    claim = None if out is None else atomic.claim(out, what="one of galcnn health", overwrite=overwrite)
+    claim = None if out is None else atomic.claim(out, what="one of galcnn diagnose", overwrite=overwrite)
     if target is not None and not init:
         _trained(target, claim)
         return

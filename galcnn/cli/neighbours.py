@@ -1,4 +1,4 @@
-"""galcnn similar."""
+"""galcnn neighbours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from galcnn.cli import options
 from galcnn.cli.answers import tell_rows
 
 
-@click.command(name="similar")
+@click.command(name="neighbours")
 @click.argument("run")
 @click.option("--id", "id_", metavar="ID", help="Id of the galaxy in the run.")
 @click.option("--image", metavar="FILE", help="Image file of another galaxy; with --model.")
@@ -45,9 +45,9 @@ def command(
 
     \b
     galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run
-    galcnn similar run --id NGC1300 -n 20 --out like.ecsv
-    galcnn similar run --image new.fits --model model
-    galcnn similar run --id NGC1300 --figure like.png --catalog galaxies.ecsv --images cutouts
+    galcnn neighbours run --id NGC1300 -n 20 --out like.ecsv
+    galcnn neighbours run --image new.fits --model model
+    galcnn neighbours run --id NGC1300 --figure like.png --catalog galaxies.ecsv --images cutouts
 
     RUN is an output folder of galcnn classify --embeddings, or its table.
     """

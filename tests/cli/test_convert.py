@@ -1,4 +1,4 @@
-"""galcnn load and galcnn info: what files became, from the command line."""
+"""galcnn convert and galcnn info: what files became, from the command line."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def test_bands_of_two_surveys_become_one_cutout(real_data, tmp_path, capsys):
     ]
     out = tmp_path / "galaxy.fits"
     words = ["--grid", "g", "--remove-sky", "--ebv", "0.03", "--width", "40arcsec", "--redshift", "0.02"]
-    assert main(["load", *files, *words, "--out", str(out)]) == 0
+    assert main(["convert", *files, *words, "--out", str(out)]) == 0
     cutout = load_cutout(out)
     assert (cutout.bands, cutout.shape, cutout.redshift) == (("g", "r"), (152, 152), 0.02)
     shown = capsys.readouterr().out
@@ -33,7 +33,7 @@ def test_companions_and_zero_point(real_data, tmp_path, capsys):
     folder = real_data / "fits/sdss_gadotti/Plate0721_MJD52228_Fiber011_r"
     out = tmp_path / "a.fits"
     words = [w for kind in ("mask", "sigma", "psf") for w in (f"--{kind}", str(folder / f"{kind}.fits"))]
-    assert main(["load", str(folder / "image.fits"), *words, "--out", str(out)]) == 0
+    assert main(["convert", str(folder / "image.fits"), *words, "--out", str(out)]) == 0
     cutout = load_cutout(out)
     assert cutout.sigma is not None
     assert cutout.psf is not None
@@ -41,7 +41,8 @@ def test_companions_and_zero_point(real_data, tmp_path, capsys):
     assert f"sigma         yes ({folder / 'sigma.fits'})" in capsys.readouterr().out
     raw = real_data / "fits/decam_interacting/132_rband.fits"
     assert (
-        main(["load", str(raw), "--bands", "r", "--zero-point", "25", "--out", str(out), "--overwrite"]) == 0
+        main(["convert", str(raw), "--bands", "r", "--zero-point", "25", "--out", str(out), "--overwrite"])
+        == 0
     )
     assert load_cutout(out).calibrated
 
@@ -60,7 +61,7 @@ def test_companions_and_zero_point(real_data, tmp_path, capsys):
 def test_bad_words_are_said_in_one_line_and_nothing_is_written(real_data, tmp_path, capsys, words, said):
     out = tmp_path / "a.fits"
     path = str(real_data / "fits/hostphot/SDSS_r.fits")
-    assert main(["load", path, *words, "--out", str(out)]) == 2
+    assert main(["convert", path, *words, "--out", str(out)]) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -68,7 +69,7 @@ def test_bad_words_are_said_in_one_line_and_nothing_is_written(real_data, tmp_pa
 def test_a_cutout_is_not_written_under_the_name_of_another_format(real_data, tmp_path, capsys):
     path = str(real_data / "fits/hostphot/SDSS_r.fits")
     for name in ("a.csv", "a.fits.gz", "a"):
-        assert main(["load", path, "--out", str(tmp_path / name)]) == 2
+        assert main(["convert", path, "--out", str(tmp_path / name)]) == 2
         assert "a name ending in .fits" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

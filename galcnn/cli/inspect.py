@@ -1,4 +1,4 @@
-"""galcnn data."""
+"""galcnn inspect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from galcnn.cli import options
 
 
-@click.command(name="data")
+@click.command(name="inspect")
 @click.argument("catalog")
 @options.image_column
 @options.id_column
@@ -46,8 +46,8 @@ def command(
     """Show a data set, its preprocessing and its suspicious cutouts.
 
     \b
-    galcnn data sky/catalog.ecsv --out look
-    galcnn data labels.csv --image-column file --id objid --scaling whiten --out look
+    galcnn inspect sky/catalog.ecsv --out look
+    galcnn inspect labels.csv --image-column file --id objid --scaling whiten --out look
 
     Suspicious cutouts are unreadable, blank, mostly masked, saturated, outliers or duplicates. They are
     listed with reason and value.

@@ -1,4 +1,4 @@
-"""galcnn fool."""
+"""galcnn attack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from galcnn.model import TrainedModel
 
 
-@click.command(name="fool")
+@click.command(name="attack")
 @click.argument("model")
 @click.argument("cutouts", nargs=-1, metavar="CUTOUT...")
 @click.option("--catalog", metavar="FILE", help="Catalog of images, instead of files.")
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 @click.option(
     "--unit",
     type=click.Choice(["sigma", "image"]),
-    help="Unit of budgets and norms.  [default: sigma if the noise of the first image is known]",
+    help="Unit of epsilons and norms.  [default: sigma if the noise of the first image is known]",
 )
-@click.option("--curve", is_flag=True, help="Measure accuracy against budget, for a catalog with classes.")
-@click.option("--budgets", metavar="X,X,...", help="Budgets of the curve.  [default: 0.02 to 5 in the unit]")
+@click.option("--curve", is_flag=True, help="Measure accuracy against epsilon, for a catalog with classes.")
+@click.option("--epsilons", metavar="X,X,...", help="Budgets of the curve.  [default: 0.02 to 5 in the unit]")
 @click.option("--out", required=True, metavar="DIR", help="Output folder; existing results are kept.")
 @click.option("--figure", metavar="PNG", help="Also draw the first results, or the curve.")
 @options.overwrite
@@ -65,7 +65,7 @@ def command(
     of: str | None,
     unit: Unit | None,
     curve: bool,
-    budgets: str | None,
+    epsilons: str | None,
     out: str,
     figure: str | None,
     overwrite: bool,
@@ -79,16 +79,16 @@ def command(
     """Attack a model with adversarial images of galaxies.
 
     \b
-    galcnn fool model galaxy.fits --attack all --target elliptical --out fooled --figure fooled.png
-    galcnn fool model *.fits --attack pgd:budget=2,light=psf,flux=conserved --out fooled
-    galcnn fool model --catalog sky/catalog.ecsv --of spiral --target elliptical \\
-        --attack smallest --attack minimal --attack universal:budget=1 --out spirals
-    galcnn fool model --catalog sky/catalog.ecsv --curve --out robustness
+    galcnn attack model galaxy.fits --attack all --target elliptical --out attack --figure attack.png
+    galcnn attack model *.fits --attack pgd:epsilon=2,light=psf,flux=conserved --out attack
+    galcnn attack model --catalog sky/catalog.ecsv --of spiral --target elliptical \\
+        --attack smallest --attack minimal --attack universal:epsilon=1 --out spirals
+    galcnn attack model --catalog sky/catalog.ecsv --curve --out robustness
 
     Galaxies are changed until the model errs, or blank sky until the model assigns a class. From a
     catalog, by default, the test galaxies are used, which the model was not trained on. Each galaxy gets
-    ID-fool.fits with image, start, difference, ten times the difference, noise, and difference in
-    sigma. The table fooling.ecsv lists the changes in sigma and magnitudes, whether the attack
+    ID-attack.fits with image, start, difference, ten times the difference, noise, and difference in
+    sigma. The table attacks.ecsv lists the changes in sigma and magnitudes, whether the attack
     succeeded (from an independent prediction), and whether an astronomer could see the change. An
     interrupted run is continued by the same command.
     """
@@ -101,9 +101,9 @@ def command(
         raise click.UsageError(
             "Expected no --target and --of with --curve: it attacks away from the true class."
         )
-    if budgets and not curve:
-        raise click.UsageError("Expected --curve with --budgets; an attack has its own: pgd:budget=2.")
-    values = options.numbers("--budgets", budgets) if budgets else (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+    if epsilons and not curve:
+        raise click.UsageError("Expected --curve with --epsilons; an attack has its own: pgd:epsilon=2.")
+    values = options.numbers("--epsilons", epsilons) if epsilons else (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
     options.check_folder(out, overwrite=overwrite)
     if figure is not None:
         options.check_figure(figure, inputs=cutouts, overwrite=overwrite)
@@ -146,24 +146,24 @@ def _files(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    from galcnn.pipeline import FOOLING_TABLE, Fooling, first_syntheses, fool_files, summary
+    from galcnn.pipeline import ATTACK_TABLE, AttackSettings, attack_files, first_syntheses, summary
 
-    table = fool_files(
+    table = attack_files(
         trained,
         files,
-        Fooling(tuple(attacks), target, of),  # type: ignore[arg-type]
+        AttackSettings(tuple(attacks), target, of),  # type: ignore[arg-type]
         out,
         progress=options.progress(quiet),
         overwrite=overwrite,
     )
     for line in summary(table):
         click.echo(line)
-    click.echo(f"wrote {out}/{FOOLING_TABLE} and {len(set(table['id']))} files")
+    click.echo(f"wrote {out}/{ATTACK_TABLE} and {len(set(table['id']))} files")
     if figure:
-        from galcnn.viewers import fooling_figure, save_figure
+        from galcnn.viewers import adversarial_figure, save_figure
         from galcnn.viewers.plots.adversarial import MOST_ROWS
 
-        save_figure(fooling_figure(first_syntheses(table, out, MOST_ROWS), trained.classes), figure)
+        save_figure(adversarial_figure(first_syntheses(table, out, MOST_ROWS), trained.classes), figure)
         click.echo(f"wrote {figure}")
 
 
@@ -183,7 +183,7 @@ def _curve(
     from galcnn.pipeline import Robustness, robustness_curve
 
     if len(attacks) != 1 or not isinstance(attacks[0], FGSM | PGD):
-        raise click.UsageError("Expected one attack with a budget for a curve: pgd or fgsm.")
+        raise click.UsageError("Expected one attack with an epsilon for a curve: pgd or fgsm.")
     attack = attacks[0]
     table = robustness_curve(
         trained,
@@ -196,7 +196,7 @@ def _curve(
     )
     for row in table:
         click.echo(
-            f"{row['budget']:8g} {attack.unit}: accuracy {row['accuracy']:.3f} "
+            f"{row['epsilon']:8g} {attack.unit}: accuracy {row['accuracy']:.3f} "
             f"[{row['low']:.3f}, {row['high']:.3f}], random {row['random_accuracy']:.3f}"
         )
     click.echo(f"wrote {out}/robustness.ecsv: {table['n'][0]} galaxies")

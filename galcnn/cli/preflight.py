@@ -1,4 +1,4 @@
-"""galcnn check."""
+"""galcnn preflight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from galcnn.cli import options
 _FAILED = 4
 
 
-@click.command(name="check")
+@click.command(name="preflight")
 @click.argument("experiment", metavar="EXPERIMENT.toml")
 @click.option("--catalog", metavar="FILE", help="Catalog to use instead of that in the file.")
 @click.option("--json", "path", metavar="FILE.json", help="Also write the checks to this file.")
@@ -20,8 +20,8 @@ def command(experiment: str, catalog: str | None, path: str | None, overwrite: b
     """Check the data and the network of an experiment before training.
 
     \b
-    galcnn check experiment.toml
-    galcnn check examples/galaxy_zoo.toml --catalog labels.csv --json checks.json
+    galcnn preflight experiment.toml
+    galcnn preflight examples/galaxy_zoo.toml --catalog labels.csv --json checks.json
 
     The checks: the initial loss is close to ln(number of classes); penalties change the loss; the
     network can memorise twenty images; with shuffled labels it does not generalise; the splits share no

@@ -1,4 +1,4 @@
-"""galcnn networks."""
+"""galcnn profile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DEFAULT = ("blocks", "residual", "MobileNetV3Small", "EfficientNetB0", "ResNet50V2")
 
 
-@click.command(name="networks")
+@click.command(name="profile")
 @click.argument("names", nargs=-1)
 @click.option("--size", type=click.IntRange(min=8), default=96, show_default=True, help="Image side, pixels.")
 @click.option("--bands", type=click.IntRange(min=1), default=3, show_default=True, help="Number of bands.")
@@ -44,9 +44,9 @@ def command(
     """Show parameters, receptive field, memory and cost of networks.
 
     \b
-    galcnn networks
-    galcnn networks blocks residual ResNet50V2 --size 64 --bands 5 --pixel-scale 0.262
-    galcnn networks model --layers
+    galcnn profile
+    galcnn profile blocks residual ResNet50V2 --size 64 --bands 5 --pixel-scale 0.262
+    galcnn profile model --layers
 
     NAMES are `blocks`, `residual`, networks of keras.applications, or folders of trained models.
     Memory is given for the weights, and for the activations kept per image in training. Operations are

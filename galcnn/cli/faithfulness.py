@@ -1,4 +1,4 @@
-"""galcnn trust."""
+"""galcnn faithfulness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from galcnn.faithfulness.deletion_insertion import Imputation
 
 
-@click.command(name="trust")
+@click.command(name="faithfulness")
 @click.argument("model")
 @click.option("--catalog", required=True, metavar="FILE", help="Catalog of the training, or another.")
 @options.model_columns
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Method, see galcnn plugins, with settings after a colon; 'all' for all methods.",
 )
-@click.option("--out", required=True, metavar="DIR", help="Output folder: trust.md, tables, figures, layers.")
+@click.option(
+    "--out", required=True, metavar="DIR", help="Output folder: faithfulness.md, tables, figures, layers."
+)
 @options.overwrite
 @click.option("--galaxies", type=click.IntRange(min=8), default=60, show_default=True, help="At most.")
 @options.split
@@ -78,10 +80,10 @@ def command(
     """Test the faithfulness of the maps of each explanation method.
 
     \b
-    galcnn trust model --catalog sky/catalog.ecsv --out trust
-    galcnn trust gz1 --catalog labels.csv --method smoothgrad:n=10 --method cam --out trust
-    galcnn trust model --catalog sky/catalog.ecsv --seed-model other1 --seed-model other2 --out trust
-    galcnn trust model --catalog sky/catalog.ecsv --siblings 8 --out trust
+    galcnn faithfulness model --catalog sky/catalog.ecsv --out trust
+    galcnn faithfulness gz1 --catalog labels.csv --method smoothgrad:n=10 --method cam --out trust
+    galcnn faithfulness model --catalog sky/catalog.ecsv --seed-model other1 --seed-model other2 --out trust
+    galcnn faithfulness model --catalog sky/catalog.ecsv --siblings 8 --out trust
 
     Each verdict comes with an interval. An interrupted run is continued by the same command, and methods
     can be added to an existing folder.
@@ -95,7 +97,7 @@ def command(
     from galcnn.experiment import galaxies_of
     from galcnn.experiment.data import data_of
     from galcnn.explain import explainers_by_name
-    from galcnn.faithfulness import TrustSettings, read_sample, trust_report
+    from galcnn.faithfulness import FaithfulnessSettings, faithfulness_report, read_sample
     from galcnn.faithfulness.map_attacks import FragilitySettings
     from galcnn.faithfulness.report import Models
     from galcnn.faithfulness.retraining import siblings as train_siblings
@@ -119,10 +121,10 @@ def command(
         )
         others += train_alike(differing="seeds")
         random += train_alike(differing="labels")
-    settings = TrustSettings(
+    settings = FaithfulnessSettings(
         target, imputation, noise, attack=FragilitySettings(noise, seed=seed), layers=layers, seed=seed
     )
-    table = trust_report(
+    table = faithfulness_report(
         Models(trained, tuple(others), tuple(random)),
         read_sample(trained, drawn, fit=fit, progress=progress),
         out,
@@ -135,4 +137,4 @@ def command(
         words = [str(row["verdict"]) for row in table if row["method"] == name]
         counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
         click.echo(f"{name:<24}{counts}")
-    click.echo(f"wrote {out}/trust.md")
+    click.echo(f"wrote {out}/faithfulness.md")

@@ -1,4 +1,4 @@
-"""Uncertainty of networks of several seeds on Galaxy Zoo: calibration, sets, ensemble, domain warning.
+"""Uncertainty of networks of several seeds on Galaxy Zoo: calibration, sets, ensemble, warning.
 
 First train the networks with different seeds on the same catalog and split:
 
@@ -6,7 +6,7 @@ First train the networks with different seeds on the same catalog and split:
 
 Then run this script, which takes a few minutes:
 
-    python examples/galaxy_zoo_doubt.py labels.csv seed-0 seed-1 seed-2 seed-3
+    python examples/galaxy_zoo_uncertainty.py labels.csv seed-0 seed-1 seed-2 seed-3
 
 Everything is fitted on the validation galaxies and measured on the test galaxies.
 """
@@ -28,7 +28,7 @@ from galcnn.uncertainty import (
     calibration_test,
     fit_calibration,
     fit_conformal,
-    fit_domain,
+    fit_out_of_distribution,
     image_measures,
 )
 
@@ -145,15 +145,15 @@ def main(catalog, folders):
     def of(images):
         return image_measures(images, card.inputs)
 
-    domain = fit_domain(of(train), embedding, of(held.images[:]), seen[held.ids], false_alarms=0.01)
-    outside = domain.warn(of(test.images[:]), seen[test.ids])[0]
-    print(f"\ndomain warning of {folders[0]}: limit {domain.limit:.1f}, 1 % false alarms promised")
+    ood = fit_out_of_distribution(of(train), embedding, of(held.images[:]), seen[held.ids], false_alarms=0.01)
+    outside = ood.warn(of(test.images[:]), seen[test.ids])[0]
+    print(f"\ndomain warning of {folders[0]}: limit {ood.limit:.1f}, 1 % false alarms promised")
     print(f"{'test galaxies warned of':<32} {exact_share(outside)}")
     some = np.random.default_rng(1).permutation(len(test))[:ALTERED]
     for name, images in altered(test.images[:][some]).items():
         images = np.ascontiguousarray(images, dtype=np.float32)
         features = answering.predict(images, batch_size=256, verbose=0)[1]
-        outside, reasons, _ = domain.warn(of(images), features)
+        outside, reasons, _ = ood.warn(of(images), features)
         why = [reason.partition(" ")[0] for reason in reasons if reason]
         most = max(set(why), key=why.count) if why else ""
         print(f"{name:<32} {exact_share(outside)}  {most}", flush=True)

@@ -1,10 +1,10 @@
 """Adversarial attacks that turn a spiral into an elliptical, and their visibility, with ./sky and ./model."""
 
 from galcnn import Target, load_model, read_catalog
-from galcnn.adversarial import PGD, MinimalPerturbation, SkyAscent, SmallestBudget, fool, visibility
+from galcnn.adversarial import PGD, MinimalPerturbation, SkyAscent, SmallestBudget, attack, visibility
 from galcnn.files import load_cutout
 from galcnn.layers import write_syntheses
-from galcnn.viewers import fooling_figure, save_figure
+from galcnn.viewers import adversarial_figure, save_figure
 
 trained = load_model("model")
 table = read_catalog("sky/catalog.ecsv").table
@@ -19,15 +19,15 @@ attacks = [
     SkyAscent(),  # starts from blank sky
 ]
 target = Target.of_class("elliptical", trained.classes)
-results = fool(trained, cutouts, attacks=attacks, targets=target, ids=list(spirals["id"]))
+results = attack(trained, cutouts, attacks=attacks, targets=target, ids=list(spirals["id"]))
 for name, cutout, made in zip(spirals["id"], cutouts, results, strict=True):
     for one in made:
         seen = visibility(one)
-        answer = "fooled" if one.success else "held out"
+        answer = "misclassified" if one.success else "held out"
         eye = "visible" if seen.visible else "not visible"
         print(
             f"{name} {one.method:<10} {answer}: at most {seen.largest_sigma:.2g} sigma a pixel, chi-square "
             f"per degree {seen.chi_square:.2g} ({eye}), r changes by {seen.magnitudes[1]:.4f} mag"
         )
-    write_syntheses(f"{name}-fool.fits", made, wcs=cutout.wcs)
-save_figure(fooling_figure(dict(zip(spirals["id"], results, strict=True)), trained.classes), "fooled.png")
+    write_syntheses(f"{name}-attack.fits", made, wcs=cutout.wcs)
+save_figure(adversarial_figure(dict(zip(spirals["id"], results, strict=True)), trained.classes), "attack.png")

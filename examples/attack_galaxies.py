@@ -1,6 +1,6 @@
 """Adversarial attacks on two models: how much turns spirals into ellipticals, with and without batch norm?
 
-    python examples/fooling_galaxies.py CATALOG MODEL OTHER_MODEL [number of galaxies]
+    python examples/attack_galaxies.py CATALOG MODEL OTHER_MODEL [number of galaxies]
 
 Uses galaxies of the test sets of both models (their test.ecsv) that both models classify correctly. For
 spirals: the smallest limit per pixel (epsilon) that turns them into ellipticals, without constraints, and
@@ -26,7 +26,6 @@ from galcnn.adversarial import (
     SmallestBudget,
     UniversalPerturbation,
     away_from,
-    fool,
     visibility,
 )
 from galcnn.adversarial.perturbation import boxed, prepared_alike
@@ -76,7 +75,7 @@ def compared(both: dict[str, np.ndarray]) -> str:
     shares = [interval(side.astype(float), np.mean) for side in (ratio < 1, ratio > 1)]
     return (
         f"{one} over {other} {interval(ratio)} (median of {len(ratio)}); "
-        f"{one} is fooled by less in {shares[0]}, {other} in {shares[1]}"
+        f"{one} is misclassified at less in {shares[0]}, {other} in {shares[1]}"
     )
 
 
@@ -100,7 +99,7 @@ for name, trained in models.items():
     results = {}
     for kind, attack in attacks.items():
         own = cutouts[:8] if isinstance(attack, MinimalPerturbation) else cutouts  # one by one: slow
-        made = [one for (one,) in fool(trained, own, attacks=[attack], targets=target)]
+        made = [one for (one,) in attack(trained, own, attacks=[attack], targets=target)]
         results[kind] = made
         won = [one for one in made if one.success]
         seen = [visibility(one) for one in won]
@@ -119,15 +118,15 @@ for name, trained in models.items():
             words += f", rms {interval(np.array([one.rms for one in seen]))}, {sum(alive)} after rounding"
         print(words, flush=True)
     turning[name] = enough(results["smallest"])
-    budget = float(np.median(turning[name]))
+    epsilon = float(np.median(turning[name]))
     for times in (1, 4):
-        universal = boxed(UniversalPerturbation(times * budget, unit=unit, passes=2), trained)
+        universal = boxed(UniversalPerturbation(times * epsilon, unit=unit, passes=2), trained)
         half = prepared_alike(trained, cutouts[::2], [str(row) for row in spirals[::2]])
         fixed = universal.fitted(trained.model, half.images, target, context=half.context)
-        new = [one.success for (one,) in fool(trained, cutouts[1::2], attacks=[fixed], targets=target)]
-        old = [one.success for (one,) in fool(trained, cutouts[::2], attacks=[fixed], targets=target)]
+        new = [one.success for (one,) in attack(trained, cutouts[1::2], attacks=[fixed], targets=target)]
+        old = [one.success for (one,) in attack(trained, cutouts[::2], attacks=[fixed], targets=target)]
         print(
-            f"{name:<9} universal, {times * budget:.3g} {shown}: {sum(new)} of {len(new)} new galaxies, "
+            f"{name:<9} universal, {times * epsilon:.3g} {shown}: {sum(new)} of {len(new)} new galaxies, "
             f"{sum(old)} of {len(old)} that it is made of",
             flush=True,
         )
@@ -135,11 +134,11 @@ for name, trained in models.items():
 print("spirals to ellipticals, galaxy by galaxy: " + compared(turning), flush=True)
 everything = rows[:number]
 cutouts = [load(row) for row in everything]
-budgets: dict[str, np.ndarray] = {}
+epsilons: dict[str, np.ndarray] = {}
 for name, trained in models.items():
     targets = [away_from(table.labels[row], trained.classes) for row in everything]
-    made = fool(trained, cutouts, attacks=[SmallestBudget(quick, 0.03)], targets=targets)
-    budgets[name] = enough([one for (one,) in made])
-    won = np.isfinite(budgets[name])
-    print(f"{name:<9} away from the truth: {interval(budgets[name])} {shown}; {won.sum()} of {len(won)}")
-print("away from the truth, galaxy by galaxy: " + compared(budgets))
+    made = attack(trained, cutouts, attacks=[SmallestBudget(quick, 0.03)], targets=targets)
+    epsilons[name] = enough([one for (one,) in made])
+    won = np.isfinite(epsilons[name])
+    print(f"{name:<9} away from the truth: {interval(epsilons[name])} {shown}; {won.sum()} of {len(won)}")
+print("away from the truth, galaxy by galaxy: " + compared(epsilons))

@@ -1,4 +1,4 @@
-"""galcnn suggest."""
+"""galcnn label-next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from galcnn.cli.answers import tell_rows
 _STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "diverse", "random"]
 
 
-@click.command(name="suggest")
+@click.command(name="label-next")
 @click.argument("run")
 @click.option("-n", "number", type=click.IntRange(min=1), default=100, show_default=True, help="Galaxies.")
 @click.option("--strategy", type=click.Choice(_STRATEGIES), default="diverse", show_default=True)
@@ -33,9 +33,9 @@ def command(
 
     \b
     galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run
-    galcnn suggest run -n 200 --labelled labels.csv --out next.ecsv
+    galcnn label-next run -n 200 --labelled labels.csv --out next.ecsv
     galcnn classify seed-0 --ensemble seed-1 --catalog galaxies.ecsv --embeddings --out ensemble
-    galcnn suggest ensemble --strategy bald --out next.ecsv
+    galcnn label-next ensemble --strategy bald --out next.ecsv
 
     Labelled galaxies, near-duplicates and galaxies without a usable image are left out. Strategies:
     entropy, margin and least-confidence rank by the uncertainty of the network; bald by the
@@ -47,10 +47,10 @@ def command(
     if id_ and not labelled:
         raise click.UsageError("Expected --labelled FILE with --id.")
     options.check_table(out, inputs=[labelled] if labelled else (), overwrite=overwrite)
-    from galcnn.pipeline import read_embedded, suggest
+    from galcnn.pipeline import label_next, read_embedded
 
     known = read_catalog(labelled, columns=options.chosen(id=id_)).ids if labelled else ()
-    table = suggest(read_embedded(run), number, strategy=strategy, labelled=known, seed=seed)
+    table = label_next(read_embedded(run), number, strategy=strategy, labelled=known, seed=seed)
     tell_rows(table, show=not out)
     if out:
         write_table(table, out)

@@ -1,4 +1,4 @@
-"""galcnn load."""
+"""galcnn convert."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from galcnn.cli import options
 
 
-@click.command(name="load")
+@click.command(name="convert")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--out", required=True, metavar="FITS", help="Output file.")
 @options.overwrite
@@ -47,9 +47,9 @@ def command(
     """Convert the files of a galaxy to one calibrated FITS cutout.
 
     \b
-    galcnn load frame.fits.bz2 --out galaxy.fits
-    galcnn load image.fits --mask mask.fits --sigma rms.fits --psf psf.fits --out galaxy.fits
-    galcnn load DES_g.fits PS1_r.fits --grid g --remove-sky --ebv 0.03 --out galaxy.fits
+    galcnn convert frame.fits.bz2 --out galaxy.fits
+    galcnn convert image.fits --mask mask.fits --sigma rms.fits --psf psf.fits --out galaxy.fits
+    galcnn convert DES_g.fits PS1_r.fits --grid g --remove-sky --ebv 0.03 --out galaxy.fits
 
     The cutout contains the flux in nJy and, if known, WCS, mask, sigma and PSF.
     """
