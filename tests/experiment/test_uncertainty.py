@@ -1,4 +1,4 @@
-"""From a trained model to its uncertainty and scores, by command, on galaxies some of whose labels are wrong."""
+"""From a trained model to its uncertainty and scores, on galaxies with some wrong labels."""
 
 import numpy as np
 import pytest
