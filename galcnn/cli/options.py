@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ SECTIONS = {
 #: Number of options up to which the help has no sections.
 _FEW = 8
 
+#: Bands that may be run together: gri.
+_ONE_LETTER = frozenset("ugrizyYJHKRGB")
 _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
 
 
@@ -85,7 +87,7 @@ device: Decorator = click.option(
 bands: Decorator = click.option(
     "--bands",
     metavar="B,B,...",
-    help="Bands of the image planes, e.g. r or g,r,i, if the header does not name them.",
+    help="Bands to read (g,r,i or gri), or names of the planes if the files do not name them.",
 )
 fit: Decorator = click.option(
     "--fit", is_flag=True, help="Resample, crop and pad each image to the model's pixel grid."
@@ -93,7 +95,20 @@ fit: Decorator = click.option(
 grid: Decorator = click.option(
     "--grid",
     metavar="BAND",
-    help="Reproject the files of a galaxy (joined by commas) to the pixel grid of this band.",
+    help="Reproject the files of a galaxy to the pixel grid of this band.",
+)
+hdu: Decorator = click.option(
+    "--hdu", metavar="H[,H]", help="HDU of the image: index (from 0) or name; several for one band each."
+)
+#: Parsed by `zero_points`.
+zero_point: Decorator = click.option(
+    "--zero-point",
+    metavar="B=MAG,...",
+    help="AB magnitude of pixel value 1, if not in the header: 25.3, or g=25.3,r=26.1 for each band.",
+)
+#: Passed to `paths_by_id`.
+one_galaxy: Decorator = click.option(
+    "--one-galaxy", is_flag=True, help="The images are files of one galaxy, one per band."
 )
 width: Decorator = click.option(
     "--width", metavar="ANGLE", help="Use the central field of this width, e.g. 40arcsec; needs a WCS."
@@ -174,6 +189,8 @@ def _joined(*options: Decorator) -> Decorator:
     return add
 
 
+#: Options by which image files are read, parsed by `reading`; --render is passed to the model.
+files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point)
 #: Options for the columns of the catalog that a model is applied to, parsed by `chosen`.
 model_columns: Decorator = _joined(
     click.option(
@@ -306,6 +323,46 @@ def words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def band_names(text: str | None) -> tuple[str, ...] | None:
+    """Parse ``g,r,i`` or ``gri``; None stays None."""
+    found = words(text)
+    if found is not None and len(found) == 1 and text is not None and "," not in text:
+        letters = tuple(found[0])
+        if set(letters) <= _ONE_LETTER and len(set(letters)) == len(letters):
+            return letters
+    return found
+
+
+def hdus(text: str | None) -> list[int | str] | None:
+    """Parse ``1`` or ``SCI,2``; None stays None."""
+    found = words(text)
+    return None if found is None else [int(one) if one.isdigit() else one for one in found]
+
+
+def zero_points(text: str | None) -> float | dict[str, float] | None:
+    """Parse ``25.3`` or ``g=25.3,r=26.1``; None stays None."""
+    if text is None:
+        return None
+    option = "--zero-point"
+    if "=" not in text:
+        return numbers(option, text)[0]
+    found = pairs(option, words(text) or (), "=")
+    return {band: numbers(option, value)[0] for band, value in found.items()}
+
+
+def reading(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `galcnn.dataset.InputFiles` for those options of `files` that a command has."""
+    parsers: dict[str, tuple[str, Callable[[Any], Any]]] = {
+        "bands": ("bands", band_names),
+        "fit": ("fit", bool),
+        "grid": ("grid", lambda text: text),
+        "width": ("width", angle),
+        "hdu": ("hdu", hdus),
+        "zero_point": ("zero_points", zero_points),
+    }
+    return {known: parse(given[name]) for name, (known, parse) in parsers.items() if name in given}
+
+
 def side(text: str | None, option: str = "--width") -> Any:
     """Parse ``40arcsec`` or ``64pix``."""
     import astropy.units as u
@@ -381,11 +438,16 @@ def pairs(option: str, texts: Sequence[str], separator: str) -> dict[str, str]:
     return result
 
 
-def paths_by_id(paths: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Name each image by its stem, or, if stems repeat, by folder/stem or its whole path."""
+def paths_by_id(paths: Sequence[str], *, one_galaxy: bool = False) -> dict[str, tuple[Path, ...]]:
+    """Name each image by its stem, or, if stems repeat, by folder/stem or its whole path.
+
+    If `one_galaxy`, all are files of one galaxy, named by the first.
+    """
     from galcnn.catalog.catalog import image_paths
 
     files = [file for path in paths for file in _images_of(path)]
+    if one_galaxy and files:
+        return {stem(files[0]): tuple(map(Path, files))}
     names = [stem(path) for path in files]
     for longer in (lambda path: f"{Path(path).resolve().parent.name}/{stem(path)}", str):
         repeated = {name for name, n in Counter(names).items() if n > 1}

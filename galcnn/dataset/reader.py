@@ -18,7 +18,9 @@ from galcnn.catalog.catalog import as_numbers
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
-from galcnn.files import load_bands, load_cutout
+from galcnn.files import Treatment, load_bands, load_cutout
+from galcnn.files.fits_images import HDUChoice
+from galcnn.files.loading import ZeroPoint, treat
 from galcnn.model import InputSpec, prepare
 from galcnn.model.inputs import check_render
 from galcnn.transforms import crop_width
@@ -58,6 +60,10 @@ class InputFiles:
         specification. Ignored if a network's input specification is given.
     redshifts : mapping of str to float, optional
         Id -> redshift, for galaxies whose files contain none.
+    hdu : int, str or sequence of them, optional
+        HDU of the image in each file, see `galcnn.files.load_cutout`.
+    zero_points : float or mapping of str to float, optional
+        AB magnitude of a value of 1, for all bands or band -> magnitude, of files that do not state it.
 
     Attributes
     ----------
@@ -82,11 +88,14 @@ class InputFiles:
         size: int | None = None,
         render: str | None = None,
         redshifts: Mapping[str, float] | None = None,
+        hdu: HDUChoice | None = None,
+        zero_points: ZeroPoint | None = None,
     ) -> None:
         self.paths = {name: _paths(path) for name, path in paths.items()}
         self.ids = list(self.paths)
         self.bands, self.grid, self.width, self.fit = bands, grid, width, fit
         self.size, self.render = size, render
+        self.hdu, self.zero_points = hdu, zero_points
         self._redshifts = dict(redshifts or {})
         self._spec: InputSpec | None = None
         self._folder: str | None = None
@@ -158,6 +167,8 @@ class InputFiles:
             fit=self.fit,
             size=self.size,
             render=self.render,
+            hdu=self.hdu,
+            zero_points=self.zero_points,
         )
 
     def __len__(self) -> int:
@@ -165,10 +176,12 @@ class InputFiles:
 
     @property
     def described(self) -> str:
-        """Description of folder, bands, grid and width, to recognise the same source."""
+        """Description of folder and options, to recognise the same source."""
         text = f"files of {self._folder}, bands {self.bands}"
-        text += "" if self.grid is None else f", grid {self.grid}"
-        return text if self.width is None else f"{text}, width {self.width}"
+        for name in ("grid", "width", "hdu", "zero_points"):
+            if getattr(self, name) is not None:
+                text += f", {name} {getattr(self, name)}"
+        return text
 
     @property
     def spec(self) -> InputSpec:
@@ -202,10 +215,13 @@ class InputFiles:
         """
         paths = self.paths[name]
         try:
+            given = Treatment(zero_point=self.zero_points)
             if self.grid is None or len(paths) == 1:
-                cutout = load_cutout(paths, bands=self.bands)
+                cutout = treat(load_cutout(paths, bands=self.bands, hdu=self.hdu), given)
             else:
-                cutout = load_bands(paths, reference=self.grid, bands=self.bands)
+                cutout = load_bands(
+                    paths, reference=self.grid, bands=self.bands, hdu=self.hdu, treatment=given
+                )
             if self.width is not None:
                 cutout = crop_width(cutout, self.width)
         except (OSError, ValueError):

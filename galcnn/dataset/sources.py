@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,8 @@ from galcnn.cutout import Cutout
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import read_shards
 from galcnn.errors import CoverageError, UnreadableImageError, message
+from galcnn.files.fits_images import HDUChoice
+from galcnn.files.loading import ZeroPoint
 from galcnn.model import InputSpec, planes_from
 from galcnn.model.inputs import SCALE_TOLERANCE
 from galcnn.mosaic import Mosaic, cut, open_mosaic
@@ -183,6 +185,14 @@ class SourceSettings:
         Number of simultaneous requests to a survey.
     grid : str or None
         Band to whose pixel grid the other files of a galaxy are resampled.
+    hdu : int, str or sequence of them, or None
+        HDU of the image in each file, see `galcnn.files.load_cutout`.
+    zero_points : float, mapping of str to float, or None
+        AB magnitude of a value of 1 of files that do not state it, see `galcnn.dataset.InputFiles`.
+    server : str or None
+        URL to use instead of the server of the survey.
+    survey_options : mapping of str to str, or None
+        Options of the survey, see `galcnn.surveys.open_survey`.
     """
 
     images: str | None = None
@@ -193,6 +203,10 @@ class SourceSettings:
     bands: tuple[str, ...] | None = None
     at_once: int = 4
     grid: str | None = None
+    hdu: HDUChoice | None = None
+    zero_points: ZeroPoint | None = None
+    server: str | None = None
+    survey_options: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mosaic", tuple(self.mosaic))
@@ -206,8 +220,12 @@ class SourceSettings:
             raise ValueError(message("no bands of shards, which know theirs", "", bands=self.bands))
         if self.shards and self.width:
             raise ValueError(message("no width with shards", "Pack again.", width=self.width))
-        if self.grid and (self.shards or self.mosaic or self.survey):
-            raise ValueError(message("a grid with files of one galaxy alone", "", grid=self.grid))
+        if self.shards or self.mosaic or self.survey:
+            of_files = {"grid": self.grid, "hdu": self.hdu, "zero_points": self.zero_points}
+            if given := {name: value for name, value in of_files.items() if value is not None}:
+                raise ValueError(message(f"{', '.join(given)} with image files only", "", **given))
+        if (self.server or self.survey_options) and not self.survey:
+            raise ValueError(message("a survey with its server and options", "", survey=self.survey))
 
     def absolute(self) -> SourceSettings:
         """Return the settings with absolute paths, for workers in other directories.
@@ -241,10 +259,19 @@ class SourceSettings:
             with open_mosaic(list(self.mosaic), bands=self.bands) as mosaic:
                 yield FromMosaic(catalog, mosaic, u.Quantity(self.width))
         elif self.survey:
-            survey, width = open_survey(self.survey), u.Quantity(self.width)
+            survey = open_survey(self.survey, server=self.server, options=self.survey_options)
+            width = u.Quantity(self.width)
             yield FromSurvey(catalog, survey, width, bands=self.bands, at_once=self.at_once)
         elif self.shards:
             yield FromShards(catalog, self.shards, wanted=wanted)
         else:
             side = None if self.width is None else u.Quantity(self.width)
-            yield InputFiles.of(catalog, self.images, bands=self.bands, grid=self.grid, width=side)
+            yield InputFiles.of(
+                catalog,
+                self.images,
+                bands=self.bands,
+                grid=self.grid,
+                width=side,
+                hdu=self.hdu,
+                zero_points=self.zero_points,
+            )

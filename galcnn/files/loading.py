@@ -24,6 +24,9 @@ from galcnn.photometry import DISPLAY, ab_flux
 from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms import combine, correct_extinction, crop_width, remove_sky
 
+#: AB magnitude of a value of 1: of all bands, or of each.
+ZeroPoint = float | Mapping[str, float]
+
 
 @dataclass(frozen=True)
 class Treatment:
@@ -31,8 +34,9 @@ class Treatment:
 
     Attributes
     ----------
-    zero_point : float or None
-        AB magnitude of a value of 1 in the image, if the file does not state it, see `calibrate`.
+    zero_point : float, mapping of str to float, or None
+        AB magnitude of a value of 1 in the image, for all bands or band -> magnitude, if the file does
+        not state it, see `calibrate`.
     sky : bool
         If True, subtract the sky level, see `galcnn.transforms.remove_sky`.
     ebv : float or None
@@ -43,7 +47,7 @@ class Treatment:
         Side of the central field to keep; this is the last step.
     """
 
-    zero_point: float | None = None
+    zero_point: ZeroPoint | None = None
     sky: bool = False
     ebv: float | None = None
     system: str | None = None
@@ -63,15 +67,15 @@ def treat(cutout: Cutout, treatment: Treatment) -> Cutout:
     return cutout
 
 
-def calibrate(cutout: Cutout, zero_point: float) -> Cutout:
-    """Convert counts to nJy with a known zero point.
+def calibrate(cutout: Cutout, zero_point: ZeroPoint) -> Cutout:
+    """Convert counts to nJy with known zero points.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
         Uncalibrated cutout with linear values.
-    zero_point : float
-        AB magnitude of a source with a value of 1 in the image.
+    zero_point : float or mapping of str to float
+        AB magnitude of a source with a value of 1 in the image, for all bands or band -> magnitude.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def calibrate(cutout: Cutout, zero_point: float) -> Cutout:
     Raises
     ------
     ValueError
-        If the cutout is calibrated already, or a picture.
+        If the cutout is calibrated already, or a picture, or a band has no zero point.
 
     Examples
     --------
@@ -94,13 +98,27 @@ def calibrate(cutout: Cutout, zero_point: float) -> Cutout:
         raise ValueError(
             message(
                 "an image of counts, for the zero point",
-                "Leave the zero point out.",
+                "Leave the zero point out: --zero-point.",
                 unit=str(cutout.unit),
                 calibration=cutout.meta.get("calibration"),
             )
         )
-    factor = ab_flux(zero_point)
-    said = {"calibration": f"zero point given: {zero_point:g} AB", "zero_point_ab": float(zero_point)}
+    if isinstance(zero_point, Mapping):
+        if missing := [band for band in cutout.bands if band not in zero_point]:
+            raise ValueError(
+                message(
+                    f"a zero point of each band {cutout.bands}",
+                    "Name all of them: --zero-point g=25.3,r=26.1.",
+                    missing=missing,
+                )
+            )
+        points = [float(zero_point[band]) for band in cutout.bands]
+    else:
+        points = [float(zero_point)] * len(cutout.bands)
+    factor = np.array([ab_flux(one) for one in points])[:, np.newaxis, np.newaxis]
+    alike = len(set(points)) == 1
+    shown = f"{points[0]:g}" if alike else ", ".join(f"{one:g}" for one in points)
+    said = {"calibration": f"zero point given: {shown} AB", "zero_point_ab": points[0] if alike else points}
     return replace(
         cutout,
         flux=(cutout.flux * factor).astype(np.float32),
@@ -213,6 +231,7 @@ def load_bands(
     *,
     reference: str,
     bands: Sequence[str] | None = None,
+    hdu: HDUChoice | None = None,
     position: SkyCoord | None = None,
     redshift: float | None = None,
     treatment: Treatment | None = None,
@@ -228,6 +247,8 @@ def load_bands(
         (`galcnn.transforms.align`).
     bands : sequence of str, optional
         One name per file: the band to load, or its name if the file has none.
+    hdu : int, str or sequence of them, optional
+        HDU of the image in every file, see `load_cutout`.
     position : astropy.coordinates.SkyCoord, optional
         Position of the galaxy, see `load_cutout`.
     redshift : float, optional
@@ -254,7 +275,7 @@ def load_bands(
     wanted = [None] * len(paths) if bands is None else [(band,) for band in bands]
     each = replace(treatment or Treatment(), width=None)
     cutouts = [
-        treat(load_cutout(path, bands=own, position=position, redshift=redshift), each)
+        treat(load_cutout(path, bands=own, hdu=hdu, position=position, redshift=redshift), each)
         for path, own in zip(paths, wanted, strict=True)
     ]
     both = combine(cutouts, reference=reference)

@@ -89,8 +89,9 @@ class Work:
         ----------
         words : mapping
             Key -> value: `model` (a list of folders, or a string with commas), attributes of
-            `SourceSettings` and `ClassifySettings`, and `chunk`. `mosaic` and `bands` may be lists or
-            strings with commas. Empty values mean the default.
+            `SourceSettings` and `ClassifySettings`, and `chunk`. `mosaic`, `bands` and `hdu` may be
+            lists or strings with commas, `zero_points` and `survey_options` mappings or strings such as
+            ``g=25.3,r=26.1``. Empty values mean the default.
 
         Returns
         -------
@@ -111,6 +112,11 @@ class Work:
             if name not in WORDS:
                 raise ValueError(message(f"words among {sorted({'model', *WORDS})}", "", word=name))
         given |= {name: _listed(given[name]) for name in ("mosaic", "bands") if name in given}
+        if isinstance(given.get("hdu"), str):
+            given["hdu"] = [int(one) if one.isdigit() else one for one in _listed(given["hdu"])]
+        given |= {name: _named(given[name]) for name in ("zero_points", "survey_options") if name in given}
+        if isinstance(points := given.get("zero_points"), Mapping):
+            given["zero_points"] = {band: float(value) for band, value in points.items()}
         source = {name: value for name, value in given.items() if name in _SOURCE_WORDS}
         classify = {name: value for name, value in given.items() if name in _CLASSIFY_WORDS}
         return cls(models, SourceSettings(**source), ClassifySettings(**classify), chunk)
@@ -135,6 +141,15 @@ WORDS: dict[str, Any] = {**_SOURCE_WORDS, **_CLASSIFY_WORDS, "chunk": Work.chunk
 def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(part.strip() for part in parts)
+
+
+def _named(value: Any) -> Any:
+    """Parse ``g=25.3,r=26.1`` into a dict, and a bare number into a float."""
+    if not isinstance(value, str):
+        return value
+    if "=" not in value:
+        return float(value)
+    return {name.strip(): one.strip() for name, _, one in (part.partition("=") for part in _listed(value))}
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,9 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import QTable
+from astropy.wcs import WCS
 from PIL import Image
 
 from galcnn.catalog import Catalog, read_catalog, write_catalog
@@ -19,6 +21,7 @@ from galcnn.dataset.reader import HeldCutouts
 from galcnn.errors import UnreadableImageError
 from galcnn.files import load_bands, load_cutout, save_cutout
 from galcnn.model import InputSpec
+from galcnn.photometry import ab_flux
 
 
 def saved(path, level=1.0, bands=("g", "r"), side=8, **known):
@@ -136,6 +139,34 @@ def test_what_decides_which_cutouts_these_are_is_described(sky):
     assert plain.described == f"files of {folder.resolve()}, bands ('g',)"
     cut = InputFiles(paths, grid="r", width=40 * u.arcsec)
     assert cut.described == "files of None, bands None, grid r, width 40.0 arcsec"
+    counts = InputFiles(paths, hdu=1, zero_points={"g": 25.0})
+    assert counts.described == "files of None, bands None, hdu 1, zero_points {'g': 25.0}"
+
+
+@pytest.mark.parametrize("grid", [None, "g"])
+def test_hdu_and_zero_points_are_given_to_every_file(tmp_path, grid):
+    header = WCS(naxis=2)
+    header.wcs.ctype, header.wcs.crval, header.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [1.0, 2.0], [-1e-4, 1e-4]
+    header.wcs.crpix = [4.5, 4.5]
+    files = []
+    for band, counts in (("g", 2.0), ("r", 3.0)):
+        cards = header.to_header() + fits.Header({"FILTER": band})
+        hdus = [fits.ImageHDU(np.full((8, 8), counts + k, "float32"), cards, name=f"I{k}") for k in (0, 1)]
+        files.append(tmp_path / f"{band}.fits")
+        fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(files[-1])
+    words = {"grid": grid, "hdu": [2], "zero_points": {"g": 25.0, "r": 22.5}}
+    expected = [3 * ab_flux(25.0), 4 * ab_flux(22.5)]
+    catalog = Catalog(QTable({"id": ["one"]}))
+    with SourceSettings(images=str(tmp_path), **words).open(catalog) as source:
+        like = source.like({"one": files})
+    for reader_ in (InputFiles({"one": files}, **words), like):
+        cutout = reader_.load("one")
+        np.testing.assert_allclose(cutout.flux[:, 4, 4], expected, rtol=1e-5)
+        assert (cutout.bands, cutout.unit) == (("g", "r"), u.nJy)
+    with pytest.raises(UnreadableImageError, match="one image, or one for each band"):
+        InputFiles({"one": files}, grid=grid).load("one")
+    with pytest.raises(ValueError, match="zero_points with image files only"):
+        SourceSettings(shards="shards", zero_points=25.0)
 
 
 # Several files of one galaxy ------------------------------------------------------------------
@@ -221,7 +252,7 @@ def test_width_and_grid_are_those_of_files_or_refused(pair):
     assert (cutout.bands, cutout.shape) == (("g", "r"), (120, 120))
     for words, said in (
         ({"shards": "s", "width": "3 arcsec"}, "no width with shards"),
-        ({"mosaic": ("m",), "width": "3 arcsec", "grid": "r"}, "a grid with files of one galaxy"),
+        ({"mosaic": ("m",), "width": "3 arcsec", "grid": "r"}, "grid with image files only"),
         ({"survey": "sdss"}, "a width with a mosaic or survey"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -9,7 +9,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
 from galcnn.files import Treatment, load_bands, load_cutout
 from galcnn.files.loading import calibrate, treat
-from galcnn.photometry import DISPLAY
+from galcnn.photometry import DISPLAY, ab_flux
 from galcnn.photometry.units import UNCALIBRATED
 
 GALAXY = SkyCoord(27.952, 0.2635, unit="deg")
@@ -78,6 +78,16 @@ def test_a_stale_wcs_is_found_by_the_place_of_the_galaxy(real_data):
 
 
 # Treatment ------------------------------------------------------------------------------------
+def test_a_zero_point_for_each_band():
+    counts = Cutout(np.ones((2, 4, 4)), ("g", "r"), unit=UNCALIBRATED)
+    cutout = calibrate(counts, {"r": 22.5, "g": 25.0, "i": 20.0})
+    np.testing.assert_allclose(cutout.flux[:, 0, 0], [ab_flux(25.0), ab_flux(22.5)], rtol=1e-6)
+    assert cutout.meta["zero_point_ab"] == [25.0, 22.5]
+    assert cutout.meta["calibration"] == "zero point given: 25, 22.5 AB"
+    with pytest.raises(ValueError, match=r"missing=\['r'\]. Name all of them: --zero-point"):
+        calibrate(counts, {"g": 25.0})
+
+
 def test_a_zero_point_that_the_user_knows():
     counts = Cutout(np.full((1, 4, 4), 2.0), ("r",), unit=u.electron / u.s, sigma=np.ones((1, 4, 4)))
     cutout = calibrate(counts, 25.0)

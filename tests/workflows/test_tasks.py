@@ -116,6 +116,12 @@ def test_the_words_of_a_configuration(sky):
     work = Work.from_words(words)
     assert work.source.mosaic == tuple(str(Path(name).resolve()) for name in ("g.fits", "r.fits"))
     assert (work.source.bands, work.chunk, work.classify.prior) == (None, 9, "as-trained")
+    words = {"model": str(sky / "model"), "hdu": "SCI,2", "zero_points": "g=25.3,r=26"}
+    source = Work.from_words(words).source
+    assert (source.hdu, source.zero_points) == (["SCI", 2], {"g": 25.3, "r": 26.0})
+    words = {"model": str(sky / "model"), "zero_points": "25.3", "survey": "mast", "width": "64 pix"}
+    source = Work.from_words(words | {"survey_options": "filters=F814W"}).source
+    assert (source.zero_points, source.survey_options) == (25.3, {"filters": "F814W"})
     with pytest.raises(ValueError, match="word='modle'"):
         Work.from_words({"model": str(sky / "model"), "modle": "x"})
     with pytest.raises(ValueError, match="a model"):

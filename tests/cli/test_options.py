@@ -1,0 +1,53 @@
+"""The values of shared options are parsed once, and passed on as the reader of images takes them."""
+
+import astropy.units as u
+import click
+import pytest
+
+from galcnn.cli import options
+
+
+def test_bands_of_one_letter_may_run_together():
+    assert options.band_names("gri") == options.band_names("g,r,i") == ("g", "r", "i")
+    assert [options.band_names(text) for text in ("r", "NUV", "F814W", "gri,", "gg", None)] == [
+        ("r",),
+        ("NUV",),
+        ("F814W",),
+        ("gri",),
+        ("gg",),
+        None,
+    ]
+
+
+def test_zero_points_and_hdus():
+    assert options.zero_points("25.3") == 25.3
+    assert options.zero_points("g=25.3, r=26.1") == {"g": 25.3, "r": 26.1}
+    assert options.hdus("1,SCI") == [1, "SCI"]
+    assert options.zero_points(None) is options.hdus(None) is None
+    for text in ("x", "g=x", "g=1,r", "g=1,g=2", ""):
+        with pytest.raises(click.BadParameter) as refused:
+            options.zero_points(text)
+        assert refused.value.param_hint == "--zero-point"
+
+
+def test_the_reader_gets_the_options_that_a_command_has():
+    given = {"bands": "gr", "fit": True, "grid": "g", "width": "40arcsec", "hdu": "1", "zero_point": "25"}
+    assert options.reading(given | {"render": "sdss", "out": "x"}) == {
+        "bands": ("g", "r"),
+        "fit": True,
+        "grid": "g",
+        "width": 40 * u.arcsec,
+        "hdu": [1],
+        "zero_points": 25.0,
+    }
+    assert options.reading({"bands": None, "out": "x"}) == {"bands": None}
+
+
+def test_all_images_may_be_files_of_one_galaxy(tmp_path):
+    files = [tmp_path / f"x_{band}.fits" for band in "gr"]
+    for file in files:
+        file.touch()
+    names = list(map(str, files))
+    assert options.paths_by_id(names) == {"x_g": (files[0],), "x_r": (files[1],)}
+    assert options.paths_by_id(names, one_galaxy=True) == {"x_g": tuple(files)}
+    assert options.paths_by_id([str(tmp_path)], one_galaxy=True) == {"x_g": tuple(files)}
