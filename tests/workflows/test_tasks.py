@@ -119,9 +119,10 @@ def test_the_words_of_a_configuration(sky):
     words = {"model": str(sky / "model"), "hdu": "SCI,2", "zero_points": "g=25.3,r=26"}
     source = Work.from_words(words).source
     assert (source.hdu, source.zero_points) == (["SCI", 2], {"g": 25.3, "r": 26.0})
-    words = {"model": str(sky / "model"), "zero_points": "25.3", "survey": "mast", "width": "64 pix"}
+    words = {"model": str(sky / "model"), "survey": "mast", "width": "64 pix"}
     source = Work.from_words(words | {"survey_options": "filters=F814W"}).source
-    assert (source.zero_points, source.survey_options) == (25.3, {"filters": "F814W"})
+    assert (source.zero_points, source.survey_options) == (None, {"filters": "F814W"})
+    assert Work.from_words({"model": str(sky / "model"), "zero_points": "25.3"}).source.zero_points == 25.3
     with pytest.raises(ValueError, match="word='modle'"):
         Work.from_words({"model": str(sky / "model"), "modle": "x"})
     with pytest.raises(ValueError, match="a model"):
