@@ -152,10 +152,10 @@ def _target_of(
 
 def _write_into(stack: LayerStack, into: str, path: Path) -> None:
     from galcnn.layers import write_into
-    from galcnn.layers.appending import holds_stack
+    from galcnn.layers.appending import holds_result
 
     same = path.resolve() == Path(into).resolve()
-    if same and holds_stack(path, stack):
+    if same and holds_result(path, stack.provenance, id=stack.id):
         click.echo(f"{path} has these maps already")
         return
     write_into(stack, into, out=None if same else path, append=same)

@@ -53,18 +53,27 @@ class Prepared:
         Images before the preprocessing, float32, shape (n, ny, nx, n_bands).
     context : Context
         Noise, mask, PSF and ids, in the unit of `images`.
+    known_logits : numpy.ndarray or None
+        Logits that were computed before.
     """
 
     trained: TrainedModel
     cutouts: tuple[Cutout, ...]
     images: Images
     context: Context
+    known_logits: Images | None = None
 
     @classmethod
     def of(
-        cls, trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str] | None = None
+        cls,
+        trained: TrainedModel,
+        cutouts: Sequence[Cutout],
+        *,
+        ids: Sequence[str] | None = None,
+        images: Images | None = None,
+        logits: Images | None = None,
     ) -> Prepared:
-        """Stack cutouts that have the bands, unit and shape of a model."""
+        """Stack cutouts that have the bands, unit and shape of a model; take images and logits if known."""
         spec = trained.card.inputs
         wanted = (spec.bands, spec.unit, spec.shape)
         for found in ((cutout.bands, str(cutout.unit), cutout.shape) for cutout in cutouts):
@@ -73,7 +82,8 @@ class Prepared:
                     message(f"{wanted} (bands, unit, shape)", "Prepare the cutouts.", found=found)
                 )
         names = tuple(str(name) for name in (range(len(cutouts)) if ids is None else ids))
-        return cls(trained, tuple(cutouts), images_from(cutouts), _context(cutouts, names))
+        images = images_from(cutouts) if images is None else images
+        return cls(trained, tuple(cutouts), images, _context(cutouts, names), logits)
 
     @functools.cached_property
     def stretched(self) -> Images:
@@ -83,6 +93,8 @@ class Prepared:
     @functools.cached_property
     def logits(self) -> Images:
         """Logits, shape (n, n_classes)."""
+        if self.known_logits is not None:
+            return self.known_logits
         return outputs(self.trained.network, self.stretched)
 
     @functools.cached_property

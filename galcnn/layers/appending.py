@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from galcnn.layers.stack import (
     stack_fields,
     stack_hdus,
 )
+from galcnn.layers.syntheses import SYNTHESES_FILE
 
 _BLOCK = 2880
 
@@ -107,16 +109,46 @@ def read_stacks(path: str | os.PathLike[str]) -> tuple[LayerStack, ...]:
     return tuple(stacks.values())
 
 
-def holds_stack(path: str | os.PathLike[str], stack: LayerStack) -> bool:
-    """Return True if a file has a stack with the same galaxy and provenance."""
+def holds_result(
+    path: str | os.PathLike[str], provenance: Mapping[str, Any], *, id: str | None = None
+) -> bool:
+    """Tell whether a file holds a stack or syntheses of this provenance and, if given, of this galaxy."""
+    wanted = json.loads(json.dumps(provenance))
     with opened(path) as (hdulist, _):
+        header = hdulist[0].header
+        if header.get("FILETYPE") in (FILE_TYPE, SYNTHESES_FILE):
+            check_sums(hdulist)
+            if len(hdulist) - 1 < header.get("NEXTEND", 0):
+                raise UnreadableImageError(message("a whole file", "Write it again.", path=str(path)))
         for number in (0, *numbers(hdulist)):
             hdus = named(hdulist, number)
-            if tables.MORPHOLOGY in hdus and tables.PROVENANCE in hdus:
-                prediction = tables.prediction_from(hdus[tables.MORPHOLOGY])
-                origin = tables.provenance_from(hdus[tables.PROVENANCE])
-                if prediction.ids == stack.prediction.ids and origin == stack.provenance:
-                    return True
+            known = tables.PROVENANCE in hdus and tables.provenance_from(hdus[tables.PROVENANCE]) == wanted
+            if known and (id is None or tables.prediction_from(hdus[tables.MORPHOLOGY]).ids == (id,)):
+                return True
+    return False
+
+
+def already_written(
+    path: str | os.PathLike[str],
+    provenance: Mapping[str, Any],
+    *,
+    id: str | None = None,
+    overwrite: bool = False,
+) -> bool:
+    """Tell whether an earlier run wrote this result; raise `ExistsError` if the file is another one.
+
+    An incomplete file of galcnn may be replaced, others only with `overwrite`.
+    """
+    file = Path(path)
+    if file.is_file():
+        try:
+            if holds_result(file, provenance, id=id):
+                return True
+        except (UnreadableImageError, OSError):
+            with open(file, "rb") as handle:
+                begin = handle.read(10 * _BLOCK)
+            overwrite |= any(kind.encode() in begin for kind in (FILE_TYPE, SYNTHESES_FILE))
+    atomic.check_writable(file, overwrite=overwrite)
     return False
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 SYNTHESES = "SYNTHESES"
 #: Values of FILETYPE and FILEVERS in the primary header of a file of syntheses.
-_FILE_TYPE, _FILE_VERSION = "galcnn syntheses", 1
+SYNTHESES_FILE, _FILE_VERSION = "galcnn syntheses", 1
 #: Prefix of the layer name by the kind of plane.
 _PREFIXES = {
     "image": "",
@@ -120,7 +120,7 @@ def write_syntheses(
     layers = synthesis_hdus(syntheses, {"PRIMARY", tables.PROVENANCE}, wcs_cards(wcs))
     end = tables.provenance_table(provenance or {})
     header = fits.Header()
-    header["FILETYPE"] = (_FILE_TYPE, "kind of this file")
+    header["FILETYPE"] = (SYNTHESES_FILE, "kind of this file")
     header["FILEVERS"] = (_FILE_VERSION, "version of the kind")
     header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
     header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "UTC of writing")
@@ -158,7 +158,7 @@ def read_syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
         header = hdulist[0].header
         version, stated = header.get("FILEVERS"), header.get("NEXTEND")
         known = isinstance(version, int) and 1 <= version <= _FILE_VERSION
-        if header.get("FILETYPE") != _FILE_TYPE or not known or len(hdulist) - 1 != stated:
+        if header.get("FILETYPE") != SYNTHESES_FILE or not known or len(hdulist) - 1 != stated:
             raise UnreadableImageError(
                 message(
                     f"a whole file of syntheses of version {_FILE_VERSION} or older",

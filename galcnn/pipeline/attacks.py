@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -22,10 +21,11 @@ from galcnn.adversarial.perturbation import boxed, prepared_alike
 from galcnn.catalog import write_table
 from galcnn.catalog.names import file_stems
 from galcnn.dataset import InputFiles
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import message
 from galcnn.layers import read_syntheses, write_syntheses
+from galcnn.layers.appending import already_written
 from galcnn.model import Target
-from galcnn.pipeline.explanations import has_provenance, provenance
+from galcnn.pipeline.explanations import provenance
 from galcnn.prediction import predict
 
 if TYPE_CHECKING:
@@ -331,7 +331,4 @@ class _Run:
 
     def _written(self, name: str) -> tuple[Synthesis, ...] | None:
         path = self._path(name)
-        if has_provenance(path, self._origin(name)):
-            with contextlib.suppress(UnreadableImageError, OSError):
-                return read_syntheses(path)
-        return None
+        return read_syntheses(path) if already_written(path, self._origin(name)) else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -20,7 +20,7 @@ from astropy.table import Table
 from galcnn.catalog import cumulative_fractions, fraction_table
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.model import Card
+from galcnn.model import Card, InputSpec
 from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction, prediction_table
 from galcnn.prediction.logits import BATCH, Fitted, fitted, prior_of
 from galcnn.prediction.tables import flagged
@@ -108,6 +108,10 @@ class Classifier:
 
         return DropoutSampler(self.trained.model)
 
+    def inputs(self, settings: ClassifySettings) -> InputSpec:
+        """Return what the images must be."""
+        return self.trained.with_render(settings.render).card.inputs
+
     def check(self, settings: ClassifySettings) -> None:
         """Check that the settings suit this model, before a long run."""
         if self.trained.votes is not None and settings.prior != "as-trained":
@@ -182,7 +186,7 @@ def _loaded(folder: str, sha256: str, stamp: str) -> Classifier:
 
 def classify_batch(
     model: Models,
-    cutouts: Sequence[Cutout | Exception] | npt.NDArray[np.float32] | Fitted,
+    cutouts: Sequence[Cutout | Exception] | npt.NDArray[np.float32],
     ids: Sequence[str],
     *,
     settings: ClassifySettings | None = None,
@@ -195,10 +199,9 @@ def classify_batch(
     model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
         A model folder, loaded once per process; a model; or the result of `open_classifier`, to be
         reused for many batches. A sequence is a deep ensemble, whose probabilities are averaged.
-    cutouts : sequence of galcnn.cutout.Cutout or Exception, or numpy.ndarray, or Fitted
+    cutouts : sequence of galcnn.cutout.Cutout or Exception, or numpy.ndarray
         One per galaxy; an exception in place of a cutout becomes the `reason` of its row. Or
-        calibrated images with the model's input shape, (n, ny, nx, n_bands). Or the result of
-        `galcnn.prediction.logits.fitted`.
+        calibrated images with the model's input shape, (n, ny, nx, n_bands).
     ids : sequence of str
         Identifiers, one per galaxy.
     settings : ClassifySettings, optional
@@ -228,16 +231,47 @@ def classify_batch(
     models = open_classifiers(model)
     for one in models:
         one.check(settings)
-    trained = models[0].trained.with_render(settings.render)
-    found = _usable(trained, cutouts, fit=settings.fit)
+    found = _usable(models[0].inputs(settings), cutouts, fit=settings.fit)
     if len(ids) != len(found.flags):
         raise ValueError(message(f"an id for each of {len(found.flags)} galaxies", "", n_ids=len(ids)))
-    logits, features = logits_and_features(models, found)
+    return answered(models, found, ids, settings=settings, measures=measures).table
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What models answer for a batch.
+
+    Attributes
+    ----------
+    found : Fitted
+        The images, with the final flags and reasons.
+    logits : list of numpy.ndarray
+        Logits of each model, shape (n, n_outputs), NaN without an image.
+    table : astropy.table.Table
+        Table of `classify_batch`.
+    """
+
+    found: Fitted
+    logits: list[Floats]
+    table: Table
+
+
+def answered(
+    models: Sequence[Classifier],
+    found: Fitted,
+    ids: Sequence[str],
+    *,
+    settings: ClassifySettings,
+    measures: Mapping[str, npt.ArrayLike] | None = None,
+) -> Answered:
+    """Classify prepared images with models that suit the settings; adds to the flags of `found`."""
+    trained = models[0].trained
+    logits, features = _logits_and_features(models, found)
     extra: dict[str, Any] = {}
     uncertainty = models[0].uncertainty if settings.calibrated else None
     if uncertainty is not None:
         known = {PIXEL_SCALE: found.pixel_scales} | dict(measures or {})
-        extra["distance"] = _distances(uncertainty, trained, found, features, known)
+        extra["distance"] = _distances(uncertainty, models[0].inputs(settings), found, features, known)
     shares = [one.shares(scores, settings) for one, scores in zip(models, logits, strict=True)]
     mean = np.mean(shares, axis=0)
     members = _members(models, found, ids, shares, settings)
@@ -263,7 +297,7 @@ def classify_batch(
         extra["embedding"] = features
     for name, values in extra.items():
         table[name] = values
-    return table
+    return Answered(found, logits, table)
 
 
 _NO_NUMBER = "the network's answer is no number"
@@ -271,13 +305,8 @@ _NO_NUMBER = "the network's answer is no number"
 _LEAST = 1e-37
 
 
-def _usable(
-    trained: TrainedModel, cutouts: Sequence[Cutout | Exception] | Floats | Fitted, *, fit: bool
-) -> Fitted:
+def _usable(spec: InputSpec, cutouts: Sequence[Cutout | Exception] | Floats, *, fit: bool) -> Fitted:
     """Prepare cutouts; check the shape and finite values of images that are given as an array."""
-    spec = trained.card.inputs
-    if isinstance(cutouts, Fitted):
-        return replace(cutouts, flags=cutouts.flags.copy(), reasons=list(cutouts.reasons))
     if not isinstance(cutouts, np.ndarray):
         return fitted(cutouts, spec, fit=fit)
     if cutouts.shape[1:] != spec.image_shape:
@@ -295,7 +324,7 @@ def _usable(
     )
 
 
-def logits_and_features(models: Sequence[Classifier], found: Fitted) -> tuple[list[Floats], Floats]:
+def _logits_and_features(models: Sequence[Classifier], found: Fitted) -> tuple[list[Floats], Floats]:
     """Return the logits of each model and features of the first, NaN without image; flag NaN logits."""
     answers = []
     for one in models:
@@ -320,7 +349,7 @@ def _flag(found: Fitted, bit: int, reasons: Mapping[int, str]) -> None:
 
 def _distances(
     uncertainty: UncertaintyRecord,
-    trained: TrainedModel,
+    spec: InputSpec,
     found: Fitted,
     features: Floats,
     measures: Mapping[str, npt.ArrayLike],
@@ -329,7 +358,7 @@ def _distances(
     distances = np.full(len(found.flags), np.nan, dtype=np.float32)
     rows = found.rows
     if len(rows):
-        known = image_measures(found.images, trained.card.inputs)
+        known = image_measures(found.images, spec)
         known |= {name: np.asarray(values, dtype=np.float64)[rows] for name, values in measures.items()}
         outside, words, distances[rows] = uncertainty.out_of_distribution.warn(known, features[rows])
         _flag(found, OUTSIDE, {row: why for row, out, why in zip(rows, outside, words, strict=True) if out})

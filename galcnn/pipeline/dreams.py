@@ -13,8 +13,9 @@ from galcnn.catalog.names import file_stems
 from galcnn.dataset import InputFiles
 from galcnn.explain import Dream
 from galcnn.layers import write_syntheses
+from galcnn.layers.appending import already_written
 from galcnn.model import TrainedModel, prepare
-from galcnn.pipeline.explanations import has_provenance, provenance
+from galcnn.pipeline.explanations import provenance
 
 
 def dream_files(
@@ -61,7 +62,7 @@ def dream_files(
     for name in files.ids:
         out = Path(folder) / f"{stems[name]}-dream.fits"
         origin = provenance(trained, files, name) | {"dream": asdict(dream)}
-        if not has_provenance(out, origin):
+        if not already_written(out, origin):
             with files.named(name):
                 cutout = files.load(name)
                 cutout = prepare(cutout, replace(trained.card.inputs, shape=cutout.shape))

@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
-from astropy.table import Table
 
 from galcnn._runtime import atomic, seeding
 from galcnn._runtime.progress import Progress, silent
@@ -25,17 +23,16 @@ from galcnn._runtime.version import __version__
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import message
 from galcnn.evaluation import segmented
 from galcnn.explain import Explainer
 from galcnn.explain.attribution import Prepared, explain_prepared
 from galcnn.explain.explanation import Wrt
 from galcnn.layers import LayerStack, append_stack, provenance_of, read_stacks
-from galcnn.layers.tables import PROVENANCE, provenance_from
+from galcnn.layers.appending import already_written
 from galcnn.model import Card, Target, TrainedModel
 from galcnn.photometry import parse_unit
-from galcnn.pipeline.classification import Classifier, ClassifySettings, open_classifier
-from galcnn.prediction.logits import Fitted
+from galcnn.pipeline.classification import Answered, Classifier, ClassifySettings, open_classifier
 
 #: Name of the folder of layers files in the output folder of a run, and of the table column.
 LAYERS = "layers"
@@ -146,25 +143,21 @@ def explain_files(
         for start in range(0, len(files.ids), _BATCH):
             names = files.ids[start : start + _BATCH]
             found: dict[str, LayerStack | Exception] = {}
-            origins: dict[str, dict[str, Any]] = {}
-            cutouts: dict[str, Cutout] = {}
+            given: list[_Galaxy] = []
             for name in names:
                 try:
                     with files.named(name):
-                        origins[name] = provenance(trained, files, name) | asked
-                    earlier = None if out is None else _written(Path(out[name]), name, origins[name])
-                    if earlier is not None:
-                        found[name] = earlier
+                        origin = provenance(trained, files, name) | asked
+                    if out is not None and already_written(
+                        out[name], origin, id=name, overwrite=overwrite or append
+                    ):
+                        found[name] = _earlier(out[name], name, origin)
                         continue
-                    if out is not None and not append:
-                        whole = not _is_part(Path(out[name]))
-                        atomic.check_writable(out[name], overwrite=overwrite or not whole)
-                    cutouts[name] = files.prepared(name, inputs)
+                    given.append(_Galaxy(name, files.prepared(name, inputs), origin))
                 except Exception as error:  # noqa: BLE001  whatever fails is this file's error
                     found[name] = error
-            own = [origins[name] for name in cutouts]
-            made = _stacks(ready, list(cutouts.values()), list(cutouts), own, settings, ClassifySettings())
-            for name, stack in zip(cutouts, made, strict=True):
+            for one, stack in zip(given, _stacks(ready, given, settings, ClassifySettings()), strict=True):
+                name = one.id
                 found[name] = stack
                 try:
                     with files.named(name):
@@ -183,8 +176,7 @@ def explain_files(
 
 def write_layers(
     ready: Classifier,
-    found: Fitted,
-    table: Table,
+    answers: Answered,
     folder: Path,
     *,
     settings: ExplainSettings,
@@ -192,10 +184,11 @@ def write_layers(
 ) -> None:
     """Explain the galaxies of a chunk: one layers file per galaxy, written as a whole folder.
 
-    Adds the column `layers` to the table: paths relative to the folder of the run. `found` holds the
-    cutouts of the chunk.
+    Adds the column `layers` to the table: paths relative to the folder of the run. Cutouts, images and
+    logits are those of the answers.
     """
-    card, cutouts = ready.trained.card, dict(zip(found.rows.tolist(), found.cutouts, strict=True))
+    card, found, table = ready.trained.card, answers.found, answers.table
+    position = {row: number for number, row in enumerate(found.rows.tolist())}
     best = np.max([np.asarray(table[f"p_{name}"], dtype=float) for name in ready.trained.classes], axis=0)
     rows = np.flatnonzero(best < settings.below)  # NaN, without a prediction, compares as False
     stems = file_stems(str(table["id"][row]) for row in rows)
@@ -207,9 +200,12 @@ def write_layers(
         for start in range(0, len(rows), _BATCH):
             piece = rows[start : start + _BATCH].tolist()
             names = [str(table["id"][row]) for row in piece]
-            own = [cutouts[row] for row in piece]
-            origins = [origin | asked | {"input": str(one.meta.get("path", ""))} for one in own]
-            made = _stacks(ready, own, names, origins, settings, classify)
+            given = []
+            for row, name in zip(piece, names, strict=True):
+                cutout, image = found.cutouts[position[row]], found.images[position[row]]
+                own = origin | asked | {"input": str(cutout.meta.get("path", ""))}
+                given.append(_Galaxy(name, cutout, own, image, answers.logits[0][row]))
+            made = _stacks(ready, given, settings, classify)
             for row, stack in zip(piece, made, strict=True):
                 if isinstance(stack, LayerStack):
                     stack.write(temporary / f"{stems[stack.id]}.fits")
@@ -283,56 +279,51 @@ def provenance(trained: TrainedModel, files: InputFiles, name: str) -> dict[str,
     return known | _trained_on(card) | reading
 
 
-def has_provenance(path: Path, origin: Mapping[str, Any]) -> bool:
-    """Tell whether a file has this provenance; raise `ExistsError` for a complete file with another."""
-    if not path.exists():
-        return False
-    try:
-        with fits.open(path) as hdus:
-            told = provenance_from(hdus[PROVENANCE]) if PROVENANCE in hdus else None
-    except (UnreadableImageError, OSError):
-        return False
-    if told is not None and told != json.loads(json.dumps(origin)):
-        raise atomic.ExistsError(
-            message(
-                "a new file, or one of this very question", "Say --overwrite to replace it.", path=str(path)
-            )
-        )
-    return told is not None
+@dataclass(frozen=True, eq=False)
+class _Galaxy:
+    """A galaxy to explain: its prepared cutout and, if already known, its image and logits."""
+
+    id: str
+    cutout: Cutout
+    origin: Mapping[str, Any]
+    image: npt.NDArray[np.float32] | None = None
+    logits: npt.NDArray[np.float32] | None = None
 
 
 def _stacks(
-    ready: Classifier,
-    cutouts: Sequence[Cutout],
-    ids: Sequence[str],
-    origins: Sequence[Mapping[str, Any]],
-    settings: ExplainSettings,
-    classify: ClassifySettings,
+    ready: Classifier, galaxies: Sequence[_Galaxy], settings: ExplainSettings, classify: ClassifySettings
 ) -> list[LayerStack | ValueError]:
     """Explain prepared cutouts; one that cannot be explained, e.g. without noise, fails alone."""
-    if not cutouts:
+    if not galaxies:
         return []
+    ids = [one.id for one in galaxies]
+    images = [one.image for one in galaxies if one.image is not None]
+    logits = [one.logits for one in galaxies if one.logits is not None]
     try:
-        seen = Prepared.of(ready.trained.with_render(classify.render), cutouts, ids=ids)
+        seen = Prepared.of(
+            ready.trained.with_render(classify.render),
+            [one.cutout for one in galaxies],
+            ids=ids,
+            images=np.stack(images) if images else None,
+            logits=np.stack(logits) if logits else None,
+        )
         prediction = ready.prediction(ids, seen.logits, classify)
         targets = _targets(prediction.best, settings.target, ready.trained.classes)
         explained = explain_prepared(seen, explainers=settings.explainers, targets=targets, wrt=settings.wrt)
         return [
             LayerStack(
-                cutout,
+                one.cutout,
                 prediction.select([row]),
                 explained[row],
-                origins[row],
-                segmentation=_labels(cutout) if settings.segmentation else None,
+                one.origin,
+                segmentation=_labels(one.cutout) if settings.segmentation else None,
             )
-            for row, cutout in enumerate(cutouts)
+            for row, one in enumerate(galaxies)
         ]
     except ValueError as error:
-        if len(cutouts) == 1:
+        if len(galaxies) == 1:
             return [error]
-    alone = [slice(row, row + 1) for row in range(len(cutouts))]
-    several = (_stacks(ready, cutouts[i], ids[i], origins[i], settings, classify) for i in alone)
-    return [one for (one,) in several]
+    return [stack for one in galaxies for stack in _stacks(ready, [one], settings, classify)]
 
 
 def _targets(best: Sequence[str], wanted: str | None, classes: Sequence[str]) -> list[Target]:
@@ -357,31 +348,9 @@ def _trained_on(card: Card) -> dict[str, str]:
     return training | {f"version_{name}": version for name, version in card.versions.items()}
 
 
-def _written(path: Path, name: str, origin: Mapping[str, Any]) -> LayerStack | None:
-    """Return the stack that an earlier run wrote, if it is complete and has the same provenance."""
-    if not path.exists():
-        return None
-    try:
-        stacks = read_stacks(path)
-    except (UnreadableImageError, OSError):
-        return None
-    for stack in stacks:
-        asked = LayerStack(stack.cutout, stack.prediction, (), origin).provenance
-        if stack.id == name and stack.provenance == asked:
-            return stack
-    return None
-
-
-def _is_part(path: Path) -> bool:
-    """Tell whether a file is an incomplete layers file, which may be replaced."""
-    if not path.exists():
-        return False
-    try:
-        read_stacks(path)
-    except (UnreadableImageError, OSError):
-        with open(path, "rb") as file:
-            return b"MODELSHA" in file.read(28800)  # ten blocks of FITS: the first header
-    return False
+def _earlier(path: str | os.PathLike[str], name: str, origin: Mapping[str, Any]) -> LayerStack:
+    wanted = json.loads(json.dumps(origin))
+    return next(one for one in read_stacks(path) if (one.id, one.provenance) == (name, wanted))
 
 
 def _first(files: InputFiles | None, trained: TrainedModel) -> Cutout | None:

@@ -39,10 +39,11 @@ from galcnn.dataset.sources import CutoutSource
 from galcnn.errors import message
 from galcnn.model import InputSpec
 from galcnn.pipeline.classification import (
+    Answered,
     Classifier,
     ClassifySettings,
     Models,
-    classify_batch,
+    answered,
     open_classifiers,
 )
 from galcnn.prediction.logits import Fitted, fitted
@@ -135,9 +136,9 @@ def classify(
     ready, tables = _ready(model, settings), []
     with progress("classify", len(catalog)) as step:
         chunks = chunked(len(catalog), settings.chunk)
-        for _, table in _classified(ready, catalog, source, settings, chunks):
-            tables.append(table)
-            for _ in range(len(table)):
+        for answers in classified(ready, catalog, source, settings, chunks):
+            tables.append(answers.table)
+            for _ in answers.table:
                 step()
     return vstack(tables, metadata_conflicts="silent")
 
@@ -201,24 +202,19 @@ def run_catalog(
             for _ in range(n - sum(len(chunks[number]) for number in missing)):
                 step()
             chosen = [chunks[number] for number in missing]
-            done = _classified(ready, catalog, source, settings, chosen)
-            for number, (found, table) in zip(missing, done, strict=True):
+            done = classified(ready, catalog, source, settings, chosen)
+            for number, answers in zip(missing, done, strict=True):
                 if settings.explain is not None:
                     from galcnn.pipeline.explanations import LAYERS, write_layers
 
                     folder = place / LAYERS / parts[number].stem
                     write_layers(
-                        ready[0],
-                        found,
-                        table,
-                        folder,
-                        settings=settings.explain,
-                        classify=settings.classify,
+                        ready[0], answers, folder, settings=settings.explain, classify=settings.classify
                     )
                 # Written last: the part file marks the layers of its chunk as complete.
                 with atomic.writing(parts[number]) as temporary:
-                    pq.write_table(to_arrow(table), temporary)
-                for _ in range(len(table)):
+                    pq.write_table(to_arrow(answers.table), temporary)
+                for _ in answers.table:
                     step()
         names = ("galcnn", "tensorflow", "keras")
         return identity | {
@@ -293,29 +289,27 @@ def chunked(n: int, size: int) -> list[range]:
     return [range(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def _classified(
+def classified(
     ready: Sequence[Classifier],
     catalog: Catalog,
     source: CutoutSource,
     settings: RunSettings,
     chunks: Sequence[range],
-) -> Iterator[tuple[Fitted, Table]]:
-    """Yield the prepared images and the table of each chunk, in order."""
-    classify = settings.classify
-    spec = ready[0].trained.with_render(classify.render).card.inputs
-    keep = settings.explain is not None
-    read = functools.partial(read_chunk, source, spec, fit=classify.fit, keep=keep)
+) -> Iterator[Answered]:
+    """Read and classify the chunks, in order; their cutouts are kept if they are to be explained."""
+    classify, keep = settings.classify, settings.explain is not None
+    read = functools.partial(_read_chunk, source, ready[0].inputs(classify), fit=classify.fit, keep=keep)
     redshifts = {
         name: as_numbers(catalog.table[name], name) for name in (REDSHIFT,) if name in catalog.table.colnames
     }
     sky = _sky_columns(catalog)
     readers = settings.readers if source.portable else 0
-    for rows, found in zip(chunks, read_ahead(read, chunks, readers=readers), strict=True):
+    for rows, found in zip(chunks, _read_ahead(read, chunks, readers=readers), strict=True):
         piece = slice(rows.start, rows.stop)
         measures = {name: values[piece] for name, values in redshifts.items()}
-        table = classify_batch(ready, found, catalog.ids[piece], settings=classify, measures=measures)
-        table.add_columns([column[piece] for column in sky], indexes=[1] * len(sky))
-        yield found, table
+        answers = answered(ready, found, catalog.ids[piece], settings=classify, measures=measures)
+        answers.table.add_columns([column[piece] for column in sky], indexes=[1] * len(sky))
+        yield answers
 
 
 def _identity(
@@ -345,14 +339,14 @@ def _sha256(text: str) -> str:
 Reading = Callable[[range], Fitted]
 
 
-def read_chunk(
+def _read_chunk(
     source: CutoutSource, spec: InputSpec, rows: range, *, fit: bool, keep: bool = False
 ) -> Fitted:
     """Read a chunk of a catalog and prepare its images for the network."""
     return fitted(source.read(rows), spec, fit=fit, keep=keep)
 
 
-def read_ahead(read: Reading, chunks: Sequence[range], *, readers: int = 0) -> Iterator[Fitted]:
+def _read_ahead(read: Reading, chunks: Sequence[range], *, readers: int = 0) -> Iterator[Fitted]:
     """Read chunks ahead and yield them in order.
 
     At most ``readers + 2`` chunks are in memory. With ``readers=0``, and while the reader processes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +20,9 @@ from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.evaluation import confusion_matrix, evaluate, rankings
 from galcnn.evaluation.ranking import ranking_table
-from galcnn.pipeline.classification import Classifier, ClassifySettings, logits_and_features, open_classifier
-from galcnn.pipeline.runs import chunked, read_ahead, read_chunk
-from galcnn.prediction import Prediction, prediction_table
-from galcnn.prediction.logits import BATCH
+from galcnn.pipeline.classification import ClassifySettings, open_classifier
+from galcnn.pipeline.runs import RunSettings, chunked, classified
+from galcnn.prediction import Prediction
 from galcnn.uncertainty import calibration_test, image_measures, reliability
 from galcnn.viewers import roc_figure, save_figure
 from galcnn.viewers.plots.scores import (
@@ -94,8 +92,8 @@ def evaluate_catalog(
         Catalog with columns `image` and `class`. The caller must ensure that the model was not trained
         on these galaxies.
     out : path-like
-        Output folder for ``scores.ecsv``, ``predictions.ecsv``, ``scores.png`` (if binned), and the files
-        of `galcnn.pipeline.draw_scores`.
+        Output folder for ``scores.ecsv``, ``predictions.ecsv`` (table of `galcnn.pipeline.classify` with
+        `true_class`), ``scores.png`` (if binned), and the files of `galcnn.pipeline.draw_scores`.
     settings : EvaluationSettings, optional
         Settings; the defaults if not given.
     progress : galcnn._runtime.progress.Progress
@@ -128,19 +126,31 @@ def evaluate_catalog(
         there = [*catalog.table.colnames, *own]
         raise ValueError(message(f"columns of the catalog or measures among {there}", "", by=missing))
     claim = atomic.claim(out, what="one of galcnn evaluate", own=_OWN, overwrite=overwrite)
-    answers = _answers(ready, catalog, fit=settings.fit, progress=progress)
+    asked = ClassifySettings(prior="catalog", calibrated=settings.calibrated, fit=settings.fit)
+    measures = [name for name in settings.by if name not in catalog.table.colnames]
     columns = {
-        name: as_numbers(catalog.table[name], name)
-        if name in catalog.table.colnames
-        else answers.measures.get(name, np.full(len(catalog), np.nan))
+        name: np.full(len(catalog), np.nan) if name in measures else as_numbers(catalog.table[name], name)
         for name in settings.by
     }
-    asked = ClassifySettings(prior="catalog", calibrated=settings.calibrated)
-    prediction = ready.prediction(catalog.ids, answers.logits, asked)
+    logits, tables = [], []
+    run, chunks = RunSettings(asked), chunked(len(catalog), RunSettings.chunk)
+    with progress("classify", len(catalog)) as step:
+        done = classified([ready], catalog, InputFiles.of(catalog), run, chunks)
+        for chunk, answers in zip(chunks, done, strict=True):
+            logits.append(answers.logits[0])
+            tables.append(answers.table)
+            if measures and len(answers.found.rows):
+                measured = image_measures(answers.found.images, trained.card.inputs)
+                for name in measures:
+                    columns[name][chunk.start + answers.found.rows] = measured[name]
+            for _ in answers.table:
+                step()
+    rows = vstack(tables, metadata_conflicts="silent")
+    prediction = ready.prediction(catalog.ids, np.concatenate(logits), asked)
     record = ready.uncertainty if settings.calibrated else None
     used = np.flatnonzero(np.isfinite(prediction.logits).all(axis=1))
     if not len(used):
-        raise ValueError(f"None of {len(catalog)} images could be classified. {answers.reasons[0]}")
+        raise ValueError(f"None of {len(catalog)} images could be classified. {rows['reason'][0]}")
     labels = catalog.labels[used].tolist()
     known = prediction.select(used.tolist())
     table = score_table(
@@ -153,7 +163,6 @@ def evaluate_catalog(
     }
     if record is not None:
         table.meta["sets"] = {name: str(score) for name, score in record.sets.check(known, labels).items()}
-    rows = prediction_table(prediction, flags=answers.flags, reasons=answers.reasons)
     rows.add_column(catalog.labels, name="true_class", index=1)
     with claim.writing() as temporary:
         write_table(table, temporary / "scores.ecsv")
@@ -205,35 +214,6 @@ def _scored(
     for name in ("value", "low", "high", "n"):
         table[name] = [getattr(score, name) for score in scores.values()]
     return table
-
-
-@dataclass(frozen=True, eq=False)
-class _Answers:
-    logits: npt.NDArray[np.float32]
-    flags: npt.NDArray[np.int16]
-    reasons: list[str]
-    measures: Mapping[str, npt.NDArray[np.float64]]
-
-
-def _answers(ready: Classifier, catalog: Catalog, *, fit: bool, progress: Progress) -> _Answers:
-    """Return logits, flags and measures of each image; NaN for images that cannot be used."""
-    spec, n = ready.trained.card.inputs, len(catalog)
-    logits, flags, reasons = [], [], []
-    measures: dict[str, npt.NDArray[np.float64]] = {}
-    chunks = chunked(n, BATCH)
-    read = functools.partial(read_chunk, InputFiles.of(catalog), spec, fit=fit)
-    with progress("classify", n) as step:
-        for rows, found in zip(chunks, read_ahead(read, chunks), strict=True):
-            (scores,), _ = logits_and_features([ready], found)
-            logits.append(scores)
-            flags.append(found.flags)
-            reasons += found.reasons
-            if len(found.rows):
-                for name, values in image_measures(found.images, spec).items():
-                    measures.setdefault(name, np.full(n, np.nan))[rows.start + found.rows] = values
-            for _ in rows:
-                step()
-    return _Answers(np.concatenate(logits), np.concatenate(flags), reasons, measures)
 
 
 def draw_scores(prediction: Prediction, labels: Sequence[str], folder: Path, *, seed: int = 0) -> list[Path]:

@@ -14,7 +14,7 @@ from galcnn.explain import Explanation
 from galcnn.explain.explanation import CoarseMap
 from galcnn.files import load_cutout
 from galcnn.layers import LayerStack, append_stack, read_stacks
-from galcnn.layers.appending import holds_stack
+from galcnn.layers.appending import holds_result
 from galcnn.model import Target
 from galcnn.model.cells import CellGrid
 from galcnn.prediction import Prediction
@@ -119,8 +119,8 @@ def test_a_second_model_joins_and_nothing_else_changes(tmp_path, same):
     np.testing.assert_array_equal(got[1].segmentation, second.segmentation)
     assert_same(LayerStack.read(path), first)
     assert load_cutout(path).flux.tobytes() == first.cutout.flux.tobytes()
-    assert holds_stack(path, second)
-    assert not holds_stack(path, of_another_model(provenance={}))
+    assert holds_result(path, second.provenance, id=second.id)
+    assert not holds_result(path, {}, id=second.id)
     with fits.open(path, checksum=True) as hdulist:
         names = [hdu.name for hdu in hdulist]
         assert len(set(names)) == len(names), "DS9 knows no EXTVER"

@@ -434,6 +434,30 @@ def test_the_uncertain_are_explained_in_files_that_say_what_the_table_says(sky, 
     assert not list((tmp_path / "no").glob("*"))
 
 
+def test_layers_of_a_run_use_the_images_and_logits_that_it_has(sky, tmp_path, monkeypatch):
+    from galcnn.explain import Saliency, attribution
+    from galcnn.layers import LayerStack
+    from galcnn.pipeline import ExplainSettings
+
+    catalog = read_catalog(sky / "catalog.ecsv")
+    files = InputFiles.of(catalog, sky / "cutouts")
+    reads, again = [], []
+    load = InputFiles.load
+    monkeypatch.setattr(InputFiles, "load", lambda self, name: reads.append(name) or load(self, name))
+    for step in ("images_from", "outputs"):
+        own = getattr(attribution, step)
+        monkeypatch.setattr(attribution, step, lambda *a, own=own: again.append(len(a[-1])) or own(*a))
+    asked = ExplainSettings((Saliency(),))
+    run_catalog(sky / "model", catalog, files, tmp_path, settings=RunSettings(explain=asked))
+    assert sorted(reads) == sorted({*catalog.ids} - {"g7"})  # there is no such file
+    assert set(again) == {1}  # the image of noise on which the method was tried
+    table = Table.read(tmp_path / "table.parquet")
+    stacks = [LayerStack.read(tmp_path / name) for name in table["layers"] if name]
+    assert len(stacks) == N - 2
+    written = np.array([stack.prediction.probabilities[0, 1] for stack in stacks])
+    np.testing.assert_array_equal(written, table["p_thin"][[bool(name) for name in table["layers"]]])
+
+
 def test_one_that_cannot_be_explained_has_its_row(sky, tmp_path):
     from galcnn.explain import Saliency
     from galcnn.pipeline import ExplainSettings
