@@ -37,7 +37,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 print(cutout.bands, cutout.shape, cutout.unit, cutout.pixel_scale)
 for part in cutout.meta["parts"]:
-    steps = [step["step"] for step in (*part["foreground"], *part.get("geometry", []))]
+    steps = [step["step"] for step in (*part["background"], *part.get("geometry", []))]
     print(*part["bands"], part["calibration"], steps)
 # 5e4 and 8e4 counts with an AB zero point of 25, nearly all within 60 arcsec.
 print("nJy in all:", np.nansum(cutout.flux, axis=(1, 2)).round(-4), "of", np.array([5e4, 8e4]) * 363.1)

@@ -19,4 +19,4 @@ print(nearest(embedded, embedded.ids[3], n=5))
 labelled = embedded.ids[::2]
 print(label_next(embedded, 5, strategy="diverse", labelled=labelled))
 
-main(["export", "model", "--onnx", "model.onnx"])  # needs galcnn[onnx]; else prints what to install
+main(["export", "model", "--out", "model.onnx"])  # needs galcnn[onnx]; else prints what to install

@@ -46,7 +46,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     for name in ("catalogs", "examples"):
         (folder / name).symlink_to(ROOT / name)
-    drawn = "galcnn simulate --as decals --bands g,r,z --quiet --classes elliptical,spiral,edge_on,merger"
+    drawn = (
+        "galcnn simulate --instrument decals --bands g,r,z --quiet --classes elliptical,spiral,edge_on,merger"
+    )
     run(["sh", "-c", f"{drawn} -n 720 --size 48 --out own"], folder)
     table = Table.read(folder / "own" / "catalog.ecsv")
     labels = Table({"objid": [f"galaxy{i}" for i in range(len(table))]})

@@ -12,7 +12,7 @@ from galcnn.cli import options
 
 def _named(function: Any) -> Any:
     """Add the options for the names of known columns."""
-    for name, *words in (("split", "--split"), ("redshift", "--redshift"), ("class", "--label", "--class")):
+    for name, *words in (("split", "--split"), ("redshift", "--redshift"), ("class", "--label")):
         function = click.option(*words, f"{name}_", metavar="C", help=f"Column with the {name}.")(function)
     return options.sky_columns(function)
 

@@ -229,7 +229,7 @@ def command(
         survey=survey,
         width=None if side is None else str(side),
         bands=options.words(bands),
-        at_once=jobs or SourceSettings.at_once,
+        jobs=jobs or SourceSettings.jobs,
         grid=grid,
     )
     if not (workers or scheduler):

@@ -10,14 +10,14 @@ from galcnn.cli.answers import tell
 
 @click.command(name="export")
 @click.argument("model")
-@click.option("--onnx", "path", required=True, metavar="FILE", help="Output file, *.onnx.")
+@click.option("--out", required=True, metavar="FILE.onnx", help="Output file, ending in .onnx.")
 @options.overwrite
-def command(model: str, path: str, overwrite: bool) -> None:
+def command(model: str, out: str, overwrite: bool) -> None:
     """Export a model to ONNX, with preprocessing and card.
 
     \b
-    galcnn export model --onnx model.onnx
-    galcnn export models/galaxy_zoo --onnx galaxy_zoo.onnx
+    galcnn export model --out model.onnx
+    galcnn export models/galaxy_zoo --out galaxy_zoo.onnx
 
     The file can be used without TensorFlow; docs/sharing.md shows how to run it with onnxruntime
     alone. It is only written if its logits agree with those of Keras to 1e-5. Requires
@@ -26,10 +26,10 @@ def command(model: str, path: str, overwrite: bool) -> None:
     from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    atomic.check_writable(path, overwrite=overwrite)
+    atomic.check_writable(out, overwrite=overwrite)
     load_tensorflow()
     from galcnn.model import export_onnx, load_model
 
-    difference = export_onnx(load_model(model), path)
+    difference = export_onnx(load_model(model), out)
     tell(largest_difference=difference)
-    click.echo(f"wrote {path}: logits differ from Keras by {difference:.1e} at most")
+    click.echo(f"wrote {out}: logits differ from Keras by {difference:.1e} at most")

@@ -26,7 +26,7 @@ GROUPS = {
     "Train": ("preflight", "train", "compare", "diagnose", "profile", "devices", "landscape"),
     "Answer": ("classify", "calibrate", "evaluate", "neighbours", "label-next", "shift", "drift"),
     "Reason": ("explain", "atlas", "attack", "dream", "faithfulness", "roar"),
-    "Show": ("view", "report", "figures", "export", "info", "schema", "plugins"),
+    "Show": ("view", "report", "figures", "export", "info", "plugins"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

@@ -84,10 +84,15 @@ yes: Decorator = click.option("--yes", is_flag=True, help="Do not ask before som
 device: Decorator = click.option(
     "--device", metavar="NAME", default="auto", show_default=True, help="Device: auto, cpu, gpu or gpu:N."
 )
-bands: Decorator = click.option(
-    "--bands",
-    metavar="B,B,...",
-    help="Bands to read (g,r,i or gri), or names of the planes if the files do not name them.",
+
+
+def bands_option(text: str) -> Decorator:
+    """Return the option ``--bands`` with another help, parsed by `band_names`."""
+    return click.option("--bands", metavar="B,B,...", help=text)
+
+
+bands: Decorator = bands_option(
+    "Bands to read (g,r,i or gri), or names of the planes if the files do not name them."
 )
 fit: Decorator = click.option(
     "--fit", is_flag=True, help="Resample, crop and pad each image to the model's pixel grid."
@@ -214,7 +219,17 @@ sky_columns: Decorator = _joined(
 #: The same with ``label``, parsed by `read_sky_catalog`.
 labelled_sky_columns: Decorator = _joined(
     sky_columns,
-    click.option("--label", "--class", metavar="C", help="Column with the class.  [default: class]"),
+    click.option("--label", metavar="C", help="Column with the class.  [default: class]"),
+)
+#: Options beside ``--survey``; `survey_option` is parsed by `pairs`.
+survey: Decorator = _joined(
+    click.option(
+        "--survey-option",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Option of the survey, e.g. layer=ls-dr10; may be repeated.",
+    ),
+    click.option("--server", metavar="URL", help="Mirror or test server to use instead of the survey's."),
 )
 #: Options for stretch and scaling of the images.
 preprocessing: Decorator = _joined(
@@ -244,6 +259,19 @@ width_columns: Decorator = _joined(
     click.option("--width-factor", type=float, default=1.0, show_default=True, help="Width / column."),
     click.option("--width-unit", metavar="UNIT", help="Unit of a column without one: arcsec, arcmin, deg."),
 )
+
+
+def jobs(what: str, default: int = 1) -> Decorator:
+    """Return the option ``--jobs``; `what` is done in parallel."""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=default,
+        show_default=True,
+        help=f"Number of {what} in parallel.",
+    )
 
 
 def progress(quiet: bool) -> Progress:

@@ -10,13 +10,12 @@ from galcnn.cli import options
 
 
 @click.command(name="plugins")
-@click.option("--check", is_flag=True, help="Import each plugin, to find broken ones.")
+@click.option("--check", is_flag=True, help="Import each plugin; exit code 2 if one is broken.")
 @click.option("--survey", metavar="NAME", help="Test this survey by downloads of a galaxy.")
 @click.option("--ra", type=float, help="Right ascension of a galaxy well inside the survey, degrees.")
 @click.option("--dec", type=float, help="Its declination, degrees.")
-@click.option("--width", metavar="ANGLE", default="30arcsec", show_default=True, help="Of the images.")
-@click.option("--server", metavar="URL", help="Mirror or test server of the survey.")
-@click.option("--option", "said", multiple=True, metavar="NAME=VALUE", help="Option of the survey.")
+@click.option("--width", metavar="ANGLE", default="30arcsec", show_default=True, help="Side of the images.")
+@options.survey
 def command(check: bool, survey: str | None, **given: Any) -> None:
     """List surveys and explanation methods, including plugins.
 
@@ -53,7 +52,13 @@ def command(check: bool, survey: str | None, **given: Any) -> None:
 
 
 def _check_survey(
-    name: str, *, ra: float | None, dec: float | None, width: str, server: str | None, said: tuple[str, ...]
+    name: str,
+    *,
+    ra: float | None,
+    dec: float | None,
+    width: str,
+    server: str | None,
+    survey_option: tuple[str, ...],
 ) -> None:
     if ra is None or dec is None:
         raise click.UsageError("Expected --ra and --dec of a galaxy in the survey.")
@@ -63,7 +68,7 @@ def _check_survey(
     from galcnn.surveys import open_survey
     from galcnn.testing import check_survey
 
-    survey = open_survey(name, server=server, options=options.pairs("--option", said, "="))
+    survey = open_survey(name, server=server, options=options.pairs("--survey-option", survey_option, "="))
     try:
         check_survey(survey, SkyCoord(ra, dec, unit="deg"), width=options.angle(width))
     except AssertionError as error:

@@ -9,29 +9,43 @@ import click
 from galcnn.cli import options
 
 
-@click.command(name="simulate")
-@click.option("-n", "--number", type=click.IntRange(min=1), default=600, show_default=True, help="Galaxies.")
+@click.command(name="simulate", cls=options.Command)
+@options.section(
+    "Galaxies",
+    click.option(
+        "-n",
+        "--number",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=600,
+        show_default=True,
+        help="Number of galaxies.",
+    ),
+    click.option("--classes", metavar="C,C,...", help="Classes to simulate.  [default: all six]"),
+    click.option("--redshifts", type=(float, float), metavar="LOW HIGH", help="Range of redshifts."),
+    click.option("--magnitudes", type=(float, float), metavar="LOW HIGH", help="Range of r magnitudes (AB)."),
+)
+@options.section(
+    "Images",
+    click.option(
+        "--instrument",
+        metavar="NAME",
+        default="simulated",
+        show_default=True,
+        help="Survey or camera whose images are simulated: simulated, sdss, decals, hsc, lsst, hst-acs, "
+        "hst-wfc3, euclid or euclid-nisp.",
+    ),
+    options.bands_option("Bands of the instrument, e.g. gri or g,r,i.  [default: all]"),
+    click.option(
+        "--size", type=click.IntRange(min=8), default=64, show_default=True, help="Side length, pixels."
+    ),
+    click.option("--pixel-scale", type=float, help="Pixel scale, arcsec per pixel."),
+    click.option("--psf-fwhm", type=float, help="FWHM of the PSF in all bands, arcsec."),
+    click.option("--depth", metavar="M,M,...", help="AB magnitude of a 5 sigma point source in each band."),
+)
 @click.option("--out", required=True, metavar="DIR", help="Output folder: catalog.ecsv, cutouts/<id>.fits.")
 @options.overwrite
-@click.option("--classes", metavar="C,C,...", help="Classes to simulate.  [default: all six]")
-@click.option("--bands", metavar="B,B,...", help="Bands of the telescope.  [default: all]")
-@click.option(
-    "--size", type=click.IntRange(min=8), default=64, show_default=True, help="Side length, pixels."
-)
-@click.option("--redshifts", type=(float, float), metavar="LOW HIGH", help="Range of redshifts.")
-@click.option("--magnitudes", type=(float, float), metavar="LOW HIGH", help="Range of r magnitudes (AB).")
-@click.option(
-    "--as",
-    "telescope",
-    metavar="NAME",
-    default="simulated",
-    show_default=True,
-    help="Telescope: simulated, sdss, decals, hsc, lsst, hst-acs or hst-wfc3.",
-)
-@click.option("--pixel-scale", type=float, help="Pixel scale, arcsec per pixel.")
-@click.option("--psf-fwhm", type=float, help="FWHM of the PSF in all bands, arcsec.")
-@click.option("--depth", metavar="M,M,...", help="AB magnitude of a 5 sigma point source in each band.")
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
+@options.jobs("processes that draw galaxies")
 @options.seed
 @options.quiet
 def command(
@@ -43,11 +57,11 @@ def command(
     size: int,
     redshifts: tuple[float, float] | None,
     magnitudes: tuple[float, float] | None,
-    telescope: str,
+    instrument: str,
     pixel_scale: float | None,
     psf_fwhm: float | None,
     depth: str | None,
-    processes: int,
+    jobs: int,
     seed: int,
     quiet: bool,
 ) -> None:
@@ -55,7 +69,7 @@ def command(
 
     \b
     galcnn simulate -n 600 --seed 1 --out sky
-    galcnn simulate -n 3000 --as sdss --bands r --size 128 --magnitudes 13 16.5 --out sdss_like
+    galcnn simulate -n 3000 --instrument sdss --bands r --size 128 --magnitudes 13 16.5 --out sdss_like
 
     The cutouts are in nJy. An interrupted run is continued by the same command.
     """
@@ -67,8 +81,8 @@ def command(
     from galcnn.simulation import simulate_catalog, telescope_of
 
     options.check_folder(out, overwrite=overwrite)
-    observation = telescope_of(telescope)
-    observation = observation.only(options.words(bands) or observation.bands)
+    observation = telescope_of(instrument)
+    observation = observation.only(options.band_names(bands) or observation.bands)
     changes: dict[str, Any] = {}
     if pixel_scale is not None:
         changes["pixel_scale"] = pixel_scale * u.arcsec
@@ -92,7 +106,7 @@ def command(
         catalog,
         out,
         settings=SurveySettings(seed, observation, size),
-        processes=processes,
+        jobs=jobs,
         progress=options.progress(quiet),
         overwrite=overwrite,
     )

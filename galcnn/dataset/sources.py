@@ -141,18 +141,18 @@ class FromSurvey:
         width: u.Quantity,
         *,
         bands: tuple[str, ...] | None = None,
-        at_once: int = 4,
+        jobs: int = 4,
     ) -> None:
         positions = catalog.positions
         if positions is None:
             raise ValueError(message("a catalog with positions", "Name its columns ra, dec."))
         self._positions, self._survey, self._width, self._bands = positions, survey, width, bands
-        self._at_once = at_once
+        self._jobs = jobs
         self.described = f"survey {survey.name}, width {width}, bands {bands}"
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
         """Request the cutout of each row."""
-        with ThreadPoolExecutor(self._at_once) as pool:
+        with ThreadPoolExecutor(self._jobs) as pool:
             return list(pool.map(self._ask, rows))
 
     def _ask(self, row: int) -> Cutout | Exception:
@@ -181,7 +181,7 @@ class SourceSettings:
         For files, the angular side of the central field that is read; the whole field by default.
     bands : tuple of str or None
         Bands to read, or names of the planes if the files do not name them. Not allowed with `shards`.
-    at_once : int
+    jobs : int
         Number of simultaneous requests to a survey.
     grid : str or None
         Band to whose pixel grid the other files of a galaxy are resampled.
@@ -201,7 +201,7 @@ class SourceSettings:
     survey: str | None = None
     width: str | None = None
     bands: tuple[str, ...] | None = None
-    at_once: int = 4
+    jobs: int = 4
     grid: str | None = None
     hdu: HDUChoice | None = None
     zero_points: ZeroPoint | None = None
@@ -261,7 +261,7 @@ class SourceSettings:
         elif self.survey:
             survey = open_survey(self.survey, server=self.server, options=self.survey_options)
             width = u.Quantity(self.width)
-            yield FromSurvey(catalog, survey, width, bands=self.bands, at_once=self.at_once)
+            yield FromSurvey(catalog, survey, width, bands=self.bands, jobs=self.jobs)
         elif self.shards:
             yield FromShards(catalog, self.shards, wanted=wanted)
         else:

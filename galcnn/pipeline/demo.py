@@ -51,7 +51,7 @@ class DemoSettings:
         Largest number of epochs of the training.
     seed : int
         Seed of all random numbers.
-    processes : int
+    jobs : int
         Number of processes that simulate galaxies.
     """
 
@@ -60,7 +60,7 @@ class DemoSettings:
     explained: int = 6
     epochs: int = 16
     seed: int = 1
-    processes: int = 2
+    jobs: int = 2
 
 
 def run_demo(
@@ -97,7 +97,7 @@ def run_demo(
         survey,
         out,
         settings=SurveySettings(seed),
-        processes=chosen.processes,
+        jobs=chosen.jobs,
         progress=progress,
         overwrite=overwrite,
     )

@@ -151,7 +151,9 @@ def _image(file: Path) -> str:
         *([] if cutout.redshift is None else [f"redshift      {cutout.redshift:g}"]),
     ]
     for part in parts:
-        done = [step["step"] for room in ("foreground", "geometry") for step in part.get(room, [])]
+        done = [
+            step["step"] for room in ("background", "extinction", "geometry") for step in part.get(room, [])
+        ]
         of = f" of {','.join(part['bands'])}" if "bands" in part else ""
         lines += _said(f"steps{of}", ", ".join(done))
         lines += [line for note in part.get("notes", []) for line in _said("note", note)]

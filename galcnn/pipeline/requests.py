@@ -118,7 +118,7 @@ def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
     named = bool(paths) and all(isinstance(one, str) and one for one in paths)
     if not named or set(asked) - {"id", "path"} or not isinstance(asked.get("id", ""), str):
         return ValueError(
-            message('{"id": "...", "path": "..."}', "See galcnn schema request.", line=line[:80])
+            message('{"id": "...", "path": "..."}', "See galcnn info --schema request.", line=line[:80])
         )
     files = tuple(map(Path, paths))
     if isinstance(path, str):

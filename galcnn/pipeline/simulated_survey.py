@@ -39,7 +39,7 @@ def write_survey(
     folder: str | os.PathLike[str],
     *,
     settings: SurveySettings,
-    processes: int = 1,
+    jobs: int = 1,
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Catalog:
@@ -56,7 +56,7 @@ def write_survey(
         Output folder for ``cutouts/<id>.fits`` and, written last, ``catalog.ecsv``.
     settings : SurveySettings
         Seed, observation and size of the cutouts.
-    processes : int
+    jobs : int
         Number of processes that simulate galaxies.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per galaxy.
@@ -92,7 +92,7 @@ def write_survey(
                 seed=settings.seed,
                 observation=settings.observation,
                 shape=shape,
-                processes=processes,
+                jobs=jobs,
             )
             if missing
             else ()

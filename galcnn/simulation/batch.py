@@ -29,7 +29,7 @@ def simulate(
     seed: int,
     observation: Observation = SIMULATED,
     shape: tuple[int, int] = (64, 64),
-    processes: int = 1,
+    jobs: int = 1,
 ) -> Iterator[Cutout]:
     """Draw the galaxies of a catalog, in its order.
 
@@ -47,7 +47,7 @@ def simulate(
         Pixel scale, bands, PSF and depth.
     shape : tuple of int
         Shape of each cutout in pixels, (ny, nx).
-    processes : int
+    jobs : int
         Number of processes; 1 draws in the calling process.
 
     Returns
@@ -70,27 +70,27 @@ def simulate(
     ['elliptical', 'spiral']
     """
     # Checked here and not in the generator, so that errors are raised at the call.
-    if processes < 1:
-        raise ValueError(message("at least one process", "", processes=processes))
+    if jobs < 1:
+        raise ValueError(message("one process or more", "", jobs=jobs))
     check_shape(shape)
     for band in observation.bands:
         bandpass(band)
     galaxies = from_catalog(catalog)
-    if processes == 1 or len(galaxies) <= _CHUNK:
+    if jobs == 1 or len(galaxies) <= _CHUNK:
         return (draw(galaxy, seed=seed, observation=observation, shape=shape) for galaxy in galaxies)
-    return _in_processes(galaxies, seed, observation, shape, processes)
+    return _in_processes(galaxies, seed, observation, shape, jobs)
 
 
 def _in_processes(
-    galaxies: Sequence[Galaxy], seed: int, observation: Observation, shape: tuple[int, int], processes: int
+    galaxies: Sequence[Galaxy], seed: int, observation: Observation, shape: tuple[int, int], jobs: int
 ) -> Iterator[Cutout]:
     chunks = iter([galaxies[i : i + _CHUNK] for i in range(0, len(galaxies), _CHUNK)])
     # Spawned, never forked: forking a process with TensorFlow's threads may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupts) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts) as pool:
         waiting: collections.deque[tuple[Sequence[Galaxy], Future[Any]]] = collections.deque()
         try:
-            for chunk in itertools.islice(chunks, 2 * processes):
+            for chunk in itertools.islice(chunks, 2 * jobs):
                 waiting.append((chunk, pool.submit(_expose, chunk, seed, observation, shape)))
             while waiting:
                 done, future = waiting.popleft()

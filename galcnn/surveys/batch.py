@@ -37,6 +37,7 @@ from galcnn.surveys.manifest import (
     Manifest,
     Record,
     file_hash,
+    read_records,
 )
 from galcnn.surveys.requests import Request, checked_bands, identity, requests_of
 from galcnn.surveys.survey import RemoteSurvey, Survey
@@ -48,6 +49,8 @@ Result = TypeVar("Result")
 
 NOT_TRIED = "not tried"
 CATALOG, REPORT = "catalog.ecsv", "report.json"
+#: Bytes of a pixel in a cutout: flux and sigma.
+_BYTES = 8
 _LOCK = ".lock"
 #: Seconds between two checks for Ctrl-C: on some systems an unlimited wait cannot be interrupted.
 _TICK = 0.25
@@ -68,7 +71,7 @@ class FetchSettings:
     system : str or None
         Photometric system of the bands for the extinction correction, see
         `galcnn.transforms.extinction_coefficients`. By default inferred from the name of the survey.
-    at_once : int
+    jobs : int
         Number of galaxies requested in parallel.
     time_limit : float
         Seconds allowed per galaxy, including all bands and retries. A galaxy that takes longer fails.
@@ -81,7 +84,7 @@ class FetchSettings:
     bands: tuple[str, ...] | None = None
     ebv: npt.NDArray[np.float64] | None = None
     system: str | None = None
-    at_once: int = 4
+    jobs: int = 4
     time_limit: float = 600.0
     give_up_after: int = 20
 
@@ -89,12 +92,12 @@ class FetchSettings:
         width = u.Quantity(self.width)
         if not width.unit.is_equivalent(u.arcsec) or (width.isscalar and not 0 < width.value < np.inf):
             raise ValueError(message("a positive angle", "Give the width in arcsec.", width=self.width))
-        if self.at_once < 1 or self.give_up_after < 1 or not self.time_limit > 0:
+        if self.jobs < 1 or self.give_up_after < 1 or not self.time_limit > 0:
             raise ValueError(
                 message(
-                    "at_once and give_up_after of 1 or more, and a positive time_limit",
+                    "jobs and give_up_after of 1 or more, and a positive time_limit",
                     "",
-                    at_once=self.at_once,
+                    jobs=self.jobs,
                     give_up_after=self.give_up_after,
                     time_limit=self.time_limit,
                 )
@@ -270,6 +273,26 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
             yield from (f"  {one}" for one in asked)
 
 
+def fetch_size(
+    catalog: Catalog, survey: Survey, settings: FetchSettings, *, out: str | os.PathLike[str] | None
+) -> tuple[int, int]:
+    """Return the number of galaxies that `fetch` would still request, and the size of their files, bytes."""
+    bands = checked_bands(settings.bands, survey)
+    records = {} if out is None else read_records(Path(out))
+    widths = [
+        request.width.to_value(u.arcsec)
+        for request in _requests(catalog, survey, bands, settings)
+        if not _is_settled(records.get(request.id), request)
+    ]
+    scale = u.Quantity(survey.pixel_scale).to_value(u.arcsec)
+    pixels = np.nansum(np.ceil(np.array(widths) / scale) ** 2)
+    return len(widths), int(pixels * len(bands) * _BYTES) if np.isfinite(pixels) else 0
+
+
+def _is_settled(record: Record | None, request: Request) -> bool:
+    return record is not None and record.status != FAILED and record.request == request.hash
+
+
 def _requests(
     catalog: Catalog, survey: Survey, bands: tuple[str, ...], settings: FetchSettings
 ) -> list[Request]:
@@ -360,7 +383,7 @@ class _Work:
             requests,
             self.ask,
             self.settle,
-            at_once=settings.at_once,
+            jobs=settings.jobs,
             time_limit=settings.time_limit,
             enough=is_down,
         )
@@ -453,7 +476,7 @@ def run(
     ask: Callable[[Item], Found],
     settle: Callable[[Item, Found | Exception], Result],
     *,
-    at_once: int,
+    jobs: int,
     time_limit: float,
     enough: Callable[[Result], bool] = lambda result: False,
 ) -> Generator[Result, None, None]:
@@ -481,7 +504,7 @@ def run(
             raise
         return [result]
 
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         try:
             for item in items:
                 pool.submit(work, item).add_done_callback(results.put)

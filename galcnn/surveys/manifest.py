@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,17 +59,13 @@ class Manifest:
     def __init__(self, folder: Path, of: Mapping[str, Any]) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self.records: dict[str, Record] = {}
         path = folder / MANIFEST
         header = {"galcnn fetch": _VERSION, **of}
         if not path.exists():
             atomic.write_text(path, json.dumps(header) + "\n")
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         _check_header(lines[0] if lines else "", header, folder)
-        for line in lines[1:]:
-            record = _parsed(line)
-            if record is not None:
-                self.records[record.id] = record
+        self.records = _records(lines[1:])
         self._handle = open(path, "a", encoding="utf-8")  # noqa: SIM115  closed by close
         if lines and not lines[-1].endswith("\n"):  # cut off when the process was killed
             self._handle.write("\n")
@@ -105,6 +101,14 @@ class Manifest:
             self._handle.close()
 
 
+def read_records(folder: Path) -> dict[str, Record]:
+    """Return the last record of each object in a folder, by id; none if it has no manifest."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    return _records(path.read_text(encoding="utf-8", errors="replace").splitlines()[1:])
+
+
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal text."""
     with open(path, "rb") as handle:
@@ -127,6 +131,11 @@ def _check_header(line: str, wanted: Mapping[str, Any], folder: Path) -> None:
                 holds=held,
             )
         )
+
+
+def _records(lines: Iterable[str]) -> dict[str, Record]:
+    found = (_parsed(line) for line in lines)
+    return {record.id: record for record in found if record is not None}
 
 
 def _parsed(line: str) -> Record | None:

@@ -13,10 +13,10 @@ the field exactly.
 For grids that are not parallel, such as those of another camera, `align` uses exact areas on the sphere;
 `combine` puts bands of several cutouts on one grid with it.
 
-Changes of the grid are listed in ``meta["geometry"]`` of the new cutout, `remove_sky` and
-`correct_extinction` in ``meta["foreground"]``. `render` makes a colour picture with stated settings, whose
-name the model card records so that they can be applied again; `display_rgb` scales each image by itself
-and is for display only.
+Changes of the grid are listed in ``meta["geometry"]`` of the new cutout, `remove_sky` in
+``meta["background"]`` and `correct_extinction` in ``meta["extinction"]``. `render` makes a colour picture
+with stated settings, whose name the model card records so that they can be applied again; `display_rgb`
+scales each image by itself and is for display only.
 """
 
 import lazy_loader

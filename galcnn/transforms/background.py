@@ -106,7 +106,7 @@ def remove_sky(cutout: Cutout) -> Cutout:
     Returns
     -------
     galcnn.cutout.Cutout
-        Cutout with the sky subtracted. ``meta["foreground"]`` lists level, error, noise and share of the
+        Cutout with the sky subtracted. ``meta["background"]`` lists level, error, noise and share of the
         sky by band; `sigma` is unchanged.
 
     Raises
@@ -118,7 +118,7 @@ def remove_sky(cutout: Cutout) -> Cutout:
     offsets = np.array([sky.level for sky in levels])[:, np.newaxis, np.newaxis]
     step = {"step": "remove_sky", "sky": dict(zip(cutout.bands, map(asdict, levels), strict=True))}
     flux = (cutout.flux.astype(np.float64) - offsets).astype(np.float32)
-    return replace(cutout, flux=flux, meta=recorded(cutout.meta, "foreground", step))
+    return replace(cutout, flux=flux, meta=recorded(cutout.meta, "background", step))
 
 
 def sky_statistics(

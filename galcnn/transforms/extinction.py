@@ -131,7 +131,7 @@ def correct_extinction(
     Returns
     -------
     galcnn.cutout.Cutout
-        Cutout with flux and sigma times ``10**(0.4 A_b E(B-V))``; ``meta["foreground"]`` lists the step.
+        Cutout with flux and sigma times ``10**(0.4 A_b E(B-V))``; ``meta["extinction"]`` lists the step.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def correct_extinction(
         cutout,
         flux=(cutout.flux * factors).astype(np.float32),
         sigma=None if cutout.sigma is None else (cutout.sigma * factors).astype(np.float32),
-        meta=recorded(cutout.meta, "foreground", step),
+        meta=recorded(cutout.meta, "extinction", step),
     )
 
 
@@ -210,7 +210,7 @@ def ebv_of_map(
 
 def _corrected(meta: Mapping[str, Any]) -> bool:
     """Return True if the cutout, or a part that was combined into it, was corrected."""
-    steps = [step.get("step") for step in meta.get("foreground", [])]
+    steps = [step.get("step") for step in meta.get("extinction", [])]
     return "correct_extinction" in steps or any(_corrected(part) for part in meta.get("parts", []))
 
 

@@ -49,7 +49,7 @@ def refuse_pictures(cutout: Cutout, what: str) -> None:
 
 
 def recorded(meta: Mapping[str, Any], kind: str, step: Mapping[str, Any]) -> dict[str, Any]:
-    """Append a step, as plain values, to ``meta[kind]``, where `kind` is "geometry" or "foreground"."""
+    """Append a step, as plain values, to ``meta[kind]``: "geometry", "background" or "extinction"."""
     return {**meta, kind: [*meta.get(kind, []), dict(step)]}
 
 

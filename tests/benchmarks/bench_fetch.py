@@ -50,7 +50,7 @@ def ratios() -> dict[str, float]:
         with Server(respond) as server:
 
             def ours() -> None:
-                settings = FetchSettings(64 * u.arcsec, ("g", "r"), at_once=_AT_ONCE)
+                settings = FetchSettings(64 * u.arcsec, ("g", "r"), jobs=_AT_ONCE)
                 out = folder / f"{next(numbers)}"
                 report = fetch(catalog, _Survey(server.url), out=out, settings=settings)
                 assert report.counts["fetched"] == _GALAXIES

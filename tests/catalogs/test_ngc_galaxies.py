@@ -85,7 +85,15 @@ def test_the_widths_of_a_fetch_are_its_axes(ngc):
 def test_a_fetch_of_them_can_be_planned(tmp_path, capsys):
     from galcnn.cli.main import main
 
-    words = ["fetch", str(CATALOGS / "messier_galaxies.ecsv"), "--survey", "legacysurvey", "--bands", "grz"]
+    words = [
+        "fetch",
+        "--catalog",
+        str(CATALOGS / "messier_galaxies.ecsv"),
+        "--survey",
+        "legacysurvey",
+        "--bands",
+        "grz",
+    ]
     words += ["--width-column", "majax", "--width-factor", "1.5", "--out", str(tmp_path / "m"), "--dry-run"]
     assert main(words) == 0
     asked = [line for line in capsys.readouterr().out.splitlines() if line.startswith("NGC5194:")]

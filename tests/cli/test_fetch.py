@@ -32,10 +32,11 @@ def words(tmp_path):
     write_table(table, tmp_path / "in.ecsv")
     said = [
         "fetch",
+        "--catalog",
         str(tmp_path / "in.ecsv"),
         "--survey",
         "simulated",
-        "--option",
+        "--survey-option",
         "n_galaxies=12",
         "--quiet",
     ]
@@ -84,6 +85,16 @@ def test_a_dry_run_prints_the_requests_and_writes_nothing(words, tmp_path, capsy
     assert {path.name for path in tmp_path.iterdir()} == {"in.ecsv"}
 
 
+def test_a_large_fetch_says_its_size_before_it_starts_and_what_is_left_is_counted(words, capsys, monkeypatch):
+    """12 images of 400 x 400 pixels in two bands of 8 bytes a pixel."""
+    monkeypatch.setattr("galcnn.cli.fetch._LARGE", (12, 10**9))
+    words += ["--bands", "gr", "--width", "160arcsec"]
+    assert main(words) == 0
+    assert capsys.readouterr().err == "12 cutouts are fetched from simulated, about 31 MB on disk.\n"
+    assert main(words) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_failures_have_an_exit_code_of_their_own(words, tmp_path, capsys):
     """Rows without a width cannot be fetched; the others are."""
     table = read_catalog(tmp_path / "in.ecsv").table
@@ -102,7 +113,7 @@ def test_failures_have_an_exit_code_of_their_own(words, tmp_path, capsys):
         ([], "--width or --width-column"),
         (["--width", "12"], "positive angle"),
         (["--width", "12arcsec", "--bands", "u"], "bands among"),
-        (["--width", "12arcsec", "--option", "sed=1"], "an option of the survey 'simulated': seed"),
+        (["--width", "12arcsec", "--survey-option", "sed=1"], "an option of the survey 'simulated': seed"),
         (["--width", "12arcsec", "--server", "http://x"], "asks no server"),
         (["--width", "12arcsec", "--ra", "nowhere"], "a column 'nowhere'"),
         (["--width-column", "majax", "--width-unit", "furlong"], "furlong"),
@@ -110,7 +121,7 @@ def test_failures_have_an_exit_code_of_their_own(words, tmp_path, capsys):
         (["--width", "12arcsec", "--width-factor", "2"], "with --width-column C"),
         (["--width", "12arcsec", "--system", "SDSS"], "with --system"),
         (["--width", "12arcsec", "--cache-size", "-1"], "--cache-size"),
-        (["--width", "12arcsec", "--ebv-column", "majax"], "a photometric system among"),
+        (["--width", "12arcsec", "--extinction-column", "majax"], "a photometric system among"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(more, said, words, tmp_path, capsys):
@@ -143,7 +154,15 @@ def test_a_survey_is_pointed_at_another_server_and_says_what_it_would_ask(tmp_pa
     places = SkyCoord([material.middle, material.middle.directional_offset_by(0 * u.deg, 5 * u.deg)])
     table = QTable({"id": ["here", "nowhere"], "ra": places.ra, "dec": places.dec})
     write_table(table, tmp_path / "in.ecsv")
-    said = ["fetch", str(tmp_path / "in.ecsv"), "--survey", "legacysurvey", "--option", "layer=ls-dr9"]
+    said = [
+        "fetch",
+        "--catalog",
+        str(tmp_path / "in.ecsv"),
+        "--survey",
+        "legacysurvey",
+        "--survey-option",
+        "layer=ls-dr9",
+    ]
     said += ["--bands", "gr", "--width", "10arcsec", "--cache-size", "0", "--quiet"]
     with Server(Legacy(material)) as server:
         words = [*said, "--server", server.url, "--out", str(tmp_path / "out")]
@@ -164,7 +183,15 @@ def test_what_was_fetched_trains_a_network_and_is_classified(tmp_path, capsys):
     catalog = SimulatedSurvey(n_galaxies=60).catalog
     two = catalog.select(np.flatnonzero(np.isin(catalog.labels, ["elliptical", "merger"])))
     write_table(two.table, tmp_path / "in.csv")
-    words = ["fetch", str(tmp_path / "in.csv"), "--survey", "simulated", "--option", "n_galaxies=60"]
+    words = [
+        "fetch",
+        "--catalog",
+        str(tmp_path / "in.csv"),
+        "--survey",
+        "simulated",
+        "--survey-option",
+        "n_galaxies=60",
+    ]
     words += ["--bands", "r", "--width", "9.6arcsec", "--cache-size", "0", "--quiet"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     made = str(tmp_path / "out" / "catalog.ecsv")
@@ -185,8 +212,26 @@ def test_ctrl_c_ends_the_command_at_once_and_the_next_goes_on(tmp_path, ctrl_c):
     table = QTable({"id": ["a", "b"], "ra": [material.middle.ra.deg] * 2 * u.deg})
     table["dec"] = [material.middle.dec.deg] * 2 * u.deg
     write_table(table, tmp_path / "in.ecsv")
-    words = ["fetch", str(tmp_path / "in.ecsv"), "--survey", "legacysurvey", "--option", "layer=ls-dr9"]
-    words += ["--option", "psf=false", "--bands", "gr", "--width", "10arcsec", "--cache-size", "0", "--quiet"]
+    words = [
+        "fetch",
+        "--catalog",
+        str(tmp_path / "in.ecsv"),
+        "--survey",
+        "legacysurvey",
+        "--survey-option",
+        "layer=ls-dr9",
+    ]
+    words += [
+        "--survey-option",
+        "psf=false",
+        "--bands",
+        "gr",
+        "--width",
+        "10arcsec",
+        "--cache-size",
+        "0",
+        "--quiet",
+    ]
     words += ["--out", str(tmp_path / "out")]
     with Server(Legacy(material)) as server:
         words += ["--server", server.url]

@@ -21,7 +21,7 @@ FILES = {
     ("classify", "--out"): "classify none none.fits --out {out}",
     ("drift", "--out"): "drift none none.fits --reference other.fits --out {out}",
     ("explain", "--figure"): "explain none none.fits --out new.fits --figure {out}",
-    ("export", "--onnx"): "export none --onnx {out}",
+    ("export", "--out"): "export none --out {out}",
     ("attack", "--figure"): "attack none none.fits --out new --figure {out}",
     ("convert", "--out"): "convert none.fits --out {out}",
     ("profile", "--out"): "profile --out {out}",
@@ -42,7 +42,7 @@ FOLDERS = {
     ("dream", "--out"): "dream none none.fits --layer x --out {out}",
     ("evaluate", "--out"): "evaluate none none.csv --out {out}",
     ("explain", "--out"): "explain none none.fits --out {out}",
-    ("fetch", "--out"): "fetch none.csv --survey simulated --width 9arcsec --out {out}",
+    ("fetch", "--out"): "fetch --catalog none.csv --survey simulated --width 9arcsec --out {out}",
     ("figures", "--out"): "figures none --out {out}",
     ("attack", "--out"): "attack none none.fits --out {out}",
     ("diagnose", "--out"): "diagnose none --out {out}",
@@ -128,7 +128,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-SUFFIX = {"--onnx": ".onnx", "--json": ".json", "--manifest": ".json", "--figure": ".png"}
+SUFFIX = {"--json": ".json", "--manifest": ".json", "--figure": ".png"}
 
 
 @pytest.mark.parametrize(("command", "name"), FILES)

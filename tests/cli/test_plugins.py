@@ -7,7 +7,7 @@ def test_a_survey_is_checked_by_asking_it(capsys):
     from galcnn.surveys import SimulatedSurvey
 
     where = SimulatedSurvey(n_galaxies=30).catalog.positions[3]
-    words = ["plugins", "--survey", "simulated", "--option", "n_galaxies=30", "--width", "26arcsec"]
+    words = ["plugins", "--survey", "simulated", "--survey-option", "n_galaxies=30", "--width", "26arcsec"]
     assert main([*words, "--ra", str(where.ra.deg), "--dec", str(where.dec.deg)]) == 0
     assert "simulated: ok" in capsys.readouterr().out
 

@@ -91,7 +91,7 @@ def test_a_survey_is_asked_several_at_once_and_one_failure_is_one_row():
             return Cutout(np.full((1, 4, 4), position.ra.deg), ("r",))
 
     catalog = Catalog(QTable({"id": list("abc"), "ra": [1.0, 2.0, 3.0], "dec": [0.0] * 3}))
-    found = FromSurvey(catalog, Slow(), 4 * u.arcsec, at_once=3).read(range(3))
+    found = FromSurvey(catalog, Slow(), 4 * u.arcsec, jobs=3).read(range(3))
     assert [float(one.flux[0, 0, 0]) for one in found[:2]] == [1.0, 2.0]
     assert isinstance(found[2], CoverageError)
 

@@ -55,12 +55,11 @@ def test_each_survey_is_treated_as_itself(pair):
     both = load_bands(pair, reference="g", treatment=treatment)
     plain = load_bands(pair, reference="g")
     assert both.shape == (114, 114)
-    steps = [part["foreground"] for part in both.meta["parts"]]
-    assert [step[1]["magnitudes"] for step in steps] == [
+    assert [part["extinction"][0]["magnitudes"] for part in both.meta["parts"]] == [
         {"g": pytest.approx(0.3237)},
         {"r": pytest.approx(0.2271)},
     ]
-    level = steps[0][0]["sky"]["g"]["level"]
+    level = both.meta["parts"][0]["background"][0]["sky"]["g"]["level"]
     middle = plain.flux[0, 63:177, 63:177]
     np.testing.assert_allclose(both.flux[0], (middle - level) * 10**0.12948, rtol=1e-4, atol=0.01)
     with pytest.raises(ValueError, match="not yet corrected"):

@@ -192,7 +192,7 @@ def test_the_command_and_the_snippet_of_the_docs_without_tensorflow(trained, tmp
     flux = np.moveaxis(image, -1, 0).copy()
     flux[0, 3, 4] = np.nan
     save_cutout(Cutout(flux, ("g", "r"), unit=u.nJy), "galaxy.fits")
-    assert main(["export", "model", "--onnx", "model.onnx"]) == 0
+    assert main(["export", "model", "--out", "model.onnx"]) == 0
     assert main(["classify", "model", "galaxy.fits", "--out", "classes.ecsv", "--quiet"]) == 0
     snippet = DOCS.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     assert "import onnxruntime" in snippet

@@ -43,7 +43,7 @@ def catalog(tmp_path):
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_schemas_are_schemas(name, capsys):
     Draft202012Validator.check_schema(schema(name))
-    assert main(["schema", name]) == 0
+    assert main(["info", "--schema", name]) == 0
     assert json.loads(capsys.readouterr().out) == schema(name)
     with pytest.raises(ValueError, match="a schema among"):
         schema("manifest")
@@ -225,7 +225,7 @@ def test_help_is_for_people_with_and_without_json(capsys):
     answer, said = asked(capsys, "info", "--help")
     assert answer["exit_code"] == 0
     assert "galcnn info catalog.ecsv" in said
-    assert "schema" in COMMANDS
+    assert "info" in COMMANDS
 
 
 def test_a_reader_that_goes_away_ends_it_without_a_word(tmp_path):

@@ -16,7 +16,7 @@ from galcnn.pipeline import DemoSettings, run_demo
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    settings = DemoSettings(number=60, new=12, explained=3, epochs=1, seed=3, processes=1)
+    settings = DemoSettings(number=60, new=12, explained=3, epochs=1, seed=3, jobs=1)
     return folder, run_demo(folder, settings=settings)
 
 
@@ -66,7 +66,7 @@ def test_a_second_run_goes_on_and_ends_the_same(demo):
     folder, _ = demo
     stamps = {p.name: p.stat().st_mtime_ns for p in (folder / "cutouts").glob("*.fits")}
     card = json.loads((folder / "model" / "card.json").read_text())
-    run_demo(folder, settings=DemoSettings(number=60, new=12, explained=3, epochs=1, seed=3, processes=1))
+    run_demo(folder, settings=DemoSettings(number=60, new=12, explained=3, epochs=1, seed=3, jobs=1))
     assert {p.name: p.stat().st_mtime_ns for p in (folder / "cutouts").glob("*.fits")} == stamps
     again = json.loads((folder / "model" / "card.json").read_text())
     assert again["data"]["sha256"] == card["data"]["sha256"]

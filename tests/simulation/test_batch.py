@@ -44,13 +44,13 @@ def test_order_and_batch_change_nothing(catalog, serial):
 
 
 def test_the_number_of_processes_changes_nothing(catalog, serial):
-    spread = list(simulate(catalog, seed=2, shape=(32, 32), processes=2))
+    spread = list(simulate(catalog, seed=2, shape=(32, 32), jobs=2))
     assert len(spread) == 70
     assert all(same(a, b) for a, b in zip(spread, serial, strict=True))
 
 
 def test_stopping_early_leaves_no_process_behind(catalog, serial):
-    stream = simulate(catalog, seed=2, shape=(32, 32), processes=2)
+    stream = simulate(catalog, seed=2, shape=(32, 32), jobs=2)
     assert same(next(stream), serial[0])
     assert multiprocessing.active_children()
     stream.close()
@@ -70,8 +70,8 @@ def test_a_worker_does_not_import_tensorflow():
 
 
 def test_errors_come_at_the_call(catalog):
-    with pytest.raises(ValueError, match="at least one process"):
-        simulate(catalog, seed=1, processes=0)
+    with pytest.raises(ValueError, match="one process or more"):
+        simulate(catalog, seed=1, jobs=0)
     with pytest.raises(ValueError, match="two positive whole numbers"):
         simulate(catalog, seed=1, shape=(0, 3))
     from dataclasses import replace

@@ -115,7 +115,7 @@ def some_catalog(n, **columns):
 
 def main():
     url, catalog, out = sys.argv[1:]
-    settings = FetchSettings(WIDTH, ("g", "r"), at_once=3)
+    settings = FetchSettings(WIDTH, ("g", "r"), jobs=3)
     fetch(read_catalog(catalog), ServedSurvey(url), out=out, settings=settings)
 
 

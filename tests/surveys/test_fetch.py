@@ -23,7 +23,7 @@ from galcnn.surveys.cache import Cache
 from galcnn.surveys.manifest import file_hash
 from tests.surveys.served import WIDTH, ServedSurvey, flat_cutout, key_of, serving, some_catalog
 
-SETTINGS = FetchSettings(WIDTH, ("g", "r"), at_once=3)
+SETTINGS = FetchSettings(WIDTH, ("g", "r"), jobs=3)
 
 
 @pytest.fixture
@@ -200,14 +200,14 @@ def test_a_folder_of_something_else_is_refused(other, served, tmp_path):
 
 def test_no_more_are_asked_for_at_once_than_allowed(served, tmp_path):
     served.seconds = 0.05
-    settings = FetchSettings(WIDTH, ("g", "r"), at_once=2)
+    settings = FetchSettings(WIDTH, ("g", "r"), jobs=2)
     fetch(some_catalog(8), ServedSurvey(served.url), out=tmp_path, settings=settings)
     assert served.most_at_once == 2
 
 
 def test_a_service_that_is_down_is_left_alone_after_some_failures(served, tmp_path):
     served.status = {key_of(i): 500 for i in range(2, 40)}
-    settings = FetchSettings(WIDTH, ("g", "r"), at_once=1, give_up_after=5)
+    settings = FetchSettings(WIDTH, ("g", "r"), jobs=1, give_up_after=5)
     report = fetch(some_catalog(40), ServedSurvey(served.url), out=tmp_path, settings=settings)
     assert report.counts["fetched"] == 2
     assert report.counts["failed"] == 5
@@ -220,9 +220,9 @@ def test_gaps_of_the_catalog_are_no_sign_of_a_service_that_is_down(served, tmp_p
     """Else a table whose first rows have gaps would never come to the others."""
     gaps = np.where(np.arange(40) < 30, np.nan, 0.1)
     if lacking == "width":
-        settings = FetchSettings(gaps * 80 * u.arcsec, ("g", "r"), at_once=1, give_up_after=5)
+        settings = FetchSettings(gaps * 80 * u.arcsec, ("g", "r"), jobs=1, give_up_after=5)
     else:
-        settings = FetchSettings(WIDTH, ("g", "r"), gaps, "SDSS", at_once=1, give_up_after=5)
+        settings = FetchSettings(WIDTH, ("g", "r"), gaps, "SDSS", jobs=1, give_up_after=5)
     report = fetch(some_catalog(40), ServedSurvey(served.url), out=tmp_path, settings=settings)
     assert report.counts == {"fetched": 10, "not covered": 0, "failed": 30, "not tried": 0}
     assert lacking in report.missing[0]["reason"]
@@ -231,7 +231,7 @@ def test_gaps_of_the_catalog_are_no_sign_of_a_service_that_is_down(served, tmp_p
 
 def test_one_that_hangs_fails_and_holds_nobody_up(served, tmp_path):
     served.status = {key_of(1): "hang", key_of(3): "hang"}
-    settings = FetchSettings(WIDTH, ("g", "r"), at_once=2, time_limit=2)
+    settings = FetchSettings(WIDTH, ("g", "r"), jobs=2, time_limit=2)
     report = fetch(some_catalog(6), ServedSurvey(served.url), out=tmp_path, settings=settings)
     assert report.counts == {"fetched": 4, "not covered": 0, "failed": 2, "not tried": 0}
     assert "an answer within 2 s" in report.missing[0]["reason"]
@@ -287,7 +287,7 @@ def test_two_fetches_into_one_folder_do_not_mix(served, tmp_path):
     other = threading.Thread(
         target=fetch,
         args=(some_catalog(3), ServedSurvey(served.url)),
-        kwargs={"out": tmp_path, "settings": FetchSettings(WIDTH, ("g", "r"), at_once=1)},
+        kwargs={"out": tmp_path, "settings": FetchSettings(WIDTH, ("g", "r"), jobs=1)},
     )
     other.start()
     while not served.asked:
@@ -326,7 +326,7 @@ def test_ctrl_c_leaves_a_catalog_of_what_stands_and_ends_at_once(served, tmp_pat
                 os.kill(os.getpid(), signal.SIGINT)
             return super().cutout(position, width, bands)
 
-    settings = FetchSettings(WIDTH, ("g", "r"), at_once=2)
+    settings = FetchSettings(WIDTH, ("g", "r"), jobs=2)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         fetch(some_catalog(9), Interrupting(served.url), out=tmp_path, settings=settings)
@@ -425,7 +425,7 @@ def check_kills(n_kills, n_galaxies, tmp_path, seed):
         report = fetch(catalog, ServedSurvey(served.url), out=out, settings=SETTINGS)
     assert report.counts["fetched"] == n_galaxies == asked_for_whole
     # At most the few that were under way at a kill were asked for twice.
-    assert sum(served.asked.values()) <= n_galaxies + n_kills * SETTINGS.at_once
+    assert sum(served.asked.values()) <= n_galaxies + n_kills * SETTINGS.jobs
     assert content(out) == content(tmp_path / "whole")
     left = [path.name for path in out.rglob("*") if path.name.endswith(".partial.fits")]
     assert left == []

@@ -21,7 +21,17 @@ def table(legacy_material, tmp_path):
 
 
 def words(table, server, out, *more):
-    asked = ["fetch", table, "--survey", "legacysurvey", "--server", server.url, "--option", "layer=ls-dr9"]
+    asked = [
+        "fetch",
+        "--catalog",
+        table,
+        "--survey",
+        "legacysurvey",
+        "--server",
+        server.url,
+        "--survey-option",
+        "layer=ls-dr9",
+    ]
     return [*asked, "--bands", "gr", "--width", "17arcsec", "--out", str(out), "--quiet", *more]
 
 
@@ -64,5 +74,5 @@ def test_extinction_is_undone_by_a_dust_map(table, legacy_server, legacy_materia
         i = found["free"].bands.index(band)
         ratio = np.nanmedian(found["free"].flux[i] / found["seen"].flux[i])
         assert ratio == pytest.approx(10 ** (0.4 * coefficient * ebv), rel=1e-3)
-    both = ["--ebv-column", "id", "--dust-map", str(dust)]
+    both = ["--extinction-column", "id", "--dust-map", str(dust)]
     assert main(words(table, legacy_server, tmp_path / "x", *both)) == 2

@@ -95,7 +95,7 @@ def test_sky_is_taken_off_unless_it_is_to_stay(hips_tiles, legacy_material):
         gone = HipsSurvey(IDS, arcsec=0.262, server=server.url).cutout(legacy_material.middle, side)
     assert np.median(stays.flux) == pytest.approx(5, abs=0.05)
     assert np.median(gone.flux) == pytest.approx(0, abs=0.02)
-    assert gone.meta["foreground"][0]["sky"]["g"]["level"] == pytest.approx(5, abs=0.02)
+    assert gone.meta["background"][0]["sky"]["g"]["level"] == pytest.approx(5, abs=0.02)
     assert (stays.meta["sky"], gone.meta["sky"]) == ("as in the HiPS", "estimated and subtracted")
 
 

@@ -30,14 +30,14 @@ class Job:
 def test_each_job_is_settled_once_with_its_answer_or_its_error():
     error = KeyError("x")
     jobs = [Job(1), Job(error), Job(3)]
-    assert set(run(jobs, Job.ask, Job.settle, at_once=2, time_limit=5)) == {1, error, 3}
+    assert set(run(jobs, Job.ask, Job.settle, jobs=2, time_limit=5)) == {1, error, 3}
     assert [job.settled for job in jobs] == [[1], [error], [3]]
-    assert list(run([], Job.ask, Job.settle, at_once=2, time_limit=5)) == []
+    assert list(run([], Job.ask, Job.settle, jobs=2, time_limit=5)) == []
 
 
 def test_a_late_job_is_settled_as_late_and_never_again():
     jobs = [Job("late", 2.0), Job("b"), Job("c")]
-    results = list(run(jobs, Job.ask, Job.settle, at_once=1, time_limit=1))
+    results = list(run(jobs, Job.ask, Job.settle, jobs=1, time_limit=1))
     assert results[1:] == ["b", "c"]
     assert isinstance(results[0], TimeoutError)
     time.sleep(1.5)
@@ -47,7 +47,7 @@ def test_a_late_job_is_settled_as_late_and_never_again():
 def test_no_job_is_begun_after_enough_however_slow_the_caller_is():
     jobs = [Job(i) for i in range(20)]
     found = []
-    for result in run(jobs, Job.ask, Job.settle, at_once=1, time_limit=5, enough=lambda result: result == 3):
+    for result in run(jobs, Job.ask, Job.settle, jobs=1, time_limit=5, enough=lambda result: result == 3):
         time.sleep(0.1)  # the thread could do all twenty in this time
         found.append(result)
     assert found == [0, 1, 2, 3]
@@ -61,7 +61,7 @@ def test_a_late_job_may_be_enough():
             jobs,
             Job.ask,
             Job.settle,
-            at_once=1,
+            jobs=1,
             time_limit=0.5,
             enough=lambda result: isinstance(result, TimeoutError),
         )
@@ -73,14 +73,14 @@ def test_a_late_job_may_be_enough():
 def test_an_error_of_settling_ends_the_run():
     jobs = [Job("full disk"), *(Job(i, 0.05) for i in range(20))]
     with pytest.raises(OSError, match="full"):
-        list(run(jobs, Job.ask, Job.settle, at_once=1, time_limit=5))
+        list(run(jobs, Job.ask, Job.settle, jobs=1, time_limit=5))
     assert sum(len(job.settled) for job in jobs) < 4
 
 
 def test_when_it_is_closed_nothing_is_settled_any_more():
     before = set(threading.enumerate())
     jobs = [Job(i, 0.02 * i) for i in range(12)]
-    with contextlib.closing(run(jobs, Job.ask, Job.settle, at_once=3, time_limit=5)) as results:
+    with contextlib.closing(run(jobs, Job.ask, Job.settle, jobs=3, time_limit=5)) as results:
         next(results)
     settled = sum(len(job.settled) for job in jobs)
     time.sleep(0.3)

@@ -74,7 +74,7 @@ def test_removal_takes_the_level_and_nothing_else():
     image[0, :2] = np.nan
     cutout = Cutout(image, ("g", "r"), sigma=sigma, mask=flagged, meta={"seed": 4})
     removed = remove_sky(cutout)
-    step = removed.meta["foreground"][0]
+    step = removed.meta["background"][0]
     levels = np.array([step["sky"][band]["level"] for band in "gr"])
     np.testing.assert_allclose(levels, [100, -7], atol=0.2)
     np.testing.assert_allclose(
@@ -83,7 +83,7 @@ def test_removal_takes_the_level_and_nothing_else():
     np.testing.assert_array_equal(removed.mask, cutout.mask)
     np.testing.assert_array_equal(removed.sigma, cutout.sigma)
     assert (step["step"], removed.meta["seed"]) == ("remove_sky", 4)
-    assert "foreground" not in cutout.meta
+    assert "background" not in cutout.meta
     again = estimate_sky(removed)
     assert max(abs(sky.level) for sky in again) < 1e-4
 
@@ -116,7 +116,7 @@ def test_an_exposure_with_its_sky_becomes_one_without(real_data):
     cutout = load_cutout(real_data / "fits/decam_interacting/132_rband.fits", bands=("r",))
     corners = np.concatenate([cutout.flux[0, :30, :30].ravel(), cutout.flux[0, -30:, :30].ravel()])
     removed = remove_sky(cutout)
-    sky = removed.meta["foreground"][0]["sky"]["r"]
+    sky = removed.meta["background"][0]["sky"]["r"]
     assert sky["level"] == pytest.approx(np.median(corners), abs=0.2 * sky["noise"])
     assert removed.unit == UNCALIBRATED
 
@@ -220,6 +220,7 @@ def test_the_steps_survive_a_file(tmp_path):
     save_cutout(cutout, tmp_path / "a.fits")
     again = load_cutout(tmp_path / "a.fits")
     assert again.meta == cutout.meta
-    assert [step["step"] for step in again.meta["foreground"]] == ["remove_sky", "correct_extinction"]
+    steps = [step["step"] for kind in ("background", "extinction") for step in again.meta[kind]]
+    assert steps == ["remove_sky", "correct_extinction"]
     with pytest.raises(ValueError, match="not yet corrected"):
         correct_extinction(again, 0.1)

@@ -107,10 +107,10 @@ def test_the_correction_is_what_fluxes_and_magnitudes_say():
     ]
     np.testing.assert_allclose(gained, [3.303 * 0.05, 2.285 * 0.05], atol=1e-5)
     np.testing.assert_allclose(bright.flux / bright.sigma, cutout.flux / cutout.sigma, rtol=1e-6)
-    step = bright.meta["foreground"][0]
+    step = bright.meta["extinction"][0]
     assert step["step"] == "correct_extinction"
     assert step["magnitudes"] == pytest.approx({"g": 0.16515, "r": 0.11425})
-    assert "foreground" not in cutout.meta
+    assert "extinction" not in cutout.meta
 
 
 def test_no_dust_changes_nothing():
