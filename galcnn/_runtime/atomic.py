@@ -33,13 +33,27 @@ MARK = ".galcnn"
 #: Temporary names, as made by `_unused_name`.
 _PARTIAL = re.compile(r"\.[0-9a-f]{12}-[0-9]+-[0-9a-f]+\.partial(\..*)?")
 #: Active lists of `recording`; files may be written in any thread.
-_RECORDS: list[list[Path]] = []
+_RECORDS: list[Record] = []
+
+
+class Record(list[Path]):
+    """Paths that were written, in the order in which they were finished.
+
+    Attributes
+    ----------
+    claimed : list of pathlib.Path
+        Folders of runs that were begun or continued; the same run can be continued.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claimed: list[Path] = []
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[list[Path]]:
-    """Collect the paths that this process writes, in the order in which they are finished."""
-    record: list[Path] = []
+def recording() -> Iterator[Record]:
+    """Collect the paths that this process writes."""
+    record = Record()
     _RECORDS.append(record)
     try:
         yield record
@@ -182,6 +196,8 @@ class Claim:
         if self._anew or not (self.folder / MARK).exists():
             write_text(self.folder / MARK, self._digest)
         self._anew = False
+        for record in list(_RECORDS):
+            record.claimed.append(self.folder)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:

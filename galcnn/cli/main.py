@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -14,6 +17,7 @@ import click
 from galcnn._runtime import atomic
 from galcnn._runtime.version import __version__
 from galcnn.cli.answers import heard, send_away, watched
+from galcnn.cli.wording import sentence
 from galcnn.pipeline import JsonAnswer, error_record
 
 #: Errors that the user can fix, such as bad input or a full disk. Any other error is a bug of galcnn.
@@ -65,6 +69,12 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return self._invoke(ctx)
+        except KeyboardInterrupt as stopped:  # click would print an empty line, and drop the notes
+            raise _InterruptedError(stopped) from None
+
+    def _invoke(self, ctx: click.Context) -> Any:
         asked, as_json, manifest = ctx.find_object(_Asked), ctx.params["as_json"], ctx.params["manifest"]
         if asked is None or not (as_json or manifest):
             return super().invoke(ctx)
@@ -100,6 +110,18 @@ def cli(as_json: bool, manifest: str | None) -> None:
     """
 
 
+class _InterruptedError(Exception):
+    """Interruption of a command by Ctrl-C or SIGTERM."""
+
+    def __init__(self, stopped: KeyboardInterrupt) -> None:
+        super().__init__()
+        self.stopped = stopped
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM, handled like Ctrl-C."""
+
+
 @dataclass
 class _Asked:
     """Requests of the command line for JSON output."""
@@ -114,7 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return an exit code of `galcnn.pipeline.answers.EXIT_CODES`."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     asked = _Asked(words)
-    code, error, text = _run(words, asked)
+    with _terminable():
+        code, error, text = _run(words, asked)
     if error is not None:
         _say(text)
     if asked.answer is None:
@@ -129,41 +152,78 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Handle SIGTERM like Ctrl-C: files are closed, partial ones removed, processes ended."""
+    if threading.current_thread() is not threading.main_thread() or (
+        signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise _TerminatedError
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _run(words: Sequence[str], asked: _Asked) -> tuple[int, BaseException | None, str]:
     """Run a command; return the exit code, the error if there was one, and its message."""
     debug = "--debug" in words
-    try:
-        code = cli.main(list(words), prog_name="galcnn", standalone_mode=False, obj=asked)
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code, None, ""
-    except click.ClickException as error:
-        return 2, error, error.format_message()
-    except SystemExit:  # raised by click on a broken pipe
-        send_away(lambda: None)
-        return 141, None, ""
-    except (click.Abort, KeyboardInterrupt):
-        return 130, KeyboardInterrupt(), "interrupted; nothing half-written was left behind"
-    except _MENDABLE as error:
-        if debug:
-            raise
-        return 2, error, _sentence(error)
-    except Exception as error:  # a bug: reported in a sentence, not as a traceback
-        if debug:
-            raise
-        return (
-            1,
-            error,
-            f"unexpected {type(error).__name__}: {error}. Please report it, with the output of --debug.",
-        )
+    with atomic.recording() as written:
+        try:
+            code = cli.main(list(words), prog_name="galcnn", standalone_mode=False, obj=asked)
+        except click.exceptions.Exit as exit_:
+            return exit_.exit_code, None, ""
+        except click.ClickException as error:
+            return 2, error, error.format_message()
+        except SystemExit:  # raised by click on a broken pipe
+            send_away(lambda: None)
+            return 141, None, ""
+        except _InterruptedError as error:
+            code = 143 if isinstance(error.stopped, _TerminatedError) else 130
+            return code, KeyboardInterrupt(), _interruption(error.stopped, written)
+        except (click.Abort, KeyboardInterrupt) as error:
+            code = 143 if isinstance(error, _TerminatedError) else 130
+            return code, KeyboardInterrupt(), "Interrupted; no file was written."
+        except _MENDABLE as error:
+            if debug:
+                raise
+            return 2, error, sentence(error, _command(words), words)
+        except Exception as error:  # a bug: reported in a sentence, not as a traceback
+            if debug:
+                raise
+            return (
+                1,
+                error,
+                f"unexpected {type(error).__name__}: {error}. Please report it, with the output of --debug.",
+            )
     return (code if isinstance(code, int) else 0), None, ""  # some commands return an exit code
 
 
-def _sentence(error: BaseException) -> str:
-    """Return the message of an error; errors of the system are reworded."""
-    if isinstance(error, OSError) and error.strerror:
-        where = f" Received: path={error.filename!r}." if error.filename else ""
-        return f"Expected to read and write files. {error.strerror}.{where}"
-    return str(error) or type(error).__name__
+def _interruption(stopped: KeyboardInterrupt, written: atomic.Record) -> str:
+    """Say how an interrupted command is continued, and what it has written."""
+    notes: list[str] = getattr(stopped, "__notes__", [])
+    if notes:
+        return f"Interrupted. {' '.join(notes)}"
+    if written.claimed:
+        return f"Interrupted. The same command continues; {written.claimed[-1]} holds what is finished."
+    if written:
+        return f"Interrupted. Written, and complete: {', '.join(map(str, written[:3]))}."
+    return "Interrupted; no file was written."
+
+
+def _command(words: Sequence[str]) -> click.Command | None:
+    """Return the command that the words name."""
+    command: click.Command | None = cli
+    for word in words:
+        if isinstance(command, click.Group) and not word.startswith("-"):
+            command = command.get_command(click.Context(command), word)
+    return command
 
 
 def _say(text: str) -> None:

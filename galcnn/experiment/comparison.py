@@ -19,7 +19,7 @@ from galcnn.errors import message
 from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment
 from galcnn.training import fit
-from galcnn.training.callbacks import Epochs, LossRecord, eager_logits
+from galcnn.training.callbacks import LossRecord, eager_logits, epochs_shown
 from galcnn.training.checkpoint import Checkpoint, changed_keys
 from galcnn.viewers import save_figure
 from galcnn.viewers.plots.training import Curve, comparison_figure
@@ -188,14 +188,17 @@ def _run(
     checkpoint = Checkpoint(path.with_suffix(".checkpoint.npz"), identity=told)
     model = prepared.new_model(seed)
     try:
-        with progress(f"{name} {seed}", experiment.training.epochs) as step:
+        epochs, n_images = experiment.training.epochs, len(sides["train"])
+        with epochs_shown(
+            progress, f"{name} {seed} epoch", epochs, n_images=n_images, checkpoint=checkpoint
+        ) as shown:
             fit(
                 model,
                 sides["train"],
                 sides["validation"],
                 settings=experiment.training,
                 seed=seed,
-                callbacks=[record, Epochs(step), checkpoint],
+                callbacks=[record, shown, checkpoint],
             )
     except (FloatingPointError, ValueError) as error:
         raise type(error)(f"Contender {name!r}, seed {seed}: {error}") from error

@@ -31,7 +31,7 @@ from galcnn.model.bundle import refuse_foreign_folder
 from galcnn.model.devices import devices_used, is_chief, make_strategy
 from galcnn.prediction import Prediction, predict_images, prediction_table
 from galcnn.training import class_frequency, fit, trained_prior, training_batches
-from galcnn.training.callbacks import Epochs
+from galcnn.training.callbacks import epochs_shown
 from galcnn.training.checkpoint import Checkpoint, changed_keys
 from galcnn.training.workers import summed_over_workers
 
@@ -98,7 +98,11 @@ def train(
     training = prepared.sides["train"]
     shared = strategy.num_replicas_in_sync > 1
     looking = _health(prepared, out, tensorboard)
-    with strategy.scope(), progress("train", experiment.training.epochs) as step:
+    epochs, n_images = experiment.training.epochs, len(training)
+    with (
+        strategy.scope(),
+        epochs_shown(progress, "train epoch", epochs, n_images=n_images, checkpoint=checkpoint) as shown,
+    ):
         model = prepared.new_model(synchronized=shared)
         history = fit(
             model,
@@ -106,7 +110,7 @@ def train(
             prepared.sides["validation"],
             settings=experiment.training,
             seed=experiment.seed,
-            callbacks=[*callbacks, *looking, Epochs(step), checkpoint],
+            callbacks=[*callbacks, *looking, shown, checkpoint],
         )
     if shared or experiment.network.averaging == "prediction":
         model = prepared.averaged(model)  # this model is evaluated and saved

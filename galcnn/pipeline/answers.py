@@ -28,6 +28,7 @@ EXIT_CODES: Mapping[int, str] = {
     4: "a check failed",
     130: "interrupted (SIGINT)",
     141: "whoever read the output went away (SIGPIPE)",
+    143: "interrupted (SIGTERM)",
 }
 SCHEMAS = ("answer", "request", "row")
 #: Format version of the answer: raised when a change would mislead programs that read the old one.

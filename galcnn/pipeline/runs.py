@@ -138,8 +138,7 @@ def classify(
         chunks = chunked(len(catalog), settings.chunk)
         for answers in classified(ready, catalog, source, settings, chunks):
             tables.append(answers.table)
-            for _ in answers.table:
-                step()
+            step(n=len(answers.table))
     return vstack(tables, metadata_conflicts="silent")
 
 
@@ -198,9 +197,8 @@ def run_catalog(
     def work(place: Path) -> dict[str, Any]:
         parts = [place / _PARTS / f"{number:06d}.parquet" for number in range(len(chunks))]
         missing = [number for number, part in enumerate(parts) if not part.exists()]
-        with progress("classify", n) as step:
-            for _ in range(n - sum(len(chunks[number]) for number in missing)):
-                step()
+        finished = n - sum(len(chunks[number]) for number in missing)
+        with progress("classify", n, done=finished) as step:
             chosen = [chunks[number] for number in missing]
             done = classified(ready, catalog, source, settings, chosen)
             for number, answers in zip(missing, done, strict=True):
@@ -214,8 +212,7 @@ def run_catalog(
                 # Written last: the part file marks the layers of its chunk as complete.
                 with atomic.writing(parts[number]) as temporary:
                     pq.write_table(to_arrow(answers.table), temporary)
-                for _ in answers.table:
-                    step()
+                step(n=len(answers.table))
         names = ("galcnn", "tensorflow", "keras")
         return identity | {
             "rows": n,

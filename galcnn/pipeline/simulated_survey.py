@@ -84,7 +84,7 @@ def write_survey(
     )
     images = [f"cutouts/{name}.fits" for name in catalog.ids]
     missing = [row for row, image in enumerate(images) if not claim.written(image)]
-    with progress("simulate", len(missing)) as step:
+    with progress("simulate", len(images), done=len(images) - len(missing)) as step:
         shape = (settings.size, settings.size)
         drawn = (
             simulate(

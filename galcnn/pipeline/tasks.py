@@ -320,8 +320,7 @@ def run_tasks(
         todo = (Task(work, catalog.select(part), folder) for part, folder in zip(rows, folders, strict=True))
         with progress("classify", len(catalog)) as step:
             for task in engine(todo):
-                for _ in range(len(task.catalog)):
-                    step()
+                step(n=len(task.catalog))
         first: dict[str, Any] = json.loads((folders[0] / MANIFEST).read_text(encoding="utf-8"))
         counts = join_parts([folder / TABLE for folder in folders], place / TABLE)
         whole = {"rows": len(catalog), "tasks": len(rows), "catalog_sha256": catalog_sha256(catalog)}

@@ -369,7 +369,7 @@ class _Work:
         if not requests:
             return
         counts: Counter[str] = Counter()
-        failures = 0
+        failures, earlier = 0, len(self.done)  # galaxies settled by an earlier fetch
 
         def is_down(record: Record) -> bool:
             nonlocal failures
@@ -387,7 +387,7 @@ class _Work:
             time_limit=settings.time_limit,
             enough=is_down,
         )
-        with progress("fetch", len(requests)) as step, contextlib.closing(records):
+        with progress("fetch", earlier + len(requests), done=earlier) as step, contextlib.closing(records):
             for record in records:
                 counts[record.status] += 1
                 step(", ".join(f"{counts[s]} {s}" for s in (NOT_COVERED, FAILED) if counts[s]))

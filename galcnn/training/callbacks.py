@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn._runtime.progress import Step
+from galcnn._runtime.progress import Progress, Step, parts
 from galcnn.dataset import Dataset
 from galcnn.errors import message
 from galcnn.model.preprocessing.statistics import ImageStack
+from galcnn.training.checkpoint import Checkpoint, epochs_done
 
 Logs = Mapping[str, float] | None
 
@@ -99,20 +101,57 @@ class LossTolerance(keras.callbacks.Callback):
 
 
 class Epochs(keras.callbacks.Callback):
-    """Keras callback that shows the progress of epochs; those before a resume are counted at once."""
+    """Keras callback that shows the progress of a training: epochs, and batches within an epoch."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, n_images: int, done: int = 0) -> None:
         super().__init__()
-        self.step = step
-        self.shown = 0
+        self.step, self.n_images, self.shown = step, n_images, done
+        self.batches = contextlib.ExitStack()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        if epoch > self.shown:  # other workers than the first do not see the checkpoint
+            self.step(n=epoch - self.shown)
+        self.n_batches = int((self.params or {}).get("steps") or 0)
+        self.part = self.batches.enter_context(parts("batch", self.n_batches)) if self.n_batches else None
+        self.begun, self.rate = time.perf_counter(), ""
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        if self.part is not None:
+            self._measure((batch + 1) / self.n_batches)
+            self.part(f"loss {(logs or {})['loss']:.3f}, {self.rate}")
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        # Called when validation begins, after the training part of the epoch.
+        self._measure(1.0)
+
+    def _measure(self, share: float) -> None:
+        seconds = max(time.perf_counter() - self.begun, 1e-9)
+        self.rate = f"{self.n_images * share / seconds:.3g} images/s"
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         values = logs or {}
-        for _ in range(self.shown, epoch):
-            self.step()
+        self.batches.close()
+        if not self.rate:
+            self._measure(1.0)
         self.shown = epoch + 1
         right = f", accuracy {values['val_accuracy']:.3f}" if "val_accuracy" in values else ""
-        self.step(f"loss {values['loss']:.3f}, validation {values['val_loss']:.3f}{right}")
+        said = f"loss {values['loss']:.3f}, validation {values['val_loss']:.3f}{right}, {self.rate}"
+        self.step(said, log=True)
+
+
+@contextlib.contextmanager
+def epochs_shown(
+    progress: Progress, description: str, epochs: int, *, n_images: int, checkpoint: Checkpoint
+) -> Iterator[Epochs]:
+    """Yield the callback that shows a training; an interruption gets a note where it continues."""
+    done = epochs_done(checkpoint.path)
+    try:
+        with progress(description, epochs, done=done) as step:
+            yield Epochs(step, n_images, done)
+    except KeyboardInterrupt as stopped:
+        if done := epochs_done(checkpoint.path):
+            stopped.add_note(f"The same command continues after epoch {done}.")
+        raise
 
 
 _CHUNK = 256

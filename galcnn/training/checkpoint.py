@@ -96,6 +96,15 @@ def read_state(path: str | os.PathLike[str]) -> TrainingState:
     return _parsed(Path(path).read_bytes(), path)
 
 
+def epochs_done(path: str | os.PathLike[str]) -> int:
+    """Return the number of completed epochs in a checkpoint; 0 if it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return int(json.loads(str(file["state"]))["epoch"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return 0
+
+
 def _parsed(content: bytes, path: str | os.PathLike[str]) -> TrainingState:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:

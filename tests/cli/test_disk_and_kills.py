@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -71,6 +72,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(command, ready, tmp_path, ca
     said = capsys.readouterr().err.strip()
     assert "Traceback" not in said
     assert said.startswith("galcnn: ")
+    assert said.endswith("The disk takes no file of this size.")
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != MARK]
     assert left == []
 
@@ -86,6 +88,91 @@ def kill_simulate(out, after):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=30)
     return words
+
+
+def interrupted(words, sent, ready):
+    """Exit code and standard error of a command that gets a signal after the first `ready(line)`."""
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "galcnn.cli.main", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        for line in process.stderr:
+            lines.append(line.rstrip())
+            if ready is not None and ready(line):
+                process.send_signal(sent)
+                ready = None
+    return process.returncode, lines
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_says_where_it_continues_and_then_does(sent, code, ready, tmp_path, capsys):
+    from galcnn.model import load_model
+
+    words = [word for word in train_words(ready) if word != "--quiet"]
+    words[words.index("--epochs") + 1] = "20"
+    words += ["--out", str(tmp_path / "model")]
+    found, lines = interrupted(words, sent, lambda line: line.startswith("train epoch 2/20"))
+    assert found == code
+    said = re.fullmatch(r"galcnn: Interrupted. The same command continues after epoch (\d+)\.", lines[-1])
+    assert said, lines
+    done = int(said[1])
+    assert 1 <= done < 20
+    epochs = [line for line in lines if line.startswith("train epoch")]
+    assert len(epochs) >= 2
+    pattern = (
+        r"train epoch \d+/20, loss [\d.]+, validation [\d.]+, accuracy [\d.]+, [\d.e+]+ images/s, .*left"
+    )
+    assert all(re.fullmatch(pattern, line) for line in epochs[:2])
+    assert not (tmp_path / "model").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["model.checkpoint.npz"]
+    if sent is signal.SIGTERM:
+        return  # it continues as after Ctrl-C
+    capsys.readouterr()
+    assert main(words) == 0
+    assert f"train epoch: resumes after {done} of 20" in capsys.readouterr().err.splitlines()
+    assert load_model(tmp_path / "model").card.metrics["epochs"] == 20
+
+
+def test_a_training_interrupted_before_its_first_epoch_has_written_nothing(
+    ready, tmp_path, monkeypatch, capsys
+):
+    def fit(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("galcnn.experiment.training.fit", fit)
+    assert main([*train_words(ready), "--out", str(tmp_path / "model")]) == 130
+    assert capsys.readouterr().err == "galcnn: Interrupted; no file was written.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_says_that_the_same_command_continues(sent, code, tmp_path, capsys):
+    out = tmp_path / "sky"
+    words = ["simulate", "-n", "400", "--size", "32", "--seed", "8", "--out", str(out)]
+    script = (
+        "import galcnn._runtime.progress as p, sys\n"
+        "from galcnn.cli.main import main\n"
+        "p._INTERVAL = 0.0\n"
+        f"sys.exit(main({words}))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert re.fullmatch(r"simulate 1/400, .* left\n", process.stderr.readline())
+        process.send_signal(sent)
+        *_, last = process.stderr.readlines()
+    assert process.returncode == code
+    assert last == f"galcnn: Interrupted. The same command continues; {out} holds what is finished.\n"
+    done = len(list(out.glob("cutouts/[!.]*.fits")))
+    assert 1 <= done < 400
+    assert not list(out.rglob("*.partial*"))
 
 
 @pytest.mark.full

@@ -246,7 +246,8 @@ def test_ctrl_c_ends_the_command_at_once_and_the_next_goes_on(tmp_path, ctrl_c):
             process.send_signal(signal.SIGINT)
             said = process.communicate(timeout=30)[1]
         assert process.returncode == 130
-        assert said.strip() == "galcnn: interrupted; nothing half-written was left behind"
+        out = tmp_path / "out"
+        assert said == f"galcnn: Interrupted. The same command continues; {out} holds what is finished.\n"
         assert json.loads((tmp_path / "out" / "report.json").read_text())["counts"]["not tried"] == 2
         assert main(words) == 0
     assert len(read_catalog(tmp_path / "out" / "catalog.ecsv")) == 2

@@ -260,11 +260,12 @@ def test_every_map_comes_back_from_its_layers_file(trained, cutouts, tmp_path):
 def test_a_long_call_says_how_far_it_is_and_a_short_one_nothing(
     trained, cutouts, monkeypatch, method, description, steps, patience
 ):
+    monkeypatch.setattr(progress, "_on_terminal", lambda: True)
     monkeypatch.setattr(progress, "_PATIENCE", patience)
     monkeypatch.setattr(forward, "_PIXELS", 16 * 16)  # one image a batch
     seen = []
     with progress.bars("explain", 1):
-        display = progress._DISPLAY.get()
+        display = progress._DISPLAY.get().bars
         update = display.update
 
         def watched(task, **fields):

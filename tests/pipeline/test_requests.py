@@ -184,7 +184,7 @@ def test_a_program_in_another_language_asks_and_is_answered_one_by_one(model, fo
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (None, 141), (signal.SIGTERM, -15)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (None, 141), (signal.SIGTERM, 143)])
 def test_signals_end_it_with_their_codes(folder, sent, code):
     words = [sys.executable, "-m", "galcnn.cli.main", "classify", str(folder / "model"), "--requests", "-"]
     request = json.dumps({"path": str(folder / "a ä.fits")}).encode() + b"\n"
