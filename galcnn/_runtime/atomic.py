@@ -33,10 +33,10 @@ MARK = ".galcnn"
 #: Temporary names, as made by `_unused_name`.
 _PARTIAL = re.compile(r"\.[0-9a-f]{12}-[0-9]+-[0-9a-f]+\.partial(\..*)?")
 #: Active lists of `recording`; files may be written in any thread.
-_RECORDS: list[Record] = []
+_RECORDS: list[WrittenPaths] = []
 
 
-class Record(list[Path]):
+class WrittenPaths(list[Path]):
     """Paths that were written, in the order in which they were finished.
 
     Attributes
@@ -51,9 +51,9 @@ class Record(list[Path]):
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[Record]:
+def recording() -> Iterator[WrittenPaths]:
     """Collect the paths that this process writes."""
-    record = Record()
+    record = WrittenPaths()
     _RECORDS.append(record)
     try:
         yield record

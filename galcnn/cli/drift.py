@@ -48,7 +48,7 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Test whether galaxies differ from those of the training.
+    """Test whether galaxies differ from the training galaxies.
 
     \b
     galcnn drift model new/*.fits --reference sky/cutouts

@@ -205,7 +205,7 @@ def _run(words: Sequence[str], asked: _Asked) -> tuple[int, BaseException | None
     return (code if isinstance(code, int) else 0), None, ""  # some commands return an exit code
 
 
-def _interruption(stopped: KeyboardInterrupt, written: atomic.Record) -> str:
+def _interruption(stopped: KeyboardInterrupt, written: atomic.WrittenPaths) -> str:
     """Say how an interrupted command is continued, and what it has written."""
     notes: list[str] = getattr(stopped, "__notes__", [])
     if notes:

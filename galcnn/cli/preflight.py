@@ -17,7 +17,7 @@ _FAILED = 4
 @options.overwrite
 @options.quiet
 def command(experiment: str, catalog: str | None, path: str | None, overwrite: bool, quiet: bool) -> int:
-    """Check the data and the network of an experiment before training.
+    """Check data and network of an experiment before training.
 
     \b
     galcnn preflight experiment.toml

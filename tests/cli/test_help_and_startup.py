@@ -28,15 +28,36 @@ def test_help_lists_every_command(capsys):
     assert all(f"  {name} " in shown for name in COMMANDS)
 
 
-def test_the_bare_command_shows_the_groups_with_whole_descriptions(capsys):
+def test_the_bare_command_shows_the_help(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
     assert main(["--help"]) == 0
     assert capsys.readouterr().out == shown
     assert [heading for heading in GROUPS if f"\n{heading}:\n" in shown] == list(GROUPS)
-    described = [line for line in shown.splitlines() if line[2:].split(" ")[0] in COMMANDS]
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_every_description_is_whole_within_its_line(width, capsys):
+    cli.main(["--help"], prog_name="galcnn", standalone_mode=False, terminal_width=width)
+    lines = capsys.readouterr().out.split("Start here:")[1].splitlines()
+    described = [line for line in lines if line[2:].split(" ")[0] in COMMANDS]
     assert len(described) == len(COMMANDS)
-    assert all(line.endswith(".") and not line.endswith("...") and len(line) <= 80 for line in described)
+    assert all(line.endswith(".") and not line.endswith("...") and len(line) <= width for line in described)
+    assert set(lines) - set(described) <= {"", *(f"{heading}:" for heading in GROUPS)}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["classify", "--catlog", "x"], "No such option '--catlog'. Did you mean '--catalog'?"),
+        (["--jsno", "info"], "No such option '--jsno'. Did you mean '--json'?"),
+        (["catalog", "convret"], "No such command 'convret'. Did you mean 'convert'?"),
+        (["evaluate", "m", "--split", "tets"], "'tets' is not one of '"),
+    ],
+)
+def test_a_mistyped_option_or_choice_gets_the_nearest_or_all(words, said, capsys):
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
