@@ -537,9 +537,8 @@ class _Work:
     ) -> Surface:
         identity = self.sha256()
         done = _rows(kept, identity)
-        with progress("landscape", self.alpha.size * self.beta.size) as step:
-            for _ in range(len(done) * self.alpha.size):
-                step()
+        n_points = self.alpha.size * self.beta.size
+        with progress("landscape", n_points, done=len(done) * self.alpha.size) as step:
             while len(done) < len(self.beta):
                 row = []
                 for alpha in self.alpha:

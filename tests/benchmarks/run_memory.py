@@ -60,7 +60,7 @@ def measured(n: int, left: int | None = None, *, looks: int = 10) -> list[tuple[
         def watched(description: str, total: int) -> Iterator[Step]:
             del description
 
-            def step(note: str = "") -> None:
+            def step(note: str = "", *, n: int = 1, log: bool = False) -> None:
                 del note
                 done[0] += 1
                 if done[0] % max(total // looks, 1) == 0:
@@ -87,10 +87,10 @@ def _begun(parts: Path, whole: int, run: Callable[[Progress], object]) -> None:
         pass
 
     @contextmanager
-    def stopping(description: str, total: int) -> Iterator[Step]:
-        del description, total
+    def stopping(description: str, total: int, *, done: int = 0) -> Iterator[Step]:
+        del description, total, done
 
-        def step(note: str = "") -> None:
+        def step(note: str = "", *, n: int = 1, log: bool = False) -> None:
             raise Stop(note)
 
         yield step

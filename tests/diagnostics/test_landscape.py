@@ -154,7 +154,7 @@ def test_weights_stay_bit_by_bit_and_an_interrupted_surface_goes_on(tmp_path, no
             grid=Grid(5),
             seed=2,
             kept=kept,
-            progress=lambda *_: interrupted_after(13),
+            progress=lambda *_, **__: interrupted_after(13),
         )
     assert bits(network) == before
     assert np.load(kept)["rows"].shape == (2, 5, 2)
