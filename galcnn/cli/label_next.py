@@ -12,8 +12,14 @@ _STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "div
 
 @click.command(name="label-next")
 @click.argument("run")
-@click.option("-n", "number", type=click.IntRange(min=1), default=100, show_default=True, help="Galaxies.")
-@click.option("--strategy", type=click.Choice(_STRATEGIES), default="diverse", show_default=True)
+@options.number(100, "Number of galaxies to label.")
+@click.option(
+    "--strategy",
+    type=click.Choice(_STRATEGIES),
+    default="diverse",
+    show_default=True,
+    help="How they are chosen.",
+)
 @click.option("--labelled", metavar="FILE", help="Catalog of labelled galaxies, which are left out.")
 @click.option("--id", "id_", metavar="C", help="Column of this catalog with the identifier.")
 @options.table_out
@@ -29,18 +35,24 @@ def command(
     overwrite: bool,
     seed: int,
 ) -> None:
-    """Choose the galaxies to label next, from a run with embeddings.
+    """Choose the galaxies whose labels would teach the network most.
 
     \b
     galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run
     galcnn label-next run -n 200 --labelled labels.csv --out next.ecsv
+    galcnn view next.ecsv --images cutouts --save next.png
     galcnn classify seed-0 --ensemble seed-1 --catalog galaxies.ecsv --embeddings --out ensemble
     galcnn label-next ensemble --strategy bald --out next.ecsv
 
-    Labelled galaxies, near-duplicates and galaxies without a usable image are left out. Strategies:
-    entropy, margin and least-confidence rank by the uncertainty of the network; bald by the
-    disagreement of an ensemble or of dropout samples; k-center by the distance from all labelled
-    galaxies in feature space; diverse takes clusters of uncertain galaxies; random is the baseline.
+    RUN is an output folder of galcnn classify --embeddings, or its table. Labelled galaxies,
+    near-duplicates and galaxies without a usable image are left out. Strategies:
+
+    \b
+    entropy, margin, least-confidence   the least certain predictions
+    bald        the models of an ensemble, or dropout samples, disagree most
+    k-center    furthest from all labelled galaxies, by embeddings
+    diverse     uncertain galaxies of different kinds: one per cluster of embeddings
+    random      at random, as a baseline
     """
     from galcnn.catalog import read_catalog, write_table
 

@@ -8,89 +8,98 @@ from galcnn.cli import options
 from galcnn.cli.answers import tell_rows
 
 
-@click.command(name="neighbours")
+@click.command(name="neighbours", cls=options.Command)
 @click.argument("run")
-@click.option("--id", "id_", metavar="ID", help="Id of the galaxy in the run.")
-@click.option("--image", metavar="FILE", help="Image file of another galaxy; with --model.")
-@click.option("--model", metavar="MODEL", help="Model of the run, to embed --image.")
-@click.option("-n", "number", type=click.IntRange(min=1), default=10, show_default=True, help="Neighbours.")
-@click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
+@options.section(
+    "Galaxy",
+    click.option("--galaxy", metavar="ID", help="Identifier of a galaxy of the run."),
+    click.option("--image", metavar="FILE", help="Image of another galaxy; with --model."),
+    click.option("--model", metavar="MODEL", help="Model of the run, which embeds --image."),
+    options.number(10, "Number of neighbours."),
+    click.option(
+        "--metric",
+        type=click.Choice(["cosine", "euclidean"]),
+        default="cosine",
+        show_default=True,
+        help="Distance between two embeddings.",
+    ),
+)
+@options.pictures
 @options.bands
 @options.fit
+@options.render
 @options.table_out
-@click.option("--figure", metavar="PNG", help="Draw the galaxy and its neighbours; with --catalog.")
+@options.save("Draw the galaxy and its neighbours to this file (PNG or PDF).")
 @options.overwrite
-@click.option("--catalog", metavar="FILE", help="Catalog of the run, to find the images.")
-@click.option("--images", metavar="DIR", help="Folder of the images.  [default: column 'image']")
-@options.catalog_image
-@click.option("--id-column", metavar="C", help="Column of the catalog with the identifier.")
 def command(
     run: str,
-    id_: str | None,
+    galaxy: str | None,
     image: str | None,
     model: str | None,
     number: int,
     metric: str,
-    bands: str | None,
-    fit: bool,
-    out: str | None,
-    figure: str | None,
-    overwrite: bool,
     catalog: str | None,
     images: str | None,
+    id_: str | None,
     image_column: str | None,
-    id_column: str | None,
+    bands: str | None,
+    fit: bool,
+    render: str | None,
+    out: str | None,
+    save: str | None,
+    overwrite: bool,
 ) -> None:
-    """Find the galaxies most similar to one, by network features.
+    """Find the galaxies that look most like one, by the network's embeddings.
 
     \b
     galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run
-    galcnn neighbours run --id NGC1300 -n 20 --out like.ecsv
+    galcnn neighbours run --galaxy NGC1300 -n 20 --out like.ecsv
+    galcnn neighbours run --galaxy NGC1300 --images cutouts --save like.png
     galcnn neighbours run --image new.fits --model model
-    galcnn neighbours run --id NGC1300 --figure like.png --catalog galaxies.ecsv --images cutouts
 
-    RUN is an output folder of galcnn classify --embeddings, or its table.
+    RUN is an output folder of galcnn classify --embeddings, or its table. The embedding of a galaxy is
+    the vector of features that the last layer of the network reads.
     """
-    from galcnn._runtime import atomic
     from galcnn.catalog import write_table
     from galcnn.catalog.catalog import image_paths
 
-    if bool(id_) == bool(image) or bool(image) != bool(model):
-        raise click.UsageError("Expected --id ID, or --image FILE with --model MODEL.")
-    if bool(figure) != bool(catalog):
-        raise click.UsageError("Expected --catalog FILE with --figure PNG, and with nothing else.")
-    if not catalog and (images or image_column or id_column):
-        raise click.UsageError("Expected --catalog FILE with --images, --image-column and --id-column.")
-    if not image and (bands or fit):
-        raise click.UsageError("Expected --image FILE with --bands and --fit.")
+    if bool(galaxy) == bool(image) or bool(image) != bool(model):
+        raise click.UsageError("Expected --galaxy ID, or --image FILE with --model MODEL.")
+    if not save and (catalog or images):
+        raise click.UsageError(
+            "Expected --save FILE.png with --catalog and --images, which are for the picture."
+        )
+    if not catalog and (image_column or id_):
+        raise click.UsageError("Expected --catalog FILE with --image-column and --id.")
+    if not (image or save) and bands:
+        raise click.UsageError("Expected --image FILE or --save FILE.png with --bands.")
+    if not image and (fit or render):
+        raise click.UsageError("Expected --image FILE with --fit and --render.")
     inputs = [path for path in (image, catalog) if path]
     options.check_table(out, inputs=inputs, overwrite=overwrite)
-    if figure:
-        atomic.check_writable(figure, inputs=inputs, overwrite=overwrite)
+    if save:
+        options.check_figure(save, inputs=inputs, overwrite=overwrite)
     from galcnn.pipeline import nearest, read_embedded
 
-    embedded = read_embedded(run)
-    query = id_
+    embedded, reading = read_embedded(run), {"bands": options.words(bands)}
     if image is not None and model is not None:
         from galcnn.cli.quiet import load_tensorflow
 
         load_tensorflow()
         from galcnn.pipeline import features_of_files
 
-        features = features_of_files(image_paths(image), model, run, bands=options.words(bands), fit=fit)
+        features = features_of_files(image_paths(image), model, run, fit=fit, render=render, **reading)
         table = nearest(embedded, features, n=number, metric=metric)
     else:
-        assert query is not None  # for the type checker
-        table = nearest(embedded, query, n=number, metric=metric)
+        table = nearest(embedded, str(galaxy), n=number, metric=metric)
     tell_rows(table)
     if out:
         write_table(table, out)
         click.echo(f"wrote {out}: {len(table)} rows")
-    if figure and catalog:
+    if save:
         from galcnn.pipeline import neighbour_sheet
-        from galcnn.viewers import save_figure
 
-        first = image_paths(image) if image else str(id_)
-        named = options.chosen(id=id_column, image=image_column)
-        save_figure(neighbour_sheet(table, first, catalog, images=images, columns=named), figure)
-        click.echo(f"wrote {figure}")
+        query = image_paths(image) if image else str(galaxy)
+        columns = options.chosen(id=id_, image=image_column)
+        sheet = neighbour_sheet(table, query, run, catalog=catalog, images=images, columns=columns, **reading)
+        options.save_sheet(sheet, save)

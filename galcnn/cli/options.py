@@ -160,6 +160,17 @@ catalog_image: Decorator = click.option(
 )
 
 
+def number(default: int, text: str) -> Decorator:
+    """Return the option `-n/--number`."""
+    whole = click.IntRange(min=1)
+    return click.option("-n", "--number", type=whole, default=default, show_default=True, help=text)
+
+
+def save(text: str) -> Decorator:
+    """Return the option `--save`, for one figure; checked by `check_figure`."""
+    return click.option("--save", metavar="FILE.png", help=text)
+
+
 def section(heading: str, *options: Decorator) -> Decorator:
     """Combine options of a command, and show them below a heading of their own in its help.
 
@@ -274,6 +285,19 @@ def jobs(what: str, default: int = 1) -> Decorator:
     )
 
 
+#: Options for the pictures of the galaxies of a table, used by `galcnn.pipeline.table_sheet`.
+pictures: Decorator = _joined(
+    click.option("--catalog", metavar="FILE", help="Catalog with the image paths of the galaxies."),
+    catalog_id,
+    click.option(
+        "--image-column",
+        metavar="C",
+        help="Column with the image paths.  [default: as in the training, else image]",
+    ),
+    click.option("--images", metavar="DIR", help="Folder of the images, or of relative image paths."),
+)
+
+
 def progress(quiet: bool) -> Progress:
     """Return progress bars, or a silent display if `quiet`."""
     return silent if quiet else bars
@@ -325,6 +349,17 @@ def check_figure(path: str, *, inputs: Sequence[Any], overwrite: bool) -> None:
     if Path(path).suffix.lower() not in (".png", ".pdf"):
         raise click.UsageError(f"Expected a figure ending in .png or .pdf. Received: {path!r}.")
     atomic.check_writable(path, inputs=inputs, overwrite=overwrite)
+
+
+def save_sheet(sheet: Any, path: str) -> None:
+    """Save a contact sheet, and say which galaxies are not on it."""
+    from galcnn.viewers import save_figure
+
+    save_figure(sheet.figure, path)
+    if sheet.left_out:
+        name, why = next(iter(sheet.left_out.items()))
+        click.echo(f"{len(sheet.left_out)} galaxies have no readable image, such as {name}: {why}", err=True)
+    click.echo(f"wrote {path}: {len(sheet.ids)} galaxies")
 
 
 def widths(catalog: Any, given: dict[str, Any], width: Any) -> Any:

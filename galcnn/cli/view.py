@@ -5,81 +5,136 @@ from __future__ import annotations
 import click
 
 from galcnn.cli import options
+from galcnn.cli.answers import tell
 
 
-@click.command(name="view")
-@click.argument("paths", nargs=-1, metavar="LAYERS...")
-@click.option("--save", metavar="PNG", help="Draw the galaxy and its maps, without a viewer.")
-@click.option(
-    "--map", "method", metavar="METHOD", help="With --save: draw only this map, with sky coordinates."
+@click.command(name="view", cls=options.Command)
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option("--map", "method", metavar="METHOD", help="Draw only this map, large, with sky coordinates.")
+@click.option("--hub", is_flag=True, help="Run a SAMP hub until Ctrl-C, for viewers without their own.")
+@options.section(
+    "Galaxies of a table",
+    options.number(20, "Number of galaxies."),
+    click.option(
+        "--by",
+        metavar="ORDER",
+        help="Order, see above.  [default: least-certain, or as-in-table if the table is ranked]",
+    ),
+    click.option("--reverse", is_flag=True, help="Reverse the order; smallest values of a column first."),
+    options.seed,
 )
+@options.pictures
+@click.option("--label", metavar="C", help="Column of the catalog with the true class.")
+@options.bands
+@options.save("Draw to this file (PNG or PDF), without a viewer.")
 @click.option(
-    "--sheet",
-    metavar="PNG",
-    help="Draw many galaxies on a contact sheet, with class and probability; also plain images.",
-)
-@click.option(
-    "--export",
-    "folder",
-    metavar="DIR",
-    help="Write contours, regions, one FITS file per layer, PNG and ds9.sh.",
+    "--out", metavar="DIR", help="Write contours, regions, one FITS file per layer, PNG and ds9.sh."
 )
 @options.overwrite
-@click.option("--hub", is_flag=True, help="Run a SAMP hub until Ctrl-C, for viewers without their own.")
 def command(
     paths: tuple[str, ...],
-    save: str | None,
     method: str | None,
-    sheet: str | None,
-    folder: str | None,
-    overwrite: bool,
     hub: bool,
+    number: int,
+    by: str | None,
+    reverse: bool,
+    seed: int,
+    catalog: str | None,
+    id_: str | None,
+    image_column: str | None,
+    images: str | None,
+    label: str | None,
+    bands: str | None,
+    save: str | None,
+    out: str | None,
+    overwrite: bool,
 ) -> None:
-    """Show a layers file in DS9, Aladin or TOPCAT, or draw it.
+    """Show maps in DS9, Aladin or TOPCAT, or draw maps, images, or galaxies of a table.
 
     \b
-    galcnn view layers.fits
-    galcnn view layers.fits --save layers.png
-    galcnn view layers.fits --save cam.png --map cam
-    galcnn view *-layers.fits --sheet sheet.png
-    galcnn view layers.fits --export layers-view && sh layers-view/ds9.sh
+    galcnn view layers.fits                                            in a viewer that runs
+    galcnn view layers.fits --save layers.png                          the galaxy and its maps
+    galcnn view layers.fits --save cam.png --map cam                   one map with sky coordinates
+    galcnn view layers.fits --out view && sh view/ds9.sh               files for DS9, CARTA ...
+    galcnn view cutouts/*.fits --save sheet.png                        many galaxies side by side
+    galcnn view classes.ecsv --images cutouts -n 20 --save sheet.png   the 20 least certain of a table
+    galcnn view run --catalog galaxies.ecsv --by distance --save sheet.png
+    galcnn view next.ecsv --images cutouts --save sheet.png            of label-next or neighbours
     galcnn view --hub
+
+    PATH is a layers file, images, or a table (or folder) of galcnn classify, evaluate, neighbours or
+    label-next, or test.ecsv of a model. Orders of a table (--by):
+
+    \b
+    least-certain   largest entropy of the probabilities first
+    most-certain    smallest entropy first
+    worst           wrong predictions with the smallest probability of the true class
+    random          random order, see --seed
+    as-in-table     in the order of the table
+    COLUMN          largest value in this column first, such as entropy, distance or p_spiral
     """
-    if hub == bool(paths) or (hub and (save or sheet or folder)):
-        raise click.UsageError("Expected a layers file, or --hub alone.")
+    if hub == bool(paths) or (hub and (save or out)):
+        raise click.UsageError("Expected a layers file, images or a table, or --hub alone.")
     if method and not save:
-        raise click.UsageError("Expected --save FILE with --map.")
+        raise click.UsageError("Expected --save FILE.png with --map.")
     if hub:
         _serve()
         return
-    if len(paths) != 1 and (save or folder or not sheet):
-        raise click.UsageError("Expected one layers file; many only with --sheet alone.")
-    from galcnn._runtime import atomic
+    from galcnn.pipeline import table_of
 
-    for picture in filter(None, (save, sheet)):
-        atomic.check_writable(picture, inputs=paths, overwrite=overwrite)
-    if folder:
-        options.check_folder(folder, overwrite=overwrite)
-    if sheet:
-        from galcnn.viewers import save_figure
-        from galcnn.viewers.side_files import sheet_of
+    tables = [path for path in paths if table_of(path)]
+    inputs = [*paths, *([catalog] if catalog else [])]
+    if save:
+        options.check_figure(save, inputs=inputs, overwrite=overwrite)
+    if out:
+        options.check_folder(out, overwrite=overwrite)
+    if tables:
+        if len(paths) > 1 or not save or out or method:
+            raise click.UsageError(
+                f"Expected one table, and --save FILE.png for its pictures. Received: {tables[0]!r}."
+            )
+        if not catalog and label:
+            raise click.UsageError("Expected --catalog FILE with --label.")
+        from galcnn.pipeline import table_sheet
 
-        save_figure(sheet_of(options.paths_by_id(paths)), sheet)
-        click.echo(f"wrote {sheet}")
+        columns = options.chosen(id=id_, image=image_column, class_=label)
+        sheet = table_sheet(
+            tables[0],
+            by=by,
+            n=number,
+            reverse=reverse,
+            seed=seed,
+            catalog=catalog,
+            images=images,
+            columns=columns,
+            bands=options.words(bands),
+        )
+        tell(ids=list(sheet.ids), left_out=dict(sheet.left_out))
+        options.save_sheet(sheet, save)
+        return
+    if by or reverse or catalog or images or id_ or image_column or label:
+        raise click.UsageError(
+            "Expected a table with --by, --reverse, --catalog, --id, --label, --image-column and --images. "
+            f"Received: {paths[0]!r}."
+        )
+    files = options.paths_by_id(paths)
+    one = next(iter(files.values()))[0]
+    if len(files) > 1 and (out or method or not save):
+        raise click.UsageError("Expected one layers file, or --save FILE.png to draw several side by side.")
     if save:
         from galcnn.viewers import save_figure
-        from galcnn.viewers.side_files import layers_figure, map_figure
+        from galcnn.viewers.side_files import files_figure
 
-        save_figure(map_figure(paths[0], method) if method else layers_figure(paths[0]), save)
+        save_figure(files_figure(files, method=method, bands=options.words(bands)), save)
         click.echo(f"wrote {save}")
-    if folder:
+    if out:
         from galcnn.viewers import export
 
-        click.echo(f"wrote {len(export(paths[0], folder, overwrite=overwrite))} files to {folder}")
-    if not (save or sheet or folder):
+        click.echo(f"wrote {len(export(one, out, overwrite=overwrite))} files to {out}")
+    if not (save or out):
         from galcnn.viewers.samp import send
 
-        for line in send(paths[0]):
+        for line in send(one):
             click.echo(line)
 
 
@@ -88,8 +143,8 @@ def _serve() -> None:
 
     from galcnn.viewers.samp import serve_hub
 
-    click.echo("a SAMP hub runs; start ds9 (it connects by itself), and stop with Ctrl-C")
+    click.echo("A SAMP hub runs. Start ds9, which connects by itself; stop the hub with Ctrl-C.")
     try:
         serve_hub(threading.Event().wait)
     except KeyboardInterrupt:
-        click.echo("stopped")
+        click.echo("The hub has stopped.")

@@ -30,7 +30,7 @@ ImagePath = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 #: Largest file, in bytes, that is read as a cutout; a few larger ones would fill the memory.
 _LARGEST_FILE = 256_000_000
-_SUFFIXES = (".fits", ".fits.gz", ".fits.fz", ".fit", ".png", ".jpg", ".jpeg")
+_SUFFIXES = (".fits", ".fits.gz", ".fits.fz", ".fits.bz2", ".fit", ".fit.gz", ".png", ".jpg", ".jpeg")
 
 
 class InputFiles:
@@ -395,7 +395,7 @@ def _paths_in(folder: Path, catalog: Catalog) -> dict[str, tuple[Path, ...]]:
         raise FileNotFoundError(message("a folder of images", "Check the path.", images=str(folder)))
     if "image" not in catalog.table.colnames:
         stems, there = file_stems(catalog.ids), {path.name for path in folder.iterdir()}
-        return {name: (folder / _named(stem, there),) for name, stem in stems.items()}
+        return {name: (folder / _named((name, stem), there),) for name, stem in stems.items()}
     images = catalog.images
     names = Counter(path.name for path in {path for paths in images.values() for path in paths})
     if twice := next((name for name, n in names.items() if n > 1), None):
@@ -409,5 +409,7 @@ def _paths_in(folder: Path, catalog: Catalog) -> dict[str, tuple[Path, ...]]:
     return {name: tuple(folder / path.name for path in paths) for name, paths in images.items()}
 
 
-def _named(stem: str, there: set[str]) -> str:
-    return next((stem + suffix for suffix in _SUFFIXES if stem + suffix in there), f"{stem}.fits")
+def _named(stems: Sequence[str], there: set[str]) -> str:
+    """Return the file of a galaxy: named by its id as it is, else by its id as a file name."""
+    names = (stem + suffix for stem in stems for suffix in _SUFFIXES)
+    return next((name for name in names if name in there), f"{stems[-1]}.fits")

@@ -25,7 +25,6 @@ from .inspection import show_data as show_data
 from .labelling import label_next as label_next
 from .neighbours import features_of_files as features_of_files
 from .neighbours import nearest as nearest
-from .neighbours import neighbour_sheet as neighbour_sheet
 from .neighbours import read_embedded as read_embedded
 from .redshifts import Receding as Receding
 from .redshifts import redshift_files as redshift_files
@@ -42,6 +41,12 @@ from .runs import run_catalog as run_catalog
 from .scores import EvaluationSettings as EvaluationSettings
 from .scores import draw_scores as draw_scores
 from .scores import evaluate_catalog as evaluate_catalog
+from .sheets import Sheet as Sheet
+from .sheets import images_of as images_of
+from .sheets import neighbour_sheet as neighbour_sheet
+from .sheets import rows_sheet as rows_sheet
+from .sheets import table_of as table_of
+from .sheets import table_sheet as table_sheet
 from .simulated_survey import SurveySettings as SurveySettings
 from .simulated_survey import write_survey as write_survey
 from .tasks import WORDS as WORDS
@@ -71,6 +76,7 @@ __all__ = [
     "Robustness",
     "RunSettings",
     "SCHEMAS",
+    "Sheet",
     "SurveySettings",
     "TABLE",
     "Task",
@@ -93,6 +99,7 @@ __all__ = [
     "features_of_files",
     "first_syntheses",
     "attack_files",
+    "images_of",
     "in_turn",
     "make_atlas",
     "natural_unit",
@@ -101,6 +108,7 @@ __all__ = [
     "read_embedded",
     "redshift_files",
     "robustness_curve",
+    "rows_sheet",
     "run_catalog",
     "run_demo",
     "run_one",
@@ -110,6 +118,8 @@ __all__ = [
     "split_rows",
     "label_next",
     "summary",
+    "table_of",
+    "table_sheet",
     "working_methods",
     "write_survey",
 ]

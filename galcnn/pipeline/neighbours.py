@@ -1,13 +1,13 @@
-"""Find similar galaxies: embeddings of a run or of a file, nearest neighbours, and a contact sheet."""
+"""Nearest neighbours of a galaxy, by the embeddings of a run or of an image file."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +16,12 @@ import pyarrow.parquet as pq
 from astropy.table import Table
 from sklearn.neighbors import NearestNeighbors
 
-from galcnn.catalog import read_catalog
-from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
-from galcnn.files import load_cutout
 from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
 from galcnn.pipeline.runs import MANIFEST, TABLE
 from galcnn.prediction import BLANK, MASKED
 from galcnn.prediction.tables import NO_ANSWER, classes_of
-from galcnn.viewers import Entry, sheet_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 _DISAGREEMENT = "mutual_information"
 
@@ -256,8 +248,9 @@ def features_of_files(
     model: str | os.PathLike[str],
     table: str | os.PathLike[str],
     *,
-    bands: tuple[str, ...] | None = None,
     fit: bool = False,
+    render: str | None = None,
+    **reading: Any,
 ) -> npt.NDArray[np.float32]:
     """Compute the features of an image with the model of a run.
 
@@ -270,10 +263,12 @@ def features_of_files(
     table : path-like
         Output folder of the run, or its table. The ``manifest.json`` beside it is used to check the
         model and to repeat the rendering.
-    bands : tuple of str, optional
-        Names of the image planes, if the header does not give them.
     fit : bool
         If True, resample, crop and pad the image to the model's pixel grid.
+    render : str, optional
+        Rendering of the image; that of the run by default.
+    **reading
+        Parameters of `galcnn.dataset.InputFiles`, such as `bands`.
 
     Returns
     -------
@@ -289,84 +284,25 @@ def features_of_files(
     """
     ready = open_classifier(model)
     place = Path(table) if Path(table).is_dir() else Path(table).parent
-    render = None
     if (place / MANIFEST).exists():
         manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
-        render, stated = manifest["settings"]["render"], manifest["model_sha256"].split(",")[0]
+        render = render or manifest["settings"]["render"]
+        stated = manifest["model_sha256"].split(",")[0]
         if stated != ready.trained.card.model_sha256:
             raise ValueError(
                 message(
-                    "the model that the run was of",
-                    "Features of two models cannot be compared.",
+                    "the model of the run",
+                    "Features of two models cannot be compared: name the model of the run by --model.",
                     model_sha256=ready.trained.card.model_sha256[:12],
                     of_the_run=stated[:12],
                 )
             )
     settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit, render=render)
     shown = ",".join(os.fspath(path) for path in paths)
-    answer = classify_batch(ready, [load_cutout(paths, bands=bands)], [shown], settings=settings)[0]
+    answer = classify_batch(
+        ready, [InputFiles({shown: paths}, **reading).load(shown)], [shown], settings=settings
+    )[0]
     if answer["flag"] & NO_ANSWER:
         raise ValueError(f"{shown}: {answer['reason']}")
     features: npt.NDArray[np.float32] = np.asarray(answer["embedding"], dtype=np.float32)
     return features
-
-
-def neighbour_sheet(
-    neighbours: Table,
-    query: str | Sequence[str | os.PathLike[str]],
-    catalog: str | os.PathLike[str],
-    *,
-    images: str | os.PathLike[str] | None = None,
-    columns: Mapping[str, str] | None = None,
-) -> Figure:
-    """Draw a galaxy and its neighbours, with their distances.
-
-    Parameters
-    ----------
-    neighbours : astropy.table.Table
-        Table from `galcnn.pipeline.nearest`.
-    query : str or sequence of path-like
-        Id of the galaxy in the catalog, or its image files.
-    catalog : path-like
-        Catalog of the run, with the images of the neighbours.
-    images : path-like, optional
-        Folder of the images, see `galcnn.dataset.InputFiles.of`.
-    columns : mapping of str to str, optional
-        Names of the catalog columns, see `galcnn.catalog.read_catalog`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Contact sheet, see `galcnn.viewers.sheet_figure`.
-
-    Raises
-    ------
-    ValueError
-        If the galaxy or a neighbour is not in the catalog.
-    Exception
-        If an image cannot be read; the error of its reading.
-    """
-    read = read_catalog(catalog, columns=columns)
-    rows = {name: row for row, name in enumerate(read.ids)}
-    source = InputFiles.of(read, images)
-    if missing := [str(name) for name in neighbours["id"] if str(name) not in rows]:
-        raise ValueError(
-            message("the catalog of the run", "Name its column of identifiers.", missing=missing[:3])
-        )
-    if isinstance(query, str):
-        if query not in rows:
-            raise ValueError(message("the id of a galaxy of the catalog", "", query=query))
-        cutouts, shown = source.read([rows[query]]), query
-    else:
-        cutouts, shown = [load_cutout(query)], Path(query[0]).name
-    cutouts += source.read([rows[str(name)] for name in neighbours["id"]])
-    texts = [f"{shown}\nthe one asked for"]
-    texts += [
-        f"{row['id']}\n{row['class']} {row['p']:.2f}\ndistance {row['distance']:.2g}" for row in neighbours
-    ]
-    entries = []
-    for cutout, text in zip(cutouts, texts, strict=True):
-        if not isinstance(cutout, Cutout):
-            raise cutout
-        entries.append(Entry(cutout, text))
-    return sheet_figure(entries)

@@ -22,7 +22,7 @@ from galcnn.viewers.side_files import contour_files
 
 HOW_TO_START = (
     "Start a viewer: `aladin` or `topcat`, which bring a hub; or `galcnn view --hub` in another "
-    "terminal, then `ds9`. Without one: --save FILE.png, or --export DIR."
+    "terminal, then `ds9`. Without one: --save FILE.png, or --out DIR."
 )
 #: Seconds that a viewer may take to answer a message.
 _PATIENCE = 60
@@ -131,9 +131,7 @@ def _call(client: Any, one: str, kind: str, parameters: dict[str, str]) -> dict[
     if answer["samp.status"] == "samp.error":
         said = answer.get("samp.error", {}).get("samp.errortxt", "")
         raise RuntimeError(
-            message(
-                "a viewer that understands", "Update it, or use --export DIR.", sent=parameters, said=said
-            )
+            message("a viewer that understands", "Update it, or use --out DIR.", sent=parameters, said=said)
         )
     result: dict[str, str] = answer.get("samp.result", {})
     return result

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 
 from galcnn._runtime import atomic
 from galcnn.catalog.names import file_stems
-from galcnn.files import load_cutout
+from galcnn.dataset import InputFiles
 from galcnn.files.sources import opened
 from galcnn.layers import LayerStack, read_stacks
 from galcnn.transforms import crop
@@ -217,15 +217,25 @@ def map_figure(path: str | os.PathLike[str], method: str) -> Figure:
     return sky_figure(_part((having or stacks)[0], window), method)
 
 
-def sheet_of(images: Mapping[str, tuple[Path, ...]]) -> Figure:
-    """Draw many files side by side, with the prediction if they are layers files."""
-    entries = []
+def files_figure(
+    images: Mapping[str, tuple[Path, ...]], *, method: str | None = None, **reading: Any
+) -> Figure:
+    """Draw one layers file large, or many images and layers files side by side.
+
+    `images` are files by id, `method` is the only map that is drawn of a layers file, and `reading` holds
+    parameters of `galcnn.dataset.InputFiles` for files without layers.
+    """
+    first = next(iter(images.values()))
+    if len(images) == len(first) == 1 and (method or holds_layers(first[0])):
+        return map_figure(first[0], method) if method else layers_figure(first[0])
+    plain, entries = InputFiles(images, **reading), []
     for name, paths in images.items():
         if len(paths) == 1 and holds_layers(paths[0]):
             stack = read_stacks(paths[0])[0]
             entries.append(Entry.answered(stack.cutout, stack.prediction))
         else:
-            entries.append(Entry(load_cutout(paths), name))
+            with plain.named(name):
+                entries.append(Entry(plain.load(name), name))
     return sheet_figure(entries)
 
 

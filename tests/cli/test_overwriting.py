@@ -25,12 +25,11 @@ FILES = {
     ("attack", "--figure"): "attack none none.fits --out new --figure {out}",
     ("convert", "--out"): "convert none.fits --out {out}",
     ("profile", "--out"): "profile --out {out}",
-    ("neighbours", "--figure"): "neighbours none --id a --catalog none.csv --figure {out}",
-    ("neighbours", "--out"): "neighbours none --id a --out {out}",
+    ("neighbours", "--save"): "neighbours none --galaxy a --catalog none.csv --save {out}",
+    ("neighbours", "--out"): "neighbours none --galaxy a --out {out}",
     ("label-next", "--out"): "label-next none --out {out}",
     ("train", "--find-learning-rate"): "train --catalog none.csv --find-learning-rate {out}",
     ("view", "--save"): "view none.fits --save {out}",
-    ("view", "--sheet"): "view none.fits --sheet {out}",
 }
 FOLDERS = {
     ("atlas", "--out"): "atlas none --catalog none.csv --out {out}",
@@ -57,7 +56,7 @@ FOLDERS = {
     ("train", "--shards"): "train --catalog none.csv --out new --shards {out}",
     ("train", "--snapshots"): "train --catalog none.csv --out new --snapshots {out}",
     ("faithfulness", "--out"): "faithfulness none --catalog none.csv --out {out}",
-    ("view", "--export"): "view none.fits --export {out}",
+    ("view", "--out"): "view none.fits --out {out}",
 }
 #: What is written to, but where nothing of another can be replaced.
 ADDED_TO = {
@@ -67,7 +66,19 @@ ADDED_TO = {
 #: Words of what is no path, and options of files that are read.
 NO_PATHS = {
     *("A:B", "ADDRESS", "ANGLE", "B,B,...", "BAND", "C", "C,C,...", "CLASS", "H,H,...", "ID", "M,M,..."),
-    *("METHOD", "N,N,...", "NAME", "NAME=VALUE", "NEW=OLD,OLD", "N|all", "RA,DEC", "TEXT", "UNIT", "URL"),
+    *(
+        "METHOD",
+        "N,N,...",
+        "NAME",
+        "NAME=VALUE",
+        "NEW=OLD,OLD",
+        "N|all",
+        "ORDER",
+        "RA,DEC",
+        "TEXT",
+        "UNIT",
+        "URL",
+    ),
     *("WHAT", "WIDTH", "X,X,...", "[N]"),
 }
 NO_PATHS_BY_NAME = {"--by", "--method", "--prior", "--seeds", "--shares", "--target", "--title"}
@@ -128,7 +139,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-SUFFIX = {"--json": ".json", "--manifest": ".json", "--figure": ".png"}
+SUFFIX = {"--json": ".json", "--manifest": ".json", "--figure": ".png", "--save": ".png"}
 
 
 @pytest.mark.parametrize(("command", "name"), FILES)

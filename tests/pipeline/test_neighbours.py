@@ -235,7 +235,8 @@ def test_tables_that_do_not_fit_are_refused(cloud, tmp_path):
 def test_the_commands_say_what_python_says(cloud, tmp_path, capsys):
     run = str(written(tmp_path / "run" / "table.parquet", cloud).parent)
     assert (
-        main(["--json", "similar", run, "--id", "g7", "-n", "4", "--out", str(tmp_path / "like.ecsv")]) == 0
+        main(["--json", "neighbours", run, "--galaxy", "g7", "-n", "4", "--out", str(tmp_path / "like.ecsv")])
+        == 0
     )
     rows = json.loads(capsys.readouterr().out)["result"]["rows"]
     expected = nearest(cloud, "g7", n=4)
@@ -260,15 +261,15 @@ def test_the_commands_say_what_python_says(cloud, tmp_path, capsys):
     assert [row["id"] for row in rows] == list(
         label_next(cloud, 6, strategy="k-center", labelled=["g1", "g2"])["id"]
     )
-    assert main(["--json", "label_next", run, "-n", "2", "--strategy", "random"]) == 0
+    assert main(["--json", "label-next", run, "-n", "2", "--strategy", "random"]) == 0
     assert [row["score"] for row in json.loads(capsys.readouterr().out)["result"]["rows"]] == [None, None]
     for wrong in (
-        ["similar", run],
-        ["similar", run, "--image", "x.fits"],
-        ["similar", run, "--id", "g7", "--images", "cutouts"],
-        ["similar", run, "--id", "g7", "--bands", "g,r"],
-        ["label_next", run, "--id", "name"],
-        ["label_next", run, "--strategy", "bald"],
+        ["neighbours", run],
+        ["neighbours", run, "--image", "x.fits"],
+        ["neighbours", run, "--galaxy", "g7", "--images", "cutouts"],
+        ["neighbours", run, "--galaxy", "g7", "--bands", "g,r"],
+        ["label-next", run, "--id", "name"],
+        ["label-next", run, "--strategy", "bald"],
     ):
         assert main(wrong) == 2
         assert "Traceback" not in capsys.readouterr().err

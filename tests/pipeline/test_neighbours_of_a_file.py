@@ -44,7 +44,7 @@ def place(tmp_path_factory):
 
 def test_a_file_of_the_run_finds_itself_and_is_drawn(place, tmp_path):
     words = [
-        "similar",
+        "neighbours",
         str(place / "run"),
         "--image",
         str(place / "g5.fits"),
@@ -52,7 +52,7 @@ def test_a_file_of_the_run_finds_itself_and_is_drawn(place, tmp_path):
         str(place / "model"),
     ]
     words += ["-n", "3", "--metric", "euclidean", "--out", str(tmp_path / "like.ecsv")]
-    words += ["--figure", str(tmp_path / "like.png"), "--catalog", str(place / "catalog.ecsv")]
+    words += ["--save", str(tmp_path / "like.png"), "--catalog", str(place / "catalog.ecsv")]
     assert main(words) == 0
     found = Table.read(tmp_path / "like.ecsv")
     assert found["id"][0] == "g5"
@@ -67,11 +67,11 @@ def test_a_catalog_without_the_neighbours_is_refused(place, tmp_path, capsys):
     words = [
         "neighbours",
         str(place / "run"),
-        "--id",
+        "--galaxy",
         "g0",
         "-n",
         "2",
-        "--figure",
+        "--save",
         str(tmp_path / "like.png"),
     ]
     assert main([*words, "--catalog", str(tmp_path / "few.ecsv")]) == 2

@@ -97,13 +97,13 @@ def test_view_draws_a_map_on_the_sky_and_sheets(tmp_path, capsys):
         paths.append(str(tmp_path / f"{name}-layers.fits"))
     save_cutout(a_cutout(a_wcs()), tmp_path / "plain.fits")
     sheet, sky = tmp_path / "sheet.png", tmp_path / "sky.png"
-    assert main(["view", *paths, str(tmp_path / "plain.fits"), "--sheet", str(sheet)]) == 0
+    assert main(["view", *paths, str(tmp_path / "plain.fits"), "--save", str(sheet)]) == 0
     assert main(["view", paths[0], "--save", str(sky), "--map", "cam"]) == 0
     for path in (sheet, sky):
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("RGB")).astype(int)
         assert (pixels.sum(axis=2) < 60).mean() > 0.05, "dark sky"
-    assert main(["view", *paths, "--save", str(sky)]) == 2
+    assert main(["view", *paths, "--save", str(sky), "--map", "cam"]) == 2
     assert main(["view", paths[0], "--map", "cam"]) == 2
     assert main(["view", paths[0], "--save", str(sky), "--map", "lime", "--overwrite"]) == 2
     assert "a method among ['cam', 'saliency']" in capsys.readouterr().err

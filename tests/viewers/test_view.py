@@ -160,7 +160,7 @@ def test_of_a_large_image_the_part_with_maps_is_drawn(tmp_path):
 
 def test_export_writes_each_layer_alone_with_its_sky(path, tmp_path):
     out = tmp_path / "ex"
-    assert main(["view", str(path), "--export", str(out)]) == 0
+    assert main(["view", str(path), "--out", str(out)]) == 0
     names = sorted(file.name for file in out.iterdir())
     layers = layers_of(path)
     assert [n for n in names if n.endswith(".fits")] == sorted(f"{layer.name}.fits" for layer in layers)
