@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from galcnn.cli import options
@@ -13,7 +15,13 @@ from galcnn.cli.answers import tell_rows
 @options.section(
     "Galaxy",
     click.option("--galaxy", metavar="ID", help="Identifier of a galaxy of the run."),
-    click.option("--image", metavar="FILE", help="Image of another galaxy; with --model."),
+    click.option(
+        "--image",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        help="Image of another galaxy, with --model; may be repeated, one file per band.",
+    ),
     click.option("--model", metavar="MODEL", help="Model of the run, which embeds --image."),
     options.number(10, "Number of neighbours."),
     click.option(
@@ -25,16 +33,14 @@ from galcnn.cli.answers import tell_rows
     ),
 )
 @options.pictures
-@options.bands
-@options.fit
-@options.render
+@options.files
 @options.table_out
 @options.save("Draw the galaxy and its neighbours to this file (PNG or PDF).")
 @options.overwrite
 def command(
     run: str,
     galaxy: str | None,
-    image: str | None,
+    files: tuple[str, ...],
     model: str | None,
     number: int,
     metric: str,
@@ -42,12 +48,10 @@ def command(
     images: str | None,
     id_: str | None,
     image_column: str | None,
-    bands: str | None,
-    fit: bool,
-    render: str | None,
     out: str | None,
     save: str | None,
     overwrite: bool,
+    **given: Any,
 ) -> None:
     """Find the galaxies that look most like one, by the network's embeddings.
 
@@ -61,9 +65,8 @@ def command(
     the vector of features that the last layer of the network reads.
     """
     from galcnn.catalog import write_table
-    from galcnn.catalog.catalog import image_paths
 
-    if bool(galaxy) == bool(image) or bool(image) != bool(model):
+    if bool(galaxy) == bool(files) or bool(files) != bool(model):
         raise click.UsageError("Expected --galaxy ID, or --image FILE with --model MODEL.")
     if not save and (catalog or images):
         raise click.UsageError(
@@ -71,24 +74,25 @@ def command(
         )
     if not catalog and (image_column or id_):
         raise click.UsageError("Expected --catalog FILE with --image-column and --id.")
-    if not (image or save) and bands:
-        raise click.UsageError("Expected --image FILE or --save FILE.png with --bands.")
-    if not image and (fit or render):
+    if not files and (given["fit"] or given["render"]):
         raise click.UsageError("Expected --image FILE with --fit and --render.")
-    inputs = [path for path in (image, catalog) if path]
+    reading = options.reading(given)
+    if not (files or save) and any(reading.values()):
+        raise click.UsageError("Expected --image FILE or --save FILE.png with options of image files.")
+    inputs = [*files, *([catalog] if catalog else [])]
     options.check_table(out, inputs=inputs, overwrite=overwrite)
     if save:
         options.check_figure(save, inputs=inputs, overwrite=overwrite)
     from galcnn.pipeline import nearest, read_embedded
 
-    embedded, reading = read_embedded(run), {"bands": options.words(bands)}
-    if image is not None and model is not None:
+    embedded = read_embedded(run)
+    if files and model is not None:
         from galcnn.cli.quiet import load_tensorflow
 
         load_tensorflow()
         from galcnn.pipeline import features_of_files
 
-        features = features_of_files(image_paths(image), model, run, fit=fit, render=render, **reading)
+        features = features_of_files(files, model, run, fit=given["fit"], render=given["render"], reading=reading)
         table = nearest(embedded, features, n=number, metric=metric)
     else:
         table = nearest(embedded, str(galaxy), n=number, metric=metric)
@@ -99,7 +103,7 @@ def command(
     if save:
         from galcnn.pipeline import neighbour_sheet
 
-        query = image_paths(image) if image else str(galaxy)
+        query = files or str(galaxy)
         columns = options.chosen(id=id_, image=image_column)
-        sheet = neighbour_sheet(table, query, run, catalog=catalog, images=images, columns=columns, **reading)
+        sheet = neighbour_sheet(table, query, run, catalog=catalog, images=images, columns=columns, reading=reading)
         options.save_sheet(sheet, save)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from galcnn.cli import options
@@ -25,7 +27,12 @@ from galcnn.cli.answers import tell
 )
 @options.pictures
 @click.option("--label", metavar="C", help="Column of the catalog with the true class.")
+@options.one_galaxy
 @options.bands
+@options.grid
+@options.width
+@options.hdu
+@options.zero_point
 @options.save("Draw to this file (PNG or PDF), without a viewer.")
 @click.option(
     "--out", metavar="DIR", help="Write contours, regions, one FITS file per layer, PNG and ds9.sh."
@@ -44,10 +51,11 @@ def command(
     image_column: str | None,
     images: str | None,
     label: str | None,
-    bands: str | None,
+    one_galaxy: bool,
     save: str | None,
     out: str | None,
     overwrite: bool,
+    **given: Any,
 ) -> None:
     """Show maps in DS9, Aladin or TOPCAT, or draw maps, images, or galaxies of a table.
 
@@ -57,6 +65,7 @@ def command(
     galcnn view layers.fits --save cam.png --map cam                   one map with sky coordinates
     galcnn view layers.fits --out view && sh view/ds9.sh               files for DS9, CARTA ...
     galcnn view cutouts/*.fits --save sheet.png                        many galaxies side by side
+    galcnn view a_g.fits a_r.fits a_i.fits --one-galaxy --save a.png   one galaxy in colour
     galcnn view classes.ecsv --images cutouts -n 20 --save sheet.png   the 20 least certain of a table
     galcnn view run --catalog galaxies.ecsv --by distance --save sheet.png
     galcnn view next.ecsv --images cutouts --save sheet.png            of label-next or neighbours
@@ -82,6 +91,7 @@ def command(
         return
     from galcnn.pipeline import table_of
 
+    reading = options.reading(given)
     tables = [path for path in paths if table_of(path)]
     inputs = [*paths, *([catalog] if catalog else [])]
     if save:
@@ -107,7 +117,7 @@ def command(
             catalog=catalog,
             images=images,
             columns=columns,
-            bands=options.words(bands),
+            reading=reading,
         )
         tell(ids=list(sheet.ids), left_out=dict(sheet.left_out))
         options.save_sheet(sheet, save)
@@ -117,7 +127,7 @@ def command(
             "Expected a table with --by, --reverse, --catalog, --id, --label, --image-column and --images. "
             f"Received: {paths[0]!r}."
         )
-    files = options.paths_by_id(paths)
+    files = options.paths_by_id(paths, one_galaxy=one_galaxy)
     one = next(iter(files.values()))[0]
     if len(files) > 1 and (out or method or not save):
         raise click.UsageError("Expected one layers file, or --save FILE.png to draw several side by side.")
@@ -125,7 +135,7 @@ def command(
         from galcnn.viewers import save_figure
         from galcnn.viewers.side_files import files_figure
 
-        save_figure(files_figure(files, method=method, bands=options.words(bands)), save)
+        save_figure(files_figure(files, method=method, **reading), save)
         click.echo(f"wrote {save}")
     if out:
         from galcnn.viewers import export

@@ -41,10 +41,8 @@ from .runs import run_catalog as run_catalog
 from .scores import EvaluationSettings as EvaluationSettings
 from .scores import draw_scores as draw_scores
 from .scores import evaluate_catalog as evaluate_catalog
-from .sheets import Sheet as Sheet
-from .sheets import images_of as images_of
+from .sheets import ContactSheet as ContactSheet
 from .sheets import neighbour_sheet as neighbour_sheet
-from .sheets import rows_sheet as rows_sheet
 from .sheets import table_of as table_of
 from .sheets import table_sheet as table_sheet
 from .simulated_survey import SurveySettings as SurveySettings
@@ -63,6 +61,7 @@ from .tasks import split_rows as split_rows
 __all__ = [
     "AtlasSettings",
     "ClassifySettings",
+    "ContactSheet",
     "DataView",
     "DemoSettings",
     "Engine",
@@ -76,7 +75,6 @@ __all__ = [
     "Robustness",
     "RunSettings",
     "SCHEMAS",
-    "Sheet",
     "SurveySettings",
     "TABLE",
     "Task",
@@ -99,7 +97,6 @@ __all__ = [
     "features_of_files",
     "first_syntheses",
     "attack_files",
-    "images_of",
     "in_turn",
     "make_atlas",
     "natural_unit",
@@ -108,7 +105,6 @@ __all__ = [
     "read_embedded",
     "redshift_files",
     "robustness_curve",
-    "rows_sheet",
     "run_catalog",
     "run_demo",
     "run_one",

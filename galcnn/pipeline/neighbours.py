@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,7 +250,7 @@ def features_of_files(
     *,
     fit: bool = False,
     render: str | None = None,
-    **reading: Any,
+    reading: Mapping[str, Any] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Compute the features of an image with the model of a run.
 
@@ -267,7 +267,7 @@ def features_of_files(
         If True, resample, crop and pad the image to the model's pixel grid.
     render : str, optional
         Rendering of the image; that of the run by default.
-    **reading
+    reading : mapping of str to Any, optional
         Parameters of `galcnn.dataset.InputFiles`, such as `bands`.
 
     Returns
@@ -300,7 +300,7 @@ def features_of_files(
     settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit, render=render)
     shown = ",".join(os.fspath(path) for path in paths)
     answer = classify_batch(
-        ready, [InputFiles({shown: paths}, **reading).load(shown)], [shown], settings=settings
+        ready, [InputFiles({shown: paths}, **dict(reading or {})).load(shown)], [shown], settings=settings
     )[0]
     if answer["flag"] & NO_ANSWER:
         raise ValueError(f"{shown}: {answer['reason']}")

@@ -38,13 +38,13 @@ RUN_TABLE, RUN_MANIFEST = "table.parquet", "manifest.json"
 _TABLES = (RUN_TABLE, "predictions.ecsv")
 _CARD = "card.json"
 _TEXTS = ("id", "class", "true_class", "reason")
-#: Orders of a sheet beside the columns of the table.
+#: Orders of a sheet beside the columns of the table, with the heading of a sheet.
 ORDERS: Mapping[str, str] = {
-    "least-certain": "largest entropy of the probabilities first",
-    "most-certain": "smallest entropy of the probabilities first",
-    "worst": "wrong predictions, smallest probability of the true class first",
-    "random": "random order",
-    "as-in-table": "in the order of the table",
+    "least-certain": "The {n} least certain of {total} galaxies",
+    "most-certain": "The {n} most certain of {total} galaxies",
+    "worst": "Wrong predictions: {n} with the smallest probability of the true class",
+    "random": "{n} of {total} galaxies in random order",
+    "as-in-table": "{n} of {total} galaxies in the order of the table",
 }
 #: Line below the id of the galaxy whose neighbours are shown.
 QUERY = "neighbours of this one"
@@ -53,7 +53,7 @@ _SHOWN = ("distance", "score")
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class ContactSheet:
     """Contact sheet.
 
     Attributes
@@ -125,8 +125,8 @@ def table_sheet(
     catalog: str | os.PathLike[str] | None = None,
     images: str | os.PathLike[str] | None = None,
     columns: Mapping[str, str] | None = None,
-    **reading: Any,
-) -> Sheet:
+    reading: Mapping[str, Any] | None = None,
+) -> ContactSheet:
     """Draw galaxies of a table side by side, in a chosen order.
 
     Parameters
@@ -153,12 +153,12 @@ def table_sheet(
         the training (for a table in a model folder), or in the folder that the manifest of a run names.
     columns : mapping of str to str, optional
         Columns `id`, `image` and `class` (true class) in the catalog, see `galcnn.catalog.read_catalog`.
-    **reading
+    reading : mapping of str to Any, optional
         Parameters of `galcnn.dataset.InputFiles`, such as `bands` and `width`.
 
     Returns
     -------
-    Sheet
+    ContactSheet
         Pictures with id, predicted class and probability; with the true class, if it is in the table
         (`true_class`) or named in `columns`.
 
@@ -212,7 +212,7 @@ def rows_sheet(
     query: str | Entry | None = None,
     by: str | None = None,
     heading: str = "",
-) -> Sheet:
+) -> ContactSheet:
     """Draw the galaxies of a table in its order.
 
     Parameters
@@ -232,7 +232,7 @@ def rows_sheet(
 
     Returns
     -------
-    Sheet
+    ContactSheet
         Contact sheet; galaxies whose image cannot be read are left out.
 
     Raises
@@ -267,7 +267,7 @@ def rows_sheet(
             "images (--images DIR), or the catalog with their paths (--catalog FILE, --image-column C)."
         )
     across = int(np.clip(np.ceil(np.sqrt(1.25 * len(entries))), 4, 10))
-    return Sheet(sheet_figure(entries, heading=heading, across=across), tuple(shown), left_out)
+    return ContactSheet(sheet_figure(entries, heading=heading, across=across), tuple(shown), left_out)
 
 
 def neighbour_sheet(
@@ -278,8 +278,8 @@ def neighbour_sheet(
     catalog: str | os.PathLike[str] | None = None,
     images: str | os.PathLike[str] | None = None,
     columns: Mapping[str, str] | None = None,
-    **reading: Any,
-) -> Sheet:
+    reading: Mapping[str, Any] | None = None,
+) -> ContactSheet:
     """Draw a galaxy and its neighbours, with their distances.
 
     Parameters
@@ -290,12 +290,18 @@ def neighbour_sheet(
         Id of the galaxy, or its image files.
     run : path-like
         Output folder of `galcnn classify`, or its table.
-    catalog, images, columns, **reading
-        See `table_sheet`.
+    catalog : path-like, optional
+        Catalog with the paths of the images, see `table_sheet`.
+    images : path-like, optional
+        Folder of the images, see `table_sheet`.
+    columns : mapping of str to str, optional
+        Columns `id` and `image` in the catalog.
+    reading : mapping of str to Any, optional
+        Parameters of `galcnn.dataset.InputFiles`, such as `bands` and `width`.
 
     Returns
     -------
-    Sheet
+    ContactSheet
         The galaxy, then its neighbours, nearest first.
 
     Raises
@@ -310,7 +316,7 @@ def neighbour_sheet(
         name = Path(query[0]).name
         ids, first = (
             list(map(str, neighbours["id"])),
-            Entry(InputFiles({name: query}, **reading).load(name), f"{name}\n{QUERY}"),
+            Entry(InputFiles({name: query}, **dict(reading or {})).load(name), f"{name}\n{QUERY}"),
         )
     file = table_of(run) or Path(run)
     files, _ = images_of(file, ids, catalog=catalog, images=images, columns=columns, reading=reading)
@@ -321,7 +327,8 @@ def neighbour_sheet(
 def _entries(table: Table, true: Mapping[str, str], by: str | None) -> Callable[[int, Cutout], Entry]:
     """Return a function that makes the entry of a row."""
     prediction = _prediction(table)
-    values = [name for name in dict.fromkeys([by, *_SHOWN]) if name in table.colnames]
+    extra = _SHOWN if prediction is None else ()
+    values = [name for name in dict.fromkeys([by, *extra]) if name in table.colnames]
 
     def entry(row: int, cutout: Cutout) -> Entry:
         name, colour = str(table["id"][row]), "black"
@@ -365,9 +372,10 @@ def _ordered(
     usual = "as-in-table" if prediction is None or "rank" in table.colnames else "least-certain"
     by = by or usual
     if by in table.colnames:
-        rows, words = _by_column(table, by), f"largest {by} first"
-        words = f"smallest {by} first" if reverse else words
-    elif by not in ORDERS:
+        rows, text = _by_column(table, by), f"{{n}} of {{total}} galaxies, largest {by} first"
+    elif by in ORDERS:
+        rows, text = _by_order(table, prediction, true, by, seed), ORDERS[by]
+    else:
         raise ValueError(
             message(
                 f"an order among {', '.join(ORDERS)}, or a column of the table",
@@ -376,13 +384,10 @@ def _ordered(
                 columns=table.colnames,
             )
         )
-    else:
-        rows = _by_order(table, prediction, true, by, seed)
-        words = ORDERS[by] + (", reversed" if reverse else "")
     if reverse:
-        rows = rows[::-1]
+        rows, text = rows[::-1], f"{{n}} of {{total}} galaxies by {by}, reversed"
     chosen = rows[:n]
-    return chosen, f"{len(chosen)} of {len(table)} galaxies, {words}"
+    return chosen, text.replace("{n}", str(len(chosen))).replace("{total}", str(len(table)))
 
 
 def _by_order(
