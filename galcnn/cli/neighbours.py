@@ -92,7 +92,9 @@ def command(
         load_tensorflow()
         from galcnn.pipeline import features_of_files
 
-        features = features_of_files(files, model, run, fit=given["fit"], render=given["render"], reading=reading)
+        features = features_of_files(
+            files, model, run, fit=given["fit"], render=given["render"], reading=reading
+        )
         table = nearest(embedded, features, n=number, metric=metric)
     else:
         table = nearest(embedded, str(galaxy), n=number, metric=metric)
@@ -105,5 +107,7 @@ def command(
 
         query = files or str(galaxy)
         columns = options.chosen(id=id_, image=image_column)
-        sheet = neighbour_sheet(table, query, run, catalog=catalog, images=images, columns=columns, reading=reading)
+        sheet = neighbour_sheet(
+            table, query, run, catalog=catalog, images=images, columns=columns, reading=reading
+        )
         options.save_sheet(sheet, save)

@@ -65,7 +65,21 @@ ADDED_TO = {
 }
 #: Words of what is no path, and options of files that are read.
 NO_PATHS = {
-    *("A:B", "ADDRESS", "ANGLE", "B,B,...", "BAND", "C", "C,C,...", "CLASS", "H,H,...", "ID", "M,M,..."),
+    *(
+        "A:B",
+        "ADDRESS",
+        "ANGLE",
+        "B,B,...",
+        "BAND",
+        "C",
+        "C,C,...",
+        "CLASS",
+        "H,H,...",
+        "H[,H]",
+        "B=MAG,...",
+        "ID",
+        "M,M,...",
+    ),
     *(
         "METHOD",
         "N,N,...",
