@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
 
 
-@click.command(name="diagnose")
+@click.command(name="diagnose", cls=options.Command)
 @click.argument("target", required=False, metavar="[MODEL | EXPERIMENT.toml]")
 @click.option("--init", is_flag=True, help="Check variances at the start, of EXPERIMENT or plain stacks.")
 @click.option(
@@ -33,7 +33,7 @@ _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
     "--depth", multiple=True, type=click.IntRange(min=2), help="Layers of a stack.  [default: 5 and 30]"
 )
 @click.option(
-    "--width", type=click.IntRange(min=2), default=256, show_default=True, help="Units per layer of a stack."
+    "--units", type=click.IntRange(min=2), default=256, show_default=True, help="Units per layer of a stack."
 )
 @click.option(
     "--draws", type=click.IntRange(min=2), default=10, show_default=True, help="Initialisations per stack."
@@ -47,7 +47,7 @@ def command(
     activation: Sequence[str],
     initializer: Sequence[str],
     depth: Sequence[int],
-    width: int,
+    units: int,
     draws: int,
     out: str | None,
     overwrite: bool,
@@ -77,7 +77,7 @@ def command(
         _trained(target, claim)
         return
     if target is None:
-        tables = _stacks(activation, initializer, depth, width, draws)
+        tables = _stacks(activation, initializer, depth, units, draws)
         _show(_summary(tables))
     else:
         tables = _experiment(target, activation, initializer, quiet)
@@ -123,7 +123,7 @@ def _summary(tables: dict[str, Table]) -> Table:
 
 
 def _stacks(
-    activations: Sequence[str], initializers: Sequence[str], depths: Sequence[int], width: int, draws: int
+    activations: Sequence[str], initializers: Sequence[str], depths: Sequence[int], units: int, draws: int
 ) -> dict[str, Table]:
     from itertools import product
 
@@ -135,7 +135,7 @@ def _stacks(
     phis, names, sizes = _STACKS
     chosen = product(activations or phis, initializers or names, depths or sizes)
     return {
-        f"{phi}-{name}-{depth}": stack_table(Stack(depth, width, phi, name), seeds=draws)
+        f"{phi}-{name}-{depth}": stack_table(Stack(depth, units, phi, name), seeds=draws)
         for phi, name, depth in chosen
     }
 

@@ -27,7 +27,7 @@ _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, Floating
 GROUPS = {
     "Start here": ("demo",),
     "Data": ("simulate", "fetch", "cut", "convert", "catalog", "redshift", "inspect", "pack"),
-    "Train": ("preflight", "train", "compare", "diagnose", "profile", "devices", "landscape"),
+    "Train": ("preflight", "train", "compare", "diagnose", "profile", "landscape"),
     "Answer": ("classify", "calibrate", "evaluate", "neighbours", "label-next", "shift", "drift"),
     "Reason": ("explain", "atlas", "attack", "dream", "faithfulness", "roar"),
     "Show": ("view", "report", "figures", "export", "info", "plugins"),

@@ -110,8 +110,8 @@ def test_the_table_on_the_command_line(tmp_path, capsys, trained):
     from galcnn.model import save_model
 
     save_model(trained, tmp_path / "model")
-    assert main(["profile", str(tmp_path / "model"), "--layers"]) == 0
+    assert main(["profile", str(tmp_path / "model"), "--by-layer"]) == 0
     shown = capsys.readouterr().out
     assert "conv1_1" in shown
-    assert main(["profile", "blocks", "residual", "--layers"]) == 2
+    assert main(["profile", "blocks", "residual", "--by-layer"]) == 2
     assert network_table([("a", trained.network)])["parameters"][0] == trained.network.count_params()
