@@ -24,7 +24,7 @@ from pathlib import Path
 
 from galcnn.errors import message
 
-_ANEW = "or replace it: --overwrite (in Python: overwrite=True)."
+_ANEW = "or replace it: overwrite=True."
 
 #: One file, or the files of one galaxy.
 Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]

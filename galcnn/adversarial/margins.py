@@ -99,7 +99,7 @@ def pixel_scale(images: Floats, context: Context | None, unit: Unit) -> Floats:
         raise ValueError(
             message(
                 "the noise of every pixel for an attack in sigma",
-                "Load the images with their sigma, or attack with unit='image' (--unit image).",
+                "Load the images with their sigma, or attack with unit='image'.",
                 unit=unit,
             )
         )

@@ -97,7 +97,9 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
     """
     file, form = Path(path), table_format(path)
     if not file.is_file():
-        raise FileNotFoundError(message("a catalog file", "Check the path.", path=str(file)))
+        if file.is_dir():
+            raise IsADirectoryError(f"{file} is a folder; give a table.")
+        raise FileNotFoundError(f"File not found: {file}.")
     try:
         table = _read_csv(file, set(texts)) if form == "ascii.csv" else QTable.read(file, format=form)
         if table.meta.pop(_ESCAPED, False):

@@ -88,7 +88,7 @@ def _received(name: str, value: str, given: Mapping[str, str]) -> str:
 def _told(text: str, names: Mapping[str, str]) -> str:
     """Replace ``name=value``, ``name=...`` and ``name=True`` by options, and names with an underscore."""
     for name, option in names.items():
-        known = rf"(?<![\w.\-=]){name}"
+        known = rf"(?<![\w.\-=]){name}_?"
         text = re.sub(rf"{known}=(True\b|\.\.\.)", option, text)
         text = re.sub(rf"{known}='([^'\s]*)'", rf"{option} \1", text)
         text = re.sub(rf"{known}=(?=\S)", f"{option} ", text)

@@ -392,7 +392,7 @@ def _paths(path: ImagePath) -> tuple[Path, ...]:
 def _paths_in(folder: Path, catalog: Catalog) -> dict[str, tuple[Path, ...]]:
     """Return the files of a catalog in a folder, by id."""
     if not folder.is_dir():
-        raise FileNotFoundError(message("a folder of images", "Check the path.", images=str(folder)))
+        raise FileNotFoundError(f"Folder not found: {folder}.")
     if "image" not in catalog.table.colnames:
         stems, there = file_stems(catalog.ids), {path.name for path in folder.iterdir()}
         return {name: (folder / _named((name, stem), there),) for name, stem in stems.items()}

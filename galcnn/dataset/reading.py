@@ -273,7 +273,7 @@ def _foreign(place: Path, name: str) -> ValueError:
     return ValueError(
         message(
             "a new folder, or shards of these galaxies, files and settings",
-            "Choose another folder, or pack anew: --overwrite (in Python: overwrite=True).",
+            "Choose another folder, or pack anew: overwrite=True.",
             folder=str(place),
             other=name,
         )

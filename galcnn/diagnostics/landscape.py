@@ -583,7 +583,7 @@ def _rows(path: File, identity: str) -> list[Any]:
         raise ValueError(
             message(
                 "rows of this very surface: the same model, images, grid and directions",
-                "Choose another folder, or begin anew: --overwrite (in Python: overwrite=True).",
+                "Choose another folder, or begin anew: overwrite=True.",
                 path=str(path),
             )
         )

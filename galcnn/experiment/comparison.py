@@ -176,7 +176,7 @@ def _run(
             raise ValueError(
                 message(
                     "the settings with which this run was made",
-                    "Choose another folder, or begin anew: --overwrite (in Python: overwrite=True).",
+                    "Choose another folder, or begin anew: overwrite=True.",
                     changed=changed,
                     run=str(path),
                 )

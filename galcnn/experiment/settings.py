@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from galcnn.catalog import Question, Votes
+from galcnn.catalog.formats import FORMATS
 from galcnn.errors import message
 from galcnn.model import Card, DeviceSettings, NetworkSettings
 from galcnn.model.settings import Per, Scaling, Stretch
@@ -208,7 +209,11 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(message("an experiment file", "Check the path.", path=str(file)))
+        if file.is_dir():
+            raise IsADirectoryError(f"{file} is a folder; give a TOML file of settings.")
+        raise FileNotFoundError(f"File not found: {file}.")
+    if file.suffix.lower() in FORMATS:
+        raise ValueError(f"{file} is a table, not a TOML file of settings; give it as --catalog {file}.")
     if file.suffix.lower() == ".json":
         settings = dict(Card.read(file).settings)
         if "data" not in settings:

@@ -175,12 +175,12 @@ def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
         raise UnreadableImageError(
             message(
                 f"{len(planes.names)} names, since the file does not name its {len(planes.names)} planes",
-                "Name every plane, in the order of the file: bands=..., --bands.",
+                "Name every plane with bands=..., in the order of the file.",
                 bands=wanted,
             )
         )
     raise UnreadableImageError(
-        message(f"bands among {tuple(given)}", "Choose among these: bands=..., --bands.", bands=wanted)
+        message(f"bands among {tuple(given)}", "Choose bands=... among these.", bands=wanted)
     )
 
 

@@ -103,10 +103,7 @@ def source_of(file: FileLike | Source) -> Source:
 
 def kind_of(source: Source) -> str:
     """Return "fits" or "picture", from the first bytes of a file and not from its name."""
-    if source.path is not None and not source.path.exists():
-        raise FileNotFoundError(message("an existing image file", "Check the path.", path=source.name))
-    if source.path is not None and source.path.is_dir():
-        raise IsADirectoryError(message("an image file", "Name a file in this folder.", path=source.name))
+    _check_file(source)
     with source.open() as handle:
         start = handle.read(512)
     if start.startswith((b"SIMPLE  =", *_COMPRESSED)):
@@ -127,10 +124,18 @@ def kind_of(source: Source) -> str:
     )
 
 
+def _check_file(source: Source) -> None:
+    if source.path is not None and not source.path.exists():
+        raise FileNotFoundError(f"File not found: {source.name}.")
+    if source.path is not None and source.path.is_dir():
+        raise IsADirectoryError(f"{source.name} is a folder; give an image file.")
+
+
 @contextlib.contextmanager
 def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
     """Open a FITS file; astropy's warnings are collected in a list."""
     source = source_of(file)
+    _check_file(source)
     notes: list[str] = []
     with WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AstropyWarning)

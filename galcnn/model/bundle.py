@@ -211,15 +211,11 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
         written by a newer galcnn.
     """
     path = Path(folder)
-    for file in (path, path / _CARD, path / _MODEL):
-        if not file.exists():
-            raise FileNotFoundError(
-                message(
-                    f"a model folder with {_MODEL} and {_CARD}",
-                    "Check the path, or train again.",
-                    missing=str(file),
-                )
-            )
+    if not path.exists():
+        raise FileNotFoundError(f"Model folder not found: {path}.")
+    for name in (_CARD, _MODEL):
+        if not (path / name).exists():
+            raise FileNotFoundError(f"{path} is not a model folder: it has no {name}.")
     card = Card.read(path / _CARD)
     found = _sha256(path / _MODEL)
     if found != card.model_sha256:

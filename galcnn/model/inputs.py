@@ -131,18 +131,11 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
     """
     if spec.render is not None and cutout.calibrated and spec.unit == "display":
         cutout = rgb.render(cutout, spec.render)
+    if "display" in (spec.unit, str(cutout.unit)):  # bands of a picture are red, green and blue
+        _check_unit(cutout, spec)
     if cutout.bands != spec.bands:
         cutout = _pick_bands(cutout, spec.bands)
-    if str(cutout.unit) != spec.unit:
-        raise ValueError(
-            message(
-                f"an image in {spec.unit}, like those the network was trained on",
-                'A network of 8-bit pictures reads calibrated flux through a render step ("sdss").'
-                if spec.unit == "display"
-                else "Calibrate the image first.",
-                unit=str(cutout.unit),
-            )
-        )
+    _check_unit(cutout, spec)
     if fit:
         scale = None if spec.pixel_scale is None else spec.pixel_scale * u.arcsec
         return cropping.fit(cutout, spec.shape, pixel_scale=scale)
@@ -150,7 +143,7 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
         raise ValueError(
             message(
                 f"an image of {spec.shape} pixels (ny, nx), like those the network was trained on",
-                "Let it be resampled and cropped: --fit (fit=True); in training, --size.",
+                "Resample and crop it with fit=True; in training, with --size.",
                 shape=cutout.shape,
             )
         )
@@ -233,13 +226,27 @@ def planes_from(maps: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(np.moveaxis(maps, -1, 1), dtype=np.float32)
 
 
+def _check_unit(cutout: Cutout, spec: InputSpec) -> None:
+    if str(cutout.unit) == spec.unit:
+        return
+    expected, remedy = f"an image in {spec.unit}", "Calibrate the image first."
+    if spec.unit == "display":
+        expected = "an 8-bit colour image"
+        remedy = "Render calibrated images in these colours, with render='sdss' and fit=True."
+    elif str(cutout.unit) == "display":
+        remedy = "A JPEG or PNG image holds no flux: use the FITS image."
+    raise ValueError(
+        message(f"{expected}, like those the network was trained on", remedy, unit=str(cutout.unit))
+    )
+
+
 def _pick_bands(cutout: Cutout, bands: tuple[str, ...]) -> Cutout:
     missing = [band for band in bands if band not in cutout.bands]
     if missing:
         raise ValueError(
             message(
                 f"an image in the bands {bands}, like those the network was trained on",
-                "Load the missing bands, name the planes with bands=..., --bands, or use another model.",
+                "Load the missing bands, name the planes with bands=..., or use another model.",
                 bands=cutout.bands,
             )
         )
@@ -255,7 +262,7 @@ def _check_scale(cutout: Cutout, spec: InputSpec) -> None:
         raise ValueError(
             message(
                 f"pixels of {spec.pixel_scale} arcsec, like those the network was trained on",
-                "Let it be resampled: --fit (fit=True); in training, --size.",
+                "Resample it with fit=True; in training, with --size.",
                 pixel_scale=f"{scale.to_value(u.arcsec):.4f} arcsec",
             )
         )

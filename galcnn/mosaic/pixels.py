@@ -199,7 +199,7 @@ class Files:
         """Return a file that can be memory-mapped: `path`, or a decompressed copy of it."""
         if path not in self._plain:
             if not path.is_file():
-                raise FileNotFoundError(message("an existing FITS file", "Check the path.", path=str(path)))
+                raise FileNotFoundError(f"File not found: {path}.")
             with open(path, "rb") as handle:
                 start = handle.read(3)
             unpack = next((call for magic, call in _PACKED.items() if start.startswith(magic)), None)

@@ -13,7 +13,7 @@ from galcnn.catalog import read_catalog
 from galcnn.catalog.catalog import as_numbers
 from galcnn.catalog.formats import FORMATS
 from galcnn.cutout import Cutout
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError
 from galcnn.files import load_cutout
 from galcnn.layers import LayerStack, read_stacks
 from galcnn.model import Card
@@ -64,9 +64,7 @@ def describe_path(path: str) -> str:
     if place.is_dir():
         return _model(place)
     if not place.exists():
-        raise FileNotFoundError(
-            message("a model folder, an image or a catalog", "Check the path.", path=path)
-        )
+        raise FileNotFoundError(f"File not found: {place}.")
     try:
         return _image(place)
     except UnreadableImageError as error:
@@ -82,9 +80,7 @@ def describe_path(path: str) -> str:
 
 def _model(folder: Path) -> str:
     if not (folder / "card.json").is_file():
-        raise FileNotFoundError(
-            message("a model folder with card.json", "Check the path.", folder=str(folder))
-        )
+        raise FileNotFoundError(f"{folder} is not a model folder: it has no card.json.")
     card = Card.read(folder / "card.json")
     spec = card.inputs
     scale = "varies or unknown" if spec.pixel_scale is None else f"{spec.pixel_scale} arcsec"

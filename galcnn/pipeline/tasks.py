@@ -77,9 +77,7 @@ class Work:
         object.__setattr__(self, "source", self.source.absolute())
         for folder in self.models:
             if not (Path(folder) / "card.json").is_file():
-                raise FileNotFoundError(
-                    message("a model folder with card.json", "Check the path, or train again.", model=folder)
-                )
+                raise FileNotFoundError(f"{folder} is not a model folder: it has no card.json.")
 
     @classmethod
     def from_words(cls, words: Mapping[str, Any]) -> Work:

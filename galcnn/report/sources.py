@@ -108,9 +108,7 @@ def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = si
     for source in sources:
         path = Path(source)
         if not path.exists():
-            raise FileNotFoundError(
-                message("a run, a model folder, a table or layers", "Check the path.", path=str(path))
-            )
+            raise FileNotFoundError(f"File not found: {path}.")
         found.names.append(path.resolve().name)
         known = len(found.answers), found.card
         own = _take(found, path)
@@ -455,7 +453,7 @@ def image_files(
     if known is not None and known.images is not None:
         folder = Path(known.images)
         if not folder.is_dir():
-            raise FileNotFoundError(message("a folder of images", "Check the path.", images=str(folder)))
+            raise FileNotFoundError(f"Folder not found: {folder}.")
         there = {_IMAGE.sub("", path.name): path for path in folder.iterdir() if _IMAGE.search(path.name)}
         stems = file_stems(ids)
         files = {name: there.get(name, there.get(stems[name])) for name in ids}

@@ -21,6 +21,7 @@ import functools
 import hashlib
 import io
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -366,7 +367,11 @@ class _Adapter(HTTPAdapter):
                 raise
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 said = _in_words(error)
-                trouble = DownloadError(message("a whole answer", "Try again later.", url=url, error=said))
+                trouble = DownloadError(
+                    f"Cannot reach {urlsplit(url).netloc}; check the network. ({said})"
+                    if _is_unreachable(error)
+                    else message("a whole answer", "Try again later.", url=url, error=said)
+                )
                 trouble.__cause__ = error
             else:
                 if answer.status in (401, 403):
@@ -424,6 +429,19 @@ def _with_body(response: requests.Response, answer: Answer) -> requests.Response
     )
     response.galcnn_answer = answer  # type: ignore[attr-defined]
     return response
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Return True if no connection was made."""
+    inner = getattr(error, "reason", None) or next(
+        (x for x in error.args if isinstance(x, BaseException)), None
+    )
+    unreachable = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        socket.gaierror,
+    )
+    return isinstance(error, unreachable) or (inner is not None and _is_unreachable(inner))
 
 
 def _in_words(error: BaseException) -> str:

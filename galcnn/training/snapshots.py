@@ -73,7 +73,7 @@ class Snapshots(keras.callbacks.Callback):
             raise ValueError(
                 message(
                     f"an empty folder, or snapshots of this very training up to epoch {epoch}",
-                    "Choose another folder, or replace them: --overwrite (in Python: overwrite=True).",
+                    "Choose another folder, or replace them: overwrite=True.",
                     folder=str(self.folder),
                 )
             )

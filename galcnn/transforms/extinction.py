@@ -92,7 +92,7 @@ def extinction_coefficients(cutout: Cutout, system: str | None = None) -> dict[s
         raise ValueError(
             message(
                 f"a photometric system among {tuple(COEFFICIENTS)}",
-                "Name the one of these bands (system=..., --system), or give the coefficients.",
+                "Name the one of these bands with system=..., or give the coefficients.",
                 survey=cutout.survey,
                 system=name or None,
             )

@@ -87,7 +87,7 @@ def test_ids_fall_back_to_the_images_stem(tmp_path):
 
 
 def test_unreadable_catalogs_say_why(tmp_path):
-    with pytest.raises(FileNotFoundError, match="Expected a catalog file"):
+    with pytest.raises(FileNotFoundError, match=r"File not found: .*\."):
         read_catalog(tmp_path / "no.csv")
     with pytest.raises(ValueError, match=r"a table file ending in .*\.ecsv"):
         read_catalog(tmp_path / "no.txt")

@@ -280,7 +280,7 @@ def test_bad_training_input_is_one_clear_line_and_leaves_nothing(labels, sky, tm
         return change
 
     cases = [
-        (["--catalog", str(tmp_path / "no.csv")], "Expected a catalog file"),
+        (["--catalog", str(tmp_path / "no.csv")], "File not found: "),
         (["--catalog", str(path), "--label", "morphology"], "Expected a column 'morphology'"),
         (["--catalog", str(path), "--image-column", "file"], "Expected a column 'file'"),
         (["--catalog", str(path), "--drop", "spiral", "--drop", "edge_on"], "at least two classes"),

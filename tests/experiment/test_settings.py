@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said(content, text):
 
 
 def test_unreadable_files_say_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match="an experiment file"):
+    with pytest.raises(FileNotFoundError, match="File not found: "):
         Experiment.from_dict(read_settings(tmp_path / "no.toml"))
     (tmp_path / "bad.toml").write_text("[data\n")
     with pytest.raises(ValueError, match=r"a TOML file.*line 1"):

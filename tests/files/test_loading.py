@@ -469,7 +469,7 @@ def test_a_wcs_of_no_known_frame_is_none(tmp_path):
 
 
 def test_missing_files_and_folders(tmp_path):
-    with pytest.raises(FileNotFoundError, match="an existing image file"):
+    with pytest.raises(FileNotFoundError, match="File not found: "):
         load_cutout(tmp_path / "none.fits")
     with pytest.raises(IsADirectoryError):
         load_cutout(tmp_path)

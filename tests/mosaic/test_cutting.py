@@ -384,7 +384,7 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
     fits.PrimaryHDU(np.ones((9, 9))).writeto(tmp_path / "small_wht.fits")
     mosaics.write_plain(tmp_path / "adu.fits", mosaics.header(BUNIT="adu", FILTER="g"))
     cases = [
-        ([tmp_path / "no.fits"], {}, FileNotFoundError, "an existing FITS file"),
+        ([tmp_path / "no.fits"], {}, FileNotFoundError, "File not found: "),
         ([MosaicFile(path, mask="NOPE")], {}, UnreadableImageError, "one HDU 'NOPE'"),
         ([MosaicFile(path, mask=tmp_path / "no.fits")], {}, FileNotFoundError, "the name of an HDU"),
         ([MosaicFile(path, mask=tmp_path / "small.fits")], {}, UnreadableImageError, "like the image"),
