@@ -68,7 +68,7 @@ def _plain(found: re.Match[str]) -> str:
 
 def _options(command: click.Command) -> dict[str, str]:
     """Return the options of a command by the names of their values in Python."""
-    found = {}
+    found = {"overwrite": "--overwrite"}  # also an option of galcnn itself
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.name:
             longest = max(parameter.opts, key=len)

@@ -11,7 +11,7 @@ from galcnn.diagnostics.gradients import HealthWarning
 def test_plain_stacks_are_summed_up_drawn_and_written(tmp_path, capsys):
     words = ["--activation", "relu", "--initializer", "he_normal", "--initializer", "glorot_normal"]
     out = tmp_path / "signals"
-    words += ["--depth", "12", "--width", "64", "--draws", "3", "--out", str(out)]
+    words += ["--depth", "12", "--units", "64", "--draws", "3", "--out", str(out)]
     assert main(["diagnose", "--init", *words]) == 0
     shown = capsys.readouterr().out
     assert "kept" in shown
@@ -33,10 +33,17 @@ def test_an_experiment_is_measured_layer_by_layer(toy_experiment, tmp_path, caps
     np.testing.assert_allclose(table["weight_theory"], 1 / table["fan_in"])
 
 
-@pytest.mark.parametrize("words", [[], ["--init", "nothing.toml"], ["--init", "--initializer", "he_norml"]])
-def test_what_it_cannot_do_is_said(words, capsys):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Expected"),
+        (["--init", "nothing.toml"], "File not found: nothing.toml."),
+        (["--init", "--initializer", "he_norml"], "Expected"),
+    ],
+)
+def test_what_it_cannot_do_is_said(words, said, capsys):
     assert main(["diagnose", *words]) == 2
-    assert "Expected" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_a_training_is_looked_at_and_its_health_read(toy_experiment, tmp_path, capsys):
