@@ -79,7 +79,6 @@ def test_a_value_is_told_as_its_option_if_the_user_gave_it():
     [
         (["info", "{tmp}/x.fits"], "File not found: {tmp}/x.fits."),
         (["info", "{tmp}"], "{tmp} is not a model folder: it has no card.json."),
-        (["view", "{tmp}"], "{tmp} is a folder; give "),
         (["convert", "{tmp}/x.fits", "--out", "{tmp}/y.fits"], "File not found: {tmp}/x.fits."),
         (["catalog", "convert", "{tmp}/no.csv", "--out", "{tmp}/y.csv"], "File not found: {tmp}/no.csv."),
         (["preflight", "{tmp}/labels.csv"], "is a table, not a TOML file of settings; give it as --catalog "),
