@@ -1,6 +1,6 @@
 """Predictions of networks for a real galaxy at increasing redshifts.
 
-    python examples/redshift_real.py g.fits,r.fits,i.fits REDSHIFT PSF_FWHM MODEL [MODEL ...]
+    python examples/redshift_real.py g.fits r.fits i.fits REDSHIFT PSF_FWHM MODEL [MODEL ...]
 
 For networks trained on calibrated images, the galaxy is redshifted to the simulated survey, with a fixed
 angular width. For networks trained on 8-bit pictures, it is redshifted to SDSS, with a width scaled to the
@@ -30,10 +30,11 @@ from galcnn.redshifting import Redshifting, magnification
 from galcnn.simulation import psf_planes, telescope_of
 from galcnn.transforms import display_rgb
 
-files, own, fwhm, *models = sys.argv[1:]
+*files, own, fwhm = sys.argv[1:6]
+models = sys.argv[6:]
 z_from, draws, bands = float(own), 10, ("g", "r", "i")
 settings = Redshifting(bandpass="same", fill="sky")
-near = load_bands(files.split(","), bands=bands, reference="r")
+near = load_bands(files, bands=bands, reference="r")
 psf = Observation("input", bands, near.pixel_scale, (float(fwhm),) * 3, (0.0,) * 3, (1.0,) * 3)
 near = replace(near, redshift=z_from, psf=psf_planes(psf))
 redshifts = [z for z in (0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3) if z > z_from]

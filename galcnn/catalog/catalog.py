@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,8 @@ _EXACT = 2**53
 
 def as_text(column: Any, name: str) -> npt.NDArray[np.str_]:
     """Convert a column to text; missing values become empty strings."""
+    if getattr(column, "ndim", 1) > 1:
+        return np.array([as_text(row, name) for row in column])
     texts = [_text(value, name) for value in column]
     if odd := [text for text in texts if not text.isprintable()]:
         raise ValueError(message(f"printable text in {name!r}", "Rename it.", received=odd[0]))
@@ -78,36 +79,6 @@ def as_degrees(column: Any, name: str) -> u.Quantity:
     if not np.all(np.isfinite(degrees.value)):
         raise ValueError(message(f"finite degrees in {name!r}", "Drop the rows without a position."))
     return degrees
-
-
-def image_paths(text: str | os.PathLike[str], folder: str | os.PathLike[str] = "") -> tuple[Path, ...]:
-    """Split a text such as ``g.fits,r.fits`` into the image files of one galaxy.
-
-    Parameters
-    ----------
-    text : path-like
-        One file, or several separated by commas. The name of an existing file may contain a comma.
-        Files after the first are looked up in `folder`, else in the folder of the first file.
-    folder : path-like
-        Folder of relative paths; by default the current one.
-
-    Returns
-    -------
-    tuple of pathlib.Path
-        Paths, at least one.
-
-    Examples
-    --------
-    >>> [path.as_posix() for path in image_paths("folder/g.fits,r.fits")]
-    ['folder/g.fits', 'folder/r.fits']
-    """
-    whole = Path(folder, text)
-    parts = [part.strip() for part in os.fspath(text).split(",") if part.strip()]
-    if "," not in os.fspath(text) or not parts or whole.exists():
-        return (whole,)
-    first, *others = (Path(folder, part) for part in parts)
-    beside = (first.parent / part for part in parts[1:])
-    return (first, *(one if one.exists() else two for one, two in zip(others, beside, strict=True)))
 
 
 def check_ids(column: Any) -> None:
@@ -164,8 +135,8 @@ class Catalog:
     table : astropy.table.QTable
         Table with a column `id` (text, unique). These columns are checked if present: `ra`, `dec` (deg,
         ICRS), `redshift` (numbers; missing and unphysical values are allowed), `class` (text), `split`
-        (train, validation or test) and `image` (path; commas separate several files of one galaxy).
-        Other columns are kept.
+        (train, validation or test) and `image` (path, or, with shape (n, n_files), the paths of several
+        files of each galaxy, one per band; empty text for no file). Other columns are kept.
 
     Raises
     ------
@@ -229,7 +200,8 @@ class Catalog:
     @property
     def images(self) -> dict[str, tuple[Path, ...]]:
         """Image files of each galaxy, by id; raises `ValueError` if there is no column `image`."""
-        paths = map(image_paths, map(str, self._column("image")))
+        named = [[str(name) for name in np.atleast_1d(cell)] for cell in self._column("image")]
+        paths = [tuple(Path(name) for name in names if name) or (Path(),) for names in named]
         return dict(zip(self.ids, paths, strict=True))
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from astropy.table import MaskedColumn, QTable, Table
 
 from galcnn._runtime import atomic
-from galcnn.catalog.catalog import TEXT_COLUMNS, Catalog, image_paths
+from galcnn.catalog.catalog import TEXT_COLUMNS, Catalog, as_text
 from galcnn.errors import message
 
 #: Table formats by file suffix; the values are astropy's names.
@@ -217,7 +217,14 @@ def _each(column: Any, change: Any) -> Any:
 _ID_COLUMNS = ("objid", "objID", "ID", "name")
 
 
-def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | None = None) -> Catalog:
+#: Known column -> its name in a file, or the names of several columns with image paths.
+Columns = Mapping[str, str | Sequence[str]]
+
+#: Key of a table's meta: names of the columns that `image` was read from.
+_IMAGE_COLUMNS = "image_columns"
+
+
+def read_catalog(path: str | os.PathLike[str], *, columns: Columns | None = None) -> Catalog:
     """Read a catalog from a table file and check it.
 
     Parameters
@@ -225,15 +232,16 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | N
     path : path-like
         ECSV, CSV, FITS, VOTable or Parquet file; the suffix gives the format.
     columns : mapping of str to str, optional
-        Known columns and their names in the file, e.g. ``{"id": "objid", "class": "morphology"}``.
+        Known columns and their names in the file, e.g. ``{"id": "objid", "class": "morphology"}``. For
+        `image`, several names may be given: columns with the files of a galaxy, one per band, e.g.
+        ``{"image": ("image_g", "image_r")}``.
         Without an entry for `id`, the column `id`, `objid`, `objID`, `ID` or `name` is used, else
         the file name without suffix in `image`, else the row number.
 
     Returns
     -------
     Catalog
-        Catalog. Relative paths in `image` are resolved against the folder of the file; commas
-        separate several files of one galaxy.
+        Catalog. Relative paths in `image` are resolved against the folder of the file.
 
     Raises
     ------
@@ -244,17 +252,25 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Mapping[str, str] | N
     """
     file, named = Path(path), dict(columns or {})
     table = read_table(file, texts={*_actual_texts(named), *TEXT_COLUMNS, *_ID_COLUMNS})
-    for known, actual in named.items():
-        if actual not in table.colnames:
-            raise ValueError(
-                message(f"a column {actual!r} in {file.name}", "Check its spelling.", columns=table.colnames)
-            )
-        if known != actual:
+    for known, names in named.items():
+        actual = column_names(names)
+        for name in actual:
+            if name not in table.colnames:
+                raise ValueError(
+                    message(
+                        f"a column {name!r} in {file.name}", "Check its spelling.", columns=table.colnames
+                    )
+                )
+        if len(actual) > 1:
+            table[known] = np.column_stack([as_text(table[name], name) for name in actual])
+            table.meta[_IMAGE_COLUMNS] = list(actual)
+        elif known != actual[0]:
             # Copied, not renamed: one column may be used twice (an image's name as its id).
-            table[known] = table[actual]
+            table[known] = table[actual[0]]
     if "image" in table.colnames:
-        folder = file.resolve().parent
-        table["image"] = [_joined(image_paths(str(name), folder)) for name in table["image"]]
+        folder, texts = file.resolve().parent, as_text(table["image"], "image")
+        whole = [str(folder / text) if text else "" for text in texts.ravel()]
+        table["image"] = np.array(whole, dtype=str).reshape(texts.shape)
     if "id" not in table.colnames:
         table["id"] = _default_ids(table)
     return Catalog(table)
@@ -270,6 +286,8 @@ def write_catalog(catalog: Catalog, path: str | os.PathLike[str]) -> None:
     path : path-like
         File ending in .ecsv, .csv, .fits, .vot, .xml, .parquet or .pq. An existing file is replaced.
         Paths in `image` below its folder are written relative to it, so that both can be moved together.
+        Several files of a galaxy are written to the columns that they were read from, else ``image_1``,
+        ``image_2`` and so on.
 
     Raises
     ------
@@ -281,22 +299,32 @@ def write_catalog(catalog: Catalog, path: str | os.PathLike[str]) -> None:
     table = catalog.table
     if "image" in table.colnames:
         folder, table = Path(path).resolve().parent, table.copy()
-        table["image"] = [
-            _joined(
-                image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image
-                for image in images
-            )
-            for images in catalog.images.values()
-        ]
+        texts = np.asarray(table["image"], dtype=str)
+        below = np.array([_below(text, folder) for text in texts.ravel()], dtype=str).reshape(texts.shape)
+        names = table.meta.pop(_IMAGE_COLUMNS, ())
+        if below.ndim == 1:
+            table["image"] = below
+        else:
+            table.remove_column("image")
+            files = [*below.T]
+            known = names if len(names) == len(files) else [f"image_{i + 1}" for i in range(len(files))]
+            for name, column in zip(known, files, strict=True):
+                table[name] = column
     write_table(table, path)
 
 
-def _joined(paths: Iterable[str | Path]) -> str:
-    return ",".join(map(str, paths))
+def _below(text: str, folder: Path) -> str:
+    path = Path(text)
+    return path.relative_to(folder).as_posix() if text and path.is_relative_to(folder) else text
 
 
-def _actual_texts(named: Mapping[str, str]) -> list[str]:
-    return [actual for known, actual in named.items() if known in TEXT_COLUMNS]
+def column_names(named: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name, or several, as a tuple."""
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+def _actual_texts(named: Columns) -> list[str]:
+    return [name for known, names in named.items() if known in TEXT_COLUMNS for name in column_names(names)]
 
 
 def _default_ids(table: QTable) -> Any:
@@ -304,5 +332,5 @@ def _default_ids(table: QTable) -> Any:
         if name in table.colnames:
             return table[name]
     if "image" in table.colnames:
-        return [image_paths(str(name))[0].stem for name in table["image"]]
+        return [Path(str(np.atleast_1d(names)[0])).stem for names in table["image"]]
     return [str(i) for i in range(len(table))]

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("--catalog", metavar="FILE", help="Catalog of the training.  [default: its original path]")
 @click.option(
-    "--kind", type=click.Choice(["temperature", "vector"]), default="temperature", show_default=True
+    "--kind",
+    type=click.Choice(["temperature", "vector"]),
+    default="temperature",
+    show_default=True,
+    help="Calibration: one temperature for all classes, or a factor and an offset for each class.",
 )
 @click.option(
     "--coverage",
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Fraction of in-distribution galaxies that are flagged as out of distribution.",
 )
+@options.device
 @options.quiet
 def command(
     model: str,
@@ -51,6 +56,7 @@ def command(
     rule: Rule,
     per_class: bool,
     false_alarms: float,
+    device: str,
     quiet: bool,
 ) -> None:
     """Calibrate a model: probabilities, prediction sets, OOD limits.
@@ -65,7 +71,7 @@ def command(
     """
     from galcnn.cli.quiet import load_tensorflow
 
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.experiment import calibrate
     from galcnn.experiment.uncertainty import CalibrationSettings
 

@@ -14,7 +14,7 @@ def _named(function: Any) -> Any:
     """Add the options for the names of known columns."""
     for name, *words in (("split", "--split"), ("redshift", "--redshift"), ("class", "--label")):
         function = click.option(*words, f"{name}_", metavar="C", help=f"Column with the {name}.")(function)
-    return options.sky_columns(function)
+    return options.sky_columns(options.catalog_image(function))
 
 
 def _out(function: Any) -> Any:
@@ -117,8 +117,8 @@ def split(
 def _read(path: str, given: dict[str, Any]) -> Any:
     from galcnn.catalog import read_catalog
 
-    said = {name.rstrip("_"): column for name, column in given.items() if column is not None}
-    return read_catalog(path, columns=said)
+    image = given.pop("image_column")
+    return read_catalog(path, columns=options.chosen(image=image, **given))
 
 
 def _write(catalog: Any, out: str) -> None:

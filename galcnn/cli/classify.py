@@ -15,9 +15,9 @@ from galcnn.cli.answers import request_lines, row_writer, tell
 _UNANSWERED = 3
 
 
-@click.command(name="classify")
+@click.command(name="classify", cls=options.Command)
 @click.argument("model")
-@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="IMAGE...")
 @click.option(
     "--ensemble", multiple=True, metavar="MODEL", help="Further model of an ensemble; may be repeated."
 )
@@ -30,6 +30,10 @@ _UNANSWERED = 3
     "--mosaic", multiple=True, metavar="FILE", help="Cut the galaxies out of this image; once per band."
 )
 @click.option("--survey", metavar="NAME", help="Download the cutouts from this survey, see galcnn plugins.")
+@click.option(
+    "--survey-option", multiple=True, metavar="NAME=VALUE", help="Option of the survey, e.g. layer=ls-dr10."
+)
+@click.option("--server", metavar="URL", help="Mirror or test server to use instead of the survey's own.")
 @click.option(
     "--width",
     metavar="WIDTH",
@@ -46,10 +50,13 @@ _UNANSWERED = 3
     help="Table (.csv, .ecsv, .fits, .vot, .parquet), or a folder, which can be resumed.",
 )
 @options.overwrite
+@options.one_galaxy
 @options.bands
 @options.fit
 @options.grid
 @options.render
+@options.hdu
+@options.zero_point
 @click.option(
     "--prior",
     default="as-trained",
@@ -62,7 +69,7 @@ _UNANSWERED = 3
     "--dropout-samples",
     type=click.IntRange(min=2),
     metavar="N",
-    help="Predict N more times with dropout on, for scatter and mutual information.",
+    help="Predict N more times with dropout on, for standard deviations and mutual information.",
 )
 @click.option(
     "--explain",
@@ -93,6 +100,7 @@ _UNANSWERED = 3
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Use N Dask worker processes.")
 @click.option("--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler.")
 @options.device
+@options.yes
 @options.quiet
 def command(
     model: str,
@@ -105,14 +113,19 @@ def command(
     shards: str | None,
     mosaic: tuple[str, ...],
     survey: str | None,
+    survey_option: tuple[str, ...],
+    server: str | None,
     width: str | None,
     requests: str | None,
     out: str | None,
     overwrite: bool,
+    one_galaxy: bool,
     bands: str | None,
     fit: bool,
     grid: str | None,
     render: str | None,
+    hdu: str | None,
+    zero_point: str | None,
     prior: str,
     raw: bool,
     embeddings: bool,
@@ -128,6 +141,7 @@ def command(
     workers: int | None,
     scheduler: str | None,
     device: str,
+    yes: bool,
     quiet: bool,
 ) -> None:
     """Classify galaxies: one row per image, even if it fails.
@@ -136,7 +150,7 @@ def command(
     galcnn classify model *.fits --out classes.ecsv
     galcnn classify model folder_of_images --out classes.csv
     galcnn classify model galaxy.fits --bands r --fit --out classes.csv
-    galcnn classify model a_g.fits,a_r.fits --grid r --fit --out classes.csv
+    galcnn classify model a_g.fits a_r.fits --one-galaxy --grid r --fit --out classes.csv
     galcnn classify model --catalog galaxies.parquet --images cutouts --out run
     galcnn classify model --catalog galaxies.ecsv --mosaic g.fits --mosaic r.fits --width 64pix --out run
     galcnn classify model --catalog galaxies.ecsv --survey legacysurvey --width 40arcsec --fit --out run
@@ -151,7 +165,7 @@ def command(
     distribution) and 32 (logits are not finite). After galcnn calibrate, the probabilities are
     calibrated, and there are columns set (classes that cannot be excluded) and distance (from the
     training set). A model of vote fractions gives id, f_<answer> for each answer, flag and reason.
-    An ensemble gives mean probabilities, their scatter and mutual information.
+    An ensemble gives mean probabilities, their standard deviations and the mutual information.
 
     An output folder gets table.parquet and manifest.json, for a catalog of any length. If the run is
     interrupted, the same command continues it. For a run split into tasks, the command without --task
@@ -168,6 +182,10 @@ def command(
 
     if bool(paths) + bool(catalog) + bool(requests) != 1:
         raise click.UsageError("Expected image files, --catalog FILE or --requests FILE, and one of them.")
+    if one_galaxy and not paths:
+        raise click.UsageError("Expected image files with --one-galaxy.")
+    if (survey_option or server) and not survey:
+        raise click.UsageError("Expected --survey NAME with --survey-option and --server.")
     if bool(requests) == bool(out):
         raise click.UsageError("Expected --out OUT, or --requests FILE, which answers on standard output.")
     if not catalog and (image_column or id_ or images or shards or mosaic or survey):
@@ -195,6 +213,7 @@ def command(
     if embeddings and suffix == ".csv":
         raise click.UsageError("Expected --embeddings with a folder, or with a table of another format.")
     side = None if width is None else options.side(width) if mosaic or survey else options.angle(width)
+    reading = options.reading({"bands": bands, "grid": grid, "hdu": hdu, "zero_point": zero_point})
     classify = ClassifySettings(prior, not raw, embeddings, fit, render, dropout_samples or 0, seed)
     models, progress = (model, *ensemble), options.progress(quiet)
     if requests:
@@ -205,7 +224,7 @@ def command(
         from galcnn.dataset import InputFiles
         from galcnn.pipeline import answer_requests
 
-        files = InputFiles({}, bands=options.words(bands), grid=grid, width=side)
+        files = InputFiles({}, width=side, **reading)
         lines = request_lines(requests)
         bad = answer_requests(models, lines, row_writer(), files=files, settings=classify)
         tell(bad_requests=bad)
@@ -219,18 +238,22 @@ def command(
     atomic.check_writable(out, folder=not is_table, own=own, what=what, inputs=inputs, overwrite=overwrite)
     if catalog:
         galaxies = read_catalog(catalog, columns=options.chosen(id=id_, image=image_column))
+        if survey and len(galaxies) >= options.MANY:
+            options.ask_before(f"{len(galaxies):,} cutouts are downloaded from {survey}.", yes=yes)
     else:
-        files_of = {name: ",".join(map(str, own)) for name, own in options.paths_by_id(paths).items()}
-        galaxies = Catalog(QTable({"id": list(files_of), "image": list(files_of.values())}))
+        named = options.paths_by_id(paths, one_galaxy=one_galaxy)
+        files_of = [list(map(str, own)) if one_galaxy else str(own[0]) for own in named.values()]
+        galaxies = Catalog(QTable({"id": list(named), "image": files_of}))
     words = SourceSettings(
         images=images,
         shards=shards,
         mosaic=mosaic,
         survey=survey,
         width=None if side is None else str(side),
-        bands=options.words(bands),
         jobs=jobs or SourceSettings.jobs,
-        grid=grid,
+        server=server,
+        survey_options=options.pairs("--survey-option", survey_option, "=") or None,
+        **reading,
     )
     if not (workers or scheduler):
         load_tensorflow(device=device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from galcnn.covariate_shift.distances import Measure
 
 
-@click.command(name="drift")
+@click.command(name="drift", cls=options.Command)
 @click.argument("model")
-@click.argument("cutouts", nargs=-1, required=True, metavar="CUTOUT...")
+@click.argument("images_", nargs=-1, metavar="IMAGE...")
+@click.option("--catalog", metavar="FILE", help="Catalog of the galaxies, in place of IMAGE.")
+@options.catalog_id
+@options.catalog_image
+@click.option("--images", metavar="DIR", help="Folder of the images of the catalog.")
 @click.option(
     "--reference",
     multiple=True,
@@ -27,52 +31,68 @@ if TYPE_CHECKING:
     type=click.Choice(["moments", "sliced_wasserstein", "mmd", "classifier"]),
     default="mmd",
     show_default=True,
+    help="Distance between the two sets of activations; classifier: how well they are told apart.",
 )
 @click.option("--out", metavar="TABLE", help="Also write the table (.ecsv, .csv, .fits ...).")
 @options.overwrite
-@options.bands
-@options.fit
-@options.width
+@options.files
 @options.seed
+@options.device
 @options.quiet
 def command(
     model: str,
-    cutouts: tuple[str, ...],
+    images_: tuple[str, ...],
+    catalog: str | None,
+    id_: str | None,
+    image_column: str | tuple[str, ...] | None,
+    images: str | None,
     reference: tuple[str, ...],
     measure: Measure,
     out: str | None,
     overwrite: bool,
-    bands: str | None,
-    fit: bool,
-    width: str | None,
+    render: str | None,
     seed: int,
+    device: str,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Test whether galaxies differ from the training galaxies.
 
     \b
     galcnn drift model new/*.fits --reference sky/cutouts
     galcnn drift model far/cutouts --reference sky/cutouts --measure classifier --out drift.ecsv
+    galcnn drift model --catalog far.ecsv --reference sky/cutouts
 
     Compares the pixels and the activations of every layer. The p-values are from permutation tests and
     are adjusted for the number of layers. At least four galaxies are needed on each side; a few dozen
     are enough to detect a relevant shift.
     """
-    from galcnn.catalog import write_table
+    from galcnn.catalog import read_catalog, write_table
     from galcnn.cli.quiet import load_tensorflow
 
-    named = [options.paths_by_id(sources) for sources in (reference, cutouts)]
-    options.check_table(out, inputs=[*named[0].values(), *named[1].values()], overwrite=overwrite)
-    load_tensorflow()
+    if bool(images_) == bool(catalog):
+        raise click.UsageError("Expected images, or --catalog FILE, and one of them.")
+    if not catalog and (id_ or image_column or images):
+        raise click.UsageError("Expected --catalog FILE with --id, --image-column and --images.")
+    known, new = options.paths_by_id(reference), options.paths_by_id(images_)
+    inputs = [*known.values(), *new.values(), *([catalog] if catalog else [])]
+    options.check_table(out, inputs=inputs, overwrite=overwrite)
+    load_tensorflow(device=device)
     from galcnn.covariate_shift.distances import drift_table
     from galcnn.dataset import InputFiles
     from galcnn.model import images_from, load_model
 
-    trained, progress = load_model(model), options.progress(quiet)
-    sides = []
-    for paths in named:
-        files = InputFiles(paths, bands=options.words(bands), width=options.angle(width), fit=fit)
-        sides.append(images_from(files.all_prepared(trained.card.inputs, progress=progress)))
+    trained, progress = load_model(model).with_render(render), options.progress(quiet)
+    reading = options.reading(given)
+    if catalog:
+        read = read_catalog(catalog, columns=options.chosen(id=id_, image=image_column))
+        files = InputFiles.of(read, images, **reading)
+    else:
+        files = InputFiles(new, **reading)
+    sides = [
+        images_from(one.all_prepared(trained.card.inputs, progress=progress))
+        for one in (files.like(known), files)
+    ]
     table = drift_table(trained, sides[0], sides[1], measure=measure, seed=seed)
     for row in table:
         click.echo(f"{row['layer']:<32} {measure} {row['value']:8.3f}   p {row['p_holm']:.3f}")

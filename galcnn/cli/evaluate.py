@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,48 +11,47 @@ from galcnn.cli import options
 from galcnn.cli.answers import tell
 
 
-@click.command(name="evaluate")
+@click.command(name="evaluate", cls=options.Command)
 @click.argument("model")
-@click.argument("catalog")
-@click.option("--image-column", metavar="C", help="Column with the image paths.  [default: as in training]")
-@click.option("--label", metavar="C", help="Column with the class.  [default: as in training]")
-@click.option("--id", "id_", metavar="C", help="Column with the identifier.  [default: as in training]")
-@click.option(
-    "--split",
-    type=click.Choice(["all", "train", "validation", "test"]),
-    default="all",
-    show_default=True,
-    help="Split of the catalog; for the catalog of the training, use test.",
-)
+@click.option("--catalog", metavar="FILE", help="Catalog with classes.  [default: that of the training]")
+@options.model_columns
+@click.option("--images", metavar="DIR", help="Folder of the images.  [default: as the catalog says]")
+@options.split
 @click.option("--by", multiple=True, metavar="C", help="Also score bins of this quantity; may be repeated.")
 @click.option("--bins", type=click.IntRange(min=2), default=4, show_default=True, help="Bins per quantity.")
 @click.option("--raw", is_flag=True, help="Do not calibrate the probabilities, even after galcnn calibrate.")
-@options.fit
+@options.files
 @click.option("--out", required=True, metavar="DIR", help="Output folder for tables and figures.")
 @options.overwrite
 @options.seed
+@options.device
 @options.quiet
 def command(
     model: str,
-    catalog: str,
-    image_column: str | None,
+    catalog: str | None,
+    images: str | None,
+    image_column: str | tuple[str, ...] | None,
     label: str | None,
     id_: str | None,
     split: str,
     by: tuple[str, ...],
     bins: int,
     raw: bool,
-    fit: bool,
+    render: str | None,
     out: str,
     overwrite: bool,
     seed: int,
+    device: str,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Score a model on a labelled catalog, with intervals.
 
     \b
-    galcnn evaluate model new.ecsv --out scores
-    galcnn evaluate model sky/catalog.ecsv --split test --by redshift --by mag_r --out scores
+    galcnn evaluate model --out scores
+    galcnn evaluate model --catalog new.ecsv --split all --by redshift --by mag_r --out scores
+
+    For galaxies that are not those of the training, give --split all: all of them are new to the model.
 
     Scores are accuracy, balanced accuracy, completeness (recall) and purity (precision) of each class,
     and calibration, with 95 % bootstrap intervals, for all galaxies and in bins of each quantity of
@@ -61,16 +61,16 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     options.check_folder(out, overwrite=overwrite)
-    load_tensorflow()
+    load_tensorflow(device=device)
+    from galcnn.dataset import InputFiles
     from galcnn.experiment import galaxies_of
     from galcnn.model import Card
     from galcnn.pipeline import EvaluationSettings, evaluate_catalog
 
-    columns = {"image": image_column, "class": label, "id": id_}
     labelled = galaxies_of(
         Card.read(Path(model) / "card.json"),
         catalog,
-        columns={k: v for k, v in columns.items() if v is not None},
+        columns=options.chosen(image=image_column, class_=label, id=id_),
         split=split,
         labelled=True,
     )
@@ -78,7 +78,8 @@ def command(
         model,
         labelled,
         out,
-        settings=EvaluationSettings(by, bins, not raw, fit, seed),
+        files=InputFiles.of(labelled, images, **options.reading(given)),
+        settings=EvaluationSettings(by, bins, not raw, given["fit"], seed, render),
         progress=options.progress(quiet),
         overwrite=overwrite,
     )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     help="Method, see galcnn plugins, with settings after a colon; 'all' for all that work.",
 )
 @options.target
+@options.one_galaxy
 @click.option("--wrt", type=click.Choice(["flux", "stretched", "sigma"]), default="flux", show_default=True)
 @click.option("-o", "--out", metavar="FITS", help="Layers file, or a folder for several cutouts.")
 @options.overwrite
@@ -52,6 +53,7 @@ def command(
     cutouts: tuple[str, ...],
     methods: tuple[str, ...],
     target: str | None,
+    one_galaxy: bool,
     wrt: Wrt,
     out: str | None,
     overwrite: bool,
@@ -82,7 +84,7 @@ def command(
     """
     from galcnn.cli.quiet import load_tensorflow
 
-    sources = options.paths_by_id(cutouts)
+    sources = options.paths_by_id(cutouts, one_galaxy=one_galaxy)
     if figure is not None:  # checked first, because the next lines create folders
         _check_figure(figure, sources, overwrite)
     files = _targets_on_disk(sources, out, overwrite) if into is None else {}

@@ -32,6 +32,8 @@ _FEW = 8
 
 #: Bands that may be run together: gri.
 _ONE_LETTER = frozenset("ugrizyYJHKRGB")
+#: Number of downloads from which `ask_before` is called.
+MANY = 200
 _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
 
 
@@ -120,10 +122,10 @@ width: Decorator = click.option(
 )
 split: Decorator = click.option(
     "--split",
-    type=click.Choice(["test", "all"]),
+    type=click.Choice(["train", "validation", "test", "all"]),
     default="test",
     show_default=True,
-    help="Use the test galaxies of the catalog, which the model was not trained on, or all.",
+    help="Split of the catalog; the model was not trained on its test galaxies.",
 )
 render: Decorator = click.option(
     "--render",
@@ -146,17 +148,35 @@ replicas: Decorator = click.option(
 table_out: Decorator = click.option(
     "--out", metavar="TABLE", help="Output table: .ecsv, .csv, .fits, .vot or .parquet."
 )
+
+
+def _image_columns(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | tuple[str, ...] | None:
+    """Parse ``image`` or ``image_g,image_r``."""
+    found = words(value)
+    return found[0] if found is not None and len(found) == 1 else found
+
+
 #: Options for the columns of a catalog that is an argument ...
 id_column: Decorator = click.option("--id", "id_", metavar="C", help="Column with the identifier.")
 image_column: Decorator = click.option(
-    "--image-column", metavar="C", default="image", show_default=True, help="Column with the image paths."
+    "--image-column",
+    metavar="C[,C]",
+    default="image",
+    show_default=True,
+    callback=_image_columns,
+    help="Column with the image paths, or several, one per band.",
 )
 #: ... and of a catalog that is given by --catalog.
 catalog_id: Decorator = click.option(
     "--id", "id_", metavar="C", help="Column of the catalog with the identifier."
 )
 catalog_image: Decorator = click.option(
-    "--image-column", metavar="C", help="Column of the catalog with the image paths.  [default: image]"
+    "--image-column",
+    metavar="C[,C]",
+    callback=_image_columns,
+    help="Column of the catalog with the image paths, or several, one per band.  [default: image]",
 )
 
 
@@ -211,8 +231,9 @@ files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point)
 model_columns: Decorator = _joined(
     click.option(
         "--image-column",
-        metavar="C",
-        help="Column with the image paths.  [default: as in the training, else image]",
+        metavar="C[,C]",
+        callback=_image_columns,
+        help="Column with the image paths, or several, one per band.  [default: as in training, else image]",
     ),
     click.option(
         "--label", metavar="C", help="Column with the class.  [default: as in the training, else class]"
@@ -317,7 +338,7 @@ def ask_before(size: str, *, yes: bool) -> None:
         raise click.exceptions.Exit(130)
 
 
-def chosen(**columns: str | None) -> dict[str, str]:
+def chosen(**columns: Any) -> dict[str, Any]:
     """Return the columns that were given, by galcnn's names; trailing underscores are removed."""
     return {known.rstrip("_"): column for known, column in columns.items() if column}
 
@@ -506,8 +527,6 @@ def paths_by_id(paths: Sequence[str], *, one_galaxy: bool = False) -> dict[str, 
 
     If `one_galaxy`, all are files of one galaxy, named by the first.
     """
-    from galcnn.catalog.catalog import image_paths
-
     files = [file for path in paths for file in _images_of(path)]
     if one_galaxy and files:
         return {stem(files[0]): tuple(map(Path, files))}
@@ -515,7 +534,7 @@ def paths_by_id(paths: Sequence[str], *, one_galaxy: bool = False) -> dict[str, 
     for longer in (lambda path: f"{Path(path).resolve().parent.name}/{stem(path)}", str):
         repeated = {name for name, n in Counter(names).items() if n > 1}
         names = [longer(path) if name in repeated else name for name, path in zip(names, files, strict=True)]
-    return dict(zip(_numbered(names), map(image_paths, files), strict=True))
+    return dict(zip(_numbered(names), ((Path(file),) for file in files), strict=True))
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
@@ -541,8 +560,7 @@ def _images_of(path: str) -> list[str]:
 
 def stem(path: str) -> str:
     """Return the name of a file without folder and suffixes."""
-    first = path if Path(path).exists() else path.partition(",")[0]  # of several files of one galaxy
-    name = Path(first).name
+    name = Path(path).name
     for suffix in (".gz", ".bz2", ".fz"):
         name = name.removesuffix(suffix)
     return Path(name).stem or name

@@ -11,10 +11,10 @@ from galcnn.cli import options
 @click.argument("test", metavar="TEST.toml", required=False)
 @click.option("--out", required=True, metavar="DIR", help="Output folder for tables, figures and summary.md.")
 @options.overwrite
-@click.option("--quick", is_flag=True, help="Two seeds and few galaxies: a first look, no verdict.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Number of trainings per variant.")
+@click.option("--quick", is_flag=True, help="Two repeats and few galaxies: a first look, no verdict.")
+@click.option("--repeats", type=click.IntRange(min=1), help="Number of trainings per variant.")
 @click.option(
-    "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Parallel processes."
+    "-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Parallel processes."
 )
 @options.quiet
 def command(
@@ -22,15 +22,15 @@ def command(
     out: str,
     overwrite: bool,
     quick: bool,
-    seeds: int | None,
-    processes: int,
+    repeats: int | None,
+    jobs: int,
     quiet: bool,
 ) -> None:
     """Test whether predictions change with redshift alone.
 
     \b
-    galcnn shift --quick --processes 2 --out shift
-    galcnn shift examples/shift_lsst.toml --processes 2 --out shift
+    galcnn shift --quick --jobs 2 --out shift
+    galcnn shift examples/shift_lsst.toml --jobs 2 --out shift
 
     Also tests whether normalisation, such as batch normalisation, helps. Without a file, four classes
     are simulated, and the networks are trained at z = 0.03 to 0.08. An interrupted run is continued by
@@ -46,11 +46,11 @@ def command(
     from galcnn.covariate_shift.settings import ShiftSettings
 
     settings = ShiftSettings() if test is None else read_shift(test)
-    if seeds is not None:
-        settings = replace(settings, seeds=seeds)
+    if repeats is not None:
+        settings = replace(settings, repeats=repeats)
     if quick:
         settings = settings.quick()
     progress = options.progress(quiet)
-    found = run_shift(settings, out, processes=processes, progress=progress, overwrite=overwrite)
+    found = run_shift(settings, out, jobs=jobs, progress=progress, overwrite=overwrite)
     click.echo(found.text)
     click.echo(f"wrote {out}/summary.md")

@@ -19,7 +19,7 @@ from galcnn.catalog import write_table
 from galcnn.covariate_shift.report import contrast_table, primary_verdict, score_table, summary
 from galcnn.covariate_shift.sample import described, draw_sample, name_at, read_sample
 from galcnn.covariate_shift.settings import ShiftSettings
-from galcnn.covariate_shift.variants import TRAININGS, arm_logits, best_rate, layer_drift, train_arm
+from galcnn.covariate_shift.variants import TRAININGS, best_rate, layer_drift, train_variant, variant_logits
 from galcnn.evaluation.intervals import Verdict
 from galcnn.experiment import read_settings
 from galcnn.experiment.settings import build_record
@@ -27,7 +27,7 @@ from galcnn.viewers import save_figure
 from galcnn.viewers.plots.shift import accuracy_figure, class_figure, drift_figure
 
 #: Files and folders that a test writes.
-_OWN = ("*.ecsv", "*.png", "summary.md", "data", "arms")
+_OWN = ("*.ecsv", "*.png", "summary.md", "data", "variants")
 
 #: Variants for which the drift in each layer is measured, in their first training.
 _WATCHED = ("none", "batch")
@@ -60,7 +60,7 @@ def run_shift(
     settings: ShiftSettings,
     out: str | os.PathLike[str],
     *,
-    processes: int = 1,
+    jobs: int = 1,
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Verdict:
@@ -72,8 +72,8 @@ def run_shift(
         Settings of the test.
     out : path-like
         Output folder: ``scores.ecsv``, ``contrasts.ecsv``, ``drift.ecsv``, ``summary.md``, figures,
-        and in ``data`` and ``arms`` intermediate results, from which a run is resumed.
-    processes : int
+        and in ``data`` and ``variants`` intermediate results, from which a run is resumed.
+    jobs : int
         Number of trainings at the same time; the CPU cores are divided among them.
     progress : galcnn._runtime.progress.Progress
         Progress bar over simulated sets and trainings.
@@ -96,21 +96,21 @@ def run_shift(
     )
     claim.mark()
     sample = draw_sample(settings, folder / "data", progress=progress)
-    trainings = [arm for arm, own in TRAININGS.items() if set(own) & set(settings.arms)]
-    rates = [(arm, None) for arm in trainings]
-    runs = [(arm, seed) for seed in range(settings.seeds) for arm in trainings]
+    trainings = [variant for variant, own in TRAININGS.items() if set(own) & set(settings.variants)]
+    rates = [(variant, None) for variant in trainings]
+    runs = [(variant, seed) for seed in range(settings.repeats) for variant in trainings]
     with progress("train", len(rates) + len(runs)) as step:
-        _work(settings, folder, rates, processes=processes, step=step)
-        _work(settings, folder, runs, processes=processes, step=step)
+        _work(settings, folder, rates, jobs=jobs, step=step)
+        _work(settings, folder, runs, jobs=jobs, step=step)
     logits = {
-        arm: np.stack([_load(folder, own, seed)[arm] for seed in range(settings.seeds)])
+        variant: np.stack([_load(folder, own, seed)[variant] for seed in range(settings.repeats)])
         for own, brought in TRAININGS.items()
-        for arm in brought
-        if arm in settings.arms
+        for variant in brought
+        if variant in settings.variants
     }
-    logits = {arm: logits[arm] for arm in settings.arms}
+    logits = {variant: logits[variant] for variant in settings.variants}
     labels = sample.read(name_at("test", settings.test_redshifts[0])).labels
-    drifts = [folder / "arms" / f"{arm}-drift.ecsv" for arm in _WATCHED if arm in trainings]
+    drifts = [folder / "variants" / f"{variant}-drift.ecsv" for variant in _WATCHED if variant in trainings]
     return _write(folder, settings, logits, labels, drifts)
 
 
@@ -135,37 +135,37 @@ def _write(
     return primary
 
 
-def _file(folder: Path, arm: str, seed: int | None) -> Path:
-    return folder / "arms" / (f"{arm}-rate.json" if seed is None else f"{arm}-seed{seed}.npz")
+def _file(folder: Path, variant: str, seed: int | None) -> Path:
+    return folder / "variants" / (f"{variant}-rate.json" if seed is None else f"{variant}-seed{seed}.npz")
 
 
-def _load(folder: Path, arm: str, seed: int) -> dict[str, npt.NDArray[np.float32]]:
-    with np.load(_file(folder, arm, seed)) as arrays:
+def _load(folder: Path, variant: str, seed: int) -> dict[str, npt.NDArray[np.float32]]:
+    with np.load(_file(folder, variant, seed)) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 
 def _work(
     settings: ShiftSettings,
     folder: Path,
-    jobs: Sequence[tuple[str, int | None]],
+    trainings: Sequence[tuple[str, int | None]],
     *,
-    processes: int,
+    jobs: int,
     step: Callable[..., None],
 ) -> None:
     missing = []
-    for job in jobs:
+    for job in trainings:
         if _file(folder, *job).exists():
             step()
         else:
             missing.append(job)
-    if processes == 1 or len(missing) < 2:
+    if jobs == 1 or len(missing) < 2:
         for job in missing:
             step(_train(settings, folder, *job))
         return
     # Spawned, never forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // processes)
-    with ProcessPoolExecutor(processes, context, _share_cores, (threads,)) as pool:
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, context, _share_cores, (threads,)) as pool:
         futures = [pool.submit(_train, settings, folder, *job) for job in missing]
         try:
             for future in as_completed(futures):
@@ -182,18 +182,20 @@ def _share_cores(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def _train(settings: ShiftSettings, folder: Path, arm: str, seed: int | None) -> str:
+def _train(settings: ShiftSettings, folder: Path, variant: str, seed: int | None) -> str:
     """Find the learning rate of a variant (no seed) or train it, save the result, and describe it."""
-    file, sample = _file(folder, arm, seed), read_sample(settings, folder / "data")
+    file, sample = _file(folder, variant, seed), read_sample(settings, folder / "data")
     if seed is None:
-        atomic.write_json(file, {"learning_rate": best_rate(arm, sample)})
-        return f"{arm}: learning rate"
-    rate = json.loads(_file(folder, arm, None).read_text(encoding="utf-8"))["learning_rate"]
+        atomic.write_json(file, {"learning_rate": best_rate(variant, sample)})
+        return f"{variant}: learning rate"
+    rate = json.loads(_file(folder, variant, None).read_text(encoding="utf-8"))["learning_rate"]
     # All variants of a seed use the same galaxies in the same order.
-    trained, loss = train_arm(arm, sample, rate=rate, seed=seeding.integer(settings.seed, "arm", seed))
-    if seed == 0 and arm in _WATCHED:
-        table = QTable(rows=[{"arm": arm, **row} for row in layer_drift(trained, sample)])
-        write_table(table, folder / "arms" / f"{arm}-drift.ecsv")
+    trained, loss = train_variant(
+        variant, sample, rate=rate, seed=seeding.integer(settings.seed, "arm", seed)
+    )
+    if seed == 0 and variant in _WATCHED:
+        table = QTable(rows=[{"variant": variant, **row} for row in layer_drift(trained, sample)])
+        write_table(table, folder / "variants" / f"{variant}-drift.ecsv")
     with atomic.writing(file) as temporary:
-        np.savez(temporary, allow_pickle=False, **arm_logits(arm, trained, sample))
-    return f"{arm}, seed {seed}: validation loss {loss:.3f}"
+        np.savez(temporary, allow_pickle=False, **variant_logits(variant, trained, sample))
+    return f"{variant}, seed {seed}: validation loss {loss:.3f}"

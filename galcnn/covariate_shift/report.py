@@ -28,14 +28,20 @@ _Right = npt.NDArray[np.float64]
 def score_table(logits: Logits, labels: npt.NDArray[np.int32], settings: ShiftSettings) -> QTable:
     """Return the scores of every variant at every redshift."""
     rows = []
-    for arm, own in logits.items():
+    for variant, own in logits.items():
         for i, z in enumerate(settings.test_redshifts):
             found = own[:, i]
             right = (found.argmax(axis=-1) == labels).astype(float)
             accuracy = estimate(right)
             low, high = np.clip(accuracy.interval(), 0, 1)
             seeds = right.mean(axis=1)
-            row: dict[str, Any] = {"arm": arm, "z": z, "accuracy": accuracy.mean, "low": low, "high": high}
+            row: dict[str, Any] = {
+                "variant": variant,
+                "z": z,
+                "accuracy": accuracy.mean,
+                "low": low,
+                "high": high,
+            }
             row |= {"seed_low": seeds.min(), "seed_high": seeds.max()}
             row |= _by_class(found, labels, settings.classes)
             errors = [
@@ -102,8 +108,11 @@ def summary(
 ) -> str:
     """Return the text of ``summary.md``; `redshifts` are those of the primary contrast."""
     z = settings.test_redshifts
-    arms = list(dict.fromkeys(str(name) for name in scores["arm"]))
-    accuracy = {arm: [float(row["accuracy"]) for row in scores if row["arm"] == arm] for arm in arms}
+    variants = list(dict.fromkeys(str(name) for name in scores["variant"]))
+    accuracy = {
+        variant: [float(row["accuracy"]) for row in scores if row["variant"] == variant]
+        for variant in variants
+    }
     shown = ", ".join(f"{one:g}" for one in redshifts) or "none"
     first, second = settings.primary
     named = f"Primary contrast, named in advance: {first} against {second}, mean over z = {shown}"
@@ -116,25 +125,25 @@ def summary(
         "",
         "## Accuracy",
         "",
-        "| arm | " + " | ".join(f"z = {one:g}" for one in z) + " | -5 points at | -10 points at |",
+        "| variant | " + " | ".join(f"z = {one:g}" for one in z) + " | -5 points at | -10 points at |",
         "|---|" + "---|" * (len(z) + 2),
     ]
-    for arm in arms:
-        rows = [row for row in scores if row["arm"] == arm]
+    for variant in variants:
+        rows = [row for row in scores if row["variant"] == variant]
         cells = [f"{row['accuracy']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" for row in rows]
-        falls = [_z(falls_at(z, accuracy[arm], points)) for points in (5, 10)]
-        lines.append(f"| {arm} | " + " | ".join([*cells, *falls]) + " |")
-    if "oracle" in arms:
+        falls = [_z(falls_at(z, accuracy[variant], points)) for points in (5, 10)]
+        lines.append(f"| {variant} | " + " | ".join([*cells, *falls]) + " |")
+    if "oracle" in variants:
         lines += ["", "## What is lost to everybody, and what to the shift", ""]
         lines += ["Points of accuracy between the first and the last redshift at which the oracle holds.", ""]
         last = max((i for i, value in enumerate(accuracy["oracle"]) if value >= ORACLE_LIMIT), default=0)
         everybody = accuracy["oracle"][0] - accuracy["oracle"][last]
-        for arm in arms:
-            total = accuracy[arm][0] - accuracy[arm][last]
+        for variant in variants:
+            total = accuracy[variant][0] - accuracy[variant][last]
             shift = 100 * (total - everybody)
             both = f"{100 * everybody:+.1f} that the oracle loses, too, and {shift:+.1f} by the shift"
-            lines.append(f"- {arm}: {100 * total:+.1f} to z = {z[last]:g}: {both}.")
-    lines += ["", f"## Every two arms (p adjusted for all {len(contrasts)} questions)", ""]
+            lines.append(f"- {variant}: {100 * total:+.1f} to z = {z[last]:g}: {both}.")
+    lines += ["", f"## Every two variants (p adjusted for all {len(contrasts)} questions)", ""]
     lines += [f"- z = {row['z']:g}: {row['text']}" for row in contrasts]
     return "\n".join([*lines, "", *_caveats(settings), ""])
 
@@ -183,7 +192,7 @@ def _caveats(settings: ShiftSettings) -> list[str]:
 
 def _right(logits: Logits, labels: npt.NDArray[np.int32]) -> dict[str, _Right]:
     """1 for right and 0 for wrong predictions, shape (n_seeds, n_redshifts, n_test)."""
-    return {arm: (own.argmax(axis=-1) == labels).astype(np.float64) for arm, own in logits.items()}
+    return {variant: (own.argmax(axis=-1) == labels).astype(np.float64) for variant, own in logits.items()}
 
 
 def _by_class(

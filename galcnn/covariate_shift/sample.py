@@ -88,13 +88,13 @@ def _jobs(settings: ShiftSettings) -> dict[str, list[Galaxy]]:
         from_catalog(catalog.select(np.arange(a, b))) for a, b in itertools.pairwise(ends)
     )
     jobs = {"train": train, "validation": validation}
-    if "oracle" in settings.arms:
+    if "oracle" in settings.variants:
         jobs |= {"oracle_train": _spread(train, settings), "oracle_validation": _spread(validation, settings)}
-    if "augmented" in settings.arms:
+    if "augmented" in settings.variants:
         jobs |= {"augmented_train": train, "augmented_validation": validation}
     for z in settings.test_redshifts:
         jobs[name_at("test", z)] = [galaxy.at(z) for galaxy in test]
-        if any(arm.startswith("batch_adapted") for arm in settings.arms):
+        if any(variant.startswith("batch_adapted") for variant in settings.variants):
             jobs[name_at("adapt", z)] = [galaxy.at(z) for galaxy in adapt]
     return jobs
 

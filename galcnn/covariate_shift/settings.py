@@ -16,10 +16,10 @@ from galcnn.training import Augmentation, TrainingSettings
 #: Variants that are compared. The adapted ones are the network of "batch" with other statistics. "oracle" is
 #: trained on galaxies simulated at redshifts up to the highest test redshift; "augmented" on the training
 #: galaxies, artificially redshifted by `galcnn.redshift` to the redshifts of the oracle.
-Arm = Literal[
+Variant = Literal[
     "none", "batch", "batch_adapted", "batch_adapted_skewed", "group", "standardised", "oracle", "augmented"
 ]
-ARMS: tuple[str, ...] = get_args(Arm)
+VARIANTS: tuple[str, ...] = get_args(Variant)
 
 
 def _network() -> NetworkSettings:
@@ -68,11 +68,11 @@ class ShiftSettings:
         Redshifts at which each test galaxy is simulated; the first is the reference.
     n_train, n_validation, n_test, n_adapt : int
         Number of galaxies for training, validation, test and adaptation; these sets are disjoint.
-    arms : tuple of str
-        Variants to compare, from `ARMS`; by default all but ``augmented``.
+    variants : tuple of str
+        Variants to compare, from `VARIANTS`; by default all but ``augmented``.
     primary : tuple of str
         Two variants whose comparison is the primary contrast of the test.
-    seeds : int
+    repeats : int
         Number of trainings of each variant.
     learning_rates : tuple of float
         Learning rates to try. For each variant the one with the lowest validation loss is used, from
@@ -107,9 +107,9 @@ class ShiftSettings:
     n_validation: int = 400
     n_test: int = 600
     n_adapt: int = 400
-    arms: tuple[str, ...] = ARMS[:-1]
+    variants: tuple[str, ...] = VARIANTS[:-1]
     primary: tuple[str, str] = ("batch", "none")
-    seeds: int = 5
+    repeats: int = 5
     learning_rates: tuple[float, ...] = (1e-3, 3e-3)
     delta: float = 0.02
     skew: float = 0.7
@@ -119,17 +119,17 @@ class ShiftSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("classes", CLASSES), ("arms", ARMS), ("primary", self.arms)):
+        for name, known in (("classes", CLASSES), ("variants", VARIANTS), ("primary", self.variants)):
             given = getattr(self, name)
             if not given or len(set(given)) != len(given) or not set(given) <= set(known):
                 raise ValueError(message(f"different {name} among {tuple(known)}", "", **{name: given}))
         if len(self.classes) < 2:
             raise ValueError(message("two classes or more", "", classes=self.classes))
-        counts = (self.n_train, self.n_validation, self.n_test, self.n_adapt, self.seeds, self.size - 7)
+        counts = (self.n_train, self.n_validation, self.n_test, self.n_adapt, self.repeats, self.size - 7)
         if min(counts) < 1 or not self.learning_rates or not self.test_redshifts:
             raise ValueError(
                 message(
-                    "numbers of galaxies, seeds, redshifts and rates above 0; 8 pixels", "", counts=counts
+                    "numbers of galaxies, repeats, redshifts and rates above 0; 8 pixels", "", counts=counts
                 )
             )
         if min(self.test_redshifts) <= 0 or list(self.test_redshifts) != sorted(set(self.test_redshifts)):
@@ -144,7 +144,7 @@ class ShiftSettings:
                     source_weight=self.source_weight,
                 )
             )
-        if "augmented" in self.arms and self.width != "fixed":
+        if "augmented" in self.variants and self.width != "fixed":
             raise ValueError(message("images of a fixed angle to redshift", "", width=self.width))
         self.telescope()
 
@@ -161,14 +161,14 @@ class ShiftSettings:
         return replace(own, **changes) if changes else own
 
     def quick(self) -> ShiftSettings:
-        """Return settings of a quick test: two seeds, fewer galaxies and redshifts, and no verdict."""
+        """Return settings of a quick test: two repeats, fewer galaxies and redshifts, and no verdict."""
         return replace(
             self,
             n_train=min(self.n_train, 800),
             n_validation=min(self.n_validation, 120),
             n_test=min(self.n_test, 200),
             n_adapt=min(self.n_adapt, 120),
-            seeds=min(self.seeds, 2),
+            repeats=min(self.repeats, 2),
             test_redshifts=self.test_redshifts[::2],
             learning_rates=self.learning_rates[-1:],
             training=replace(self.training, epochs=min(self.training.epochs, 12)),

@@ -40,14 +40,16 @@ _NORMALISATION: Mapping[str, _Normalisation] = {
 }
 
 
-def train_arm(arm: str, sample: RedshiftedSample, *, rate: float, seed: int) -> tuple[TrainedModel, float]:
+def train_variant(
+    variant: str, sample: RedshiftedSample, *, rate: float, seed: int
+) -> tuple[TrainedModel, float]:
     """Train one variant; return the model and its lowest validation loss."""
     settings = sample.settings
-    prefix = f"{arm}_" if arm in ("oracle", "augmented") else ""
+    prefix = f"{variant}_" if variant in ("oracle", "augmented") else ""
     training, validation = sample.read(f"{prefix}train"), sample.read(f"{prefix}validation")
-    network = replace(settings.network, normalization=_NORMALISATION[arm])
+    network = replace(settings.network, normalization=_NORMALISATION[variant])
     model = assemble(
-        fit_preprocessing(training.images, per="image-band" if arm == "standardised" else "band"),
+        fit_preprocessing(training.images, per="image-band" if variant == "standardised" else "band"),
         build_network(training.inputs.image_shape, len(training.classes), settings=network, seed=seed),
     )
     chosen = replace(settings.training, learning_rate=rate)
@@ -56,28 +58,28 @@ def train_arm(arm: str, sample: RedshiftedSample, *, rate: float, seed: int) -> 
     return TrainedModel(model, card), min(history["val_loss"])
 
 
-def best_rate(arm: str, sample: RedshiftedSample) -> float:
+def best_rate(variant: str, sample: RedshiftedSample) -> float:
     """Return the learning rate of a variant with the lowest validation loss."""
     rates = sample.settings.learning_rates
     if len(rates) == 1:
         return rates[0]
-    seed = seeding.integer(sample.settings.seed, "rate", arm)
-    losses = {rate: train_arm(arm, sample, rate=rate, seed=seed)[1] for rate in rates}
+    seed = seeding.integer(sample.settings.seed, "rate", variant)
+    losses = {rate: train_variant(variant, sample, rate=rate, seed=seed)[1] for rate in rates}
     return min(losses, key=lambda rate: losses[rate])
 
 
-def arm_logits(
-    arm: str, trained: TrainedModel, sample: RedshiftedSample
+def variant_logits(
+    variant: str, trained: TrainedModel, sample: RedshiftedSample
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Compute logits of the test galaxies at each redshift, for the variants that use a trained network."""
     settings = sample.settings
-    wanted = [one for one in TRAININGS[arm] if one in settings.arms]
+    wanted = [one for one in TRAININGS[variant] if one in settings.variants]
     logits: dict[str, list[npt.NDArray[np.float32]]] = {one: [] for one in wanted}
     for z in settings.test_redshifts:
         test = sample.read(name_at("test", z))
         for one in wanted:
             model = trained
-            if one != arm:
+            if one != variant:
                 model = _adapted(trained, sample.read(name_at("adapt", z)), settings, skewed="skewed" in one)
             logits[one].append(outputs(model.model, test.images))
     return {one: np.stack(rows) for one, rows in logits.items()}

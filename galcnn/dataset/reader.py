@@ -214,6 +214,8 @@ class InputFiles:
             If a width is set and the image has no WCS or is smaller.
         """
         paths = self.paths[name]
+        if paths == (Path(),):
+            raise FileNotFoundError(message("an image file", "Fill in the column of the images.", image=""))
         try:
             given = Treatment(zero_point=self.zero_points)
             if self.grid is None or len(paths) == 1:
@@ -320,7 +322,7 @@ class InputFiles:
         try:
             yield
         except (OSError, ValueError) as error:
-            text = f"Galaxy {name} ({','.join(map(str, self.paths[name]))}): {error}"
+            text = f"Galaxy {name} ({', '.join(map(str, self.paths[name]))}): {error}"
             try:
                 named = type(error)(text)
             except TypeError:  # its constructor takes other arguments, as UnicodeDecodeError's

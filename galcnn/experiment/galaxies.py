@@ -11,6 +11,7 @@ import numpy as np
 from galcnn._runtime import seeding
 from galcnn.catalog import Catalog, read_catalog, read_table, relabel
 from galcnn.catalog.catalog import SPLITS
+from galcnn.catalog.formats import Columns, column_names
 from galcnn.dataset import split_catalog
 from galcnn.errors import message
 from galcnn.model import Card
@@ -20,7 +21,7 @@ def galaxies_of(
     card: Card | None,
     catalog: str | os.PathLike[str] | None = None,
     *,
-    columns: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
     split: str = "all",
     labelled: bool = False,
     n: int | None = None,
@@ -36,7 +37,8 @@ def galaxies_of(
         Catalog with images; that of the training by default. Columns and classes of the training may be
         missing in it.
     columns : mapping of str to str, optional
-        Names of the columns `image`, `class` and `id` in the file, if different.
+        Names of the columns `image`, `class` and `id` in the file, if different, see
+        `galcnn.catalog.read_catalog`.
     split : {"all", "train", "validation", "test"}
         Split of the experiment whose galaxies are returned; those of ``"test"`` were not used in training.
     labelled : bool
@@ -68,7 +70,9 @@ def galaxies_of(
     path = training_catalog(card) if catalog is None else catalog
     present = set(read_table(path).colnames)
     named = {"image": data.get("image_column"), "class": data.get("label"), "id": data.get("id")}
-    known = {name: column for name, column in named.items() if column in present}
+    known = {
+        name: column for name, column in named.items() if column and present.issuperset(column_names(column))
+    }
     found = read_catalog(path, columns=known | dict(columns or {}))
     if "image" not in found.table.colnames:
         raise ValueError(

@@ -66,7 +66,7 @@ class DataSettings:
     """
 
     catalog: str
-    image_column: str = "image"
+    image_column: str | tuple[str, ...] = "image"
     label: str = "class"
     votes: Votes | None = None
     id: str | None = None

@@ -176,10 +176,10 @@ class JsonAnswer:
 
 
 def _words(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the strings among settings; comma-joined paths that are not a file are split."""
+    """Yield the strings among settings."""
     for value in values:
         if isinstance(value, str):
-            yield from [value] if os.path.lexists(value) else value.split(",")
+            yield value
         elif isinstance(value, list | tuple):
             yield from _words(value)
 

@@ -217,7 +217,7 @@ def classify_batch(
         ``uncertainty.json``: `distance` from its training set, in robust standard deviations (beyond the
         limit, `flag` has the bit `OUTSIDE`), and, for a single model of classes, `set`: the classes
         that cannot be excluded, joined by ``|``. For an ensemble or with dropout samples:
-        ``scatter_<class>`` (standard deviation over the members or samples) and, except for vote
+        ``std_<class>`` (standard deviation over the members or samples) and, except for vote
         fractions, `mutual_information` (nats). If requested, `embedding`: features of the first
         model, float32, shape (n, n_features).
 
@@ -290,7 +290,7 @@ def answered(
         from galcnn.uncertainty import Uncertainty
 
         several = Uncertainty(np.stack(members))
-        extra |= {f"scatter_{name}": several.scatter[:, k] for k, name in enumerate(names)}
+        extra |= {f"std_{name}": several.std[:, k] for k, name in enumerate(names)}
         if trained.votes is None:
             extra["mutual_information"] = several.mutual_information
     if settings.embeddings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import queue
 import threading
@@ -12,7 +11,6 @@ from typing import Any
 
 from astropy.table import Row
 
-from galcnn.catalog.catalog import image_paths
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.pipeline.answers import error_record, plain
@@ -120,11 +118,7 @@ def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
         return ValueError(
             message('{"id": "...", "path": "..."}', "See galcnn info --schema request.", line=line[:80])
         )
-    files = tuple(map(Path, paths))
-    if isinstance(path, str):
-        with contextlib.suppress(OSError):  # an impossible file name: reported in its row
-            files = image_paths(path)
-    return asked.get("id", ",".join(paths)), files
+    return asked.get("id", paths[0]), tuple(map(Path, paths))
 
 
 def _told(row: Row, names: Sequence[str], fractions: bool) -> dict[str, Any]:
@@ -138,8 +132,8 @@ def _told(row: Row, names: Sequence[str], fractions: bool) -> dict[str, Any]:
         told["entropy_nats"] = row["entropy"]
     if "set" in row.colnames:
         told["set"] = str(row["set"]).split("|") if row["set"] else []
-    if f"scatter_{names[0]}" in row.colnames:
-        told["scatter"] = {name: row[f"scatter_{name}"] for name in names}
+    if f"std_{names[0]}" in row.colnames:
+        told["standard_deviation"] = {name: row[f"std_{name}"] for name in names}
     columns = {
         "distance": "distance",
         "mutual_information": "mutual_information_nats",

@@ -402,7 +402,7 @@ def catalog_sha256(catalog: Catalog) -> str:
         digest.update(np.ascontiguousarray(positions.ra.deg).tobytes())
         digest.update(np.ascontiguousarray(positions.dec.deg).tobytes())
     if "image" in catalog.table.colnames:
-        for name in catalog.table["image"]:
+        for name in np.asarray(catalog.table["image"], dtype=str).ravel():
             digest.update(str(name).encode() + b"\0")
     if REDSHIFT in catalog.table.colnames:  # used by the out-of-distribution test
         digest.update(as_numbers(catalog.table[REDSHIFT], REDSHIFT).tobytes())

@@ -64,6 +64,8 @@ class EvaluationSettings:
         `galcnn.model.prepare`.
     seed : int
         Seed of the bootstrap.
+    render : str or None
+        Rendering step, see `galcnn.model.TrainedModel.with_render`.
     """
 
     by: tuple[str, ...] = ()
@@ -71,6 +73,7 @@ class EvaluationSettings:
     calibrated: bool = True
     fit: bool = False
     seed: int = 0
+    render: str | None = None
 
 
 def evaluate_catalog(
@@ -78,6 +81,7 @@ def evaluate_catalog(
     catalog: Catalog,
     out: str | os.PathLike[str],
     *,
+    files: InputFiles | None = None,
     settings: EvaluationSettings | None = None,
     progress: Progress = silent,
     overwrite: bool = False,
@@ -94,6 +98,8 @@ def evaluate_catalog(
     out : path-like
         Output folder for ``scores.ecsv``, ``predictions.ecsv`` (table of `galcnn.pipeline.classify` with
         `true_class`), ``scores.png`` (if binned), and the files of `galcnn.pipeline.draw_scores`.
+    files : galcnn.dataset.InputFiles, optional
+        Image files of the galaxies, in the order of the catalog; by default those in its column `image`.
     settings : EvaluationSettings, optional
         Settings; the defaults if not given.
     progress : galcnn._runtime.progress.Progress
@@ -126,8 +132,11 @@ def evaluate_catalog(
         there = [*catalog.table.colnames, *own]
         raise ValueError(message(f"columns of the catalog or measures among {there}", "", by=missing))
     claim = atomic.claim(out, what="one of galcnn evaluate", own=_OWN, overwrite=overwrite)
-    asked = ClassifySettings(prior="catalog", calibrated=settings.calibrated, fit=settings.fit)
+    asked = ClassifySettings(
+        prior="catalog", calibrated=settings.calibrated, fit=settings.fit, render=settings.render
+    )
     measures = [name for name in settings.by if name not in catalog.table.colnames]
+    source = InputFiles.of(catalog) if files is None else files
     columns = {
         name: np.full(len(catalog), np.nan) if name in measures else as_numbers(catalog.table[name], name)
         for name in settings.by
@@ -135,7 +144,7 @@ def evaluate_catalog(
     logits, tables = [], []
     run, chunks = RunSettings(asked), chunked(len(catalog), RunSettings.chunk)
     with progress("classify", len(catalog)) as step:
-        done = classified([ready], catalog, InputFiles.of(catalog), run, chunks)
+        done = classified([ready], catalog, source, run, chunks)
         for chunk, answers in zip(chunks, done, strict=True):
             logits.append(answers.logits[0])
             tables.append(answers.table)

@@ -164,7 +164,7 @@ def images_of(
     folder: str | os.PathLike[str],
     catalog: str | os.PathLike[str] | None = None,
     *,
-    image_column: str | None = None,
+    image_column: str | Sequence[str] | None = None,
     id_column: str | None = None,
 ) -> dict[str, tuple[Path, ...]]:
     """Return the image files by id, from a catalog or from the one with which the model was trained."""

@@ -312,7 +312,7 @@ class Known:
     catalog: str | os.PathLike[str] | None = None
     label: str | None = None
     id: str | None = None
-    image_column: str | None = None
+    image_column: str | tuple[str, ...] | None = None
     images: str | os.PathLike[str] | None = None
 
 

@@ -33,7 +33,7 @@ class Uncertainty:
     --------
     >>> import numpy as np
     >>> two = Uncertainty(np.array([[[1.0, 0.0]], [[0.0, 1.0]]]))
-    >>> float(two.entropy[0] - two.mutual_information[0])  # each is certain: all doubt is disagreement
+    >>> float(two.entropy[0] - two.mutual_information[0])  # each is certain, but they disagree
     0.0
     """
 
@@ -57,10 +57,10 @@ class Uncertainty:
         return mean
 
     @property
-    def scatter(self) -> Floats:
+    def std(self) -> Floats:
         """Sample standard deviation of the probabilities over the members, shape (n, n_classes)."""
-        scatter: Floats = self.members.std(axis=0, ddof=1)
-        return scatter
+        std: Floats = self.members.std(axis=0, ddof=1)
+        return std
 
     @property
     def entropy(self) -> Floats:

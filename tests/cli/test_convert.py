@@ -96,18 +96,17 @@ def test_info_says_what_a_file_is(real_data, capsys, name, lines):
     assert all(line in shown for line in lines)
 
 
-def test_files_joined_by_commas_are_one_galaxy(real_data, tmp_path):
+def test_files_of_one_galaxy_are_one_galaxy(real_data):
     from galcnn.cli.options import paths_by_id
 
-    text = f"{real_data}/fits/hostphot/DES_g.fits,DES_r.fits"
     files = tuple(real_data / f"fits/hostphot/DES_{band}.fits" for band in "gr")
-    assert paths_by_id([text]) == {"DES_g": files}
+    assert paths_by_id(list(map(str, files)), one_galaxy=True) == {"DES_g": files}
     assert paths_by_id(map(str, files)) == {"DES_g": files[:1], "DES_r": files[1:]}
     assert np.isfinite(load_cutout(files).flux).all()
 
 
 def test_two_files_of_one_galaxy_are_classified_and_explained(trained, tmp_path, capsys):
-    """Bands on grids of their own, joined by a comma; the layers say which files they are of."""
+    """Bands on grids of their own; the layers say which files they are of."""
     import hashlib
 
     from astropy.io import fits
@@ -126,19 +125,21 @@ def test_two_files_of_one_galaxy_are_classified_and_explained(trained, tmp_path,
         header = wcs.to_header() + fits.Header({"FILTER": band, "BUNIT": "nJy"})
         image = rng.normal(0, 3, (size, size)).astype("float32")
         fits.PrimaryHDU(image, header).writeto(tmp_path / f"gal_{band}.fits")
-    galaxy = f"{tmp_path}/gal_g.fits,gal_r.fits"
+    galaxy = [f"{tmp_path}/gal_g.fits", f"{tmp_path}/gal_r.fits", "--one-galaxy"]
     words = ["--grid", "g", "--fit"]
-    assert main(["classify", str(tmp_path / "model"), galaxy, *words, "--out", str(tmp_path / "c.ecsv")]) == 0
+    assert (
+        main(["classify", str(tmp_path / "model"), *galaxy, *words, "--out", str(tmp_path / "c.ecsv")]) == 0
+    )
     row = Table.read(tmp_path / "c.ecsv")[0]
     assert (row["id"], row["flag"], row["class"] in ("round", "thin")) == ("gal_g", 0, True)
     stack = str(tmp_path / "l.fits")
     assert (
-        main(["explain", str(tmp_path / "model"), galaxy, *words, "--method", "saliency", "-o", stack]) == 0
+        main(["explain", str(tmp_path / "model"), *galaxy, *words, "--method", "saliency", "-o", stack]) == 0
     )
     provenance = LayerStack.read(stack).provenance
     assert provenance["input"] == "gal_g.fits,gal_r.fits"
     digests = [hashlib.sha256((tmp_path / f"gal_{b}.fits").read_bytes()).hexdigest() for b in "gr"]
     assert provenance["input_sha256"] == ",".join(digests)
     # Without a grid the files are refused, in the row of this galaxy.
-    assert main(["classify", str(tmp_path / "model"), galaxy, "--out", str(tmp_path / "d.ecsv")]) == 2
+    assert main(["classify", str(tmp_path / "model"), *galaxy, "--out", str(tmp_path / "d.ecsv")]) == 2
     assert "bands of one shape" in capsys.readouterr().err

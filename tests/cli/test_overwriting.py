@@ -39,7 +39,7 @@ FOLDERS = {
     ("inspect", "--out"): "inspect none.csv --out {out}",
     ("demo", "--out"): "demo -n 60 --out {out}",
     ("dream", "--out"): "dream none none.fits --layer x --out {out}",
-    ("evaluate", "--out"): "evaluate none none.csv --out {out}",
+    ("evaluate", "--out"): "evaluate none --catalog none.csv --out {out}",
     ("explain", "--out"): "explain none none.fits --out {out}",
     ("fetch", "--out"): "fetch --catalog none.csv --survey simulated --width 9arcsec --out {out}",
     ("figures", "--out"): "figures none --out {out}",

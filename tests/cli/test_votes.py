@@ -141,7 +141,17 @@ def test_what_needs_classes_is_refused_in_one_line(folder, models, tmp_path, cap
     for words in (
         ["explain", model, image, "--method", "cam", "--out", str(tmp_path / "e.fits"), "--quiet"],
         ["calibrate", model],
-        ["evaluate", model, str(folder / "votes.csv"), "--out", str(tmp_path / "s"), "--quiet"],
+        [
+            "evaluate",
+            model,
+            "--catalog",
+            str(folder / "votes.csv"),
+            "--split",
+            "all",
+            "--out",
+            str(tmp_path / "s"),
+            "--quiet",
+        ],
         ["atlas", model, "--catalog", str(folder / "votes.csv"), "--out", str(tmp_path / "atlas"), "--quiet"],
     ):
         assert main(words) == 2, words

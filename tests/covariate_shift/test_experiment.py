@@ -1,4 +1,4 @@
-"""The covariate-shift test: equal arms are called equal, a planted shift is found, a run goes on."""
+"""The covariate-shift test: equal variants are called equal, a planted shift is found, a run goes on."""
 
 import hashlib
 import json
@@ -33,9 +33,9 @@ TINY = ShiftSettings(
     n_validation=40,
     n_test=120,
     n_adapt=60,
-    arms=("none", "standardised"),
+    variants=("none", "standardised"),
     primary=("standardised", "none"),
-    seeds=5,
+    repeats=5,
     learning_rates=(0.01,),
     network=NetworkSettings(widths=(8, 16), depth=1, stem=0, dropout=0.0),
     training=TrainingSettings(
@@ -49,12 +49,12 @@ TINY = ShiftSettings(
 
 
 def logits_of(skills, *, seeds=5, n=300, luck=0.01, rng=None):
-    """Logits of arms that are right with a chance that rises and falls with the galaxy and the seed."""
+    """Logits of variants that are right with a chance that rises and falls with the galaxy and the seed."""
     rng = rng or np.random.default_rng(0)
     labels = np.arange(n, dtype=np.int32) % 2
     hard = rng.uniform(-0.25, 0.25, n)
     found = {}
-    for arm, chances in skills.items():
+    for variant, chances in skills.items():
         right = np.stack(
             [
                 [rng.random(n) < chance + hard + rng.normal(0, luck) for chance in chances]
@@ -62,15 +62,15 @@ def logits_of(skills, *, seeds=5, n=300, luck=0.01, rng=None):
             ]
         )
         guess = np.where(right, labels, 1 - labels)
-        found[arm] = np.eye(2, dtype=np.float32)[guess] * 3
+        found[variant] = np.eye(2, dtype=np.float32)[guess] * 3
     return found, labels
 
 
 def test_arms_of_equal_skill_are_equal_or_undecided():
-    settings = replace(TINY, arms=("none", "batch", "group"), primary=("batch", "none"))
+    settings = replace(TINY, variants=("none", "batch", "group"), primary=("batch", "none"))
     rng, wrong = np.random.default_rng(0), 0
     for _ in range(25):
-        logits, labels = logits_of(dict.fromkeys(settings.arms, (0.9, 0.7)), rng=rng)
+        logits, labels = logits_of(dict.fromkeys(settings.variants, (0.9, 0.7)), rng=rng)
         table = contrast_table(logits, labels, settings)
         wrong += any(word in ("better", "worse") for word in table["verdict"])
         assert primary_verdict(logits, labels, settings)[0].word != "not judged"
@@ -80,12 +80,12 @@ def test_arms_of_equal_skill_are_equal_or_undecided():
 def test_one_network_against_itself_is_no_difference():
     logits, labels = logits_of({"none": (0.9, 0.7)})
     logits["batch"] = logits["none"]
-    settings = replace(TINY, arms=("none", "batch"), primary=("batch", "none"))
+    settings = replace(TINY, variants=("none", "batch"), primary=("batch", "none"))
     assert set(contrast_table(logits, labels, settings)["verdict"]) == {"no difference larger than delta"}
 
 
-def test_a_better_arm_is_named_and_the_oracle_parts_loss_from_shift():
-    settings = replace(TINY, arms=("none", "group", "oracle"), primary=("group", "none"))
+def test_a_better_variant_is_named_and_the_oracle_parts_loss_from_shift():
+    settings = replace(TINY, variants=("none", "group", "oracle"), primary=("group", "none"))
     logits, labels = logits_of({"none": (0.95, 0.6), "group": (0.95, 0.85), "oracle": (0.97, 0.9)}, n=600)
     scores, contrasts = score_table(logits, labels, settings), contrast_table(logits, labels, settings)
     found = primary_verdict(logits, labels, settings)
@@ -94,7 +94,7 @@ def test_a_better_arm_is_named_and_the_oracle_parts_loss_from_shift():
     text = summary(scores, contrasts, *found, settings)
     assert "group is better than none" in text
     assert "by the shift" in text
-    row = scores[(scores["arm"] == "none") & (scores["z"] == 0.1)][0]
+    row = scores[(scores["variant"] == "none") & (scores["z"] == 0.1)][0]
     right = (logits["none"][:, 1].argmax(axis=-1) == labels).mean()
     assert row["accuracy"] == pytest.approx(right)
     guess = logits["none"][:, 1].argmax(axis=-1)
@@ -103,7 +103,7 @@ def test_a_better_arm_is_named_and_the_oracle_parts_loss_from_shift():
 
 
 def test_where_the_oracle_fails_there_is_no_verdict():
-    settings = replace(TINY, arms=("none", "group", "oracle"), primary=("group", "none"))
+    settings = replace(TINY, variants=("none", "group", "oracle"), primary=("group", "none"))
     logits, labels = logits_of({"none": (0.95, 0.5), "group": (0.95, 0.8), "oracle": (0.95, 0.6)})
     assert primary_verdict(logits, labels, settings)[0].word == "not judged"
 
@@ -127,14 +127,14 @@ def planted(tmp_path_factory):
 
 
 def test_a_planted_shift_in_mean_and_scale_is_found(planted):
-    """An arm that standardises each image does not see it; one without normalisation does."""
+    """A variant that standardises each image does not see it; one without normalisation does."""
     # The drawn sets stand there already: the folder is claimed as a run of the same test would.
     digest = hashlib.sha256(f"one with the same test\n{described(TINY)}".encode()).hexdigest()
     (planted / MARK).write_text(digest)
     found = run_shift(TINY, planted)
     assert found.word == "better", found.text
     scores = QTable.read(planted / "scores.ecsv")
-    table = {(row["arm"], row["z"]): row["accuracy"] for row in scores}
+    table = {(row["variant"], row["z"]): row["accuracy"] for row in scores}
     assert table["none", 0.1] < table["none", 0.05] - 0.2
     assert table["standardised", 0.1] == pytest.approx(table["standardised", 0.05], abs=0.03)
     drifts = QTable.read(planted / "drift.ecsv")
@@ -147,7 +147,7 @@ def test_a_planted_shift_in_mean_and_scale_is_found(planted):
 
 
 def test_a_run_goes_on_and_ends_as_if_never_stopped(planted):
-    files = sorted((planted / "arms").glob("*-seed*.npz"))
+    files = sorted((planted / "variants").glob("*-seed*.npz"))
     before = {file.name: file.read_bytes() for file in files}
     scores = (planted / "scores.ecsv").read_bytes()
     files[1].unlink()
@@ -159,7 +159,7 @@ def test_a_run_goes_on_and_ends_as_if_never_stopped(planted):
     assert (planted / "scores.ecsv").read_bytes() == scores
     assert before.keys() == {file.name for file in files}
     with pytest.raises(ValueError, match="with the same test"):
-        run_shift(replace(TINY, seeds=2), planted)
+        run_shift(replace(TINY, repeats=2), planted)
 
 
 def test_the_sample_is_paired_disjoint_and_balanced(tmp_path):
@@ -169,7 +169,7 @@ def test_the_sample_is_paired_disjoint_and_balanced(tmp_path):
         n_validation=4,
         n_test=4,
         n_adapt=4,
-        arms=("batch", "batch_adapted", "oracle"),
+        variants=("batch", "batch_adapted", "oracle"),
         primary=("batch_adapted", "batch"),
     )
     sample = draw_sample(settings, tmp_path)
@@ -197,7 +197,7 @@ def test_augmented_images_are_redshifted_to_where_the_oracles_are(tmp_path):
         n_adapt=2,
         size=24,
         test_redshifts=(0.05, 0.2),
-        arms=("none", "oracle", "augmented"),
+        variants=("none", "oracle", "augmented"),
         primary=("augmented", "none"),
     )
     sample = draw_sample(settings, tmp_path)
@@ -247,13 +247,13 @@ def test_scaled_images_show_the_same_number_of_radii(tmp_path):
     ("text", "told"),
     [
         ("n_trian = 5", "Did you mean 'n_train'"),
-        ('arms = ["bach"]', "different arms among"),
+        ('variants = ["bach"]', "different variants among"),
         ("test_redshifts = [0.2, 0.1]", "rising test redshifts"),
         ('primary = ["batch", "batch"]', "different primary"),
         ('observation = "lst"', "Did you mean 'lsst'"),
         ("delta = 2.0", "delta and skew"),
-        ('arms = ["none", "batch", "augmented"]\nwidth = "scaled"', "fixed angle to redshift"),
-        ("seeds = [", "a TOML file"),
+        ('variants = ["none", "batch", "augmented"]\nwidth = "scaled"', "fixed angle to redshift"),
+        ("repeats = [", "a TOML file"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path, capsys, text, told):
@@ -266,13 +266,13 @@ def test_settings_that_cannot_be_are_refused(tmp_path, capsys, text, told):
 
 def test_settings_survive_json():
     plain = json.loads(json.dumps(ShiftSettings().to_dict()))
-    assert plain["seeds"] == 5
-    assert ShiftSettings().quick().seeds == 2
+    assert plain["repeats"] == 5
+    assert ShiftSettings().quick().repeats == 2
 
 
 def test_a_file_may_set_the_network_too(tmp_path):
     file = tmp_path / "shift.toml"
-    file.write_text("seeds = 3\n[network]\nwidths = [4, 8]\n[training]\nepochs = 2\n")
+    file.write_text("repeats = 3\n[network]\nwidths = [4, 8]\n[training]\nepochs = 2\n")
     settings = read_shift(file)
     assert settings.network.widths == (4, 8)
     assert settings.training.epochs == 2

@@ -13,7 +13,6 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from galcnn.catalog import Catalog, read_catalog, write_catalog
-from galcnn.catalog.catalog import image_paths
 from galcnn.cli.options import paths_by_id
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles, SourceSettings, reader
@@ -175,23 +174,23 @@ def pair(real_data):
     return real_data / "fits/hostphot/DES_g.fits", real_data / "services/panstarrs_fitscut/PS1_r.fits"
 
 
-def test_a_text_with_commas_names_the_files_of_one_galaxy(tmp_path):
-    assert image_paths("a.fits") == (Path("a.fits"),)
-    assert image_paths(f"{tmp_path}/g.fits, r.fits") == (tmp_path / "g.fits", tmp_path / "r.fits")
-    odd = saved(tmp_path / "a,b.fits", bands=("g",))
-    assert image_paths(odd) == image_paths(str(odd)) == (odd,)
-    assert image_paths(",") == (Path(","),)
-    assert image_paths("a.fits,") == (Path("a.fits"),)
-    assert image_paths("g.fits,b/r.fits", "a") == (Path("a/g.fits"), Path("a/b/r.fits"))
+def test_a_path_with_a_comma_is_a_path(tmp_path):
+    odd = saved(tmp_path / "a_g,r.fits", bands=("g",))
+    for band in ("a_g", "r.fits"):
+        saved(tmp_path / f"{band}.fits", bands=("g",))  # the parts exist, too
+    QTable({"image": [odd.name]}).write(tmp_path / "c.csv")
+    read = read_catalog(tmp_path / "c.csv")
+    assert paths_by_id([str(odd)]) == read.images == InputFiles.of(read).paths == {"a_g,r": (odd,)}
     assert InputFiles({"odd": odd}).load("odd").bands == ("g",)
+    assert InputFiles.of(read).load("a_g,r").bands == ("g",)
 
 
-def test_both_doors_split_and_nothing_behind_them_does(pair, tmp_path):
-    text = ",".join(map(str, pair))
-    catalog = Catalog(QTable({"id": ["DES_g"], "image": [text]}))
-    assert paths_by_id([text]) == catalog.images == {"DES_g": pair}
+def test_several_files_are_one_galaxy_from_python_the_command_line_and_a_catalog(pair):
+    catalog = Catalog(QTable({"id": ["DES_g"], "image": [list(map(str, pair))]}))
+    named = paths_by_id(list(map(str, pair)), one_galaxy=True)
+    assert named == catalog.images == {"DES_g": pair}
     expected = load_bands(pair, reference="g")
-    for files in (InputFiles(paths_by_id([text]), grid="g"), InputFiles.of(catalog, grid="g")):
+    for files in (InputFiles(named, grid="g"), InputFiles.of(catalog, grid="g")):
         (cutout,) = files.read([0])
         np.testing.assert_array_equal(cutout.flux, expected.flux)
         assert (cutout.bands, cutout.shape) == (("g", "r"), (241, 241))
@@ -200,38 +199,53 @@ def test_both_doors_split_and_nothing_behind_them_does(pair, tmp_path):
     (apart,) = InputFiles.of(catalog).read([0])
     assert isinstance(apart, UnreadableImageError)
     assert "bands of one shape" in str(apart)
-    (whole,) = InputFiles({"one": text}).read([0])  # a path is a path
-    assert isinstance(whole, FileNotFoundError)
     with pytest.raises(ValueError, match="at least one file a galaxy"):
         InputFiles({"one": ()})
 
 
-def test_a_catalog_names_several_files_from_its_own_folder(tmp_path, monkeypatch):
+def test_a_catalog_has_one_column_per_band(tmp_path, monkeypatch):
     (tmp_path / "cat" / "images").mkdir(parents=True)
     for band in "gr":
         saved(tmp_path / "cat" / "images" / f"x_{band}.fits", bands=(band,))
         saved(tmp_path / f"x_{band}.fits", 7, bands=(band,))  # where the command runs: others
     monkeypatch.chdir(tmp_path)
-    files = tuple(tmp_path / f"cat/images/x_{band}.fits" for band in "gr")
-    for text in ("images/x_g.fits,images/x_r.fits", "images/x_g.fits, x_r.fits"):
-        QTable({"image": [text]}).write(tmp_path / "cat/c.csv", overwrite=True)
-        read = read_catalog("cat/c.csv")
-        assert read.images == {"x_g": files}
-        write_catalog(read, tmp_path / "cat/d.ecsv")
-        assert list(QTable.read(tmp_path / "cat/d.ecsv")["image"]) == ["images/x_g.fits,images/x_r.fits"]
-        assert read_catalog("cat/d.ecsv").images == {"x_g": files}
+    columns = {"g_file": ["images/x_g.fits", ""], "r_file": ["images/x_r.fits", "images/y_r.fits"]}
+    QTable({"name": ["x", "y"], **columns}).write(tmp_path / "cat/c.csv")
+    several = {"image": ("g_file", "r_file")}
+    read = read_catalog("cat/c.csv", columns=several)
+    files = tmp_path / "cat/images"
+    expected = {"x": (files / "x_g.fits", files / "x_r.fits"), "y": (files / "y_r.fits",)}
+    assert read.images == read.select([0, 1]).images == expected
+    assert InputFiles.of(read).load("x").bands == ("g", "r")
+    for suffix in ("ecsv", "csv", "fits", "parquet"):
+        write_catalog(read, tmp_path / f"cat/d.{suffix}")
+        again = read_catalog(f"cat/d.{suffix}", columns=several)
+        assert again.images == expected
+        assert set(again.table.colnames) == {"id", "name", "image", "g_file", "r_file"}
+        assert QTable.read(tmp_path / "cat/d.ecsv")["g_file"][0] == "images/x_g.fits"
+    write_catalog(Catalog(QTable({"id": ["x"], "image": [["a.fits", "b.fits"]]})), tmp_path / "e.csv")
+    assert QTable.read(tmp_path / "e.csv").colnames == ["id", "image_1", "image_2"]
+    with pytest.raises(ValueError, match=r"a column 'i_file' in c\.csv"):
+        read_catalog("cat/c.csv", columns={"image": ("g_file", "i_file")})
+
+
+def test_a_row_without_an_image_says_so():
+    catalog = Catalog(QTable({"id": ["x", "y"], "image": ["", "none.fits"]}))
+    first, second = InputFiles.of(catalog).read([0, 1])
+    assert str(first).startswith("Expected an image file. Received: image=''.")
+    assert isinstance(second, FileNotFoundError)
 
 
 def test_files_of_one_galaxy_are_found_in_a_folder(tmp_path):
     for name, band in (("x_g", "g"), ("x_r", "r"), ("y_g", "g"), ("y_r", "r")):
         saved(tmp_path / f"{name}.fits", ord(name[0]), bands=(band,))
-    images = ["/gone/x_g.fits,/gone/x_r.fits", "/gone/y_g.fits,y_r.fits"]
+    images = [["/gone/x_g.fits", "/gone/x_r.fits"], ["/gone/y_g.fits", "y_r.fits"]]
     found = InputFiles.of(Catalog(QTable({"id": ["x", "y"], "image": images})), tmp_path).read([0, 1])
     assert [(one.bands, float(one.flux[1, 0, 0])) for one in found] == [
         (("g", "r"), ord("x")),
         (("g", "r"), ord("y")),
     ]
-    images[1] = "/other/x_g.fits,y_r.fits"
+    images[1] = ["/other/x_g.fits", "y_r.fits"]
     with pytest.raises(ValueError, match=r"different names.*twice='x_g.fits'"):
         InputFiles.of(Catalog(QTable({"id": ["x", "y"], "image": images})), tmp_path)
 
@@ -245,7 +259,7 @@ def test_a_large_image_is_read_where_little_of_it_is_wanted(pair, monkeypatch):
 
 
 def test_width_and_grid_are_those_of_files_or_refused(pair):
-    catalog = Catalog(QTable({"id": ["one"], "image": [",".join(map(str, pair))]}))
+    catalog = Catalog(QTable({"id": ["one"], "image": [list(map(str, pair))]}))
     settings = SourceSettings(width="30 arcsec", grid="r")
     with SourceSettings(**json.loads(json.dumps(vars(settings)))).open(catalog) as source:
         (cutout,) = source.read([0])

@@ -56,9 +56,6 @@ def test_calibrate_then_evaluate(sky, capsys):
     arguments = [
         "evaluate",
         str(sky / "model"),
-        str(sky / "catalog.ecsv"),
-        "--split",
-        "test",
         "--by",
         "mag_r",
         "--by",
@@ -114,13 +111,41 @@ def test_other_data_and_unknown_columns_are_refused(sky, tmp_path, capsys):
     assert sorted(path.name for path in (sky / "model").iterdir()) == before
     model, catalog = str(sky / "model"), str(tmp_path / "other.ecsv")
     assert (
-        main(["evaluate", model, catalog, "--by", "redshift", "--out", str(tmp_path / "s"), "--quiet"]) == 2
+        main(
+            [
+                "evaluate",
+                model,
+                "--catalog",
+                catalog,
+                "--split",
+                "all",
+                "--by",
+                "redshift",
+                "--out",
+                str(tmp_path / "s"),
+                "--quiet",
+            ]
+        )
+        == 2
     )
     assert "by=['redshift']" in capsys.readouterr().err
     table["class"] = ["round"] * 120 + ["ring"] * 120
     table.write(tmp_path / "rings.ecsv")
     assert (
-        main(["evaluate", model, str(tmp_path / "rings.ecsv"), "--out", str(tmp_path / "s"), "--quiet"]) == 2
+        main(
+            [
+                "evaluate",
+                model,
+                "--catalog",
+                str(tmp_path / "rings.ecsv"),
+                "--split",
+                "all",
+                "--out",
+                str(tmp_path / "s"),
+                "--quiet",
+            ]
+        )
+        == 2
     )
     assert "unknown=['ring']" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
@@ -132,7 +157,22 @@ def test_an_image_that_cannot_be_read_has_its_row_and_is_counted(sky, tmp_path, 
     table["image"] = [*names[:3], str(sky / "gone.fits"), *names[4:]]
     table.write(tmp_path / "c.ecsv")
     out = tmp_path / "s"
-    assert main(["evaluate", str(sky / "model"), str(tmp_path / "c.ecsv"), "--out", str(out), "--quiet"]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                str(sky / "model"),
+                "--catalog",
+                str(tmp_path / "c.ecsv"),
+                "--split",
+                "all",
+                "--out",
+                str(out),
+                "--quiet",
+            ]
+        )
+        == 0
+    )
     assert "1 images could not be used" in capsys.readouterr().err
     rows = Table.read(out / "predictions.ecsv")
     assert len(rows) == 30

@@ -36,7 +36,7 @@ def test_an_ensemble_is_the_mean_of_its_members(sky, blobs):
     members = np.stack([np.stack([alone["p_round"], alone["p_thin"]], axis=1), second])
     expected = Uncertainty(members)
     np.testing.assert_allclose(table["p_thin"], expected.probabilities[:, 1], atol=1e-6)
-    np.testing.assert_allclose(table["scatter_thin"], expected.scatter[:, 1], atol=1e-6)
+    np.testing.assert_allclose(table["std_thin"], expected.std[:, 1], atol=1e-6)
     np.testing.assert_allclose(table["mutual_information"], expected.mutual_information, atol=1e-6)
     assert "set" not in table.colnames  # of the mean nothing is promised
     assert "mutual_information" not in alone.colnames
@@ -53,11 +53,11 @@ def test_dropout_masks_are_the_galaxys_own(sky, blobs):
     whole = classify_batch(sky / "model", blobs[:9], ids, settings=settings)
     order = [7, 2, 5]
     part = classify_batch(sky / "model", blobs[order], [ids[k] for k in order], settings=settings)
-    for name in ("scatter_thin", "mutual_information"):
+    for name in ("std_thin", "mutual_information"):
         np.testing.assert_allclose(part[name], whole[name][order], rtol=1e-4, atol=1e-7)
-    assert (np.asarray(whole["scatter_thin"]) > 0).any()
+    assert (np.asarray(whole["std_thin"]) > 0).any()
     other = classify_batch(sky / "model", blobs[:9], ids, settings=replace(settings, seed=6))
-    assert np.abs(other["scatter_thin"] - whole["scatter_thin"]).max() > 1e-5
+    assert np.abs(other["std_thin"] - whole["std_thin"]).max() > 1e-5
     plain = classify_batch(sky / "model", blobs[:9], ids)
     np.testing.assert_array_equal(plain["p_thin"], whole["p_thin"])
     nothing = classify_batch(sky / "model", [CoverageError("not there")], ["x"], settings=settings)
@@ -78,7 +78,7 @@ def test_votes_give_fractions(trained, blobs):
     np.testing.assert_allclose(table["f_thin"][:5], p[:, 1], atol=1e-6)
     assert table.colnames == [
         *("id", "f_round", "f_thin", "flag", "reason"),
-        *("scatter_round", "scatter_thin", "embedding"),
+        *("std_round", "std_thin", "embedding"),
     ]
     assert table["flag"].tolist() == [0, 0, 0, 0, 0, UNREADABLE]
     assert np.isnan(table["f_thin"][5])

@@ -385,7 +385,7 @@ def test_the_command(sky, tmp_path, capsys):
     assert "2 of 40 have no answer" in capsys.readouterr().err
     table = Table.read(tmp_path / "o" / "table.parquet")
     assert len(table) == N
-    assert {"embedding", "scatter_thin", "mutual_information", "layers"} <= set(table.colnames)
+    assert {"embedding", "std_thin", "mutual_information", "layers"} <= set(table.colnames)
     sources = ["--images", str(sky / "cutouts"), "--shards", str(sky)]
     assert main([*base, *sources, "--quiet"]) == 2
     assert "one of --images, --shards" in capsys.readouterr().err

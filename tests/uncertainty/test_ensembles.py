@@ -14,7 +14,7 @@ def test_disagreement_by_hand():
     np.testing.assert_allclose(found.mutual_information, [0, np.log(2), 0], atol=1e-12)
     h = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))
     np.testing.assert_allclose(found.entropy, [h, np.log(2), np.log(2)])
-    np.testing.assert_allclose(found.scatter[1], np.sqrt(0.5))
+    np.testing.assert_allclose(found.std[1], np.sqrt(0.5))
     with pytest.raises(ValueError, match="at least two members"):
         Uncertainty(p[:1])
 

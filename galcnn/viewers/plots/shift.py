@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-#: Label, colour, line style and marker of each variant ("arm").
-_ARMS: dict[str, tuple[str, str, Any, str]] = {
+#: Label, colour, line style and marker of each variant.
+_VARIANTS: dict[str, tuple[str, str, Any, str]] = {
     "none": ("no normalisation", "#000000", "-", "o"),
     "batch": ("batch norm, frozen", "#D55E00", "-", "s"),
     "batch_adapted": ("batch norm, adapted", "#D55E00", "--", "D"),
@@ -31,10 +31,10 @@ def accuracy_figure(scores: QTable, train_redshifts: tuple[float, float]) -> Fig
     """Draw accuracy and calibration error against redshift; bands span the lowest to the highest seed."""
     figure = new_figure(7.2, 3.2)
     left, right = figure.subplots(1, 2)
-    for arm, rows in _by_arm(scores).items():
-        look = _look(arm)
+    for variant, rows in _by_variant(scores).items():
+        look = _look(variant)
         z = np.array(rows["z"])
-        left.plot(z, rows["accuracy"], label=_name(arm), **look)
+        left.plot(z, rows["accuracy"], label=_name(variant), **look)
         left.fill_between(
             z, rows["seed_low"], rows["seed_high"], color=look["color"], alpha=0.15, linewidth=0
         )
@@ -65,8 +65,8 @@ def class_figure(scores: QTable, classes: tuple[str, ...]) -> Figure:
     panels = figure.subplots(2, len(classes), sharex=True, sharey=True, squeeze=False)
     for row, what in enumerate(("completeness", "purity")):
         for axes, name in zip(panels[row], classes, strict=True):
-            for arm, rows in _by_arm(scores).items():
-                axes.plot(rows["z"], rows[f"{what}_{name}"], label=_name(arm), **_look(arm))
+            for variant, rows in _by_variant(scores).items():
+                axes.plot(rows["z"], rows[f"{what}_{name}"], label=_name(variant), **_look(variant))
             finish(axes, "redshift" if row else "", what if name == classes[0] else "")
             axes.set_ylim(0, 1.02)
             if row == 0:
@@ -79,15 +79,15 @@ def drift_figure(table: QTable) -> Figure:
     """Draw the distance of inputs and layers from the training distribution, by redshift."""
     from matplotlib import colormaps
 
-    arms = list(dict.fromkeys(str(arm) for arm in table["arm"]))
-    if not arms:
+    variants = list(dict.fromkeys(str(variant) for variant in table["variant"]))
+    if not variants:
         raise ValueError(message("a table with rows", "", n_rows=len(table)))
-    figure = new_figure(3.6 * len(arms), 3.2)
-    panels = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
+    figure = new_figure(3.6 * len(variants), 3.2)
+    panels = figure.subplots(1, len(variants), sharey=True, squeeze=False)[0]
     redshifts = sorted({float(z) for z in table["z"]})
     colours = colormaps["viridis"](np.linspace(0, 0.85, len(redshifts)))
-    for axes, arm in zip(panels, arms, strict=True):
-        own = table[np.asarray(table["arm"]) == arm]
+    for axes, variant in zip(panels, variants, strict=True):
+        own = table[np.asarray(table["variant"]) == variant]
         layers = list(dict.fromkeys(str(layer) for layer in own["layer"]))
         for z, colour in zip(redshifts, colours, strict=True):
             rows = own[np.asarray(own["z"]) == z]
@@ -96,7 +96,7 @@ def drift_figure(table: QTable) -> Figure:
             drawn = [found[layer] for layer in layers]
             axes.plot(drawn, color=colour, marker=marker, markersize=4, linewidth=1.2, label=f"z = {z:g}")
         axes.set_xticks(range(len(layers)), layers, rotation=90)
-        axes.set_title(_name(arm), fontsize=TITLE)
+        axes.set_title(_name(variant), fontsize=TITLE)
         finish(axes)
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("sliced Wasserstein distance\nfrom training (std. dev.)", fontsize=TITLE)
@@ -104,15 +104,15 @@ def drift_figure(table: QTable) -> Figure:
     return figure
 
 
-def _by_arm(scores: QTable) -> dict[str, QTable]:
-    arms = np.asarray(scores["arm"])
-    return {str(arm): scores[arms == arm] for arm in dict.fromkeys(arms.tolist())}
+def _by_variant(scores: QTable) -> dict[str, QTable]:
+    variants = np.asarray(scores["variant"])
+    return {str(variant): scores[variants == variant] for variant in dict.fromkeys(variants.tolist())}
 
 
-def _look(arm: str) -> dict[str, Any]:
-    _, colour, style, marker = _ARMS.get(arm, ("", "#CC79A7", "-", "p"))
+def _look(variant: str) -> dict[str, Any]:
+    _, colour, style, marker = _VARIANTS.get(variant, ("", "#CC79A7", "-", "p"))
     return {"color": colour, "linestyle": style, "marker": marker, "markersize": 4, "linewidth": 1.2}
 
 
-def _name(arm: str) -> str:
-    return _ARMS[arm][0] if arm in _ARMS else arm
+def _name(variant: str) -> str:
+    return _VARIANTS[variant][0] if variant in _VARIANTS else variant
