@@ -110,43 +110,12 @@ def test_other_data_and_unknown_columns_are_refused(sky, tmp_path, capsys):
     assert "data that the model was trained on" in capsys.readouterr().err
     assert sorted(path.name for path in (sky / "model").iterdir()) == before
     model, catalog = str(sky / "model"), str(tmp_path / "other.ecsv")
-    assert (
-        main(
-            [
-                "evaluate",
-                model,
-                "--catalog",
-                catalog,
-                "--split",
-                "all",
-                "--by",
-                "redshift",
-                "--out",
-                str(tmp_path / "s"),
-                "--quiet",
-            ]
-        )
-        == 2
-    )
-    assert "by=['redshift']" in capsys.readouterr().err
+    words = ["--split", "all", "--out", str(tmp_path / "s"), "--quiet"]
+    assert main(["evaluate", model, "--catalog", catalog, "--by", "redshift", *words]) == 2
+    assert "--by ['redshift']" in capsys.readouterr().err
     table["class"] = ["round"] * 120 + ["ring"] * 120
     table.write(tmp_path / "rings.ecsv")
-    assert (
-        main(
-            [
-                "evaluate",
-                model,
-                "--catalog",
-                str(tmp_path / "rings.ecsv"),
-                "--split",
-                "all",
-                "--out",
-                str(tmp_path / "s"),
-                "--quiet",
-            ]
-        )
-        == 2
-    )
+    assert main(["evaluate", model, "--catalog", str(tmp_path / "rings.ecsv"), *words]) == 2
     assert "unknown=['ring']" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 
