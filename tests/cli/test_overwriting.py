@@ -73,6 +73,7 @@ NO_PATHS = {
         "BAND",
         "C",
         "C,C,...",
+        "C[,C]",
         "CLASS",
         "H,H,...",
         "H[,H]",
