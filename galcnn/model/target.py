@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -108,5 +109,7 @@ class Target:
 
 def _position(name: str, classes: Sequence[str]) -> int:
     if name not in classes:
-        raise ValueError(message(f"a class among {tuple(classes)}", "Check the spelling.", target=name))
+        near = difflib.get_close_matches(name, classes, n=1)
+        remedy = f"Did you mean {near[0]!r}?" if near else "Check the spelling."
+        raise ValueError(message(f"a class among {tuple(classes)}", remedy, target=name))
     return list(classes).index(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -170,7 +171,12 @@ def shannon_entropy(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
 def log_prior(prior: Mapping[str, float], classes: Sequence[str]) -> npt.NDArray[np.float64]:
     """Return the logarithms of normalised class frequencies, in the order of `classes`."""
     if set(prior) != set(classes) or not all(np.isfinite(p) and p > 0 for p in prior.values()):
-        raise ValueError(message(f"a positive frequency for each of {tuple(classes)}", "", prior=dict(prior)))
+        near = (difflib.get_close_matches(name, classes, n=1) for name in prior if name not in classes)
+        meant = next((names[0] for names in near if names), None)
+        remedy = "Name every class once." if meant is None else f"Did you mean {meant!r}?"
+        raise ValueError(
+            message(f"a positive frequency for each of {tuple(classes)}", remedy, prior=dict(prior))
+        )
     values = np.array([prior[name] for name in classes], dtype=np.float64)
     logs: npt.NDArray[np.float64] = np.log(values / values.sum())
     return logs

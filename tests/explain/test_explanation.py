@@ -65,6 +65,11 @@ def test_unknown_and_empty_targets_are_refused():
         Target.margin("spiral", "spiral", CLASSES)
 
 
+def test_a_misspelt_class_gets_the_nearest():
+    with pytest.raises(ValueError, match=r"target='sprial'\. Did you mean 'spiral'\?"):
+        Target.parse("sprial", ("elliptical", "spiral"))
+
+
 def test_delta_is_the_sum_minus_the_difference_of_scores():
     planes = np.full((2, 3, 4), 0.25)
     planes[0, 0, 0] = np.nan  # outside the support: adds nothing
