@@ -7,25 +7,32 @@ import click
 from galcnn.cli import options
 
 
-@click.command(name="convert")
+@click.command(name="convert", cls=options.Command)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@options.bands
+@options.grid
+@options.width
+@options.hdu
+@options.zero_point
+@options.companions()
+@click.option("--psf", metavar="FILE|HDU", help="PSF, on pixels of the size of the image's.")
+@options.section(
+    "Galaxy",
+    click.option("--position", metavar="RA,DEC", help="Position, degrees; an image without it is an error."),
+    click.option("--redshift", type=float, help="Redshift, if not in the file."),
+)
+@options.section(
+    "Corrections",
+    click.option("--remove-sky", is_flag=True, help="Subtract the sky level, measured with sources masked."),
+    click.option(
+        "--extinction", type=float, metavar="MAG", help="Correct for Galactic extinction with this E(B-V)."
+    ),
+    click.option(
+        "--system", metavar="NAME", help="Photometric system of the bands: SDSS, PS1, DES, HSC, WFC3 ..."
+    ),
+)
 @click.option("--out", required=True, metavar="FITS", help="Output file.")
 @options.overwrite
-@options.bands
-@click.option("--hdu", metavar="H,H,...", help="Index (from 0) or EXTNAME of the image HDU, if ambiguous.")
-@click.option("--mask", metavar="M", help="Mask: file, or name of an HDU.")
-@click.option("--sigma", metavar="S", help="Sigma, variance or inverse variance (by its name): file or HDU.")
-@click.option("--psf", metavar="P", help="PSF: file or HDU.")
-@click.option("--grid", metavar="BAND", help="Reproject all files to the pixel grid of this band.")
-@click.option("--position", metavar="RA,DEC", help="Position of the galaxy, degrees; must be in the image.")
-@click.option("--redshift", type=float, help="Redshift of the galaxy.")
-@click.option(
-    "--zero-point", type=float, metavar="MAG", help="AB magnitude of pixel value 1, if not in the header."
-)
-@click.option("--remove-sky", is_flag=True, help="Subtract the sky level, measured with sources masked.")
-@click.option("--ebv", type=float, metavar="MAG", help="Correct for extinction with this E(B-V).")
-@click.option("--system", metavar="NAME", help="Photometric system for --ebv: SDSS, PS1, DES, HSC, WFC3 ...")
-@options.width
 def command(
     files: tuple[str, ...],
     out: str,
@@ -38,9 +45,9 @@ def command(
     grid: str | None,
     position: str | None,
     redshift: float | None,
-    zero_point: float | None,
+    zero_point: str | None,
     remove_sky: bool,
-    ebv: float | None,
+    extinction: float | None,
     system: str | None,
     width: str | None,
 ) -> None:
@@ -49,7 +56,7 @@ def command(
     \b
     galcnn convert frame.fits.bz2 --out galaxy.fits
     galcnn convert image.fits --mask mask.fits --sigma rms.fits --psf psf.fits --out galaxy.fits
-    galcnn convert DES_g.fits PS1_r.fits --grid g --remove-sky --ebv 0.03 --out galaxy.fits
+    galcnn convert DES_g.fits PS1_r.fits --grid g --remove-sky --extinction 0.03 --out galaxy.fits
 
     The cutout contains the flux in nJy and, if known, WCS, mask, sigma and PSF.
     """
@@ -58,25 +65,31 @@ def command(
     from galcnn.files.loading import treat
     from galcnn.pipeline import describe_path
 
-    if system and ebv is None:
-        raise click.UsageError("Expected --ebv MAG with --system.")
+    if system and extinction is None:
+        raise click.UsageError("Expected --extinction MAG with --system.")
     if not out.lower().endswith((".fits", ".fit")):
         raise click.BadParameter(f"expected a name ending in .fits, received {out!r}", param_hint="--out")
-    names, place, chosen = options.words(bands), options.sky_position(position), options.words(hdu)
-    treatment = Treatment(zero_point, remove_sky, ebv, system, options.angle(width))
+    names, place, chosen = options.band_names(bands), options.sky_position(position), options.hdus(hdu)
+    magnitudes = options.zero_points(zero_point)
+    treatment = Treatment(magnitudes, remove_sky, extinction, system, options.angle(width))
     inputs = [*files, *(name for name in (mask, sigma, psf) if name)]
     atomic.check_writable(out, inputs=inputs, overwrite=overwrite)
     if grid is not None:
-        if chosen or mask or sigma or psf:
-            raise click.UsageError("Expected --grid without --hdu, --mask, --sigma, --psf: load each first.")
+        if mask or sigma or psf:
+            raise click.UsageError("Expected --grid without --mask, --sigma, --psf: convert each file first.")
         cutout = load_bands(
-            files, reference=grid, bands=names, position=place, redshift=redshift, treatment=treatment
+            files,
+            reference=grid,
+            bands=names,
+            hdu=chosen,
+            position=place,
+            redshift=redshift,
+            treatment=treatment,
         )
     else:
-        hdus = None if chosen is None else [int(one) if one.isdigit() else one for one in chosen]
         layers = Companions(mask, sigma, psf)
         cutout = load_cutout(
-            list(files), bands=names, hdu=hdus, companions=layers, position=place, redshift=redshift
+            list(files), bands=names, hdu=chosen, companions=layers, position=place, redshift=redshift
         )
         cutout = treat(cutout, treatment)
     save_cutout(cutout, out)

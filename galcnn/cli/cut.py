@@ -11,19 +11,15 @@ from galcnn.cli import options
 from galcnn.cli.answers import tell
 
 
-@click.command(name="cut")
+@click.command(name="cut", cls=options.Command)
 @click.argument("mosaics", nargs=-1, required=True, metavar="MOSAIC...")
-@click.option("--catalog", required=True, metavar="FILE", help="Table with one row per galaxy.")
-@click.option("--out", required=True, metavar="DIR", help="Output folder for cutouts and catalog.ecsv.")
-@options.overwrite
-@click.option("--width", metavar="WIDTH", help="Width of the cutouts, e.g. 30arcsec or 64pix.")
+@options.catalog
+@options.labelled_sky_columns
 @options.width_columns
-@click.option("--bands", metavar="B,B,...", help="Bands to use, or their names.  [default: all]")
-@click.option("--hdu", metavar="NAME", help="HDU of the image, by index or name.")
-@click.option(
-    "--mask", multiple=True, metavar="FILE|HDU", help="Mask; once for all mosaics or once for each."
-)
-@click.option("--sigma", multiple=True, metavar="FILE|HDU", help="Standard deviation or (inverse) variance.")
+@options.bands
+@options.hdu
+@click.option("--width", metavar="WIDTH", help="Side of the cutouts, e.g. 30arcsec or 64pix.")
+@options.companions(multiple=True)
 @click.option("--weight", multiple=True, metavar="FILE|HDU", help="Weights that are inverse variance.")
 @click.option(
     "--min-coverage",
@@ -32,7 +28,8 @@ from galcnn.cli.answers import tell
     show_default=True,
     help="Skip galaxies with a smaller fraction of covered pixels.",
 )
-@options.labelled_sky_columns
+@click.option("--out", required=True, metavar="DIR", help="Output folder for cutouts and catalog.ecsv.")
+@options.overwrite
 @options.quiet
 def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, **given: Any) -> None:
     """Cut the galaxies of a catalog out of large images.
@@ -49,19 +46,18 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, *
 
     options.check_folder(out, overwrite=overwrite)
     read = options.read_sky_catalog(catalog, given)
-    hdu = given["hdu"]
     beside = {name: _each(f"--{name}", given[name], len(mosaics)) for name in ("mask", "sigma", "weight")}
     files = [
         MosaicFile(
             image,
-            hdu=int(hdu) if hdu is not None and hdu.isdigit() else hdu,
+            hdu=options.hdus(given["hdu"]),
             mask=beside["mask"][i],
             sigma=beside["sigma"][i],
             weight=beside["weight"][i],
         )
         for i, image in enumerate(mosaics)
     ]
-    with open_mosaic(files, bands=options.words(given["bands"])) as mosaic:
+    with open_mosaic(files, bands=options.band_names(given["bands"])) as mosaic:
         report = write_cuts(
             mosaic,
             read,

@@ -17,7 +17,7 @@ _LARGE = (200, 500_000_000)
 
 
 @click.command(name="fetch", cls=options.Command)
-@click.option("--catalog", required=True, metavar="FILE", help="Table with one row per galaxy: ra, dec.")
+@options.catalog
 @options.labelled_sky_columns
 @options.width_columns
 @click.option("--survey", required=True, metavar="NAME", help="Name of the survey, see galcnn plugins.")

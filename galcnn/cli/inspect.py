@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
 from galcnn.cli import options
 
 
-@click.command(name="inspect")
-@click.argument("catalog")
+@click.command(name="inspect", cls=options.Command)
+@options.catalog
 @options.image_column
+@options.images_folder
 @options.id_column
-@options.bands
-@options.size
-@options.preprocessing
-@click.option("--masked-limit", type=float, help="Largest fraction of masked pixels.  [default: 0.5]")
-@click.option("--saturated-limit", type=float, help="... fraction of saturated pixels.  [default: 0.003]")
-@click.option("--outlier-limit", type=float, help="... robust standard deviations.  [default: 6]")
-@click.option("--duplicate-limit", type=float, help="... correlation with another image.  [default: 0.8]")
+@options.catalog_files
+@options.section("Preprocessing", options.preprocessing)
+@options.section(
+    "Suspicious cutouts",
+    click.option("--masked-limit", type=float, help="Largest fraction of masked pixels.  [default: 0.5]"),
+    click.option(
+        "--saturated-limit", type=float, help="Largest fraction of saturated pixels.  [default: 0.003]"
+    ),
+    click.option(
+        "--outlier-limit",
+        type=float,
+        help="Largest distance from the others, robust standard deviations.  [default: 6]",
+    ),
+    click.option(
+        "--duplicate-limit", type=float, help="Largest correlation with another image.  [default: 0.8]"
+    ),
+)
 @click.option("--out", required=True, metavar="DIR", help="Output folder for figures and tables.")
 @options.overwrite
 @options.seed
@@ -28,9 +40,8 @@ from galcnn.cli import options
 def command(
     catalog: str,
     image_column: str,
+    images: str | None,
     id_: str | None,
-    bands: str | None,
-    size: int | None,
     stretch: str | None,
     scaling: str | None,
     per: str | None,
@@ -42,12 +53,13 @@ def command(
     overwrite: bool,
     seed: int,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Show a data set, its preprocessing and its suspicious cutouts.
 
     \b
-    galcnn inspect sky/catalog.ecsv --out look
-    galcnn inspect labels.csv --image-column file --id objid --scaling whiten --out look
+    galcnn inspect --catalog sky/catalog.ecsv --out look
+    galcnn inspect --catalog labels.csv --image-column file --id objid --scaling whiten --out look
 
     Suspicious cutouts are unreadable, blank, mostly masked, saturated, outliers or duplicates. They are
     listed with reason and value.
@@ -60,7 +72,7 @@ def command(
     from galcnn.dataset.suspicious import SuspicionLimits
     from galcnn.pipeline import DataView, show_data
 
-    columns = {"image": image_column} | options.chosen(id=id_)
+    columns = options.chosen(id=id_) | ({} if images and image_column == "image" else {"image": image_column})
     read = read_catalog(catalog, columns=columns)
     limits = {
         "masked": masked_limit,
@@ -78,11 +90,13 @@ def command(
     table = show_data(
         read,
         out,
-        bands=options.words(bands),
-        size=size,
+        images=images,
         view=view,
         progress=progress,
         overwrite=overwrite,
+        size=given["size"],
+        render=given["render"],
+        **options.reading(given),
     )
     reasons = Counter(str(name) for name in table["reason"])
     click.echo(f"{len(read)} galaxies, {len(set(table['row']))} of them suspicious")

@@ -22,7 +22,7 @@ SECTIONS = {
     "Catalog": "--catalog --requests --image-column --images --label --id --ra --dec --merge --drop --split "
     "--number --width-column --width-factor --width-unit",
     "Input": "--one-galaxy --bands --fit --grid --render --size --width --hdu --zero-point --pixel-scale "
-    "--instrument --survey --survey-option --server --cache",
+    "--mask --sigma --weight --psf --instrument --survey --survey-option --server --cache",
     "Output": "--out --save --overwrite",
     "Running": "--seed --seeds --repeats --device --strategy --replicas --workers --jobs --yes --quiet "
     "--help",
@@ -227,6 +227,8 @@ def _joined(*options: Decorator) -> Decorator:
 
 #: Options by which image files are read, parsed by `reading`; --render is passed to the model.
 files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point)
+#: Options by which the image files of a catalog are read where no model says how.
+catalog_files: Decorator = _joined(bands, size, grid, render, width, hdu, zero_point)
 #: Options for the columns of the catalog that a model is applied to, parsed by `chosen`.
 model_columns: Decorator = _joined(
     click.option(
@@ -280,6 +282,31 @@ preprocessing: Decorator = _joined(
         type=click.Choice(["band", "set", "image", "image-band"]),
         help="Pixels over which mean and standard deviation are taken.  [default: band]",
     ),
+)
+
+
+def companions(*, multiple: bool = False) -> Decorator:
+    """Return the options --mask and --sigma; if `multiple`, once for all images or once for each."""
+    more = "; once for all, or once for each image" if multiple else ""
+    return _joined(
+        click.option(
+            "--mask", metavar="FILE|HDU", multiple=multiple, help=f"Mask of pixels not to use{more}."
+        ),
+        click.option(
+            "--sigma",
+            metavar="FILE|HDU",
+            multiple=multiple,
+            help=f"Standard deviation, variance or inverse variance (by its name){more}.",
+        ),
+    )
+
+
+#: The catalog of a command that needs one.
+catalog: Decorator = click.option(
+    "--catalog", required=True, metavar="FILE", help="Table with one row per galaxy."
+)
+images_folder: Decorator = click.option(
+    "--images", metavar="DIR", help="Folder of the images, named as in the catalog or by id."
 )
 #: Options for a width per galaxy, parsed by `widths`.
 width_columns: Decorator = _joined(

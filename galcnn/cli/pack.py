@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from galcnn.cli import options
 
 
-@click.command(name="pack")
-@click.argument("catalog")
+@click.command(name="pack", cls=options.Command)
+@options.catalog
 @options.image_column
+@options.images_folder
 @options.id_column
-@options.bands
-@options.size
+@options.catalog_files
 @click.option(
     "--shard-size", type=click.IntRange(min=1), default=512, show_default=True, help="Images per shard."
 )
@@ -22,19 +24,19 @@ from galcnn.cli import options
 def command(
     catalog: str,
     image_column: str,
+    images: str | None,
     id_: str | None,
-    bands: str | None,
-    size: int | None,
     shard_size: int,
     out: str,
     overwrite: bool,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Pack images into shards: a few large files, faster to read.
 
     \b
-    galcnn pack galaxies.parquet --out shards
-    galcnn pack labels.csv --image-column file --id objid --size 96 --out shards
+    galcnn pack --catalog galaxies.parquet --out shards
+    galcnn pack --catalog labels.csv --image-column file --id objid --size 96 --out shards
     galcnn classify model --catalog galaxies.parquet --shards shards --out run
 
     The first image determines bands, unit, size and pixel scale. Images that cannot be read, or differ
@@ -45,9 +47,9 @@ def command(
     from galcnn.dataset import InputFiles, pack_images, read_shards
 
     options.check_folder(out, overwrite=overwrite)
-    columns = {"image": image_column} | options.chosen(id=id_)
+    columns = options.chosen(id=id_) | ({} if images and image_column == "image" else {"image": image_column})
     read = read_catalog(catalog, columns=columns)
-    files = InputFiles.of(read, bands=options.words(bands), size=size)
+    files = InputFiles.of(read, images, size=given["size"], render=given["render"], **options.reading(given))
     progress = options.progress(quiet)
     packed = pack_images(
         files, out, shard_size=shard_size, complete=False, overwrite=overwrite, progress=progress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -11,114 +10,149 @@ from galcnn.cli import options
 from galcnn.cli.answers import tell
 
 
-@click.command(name="redshift")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option(
-    "--z", "redshifts", type=float, multiple=True, required=True, help="New redshift; may be repeated."
+@click.command(name="redshift", cls=options.Command)
+@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@options.section(
+    "Catalog",
+    click.option(
+        "--catalog", metavar="FILE", help="Table with redshifts and classes by id, and images unless given."
+    ),
+    options.id_column,
+    options.image_column,
+    click.option("--images", "folder", metavar="DIR", help="Folder of the images of the catalog."),
 )
-@click.option(
-    "--as",
-    "observation",
-    metavar="NAME",
-    help="Observation to simulate: simulated, sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, "
-    "euclid-nisp.  [default: own pixel scale, no added noise]",
-)
-@click.option("--observe", metavar="B,B,...", help="Bands of the observation.  [default: all]")
-@click.option(
-    "--out", required=True, metavar="DIR", help="Output folder: cutouts, catalog.ecsv, refused.ecsv."
-)
-@options.overwrite
-@click.option("--from", "z_from", type=float, help="Redshift of the galaxies, if not in the files.")
-@click.option(
-    "--catalog", metavar="TABLE", help="Table with redshifts and classes by id (name of the image)."
-)
-@click.option(
-    "--size", type=click.IntRange(min=8), help="Side length, pixels.  [default: as large as the field]"
-)
-@click.option(
-    "--bandpass", type=click.Choice(["nearest", "sed", "same"]), default="nearest", show_default=True
-)
-@click.option(
-    "--max-mismatch", type=float, default=0.1, show_default=True, help="For nearest: in wavelength."
-)
-@click.option("--noise", type=click.Choice(["add", "whiten", "none"]), default="add", show_default=True)
-@click.option(
-    "--fill",
-    type=click.Choice(["refuse", "mask", "sky"]),
-    default="refuse",
-    show_default=True,
-    help="Pixels outside the field of the input.",
-)
-@click.option(
-    "--convention", type=click.Choice(["f_nu", "f_lambda", "bolometric"]), default="f_nu", show_default=True
-)
-@click.option("--evolution", type=float, default=0.0, show_default=True, help="Brightening, mag per unit z.")
+@options.one_galaxy
+@options.bands
+@options.grid
+@options.width
+@options.hdu
+@options.zero_point
+@click.option("--redshift", "own", type=float, help="Redshift of galaxies without one in file and catalog.")
 @click.option("--psf-fwhm", type=float, help="FWHM of the PSF of images without one, arcsec.")
 @click.option("--linear-counts", is_flag=True, help="Accept counts without a zero point.")
-@options.bands
-@options.width
+@options.section(
+    "Observation",
+    click.option(
+        "--to", "redshifts", type=float, multiple=True, required=True, help="New redshift; may be repeated."
+    ),
+    click.option(
+        "--instrument",
+        metavar="NAME",
+        help="Survey or camera to simulate: simulated, sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, "
+        "euclid-nisp.  [default: own pixel scale, no added noise]",
+    ),
+    click.option("--instrument-bands", metavar="B,B,...", help="Bands of the instrument.  [default: all]"),
+    click.option(
+        "--size", type=click.IntRange(min=8), help="Side length, pixels.  [default: as large as the field]"
+    ),
+    click.option(
+        "--fill",
+        type=click.Choice(["refuse", "mask", "sky"]),
+        default="refuse",
+        show_default=True,
+        help="Pixels outside the field of the input: skip the galaxy, mask them, or add sky.",
+    ),
+    click.option(
+        "--add-noise",
+        type=click.Choice(["add", "whiten", "none"]),
+        default="add",
+        show_default=True,
+        help="Add the noise of the instrument; whiten: as independent between pixels as possible.",
+    ),
+)
+@options.section(
+    "Method",
+    click.option(
+        "--bandpass",
+        type=click.Choice(["nearest", "sed", "same"]),
+        default="nearest",
+        show_default=True,
+        help="Input band nearest in rest-frame wavelength, fitted spectra, or band of the same name.",
+    ),
+    click.option(
+        "--max-mismatch",
+        type=float,
+        default=0.1,
+        show_default=True,
+        help="Largest relative difference of wavelengths for nearest.",
+    ),
+    click.option(
+        "--convention",
+        type=click.Choice(["f_nu", "f_lambda", "bolometric"]),
+        default="f_nu",
+        show_default=True,
+        help="Kind of flux: images in nJy are f_nu.",
+    ),
+    click.option(
+        "--evolution",
+        type=float,
+        default=0.0,
+        show_default=True,
+        help="Brightening, mag per unit of redshift.",
+    ),
+)
+@click.option(
+    "--out", required=True, metavar="DIR", help="Output folder: cutouts, catalog.ecsv, skipped.ecsv."
+)
+@options.overwrite
 @options.seed
 @options.quiet
 def command(
-    images: tuple[str, ...], redshifts: tuple[float, ...], out: str, overwrite: bool, **given: Any
+    images: tuple[str, ...], catalog: str | None, out: str, overwrite: bool, quiet: bool, **given: Any
 ) -> None:
     """Simulate how galaxies would look at higher redshift.
 
     \b
-    galcnn redshift ngc1300.fits --from 0.0053 --z 0.3 --as hsc --observe r --out far
-    galcnn redshift sky/cutouts --z 0.1 --z 0.2 --catalog sky/catalog.ecsv --fill sky --size 64 --out test
+    galcnn redshift ngc1300.fits --redshift 0.0053 --to 0.3 --instrument hsc --instrument-bands r --out far
+    galcnn redshift --catalog sky/catalog.ecsv --to 0.1 --to 0.2 --fill sky --size 64 --out test
 
     Galaxies without the needed data are skipped, with the reason. The output catalog can be used by
     galcnn classify and galcnn train.
     """
+    from galcnn.catalog import read_catalog
     from galcnn.dataset import InputFiles
-    from galcnn.pipeline import Receding, redshift_files
+    from galcnn.pipeline import RedshiftSettings, redshift_files
     from galcnn.redshifting import Redshifting
     from galcnn.simulation import telescope_of
 
     options.check_folder(out, overwrite=overwrite)
-    paths = options.paths_by_id(images)
-    seen = None if given["observation"] is None else telescope_of(given["observation"])
-    if seen is not None and given["observe"]:
-        seen = seen.only(options.words(given["observe"]) or ())
-    names = ("convention", "bandpass", "max_mismatch", "evolution", "noise", "fill", "linear_counts")
+    if not images and catalog is None:
+        raise click.UsageError("Expected IMAGE... or --catalog FILE.")
+    columns = options.chosen(id=given["id_"])
+    if not images and not (given["folder"] and given["image_column"] == "image"):
+        columns |= {"image": given["image_column"]}
+    read = None if catalog is None else read_catalog(catalog, columns=columns)
+    seen = None if given["instrument"] is None else telescope_of(given["instrument"])
+    if seen is not None and given["instrument_bands"]:
+        seen = seen.only(options.band_names(given["instrument_bands"]) or ())
+    names = ("convention", "bandpass", "max_mismatch", "evolution", "fill", "linear_counts")
+    method = Redshifting(noise=given["add_noise"], **{name: given[name] for name in names})
     size = given["size"]
-    receding = Receding(
-        tuple(redshifts),
+    settings = RedshiftSettings(
+        given["redshifts"],
+        given["own"],
         seen,
         None if size is None else (size, size),
-        Redshifting(**{name: given[name] for name in names}),
+        method,
         given["seed"],
         given["psf_fwhm"],
     )
-    catalog, refusals = redshift_files(
-        InputFiles(paths, bands=options.words(given["bands"]), width=options.angle(given["width"])),
-        _known(paths, given["catalog"], given["z_from"]),
+    reading = options.reading(given)
+    if images or read is None:
+        files = InputFiles(options.paths_by_id(images, one_galaxy=given["one_galaxy"]), **reading)
+    else:
+        files = InputFiles.of(read, given["folder"], **reading)
+    made, skipped = redshift_files(
+        files,
         out=out,
-        receding=receding,
-        progress=options.progress(given["quiet"]),
+        settings=settings,
+        catalog=read,
+        progress=options.progress(quiet),
         overwrite=overwrite,
     )
-    tell(cutouts=len(catalog), refused=len(refusals), catalog=f"{out}/catalog.ecsv")
-    click.echo(f"wrote {out}/catalog.ecsv and {len(catalog)} cutouts")
-    for refusal in refusals[:3]:
-        click.echo(f"refused {refusal.id} at z={refusal.redshift:g}: {refusal.reason}", err=True)
-    if len(refusals) > 3:
-        click.echo(f"refused {len(refusals)} in all, see {out}/refused.ecsv", err=True)
-
-
-def _known(names: Iterable[str], catalog: str | None, z_from: float | None) -> dict[str, dict[str, Any]]:
-    """Return the catalog columns and the redshift of each image, by its name."""
-    known: dict[str, dict[str, Any]] = {name: {} for name in names}
-    if catalog is not None:
-        from galcnn.catalog import read_catalog
-
-        table = read_catalog(catalog).table
-        carried = [name for name in ("redshift", "class", "split", "ra", "dec") if name in table.colnames]
-        for row in table:
-            if str(row["id"]) in known:
-                known[str(row["id"])] = {name: row[name] for name in carried}
-    if z_from is not None:
-        for facts in known.values():
-            facts.setdefault("redshift", z_from)
-    return known
+    tell(cutouts=len(made), skipped=len(skipped), catalog=f"{out}/catalog.ecsv")
+    click.echo(f"wrote {out}/catalog.ecsv and {len(made)} cutouts")
+    for one in skipped[:3]:
+        click.echo(f"skipped {one.id} at z={one.redshift:g}: {one.reason}", err=True)
+    if len(skipped) > 3:
+        click.echo(f"skipped {len(skipped)} in all, see {out}/skipped.ecsv", err=True)

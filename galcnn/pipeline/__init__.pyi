@@ -26,7 +26,7 @@ from .labelling import label_next as label_next
 from .neighbours import features_of_files as features_of_files
 from .neighbours import nearest as nearest
 from .neighbours import read_embedded as read_embedded
-from .redshifts import Receding as Receding
+from .redshifts import RedshiftSettings as RedshiftSettings
 from .redshifts import redshift_files as redshift_files
 from .requests import answer_requests as answer_requests
 from .robustness import Robustness as Robustness
@@ -71,7 +71,7 @@ __all__ = [
     "AttackSettings",
     "HEALPIX",
     "JsonAnswer",
-    "Receding",
+    "RedshiftSettings",
     "Robustness",
     "RunSettings",
     "SCHEMAS",

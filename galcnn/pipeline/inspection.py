@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,11 +58,11 @@ def show_data(
     catalog: Catalog,
     out: str | os.PathLike[str],
     *,
-    bands: tuple[str, ...] | None = None,
-    size: int | None = None,
+    images: str | os.PathLike[str] | None = None,
     view: DataView | None = None,
     progress: Progress = silent,
     overwrite: bool = False,
+    **reading: Any,
 ) -> Table:
     """Draw a data set before and after preprocessing, and list its suspicious cutouts.
 
@@ -77,16 +77,16 @@ def show_data(
         Output folder for ``preprocessing.png``, ``statistics.ecsv`` (statistics of each plane before and
         after), ``suspicious.ecsv`` and, if there are suspicious cutouts that can be read,
         ``suspicious.png``.
-    bands : tuple of str, optional
-        Bands to use, or names of the planes, see `galcnn.dataset.InputFiles`.
-    size : int, optional
-        Side length in pixels, see `galcnn.dataset.InputFiles`.
+    images : path-like, optional
+        Folder of the images, see `galcnn.dataset.InputFiles.of`.
     view : DataView, optional
         Settings; the defaults if not given.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per image read.
     overwrite : bool
         If True, replace files of these names, also in a folder with other content.
+    **reading
+        How the images are read: bands, size and the other parameters of `galcnn.dataset.InputFiles`.
 
     Returns
     -------
@@ -102,8 +102,8 @@ def show_data(
     folder = Path(out)
     own = ("preprocessing.png", "statistics.ecsv", "suspicious.*")
     claim = atomic.claim(folder, what="one of galcnn inspect", own=own, overwrite=overwrite)
-    files = InputFiles.of(catalog, bands=bands, size=size)
-    images: list[npt.NDArray[np.float32]] = []
+    files = InputFiles.of(catalog, images, **reading)
+    arrays: list[npt.NDArray[np.float32]] = []
     measures: list[CutoutMeasure | None] = []
     errors: list[str] = []
     with progress("read images", len(files)) as step:
@@ -115,12 +115,12 @@ def show_data(
                 measures.append(None)
                 errors.append(str(error))
                 continue
-            images.append(images_from([cutout])[0])
+            arrays.append(images_from([cutout])[0])
             measures.append(measure_cutout(cutout))
             errors.append("")
-    if not images:
-        raise ValueError(message("an image that can be read", "".join(errors[:1]), n_galaxies=len(files)))
-    stack = np.stack(images)
+    if not arrays:
+        raise ValueError(f"None of {len(files)} images could be read. {''.join(errors[:1])}")
+    stack = np.stack(arrays)
     rows = np.array([i for i, one in enumerate(measures) if one is not None])
     training = stack[_training(catalog, rows)]
     model = fit_preprocessing(training, stretch=view.stretch, scaling=view.scaling, per=view.per)

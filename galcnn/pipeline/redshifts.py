@@ -28,18 +28,20 @@ from galcnn.simulation import psf_planes
 
 
 @dataclass(frozen=True)
-class Receding:
+class RedshiftSettings:
     """Settings for redshifting image files.
 
     Attributes
     ----------
     redshifts : tuple of float
         New redshifts. One cutout is written per galaxy and redshift.
+    own : float or None
+        Redshift of galaxies for which neither file nor catalog has one.
     observation : galcnn.photometry.Observation or None
         Observation to simulate, see `galcnn.redshifting.redshift`.
     shape : tuple of int or None
         Shape of the cutouts in pixels, (ny, nx). If None, as large as the field of the input allows.
-    settings : galcnn.redshifting.Redshifting
+    method : galcnn.redshifting.Redshifting
         Settings of the method.
     seed : int
         Seed of noise and sky.
@@ -48,20 +50,21 @@ class Receding:
     """
 
     redshifts: tuple[float, ...]
+    own: float | None = None
     observation: Observation | None = None
     shape: tuple[int, int] | None = None
-    settings: Redshifting = field(default_factory=Redshifting)
+    method: Redshifting = field(default_factory=Redshifting)
     seed: int = 0
     psf_fwhm: float | None = None
 
     def __post_init__(self) -> None:
         if not self.redshifts or not all(np.isfinite(z) and z > 0 for z in self.redshifts):
-            raise ValueError(message("redshifts above 0", "", redshifts=self.redshifts))
+            raise ValueError(message("redshifts above 0", "Change them: --to.", redshifts=self.redshifts))
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A galaxy that could not be redshifted.
+class Skipped:
+    """A galaxy that was skipped, since it cannot be redshifted.
 
     Attributes
     ----------
@@ -70,7 +73,7 @@ class Refusal:
     redshift : float
         Requested redshift.
     reason : str
-        Reason of the failure.
+        Why it was skipped.
     """
 
     id: str
@@ -80,13 +83,13 @@ class Refusal:
 
 def redshift_files(
     files: InputFiles,
-    known: Mapping[str, Mapping[str, Any]],
     *,
     out: str | os.PathLike[str],
-    receding: Receding,
+    settings: RedshiftSettings,
+    catalog: Catalog | None = None,
     progress: Progress = silent,
     overwrite: bool = False,
-) -> tuple[Catalog, list[Refusal]]:
+) -> tuple[Catalog, list[Skipped]]:
     """Redshift the galaxies of image files, and write the cutouts with a catalog.
 
     Galaxies without the needed data (redshift, PSF, field, bands) are skipped, with the reason.
@@ -95,14 +98,14 @@ def redshift_files(
     ----------
     files : galcnn.dataset.InputFiles
         The images.
-    known : mapping of str to mapping
-        Id -> values to copy to the new catalog, by column. ``redshift`` is used if the file has no
-        redshift.
     out : path-like
         Output folder for ``cutouts/``, ``catalog.ecsv`` and, if galaxies were skipped,
-        ``refused.ecsv``. An interrupted run is continued.
-    receding : Receding
-        New redshifts, and settings.
+        ``skipped.ecsv``. An interrupted run is continued.
+    settings : RedshiftSettings
+        New redshifts, observation and method.
+    catalog : galcnn.catalog.Catalog, optional
+        Catalog with the ids of the files. Its columns redshift (used if the file has none), class,
+        split, ra and dec are copied to the new catalog.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per input image.
     overwrite : bool
@@ -112,8 +115,8 @@ def redshift_files(
     -------
     catalog : galcnn.catalog.Catalog
         One row per galaxy and redshift: ``id``, ``object`` (id of the input), ``redshift``,
-        ``redshift_from``, ``image``, and the known columns.
-    refusals : list of Refusal
+        ``redshift_from``, ``image``, and the columns of `catalog`.
+    skipped : list of Skipped
         Skipped galaxies and redshifts, with the reason.
 
     Raises
@@ -122,22 +125,23 @@ def redshift_files(
         If the folder holds something else, or no galaxy could be redshifted.
     """
     folder = Path(out)
-    described = repr((receding, files.bands, files.width))
+    described = repr((settings, files.described, files.hdu, files.zero_points))
     claim = atomic.claim(
         folder,
         described,
         what="one with the same redshifts and settings",
-        own=("catalog.ecsv", "refused.ecsv", "cutouts"),
+        own=("catalog.ecsv", "skipped.ecsv", "cutouts"),
         inputs=files.paths.values(),
         overwrite=overwrite,
     )
     stems = file_stems(files.paths)
-    rows, refusals = [], []
+    known = _columns(catalog, files.ids)
+    rows, skipped = [], []
     with progress("redshift", len(files.paths)) as step:
         for name in files.paths:
-            for made in _further_away(files, name, dict(known.get(name, {})), receding):
-                if isinstance(made, Refusal):
-                    refusals.append(made)
+            for made in _redshifted(files, name, known.get(name, {}), settings):
+                if isinstance(made, Skipped):
+                    skipped.append(made)
                     continue
                 row, far = made
                 # A hash of the pixels is part of the name, because another input may have the same id.
@@ -146,53 +150,72 @@ def redshift_files(
                 rows.append(row | {"image": image})
             step()
     if not rows:
+        first = skipped[0]
         raise ValueError(
-            message("a galaxy that can be put further away", refusals[0].reason, n=len(refusals))
+            f"None of {len(files)} galaxies could be redshifted. {first.id} to z={first.redshift:g}: "
+            f"{first.reason}"
         )
-    catalog = Catalog(_table(rows))
-    write_table(catalog.table, folder / "catalog.ecsv")
-    if refusals:
+    made_catalog = Catalog(_table(rows))
+    write_table(made_catalog.table, folder / "catalog.ecsv")
+    if skipped:
         table = QTable(
-            {name: [getattr(one, name) for one in refusals] for name in ("id", "redshift", "reason")}
+            {name: [getattr(one, name) for one in skipped] for name in ("id", "redshift", "reason")}
         )
-        write_table(table, folder / "refused.ecsv")
-    return catalog, refusals
+        write_table(table, folder / "skipped.ecsv")
+    return made_catalog, skipped
 
 
-def _further_away(
-    files: InputFiles, name: str, facts: dict[str, Any], receding: Receding
-) -> Iterator[tuple[dict[str, Any], Cutout] | Refusal]:
+def _columns(catalog: Catalog | None, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the values that are copied from the catalog, by id."""
+    if catalog is None:
+        return {}
+    wanted = set(names)
+    carried = [name for name in ("redshift", "class", "split", "ra", "dec") if name in catalog.table.colnames]
+    return {
+        str(row["id"]): {name: row[name] for name in carried}
+        for row in catalog.table
+        if str(row["id"]) in wanted
+    }
+
+
+def _redshifted(
+    files: InputFiles, name: str, known: Mapping[str, Any], settings: RedshiftSettings
+) -> Iterator[tuple[dict[str, Any], Cutout] | Skipped]:
     try:
-        near = _known(files.load(name), facts.pop("redshift", None), receding)
+        near = _completed(files.load(name), known.get("redshift"), settings)
     except (OSError, ValueError) as error:
-        yield from (Refusal(name, z, str(error)) for z in receding.redshifts)
+        yield from (Skipped(name, z, str(error)) for z in settings.redshifts)
         return
-    own = {"object": name, "redshift_from": near.redshift, "pixels": digest(near)[:12], **facts}
-    for z in receding.redshifts:
+    copied = {column: value for column, value in known.items() if column != "redshift"}
+    own = {"object": name, "redshift_from": near.redshift, "pixels": digest(near)[:12], **copied}
+    for z in settings.redshifts:
         try:
             far = redshift(
                 near,
                 z,
-                observation=receding.observation,
-                shape=receding.shape,
-                settings=receding.settings,
-                seed=receding.seed,
+                observation=settings.observation,
+                shape=settings.shape,
+                settings=settings.method,
+                seed=settings.seed,
             )
         except ValueError as error:
-            yield Refusal(name, z, str(error))
+            yield Skipped(name, z, str(error))
         else:
             yield {"id": f"{name} z={z:g}", "redshift": z, **own}, far
 
 
-def _known(cutout: Cutout, redshift_known: float | None, receding: Receding) -> Cutout:
-    if cutout.redshift is None and redshift_known is not None and np.isfinite(redshift_known):
-        cutout = replace(cutout, redshift=float(redshift_known))
-    if cutout.psf is None and receding.psf_fwhm is not None and cutout.pixel_scale is not None:
+def _completed(cutout: Cutout, cataloged: float | None, settings: RedshiftSettings) -> Cutout:
+    """Add the redshift and the PSF that the file does not contain."""
+    known = (cataloged, settings.own)
+    stated = next((float(z) for z in known if z is not None and np.ma.filled(z, np.nan) > 0), None)
+    if cutout.redshift is None and stated is not None:
+        cutout = replace(cutout, redshift=stated)
+    if cutout.psf is None and settings.psf_fwhm is not None and cutout.pixel_scale is not None:
         n = len(cutout.bands)
         own = Observation(
-            "input", cutout.bands, cutout.pixel_scale, (receding.psf_fwhm,) * n, (0.0,) * n, (1.0,) * n
+            "input", cutout.bands, cutout.pixel_scale, (settings.psf_fwhm,) * n, (0.0,) * n, (1.0,) * n
         )
-        source = f"Moffat of {receding.psf_fwhm} arcsec, stated by the user"
+        source = f"Moffat of {settings.psf_fwhm} arcsec, stated by the user"
         cutout = replace(cutout, psf=psf_planes(own), meta={**cutout.meta, "psf_source": source})
     return cutout
 

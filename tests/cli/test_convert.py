@@ -13,7 +13,17 @@ def test_bands_of_two_surveys_become_one_cutout(real_data, tmp_path, capsys):
         for name in ("fits/hostphot/DES_g.fits", "services/panstarrs_fitscut/PS1_r.fits")
     ]
     out = tmp_path / "galaxy.fits"
-    words = ["--grid", "g", "--remove-sky", "--ebv", "0.03", "--width", "40arcsec", "--redshift", "0.02"]
+    words = [
+        "--grid",
+        "g",
+        "--remove-sky",
+        "--extinction",
+        "0.03",
+        "--width",
+        "40arcsec",
+        "--redshift",
+        "0.02",
+    ]
     assert main(["convert", *files, *words, "--out", str(out)]) == 0
     cutout = load_cutout(out)
     assert (cutout.bands, cutout.shape, cutout.redshift) == (("g", "r"), (152, 152), 0.02)
@@ -52,8 +62,8 @@ def test_companions_and_zero_point(real_data, tmp_path, capsys):
     [
         (["--position", "27.952,0.2635"], "the galaxy inside of the image"),
         (["--position", "27"], "RA,DEC in degrees"),
-        (["--system", "SDSS"], "--ebv MAG"),
-        (["--grid", "r", "--mask", "m.fits"], "load each first"),
+        (["--system", "SDSS"], "--extinction MAG"),
+        (["--grid", "r", "--mask", "m.fits"], "convert each file first"),
         (["--zero-point", "25"], "an image of counts"),
         (["--grid", "z"], "a reference band among"),
     ],

@@ -36,7 +36,7 @@ FOLDERS = {
     ("classify", "--out"): "classify none none.fits --out {out}",
     ("compare", "--out"): "compare --catalog none.csv --out {out}",
     ("cut", "--out"): "cut none.fits --catalog none.csv --width 9pix --out {out}",
-    ("inspect", "--out"): "inspect none.csv --out {out}",
+    ("inspect", "--out"): "inspect --catalog none.csv --out {out}",
     ("demo", "--out"): "demo -n 60 --out {out}",
     ("dream", "--out"): "dream none none.fits --layer x --out {out}",
     ("evaluate", "--out"): "evaluate none --catalog none.csv --out {out}",
@@ -46,8 +46,8 @@ FOLDERS = {
     ("attack", "--out"): "attack none none.fits --out {out}",
     ("diagnose", "--out"): "diagnose none --out {out}",
     ("landscape", "--out"): "landscape none --out {out}",
-    ("pack", "--out"): "pack none.csv --out {out}",
-    ("redshift", "--out"): "redshift none.fits --z 0.1 --out {out}",
+    ("pack", "--out"): "pack --catalog none.csv --out {out}",
+    ("redshift", "--out"): "redshift none.fits --to 0.1 --out {out}",
     ("report", "--out"): "report none --out {out}",
     ("roar", "--out"): "roar none --out {out}",
     ("shift", "--out"): "shift none.toml --out {out}",
@@ -232,7 +232,7 @@ def test_inputs_in_the_folder_that_would_go_are_refused(folder, capsys):
     assert main(words) == 0
     (image,) = (folder / "sky" / "cutouts").glob("*.fits")
     old = image.read_bytes()
-    assert main(["redshift", str(image), "--z", "0.4", "--out", "sky", "--overwrite"]) != 0
+    assert main(["redshift", str(image), "--to", "0.4", "--out", "sky", "--overwrite"]) != 0
     assert "another place than that of the input" in capsys.readouterr().err
     assert image.read_bytes() == old
     assert np.isfinite(old[0])

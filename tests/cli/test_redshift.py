@@ -33,7 +33,19 @@ def sky(tmp_path_factory):
 def test_a_test_set_is_made_of_files(sky, tmp_path, capsys):
     images = sorted(str(path) for path in sky.glob("*.fits"))
     out = tmp_path / "far"
-    words = ["redshift", *images, "--z", "0.12", "--z", "0.2", "--as", "lsst", "--observe", "i", "--catalog"]
+    words = [
+        "redshift",
+        *images,
+        "--to",
+        "0.12",
+        "--to",
+        "0.2",
+        "--instrument",
+        "lsst",
+        "--instrument-bands",
+        "i",
+        "--catalog",
+    ]
     words += [str(sky / "truth.ecsv"), "--seed", "3", "--max-mismatch", "0.15", "--quiet", "--out", str(out)]
     assert main(words) == 0
     assert "8 cutouts" in capsys.readouterr().out
@@ -56,7 +68,7 @@ def test_a_test_set_is_made_of_files(sky, tmp_path, capsys):
 
 def test_it_goes_on_where_it_stopped(sky, tmp_path, capsys):
     image, out = str(next(sky.glob("*.fits"))), tmp_path / "far"
-    words = ["redshift", image, "--z", "0.1", "--z", "0.2", "--quiet", "--out", str(out)]
+    words = ["redshift", image, "--to", "0.1", "--to", "0.2", "--quiet", "--out", str(out)]
     assert main(words) == 0
     files = sorted((out / "cutouts").glob("*.fits"))
     (out / "catalog.ecsv").unlink()
@@ -71,16 +83,16 @@ def test_it_goes_on_where_it_stopped(sky, tmp_path, capsys):
     assert "with the same redshifts and settings" in capsys.readouterr().err
 
 
-def test_refusals_are_listed_and_lose_nobody(sky, tmp_path, capsys):
+def test_skipped_galaxies_are_listed_and_the_others_are_written(sky, tmp_path, capsys):
     out = tmp_path / "far"
     images = sorted(str(path) for path in sky.glob("*.fits"))
     (tmp_path / "broken.fits").write_text("<html>not found</html>")
-    words = ["redshift", *images, str(tmp_path / "broken.fits"), "--z", "0.01", "--z", "0.2"]
+    words = ["redshift", *images, str(tmp_path / "broken.fits"), "--to", "0.01", "--to", "0.2"]
     assert main([*words, "--quiet", "--out", str(out)]) == 0
     shown = capsys.readouterr()
     assert "4 cutouts" in shown.out
-    assert "refused 6 in all" in shown.err
-    table = Table.read(out / "refused.ecsv")
+    assert "skipped 6 in all" in shown.err
+    table = Table.read(out / "skipped.ecsv")
     assert len(table) == 6
     assert sum("cannot be brought nearer" in reason for reason in table["reason"]) == 4
     assert sum("FITS" in reason for reason in table["reason"]) == 2
@@ -89,11 +101,11 @@ def test_refusals_are_listed_and_lose_nobody(sky, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--z", "0.2", "--as", "lst"], "Did you mean 'lsst'?"),
-        (["--z", "-1"], "redshifts above 0"),
-        (["--z", "0.2", "--as", "lsst", "--observe", "K"], "bands among"),
-        ([], "Missing option '--z'"),
-        (["--z", "0.2", "--as", "hst-wfc3", "--observe", "F160W"], "nearest="),
+        (["--to", "0.2", "--instrument", "lst"], "Did you mean 'lsst'?"),
+        (["--to", "-1"], "redshifts above 0"),
+        (["--to", "0.2", "--instrument", "lsst", "--instrument-bands", "K"], "bands among"),
+        ([], "Missing option '--to'"),
+        (["--to", "0.2", "--instrument", "hst-wfc3", "--instrument-bands", "F160W"], "nearest="),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(sky, tmp_path, capsys, words, told):
@@ -107,6 +119,6 @@ def test_what_cannot_be_is_said_in_one_line(sky, tmp_path, capsys, words, told):
 
 def test_pictures_are_refused(tmp_path, capsys):
     Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(tmp_path / "galaxy.png")
-    words = ["redshift", str(tmp_path / "galaxy.png"), "--from", "0.02", "--z", "0.2", "--quiet"]
+    words = ["redshift", str(tmp_path / "galaxy.png"), "--redshift", "0.02", "--to", "0.2", "--quiet"]
     assert main([*words, "--out", str(tmp_path / "far")]) == 2
     assert "8-bit picture cannot be dimmed" in capsys.readouterr().err

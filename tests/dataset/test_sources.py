@@ -184,7 +184,15 @@ def test_what_cannot_be_packed_is_named_and_has_its_row(pictures, tmp_path, caps
     Image.fromarray(np.zeros((5, 5, 3), dtype=np.uint8)).save(tmp_path / "small.png")
     images = [str(folder / "g0.png"), "broken.png", "gone.png", "small.png", str(folder / "g1.png")]
     QTable({"id": list("abcde"), "image": images}).write(tmp_path / "catalog.ecsv")
-    command = ["pack", str(tmp_path / "catalog.ecsv"), "--out", str(tmp_path / "s"), "--shard-size", "2"]
+    command = [
+        "pack",
+        "--catalog",
+        str(tmp_path / "catalog.ecsv"),
+        "--out",
+        str(tmp_path / "s"),
+        "--shard-size",
+        "2",
+    ]
     assert main([*command, "--quiet"]) == 0
     told = capsys.readouterr()
     assert "3 of 5 could not be packed" in told.err

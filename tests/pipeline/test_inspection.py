@@ -24,7 +24,16 @@ def test_figures_and_tables_show_the_whitened_training_set(survey, tmp_path, cap
     table["image"][21] = table["image"][2]
     table.write(tmp_path / "c.ecsv")
     out = tmp_path / "look"
-    words = ["inspect", str(tmp_path / "c.ecsv"), "--scaling", "whiten", "--out", str(out), "--quiet"]
+    words = [
+        "inspect",
+        "--catalog",
+        str(tmp_path / "c.ecsv"),
+        "--scaling",
+        "whiten",
+        "--out",
+        str(out),
+        "--quiet",
+    ]
     assert main(words) == 0
     shown = capsys.readouterr().out
     assert "24 galaxies" in shown
@@ -69,6 +78,6 @@ def test_a_figure_of_an_earlier_look_does_not_stay(survey, tmp_path):
 
 def test_a_catalog_without_a_readable_image_is_refused(tmp_path, capsys):
     Table({"image": ["a.fits", "b.fits"]}).write(tmp_path / "c.csv")
-    assert main(["inspect", str(tmp_path / "c.csv"), "--out", str(tmp_path / "look")]) == 2
+    assert main(["inspect", "--catalog", str(tmp_path / "c.csv"), "--out", str(tmp_path / "look")]) == 2
     assert "Expected an image that can be read" in capsys.readouterr().err
     assert not (tmp_path / "look").exists()

@@ -484,7 +484,7 @@ def test_shards_give_the_rows_that_their_files_give(sky, tmp_path, capsys):
     names = [f"g{i}" for i in range(N)]
     images = [str(sky / "cutouts" / f"{name}.fits") for name in names]
     QTable({"id": names, "image": images}).write(tmp_path / "c.ecsv")
-    assert main(["pack", str(tmp_path / "c.ecsv"), "--out", str(tmp_path / "s"), "--quiet"]) == 0
+    assert main(["pack", "--catalog", str(tmp_path / "c.ecsv"), "--out", str(tmp_path / "s"), "--quiet"]) == 0
     assert "2 of 40 could not be packed" in capsys.readouterr().err
     base = ["classify", str(sky / "model"), "--catalog", str(sky / "catalog.ecsv"), "--quiet"]
     for name, words in {
