@@ -8,6 +8,9 @@ A class of its own exists only where a caller handles the error differently; all
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 _LONGEST_VALUE = 200
 
 
@@ -88,6 +91,20 @@ def message(expected: str, remedy: str = "", **received: object) -> str:
     text = Message(" ".join(parts))
     text.expected, text.received, text.remedy = expected, shown, remedy
     return text
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return a sentence with the known word nearest to a misspelt one, or another sentence.
+
+    Examples
+    --------
+    >>> did_you_mean("epoch", ["epochs", "seed"])
+    "Did you mean 'epochs'?"
+    """
+    words = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(word.casefold(), words, n=1, cutoff=0.5)
+    near = near or [one for one in words if word.casefold() in one][:1]
+    return f"Did you mean {words[near[0]]!r}?" if near else otherwise
 
 
 def _shorten(text: str) -> str:

@@ -6,12 +6,11 @@ requested; the error of a broken one names its package and version, and the othe
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from galcnn.errors import PluginError, message
+from galcnn.errors import PluginError, did_you_mean, message
 
 SURVEYS = "galcnn.surveys"
 EXPLAINERS = "galcnn.explainers"
@@ -99,8 +98,7 @@ def load(group: str, name: str) -> Any:
     plugins = available(group)
     plugin = plugins.get(name)
     if plugin is None:
-        near = difflib.get_close_matches(name, plugins, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else "Install the package that brings it."
+        hint = did_you_mean(name, plugins, "Install the package that provides it.")
         raise PluginError(
             message(f"a plugin of {group}: {', '.join(plugins) or 'none installed'}", hint, name=name)
         )

@@ -54,6 +54,7 @@ from galcnn.cli.answers import tell
     ),
     click.option(
         "--add-noise",
+        "noise",
         type=click.Choice(["add", "whiten", "none"]),
         default="add",
         show_default=True,
@@ -125,8 +126,8 @@ def command(
     seen = None if given["instrument"] is None else telescope_of(given["instrument"])
     if seen is not None and given["instrument_bands"]:
         seen = seen.only(options.band_names(given["instrument_bands"]) or ())
-    names = ("convention", "bandpass", "max_mismatch", "evolution", "fill", "linear_counts")
-    method = Redshifting(noise=given["add_noise"], **{name: given[name] for name in names})
+    names = ("convention", "bandpass", "max_mismatch", "evolution", "noise", "fill", "linear_counts")
+    method = Redshifting(**{name: given[name] for name in names})
     size = given["size"]
     settings = RedshiftSettings(
         given["redshifts"],

@@ -377,7 +377,7 @@ def _file_or_hdu(given: FileLike) -> Source | str:
         return source
     if isinstance(given, str) and not source.path.suffix and source.path.name == given:
         return given
-    raise FileNotFoundError(message("an existing file, or the name of an HDU", "Check it.", path=source.name))
+    raise FileNotFoundError(f"File not found: {source.name}. It is not the name of an HDU either.")
 
 
 def _check_inside(planes: Planes, position: SkyCoord, sources: Sequence[Source]) -> None:
@@ -391,7 +391,7 @@ def _check_inside(planes: Planes, position: SkyCoord, sources: Sequence[Source])
     raise UnreadableImageError(
         message(
             "the galaxy inside of the image",
-            "The WCS may be stale; leave the position out to have the image as its header says.",
+            "The WCS may be wrong; leave the position out to use the image as its header says.",
             path=_shown(sources),
             position=position.to_string("decimal"),
             from_centre=f"{centre.separation(position).to_value(u.arcsec):.1f} arcsec",

@@ -102,7 +102,11 @@ def join(parts: Sequence[Planes]) -> Planes:
     shapes = [part.values.shape[1:] for part in parts]
     if len(set(shapes)) > 1:
         raise UnreadableImageError(
-            message("bands of one shape (ny, nx)", "Bring them to one grid first.", shapes=shapes)
+            message(
+                "bands of one shape (ny, nx)",
+                "Resample them to the grid of one band: grid=...",
+                shapes=shapes,
+            )
         )
     units = [part.unit for part in parts]
     if any(unit != first.unit for unit in units):

@@ -218,9 +218,7 @@ class Files:
         path = Path(said)
         elsewhere = path.is_file()
         if not elsewhere and (path.suffix or path.name != said):
-            raise FileNotFoundError(
-                message("an existing file, or the name of an HDU", "Check it.", path=said)
-            )
+            raise FileNotFoundError(f"File not found: {said}. It is not the name of an HDU either.")
         file = path if elsewhere else image
         with opened(self.plain(file)) as (hdulist, _):
             if elsewhere:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import astropy.units as u
 import numpy as np
 
-from galcnn.errors import message
+from galcnn.errors import did_you_mean, message
 
 #: Effective wavelengths, nm. ugrizy are those of LSST (SDSS, DECam and HSC differ by at most 3.7 %);
 #: HST: pivot wavelengths of its handbooks; Euclid and LSST: as in speclite.
@@ -117,7 +116,10 @@ class Observation:
         """
         missing = [band for band in bands if band not in self.bands]
         if missing or not bands:
-            raise ValueError(message(f"bands among {self.bands}", "", bands=bands))
+            hint = did_you_mean(missing[0], self.bands) if missing else ""
+            raise ValueError(
+                message(f"bands among {', '.join(self.bands)} of {self.name}", hint, bands=bands)
+            )
         order = [self.bands.index(band) for band in bands]
         return replace(
             self,
@@ -220,9 +222,8 @@ def observation_of(name: str) -> Observation:
     """
     found = OBSERVATIONS.get(name.lower())
     if found is None:
-        near = difflib.get_close_matches(name.lower(), OBSERVATIONS, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(message(f"an observation among {', '.join(OBSERVATIONS)}", hint, name=name))
+        hint = did_you_mean(name, OBSERVATIONS)
+        raise ValueError(message(f"an instrument among {', '.join(OBSERVATIONS)}", hint, instrument=name))
     return found
 
 

@@ -17,7 +17,6 @@ from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog, write_table
 from galcnn.dataset import InputFiles, suspicious_table
 from galcnn.dataset.suspicious import CutoutMeasure, SuspicionLimits, measure_cutout
-from galcnn.errors import message
 from galcnn.model import fit_preprocessing, images_from
 from galcnn.model.preprocessing.fitting import Preprocessed
 from galcnn.model.preprocessing.statistics import ImageStack, moments, pieces, sky_noise

@@ -243,7 +243,7 @@ def source_bands(
             message(
                 f"an input band within {max_mismatch:g} of the rest-frame wavelength of each observed band",
                 "Choose other bands of the observation, fit spectra (bandpass='sed'), or allow more "
-                "(max_mismatch).",
+                "(max_mismatch=...).",
                 nearest=far,
             )
         )

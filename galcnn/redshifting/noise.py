@@ -38,7 +38,7 @@ def noised(
         raise ValueError(
             message(
                 "sigma, so that the noise of the input is not counted twice",
-                "Load the cutout with its sigma, or ask for noise='none'.",
+                "Use files with the standard deviation of the noise, or add none: noise='none'.",
                 sigma=None,
             )
         )

@@ -73,7 +73,9 @@ def matched(
     shape = shape or _filled(cutout.shape, magnification)
     if min(shape) < 1:
         raise ValueError(
-            message("a galaxy that still fills a pixel", "Give a larger field.", magnification=magnification)
+            message(
+                "a galaxy that still fills a pixel", "Choose a lower redshift.", magnification=magnification
+            )
         )
     lacking = [m / magnification > n + 1e-6 for n, m in zip(cutout.shape, shape, strict=True)]
     if any(lacking) and fill == "refuse":
@@ -81,7 +83,7 @@ def matched(
         raise ValueError(
             message(
                 f"an input of at least {need} pixels (ny, nx) for an output of {shape}",
-                "Give a larger field or a smaller shape, or fill with 'sky' or 'mask'.",
+                "Use a larger field or a smaller output (size=...), or fill the rest: fill='sky'.",
                 input=cutout.shape,
                 magnification=round(magnification, 4),
             )
@@ -132,7 +134,7 @@ def _plan(cutout: Cutout, i: int, magnification: float, observation: Observation
         return _Plan((own, 0.0), psf, 0.0, 0.0, 0.5, 8 + 8 / magnification, magnification)
     if psf is None:
         raise ValueError(
-            message("the PSF of the input", "Load it with the cutout, or give it one.", band=cutout.bands[i])
+            message("the PSF of the input", "Give its FWHM in arcsec: psf_fwhm=...", band=cutout.bands[i])
         )
     there = float(observation.pixel_scale.to_value(u.arcsec))
     fwhm = observation.psf_fwhm[i] / there / magnification

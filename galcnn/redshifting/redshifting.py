@@ -138,9 +138,7 @@ def redshift(
 def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
     z_from = cutout.redshift
     if z_from is None:
-        raise ValueError(
-            message("a cutout with a redshift", "Give it one: replace(cutout, redshift=...).", redshift=None)
-        )
+        raise ValueError(message("a galaxy with a known redshift", "Give it: redshift=...", redshift=None))
     if not (0 < z_from <= z_to and math.isfinite(z_to)):
         raise ValueError(
             message(
@@ -155,7 +153,7 @@ def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
         raise ValueError(
             message(
                 "a flux, or linear counts",
-                "An 8-bit picture cannot be dimmed: use the FITS image.",
+                "An 8-bit picture cannot be dimmed: use the FITS image of the galaxy.",
                 unit=str(unit),
             )
         )
@@ -168,7 +166,7 @@ def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
         raise ValueError(
             message(
                 "a convention that fits the unit: f_nu for nJy, f_lambda for flux per wavelength",
-                "Calibrate the cutout, or allow counts: Redshifting(linear_counts=True).",
+                "Give the zero point (zero_point=...), or accept counts (linear_counts=True).",
                 unit=str(unit),
                 convention=settings.convention,
             )
@@ -189,12 +187,14 @@ def _pixel_ratio(cutout: Cutout, observation: Observation | None) -> float:
         raise ValueError(
             message(
                 "a cutout in nJy, whose noise can be compared",
-                "Leave the observation out.",
+                "Give the zero point (zero_point=...), or leave the observation out.",
                 unit=str(cutout.unit),
             )
         )
     if cutout.pixel_scale is None:
-        raise ValueError(message("a cutout with a WCS, whose pixel scale is known", "Give it one.", wcs=None))
+        raise ValueError(
+            message("an image with a WCS, whose pixel scale is known", "Leave the observation out.", wcs=None)
+        )
     return float((cutout.pixel_scale / observation.pixel_scale).to_value(u.one))
 
 
@@ -209,7 +209,7 @@ def _sources(
         if missing:
             raise ValueError(
                 message(
-                    f"bands {observation.bands}", "Choose with observation.only(...).", bands=cutout.bands
+                    f"bands {observation.bands}", "Choose other bands of the observation.", bands=cutout.bands
                 )
             )
         return {band: (band, 0.0) for band in observation.bands}

@@ -18,7 +18,7 @@ from astropy.coordinates import SkyCoord
 
 from galcnn._runtime import seeding
 from galcnn.catalog import Catalog
-from galcnn.errors import message
+from galcnn.errors import did_you_mean, message
 from galcnn.simulation.galaxy import CLASSES, Galaxy, to_catalog
 from galcnn.simulation.shapes import shape
 
@@ -206,7 +206,13 @@ def _check_request(
         raise ValueError(message("at least one galaxy", "", n=n))
     unknown = [name for name in classes if name not in CLASSES]
     if unknown or not classes or isinstance(classes, str):
-        raise ValueError(message(f"some of the classes {CLASSES}", "", classes=classes))
+        raise ValueError(
+            message(
+                f"some of the classes {CLASSES}",
+                did_you_mean(unknown[0], CLASSES) if unknown else "",
+                classes=classes,
+            )
+        )
     if not 0 < redshift_range[0] < redshift_range[1]:
         raise ValueError(message("0 < low < high", "", redshift_range=redshift_range))
     if not -math.inf < magnitude_range[0] < magnitude_range[1] < math.inf:

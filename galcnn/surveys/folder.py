@@ -187,7 +187,7 @@ class FolderSurvey:
             return CoverageError(message(expected, "Leave out the galaxy or the band.", position=place))
         if len(damaged) > _SHOWN:
             damaged = [*damaged[:_SHOWN], "..."]
-        remedy = "Mend or remove the damaged files: one may show it."
+        remedy = "Repair or remove the damaged files: one may cover it."
         return UnreadableImageError(message(expected, remedy, position=place, damaged=damaged))
 
     def _load(self, file: Path, content: Path | bytes) -> Cutout:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.catalog import Catalog
-from galcnn.errors import message
+from galcnn.errors import did_you_mean, message
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -75,7 +75,9 @@ def requests_of(
     """Return the request of each galaxy, in the catalog's order."""
     positions = catalog.positions
     if positions is None:
-        raise ValueError(message("columns ra and dec", "Name them.", columns=catalog.table.colnames))
+        raise ValueError(
+            message("columns ra and dec", "Name them: ra=..., dec=...", columns=catalog.table.colnames)
+        )
     sides = u.Quantity(width).to_value(u.arcsec)
     if np.ndim(sides) and np.shape(sides) != (len(catalog),):
         raise ValueError(message(f"one width, or {len(catalog)}", "", n_widths=np.shape(sides)))
@@ -126,7 +128,8 @@ def checked_bands(bands: tuple[str, ...] | None, survey: Survey) -> tuple[str, .
     unknown = [band for band in wanted if own and band not in own]
     if unknown or not wanted or len(set(wanted)) != len(wanted):
         known = f"bands among {own}, each once" if own else "names of bands, each once"
-        raise ValueError(message(known, "", bands=wanted))
+        hint = did_you_mean(unknown[0], own) if unknown else ""
+        raise ValueError(message(known, hint, bands=wanted))
     return wanted
 
 
@@ -157,7 +160,7 @@ def widths_of(
         raise ValueError(
             message(
                 f"a unit of the column {column!r}",
-                "Say it: --width-unit arcsec (unit=...).",
+                "Give it: --width-unit arcsec (unit=...).",
                 unit=None,
             )
         )
@@ -190,7 +193,11 @@ def numbers_of(catalog: Catalog, column: str) -> npt.NDArray[np.float64]:
 def _check_column(catalog: Catalog, column: str) -> None:
     if column not in catalog.table.colnames:
         raise ValueError(
-            message(f"a column {column!r}", "Check its spelling.", columns=catalog.table.colnames)
+            message(
+                f"a column {column!r}",
+                did_you_mean(column, catalog.table.colnames, "Name another column."),
+                columns=catalog.table.colnames,
+            )
         )
 
 

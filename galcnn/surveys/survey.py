@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from galcnn import plugins
-from galcnn.errors import PluginError, message
+from galcnn.errors import PluginError, did_you_mean, message
 
 if TYPE_CHECKING:
     import astropy.units as u
@@ -133,7 +133,7 @@ def open_survey(
             raise ValueError(
                 message(
                     f"an option of the survey {name!r}: {', '.join(known) or 'it has none'}",
-                    "It asks no server." if key == "server" else "",
+                    "It uses no server." if key == "server" else did_you_mean(key, known),
                     **{key: value},
                 )
             )
@@ -141,7 +141,7 @@ def open_survey(
     survey = make(**given)
     if not isinstance(survey, Survey):
         raise PluginError(
-            message("a survey with name, bands, pixel_scale and cutout", "Mend the plugin.", survey=survey)
+            message("a survey with name, bands, pixel_scale and cutout", "Repair the plugin.", survey=survey)
         )
     return survey
 

@@ -81,7 +81,7 @@ def align(cutout: Cutout, reference: Cutout) -> Cutout:
         raise ValueError(
             message(
                 "images that overlap",
-                "Check both WCS: one may be stale.",
+                "Check both WCS: one may be wrong, or the files show different galaxies.",
                 bands=cutout.bands,
                 reference=reference.bands,
             )
@@ -170,7 +170,12 @@ def combine(cutouts: Sequence[Cutout], *, reference: str) -> Cutout:
 def _wcs_of(cutout: Cutout) -> WCS:
     if cutout.wcs is None:
         raise ValueError(
-            message("cutouts with a WCS, to bring them to one grid", "", bands=cutout.bands, wcs=None)
+            message(
+                "cutouts with a WCS, to resample them to one grid",
+                "Leave the grid out.",
+                bands=cutout.bands,
+                wcs=None,
+            )
         )
     return cutout.wcs
 

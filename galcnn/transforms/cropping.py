@@ -191,7 +191,11 @@ def crop_width(cutout: Cutout, width: u.Quantity) -> Cutout:
     scale = cutout.pixel_scale
     if scale is None:
         raise UnfitImageError(
-            message("an image with a WCS, to cut an angular width", "Leave the width out.", wcs=None)
+            message(
+                "an image with a WCS, to cut an angular width",
+                "Leave the width out, or use the FITS file.",
+                wcs=None,
+            )
         )
     side = round(float((width / scale).to_value(u.dimensionless_unscaled)))
     if not 1 <= side <= min(cutout.shape):

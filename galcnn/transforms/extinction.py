@@ -151,7 +151,9 @@ def correct_extinction(
         raise ValueError(message("E(B-V) >= 0 in magnitudes", "", ebv=ebv))
     if _corrected(cutout.meta):
         raise ValueError(
-            message("an image not yet corrected for extinction", "Once is enough.", survey=cutout.survey)
+            message(
+                "an image not yet corrected for extinction", "Leave the correction out.", survey=cutout.survey
+            )
         )
     table = dict(coefficients) if coefficients is not None else extinction_coefficients(cutout, system)
     missing = [band for band in cutout.bands if not np.isfinite(table.get(band, np.nan))]
@@ -228,7 +230,11 @@ def _read_map(path: Path, column: str | None) -> tuple[npt.NDArray[np.float64], 
     with fits.open(path) as hdulist:
         tables = [hdu for hdu in hdulist if "NSIDE" in hdu.header and hasattr(hdu, "columns")]
         if not tables:
-            raise ValueError(message("a FITS table with a HEALPix map", "", path=str(path)))
+            raise ValueError(
+                message(
+                    "a FITS table with a HEALPix map", "Use a map of E(B-V), such as SFD.", path=str(path)
+                )
+            )
         header, names = tables[0].header, tables[0].columns.names
         named = [name for name in names if name == column or (column is None and name.upper() == "EBV")]
         if column is None and not named:

@@ -69,12 +69,15 @@ def test_bad_words_are_one_line(sky, capsys):
     for words, text in (
         (["--width", "3kg"], "expected a positive angle"),
         ([], "Expected --width or --width-column C."),
-        (["--width-column", "size"], "Say it: --width-unit arcsec"),
+        (["--width-column", "size"], "Give it: --width-unit arcsec"),
         (["--width", "9px", "--width-factor", "2"], "with --width-column C"),
         (["--width", "9px", "--width-column", "size", "--width-unit", "arcsec"], "--width as an angle"),
         (["--width", "9px", "--mask", "a", "--mask", "b", "--mask", "c"], "once for each of 1 mosaics"),
         (["--width", "9px", "--bands", "z"], "bands among ('g',)"),
-        (["--width", "9px", "--sigma", "nope.fits"], "an existing file, or the name of an HDU"),
+        (
+            ["--width", "9px", "--sigma", "nope.fits"],
+            "File not found: nope.fits. It is not the name of an HDU either.",
+        ),
     ):
         assert main(["cut", "g.fits", "--catalog", "c.csv", "--out", "no", "--quiet", *words]) == 2
         assert text in capsys.readouterr().err

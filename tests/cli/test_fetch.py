@@ -114,7 +114,7 @@ def test_failures_have_an_exit_code_of_their_own(words, tmp_path, capsys):
         (["--width", "12"], "positive angle"),
         (["--width", "12arcsec", "--bands", "u"], "bands among"),
         (["--width", "12arcsec", "--survey-option", "sed=1"], "an option of the survey 'simulated': seed"),
-        (["--width", "12arcsec", "--server", "http://x"], "asks no server"),
+        (["--width", "12arcsec", "--server", "http://x"], "uses no server"),
         (["--width", "12arcsec", "--ra", "nowhere"], "a column 'nowhere'"),
         (["--width-column", "majax", "--width-unit", "furlong"], "furlong"),
         (["--width", "12arcsec", "--width-unit", "arcmin"], "with --width-column C"),

@@ -345,7 +345,7 @@ def test_bad_input_to_classify_and_explain_is_one_clear_line(model, sky, tmp_pat
             "target='sprial'",
         ),
         (["explain", str(model), good, "--method", "magic", "-o", str(tmp_path / "l.fits")], "name='magic'"),
-        (["info", str(tmp_path / "nowhere")], "Check the path"),
+        (["info", str(tmp_path / "nowhere")], "File not found"),
         (["info", str(tmp_path / "file")], ""),
     ]
     for words, text in cases:

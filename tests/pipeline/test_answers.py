@@ -266,6 +266,7 @@ LANGUAGES = {
 def test_other_languages_read_it(language, tmp_path):
     if shutil.which(language) is None:
         pytest.skip(f"{language} is not installed")
-    words = [*LANGUAGES[language], *GALCNN, "--json", "info", "/nowhere/ä"]
+    words = [*LANGUAGES[language], *GALCNN, "--json", "simulate", "--instrument", "lst"]
+    words += ["--out", str(tmp_path / "ä")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "Check the path.\n", done.stderr
+    assert done.stdout == "Did you mean 'lsst'?\n", done.stderr

@@ -24,7 +24,7 @@ def test_options_are_read_as_what_their_defaults_are():
         ("legacysurvey", {"options": {"limits": "3"}}, r"layer, filters, psf, server\. Received"),
         ("legacysurvey", {"options": {"psf": "perhaps"}}, "true or false"),
         ("hips", {"options": {"arcsec": "wide"}}, "a number"),
-        ("simulated", {"server": "http://x"}, "asks no server"),
+        ("simulated", {"server": "http://x"}, "uses no server"),
     ],
 )
 def test_wrong_options_are_named(name, given, words):
