@@ -1,4 +1,4 @@
-"""From a large image and a table to labelled cutouts: a mosaic of the embedded survey, cut and split."""
+"""From a large image and a table to labelled cutouts: a mosaic of the simulated survey, cut and split."""
 
 import astropy.units as u
 

@@ -11,8 +11,8 @@ words = ["classify", "model", "--catalog", "sky/catalog.ecsv", "--embeddings", "
 answer = io.StringIO()
 with contextlib.redirect_stdout(answer):  # what galcnn --json classify ... prints for other programs
     main(["--json", *words])
-told = json.loads(answer.getvalue())
-print("exit code", told["exit_code"], told["result"])
+document = json.loads(answer.getvalue())
+print("exit code", document["exit_code"], document["result"])
 
 embedded = read_embedded("embedded")
 print(nearest(embedded, embedded.ids[3], n=5))

@@ -1,4 +1,4 @@
-"""The demo: all steps on the embedded survey, from simulated galaxies to explanations."""
+"""The demo: all steps on the simulated survey, from simulated galaxies to explanations."""
 
 from __future__ import annotations
 

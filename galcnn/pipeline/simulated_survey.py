@@ -1,4 +1,4 @@
-"""Write galaxies of the embedded survey to disk: a catalog with the truth, and cutouts."""
+"""Write galaxies of the simulated survey to disk: a catalog with the truth, and cutouts."""
 
 from __future__ import annotations
 

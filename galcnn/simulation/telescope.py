@@ -23,7 +23,7 @@ SIMULATED = Observation(
     psf_fwhm=(1.0, 1.0, 1.0),
     depth=(23.2, 22.8, 22.4),
     electrons_per_njy=(1.0, 1.0, 0.8),
-    source="invented for galcnn's embedded survey",
+    source="invented for galcnn's simulated survey",
 )
 
 
