@@ -20,7 +20,9 @@ for z in (0.1, 0.2, 0.3):
     size = galaxy.at(z).half_light_radius
     peak = (far.flux[0] / far.sigma[0]).max()
     errors = ", ".join(f"{band} {100 * value:.1f} %" for band, value in facts["bandpass_error"].items())
-    print(f"z = {z}: {size:.1f} arcsec, brightest pixel {peak:.0f} sigma, error of the fitted spectra: {errors}")
+    print(
+        f"z = {z}: {size:.1f} arcsec, brightest pixel {peak:.0f} sigma, error of the fitted spectra: {errors}"
+    )
 
 try:
     redshift(near, 0.1, observation=observation_of("hst-acs"), settings=Redshifting(max_mismatch=1))

@@ -14,6 +14,7 @@ from galcnn.errors import PluginError, did_you_mean, message
 
 SURVEYS = "galcnn.surveys"
 EXPLAINERS = "galcnn.explainers"
+_KINDS = {SURVEYS: "a survey", EXPLAINERS: "an explanation method"}
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def load(group: str, name: str) -> Any:
     if plugin is None:
         hint = did_you_mean(name, plugins, "Install the package that provides it.")
         raise PluginError(
-            message(f"a plugin of {group}: {', '.join(plugins) or 'none installed'}", hint, name=name)
+            message(f"{_KINDS.get(group, 'a plugin')} among {', '.join(plugins)}", hint, name=name)
         )
     try:
         return EntryPoint(plugin.name, plugin.target, group).load()

@@ -37,6 +37,7 @@ from galcnn.cli.answers import tell
     ),
     click.option(
         "--instrument",
+        "observation",
         metavar="NAME",
         help="Survey or camera to simulate: simulated, sdss, decals, hsc, lsst, hst-acs, hst-wfc3, euclid, "
         "euclid-nisp.  [default: own pixel scale, no added noise]",
@@ -123,7 +124,7 @@ def command(
     if not images and not (given["folder"] and given["image_column"] == "image"):
         columns |= {"image": given["image_column"]}
     read = None if catalog is None else read_catalog(catalog, columns=columns)
-    seen = None if given["instrument"] is None else telescope_of(given["instrument"])
+    seen = None if given["observation"] is None else telescope_of(given["observation"])
     if seen is not None and given["instrument_bands"]:
         seen = seen.only(options.band_names(given["instrument_bands"]) or ())
     names = ("convention", "bandpass", "max_mismatch", "evolution", "noise", "fill", "linear_counts")

@@ -174,7 +174,7 @@ def load_cutout(
         If there is no such file.
     galcnn.errors.UnreadableImageError
         If no image can be read from the file; the text says what was found. Also if `position` is
-        outside the image, often because of a stale WCS.
+        outside the image, often because of a wrong WCS.
 
     Examples
     --------

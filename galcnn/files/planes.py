@@ -104,7 +104,7 @@ def join(parts: Sequence[Planes]) -> Planes:
         raise UnreadableImageError(
             message(
                 "bands of one shape (ny, nx)",
-                "Resample them to the grid of one band: grid=...",
+                "Use grid=... to resample them to the grid of one band.",
                 shapes=shapes,
             )
         )

@@ -114,12 +114,7 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
     for image in images:
         if image.wcs is None:
             raise UnreadableImageError(
-                message(
-                    "a mosaic with a WCS, to find galaxies on it",
-                    "Use another file.",
-                    path=str(path),
-                    notes=image.notes,
-                )
+                message("a mosaic with a WCS, to find galaxies on it", "Use another file.", path=str(path))
             )
         facts = dict(image.facts)
         if said := [*image.notes, *notes]:

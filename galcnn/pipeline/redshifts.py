@@ -151,10 +151,7 @@ def redshift_files(
             step()
     if not rows:
         first = skipped[0]
-        raise ValueError(
-            f"None of {len(files)} galaxies could be redshifted. {first.id} to z={first.redshift:g}: "
-            f"{first.reason}"
-        )
+        raise ValueError(f"No galaxy could be redshifted. {first.id} to z={first.redshift:g}: {first.reason}")
     made_catalog = Catalog(_table(rows))
     write_table(made_catalog.table, folder / "catalog.ecsv")
     if skipped:

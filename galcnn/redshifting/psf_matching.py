@@ -134,7 +134,9 @@ def _plan(cutout: Cutout, i: int, magnification: float, observation: Observation
         return _Plan((own, 0.0), psf, 0.0, 0.0, 0.5, 8 + 8 / magnification, magnification)
     if psf is None:
         raise ValueError(
-            message("the PSF of the input", "Give its FWHM in arcsec: psf_fwhm=...", band=cutout.bands[i])
+            message(
+                "the PSF of the input", "Use psf_fwhm=... to give its FWHM in arcsec.", band=cutout.bands[i]
+            )
         )
     there = float(observation.pixel_scale.to_value(u.arcsec))
     fwhm = observation.psf_fwhm[i] / there / magnification

@@ -138,7 +138,9 @@ def redshift(
 def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
     z_from = cutout.redshift
     if z_from is None:
-        raise ValueError(message("a galaxy with a known redshift", "Give it: redshift=...", redshift=None))
+        raise ValueError(
+            message("a galaxy with a known redshift", "Use redshift=... to give it.", redshift=None)
+        )
     if not (0 < z_from <= z_to and math.isfinite(z_to)):
         raise ValueError(
             message(
@@ -187,13 +189,17 @@ def _pixel_ratio(cutout: Cutout, observation: Observation | None) -> float:
         raise ValueError(
             message(
                 "a cutout in nJy, whose noise can be compared",
-                "Give the zero point (zero_point=...), or leave the observation out.",
+                "Give its zero point (zero_point=...), or leave out observation=...",
                 unit=str(cutout.unit),
             )
         )
     if cutout.pixel_scale is None:
         raise ValueError(
-            message("an image with a WCS, whose pixel scale is known", "Leave the observation out.", wcs=None)
+            message(
+                "an image with a WCS, whose pixel scale is known",
+                "Use another file, or leave out observation=... to keep pixels and noise.",
+                wcs=None,
+            )
         )
     return float((cutout.pixel_scale / observation.pixel_scale).to_value(u.one))
 

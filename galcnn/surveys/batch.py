@@ -395,7 +395,9 @@ class _Work:
     def ask(self, request: Request) -> Cutout | bytes:
         """Return the checked cutout of the survey, or the bytes of the file from the cache."""
         if not np.isfinite(request.width):
-            raise _ImpossibleError(message("a width of the galaxy", "Give one for those without: width=..."))
+            raise _ImpossibleError(
+                message("a width of the galaxy", "Use width=... to give one for galaxies without.")
+            )
         ebv = request.ebv
         if ebv is not None and not ebv >= 0:
             raise _ImpossibleError(message("E(B-V) >= 0 in magnitudes", "Fill in the column.", ebv=ebv))

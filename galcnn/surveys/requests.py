@@ -76,7 +76,9 @@ def requests_of(
     positions = catalog.positions
     if positions is None:
         raise ValueError(
-            message("columns ra and dec", "Name them: ra=..., dec=...", columns=catalog.table.colnames)
+            message(
+                "columns ra and dec", "Use ra=... and dec=... to name them.", columns=catalog.table.colnames
+            )
         )
     sides = u.Quantity(width).to_value(u.arcsec)
     if np.ndim(sides) and np.shape(sides) != (len(catalog),):
@@ -127,7 +129,7 @@ def checked_bands(bands: tuple[str, ...] | None, survey: Survey) -> tuple[str, .
         wanted = tuple(wanted[0])
     unknown = [band for band in wanted if own and band not in own]
     if unknown or not wanted or len(set(wanted)) != len(wanted):
-        known = f"bands among {own}, each once" if own else "names of bands, each once"
+        known = f"bands among {', '.join(own)}, each once" if own else "names of bands, each once"
         hint = did_you_mean(unknown[0], own) if unknown else ""
         raise ValueError(message(known, hint, bands=wanted))
     return wanted

@@ -172,7 +172,7 @@ def _wcs_of(cutout: Cutout) -> WCS:
         raise ValueError(
             message(
                 "cutouts with a WCS, to resample them to one grid",
-                "Leave the grid out.",
+                "Use files with a WCS.",
                 bands=cutout.bands,
                 wcs=None,
             )

@@ -193,7 +193,7 @@ def crop_width(cutout: Cutout, width: u.Quantity) -> Cutout:
         raise UnfitImageError(
             message(
                 "an image with a WCS, to cut an angular width",
-                "Leave the width out, or use the FITS file.",
+                "Leave out width=..., or use a file with a WCS.",
                 wcs=None,
             )
         )

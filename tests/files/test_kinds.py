@@ -366,7 +366,7 @@ REFUSED = [
         "stale WCS, position of the galaxy given",
         "fits/hostphot/SDSS_r.fits",
         lambda path, _: load_cutout(path, position=SkyCoord(27.952, 0.2635, unit="deg")),
-        "The WCS may be stale",
+        "The WCS may be wrong",
     ),
     (
         "one file a band on two grids, not asked for",

@@ -247,7 +247,7 @@ def test_it_survives_a_file(disc, tmp_path):
 @pytest.mark.parametrize(
     ("change", "z_to", "told"),
     [
-        ({"redshift": None}, 0.2, "a cutout with a redshift"),
+        ({"redshift": None}, 0.2, "a galaxy with a known redshift"),
         ({"redshift": -0.01}, 0.2, "redshift=-0.01"),
         ({"redshift": 0.3}, 0.2, "cannot be brought nearer"),
         ({"unit": DISPLAY}, 0.2, "8-bit picture cannot be dimmed"),

@@ -170,7 +170,7 @@ def test_what_cannot_be_redshifted_is_refused_before_training(dataset, change, d
 
 def test_an_unknown_redshift_is_refused_by_its_name(dataset):
     unknown = {name: replace(cutout, redshift=None) for name, cutout in dataset.cutouts.items()}
-    with pytest.raises(ValueError, match=r"Galaxy sim2-000000.*a cutout with a redshift"):
+    with pytest.raises(ValueError, match=r"Galaxy sim2-000000.*a galaxy with a known redshift"):
         RedshiftedImages(replace(dataset, cutouts=unknown), DRAWS, 0)
 
 
