@@ -96,6 +96,20 @@ def message(expected: str, remedy: str = "", **received: object) -> str:
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return a sentence with the known word nearest to a misspelt one, or another sentence.
 
+    Parameters
+    ----------
+    word : str
+        Misspelt word.
+    known : iterable of str
+        Known words.
+    otherwise : str
+        Sentence if no known word is near.
+
+    Returns
+    -------
+    str
+        *Did you mean ...?*, or `otherwise`.
+
     Examples
     --------
     >>> did_you_mean("epoch", ["epochs", "seed"])

@@ -69,7 +69,7 @@ def test_each_survey_is_treated_as_itself(pair):
 def test_a_stale_wcs_is_found_by_the_place_of_the_galaxy(real_data):
     path = real_data / "fits/hostphot/SDSS_r.fits"
     assert load_cutout(path).position.separation(GALAXY) > 300 * u.arcsec
-    with pytest.raises(UnreadableImageError, match=r"the galaxy inside of the image.*345.9 arcsec.*stale"):
+    with pytest.raises(UnreadableImageError, match=r"the galaxy inside of the image.*345.9 arcsec.*wrong"):
         load_cutout(path, position=GALAXY)
     good = load_cutout(real_data / "fits/hostphot/DES_r.fits", position=GALAXY)
     assert good.position == GALAXY

@@ -79,5 +79,5 @@ def test_a_figure_of_an_earlier_look_does_not_stay(survey, tmp_path):
 def test_a_catalog_without_a_readable_image_is_refused(tmp_path, capsys):
     Table({"image": ["a.fits", "b.fits"]}).write(tmp_path / "c.csv")
     assert main(["inspect", "--catalog", str(tmp_path / "c.csv"), "--out", str(tmp_path / "look")]) == 2
-    assert "None of 1 images could be read." in capsys.readouterr().err
+    assert "None of 2 images could be read." in capsys.readouterr().err
     assert not (tmp_path / "look").exists()
