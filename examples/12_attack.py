@@ -1,7 +1,7 @@
 """Adversarial attacks that turn a spiral into an elliptical, and their visibility, with ./sky and ./model."""
 
 from galcnn import Target, load_model, read_catalog
-from galcnn.adversarial import PGD, MinimalPerturbation, SkyAscent, SmallestBudget, attack, visibility
+from galcnn.adversarial import PGD, MinimalPerturbation, SkyAscent, SmallestEpsilon, attack, visibility
 from galcnn.files import load_cutout
 from galcnn.layers import write_syntheses
 from galcnn.viewers import adversarial_figure, save_figure
@@ -11,8 +11,8 @@ table = read_catalog("sky/catalog.ecsv").table
 spirals = table[table["class"] == "spiral"][:2]
 cutouts = [load_cutout(path) for path in spirals["image"]]
 attacks = [
-    SmallestBudget(),  # smallest limit, in sigma per pixel, that succeeds
-    SmallestBudget(
+    SmallestEpsilon(),  # smallest limit, in sigma per pixel, that succeeds
+    SmallestEpsilon(
         PGD(light="psf", flux="conserved", start="image")
     ),  # light convolved with the PSF, at constant total flux
     MinimalPerturbation(),  # smallest sum of squares

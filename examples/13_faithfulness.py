@@ -1,4 +1,4 @@
-"""Which maps of ./model (previous examples) can be trusted? Three methods and three controls."""
+"""Which maps of ./model (previous examples) are faithful to it? Three methods and three controls."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ galaxies = read_sample(trained, galaxies_of(trained.card, "sky/catalog.ecsv", n=
 table = faithfulness_report(
     Models(trained),
     galaxies,
-    "trust",
+    "faithfulness",
     explainers=explainers_by_name(["saliency", "guided", "cam"]),
-    settings=FaithfulnessSettings(moves=4, draws=8, layers=1),
+    settings=FaithfulnessSettings(moves=4, draws=8, keep_layers=1),
 )
-print(Path("trust/faithfulness.md").read_text())
+print(Path("faithfulness/faithfulness.md").read_text())
 fails = table[table["verdict"] == "fails"]
 print("control_edges fails", *fails["criterion"][fails["method"] == "control_edges"])
-print("wrote trust/: faithfulness.md, faithfulness.png, randomisation.png, removal.png, layers/*.fits")
+print("wrote faithfulness/: faithfulness.md and .png, randomisation.png, deletion_insertion.png, layers/")

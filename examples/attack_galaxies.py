@@ -10,7 +10,7 @@ whether the change survives rounding to 8 bits. Then, for all classes: the small
 from the true class, compared between the models galaxy by galaxy, with 95 % bootstrap intervals.
 
 Limits are in sigma if the noise is known, else in display values (0 to 255). There is one training of
-each model, so the intervals do not include the scatter between seeds.
+each model, so the intervals do not include the standard deviation between seeds.
 """
 
 import sys
@@ -23,7 +23,7 @@ from galcnn import Target, load_cutout, load_model, predict
 from galcnn.adversarial import (
     PGD,
     MinimalPerturbation,
-    SmallestBudget,
+    SmallestEpsilon,
     UniversalPerturbation,
     away_from,
     visibility,
@@ -90,12 +90,12 @@ print(f"{len(spirals)} spirals; how much turns them into ellipticals, median [95
 for name, trained in models.items():
     target = Target.of_class("elliptical", trained.classes)
     attacks = {
-        "smallest": SmallestBudget(quick, 0.03),
+        "smallest": SmallestEpsilon(quick, 0.03),
         "minimal (L2)": MinimalPerturbation(unit, bisections=2, iterations=20),
     }
     if cutouts[0].psf is not None:
         seen_through = replace(quick, light="psf", flux="conserved")
-        attacks["smallest, PSF, flux conserved"] = SmallestBudget(seen_through, 0.03)
+        attacks["smallest, PSF, flux conserved"] = SmallestEpsilon(seen_through, 0.03)
     results = {}
     for kind, attack in attacks.items():
         own = cutouts[:8] if isinstance(attack, MinimalPerturbation) else cutouts  # one by one: slow
@@ -137,7 +137,7 @@ cutouts = [load(row) for row in everything]
 epsilons: dict[str, np.ndarray] = {}
 for name, trained in models.items():
     targets = [away_from(table.labels[row], trained.classes) for row in everything]
-    made = attack(trained, cutouts, attacks=[SmallestBudget(quick, 0.03)], targets=targets)
+    made = attack(trained, cutouts, attacks=[SmallestEpsilon(quick, 0.03)], targets=targets)
     epsilons[name] = enough([one for (one,) in made])
     won = np.isfinite(epsilons[name])
     print(f"{name:<9} away from the truth: {interval(epsilons[name])} {shown}; {won.sum()} of {len(won)}")

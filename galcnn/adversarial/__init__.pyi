@@ -2,7 +2,7 @@ from .fooling_images import SkyAscent as SkyAscent
 from .fooling_images import SkyEvolution as SkyEvolution
 from .margins import Attack as Attack
 from .minimal import MinimalPerturbation as MinimalPerturbation
-from .minimal import SmallestBudget as SmallestBudget
+from .minimal import SmallestEpsilon as SmallestEpsilon
 from .perturbation import attack as attack
 from .perturbation import away_from as away_from
 from .pgd import FGSM as FGSM
@@ -18,7 +18,7 @@ __all__ = [
     "PGD",
     "SkyAscent",
     "SkyEvolution",
-    "SmallestBudget",
+    "SmallestEpsilon",
     "UniversalPerturbation",
     "attacks_by_name",
     "away_from",

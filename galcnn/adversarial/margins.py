@@ -98,8 +98,8 @@ def pixel_scale(images: Floats, context: Context | None, unit: Unit) -> Floats:
     if sigma is None:
         raise ValueError(
             message(
-                "the noise of every pixel for an attack in sigma",
-                "Load the images with their sigma, or attack with unit='image'.",
+                "images with sigma, the noise of every pixel, for an attack in sigma",
+                "Use files with sigma, or attack with unit='image'.",
                 unit=unit,
             )
         )
@@ -121,8 +121,8 @@ def psf_stack(context: Context | None, n: int) -> npt.NDArray[np.float32]:
     if context is None or context.psf is None:
         raise ValueError(
             message(
-                "the PSF of every image for perturbations that a telescope could see",
-                "Load the images with their PSF, or attack with light='pixels'.",
+                "images with a PSF for perturbations convolved with it",
+                "Use files with a PSF, or light='pixels' (pgd:light=pixels).",
                 psf=None,
             )
         )
@@ -154,8 +154,8 @@ def wanted_weights(network: keras.Model, target: Target | Sequence[Target], imag
     if np.any(weights.min(axis=1) == weights.max(axis=1)):
         raise ValueError(
             message(
-                "targets that weigh one class more than another",
-                "Name the class that is wanted.",
+                "a target that is larger for some class than for another",
+                "Give the wanted class: --target.",
                 weights=weights[weights.min(axis=1) == weights.max(axis=1)][0].tolist(),
             )
         )

@@ -39,12 +39,12 @@ from galcnn.model.gradients import gradient_of, logits_of
 ENOUGH = 1e-4
 
 
-#: Largest budget of the search, in units of the budget that a linear network would need.
+#: Largest epsilon of the search, in units of the epsilon that a linear network would need.
 _FARTHEST = 1e4
 
 
 @dataclass(frozen=True)
-class SmallestBudget:
+class SmallestEpsilon:
     """Smallest epsilon with which `PGD` succeeds, in its norm and with its options.
 
     The epsilon of each image is bisected to the tolerance. For a linear network with margin m, gradient w

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from galcnn.adversarial.fooling_images import confidence_odds
 from galcnn.adversarial.margins import Attack, log_odds, margins
-from galcnn.adversarial.minimal import SmallestBudget
+from galcnn.adversarial.minimal import SmallestEpsilon
 from galcnn.adversarial.pgd import PGD
 from galcnn.cutout import Cutout
 from galcnn.errors import message
@@ -108,8 +108,8 @@ def prepared_alike(trained: TrainedModel, cutouts: Sequence[Cutout], ids: Sequen
     if 0 < with_sigma < len(cutouts):
         raise ValueError(
             message(
-                "the noise of every pixel of all cutouts, or of none",
-                "Fool them apart.",
+                "cutouts all with sigma, or all without",
+                "Attack them separately.",
                 with_sigma=with_sigma,
                 n=len(cutouts),
             )
@@ -121,7 +121,7 @@ def boxed(attack: Attack, trained: TrainedModel) -> Attack:
     """Set the bounds of an attack on pictures to 0 and 255, if it has none."""
     if trained.card.inputs.unit != str(DISPLAY):
         return attack
-    if isinstance(attack, SmallestBudget):
+    if isinstance(attack, SmallestEpsilon):
         bounds = boxed(attack.pgd, trained)
         return replace(attack, pgd=bounds) if isinstance(bounds, PGD) else attack
     if getattr(attack, "lower", 0) is None and getattr(attack, "upper", 0) is None:

@@ -80,6 +80,7 @@ def _builder(
         def run(count: Any, length: Any, images: Any, weights: Any, scale: Any, *rest: Any) -> Any:
             given = dict(zip(extras, rest, strict=True))
             psf = given.get("psf")
+            pace = length[0]  # a number: one axis of unknown length hides a last axis of 1, a single band
 
             def light(v: Any) -> Any:
                 seen = scale * v
@@ -103,8 +104,8 @@ def _builder(
 
             def stepped(v: Any, gradient: Any) -> Any:
                 if norm == "linf":
-                    return project(v + length * tf.sign(gradient))
-                return project(v + length * tf.math.divide_no_nan(gradient, _length(gradient)))
+                    return project(v + pace * tf.sign(gradient))
+                return project(v + pace * tf.math.divide_no_nan(gradient, _length(gradient)))
 
             def body(i: Any, v: Any, best: Any, most: Any) -> tuple[Any, ...]:
                 gradient, margin = slope(v)
@@ -269,7 +270,7 @@ class PGD:
             raise ValueError(
                 message(
                     "conserved flux, a PSF or bounds, but not all three",
-                    "Where convolved light is cut at a bound, flux is lost: leave one out.",
+                    "Clipping at a bound does not conserve flux: leave one of them out.",
                     lower=self.lower,
                     upper=self.upper,
                 )
@@ -300,7 +301,7 @@ def perturbed(
     """Run PGD with one epsilon per image; return the best point of each path, or the end after one step.
 
     The perturbation is d = P * (s v) in unmasked pixels, where * is the convolution, P the PSF, s the
-    budget times the unit of change of each pixel, and v a point of the unit ball of the norm.
+    epsilon times the unit of change of each pixel, and v a point of the unit ball of the norm.
     """
     box = as_box(attack.lower, attack.upper)
     images = images.astype(weights.dtype, copy=False)

@@ -8,17 +8,17 @@ from typing import Any
 
 from galcnn.adversarial.fooling_images import SkyAscent, SkyEvolution
 from galcnn.adversarial.margins import Attack, Unit
-from galcnn.adversarial.minimal import MinimalPerturbation, SmallestBudget
+from galcnn.adversarial.minimal import MinimalPerturbation, SmallestEpsilon
 from galcnn.adversarial.pgd import FGSM, PGD
 from galcnn.adversarial.universal import UniversalPerturbation
-from galcnn.errors import message
+from galcnn.errors import did_you_mean, message
 from galcnn.explain.registry import ALL, settings_from
 
 #: Attacks by name, in the order of the documentation.
 ATTACKS: dict[str, Any] = {
     "fgsm": FGSM,
     "pgd": PGD,
-    "smallest": SmallestBudget,
+    "smallest": SmallestEpsilon,
     "minimal": MinimalPerturbation,
     "universal": UniversalPerturbation,
     "sky_ascent": SkyAscent,
@@ -58,8 +58,13 @@ def attacks_by_name(texts: Sequence[str], *, unit: Unit = "sigma", seed: int = 0
     for text in texts:
         name, _, settings = text.partition(":")
         if (name == ALL and settings) or (name != ALL and name not in ATTACKS):
+            remedy = "Settings follow the name of one attack: pgd:epsilon=2." if name == ALL else ""
             raise ValueError(
-                message(f"an attack among {(*ATTACKS, ALL)}, all without settings", "", attack=text)
+                message(
+                    f"an attack among {', '.join((*ATTACKS, ALL))}",
+                    remedy or did_you_mean(name, (*ATTACKS, ALL)),
+                    attack=text,
+                )
             )
         for one in ATTACKS if name == ALL else [name]:
             attacks.append(_attack(text, ATTACKS[one], settings, {"unit": unit, "seed": seed}))
@@ -67,11 +72,11 @@ def attacks_by_name(texts: Sequence[str], *, unit: Unit = "sigma", seed: int = 0
 
 
 def _attack(text: str, kind: Any, settings: str, defaults: dict[str, Any]) -> Attack:
-    if kind is SmallestBudget:  # its settings are those of PGD, and a tolerance
+    if kind is SmallestEpsilon:  # its settings are those of PGD, and a tolerance
         inner = ",".join(pair for pair in settings.split(",") if not pair.startswith("tolerance="))
         own = ",".join(pair for pair in settings.split(",") if pair.startswith("tolerance="))
         pgd = _attack(text, PGD, inner, defaults | {"start": "image"})
-        outer: Attack = SmallestBudget(pgd, **settings_from(text, kind, own))  # type: ignore[arg-type]
+        outer: Attack = SmallestEpsilon(pgd, **settings_from(text, kind, own))  # type: ignore[arg-type]
         return outer
     known = {field.name for field in dataclasses.fields(kind)}
     given = {name: value for name, value in defaults.items() if name in known}

@@ -7,26 +7,49 @@ import click
 from galcnn.cli import options
 
 
-@click.command(name="atlas")
+@click.command(name="atlas", cls=options.Command)
 @click.argument("model")
 @click.option("--catalog", required=True, metavar="FILE", help="Catalog of galaxies with images.")
 @options.model_columns
+@click.option(
+    "-n",
+    "--number",
+    type=click.IntRange(min=3),
+    metavar="N",
+    default=240,
+    show_default=True,
+    help="Use at most N galaxies, drawn at random.",
+)
 @click.option("--out", required=True, metavar="DIR", help="Output folder: index.html, pages/, arrays/.")
 @options.overwrite
-@click.option("--galaxies", type=click.IntRange(min=3), default=240, show_default=True, help="At most.")
 @click.option(
-    "--shown", type=click.IntRange(min=1), default=6, show_default=True, help="Galaxies with pages."
-)
-@click.option("--filters", type=click.IntRange(min=1), default=16, show_default=True, help="Per layer.")
-@click.option(
-    "--stages", type=click.IntRange(min=1), default=10, show_default=True, help="Convolutions shown."
+    "--shown", type=click.IntRange(min=1), default=6, show_default=True, help="Number of galaxies with pages."
 )
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=100, show_default=True, help="Of gradient ascent."
+    "--filters",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Number of filters per layer.",
+)
+@click.option(
+    "--stages",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of convolutions with pages.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Number of steps of gradient ascent.",
 )
 @options.fit
 @options.render
 @options.seed
+@options.device
 @options.quiet
 def command(
     model: str,
@@ -34,9 +57,9 @@ def command(
     image_column: str | None,
     label: str | None,
     id_: str | None,
+    number: int,
     out: str,
     overwrite: bool,
-    galaxies: int,
     shown: int,
     filters: int,
     stages: int,
@@ -44,6 +67,7 @@ def command(
     fit: bool,
     render: str | None,
     seed: int,
+    device: str,
     quiet: bool,
 ) -> None:
     """Draw an atlas of a model: filters, feature maps, class models.
@@ -58,7 +82,7 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, folder=True, own=(), what="an older atlas", overwrite=overwrite)
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.experiment import galaxies_of
     from galcnn.model import load_model
     from galcnn.pipeline import AtlasSettings, make_atlas
@@ -68,7 +92,7 @@ def command(
         trained,
         galaxies_of(trained.card, catalog, columns=options.chosen(image=image_column, class_=label, id=id_)),
         out,
-        settings=AtlasSettings(galaxies, shown, filters, stages, steps, seed),
+        settings=AtlasSettings(number, shown, filters, stages, steps, seed),
         fit=fit,
         progress=options.progress(quiet),
         overwrite=overwrite,

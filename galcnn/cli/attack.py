@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,15 +16,9 @@ if TYPE_CHECKING:
     from galcnn.model import TrainedModel
 
 
-@click.command(name="attack")
+@click.command(name="attack", cls=options.Command)
 @click.argument("model")
-@click.argument("cutouts", nargs=-1, metavar="CUTOUT...")
-@click.option("--catalog", metavar="FILE", help="Catalog of images, instead of files.")
-@options.model_columns
-@options.split
-@click.option(
-    "--most", type=click.IntRange(min=1), metavar="N", help="Use the first N galaxies of the catalog."
-)
+@click.argument("cutouts", nargs=-1, metavar="[IMAGE]...")
 @click.option(
     "--attack",
     "words",
@@ -33,7 +27,11 @@ if TYPE_CHECKING:
     help="fgsm, pgd, smallest, minimal, universal, sky_ascent, sky_evolution or all; settings after "
     "a colon.  [default: fgsm, pgd and minimal; pgd for --curve]",
 )
-@click.option("--target", help="Class, or CLASS-CLASS for a pair.  [default: any but the predicted class]")
+@click.option(
+    "--target",
+    metavar="CLASS",
+    help="Class, or CLASS-CLASS for a pair.  [default: any but the predicted class]",
+)
 @click.option("--of", metavar="CLASS", help="Attack only galaxies with this predicted class.")
 @click.option(
     "--unit",
@@ -41,45 +39,44 @@ if TYPE_CHECKING:
     help="Unit of epsilons and norms.  [default: sigma if the noise of the first image is known]",
 )
 @click.option("--curve", is_flag=True, help="Measure accuracy against epsilon, for a catalog with classes.")
-@click.option("--epsilons", metavar="X,X,...", help="Budgets of the curve.  [default: 0.02 to 5 in the unit]")
+@click.option(
+    "--epsilons",
+    metavar="X,X,...",
+    help="Largest changes of a pixel for --curve, in the unit.  [default: 0.02,0.05,0.1,0.2,0.5,1,2,5]",
+)
+@options.or_catalog
+@options.one_galaxy
+@options.files
 @click.option("--out", required=True, metavar="DIR", help="Output folder; existing results are kept.")
-@click.option("--figure", metavar="PNG", help="Also draw the first results, or the curve.")
+@click.option("--save", metavar="PNG", help="Also draw the first results, or the curve.")
 @options.overwrite
-@options.bands
-@options.fit
-@options.width
-@options.render
 @options.seed
+@options.device
 @options.quiet
 def command(
     model: str,
     cutouts: tuple[str, ...],
-    catalog: str | None,
-    image_column: str | None,
-    label: str | None,
-    id_: str | None,
-    split: str,
-    most: int | None,
     words: tuple[str, ...],
     target: str | None,
     of: str | None,
     unit: Unit | None,
     curve: bool,
     epsilons: str | None,
+    catalog: str | None,
+    number: int | None,
+    one_galaxy: bool,
     out: str,
-    figure: str | None,
+    save: str | None,
     overwrite: bool,
-    bands: str | None,
-    fit: bool,
-    width: str | None,
-    render: str | None,
     seed: int,
+    device: str,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Attack a model with adversarial images of galaxies.
 
     \b
-    galcnn attack model galaxy.fits --attack all --target elliptical --out attack --figure attack.png
+    galcnn attack model galaxy.fits --attack all --target elliptical --out attack --save attack.png
     galcnn attack model *.fits --attack pgd:epsilon=2,light=psf,flux=conserved --out attack
     galcnn attack model --catalog sky/catalog.ecsv --of spiral --target elliptical \\
         --attack smallest --attack minimal --attack universal:epsilon=1 --out spirals
@@ -92,11 +89,9 @@ def command(
     succeeded (from an independent prediction), and whether an astronomer could see the change. An
     interrupted run is continued by the same command.
     """
-
-    if bool(cutouts) == bool(catalog):
-        raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
-    if not catalog and any((image_column, label, id_, most, curve)):
-        raise click.UsageError("Expected --catalog FILE with --image-column, --label, --id, --most, --curve.")
+    options.check_galaxies(cutouts, catalog)
+    if curve and not catalog:
+        raise click.UsageError("Expected --catalog FILE with --curve.")
     if curve and (target or of):
         raise click.UsageError(
             "Expected no --target and --of with --curve: it attacks away from the true class."
@@ -104,35 +99,39 @@ def command(
     if epsilons and not curve:
         raise click.UsageError("Expected --curve with --epsilons; an attack has its own: pgd:epsilon=2.")
     values = options.numbers("--epsilons", epsilons) if epsilons else (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+    reading = options.reading(given)
     options.check_folder(out, overwrite=overwrite)
-    if figure is not None:
-        options.check_figure(figure, inputs=cutouts, overwrite=overwrite)
-    sources = options.paths_by_id(cutouts) if cutouts else {}
+    if save is not None:
+        options.check_figure(save, inputs=cutouts, overwrite=overwrite)
+    sources = options.paths_by_id(cutouts, one_galaxy=one_galaxy) if cutouts else {}
     from galcnn.cli.quiet import load_tensorflow
 
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.adversarial import attacks_by_name
     from galcnn.dataset import InputFiles
     from galcnn.model import load_model
-    from galcnn.pipeline import natural_unit
+    from galcnn.pipeline import choose, natural_unit
 
-    trained = load_model(model).with_render(render)
+    trained = load_model(model).with_render(given["render"])
+    attacks_by_name(words)  # refused before any image is read
     labels: list[str] = []
     if catalog:
-        from galcnn.experiment import galaxies_of
-        from galcnn.pipeline import choose
-
-        named = options.chosen(image=image_column, class_=label, id=id_)
-        known = galaxies_of(trained.card, catalog, columns=named, split=split)
-        sources, labels = choose(known, most=most, classes=trained.classes if curve else None)
-    files = InputFiles(sources, bands=options.words(bands), width=options.angle(width), fit=fit)
+        galaxies = choose(
+            options.catalog_galaxies(trained.card, given | {"catalog": catalog, "number": None}),
+            number=number,
+            classes=trained.classes if curve else None,
+        )
+        labels = [str(label) for label in galaxies.labels] if curve else []
+        files = InputFiles.of(galaxies, given["folder"], **reading)
+    else:
+        files = InputFiles(sources, **reading)
     chosen = unit or natural_unit(trained, files)
     default = ("pgd",) if curve else ("fgsm", "pgd", "minimal")
     attacks = attacks_by_name(words or default, unit=chosen, seed=seed)
     if curve:
-        _curve(trained, files, labels, attacks, values, seed, out, figure, overwrite, quiet)
+        _curve(trained, files, labels, attacks, values, seed, out, save, overwrite, quiet)
     else:
-        _files(trained, files, attacks, target, of, out, figure, overwrite, quiet)
+        _files(trained, files, attacks, target, of, out, save, overwrite, quiet)
 
 
 def _files(
@@ -142,7 +141,7 @@ def _files(
     target: str | None,
     of: str | None,
     out: str,
-    figure: str | None,
+    save: str | None,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -159,12 +158,12 @@ def _files(
     for line in summary(table):
         click.echo(line)
     click.echo(f"wrote {out}/{ATTACK_TABLE} and {len(set(table['id']))} files")
-    if figure:
+    if save:
         from galcnn.viewers import adversarial_figure, save_figure
         from galcnn.viewers.plots.adversarial import MOST_ROWS
 
-        save_figure(adversarial_figure(first_syntheses(table, out, MOST_ROWS), trained.classes), figure)
-        click.echo(f"wrote {figure}")
+        save_figure(adversarial_figure(first_syntheses(table, out, MOST_ROWS), trained.classes), save)
+        click.echo(f"wrote {save}")
 
 
 def _curve(
@@ -175,7 +174,7 @@ def _curve(
     values: Sequence[float],
     seed: int,
     out: str,
-    figure: str | None,
+    save: str | None,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -200,10 +199,10 @@ def _curve(
             f"[{row['low']:.3f}, {row['high']:.3f}], random {row['random_accuracy']:.3f}"
         )
     click.echo(f"wrote {out}/robustness.ecsv: {table['n'][0]} galaxies")
-    if figure:
+    if save:
         from galcnn.viewers import save_figure
         from galcnn.viewers.plots.adversarial import robustness_figure
 
         unit = attack.unit if attack.unit == "sigma" else trained.card.inputs.unit
-        save_figure(robustness_figure({trained.card.name: table}, unit=unit), figure)
-        click.echo(f"wrote {figure}")
+        save_figure(robustness_figure({trained.card.name: table}, unit=unit), save)
+        click.echo(f"wrote {save}")

@@ -9,132 +9,281 @@ import click
 from galcnn.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galcnn._runtime.progress import Progress
     from galcnn.faithfulness.deletion_insertion import Imputation
+    from galcnn.model import TrainedModel
+
+#: Options that only one of the two tests takes.
+_RETRAINING = ("shares", "seeds", "epochs", "yes")
+_REPORT = (
+    *("image_column", "label", "id_", "split", "number", "target", "imputation", "epsilon", "keep_layers"),
+    *("seed_models", "shuffled_models", "n_retrained", "fit", "render", "seed"),
+)
 
 
-@click.command(name="faithfulness")
+@click.command(name="faithfulness", cls=options.Command)
 @click.argument("model")
-@click.option("--catalog", required=True, metavar="FILE", help="Catalog of the training, or another.")
+@click.option(
+    "--catalog", metavar="FILE", help="Catalog of galaxies with images.  [default: that of the training]"
+)
 @options.model_columns
+@options.split
+@click.option(
+    "-n",
+    "--number",
+    type=click.IntRange(min=8),
+    metavar="N",
+    default=60,
+    show_default=True,
+    help="Use at most N galaxies, drawn at random.",
+)
+@options.fit
+@options.render
 @click.option(
     "--method",
     "methods",
     multiple=True,
-    default=("saliency", "input_x_gradient", "guided", "cam"),
-    show_default=True,
-    help="Method, see galcnn plugins, with settings after a colon; 'all' for all methods.",
+    metavar="METHOD",
+    help="Explanation method, see galcnn plugins, with settings after a colon; 'all' for all methods; may "
+    "be repeated.  [default: saliency, input_x_gradient, guided and cam; saliency with --retrain]",
 )
-@click.option(
-    "--out", required=True, metavar="DIR", help="Output folder: faithfulness.md, tables, figures, layers."
-)
-@options.overwrite
-@click.option("--galaxies", type=click.IntRange(min=8), default=60, show_default=True, help="At most.")
-@options.split
 @options.target
-@click.option("--imputation", type=click.Choice(["sky", "blurred"]), default="sky", show_default=True)
 @click.option(
-    "--noise", type=float, default=1.0, show_default=True, help="Largest change of pixels, in sigma."
-)
-@click.option("--seed-model", "seeds", multiple=True, metavar="DIR", help="Model trained alike; two or more.")
-@click.option(
-    "--shuffled-model",
-    "shuffled",
-    multiple=True,
-    metavar="DIR",
-    help="Model trained on shuffled labels; three or more.",
+    "--imputation",
+    type=click.Choice(["sky", "blurred"]),
+    default="sky",
+    show_default=True,
+    help="Replace deleted pixels by blank sky or by the blurred image.",
 )
 @click.option(
-    "--siblings",
-    type=click.IntRange(min=3),
+    "--epsilon",
+    type=float,
+    metavar="X",
+    default=1.0,
+    show_default=True,
+    help="Largest change of a pixel in the tests of sensitivity and fragility, in sigma of its noise.",
+)
+@click.option(
+    "--keep-layers",
+    type=click.IntRange(min=0),
     metavar="N",
-    help="Train N models with other seeds, and N on shuffled labels; use 8 or more for a verdict.",
+    default=3,
+    show_default=True,
+    help="Write the maps of N galaxies as FITS layers.",
 )
-@click.option("--layers", type=click.IntRange(min=0), default=3, show_default=True, help="Galaxies as FITS.")
-@options.fit
-@options.render
+@options.section(
+    "Other models",
+    click.option(
+        "--retrained-models",
+        "n_retrained",
+        type=click.IntRange(min=3),
+        metavar="N",
+        help="Train N models with other seeds and N on shuffled labels; 8 or more give a verdict.",
+    ),
+    click.option(
+        "--seed-model",
+        "seed_models",
+        multiple=True,
+        metavar="DIR",
+        help="Model trained alike with another seed; to be given at least twice.",
+    ),
+    click.option(
+        "--shuffled-model",
+        "shuffled_models",
+        multiple=True,
+        metavar="DIR",
+        help="Model trained on shuffled labels; to be given at least three times.",
+    ),
+)
+@options.section(
+    "Retraining without the pixels that maps rank highest",
+    click.option("--retrain", is_flag=True, help="Test the maps by new trainings (ROAR), and nothing else."),
+    click.option(
+        "--shares",
+        metavar="X,X,...",
+        default="0.05,0.2",
+        show_default=True,
+        help="Pixels to remove.",
+    ),
+    click.option(
+        "--seeds",
+        metavar="N,N,...",
+        default="0,1",
+        show_default=True,
+        help="Seeds; there is one training per method, share and seed.",
+    ),
+    click.option(
+        "--epochs", type=click.IntRange(min=1), help="Epochs of each training.  [default: as for MODEL]"
+    ),
+)
+@click.option("--out", required=True, metavar="DIR", help="Output folder for tables, figures and layers.")
+@options.overwrite
 @options.seed
+@options.device
+@options.yes
 @options.quiet
 def command(
     model: str,
-    catalog: str,
+    catalog: str | None,
     image_column: str | None,
     label: str | None,
     id_: str | None,
-    methods: tuple[str, ...],
-    out: str,
-    overwrite: bool,
-    galaxies: int,
     split: str,
-    target: str | None,
-    imputation: Imputation,
-    noise: float,
-    seeds: tuple[str, ...],
-    shuffled: tuple[str, ...],
-    siblings: int | None,
-    layers: int,
+    number: int,
     fit: bool,
     render: str | None,
+    methods: tuple[str, ...],
+    target: str | None,
+    imputation: Imputation,
+    epsilon: float,
+    keep_layers: int,
+    n_retrained: int | None,
+    seed_models: tuple[str, ...],
+    shuffled_models: tuple[str, ...],
+    retrain: bool,
+    shares: str,
+    seeds: str,
+    epochs: int | None,
+    out: str,
+    overwrite: bool,
     seed: int,
+    device: str,
+    yes: bool,
     quiet: bool,
 ) -> None:
-    """Test the faithfulness of the maps of each explanation method.
+    """Test whether explanation maps are faithful to a model.
 
     \b
-    galcnn faithfulness model --catalog sky/catalog.ecsv --out trust
-    galcnn faithfulness gz1 --catalog labels.csv --method smoothgrad:n=10 --method cam --out trust
-    galcnn faithfulness model --catalog sky/catalog.ecsv --seed-model other1 --seed-model other2 --out trust
-    galcnn faithfulness model --catalog sky/catalog.ecsv --siblings 8 --out trust
+    galcnn faithfulness model --out faithfulness
+    galcnn faithfulness gz1 --catalog labels.csv --method smoothgrad:n=10 --method cam --out faithfulness
+    galcnn faithfulness model --retrained-models 8 --out faithfulness
+    galcnn faithfulness model --retrain --method saliency --shares 0.1 --seeds 0,1,2 --out retraining
 
-    Each verdict comes with an interval. An interrupted run is continued by the same command, and methods
-    can be added to an existing folder.
+    Each method gets a verdict with an interval for each criterion: randomisation of the model's weights,
+    deletion and insertion of pixels, localisation on the galaxy, stability and significance. With
+    --retrain, the pixels that a map ranks highest are removed from all images and a new model is trained
+    on them; for comparison, as many random pixels and the brightest pixels are removed.
+
+    An interrupted run is continued by the same command, and methods can be added to an existing folder.
     """
     from galcnn.cli.quiet import load_tensorflow
 
+    if retrain:
+        if refused := options.typed(*_REPORT):
+            raise click.UsageError(f"Expected no {refused} with --retrain.")
+    elif refused := options.typed(*_RETRAINING):
+        raise click.UsageError(f"Expected --retrain with {refused}.")
+    removed = options.numbers("--shares", shares)
+    chosen_seeds = options.whole_numbers("--seeds", seeds) or ()
     options.check_folder(out, overwrite=overwrite)
-    load_tensorflow()
-    from functools import partial
-
-    from galcnn.experiment import galaxies_of
-    from galcnn.experiment.data import data_of
-    from galcnn.explain import explainers_by_name
-    from galcnn.faithfulness import FaithfulnessSettings, faithfulness_report, read_sample
-    from galcnn.faithfulness.map_attacks import FragilitySettings
-    from galcnn.faithfulness.report import Models
-    from galcnn.faithfulness.retraining import siblings as train_siblings
+    load_tensorflow(device=device)
     from galcnn.model import load_model
 
     progress = options.progress(quiet)
     trained = load_model(model).with_render(render)
-    drawn = galaxies_of(
-        trained.card,
-        catalog,
-        columns=options.chosen(image=image_column, class_=label, id=id_),
-        split=split,
-        n=galaxies,
-        seed=seed,
-    )
-    others, random = [load_model(path) for path in seeds], [load_model(path) for path in shuffled]
-    if siblings is not None:
-        prepared, folder = data_of(trained.card, catalog, progress=progress), f"{out}-siblings"
-        train_alike = partial(
-            train_siblings, trained, prepared, folder, n=siblings, progress=progress, overwrite=overwrite
+    if retrain:
+        chosen_methods = methods or ("saliency",)
+        _retrain(
+            trained,
+            catalog,
+            out,
+            chosen_methods,
+            removed,
+            chosen_seeds,
+            epochs,
+            progress,
+            overwrite,
+            yes,
         )
-        others += train_alike(differing="seeds")
-        random += train_alike(differing="labels")
-    settings = FaithfulnessSettings(
-        target, imputation, noise, attack=FragilitySettings(noise, seed=seed), layers=layers, seed=seed
-    )
+        return
+    from functools import partial
+
+    from galcnn.experiment import galaxies_of
+    from galcnn.explain import explainers_by_name
+    from galcnn.faithfulness import FaithfulnessSettings, faithfulness_report, read_sample
+    from galcnn.faithfulness.map_attacks import FragilitySettings
+    from galcnn.faithfulness.report import Models
+
+    columns = options.chosen(image=image_column, class_=label, id=id_)
+    drawn = galaxies_of(trained.card, catalog, columns=columns, split=split, n=number, seed=seed)
+    of_seeds = [load_model(path) for path in seed_models]
+    of_labels = [load_model(path) for path in shuffled_models]
+    if n_retrained is not None:
+        from galcnn.experiment.data import data_of
+        from galcnn.faithfulness.retraining import retrained_models
+
+        prepared, folder = data_of(trained.card, catalog, progress=progress), f"{out}-retrained-models"
+        train_alike = partial(
+            retrained_models,
+            trained,
+            prepared,
+            folder,
+            n=n_retrained,
+            progress=progress,
+            overwrite=overwrite,
+        )
+        of_seeds += train_alike(differing="seeds")
+        of_labels += train_alike(differing="labels")
     table = faithfulness_report(
-        Models(trained, tuple(others), tuple(random)),
+        Models(trained, tuple(of_seeds), tuple(of_labels)),
         read_sample(trained, drawn, fit=fit, progress=progress),
         out,
-        explainers=explainers_by_name(methods),
-        settings=settings,
+        explainers=explainers_by_name(methods or ("saliency", "input_x_gradient", "guided", "cam")),
+        settings=FaithfulnessSettings(
+            target,
+            imputation,
+            epsilon,
+            attack=FragilitySettings(epsilon, seed=seed),
+            keep_layers=keep_layers,
+            seed=seed,
+        ),
         progress=progress,
         overwrite=overwrite,
     )
     for name in dict.fromkeys(str(method) for method in table["method"]):
-        words = [str(row["verdict"]) for row in table if row["method"] == name]
-        counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+        verdicts = [str(row["verdict"]) for row in table if row["method"] == name]
+        counts = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
         click.echo(f"{name:<24}{counts}")
     click.echo(f"wrote {out}/faithfulness.md")
+
+
+def _retrain(
+    trained: TrainedModel,
+    catalog: str | None,
+    out: str,
+    methods: Sequence[str],
+    shares: tuple[float, ...],
+    seeds: tuple[int, ...],
+    epochs: int | None,
+    progress: Progress,
+    overwrite: bool,
+    yes: bool,
+) -> None:
+    from galcnn.experiment.data import data_of
+    from galcnn.explain import explainers_by_name
+    from galcnn.faithfulness import retrain
+    from galcnn.faithfulness.retraining import RetrainingSettings
+
+    explainers = explainers_by_name(methods)
+    settings = RetrainingSettings(shares, seeds, epochs)
+    prepared = data_of(trained.card, catalog, progress=progress)
+    n = settings.n_trainings(len(explainers))
+    options.ask_before(f"{n} trainings on {len(prepared.sides['train']):,} images each.", yes=yes)
+    table = retrain(
+        trained,
+        prepared,
+        out,
+        explainers=explainers,
+        settings=settings,
+        progress=progress,
+        overwrite=overwrite,
+    )
+    for row in table:
+        interval = f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+        click.echo(
+            f"{row['method']:<22}{row['share']:<6g}accuracy {row['accuracy']:.3f}, "
+            f"below random pixels {row['below_random']:+.3f} {interval}"
+        )
+    click.echo(f"wrote {out}/retraining.ecsv")

@@ -29,7 +29,7 @@ GROUPS = {
     "Data": ("simulate", "fetch", "cut", "convert", "catalog", "redshift", "inspect", "pack"),
     "Train": ("preflight", "train", "compare", "diagnose", "profile", "landscape"),
     "Answer": ("classify", "calibrate", "evaluate", "neighbours", "label-next", "shift", "drift"),
-    "Reason": ("explain", "atlas", "attack", "dream", "faithfulness", "roar"),
+    "Reason": ("explain", "atlas", "attack", "dream", "faithfulness"),
     "Show": ("view", "report", "figures", "export", "info", "plugins"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
@@ -104,9 +104,9 @@ def cli(as_json: bool, manifest: str | None) -> None:
     galcnn demo                      all steps on simulated galaxies
     galcnn train --catalog labels.csv --image-column file --label class --out model
     galcnn classify model *.fits --out classes.ecsv
-    galcnn explain model galaxy.fits --method saliency --method cam -o layers.fits
+    galcnn explain model galaxy.fits --method saliency --method cam --out layers.fits
     galcnn atlas model --catalog labels.csv --out atlas
-    galcnn faithfulness model --catalog labels.csv --out trust
+    galcnn faithfulness model --catalog labels.csv --out faithfulness
     """
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, bars, silent
@@ -244,6 +245,26 @@ model_columns: Decorator = _joined(
         "--id", "id_", metavar="C", help="Column with the identifier.  [default: as in the training]"
     ),
 )
+#: Options of a catalog in place of IMAGE..., parsed by `catalog_galaxies`.
+or_catalog: Decorator = _joined(
+    click.option("--catalog", metavar="FILE", help="Catalog with one row per galaxy, in place of IMAGE..."),
+    model_columns,
+    click.option(
+        "--images",
+        "folder",
+        metavar="DIR",
+        help="Folder of the images, named as in the image column, or by the identifier.",
+    ),
+    split,
+    click.option(
+        "-n",
+        "--number",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Use the first N galaxies of the catalog.",
+    ),
+)
+_CATALOG_ONLY = ("image_column", "label", "id_", "folder", "split", "number")
 #: Options for the columns ``id_``, ``ra`` and ``dec``.
 sky_columns: Decorator = _joined(
     id_column,
@@ -376,6 +397,39 @@ def read_sky_catalog(path: str, given: dict[str, Any]) -> Any:
 
     columns = chosen(id=given["id_"], ra=given["ra"], dec=given["dec"], class_=given["label"])
     return read_catalog(path, columns=columns)
+
+
+def typed(*names: str) -> str:
+    """Return those options, by their names in Python, that the user gave, as they are typed."""
+    context = click.get_current_context()
+    given = [
+        max(one.opts, key=len)
+        for one in context.command.params
+        if one.name in names and context.get_parameter_source(one.name) is not ParameterSource.DEFAULT
+    ]
+    return ", ".join(given)
+
+
+def check_galaxies(images: Sequence[str], catalog: str | None) -> None:
+    """Raise an error unless there are either image files or a catalog, with its options."""
+    if bool(images) == bool(catalog):
+        raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
+    if images and (given := typed(*_CATALOG_ONLY)):
+        raise click.UsageError(f"Expected --catalog FILE with {given}.")
+
+
+def catalog_galaxies(card: Any, given: Mapping[str, Any]) -> Any:
+    """Return the galaxies of the catalog that is given by the options `or_catalog`."""
+    from galcnn.experiment import galaxies_of
+
+    found = galaxies_of(
+        card,
+        given["catalog"],
+        columns=chosen(image=given["image_column"], class_=given["label"], id=given["id_"]),
+        split=given["split"],
+        folder=given["folder"],
+    )
+    return found if given["number"] is None else found.select(range(len(found))[: given["number"]])
 
 
 def check_folder(path: str, *, overwrite: bool) -> None:

@@ -24,6 +24,7 @@ def galaxies_of(
     columns: Columns | None = None,
     split: str = "all",
     labelled: bool = False,
+    folder: str | os.PathLike[str] | None = None,
     n: int | None = None,
     seed: int = 0,
 ) -> Catalog:
@@ -44,6 +45,9 @@ def galaxies_of(
     labelled : bool
         If True, classes are required. Galaxies of classes that the training dropped are excluded in this
         case, and if `split` is not ``"all"``.
+    folder : path-like, optional
+        Folder of the images, if there is one; a column `image` is then not required, see
+        `galcnn.dataset.InputFiles.of`.
     n : int, optional
         Maximum number of galaxies, drawn at random and independently of their order. With the same seed,
         a smaller draw is part of a larger one.
@@ -74,11 +78,11 @@ def galaxies_of(
         name: column for name, column in named.items() if column and present.issuperset(column_names(column))
     }
     found = read_catalog(path, columns=known | dict(columns or {}))
-    if "image" not in found.table.colnames:
+    if folder is None and "image" not in found.table.colnames:
         raise ValueError(
             message(
                 "a catalog with images, in a column 'image' or another",
-                "Name it: --image-column.",
+                "Name the column, --image-column, or the folder of the images, --images.",
                 columns=sorted(present),
             )
         )

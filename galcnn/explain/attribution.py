@@ -294,8 +294,8 @@ def _sigma(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:
     if len(planes) != len(cutouts):
         raise ValueError(
             message(
-                "the noise of every pixel for wrt='sigma'",
-                "Load the cutouts with their sigma, or ask for wrt='flux'.",
+                "cutouts with sigma, the noise of every pixel, for wrt='sigma'",
+                "Use files with sigma, or wrt='flux'.",
                 without_sigma=len(cutouts) - len(planes),
             )
         )

@@ -79,7 +79,7 @@ def noise_of(images: npt.NDArray[np.floating[Any]], context: Context) -> npt.NDA
         raise ValueError(
             message(
                 "images with noise, finite in every pixel",
-                "Give the noise as a number in the unit of the images, e.g. noise=0.1.",
+                "Give the noise as a number in the unit of the images, e.g. smoothgrad:noise=0.1.",
                 without_noise=[ids_of(images, context)[i] for i in silent],
             )
         )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from galcnn import plugins
-from galcnn.errors import PluginError, message
+from galcnn.errors import PluginError, did_you_mean, message
 from galcnn.explain.explanation import Explainer
 
 #: Name for all installed methods with their default settings.
@@ -48,7 +48,13 @@ def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:
     for text in texts:
         name, _, settings = text.partition(":")
         if name == ALL and settings:
-            raise ValueError(message("settings of one method", "Name it beside all.", method=text))
+            raise ValueError(
+                message(
+                    "all without settings",
+                    "Name the method with settings beside all.",
+                    method=text,
+                )
+            )
         for one in plugins.available(plugins.EXPLAINERS) if name == ALL else [name]:
             try:
                 kind = plugins.load(plugins.EXPLAINERS, one)
@@ -73,8 +79,9 @@ def settings_from(text: str, kind: Any, settings: str) -> dict[str, Any]:
         if not equals or key not in known or key in found:
             raise ValueError(
                 message(
-                    f"NAME:SETTING=VALUE,... with settings among {sorted(known) or 'none'}, each once",
-                    "",
+                    "NAME:SETTING=VALUE,..., each setting once, with settings among "
+                    f"{', '.join(sorted(known)) or 'none'}",
+                    did_you_mean(key, known),
                     method=text,
                     setting=key,
                 )

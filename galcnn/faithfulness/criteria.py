@@ -13,7 +13,7 @@ import numpy.typing as npt
 from galcnn.errors import message
 from galcnn.evaluation import Criterion, Regions
 from galcnn.explain import Explainer
-from galcnn.faithfulness.deletion_insertion import Imputation, reference_curves, removal
+from galcnn.faithfulness.deletion_insertion import Imputation, deletion_and_insertion, reference_curves
 from galcnn.faithfulness.localisation import energy_density, pointing
 from galcnn.faithfulness.map_attacks import FragilitySettings, attacked, fragility
 from galcnn.faithfulness.parameter_randomisation import randomisation
@@ -32,47 +32,48 @@ from galcnn.model import looked_at
 CRITERIA: tuple[Criterion, ...] = (
     Criterion(
         "randomisation",
-        "rank correlation of |map| with that of a network all of whose layers are drawn anew: 1 for a "
-        "map of the image alone",
+        "rank correlation of |map| with that of the network with all layers randomised: 1 for a map of the "
+        "image only",
         null=1.0,
         limit=0.5,
         above=False,
     ),
     Criterion(
         "deletion",
-        "area under the target's score while the map's first pixels become sky, below that of a random "
-        "order, over the sample's mean drop from image to sky",
+        "area under the target's score as the highest-ranked pixels are replaced by sky, subtracted from "
+        "that of random rankings, over the mean change of the score",
         null=0.0,
         limit=0.1,
     ),
     Criterion(
         "deletion-light",
-        "the same, below that of the image's own brightness",
+        "the same, subtracted from that of a ranking by the brightness of the image",
         null=0.0,
         limit=0.0,
     ),
     Criterion(
         "insertion",
-        "area while the map's first pixels return to a sky, above that of a random order, over the mean drop",
+        "area under the score as the highest-ranked pixels are restored, minus that of random rankings, over "
+        "the mean change of the score",
         null=0.0,
         limit=0.1,
     ),
     Criterion(
         "insertion-light",
-        "the same, above that of the image's own brightness",
+        "the same, minus that of a ranking by the brightness of the image",
         null=0.0,
         limit=0.0,
     ),
     Criterion(
         "pointing",
-        "whether the peak of |map| lies on the galaxy, less the chance of a random pixel, over 1 less that "
+        "whether the peak of |map| lies on the galaxy, minus the chance of a random pixel, over 1 minus that "
         "chance",
         null=0.0,
         limit=0.5,
     ),
     Criterion(
         "energy",
-        "density of the map's squares on the galaxy's segment, over that of the whole image",
+        "density of the squared map on the galaxy's segment, relative to the network's field of view",
         null=1.0,
         limit=2.0,
     ),
@@ -84,41 +85,42 @@ CRITERIA: tuple[Criterion, ...] = (
     ),
     Criterion(
         "equivariance",
-        "norm of the change of the map, turned back, when the image is turned or mirrored, over the map's "
-        "norm; mean over orientations; 1.41 for an unrelated map of that norm",
+        "norm of the change of the map when the image is rotated or mirrored (and the map transformed back), "
+        "over its norm; mean over orientations; 1.41 for an unrelated map of the same norm",
         null=float(np.sqrt(2)),
         limit=1.0,
         above=False,
     ),
     Criterion(
         "sensitivity",
-        "largest norm of the change of the map, over its norm, when every pixel moves within one sigma of "
-        "noise",
+        "largest norm of the change of the map when pixels change within one sigma of noise, over its norm",
         null=float(np.sqrt(2)),
         limit=1.0,
         above=False,
     ),
     Criterion(
         "fragility",
-        "share of the map's top pixels that stay there under an attack within one sigma that keeps the class",
+        "share of the map's top 5 % of pixels that stay in the top 5 % under an attack within one sigma that "
+        "keeps the class",
         null=0.05,
         limit=0.5,
     ),
     Criterion(
         "significance",
-        "share of the map's squares on pixels above its scatter under noise, false discoveries below 5 %",
+        "share of the squared map on pixels that are significant relative to the standard deviation of the "
+        "map under noise, with a false-discovery rate of 5 %",
         null=0.0,
         limit=0.5,
     ),
     Criterion(
         "significance-seeds",
-        "the same for the mean map of several models, over its scatter from model to model",
+        "the same for the mean map of several models, relative to its standard error from model to model",
         null=0.0,
         limit=0.5,
     ),
     Criterion(
         "significance-labels",
-        "the same for the map, over the scatter of maps of models that learned shuffled labels",
+        "the same for the map, relative to the standard deviation between models trained on shuffled labels",
         null=0.0,
         limit=0.5,
     ),
@@ -144,7 +146,7 @@ class FaithfulnessSettings:
         galaxy.
     imputation : {"sky", "blurred"}
         Replacement of deleted pixels: blank sky, or the blurred image.
-    noise : float
+    epsilon : float
         Largest change of a pixel in the sensitivity check, in sigma of its noise.
     moves : int
         Number of random changes in the sensitivity check.
@@ -152,7 +154,7 @@ class FaithfulnessSettings:
         Number of noise realisations in the significance check; at least three.
     attack : galcnn.faithfulness.map_attacks.FragilitySettings
         Settings of the attack in the fragility check.
-    layers : int
+    keep_layers : int
         Number of galaxies for which maps, ratios and adjusted p-values are written as FITS layers.
     seed : int
         Random seed of all checks but the attack.
@@ -160,11 +162,11 @@ class FaithfulnessSettings:
 
     target: str | None = None
     imputation: Imputation = "sky"
-    noise: float = 1.0
+    epsilon: float = 1.0
     moves: int = 8
     draws: int = 16
     attack: FragilitySettings = field(default_factory=FragilitySettings)
-    layers: int = 3
+    keep_layers: int = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -172,18 +174,19 @@ class FaithfulnessSettings:
         if (
             self.draws < 3
             or self.moves < 1
-            or self.noise <= 0
-            or self.layers < 0
+            or self.epsilon <= 0
+            or self.keep_layers < 0
             or self.imputation not in words
         ):
             raise ValueError(
                 message(
-                    f"three draws, a move, noise above 0 and an imputation among {words}",
+                    f"at least three draws and one move, epsilon above 0, no negative keep_layers, and an "
+                    f"imputation among {words}",
                     "",
                     draws=self.draws,
                     moves=self.moves,
-                    noise=self.noise,
-                    layers=self.layers,
+                    epsilon=self.epsilon,
+                    keep_layers=self.keep_layers,
                     imputation=self.imputation,
                 )
             )
@@ -248,9 +251,9 @@ def _randomisation(subject: Subject, explainer: Explainer) -> Arrays:
     return found | {"randomisation": found["cascading_rank"][-1]}
 
 
-def _removal(subject: Subject, explainer: Explainer) -> Arrays:
+def _deletion_insertion(subject: Subject, explainer: Explainer) -> Arrays:
     settings = subject.settings
-    done = removal(
+    done = deletion_and_insertion(
         subject.network,
         explainer,
         subject.sample,
@@ -266,7 +269,7 @@ def _removal(subject: Subject, explainer: Explainer) -> Arrays:
     return found
 
 
-def _placement(subject: Subject, explainer: Explainer) -> Arrays:
+def _localisation(subject: Subject, explainer: Explainer) -> Arrays:
     maps = maps_of(subject.network, explainer, subject.sample)
     # Only the network's field of view counts: if it sees only the centre, every map would lie on the galaxy.
     seen = looked_at(subject.network, maps.shape[1:3])
@@ -289,7 +292,7 @@ def _sensitivity(subject: Subject, explainer: Explainer) -> Arrays:
         subject.network,
         explainer,
         subject.sample,
-        noise=settings.noise,
+        epsilon=settings.epsilon,
         draws=settings.moves,
         seed=settings.seed,
     )
@@ -314,14 +317,17 @@ def _significance(subject: Subject, explainer: Explainer) -> Arrays:
     )
     planes = slice(None) if explainer.per_band else slice(1)  # the others are the same
     maps, draws = maps[..., planes], draws[..., planes]
-    found = _judged("significance", maps, over_noise(maps, draws), settings.layers)
+    keep = settings.keep_layers
+    found = _judged("significance", maps, over_noise(maps, draws), keep)
     if subject.seeds:
         others = [maps_of(network, explainer, own)[..., planes] for network, own in subject.seeds]
         several = np.stack([maps, *others])
-        found |= _judged("significance-seeds", several.mean(axis=0), over_seeds(several), settings.layers)
+        found |= _judged(
+            "significance-seeds", several.mean(axis=0), over_seeds(several), settings.keep_layers
+        )
     if subject.labels:
         null = np.stack([maps_of(network, explainer, own)[..., planes] for network, own in subject.labels])
-        found |= _judged("significance-labels", maps, over_null(maps, null), settings.layers)
+        found |= _judged("significance-labels", maps, over_null(maps, null), keep)
     return found
 
 
@@ -338,8 +344,11 @@ _Check = Callable[[Subject, Explainer], Arrays]
 #: Check -> its function, and the criteria for which it computes values.
 CHECKS: Mapping[str, tuple[_Check, tuple[str, ...]]] = {
     "randomisation": (_randomisation, ("randomisation",)),
-    "removal": (_removal, ("deletion", "deletion-light", "insertion", "insertion-light")),
-    "placement": (_placement, ("pointing", "energy", "energy-re")),
+    "deletion_insertion": (
+        _deletion_insertion,
+        ("deletion", "deletion-light", "insertion", "insertion-light"),
+    ),
+    "localisation": (_localisation, ("pointing", "energy", "energy-re")),
     "equivariance": (_equivariance, ("equivariance",)),
     "sensitivity": (_sensitivity, ("sensitivity",)),
     "fragility": (_fragility, ("fragility",)),

@@ -37,7 +37,7 @@ _FRACTIONS: _Values = (np.arange(17) / 16) ** 2
 
 
 @dataclass(frozen=True, eq=False)
-class Removal:
+class DeletionInsertion:
     """Deletion and insertion curves of a method, of random rankings and of brightness.
 
     Attributes
@@ -66,7 +66,7 @@ class Removal:
         return difference / drop if drop > 0 else np.full(len(own), np.nan)
 
 
-def removal(
+def deletion_and_insertion(
     network: keras.Model,
     explainer: Explainer,
     sample: Sample,
@@ -74,7 +74,7 @@ def removal(
     imputation: Imputation = "sky",
     seed: int = 0,
     references: Mapping[str, _Values] | None = None,
-) -> Removal:
+) -> DeletionInsertion:
     """Compute deletion and insertion curves of a method.
 
     Parameters
@@ -95,7 +95,7 @@ def removal(
 
     Returns
     -------
-    Removal
+    DeletionInsertion
         Curves at fractions (k / 16)^2, k = 0 to 16, of the pixels in the network's field of view.
         Small fractions are sampled densely because a galaxy fills a small part of its image.
 
@@ -112,7 +112,7 @@ def removal(
         {"method": own[what], "random": references[f"{what}_random"], "light": references[f"{what}_light"]}
         for what in ("deletion", "insertion")
     ]
-    return Removal(_FRACTIONS, *curves)
+    return DeletionInsertion(_FRACTIONS, *curves)
 
 
 def reference_curves(
@@ -132,7 +132,7 @@ def reference_curves(
     return found
 
 
-def removal_curves(
+def score_curves(
     network: keras.Model,
     sample: Sample,
     order: _Order,
@@ -167,7 +167,7 @@ def _both(
     ways = {"deletion": (sample.images, blank), "insertion": (blank, sample.images)}
     return {
         what: np.mean(
-            [removal_curves(network, sample.with_images(first), one, then, _FRACTIONS) for one in orders],
+            [score_curves(network, sample.with_images(first), one, then, _FRACTIONS) for one in orders],
             axis=0,
         )
         for what, (first, then) in ways.items()

@@ -34,7 +34,7 @@ class FragilitySettings:
 
     Attributes
     ----------
-    noise : float
+    epsilon : float
         Largest change of a pixel, in sigma of its noise.
     steps : int
         Number of gradient steps.
@@ -46,16 +46,20 @@ class FragilitySettings:
         Random seed of the random changes with which the attack is compared.
     """
 
-    noise: float = 1.0
+    epsilon: float = 1.0
     steps: int = 10
     share: float = 0.05
     sharpness: float = 10.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.noise <= 0 or self.steps < 1 or not 0 < self.share < 1 or self.sharpness <= 0:
+        if self.epsilon <= 0 or self.steps < 1 or not 0 < self.share < 1 or self.sharpness <= 0:
             raise ValueError(
-                message("noise and sharpness above 0, a step, a share between 0 and 1", "", attack=self)
+                message(
+                    "epsilon and sharpness above 0, at least one step, and a share between 0 and 1",
+                    "",
+                    attack=self,
+                )
             )
 
 
@@ -84,7 +88,7 @@ def attacked(
     how = attack or FragilitySettings()
     weights = target_weights(network, sample.targets, sample.images)
     first = sample.images.astype(weights.dtype)
-    reach = (how.noise * noise_of(sample.images, sample.context)).astype(weights.dtype)
+    reach = (how.epsilon * noise_of(sample.images, sample.context)).astype(weights.dtype)
     before = folded(surrogate_gradient(network, sample, sharpness=how.sharpness), signed=False)
     top = _top(before, how.share).astype(weights.dtype)
     run = compiled(network, ("fragility", how.sharpness), _step_builder(how.sharpness), (first, weights, top))
@@ -132,7 +136,7 @@ def fragility(
         Overlaps, NaN for galaxies whose class changes, and score changes.
     """
     how = attack or FragilitySettings()
-    reach = how.noise * noise_of(sample.images, sample.context)
+    reach = how.epsilon * noise_of(sample.images, sample.context)
     jittered = moved(
         sample, reach, lambda stream, shape: stream.choice([-1.0, 1.0], shape), how.seed, "fragility"
     )

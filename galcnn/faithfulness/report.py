@@ -43,7 +43,7 @@ from galcnn.layers import LayerStack
 from galcnn.model import Target, TrainedModel, planes_from
 from galcnn.prediction import Prediction
 from galcnn.viewers import save_figure
-from galcnn.viewers.plots.faithfulness import removal_figure, similarity_figure, verdict_figure
+from galcnn.viewers.plots.faithfulness import deletion_insertion_figure, similarity_figure, verdict_figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,8 @@ class Models:
         if len(self.seeds) == 1 or len(self.labels) in (1, 2):
             raise ValueError(
                 message(
-                    "two or more other seeds, three or more models of shuffled labels",
-                    "A scatter needs three maps.",
+                    "no or at least two models of other seeds, and no or at least three of shuffled labels",
+                    "A standard deviation needs three maps. Give more of --seed-model or --shuffled-model.",
                     seeds=len(self.seeds),
                     labels=len(self.labels),
                 )
@@ -106,9 +106,9 @@ def faithfulness_report(
         Galaxies that were not used in training.
     out : path-like
         Output folder: ``faithfulness.ecsv``, ``faithfulness.md`` and ``faithfulness.png`` (verdicts),
-        ``randomisation.ecsv`` and ``.png``, ``removal.ecsv`` and ``.png``, ``layers/*.fits`` (maps,
-        and their ratio to the scatter), and in ``checks`` the values of each galaxy. An interrupted
-        run is resumed; methods can be added.
+        ``randomisation.ecsv`` and ``.png``, ``deletion_insertion.ecsv`` and ``.png``, ``layers/*.fits``
+        (maps, and their ratio to the standard deviation), and in ``checks`` the values of each galaxy.
+        An interrupted run is resumed; methods can be added.
     explainers : sequence of Explainer
         The attribution methods.
     settings : FaithfulnessSettings, optional
@@ -137,7 +137,7 @@ def faithfulness_report(
         folder,
         _described(models, galaxies, chosen),
         what="one with the same model, galaxies and settings",
-        own=("faithfulness.*", "randomisation.*", "removal.*", "checks", "layers"),
+        own=("faithfulness.*", "randomisation.*", "deletion_insertion.*", "checks", "layers"),
         overwrite=overwrite,
     )
     subject = _subject(models, galaxies, chosen)
@@ -162,7 +162,7 @@ def faithfulness_report(
     save_figure(verdict_figure(table), folder / "faithfulness.png")
     for name, own, figure in (
         ("randomisation", randomisation_table(found, seed=chosen.seed), similarity_figure),
-        ("removal", curve_table(found), removal_figure),
+        ("deletion_insertion", curve_table(found), deletion_insertion_figure),
     ):
         if len(own):
             write_table(own, folder / f"{name}.ecsv")
@@ -170,8 +170,8 @@ def faithfulness_report(
     write_layers(
         folder / "layers",
         models.trained,
-        galaxies.cutouts[: chosen.layers],
-        galaxies.ids[: chosen.layers],
+        galaxies.cutouts[: chosen.keep_layers],
+        galaxies.ids[: chosen.keep_layers],
         subject.sample.targets,
         found,
     )
@@ -251,9 +251,9 @@ _COLUMNS = (
 )
 
 _VERDICTS = (
-    "Means over galaxies with 95 % bootstrap intervals. A method **passes** a criterion where the whole "
-    "interval is on its good side, *fails* where the whole interval is not, and is undecided else. Methods "
-    "whose name begins with control are no explanations: the image's edges, its light, random numbers."
+    "Means over galaxies with 95 % bootstrap intervals. A method **passes** a criterion if the "
+    "whole interval is on the required side of the limit, *fails* if no part of it is, and is undecided "
+    "otherwise. Methods named control_... explain nothing: edges of the image, its light, random numbers."
 )
 
 
@@ -323,7 +323,7 @@ def summary(table: QTable) -> str:
     asked = [one for one in CRITERIA if one.name in set(table["criterion"])]
     cells = {(str(row["method"]), str(row["criterion"])): row for row in table}
     lines = [
-        "# Can the maps be trusted?",
+        "# Are the maps faithful to the model?",
         "",
         f"{table.meta.get('model', 'model')}, {table.meta.get('n_galaxies', '?')} galaxies. {_VERDICTS}",
         "",
@@ -333,9 +333,9 @@ def summary(table: QTable) -> str:
     for one in asked:
         shown = [_cell(cells.get((method, one.name))) for method in methods]
         lines.append(f"| {one.name} {'>' if one.above else '<'} {one.limit:g} | " + " | ".join(shown) + " |")
-    lines += ["", "## What is asked", ""]
+    lines += ["", "## Criteria", ""]
     lines += [
-        f"- **{one.name}**: {one.statistic}. {one.null:.3g} for a map that knows nothing; asked for: "
+        f"- **{one.name}**: {one.statistic}. Null value {one.null:.3g}; passes "
         f"{'above' if one.above else 'below'} {one.limit:g}."
         for one in asked
     ]
@@ -343,7 +343,7 @@ def summary(table: QTable) -> str:
         (str(row["method"]), str(row["reason"])): None for row in table if row["verdict"] == "not judged"
     }
     if reasons:
-        lines += ["", "## What was not judged", ""]
+        lines += ["", "## Not judged", ""]
         lines += [f"- {method}: {reason}" for method, reason in reasons]
     return "\n".join([*lines, ""])
 
@@ -364,7 +364,7 @@ def _cell(row: Any) -> str:
 
 
 #: Criterion -> its part of the name of a layer.
-_SCATTERS = {"significance": "noise", "significance-seeds": "seeds", "significance-labels": "labels"}
+_LAYER_WORDS = {"significance": "noise", "significance-seeds": "seeds", "significance-labels": "labels"}
 
 
 def write_layers(
@@ -375,7 +375,7 @@ def write_layers(
     targets: Sequence[Target],
     found: Mapping[str, Mapping[str, npt.NDArray[np.floating]]],
 ) -> list[Path]:
-    """Write, for each galaxy and method, the map, its ratio to the scatter, and adjusted p-values."""
+    """Write maps, their ratio to the standard deviation, and adjusted p-values, one file per galaxy."""
     if not cutouts:
         return []
     seen = Prepared.of(trained, cutouts, ids=ids)
@@ -387,7 +387,7 @@ def write_layers(
     for row, (galaxy, cutout) in enumerate(zip(ids, cutouts, strict=True)):
         layers = []
         for method, arrays in found.items():
-            for name, word in _SCATTERS.items():
+            for name, word in _LAYER_WORDS.items():
                 if f"{name}_map" not in arrays:
                     continue
                 for part, prefix in (("map", ""), ("ratio", f"t_{word}_"), ("q", f"q_{word}_")):

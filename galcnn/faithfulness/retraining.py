@@ -1,4 +1,4 @@
-"""ROAR: remove and retrain (Hooker et al. 2019, arXiv:1806.10758).
+"""Remove and retrain (ROAR; Hooker et al. 2019, arXiv:1806.10758).
 
 Images with deleted pixels are unlike those in training, and the score of a network may fall for this
 reason alone. In ROAR, the pixels that a map ranks highest are removed from all images, including those
@@ -42,7 +42,7 @@ _PIECE = 256
 
 @dataclass(frozen=True)
 class RetrainingSettings:
-    """Settings of ROAR.
+    """Settings of `galcnn.faithfulness.retrain`.
 
     Attributes
     ----------
@@ -61,11 +61,20 @@ class RetrainingSettings:
     def __post_init__(self) -> None:
         if not self.shares or not self.seeds or not all(0 < share < 1 for share in self.shares):
             raise ValueError(
-                message("shares between 0 and 1, and a seed", "", shares=self.shares, seeds=self.seeds)
+                message(
+                    "fractions between 0 and 1 and at least one seed",
+                    "",
+                    shares=self.shares,
+                    seeds=self.seeds,
+                )
             )
 
+    def n_trainings(self, n_methods: int) -> int:
+        """Return the number of trainings for some methods, and for random and the brightest pixels."""
+        return (n_methods + 2) * len(self.shares) * len(self.seeds)
 
-def roar(
+
+def retrain(
     trained: TrainedModel,
     prepared: ExperimentData,
     out: str | os.PathLike[str],
@@ -84,12 +93,12 @@ def roar(
     prepared : galcnn.experiment.data.ExperimentData
         Experiment and data of the model, see `galcnn.experiment.read_data`.
     out : path-like
-        Output folder: ``runs/`` (one file per training) and ``roar.ecsv``. An interrupted run is
+        Output folder: ``runs/`` (one file per training) and ``retraining.ecsv``. An interrupted run is
         resumed.
     explainers : sequence of Explainer
         The attribution methods. Random pixels and the brightest pixels are removed for comparison.
     settings : RetrainingSettings, optional
-        Settings of ROAR; the defaults if None.
+        Settings of the trainings; the defaults if None.
     progress : galcnn._runtime.progress.Progress
         Progress bar over trainings.
     overwrite : bool
@@ -112,13 +121,13 @@ def roar(
         folder,
         told,
         what="one with the same model, data and settings",
-        own=("roar.ecsv", "runs"),
+        own=("retraining.ecsv", "runs"),
         overwrite=overwrite,
     )
     methods: dict[str, Explainer] = {"random": Noise(), "light": Light()}
     methods |= {explainer.name: explainer for explainer in explainers}
     right: dict[tuple[str, float], npt.NDArray[np.float64]] = {}
-    with progress("retrain", len(methods) * len(chosen.shares) * len(chosen.seeds)) as step:
+    with progress("retrain", chosen.n_trainings(len(methods) - 2)) as step:
         for name, explainer in methods.items():
             sides = None
             for share in chosen.shares:
@@ -137,7 +146,7 @@ def roar(
                     rows.append(json.loads((folder / file).read_text(encoding="utf-8"))["right"])
                 right[name, share] = np.array(rows, dtype=np.float64)
     table = _table(right)
-    write_table(table, folder / "roar.ecsv")
+    write_table(table, folder / "retraining.ecsv")
     return table
 
 
@@ -210,11 +219,11 @@ def _interval(lost: npt.NDArray[np.float64]) -> tuple[float, float]:
     return float(low[0]), float(high[0])
 
 
-#: Difference between a model and its siblings: seeds only, or also shuffled labels.
+#: Difference between a model and a retrained one: the seed only, or also shuffled labels.
 Differing = Literal["seeds", "labels"]
 
 
-def siblings(
+def retrained_models(
     trained: TrainedModel,
     prepared: ExperimentData,
     folder: str | os.PathLike[str],
@@ -227,7 +236,12 @@ def siblings(
     """Train a model again on the same data and split with other seeds, on true or on shuffled labels."""
     if differing not in get_args(Differing) or n < 1:
         raise ValueError(
-            message(f"one sibling or more that differ in {get_args(Differing)}", "", differing=differing, n=n)
+            message(
+                f"one retrained model or more, differing in one of {get_args(Differing)}",
+                "",
+                differing=differing,
+                n=n,
+            )
         )
     told = repr((trained.card.model_sha256, prepared.dataset.sha256()))
     claim = atomic.claim(
@@ -242,15 +256,15 @@ def siblings(
         for number in range(1, n + 1):
             name = f"{differing}-{number}"
             if not claim.written(name):
-                sibling = _sibling(trained, prepared, differing, number)
+                model = _retrained_model(trained, prepared, differing, number)
                 claim.mark()
-                save_model(sibling, claim.folder / name)
+                save_model(model, claim.folder / name)
             made.append(load_model(claim.folder / name))
             step(name)
     return tuple(made)
 
 
-def _sibling(
+def _retrained_model(
     trained: TrainedModel, prepared: ExperimentData, differing: Differing, number: int
 ) -> TrainedModel:
     experiment = prepared.experiment

@@ -1,8 +1,8 @@
-"""Significance of the pixels of a map: its ratio to a scatter, with false-discovery control.
+"""Significance of the pixels of a map: its ratio to a standard deviation, with false-discovery control.
 
-The scatter is measured from maps of the same galaxy with new noise, of several models trained alike,
-or of models trained on shuffled labels. Because it is estimated from few maps, the ratio follows
-Student's t, not a Gaussian. Because a map has thousands of pixels, some ratios are always large:
+The standard deviation is measured from maps of the same galaxy with new noise, of several models
+trained alike, or of models trained on shuffled labels. Because it is estimated from few maps, the ratio
+follows Student's t, not a Gaussian. Because a map has thousands of pixels, some ratios are always large:
 p-values are adjusted for each galaxy by the method of Benjamini & Hochberg (1995).
 """
 
@@ -28,13 +28,13 @@ _Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Significance:
-    """Ratio of maps to their scatter, with p-values.
+    """Ratio of maps to their standard deviation, with p-values.
 
     Attributes
     ----------
     ratio : numpy.ndarray
-        Student's t of each value, shape (n, ny, nx, n_bands); infinite where the scatter is zero, NaN
-        where the map is zero as well.
+        Student's t of each value, shape (n, ny, nx, n_bands); infinite where the standard
+        deviation is zero, NaN where the map is zero as well.
     p_value : numpy.ndarray
         Two-sided p-values, same shape.
     q_value : numpy.ndarray
@@ -60,7 +60,7 @@ def maps_in_noise(
 
 
 def over_noise(maps: _Maps, draws: _Maps) -> Significance:
-    """Compare maps with their scatter under noise (first axis of `draws`)."""
+    """Compare maps with their standard deviation under noise (first axis of `draws`)."""
     _enough(draws)
     return _judged(
         np.asarray(maps, dtype=np.float64), draws.std(axis=0, ddof=1, dtype=np.float64), len(draws)
@@ -77,7 +77,7 @@ def over_seeds(maps: _Maps) -> Significance:
 def over_null(maps: _Maps, null: _Maps) -> Significance:
     """Compare maps with those of models trained on shuffled labels (first axis of `null`)."""
     _enough(null)
-    # Scatter of the difference between one more draw and the mean of the draws.
+    # Standard deviation of the difference between one more draw and the mean of the draws.
     error = null.std(axis=0, ddof=1, dtype=np.float64) * np.sqrt(1 + 1 / len(null))
     return _judged(np.asarray(maps, dtype=np.float64) - null.mean(axis=0, dtype=np.float64), error, len(null))
 
@@ -91,7 +91,7 @@ def significant_share(maps: _Maps, found: Significance, *, level: float = 0.05) 
 
 
 def _judged(excess: _Values, error: _Values, n: int) -> Significance:
-    with np.errstate(divide="ignore", invalid="ignore"):  # zero scatter: infinite, or NaN for a map of zero
+    with np.errstate(divide="ignore", invalid="ignore"):  # by zero: infinite, or NaN for a map of zero
         ratio = excess / error
     p_value = np.asarray(2 * t.sf(np.abs(ratio), n - 1))
     q_value = np.full(p_value.shape, np.nan)
@@ -104,4 +104,4 @@ def _judged(excess: _Values, error: _Values, n: int) -> Significance:
 
 def _enough(draws: Sequence[Any] | _Maps) -> None:
     if len(draws) < 3:
-        raise ValueError(message("three maps or more to measure a scatter of", "", n=len(draws)))
+        raise ValueError(message("at least three maps for a standard deviation", "", n=len(draws)))

@@ -73,7 +73,7 @@ def sensitivity(
     explainer: Explainer,
     sample: Sample,
     *,
-    noise: float = 1.0,
+    epsilon: float = 1.0,
     draws: int = 8,
     seed: int = 0,
 ) -> _Values:
@@ -89,7 +89,7 @@ def sensitivity(
         The attribution method.
     sample : galcnn.faithfulness.Sample
         The galaxies.
-    noise : float
+    epsilon : float
         Largest change of a pixel in sigma of its noise; changes are uniform within it.
     draws : int
         Number of random changes. The largest change of the map among them is a lower bound of the
@@ -105,11 +105,11 @@ def sensitivity(
     Raises
     ------
     ValueError
-        If `draws` or `noise` is not positive, or an image has no noise.
+        If `draws` or `epsilon` is not positive, or an image has no noise.
     """
-    if draws < 1 or noise <= 0:
-        raise ValueError(message("a draw or more, and noise above 0", "", draws=draws, noise=noise))
-    reach = noise * noise_of(sample.images, sample.context)
+    if draws < 1 or epsilon <= 0:
+        raise ValueError(message("at least one draw and epsilon above 0", "", draws=draws, epsilon=epsilon))
+    reach = epsilon * noise_of(sample.images, sample.context)
     before = maps_of(network, explainer, sample)
     largest = np.full(len(before), -np.inf)
     for draw in range(draws):

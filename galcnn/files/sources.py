@@ -150,6 +150,10 @@ def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
                 yield hdulist, notes
         except (UnreadableImageError, FileNotFoundError, PermissionError):
             raise
+        except IsADirectoryError as error:
+            raise UnreadableImageError(
+                message("a FITS file, not a folder", "galcnn info shows a model folder.", path=source.name)
+            ) from error
         except DAMAGE as error:
             said = " ".join(str(error).split())
             raise UnreadableImageError(

@@ -105,7 +105,7 @@ def read_stacks(path: str | os.PathLike[str]) -> tuple[LayerStack, ...]:
         except UnreadableImageError as error:
             raise UnreadableImageError(f"{file}: {error}") from error
     if not stacks:
-        raise UnreadableImageError(message("a file with layers", "Explain a galaxy first.", path=str(file)))
+        raise UnreadableImageError(message("a layers file", "galcnn explain writes them.", path=str(file)))
     return tuple(stacks.values())
 
 
@@ -196,7 +196,7 @@ def _refuse_others(hdulist: fits.HDUList, file: Path) -> None:
         raise UnreadableImageError(
             message(
                 "a layers file to append to",
-                "galcnn.layers.write_into (--into) adds layers to other FITS files.",
+                "Use --onto (in Python: galcnn.layers.write_into) for other FITS files.",
                 path=str(file),
                 filetype=hdulist[0].header.get("FILETYPE"),
             )

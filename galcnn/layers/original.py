@@ -179,7 +179,7 @@ def placement(cutout: Cutout, wcs: WCS | None, shape: tuple[int, int]) -> Placem
         raise ValueError(
             message(
                 "a cutout that lies on the image",
-                "Name the file that it was made of; one of the two WCS may be stale.",
+                "Give the file from which it was cut, --onto; one of the two WCS may be wrong.",
                 rows=(float(np.min(y)), float(np.max(y))),
                 columns=(float(np.min(x)), float(np.max(x))),
                 shape=shape,
@@ -250,7 +250,7 @@ def _by_history(
         raise ValueError(
             message(
                 "a WCS of both, or the steps from the image to the cutout in its meta",
-                "Name the file that the cutout was made of.",
+                "Give the file from which the cutout was made: --onto.",
                 image=shape,
                 cutout=own,
                 geometry=list(steps),
@@ -313,16 +313,16 @@ def write_into(
     """
     path = Path(original)
     if (out is None) != append:
-        raise ValueError(
-            message("a new file, or append=True", "Give one of the two.", out=out, append=append)
-        )
+        raise ValueError(message("either out or append=True", "", out=out, append=append))
     if out is not None and Path(out).resolve() == path.resolve():
         raise ValueError(message("another file than the original", "Use append=True.", out=str(out)))
     with opened(path) as (hdulist, _):
         if hdulist[0].header.get("FILETYPE") == FILE_TYPE:
             raise UnreadableImageError(
                 message(
-                    "the file of an image", "append_stack (--append) adds to layers files.", path=str(path)
+                    "the image file that the cutout was made from, not a layers file",
+                    "Leave out --onto; --append --out adds to a layers file (in Python: append_stack).",
+                    path=str(path),
                 )
             )
         image = _Image.of(hdulist, hdu)

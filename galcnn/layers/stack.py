@@ -196,7 +196,7 @@ class LayerStack:
             raise UnreadableImageError(
                 message(
                     "a layers file",
-                    "Make one with LayerStack.write; galcnn.files.load_cutout reads other FITS files.",
+                    "galcnn explain writes layers files; galcnn.load_cutout reads images.",
                     filetype=header.get("FILETYPE"),
                 )
             )

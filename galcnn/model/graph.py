@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from galcnn.errors import message
+from galcnn.errors import did_you_mean, message
 
 #: TensorFlow operations that do not change values.
 _PASSING = {"Cast", "Identity", "Reshape", "Squeeze", "ExpandDims"}
@@ -121,7 +121,11 @@ def network_layer(network: keras.Model, name: str) -> NetworkLayer:
     found = [layer for layer in layers.values() if layer.layer.name == name]
     if len(found) != 1:
         among = [layer.name for layer in found] or list(layers)
-        raise ValueError(message(f"a network layer among {', '.join(among)}", "", network_layer=name))
+        raise ValueError(
+            message(
+                f"a network layer among {', '.join(among)}", did_you_mean(name, among), network_layer=name
+            )
+        )
     return found[0]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from galcnn.errors import message
+from galcnn.errors import did_you_mean, message
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,11 @@ class Target:
 
 def _position(name: str, classes: Sequence[str]) -> int:
     if name not in classes:
-        near = difflib.get_close_matches(name, classes, n=1)
-        remedy = f"Did you mean {near[0]!r}?" if near else "Check the spelling."
-        raise ValueError(message(f"a class among {tuple(classes)}", remedy, target=name))
+        raise ValueError(
+            message(
+                f"a class among {tuple(classes)}",
+                did_you_mean(name, classes, "Give one of these, or CLASS-CLASS for a margin."),
+                target=name,
+            )
+        )
     return list(classes).index(name)

@@ -69,7 +69,7 @@ def summary(table: Table) -> list[str]:
                 f"; largest change {np.median(won['largest']):.3g}, rms {np.median(won['rms']):.3g} (medians)"
             )
         if name == UniversalPerturbation.name and (rest := own[~own["fitted"]]):
-            words += f"; {int(rest['success'].sum())} of {len(rest)} that it was not made of"
+            words += f"; {int(rest['success'].sum())} of {len(rest)} galaxies that it was not fitted to"
         lines.append(words)
     return lines
 
@@ -194,7 +194,11 @@ def attack_files(
             step()
     if not rows:
         raise ValueError(
-            message("at least one galaxy that the model says to be of the class", "", of=settings.of)
+            message(
+                "at least one galaxy with this predicted class",
+                "Use another class, --of, or more galaxies.",
+                of=settings.of,
+            )
         )
     table = Table(rows)
     table.meta = {"model": trained.card.name, "model_sha256": trained.card.model_sha256}
@@ -309,8 +313,8 @@ class _Run:
         if not names:
             raise ValueError(
                 message(
-                    "galaxies of the class among the half that a universal perturbation is made of",
-                    "Give more of them.",
+                    "galaxies with this predicted class among those that a universal pattern is fitted to",
+                    "Use more galaxies.",
                     of=self.settings.of,
                 )
             )

@@ -261,7 +261,7 @@ def working_methods(
         else:
             able.append(explainer)
     if not able:
-        raise ValueError(message("a method that works on this model", "", refused=reasons))
+        raise ValueError(message("at least one method that works on this model", "", refused=reasons))
     return replace(settings, explainers=tuple(able)), reasons
 
 
@@ -275,6 +275,8 @@ def provenance(trained: TrainedModel, files: InputFiles, name: str) -> dict[str,
         "fit": files.fit,
         "bands": files.bands,
         "grid": files.grid or "",
+        "hdu": files.hdu,
+        "zero_points": files.zero_points,
     }
     return known | _trained_on(card) | reading
 
@@ -331,7 +333,7 @@ def _targets(best: Sequence[str], wanted: str | None, classes: Sequence[str]) ->
     if wanted is not None:
         return [Target.parse(wanted, classes)] * len(best)
     if "" in best:
-        raise ValueError(message("an answer of the network to explain", "", logits="no numbers"))
+        raise ValueError(message("a prediction to explain", "Check the pixels of the image.", logits="NaN"))
     return [Target.of_class(name, classes) for name in best]
 
 

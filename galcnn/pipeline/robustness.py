@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +47,7 @@ class Robustness:
     attack : PGD or FGSM
         The attack; its `epsilon` is replaced by each of `epsilons`.
     epsilons : tuple of float
-        Budgets (largest allowed changes), above zero and increasing, in the unit of the attack.
+        Largest allowed changes of a pixel, above zero and increasing, in the unit of the attack.
     seed : int
         Seed of the random changes of the same size, and of the bootstrap.
     """
@@ -61,7 +60,7 @@ class Robustness:
         epsilons = tuple(float(epsilon) for epsilon in self.epsilons)
         rising = all(a < b for a, b in pairwise(epsilons))
         if not epsilons or epsilons[0] <= 0 or not rising or not np.isfinite(epsilons[-1]):
-            raise ValueError(message("finite epsilons above zero that rise", "", epsilons=epsilons))
+            raise ValueError(message("finite epsilons above zero, increasing", "", epsilons=epsilons))
         object.__setattr__(self, "epsilons", epsilons)
 
 
@@ -129,7 +128,7 @@ def robustness_curve(
     claim = atomic.claim(
         folder,
         json.dumps(asked),
-        what="one with this very curve",
+        what="one with the same model, galaxies, attack and epsilons",
         own=OWN,
         inputs=files.paths.values(),
         overwrite=overwrite,
@@ -168,26 +167,24 @@ def robustness_curve(
 def choose(
     catalog: Catalog,
     *,
-    most: int | None = None,
+    number: int | None = None,
     classes: Sequence[str] | None = None,
-) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
+) -> Catalog:
     """Select galaxies of a catalog by number and class.
 
     Parameters
     ----------
     catalog : galcnn.catalog.Catalog
-        Catalog with a column `image`.
-    most : int, optional
+        Catalog of galaxies.
+    number : int, optional
         Largest number of galaxies; the first of the catalog are taken.
     classes : sequence of str, optional
         Classes to keep; all by default.
 
     Returns
     -------
-    sources : dict of str to tuple of pathlib.Path
-        Id -> image files.
-    labels : list of str
-        Classes of these galaxies; empty if the catalog has none.
+    galcnn.catalog.Catalog
+        The galaxies.
 
     Raises
     ------
@@ -200,10 +197,17 @@ def choose(
             message("a catalog with classes", "Name the column: --label.", columns=catalog.table.colnames)
         )
     rows = [row for row in range(len(catalog)) if classes is None or str(catalog.labels[row]) in classes]
-    rows = rows[:most]
+    rows = rows[:number]
     if not rows:
-        raise ValueError(message("galaxies of the catalog", "", n_galaxies=len(catalog), classes=classes))
-    return catalog.select(rows).images, [str(catalog.labels[row]) for row in rows] if known else []
+        raise ValueError(
+            message(
+                "galaxies with a class of the model in the catalog",
+                "Name the column of the classes: --label.",
+                n_galaxies=len(catalog),
+                classes=classes,
+            )
+        )
+    return catalog.select(rows)
 
 
 def _tried(

@@ -12,7 +12,7 @@ from galcnn.adversarial import (
     MinimalPerturbation,
     SkyAscent,
     SkyEvolution,
-    SmallestBudget,
+    SmallestEpsilon,
     UniversalPerturbation,
     attacks_by_name,
     away_from,
@@ -79,14 +79,14 @@ def test_the_margin_of_a_class_of_all_but_one_and_of_a_pair():
 
 
 def test_a_target_that_wants_nothing_is_refused():
-    with pytest.raises(ValueError, match="weigh one class more than another"):
+    with pytest.raises(ValueError, match="larger for some class than for another"):
         FGSM(unit="image")(flat(), IMAGES, Target("t", (1, 1, 1)))
 
 
 # Closed forms (identities 10 and 11).
 
 
-def test_fgsm_moves_a_linear_margin_by_the_budget_times_the_sum_of_the_slopes():
+def test_fgsm_moves_a_linear_margin_by_epsilon_times_the_sum_of_the_slopes():
     network, w = linear()
     slope = (w[..., 1] - w[..., 2]).astype(float)
     for attack, expected in (
@@ -123,7 +123,7 @@ def test_pgd_finds_the_best_point_of_the_ball_of_a_linear_network(norm, unit):
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("unit", ["image", "sigma"])
-def test_the_smallest_budget_of_an_affine_network_is_the_closed_form(norm, unit):
+def test_the_smallest_epsilon_of_an_affine_network_is_the_closed_form(norm, unit):
     network, slope = two_classes()
     target = away_from("elliptical", CLASSES[:2])
     images = np.where(margin(network, IMAGES, target)[:, None, None, None] < 0, IMAGES, -IMAGES)
@@ -132,7 +132,7 @@ def test_the_smallest_budget_of_an_affine_network_is_the_closed_form(norm, unit)
     scale = np.where(MASK, 0, SIGMA) if unit == "sigma" else np.ones_like(IMAGES)
     context = CONTEXT if unit == "sigma" else None
     pgd = PGD(norm=norm, unit=unit, start="image")
-    made = SmallestBudget(pgd, 1e-4)(network, images, target, context=context)
+    made = SmallestEpsilon(pgd, 1e-4)(network, images, target, context=context)
     sizes = np.divide(made - images, scale, out=np.zeros(images.shape), where=scale > 0)
     found = np.abs(sizes).max((1, 2, 3)) if norm == "linf" else np.sqrt((sizes**2).sum((1, 2, 3)))
     steep = slope * scale
@@ -178,7 +178,7 @@ def test_a_bisected_perturbation_flips_and_a_hundredth_less_does_not():
     less = IMAGES + 0.99 * (made - IMAGES)
     np.testing.assert_array_equal(np.argmax(outputs(network, less), axis=1), answers)
     # No other attack of ours finds a shorter one.
-    other = SmallestBudget(PGD(norm="l2", unit="image", start="image"))(network, IMAGES, targets)
+    other = SmallestEpsilon(PGD(norm="l2", unit="image", start="image"))(network, IMAGES, targets)
     size = [np.sqrt(((x - IMAGES) ** 2).sum((1, 2, 3))) for x in (made, other)]
     assert np.all(size[0] <= 1.02 * size[1])
 
@@ -249,8 +249,8 @@ def test_light_through_a_psf_is_a_pattern_convolved_with_it():
 def test_what_is_missing_is_said():
     network = flat()
     for attack, text in (
-        (PGD(), "the noise of every pixel"),
-        (PGD(unit="image", light="psf"), "the PSF of every image"),
+        (PGD(), "images with sigma, the noise of every pixel"),
+        (PGD(unit="image", light="psf"), "images with a PSF"),
         (PGD(unit="image", lower=0, upper=1), "finite images from 0 to 1"),
     ):
         with pytest.raises(ValueError, match=text):
@@ -346,7 +346,7 @@ EVERY = [
     FGSM(0.3),
     PGD(0.3, steps=4),
     PGD(0.3, "l2", light="psf", flux="conserved", steps=4),
-    SmallestBudget(PGD(steps=4), 0.1),
+    SmallestEpsilon(PGD(steps=4), 0.1),
     MinimalPerturbation(bisections=2, iterations=10),
     UniversalPerturbation(0.3, passes=1),
     SkyAscent(0.9, 0.05, 20),
@@ -369,6 +369,17 @@ def test_the_model_is_left_as_it_was_and_the_seed_decides(attack):
     assert network.trainable
 
 
+@pytest.mark.parametrize("attack", EVERY, ids=lambda attack: attack.name)
+def test_an_image_of_one_band_is_attacked_too(attack):
+    inputs = keras.Input((*IMAGES.shape[1:3], 1))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3, activation="relu")(inputs))
+    network = keras.Model(inputs, keras.layers.Dense(3, name="logits")(x))
+    images, own = IMAGES[..., :1], [SIGMA[..., :1], MASK[..., :1], PSF[..., :1]]
+    made = attack(network, images, PAIR, context=Context(*own, ids=("a", "b", "c")))
+    assert made.shape == images.shape
+    assert np.isfinite(made).all()
+
+
 def test_neither_batch_nor_order_changes_an_attack_that_draws():
     network = flat()
     attack = PGD(0.3, steps=4)
@@ -388,14 +399,15 @@ def test_attacks_by_the_words_that_users_type():
     words = ["pgd:epsilon=2,light=psf", "smallest:norm=l2,tolerance=0.1", "sky_evolution:encoding=pixels"]
     assert attacks_by_name(words, unit="image", seed=5) == [
         PGD(2.0, unit="image", light="psf", seed=5),
-        SmallestBudget(PGD(norm="l2", unit="image", start="image", seed=5), 0.1),
+        SmallestEpsilon(PGD(norm="l2", unit="image", start="image", seed=5), 0.1),
         SkyEvolution(encoding="pixels", unit="image", seed=5),
     ]
     assert len({attack.name for attack in attacks_by_name(["all"])}) == 7
     for text, said in (
         ("deepfool", "an attack among"),
+        ("minimol", "Did you mean 'minimal'"),
         ("pgd:speed=1", "settings among"),
-        ("all:epsilon=1", "all without settings"),
+        ("all:epsilon=1", "Settings follow the name of one attack"),
         ("pgd:norm=l7", "norm as 'linf' or 'l2'"),
     ):
         with pytest.raises(ValueError, match=said):

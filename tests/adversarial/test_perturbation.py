@@ -12,7 +12,7 @@ from galcnn.adversarial import (
     PGD,
     MinimalPerturbation,
     SkyAscent,
-    SmallestBudget,
+    SmallestEpsilon,
     attack,
     away_from,
     visibility,
@@ -46,7 +46,7 @@ ATTACKS = [
     FGSM(2.0),
     PGD(2.0, steps=8),
     PGD(3.0, light="psf", flux="conserved", steps=8),
-    SmallestBudget(PGD(steps=8, start="image"), 0.05),
+    SmallestEpsilon(PGD(steps=8, start="image"), 0.05),
     MinimalPerturbation(bisections=1, iterations=15),
     SkyAscent(0.9, 0.05, 100),
 ]
@@ -111,7 +111,7 @@ def test_what_does_not_fit_is_refused(trained):
         attack(trained, cutouts, attacks=ATTACKS[:1], targets=[Target("t", (1, 0))])
     with pytest.raises(ValueError, match="of all cutouts, or of none"):
         attack(trained, [cutouts[0], replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
-    with pytest.raises(ValueError, match="the noise of every pixel"):
+    with pytest.raises(ValueError, match="all with sigma, or all without"):
         attack(trained, [replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
 
 
@@ -120,7 +120,7 @@ def test_pictures_stay_within_what_pictures_hold(trained):
         trained, card=replace(trained.card, inputs=replace(trained.card.inputs, unit="display"))
     )
     assert boxed(PGD(), pictures) == PGD(lower=0.0, upper=255.0)
-    assert boxed(SmallestBudget(), pictures).pgd.upper == 255.0
+    assert boxed(SmallestEpsilon(), pictures).pgd.upper == 255.0
     assert boxed(PGD(lower=10), pictures) == PGD(lower=10)
     assert boxed(PGD(), trained) == PGD()
 

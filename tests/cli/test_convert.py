@@ -144,7 +144,8 @@ def test_two_files_of_one_galaxy_are_classified_and_explained(trained, tmp_path,
     assert (row["id"], row["flag"], row["class"] in ("round", "thin")) == ("gal_g", 0, True)
     stack = str(tmp_path / "l.fits")
     assert (
-        main(["explain", str(tmp_path / "model"), *galaxy, *words, "--method", "saliency", "-o", stack]) == 0
+        main(["explain", str(tmp_path / "model"), *galaxy, *words, "--method", "saliency", "--out", stack])
+        == 0
     )
     provenance = LayerStack.read(stack).provenance
     assert provenance["input"] == "gal_g.fits,gal_r.fits"

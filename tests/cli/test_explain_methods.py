@@ -38,7 +38,7 @@ def test_settings_reach_the_method_and_the_file(road, tmp_path):
     model, paths = road
     out = tmp_path / "l.fits"
     words = ["--method", "integrated_gradients:n=5,baseline=sky,seed=3", "--method", "gradcam"]
-    assert main(["explain", model, paths[0], *words, "-o", str(out), "--quiet"]) == 0
+    assert main(["explain", model, paths[0], *words, "--out", str(out), "--quiet"]) == 0
     ig, cam = LayerStack.read(out).explanations
     assert ig.settings == {"n": 5, "rule": "gauss-legendre", "baseline": "sky", "blur": 5.0, "seed": 3}
     with fits.open(out) as hdus:
@@ -52,7 +52,7 @@ def test_settings_reach_the_method_and_the_file(road, tmp_path):
 def test_all_methods_at_once_and_those_that_refuse_are_named(road, tmp_path, capsys):
     model, paths = road
     out = tmp_path / "l.fits"
-    assert main(["explain", model, paths[0], "--method", "all", "-o", str(out), "--quiet"]) == 0
+    assert main(["explain", model, paths[0], "--method", "all", "--out", str(out), "--quiet"]) == 0
     found = {e.method for e in LayerStack.read(out).explanations}
     assert {"saliency", "smoothgrad", "integrated_gradients", "guided", "deconvnet", "occlusion"} <= found
     assert "without" not in capsys.readouterr().err
@@ -69,7 +69,7 @@ def test_a_method_that_cannot_work_is_left_out_of_all_and_refused_by_name(
         Card(classes=("round", "thin"), inputs=toy_dataset.inputs),
     )
     save_model(smooth, tmp_path / "smooth")
-    words = ["explain", str(tmp_path / "smooth"), road[1][0], "--quiet", "-o", str(tmp_path / "l.fits")]
+    words = ["explain", str(tmp_path / "smooth"), road[1][0], "--quiet", "--out", str(tmp_path / "l.fits")]
     assert main([*words, "--method", "guided"]) == 2
     assert "relus=0" in capsys.readouterr().err
     assert not (tmp_path / "l.fits").exists()
@@ -89,7 +89,7 @@ def test_a_method_that_cannot_work_is_left_out_of_all_and_refused_by_name(
 def test_an_interrupted_run_goes_on_where_it_stopped(road, tmp_path, monkeypatch):
     model, paths = road
     out = tmp_path / "maps"
-    words = ["explain", model, *paths, "-o", f"{out}/", "--quiet", "--method"]
+    words = ["explain", model, *paths, "--out", f"{out}/", "--quiet", "--method"]
     assert main([*words, "integrated_gradients:n=4"]) == 0
     files = sorted(out.glob("*.fits"))
     first = {file: file.read_bytes() for file in files}
@@ -124,8 +124,8 @@ def test_more_galaxies_than_a_figure_holds_are_refused_before_the_work(road, tmp
         many.append(str(tmp_path / f"c{i}.fits"))
         shutil.copy(paths[0], many[-1])
     out = tmp_path / "out"
-    assert main(["explain", model, *many, "-o", str(out), "--figure", str(tmp_path / "f.png")]) == 2
-    assert "at most 50 cutouts in a figure" in capsys.readouterr().err
+    assert main(["explain", model, *many, "--out", str(out), "--save", str(tmp_path / "f.png")]) == 2
+    assert "at most 50 images with --save" in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -168,7 +168,7 @@ def test_a_strangers_method_appears_by_itself_and_a_broken_one_is_named_and_left
     main(["plugins"])
     assert "goodmaps" in capsys.readouterr().out
     out = tmp_path / "l.fits"
-    words = ["explain", model, paths[0], "-o", str(out), "--quiet"]
+    words = ["explain", model, paths[0], "--out", str(out), "--quiet"]
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         assert main([*words, "--method", "all"]) == 0

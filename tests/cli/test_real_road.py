@@ -81,7 +81,7 @@ def test_the_split_keeps_sdss_fields_together(zoo):
 def test_pictures_are_classified_and_explained_without_a_wcs(zoo, real_data, tmp_path):
     image = sorted((real_data / "gz1" / "images").glob("*.jpg"))[0]
     out = tmp_path / "layers.fits"
-    assert main(["explain", str(zoo / "model"), str(image), "-o", str(out), "--quiet"]) == 0
+    assert main(["explain", str(zoo / "model"), str(image), "--out", str(out), "--quiet"]) == 0
     stack = LayerStack.read(out)
     assert stack.cutout.wcs is None
     assert str(stack.cutout.unit) == "display"
@@ -110,7 +110,7 @@ def test_calibrated_fits_is_rendered_on_its_own_sky(zoo, real_data, tmp_path):
         "--fit",
         "--width",
         "40arcsec",
-        "-o",
+        "--out",
         str(out),
         "--quiet",
     ]

@@ -193,7 +193,7 @@ def test_explain_writes_layers_with_the_models_own_answer(model, sky, tmp_path):
     (path,) = cutouts(sky, 1)
     out = tmp_path / "layers.fits"
     words = ["explain", str(model), path, "--method", "saliency", "--method", "cam", "--target", "spiral"]
-    assert main([*words, "--wrt", "sigma", "-o", str(out), "--quiet"]) == 0
+    assert main([*words, "--wrt", "sigma", "--out", str(out), "--quiet"]) == 0
     stack = LayerStack.read(out)
     assert [e.method for e in stack.explanations] == ["saliency", "cam"]
     saliency, cam = stack.explanations
@@ -217,13 +217,13 @@ def test_explain_writes_layers_with_the_models_own_answer(model, sky, tmp_path):
 
 def test_explain_many_goes_to_a_folder_and_draws(model, sky, tmp_path, capsys):
     out, figure = tmp_path / "maps", tmp_path / "f.png"
-    words = ["explain", str(model), *cutouts(sky), "-o", str(out), "--figure", str(figure), "--quiet"]
+    words = ["explain", str(model), *cutouts(sky), "--out", str(out), "--save", str(figure), "--quiet"]
     assert main(words) == 0
     assert len(list(out.glob("*-layers.fits"))) == 3
     assert figure.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     capsys.readouterr()
-    assert main(["explain", str(model), *cutouts(sky), "-o", str(tmp_path / "one.fits")]) == 2
-    assert "Expected a folder for 3 cutouts" in capsys.readouterr().err
+    assert main(["explain", str(model), *cutouts(sky), "--out", str(tmp_path / "one.fits")]) == 2
+    assert "Expected a folder for 3 images" in capsys.readouterr().err
 
 
 def test_a_toml_experiment_is_overridden_by_options(sky, tmp_path):
@@ -338,13 +338,16 @@ def test_bad_input_to_classify_and_explain_is_one_clear_line(model, sky, tmp_pat
             ["classify", str(model), good, "--render", "sdss", "--out", str(tmp_path / "other.ecsv")],
             "a network of 8-bit colour pictures",
         ),
-        (["explain", str(model), str(wrong), "-o", str(tmp_path / "l.fits")], "wrong.fits"),
-        (["explain", str(model), str(tmp_path / "no.fits"), "-o", str(tmp_path / "l.fits")], "no.fits"),
+        (["explain", str(model), str(wrong), "--out", str(tmp_path / "l.fits")], "wrong.fits"),
+        (["explain", str(model), str(tmp_path / "no.fits"), "--out", str(tmp_path / "l.fits")], "no.fits"),
         (
-            ["explain", str(model), good, "--target", "sprial", "-o", str(tmp_path / "l.fits")],
+            ["explain", str(model), good, "--target", "sprial", "--out", str(tmp_path / "l.fits")],
             "target='sprial'",
         ),
-        (["explain", str(model), good, "--method", "magic", "-o", str(tmp_path / "l.fits")], "name='magic'"),
+        (
+            ["explain", str(model), good, "--method", "magic", "--out", str(tmp_path / "l.fits")],
+            "name='magic'",
+        ),
         (["info", str(tmp_path / "nowhere")], "File not found"),
         (["info", str(tmp_path / "file")], ""),
     ]
@@ -418,10 +421,10 @@ def test_what_stands_in_the_way_is_kept(model, sky, tmp_path, capsys):
             ["train", "--catalog", str(sky / "catalog.ecsv"), "--out", str(notes), *TRAIN],
             "holds=['notes.txt']",
         ),
-        (["explain", str(model), str(copy), "-o", str(copy)], "another file than the cutout itself"),
-        (["explain", str(model), str(copy), "-o", str(tmp_path / "x.gz")], "a file ending in .fits"),
+        (["explain", str(model), str(copy), "--out", str(copy)], "another file than the image itself"),
+        (["explain", str(model), str(copy), "--out", str(tmp_path / "x.gz")], "a file ending in .fits"),
         (
-            ["explain", str(model), str(copy), "-o", str(tmp_path / "l.fits"), "--figure", "f.jpg"],
+            ["explain", str(model), str(copy), "--out", str(tmp_path / "l.fits"), "--save", "f.jpg"],
             ".png or .pdf",
         ),
         (
@@ -480,7 +483,7 @@ def test_classes_merged_in_two_steps_add_up(labels, tmp_path):
 def test_info_describes_layers_and_tables_with_gaps(model, sky, tmp_path, capsys):
     (good,) = cutouts(sky, 1)
     out = tmp_path / "layers.fits"
-    assert main(["explain", str(model), good, "--target", "spiral", "-o", str(out), "--quiet"]) == 0
+    assert main(["explain", str(model), good, "--target", "spiral", "--out", str(out), "--quiet"]) == 0
     table = tmp_path / "t.csv"
     assert (
         main(["classify", str(model), good, str(tmp_path / "no.fits"), "--out", str(table), "--quiet"]) == 0

@@ -27,16 +27,17 @@ def test_settings_stand_behind_a_colon(text, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("smoothgrad:m=5", "settings among .*'n', 'noise', 'seed'.*setting='m'"),
+        ("smoothgrad:m=5", "settings among n, noise, seed.*setting='m'"),
         ("smoothgrad:n", "NAME:SETTING=VALUE"),
-        ("smoothgrad:n=2,n=3", "each once"),
+        ("smoothgrad:n=2,n=3", "each setting once"),
+        ("smoothgrad:nois=2", "Did you mean 'noise'"),
         ("smoothgrad:n=2.5", "n as int.*value='2.5'"),
         ("smoothgrad:noise=loud", "noise as 'sigma' or float.*value='loud'"),
         ("smoothgrad:n=0", "n of at least 1"),
         ("integrated_gradients:rule=endpoint", "rule as 'gauss-legendre' or 'midpoint'"),
         ("integrated_gradients:baseline=black", "baseline as 'zero' or 'sky' or 'blurred'"),
         ("cam:n=2", "settings among none"),
-        ("all:n=2", "settings of one method"),
+        ("all:n=2", "all without settings"),
     ],
 )
 def test_what_does_not_fit_is_refused(text, expected):

@@ -10,10 +10,10 @@ import pytest
 from galcnn.evaluation import judge
 from galcnn.explain import InputXGradient, Saliency
 from galcnn.explain.baselines import baseline_images
-from galcnn.faithfulness import removal
+from galcnn.faithfulness import deletion_and_insertion
 from galcnn.faithfulness.controls import Noise
 from galcnn.faithfulness.criteria import criterion
-from galcnn.faithfulness.deletion_insertion import area, in_field, order_of, random_order, removal_curves
+from galcnn.faithfulness.deletion_insertion import area, in_field, order_of, random_order, score_curves
 from tests.explain import builds
 from tests.faithfulness.conftest import TARGET
 
@@ -31,7 +31,7 @@ def test_deletion_of_a_linear_network_is_a_sum_of_sorted_effects(sample, unchang
     blank = baseline_images("sky", sample.images, context=sample.context, blur=5.0, seed=0)
     network, effect = effects(sample, blank)
     order = np.argsort(-effect, axis=1)
-    curves = removal_curves(unchanged(network), sample, order, blank, FRACTIONS)
+    curves = score_curves(unchanged(network), sample, order, blank, FRACTIONS)
     start = curves[:, :1]
     gone = np.cumsum(-np.sort(-effect, axis=1), axis=1)
     expected = start - np.concatenate([np.zeros((4, 1)), gone], axis=1)
@@ -40,14 +40,14 @@ def test_deletion_of_a_linear_network_is_a_sum_of_sorted_effects(sample, unchang
     areas = start[:, 0] - (-np.sort(-effect, axis=1) * (120 - np.arange(120) - 0.5)).sum(axis=1) / 120
     assert area(FRACTIONS, curves) == pytest.approx(areas, abs=2e-4)
     for draw in range(4):
-        other = removal_curves(network, sample, random_order(sample, draw=draw), blank, FRACTIONS)
+        other = score_curves(network, sample, random_order(sample, draw=draw), blank, FRACTIONS)
         assert np.all(area(FRACTIONS, other) >= area(FRACTIONS, curves))
         assert other[:, [0, -1]] == pytest.approx(curves[:, [0, -1]], abs=1e-5)
 
 
 def test_insertion_of_a_linear_network_mirrors_deletion(sample):
     network, _ = builds.linear()
-    done = removal(network, InputXGradient(), sample)
+    done = deletion_and_insertion(network, InputXGradient(), sample)
     for name in ("method", "random", "light"):
         both = done.deletion[name] + done.insertion[name]
         assert both == pytest.approx(np.broadcast_to(both[:, :1], both.shape), abs=1e-4)
@@ -57,7 +57,10 @@ def test_insertion_of_a_linear_network_mirrors_deletion(sample):
 
 def test_evidence_passes_and_random_numbers_fail(many):
     network, _ = builds.linear()
-    good, bad = removal(network, InputXGradient(), many), removal(network, Noise(), many)
+    good, bad = (
+        deletion_and_insertion(network, InputXGradient(), many),
+        deletion_and_insertion(network, Noise(), many),
+    )
     for name, over in (("deletion", "random"), ("insertion", "random"), ("deletion-light", "light")):
         what = name.partition("-")[0]
         assert judge(good.gain(what, over), criterion(name)).word == "passes"
@@ -90,7 +93,7 @@ def test_to_know_where_a_network_looks_is_no_explanation(many):
     assert order.shape == (200, 8 * 6)
     rows, columns = np.unravel_index(order, many.images.shape[1:3])
     assert rows.min() == columns.min() == 2
-    gain = removal(network, Field(), many).gain("deletion", "random")
+    gain = deletion_and_insertion(network, Field(), many).gain("deletion", "random")
     assert abs(gain.mean()) < 3 * gain.std() / np.sqrt(len(gain)) + 0.02
     assert judge(gain, criterion("deletion")).word in ("fails", "undecided")
 
@@ -104,4 +107,4 @@ def test_of_a_slope_the_size_counts_and_of_evidence_the_sign():
 def test_other_imputations_are_refused(sample):
     network, _ = builds.linear()
     with pytest.raises(ValueError, match="an imputation by sky"):
-        removal(network, Saliency(), sample, imputation="black")
+        deletion_and_insertion(network, Saliency(), sample, imputation="black")

@@ -85,7 +85,7 @@ def test_a_network_that_looks_at_the_middle_gains_nothing_by_it():
     maps = np.random.default_rng(2).normal(size=sample.images.shape).astype("float32")
     maps[:, :4] = maps[:, 12:] = 0
     maps[:, :, :4] = maps[:, :, 12:] = 0
-    check, _ = CHECKS["placement"]
+    check, _ = CHECKS["localisation"]
     found = check(Subject(network, sample, sample.regions, FaithfulnessSettings()), lambda *a, **k: maps)
     assert found["energy"].mean() == pytest.approx(1, abs=0.02)
     assert found["pointing"].mean() == pytest.approx(0, abs=0.2)

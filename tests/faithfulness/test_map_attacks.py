@@ -42,7 +42,7 @@ def test_a_linear_network_has_nothing_to_move(sample, unchanged):
 
 def test_the_map_of_a_quadratic_network_moves_by_its_hessian(sample, unchanged):
     network, a, b = quadratic()
-    moved = attacked(unchanged(network), sample, attack=FragilitySettings(noise=2.0))
+    moved = attacked(unchanged(network), sample, attack=FragilitySettings(epsilon=2.0))
     delta = (moved - sample.images).reshape(4, -1)
     assert np.abs(delta).max() == pytest.approx(0.2, rel=1e-3)
     weights = b @ np.array(sample.targets[0].weights)

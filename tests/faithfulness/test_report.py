@@ -27,7 +27,7 @@ CONTROLS = {"control_edges", "control_light", "control_noise"}
 
 @pytest.fixture(scope="module")
 def sky(tmp_path_factory, trained):
-    folder = tmp_path_factory.mktemp("trust")
+    folder = tmp_path_factory.mktemp("faithfulness")
     images, labels = toy_images(16, seed=31)
     for i, image in enumerate(images):
         planes = np.moveaxis(image, -1, 0)
@@ -49,7 +49,7 @@ def report(sky):
 def words(sky, out, *methods):
     named = [word for method in methods for word in ("--method", method)]
     files = [str(sky / "model"), "--catalog", str(sky / "catalog.ecsv"), "--split", "all"]
-    return ["faithfulness", *files, "--galaxies", "12", "--layers", "2", *named, "--out", str(out), "--quiet"]
+    return ["faithfulness", *files, "-n", "12", "--keep-layers", "2", *named, "--out", str(out), "--quiet"]
 
 
 def verdicts(table):
@@ -94,7 +94,7 @@ def test_a_report_has_words_figures_and_layers(report):
     text = (report / "faithfulness.md").read_text()
     assert "| randomisation < 0.5 |" in text
     assert "*fails* 1.00 [1.00, 1.00]" in text
-    for name in ("trust", "randomisation", "removal"):
+    for name in ("faithfulness", "randomisation", "deletion_insertion"):
         with Image.open(report / f"{name}.png") as picture:
             assert picture.size[0] > 300
     files = sorted((report / "layers").glob("*.fits"))
@@ -115,7 +115,7 @@ def test_a_report_has_words_figures_and_layers(report):
 def test_a_run_goes_on_and_takes_further_methods(report, sky, tmp_path):
     out = tmp_path / "again"
     shutil.copytree(report, out)
-    (out / "checks" / "saliency" / "placement.npz").unlink()  # as if it had been stopped there
+    (out / "checks" / "saliency" / "localisation.npz").unlink()  # as if it had been stopped there
     planted = out / "checks" / "saliency" / "equivariance.npz"
     np.savez(planted, equivariance=np.full(12, 0.125), errors=np.full((7, 12), 0.125))
     assert main(words(sky, out, "saliency", "cam")) == 0
@@ -127,7 +127,7 @@ def test_a_run_goes_on_and_takes_further_methods(report, sky, tmp_path):
 
 
 def test_another_sample_or_setting_in_the_same_folder_is_refused(report, sky, capsys):
-    for more in (["--seed", "1"], ["--noise", "2"], ["--galaxies", "11"]):
+    for more in (["--seed", "1"], ["--epsilon", "2"], ["--number", "11"]):
         assert main([*words(sky, report, "saliency"), *more]) == 2
         assert "same model, galaxies and settings" in capsys.readouterr().err
 
@@ -140,7 +140,7 @@ def varied(trained, seed):
     return TrainedModel(model, replace(trained.card, model_sha256=f"seed{seed}"))
 
 
-def test_other_models_give_scatters_of_their_own_and_a_refusal_does_not_apply(trained, tmp_path):
+def test_other_models_give_standard_deviations_of_their_own_and_a_refusal_does_not_apply(trained, tmp_path):
     images, _ = toy_images(9, seed=5)
     cutouts = tuple(Cutout(np.moveaxis(image, -1, 0), ("g", "r")) for image in images)
     galaxies = Galaxies(cutouts, tuple(f"toy{i}" for i in range(9)))
@@ -156,17 +156,17 @@ def test_other_models_give_scatters_of_their_own_and_a_refusal_does_not_apply(tr
         galaxies,
         tmp_path / "out",
         explainers=[Saliency(), CAM()],
-        settings=FaithfulnessSettings(moves=1, draws=3, layers=1),
+        settings=FaithfulnessSettings(moves=1, draws=3, keep_layers=1),
     )
     rows = verdicts(table)
     assert 0 <= rows["saliency", "significance-seeds"]["value"] <= 1
     assert rows["saliency", "significance-labels"]["n"] == 9
     assert rows["cam", "pointing"]["verdict"] == "not judged"
     assert "Expected" in rows["cam", "pointing"]["reason"]
-    assert "## What was not judged" in (tmp_path / "out" / "faithfulness.md").read_text()
+    assert "## Not judged" in (tmp_path / "out" / "faithfulness.md").read_text()
     (stack,) = [LayerStack.read(file) for file in (tmp_path / "out" / "layers").glob("*.fits")]
     methods = {one.method for one in stack.explanations}
     assert {"t_seeds_saliency", "q_labels_saliency", "mean_saliency"} <= methods
     assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True))
-    with pytest.raises(ValueError, match="two or more other seeds"):
+    with pytest.raises(ValueError, match="at least two models of other seeds"):
         Models(flat, others[:1])

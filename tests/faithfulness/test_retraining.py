@@ -1,6 +1,6 @@
-"""ROAR in small: what is taken, and that networks lose more with the galaxy than with the sky.
+"""Retraining without the pixels of a map: networks lose more with the galaxy than with the sky.
 
-Siblings of a model, of other seeds or shuffled labels, are kept, and trained alike.
+Retrained models, of other seeds or shuffled labels, are kept, and trained alike.
 """
 
 from dataclasses import dataclass, replace
@@ -12,8 +12,14 @@ import pytest
 from galcnn.cli.main import main
 from galcnn.experiment import Experiment
 from galcnn.experiment.data import ExperimentData
-from galcnn.faithfulness import roar
-from galcnn.faithfulness.retraining import RetrainingSettings, _interval, _shuffled, _without, siblings
+from galcnn.faithfulness import retrain
+from galcnn.faithfulness.retraining import (
+    RetrainingSettings,
+    _interval,
+    _shuffled,
+    _without,
+    retrained_models,
+)
 
 
 @dataclass(frozen=True)
@@ -57,26 +63,31 @@ def test_the_first_pixels_become_sky_of_the_images_own_level(prepared):
 
 def test_light_holds_what_the_network_needs_and_the_corners_do_not(trained, prepared, tmp_path):
     settings = RetrainingSettings(shares=(0.4,), seeds=(0,))
-    table = roar(trained, prepared, tmp_path / "roar", explainers=[Corners()], settings=settings)
+    table = retrain(trained, prepared, tmp_path / "retrained", explainers=[Corners()], settings=settings)
     rows = {str(row["method"]): row for row in table}
     assert set(rows) == {"random", "light", "corners"}
     assert rows["random"]["below_random"] == 0
     assert rows["light"]["accuracy"] < rows["corners"]["accuracy"] - 0.1
     assert rows["light"]["low"] <= rows["light"]["below_random"] <= rows["light"]["high"]
-    runs = {file: file.stat().st_mtime_ns for file in (tmp_path / "roar" / "runs").iterdir()}
-    again = roar(trained, prepared, tmp_path / "roar", explainers=[Corners()], settings=settings)
+    runs = {file: file.stat().st_mtime_ns for file in (tmp_path / "retrained" / "runs").iterdir()}
+    again = retrain(trained, prepared, tmp_path / "retrained", explainers=[Corners()], settings=settings)
     assert np.array_equal(again["accuracy"], table["accuracy"])
     assert runs == {file: file.stat().st_mtime_ns for file in runs}
     with pytest.raises(ValueError, match="same model, data and settings"):
         other = RetrainingSettings(shares=(0.3,), seeds=(0,))
-        roar(trained, prepared, tmp_path / "roar", explainers=[Corners()], settings=other)
+        retrain(trained, prepared, tmp_path / "retrained", explainers=[Corners()], settings=other)
 
 
 def test_shares_that_are_none_are_refused(capsys, tmp_path):
-    with pytest.raises(ValueError, match="shares between 0 and 1"):
+    with pytest.raises(ValueError, match="fractions between 0 and 1"):
         RetrainingSettings(shares=(1.5,))
-    assert main(["roar", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 2
+    words = ["faithfulness", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert main([*words, "--retrain"]) == 2
     assert "model folder" in capsys.readouterr().err
+    assert main([*words, "--retrain", "-n", "9", "--epsilon", "2"]) == 2
+    assert "no --number, --epsilon with --retrain" in " ".join(capsys.readouterr().err.split())
+    assert main([*words, "--shares", "0.1"]) == 2
+    assert "--retrain with --shares" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_interval_knows_the_scatter_of_galaxies_and_of_trainings():
@@ -117,19 +128,19 @@ def test_shuffled_labels_keep_the_classes_and_forget_the_galaxies(small):
     assert one["test"] is small.sides["test"]
 
 
-def test_siblings_differ_are_kept_and_go_on(trained, small, tmp_path):
-    made = siblings(trained, small, tmp_path / "models", differing="seeds", n=2)
+def test_retrained_models_differ_are_kept_and_go_on(trained, small, tmp_path):
+    made = retrained_models(trained, small, tmp_path / "models", differing="seeds", n=2)
     first, second = (model.model.get_weights() for model in made)
     assert any(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert [model.card.settings["seed"] for model in made] == [1, 2]
     assert {model.card.settings["data"]["split_seed"] for model in made} == {0}, "the split of the model"
     file = tmp_path / "models/seeds-1/model.keras"
     written = file.stat().st_mtime_ns
-    again = siblings(trained, small, tmp_path / "models", differing="seeds", n=3)
+    again = retrained_models(trained, small, tmp_path / "models", differing="seeds", n=3)
     assert file.stat().st_mtime_ns == written
     assert all(np.array_equal(a, b) for a, b in zip(first, again[0].model.get_weights(), strict=True))
     assert len(again) == 3
-    (random,) = siblings(trained, small, tmp_path / "models", differing="labels", n=1)
+    (random,) = retrained_models(trained, small, tmp_path / "models", differing="labels", n=1)
     assert random.classes == trained.classes
     assert sorted(path.name for path in (tmp_path / "models").iterdir() if path.is_dir()) == [
         "labels-1",
@@ -139,12 +150,21 @@ def test_siblings_differ_are_kept_and_go_on(trained, small, tmp_path):
     ]
     foreign = replace(trained, card=replace(trained.card, model_sha256="another"))
     with pytest.raises(ValueError, match="the same model and data"):
-        siblings(foreign, small, tmp_path / "models", differing="seeds", n=3)
-    with pytest.raises(ValueError, match="one sibling or more"):
-        siblings(trained, small, tmp_path / "models", differing="noise", n=3)
+        retrained_models(foreign, small, tmp_path / "models", differing="seeds", n=3)
+    with pytest.raises(ValueError, match="one retrained model or more"):
+        retrained_models(trained, small, tmp_path / "models", differing="noise", n=3)
 
 
-def test_too_few_siblings_are_refused_at_the_command_line(tmp_path, capsys):
-    words = ["faithfulness", "model", "--catalog", "c.ecsv", "--out", str(tmp_path), "--siblings", "2"]
+def test_too_few_retrained_models_are_refused_at_the_command_line(tmp_path, capsys):
+    words = [
+        "faithfulness",
+        "model",
+        "--catalog",
+        "c.ecsv",
+        "--out",
+        str(tmp_path),
+        "--retrained-models",
+        "2",
+    ]
     assert main(words) == 2
-    assert "--siblings" in capsys.readouterr().err
+    assert "--retrained-models" in capsys.readouterr().err

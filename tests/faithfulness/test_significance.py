@@ -82,5 +82,5 @@ def test_the_gradient_of_a_linear_network_has_no_scatter(sample, unchanged):
 
 
 def test_two_maps_have_no_scatter_to_speak_of():
-    with pytest.raises(ValueError, match="three maps or more"):
+    with pytest.raises(ValueError, match="at least three maps"):
         over_seeds(null_maps(2))

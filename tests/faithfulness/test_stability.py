@@ -62,13 +62,13 @@ def test_the_gradient_of_a_linear_network_is_not_sensitive(sample, unchanged):
 def test_sensitivity_of_input_times_gradient_of_a_linear_network(sample):
     network, weights = builds.linear()
     w = weights @ np.array(TARGET.weights)
-    found = sensitivity(network, InputXGradient(), sample, noise=3.0, draws=1)
+    found = sensitivity(network, InputXGradient(), sample, epsilon=3.0, draws=1)
     # The map moves by w times a move that is uniform within 3 sigma = 0.3, of variance 0.3^2 / 3.
     norms = np.sqrt(((sample.images * w) ** 2).sum(axis=(1, 2, 3)))
     expected = np.linalg.norm(w) * 0.3 / np.sqrt(3) / norms
     assert found == pytest.approx(expected, rel=0.15)
-    more = sensitivity(network, InputXGradient(), sample, noise=3.0, draws=6)
+    more = sensitivity(network, InputXGradient(), sample, epsilon=3.0, draws=6)
     assert np.all(more >= found)
     assert np.all(more < 1.3 * expected)
-    with pytest.raises(ValueError, match="noise above 0"):
-        sensitivity(network, Saliency(), sample, noise=0)
+    with pytest.raises(ValueError, match="epsilon above 0"):
+        sensitivity(network, Saliency(), sample, epsilon=0)

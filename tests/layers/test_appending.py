@@ -170,7 +170,7 @@ def test_other_galaxies_and_other_files_are_refused_and_stay(tmp_path):
     fits.PrimaryHDU(np.ones((4, 4))).writeto(plain)
     with pytest.raises(UnreadableImageError, match="a layers file to append to"):
         append_stack(plain, a_stack())
-    with pytest.raises(UnreadableImageError, match="a file with layers"):
+    with pytest.raises(UnreadableImageError, match="a layers file"):
         read_stacks(plain)
     packed = tmp_path / "a.fits.gz"
     packed.write_bytes(gzip.compress(content))

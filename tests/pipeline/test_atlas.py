@@ -33,7 +33,7 @@ from galcnn.model.graph import convolution_stages
 from galcnn.pipeline import AtlasSettings, make_atlas
 from tests.conftest import toy_images
 
-SMALL = ["--galaxies", "10", "--shown", "2", "--filters", "2", "--stages", "3", "--steps", "3", "--seed", "5"]
+SMALL = ["--number", "10", "--shown", "2", "--filters", "2", "--stages", "3", "--steps", "3", "--seed", "5"]
 THIN = ["--shown", "1", "--filters", "1", "--stages", "1", "--steps", "2"]
 SETTINGS = AtlasSettings(galaxies=10, shown=2, filters=2, stages=3, steps=3, seed=5)
 
@@ -310,7 +310,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_touched(sky, model, tmp_path
         (["--catalog", str(tmp_path / "none.ecsv"), "--out", out], "none.ecsv"),
     ]
     for words, text in cases:
-        assert main(["atlas", str(model), *words, "--galaxies", "14", "--quiet"]) == 2
+        assert main(["atlas", str(model), *words, "--number", "14", "--quiet"]) == 2
         said = capsys.readouterr().err.strip()
         assert text in said
         assert "\n" not in said

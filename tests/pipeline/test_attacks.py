@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from galcnn.adversarial import PGD, SmallestBudget
+from galcnn.adversarial import PGD, SmallestEpsilon
 from galcnn.cli.main import main
 from galcnn.dataset import InputFiles
 from galcnn.files import save_cutout
@@ -39,7 +39,7 @@ def test_many_galaxies_are_fooled_tabled_and_not_again(road, tmp_path, capsys):
     images = [str(road / f"g{i}.fits") for i in range(3)]
     words = ["attack", str(road / "model"), *images, "--out", str(tmp_path / "out"), "--quiet"]
     words += ["--attack", "pgd:epsilon=2,steps=5", "--attack", "minimal:bisections=1,iterations=15"]
-    assert main([*words, "--figure", str(tmp_path / "a.png")]) == 0
+    assert main([*words, "--save", str(tmp_path / "a.png")]) == 0
     said = capsys.readouterr().out
     assert "pgd: " in said
     assert "chi-square per degree" in said
@@ -86,7 +86,7 @@ def test_all_attacks_on_a_catalog_of_one_class_from_the_command_line(road, tmp_p
     universal = table[table["attack"] == "universal"]
     assert set(universal["id"][universal["fitted"]]) < galaxies, "made of some, tried on all"
     assert not table["fitted"][table["attack"] != "universal"].any()
-    assert "that it was not made of" in capsys.readouterr().out
+    assert "galaxies that it was not fitted to" in capsys.readouterr().out
     with fits.open(tmp_path / str(own["file"][0])) as hdulist:
         patterns = [hdu.name for hdu in hdulist if hdu.name.startswith("DIFF10_UNIVERSAL")]
         assert len(patterns) == 2
@@ -94,11 +94,11 @@ def test_all_attacks_on_a_catalog_of_one_class_from_the_command_line(road, tmp_p
     np.testing.assert_allclose(one.perturbation, two.perturbation, atol=1e-3)
 
 
-def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trained, tmp_path, capsys):
+def test_the_curve_falls_resumes_and_agrees_with_the_smallest_epsilons(road, trained, tmp_path, capsys):
     words = ["attack", str(road / "model"), "--catalog", str(road / "catalog.ecsv"), "--curve", "--quiet"]
     words += ["--split", "all"]
     words += [
-        "--most",
+        "--number",
         "6",
         "--epsilons",
         "0.1,1,4",
@@ -106,7 +106,7 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
         "pgd:steps=10,start=image",
     ]
     words += ["--out", str(tmp_path / "out")]
-    assert main([*words, "--figure", str(tmp_path / "curve.png")]) == 0
+    assert main([*words, "--save", str(tmp_path / "curve.png")]) == 0
     assert "6 galaxies" in capsys.readouterr().out
     curve = Table.read(tmp_path / "out" / "robustness.ecsv")
     assert list(curve["epsilon"]) == [0, 0.1, 1, 4]
@@ -124,7 +124,7 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
     seen = prepared_alike(trained, some_cutouts(N)[:6], list(answers["id"]))
     images, context = seen.images, seen.context
     targets = [away_from(label, trained.classes) for label in labels]
-    search = SmallestBudget(PGD(steps=10, start="image"))
+    search = SmallestEpsilon(PGD(steps=10, start="image"))
     made = search(trained.model, images, targets, context=context)
     smallest = np.abs((made - images) / context.sigma).max(axis=(1, 2, 3))
     right = np.argmax(outputs(trained.model, images), axis=1) == [trained.classes.index(x) for x in labels]
@@ -142,7 +142,7 @@ def test_the_curve_falls_resumes_and_agrees_with_the_smallest_budgets(road, trai
     np.testing.assert_array_equal(resumed["random_1"], changed["random_1"])  # not computed again
     assert not resumed["held_4"].any(), "fooled by an epsilon, fooled by any larger one"
     assert main([*words, "--seed", "1"]) == 2
-    assert "a new folder, or one with this very curve" in capsys.readouterr().err
+    assert "one with the same model, galaxies, attack and epsilons" in capsys.readouterr().err
     assert (tmp_path / "out" / "answers.ecsv").read_bytes() == told
     assert main([*words, "--seed", "1", "--overwrite"]) == 0
     again = Table.read(tmp_path / "out" / "answers.ecsv")
@@ -160,7 +160,7 @@ def test_the_curve_has_the_exact_interval_of_its_bootstrap(road, trained, tmp_pa
     with pytest.raises(ValueError, match="one label for each of 8"):
         robustness_curve(trained, files, names[:3], Robustness(PGD(), (0.5,)), tmp_path)
     for epsilons in ((), (0.0, 1.0), (2.0, 1.0)):
-        with pytest.raises(ValueError, match="epsilons above zero that rise"):
+        with pytest.raises(ValueError, match="epsilons above zero, increasing"):
             Robustness(PGD(), epsilons)
 
 
@@ -179,7 +179,7 @@ def test_the_curve_has_the_exact_interval_of_its_bootstrap(road, trained, tmp_pa
         (["g0.fits", "--attack", "deepfool"], "an attack among"),
         (["g0.fits", "--target", "square"], "square"),
         (["g0.fits", "--of", "square"], "square"),
-        (["g0.fits", "--figure", "a.jpg"], "ending in .png or .pdf"),
+        (["g0.fits", "--save", "a.jpg"], "ending in .png or .pdf"),
     ],
 )
 def test_bad_words_get_one_clear_line(road, tmp_path, capsys, words, said):

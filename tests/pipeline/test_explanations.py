@@ -66,12 +66,12 @@ def test_a_file_that_cannot_be_read_ends_no_other(road, capsys):
     assert [path.exists() for path in out.values()] == [True, True, False, True, True, True]
     words = [str(folder / f"g{i}.fits") for i in range(N)]
     assert (
-        main(["explain", str(folder / "model"), *words, "--bands", "g,r", "-o", f"{folder}/l/", "--quiet"])
+        main(["explain", str(folder / "model"), *words, "--bands", "g,r", "--out", f"{folder}/l/", "--quiet"])
         == 2
     )
     said = capsys.readouterr()
     assert "not explained: Galaxy g2" in said.err
-    assert "1 of 6 cutouts could not be explained" in said.err
+    assert "1 of 6 images could not be explained" in said.err
     assert said.out.count("wrote ") == N - 1 == len(list((folder / "l").glob("*.fits")))
 
 
@@ -130,7 +130,7 @@ def test_the_calibrated_answer_is_explained(road):
 def test_a_file_of_another_question_is_refused_and_left_as_it_is(road, capsys):
     folder, _ = road
     out = folder / "layers.fits"
-    words = ["explain", str(folder / "model"), str(folder / "g0.fits"), "--bands", "g,r", "-o", str(out)]
+    words = ["explain", str(folder / "model"), str(folder / "g0.fits"), "--bands", "g,r", "--out", str(out)]
     words += ["--method", "saliency", "--quiet"]
     assert main(words) == 0
     written, time = out.read_bytes(), out.stat().st_mtime_ns

@@ -58,7 +58,7 @@ class Occlusion:
         if not 1 <= self.stride <= self.patch:
             raise ValueError(
                 message(
-                    "a stride from 1 to the side of a patch: no pixel is left out",
+                    "a stride from 1 to the side of the patch, so that no pixel is left out",
                     "",
                     patch=self.patch,
                     stride=self.stride,

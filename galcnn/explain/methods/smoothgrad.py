@@ -104,8 +104,8 @@ def _warn_of_silence(sigma: npt.NDArray[np.floating[Any]], context: Context) -> 
     if silent.any():
         warnings.warn(
             f"smoothgrad adds no noise to bands {np.flatnonzero(silent.any(axis=0)).tolist()} of "
-            f"{int(silent.any(axis=1).sum())} of {len(silent)} images: their sky has no scatter. Give the "
-            "noise as a number in the unit of what the network sees, e.g. noise=0.1.",
+            f"{int(silent.any(axis=1).sum())} of {len(silent)} images: their sky has no noise. Give the "
+            "noise as a number in the unit of the stretched image, e.g. smoothgrad:noise=0.1.",
             stacklevel=4,
         )
 

@@ -99,9 +99,7 @@ def decision_plane(
     _, values, axes = np.linalg.svd(features - mean, full_matrices=False)
     if len(values) < 2 or values[1] <= 1e-9 * max(values[0], np.finfo(float).tiny):
         raise ValueError(
-            message(
-                "features that spread in two directions", "Use more galaxies.", spread=values[:2].tolist()
-            )
+            message("features that vary in two directions", "Use more galaxies.", spread=values[:2].tolist())
         )
     axes = axes[:2]
     signs = np.sign(axes[np.arange(2), np.argmax(np.abs(axes), axis=1)])

@@ -161,7 +161,7 @@ class FirstOrderSettings:
         if not distances or not growing or self.draws < 1:
             raise ValueError(
                 message(
-                    "growing positive distances and at least one draw",
+                    "increasing positive distances and at least one draw",
                     "",
                     distances=self.distances,
                     draws=self.draws,

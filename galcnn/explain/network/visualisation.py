@@ -77,7 +77,7 @@ class AscentSettings:
             )
         bounded = self.lower is not None and self.upper is not None
         if self.penalty == 0 and not bounded:
-            raise ValueError(message("a penalty, or both bounds", "A score may grow for ever.", penalty=0))
+            raise ValueError(message("a penalty, or both bounds", "The score has no maximum.", penalty=0))
         if self.lower is not None and self.upper is not None and not self.lower < self.upper:
             raise ValueError(message("lower < upper", "", lower=self.lower, upper=self.upper))
 

@@ -138,11 +138,11 @@ def _strongest(subject: AtlasSubject, *, stage: Stage) -> Sheet:
     ]
     return Sheet(
         strongest_figure(found, subject.cutouts, subject.ids),
-        f"Of {len(subject.ids)} galaxies those in which a feature map of {stage.output} is strongest, each "
-        "once, cut to what that one activation looks at, with its value; beneath, the activation sent back "
-        "through a deconvnet with all others at zero (Zeiler & Fergus 2013), summed over the bands, in "
-        f"colours of its own, symmetric about zero (white). The {len(found)} feature maps that the shown "
-        "galaxies excite most.",
+        f"The galaxies, of {len(subject.ids)}, with the strongest activations of {len(found)} feature maps "
+        f"of {stage.output} (those with the strongest activations in the shown galaxies), each galaxy once, "
+        "cropped to the receptive field of the activation, with its value. Below: the activation passed back "
+        "through a deconvnet with all others set to zero (Zeiler & Fergus 2013), summed over bands, with a "
+        "colour scale of its own, symmetric about zero (white).",
         lambda path: write_arrays(path, arrays, tables=[("activations", Table(rows=rows, names=names))]),
     )
 

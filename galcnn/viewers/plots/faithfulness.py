@@ -85,12 +85,12 @@ def similarity_figure(table: QTable) -> Figure:
             axes.set_title(title, fontsize=TITLE)
             finish(axes)
         panels[row, 0].set_ylabel(mode, fontsize=TITLE)
-    figure.supxlabel("drawn anew, from the output down (cascading) or alone (independent)", fontsize=TITLE)
+    figure.supxlabel("randomised from the output down (cascading) or alone (independent)", fontsize=TITLE)
     legend(figure, panels[0, 0], loc="outside right upper", columns=1)
     return figure
 
 
-def removal_figure(table: QTable) -> Figure:
+def deletion_insertion_figure(table: QTable) -> Figure:
     """Draw the score against the fraction of deleted or inserted pixels."""
     methods = _order(table, "method")
     figure = new_figure(8.4, 3.9)

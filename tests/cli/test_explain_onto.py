@@ -1,4 +1,4 @@
-"""`galcnn explain --append` and `--into`: several models in one file, maps beside the survey's own image."""
+"""`galcnn explain --append` and `--onto`: several models in one file, maps beside the survey's own image."""
 
 from dataclasses import replace
 
@@ -44,11 +44,11 @@ def explain(models, name, field, *words):
 
 def test_a_second_model_is_appended_once(trained, models, field):
     out = field / "layers.fits"
-    assert explain(models, "one", field, "--segmentation", "-o", out) == 0
+    assert explain(models, "one", field, "--segmentation", "--out", out) == 0
     before = out.read_bytes()
     for _ in range(2):
-        assert explain(models, "two", field, "--method", "saliency", "--append", "-o", out) == 0
-    assert explain(models, "one", field, "--method", "gradcam", "--append", "-o", out) == 0
+        assert explain(models, "two", field, "--method", "saliency", "--append", "--out", out) == 0
+    assert explain(models, "one", field, "--method", "gradcam", "--append", "--out", out) == 0
     assert out.read_bytes()[: len(before)] == before
     stacks = read_stacks(out)
     assert [stack.provenance["model"] for stack in stacks] == ["one", "two", "one"]
@@ -71,8 +71,8 @@ def test_a_second_model_is_appended_once(trained, models, field):
 
 
 def test_maps_stand_on_the_pixels_of_the_original(models, field, capsys):
-    assert explain(models, "one", field, "-o", field / "layers.fits") == 0
-    assert explain(models, "one", field, "--into", field / "field.fits", "-o", field / "new.fits") == 0
+    assert explain(models, "one", field, "--out", field / "layers.fits") == 0
+    assert explain(models, "one", field, "--onto", field / "field.fits", "--out", field / "new.fits") == 0
     expected = LayerStack.read(field / "layers.fits").explanations[0].attribution
     (got,) = read_stacks(field / "new.fits")
     assert got.explanations[0].attribution.shape == (2, 40, 50)
@@ -80,12 +80,12 @@ def test_maps_stand_on_the_pixels_of_the_original(models, field, capsys):
     assert np.isnan(got.explanations[0].attribution).sum() == 2 * (40 * 50 - 256)
     original = (field / "field.fits").read_bytes()
     assert (field / "new.fits").read_bytes()[: len(original)] == original
-    assert explain(models, "one", field, "--into", field / "field.fits", "--append") == 0
+    assert explain(models, "one", field, "--onto", field / "field.fits", "--append") == 0
     grown = (field / "field.fits").read_bytes()
     assert grown[: len(original)] == original
     assert len(grown) > len(original)
     capsys.readouterr()
-    assert explain(models, "one", field, "--into", field / "field.fits", "--append") == 0
+    assert explain(models, "one", field, "--onto", field / "field.fits", "--append") == 0
     assert "has these maps already" in capsys.readouterr().out
     assert (field / "field.fits").read_bytes() == grown
     assert load_cutout(field / "field.fits").shape == (40, 50)
@@ -95,10 +95,10 @@ def test_maps_stand_on_the_pixels_of_the_original(models, field, capsys):
     ("words", "said"),
     [
         ([], "--out"),
-        (["--into", "field.fits"], "--into with --out for a new file, or with --append"),
-        (["--into", "none.fits", "--append"], "an existing file"),
-        (["--into", "field.fits", "-o", "field.fits"], "another file than --into"),
-        (["--into", "field.fits", "--append", "-o", "x.fits"], "--into with --out for a new file"),
+        (["--onto", "field.fits"], "--onto with --out for a new file, or with --append"),
+        (["--onto", "none.fits", "--append"], "an existing file"),
+        (["--onto", "field.fits", "--out", "field.fits"], "another file than --onto"),
+        (["--onto", "field.fits", "--append", "--out", "x.fits"], "--onto with --out for a new file"),
     ],
 )
 def test_what_contradicts_itself_is_said_before_the_work(models, field, words, said, capsys, monkeypatch):
