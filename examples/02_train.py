@@ -37,7 +37,7 @@ card = Card(
 curves = Table({"epoch": np.arange(1, 1 + len(history["loss"])), **history})
 answers = prediction_table(prediction)
 answers.add_column(labels, name="true_class", index=1)
-# Files that galcnn train writes into the model folder, for galcnn figures and galcnn report.
+# Files that galcnn train writes into the model folder, for galcnn report.
 beside = {
     "history.csv": lambda path: write_table(curves, path),
     "test.ecsv": lambda path: write_table(answers, path),

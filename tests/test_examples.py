@@ -30,6 +30,7 @@ def test_the_numbered_examples_run_in_order(tmp_path):
     assert (tmp_path / "all-methods.png").exists()
     assert (tmp_path / "model" / "figures" / "worst.png").exists()
     assert (tmp_path / "sim7-000003-cam.png").exists()
+    assert (tmp_path / "least-certain.png").exists()
 
 
 def test_the_readme_names_every_example():

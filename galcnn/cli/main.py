@@ -30,7 +30,7 @@ GROUPS = {
     "Train": ("preflight", "train", "compare", "diagnose", "profile", "landscape"),
     "Answer": ("classify", "calibrate", "evaluate", "neighbours", "label-next", "shift", "drift"),
     "Reason": ("explain", "atlas", "attack", "dream", "faithfulness"),
-    "Show": ("view", "report", "figures", "export", "info", "plugins"),
+    "Show": ("view", "report", "export", "info", "plugins"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

@@ -7,12 +7,11 @@ import click
 from galcnn.cli import options
 
 
-@click.command(name="report")
+@click.command(name="report", cls=options.Command)
 @click.argument("sources", nargs=-1, required=True, metavar="RUN_OR_LAYERS...")
 @click.option(
-    "--out", required=True, metavar="DIR", help="Output folder for index.html; an older report is replaced."
+    "--figures", is_flag=True, help="Write figures as PNG files, in place of the HTML page; of one source."
 )
-@options.overwrite
 @click.option("--catalog", metavar="FILE", help="Catalog with positions, redshifts, true classes or images.")
 @click.option(
     "--label", metavar="C", help="Column of the catalog with the true class, named as in the model."
@@ -22,38 +21,65 @@ from galcnn.cli import options
 @click.option(
     "--images", metavar="DIR", help="Folder of images of galaxies without layers, named by their ids."
 )
-@click.option("--title", help="Title of the report.  [default: the model's name]")
+@click.option("--title", help="Title of the page.  [default: the model's name]")
+@click.option("--out", required=True, metavar="DIR", help="Output folder; an older report is replaced.")
+@options.overwrite
+@options.seed
 @options.quiet
 def command(
     sources: tuple[str, ...],
-    out: str,
-    overwrite: bool,
+    figures: bool,
     catalog: str | None,
     label: str | None,
     id_: str | None,
     image_column: str | None,
     images: str | None,
     title: str | None,
+    out: str,
+    overwrite: bool,
+    seed: int,
     quiet: bool,
 ) -> None:
-    """Write an HTML report of predictions and maps.
+    """Write an HTML report of predictions and maps, or their figures.
 
     \b
     galcnn report run --images cutouts --out report
     galcnn report run layers --catalog galaxies.ecsv --label morphology --out report
     galcnn report model layers --out report
     galcnn report a-layers.fits b-layers.fits --out report
+    galcnn report model --figures --out figures
+    galcnn report classes.ecsv --images cutouts --figures --out figures
 
     Sources are folders or tables of galcnn classify, model folders of galcnn train (test set and model
     card), layers files, and folders of layers files, all of the same model. The report can be opened
     from disk.
+
+    Figures (--figures, of one folder or table of classify, evaluate or train) are learning curves; if
+    the true classes are known, confusion matrix, reliability diagram, ROC and precision-recall curves;
+    if the images are found, contact sheets of the most and least certain predictions and the worst
+    mistakes.
     """
     if not catalog and (label or id_ or image_column):
         raise click.UsageError("Expected --catalog FILE with --label, --id and --image-column.")
+    if figures:
+        if len(sources) > 1 or title:
+            raise click.UsageError("Expected one folder or table, and no --title, with --figures.")
+        options.check_folder(out, overwrite=overwrite)
     from galcnn.report import Known, write_report
 
     known = Known(catalog, label, id_, image_column, images)
     progress = options.progress(quiet)
+    if figures:
+        from galcnn.report import draw_known
+
+        written, trouble = draw_known(
+            sources[0], out, known=known, seed=seed, progress=progress, overwrite=overwrite
+        )
+        if trouble:
+            click.echo(f"no contact sheets: {trouble}", err=True)
+        for path in written:
+            click.echo(f"wrote {path}")
+        return
     counts = write_report(sources, out, known=known, title=title, progress=progress, overwrite=overwrite)
     if missing := counts["objects"] - counts["pictures"]:
         click.echo(f"{missing} of {counts['objects']} objects have no picture; the report says why", err=True)

@@ -71,6 +71,8 @@ class InputFiles:
         Id -> files.
     ids : list of str
         Ids of the galaxies, in order.
+    folder : str or None
+        Folder of the files, if given; see `of`.
     described : str
         See `galcnn.dataset.sources.CutoutSource`.
     """
@@ -98,7 +100,7 @@ class InputFiles:
         self.hdu, self.zero_points = hdu, zero_points
         self._redshifts = dict(redshifts or {})
         self._spec: InputSpec | None = None
-        self._folder: str | None = None
+        self.folder: str | None = None
 
     @classmethod
     def of(cls, catalog: Catalog, folder: str | os.PathLike[str] | None = None, **reading: Any) -> InputFiles:
@@ -143,7 +145,7 @@ class InputFiles:
             values = as_numbers(catalog.table["redshift"], "redshift")
             redshifts = {name: z for name, z in zip(catalog.ids, values.tolist(), strict=True) if z > 0}
         files = cls(paths, redshifts=redshifts, **reading)
-        files._folder = None if folder is None else os.path.realpath(folder)
+        files.folder = None if folder is None else os.path.realpath(folder)
         return files
 
     def like(self, paths: Mapping[str, ImagePath]) -> InputFiles:
@@ -177,7 +179,7 @@ class InputFiles:
     @property
     def described(self) -> str:
         """Description of folder and options, to recognise the same source."""
-        text = f"files of {self._folder}, bands {self.bands}"
+        text = f"files of {self.folder}, bands {self.bands}"
         for name in ("grid", "width", "hdu", "zero_points"):
             if getattr(self, name) is not None:
                 text += f", {name} {getattr(self, name)}"

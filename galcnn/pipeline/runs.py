@@ -218,6 +218,7 @@ def run_catalog(
             "rows": n,
             **join_parts(parts, place / TABLE),
             "table": TABLE,
+            "images": getattr(source, "folder", None),
             "versions": {name: importlib.metadata.version(name) for name in names},
         }
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from astropy.table import Table
+from astropy.table import QTable, Table
 
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
+from galcnn.catalog import Catalog, read_catalog
 from galcnn.catalog.formats import read_scalars
 from galcnn.dataset import InputFiles
 from galcnn.dataset.reader import ImagePath
@@ -22,6 +23,7 @@ from galcnn.model import Card
 from galcnn.pipeline import draw_scores
 from galcnn.prediction import Prediction
 from galcnn.prediction.tables import classes_of, prediction_of
+from galcnn.report.sources import Known, known_of
 from galcnn.viewers import Entry, learning_figure, save_figure, sheet_figure
 
 _CARD, _HISTORY = "card.json", "history.csv"
@@ -40,6 +42,7 @@ def draw_run(
     out: str | os.PathLike[str] | None = None,
     *,
     images: Mapping[str, ImagePath] | None = None,
+    true: Mapping[str, str] | None = None,
     seed: int = 0,
     progress: Progress = silent,
     overwrite: bool = False,
@@ -55,6 +58,8 @@ def draw_run(
         earlier run are replaced.
     images : mapping of str to path-like or sequence of path-like, optional
         Image file or files by id, for the contact sheets; see `images_of`.
+    true : mapping of str to str, optional
+        True classes by id, if they are not in the column `true_class`.
     seed : int
         Seed of the bootstrap.
     progress : galcnn._runtime.progress.Progress
@@ -85,7 +90,7 @@ def draw_run(
                 folder=str(source),
             )
         )
-    atomic.claim(target, what="one of galcnn figures", overwrite=overwrite).mark()
+    atomic.claim(target, what="one of galcnn report --figures", overwrite=overwrite).mark()
     written = []
     if history.is_file():
         save_figure(learning_figure(Table.read(history)), target / "learning.png")
@@ -93,14 +98,73 @@ def draw_run(
     if answers is None:
         return written
     prediction, labels = answers
+    if labels is None and true:
+        labels = [true.get(name, "") for name in prediction.ids]
     if labels is not None:
-        known = np.flatnonzero(np.isfinite(prediction.logits).all(axis=1)).tolist()
+        known = _known(prediction, labels).tolist()
         if known:
             right = [labels[row] for row in known]
             written += draw_scores(prediction.select(known), right, target, seed=seed)
     if images:
         written += draw_sheets(prediction, target, images=images, labels=labels, progress=progress)
     return written
+
+
+def draw_known(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    known: Known,
+    seed: int = 0,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> tuple[list[Path], str]:
+    """Draw all figures of a folder, with images and true classes where the user says they are.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder or table, see `draw_run`.
+    out : path-like
+        Output folder.
+    known : Known
+        Catalog, true classes and images.
+    seed : int
+        Seed of the bootstrap.
+    progress : galcnn._runtime.progress.Progress
+        Callback that shows the progress of reading images.
+    overwrite : bool
+        If True, replace files of these names in a folder with other content.
+
+    Returns
+    -------
+    written : list of pathlib.Path
+        Files that were written.
+    trouble : str
+        Why no images were found in the catalog of the training; else empty.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the folder has nothing to draw, or the catalog or the images cannot be read.
+    """
+    images: dict[str, tuple[Path, ...]] = {}
+    true, trouble = None, ""
+    try:
+        images = images_of(
+            folder, known.catalog, images=known.images, image_column=known.image_column, id_column=known.id
+        )
+    except (OSError, ValueError) as error:
+        if known.images or known.catalog:
+            raise
+        trouble = str(error)  # the catalog of the training is gone
+    if known.label:
+        table = known_of(known)[0].table
+        true = dict(zip(map(str, table["id"]), map(str, table["true_class"]), strict=True))
+    written = draw_run(
+        folder, out, images=images, true=true, seed=seed, progress=progress, overwrite=overwrite
+    )
+    return written, trouble
 
 
 def draw_sheets(
@@ -118,7 +182,7 @@ def draw_sheets(
     chosen = {"confident": most_confident(seen, _ACROSS), "uncertain": most_uncertain(seen, most)}
     true = None if labels is None else [labels[row] for row in rows]
     if true is not None:
-        known = np.flatnonzero(np.isfinite(seen.logits).all(axis=1))
+        known = _known(seen, true)
         if len(known):
             part = worst_mistakes(seen.select(known.tolist()), [true[row] for row in known], most)
             chosen["worst"] = known[part]
@@ -133,7 +197,7 @@ def draw_sheets(
                     cutout = files.load(seen.ids[place])
                 except (OSError, ValueError):
                     continue
-                own = None if true is None else true[place]
+                own = None if true is None else true[place] or None
                 entries.append(Entry.answered(cutout, seen.select([place]), own))
         if entries:
             save_figure(
@@ -141,6 +205,11 @@ def draw_sheets(
             )
             written.append(folder / f"{name}.png")
     return written
+
+
+def _known(prediction: Prediction, labels: Sequence[str]) -> npt.NDArray[np.intp]:
+    """Return the galaxies with a prediction and a true class."""
+    return np.flatnonzero(np.isfinite(prediction.logits).all(axis=1) & (np.array(labels, dtype=str) != ""))
 
 
 def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
@@ -164,14 +233,24 @@ def images_of(
     folder: str | os.PathLike[str],
     catalog: str | os.PathLike[str] | None = None,
     *,
+    images: str | os.PathLike[str] | None = None,
     image_column: str | Sequence[str] | None = None,
     id_column: str | None = None,
 ) -> dict[str, tuple[Path, ...]]:
-    """Return the image files by id, from a catalog or from the one with which the model was trained."""
+    """Return the image files by id.
+
+    They are those of a catalog (by default that of the training) or, in the folder `images`, those that the
+    catalog names, or without a catalog those named by the ids.
+    """
     path = Path(folder) / _CARD
     card = Card.read(path) if path.is_file() else None
+    given = {"image": image_column, "id": id_column}
+    columns = {known: name for known, name in given.items() if name}
+    if images is not None:
+        answers = answers_of(Path(folder))
+        ids = [] if answers is None else list(answers[0].ids)
+        listed = Catalog(QTable({"id": ids})) if catalog is None else read_catalog(catalog, columns=columns)
+        return InputFiles.of(listed, images).paths if len(listed) else {}
     if catalog is None and (card is None or not card.settings):
         return {}
-    columns = {"image": image_column, "id": id_column}
-    read = galaxies_of(card, catalog, columns={known: name for known, name in columns.items() if name})
-    return read.images
+    return galaxies_of(card, catalog, columns=columns).images

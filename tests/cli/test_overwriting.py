@@ -42,7 +42,6 @@ FOLDERS = {
     ("evaluate", "--out"): "evaluate none --catalog none.csv --out {out}",
     ("explain", "--out"): "explain none none.fits --out {out}",
     ("fetch", "--out"): "fetch --catalog none.csv --survey simulated --width 9arcsec --out {out}",
-    ("figures", "--out"): "figures none --out {out}",
     ("attack", "--out"): "attack none none.fits --out {out}",
     ("diagnose", "--out"): "diagnose none --out {out}",
     ("landscape", "--out"): "landscape none --out {out}",

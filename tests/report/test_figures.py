@@ -1,4 +1,4 @@
-"""`galcnn figures`: from tables of answers and histories to pictures, without a network."""
+"""`galcnn report --figures`: from tables of answers and histories to pictures, without a network."""
 
 import json
 from dataclasses import replace
@@ -46,6 +46,23 @@ def folder(tmp_path):
     return tmp_path
 
 
+def words(folder):
+    return ["report", str(folder / "model"), "--figures", "--out", str(folder / "model" / "figures")]
+
+
+def test_true_classes_may_come_from_a_catalog(folder):
+    prediction, labels = answers()
+    write_table(prediction_table(prediction), folder / "classes.csv")
+    Table({"id": [f"g{i}" for i in range(30)], "kind": labels[:30]}).write(folder / "labels.csv")
+    asked = ["report", str(folder / "classes.csv"), "--figures", "--out", str(folder / "out")]
+    asked += ["--catalog", str(folder / "labels.csv"), "--label", "kind", "--images", str(folder / "images")]
+    assert main([*asked, "--quiet"]) == 0
+    table = Table.read(folder / "out" / "ranking.ecsv")
+    expected = rankings(prediction.select(range(1, 30)), labels[1:30])
+    np.testing.assert_allclose(table["roc_area"], [one.roc.area.value for one in expected])
+    assert (folder / "out" / "worst.png").exists()
+
+
 def test_answers_come_back_from_the_table(folder):
     prediction, labels = answers()
     read, read_labels = answers_of(folder / "model")
@@ -56,7 +73,7 @@ def test_answers_come_back_from_the_table(folder):
 
 
 def test_everything_is_drawn(folder, capsys):
-    assert main(["figures", str(folder / "model"), "--images", str(folder / "images"), "--quiet"]) == 0
+    assert main([*words(folder), "--images", str(folder / "images"), "--quiet"]) == 0
     made = {path.name for path in (folder / "model" / "figures").glob("[!.]*")}
     assert made == SCORES | TABLES | {"learning.png", "confident.png", "uncertain.png", "worst.png"}
     assert capsys.readouterr().out.count("wrote ") == len(made)
@@ -88,11 +105,13 @@ def test_images_are_found_by_the_card_and_a_catalog(folder):
 
 
 def test_a_folder_with_nothing_to_draw_is_refused(tmp_path, capsys):
-    assert main(["figures", str(tmp_path)]) == 2
+    asked = ["report", str(tmp_path), "--figures", "--out", str(tmp_path / "out")]
+    assert main(asked) == 2
     assert "a folder with history.csv" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     (tmp_path / "a.json").write_text(json.dumps({}))
-    assert main(["figures", str(tmp_path), "--images", str(tmp_path), "--catalog", "x.csv"]) == 2
+    assert main([*asked, "--images", str(tmp_path), "--catalog", "x.csv"]) == 2
+    assert main([*asked, str(tmp_path)]) == 2
 
 
 def test_a_catalog_of_the_training_that_is_gone_is_said(folder, trained, capsys):
@@ -100,9 +119,9 @@ def test_a_catalog_of_the_training_that_is_gone_is_said(folder, trained, capsys)
     replace(trained.card, settings=settings).write(folder / "model" / "card.json")
     with pytest.raises(FileNotFoundError, match="the catalog that the model was trained on"):
         images_of(folder / "model")
-    assert main(["figures", str(folder / "model"), "--quiet"]) == 0
+    assert main([*words(folder), "--quiet"]) == 0
     said = capsys.readouterr()
     assert "no contact sheets: " in said.err
     assert "gone.ecsv" in said.err
     assert said.out.count("wrote ") == len(SCORES | TABLES) + 1
-    assert main(["figures", str(folder / "model"), "--catalog", str(folder / "gone.ecsv"), "--quiet"]) == 2
+    assert main([*words(folder), "--catalog", str(folder / "gone.ecsv"), "--quiet"]) == 2
