@@ -176,7 +176,7 @@ def _content(rows: Rows, material: Material, title: str | None) -> dict[str, Any
         "confusion": confusion_of(rows),
         "card": _plain(card) if card else None,
         "history": None if history is None else {name: _finite(history[name]) for name in history.colnames},
-        "run": {key: value for key, value in material.manifest.items() if key != "format"},
+        "run": {key: value for key, value in material.manifest.items() if key not in ("format", "images")},
         "colours": colours(),
     }
 
