@@ -97,7 +97,7 @@ def test_the_face_and_the_help_import_nothing_slow():
         ["fetch", "--help"],
         ["cut", "--help"],
         ["view", "--help"],
-        ["figures", "--help"],
+        ["report", "--help"],
         ["view", "tests/layers/data/layers_v1.fits.gz"],
         ["info", "pyproject.toml"],
         ["report", "pyproject.toml", "--out", "nowhere"],

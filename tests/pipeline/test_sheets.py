@@ -156,7 +156,7 @@ def test_images_that_cannot_be_read_are_left_out_and_named(place, capsys):
         (["classes.ecsv", "--save", "a.png", "--images", "cutouts", "--by", "size"], "--by"),
         (["classes.ecsv", "--save", "a.png", "--images", "cutouts", "--by", "class"], "column of numbers"),
         (["classes.ecsv", "--save", "a.png", "--images", "cutouts", "-n", "201"], "1 to 200 galaxies"),
-        (["classes.ecsv", "--save", "a.png", "--images", "none"], "a folder of images"),
+        (["classes.ecsv", "--save", "a.png", "--images", "none"], "Folder not found: none."),
         (["classes.ecsv", "--save", "a.png", "--label", "kind"], "--catalog FILE with --label"),
         (["cutouts/g1.png", "--save", "a.png", "--by", "random"], "a table with --by"),
         (["model", "--save", "a.png"], "galcnn view model/test.ecsv"),
