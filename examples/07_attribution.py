@@ -19,7 +19,7 @@ cutout = load_cutout("sky/cutouts/sim7-000003.fits")
 prediction = predict(trained, [cutout], ids=["sim7-000003"])
 target = Target.of_class(prediction.best[0], trained.classes)
 methods = explainers_by_name(["all"])
-(maps,) = explain(trained, [cutout], explainers=methods, targets=target, wrt="sigma", ids=["sim7-000003"])
+(maps,) = explain(trained, [cutout], explainers=methods, target=target, wrt="sigma", ids=["sim7-000003"])
 save_figure(explanation_figure([LayerStack(cutout, prediction, maps)]), "all-methods.png")
 for explanation in maps:
     error = "" if explanation.delta is None else f"error of the sum {explanation.delta:+.3f}"

@@ -19,7 +19,7 @@ attacks = [
     SkyAscent(),  # starts from blank sky
 ]
 target = Target.of_class("elliptical", trained.classes)
-results = attack(trained, cutouts, attacks=attacks, targets=target, ids=list(spirals["id"]))
+results = attack(trained, cutouts, attacks=attacks, target=target, ids=list(spirals["id"]))
 for name, cutout, made in zip(spirals["id"], cutouts, results, strict=True):
     for one in made:
         seen = visibility(one)

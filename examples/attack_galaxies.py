@@ -97,9 +97,9 @@ for name, trained in models.items():
         seen_through = replace(quick, light="psf", flux="conserved")
         attacks["smallest, PSF, flux conserved"] = SmallestEpsilon(seen_through, 0.03)
     results = {}
-    for kind, attack in attacks.items():
-        own = cutouts[:8] if isinstance(attack, MinimalPerturbation) else cutouts  # one by one: slow
-        made = [one for (one,) in attack(trained, own, attacks=[attack], targets=target)]
+    for kind, method in attacks.items():
+        own = cutouts[:8] if isinstance(method, MinimalPerturbation) else cutouts  # one by one: slow
+        made = [one for (one,) in attack(trained, own, attacks=[method], target=target)]
         results[kind] = made
         won = [one for one in made if one.success]
         seen = [visibility(one) for one in won]
@@ -123,8 +123,8 @@ for name, trained in models.items():
         universal = boxed(UniversalPerturbation(times * epsilon, unit=unit, passes=2), trained)
         half = prepared_alike(trained, cutouts[::2], [str(row) for row in spirals[::2]])
         fixed = universal.fitted(trained.model, half.images, target, context=half.context)
-        new = [one.success for (one,) in attack(trained, cutouts[1::2], attacks=[fixed], targets=target)]
-        old = [one.success for (one,) in attack(trained, cutouts[::2], attacks=[fixed], targets=target)]
+        new = [one.success for (one,) in attack(trained, cutouts[1::2], attacks=[fixed], target=target)]
+        old = [one.success for (one,) in attack(trained, cutouts[::2], attacks=[fixed], target=target)]
         print(
             f"{name:<9} universal, {times * epsilon:.3g} {shown}: {sum(new)} of {len(new)} new galaxies, "
             f"{sum(old)} of {len(old)} that it is made of",
@@ -137,7 +137,7 @@ cutouts = [load(row) for row in everything]
 epsilons: dict[str, np.ndarray] = {}
 for name, trained in models.items():
     targets = [away_from(table.labels[row], trained.classes) for row in everything]
-    made = attack(trained, cutouts, attacks=[SmallestEpsilon(quick, 0.03)], targets=targets)
+    made = attack(trained, cutouts, attacks=[SmallestEpsilon(quick, 0.03)], target=targets)
     epsilons[name] = enough([one for (one,) in made])
     won = np.isfinite(epsilons[name])
     print(f"{name:<9} away from the truth: {interval(epsilons[name])} {shown}; {won.sum()} of {len(won)}")

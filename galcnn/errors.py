@@ -121,6 +121,43 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"Did you mean {words[near[0]]!r}?" if near else otherwise
 
 
+def wrong_type(expected: str, remedy: str = "", **received: object) -> TypeError:
+    """Return the error for a value of a type that is not accepted.
+
+    Parameters
+    ----------
+    expected : str
+        The accepted types in the user's words, without a full stop.
+    remedy : str
+        What the user can do, as a whole sentence; may be empty.
+    **received : object
+        What was received, by name; the text shows the type, and the values of numbers and text.
+
+    Returns
+    -------
+    TypeError
+        Error to be raised, with a text as made by `message`.
+
+    Examples
+    --------
+    >>> str(wrong_type("a path", table=5))
+    'Expected a path. Received: table=5 (int).'
+    """
+    return TypeError(message(expected, remedy, **{name: _Typed(value) for name, value in received.items()}))
+
+
+class _Typed:
+    """Shown as ``5 (int)``; arrays and objects by their type alone."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        kind = type(self.value).__name__
+        plain = isinstance(self.value, str | int | float | complex | bytes)
+        return f"{_shorten(repr(self.value))} ({kind})" if plain else kind
+
+
 def _shorten(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."

@@ -13,13 +13,17 @@ from galcnn.adversarial.fooling_images import confidence_odds
 from galcnn.adversarial.margins import Attack, log_odds, margins
 from galcnn.adversarial.minimal import SmallestEpsilon
 from galcnn.adversarial.pgd import PGD
+from galcnn.adversarial.registry import attacks_by_name
 from galcnn.cutout import Cutout
-from galcnn.errors import message
+from galcnn.errors import message, wrong_type
 from galcnn.explain import Synthesis
 from galcnn.explain.attribution import Prepared
 from galcnn.explain.baselines import baseline_images, sky_level
 from galcnn.model import Target, TrainedModel, images_from, planes_from, prepare
+from galcnn.model.bundle import AnyModel, as_trained
 from galcnn.model.forward import outputs
+from galcnn.model.inputs import cutouts_like
+from galcnn.model.target import AnyTarget, as_targets
 from galcnn.photometry import DISPLAY
 
 #: Range of values of 8-bit pictures.
@@ -27,6 +31,8 @@ _PICTURE = (0.0, 255.0)
 
 
 Images = npt.NDArray[np.float32]
+#: Attacks, or their names.
+AnyAttacks = Attack | str | Sequence[Attack | str]
 
 
 def away_from(name: str, classes: Sequence[str]) -> Target:
@@ -54,11 +60,11 @@ def away_from(name: str, classes: Sequence[str]) -> Target:
 
 
 def attack(
-    trained: TrainedModel,
-    cutouts: Sequence[Cutout],
+    model: AnyModel,
+    cutouts: Any,
     *,
-    attacks: Sequence[Attack],
-    targets: Target | Sequence[Target] | None = None,
+    attacks: AnyAttacks,
+    target: AnyTarget | Sequence[AnyTarget] | None = None,
     ids: Sequence[str] | None = None,
 ) -> list[tuple[Synthesis, ...]]:
     """Run attacks on cutouts and check their success.
@@ -68,15 +74,18 @@ def attack(
 
     Parameters
     ----------
-    trained : galcnn.model.TrainedModel
-        Model to be attacked; it is not changed.
-    cutouts : sequence of galcnn.cutout.Cutout
-        Cutouts in the bands, unit and shape of the model, see `galcnn.model.prepare`.
-    attacks : sequence of Attack
-        Attacks. For pictures (display values), an attack without bounds gets the bounds 0 and 255.
-    targets : Target or sequence of Target, optional
-        One target for all cutouts, or one per cutout. By default any class other than the most probable
-        one of the cutout, or of the blank sky for attacks that start from it.
+    model : galcnn.model.TrainedModel or path-like
+        Model to be attacked, or its folder; it is not changed.
+    cutouts : galcnn.cutout.Cutout, path-like, NDData, HDUList or numpy.ndarray, or several
+        One or more images in the bands, unit and shape of the model, see `galcnn.model.prepare`. An array
+        has the bands first, see `galcnn.files.as_cutout`.
+    attacks : str or Attack, or sequence of them
+        Attacks, or their names, see `attacks_by_name`. For pictures (display values), an attack without
+        bounds gets the bounds 0 and 255.
+    target : str, int or Target, or sequence of them, optional
+        One target for all cutouts, or one per cutout: class name, class number or `Target`. By default
+        any class other than the most probable one of the cutout, or of the blank sky for attacks that
+        start from it.
     ids : sequence of str, optional
         Ids of the cutouts, which key the random streams; row numbers by default.
 
@@ -87,19 +96,32 @@ def attack(
 
     Raises
     ------
+    TypeError
+        If an argument has a type that is not accepted; the text says which are.
     ValueError
         If a cutout or target does not fit, or an attack needs noise or a PSF that is not known.
     """
-    names = [str(i) for i in range(len(cutouts))] if ids is None else [str(name) for name in ids]
-    fitting = [prepare(cutout, trained.card.inputs) for cutout in cutouts]
-    if isinstance(targets, Sequence) and len(targets) != len(fitting):
-        raise ValueError(
-            message(f"one target for each of {len(fitting)} cutouts", "", n_targets=len(targets))
-        )
+    trained, several = as_trained(model), _attacks(attacks)
+    fitting = [prepare(cutout, trained.card.inputs) for cutout in cutouts_like(cutouts, trained.card.inputs)]
+    names = [str(name) for name in (range(len(fitting)) if ids is None else ids)]
+    targets = as_targets(target, trained.classes, len(fitting))
     seen = prepared_alike(trained, fitting, names)
     before = _logits(trained, seen.images)
-    columns = [_fooled(seen, before, boxed(attack, trained), targets) for attack in attacks]
+    columns = [_fooled(seen, before, boxed(one, trained), targets) for one in several]
     return [tuple(row) for row in zip(*columns, strict=True)] if columns else [() for _ in fitting]
+
+
+def _attacks(attacks: AnyAttacks) -> list[Attack]:
+    several = attacks if isinstance(attacks, Sequence) and not isinstance(attacks, str) else [attacks]
+    found: list[Attack] = []
+    for one in several:
+        if isinstance(one, str):
+            found += attacks_by_name([one])
+        elif callable(one) and hasattr(one, "from_sky") and not isinstance(one, type):
+            found.append(one)
+        else:
+            raise wrong_type("an attack or its name, or several: 'pgd', FGSM(0.5) ...", attack=one)
+    return found
 
 
 def prepared_alike(trained: TrainedModel, cutouts: Sequence[Cutout], ids: Sequence[str]) -> Prepared:
@@ -134,7 +156,7 @@ def _fooled(
     seen: Prepared,
     before: npt.NDArray[np.float32],
     attack: Attack,
-    targets: Target | Sequence[Target] | None,
+    targets: Sequence[Target] | None,
 ) -> list[Synthesis]:
     """Run one attack; `before` are the logits of the cutouts."""
     trained = seen.trained
@@ -208,8 +230,8 @@ def _logits(trained: TrainedModel, images: Images) -> npt.NDArray[np.float32]:
 
 
 def _chosen(
-    targets: Target | Sequence[Target] | None, logits: npt.NDArray[np.float32], classes: Sequence[str]
+    targets: Sequence[Target] | None, logits: npt.NDArray[np.float32], classes: Sequence[str]
 ) -> list[Target]:
     if targets is None:
         return [away_from(classes[i], classes) for i in np.argmax(logits, axis=1)]
-    return [targets] * len(logits) if isinstance(targets, Target) else list(targets)
+    return list(targets)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
-from astropy.table import QTable
+from astropy.table import QTable, Table
 
-from galcnn.errors import message
+from galcnn.errors import message, wrong_type
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -154,6 +154,10 @@ class Catalog:
     table: QTable
 
     def __post_init__(self) -> None:
+        if not isinstance(self.table, Table):
+            raise wrong_type(
+                "an astropy Table", "Read paths and pandas DataFrames with read_catalog.", table=self.table
+            )
         table = QTable(self.table, copy=True)
         if "id" not in table.colnames:
             raise ValueError(

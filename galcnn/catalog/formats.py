@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import astropy.units as u
 import numpy as np
@@ -19,7 +20,10 @@ from astropy.table import MaskedColumn, QTable, Table
 
 from galcnn._runtime import atomic
 from galcnn.catalog.catalog import TEXT_COLUMNS, Catalog, as_text
-from galcnn.errors import message
+from galcnn.errors import message, wrong_type
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Table formats by file suffix; the values are astropy's names.
 FORMATS: Mapping[str, str] = {
@@ -223,16 +227,19 @@ Columns = Mapping[str, str | Sequence[str]]
 #: Key of a table's meta: names of the columns that `image` was read from.
 _IMAGE_COLUMNS = "image_columns"
 
+#: What is accepted as a catalog.
+Galaxies = Union[Catalog, Table, "pd.DataFrame", str, os.PathLike[str]]
 
-def read_catalog(path: str | os.PathLike[str], *, columns: Columns | None = None) -> Catalog:
-    """Read a catalog from a table file and check it.
+
+def read_catalog(table: Galaxies, *, columns: Columns | None = None) -> Catalog:
+    """Read a catalog from a table or a table file, and check it.
 
     Parameters
     ----------
-    path : path-like
-        ECSV, CSV, FITS, VOTable or Parquet file; the suffix gives the format.
+    table : path-like, astropy.table.Table, pandas.DataFrame or Catalog
+        ECSV, CSV, FITS, VOTable or Parquet file, whose suffix gives the format; or a table in memory.
     columns : mapping of str to str, optional
-        Known columns and their names in the file, e.g. ``{"id": "objid", "class": "morphology"}``. For
+        Known columns and their names in the table, e.g. ``{"id": "objid", "class": "morphology"}``. For
         `image`, several names may be given: columns with the files of a galaxy, one per band, e.g.
         ``{"image": ("image_g", "image_r")}``.
         Without an entry for `id`, the column `id`, `objid`, `objID`, `ID` or `name` is used, else
@@ -241,39 +248,65 @@ def read_catalog(path: str | os.PathLike[str], *, columns: Columns | None = None
     Returns
     -------
     Catalog
-        Catalog. Relative paths in `image` are resolved against the folder of the file.
+        Catalog. Relative paths in `image` are resolved against the folder of the file, or the current
+        folder for a table in memory.
 
     Raises
     ------
+    TypeError
+        If `table` is none of these.
     FileNotFoundError
         If there is no such file.
     ValueError
         If the file cannot be read, a named column is missing, or a known column has invalid values.
     """
-    file, named = Path(path), dict(columns or {})
-    table = read_table(file, texts={*_actual_texts(named), *TEXT_COLUMNS, *_ID_COLUMNS})
+    named, folder, where = dict(columns or {}), Path.cwd(), "the table"
+    if isinstance(table, Catalog):
+        found = table.table.copy()
+    elif isinstance(table, Table):
+        found = QTable(table, copy=True)
+    elif isinstance(table, str | os.PathLike):
+        file = Path(table)
+        found = read_table(file, texts={*_actual_texts(named), *TEXT_COLUMNS, *_ID_COLUMNS})
+        folder, where = file.resolve().parent, file.name
+    elif _is_frame(table):
+        # Columns with missing whole numbers or text become masked columns.
+        found = QTable(Table.from_pandas(table))
+    else:
+        raise wrong_type(_ACCEPTED, table=table)
     for known, names in named.items():
         actual = column_names(names)
         for name in actual:
-            if name not in table.colnames:
+            if name not in found.colnames:
                 raise ValueError(
-                    message(
-                        f"a column {name!r} in {file.name}", "Check its spelling.", columns=table.colnames
-                    )
+                    message(f"a column {name!r} in {where}", "Check its spelling.", columns=found.colnames)
                 )
         if len(actual) > 1:
-            table[known] = np.column_stack([as_text(table[name], name) for name in actual])
-            table.meta[_IMAGE_COLUMNS] = list(actual)
+            found[known] = np.column_stack([as_text(found[name], name) for name in actual])
+            found.meta[_IMAGE_COLUMNS] = list(actual)
         elif known != actual[0]:
             # Copied, not renamed: one column may be used twice (an image's name as its id).
-            table[known] = table[actual[0]]
-    if "image" in table.colnames:
-        folder, texts = file.resolve().parent, as_text(table["image"], "image")
+            found[known] = found[actual[0]]
+    if "image" in found.colnames:
+        texts = as_text(found["image"], "image")
         whole = [str(folder / text) if text else "" for text in texts.ravel()]
-        table["image"] = np.array(whole, dtype=str).reshape(texts.shape)
-    if "id" not in table.colnames:
-        table["id"] = _default_ids(table)
-    return Catalog(table)
+        found["image"] = np.array(whole, dtype=str).reshape(texts.shape)
+    if "id" not in found.colnames:
+        found["id"] = _default_ids(found)
+    return Catalog(found)
+
+
+def as_catalog(table: Galaxies) -> Catalog:
+    """Return a catalog as it is; read anything else that `read_catalog` accepts."""
+    return table if isinstance(table, Catalog) else read_catalog(table)
+
+
+_ACCEPTED = "a catalog: a path to a table, an astropy Table, a pandas DataFrame or a Catalog"
+
+
+def _is_frame(table: object) -> bool:
+    pandas = sys.modules.get("pandas")  # whoever holds a DataFrame has imported it
+    return pandas is not None and isinstance(table, pandas.DataFrame)
 
 
 def write_catalog(catalog: Catalog, path: str | os.PathLike[str]) -> None:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, Step, silent
-from galcnn.catalog import Catalog, Votes, read_votes
+from galcnn.catalog import Votes, read_votes
+from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.dataset.dataset import Dataset
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import Packed, PackedImages, file_sha256
@@ -26,7 +27,7 @@ _SHARD = 512  # images per shard
 
 
 def read_dataset(
-    catalog: Catalog,
+    catalog: Galaxies,
     *,
     bands: tuple[str, ...] | None = None,
     size: int | None = None,
@@ -38,7 +39,7 @@ def read_dataset(
 
     Parameters
     ----------
-    catalog : galcnn.catalog.Catalog
+    catalog : galcnn.catalog.Catalog, Table, DataFrame or path-like
         Catalog with columns `image` and `class`.
     bands : tuple of str, optional
         See `InputFiles`.
@@ -62,6 +63,7 @@ def read_dataset(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         If an image cannot be read or does not fit the first; the message names the galaxy.
     """
+    catalog = as_catalog(catalog)
     files = InputFiles.of(catalog, bands=bands, size=size, render=render)
     classes = catalog.classes
     if len(classes) < 2:
@@ -74,7 +76,7 @@ def read_dataset(
 
 
 def read_vote_dataset(
-    catalog: Catalog,
+    catalog: Galaxies,
     votes: Votes,
     *,
     bands: tuple[str, ...] | None = None,
@@ -87,7 +89,7 @@ def read_vote_dataset(
 
     Parameters
     ----------
-    catalog : galcnn.catalog.Catalog
+    catalog : galcnn.catalog.Catalog, Table, DataFrame or path-like
         Catalog with a column `image` and one column per answer.
     votes : galcnn.catalog.Votes
         Questions and answers.
@@ -112,6 +114,7 @@ def read_vote_dataset(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         See `read_dataset` and `galcnn.catalog.read_votes`.
     """
+    catalog = as_catalog(catalog)
     observed = read_votes(catalog, votes)  # refused before reading images
     files = InputFiles.of(catalog, bands=bands, size=size, render=render)
     images, masked = _images(files, shards, progress)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import astropy.units as u
 import numpy as np
@@ -18,10 +18,11 @@ from galcnn.cutout import Cutout
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import read_shards
 from galcnn.errors import CoverageError, UnreadableImageError, message
+from galcnn.files.conversion import listed
 from galcnn.files.fits_images import HDUChoice
 from galcnn.files.loading import ZeroPoint
 from galcnn.model import InputSpec, planes_from
-from galcnn.model.inputs import SCALE_TOLERANCE
+from galcnn.model.inputs import SCALE_TOLERANCE, cutouts_like
 from galcnn.mosaic import Mosaic, cut, open_mosaic
 from galcnn.mosaic.writing import described_cuts
 from galcnn.photometry import parse_unit
@@ -47,6 +48,41 @@ class CutoutSource(Protocol):
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
         """Return the cutout of each row, or the exception if it cannot be read."""
+
+
+class FromImages:
+    """Images at hand: cutouts, paths, NDData, HDULists or arrays, see `galcnn.files.as_cutout`.
+
+    An array has the bands, first, and the unit of a network's input specification.
+    """
+
+    portable = False
+
+    def __init__(self, images: Any, wanted: InputSpec) -> None:
+        self._images, self._wanted = listed(images), wanted
+        self.described = f"{len(self._images)} images in memory"
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @property
+    def ids(self) -> list[str]:
+        """Names of the files without suffix if all differ, else numbers from 0."""
+        paths = [one for one in self._images if isinstance(one, str | os.PathLike)]
+        stems = {Path(path).name.split(".")[0] for path in paths}
+        if len(stems) == len(self._images):
+            return [Path(path).name.split(".")[0] for path in paths]
+        return [str(i) for i in range(len(self._images))]
+
+    def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
+        """Convert each image, or return the exception."""
+        found: list[Cutout | Exception] = []
+        for row in rows:
+            try:
+                found += cutouts_like([self._images[row]], self._wanted)
+            except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
+                found.append(error)
+        return found
 
 
 class FromShards:

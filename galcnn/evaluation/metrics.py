@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from galcnn.catalog import Catalog
+from galcnn.catalog.formats import Galaxies, as_catalog
+from galcnn.errors import message, wrong_type
 from galcnn.evaluation.intervals import Floats, Ints, Score, bootstrap
 from galcnn.prediction import Prediction
 
 
 def evaluate(
-    prediction: Prediction, labels: Sequence[str], *, seed: int = 0, n_bootstrap: int = 2000
+    prediction: Prediction,
+    labels: Iterable[str] | Galaxies,
+    *,
+    seed: int = 0,
+    n_bootstrap: int = 2000,
 ) -> dict[str, Score]:
     """Score a prediction against true classes.
 
@@ -19,8 +28,9 @@ def evaluate(
     ----------
     prediction : galcnn.prediction.Prediction
         Prediction for galaxies that were not used in training.
-    labels : sequence of str
-        True classes, in the same order.
+    labels : sequence of str, or Catalog, Table, DataFrame or path-like
+        True classes, in the order of the prediction; or a catalog with the column `class` and the ids of
+        all galaxies of the prediction, in any order.
     seed : int
         Random seed of the bootstrap.
     n_bootstrap : int
@@ -37,11 +47,15 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        If an argument has a type that is not accepted; the text says which are.
     ValueError
         If there are no galaxies, a label is not a class of the prediction, or a galaxy has no
         prediction.
     """
-    truth, probabilities = prediction.positions(labels), prediction.probabilities
+    if not isinstance(prediction, Prediction):
+        raise wrong_type("a Prediction, such as predict() returns", prediction=prediction)
+    truth, probabilities = prediction.positions(_labels(prediction, labels)), prediction.probabilities
     guess = probabilities.argmax(axis=1)
     n_classes = len(prediction.classes)
 
@@ -64,6 +78,24 @@ def evaluate(
     }
     shares = [name for name in names if name == "accuracy" or name.startswith(("recall_", "precision_"))]
     return scores | {name: _widened(scores[name]) for name in shares}
+
+
+def _labels(prediction: Prediction, labels: Any) -> Sequence[str]:
+    """Return the true classes in the order of the prediction."""
+    by_id = isinstance(labels, Catalog | str | os.PathLike) or hasattr(labels, "columns")
+    if not by_id and isinstance(labels, Iterable) and not isinstance(labels, Mapping | type):
+        return [str(name) for name in labels]
+    if not by_id:
+        raise wrong_type("the true classes: a sequence of names, or a catalog with them", labels=labels)
+    catalog = as_catalog(labels)
+    known = dict(zip(catalog.ids, catalog.labels.tolist(), strict=True))
+    if missing := [name for name in prediction.ids if name not in known]:
+        raise ValueError(
+            message(
+                "the ids of all galaxies in the catalog", "Give them to predict: ids=...", missing=missing
+            )
+        )
+    return [known[name] for name in prediction.ids]
 
 
 def confusion_matrix(prediction: Prediction, labels: Sequence[str]) -> Ints:

@@ -9,10 +9,10 @@ from .uncertainty import calibrate as calibrate
 
 __all__ = [
     "Experiment",
+    "calibrate",
     "check_experiment",
     "compare",
     "galaxies_of",
-    "calibrate",
     "read_data",
     "read_settings",
     "train",

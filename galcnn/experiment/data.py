@@ -13,6 +13,7 @@ import numpy as np
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog, read_catalog, relabel
 from galcnn.catalog.catalog import SPLITS
+from galcnn.catalog.formats import Galaxies
 from galcnn.dataset import Dataset, InputFiles, read_dataset, read_vote_dataset, split_catalog
 from galcnn.dataset.reader import HeldCutouts
 from galcnn.errors import message
@@ -90,13 +91,17 @@ class ExperimentData:
         return made
 
 
-def read_data(experiment: Experiment, *, progress: Progress = silent) -> ExperimentData:
+def read_data(
+    experiment: Experiment, *, catalog: Galaxies | None = None, progress: Progress = silent
+) -> ExperimentData:
     """Read and split the data of an experiment.
 
     Parameters
     ----------
     experiment : Experiment
         Settings of the experiment.
+    catalog : path-like, Catalog, Table or DataFrame, optional
+        Catalog to read instead of the file that the settings name.
     progress : galcnn._runtime.progress.Progress
         Progress display.
 
@@ -115,7 +120,7 @@ def read_data(experiment: Experiment, *, progress: Progress = silent) -> Experim
     if data.votes is not None:
         check_vote_settings(experiment.training)
     catalog = split_catalog(
-        _catalog_of(data), by=data.split_by, fractions=data.fractions, seed=experiment.split_seed
+        _catalog_of(data, catalog), by=data.split_by, fractions=data.fractions, seed=experiment.split_seed
     )
     classes = catalog.classes if data.votes is None else data.votes.answers
     mirror = experiment.training.augmentation.mirror_of(classes)
@@ -148,15 +153,17 @@ def read_data(experiment: Experiment, *, progress: Progress = silent) -> Experim
 
 def data_of(
     card: Card,
-    catalog: str | os.PathLike[str] | None = None,
+    catalog: Galaxies | None = None,
     *,
     same: bool = False,
     progress: Progress = silent,
 ) -> ExperimentData:
     """Read the data of the experiment in a model's card; check their hash if `same`."""
-    path = training_catalog(card) if catalog is None else os.fspath(catalog)
+    given = training_catalog(card) if catalog is None else catalog
     experiment = Experiment.from_dict(card.settings)
-    found = read_data(replace(experiment, data=replace(experiment.data, catalog=path)), progress=progress)
+    if isinstance(given, str | os.PathLike):
+        experiment = replace(experiment, data=replace(experiment.data, catalog=os.fspath(given)))
+    found = read_data(experiment, catalog=given, progress=progress)
     if same and (sha256 := found.dataset.sha256()) != card.data.get("sha256"):
         raise ValueError(
             message(
@@ -169,12 +176,13 @@ def data_of(
     return found
 
 
-def _catalog_of(data: DataSettings) -> Catalog:
+def _catalog_of(data: DataSettings, given: Galaxies | None) -> Catalog:
     """Read the catalog of an experiment, and merge and drop classes, which must exist."""
+    table = data.catalog if given is None else given
     columns = {"image": data.image_column} | ({"id": data.id} if data.id else {})
     if data.votes is not None:
-        return read_catalog(data.catalog, columns=columns)
-    catalog = read_catalog(data.catalog, columns=columns | {"class": data.label})
+        return read_catalog(table, columns=columns)
+    catalog = read_catalog(table, columns=columns | {"class": data.label})
     if data.merge or data.drop:
         catalog = relabel(catalog, merge=data.merge, drop=data.drop)
     if len(catalog) == 0 or len(catalog.classes) < 2:

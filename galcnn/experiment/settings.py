@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from galcnn.catalog import Question, Votes
 from galcnn.catalog.formats import FORMATS
-from galcnn.errors import message
+from galcnn.errors import message, wrong_type
 from galcnn.model import Card, DeviceSettings, NetworkSettings
 from galcnn.model.settings import Per, Scaling, Stretch
 from galcnn.training import Augmentation, RandomRedshift, Schedule, TrainingSettings
@@ -133,6 +133,12 @@ class Experiment:
     health: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.data, DataSettings):
+            raise wrong_type(
+                "DataSettings: Experiment(DataSettings('labels.csv'))",
+                "Plain values: Experiment.from_dict.",
+                data=self.data,
+            )
         if self.seed < 0:
             raise ValueError(message("a seed of 0 or more", "", seed=self.seed))
         if self.health is not None and self.health < 1:

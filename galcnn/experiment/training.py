@@ -17,14 +17,15 @@ import tensorflow as tf
 from astropy.table import Table
 
 from galcnn._runtime.progress import Progress, silent
-from galcnn.catalog import cumulative_fractions, fraction_table, write_table
+from galcnn.catalog import cumulative_fractions, fraction_table, write_catalog, write_table
+from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.catalog.votes import observed_fractions
 from galcnn.diagnostics import GradientHealth
-from galcnn.errors import message
+from galcnn.errors import message, wrong_type
 from galcnn.evaluation import Score, evaluate
 from galcnn.evaluation.votes import evaluate_votes
 from galcnn.experiment.data import ExperimentData, read_data
-from galcnn.experiment.settings import Experiment
+from galcnn.experiment.settings import Experiment, read_settings
 from galcnn.model import Card, TrainedModel, load_model, network_table, save_model
 from galcnn.model.build import NETWORK
 from galcnn.model.bundle import refuse_foreign_folder
@@ -37,9 +38,10 @@ from galcnn.training.workers import summed_over_workers
 
 
 def train(
-    experiment: Experiment,
+    experiment: Experiment | Galaxies,
     out: str | os.PathLike[str],
     *,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress = silent,
     overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -53,12 +55,16 @@ def train(
 
     Parameters
     ----------
-    experiment : Experiment
-        Settings of the experiment.
+    experiment : Experiment, path-like, Catalog, Table or DataFrame
+        Experiment, or the path of its TOML file; or a catalog with the columns `image` and `class`, from
+        which an experiment is made. A catalog in memory is written beside the model, ``OUT.catalog.ecsv``.
     out : path-like
         Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row per epoch), ``test.ecsv``
         (predictions of the test galaxies with their true classes or votes) and, if the experiment sets
         `health`, ``health.csv`` (``OUT.health.csv`` during training).
+    settings : mapping, optional
+        Settings that replace those of the experiment, as in its TOML file: section -> key -> value, such
+        as ``{"data": {"label": "morphology"}, "training": {"epochs": 20}}``.
     progress : galcnn._runtime.progress.Progress
         Progress display.
     overwrite : bool
@@ -77,13 +83,18 @@ def train(
 
     Raises
     ------
+    TypeError
+        If `experiment` is none of these.
     OSError, ValueError
         If the input is invalid, or `out` holds a model or checkpoint of other settings or data.
     FloatingPointError
         If the loss becomes NaN or infinite. The best weights so far are in the checkpoint, if an epoch
         was completed.
     """
+    if not isinstance(out, str | os.PathLike):
+        raise wrong_type("the path of the model folder to write", out=out)
     refuse_foreign_folder(out, overwrite=overwrite)
+    experiment = _experiment(experiment, out, settings or {})
     if experiment.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(experiment.devices)
@@ -122,6 +133,43 @@ def train(
         for beside in (checkpoint.path, health_log_of(out)):
             beside.unlink(missing_ok=True)
     return saved
+
+
+def _experiment(
+    given: Experiment | Galaxies, out: str | os.PathLike[str], settings: Mapping[str, Mapping[str, Any]]
+) -> Experiment:
+    """Return the experiment that was given, or make one of its file or of a catalog."""
+    if isinstance(given, Experiment):
+        content = given.to_dict()
+        if not settings:
+            return given
+    elif isinstance(given, str | os.PathLike) and Path(given).suffix.lower() in (".toml", ".json"):
+        content = read_settings(given)
+    elif isinstance(given, str | os.PathLike):
+        content = {"data": {"catalog": os.fspath(given)}}
+    else:
+        try:
+            catalog = as_catalog(given)
+        except TypeError:
+            raise wrong_type(
+                "an Experiment or the path of its TOML file, or a catalog: a path to a table, an astropy "
+                "Table, a pandas DataFrame or a Catalog",
+                experiment=given,
+            ) from None
+        path = Path(out).resolve()
+        path = path.with_name(f"{path.name}.catalog.ecsv")
+        write_catalog(catalog, path)
+        content = {"data": {"catalog": str(path)}}
+    return Experiment.from_dict(_merged(content, settings))
+
+
+def _merged(content: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings in which those of the second replace those of the first."""
+    merged = dict(content)
+    for key, value in settings.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
 
 
 def _health(

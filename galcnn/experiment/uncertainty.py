@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,13 @@ import numpy.typing as npt
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import SPLITS, as_numbers
+from galcnn.catalog.formats import Galaxies
 from galcnn.dataset import Dataset
+from galcnn.errors import message
 from galcnn.evaluation import Score, exact_share
 from galcnn.experiment.data import data_of
-from galcnn.model import TrainedModel, load_model
-from galcnn.model.bundle import with_embedding
+from galcnn.model import TrainedModel
+from galcnn.model.bundle import AnyModel, as_trained, with_embedding
 from galcnn.model.inputs import SCALE_TOLERANCE
 from galcnn.prediction import Prediction
 from galcnn.prediction.logits import BATCH
@@ -61,9 +62,9 @@ class CalibrationSettings:
 
 
 def calibrate(
-    folder: str | os.PathLike[str],
+    model: AnyModel,
     *,
-    catalog: str | os.PathLike[str] | None = None,
+    catalog: Galaxies | None = None,
     settings: CalibrationSettings | None = None,
     progress: Progress = silent,
 ) -> UncertaintyRecord:
@@ -75,9 +76,9 @@ def calibrate(
 
     Parameters
     ----------
-    folder : path-like
-        Folder of a model trained by an experiment; ``uncertainty.json`` is written to it.
-    catalog : path-like, optional
+    model : path-like or galcnn.model.TrainedModel
+        Folder of a model trained by an experiment, or the model; ``uncertainty.json`` is written to its folder.
+    catalog : path-like, Catalog, Table or DataFrame, optional
         Catalog of the experiment, if it has been moved; the path in the card by default.
     settings : CalibrationSettings, optional
         Settings; ``CalibrationSettings()`` by default.
@@ -91,12 +92,19 @@ def calibrate(
 
     Raises
     ------
+    TypeError
+        If an argument has a type that is not accepted; the text says which are.
     OSError, ValueError
         If there is no such model, its card has no experiment, or the data differ from those of the
         training.
     """
     settings = settings or CalibrationSettings()
-    trained = load_model(folder)
+    trained = as_trained(model)
+    folder = trained.folder
+    if folder is None:
+        raise ValueError(
+            message("a model in a folder, for its calibration", "Save it first: save_model(model, folder).")
+        )
     _ = trained.classes  # raises an error for a model of votes, before data are read
     card = trained.card
     prepared = data_of(card, catalog, same=True, progress=progress)

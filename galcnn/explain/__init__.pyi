@@ -1,4 +1,5 @@
 from .attribution import explain as explain
+from .attribution import explain_cutouts as explain_cutouts
 from .explanation import AtCells as AtCells
 from .explanation import AtNetworkLayer as AtNetworkLayer
 from .explanation import Context as Context
@@ -61,6 +62,7 @@ __all__ = [
     "backward_pass",
     "decision_plane",
     "explain",
+    "explain_cutouts",
     "explainers_by_name",
     "filter_result",
     "filters",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
 import astropy.units as u
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from galcnn.cutout import Cutout
-from galcnn.errors import message
+from galcnn.errors import message, wrong_type
 from galcnn.explain.explanation import (
     WRT,
     AtCells,
@@ -24,17 +26,25 @@ from galcnn.explain.explanation import (
     FromBaseline,
     Wrt,
 )
+from galcnn.explain.registry import explainers_by_name
+from galcnn.files.conversion import as_cutouts
 from galcnn.model import Target, TrainedModel, images_from, planes_from, prepare
-from galcnn.model.forward import outputs
+from galcnn.model.bundle import AnyModel, as_trained
+from galcnn.model.forward import check_images, outputs, working_dtype
 from galcnn.model.gradients import target_scores
 from galcnn.model.graph import network_layer
-from galcnn.model.inputs import FILL, channels_last
+from galcnn.model.inputs import FILL, channels_last, cutouts_like
+from galcnn.model.logits import ending_in_logits
 from galcnn.model.receptive import upright_grid
+from galcnn.model.target import AnyTarget, as_targets
+from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms.grid import stacked_psfs
 
 _BATCH = 64
 
 Images = npt.NDArray[np.float32]
+#: Attribution methods, or their names.
+AnyExplainers = Explainer | str | Sequence[Explainer | str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +95,16 @@ class Prepared:
         images = images_from(cutouts) if images is None else images
         return cls(trained, tuple(cutouts), images, _context(cutouts, names), logits)
 
+    @property
+    def network(self) -> keras.Model:
+        """Network from stretched images to logits."""
+        return self.trained.network
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes in the order of the logits."""
+        return self.trained.classes
+
     @functools.cached_property
     def stretched(self) -> Images:
         """Preprocessed images, as the network sees them, shape (n, ny, nx, n_bands)."""
@@ -95,7 +115,7 @@ class Prepared:
         """Logits, shape (n, n_classes)."""
         if self.known_logits is not None:
             return self.known_logits
-        return outputs(self.trained.network, self.stretched)
+        return outputs(self.network, self.stretched)
 
     @functools.cached_property
     def stretched_context(self) -> Context:
@@ -117,11 +137,98 @@ class Prepared:
 
 
 def explain(
-    trained: TrainedModel,
-    cutouts: Sequence[Cutout],
+    model: AnyModel | keras.Model,
+    images: Any,
     *,
-    explainers: Sequence[Explainer],
-    targets: Target | Sequence[Target] | None = None,
+    explainers: AnyExplainers = "saliency",
+    target: AnyTarget | Sequence[AnyTarget] | None = None,
+    wrt: Wrt | None = None,
+    ids: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    bands: Sequence[str] | None = None,
+) -> list[tuple[Explanation, ...]]:
+    """Compute attribution maps of any Keras model, or of a trained model.
+
+    For a trained model or a model folder see `explain_cutouts`. A plain Keras model needs no card: its
+    maps are those of its own input.
+
+    Parameters
+    ----------
+    model : keras.Model, galcnn.model.TrainedModel or path-like
+        Functional, sequential or subclassed model of one input, or a trained model. A softmax at the end
+        of a plain model is removed; a model that otherwise does not end in logits is refused.
+    images : numpy.ndarray, or one or more cutouts
+        For a plain model, an array as `keras.Model.predict` takes it, shape (n, ny, nx, n_bands), or one
+        image, shape (ny, nx, n_bands); or cutouts, whose noise, mask and PSF the methods may use. For a
+        trained model, the images of `explain_cutouts`, where an array has the bands first.
+    explainers : str or Explainer, or sequence of them
+        Attribution methods, or their names, see `explainers_by_name`.
+    target : str, int or Target, or sequence of them, optional
+        One target for all images, or one per image: class name, margin (``spiral-elliptical``), class
+        number or `Target`; by default the predicted class of each.
+    wrt : {"flux", "stretched", "sigma"}, optional
+        See `explain_cutouts`. Of a plain model always ``"stretched"``: what the network sees.
+    ids : sequence of str, optional
+        Id of each image, the key of its random stream; by default its position.
+    classes : sequence of str, optional
+        Class names of a plain model, in the order of its outputs; by default "0", "1", ...
+    bands : sequence of str, optional
+        Band names of the array for a plain model; by default "band1", "band2", ...
+
+    Returns
+    -------
+    list of tuple of Explanation
+        For each image, one explanation per explainer. Maps are planes first, shape (n_bands, ny, nx);
+        masked pixels are NaN.
+
+    Raises
+    ------
+    TypeError
+        If `model`, `images` or `target` has a type that is not accepted; the text says which are.
+    ValueError
+        If the model does not end in logits, an image or target does not fit it, or a method does not
+        support it.
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    >>> images = np.ones((1, 8, 8, 1), dtype=np.float32)
+    >>> ((found,),) = explain(network, images, target="spiral", classes=("elliptical", "spiral"))
+    >>> found.method, found.target.name, found.attribution.shape
+    ('saliency', 'spiral', (1, 8, 8))
+    """
+    if isinstance(model, keras.Model):
+        if wrt not in (None, "stretched"):
+            raise ValueError(
+                message(
+                    "wrt='stretched' for a plain Keras model: the maps are those of its own input",
+                    "Flux and noise are known for a TrainedModel.",
+                    wrt=wrt,
+                )
+            )
+        seen = _Plain.of_images(model, images, classes=classes, bands=bands, ids=ids)
+        return explain_prepared(seen, explainers=_explainers(explainers), target=target, wrt="stretched")
+    if not isinstance(model, TrainedModel | str | os.PathLike):
+        raise wrong_type("a model: a keras.Model, a TrainedModel or the path of a model folder", model=model)
+    if classes is not None or bands is not None:
+        raise ValueError(
+            message(
+                "classes and bands for a plain Keras model only",
+                "The card of a trained model states them.",
+                classes=classes,
+                bands=bands,
+            )
+        )
+    return explain_cutouts(model, images, explainers=explainers, target=target, wrt=wrt or "flux", ids=ids)
+
+
+def explain_cutouts(
+    model: AnyModel,
+    cutouts: Any,
+    *,
+    explainers: AnyExplainers = "saliency",
+    target: AnyTarget | Sequence[AnyTarget] | None = None,
     wrt: Wrt = "flux",
     ids: Sequence[str] | None = None,
 ) -> list[tuple[Explanation, ...]]:
@@ -129,15 +236,17 @@ def explain(
 
     Parameters
     ----------
-    trained : galcnn.model.TrainedModel
-        Trained model.
-    cutouts : sequence of galcnn.cutout.Cutout
-        Cutouts that `galcnn.model.prepare` accepts for the model: with its bands, shape, pixel
-        scale and unit.
-    explainers : sequence of Explainer
-        Attribution methods.
-    targets : Target or sequence of Target, optional
-        One target for all cutouts, or one per cutout; by default the predicted class of each.
+    model : galcnn.model.TrainedModel or path-like
+        Trained model, or its folder.
+    cutouts : galcnn.cutout.Cutout, path-like, NDData, HDUList or numpy.ndarray, or several
+        One or more images of galaxies that `galcnn.model.prepare` accepts for the model: with its bands,
+        shape, pixel scale and unit. An array has the model's bands first, shape (n_bands, ny, nx) or
+        (n, n_bands, ny, nx), see `galcnn.files.as_cutout`.
+    explainers : str or Explainer, or sequence of them
+        Attribution methods, or their names, see `explainers_by_name`.
+    target : str, int or Target, or sequence of them, optional
+        One target for all cutouts, or one per cutout: class name, margin (``spiral-elliptical``), class
+        number or `Target`; by default the predicted class of each.
     wrt : {"flux", "stretched", "sigma"}
         Quantity with respect to which the maps are computed: the flux of the cutout, the stretched
         image that the network sees, or the noise (gradient with respect to flux times sigma).
@@ -154,47 +263,134 @@ def explain(
 
     Raises
     ------
+    TypeError
+        If an argument has a type that is not accepted; the text says which are.
     ValueError
         If a cutout or target does not fit the model, sigma is needed and missing, or a method does
         not support this network.
     """
-    names = [str(i) for i in range(len(cutouts))] if ids is None else [str(name) for name in ids]
-    n_targets = len(targets) if isinstance(targets, Sequence) else len(cutouts)
-    if (n_targets, len(names)) != (len(cutouts), len(cutouts)):
+    trained, methods = as_trained(model), _explainers(explainers)
+    spec = trained.card.inputs
+    own = cutouts_like(cutouts, spec)
+    names = _names(ids, len(own))
+    targets = as_targets(target, trained.classes, len(own))
+    results: list[tuple[Explanation, ...]] = []
+    for start in range(0, len(own), _BATCH):
+        piece = slice(start, start + _BATCH)
+        fitting = [prepare(cutout, spec) for cutout in own[piece]]
+        seen = Prepared.of(trained, fitting, ids=names[piece])
+        results += explain_prepared(
+            seen, explainers=methods, target=None if targets is None else targets[piece], wrt=wrt
+        )
+    return results
+
+
+def _names(ids: Sequence[str] | None, n: int) -> list[str]:
+    names = [str(name) for name in (range(n) if ids is None else ids)]
+    if len(names) != n:
+        raise ValueError(message(f"one id for each of {n} images", "", n_ids=len(names)))
+    return names
+
+
+def _explainers(explainers: AnyExplainers) -> list[Explainer]:
+    several = (
+        explainers if isinstance(explainers, Sequence) and not isinstance(explainers, str) else [explainers]
+    )
+    found: list[Explainer] = []
+    for one in several:
+        if isinstance(one, str):
+            found += explainers_by_name([one])
+        elif isinstance(one, Explainer) and not isinstance(one, type):
+            found.append(one)
+        else:
+            raise wrong_type(
+                "an attribution method or its name, or several: 'saliency', GradCAM() ...", explainer=one
+            )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Bare:
+    """A plain Keras model in the place of a trained model."""
+
+    network: keras.Model
+    classes: tuple[str, ...]
+
+
+class _Plain(Prepared):
+    """Images of a plain Keras model, which has no preprocessing that is known."""
+
+    @classmethod
+    def of_images(
+        cls,
+        model: keras.Model,
+        images: Any,
+        *,
+        classes: Sequence[str] | None,
+        bands: Sequence[str] | None,
+        ids: Sequence[str] | None,
+    ) -> _Plain:
+        plain = ending_in_logits(model)
+        if isinstance(images, np.ndarray):
+            array = images[np.newaxis] if images.ndim == 3 else images
+            array = array.astype(working_dtype(plain), copy=False)
+            _check_channels_last(plain, array)
+            check_images(plain, array)
+            given = tuple(bands or (f"band{i + 1}" for i in range(array.shape[-1])))
+            if len(given) != array.shape[-1]:
+                raise ValueError(message(f"names of {array.shape[-1]} bands", "", bands=given))
+            own = [Cutout(planes, given, survey="array", unit=UNCALIBRATED) for planes in planes_from(array)]
+        else:
+            own = as_cutouts(images, bands=bands)
+            array = images_from(own)
+            check_images(plain, array)
+        n_classes = int(plain(array[:1], training=False).shape[-1])
+        names = tuple(str(name) for name in (range(n_classes) if classes is None else classes))
+        if len(names) != n_classes:
+            raise ValueError(message(f"names of {n_classes} classes, one per output", "", classes=names))
+        context = _context(own, tuple(_names(ids, len(own))))
+        return cls(_Bare(plain, names), tuple(own), array, context)  # type: ignore[arg-type]
+
+    @functools.cached_property
+    def stretched(self) -> Images:
+        return self.images
+
+    @functools.cached_property
+    def stretched_context(self) -> Context:
+        return self.context
+
+
+def _check_channels_last(network: keras.Model, images: npt.NDArray[Any]) -> None:
+    expected = getattr(network, "input_shape", None)
+    if images.ndim != 4 or not isinstance(expected, tuple) or len(expected) != 4:
+        return
+    n = expected[-1]
+    if n is not None and images.shape[-1] != n and images.shape[1] == n:
         raise ValueError(
             message(
-                f"one target and one id for each of {len(cutouts)} cutouts",
-                "",
-                n_targets=n_targets,
-                n_ids=len(names),
+                f"an array for a plain Keras model of shape (n, ny, nx, n_bands), as its predict takes: "
+                f"{expected}",
+                "The bands come first here: use numpy.moveaxis(images, 1, -1).",
+                shape=images.shape,
             )
         )
-    results: list[tuple[Explanation, ...]] = []
-    for start in range(0, len(cutouts), _BATCH):
-        piece = slice(start, start + _BATCH)
-        fitting = [prepare(cutout, trained.card.inputs) for cutout in cutouts[piece]]
-        own = targets[piece] if isinstance(targets, Sequence) else targets
-        seen = Prepared.of(trained, fitting, ids=names[piece])
-        results += explain_prepared(seen, explainers=explainers, targets=own, wrt=wrt)
-    return results
 
 
 def explain_prepared(
     prepared: Prepared,
     *,
     explainers: Sequence[Explainer],
-    targets: Target | Sequence[Target] | None = None,
+    target: AnyTarget | Sequence[AnyTarget] | None = None,
     wrt: Wrt = "flux",
 ) -> list[tuple[Explanation, ...]]:
-    """Compute attribution maps for prepared cutouts, like `explain`."""
+    """Compute attribution maps for prepared cutouts, like `explain_cutouts`."""
     if wrt not in WRT:
         raise ValueError(message(f"wrt among {WRT}", "", wrt=wrt))
-    logits, classes = prepared.logits, prepared.trained.classes
-    if targets is None:
+    logits, classes = prepared.logits, prepared.classes
+    chosen = as_targets(target, classes, len(logits))
+    if chosen is None:
         chosen = [Target.of_class(classes[i], classes) for i in np.argmax(logits, axis=1)]
-    else:
-        chosen = [targets] * len(logits) if isinstance(targets, Target) else list(targets)
-    scores = np.sum(logits * np.array([target.weights for target in chosen]), axis=1)
+    scores = np.sum(logits * np.array([one.weights for one in chosen]), axis=1)
     columns = [_explained(prepared, explainer, chosen, scores, wrt) for explainer in explainers]
     return [tuple(row) for row in zip(*columns, strict=True)]
 
@@ -212,7 +408,7 @@ def _explained(
     elif explainer.kind == "amount" and wrt == "sigma":
         wrt = "flux"
     if wrt == "stretched":
-        network, images = prepared.trained.network, prepared.stretched
+        network, images = prepared.network, prepared.stretched
         context = prepared.stretched_context
     else:
         network, images, context = prepared.trained.model, prepared.images, prepared.context

@@ -1,4 +1,5 @@
 from .companions import Companions as Companions
+from .conversion import as_cutout as as_cutout
 from .layout import cutout_from_hdus as cutout_from_hdus
 from .layout import cutout_hdus as cutout_hdus
 from .layout import save_cutout as save_cutout
@@ -11,6 +12,7 @@ from .nddata import to_ccddata as to_ccddata
 __all__ = [
     "Companions",
     "Treatment",
+    "as_cutout",
     "cutout_from_hdus",
     "cutout_hdus",
     "from_nddata",

@@ -22,7 +22,7 @@ from astropy.io import fits
 from galcnn._runtime import atomic
 from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, message, wrong_type
 from galcnn.files.astrometry import celestial_wcs, wcs_cards
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name, word
 from galcnn.photometry import parse_unit
@@ -179,6 +179,8 @@ def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written; an existing one is then unchanged.
     """
+    if not isinstance(cutout, Cutout):
+        raise wrong_type("a Cutout", "Convert other images with galcnn.files.as_cutout.", cutout=cutout)
     primary = fits.PrimaryHDU()
     primary.header["FILETYPE"] = ("galcnn cutout", "kind of this file")
     primary.header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")

@@ -146,7 +146,7 @@ def load_cutout(
 
     Parameters
     ----------
-    path : path-like, bytes, binary file, or sequence of them
+    path : path-like, bytes, binary file, HDUList, or sequence of them
         File, on disk or in memory; or one file per band, all on one grid (`load_bands` resamples them to
         one).
     bands : sequence of str, optional
@@ -359,7 +359,8 @@ def _planes_of(cutout: Cutout) -> Planes:
 
 
 def _sources(path: FileLike | Sequence[FileLike]) -> list[Source]:
-    if isinstance(path, Sequence) and not isinstance(path, str | bytes | bytearray | memoryview):
+    single = str | bytes | bytearray | memoryview | fits.HDUList
+    if isinstance(path, Sequence) and not isinstance(path, single):
         return [source_of(one) for one in path]
     return [source_of(path)]
 

@@ -18,15 +18,15 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from astropy.io import fits
 from astropy.io.fits.hdu.compressed._compression import CfitsioException  # of tiles; it has no public name
 from astropy.utils.exceptions import AstropyWarning
 
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, message, wrong_type
 
-FileLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | fits.HDUList
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\xfd7zXZ")
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -80,25 +80,27 @@ class Source:
 
 
 def source_of(file: FileLike | Source) -> Source:
-    """Make a source from a path, bytes or an open binary file."""
+    """Make a source from a path, bytes, an open binary file or an HDUList."""
     if isinstance(file, Source):
         return file
+    if isinstance(file, fits.HDUList):
+        content = io.BytesIO()
+        file.writeto(content, output_verify="ignore")
+        return Source(file.filename() or "HDUList in memory", content=content.getvalue())
     if isinstance(file, bytes | bytearray | memoryview):
         return Source(f"{len(file)} bytes in memory", content=bytes(file))
     if isinstance(file, str | os.PathLike):
         return Source(os.fspath(file), path=Path(file))
     read = getattr(file, "read", None)
-    content = read() if read is not None else None
-    if not isinstance(content, bytes):
-        raise TypeError(
-            message(
-                "a path, bytes, or a file open for reading bytes",
-                "Open the file in mode 'rb'.",
-                type=type(file).__name__,
-            )
+    found = read() if callable(read) and not isinstance(file, type) else None
+    if not isinstance(found, bytes):
+        raise wrong_type(
+            "a path, bytes, a file open for reading bytes (mode 'rb') or an HDUList",
+            "Convert NDData and arrays with galcnn.files.as_cutout.",
+            file=file,
         )
     named = getattr(file, "name", None)  # an integer for a bare file descriptor
-    return Source(named if isinstance(named, str) else f"{len(content)} bytes in memory", content=content)
+    return Source(named if isinstance(named, str) else f"{len(found)} bytes in memory", content=found)
 
 
 def kind_of(source: Source) -> str:

@@ -17,7 +17,7 @@ import galcnn.model.preprocessing.stretch  # noqa: F401
 from galcnn._runtime import atomic
 from galcnn._runtime.html import overview
 from galcnn.catalog import Votes
-from galcnn.errors import message
+from galcnn.errors import message, wrong_type
 from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING
 from galcnn.model.card import Card
 from galcnn.model.contents import check_contents, saved_by
@@ -49,6 +49,13 @@ class TrainedModel:
     folder: Path | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.model, keras.Model) or not isinstance(self.card, Card):
+            raise wrong_type(
+                "a keras.Model and its Card",
+                "Load a model folder by load_model.",
+                model=self.model,
+                card=self.card,
+            )
         names = [layer.name for layer in self.model.layers]
         if PREPROCESSING not in names or NETWORK not in names:
             raise ValueError(
@@ -172,6 +179,12 @@ def save_model(
     OSError
         If the folder cannot be written, or contains files that do not belong to a model.
     """
+    if not isinstance(trained, TrainedModel):
+        raise wrong_type(
+            "a TrainedModel", "Join a Keras model and its card: TrainedModel(model, card).", trained=trained
+        )
+    if not isinstance(folder, str | os.PathLike):
+        raise wrong_type("the path of a folder", folder=folder)
     refuse_foreign_folder(folder, overwrite=overwrite)
     with atomic.writing_folder(folder, own=_OWN) as temporary:
         trained.model.save(temporary / _MODEL)
@@ -183,6 +196,26 @@ def save_model(
         for name, write in (extra or {}).items():
             write(temporary / name)
     return saved
+
+
+#: What is accepted as a model.
+AnyModel = TrainedModel | str | os.PathLike[str]
+
+
+def as_trained(model: AnyModel) -> TrainedModel:
+    """Return a trained model as it is, or load its folder."""
+    if isinstance(model, TrainedModel):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return load_model(model)
+    plain = isinstance(model, keras.Model)
+    raise wrong_type(
+        "a model: a TrainedModel or the path of a model folder",
+        "A plain Keras model has no card: join both with galcnn.model.TrainedModel(model, card)."
+        if plain
+        else "",
+        model=model,
+    )
 
 
 def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
@@ -210,6 +243,8 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
         except arithmetic layers and weights, or Keras cannot read it, or if the card was altered or
         written by a newer galcnn.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise wrong_type("the path of a model folder", folder=folder)
     path = Path(folder)
     if not path.exists():
         raise FileNotFoundError(f"Model folder not found: {path}.")

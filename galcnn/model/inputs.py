@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
+from galcnn.files.conversion import as_cutouts
+from galcnn.photometry import parse_unit
 from galcnn.transforms import cropping, rgb
 
 #: Value of masked and NaN pixels: the level of the subtracted sky.
@@ -102,6 +104,14 @@ class InputSpec:
     def image_shape(self) -> tuple[int, int, int]:
         """Shape of one image as used by Keras, (ny, nx, n_bands)."""
         return (*self.shape, len(self.bands))
+
+
+def cutouts_like(images: Any, spec: InputSpec) -> list[Cutout]:
+    """Convert one or many images to cutouts; arrays have the bands (first axis) and unit of `spec`.
+
+    Accepted are the types of `galcnn.files.as_cutout`. The cutouts are not prepared.
+    """
+    return as_cutouts(images, bands=spec.bands, unit=parse_unit(spec.unit), shape=spec.shape)
 
 
 def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galcnn.errors import did_you_mean, message
+from galcnn.errors import did_you_mean, message, wrong_type
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,40 @@ class Target:
             if text[:i] in classes and text[i + 1 :] in classes:
                 return cls.margin(text[:i], text[i + 1 :], classes)
         return cls.of_class(text, classes)
+
+
+#: What is accepted as a target: name, margin (``spiral-elliptical``) or number of a class, or a `Target`.
+AnyTarget = Target | str | int
+
+
+def as_target(target: AnyTarget, classes: Sequence[str]) -> Target:
+    """Convert a class name, a margin, a class number or a target to a target of these classes."""
+    if isinstance(target, str):
+        return Target.parse(target, classes)
+    if isinstance(target, int | np.integer) and not isinstance(target, bool):
+        if not 0 <= target < len(classes):
+            raise ValueError(message(f"a class number from 0 to {len(classes) - 1}", "", target=int(target)))
+        return Target.of_class(classes[target], classes)
+    if not isinstance(target, Target):
+        raise wrong_type("a target: the name or number of a class, a Target or None", target=target)
+    if len(target.weights) != len(classes):
+        raise ValueError(message(f"a target with one weight for each of {tuple(classes)}", "", target=target))
+    return target
+
+
+def as_targets(
+    target: AnyTarget | Sequence[AnyTarget] | None, classes: Sequence[str], n: int
+) -> list[Target] | None:
+    """Convert one target for all images, or one per image, to one per image; None stays None."""
+    if target is None:
+        return None
+    if isinstance(target, Sequence | np.ndarray) and not isinstance(target, str):
+        if len(target) != n:
+            raise ValueError(
+                message(f"one target, or one for each of {n} cutouts", "", n_targets=len(target))
+            )
+        return [as_target(one, classes) for one in target]
+    return [as_target(target, classes)] * n
 
 
 def _position(name: str, classes: Sequence[str]) -> int:

@@ -290,7 +290,7 @@ class _Run:
         if kept:
             if self.attacks is None:
                 self.attacks = tuple(self._settled(attack) for attack in self.settings.attacks)
-            results = attack(self.trained, cutouts, attacks=self.attacks, targets=self.goal, ids=kept)
+            results = attack(self.trained, cutouts, attacks=self.attacks, target=self.goal, ids=kept)
             for name, cutout, syntheses in zip(kept, cutouts, results, strict=True):
                 write_syntheses(self._path(name), syntheses, provenance=self._origin(name), wcs=cutout.wcs)
                 made[name] = syntheses

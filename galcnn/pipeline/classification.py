@@ -168,8 +168,9 @@ def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
         record, card = path / UNCERTAINTY_FILE, path / "card.json"
         stamp = record.read_text(encoding="utf-8") if record.exists() else ""
         return _loaded(str(path), Card.read(card).model_sha256 if card.exists() else "", stamp)
-    from galcnn.model.bundle import with_embedding
+    from galcnn.model.bundle import as_trained, with_embedding
 
+    model = as_trained(model)
     uncertainty = (
         None if model.folder is None else UncertaintyRecord.read(model.folder, model.card.model_sha256)
     )

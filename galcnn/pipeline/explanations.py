@@ -253,7 +253,7 @@ def working_methods(
     able, reasons = [], {}
     for explainer in settings.explainers:
         try:
-            explain_prepared(seen, explainers=[explainer], targets=goal, wrt=settings.wrt)
+            explain_prepared(seen, explainers=[explainer], target=goal, wrt=settings.wrt)
         except ValueError as error:
             if explainer in named:
                 raise
@@ -311,7 +311,7 @@ def _stacks(
         )
         prediction = ready.prediction(ids, seen.logits, classify)
         targets = _targets(prediction.best, settings.target, ready.trained.classes)
-        explained = explain_prepared(seen, explainers=settings.explainers, targets=targets, wrt=settings.wrt)
+        explained = explain_prepared(seen, explainers=settings.explainers, target=targets, wrt=settings.wrt)
         return [
             LayerStack(
                 one.cutout,

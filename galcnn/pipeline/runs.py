@@ -28,14 +28,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astropy.table import Column, Table, vstack
+from astropy.table import Column, QTable, Table, vstack
 from filelock import FileLock, Timeout
 
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import as_numbers
-from galcnn.dataset.sources import CutoutSource
+from galcnn.catalog.formats import FORMATS, as_catalog
+from galcnn.dataset import InputFiles
+from galcnn.dataset.sources import CutoutSource, FromImages
 from galcnn.errors import message
 from galcnn.model import InputSpec
 from galcnn.pipeline.classification import (
@@ -98,22 +100,30 @@ class RunSettings:
 
 def classify(
     model: Models,
-    catalog: Catalog,
-    source: CutoutSource,
+    galaxies: Any,
+    source: CutoutSource | None = None,
     *,
+    ids: Sequence[str] | None = None,
     settings: RunSettings | None = None,
     progress: Progress = silent,
 ) -> Table:
-    """Classify all galaxies of a catalog and return the table; the rows equal those of `run_catalog`.
+    """Classify galaxies and return a table with one row per galaxy, even if its image cannot be used.
+
+    The rows equal those of `run_catalog`.
 
     Parameters
     ----------
     model : path-like, galcnn.model.TrainedModel or Classifier, or sequence of them
         The model, or the members of a deep ensemble, see `galcnn.pipeline.classify_batch`.
-    catalog : galcnn.catalog.Catalog
-        The galaxies.
-    source : CutoutSource
-        Their cutouts, in the row order of the catalog. Only a few chunks are in memory at a time.
+    galaxies : Catalog, Table, DataFrame, path-like, or one or more images
+        Catalog of the galaxies, or the path of one (``.csv``, ``.ecsv``, ``.parquet`` ...; read a FITS
+        table by `galcnn.read_catalog`). Or images: cutouts, paths, NDData, HDULists, or an array with the
+        model's bands first, see `galcnn.files.as_cutout`.
+    source : CutoutSource, optional
+        Cutouts of the catalog, in its row order, of which only a few chunks are in memory at a time; by
+        default the files in its column `image`. Not with images.
+    ids : sequence of str, optional
+        Id of each image; by default the file names, else numbers. Not with a catalog.
     settings : RunSettings, optional
         Settings; the defaults if not given. `explain` must be None.
     progress : galcnn._runtime.progress.Progress
@@ -122,11 +132,13 @@ def classify(
     Returns
     -------
     astropy.table.Table
-        One row per galaxy, in catalog order: columns of `galcnn.pipeline.classify_batch`, and, after
+        One row per galaxy, in the given order: columns of `galcnn.pipeline.classify_batch`, and, after
         `id`, the columns `ra` and `dec` (degrees) and ``_healpix_29`` if the catalog has positions.
 
     Raises
     ------
+    TypeError
+        If an argument has a type that is not accepted; the text says which are.
     ValueError
         If the settings do not suit the model, or ask for explanations.
     """
@@ -134,12 +146,35 @@ def classify(
     if settings.explain is not None:
         raise ValueError(message("no explanations in a table", "run_catalog writes them into its folder."))
     ready, tables = _ready(model, settings), []
+    catalog, source = _galaxies(galaxies, source, ids, ready[0].trained.card.inputs)
     with progress("classify", len(catalog)) as step:
         chunks = chunked(len(catalog), settings.chunk)
         for answers in classified(ready, catalog, source, settings, chunks):
             tables.append(answers.table)
             step(n=len(answers.table))
     return vstack(tables, metadata_conflicts="silent")
+
+
+def _galaxies(
+    galaxies: Any, source: CutoutSource | None, ids: Sequence[str] | None, inputs: InputSpec
+) -> tuple[Catalog, CutoutSource]:
+    """Return the catalog and the source of cutouts of a catalog, or of images at hand."""
+    if isinstance(galaxies, str | os.PathLike):
+        table = Path(galaxies).suffix.lower() in set(FORMATS) - {".fits"}
+    else:
+        table = isinstance(galaxies, Catalog) or hasattr(galaxies, "columns")
+    if table or source is not None:
+        if ids is not None:
+            raise ValueError(message("no ids beside a catalog, which has its own", "", ids=ids))
+        catalog = as_catalog(galaxies)
+        return catalog, InputFiles.of(catalog) if source is None else source
+    images = FromImages(galaxies, inputs)
+    names = images.ids if ids is None else [str(name) for name in ids]
+    if len(names) != len(images) or not names:
+        raise ValueError(
+            message("at least one image, and one id for each", "", n_images=len(images), n_ids=len(names))
+        )
+    return Catalog(QTable({"id": names})), images
 
 
 def run_catalog(

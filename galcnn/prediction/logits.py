@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from galcnn.errors import UnfitImageError, message
 from galcnn.model import InputSpec, images_from, prepare
-from galcnn.model.inputs import blank_bands
+from galcnn.model.inputs import blank_bands, cutouts_like
 from galcnn.prediction.prediction import Prediction, log_prior
 from galcnn.prediction.tables import BLANK, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
 
 if TYPE_CHECKING:
     from galcnn.cutout import Cutout
     from galcnn.model import TrainedModel
+    from galcnn.model.bundle import AnyModel
 
 
 #: Batch size of predictions.
@@ -25,17 +26,17 @@ BATCH = 256
 _PIECE = 16 * BATCH
 
 
-def predict(
-    trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str] | None = None
-) -> Prediction:
+def predict(model: AnyModel, cutouts: Any, *, ids: Sequence[str] | None = None) -> Prediction:
     """Predict the classes of cutouts.
 
     Parameters
     ----------
-    trained : galcnn.model.TrainedModel
-        The model.
-    cutouts : sequence of galcnn.cutout.Cutout
-        Cutouts in the model's bands, unit and shape, see `galcnn.model.prepare`.
+    model : galcnn.model.TrainedModel or path-like
+        The model, or its folder.
+    cutouts : galcnn.cutout.Cutout, path-like, NDData, HDUList or numpy.ndarray, or several
+        One or more images in the model's bands, unit and shape, see `galcnn.model.prepare`. An array has
+        the model's bands first, shape (n_bands, ny, nx) or (n, n_bands, ny, nx), and its unit; see
+        `galcnn.files.as_cutout`.
     ids : sequence of str, optional
         Identifiers, one per cutout; "0", "1", ... by default.
 
@@ -46,11 +47,16 @@ def predict(
 
     Raises
     ------
+    TypeError
+        If the type of an argument is not accepted; the text says which are.
     ValueError
         If a cutout does not fit the model.
     """
+    from galcnn.model.bundle import as_trained  # imports Keras
+
+    trained = as_trained(model)
     spec = trained.card.inputs
-    fitting = [prepare(cutout, spec) for cutout in cutouts]
+    fitting = [prepare(cutout, spec) for cutout in cutouts_like(cutouts, spec)]
     names = tuple(ids) if ids is not None else tuple(str(i) for i in range(len(fitting)))
     return Prediction(names, predict_images(trained.model, images_from(fitting)), trained.classes)
 

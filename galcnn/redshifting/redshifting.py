@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import os
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import astropy.units as u
 import numpy as np
@@ -13,7 +15,8 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
-from galcnn.errors import message
+from galcnn.errors import message, wrong_type
+from galcnn.files.conversion import as_cutouts, is_one
 from galcnn.photometry import DISPLAY, Observation
 from galcnn.redshifting.bandpass import shifted, source_bands
 from galcnn.redshifting.noise import digest, noised
@@ -22,20 +25,42 @@ from galcnn.redshifting.settings import Redshifting, default_cosmology, flux_fac
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
+    from astropy.io import fits
+    from astropy.nddata import NDData
 
 
 _F_LAMBDA = u.erg / u.s / u.cm**2 / u.AA
 
 
+@overload
 def redshift(
-    cutout: Cutout,
+    cutout: Cutout | str | os.PathLike[str] | NDData | fits.HDUList,
     z_to: float,
     *,
     observation: Observation | None = None,
     shape: tuple[int, int] | None = None,
     settings: Redshifting | None = None,
     seed: int = 0,
-) -> Cutout:
+) -> Cutout: ...
+@overload
+def redshift(
+    cutout: Iterable[Any],
+    z_to: float,
+    *,
+    observation: Observation | None = None,
+    shape: tuple[int, int] | None = None,
+    settings: Redshifting | None = None,
+    seed: int = 0,
+) -> list[Cutout]: ...
+def redshift(
+    cutout: Any,
+    z_to: float,
+    *,
+    observation: Observation | None = None,
+    shape: tuple[int, int] | None = None,
+    settings: Redshifting | None = None,
+    seed: int = 0,
+) -> Cutout | list[Cutout]:
     """Return the image of a galaxy as it would appear at a higher redshift.
 
     Size scales with 1 / D_A, flux with 1 / D_L^2 and a power of (1 + z) given by the convention. There is no
@@ -44,9 +69,10 @@ def redshift(
 
     Parameters
     ----------
-    cutout : galcnn.cutout.Cutout
+    cutout : galcnn.cutout.Cutout, path-like, NDData or HDUList, or several
         Cutout with a redshift, sky subtracted, in nJy (`Redshifting.linear_counts` allows other units). An
-        observation also needs a WCS, PSF and sigma.
+        observation also needs a WCS, PSF and sigma. Other images are converted, see
+        `galcnn.files.as_cutout`.
     z_to : float
         New redshift, not below that of the galaxy.
     observation : galcnn.photometry.Observation, optional
@@ -61,12 +87,14 @@ def redshift(
 
     Returns
     -------
-    galcnn.cutout.Cutout
-        Cutout at `z_to`; the middle of the field stays in the middle. ``meta["redshifting"]`` records the
-        steps.
+    galcnn.cutout.Cutout or list of it
+        Cutout at `z_to`, or one per image if several are given; the middle of the field stays in the
+        middle. ``meta["redshifting"]`` records the steps.
 
     Raises
     ------
+    TypeError
+        If `cutout` is not an image, or `z_to` not a number.
     ValueError
         If the redshift is unknown or unphysical, or the input lacks what the output needs; the text says
         what.
@@ -84,7 +112,26 @@ def redshift(
     >>> far.shape, round(float(far.flux.sum() / near.flux.sum()), 4)
     ((26, 26), 0.1043)
     """
-    settings, z_to = settings or Redshifting(), float(z_to)  # numpy.float64 rounds differently
+    if not isinstance(z_to, int | float | np.number):
+        raise wrong_type("a redshift as a number", z_to=z_to)
+    z_to = float(z_to)  # numpy.float64 rounds differently
+    settings = settings or Redshifting()
+    found = [
+        _redshift(one, z_to, observation=observation, shape=shape, settings=settings, seed=seed)
+        for one in as_cutouts(cutout)
+    ]
+    return found[0] if is_one(cutout) else found
+
+
+def _redshift(
+    cutout: Cutout,
+    z_to: float,
+    *,
+    observation: Observation | None,
+    shape: tuple[int, int] | None,
+    settings: Redshifting,
+    seed: int,
+) -> Cutout:
     z_from = _checked(cutout, z_to, settings)
     ratio = _pixel_ratio(cutout, observation)
     scale = magnification(z_from, z_to, ratio=ratio, cosmology=settings.cosmology)

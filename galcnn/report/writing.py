@@ -16,7 +16,7 @@ import numpy as np
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn._runtime.version import __version__
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, message, wrong_type
 from galcnn.model import Card
 from galcnn.prediction import BLANK, MASKED, OUTSIDE, UNANSWERED, UNFIT, UNREADABLE
 from galcnn.report.objects import ACROSS, SIDE, Sheets, colours, object_of_image, object_of_layers
@@ -40,7 +40,7 @@ _FLAGS = {
 
 
 def write_report(
-    sources: Sequence[str | os.PathLike[str]],
+    sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     known: Known | None = None,
@@ -52,7 +52,7 @@ def write_report(
 
     Parameters
     ----------
-    sources : sequence of path-like
+    sources : path-like or sequence of path-like
         Folders of runs and models, tables and layers files, see `galcnn.report.sources.gather`.
     out : path-like
         Output folder with ``index.html``. An earlier report in it is replaced; a folder with other
@@ -86,6 +86,15 @@ def write_report(
     Galaxies are drawn one by one, so that memory holds only the table and one sheet of thumbnails. A
     galaxy whose image cannot be read is listed without it, with the reason.
     """
+    if isinstance(sources, str | os.PathLike):
+        sources = [sources]
+    paths = isinstance(sources, Sequence) and all(isinstance(one, str | os.PathLike) for one in sources)
+    if not paths or not isinstance(out, str | os.PathLike):
+        raise wrong_type(
+            "paths of folders and files, and of the output folder: write_report(['run'], 'report')",
+            sources=sources,
+            out=out,
+        )
     target = Path(out)
     own = _NAMES if _is_report(target) else ()
     what = "that of an older report"

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
-from galcnn.catalog import Catalog
+from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.cutout import Cutout
-from galcnn.errors import message
+from galcnn.errors import message, wrong_type
 from galcnn.photometry import Observation
 from galcnn.simulation.drawing import Exposure, as_cutout, check_shape, draw, expose
 from galcnn.simulation.galaxy import Galaxy, from_catalog
@@ -24,7 +24,7 @@ _CHUNK = 32
 
 
 def simulate(
-    catalog: Catalog,
+    catalog: Galaxies,
     *,
     seed: int,
     observation: Observation = SIMULATED,
@@ -39,8 +39,8 @@ def simulate(
 
     Parameters
     ----------
-    catalog : Catalog
-        Catalog from `simulate_catalog` or `to_catalog`.
+    catalog : Catalog, Table, DataFrame or path-like
+        Catalog from `simulate_catalog` or `to_catalog`, or a table with its columns.
     seed : int
         Seed of noise and sub-pixel offsets.
     observation : Observation
@@ -69,13 +69,15 @@ def simulate(
     >>> [cutout.meta["class"] for cutout in simulate(catalog, seed=1, shape=(16, 16))]
     ['elliptical', 'spiral']
     """
+    if not isinstance(observation, Observation):
+        raise wrong_type("an Observation, such as galcnn.simulation.SIMULATED", observation=observation)
     # Checked here and not in the generator, so that errors are raised at the call.
     if jobs < 1:
         raise ValueError(message("one process or more", "", jobs=jobs))
     check_shape(shape)
     for band in observation.bands:
         bandpass(band)
-    galaxies = from_catalog(catalog)
+    galaxies = from_catalog(as_catalog(catalog))
     if jobs == 1 or len(galaxies) <= _CHUNK:
         return (draw(galaxy, seed=seed, observation=observation, shape=shape) for galaxy in galaxies)
     return _in_processes(galaxies, seed, observation, shape, jobs)

@@ -22,9 +22,10 @@ from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog, write_table
+from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
-from galcnn.errors import BadResponseError, CoverageError, message
+from galcnn.errors import BadResponseError, CoverageError, message, wrong_type
 from galcnn.files import save_cutout
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.http import within
@@ -40,7 +41,7 @@ from galcnn.surveys.manifest import (
     read_records,
 )
 from galcnn.surveys.requests import Request, checked_bands, identity, requests_of
-from galcnn.surveys.survey import RemoteSurvey, Survey
+from galcnn.surveys.survey import RemoteSurvey, Survey, as_survey
 from galcnn.transforms import correct_extinction, extinction_coefficients
 
 Item = TypeVar("Item")
@@ -155,8 +156,8 @@ class FetchReport:
 
 
 def fetch(
-    catalog: Catalog,
-    survey: Survey,
+    catalog: Galaxies,
+    survey: Survey | str,
     *,
     out: str | os.PathLike[str],
     settings: FetchSettings,
@@ -172,10 +173,10 @@ def fetch(
 
     Parameters
     ----------
-    catalog : galcnn.catalog.Catalog
+    catalog : galcnn.catalog.Catalog, Table, DataFrame or path-like
         Catalog with positions. If it has redshifts, they are stored in the cutouts.
-    survey : galcnn.surveys.Survey
-        Survey that provides the images.
+    survey : galcnn.surveys.Survey or str
+        Survey that provides the images, or its name, see `open_survey`.
     out : path-like
         Output folder. It receives ``cutouts/<name>.fits``, ``manifest.jsonl``, ``report.json`` and
         ``catalog.ecsv``: the fetched galaxies with all columns and the column `image`, as input
@@ -215,6 +216,9 @@ def fetch(
     >>> report.counts["fetched"]
     2
     """
+    catalog, survey = as_catalog(catalog), as_survey(survey)
+    if not isinstance(settings, FetchSettings):
+        raise wrong_type("FetchSettings, such as FetchSettings(40 * u.arcsec)", settings=settings)
     folder = Path(out)
     bands = checked_bands(settings.bands, survey)
     requests = _requests(catalog, survey, bands, settings)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from galcnn import plugins
-from galcnn.errors import PluginError, did_you_mean, message
+from galcnn.errors import PluginError, did_you_mean, message, wrong_type
 
 if TYPE_CHECKING:
     import astropy.units as u
@@ -143,6 +143,15 @@ def open_survey(
         raise PluginError(
             message("a survey with name, bands, pixel_scale and cutout", "Repair the plugin.", survey=survey)
         )
+    return survey
+
+
+def as_survey(survey: Survey | str) -> Survey:
+    """Return a survey as it is, or open it by its name."""
+    if isinstance(survey, str):
+        return open_survey(survey)
+    if isinstance(survey, type) or not isinstance(survey, Survey):
+        raise wrong_type("a survey, or its name as listed by galcnn plugins", survey=survey)
     return survey
 
 

@@ -95,7 +95,7 @@ def test_limits_hold_for_what_is_returned(trained):
 def test_a_target_sends_all_there(trained):
     target = Target.of_class("round", trained.classes)
     for (one,) in attack(
-        trained, some_cutouts(), attacks=[MinimalPerturbation(bisections=1, iterations=20)], targets=target
+        trained, some_cutouts(), attacks=[MinimalPerturbation(bisections=1, iterations=20)], target=target
     ):
         assert one.success
         assert one.logits[0] > one.logits[1]
@@ -108,7 +108,7 @@ def test_a_target_sends_all_there(trained):
 def test_what_does_not_fit_is_refused(trained):
     cutouts = some_cutouts(2)
     with pytest.raises(ValueError, match="one target for each of 2"):
-        attack(trained, cutouts, attacks=ATTACKS[:1], targets=[Target("t", (1, 0))])
+        attack(trained, cutouts, attacks=ATTACKS[:1], target=[Target("t", (1, 0))])
     with pytest.raises(ValueError, match="of all cutouts, or of none"):
         attack(trained, [cutouts[0], replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
     with pytest.raises(ValueError, match="all with sigma, or all without"):
