@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn._runtime.html import MOST_PICTURES, grey_picture, overview
+from galcnn._runtime.representation import names, pixels, summary
 from galcnn.errors import message
 
 if TYPE_CHECKING:
@@ -163,6 +164,22 @@ class Cutout:
             mask=self.mask[chosen],
             sigma=None if self.sigma is None else self.sigma[chosen],
             psf=None if self.psf is None else self.psf[chosen],
+        )
+
+    def __repr__(self) -> str:
+        scale, place = self.pixel_scale, self.position
+        facts = [self.survey]
+        if place is not None:
+            facts.append(place.icrs.to_string("hmsdms", precision=1))
+        if self.redshift is not None:
+            facts.append(f"redshift {self.redshift:.5g}")
+        known = [name for name in ("sigma", "psf") if getattr(self, name) is not None]
+        facts += [f"{self.masked_fraction:.1%} masked", f"with {' and '.join(known)}" if known else ""]
+        grid = "unknown scale" if scale is None else f"{scale.value:.4g} arcsec per pixel"
+        return summary(
+            "Cutout",
+            f"{names(self.bands)}: {pixels(self.shape)}, {grid}, {self.unit}",
+            ", ".join(filter(None, facts)),
         )
 
     def _repr_html_(self) -> str:

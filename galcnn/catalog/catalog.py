@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import QTable, Table
 
+from galcnn._runtime.representation import names, summary
 from galcnn.errors import message, wrong_type
 
 if TYPE_CHECKING:
@@ -182,6 +183,15 @@ class Catalog:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def __repr__(self) -> str:
+        counted = []
+        for name in ("class", "split"):
+            if name in self.table.colnames:
+                values, numbers = np.unique(np.asarray(self.table[name], dtype=str), return_counts=True)
+                told = [f"{value or 'none'} {n}" for value, n in zip(values, numbers, strict=True)]
+                counted.append(f"{name}: {names(told)}")
+        return summary("Catalog", f"of {len(self)} galaxies, columns {names(self.table.colnames)}", *counted)
 
     @property
     def ids(self) -> list[str]:

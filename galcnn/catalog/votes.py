@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
+from galcnn._runtime.representation import summary
 from galcnn.catalog.catalog import Catalog
 from galcnn.catalog.labels import refuse_votes, vote_columns, vote_fractions
 from galcnn.errors import message
@@ -64,6 +65,14 @@ class Votes:
 
     questions: tuple[Question, ...]
     kind: Literal["fractions", "counts"] = "fractions"
+
+    def __repr__(self) -> str:
+        trees = [
+            f"{one.name}{f' (of {one.parent})' if one.parent else ''}: {' | '.join(one.answers)}"
+            for one in self.questions
+        ]
+        n = f"{len(self.questions)} questions, {len(self.answers)} answers, as {self.kind}"
+        return summary("Votes", f"on {n}", "; ".join(trees))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "questions", tuple(self.questions))

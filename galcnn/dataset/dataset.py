@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime.representation import names, pixels, summary
 from galcnn.catalog import Votes
 from galcnn.cutout import Cutout
 from galcnn.dataset.shards import PackedImages
@@ -73,6 +74,15 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        spec, counts = self.inputs, [f"{name} {n}" for name, n in self.counts.items()]
+        told = f"classes: {names(counts)}" if self.votes is None else f"votes: {names(self.classes)}"
+        return summary(
+            "Dataset",
+            f"of {len(self)} images, {pixels(spec.shape)}, {names(spec.bands)}, {spec.unit}",
+            told,
+        )
 
     @property
     def counts(self) -> dict[str, int]:

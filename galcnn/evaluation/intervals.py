@@ -47,6 +47,9 @@ class Score:
     high: float
     n: int
 
+    def __repr__(self) -> str:
+        return f"<Score {self}, n = {self.n}>"
+
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 

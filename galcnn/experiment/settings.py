@@ -12,6 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from galcnn._runtime.representation import summary
 from galcnn.catalog import Question, Votes
 from galcnn.catalog.formats import FORMATS
 from galcnn.errors import message, wrong_type
@@ -151,6 +152,16 @@ class Experiment:
                     strategy=self.devices.strategy,
                 )
             )
+
+    def __repr__(self) -> str:
+        data, fit = self.data, self.training
+        target = f"column {data.label!r}" if data.votes is None else "votes"
+        return summary(
+            "Experiment",
+            f"on {data.catalog}, {target}, seed {self.seed}",
+            f"network: {self.network.architecture}; training: "
+            f"{fit.epochs} epochs, batches of {fit.batch_size}",
+        )
 
     @property
     def split_seed(self) -> int:

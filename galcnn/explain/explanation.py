@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn._runtime.html import MOST_PICTURES, overview, signed_picture
+from galcnn._runtime.representation import names, pixels, summary
 from galcnn.errors import message
 from galcnn.model import Target as Target  # re-exported by galcnn.explain
 from galcnn.model.cells import CellGrid
@@ -287,6 +288,15 @@ class Explanation:
         object.__setattr__(self, "attribution", attribution)
         object.__setattr__(self, "bands", bands)
         object.__setattr__(self, "settings", dict(self.settings))
+
+    def __repr__(self) -> str:
+        return summary(
+            "Explanation",
+            f"of {self.target.name} by {self.method}: {names(self.bands)}, "
+            f"{pixels(self.attribution.shape[1:])}, in {self.unit or 'logits'}",
+            f"score {self.score:.4g}, with respect to {self.wrt}"
+            + ("" if self.delta is None else f", delta {self.delta:.3g}"),
+        )
 
     def _repr_html_(self) -> str:
         facts = {

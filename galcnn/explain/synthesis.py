@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime.representation import names, pixels, summary
 from galcnn.errors import message
 from galcnn.explain.explanation import read_only
 from galcnn.model import Target
@@ -89,6 +90,14 @@ class Synthesis:
     seed: int | None = None
     network_layer: str = ""
     sigma: npt.NDArray[np.float32] | None = None
+
+    def __repr__(self) -> str:
+        return summary(
+            "Synthesis",
+            f"for {self.target.name} by {self.method}: {names(self.bands)}, {pixels(self.image.shape[1:])}, "
+            f"in {self.unit or 'stretched values'}",
+            f"score {self.start_score:.4g} -> {self.score:.4g}, success: {self.success}",
+        )
 
     def __post_init__(self) -> None:
         image, start = read_only(self.image), read_only(self.start)

@@ -16,6 +16,7 @@ from astropy.io import fits
 
 from galcnn._runtime import atomic
 from galcnn._runtime.html import MOST_PICTURES, overview, picture, signed_picture
+from galcnn._runtime.representation import names, pixels, summary
 from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message
@@ -123,6 +124,16 @@ class LayerStack:
     def id(self) -> str:
         """Id of the galaxy."""
         return self.prediction.ids[0]
+
+    def __repr__(self) -> str:
+        cutout, best = self.cutout, self.prediction.best[0]
+        chance = f"{best} {self.prediction.probabilities[0].max():.3f}" if best else "no prediction"
+        maps = [f"{one.method} of {one.target.name}" for one in self.explanations]
+        return summary(
+            "LayerStack",
+            f"of {self.id}: {chance}; {names(cutout.bands)}, {pixels(cutout.shape)}, {cutout.unit}",
+            f"maps: {names(maps) or 'none'}; syntheses: {len(self.syntheses)}",
+        )
 
     def _repr_html_(self) -> str:
         chances = zip(self.prediction.classes, self.prediction.probabilities[0], strict=True)

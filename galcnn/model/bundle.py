@@ -16,6 +16,7 @@ import galcnn.model.preprocessing.scaling
 import galcnn.model.preprocessing.stretch  # noqa: F401
 from galcnn._runtime import atomic
 from galcnn._runtime.html import overview
+from galcnn._runtime.representation import summary
 from galcnn.catalog import Votes
 from galcnn.errors import message, wrong_type
 from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING
@@ -76,6 +77,10 @@ class TrainedModel:
         answers = self.card.classes if self.votes is None else self.votes.answers
         if self.model.output_shape[-1] != len(answers):
             raise ValueError(message(f"{self.model.output_shape[-1]} classes or answers", "", names=answers))
+
+    def __repr__(self) -> str:
+        first, reads, tested = self.card.told()
+        return summary("TrainedModel", first, reads, f"{self.model.count_params():,} parameters, {tested}")
 
     @property
     def preprocessing(self) -> keras.Model:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from galcnn._runtime import atomic
+from galcnn._runtime.representation import names, pixels, summary
 from galcnn.catalog import Votes
 from galcnn.errors import message
 from galcnn.model.inputs import InputSpec
@@ -79,6 +80,26 @@ class Card:
             raise ValueError(message("classes or votes", "Leave one out.", classes=self.classes))
         if self.votes is None and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
             raise ValueError(message("at least two distinct classes", "", classes=self.classes))
+
+    def __repr__(self) -> str:
+        return summary("Card", *self.told())
+
+    def told(self) -> tuple[str, str, str]:
+        """Return three lines: name and classes, the images that the model reads, and its test scores."""
+        kinds = self.classes if self.votes is None else self.votes.answers
+        spec, test = self.inputs, self.metrics.get("test", {})
+        scale = "any scale" if spec.pixel_scale is None else f"{spec.pixel_scale:.4g} arcsec per pixel"
+        scores = [
+            f"{name} {one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+            for name, one in list(test.items())[:2]
+            if None not in (one["value"], one["low"], one["high"])
+        ]
+        n = self.metrics.get("n_test")
+        return (
+            f"{self.name!r}: {names(kinds)}",
+            f"reads {names(spec.bands)}, {pixels(spec.shape)}, {scale}, {spec.unit}",
+            f"test: {', '.join(scores)}, {n} galaxies" if scores else "not tested",
+        )
 
     def write(self, path: Path) -> None:
         """Write the card as JSON.

@@ -14,6 +14,7 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime.representation import names, pixels, summary
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.files.conversion import as_cutouts
@@ -99,6 +100,13 @@ class InputSpec:
             Attributes by name; tuples are converted to lists.
         """
         return asdict(self) | {"bands": list(self.bands), "shape": list(self.shape)}
+
+    def __repr__(self) -> str:
+        scale = "any scale" if self.pixel_scale is None else f"{self.pixel_scale:.4g} arcsec per pixel"
+        render = "" if self.render is None else f", rendered by {self.render}"
+        return summary(
+            "InputSpec", f"{names(self.bands)}: {pixels(self.shape)}, {scale}, {self.unit}{render}"
+        )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

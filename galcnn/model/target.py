@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from galcnn._runtime.representation import summary
 from galcnn.errors import did_you_mean, message, wrong_type
+
+#: Maximum number of weights that are shown.
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,14 @@ class Target:
         if not weights or not all(np.isfinite(weights)) or not any(weights):
             raise ValueError(message("finite weights, not all zero", "", target=self.name, weights=weights))
         object.__setattr__(self, "weights", weights)
+
+    def __repr__(self) -> str:
+        if len(self.weights) <= _SHOWN:
+            return f"Target(name={self.name!r}, weights={self.weights})"
+        some = {place: weight for place, weight in enumerate(self.weights) if weight}
+        return summary(
+            "Target", f"{self.name!r}: weights {some}, 0 for the other of {len(self.weights)} classes"
+        )
 
     @classmethod
     def of_class(cls, name: str, classes: Sequence[str]) -> Target:

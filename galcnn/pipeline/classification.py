@@ -22,8 +22,8 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.model import Card, InputSpec
 from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction, prediction_table
+from galcnn.prediction.flags import flagged
 from galcnn.prediction.logits import BATCH, Fitted, fitted, prior_of
-from galcnn.prediction.tables import flagged
 from galcnn.uncertainty import UncertaintyRecord, image_measures
 from galcnn.uncertainty.out_of_distribution import PIXEL_SCALE
 from galcnn.uncertainty.record import UNCERTAINTY_FILE

@@ -21,7 +21,8 @@ from galcnn.errors import message
 from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
 from galcnn.pipeline.runs import MANIFEST, TABLE
 from galcnn.prediction import BLANK, MASKED
-from galcnn.prediction.tables import NO_ANSWER, classes_of
+from galcnn.prediction.flags import NO_ANSWER
+from galcnn.prediction.tables import classes_of
 
 _DISAGREEMENT = "mutual_information"
 

@@ -48,8 +48,8 @@ from galcnn.pipeline.classification import (
     answered,
     open_classifiers,
 )
+from galcnn.prediction.flags import NO_ANSWER
 from galcnn.prediction.logits import Fitted, fitted
-from galcnn.prediction.tables import NO_ANSWER
 from galcnn.uncertainty.out_of_distribution import REDSHIFT
 
 if TYPE_CHECKING:

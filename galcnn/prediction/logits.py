@@ -12,8 +12,8 @@ import numpy.typing as npt
 from galcnn.errors import UnfitImageError, message
 from galcnn.model import InputSpec, images_from, prepare
 from galcnn.model.inputs import blank_bands, cutouts_like
+from galcnn.prediction.flags import BLANK, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
 from galcnn.prediction.prediction import Prediction, log_prior
-from galcnn.prediction.tables import BLANK, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
 
 if TYPE_CHECKING:
     from galcnn.cutout import Cutout

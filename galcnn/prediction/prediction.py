@@ -8,8 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from astropy.table import Table
 
+from galcnn._runtime.representation import names, summary
 from galcnn.errors import message
+from galcnn.prediction.flags import flagged
+
+#: Number of galaxies in a short representation.
+_FIRST = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +68,51 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        first = self.select(range(min(len(self), _FIRST)))
+        told = [
+            f"{name}: {best} {chances.max():.3f}" if best else f"{name}: no prediction"
+            for name, best, chances in zip(first.ids, first.best, first.probabilities, strict=True)
+        ]
+        more = " ..." if len(self) > _FIRST else ""
+        return summary(
+            "Prediction",
+            f"of {len(self)} galaxies in {len(self.classes)} classes: {names(self.classes)}",
+            ", ".join(told) + more,
+        )
+
+    def _repr_html_(self) -> str:
+        html: str = self.to_table()._repr_html_()
+        return html
+
+    def to_table(
+        self, *, flags: npt.NDArray[np.int16] | None = None, reasons: Sequence[str] | None = None
+    ) -> Table:
+        """Return the prediction as a table.
+
+        Parameters
+        ----------
+        flags : numpy.ndarray, optional
+            Flags, int16, shape (n,), see `prediction_table`. Zeros by default.
+        reasons : sequence of str, optional
+            Reasons for the flags, one per galaxy. Empty by default.
+
+        Returns
+        -------
+        astropy.table.Table
+            One row per galaxy. Columns `id`, `class`, ``p_<class>`` for each class, `entropy` (nats),
+            `flag`, `reason`. Without a prediction, the class is empty and the numbers are NaN.
+        """
+        table = Table()
+        table["id"] = np.array(self.ids, dtype=str)
+        table["class"] = np.array(self.best, dtype=str)
+        for name, column in zip(self.classes, self.probabilities.T, strict=True):
+            table[f"p_{name}"] = column
+            table[f"p_{name}"].description = f"probability of class {name}"
+        table["entropy"] = self.entropy
+        table["entropy"].description = "Shannon entropy of the probabilities, nats"
+        return flagged(table, flags, reasons)
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:

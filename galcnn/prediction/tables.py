@@ -1,4 +1,4 @@
-"""Tables of predictions, and the bits of their column `flag`."""
+"""Tables of predictions, and predictions from tables."""
 
 from __future__ import annotations
 
@@ -11,12 +11,6 @@ from astropy.table import Table
 
 from galcnn.prediction.prediction import Prediction
 
-#: Bits of the column `flag`.
-UNREADABLE, UNFIT, MASKED, BLANK, OUTSIDE, UNANSWERED = 1, 2, 4, 8, 16, 32
-#: Flags of galaxies without a prediction.
-NO_ANSWER = UNREADABLE | UNFIT | UNANSWERED
-#: Fraction of masked pixels above which a galaxy is flagged `MASKED`.
-MASKED_LIMIT = 0.1
 #: Tolerance of the sum of probabilities, which may be rounded in tables.
 _ROUNDING = 0.01
 
@@ -45,15 +39,7 @@ def prediction_table(
         One row per galaxy. Columns `id`, `class`, ``p_<class>`` for each class, `entropy` (nats),
         `flag`, `reason`. Without a prediction, the class is empty and the numbers are NaN.
     """
-    table = Table()
-    table["id"] = np.array(prediction.ids, dtype=str)
-    table["class"] = np.array(prediction.best, dtype=str)
-    for name, column in zip(prediction.classes, prediction.probabilities.T, strict=True):
-        table[f"p_{name}"] = column
-        table[f"p_{name}"].description = f"probability of class {name}"
-    table["entropy"] = prediction.entropy
-    table["entropy"].description = "Shannon entropy of the probabilities, nats"
-    return flagged(table, flags, reasons)
+    return prediction.to_table(flags=flags, reasons=reasons)
 
 
 def prediction_of(ids: Iterable[str], probabilities: npt.ArrayLike, classes: Sequence[str]) -> Prediction:
@@ -61,18 +47,6 @@ def prediction_of(ids: Iterable[str], probabilities: npt.ArrayLike, classes: Seq
     with np.errstate(invalid="ignore"):
         logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
     return Prediction(tuple(map(str, ids)), logits, tuple(classes))
-
-
-def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence[str] | None) -> Table:
-    """Add the columns `flag` and `reason` to a table."""
-    table["flag"] = np.zeros(len(table), dtype=np.int16) if flags is None else flags
-    table["flag"].description = (
-        f"sum of {UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over "
-        f"{MASKED_LIMIT:.0%} masked, {BLANK} blank band, {OUTSIDE} unlike the training set, "
-        f"{UNANSWERED} an answer that is no number"
-    )
-    table["reason"] = np.array([""] * len(table) if reasons is None else list(reasons), dtype=str)
-    return table
 
 
 def classes_of(table: Table) -> tuple[str, ...]:

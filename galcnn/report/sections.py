@@ -9,7 +9,8 @@ import numpy as np
 
 from galcnn.evaluation import worst_mistakes
 from galcnn.prediction import Prediction
-from galcnn.prediction.tables import NO_ANSWER, prediction_of
+from galcnn.prediction.flags import NO_ANSWER
+from galcnn.prediction.tables import prediction_of
 from galcnn.report.sources import Rows
 
 #: Maximum number of galaxies per section.

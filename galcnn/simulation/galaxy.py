@@ -10,6 +10,7 @@ from typing import Any
 import astropy.units as u
 from astropy.table import QTable
 
+from galcnn._runtime.representation import summary
 from galcnn.catalog import Catalog
 from galcnn.errors import message
 from galcnn.photometry import ab_flux
@@ -119,6 +120,14 @@ class Galaxy:
     tidal_length: float = 0.0
     tidal_swing: float = field(default=0.0, metadata=_DEG)
     structure_seed: int = 1
+
+    def __repr__(self) -> str:
+        return summary(
+            "Galaxy",
+            f"{self.id!r}: {self.morphology} at redshift {self.redshift:.4g}, r = {self.mag_r:.2f} mag",
+            f"half-light radius {self.half_light_radius:.3g} arcsec, axis ratio {self.axis_ratio:.2f}, "
+            f"position angle {self.position_angle:.0f} deg, spectrum {self.sed}",
+        )
 
     def __post_init__(self) -> None:
         if self.morphology not in CLASSES:
