@@ -25,6 +25,7 @@ from galcnn.adversarial import (
     MinimalPerturbation,
     SmallestEpsilon,
     UniversalPerturbation,
+    attack,
     away_from,
     visibility,
 )

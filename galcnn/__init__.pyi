@@ -1,3 +1,4 @@
+from .adversarial import attack as attack
 from .catalog import Catalog as Catalog
 from .catalog import read_catalog as read_catalog
 from .cutout import Cutout as Cutout
@@ -5,8 +6,10 @@ from .dataset import Dataset as Dataset
 from .dataset import read_dataset as read_dataset
 from .evaluation import evaluate as evaluate
 from .experiment import Experiment as Experiment
+from .experiment import calibrate as calibrate
 from .experiment import train as train
 from .explain import Explanation as Explanation
+from .explain import explain_cutouts as explain_cutouts
 from .files import load_cutout as load_cutout
 from .files import save_cutout as save_cutout
 from .layers import LayerStack as LayerStack
@@ -32,8 +35,11 @@ __all__ = [
     "Prediction",
     "Target",
     "TrainedModel",
+    "attack",
+    "calibrate",
     "classify",
     "evaluate",
+    "explain_cutouts",
     "fetch",
     "load_cutout",
     "load_model",

@@ -77,7 +77,8 @@ def calibrate(
     Parameters
     ----------
     model : path-like or galcnn.model.TrainedModel
-        Folder of a model trained by an experiment, or the model; ``uncertainty.json`` is written to its folder.
+        Folder of a model trained by an experiment, or the model; ``uncertainty.json`` is written to its
+        folder.
     catalog : path-like, Catalog, Table or DataFrame, optional
         Catalog of the experiment, if it has been moved; the path in the card by default.
     settings : CalibrationSettings, optional

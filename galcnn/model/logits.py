@@ -16,15 +16,15 @@ def ending_in_logits(model: keras.Model) -> keras.Model:
     A last layer that is a softmax is left out; a dense layer with a softmax is copied without it.
     Any other model that does not end in logits is refused.
     """
-    if is_functional(model) and len(model.outputs) == 1:
+    if is_functional(model) and len(model.inputs) == len(model.outputs) == 1:
         last, inputs = producer(model.outputs[0])
         if isinstance(last, keras.layers.Softmax) or _is_softmax(last, keras.layers.Activation):
-            return keras.Model(model.inputs, inputs[0])
+            return keras.Model(model.inputs[0], inputs[0])
         if _is_softmax(last, keras.layers.Dense):
             linear = keras.layers.Dense.from_config(last.get_config() | {"activation": "linear"})
             logits = linear(inputs[0])
             linear.set_weights(last.get_weights())
-            return keras.Model(model.inputs, logits)
+            return keras.Model(model.inputs[0], logits)
     if getattr(model, "inputs", None):
         check_ends_in_logits(model)
     return model

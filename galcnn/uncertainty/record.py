@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from galcnn._runtime import atomic
+from galcnn._runtime.representation import names, summary
 from galcnn.errors import message
 from galcnn.uncertainty.calibration import Calibration
 from galcnn.uncertainty.out_of_distribution import OutOfDistribution
@@ -44,6 +45,24 @@ class UncertaintyRecord:
     sets: ConformalSets
     out_of_distribution: OutOfDistribution
     measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        sets, found = self.sets, self.measured
+        kind = self.calibration.kind
+        told = f"{kind} calibration fitted on {self.calibration.n} galaxies"
+        if kind == "temperature":
+            told += f", T = {self.calibration.temperature:.2f}"
+        measured = [
+            f"{name.replace('_', ' ')} {found[name]['value']:.3f}"
+            for name in ("calibration_error", "coverage", "false_alarms")
+            if name in found and found[name]["value"] is not None
+        ]
+        return summary(
+            "UncertaintyRecord",
+            told,
+            f"sets of {sets.coverage:.0%} coverage, {self.out_of_distribution.false_alarms:.1%} false alarms",
+            f"measured on {found['n_test']} test galaxies: {names(measured)}" if measured else "",
+        )
 
     def lines(self) -> list[str]:
         """Return a summary of the measurements.
