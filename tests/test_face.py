@@ -375,7 +375,7 @@ def test_a_prediction_is_a_table(trained):
     assert table.colnames == ["id", "class", "p_round", "p_thin", "entropy", "flag", "reason"]
     assert table["class"].tolist() == list(prediction.best)
     assert prediction.classes == ("round", "thin")
-    assert re.findall(r"<th>(.*?)</th>", prediction._repr_html_()) == table.colnames
+    assert re.findall(r"<th>(.*?)</th>", prediction._repr_html_())[:7] == table.colnames
 
 
 def nouns(trained, dataset):

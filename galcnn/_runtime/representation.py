@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: Maximum number of characters in a line, and of names in a list.
-_WIDTH, _NAMES = 120, 8
+#: Maximum number of characters in a line, and in a list of names.
+_WIDTH, _NAMES = 120, 60
 
 
 def summary(kind: str, *lines: str) -> str:
@@ -21,11 +21,15 @@ def summary(kind: str, *lines: str) -> str:
     return "\n".join(map(_cut, told[:-1])) + ("\n" if len(told) > 1 else "") + _cut(f"{told[-1]}>", ">")
 
 
-def names(words: Iterable[object], most: int = _NAMES) -> str:
-    """Join words by commas; say how many were left out."""
+def names(words: Iterable[object]) -> str:
+    """Join words by commas; give their number if not all are shown."""
     several = [str(word) for word in words]
-    if len(several) <= most:
-        return ", ".join(several)
+    shown = ", ".join(several)
+    if len(shown) <= _NAMES:
+        return shown
+    most = 1
+    while len(", ".join(several[: most + 1])) <= _NAMES:
+        most += 1
     return f"{', '.join(several[:most])} ... ({len(several)})"
 
 

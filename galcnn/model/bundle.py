@@ -20,7 +20,7 @@ from galcnn._runtime.representation import summary
 from galcnn.catalog import Votes
 from galcnn.errors import message, wrong_type
 from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING
-from galcnn.model.card import Card
+from galcnn.model.card import Card, card_lines
 from galcnn.model.contents import check_contents, saved_by
 from galcnn.model.inputs import check_render
 
@@ -79,7 +79,7 @@ class TrainedModel:
             raise ValueError(message(f"{self.model.output_shape[-1]} classes or answers", "", names=answers))
 
     def __repr__(self) -> str:
-        first, reads, tested = self.card.told()
+        first, reads, tested = card_lines(self.card)
         return summary("TrainedModel", first, reads, f"{self.model.count_params():,} parameters, {tested}")
 
     @property

@@ -82,24 +82,7 @@ class Card:
             raise ValueError(message("at least two distinct classes", "", classes=self.classes))
 
     def __repr__(self) -> str:
-        return summary("Card", *self.told())
-
-    def told(self) -> tuple[str, str, str]:
-        """Return three lines: name and classes, the images that the model reads, and its test scores."""
-        kinds = self.classes if self.votes is None else self.votes.answers
-        spec, test = self.inputs, self.metrics.get("test", {})
-        scale = "any scale" if spec.pixel_scale is None else f"{spec.pixel_scale:.4g} arcsec per pixel"
-        scores = [
-            f"{name} {one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
-            for name, one in list(test.items())[:2]
-            if None not in (one["value"], one["low"], one["high"])
-        ]
-        n = self.metrics.get("n_test")
-        return (
-            f"{self.name!r}: {names(kinds)}",
-            f"reads {names(spec.bands)}, {pixels(spec.shape)}, {scale}, {spec.unit}",
-            f"test: {', '.join(scores)}, {n} galaxies" if scores else "not tested",
-        )
+        return summary("Card", *card_lines(self))
 
     def write(self, path: Path) -> None:
         """Write the card as JSON.
@@ -186,3 +169,21 @@ def _digest(content: Mapping[str, Any]) -> str:
     """SHA-256 of the content; it detects changes, such as reordered classes, that no other check finds."""
     plain = json.loads(json.dumps(content))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def card_lines(card: Card) -> tuple[str, str, str]:
+    """Return three lines: name and classes, the images that the model reads, and its test scores."""
+    kinds = card.classes if card.votes is None else card.votes.answers
+    spec, test = card.inputs, card.metrics.get("test", {})
+    scale = "any scale" if spec.pixel_scale is None else f"{spec.pixel_scale:.4g} arcsec per pixel"
+    scores = [
+        f"{name} {one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+        for name, one in list(test.items())[:2]
+        if None not in (one["value"], one["low"], one["high"])
+    ]
+    n = card.metrics.get("n_test")
+    return (
+        f"{card.name!r}: {names(kinds)}",
+        f"reads {names(spec.bands)}, {pixels(spec.shape)}, {scale}, {spec.unit}",
+        f"test: {', '.join(scores)}, {n} galaxies" if scores else "not tested",
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galcnn._runtime.representation import summary
+from galcnn._runtime.representation import names, summary
 from galcnn.errors import did_you_mean, message, wrong_type
 
 #: Maximum number of weights that are shown.
@@ -45,10 +45,8 @@ class Target:
     def __repr__(self) -> str:
         if len(self.weights) <= _SHOWN:
             return f"Target(name={self.name!r}, weights={self.weights})"
-        some = {place: weight for place, weight in enumerate(self.weights) if weight}
-        return summary(
-            "Target", f"{self.name!r}: weights {some}, 0 for the other of {len(self.weights)} classes"
-        )
+        some = [f"{place}: {weight:g}" for place, weight in enumerate(self.weights) if weight]
+        return summary("Target", f"{self.name!r}: {len(self.weights)} weights, not 0: {names(some)}")
 
     @classmethod
     def of_class(cls, name: str, classes: Sequence[str]) -> Target:
