@@ -157,6 +157,8 @@ def test_signatures_are_plain(room):
             ]
             if own == "call":  # of a Keras layer
                 continue
-            assert not any(p.kind is p.VAR_KEYWORD for p in parameters) or own in ("message", "wrong_type"), own
+            assert not any(p.kind is p.VAR_KEYWORD for p in parameters) or own in ("message", "wrong_type"), (
+                own
+            )
             free = [p for p in parameters[2:] if p.kind is p.POSITIONAL_OR_KEYWORD]
             assert not any(isinstance(p.default, bool) for p in free), own

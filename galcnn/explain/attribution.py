@@ -209,7 +209,7 @@ def explain(
             )
         seen = _Plain.of_images(model, images, classes=classes, bands=bands, ids=ids)
         return explain_prepared(seen, explainers=_explainers(explainers), target=target, wrt="stretched")
-    if not isinstance(model, TrainedModel | str | os.PathLike):
+    if not isinstance(model, str | os.PathLike) and not hasattr(model, "card"):
         raise wrong_type("a model: a keras.Model, a TrainedModel or the path of a model folder", model=model)
     if classes is not None or bands is not None:
         raise ValueError(

@@ -95,7 +95,7 @@ def source_of(file: FileLike | Source) -> Source:
     found = read() if callable(read) and not isinstance(file, type) else None
     if not isinstance(found, bytes):
         raise wrong_type(
-            "a path, bytes, a file open for reading bytes (mode 'rb') or an HDUList",
+            "an HDUList, a path, bytes, or a file open for reading bytes (mode 'rb')",
             "Convert NDData and arrays with galcnn.files.as_cutout.",
             file=file,
         )

@@ -209,10 +209,10 @@ AnyModel = TrainedModel | str | os.PathLike[str]
 
 def as_trained(model: AnyModel) -> TrainedModel:
     """Return a trained model as it is, or load its folder."""
-    if isinstance(model, TrainedModel):
-        return model
     if isinstance(model, str | os.PathLike):
         return load_model(model)
+    if hasattr(model, "model") and hasattr(model, "card") and not isinstance(model, type):
+        return model
     plain = isinstance(model, keras.Model)
     raise wrong_type(
         "a model: a TrainedModel or the path of a model folder",
