@@ -13,7 +13,7 @@ from galcnn.cli.main import cli, main
 #: Words of each command that writes, with {out} for the place. They name inputs that are not there: what
 #: stands in the way is told before anything is read.
 FILES = {
-    ("", "--manifest"): "--manifest {out} devices",
+    ("", "--manifest"): "--manifest {out} info",
     ("catalog convert", "--out"): "catalog convert none.csv --out {out}",
     ("catalog match", "--out"): "catalog match none.csv other.csv --radius 1arcsec --out {out}",
     ("catalog split", "--out"): "catalog split none.csv --out {out}",
