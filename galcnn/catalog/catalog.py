@@ -29,7 +29,9 @@ def as_text(column: Any, name: str) -> npt.NDArray[np.str_]:
         return np.array([as_text(row, name) for row in column])
     texts = [_text(value, name) for value in column]
     if odd := [text for text in texts if not text.isprintable()]:
-        raise ValueError(message(f"printable text in {name!r}", "Rename it.", received=odd[0]))
+        raise ValueError(
+            message(f"printable text in {name!r}", "Remove line breaks and the like.", received=odd[0])
+        )
     return np.array(texts, dtype=str)
 
 
@@ -64,7 +66,9 @@ def as_numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
         values = np.array(getattr(plain, "value", np.ma.getdata(plain)), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            message(f"numbers in {name!r}", "Convert it, or name another column.", error=str(error))
+            message(
+                f"numbers in {name!r}", "Convert it to numbers, or name another column.", error=str(error)
+            )
         ) from error
     values[np.broadcast_to(mask, values.shape)] = np.nan
     return values
@@ -78,7 +82,7 @@ def as_degrees(column: Any, name: str) -> u.Quantity:
     except u.UnitConversionError as error:
         raise ValueError(message(f"an angle in {name!r}", "Name another column.", unit=str(unit))) from error
     if not np.all(np.isfinite(degrees.value)):
-        raise ValueError(message(f"finite degrees in {name!r}", "Drop the rows without a position."))
+        raise ValueError(message(f"finite degrees in {name!r}", "Remove the rows without a position."))
     return degrees
 
 
@@ -90,7 +94,7 @@ def check_ids(column: Any) -> None:
             message("unique ids", "Remove the repeated rows.", repeated=names[counts > 1][:5].tolist())
         )
     if "" in names:
-        raise ValueError(message("an id in every row", "", id=""))
+        raise ValueError(message("an id in every row", "Fill it in, or name another column: --id.", id=""))
 
 
 def check_redshifts(column: Any) -> None:
@@ -119,6 +123,20 @@ def _text(value: Any, name: str) -> str:
         return str(int(value))
     return value.decode().strip() if isinstance(value, bytes) else str(value).strip()
 
+
+def _named_by(name: str) -> str:
+    """Return how the column of a known quantity is named."""
+    return f"Name the column: {COLUMN_OPTIONS[name]}." if name in COLUMN_OPTIONS else ""
+
+
+#: Options of the command line for columns of other names.
+COLUMN_OPTIONS = {
+    "id": "--id",
+    "class": "--label",
+    "image": "--image-column",
+    "ra": "--ra",
+    "dec": "--dec",
+}
 
 SPLITS = ("train", "validation", "test")
 
@@ -162,7 +180,7 @@ class Catalog:
         table = QTable(self.table, copy=True)
         if "id" not in table.colnames:
             raise ValueError(
-                message("a column 'id'", "Name the column that holds it.", columns=table.colnames)
+                message("a column 'id'", "Name the column of the ids: --id.", columns=table.colnames)
             )
         for name in TEXT_COLUMNS:
             if name in table.colnames:
@@ -178,7 +196,9 @@ class Catalog:
         if "split" in table.colnames:
             wrong = sorted({str(name) for name in table["split"]} - set(SPLITS))
             if wrong:
-                raise ValueError(message(f"splits among {SPLITS}", "", split=wrong))
+                raise ValueError(
+                    message(f"splits among {SPLITS}", "Correct the column of the splits.", split=wrong)
+                )
         object.__setattr__(self, "table", table)
 
     def __len__(self) -> int:
@@ -203,7 +223,13 @@ class Catalog:
         """Class of each galaxy; raises `ValueError` if there is no column `class` or a value is missing."""
         labels = np.asarray(self._column("class"), dtype=str)
         if missing := int(np.sum(labels == "")):
-            raise ValueError(message("a class in every row", "Drop the rows without one.", missing=missing))
+            raise ValueError(
+                message(
+                    "a class in every row",
+                    "Remove these rows, or name another column: --label.",
+                    missing=missing,
+                )
+            )
         return labels
 
     @property
@@ -236,7 +262,7 @@ class Catalog:
             raise ValueError(
                 message(
                     "a redshift above 0 in every row",
-                    "Drop the rows without one: catalog.select(...).",
+                    "Remove these rows.",
                     n_without=int(wrong.sum()),
                     ids=[name for name, bad in zip(self.ids, wrong, strict=True) if bad][:5],
                 )
@@ -280,7 +306,5 @@ class Catalog:
 
     def _column(self, name: str) -> Any:
         if name not in self.table.colnames:
-            raise ValueError(
-                message(f"a column {name!r}", "Name the column that holds it.", columns=self.table.colnames)
-            )
+            raise ValueError(message(f"a column {name!r}", _named_by(name), columns=self.table.colnames))
         return self.table[name]

@@ -19,8 +19,8 @@ import numpy as np
 from astropy.table import MaskedColumn, QTable, Table
 
 from galcnn._runtime import atomic
-from galcnn.catalog.catalog import TEXT_COLUMNS, Catalog, as_text
-from galcnn.errors import message, wrong_type
+from galcnn.catalog.catalog import COLUMN_OPTIONS, TEXT_COLUMNS, Catalog, as_text
+from galcnn.errors import did_you_mean, message, wrong_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,10 +115,12 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
     except Exception as error:  # astropy's readers raise many exceptions for broken files
         raise _unreadable(file, form, error) from error
     if len(table) == 0:
-        raise ValueError(message("a catalog with at least one row", "", path=str(file)))
+        raise ValueError(message("a catalog with at least one row", "The file is empty.", path=str(file)))
     only = table.colnames[0]
     if form == "ascii.csv" and len(table.colnames) == 1 and re.search(r"[;\t|]", only):
-        raise ValueError(message("columns apart by commas", "Save it so.", path=str(file), column=only))
+        raise ValueError(
+            message("columns separated by commas", "Save the table with commas.", path=str(file), column=only)
+        )
     return table
 
 
@@ -149,7 +151,7 @@ def _dtype(column: Any) -> Any:
 
 def _unreadable(file: Path, form: str, error: Exception) -> ValueError:
     return ValueError(
-        message(f"a readable {form} table", "Is the file whole?", path=str(file), error=str(error))
+        message(f"a readable {form} table", "Is the file complete?", path=str(file), error=str(error))
     )
 
 
@@ -278,9 +280,7 @@ def read_catalog(table: Galaxies, *, columns: Columns | None = None) -> Catalog:
         actual = column_names(names)
         for name in actual:
             if name not in found.colnames:
-                raise ValueError(
-                    message(f"a column {name!r} in {where}", "Check its spelling.", columns=found.colnames)
-                )
+                raise _no_column(name, known, where, found.colnames)
         if len(actual) > 1:
             found[known] = np.column_stack([as_text(found[name], name) for name in actual])
             found.meta[_IMAGE_COLUMNS] = list(actual)
@@ -294,6 +294,14 @@ def read_catalog(table: Galaxies, *, columns: Columns | None = None) -> Catalog:
     if "id" not in found.colnames:
         found["id"] = _default_ids(found)
     return Catalog(found)
+
+
+def _no_column(name: str, known: str, where: str, columns: list[str]) -> ValueError:
+    option = COLUMN_OPTIONS.get(known, "")
+    other = f"Name another column: {option}." if option else ""
+    hint = did_you_mean(name, columns, other)
+    remedy = f"{hint} ({option})" if option and hint != other else hint
+    return ValueError(message(f"a column {name!r} in {where}", remedy, columns=columns))
 
 
 def as_catalog(table: Galaxies) -> Catalog:

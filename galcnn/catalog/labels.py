@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn.catalog.catalog import Catalog, as_numbers
-from galcnn.errors import message
+from galcnn.errors import did_you_mean, message
 
 #: Tolerance of sums, since published fractions are rounded: seven answers of Galaxy Zoo 2 sum to 1.002.
 _ROUNDING = 0.01
@@ -49,9 +49,17 @@ def relabel(
     known = set(catalog.classes)
     named = [old for olds in (merge or {}).values() for old in olds] + list(drop)
     if unknown := sorted(set(named) - known):
-        raise ValueError(message(f"classes among {sorted(known)}", "Check the spelling.", unknown=unknown))
+        raise ValueError(
+            message(
+                f"classes among {sorted(known)}",
+                did_you_mean(unknown[0], known, "Check --merge and --drop."),
+                unknown=unknown,
+            )
+        )
     if len(set(named)) != len(named):
-        raise ValueError(message("each class merged or dropped once", "", classes=named))
+        raise ValueError(
+            message("each class merged or dropped once", "Check --merge and --drop.", classes=named)
+        )
     for new, olds in (merge or {}).items():
         labels[np.isin(catalog.labels, list(olds))] = new
     kept = ~np.isin(catalog.labels, list(drop))
@@ -114,7 +122,14 @@ def vote_columns(catalog: Catalog, answers: Sequence[str]) -> npt.NDArray[np.flo
     """Read one column per answer, shape (n, n_answers); masked values are NaN."""
     table = catalog.table
     if missing := [name for name in answers if name not in table.colnames]:
-        raise ValueError(message("a column for each answer", "", missing=missing, columns=table.colnames))
+        raise ValueError(
+            message(
+                "a column for each answer",
+                did_you_mean(missing[0], table.colnames),
+                missing=missing,
+                columns=table.colnames,
+            )
+        )
     return np.stack([as_numbers(table[name], name) for name in answers], axis=1)
 
 

@@ -116,7 +116,7 @@ def join_match(catalog: Catalog, other: Catalog, match: CrossMatch) -> Catalog:
         If there are no pairs.
     """
     if not len(match):
-        raise ValueError(message("at least one pair of galaxies", "Choose a larger radius.", n_pairs=0))
+        raise ValueError(message("at least one pair of galaxies", "Choose a larger --radius.", n_pairs=0))
     table = catalog.table[match.rows]
     theirs = other.table[match.other_rows]
     for name in other.table.colnames:
@@ -138,7 +138,7 @@ def _positions(catalog: Catalog) -> SkyCoord:
     if positions is None:
         raise ValueError(
             message(
-                "a catalog with positions", "Name its columns ra and dec.", columns=catalog.table.colnames
+                "a catalog with positions", "Name their columns: --ra, --dec.", columns=catalog.table.colnames
             )
         )
     return positions
@@ -186,7 +186,7 @@ def sky_cells(positions: SkyCoord, nside: int) -> npt.NDArray[np.int64]:
     [0, 5]
     """
     if nside < 1 or nside & (nside - 1):
-        raise ValueError(message("a power of 2 for nside, as nested order wants", "", nside=nside))
+        raise ValueError(message("a power of 2 for nside (nested order)", "", nside=nside))
     from astropy.coordinates import ICRS
     from astropy_healpix import HEALPix
 

@@ -53,8 +53,8 @@ class Votes:
     questions : tuple of Question
         Questions, parents before children; each answer occurs once.
     kind : {"fractions", "counts"}
-        "fractions" are cumulative: the share of all people who gave the answer, so that the answers
-        to a question sum to their parent's fraction. "counts" are numbers of people.
+        Kind of the votes: fractions of all people who gave the answer, or numbers of people. Fractions are
+        thus cumulative: the answers to a question sum to the fraction of its parent.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class Votes:
                 raise ValueError(
                     message(
                         f"the parent of {question.name!r} among the answers to earlier questions",
-                        "Order the questions.",
+                        "Put that question before this one.",
                         parent=question.parent,
                     )
                 )
@@ -152,7 +152,7 @@ def read_votes(catalog: Catalog, votes: Votes) -> npt.NDArray[np.float32]:
     counts = vote_columns(catalog, votes.answers)
     counts[np.isnan(counts)] = 0
     wrong = ~(np.isfinite(counts) & (counts >= 0) & (counts == np.round(counts))).all(axis=1)
-    refuse_votes(catalog, wrong, "whole numbers of votes", "Say kind = 'fractions' where they are.", counts)
+    refuse_votes(catalog, wrong, "whole numbers of votes", "For fractions, set kind = 'fractions'.", counts)
     return counts.astype(np.float32)
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from galcnn.cli import options
 
 
-@click.command(name="compare")
-@click.argument("experiment", required=False, metavar="[EXPERIMENT.toml]")
-@click.option("--catalog", metavar="FILE", help="Table with one row per galaxy.")
-@click.option(
-    "--epochs", type=click.IntRange(min=1), help="Epochs of each optimizer that does not set its own."
+@click.command(name="compare", cls=options.Command)
+@click.argument("experiment", required=False, metavar="[EXPERIMENT.toml | card.json]")
+@options.settings(
+    options.setting("--catalog", "data.catalog", "FILE"),
+    options.setting("--epochs", "training.epochs", "N"),
+    options.setting("--device", "devices.device", "NAME"),
 )
 @click.option("--seeds", metavar="N,N,...", help="Seeds; each optimizer runs with each.  [default: 0,1,2]")
 @click.option("--out", required=True, metavar="DIR", help="Output folder for runs, tables and figure.")
@@ -21,8 +20,6 @@ from galcnn.cli import options
 @options.quiet
 def command(
     experiment: str | None,
-    catalog: str | None,
-    epochs: int | None,
     seeds: str | None,
     out: str,
     overwrite: bool,
@@ -42,21 +39,19 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     options.check_folder(out, overwrite=overwrite)
-    load_tensorflow()
-    from galcnn.experiment import compare, read_settings
+    from galcnn.experiment.assignments import content_of, naming_options
+
+    given = options.assignments()
+    content = content_of(experiment, given)
+    if seeds is not None:
+        content["compare"] = content.get("compare", {}) | {"seeds": options.whole_numbers("--seeds", seeds)}
+    load_tensorflow(device=content.get("devices", {}).get("device", "auto"))
+    from galcnn.experiment import compare
     from galcnn.experiment.comparison import comparison_from
 
-    content: dict[str, Any] = read_settings(experiment) if experiment else {}
-    for section, key, value in (
-        ("data", "catalog", catalog),
-        ("training", "epochs", epochs),
-        ("compare", "seeds", options.whole_numbers("--seeds", seeds)),
-    ):
-        if value is not None:
-            content[section] = {**content.get(section, {}), key: value}
-    if "catalog" not in content.get("data", {}):
-        raise click.UsageError("Expected --catalog FILE or an EXPERIMENT.toml that names one.")
-    table = compare(comparison_from(content), out, progress=options.progress(quiet), overwrite=overwrite)
+    with naming_options(given):
+        comparison = comparison_from(content)
+    table = compare(comparison, out, progress=options.progress(quiet), overwrite=overwrite)
     click.echo(
         "median over seeds of the training loss at the end, and of the test accuracy at the best epoch:"
     )

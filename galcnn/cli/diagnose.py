@@ -61,15 +61,15 @@ def command(
     galcnn diagnose --init --activation tanh --initializer he_normal --depth 30
     galcnn diagnose experiment.toml --init --initializer glorot_uniform --out signals
 
-    For a MODEL trained with --health, also during training or after it has failed: shows what is wrong,
-    in which layer and at which update, and what to try.
+    For a MODEL trained with --set health=50, also during training or after it has failed: shows what
+    is wrong, in which layer and at which update, and what to try.
 
     With --init: propagates a batch through a freshly initialised network, and a random gradient back,
     and compares their variance in each layer with theory (Glorot initialisation preserves it for tanh,
     He initialisation for ReLU).
     """
     if not init and target is None:
-        raise click.UsageError("Expected MODEL, trained with --health; or --init.")
+        raise click.UsageError("Expected MODEL, trained with --set health=50; or --init.")
     if not init and (activation or initializer or depth):
         raise click.UsageError("Expected --init with --activation, --initializer and --depth.")
     claim = None if out is None else atomic.claim(out, what="one of galcnn diagnose", overwrite=overwrite)

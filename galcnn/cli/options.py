@@ -192,6 +192,89 @@ def save(text: str) -> Decorator:
     return click.option("--save", metavar="FILE.png", help=text)
 
 
+class _SettingOption(click.Option):
+    """Option that gives one setting of an experiment; help and default are those of its dataclass field."""
+
+    def __init__(self, *args: Any, key: str, **kwargs: Any) -> None:
+        super().__init__(*args, callback=_keep, expose_value=False, **kwargs)
+        self.key = key
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        from galcnn.experiment.assignments import setting_of
+
+        one = setting_of(self.key)
+        default = "" if one.default in ("", "none", "required") else f"  [default: {one.default}]"
+        self.help = one.help + default
+        return super().get_help_record(ctx)
+
+
+def setting(option: str, key: str, metavar: str, *, multiple: bool = False) -> Decorator:
+    """Add an option for a setting of an experiment, such as ``training.epochs``; see `assignments`."""
+    return click.option(option, cls=_SettingOption, key=key, metavar=metavar, multiple=multiple)
+
+
+def settings(*options: Decorator) -> Decorator:
+    """Add --set and --list-settings, after such options as `setting`."""
+    every = click.option(
+        "--set",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_keep,
+        expose_value=False,
+        help="Any other setting, e.g. training.optimizer=sgd; may be repeated.",
+    )
+    listed = click.option(
+        "--list-settings",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=lambda context, option, value: _list_settings(context, value),
+        help="List all settings with type, default and meaning, and exit.",
+    )
+    return _joined(*options, every, listed)
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Keep the settings that were given, in the order of the command line."""
+    if value not in (None, ()):
+        context.meta.setdefault(__name__, []).append((option, value))
+
+
+def assignments(context: click.Context | None = None) -> list[Any]:
+    """Return the settings given by `setting` and ``--set``, in the order of the command line."""
+    from galcnn.experiment.assignments import Assignment
+
+    found: list[Any] = []
+    for option, value in (context or click.get_current_context()).meta.get(__name__, []):
+        texts = (value,) if isinstance(value, str) else tuple(value)
+        if isinstance(option, _SettingOption):
+            found.append(Assignment(option.opts[0], option.key, texts))
+        else:
+            found += [Assignment.parse(text, option.opts[0]) for text in texts]
+    return found
+
+
+def _list_settings(context: click.Context, asked: bool) -> None:
+    if not asked or context.resilient_parsing:
+        return
+    from galcnn.experiment.assignments import list_settings
+
+    formatter = click.HelpFormatter(width=context.terminal_width, max_width=context.max_content_width)
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for one in list_settings():
+        head, dot, _ = one.key.rpartition(".")
+        default = f"  [default: {one.default}]" if one.default else ""
+        default = "  [required]" if one.default == "required" else default
+        groups.setdefault(f"[{head}]" if dot else "Top level", []).append(
+            (f"{one.key} = {one.type}", one.help + default)
+        )
+    for heading, rows in groups.items():
+        with formatter.section(heading):
+            formatter.write_dl(rows)
+    click.echo(formatter.getvalue().strip())
+    context.exit()
+
+
 def section(heading: str, *options: Decorator) -> Decorator:
     """Combine options of a command, and show them below a heading of their own in its help.
 

@@ -10,18 +10,21 @@ from galcnn.cli import options
 _FAILED = 4
 
 
-@click.command(name="preflight")
-@click.argument("experiment", metavar="EXPERIMENT.toml")
-@click.option("--catalog", metavar="FILE", help="Catalog to use instead of that in the file.")
-@click.option("--json", "path", metavar="FILE.json", help="Also write the checks to this file.")
+@click.command(name="preflight", cls=options.Command)
+@click.argument("experiment", required=False, metavar="[EXPERIMENT.toml | card.json]")
+@options.settings(
+    options.setting("--catalog", "data.catalog", "FILE"),
+    options.setting("--device", "devices.device", "NAME"),
+)
+@click.option("--out", metavar="FILE.json", help="Write the checks to this file.")
 @options.overwrite
 @options.quiet
-def command(experiment: str, catalog: str | None, path: str | None, overwrite: bool, quiet: bool) -> int:
+def command(experiment: str | None, out: str | None, overwrite: bool, quiet: bool) -> int:
     """Check data and network of an experiment before training.
 
     \b
     galcnn preflight experiment.toml
-    galcnn preflight examples/galaxy_zoo.toml --catalog labels.csv --json checks.json
+    galcnn preflight examples/galaxy_zoo.toml --catalog labels.csv --out checks.json
 
     The checks: the initial loss is close to ln(number of classes); penalties change the loss; the
     network can memorise twenty images; with shuffled labels it does not generalise; the splits share no
@@ -30,22 +33,24 @@ def command(experiment: str, catalog: str | None, path: str | None, overwrite: b
     from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
-    if path is not None:
-        atomic.check_writable(path, inputs=[experiment, *([catalog] if catalog else [])], overwrite=overwrite)
-    load_tensorflow()
+    if out is not None:
+        atomic.check_writable(out, inputs=[experiment] if experiment else [], overwrite=overwrite)
+    from galcnn.experiment.assignments import experiment_from
+
+    wanted = experiment_from(experiment, options.assignments())
+    if out is not None:
+        atomic.check_writable(out, inputs=[wanted.data.catalog], overwrite=overwrite)
+    load_tensorflow(device=wanted.devices.device)
     from dataclasses import asdict
 
-    from galcnn.experiment import Experiment, check_experiment, read_settings
+    from galcnn.experiment import check_experiment
 
-    content = read_settings(experiment)
-    if catalog is not None:
-        content["data"] = content.get("data", {}) | {"catalog": catalog}
-    found = check_experiment(Experiment.from_dict(content), progress=options.progress(quiet))
+    found = check_experiment(wanted, progress=options.progress(quiet))
     for check in found:
         click.echo(f"{'pass' if check.passed else 'FAIL'}  {check.name}: {check.value:.4g}, {check.expected}")
         click.echo(f"      {check.meaning}")
-    if path is not None:
-        atomic.write_json(path, [asdict(check) for check in found])
+    if out is not None:
+        atomic.write_json(out, [asdict(check) for check in found])
     failed = sum(not check.passed for check in found)
     click.echo(f"{len(found) - failed} of {len(found)} checks passed")
     return _FAILED if failed else 0

@@ -69,7 +69,11 @@ class Dataset:
             )
         if len(self.classes) < 2:
             raise ValueError(
-                message("at least two classes to tell apart", "Check the label column.", classes=self.classes)
+                message(
+                    "at least two classes to tell apart",
+                    "Name the column of the classes: --label.",
+                    classes=self.classes,
+                )
             )
 
     def __len__(self) -> int:

@@ -135,7 +135,7 @@ class InputFiles:
             raise ValueError(
                 message(
                     "a column 'image', or a folder of images",
-                    "Name the column that holds the path of each image, or say where they are: --images.",
+                    "Name the column of their paths (--image-column), or give their folder (--images).",
                     columns=catalog.table.colnames,
                 )
             )
@@ -345,7 +345,7 @@ class InputFiles:
                 raise UnreadableImageError(
                     message(
                         f"a cutout of at most {_LARGEST_FILE // 10**6} MB",
-                        "Of a large image: --mosaic.",
+                        "Cut galaxies out of a large image: galcnn cut, or --mosaic.",
                         path=str(path),
                         megabytes=size // 10**6,
                     )
@@ -406,7 +406,7 @@ def _paths_in(folder: Path, catalog: Catalog) -> dict[str, tuple[Path, ...]]:
         raise ValueError(
             message(
                 "files of different names, to be found in one folder",
-                "Leave out --images: the catalog says where they are.",
+                "Leave out --images, if the catalog has the whole paths.",
                 twice=twice,
             )
         )

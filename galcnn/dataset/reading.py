@@ -29,6 +29,7 @@ _SHARD = 512  # images per shard
 def read_dataset(
     catalog: Galaxies,
     *,
+    images: str | os.PathLike[str] | None = None,
     bands: tuple[str, ...] | None = None,
     size: int | None = None,
     render: str | None = None,
@@ -41,6 +42,8 @@ def read_dataset(
     ----------
     catalog : galcnn.catalog.Catalog, Table, DataFrame or path-like
         Catalog with columns `image` and `class`.
+    images : path-like, optional
+        Folder of the images, see `InputFiles.of`.
     bands : tuple of str, optional
         See `InputFiles`.
     size : int, optional
@@ -64,21 +67,26 @@ def read_dataset(
         If an image cannot be read or does not fit the first; the message names the galaxy.
     """
     catalog = as_catalog(catalog)
-    files = InputFiles.of(catalog, bands=bands, size=size, render=render)
+    files = InputFiles.of(catalog, images, bands=bands, size=size, render=render)
     classes = catalog.classes
     if len(classes) < 2:
         raise ValueError(
-            message("at least two classes to tell apart", "Check the label column.", classes=classes)
+            message(
+                "at least two classes to tell apart",
+                "Name the column of the classes: --label.",
+                classes=classes,
+            )
         )
     labels = np.searchsorted(np.array(classes), catalog.labels).astype(np.int32)
-    images, masked = _images(files, shards, progress)
-    return Dataset(tuple(files.ids), images, labels, classes, files.spec, masked)
+    pixels, masked = _images(files, shards, progress)
+    return Dataset(tuple(files.ids), pixels, labels, classes, files.spec, masked)
 
 
 def read_vote_dataset(
     catalog: Galaxies,
     votes: Votes,
     *,
+    images: str | os.PathLike[str] | None = None,
     bands: tuple[str, ...] | None = None,
     size: int | None = None,
     render: str | None = None,
@@ -93,6 +101,8 @@ def read_vote_dataset(
         Catalog with a column `image` and one column per answer.
     votes : galcnn.catalog.Votes
         Questions and answers.
+    images : path-like, optional
+        Folder of the images, see `InputFiles.of`.
     bands : tuple of str, optional
         See `InputFiles`.
     size : int, optional
@@ -116,9 +126,9 @@ def read_vote_dataset(
     """
     catalog = as_catalog(catalog)
     observed = read_votes(catalog, votes)  # refused before reading images
-    files = InputFiles.of(catalog, bands=bands, size=size, render=render)
-    images, masked = _images(files, shards, progress)
-    return Dataset(tuple(files.ids), images, observed, votes.answers, files.spec, masked, votes=votes)
+    files = InputFiles.of(catalog, images, bands=bands, size=size, render=render)
+    pixels, masked = _images(files, shards, progress)
+    return Dataset(tuple(files.ids), pixels, observed, votes.answers, files.spec, masked, votes=votes)
 
 
 def claim_shards(folder: str | os.PathLike[str], *, overwrite: bool = False) -> atomic.Claim:
@@ -221,7 +231,11 @@ def _shard(
             )
         if complete and entry.get("failed"):
             raise ValueError(
-                message("a shard that holds all its galaxies", "Drop the others.", failed=entry["failed"])
+                message(
+                    "a shard without unreadable images",
+                    "Remove these galaxies from the catalog.",
+                    failed=entry["failed"],
+                )
             )
         for _ in rows:
             step()
@@ -276,7 +290,7 @@ def _foreign(place: Path, name: str) -> ValueError:
     return ValueError(
         message(
             "a new folder, or shards of these galaxies, files and settings",
-            "Choose another folder, or pack anew: overwrite=True.",
+            "Choose another folder, or pack again: overwrite=True.",
             folder=str(place),
             other=name,
         )

@@ -181,7 +181,7 @@ class FromSurvey:
     ) -> None:
         positions = catalog.positions
         if positions is None:
-            raise ValueError(message("a catalog with positions", "Name its columns ra, dec."))
+            raise ValueError(message("a catalog with positions", "Name their columns: --ra, --dec."))
         self._positions, self._survey, self._width, self._bands = positions, survey, width, bands
         self._jobs = jobs
         self.described = f"survey {survey.name}, width {width}, bands {bands}"
@@ -251,11 +251,19 @@ class SourceSettings:
         if len(given) > 1:
             raise ValueError(message("one source of cutouts", "Leave out the others.", **given))
         if (self.mosaic or self.survey) and not self.width:
-            raise ValueError(message("a width with a mosaic or survey", "", width=self.width))
+            raise ValueError(
+                message(
+                    "a width with a mosaic or survey", "Give --width, such as 40arcsec.", width=self.width
+                )
+            )
         if self.shards and self.bands:
-            raise ValueError(message("no bands of shards, which know theirs", "", bands=self.bands))
+            raise ValueError(
+                message("no bands with shards, whose bands are known", "Leave out --bands.", bands=self.bands)
+            )
         if self.shards and self.width:
-            raise ValueError(message("no width with shards", "Pack again.", width=self.width))
+            raise ValueError(
+                message("no width with shards", "Leave out --width, or pack other cutouts.", width=self.width)
+            )
         if self.shards or self.mosaic or self.survey:
             of_files = {"grid": self.grid, "hdu": self.hdu, "zero_points": self.zero_points}
             if given := {name: value for name, value in of_files.items() if value is not None}:

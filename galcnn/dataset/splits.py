@@ -13,7 +13,7 @@ from galcnn._runtime import seeding
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import SPLITS
 from galcnn.catalog.matching import join_neighbours, sky_cells
-from galcnn.errors import message
+from galcnn.errors import did_you_mean, message
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -100,7 +100,7 @@ def split_catalog(
             raise ValueError(
                 message(
                     f"galaxies of class {name!r} in at least 3 groups (by {by}), for each of {SPLITS}",
-                    "Take smaller groups, or merge or drop the class: galcnn train --merge, --drop.",
+                    "Merge it with another class (--merge), drop it (--drop), or split by smaller groups.",
                     n_galaxies=frequency[name],
                     n_groups=sum(name in labels[rows] for rows in members.values()),
                 )
@@ -132,7 +132,7 @@ def _plain_groups(catalog: Catalog, by: str) -> list[str]:
     raise ValueError(
         message(
             "a split by object, sdss-field, sky-region or a column",
-            "Check the spelling.",
+            did_you_mean(by, ["object", "sdss-field", "sky-region", *catalog.table.colnames]),
             by=by,
             columns=catalog.table.colnames,
         )
@@ -145,7 +145,7 @@ def _positions(catalog: Catalog) -> SkyCoord:
         raise ValueError(
             message(
                 "positions, to know regions and neighbours on the sky",
-                "Name the columns ra and dec, or split by object without a radius.",
+                "Name their columns (--ra, --dec), or split by object, without neighbours.",
                 columns=catalog.table.colnames,
             )
         )

@@ -15,7 +15,7 @@ from astropy.table import Table
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import write_table
-from galcnn.errors import message
+from galcnn.errors import did_you_mean, message
 from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment
 from galcnn.training import fit
@@ -67,7 +67,11 @@ class Comparison:
         data = [(experiment.data, experiment.network) for experiment in self.experiments.values()]
         if any(other != data[0] for other in data):
             raise ValueError(
-                message("one data set and one network", "Change keys of [training] alone.", n=len(data))
+                message(
+                    "one data set and one network",
+                    "Contenders may differ in keys of [training] only.",
+                    n=len(data),
+                )
             )
         if data[0][0].votes is not None:
             raise ValueError(message("an experiment of classes", "Leave out [data.votes].", votes="votes"))
@@ -83,11 +87,17 @@ def comparison_from(content: Mapping[str, Any]) -> Comparison:
     base = {name: value for name, value in content.items() if name != "compare"}
     section = content.get("compare", {})
     if unknown := sorted(set(section) - {"seeds", "contenders"}):
-        raise ValueError(message("seeds and contenders in compare", "Check the spelling.", keys=unknown))
+        raise ValueError(
+            message(
+                "seeds and contenders in compare",
+                did_you_mean(unknown[0], ("seeds", "contenders")),
+                keys=unknown,
+            )
+        )
     contenders = section.get("contenders", CONTENDERS)
     if not isinstance(contenders, Mapping) or not all(isinstance(c, Mapping) for c in contenders.values()):
         raise ValueError(
-            message("a section for each contender", "[compare.contenders.NAME]", contenders=contenders)
+            message("a section for each contender", "Write [compare.contenders.NAME].", contenders=contenders)
         )
     for name in contenders:
         if Path(name).name != name or name.startswith("."):
@@ -176,7 +186,7 @@ def _run(
             raise ValueError(
                 message(
                     "the settings with which this run was made",
-                    "Choose another folder, or begin anew: overwrite=True.",
+                    "Choose another folder, or start again: overwrite=True.",
                     changed=changed,
                     run=str(path),
                 )

@@ -128,14 +128,15 @@ def read_data(
     if experiment.network.orientations == 8 and (chiral or np.any(mirror != np.arange(len(mirror)))):
         raise ValueError(
             message(
-                "classes that a mirror image keeps, for a network of 8 orientations",
-                "It cannot tell them apart: use 4, or merge them.",
+                "classes that mirroring does not change, for a network of 8 orientations",
+                "It cannot distinguish them: use 4 orientations, or merge the classes.",
                 classes=chiral or classes,
             )
         )
     read = read_dataset if data.votes is None else partial(read_vote_dataset, votes=data.votes)
     dataset = read(
         catalog,
+        images=data.images,
         bands=data.bands,
         size=data.size,
         render=data.render,
@@ -144,7 +145,7 @@ def read_data(
     )
     dataset = dataset.cached(data.cache_megabytes)
     if experiment.training.augmentation.redshift is not None:
-        files = InputFiles.of(catalog, bands=dataset.inputs.bands)
+        files = InputFiles.of(catalog, data.images, bands=dataset.inputs.bands)
         dataset = replace(dataset, cutouts=HeldCutouts(files, megabytes=data.cache_megabytes))
     sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
@@ -167,8 +168,8 @@ def data_of(
     if same and (sha256 := found.dataset.sha256()) != card.data.get("sha256"):
         raise ValueError(
             message(
-                "the data that the model was trained on: only they tell its validation and test sets",
-                "Give the same catalog: --catalog.",
+                "the data that the model was trained on, for its validation and test sets",
+                "Give the catalog of the training: --catalog.",
                 sha256=f"{sha256[:12]}...",
                 card=f"{str(card.data.get('sha256'))[:12]}...",
             )
@@ -180,6 +181,8 @@ def _catalog_of(data: DataSettings, given: Galaxies | None) -> Catalog:
     """Read the catalog of an experiment, and merge and drop classes, which must exist."""
     table = data.catalog if given is None else given
     columns = {"image": data.image_column} | ({"id": data.id} if data.id else {})
+    if data.images is not None and data.image_column == "image":
+        del columns["image"]  # without this column, files are found by the ids
     if data.votes is not None:
         return read_catalog(table, columns=columns)
     catalog = read_catalog(table, columns=columns | {"class": data.label})
@@ -204,7 +207,7 @@ def _check_sides(sides: Mapping[str, Dataset]) -> None:
             raise ValueError(
                 message(
                     f"galaxies of every class in the split {name!r}",
-                    "Merge or drop the rare class, or mend the column 'split'.",
+                    "Merge it with another class (--merge), drop it (--drop), or correct the column 'split'.",
                     classes_without=empty,
                 )
             )

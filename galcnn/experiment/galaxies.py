@@ -1,4 +1,4 @@
-"""Catalogs read as in the experiment of a model; Keras is imported only to select a split."""
+"""Catalogs read as in the experiment of a model. Does not import Keras."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from galcnn.catalog.catalog import SPLITS
 from galcnn.catalog.formats import Columns, column_names
 from galcnn.dataset import split_catalog
 from galcnn.errors import message
+from galcnn.experiment.settings import Experiment
 from galcnn.model import Card
 
 
@@ -68,7 +69,7 @@ def galaxies_of(
         say how it was split.
     """
     if split not in ("all", *SPLITS):
-        raise ValueError(message(f"all, or a side among {SPLITS}", "", split=split))
+        raise ValueError(message(f"all, or a split among {SPLITS}", "", split=split))
     settings = {} if card is None else card.settings
     data = settings.get("data", {})
     path = training_catalog(card) if catalog is None else catalog
@@ -89,13 +90,13 @@ def galaxies_of(
     classes = "class" in found.table.colnames
     if labelled and not (classes or data.get("votes")):  # callers that need classes refuse models of votes
         raise ValueError(
-            message("a catalog with classes", "Name their column: --label.", columns=sorted(present))
+            message("a catalog with classes", "Name the column: --label.", columns=sorted(present))
         )
     if split != "all" and not (data and (classes or data.get("votes"))):
         raise ValueError(
             message(
                 "a model whose card says how its catalog was split, and a catalog with classes",
-                "Ask for all galaxies: --split all.",
+                "Use all galaxies: --split all.",
                 model=None if card is None else card.name,
                 columns=sorted(present),
             )
@@ -108,7 +109,9 @@ def galaxies_of(
     if split != "all":
         found = _side(settings, found, split)
     if not len(found):
-        raise ValueError(message("a catalog with galaxies", "", catalog=os.fspath(path), split=split))
+        raise ValueError(
+            message("a catalog with galaxies of this split", "", catalog=os.fspath(path), split=split)
+        )
     if n is None:
         return found
     dice = [seeding.uniform(seed, "faithfulness", name) for name in found.ids]
@@ -121,7 +124,7 @@ def training_catalog(card: Card | None) -> str:
     if not path:
         raise ValueError(
             message(
-                "a model of galcnn train, whose card knows its catalog",
+                "a model of galcnn train, whose card names its catalog",
                 "In Python, pass your own images.",
                 model=None if card is None else card.name,
             )
@@ -129,8 +132,8 @@ def training_catalog(card: Card | None) -> str:
     if not Path(path).is_file():
         raise FileNotFoundError(
             message(
-                "the catalog that the model was trained on, where it was",
-                "Say where it lies now: --catalog.",
+                "the catalog that the model was trained on",
+                "If it was moved, give it: --catalog.",
                 catalog=path,
             )
         )
@@ -138,8 +141,6 @@ def training_catalog(card: Card | None) -> str:
 
 
 def _side(settings: Mapping[str, object], catalog: Catalog, split: str) -> Catalog:
-    from galcnn.experiment.settings import Experiment  # its training settings import Keras
-
     experiment = Experiment.from_dict(settings)
     data = experiment.data
     dealt = split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=experiment.split_seed)

@@ -59,7 +59,7 @@ def check_prepared(prepared: ExperimentData, *, progress: Progress = silent) -> 
         raise ValueError(
             message(
                 "an experiment with classes",
-                "Checks of the loss and of shuffled labels are of classes: check it with a label column.",
+                "The checks need classes: give a label column instead of votes.",
                 votes=prepared.dataset.classes,
             )
         )
@@ -131,5 +131,5 @@ def read_health(model: str | os.PathLike[str]) -> Table:
         if path.is_file():
             return Table.read(path, format="ascii.csv")
     raise FileNotFoundError(
-        message("a model that was trained with --health", "Train it so.", model=os.fspath(model))
+        message("a model that was trained with --set health=50", "", model=os.fspath(model))
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import tomllib
@@ -15,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from galcnn._runtime.representation import summary
 from galcnn.catalog import Question, Votes
 from galcnn.catalog.formats import FORMATS
-from galcnn.errors import message, wrong_type
+from galcnn.errors import did_you_mean, message, wrong_type
 from galcnn.model import Card, DeviceSettings, NetworkSettings
 from galcnn.model.settings import Per, Scaling, Stretch
 from galcnn.training import Augmentation, RandomRedshift, Schedule, TrainingSettings
@@ -29,45 +28,59 @@ class DataSettings:
     ----------
     catalog : str
         Table with one row per galaxy.
-    image_column, label : str
-        Columns with the path of the image and the class.
+    image_column : str
+        Column with the path of the image.
+    images : str or None
+        Folder of the images, in which the file names of the catalog are looked up. See
+        `galcnn.dataset.InputFiles.of`.
+    label : str
+        Column with the class.
     votes : galcnn.catalog.Votes or None
         Section ``[data.votes]``: questions and answers. If given, the network is trained on votes
         instead of classes.
     id : str or None
-        Column with the identifier; see `galcnn.catalog.read_catalog` for the default.
+        Column with the identifier. See `galcnn.catalog.read_catalog` for the default.
     merge : mapping of str to tuple of str
-        New class -> old classes that are merged into it.
+        Classes that are merged into a new class, such as ``spiral=spiral_cw,spiral_acw``.
     drop : tuple of str
-        Classes to be excluded.
+        Classes that are left out.
     bands : tuple of str or None
-        Bands to be used; all by default.
+        Bands that are used, in this order; all by default.
     size : int or None
-        Image side in pixels, see `galcnn.dataset.InputFiles`.
+        Side in pixels to which images are cropped or padded (without WCS: resampled). See
+        `galcnn.dataset.InputFiles`.
     render : str or None
-        Rendering by which calibrated cutouts can be converted to pictures like these, see
+        Colour rendering of the images, by which calibrated FITS can be classified later. See
         `galcnn.dataset.InputFiles`.
     shards : str or None
-        Folder of shards, into which the images are packed on first use. For data that are read repeatedly
-        or are larger than the memory, see `galcnn.dataset.pack_images`.
+        Folder into which the images are packed on first use, and read from afterwards. For data that
+        are read repeatedly or are larger than the memory, see `galcnn.dataset.pack_images`.
     cache_megabytes : float
-        Maximum size in MB of packed images that are kept in memory; larger sets are read from their
+        Largest size of packed images that are kept in memory, in MB. Larger sets are read from their
         shards batch by batch. Also the limit of cutouts kept in memory for redshifting.
     split_by : str
-        Group of a galaxy, see `galcnn.dataset.split_catalog`.
+        Groups of galaxies that stay in one split: ``object``, ``sdss-field``, ``sky-region`` or a column.
+        See `galcnn.dataset.split_catalog`.
     fractions : tuple of float
         Fractions of train, validation and test.
     split_seed : int or None
-        Seed of the split, so that trainings of several seeds share one split. None is the seed of the
-        experiment.
-    stretch, scaling, per
-        Preprocessing, see `galcnn.model.fit_preprocessing`.
-    survey, licence : str
-        Survey and licence of the data, which are stored in the card.
+        Seed of the split, if it differs from the seed of the experiment. With it, trainings of several
+        seeds share one split.
+    stretch : {"auto", "asinh", "lupton", "linear"}
+        Stretch of the flux; ``lupton`` preserves colours. See `galcnn.model.fit_preprocessing`.
+    scaling : {"none", "center", "scale", "standardize", "pca", "whiten"}
+        Scaling after the stretch.
+    per : {"band", "set", "image", "image-band"}
+        Pixels over which mean and standard deviation of the scaling are computed.
+    survey : str
+        Survey of the data, for the model card.
+    licence : str
+        Licence of the data, for the model card.
     """
 
     catalog: str
     image_column: str | tuple[str, ...] = "image"
+    images: str | None = None
     label: str = "class"
     votes: Votes | None = None
     id: str | None = None
@@ -92,7 +105,7 @@ class DataSettings:
             raise ValueError(
                 message(
                     "votes or classes",
-                    "Leave out label, merge and drop, or the votes.",
+                    "Leave out --label, --merge and --drop, or the section [data.votes].",
                     label=self.label,
                     merge=dict(self.merge),
                     drop=self.drop,
@@ -115,14 +128,13 @@ class Experiment:
     devices : galcnn.model.DeviceSettings
         Section ``[devices]``.
     seed : int
-        Seed of split, weights, order and augmentation.
+        Random seed of split, initial weights, order and augmentation.
     deterministic : bool
-        If True, repeated trainings on one machine are equal to the bit, but slower. TensorFlow's
+        If true, repeated trainings on one machine are equal to the bit, but slower. TensorFlow's
         deterministic operations are switched on for the rest of the process.
     health : int or None
-        Number of updates between two measurements of the gradients, see
-        `galcnn.diagnostics.GradientHealth`; None for no measurements. The trained model does not depend
-        on it.
+        Updates between two measurements of the gradients, for galcnn diagnose; none: no measurements.
+        See `galcnn.diagnostics.GradientHealth`. The trained model does not depend on it.
     """
 
     data: DataSettings
@@ -143,12 +155,18 @@ class Experiment:
         if self.seed < 0:
             raise ValueError(message("a seed of 0 or more", "", seed=self.seed))
         if self.health is not None and self.health < 1:
-            raise ValueError(message("a look at the health every 1 or more updates", "", health=self.health))
+            raise ValueError(
+                message(
+                    "a number of updates between two measurements of the gradients, 1 or more",
+                    "",
+                    health=self.health,
+                )
+            )
         if self.health is not None and self.devices.strategy != "one":
             raise ValueError(
                 message(
-                    "a training on one device, to look at its health",
-                    "Leave health out, or the strategy.",
+                    "training on one device, where the gradients are measured",
+                    "Leave out health, or devices.strategy.",
                     strategy=self.devices.strategy,
                 )
             )
@@ -215,38 +233,45 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Section -> key -> value; a relative catalog path in a TOML file is resolved against its folder.
+        Section -> key -> value. Relative paths of catalog, images and shards in a TOML file are relative
+        to its folder.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
-    ValueError
-        If the file is not valid TOML, or a card without an experiment.
+    IsADirectoryError, ValueError
+        If it is a folder or a table, not valid TOML, or a card without an experiment.
     """
     file = Path(path)
+    if file.is_dir():
+        card = file / "card.json"
+        remedy = f"give its card, {card}" if card.is_file() else "give a TOML file of settings"
+        raise IsADirectoryError(f"{file} is a folder; {remedy}.")
     if not file.is_file():
-        if file.is_dir():
-            raise IsADirectoryError(f"{file} is a folder; give a TOML file of settings.")
         raise FileNotFoundError(f"File not found: {file}.")
-    if file.suffix.lower() in FORMATS:
+    if file.suffix.lower() in (*FORMATS, ".tsv", ".txt"):
         raise ValueError(f"{file} is a table, not a TOML file of settings; give it as --catalog {file}.")
     if file.suffix.lower() == ".json":
         settings = dict(Card.read(file).settings)
         if "data" not in settings:
             raise ValueError(
-                message("a card that keeps its experiment", "Train with galcnn train.", path=str(file))
+                message("the card of a model of galcnn train", "This card has no experiment.", path=str(file))
             )
         return settings
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
-            message("a TOML file", "Mend that line.", path=str(file), error=str(error))
+            message("a TOML file", "Correct that line.", path=str(file), error=str(error))
         ) from error
     data = content.get("data")
-    if isinstance(data, dict) and "catalog" in data:
-        data["catalog"] = str(file.resolve().parent / str(data["catalog"]))
+    if isinstance(data, dict):
+        data |= {
+            name: str(file.resolve().parent / data[name])
+            for name in ("catalog", "images", "shards")
+            if isinstance(data.get(name), str)
+        }
     return content
 
 
@@ -264,30 +289,29 @@ _SECTIONS: Mapping[str, type] = {
 
 
 #: Sections that may be given as a single string, with the key that it sets.
-_SHORT = {"schedule": "name"}
+SHORT = {"schedule": "name"}
 
 
 def build_record(kind: type, content: Any, where: str = "") -> Any:
     """Make a frozen dataclass from plain values, including nested sections."""
     name = where or "an experiment"
-    if isinstance(content, str) and (key := where.rpartition(".")[2]) in _SHORT:
-        content = {_SHORT[key]: content}
+    if isinstance(content, str) and (key := where.rpartition(".")[2]) in SHORT:
+        content = {SHORT[key]: content}
     if not isinstance(content, Mapping):
         raise ValueError(message(f"a section {where}", "", **{where: content}))
     known = {f.name: f for f in fields(kind)}
     for key in content:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
+            hint = did_you_mean(str(key), known, f"Known keys: {', '.join(known)}.")
             raise ValueError(message(f"a known key in {name}", hint, key=str(key)))
     missing = [f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING]
     if absent := [key for key in missing if key not in content]:
         raise ValueError(message(f"{', '.join(absent)} in {name}", "Add it.", keys=sorted(content)))
     hints = get_type_hints(kind)
     for key, value in content.items():
-        if (key not in _SECTIONS or value is None) and not _fits(_frozen(value), hints[key]):
-            wanted = str(hints[key]).replace("typing.", "")
-            raise ValueError(message(f"{key} of kind {wanted} in {name}", "", **{str(key): value}))
+        if (key not in _SECTIONS or value is None) and not type_fits(frozen(value), hints[key]):
+            wanted = f"{key} of kind {type_words(hints[key])} in {name}"
+            raise ValueError(message(wanted, "", **{str(key): value}))
     values = {key: _built(key, value, f"{where}.{key}".lstrip(".")) for key, value in content.items()}
     try:
         return kind(**values)
@@ -298,24 +322,24 @@ def build_record(kind: type, content: Any, where: str = "") -> Any:
 def _built(key: str, value: Any, where: str) -> Any:
     """Convert one value: a section, an array of sections, or a plain value."""
     if key not in _SECTIONS or value is None or is_dataclass(value):
-        return _frozen(value)
+        return frozen(value)
     if isinstance(value, list | tuple):
         return tuple(_built(key, item, where) for item in value)
     return build_record(_SECTIONS[key], value, where)
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def type_fits(value: Any, hint: Any) -> bool:
     """Return True if a plain value matches the type of a field; types that cannot be checked match."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return any(_fits(value, option) for option in inner)
+        return any(type_fits(value, option) for option in inner)
     if origin is Literal:
         return value in inner
     if origin is tuple:
         kinds = inner[:1] * len(value) if isinstance(value, tuple) and inner[-1] is Ellipsis else inner
-        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(type_fits, value, kinds))
     if origin is not None:  # a mapping
-        return isinstance(value, origin) and all(_fits(item, inner[-1]) for item in value.values())
+        return isinstance(value, origin) and all(type_fits(item, inner[-1]) for item in value.values())
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
@@ -323,10 +347,30 @@ def _fits(value: Any, hint: Any) -> bool:
     return hint is Any or isinstance(value, hint)
 
 
-def _frozen(value: Any) -> Any:
+def type_words(hint: Any) -> str:
+    """Describe the type of a setting: int, a|b, text,text,... ."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        words = [type_words(one) for one in inner if one is not type(None) and one is not Any]
+        return " or ".join(dict.fromkeys(words))
+    if origin is Literal:
+        return "|".join(map(str, inner))
+    if origin is tuple:
+        kinds = [type_words(one) for one in inner if one is not Ellipsis]
+        if is_dataclass(inner[0]):
+            return "tables, in a file only"
+        return ",".join([*kinds * 2, "..."] if inner[-1] is Ellipsis else kinds)
+    if origin is not None:
+        return "text" if inner[-1] is Any else f"table of {type_words(inner[-1])}"
+    if hint is bool:
+        return "true|false"
+    return "text" if hint is str or hint is Any else str(hint.__name__)
+
+
+def frozen(value: Any) -> Any:
     """Convert lists of TOML to tuples."""
     if isinstance(value, list):
-        return tuple(_frozen(item) for item in value)
+        return tuple(frozen(item) for item in value)
     if isinstance(value, Mapping):
-        return {key: _frozen(item) for key, item in value.items()}
+        return {key: frozen(item) for key, item in value.items()}
     return value

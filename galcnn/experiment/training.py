@@ -180,7 +180,11 @@ def _health(
     if experiment.health is None:
         if tensorboard is not None:
             raise ValueError(
-                message("health to write for TensorBoard", "Say --health.", tensorboard=str(tensorboard))
+                message(
+                    "a record of the gradients for --tensorboard",
+                    "Add --set health=50.",
+                    tensorboard=str(tensorboard),
+                )
             )
         return []
     batches = training_batches(prepared.sides["train"], experiment.training, experiment.seed)
@@ -204,7 +208,7 @@ def checkpoint_of(out: str | os.PathLike[str]) -> Path:
 def _told(experiment: Experiment) -> dict[str, Any]:
     """Return the settings that must be equal to resume; paths of the data and devices may differ."""
     content = experiment.to_dict()
-    for name in ("catalog", "shards", "cache_megabytes"):
+    for name in ("catalog", "images", "shards", "cache_megabytes"):
         del content["data"][name]
     del content["devices"], content["health"]
     return content
@@ -224,8 +228,8 @@ def _finished(out: str | os.PathLike[str], prepared: ExperimentData) -> TrainedM
     if changed := changed_keys(stands | {"data_sha256": card.data.get("sha256")}, now):
         raise ValueError(
             message(
-                "the experiment whose model stands there, or a new folder",
-                "Choose another --out, or train it anew: --overwrite.",
+                "the experiment of the existing model, or a new folder",
+                "Choose another --out, or train again: --overwrite.",
                 changed=changed,
                 model=str(out),
             )
@@ -244,7 +248,7 @@ def _refuse_unlike_workers(
         raise ValueError(
             message(
                 "the model of this experiment on all workers, or on none",
-                "Copy or remove it, or say --overwrite.",
+                "Copy it to all workers, remove it, or use --overwrite.",
                 model=str(out),
                 n_workers_with_it=n_finished,
             )

@@ -4,7 +4,6 @@ from .bundle import TrainedModel as TrainedModel
 from .bundle import load_model as load_model
 from .bundle import save_model as save_model
 from .card import Card as Card
-from .devices import DeviceSettings as DeviceSettings
 from .export import export_onnx as export_onnx
 from .graph import feature_maps as feature_maps
 from .graph import network_layers as network_layers
@@ -22,6 +21,7 @@ from .preprocessing.stretch import AsinhStretch as AsinhStretch
 from .preprocessing.stretch import LuptonStretch as LuptonStretch
 from .profile import network_table as network_table
 from .receptive import looked_at as looked_at
+from .settings import DeviceSettings as DeviceSettings
 from .settings import NetworkSettings as NetworkSettings
 from .target import Target as Target
 

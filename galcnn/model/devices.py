@@ -6,58 +6,13 @@ import contextlib
 import functools
 import json
 import os
-import re
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from galcnn.errors import message
-
-
-@dataclass(frozen=True)
-class DeviceSettings:
-    """Devices used for training.
-
-    Attributes
-    ----------
-    device : str
-        ``"auto"`` (the GPU if there is one, else the CPU), ``"cpu"``, ``"gpu"`` or ``"gpu:1"``.
-    strategy : {"one", "mirrored", "workers"}
-        ``"one"``: one device. ``"mirrored"``: each batch is split over several devices of this
-        machine, which hold identical copies of the network. ``"workers"``: each batch is split over
-        several machines; each runs the same command, with its own task in the environment variable
-        ``TF_CONFIG``.
-    replicas : int or None
-        Number of devices that share a batch with ``"mirrored"``; all GPUs by default. A CPU is
-        divided into this number of logical devices, which is useful only for tests.
-    """
-
-    device: str = "auto"
-    strategy: Literal["one", "mirrored", "workers"] = "one"
-    replicas: int | None = None
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
-            raise ValueError(message("a device: auto, cpu, gpu or gpu:N", "", device=self.device))
-        if self.strategy not in ("one", "mirrored", "workers"):
-            raise ValueError(
-                message("a strategy among ('one', 'mirrored', 'workers')", "", strategy=self.strategy)
-            )
-        if self.replicas is not None and (self.replicas < 2 or self.strategy != "mirrored"):
-            raise ValueError(
-                message(
-                    "two or more replicas, with strategy 'mirrored'",
-                    "Leave replicas out.",
-                    replicas=self.replicas,
-                    strategy=self.strategy,
-                )
-            )
-        if self.strategy == "mirrored" and ":" in self.device:
-            raise ValueError(
-                message("device auto, cpu or gpu to share a batch", "Say replicas.", device=self.device)
-            )
+from galcnn.model.settings import DeviceSettings
 
 
 @functools.cache

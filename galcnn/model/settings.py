@@ -1,7 +1,8 @@
-"""Settings of the network, section ``[network]`` of an experiment. Does not import Keras."""
+"""Settings of network and devices, as in an experiment. Does not import Keras."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -29,22 +30,22 @@ class NetworkSettings:
     Attributes
     ----------
     architecture : str
-        ``"blocks"``: blocks of convolutions, separated by poolings that halve the grid. Otherwise
-        the name of a network of `keras.applications`, such as ``"ResNet50V2"``, built for any number
-        of bands without its pretrained weights, head and rescaling.
+        Network: ``"blocks"``, or one of `keras.applications` such as ``"ResNet50V2"``. Blocks are
+        convolutions, separated by poolings that halve the grid. A network of `keras.applications` is
+        built for any number of bands, without its pretrained weights, head and rescaling.
     widths : tuple of int
         Number of filters of the convolutions in each block.
     depth : int
         Number of convolutions in each block.
     residual : bool
-        If True, the input of a block is added to the output of its convolutions before the last
-        activation (He et al. 2015), through a 1 x 1 convolution if the widths differ.
+        If true, the input of a block is added to the output of its convolutions. This happens before
+        the last activation (He et al. 2015), through a 1 x 1 convolution if the widths differ.
     stem : int
-        Number of filters of an initial 5 x 5 convolution of stride 2, which reduces the cost of the
-        following layers to a quarter; 0 for none.
+        Number of filters of an initial 5 x 5 convolution of stride 2; 0 for none. It reduces the cost
+        of the following layers to a quarter.
     field : float or None
-        Fraction of the image's side, about the centre, that the network sees; None for the whole
-        image. (An experiment replaces None by 2/3 if the pictures are scaled to their galaxy.)
+        Fraction of the image's side, about the centre, that the network sees; none: the whole image.
+        (An experiment replaces None by 2/3 if the pictures are scaled to their galaxy.)
     kernel : int
         Side of the kernels of the other convolutions, in pixels.
     normalization : {"batch", "group", "layer", "none"}
@@ -55,37 +56,38 @@ class NetworkSettings:
     pooling : {"max", "average"}
         Pooling at the end of each block except the last.
     orientations : {1, 4, 8}
-        Number of orientations of the image whose feature maps are rotated back and averaged: 4 for
-        rotations by 90 degrees, 8 to include mirror images. The logits are then invariant to these
-        orientations; the cost grows by the same factor. With 8, the network cannot distinguish an
-        image from its mirror image.
+        Number of orientations that the network averages: 4 rotations, or 8 with mirror images. The
+        feature maps of the rotated images are rotated back and averaged. The logits are then
+        invariant to these orientations; the cost grows by the same factor. With 8, the network cannot
+        distinguish an image from its mirror image.
     averaging : {"always", "prediction"}
-        ``"always"``: orientations are averaged in training and prediction. ``"prediction"``: the
+        Whether orientations are averaged always, or in prediction only. With ``"prediction"`` the
         network is trained on single orientations, at their cost; only the saved model averages.
     dropout : float
         Dropout rate before the last layer.
     spatial_dropout : float
-        Rate at which whole feature maps are dropped at the end of each block. Neighbouring pixels of
+        Dropout rate of whole feature maps at the end of each block. Neighbouring pixels of
         a map are strongly correlated, so that dropping single pixels has little effect (Tompson et
         al. 2015).
     initializer : str or mapping
-        Initializer of the kernels, as a Keras identifier or configuration; each layer has its own
-        seed.
+        Initializer of the kernels, as a Keras identifier or configuration. Each layer has its own seed.
     regularizer : str, mapping or None
         Regularizer of the kernels, as a Keras identifier or configuration.
-    l1, l2 : float
-        Penalties of the kernels in the loss ``C = E + l1 sum |w| + l2 / 2 sum w**2``, so that
+    l1 : float
+        Penalty ``l1 sum |w|`` of the kernels in the loss.
+    l2 : float
+        Penalty ``l2 / 2 sum w**2`` of the kernels in the loss. With the loss E and both penalties,
         ``dC/dw = dE/dw + l1 sign(w) + l2 w``. (Keras' own ``l2`` lacks the factor 1/2: its gradient
         is twice as large.) Decoupled weight decay is the setting `weight_decay` of the training.
     max_norm : float or None
-        Largest norm of the incoming weights of one unit or feature map; None for no limit.
+        Largest norm of the incoming weights of one unit or feature map.
     max_parameters : int or None
         Largest number of parameters; a larger network is refused. None for no limit.
     precision : {"float32", "mixed_float16", "mixed_bfloat16"} or None
-        Precision in which the layers compute; None for Keras' global policy. Weights, the global
+        Floating-point precision of the layers; none: Keras' global policy. Weights, the global
         average and the logits are always float32.
     synchronized : bool
-        If True, batch normalisation computes its statistics over all devices that share a batch.
+        If true, batch normalisation computes its statistics over all devices that share a batch.
     """
 
     architecture: str = BLOCKS
@@ -174,6 +176,51 @@ class NetworkSettings:
                     "It settles these by itself: leave them out.",
                     **idle,
                 )
+            )
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """Devices used for training.
+
+    Attributes
+    ----------
+    device : str
+        Device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``. ``auto`` is the GPU if there is one, else the CPU.
+    strategy : {"one", "mirrored", "workers"}
+        Distribution of each batch: one device, several of this machine, or several machines.
+        ``"mirrored"``: each batch is split over several devices of this
+        machine, which hold identical copies of the network. ``"workers"``: each batch is split over
+        several machines; each runs the same command, with its own task in the environment variable
+        ``TF_CONFIG``.
+    replicas : int or None
+        Number of devices that share a batch with strategy ``mirrored``; all GPUs by default. A CPU is
+        divided into this number of logical devices, which is useful only for tests.
+    """
+
+    device: str = "auto"
+    strategy: Literal["one", "mirrored", "workers"] = "one"
+    replicas: int | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
+            raise ValueError(message("a device: auto, cpu, gpu or gpu:N", "", device=self.device))
+        if self.strategy not in ("one", "mirrored", "workers"):
+            raise ValueError(
+                message("a strategy among ('one', 'mirrored', 'workers')", "", strategy=self.strategy)
+            )
+        if self.replicas is not None and (self.replicas < 2 or self.strategy != "mirrored"):
+            raise ValueError(
+                message(
+                    "two or more replicas, with strategy 'mirrored'",
+                    "Leave replicas out.",
+                    replicas=self.replicas,
+                    strategy=self.strategy,
+                )
+            )
+        if self.strategy == "mirrored" and ":" in self.device:
+            raise ValueError(
+                message("device auto, cpu or gpu to share a batch", "Say replicas.", device=self.device)
             )
 
 

@@ -4,7 +4,7 @@ from .class_weights import class_frequency as class_frequency
 from .class_weights import trained_prior as trained_prior
 from .optimizers import make_optimizer as make_optimizer
 from .redshifts import RandomRedshift as RandomRedshift
-from .schedules import Schedule as Schedule
+from .settings import Schedule as Schedule
 from .settings import TrainingSettings as TrainingSettings
 from .snapshots import Snapshots as Snapshots
 from .snapshots import read_snapshots as read_snapshots

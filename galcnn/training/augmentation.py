@@ -6,7 +6,6 @@ have already been replaced by the fill value (zero), so their original values do
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
-from galcnn.errors import message
-from galcnn.model.inputs import FILL
+from galcnn.errors import did_you_mean, message
 from galcnn.training.redshifts import RandomRedshift
 
 #: Class names that state a sense of winding, which a mirror image reverses.
@@ -58,28 +55,29 @@ class Augmentation:
     Attributes
     ----------
     flips : bool
-        If True, images are mirrored at random along x and y. Refused for chiral classes unless
+        If true, images are mirrored at random along x and y. Refused for chiral classes unless
         `flip_swaps` gives the class of their mirror images.
     rotations : {"none", "quarter", "any"}
+        Random rotations: none, by quarter turns, or by any angle.
         ``"quarter"``: multiples of 90 degrees, without interpolation. ``"any"``: in addition, half of
         the images are rotated by a random angle, with bilinear interpolation and reflected pixels
         beyond the edge. Interpolation smooths the noise, so the other half is not interpolated: a
         network that never sees unsmoothed noise does worse on it.
     zoom : float or None
-        Largest relative change of size, at most 0.2: with more, the reflected pixels in the corners
-        would show the galaxy again. Needs ``rotations="any"``, since both share one resampling. None
-        means 0.1 with ``rotations="any"`` and 0 otherwise.
+        Largest relative change of size, at most 0.2; needs rotations by any angle. With more, the
+        reflected pixels in the corners would show the galaxy again. Zoom and rotation share one
+        resampling. None means 0.1 with ``rotations="any"`` and 0 otherwise.
     shift : int
         Largest shift along each axis, in whole pixels.
     blur : float
-        Largest standard deviation, in pixels, of the Gaussian with which images are convolved.
+        Largest standard deviation of a Gaussian blur, in pixels.
     noise : float
         Largest standard deviation of the added noise, in units of the sky noise of each band.
     band_dropout : float
-        Probability that a band is replaced by the fill value, as if it were masked. At least one band
+        Probability that a band is removed, as if it were masked. At least one band
         is kept.
     flip_swaps : mapping of str to str
-        Class -> class of its mirror image; naming one direction of a pair is enough.
+        Class of the mirror image of a class, such as ``spiral_cw=spiral_acw``. One direction is enough.
     redshift : RandomRedshift or None
         Random redshifts, applied with `galcnn.redshifting` before all other changes.
     """
@@ -148,7 +146,11 @@ class Augmentation:
         """
         swaps = dict(self.flip_swaps) | {b: a for a, b in self.flip_swaps.items()}
         if unknown := sorted(set(swaps) - set(classes)):
-            raise ValueError(message(f"flip swaps among {tuple(classes)}", "", unknown=unknown))
+            raise ValueError(
+                message(
+                    f"flip swaps among {tuple(classes)}", did_you_mean(unknown[0], classes), unknown=unknown
+                )
+            )
         if any(swaps[swaps[name]] != name for name in swaps):
             raise ValueError(
                 message("pairs of classes that mirror each other", "", flip_swaps=dict(self.flip_swaps))
@@ -157,8 +159,9 @@ class Augmentation:
         if self.flips and chiral:
             raise ValueError(
                 message(
-                    "classes that a mirror image keeps, or the swap a mirror makes",
-                    f"Say --flip-swaps {chiral[0]}:PARTNER, merge them, or switch flips off: --no-flips.",
+                    "classes that mirroring does not change",
+                    f"Name the mirror class: --set training.augmentation.flip_swaps.{chiral[0]}=CLASS; or "
+                    "merge them (--merge), or do not mirror: --set training.augmentation.flips=false.",
                     chiral=chiral,
                 )
             )
@@ -183,7 +186,7 @@ class Augmentation:
             raise ValueError(
                 message(
                     "a shift, and three times a blur, of at most a third of the image",
-                    "Choose smaller ones.",
+                    "Choose a smaller shift or blur.",
                     shift=self.shift,
                     blur=self.blur,
                     shape=shape,
@@ -191,7 +194,11 @@ class Augmentation:
             )
         if self.rotations != "none" and shape[0] != shape[1]:
             raise ValueError(
-                message("square images to rotate", "Crop them, or switch rotations off.", shape=shape)
+                message(
+                    "square images to rotate",
+                    "Crop them (--size), or do not rotate: --set training.augmentation.rotations=none.",
+                    shape=shape,
+                )
             )
 
     def apply(self, images: Any, labels: Any, mirror: Any, seed: Any, *, sky: Any = None) -> tuple[Any, Any]:
@@ -215,109 +222,21 @@ class Augmentation:
         tuple of tensor
             Images and labels; a mirrored galaxy has the class (or values) of its mirror image.
         """
+        from galcnn.training import random_changes as change  # imports TensorFlow
+
         if self.flips or self.rotations != "none":
-            images, labels = self._mirrored(images, labels, mirror, seed)
+            turns = self.rotations != "none"
+            images, labels = change.mirror(
+                images, labels, mirror, seed, flips=self.flips, quarter_turns=turns
+            )
         if self.rotations == "any":
-            images = _turn(images, seed + 1, self.zoom_range)
+            images = change.turn(images, seed + 1, self.zoom_range)
         if self.shift:
-            images = _shift(images, self.shift, seed + 5)
+            images = change.shift(images, self.shift, seed + 5)
         if self.blur:
-            images = _blur(images, self.blur, seed + 6)
+            images = change.blur(images, self.blur, seed + 6)
         if self.noise:
-            images = _add_noise(images, self.noise, sky, seed + 7)
+            images = change.add_noise(images, self.noise, sky, seed + 7)
         if self.band_dropout:
-            images = _drop_bands(images, self.band_dropout, seed + 9)
+            images = change.drop_bands(images, self.band_dropout, seed + 9)
         return images, labels
-
-    def _mirrored(self, images: Any, labels: Any, mirror: Any, seed: Any) -> tuple[Any, Any]:
-        draws = tf.random.stateless_uniform((3, tf.shape(images)[0]), seed) < 0.5
-        left, up, across = draws[0], draws[1], draws[2]
-        if self.rotations == "none":
-            across = tf.zeros_like(left)
-        if not self.flips:
-            # An even number of reflections is a rotation, which keeps the sense of winding.
-            left = tf.math.logical_xor(up, across)
-        images = _where(left, tf.reverse(images, [2]), images)
-        images = _where(up, tf.reverse(images, [1]), images)
-        images = _where(across, tf.transpose(images, (0, 2, 1, 3)), images)
-        odd = tf.math.logical_xor(tf.math.logical_xor(left, up), across)
-        if len(labels.shape) == 1:
-            labels = tf.where(odd, tf.gather(mirror, labels), labels)
-        else:
-            labels = tf.where(odd[:, tf.newaxis], tf.gather(labels, mirror, axis=1), labels)
-        return images, labels
-
-
-def _where(mask: Any, yes: Any, no: Any) -> Any:
-    # Select copies whole images; `tf.where` broadcasts its condition and is many times slower.
-    return tf.raw_ops.Select(condition=mask, x=yes, y=no)
-
-
-def _turn(images: Any, seed: Any, zoom: float) -> Any:
-    """Rotate half of the images about the centre by up to 45 degrees, and zoom them."""
-    n = tf.shape(images)[0]
-    exact = tf.random.stateless_uniform((n,), seed + 2) < 0.5
-    side = tf.cast(tf.shape(images)[1] - 1, tf.float32)
-    angle = tf.random.stateless_uniform((n,), seed, -math.pi / 4, math.pi / 4)
-    scale = tf.random.stateless_uniform((n,), seed + 1, 1 - zoom, 1 + zoom)
-    cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
-    offset_x = side / 2 * (1 - cosine + sine)
-    offset_y = side / 2 * (1 - sine - cosine)
-    zero = tf.zeros_like(angle)
-    transform = tf.stack([cosine, -sine, offset_x, sine, cosine, offset_y, zero, zero], axis=1)
-    turned = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=transform,
-        output_shape=tf.shape(images)[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="REFLECT",
-    )
-    return _where(exact, images, turned)
-
-
-def _shift(images: Any, most: int, seed: Any) -> Any:
-    """Shift each image by whole pixels, without interpolation."""
-    moves = tf.random.stateless_uniform((2, tf.shape(images)[0]), seed, -most, most + 1, dtype=tf.int32)
-    for axis in (1, 2):
-        side = images.shape[axis]
-        place = tf.range(side)[tf.newaxis] - moves[axis - 1][:, tf.newaxis]
-        place = tf.where(place < 0, -1 - place, place)
-        place = tf.where(place >= side, 2 * side - 1 - place, place)
-        images = tf.gather(images, place, axis=axis, batch_dims=1)
-    return images
-
-
-def _blur(images: Any, widest: float, seed: Any) -> Any:
-    """Convolve each image with a normalised Gaussian."""
-    width = tf.random.stateless_uniform((tf.shape(images)[0], 1), seed, 1e-3, widest)
-    radius = math.ceil(3 * widest)
-    offsets = tf.range(-radius, radius + 1, dtype=tf.float32)[tf.newaxis]
-    weights = tf.nn.softmax(-0.5 * (offsets / width) ** 2, axis=1)
-    for axis in (1, 2):
-        side = images.shape[axis]
-        frame = [[0, 0], [0, 0], [0, 0], [0, 0]]
-        frame[axis] = [radius, radius]
-        wide = tf.pad(images, frame, "SYMMETRIC")
-        parts = [
-            weights[:, k, tf.newaxis, tf.newaxis, tf.newaxis]
-            * (wide[:, k : k + side] if axis == 1 else wide[:, :, k : k + side])
-            for k in range(2 * radius + 1)
-        ]
-        images = tf.add_n(parts)
-    return images
-
-
-def _add_noise(images: Any, most: float, sky: Any, seed: Any) -> Any:
-    """Add Gaussian noise to each image, except where pixels have the fill value."""
-    share = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed, 0.0, most)
-    noise = tf.random.stateless_normal(tf.shape(images), seed + 1)
-    return tf.where(images == FILL, images, images + share * sky * noise)
-
-
-def _drop_bands(images: Any, rate: float, seed: Any) -> Any:
-    """Replace whole bands by the fill value, but never all bands of an image."""
-    n, bands = tf.shape(images)[0], images.shape[-1]
-    draw = tf.random.stateless_uniform((n, bands), seed)
-    stays = (draw >= rate) | (draw >= tf.reduce_max(draw, axis=1, keepdims=True))
-    return tf.where(stays[:, tf.newaxis, tf.newaxis], images, FILL)

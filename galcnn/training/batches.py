@@ -139,8 +139,8 @@ def _sky(dataset: Dataset) -> npt.NDArray[np.float32]:
     if not np.all(noise > 0):
         raise ValueError(
             message(
-                "images with sky noise in every band to add noise in its measure",
-                "Leave the noise out.",
+                "images with sky noise in every band, to add noise in units of it",
+                "Set noise to 0.",
                 sky_noise=noise.tolist(),
             )
         )

@@ -124,7 +124,7 @@ def _parsed(content: bytes, path: str | os.PathLike[str]) -> TrainingState:
         raise ValueError(
             message(
                 "the checkpoint of a training",
-                "Remove it to begin anew.",
+                "Remove it to start again.",
                 path=str(path),
                 error=f"{type(error).__name__}: {error}",
             )
@@ -180,8 +180,8 @@ class Checkpoint(keras.callbacks.Callback):
         if changed := changed_keys(state.identity, self.identity):
             raise ValueError(
                 message(
-                    "the settings with which this training began",
-                    "Say them again, choose another name, or begin anew (--overwrite).",
+                    "the settings with which this training started",
+                    "Use the same settings, choose another --out, or start again: --overwrite.",
                     changed=changed,
                     checkpoint=str(self.path),
                 )

@@ -94,5 +94,11 @@ def _power(balance: str) -> float:
 def _positive_frequency(dataset: Dataset, mirror: Mirror | None) -> npt.NDArray[np.float64]:
     empty = [name for name, n in dataset.counts.items() if n == 0]
     if empty:
-        raise ValueError(message("training images of every class", "", classes_without=empty))
+        raise ValueError(
+            message(
+                "training images of every class",
+                "Merge or drop the class: --merge, --drop.",
+                classes_without=empty,
+            )
+        )
     return np.array(list(class_frequency(dataset, mirror).values()))

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from galcnn.errors import message
-from galcnn.training.schedules import Schedule, learning_rate
-from galcnn.training.settings import TrainingSettings
+from galcnn.training.schedules import learning_rate
+from galcnn.training.settings import Schedule, TrainingSettings
 
 #: Names that are not classes of Keras but settings of its SGD.
 _WORDS: Mapping[str, Mapping[str, Any]] = {

@@ -32,18 +32,22 @@ class RandomRedshift:
     Attributes
     ----------
     between : tuple of float
-        Lowest and highest redshift; drawn uniformly for each galaxy in each epoch.
+        Lowest and highest redshift, drawn uniformly for each galaxy in each epoch.
     observation : str or mapping
-        ``simulated``, a preset of `galcnn.photometry.instruments`, or the fields of a
-        `galcnn.photometry.Observation` (pixel scale in arcsec). It describes the survey of the
-        training images; its pixel scale must be theirs.
+        Survey of the training images: ``simulated``, or a preset of galcnn.photometry.instruments. In a
+        file, also the fields of a `galcnn.photometry.Observation` (pixel scale in arcsec). Its pixel
+        scale must be that of the images.
     share : float
-        Fraction of the images that are redshifted. An image also stays unchanged if the drawn
+        Fraction of the images that are redshifted, in (0, 1]. An image also stays unchanged if the drawn
         redshift is below the lowest one at which the galaxy can be shown: its own, or the one at
         which the observation's PSF and noise are reached.
-    bandpass, max_mismatch, fill
-        See `galcnn.redshifting.Redshifting`. By default a field that is too small is extended with
-        sky noise; files with a field wider than `size` are better.
+    bandpass : {"nearest", "sed", "same"}
+        Band that is taken for a redshifted band. See `galcnn.redshifting.Redshifting`.
+    max_mismatch : float
+        Largest relative difference of rest-frame wavelengths with bandpass ``nearest``.
+    fill : {"refuse", "mask", "sky"}
+        What fills the edge of a field that is too small. By default it is sky noise; files with a
+        field wider than `size` are better.
 
     Examples
     --------

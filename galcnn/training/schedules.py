@@ -2,71 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import keras
 
-from galcnn.errors import message
-
-ScheduleName = Literal["constant", "step", "exponential", "cosine", "plateau"]
-SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
+from galcnn.training.settings import Schedule
 
 #: Initial rate of a warm-up, as a fraction of the peak.
 _FIRST = 0.01
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Learning rate schedule of a training.
-
-    Attributes
-    ----------
-    name : {"constant", "step", "exponential", "cosine", "plateau"}
-        ``"step"`` multiplies the rate by `factor` every `every` epochs; ``"exponential"`` does so
-        continuously. ``"cosine"`` decreases it to zero at the last epoch (Loshchilov & Hutter 2017).
-        ``"plateau"`` multiplies it by `factor` when the validation loss has not fallen for `patience`
-        epochs.
-    warm_up : float or None
-        Fraction of all updates in which the rate rises linearly from a hundredth of its peak, before
-        the schedule starts. None means 0.05 for ``"cosine"`` and 0 for the others.
-    factor : float
-        Factor of ``"step"``, ``"exponential"`` and ``"plateau"``, in (0, 1).
-    every : float
-        Interval of ``"step"`` and ``"exponential"``, in epochs.
-    patience : int
-        Epochs without a lower validation loss before ``"plateau"`` reduces the rate.
-    """
-
-    name: ScheduleName = "cosine"
-    warm_up: float | None = None
-    factor: float = 0.1
-    every: float = 10.0
-    patience: int = 5
-
-    def __post_init__(self) -> None:
-        if self.name not in SCHEDULES:
-            raise ValueError(message(f"schedule among {SCHEDULES}", "", schedule=self.name))
-        if not 0 <= (self.warm_up or 0) < 1:
-            raise ValueError(message("a warm-up in [0, 1)", "", warm_up=self.warm_up))
-        if self.name == "plateau" and self.warm_up:
-            raise ValueError(
-                message(
-                    "no warm-up before a plateau",
-                    "The rate is then moved by the validation loss alone.",
-                    warm_up=self.warm_up,
-                )
-            )
-        if not 0 < self.factor < 1 or not self.every > 0 or self.patience < 1:
-            raise ValueError(
-                message(
-                    "a factor in (0, 1), a positive number of epochs, a patience of at least 1",
-                    "",
-                    factor=self.factor,
-                    every=self.every,
-                    patience=self.patience,
-                )
-            )
 
 
 @keras.saving.register_keras_serializable(package="galcnn")

@@ -1,18 +1,77 @@
-"""Settings of a training, as in section [training] of an experiment."""
+"""Settings of a training, as in section [training] of an experiment. Does not import Keras."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import keras
 import numpy as np
 
 from galcnn.errors import message
 from galcnn.training.augmentation import Augmentation
 from galcnn.training.class_weights import BALANCES, Balance
-from galcnn.training.schedules import Schedule
+
+if TYPE_CHECKING:
+    from keras.optimizers import Optimizer
+else:  # the hint is read to check settings; Keras is imported by those who train
+    Optimizer = Any
+
+ScheduleName = Literal["constant", "step", "exponential", "cosine", "plateau"]
+SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate schedule of a training.
+
+    Attributes
+    ----------
+    name : {"constant", "step", "exponential", "cosine", "plateau"}
+        Name of the schedule. ``"step"`` multiplies the rate by `factor` every `every` epochs;
+        ``"exponential"`` does so continuously. ``"cosine"`` decreases it to zero at the last epoch
+        (Loshchilov & Hutter 2017). ``"plateau"`` multiplies it by `factor` when the validation loss
+        has not fallen for `patience` epochs.
+    warm_up : float or None
+        Fraction of all updates in which the rate first rises linearly to its peak. It starts from a
+        hundredth of the peak. None means 0.05 for ``"cosine"`` and 0 for the others.
+    factor : float
+        Factor of ``"step"``, ``"exponential"`` and ``"plateau"``, in (0, 1).
+    every : float
+        Interval of ``"step"`` and ``"exponential"``, in epochs.
+    patience : int
+        Epochs without a lower validation loss before ``"plateau"`` reduces the rate.
+    """
+
+    name: ScheduleName = "cosine"
+    warm_up: float | None = None
+    factor: float = 0.1
+    every: float = 10.0
+    patience: int = 5
+
+    def __post_init__(self) -> None:
+        if self.name not in SCHEDULES:
+            raise ValueError(message(f"schedule among {SCHEDULES}", "", schedule=self.name))
+        if not 0 <= (self.warm_up or 0) < 1:
+            raise ValueError(message("a warm-up in [0, 1)", "", warm_up=self.warm_up))
+        if self.name == "plateau" and self.warm_up:
+            raise ValueError(
+                message(
+                    "no warm-up before a plateau",
+                    "The rate is then moved by the validation loss alone.",
+                    warm_up=self.warm_up,
+                )
+            )
+        if not 0 < self.factor < 1 or not self.every > 0 or self.patience < 1:
+            raise ValueError(
+                message(
+                    "a factor in (0, 1), a positive number of epochs, a patience of at least 1",
+                    "",
+                    factor=self.factor,
+                    every=self.every,
+                    patience=self.patience,
+                )
+            )
 
 
 @dataclass(frozen=True)
@@ -24,38 +83,40 @@ class TrainingSettings:
     epochs : int
         Maximum number of epochs.
     batch_size : int or "all"
-        Number of images per update: 1 is stochastic gradient descent, ``"all"`` is full-batch
-        gradient descent, with one update per epoch by the gradient of the mean loss.
+        Number of images per update; ``all`` for full-batch gradient descent. 1 is stochastic gradient
+        descent; ``"all"`` makes one update per epoch, by the gradient of the mean loss.
     chunk_size : int
-        Maximum number of images whose gradient is computed at once with ``batch_size="all"``. It
+        Images whose gradient is computed at once in full-batch gradient descent. It
         limits the memory and does not change the result.
     optimizer : str, mapping or keras.optimizers.Optimizer
-        Keras identifier (sgd, rmsprop, adagrad, adam, adamw ...), configuration
-        (``{"class_name": ..., "config": {...}}``) or object; or ``"momentum"`` and ``"nesterov"``
-        for SGD with a momentum of 0.9.
+        Optimizer: ``sgd``, ``momentum``, ``nesterov``, ``adam``, ``adamw`` or another one of Keras. It
+        is given by a Keras identifier, a configuration (``{"class_name": ..., "config": {...}}``) or
+        an object; ``"momentum"`` and ``"nesterov"`` are SGD with a momentum of 0.9.
     learning_rate : float or None
-        Peak learning rate. None keeps that of the optimizer.
+        Peak learning rate; none: that of the optimizer.
     schedule : str or Schedule
-        Name of a schedule, or a schedule with its figures.
+        Learning rate schedule. In Python, also a `Schedule` with its parameters.
     weight_decay : float or None
-        Decoupled weight decay: each update subtracts ``learning_rate * weight_decay * w`` from the
-        kernels, but not from biases and normalisation weights (Loshchilov & Hutter 2019). None keeps
+        Decoupled weight decay: each update subtracts ``learning_rate * weight_decay * w``. It applies to
+        kernels, but not to biases and normalisation weights (Loshchilov & Hutter 2019). None keeps
         that of the optimizer. An L2 penalty of the loss is set by `l2` of the network instead.
-    clipvalue, clipnorm, global_clipnorm : float or None
-        Maximum absolute value of the gradient's elements, maximum norm per variable, and maximum
-        norm over all variables. At most one of the three may be set, as in Keras.
+    clipvalue : float or None
+        Largest absolute value of an element of the gradient.
+    clipnorm : float or None
+        Largest norm of the gradient of one variable.
+    global_clipnorm : float or None
+        Largest norm of the whole gradient. At most one of the three may be set, as in Keras.
     label_smoothing : float
-        Fraction of each label that is spread evenly over all classes. It reduces the effect of wrong
-        labels and makes the probabilities less extreme.
+        Fraction of each label that is spread evenly over all classes, in [0, 1). It reduces the effect
+        of wrong labels and makes the probabilities less extreme.
     patience : int or None
-        Epochs without a lower validation loss before training stops; None for never. The weights
+        Epochs without a lower validation loss before training stops; none: never. The weights
         with the lowest validation loss are kept in any case.
     tolerance : float or None
-        Training stops when the training loss changes by less than this from one epoch to the next;
-        None for never.
+        Training stops if its loss changes by less than this from one epoch to the next.
     balance : {"none", "weights", "sqrt-weights", "sampling"}
-        Method by which classes are balanced: class weights in the loss (inverse frequency, or its
-        square root), or sampling of as many images of each class.
+        Treatment of rare classes: class weights in the loss, or sampling. Class weights are the inverse
+        frequency or its square root; sampling draws as many images of each class.
     augmentation : galcnn.training.Augmentation
         Random changes of the training images.
     """
@@ -63,7 +124,7 @@ class TrainingSettings:
     epochs: int = 30
     batch_size: int | Literal["all"] = 64
     chunk_size: int = 256
-    optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = field(
+    optimizer: str | Mapping[str, Any] | Optimizer = field(
         default_factory=lambda: {
             "class_name": "AdamW",
             "config": {"learning_rate": 3e-3, "weight_decay": 0.02},
@@ -84,6 +145,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if isinstance(self.schedule, str):
             object.__setattr__(self, "schedule", Schedule(self.schedule))  # type: ignore[arg-type]
+        if not isinstance(self.optimizer, str | Mapping) and not hasattr(self.optimizer, "get_config"):
+            raise ValueError(message("an optimizer of Keras, or its name", "", optimizer=self.optimizer))
         sizes = {"epochs": self.epochs, "chunk_size": self.chunk_size, "patience": self.patience}
         sizes |= {} if self.batch_size == "all" else {"batch_size": self.batch_size}
         if any(size is not None and (not isinstance(size, int) or size < 1) for size in sizes.values()):
@@ -99,7 +162,11 @@ class TrainingSettings:
             if value is not None and not 0 <= value < np.inf:
                 raise ValueError(message(f"a {name} of 0 or more", "", **{name: value}))
         if len(self.clipping) > 1:
-            raise ValueError(message("at most one way to clip", "Keep one.", **self.clipping))
+            raise ValueError(
+                message(
+                    "at most one of clipvalue, clipnorm and global_clipnorm", "Keep one.", **self.clipping
+                )
+            )
         if self.balance not in BALANCES:
             raise ValueError(message(f"balance among {tuple(BALANCES)}", "", balance=self.balance))
 
@@ -117,6 +184,8 @@ class TrainingSettings:
         dict
             Settings; an optimizer object is replaced by its configuration.
         """
-        if isinstance(self.optimizer, keras.optimizers.Optimizer):
+        if not isinstance(self.optimizer, str | Mapping):
+            import keras
+
             return replace(self, optimizer=keras.optimizers.serialize(self.optimizer)).to_dict()
         return asdict(self)

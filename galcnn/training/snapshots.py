@@ -72,7 +72,7 @@ class Snapshots(keras.callbacks.Callback):
         if there and not (anew or own):
             raise ValueError(
                 message(
-                    f"an empty folder, or snapshots of this very training up to epoch {epoch}",
+                    f"an empty folder, or snapshots of this training up to epoch {epoch}",
                     "Choose another folder, or replace them: overwrite=True.",
                     folder=str(self.folder),
                 )
@@ -133,7 +133,7 @@ def read_snapshots(folder: str | os.PathLike[str]) -> list[Snapshot]:
     files = _files(Path(folder))
     if not files:
         raise FileNotFoundError(
-            message("a folder of snapshots", "Train with --snapshots DIR.", folder=str(folder))
+            message("a folder of snapshots", "Write them: galcnn train --snapshots DIR.", folder=str(folder))
         )
     return [Snapshot(epoch, _read(files[epoch])) for epoch in sorted(files)]
 

@@ -17,8 +17,7 @@ from galcnn.training.batches import Batches, training_batches, validation_batche
 from galcnn.training.callbacks import FiniteLoss, LossTolerance, RateRecord
 from galcnn.training.checkpoint import Checkpoint
 from galcnn.training.optimizers import make_optimizer
-from galcnn.training.schedules import Schedule
-from galcnn.training.settings import TrainingSettings
+from galcnn.training.settings import Schedule, TrainingSettings
 from galcnn.training.workers import fit_workers
 
 Callbacks = Sequence[keras.callbacks.Callback]

@@ -26,7 +26,7 @@ def check_vote_settings(settings: TrainingSettings) -> None:
         raise ValueError(
             message(
                 "label_smoothing 0 and balance 'none' to train on votes",
-                "Fractions are soft already, and of no class: say so in [training].",
+                "Fractions are soft labels already: --set training.label_smoothing=0.",
                 label_smoothing=settings.label_smoothing,
                 balance=settings.balance,
             )

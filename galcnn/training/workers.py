@@ -33,7 +33,7 @@ def fit_workers(
     """Fit a compiled model on several workers; call it in the scope of their strategy."""
     if batches.chunks > 1:
         raise ValueError(
-            message("mini-batches on several workers", "Give a batch_size.", chunks=batches.chunks)
+            message("mini-batches on several workers", "Give --batch-size.", chunks=batches.chunks)
         )
     strategy = tf.distribute.get_strategy()
     classes = batches.loss is None

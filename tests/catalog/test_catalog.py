@@ -104,7 +104,7 @@ def test_unreadable_catalogs_say_why(tmp_path):
     with pytest.raises(ValueError, match="a table in UTF-8"):
         read_catalog(tmp_path / "latin.csv")
     (tmp_path / "semicolons.csv").write_text("id;ra;dec\na;1;2\n")  # no galaxy '0' without a position
-    with pytest.raises(ValueError, match="columns apart by commas"):
+    with pytest.raises(ValueError, match="columns separated by commas"):
         read_catalog(tmp_path / "semicolons.csv")
 
 

@@ -48,7 +48,7 @@ def test_what_it_cannot_do_is_said(words, said, capsys):
 
 def test_a_training_is_looked_at_and_its_health_read(toy_experiment, tmp_path, capsys):
     model = tmp_path / "model"
-    words = ["train", str(toy_experiment), "--out", str(model), "--quiet", "--health", "4"]
+    words = ["train", str(toy_experiment), "--out", str(model), "--quiet", "--set", "health=4"]
     assert main([*words, "--tensorboard", str(tmp_path / "board")]) == 0
     assert f"galcnn diagnose {model}" in capsys.readouterr().out
     assert not (tmp_path / "model.health.csv").exists(), "it lies in the model now"
@@ -67,10 +67,11 @@ def test_a_training_is_looked_at_and_its_health_read(toy_experiment, tmp_path, c
 
 def test_a_training_that_failed_says_why_and_can_be_read(toy_experiment, tmp_path, capsys):
     model = tmp_path / "model"
-    wild = ["--optimizer", "sgd", "--learning-rate", "1e30", "--schedule", "constant"]
-    wild += ["--normalization", "none"]
+    wild = ["--learning-rate", "1e30", "--set", "health=50"]
+    for setting in ("training.optimizer=sgd", "training.schedule=constant", "network.normalization=none"):
+        wild += ["--set", setting]
     with pytest.warns(HealthWarning):
-        assert main(["train", str(toy_experiment), "--out", str(model), "--quiet", "--health", *wild]) == 2
+        assert main(["train", str(toy_experiment), "--out", str(model), "--quiet", *wild]) == 2
     said = capsys.readouterr().err
     assert "a finite loss" in said
     assert "Health: exploding at layer network/" in said
@@ -82,9 +83,9 @@ def test_a_training_that_failed_says_why_and_can_be_read(toy_experiment, tmp_pat
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--tensorboard", "board"], "Say --health"),
-        (["--health", "0"], "expected a number of updates"),
-        (["--health", "--strategy", "mirrored"], "on one device, to look at its health"),
+        (["--tensorboard", "board"], "Add --set health=50"),
+        (["--set", "health=0"], "--set health=0: Expected a number of updates"),
+        (["--set", "health=50", "--set", "devices.strategy=mirrored"], "on one device, where the gradients"),
     ],
 )
 def test_what_cannot_be_looked_at_is_refused(toy_experiment, tmp_path, words, text, capsys):

@@ -50,8 +50,8 @@ def train_words(folder):
         str(folder / "sky" / "catalog.ecsv"),
         "--epochs",
         "1",
-        "--widths",
-        "4",
+        "--set",
+        "network.widths=4",
         "--quiet",
     ]
     return [*words, "--batch-size", "8"]

@@ -195,7 +195,18 @@ def test_what_was_fetched_trains_a_network_and_is_classified(tmp_path, capsys):
     words += ["--bands", "r", "--width", "9.6arcsec", "--cache-size", "0", "--quiet"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     made = str(tmp_path / "out" / "catalog.ecsv")
-    training = ["train", "--catalog", made, "--epochs", "1", "--widths", "4", "--batch-size", "8", "--quiet"]
+    training = [
+        "train",
+        "--catalog",
+        made,
+        "--epochs",
+        "1",
+        "--set",
+        "network.widths=4",
+        "--batch-size",
+        "8",
+        "--quiet",
+    ]
     assert main([*training, "--out", str(tmp_path / "model")]) == 0
     classes = tmp_path / "classes.ecsv"
     words = ["classify", str(tmp_path / "model"), "--catalog", made, "--out", str(classes), "--quiet"]

@@ -17,7 +17,7 @@ FILES = {
     ("catalog convert", "--out"): "catalog convert none.csv --out {out}",
     ("catalog match", "--out"): "catalog match none.csv other.csv --radius 1arcsec --out {out}",
     ("catalog split", "--out"): "catalog split none.csv --out {out}",
-    ("preflight", "--json"): "preflight none.toml --json {out}",
+    ("preflight", "--out"): "preflight none.toml --out {out}",
     ("classify", "--out"): "classify none none.fits --out {out}",
     ("drift", "--out"): "drift none none.fits --reference other.fits --out {out}",
     ("explain", "--save"): "explain none none.fits --out new.fits --save {out}",
@@ -51,7 +51,7 @@ FOLDERS = {
     ("shift", "--out"): "shift none.toml --out {out}",
     ("simulate", "--out"): "simulate -n 1 --out {out}",
     ("train", "--out"): "train --catalog none.csv --out {out}",
-    ("train", "--shards"): "train --catalog none.csv --out new --shards {out}",
+    ("train", "--set"): "train --catalog none.csv --out new --set data.shards={out}",
     ("train", "--snapshots"): "train --catalog none.csv --out new --snapshots {out}",
     ("faithfulness", "--out"): "faithfulness none --catalog none.csv --out {out}",
     ("view", "--out"): "view none.fits --out {out}",
@@ -63,36 +63,9 @@ ADDED_TO = {
 }
 #: Words of what is no path, and options of files that are read.
 NO_PATHS = {
-    *(
-        "A:B",
-        "ADDRESS",
-        "ANGLE",
-        "B,B,...",
-        "BAND",
-        "C",
-        "C,C,...",
-        "C[,C]",
-        "CLASS",
-        "H,H,...",
-        "H[,H]",
-        "B=MAG,...",
-        "ID",
-        "M,M,...",
-    ),
-    *(
-        "METHOD",
-        "N,N,...",
-        "NAME",
-        "NAME=VALUE",
-        "NEW=OLD,OLD",
-        "N|all",
-        "ORDER",
-        "RA,DEC",
-        "TEXT",
-        "UNIT",
-        "URL",
-    ),
-    *("WHAT", "WIDTH", "X,X,...", "[N]"),
+    *("A:B", "ADDRESS", "ANGLE", "B,B,...", "B=MAG,...", "BAND", "C", "C,C,...", "C[,C]", "CLASS", "H,H,..."),
+    *("H[,H]", "ID", "M,M,...", "METHOD", "N", "N,N,...", "NAME", "NAME=VALUE", "NEW=OLD,OLD", "N|all"),
+    *("ORDER", "RA,DEC", "RATE", "TEXT", "UNIT", "URL", "WHAT", "WIDTH", "X,X,..."),
 }
 NO_PATHS_BY_NAME = {"--by", "--method", "--prior", "--seeds", "--shares", "--target", "--title"}
 READ = {
@@ -110,7 +83,12 @@ READ = {
     *("--model", "--mosaic", "--psf", "--reference", "--requests", "--seed-model", "--shuffled-model"),
     *("--sigma", "--weight"),
 }
-READ_BY = {("landscape", "--snapshots"), ("classify", "--shards")}
+READ_BY = {
+    ("compare", "--set"),
+    ("preflight", "--set"),
+    ("landscape", "--snapshots"),
+    ("classify", "--shards"),
+}
 
 
 def parameters(command=cli, words=()):

@@ -15,7 +15,7 @@ from galcnn.cli.main import main
 from galcnn.layers import LayerStack
 from galcnn.model import load_model
 
-TRAIN = ["--epochs", "2", "--widths", "4,8", "--depth", "1", "--quiet"]
+TRAIN = ["--epochs", "2", "--set", "network.widths=4,8", "--set", "network.depth=1", "--quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -286,8 +286,8 @@ def test_bad_training_input_is_one_clear_line_and_leaves_nothing(labels, sky, tm
         (["--catalog", str(path), "--drop", "spiral", "--drop", "edge_on"], "at least two classes"),
         (["--catalog", str(path), "--merge", "x=spirall"], "unknown=['spirall']"),
         (["--catalog", str(path), "--render", "sdss"], "a network of 8-bit colour pictures"),
-        (["--catalog", str(path), "--optimizer", "adamm"], "adamm"),
-        (["--catalog", str(path), "--widths", "0"], "widths, depth and kernel of at least 1"),
+        (["--catalog", str(path), "--set", "training.optimizer=adamm"], "adamm"),
+        (["--catalog", str(path), "--set", "network.widths=0"], "widths, depth and kernel of at least 1"),
         (["--catalog", str(path), "--bands", "z"], "bands=('z',)"),
     ]
     for words, text in cases:
@@ -365,8 +365,8 @@ def test_a_chiral_label_needs_a_swap(labels, tmp_path, capsys):
     table.write(path)
     words = ["train", "--catalog", str(path), "--out", str(tmp_path / "m"), *TRAIN[:1], "1", *TRAIN[2:]]
     assert main(words) == 2
-    assert "--flip-swaps spiral_acw:PARTNER" in one_line(capsys)
-    assert main([*words, "--flip-swaps", "spiral_cw:spiral_acw"]) == 0
+    assert "--set training.augmentation.flip_swaps.spiral_acw=CLASS" in one_line(capsys)
+    assert main([*words, "--set", "training.augmentation.flip_swaps.spiral_cw=spiral_acw"]) == 0
     assert load_model(tmp_path / "m").card.settings["training"]["augmentation"]["flip_swaps"] == {
         "spiral_cw": "spiral_acw"
     }

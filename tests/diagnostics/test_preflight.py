@@ -109,7 +109,7 @@ def test_images_of_two_splits_are_found(parts):
 
 def test_the_command_says_pass_or_fail_and_ends_with_a_code(toy_experiment, tmp_path, capsys):
     path = tmp_path / "checks.json"
-    assert main(["preflight", str(toy_experiment), "--json", str(path), "--quiet"]) == 0
+    assert main(["preflight", str(toy_experiment), "--out", str(path), "--quiet"]) == 0
     assert "7 of 7 checks passed" in capsys.readouterr().out
     checks = json.loads(path.read_text())
     assert len(checks) == 7

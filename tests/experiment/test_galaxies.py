@@ -84,7 +84,7 @@ def test_columns_of_the_training_that_a_file_lacks_are_no_fault_but_those_asked_
 def test_a_model_without_an_experiment_has_no_split(trained, table):
     with pytest.raises(ValueError, match="how its catalog was split"):
         galaxies_of(trained.card, table, columns={"image": "file", "class": "kind"}, split="test")
-    with pytest.raises(ValueError, match="whose card knows its catalog"):
+    with pytest.raises(ValueError, match="whose card names its catalog"):
         data_of(trained.card)
 
 

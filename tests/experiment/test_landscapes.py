@@ -11,7 +11,17 @@ from galcnn.cli.main import main
 from galcnn.diagnostics import Grid, Objective, read_surface
 from galcnn.experiment.landscapes import LandscapeSettings, objective_of
 
-OPTIONS = ("--epochs", "3", "--widths", "4,6", "--depth", "1", "--no-flips", "--quiet")
+OPTIONS = (
+    "--epochs",
+    "3",
+    "--set",
+    "network.widths=4,6",
+    "--set",
+    "network.depth=1",
+    "--set",
+    "training.augmentation.flips=false",
+    "--quiet",
+)
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_it_ends_as_if_it_had_not_been_interrupted(catalog, resumed, tmp_path):
     straight = train(experiment_of(catalog), tmp_path / "model")
     a, b = (Table.read(folder / "history.csv") for folder in (out, tmp_path / "model"))
     assert list(a["epoch"]) == [1, 2, 3, 4]
-    for name in a.colnames:  # bit-equal with --deterministic: see the test of kills
+    for name in a.colnames:  # bit-equal if deterministic: see the test of kills
         np.testing.assert_allclose(a[name], b[name], rtol=1e-3)
     for one, other in zip(trained.model.get_weights(), straight.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
@@ -133,12 +133,12 @@ def test_a_card_repeats_the_run(resumed, tmp_path, capsys):
 def test_a_card_without_an_experiment_says_so(trained, tmp_path, capsys):
     trained.card.write(tmp_path / "card.json")
     assert main(["train", str(tmp_path / "card.json"), "--out", str(tmp_path / "m")]) == 2
-    assert "a card that keeps its experiment" in capsys.readouterr().err
+    assert "the card of a model of galcnn train" in capsys.readouterr().err
 
 
 def test_the_command_finds_a_learning_rate(catalog, tmp_path, capsys):
     figure = tmp_path / "rates.png"
-    words = ["train", "--catalog", catalog, "--widths", "4,8", "--batch-size", "8", "--quiet"]
+    words = ["train", "--catalog", catalog, "--set", "network.widths=4,8", "--batch-size", "8", "--quiet"]
     assert main([*words, "--find-learning-rate", str(figure)]) == 0
     said = capsys.readouterr().out
     assert "--learning-rate " in said
@@ -152,8 +152,18 @@ def test_the_command_finds_a_learning_rate(catalog, tmp_path, capsys):
 @pytest.mark.full
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_the_command_killed_goes_on_to_the_last_bit(epochs, catalog, tmp_path):
-    words = ["train", "--catalog", catalog, "--widths", "4,6", "--batch-size", "8", "--epochs", "8"]
-    words += ["--quiet", "--deterministic", "--dropout", "0.3", "--seed", "3"]
+    words = [
+        "train",
+        "--catalog",
+        catalog,
+        "--set",
+        "network.widths=4,6",
+        "--batch-size",
+        "8",
+        "--epochs",
+        "8",
+    ]
+    words += ["--quiet", "--set", "deterministic=true", "--set", "network.dropout=0.3", "--seed", "3"]
 
     def start(out):
         command = [sys.executable, "-m", "galcnn.cli.main", *words, "--out", str(out)]

@@ -123,11 +123,20 @@ def test_deterministic_training_repeats_bit_by_bit(pictures, tmp_path):
             str(pictures / "c.ecsv"),
             "--epochs",
             "2",
-            "--widths",
-            "4,8",
+            "--set",
+            "network.widths=4,8",
             "--quiet",
         ]
-        words += ["--batch-size", "8", "--deterministic", "--seed", "3", "--out", str(tmp_path / name)]
+        words += [
+            "--batch-size",
+            "8",
+            "--set",
+            "deterministic=true",
+            "--seed",
+            "3",
+            "--out",
+            str(tmp_path / name),
+        ]
         subprocess.run([sys.executable, "-m", "galcnn.cli.main", *words], check=True, timeout=120)
         shas.append(load_model(tmp_path / name).model.get_weights())
         json.loads((tmp_path / name / "card.json").read_text())

@@ -79,7 +79,7 @@ def compare(found, alone):
 
 
 def test_two_logical_devices_that_share_each_batch_have_the_losses_of_one(folder, alone):
-    words = ("--device", "cpu", "--strategy", "mirrored", "--replicas", "2")
+    words = ("--device", "cpu", "--set", "devices.strategy=mirrored", "--set", "devices.replicas=2")
     result = subprocess.run(command(folder, "two", *words), capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert "CPU:0" in result.stdout.splitlines()[0]
@@ -144,7 +144,9 @@ def test_two_workers_that_were_killed_go_on_and_have_the_losses_of_one(folder, a
     assert codes == [-signal.SIGKILL, -signal.SIGKILL], errors
     assert read_state(folder / "workers.checkpoint.npz").epoch == 2
     assert not (folder / "second.checkpoint.npz").exists()
-    codes, words, errors = two_workers([command(folder, out, "--strategy", "workers") for out in outs])
+    codes, words, errors = two_workers(
+        [command(folder, out, "--set", "devices.strategy=workers") for out in outs]
+    )
     assert codes == [0, 0], errors
     assert "each batch shared by 2 workers" in words[0]
     assert "the first worker writes the model" in words[1]
@@ -152,7 +154,9 @@ def test_two_workers_that_were_killed_go_on_and_have_the_losses_of_one(folder, a
     compare(history(folder, "workers"), alone)
     assert json.loads((folder / "workers" / "card.json").read_text())["devices"]["strategy"] == "workers"
     # The model stands where the first worker wrote it, and not with the second: neither waits for the other.
-    codes, _, errors = two_workers([command(folder, out, "--strategy", "workers") for out in outs])
+    codes, _, errors = two_workers(
+        [command(folder, out, "--set", "devices.strategy=workers") for out in outs]
+    )
     assert codes == [2, 2]
     assert all("n_workers_with_it=1" in error for error in errors)
 

@@ -88,7 +88,7 @@ def test_chiral_names_are_recognised(name, chiral):
 
 def test_flips_of_chiral_classes_are_refused_until_a_swap_is_named():
     classes = ("elliptical", "spiral_acw", "spiral_cw")
-    with pytest.raises(ValueError, match=r"--flip-swaps spiral_acw:PARTNER.*--no-flips"):
+    with pytest.raises(ValueError, match=r"flip_swaps.spiral_acw=CLASS.*flips=false"):
         Augmentation().mirror_of(classes)
     assert Augmentation(flips=False).mirror_of(classes).tolist() == [0, 1, 2]
     swaps = Augmentation(flip_swaps={"spiral_cw": "spiral_acw"})

@@ -9,7 +9,7 @@ from astropy.coordinates import SkyCoord
 from galcnn.cutout import Cutout
 from galcnn.model import images_from
 from galcnn.training import Augmentation, TrainingSettings, training_batches
-from galcnn.training.augmentation import _add_noise, _blur, _drop_bands, _shift
+from galcnn.training.random_changes import add_noise, blur, drop_bands, shift
 
 RNG = np.random.default_rng(4)
 
@@ -21,7 +21,7 @@ def images(n=40, side=16, bands=2):
 def test_a_shift_moves_whole_pixels_and_draws_each_place_equally_often():
     one = np.zeros((1, 9, 9, 1), "float32")
     one[0, 4, 4, 0] = 7
-    moved = _shift(np.repeat(one, 2000, axis=0), 2, (1, 2)).numpy()[..., 0]
+    moved = shift(np.repeat(one, 2000, axis=0), 2, (1, 2)).numpy()[..., 0]
     assert np.all(moved.sum(axis=(1, 2)) == 7)
     places = np.argwhere(moved == 7)[:, 1:] - 4
     counts = np.unique(places, axis=0, return_counts=True)
@@ -33,7 +33,7 @@ def test_a_shift_brings_in_mirrored_pixels():
     row = np.arange(1.0, 7.0, dtype="float32").reshape(1, 6, 1, 1)
     found = {
         tuple(m.ravel())
-        for m in _shift(np.repeat(np.tile(row, (1, 1, 6, 1)), 200, 0), 2, (0, 3)).numpy()[:, :, 0]
+        for m in shift(np.repeat(np.tile(row, (1, 1, 6, 1)), 200, 0), 2, (0, 3)).numpy()[:, :, 0]
     }
     assert found == {
         (2, 1, 1, 2, 3, 4),
@@ -46,12 +46,12 @@ def test_a_shift_brings_in_mirrored_pixels():
 
 def test_blur_conserves_flux_and_adds_its_variance():
     wide = images()
-    blurred = _blur(wide, 1.2, (5, 6)).numpy()
+    blurred = blur(wide, 1.2, (5, 6)).numpy()
     np.testing.assert_allclose(blurred.sum(axis=(1, 2)), wide.sum(axis=(1, 2)), rtol=1e-5)
     point = np.zeros((300, 25, 25, 1), "float32")
     point[:, 12, 12] = 1
     x = np.arange(25) - 12.0
-    spots = _blur(point, 1.2, (7, 8)).numpy()[..., 0]
+    spots = blur(point, 1.2, (7, 8)).numpy()[..., 0]
     across, along = (np.einsum("nyx,x->n", s, x**2) for s in (spots, spots.transpose(0, 2, 1)))
     np.testing.assert_allclose(across, along, rtol=1e-4, atol=1e-6)
     sigma = np.sqrt(across)
@@ -64,7 +64,7 @@ def test_blur_conserves_flux_and_adds_its_variance():
 def test_noise_has_the_stated_size_in_each_band_and_leaves_the_fill_alone():
     flat = np.ones((600, 12, 12, 2), "float32")
     flat[:, 3:5] = 0  # masked, filled
-    noisy = _add_noise(flat, 2.0, tf.constant([3.0, 0.5]), tf.constant([1, 2])).numpy()
+    noisy = add_noise(flat, 2.0, tf.constant([3.0, 0.5]), tf.constant([1, 2])).numpy()
     assert np.all(noisy[:, 3:5] == 0)
     added = np.delete(noisy - flat, [3, 4], axis=1).std(axis=(1, 2))
     np.testing.assert_allclose(added[:, 0] / added[:, 1], 6, rtol=0.4)
@@ -74,7 +74,7 @@ def test_noise_has_the_stated_size_in_each_band_and_leaves_the_fill_alone():
 
 
 def test_bands_are_dropped_as_often_as_said_and_one_always_stays():
-    kept = _drop_bands(np.ones((6000, 2, 2, 3), "float32"), 0.4, (3, 4)).numpy()
+    kept = drop_bands(np.ones((6000, 2, 2, 3), "float32"), 0.4, (3, 4)).numpy()
     by_band = kept.reshape(6000, 4, 3)
     assert np.all(by_band == by_band[:, :1]), "whole bands"
     dropped = by_band[:, 0] == 0

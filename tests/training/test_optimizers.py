@@ -135,7 +135,7 @@ def test_clipping_by_value_and_by_norm():
     for name in ("clipnorm", "global_clipnorm"):
         clipped = START - path_of(settings("sgd", rate=1.0, **{name: 2.0}), **one)[0]
         np.testing.assert_allclose(clipped, 2 * g / np.linalg.norm(g), rtol=1e-5)
-    with pytest.raises(ValueError, match="at most one way to clip"):
+    with pytest.raises(ValueError, match="at most one of clipvalue, clipnorm and global_clipnorm"):
         TrainingSettings(clipvalue=1.0, clipnorm=1.0)
 
 

@@ -89,7 +89,7 @@ def test_the_same_seed_trains_the_same_model_and_no_global_seed_is_touched(parts
         model = small_model(parts[0], seed=seed, dropout=0.3)
         results.append((fit(model, *parts, settings=settings, seed=seed), model.get_weights()))
         assert np.random.rand() == pytest.approx(0.5488135039273248)  # noqa: NPY002
-    # Threads add in any order on the CPU: equal to rounding, and bit-equal with --deterministic.
+    # Threads add in any order on the CPU: equal to rounding, and bit-equal if deterministic.
     assert results[0][0]["loss"] == pytest.approx(results[1][0]["loss"], rel=1e-4)
     assert results[0][0]["loss"] != pytest.approx(results[2][0]["loss"], rel=1e-4)
 
