@@ -140,18 +140,19 @@ def experiment_from(path: str | os.PathLike[str] | None, assignments: Sequence[A
 
 @contextlib.contextmanager
 def naming_options(assignments: Sequence[Assignment]) -> Iterator[None]:
-    """Let errors about a value that was given by an option begin with this option."""
+    """Let errors about a value that was given by an option name this option."""
     try:
         yield
     except ValueError as error:
         text = error.args[0] if error.args else None
         if not isinstance(text, Message):
             raise
-        named = [str(one) for one in assignments if one.key.rpartition(".")[2] in text.received]
-        if not named:
-            raise
-        worded = Message(f"{', '.join(named)}: {text}")
-        worded.expected, worded.received, worded.remedy = text.expected, text.received, text.remedy
+        keys = {one.key.rpartition(".")[2]: f"{one.option} {one.key}" for one in assignments}
+        keys = {leaf: name if name.startswith("--set ") else name.split()[0] for leaf, name in keys.items()}
+        shown = ", ".join(f"{keys.get(name, name)}={value}" for name, value in text.received.items())
+        worded = Message(f"Expected {text.expected}. Received: {shown}. {text.remedy}".strip())
+        worded.expected, worded.remedy = text.expected, text.remedy
+        worded.received = {keys.get(name, name): value for name, value in text.received.items()}
         raise type(error)(worded) from error
 
 

@@ -84,7 +84,7 @@ def test_a_training_that_failed_says_why_and_can_be_read(toy_experiment, tmp_pat
     ("words", "text"),
     [
         (["--tensorboard", "board"], "Add --set health=50"),
-        (["--set", "health=0"], "--set health=0: Expected a number of updates"),
+        (["--set", "health=0"], "1 or more. Received: --set health=0."),
         (["--set", "health=50", "--set", "devices.strategy=mirrored"], "on one device, where the gradients"),
     ],
 )

@@ -121,15 +121,15 @@ def test_part_of_a_section_is_replaced():
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--batch-size", "0"], "--batch-size 0: Expected epochs, batch_size"),
+        (["--batch-size", "0"], "--batch-size=0"),
         (
             ["--batch-size", "some"],
             "int or all for training.batch_size. Received: --batch-size='some'",
         ),
-        (["--batch-size", "-3"], "--batch-size -3: Expected epochs, batch_size"),
+        (["--batch-size", "-3"], "--batch-size=-3"),
         (["--batch-size", "1.5"], "Expected int or all for training.batch_size"),
         (["--epochs", "x"], "Expected int for training.epochs. Received: --epochs='x'."),
-        (["--set", "training.epochs=0"], "--set training.epochs=0: Expected epochs,"),
+        (["--set", "training.epochs=0"], "of at least 1. Received: --set training.epochs=0"),
         (["--set", "training.epoch=3"], "--set='training.epoch=3'. Did you mean 'training.epochs'?"),
         (["--set", "epochs=3"], "Did you mean 'training.epochs'?"),
         (["--set", "patience=3"], "Did you mean 'training.patience' or 'training.schedule.patience'?"),
@@ -142,8 +142,8 @@ def test_part_of_a_section_is_replaced():
         (["--set", "network.widths=a,b"], "Expected int,int,... for network.widths"),
         (["--set", "training.schedule=cosinus"], "Expected constant|step|exponential|cosine|plateau for"),
         (["--merge", "spiral"], "Expected NAME=text,text,... for data.merge. Received: --merge='spiral'"),
-        (["--device", "tpu"], "--device tpu: Expected a device"),
-        (["--seed", "-1"], "--seed -1: Expected a seed of 0 or more"),
+        (["--device", "tpu"], "Expected a device: auto, cpu, gpu or gpu:N. Received: --device='tpu'."),
+        (["--seed", "-1"], "Expected a seed of 0 or more. Received: --seed=-1."),
     ],
 )
 def test_a_wrong_setting_names_the_option(words, text, capsys):

@@ -56,7 +56,7 @@ def test_a_side_is_that_of_the_training(card, table):
         found = galaxies_of(card, table, split=side)
         assert found.ids == [name for name, one in zip(own.ids, split, strict=True) if one == side]
         assert len(found) == n
-    with pytest.raises(ValueError, match="a side among"):
+    with pytest.raises(ValueError, match="a split among"):
         galaxies_of(card, table, split="dev")
 
 
@@ -90,5 +90,5 @@ def test_a_model_without_an_experiment_has_no_split(trained, table):
 
 @pytest.mark.parametrize("opened", [galaxies_of, data_of])
 def test_a_catalog_that_is_gone_is_said(card, opened):
-    with pytest.raises(FileNotFoundError, match=r"where it was.*--catalog.*|--catalog.*gone\.csv"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.csv.*--catalog"):
         opened(card)
