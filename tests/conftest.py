@@ -9,9 +9,14 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
+from hypothesis import HealthCheck, settings
 
 from galcnn.cutout import Cutout
 from galcnn.files import save_cutout
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 HERE = ("127.0.0.1", "::1", "localhost")
 REAL_DATA = Path(os.environ.get("GALCNN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -217,12 +217,12 @@ def _interruption(stopped: KeyboardInterrupt, written: atomic.WrittenPaths) -> s
     return "Interrupted; no file was written."
 
 
-def _command(words: Sequence[str]) -> click.Command | None:
-    """Return the command that the words name."""
-    command: click.Command | None = cli
+def _command(words: Sequence[str]) -> click.Command:
+    """Return the command that the words name, else `galcnn` itself."""
+    command: click.Command = cli
     for word in words:
         if isinstance(command, click.Group) and not word.startswith("-"):
-            command = command.get_command(click.Context(command), word)
+            command = command.get_command(click.Context(command), word) or command
     return command
 
 

@@ -238,7 +238,7 @@ def _parsed(text: str, hint: Any) -> Any:
             with contextlib.suppress(ValueError):
                 return number(text)
     for member in members:
-        if get_origin(member) is tuple:
+        if get_origin(member) is tuple and ("," in text or str not in members):
             words = [word.strip() for word in text.strip("[]").split(",") if word.strip()]
             kinds = get_args(member)
             kinds = kinds[:1] * len(words) if kinds[-1] is Ellipsis else kinds

@@ -165,9 +165,9 @@ def test_what_is_no_experiment_is_said(tmp_path, capsys):
     (tmp_path / "labels.csv").write_text("id\n1\n")
     for command_, more in (("train", ["--out", "m"]), ("preflight", []), ("compare", ["--out", "m"])):
         for name, text in (
-            ("labels.csv", "labels.csv is a table, not an experiment file (TOML); give it by --catalog."),
+            ("labels.csv", "labels.csv is a table, not a TOML file of settings; give it as --catalog"),
             ("model", "model/card.json."),
-            ("none.toml", "Expected an experiment file"),
+            ("none.toml", "File not found: "),
         ):
             assert main([command_, str(tmp_path / name), *more]) == 2
             assert text in capsys.readouterr().err
