@@ -53,7 +53,7 @@ def command(
     overwrite: bool,
     **given: Any,
 ) -> None:
-    """Find the galaxies that look most like one, by the network's embeddings.
+    """Find the galaxies most like one, by embeddings of the network.
 
     \b
     galcnn classify model --catalog galaxies.ecsv --images cutouts --embeddings --out run

@@ -40,7 +40,7 @@ def command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Write an HTML report of predictions and maps, or their figures.
+    """Write an HTML report of predictions and maps, or figures.
 
     \b
     galcnn report run --images cutouts --out report

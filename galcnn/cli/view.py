@@ -57,7 +57,7 @@ def command(
     overwrite: bool,
     **given: Any,
 ) -> None:
-    """Show maps in DS9, Aladin or TOPCAT, or draw maps, images, or galaxies of a table.
+    """Show maps in DS9, Aladin or TOPCAT, or draw galaxies.
 
     \b
     galcnn view layers.fits                                            in a viewer that runs
