@@ -18,7 +18,9 @@ from galcnn.model.forward import compiled, run_in_batches
 from galcnn.model.gradients import logits_of, score_gradient, target_weights
 
 if TYPE_CHECKING:
+    from galcnn.dataset import InputFiles
     from galcnn.explain import Context
+    from galcnn.model import TrainedModel
 
 
 #: Unit of pixel changes: standard deviation of the noise of the pixel, or unit of the image.
@@ -270,3 +272,9 @@ def _sides(weights: Floats) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_
         weights >= weights.max(axis=1, keepdims=True),
         weights <= weights.min(axis=1, keepdims=True),
     )
+
+
+def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
+    """Choose the unit of attack sizes: sigma if the noise of the first image is known."""
+    first = files.prepared(files.ids[0], trained.card.inputs)
+    return "image" if first.sigma is None else "sigma"

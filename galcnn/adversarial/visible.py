@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
+from astropy.table import Table
 from scipy import stats
 
 from galcnn.explain import Synthesis
@@ -134,3 +135,26 @@ def _magnitude(total: float, unit: str) -> float:
     if known is None or not known.is_equivalent(u.nJy) or total <= 0:
         return float("nan")
     return float((total * known).to_value(u.ABmag))
+
+
+def summary(table: Table) -> list[str]:
+    """Summarise the rows of each attack in a line: successes, and size of the change."""
+    lines = []
+    keys = list(dict.fromkeys(zip(table["attack"], table["settings"], strict=True)))
+    for name, settings in keys:
+        own = table[(table["attack"] == name) & (table["settings"] == settings)]
+        won = own[own["success"]]
+        words = f"{name}: {len(won)} of {len(own)} misclassified"
+        if len(won) and np.isfinite(won["rms_sigma"]).any():
+            words += (
+                f"; largest change {np.median(won['largest_sigma']):.3g} sigma, chi-square per degree "
+                f"{np.median(won['chi_square']):.2g} (medians), {int(won['visible'].sum())} visible"
+            )
+        elif len(won):
+            words += (
+                f"; largest change {np.median(won['largest']):.3g}, rms {np.median(won['rms']):.3g} (medians)"
+            )
+        if own["fitted"].any() and len(rest := own[~own["fitted"]]):
+            words += f"; {int(rest['success'].sum())} of {len(rest)} galaxies that it was not fitted to"
+        lines.append(words)
+    return lines

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import click
 
 from galcnn._runtime import atomic
-from galcnn.pipeline import JsonAnswer
+from galcnn._runtime.answers import JsonAnswer
 
 
 def tell(**facts: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -108,15 +109,17 @@ def command(
 
     load_tensorflow(device=device)
     from galcnn.adversarial import attacks_by_name
+    from galcnn.adversarial.margins import natural_unit
     from galcnn.dataset import InputFiles
     from galcnn.model import load_model
-    from galcnn.pipeline import choose, natural_unit
 
     trained = load_model(model).with_render(given["render"])
     attacks_by_name(words)  # refused before any image is read
     labels: list[str] = []
     if catalog:
-        galaxies = choose(
+        from galcnn.experiment.galaxies import first_galaxies
+
+        galaxies = first_galaxies(
             options.catalog_galaxies(trained.card, given | {"catalog": catalog, "number": None}),
             number=number,
             classes=trained.classes if curve else None,
@@ -145,7 +148,8 @@ def _files(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    from galcnn.pipeline import ATTACK_TABLE, AttackSettings, attack_files, first_syntheses, summary
+    from galcnn.adversarial.visible import summary
+    from galcnn.pipeline import AttackSettings, attack_files
 
     table = attack_files(
         trained,
@@ -157,12 +161,14 @@ def _files(
     )
     for line in summary(table):
         click.echo(line)
-    click.echo(f"wrote {out}/{ATTACK_TABLE} and {len(set(table['id']))} files")
+    click.echo(f"wrote {out}/attacks.ecsv and {len(set(table['id']))} files")
     if save:
+        from galcnn.layers.syntheses import first_syntheses
         from galcnn.viewers import adversarial_figure, save_figure
         from galcnn.viewers.plots.adversarial import MOST_ROWS
 
-        save_figure(adversarial_figure(first_syntheses(table, out, MOST_ROWS), trained.classes), save)
+        made = {str(row["id"]): Path(out, row["file"]) for row in table}
+        save_figure(adversarial_figure(first_syntheses(made, MOST_ROWS), trained.classes), save)
         click.echo(f"wrote {save}")
 
 

@@ -11,7 +11,7 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import request_lines, row_writer, tell
 
-#: See `galcnn.pipeline.answers.EXIT_CODES`.
+#: See `galcnn._runtime.answers.EXIT_CODES`.
 _UNANSWERED = 3
 
 
@@ -258,7 +258,7 @@ def command(
     if not (workers or scheduler):
         load_tensorflow(device=device)
     if split:
-        from galcnn.pipeline import Engine, Work, in_turn, run_one, run_tasks
+        from galcnn.pipeline import Work, run_one, run_tasks
 
         work = Work(models, words, classify, chunk)
         if task:
@@ -267,7 +267,7 @@ def command(
             click.echo(f"task {task} of {tasks}: {counts.get('rows', 0)} rows")
             return
         with contextlib.ExitStack() as stack:
-            engine: Engine = in_turn
+            engine = None
             if workers or scheduler:
                 from galcnn.workflows import on_dask
 
@@ -277,8 +277,9 @@ def command(
             )
     else:
         from galcnn.model import Card
-        from galcnn.pipeline import RunSettings, counts_of, run_catalog
+        from galcnn.pipeline import RunSettings, run_catalog
         from galcnn.pipeline import classify as classify_sources
+        from galcnn.prediction.flags import counts_of
 
         asked = None
         if explain:

@@ -63,7 +63,7 @@ def command(
     from galcnn._runtime import atomic
     from galcnn.files import Companions, Treatment, load_bands, load_cutout, save_cutout
     from galcnn.files.loading import treat
-    from galcnn.pipeline import describe_path
+    from galcnn.pipeline import describe
 
     if system and extinction is None:
         raise click.UsageError("Expected --extinction MAG with --system.")
@@ -93,4 +93,4 @@ def command(
         )
         cutout = treat(cutout, treatment)
     save_cutout(cutout, out)
-    click.echo(describe_path(out))
+    click.echo(describe(out))

@@ -65,7 +65,7 @@ def command(
     from galcnn.dataset import InputFiles
     from galcnn.experiment import galaxies_of
     from galcnn.model import Card
-    from galcnn.pipeline import EvaluationSettings, evaluate_catalog
+    from galcnn.pipeline import ClassifySettings, evaluate_catalog
 
     labelled = galaxies_of(
         Card.read(Path(model) / "card.json"),
@@ -79,7 +79,10 @@ def command(
         labelled,
         out,
         files=InputFiles.of(labelled, images, **options.reading(given)),
-        settings=EvaluationSettings(by, bins, not raw, given["fit"], seed, render),
+        settings=ClassifySettings("catalog", calibrated=not raw, fit=given["fit"], render=render),
+        by=by,
+        n_bins=bins,
+        seed=seed,
         progress=options.progress(quiet),
         overwrite=overwrite,
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import click
 
+from galcnn._runtime import answers
 from galcnn.cli.answers import tell
-from galcnn.pipeline import SCHEMAS
 
 
 @click.command(name="info")
 @click.argument("path", required=False)
 @click.option(
-    "--schema", type=click.Choice(SCHEMAS), help="Print the JSON Schema of an input or output of galcnn."
+    "--schema",
+    type=click.Choice(answers.SCHEMAS),
+    help="Print the JSON Schema of an input or output of galcnn.",
 )
 def command(path: str | None, schema: str | None) -> None:
     """Describe a model, an image, a layers file or a catalog.
@@ -29,16 +31,14 @@ def command(path: str | None, schema: str | None) -> None:
     import json
     from pathlib import Path
 
-    from galcnn import pipeline
-
     if schema is not None:
         if path is not None:
             raise click.UsageError("Expected a PATH or --schema NAME, not both.")
-        click.echo(json.dumps(pipeline.schema(schema), indent=2))
+        click.echo(json.dumps(answers.schema(schema), indent=2))
         return
     from galcnn.model import Card
-    from galcnn.pipeline import describe_installation, describe_path
+    from galcnn.pipeline import describe
 
-    click.echo(describe_path(path) if path else describe_installation())
+    click.echo(describe(path))
     if path and Path(path).is_dir():
         tell(card=Card.read(Path(path) / "card.json").to_dict())

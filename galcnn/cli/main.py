@@ -15,10 +15,10 @@ from typing import Any
 import click
 
 from galcnn._runtime import atomic
+from galcnn._runtime.answers import JsonAnswer, error_record
 from galcnn._runtime.version import __version__
 from galcnn.cli.answers import heard, send_away, watched
 from galcnn.cli.wording import sentence
-from galcnn.pipeline import JsonAnswer, error_record
 
 #: Errors that the user can fix, such as bad input or a full disk. Any other error is a bug of galcnn.
 _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, FloatingPointError, MemoryError)
@@ -133,7 +133,7 @@ class _Asked:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return an exit code of `galcnn.pipeline.answers.EXIT_CODES`."""
+    """Run the command line and return an exit code of `galcnn._runtime.answers.EXIT_CODES`."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     asked = _Asked(words)
     with _terminable():

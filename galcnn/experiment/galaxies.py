@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +145,24 @@ def _side(settings: Mapping[str, object], catalog: Catalog, split: str) -> Catal
     data = experiment.data
     dealt = split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=experiment.split_seed)
     return dealt.select(np.flatnonzero(np.asarray(dealt.table["split"]) == split))
+
+
+def first_galaxies(
+    catalog: Catalog, *, number: int | None = None, classes: Sequence[str] | None = None
+) -> Catalog:
+    """Select the first galaxies of a catalog, of all or some classes."""
+    if classes is not None and "class" not in catalog.table.colnames:
+        raise ValueError(
+            message("a catalog with classes", "Name the column: --label.", columns=catalog.table.colnames)
+        )
+    rows = [row for row in range(len(catalog)) if classes is None or str(catalog.labels[row]) in classes]
+    if not rows[:number]:
+        raise ValueError(
+            message(
+                "galaxies with a class of the model in the catalog",
+                "Name the column of the classes: --label.",
+                n_galaxies=len(catalog),
+                classes=classes,
+            )
+        )
+    return catalog.select(rows[:number])

@@ -43,15 +43,15 @@ class CalibrationSettings:
     Attributes
     ----------
     calibration : {"temperature", "vector"}
-        Method of calibration, see `galcnn.uncertainty.Calibration`.
+        Method of calibration, see `galcnn.uncertainty.calibration.Calibration`.
     coverage : float
-        Coverage of the prediction sets, see `galcnn.uncertainty.ConformalSets`.
+        Coverage of the prediction sets, see `galcnn.uncertainty.prediction_sets.ConformalSets`.
     rule : {"threshold", "adaptive"}
         Rule of the prediction sets.
     per_class : bool
         If True, the coverage holds for each class.
     false_alarms : float
-        False alarm rate of the out-of-distribution warning, see `galcnn.uncertainty.OutOfDistribution`.
+        False alarm rate of the out-of-distribution warning, see the class `OutOfDistribution`.
     """
 
     calibration: Kind = "temperature"

@@ -27,7 +27,6 @@ from .network.filters import filter_result as filter_result
 from .network.filters import filters as filters
 from .network.filters import weight_table as weight_table
 from .network.first_order import first_order as first_order
-from .network.strongest import StrongestActivations as StrongestActivations
 from .network.strongest import strongest_activations as strongest_activations
 from .network.visualisation import AscentSettings as AscentSettings
 from .network.visualisation import ClassModels as ClassModels
@@ -36,9 +35,10 @@ from .registry import explainers_by_name as explainers_by_name
 from .synthesis import Synthesis as Synthesis
 
 __all__ = [
-    "AscentSettings",
     "AtCells",
     "AtNetworkLayer",
+    "FromBaseline",
+    "AscentSettings",
     "CAM",
     "ClassModels",
     "Context",
@@ -47,7 +47,6 @@ __all__ = [
     "Explainer",
     "Explanation",
     "FilterImages",
-    "FromBaseline",
     "GradCAM",
     "GuidedBackprop",
     "InputXGradient",
@@ -55,7 +54,6 @@ __all__ = [
     "Occlusion",
     "Saliency",
     "SmoothGrad",
-    "StrongestActivations",
     "Synthesis",
     "Target",
     "activations",

@@ -252,3 +252,16 @@ def _synthesis(hdus: Mapping[str, Any] | fits.HDUList, row: fits.FITS_record) ->
         network_layer=unescape(row["network_layer"]),
         sigma=planes("sigma") if has_sigma else None,
     )
+
+
+def first_syntheses(
+    files: Mapping[str, str | os.PathLike[str]], most: int
+) -> dict[str, tuple[Synthesis, ...]]:
+    """Read syntheses of files by id, at most so many in total."""
+    found: dict[str, tuple[Synthesis, ...]] = {}
+    for name, file in files.items():
+        room = most - sum(map(len, found.values()))
+        if room < 1:
+            break
+        found[name] = read_syntheses(file)[:room]
+    return found

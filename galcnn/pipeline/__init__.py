@@ -1,7 +1,7 @@
 """Jobs of the command line and of survey pipelines: classify, explain, attack and redshift image files.
 
-Import from this package, not from its modules. The exports are loaded lazily, because the command line
-imports `JsonAnswer` at start-up, without Keras.
+Import from this package, not from its modules. The exports are loaded lazily, because clients that
+only send tasks to workers need no Keras.
 """
 
 import lazy_loader

@@ -16,7 +16,6 @@ from astropy.table import Table
 from galcnn._runtime import atomic, seeding
 from galcnn._runtime.progress import Progress, silent
 from galcnn.adversarial import Attack, UniversalPerturbation, attack, away_from, visibility
-from galcnn.adversarial.margins import Unit
 from galcnn.adversarial.perturbation import boxed, prepared_alike
 from galcnn.catalog import write_table
 from galcnn.catalog.names import file_stems
@@ -38,70 +37,6 @@ if TYPE_CHECKING:
 ATTACK_TABLE = "attacks.ecsv"
 #: Output files of attacks and of a robustness curve; with ``overwrite`` either replaces the other.
 OWN = ("*-attack.fits", ATTACK_TABLE, "robustness.ecsv", "answers.ecsv")
-
-
-def summary(table: Table) -> list[str]:
-    """Summarise the results of each attack in a line.
-
-    Parameters
-    ----------
-    table : astropy.table.Table
-        Table from `attack_files`.
-
-    Returns
-    -------
-    list of str
-        One line per attack and settings: number of successes, and size of the change in the median.
-    """
-    lines = []
-    keys = list(dict.fromkeys(zip(table["attack"], table["settings"], strict=True)))
-    for name, settings in keys:
-        own = table[(table["attack"] == name) & (table["settings"] == settings)]
-        won = own[own["success"]]
-        words = f"{name}: {len(won)} of {len(own)} misclassified"
-        if len(won) and np.isfinite(won["rms_sigma"]).any():
-            words += (
-                f"; largest change {np.median(won['largest_sigma']):.3g} sigma, chi-square per degree "
-                f"{np.median(won['chi_square']):.2g} (medians), {int(won['visible'].sum())} visible"
-            )
-        elif len(won):
-            words += (
-                f"; largest change {np.median(won['largest']):.3g}, rms {np.median(won['rms']):.3g} (medians)"
-            )
-        if name == UniversalPerturbation.name and (rest := own[~own["fitted"]]):
-            words += f"; {int(rest['success'].sum())} of {len(rest)} galaxies that it was not fitted to"
-        lines.append(words)
-    return lines
-
-
-def first_syntheses(
-    table: Table, folder: str | os.PathLike[str], most: int
-) -> dict[str, tuple[Synthesis, ...]]:
-    """Read the first results of attacks from their files, for a figure.
-
-    Parameters
-    ----------
-    table : astropy.table.Table
-        Table from `attack_files`.
-    folder : path-like
-        Folder of the result files.
-    most : int
-        Largest number of results in total.
-
-    Returns
-    -------
-    dict of str to tuple of galcnn.explain.Synthesis
-        Id of the galaxy -> its results.
-    """
-    names = list(dict.fromkeys(str(name) for name in table["id"]))
-    files = {str(name): str(file) for name, file in zip(table["id"], table["file"], strict=True)}
-    found: dict[str, tuple[Synthesis, ...]] = {}
-    for name in names:
-        room = most - sum(map(len, found.values()))
-        if room < 1:
-            break
-        found[name] = read_syntheses(Path(folder) / files[name])[:room]
-    return found
 
 
 _BATCH = 32
@@ -205,25 +140,6 @@ def attack_files(
     table.meta["settings"] = json.loads(json.dumps(settings.to_dict()))
     write_table(table, Path(folder) / ATTACK_TABLE)
     return table
-
-
-def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
-    """Choose the unit of attack sizes: sigma if the noise of the first image is known.
-
-    Parameters
-    ----------
-    trained : galcnn.model.TrainedModel
-        The model.
-    files : galcnn.dataset.InputFiles
-        The images, at least one. Only the first is read.
-
-    Returns
-    -------
-    {"sigma", "image"}
-        Unit of the attacks, see `galcnn.adversarial.PGD`.
-    """
-    first = files.prepared(files.ids[0], trained.card.inputs)
-    return "image" if first.sigma is None else "sigma"
 
 
 class _Run:

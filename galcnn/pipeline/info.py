@@ -22,14 +22,8 @@ from galcnn.photometry import ab_magnitude
 _PACKAGES = ("galcnn", "tensorflow", "keras", "astropy", "astroquery", "numpy", "scikit-image", "galsim")
 
 
-def describe_installation() -> str:
-    """List the versions of packages and the plugins, without importing them.
-
-    Returns
-    -------
-    str
-        Lines of text.
-    """
+def _installation() -> str:
+    """List the versions of packages and the plugins, without importing them."""
     lines = [f"python        {platform.python_version()} on {platform.system()} {platform.machine()}"]
     for name in _PACKAGES:
         try:
@@ -42,13 +36,13 @@ def describe_installation() -> str:
     return "\n".join(lines)
 
 
-def describe_path(path: str) -> str:
-    """Describe a model folder, an image, a layers file or a catalog.
+def describe(path: str | None = None) -> str:
+    """Describe a model folder, an image, a layers file or a catalog, or the installation.
 
     Parameters
     ----------
-    path : str
-        Path of the file or folder.
+    path : str, optional
+        Path of the file or folder. Without it, versions of packages and plugins are listed.
 
     Returns
     -------
@@ -60,6 +54,8 @@ def describe_path(path: str) -> str:
     FileNotFoundError, ValueError
         If there is nothing at this path, or galcnn does not know its format.
     """
+    if path is None:
+        return _installation()
     place = Path(path)
     if place.is_dir():
         return _model(place)

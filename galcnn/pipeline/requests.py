@@ -11,9 +11,9 @@ from typing import Any
 
 from astropy.table import Row
 
+from galcnn._runtime.answers import error_record, plain
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
-from galcnn.pipeline.answers import error_record, plain
 from galcnn.pipeline.classification import ClassifySettings, Models, classify_batch, open_classifiers
 
 #: Largest number of waiting requests in one batch.

@@ -28,7 +28,6 @@ from galcnn.model.forward import outputs
 from galcnn.pipeline.attacks import OWN
 
 if TYPE_CHECKING:
-    from galcnn.catalog import Catalog
     from galcnn.model import TrainedModel
 
 
@@ -162,52 +161,6 @@ def robustness_curve(
     table.meta = dict(answers.meta)
     write_table(table, claim.folder / _CURVE)
     return table
-
-
-def choose(
-    catalog: Catalog,
-    *,
-    number: int | None = None,
-    classes: Sequence[str] | None = None,
-) -> Catalog:
-    """Select galaxies of a catalog by number and class.
-
-    Parameters
-    ----------
-    catalog : galcnn.catalog.Catalog
-        Catalog of galaxies.
-    number : int, optional
-        Largest number of galaxies; the first of the catalog are taken.
-    classes : sequence of str, optional
-        Classes to keep; all by default.
-
-    Returns
-    -------
-    galcnn.catalog.Catalog
-        The galaxies.
-
-    Raises
-    ------
-    ValueError
-        If no galaxy is left, or the catalog has no classes to select by.
-    """
-    known = "class" in catalog.table.colnames
-    if classes is not None and not known:
-        raise ValueError(
-            message("a catalog with classes", "Name the column: --label.", columns=catalog.table.colnames)
-        )
-    rows = [row for row in range(len(catalog)) if classes is None or str(catalog.labels[row]) in classes]
-    rows = rows[:number]
-    if not rows:
-        raise ValueError(
-            message(
-                "galaxies with a class of the model in the catalog",
-                "Name the column of the classes: --label.",
-                n_galaxies=len(catalog),
-                classes=classes,
-            )
-        )
-    return catalog.select(rows)
 
 
 def _tried(

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -48,7 +47,7 @@ from galcnn.pipeline.classification import (
     answered,
     open_classifiers,
 )
-from galcnn.prediction.flags import NO_ANSWER
+from galcnn.prediction.flags import counts_of
 from galcnn.prediction.logits import Fitted, fitted
 from galcnn.uncertainty.out_of_distribution import REDSHIFT
 
@@ -470,23 +469,6 @@ def to_arrow(table: Table) -> pa.Table:
         else:
             columns[name] = pa.array(values.tolist(), pa.string()) if values.dtype.kind == "U" else values
     return pa.table(columns)
-
-
-def counts_of(flags: npt.NDArray[np.integer[Any]]) -> dict[str, int]:
-    """Count failed and flagged galaxies.
-
-    Parameters
-    ----------
-    flags : numpy.ndarray
-        Column `flag`, shape (n,).
-
-    Returns
-    -------
-    dict of str to int
-        ``failed``: number of galaxies without a prediction; ``flagged``: number with a flag other
-        than 0, the failed ones included.
-    """
-    return {"failed": int(np.sum((flags & NO_ANSWER) > 0)), "flagged": int(np.sum(flags > 0))}
 
 
 def join_parts(parts: Sequence[Path], target: Path) -> dict[str, int]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +16,13 @@ from galcnn.catalog import Catalog, write_table
 from galcnn.catalog.catalog import as_numbers
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
-from galcnn.evaluation import confusion_matrix, evaluate, rankings
-from galcnn.evaluation.ranking import ranking_table
+from galcnn.evaluation import evaluate
 from galcnn.pipeline.classification import ClassifySettings, open_classifier
 from galcnn.pipeline.runs import RunSettings, chunked, classified
 from galcnn.prediction import Prediction
-from galcnn.uncertainty import calibration_test, image_measures, reliability
-from galcnn.viewers import roc_figure, save_figure
-from galcnn.viewers.plots.scores import (
-    confusion_figure,
-    precision_recall_figure,
-    reliability_figure,
-    scores_figure,
-)
+from galcnn.uncertainty import calibration_test, image_measures
+from galcnn.viewers import save_figure
+from galcnn.viewers.plots.scores import draw_scores, scores_figure
 
 #: Names of the output files.
 _OWN = (
@@ -46,43 +38,16 @@ _OWN = (
 _LEAST = 5
 
 
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """Settings of an evaluation.
-
-    Attributes
-    ----------
-    by : tuple of str
-        Quantities to bin the galaxies by, besides the scores of all: columns of the catalog (a magnitude,
-        a size, a redshift), or measures of the images, see `galcnn.uncertainty.image_measures`.
-    n_bins : int
-        Number of bins of each quantity, with equal numbers of galaxies.
-    calibrated : bool
-        If True, calibrate the probabilities if the model has ``uncertainty.json``.
-    fit : bool
-        If True, images are resampled, cropped and padded to the model's pixel grid, see
-        `galcnn.model.prepare`.
-    seed : int
-        Seed of the bootstrap.
-    render : str or None
-        Rendering step, see `galcnn.model.TrainedModel.with_render`.
-    """
-
-    by: tuple[str, ...] = ()
-    n_bins: int = 4
-    calibrated: bool = True
-    fit: bool = False
-    seed: int = 0
-    render: str | None = None
-
-
 def evaluate_catalog(
     folder: str | os.PathLike[str],
     catalog: Catalog,
     out: str | os.PathLike[str],
     *,
     files: InputFiles | None = None,
-    settings: EvaluationSettings | None = None,
+    settings: ClassifySettings | None = None,
+    by: Sequence[str] = (),
+    n_bins: int = 4,
+    seed: int = 0,
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Table:
@@ -97,11 +62,19 @@ def evaluate_catalog(
         on these galaxies.
     out : path-like
         Output folder for ``scores.ecsv``, ``predictions.ecsv`` (table of `galcnn.pipeline.classify` with
-        `true_class`), ``scores.png`` (if binned), and the files of `galcnn.pipeline.draw_scores`.
+        `true_class`), ``scores.png`` (if binned), and the files of `draw_scores`: confusion
+        matrix, reliability diagram, and, if at least two classes occur, ROC and precision-recall curves.
     files : galcnn.dataset.InputFiles, optional
         Image files of the galaxies, in the order of the catalog; by default those in its column `image`.
-    settings : EvaluationSettings, optional
-        Settings; the defaults if not given.
+    settings : ClassifySettings, optional
+        Settings of the classification; by default, the prior is that of the training set (``catalog``).
+    by : sequence of str
+        Quantities to bin the galaxies by, besides the scores of all: columns of the catalog (a magnitude,
+        a size, a redshift), or measures of the images, see `galcnn.uncertainty.image_measures`.
+    n_bins : int
+        Number of bins of each quantity, with equal numbers of galaxies.
+    seed : int
+        Seed of the bootstrap.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per image.
     overwrite : bool
@@ -121,53 +94,47 @@ def evaluate_catalog(
     OSError, ValueError
         If there is no such model or column, a class is unknown to the model, or no image can be used.
     """
-    settings = settings or EvaluationSettings()
+    settings = settings or ClassifySettings(prior="catalog")
     ready = open_classifier(folder)
-    trained = ready.trained
-    classes = trained.classes
+    spec, classes = ready.inputs(settings), ready.trained.classes
     if unknown := sorted(set(catalog.classes) - set(classes)):
         raise ValueError(message(f"classes among {classes}", "Merge or drop the others.", unknown=unknown))
-    own = image_measures(np.zeros((1, *trained.card.inputs.image_shape), np.float32), trained.card.inputs)
-    if missing := sorted(set(settings.by) - set(catalog.table.colnames) - set(own)):
+    own = image_measures(np.zeros((1, *spec.image_shape), np.float32), spec)
+    if missing := sorted(set(by) - set(catalog.table.colnames) - set(own)):
         there = [*catalog.table.colnames, *own]
         raise ValueError(message(f"columns of the catalog or measures among {there}", "", by=missing))
+    ready.check(settings)
     claim = atomic.claim(out, what="one of galcnn evaluate", own=_OWN, overwrite=overwrite)
-    asked = ClassifySettings(
-        prior="catalog", calibrated=settings.calibrated, fit=settings.fit, render=settings.render
-    )
-    measures = [name for name in settings.by if name not in catalog.table.colnames]
     source = InputFiles.of(catalog) if files is None else files
+    measures = [name for name in by if name not in catalog.table.colnames]
     columns = {
         name: np.full(len(catalog), np.nan) if name in measures else as_numbers(catalog.table[name], name)
-        for name in settings.by
+        for name in by
     }
     logits, tables = [], []
-    run, chunks = RunSettings(asked), chunked(len(catalog), RunSettings.chunk)
+    run, chunks = RunSettings(settings), chunked(len(catalog), RunSettings.chunk)
     with progress("classify", len(catalog)) as step:
         done = classified([ready], catalog, source, run, chunks)
         for chunk, answers in zip(chunks, done, strict=True):
             logits.append(answers.logits[0])
             tables.append(answers.table)
             if measures and len(answers.found.rows):
-                measured = image_measures(answers.found.images, trained.card.inputs)
+                measured = image_measures(answers.found.images, spec)
                 for name in measures:
                     columns[name][chunk.start + answers.found.rows] = measured[name]
-            for _ in answers.table:
-                step()
+            step(n=len(answers.table))
     rows = vstack(tables, metadata_conflicts="silent")
-    prediction = ready.prediction(catalog.ids, np.concatenate(logits), asked)
+    prediction = ready.prediction(catalog.ids, np.concatenate(logits), settings)
     record = ready.uncertainty if settings.calibrated else None
     used = np.flatnonzero(np.isfinite(prediction.logits).all(axis=1))
     if not len(used):
         raise ValueError(f"None of {len(catalog)} images could be classified. {rows['reason'][0]}")
     labels = catalog.labels[used].tolist()
     known = prediction.select(used.tolist())
-    table = score_table(
-        known, labels, {k: v[used] for k, v in columns.items()}, n_bins=settings.n_bins, seed=settings.seed
-    )
+    table = score_table(known, labels, {k: v[used] for k, v in columns.items()}, n_bins=n_bins, seed=seed)
     table.meta |= {
         "n_failed": len(catalog) - len(used),
-        "calibration": str(calibration_test(known, labels, seed=settings.seed)),
+        "calibration": str(calibration_test(known, labels, seed=seed)),
         "calibrated": record is not None,
     }
     if record is not None:
@@ -176,7 +143,7 @@ def evaluate_catalog(
     with claim.writing() as temporary:
         write_table(table, temporary / "scores.ecsv")
         write_table(rows, temporary / "predictions.ecsv")
-        draw_scores(known, labels, temporary, seed=settings.seed)
+        draw_scores(known, labels, temporary, seed=seed)
         if columns:
             save_figure(scores_figure(table), temporary / "scores.png")
     return table
@@ -223,39 +190,3 @@ def _scored(
     for name in ("value", "low", "high", "n"):
         table[name] = [getattr(score, name) for score in scores.values()]
     return table
-
-
-def draw_scores(prediction: Prediction, labels: Sequence[str], folder: Path, *, seed: int = 0) -> list[Path]:
-    """Draw confusion matrix, reliability diagram, ROC and precision-recall curves.
-
-    Parameters
-    ----------
-    prediction : galcnn.prediction.Prediction
-        Predictions of galaxies with known classes; none may be missing.
-    labels : sequence of str
-        True classes, in the same order.
-    folder : pathlib.Path
-        Output folder for ``confusion.png``, ``reliability.png`` and ``reliability.ecsv``, and, if at
-        least two classes occur, ``roc.png``, ``precision_recall.png`` and ``ranking.ecsv``.
-    seed : int
-        Seed of the bootstrap.
-
-    Returns
-    -------
-    list of pathlib.Path
-        Files that were written.
-    """
-    bins, ranked = reliability(prediction, labels), rankings(prediction, labels, seed=seed)
-    figures = {
-        "confusion.png": confusion_figure(confusion_matrix(prediction, labels), prediction.classes),
-        "reliability.png": reliability_figure(bins),
-    }
-    tables = {"reliability.ecsv": bins}
-    if ranked:
-        figures |= {"roc.png": roc_figure(ranked), "precision_recall.png": precision_recall_figure(ranked)}
-        tables["ranking.ecsv"] = ranking_table(ranked)
-    for name, figure in figures.items():
-        save_figure(figure, folder / name)
-    for name, table in tables.items():
-        write_table(table, folder / name)
-    return [folder / name for name in (*figures, *tables)]

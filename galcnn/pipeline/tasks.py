@@ -1,6 +1,6 @@
 """Split a catalog into tasks that workers can do anywhere, and join their tables.
 
-Every workflow engine calls `do_task` or `answer_work`. Keras is imported only when a task is done.
+Every workflow engine calls `Task.do` or `Work.answer`. Keras is imported only when a task is done.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class Work:
             raise ValueError(message("a model", "", model=words.get("model")))
         chunk = int(given.pop("chunk", cls.chunk))
         for name in given:
-            if name not in WORDS:
-                raise ValueError(message(f"words among {sorted({'model', *WORDS})}", "", word=name))
+            if name not in cls.words():
+                raise ValueError(message(f"words among {sorted({'model', *cls.words()})}", "", word=name))
         given |= {name: _listed(given[name]) for name in ("mosaic", "bands") if name in given}
         if isinstance(given.get("hdu"), str):
             given["hdu"] = [int(one) if one.isdigit() else one for one in _listed(given["hdu"])]
@@ -124,6 +124,60 @@ class Work:
         """Card of the first model."""
         return Card.read(Path(self.models[0]) / "card.json")
 
+    def n_tasks(self, n: int, tasks: int | None = None) -> int:
+        """Return the number of tasks that a catalog is split into.
+
+        Parameters
+        ----------
+        n : int
+            Number of galaxies.
+        tasks : int, optional
+            Number of tasks that is asked for, at most the number of chunks. By default, tasks of at most
+            8 chunks.
+
+        Returns
+        -------
+        int
+            Number of tasks.
+
+        Examples
+        --------
+        >>> Work((), chunk=2).n_tasks(10, 7)
+        5
+        """
+        return len(split_rows(n, self.chunk, tasks))
+
+    def answer(self, catalog: Catalog, source: CutoutSource | None = None) -> pa.Table:
+        """Classify galaxies and return their rows as an Arrow table in memory.
+
+        Parameters
+        ----------
+        catalog : galcnn.catalog.Catalog
+            The galaxies. The table of results must fit in memory; the cutouts need not.
+        source : galcnn.dataset.sources.CutoutSource, optional
+            Their cutouts; by default those of `source`.
+
+        Returns
+        -------
+        pyarrow.Table
+            The rows of `galcnn.pipeline.run_catalog`, in catalog order.
+        """
+        with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
+            if source is None:
+                source = stack.enter_context(self.source.open(catalog, self.card.inputs))
+            return to_arrow(classify(self.models, catalog, source, settings=self.run_settings))
+
+    @classmethod
+    def words(cls) -> dict[str, Any]:
+        """Return the keys of `from_words` other than `model`, with their defaults.
+
+        Returns
+        -------
+        dict
+            Key -> default.
+        """
+        return {**_SOURCE_WORDS, **_CLASSIFY_WORDS, "chunk": cls.chunk}
+
     @property
     def run_settings(self) -> RunSettings:
         """Settings for `run_catalog`."""
@@ -132,8 +186,6 @@ class Work:
 
 _SOURCE_WORDS = {one.name: one.default for one in fields(SourceSettings)}
 _CLASSIFY_WORDS = {one.name: one.default for one in fields(ClassifySettings)}
-#: Keys of `Work.from_words` other than `model`, with their defaults.
-WORDS: dict[str, Any] = {**_SOURCE_WORDS, **_CLASSIFY_WORDS, "chunk": Work.chunk}
 
 
 def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -171,98 +223,37 @@ class Task:
     folder: Path
     threads: int | None = None
 
+    def do(self, *, progress: Progress = silent) -> dict[str, Any]:
+        """Do the task, or the rest of it if it was interrupted.
 
-#: Function that does tasks in any order and yields each task when its table is complete.
-Engine = Callable[[Iterable[Task]], Iterator[Task]]
+        Parameters
+        ----------
+        progress : galcnn._runtime.progress.Progress
+            Progress display; one step per galaxy.
 
-
-def do_task(task: Task, *, progress: Progress = silent) -> dict[str, Any]:
-    """Do a task, or the rest of it if it was interrupted.
-
-    Parameters
-    ----------
-    task : Task
-        The task. If it is already complete, nothing is done.
-    progress : galcnn._runtime.progress.Progress
-        Progress display; one step per galaxy.
-
-    Returns
-    -------
-    dict
-        The manifest, see `galcnn.pipeline.run_catalog`.
-    """
-    work, catalog = task.work, task.catalog
-    with _ONE_AT_A_TIME, work.source.open(catalog, work.card.inputs) as source:
-        if task.threads is not None:
-            _limit_threads(task.threads)
-        return run_catalog(
-            work.models, catalog, source, task.folder, settings=work.run_settings, progress=progress
-        )
+        Returns
+        -------
+        dict
+            The manifest, see `galcnn.pipeline.run_catalog`.
+        """
+        work, catalog = self.work, self.catalog
+        with _ONE_AT_A_TIME, work.source.open(catalog, work.card.inputs) as source:
+            if self.threads is not None:
+                _limit_threads(self.threads)
+            return run_catalog(
+                work.models, catalog, source, self.folder, settings=work.run_settings, progress=progress
+            )
 
 
-def answer_work(work: Work, catalog: Catalog, source: CutoutSource | None = None) -> pa.Table:
-    """Classify galaxies and return their rows as an Arrow table in memory.
-
-    Parameters
-    ----------
-    work : Work
-        The job.
-    catalog : galcnn.catalog.Catalog
-        The galaxies. The table of results must fit in memory; the cutouts need not.
-    source : galcnn.dataset.sources.CutoutSource, optional
-        Their cutouts; by default those of ``work.source``.
-
-    Returns
-    -------
-    pyarrow.Table
-        The rows of `galcnn.pipeline.run_catalog`, in catalog order.
-    """
-    with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
-        if source is None:
-            source = stack.enter_context(work.source.open(catalog, work.card.inputs))
-        return to_arrow(classify(work.models, catalog, source, settings=work.run_settings))
-
-
-def in_turn(tasks: Iterable[Task]) -> Iterator[Task]:
-    """Do tasks one after the other in this process.
-
-    Parameters
-    ----------
-    tasks : iterable of Task
-        The tasks.
-
-    Yields
-    ------
-    Task
-        Each task when it is complete.
-    """
+def _in_turn(tasks: Iterable[Task]) -> Iterator[Task]:
+    """Do tasks one after the other in this process."""
     for task in tasks:
-        do_task(task)
+        task.do()
         yield task
 
 
 def split_rows(n: int, chunk: int, tasks: int | None = None) -> list[range]:
-    """Split rows into tasks of whole chunks, so that the batches equal those of a single run.
-
-    Parameters
-    ----------
-    n : int
-        Number of rows.
-    chunk : int
-        Number of rows per chunk.
-    tasks : int, optional
-        Number of tasks, at most the number of chunks. By default, tasks of at most 8 chunks.
-
-    Returns
-    -------
-    list of range
-        Rows of each task, in order.
-
-    Examples
-    --------
-    >>> split_rows(10, 2, 3)
-    [range(0, 4), range(4, 8), range(8, 10)]
-    """
+    """Split rows into tasks of whole chunks, so that the batches equal those of a single run."""
     chunks = -(-n // chunk)
     wanted = -(-chunks // _CHUNKS) if tasks is None else min(tasks, chunks)
     sizes = [len(part) * chunk for part in np.array_split(np.arange(chunks), max(wanted, 1))]
@@ -276,7 +267,7 @@ def run_tasks(
     out: str | os.PathLike[str],
     *,
     tasks: int | None = None,
-    engine: Engine = in_turn,
+    engine: Callable[[Iterable[Task]], Iterable[Task]] | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -291,9 +282,10 @@ def run_tasks(
     out : path-like
         Output folder, which all workers can write to.
     tasks : int, optional
-        Number of tasks, see `split_rows`. It must be the same when a run is continued.
+        Number of tasks, see `Work.n_tasks`. It must be the same when a run is continued.
     engine : callable
-        Function that does the tasks; by default one after the other in this process.
+        Function that does the tasks in any order and yields each when its table is complete; by default
+        one after the other in this process.
     overwrite : bool
         If True, discard an earlier run in the folder and start again.
     progress : galcnn._runtime.progress.Progress
@@ -317,7 +309,7 @@ def run_tasks(
         folders = [_folder(place, number, len(rows)) for number in range(1, len(rows) + 1)]
         todo = (Task(work, catalog.select(part), folder) for part, folder in zip(rows, folders, strict=True))
         with progress("classify", len(catalog)) as step:
-            for task in engine(todo):
+            for task in (engine or _in_turn)(todo):
                 step(n=len(task.catalog))
         first: dict[str, Any] = json.loads((folders[0] / MANIFEST).read_text(encoding="utf-8"))
         counts = join_parts([folder / TABLE for folder in folders], place / TABLE)
@@ -349,7 +341,7 @@ def run_one(
     number : int
         Number of the task, from 1 to `tasks`.
     tasks : int
-        Number of tasks of the run, see `split_rows`.
+        Number of tasks of the run, see `Work.n_tasks`.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per galaxy of the task.
 
@@ -371,7 +363,7 @@ def run_one(
     claim = claimed(out, _described(work, catalog, len(rows)))
     claim.mark()
     task = Task(work, catalog.select(rows[number - 1]), _folder(claim.folder, number, len(rows)))
-    return do_task(task, progress=progress)
+    return task.do(progress=progress)
 
 
 def _folder(place: Path, number: int, tasks: int) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,3 +27,8 @@ def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence
     )
     table["reason"] = np.array([""] * len(table) if reasons is None else list(reasons), dtype=str)
     return table
+
+
+def counts_of(flags: npt.NDArray[np.integer[Any]]) -> dict[str, int]:
+    """Count the galaxies without a prediction, and those with any flag, the former included."""
+    return {"failed": int(np.sum((flags & NO_ANSWER) > 0)), "flagged": int(np.sum(flags > 0))}

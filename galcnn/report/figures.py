@@ -20,11 +20,11 @@ from galcnn.errors import message
 from galcnn.evaluation import most_confident, most_uncertain, worst_mistakes
 from galcnn.experiment import galaxies_of
 from galcnn.model import Card
-from galcnn.pipeline import draw_scores
 from galcnn.prediction import Prediction
 from galcnn.prediction.tables import classes_of, prediction_of
 from galcnn.report.sources import Known, known_of
 from galcnn.viewers import Entry, learning_figure, save_figure, sheet_figure
+from galcnn.viewers.plots.scores import draw_scores
 
 _CARD, _HISTORY = "card.json", "history.csv"
 #: Tables of predictions of `galcnn train`, `galcnn evaluate` and `galcnn classify`.

@@ -15,7 +15,7 @@ from ceci.file_types import ParquetFile
 
 from galcnn.catalog import read_catalog
 from galcnn.errors import message
-from galcnn.pipeline import TABLE, WORDS, Work, run_one, run_tasks, split_rows
+from galcnn.pipeline import Work, run_one, run_tasks
 
 
 def _parameter(default: Any) -> StageParameter:
@@ -58,25 +58,25 @@ class Morphology(PipelineStage):
         "model": StageParameter(str, "", msg="model folder; several are joined by commas"),
         "id": StageParameter(str, "", msg="column with the identifier"),
         "tasks": StageParameter(int, 0, msg="how many the catalog is split into; 0: one for 8 chunks"),
-        **{name: _parameter(default) for name, default in WORDS.items()},
+        **{name: _parameter(default) for name, default in Work.words().items()},
     }
 
     def run(self) -> None:
         """Do this process's share of the tasks; the first process joins the tables."""
         columns = {"id": self.config["id"]} if self.config["id"] else None
         catalog = read_catalog(self.get_input("galaxies"), columns=columns)
-        work = Work.from_words({name: self.config[name] for name in ("model", *WORDS)})
+        work = Work.from_words({name: self.config[name] for name in ("model", *Work.words())})
         target = Path(self.get_output("morphology"))
         folder = target.with_name(f"{target.stem}.run")
-        tasks = len(split_rows(len(catalog), work.chunk, self.config["tasks"] or None))
+        tasks = work.n_tasks(len(catalog), self.config["tasks"] or None)
         if self.size > 1:
             with _together(self.comm):
                 for number in range(self.rank + 1, tasks + 1, self.size):
                     run_one(work, catalog, folder, number=number, tasks=tasks)
         with _together(self.comm if self.size > 1 else None):
             if self.rank == 0:
-                run_tasks(work, catalog, folder, tasks=tasks)
-                os.replace(folder / TABLE, target)
+                manifest = run_tasks(work, catalog, folder, tasks=tasks)
+                os.replace(folder / manifest["table"], target)
                 shutil.rmtree(folder)
 
     @classmethod

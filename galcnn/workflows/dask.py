@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from galcnn.errors import message
-from galcnn.pipeline import Engine, Task, do_task
+from galcnn.pipeline import Task
 
+_Engine = Callable[[Iterable[Task]], Iterator[Task]]
 #: Tasks sent per worker thread, so that one is always waiting.
 _WAITING = 2
 
 
 @contextlib.contextmanager
-def on_dask(*, scheduler: str | None = None, workers: int | None = None) -> Iterator[Engine]:
+def on_dask(*, scheduler: str | None = None, workers: int | None = None) -> Iterator[_Engine]:
     """Create an engine that does tasks on Dask.
 
     If a worker dies, another one takes its task and continues after the last complete chunk.
@@ -99,4 +100,4 @@ def _through(client: Any, tasks: Iterator[Task]) -> Iterator[Task]:
 def _do(task: Task) -> None:
     from distributed import get_worker
 
-    do_task(task if task.threads else replace(task, threads=get_worker().state.nthreads))
+    (task if task.threads else replace(task, threads=get_worker().state.nthreads)).do()

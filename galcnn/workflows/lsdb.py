@@ -12,7 +12,7 @@ from astropy.table import QTable
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError, message
-from galcnn.pipeline import HEALPIX, Work, answer_work
+from galcnn.pipeline import Work
 
 if TYPE_CHECKING:
     import lsdb
@@ -73,20 +73,20 @@ def _classified(frame: pd.DataFrame, *, work: Work, names: Mapping[str, str]) ->
         table[name] = np.asarray(frame[names[name]], dtype=float)
     if "image" in frame:
         table["image"] = np.asarray(frame["image"].astype(str), dtype=str)
-    return pd.concat([kept, _frame(answer_work(work, Catalog(table))).set_index(frame.index)], axis=1)
+    return pd.concat([kept, _frame(work.answer(Catalog(table))).set_index(frame.index)], axis=1)
 
 
 def _no_answers(work: Work) -> pd.DataFrame:
     """Return the columns of the predictions without rows."""
     nobody = Catalog(QTable({"id": ["nobody"], "ra": [0.0], "dec": [0.0]}))
-    return _frame(answer_work(work, nobody, _Nothing())).iloc[:0]
+    return _frame(work.answer(nobody, _Nothing())).iloc[:0]
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
     """Return the predictions as a data frame, without identifier and position."""
     import pyarrow as pa
 
-    there = [name for name in table.column_names if name not in ("id", "ra", "dec", HEALPIX)]
+    there = [name for name in table.column_names if name not in ("id", "ra", "dec", "_healpix_29")]
     for place, field in enumerate(table.schema):
         if pa.types.is_fixed_size_list(field.type):  # pandas readers support variable-size lists only
             table = table.set_column(

@@ -15,7 +15,7 @@ from astropy.table import QTable, Table
 
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
-from galcnn.pipeline import Work, answer_work
+from galcnn.pipeline import Work
 
 _PATCH = ("tract", "patch", "skymap")
 
@@ -88,9 +88,7 @@ class MorphologyTask(pipe.PipelineTask):
         table = QTable({"id": np.asarray(galaxies[asked.idColumn]).astype(str)})
         for name, column in (("ra", asked.raColumn), ("dec", asked.decColumn)):
             table[name] = u.Quantity(galaxies[column], u.deg)
-        return pipe.Struct(
-            morphology=answer_work(work, Catalog(table), _Planes(cutouts, work.card.inputs.bands))
-        )
+        return pipe.Struct(morphology=work.answer(Catalog(table), _Planes(cutouts, work.card.inputs.bands)))
 
 
 class _Planes:

@@ -500,10 +500,10 @@ def test_info_describes_layers_and_tables_with_gaps(model, sky, tmp_path, capsys
 def test_a_fault_of_our_own_is_one_line_too(monkeypatch, capsys):
     import galcnn.pipeline
 
-    def fail():
+    def fail(path):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(galcnn.pipeline, "describe_installation", fail)
+    monkeypatch.setattr(galcnn.pipeline, "describe", fail)
     assert main(["info"]) == 1
     assert "unexpected ZeroDivisionError" in one_line(capsys)
     with pytest.raises(ZeroDivisionError):

@@ -14,9 +14,8 @@ from jsonschema import Draft202012Validator, ValidationError
 import galcnn
 from galcnn import errors
 from galcnn._runtime import atomic
+from galcnn._runtime.answers import EXIT_CODES, SCHEMAS, JsonAnswer, error_record, plain, schema
 from galcnn.cli.main import COMMANDS, main
-from galcnn.pipeline import SCHEMAS, JsonAnswer, error_record, schema
-from galcnn.pipeline.answers import EXIT_CODES, plain
 
 VALID = Draft202012Validator(schema("answer"), format_checker=Draft202012Validator.FORMAT_CHECKER)
 GALCNN = [sys.executable, "-m", "galcnn.cli.main"]
@@ -192,7 +191,7 @@ def test_interruptions_and_faults_of_our_own_are_answers(raised, code, capsys, m
     def fail(path):
         raise raised
 
-    monkeypatch.setattr("galcnn.pipeline.describe_path", fail)
+    monkeypatch.setattr("galcnn.pipeline.describe", fail)
     answer, _ = asked(capsys, "info", "x")
     assert answer["exit_code"] == code
     assert answer["error"]["kind"] == type(raised).__name__

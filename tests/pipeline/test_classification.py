@@ -17,7 +17,7 @@ from galcnn.uncertainty import Uncertainty
 
 def shifted(ready):
     """The same network whose probabilities are read with other temperatures: a second opinion."""
-    from galcnn.uncertainty import Calibration
+    from galcnn.uncertainty.calibration import Calibration
 
     class UncertaintyRecord:
         calibration = Calibration("vector", (0.5, 0.2), (0.3, -0.3), 9)

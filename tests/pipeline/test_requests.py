@@ -14,6 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from galcnn import Cutout, save_cutout
+from galcnn._runtime.answers import schema
 from galcnn.cli.main import main
 from galcnn.dataset import InputFiles
 from galcnn.model import (
@@ -26,7 +27,7 @@ from galcnn.model import (
     fit_preprocessing,
     save_model,
 )
-from galcnn.pipeline import answer_requests, classify_batch, schema
+from galcnn.pipeline import answer_requests, classify_batch
 from tests.conftest import toy_images
 
 ROW, REQUEST = (Draft202012Validator(schema(name)) for name in ("row", "request"))

@@ -313,8 +313,7 @@ def test_images_of_a_folder_are_found_by_name(tmp_path):
 def test_a_run_is_reported_with_its_maps(trained, tmp_path):
     """The real command: rows of all, among them one without a file; maps in the folder of the run."""
     from galcnn.model import save_model
-    from galcnn.pipeline import TABLE
-    from galcnn.pipeline.runs import MANIFEST
+    from galcnn.pipeline.runs import MANIFEST, TABLE
     from galcnn.report import sources
     from tests.conftest import toy_images
 

@@ -6,7 +6,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from galcnn.prediction import Prediction
-from galcnn.uncertainty import Calibration, calibration_test, fit_calibration, reliability
+from galcnn.uncertainty import calibration_test, fit_calibration, reliability
+from galcnn.uncertainty.calibration import Calibration
 
 CLASSES = ("elliptical", "merger", "spiral")
 

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from galcnn.prediction import Prediction
-from galcnn.uncertainty import ConformalSets, fit_conformal
+from galcnn.uncertainty import fit_conformal
+from galcnn.uncertainty.prediction_sets import ConformalSets
 from tests.uncertainty.test_calibration import CLASSES, drawn
 
 

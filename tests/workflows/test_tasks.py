@@ -8,7 +8,8 @@ import pytest
 
 from galcnn.cli.main import main
 from galcnn.dataset import SourceSettings
-from galcnn.pipeline import Work, answer_work, do_task, run_one, run_tasks, split_rows
+from galcnn.pipeline import Work, run_one, run_tasks
+from galcnn.pipeline.tasks import split_rows
 from tests.workflows.conftest import N, run_words, same_rows, table_of
 
 
@@ -25,7 +26,7 @@ def test_tasks_cover_each_row_once_in_whole_chunks(n, chunk, tasks):
 def test_tasks_in_any_order_give_the_table_of_one_run(work, catalog, whole, tmp_path):
     def backwards(tasks):
         for task in reversed(list(tasks)):
-            do_task(task)
+            task.do()
             yield task
 
     manifest = run_tasks(work, catalog, tmp_path / "run", tasks=5, engine=backwards)
@@ -76,7 +77,7 @@ def test_other_work_in_the_same_folder_is_refused(work, catalog, tmp_path):
 def test_a_table_in_memory(work, catalog, whole):
     rows = [4, 5, 6, 7]
     same_rows(
-        answer_work(work, catalog.select(rows)).replace_schema_metadata(),
+        work.answer(catalog.select(rows)).replace_schema_metadata(),
         whole.take(rows).replace_schema_metadata(),
     )
 

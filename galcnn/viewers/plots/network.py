@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from galcnn.explain import StrongestActivations, Synthesis
+    from galcnn.explain import Synthesis
     from galcnn.explain.network.filters import Filters
+    from galcnn.explain.network.strongest import StrongestActivations
 
 
 #: Maximum number of filters and inputs of a layer in one figure.

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from galcnn.catalog import write_table
 from galcnn.errors import message
-from galcnn.evaluation.ranking import GRID
+from galcnn.evaluation import confusion_matrix, rankings
+from galcnn.evaluation.ranking import GRID, ranking_table
+from galcnn.prediction import Prediction
+from galcnn.uncertainty import reliability
 from galcnn.viewers.plots.panels import drawable
-from galcnn.viewers.plots.style import COLOURS, SMALL, TITLE, finish, legend, marked, new_figure
+from galcnn.viewers.plots.style import COLOURS, SMALL, TITLE, finish, legend, marked, new_figure, save_figure
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -218,3 +223,21 @@ def confusion_figure(matrix: npt.ArrayLike, classes: Sequence[str]) -> Figure:
     bar.set_label("share of the true class", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     return figure
+
+
+def draw_scores(prediction: Prediction, labels: Sequence[str], folder: Path, *, seed: int = 0) -> list[Path]:
+    """Draw all figures of predictions with known classes, and write the tables of their numbers."""
+    bins, ranked = reliability(prediction, labels), rankings(prediction, labels, seed=seed)
+    figures = {
+        "confusion.png": confusion_figure(confusion_matrix(prediction, labels), prediction.classes),
+        "reliability.png": reliability_figure(bins),
+    }
+    tables = {"reliability.ecsv": bins}
+    if ranked:
+        figures |= {"roc.png": roc_figure(ranked), "precision_recall.png": precision_recall_figure(ranked)}
+        tables["ranking.ecsv"] = ranking_table(ranked)
+    for name, figure in figures.items():
+        save_figure(figure, folder / name)
+    for name, table in tables.items():
+        write_table(table, folder / name)
+    return [folder / name for name in (*figures, *tables)]

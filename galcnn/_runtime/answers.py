@@ -39,28 +39,11 @@ _LISTED = 1000
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return a JSON Schema (draft 2020-12) of galcnn.
-
-    Parameters
-    ----------
-    name : {"answer", "request", "row"}
-        The output of ``galcnn --json``, an input line of ``galcnn classify --requests``, or one of its
-        output lines.
-
-    Returns
-    -------
-    dict
-        The schema.
-
-    Raises
-    ------
-    ValueError
-        If there is no such schema.
-    """
+    """Return a JSON Schema (draft 2020-12) of ``galcnn --json``, of a request, or of its row."""
     if name not in SCHEMAS:
         raise ValueError(message(f"a schema among {SCHEMAS}", "", schema=name))
     content: dict[str, Any] = json.loads(
-        (resources.files("galcnn.pipeline") / f"{name}.schema.json").read_text(encoding="utf-8")
+        (resources.files("galcnn._runtime") / f"{name}.schema.json").read_text(encoding="utf-8")
     )
     return content
 
