@@ -69,6 +69,7 @@ def command(
     options.check_folder(out, overwrite=overwrite)
     load_tensorflow()
     from galcnn.catalog import read_catalog
+    from galcnn.dataset import InputFiles
     from galcnn.dataset.suspicious import SuspicionLimits
     from galcnn.pipeline import DataView, show_data
 
@@ -90,13 +91,12 @@ def command(
     table = show_data(
         read,
         out,
-        images=images,
+        files=InputFiles.of(
+            read, images, size=given["size"], render=given["render"], **options.reading(given)
+        ),
         view=view,
         progress=progress,
         overwrite=overwrite,
-        size=given["size"],
-        render=given["render"],
-        **options.reading(given),
     )
     reasons = Counter(str(name) for name in table["reason"])
     click.echo(f"{len(read)} galaxies, {len(set(table['row']))} of them suspicious")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -57,11 +57,10 @@ def show_data(
     catalog: Catalog,
     out: str | os.PathLike[str],
     *,
-    images: str | os.PathLike[str] | None = None,
+    files: InputFiles | None = None,
     view: DataView | None = None,
     progress: Progress = silent,
     overwrite: bool = False,
-    **reading: Any,
 ) -> Table:
     """Draw a data set before and after preprocessing, and list its suspicious cutouts.
 
@@ -76,16 +75,14 @@ def show_data(
         Output folder for ``preprocessing.png``, ``statistics.ecsv`` (statistics of each plane before and
         after), ``suspicious.ecsv`` and, if there are suspicious cutouts that can be read,
         ``suspicious.png``.
-    images : path-like, optional
-        Folder of the images, see `galcnn.dataset.InputFiles.of`.
+    files : galcnn.dataset.InputFiles, optional
+        The images of the catalog, with the way they are read; ``InputFiles.of(catalog)`` by default.
     view : DataView, optional
         Settings; the defaults if not given.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per image read.
     overwrite : bool
         If True, replace files of these names, also in a folder with other content.
-    **reading
-        How the images are read: bands, size and the other parameters of `galcnn.dataset.InputFiles`.
 
     Returns
     -------
@@ -101,7 +98,7 @@ def show_data(
     folder = Path(out)
     own = ("preprocessing.png", "statistics.ecsv", "suspicious.*")
     claim = atomic.claim(folder, what="one of galcnn inspect", own=own, overwrite=overwrite)
-    files = InputFiles.of(catalog, images, **reading)
+    files = files or InputFiles.of(catalog)
     arrays: list[npt.NDArray[np.float32]] = []
     measures: list[CutoutMeasure | None] = []
     errors: list[str] = []
