@@ -22,12 +22,12 @@ from galcnn.errors import Message, message
 #: Exit codes of all commands.
 EXIT_CODES: Mapping[int, str] = {
     0: "done",
-    1: "a fault of galcnn's own",
-    2: "bad input, or the surroundings do not allow it",
-    3: "some galaxies have no answer: they could not be fetched, or their requests not be read",
+    1: "an internal error of galcnn (please report it)",
+    2: "wrong input, or an error of the system",
+    3: "some galaxies have no answer: their downloads or requests failed",
     4: "a check failed",
     130: "interrupted (SIGINT)",
-    141: "whoever read the output went away (SIGPIPE)",
+    141: "the reader of the output stopped (SIGPIPE)",
     143: "interrupted (SIGTERM)",
 }
 SCHEMAS = ("answer", "request", "row")

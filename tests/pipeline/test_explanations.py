@@ -16,12 +16,12 @@ from galcnn.model import load_model, save_model
 from galcnn.pipeline import ExplainSettings, explain_files, working_methods
 from galcnn.prediction import Prediction, predict_images
 from galcnn.uncertainty import (
-    Calibration,
     UncertaintyRecord,
     fit_conformal,
     fit_out_of_distribution,
     image_measures,
 )
+from galcnn.uncertainty.calibration import Calibration
 from tests.conftest import toy_images
 
 N = 6

@@ -108,5 +108,5 @@ def test_a_file_is_rendered_as_the_run_was(tmp_path):
     features = features_of_files([tmp_path / "g2.fits"], tmp_path / "model", tmp_path / "run")
     np.testing.assert_allclose(features, read_embedded(tmp_path / "run").features[2], rtol=1e-5)
     (tmp_path / "run" / "manifest.json").unlink()  # then nothing tells of a render step
-    with pytest.raises(ValueError, match="an image in the bands"):
+    with pytest.raises(ValueError, match="an 8-bit colour image"):
         features_of_files([tmp_path / "g2.fits"], tmp_path / "model", tmp_path / "run")

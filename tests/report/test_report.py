@@ -264,7 +264,7 @@ def test_answers_of_different_models_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: None, "Check the path"),
+        (lambda path: None, "File not found: "),
         (lambda path: path.mkdir(), "a finished run or training, or with layers files"),
         (lambda path: path.write_text("x"), "a layers file, or a table ending in"),
     ],

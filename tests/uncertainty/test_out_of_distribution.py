@@ -6,13 +6,13 @@ from scipy.ndimage import gaussian_filter
 
 from galcnn.model import InputSpec
 from galcnn.uncertainty import (
-    Calibration,
-    ConformalSets,
-    OutOfDistribution,
     UncertaintyRecord,
     fit_out_of_distribution,
     image_measures,
 )
+from galcnn.uncertainty.calibration import Calibration
+from galcnn.uncertainty.out_of_distribution import OutOfDistribution
+from galcnn.uncertainty.prediction_sets import ConformalSets
 
 
 def sample(n, seed, *, shift=0.0, feature_shift=0.0):
