@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from galcnn.cli import options
@@ -11,6 +13,7 @@ from galcnn.cli import options
 @click.argument("model")
 @click.option("--catalog", required=True, metavar="FILE", help="Catalog of galaxies with images.")
 @options.model_columns
+@options.images_folder
 @click.option(
     "-n",
     "--number",
@@ -46,17 +49,17 @@ from galcnn.cli import options
     show_default=True,
     help="Number of steps of gradient ascent.",
 )
-@options.fit
-@options.render
+@options.files
 @options.seed
 @options.device
 @options.quiet
 def command(
     model: str,
     catalog: str,
-    image_column: str | None,
+    image_column: str | tuple[str, ...] | None,
     label: str | None,
     id_: str | None,
+    images: str | None,
     number: int,
     out: str,
     overwrite: bool,
@@ -64,11 +67,11 @@ def command(
     filters: int,
     stages: int,
     steps: int,
-    fit: bool,
     render: str | None,
     seed: int,
     device: str,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Draw an atlas of a model: filters, feature maps, class models.
 
@@ -81,6 +84,7 @@ def command(
     from galcnn._runtime import atomic
     from galcnn.cli.quiet import load_tensorflow
 
+    reading = options.reading(given)
     atomic.check_writable(out, folder=True, own=(), what="an older atlas", overwrite=overwrite)
     load_tensorflow(device=device)
     from galcnn.experiment import galaxies_of
@@ -88,12 +92,14 @@ def command(
     from galcnn.pipeline import AtlasSettings, make_atlas
 
     trained = load_model(model).with_render(render)
+    columns = options.chosen(image=image_column, class_=label, id=id_)
     index = make_atlas(
         trained,
-        galaxies_of(trained.card, catalog, columns=options.chosen(image=image_column, class_=label, id=id_)),
+        galaxies_of(trained.card, catalog, columns=columns, folder=images),
         out,
         settings=AtlasSettings(number, shown, filters, stages, steps, seed),
-        fit=fit,
+        images=images,
+        reading=reading,
         progress=options.progress(quiet),
         overwrite=overwrite,
     )

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     "words",
     multiple=True,
     metavar="NAME",
-    help="fgsm, pgd, smallest, minimal, universal, sky_ascent, sky_evolution or all; settings after "
-    "a colon.  [default: fgsm, pgd and minimal; pgd for --curve]",
+    help="Attack: fgsm, pgd, smallest, minimal, universal, sky_ascent, sky_evolution or all, with settings "
+    "after a colon.  [default: fgsm, pgd and minimal; pgd for --curve]",
 )
 @click.option(
     "--target",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from galcnn.uncertainty.prediction_sets import Rule
 
 
-@click.command(name="calibrate")
+@click.command(name="calibrate", cls=options.Command)
 @click.argument("model")
 @click.option("--catalog", metavar="FILE", help="Catalog of the training.  [default: its original path]")
 @click.option(

@@ -19,7 +19,7 @@ def _named(function: Any) -> Any:
 
 def _out(function: Any) -> Any:
     """Add the options --out and --overwrite."""
-    text = ".ecsv .csv .fits .vot .xml or .parquet."
+    text = "Output table: .ecsv, .csv, .fits, .vot, .xml or .parquet."
     return click.option("--out", required=True, metavar="FILE", help=text)(options.overwrite(function))
 
 
@@ -30,14 +30,14 @@ def command() -> None:
     \b
     galcnn catalog convert galaxies.csv --id objid --out galaxies.parquet
     galcnn catalog match galaxies.fits catalogs/ngc_galaxies.ecsv --radius 2arcsec --out both.ecsv
-    galcnn catalog split galaxies.csv --by sky-region --radius 1arcmin --out split.csv
+    galcnn catalog split galaxies.csv --by sky-region --neighbours 1arcmin --out split.csv
 
     Every command checks ids (which must be unique), positions, redshifts and splits. The command
     galcnn info FILE shows what is in a catalog.
     """
 
 
-@command.command(name="convert")
+@command.command(name="convert", cls=options.Command)
 @click.argument("catalog")
 @_out
 @_named
@@ -47,7 +47,7 @@ def convert(catalog: str, out: str, overwrite: bool, **given: Any) -> None:
     _write(_read(catalog, given), out)
 
 
-@command.command(name="match")
+@command.command(name="match", cls=options.Command)
 @click.argument("catalog")
 @click.argument("other")
 @click.option("--radius", required=True, metavar="ANGLE", help="Largest separation of a match, e.g. 2arcsec.")
@@ -75,15 +75,30 @@ def match(
     _write(join_match(first, second, found), out)
 
 
-@command.command(name="split")
+@command.command(name="split", cls=options.Command)
 @click.argument("catalog")
-@click.option("--by", default="auto", show_default=True, help="object, sdss-field, sky-region or a column.")
-@click.option("--radius", metavar="ANGLE", help="Keep neighbours within it together.  [sky-region: 1arcmin]")
+@click.option(
+    "--by",
+    default="auto",
+    show_default=True,
+    metavar="GROUPS",
+    help="Groups that stay in one split: object, sdss-field, sky-region or a column.",
+)
+@click.option(
+    "--neighbours",
+    metavar="ANGLE",
+    help="Keep neighbours within this angle in the same split.  [default: 1arcmin for sky-region]",
+)
 @click.option(
     "--nside", type=int, default=16, show_default=True, help="HEALPix nside of sky regions (nested)."
 )
 @click.option(
-    "--fractions", type=(float, float, float), default=(0.7, 0.15, 0.15), show_default=True, metavar="T V T"
+    "--fractions",
+    type=(float, float, float),
+    default=(0.7, 0.15, 0.15),
+    show_default=True,
+    metavar="T V T",
+    help="Fractions of training, validation and test.",
 )
 @options.seed
 @_out
@@ -91,7 +106,7 @@ def match(
 def split(
     catalog: str,
     by: str,
-    radius: str | None,
+    neighbours: str | None,
     nside: int,
     fractions: tuple[float, float, float],
     seed: int,
@@ -104,7 +119,7 @@ def split(
     from galcnn.dataset import split_catalog
 
     atomic.check_writable(out, inputs=[catalog], overwrite=overwrite)
-    within = options.angle(radius, "--radius")
+    within = options.angle(neighbours, "--neighbours")
     read = _read(catalog, given)
     if "split" in read.table.colnames:
         raise click.UsageError("Expected a table without a column 'split', which would stay as it is.")

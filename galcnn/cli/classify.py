@@ -18,9 +18,6 @@ _UNANSWERED = 3
 @click.command(name="classify", cls=options.Command)
 @click.argument("model")
 @click.argument("paths", nargs=-1, metavar="IMAGE...")
-@click.option(
-    "--ensemble", multiple=True, metavar="MODEL", help="Further model of an ensemble; may be repeated."
-)
 @click.option("--catalog", metavar="FILE", help="Classify the galaxies of a catalog, one per row.")
 @options.catalog_id
 @options.catalog_image
@@ -30,13 +27,10 @@ _UNANSWERED = 3
     "--mosaic", multiple=True, metavar="FILE", help="Cut the galaxies out of this image; once per band."
 )
 @click.option("--survey", metavar="NAME", help="Download the cutouts from this survey, see galcnn plugins.")
-@click.option(
-    "--survey-option", multiple=True, metavar="NAME=VALUE", help="Option of the survey, e.g. layer=ls-dr10."
-)
-@click.option("--server", metavar="URL", help="Mirror or test server to use instead of the survey's own.")
+@options.survey
 @click.option(
     "--width",
-    metavar="WIDTH",
+    metavar="ANGLE",
     help="Width of cutouts from a mosaic or survey: 30arcsec, 64pix; central field of image files.",
 )
 @click.option(
@@ -57,48 +51,61 @@ _UNANSWERED = 3
 @options.render
 @options.hdu
 @options.zero_point
-@click.option(
-    "--prior",
-    default="as-trained",
-    show_default=True,
-    help="Expected class frequencies: as-trained, catalog (training set), uniform, or CLASS=SHARE,...",
+@options.section(
+    "Prediction",
+    click.option(
+        "--ensemble", multiple=True, metavar="MODEL", help="Further model of an ensemble; may be repeated."
+    ),
+    click.option(
+        "--prior",
+        metavar="PRIOR",
+        default="as-trained",
+        show_default=True,
+        help="Expected class frequencies: as-trained, catalog (training set), uniform, or CLASS=SHARE,...",
+    ),
+    options.raw,
+    click.option("--embeddings", is_flag=True, help="Keep the features that the last layer reads."),
+    click.option(
+        "--dropout-samples",
+        type=click.IntRange(min=2),
+        metavar="N",
+        help="Predict N more times with dropout on, for standard deviations and mutual information.",
+    ),
 )
-@click.option("--raw", is_flag=True, help="Do not calibrate the probabilities, even after galcnn calibrate.")
-@click.option("--embeddings", is_flag=True, help="Keep the features that the last layer reads.")
-@click.option(
-    "--dropout-samples",
-    type=click.IntRange(min=2),
-    metavar="N",
-    help="Predict N more times with dropout on, for standard deviations and mutual information.",
+@options.section(
+    "Explanation",
+    click.option(
+        "--explain",
+        multiple=True,
+        metavar="METHOD",
+        help="Write layers files, see galcnn explain; may be repeated.",
+    ),
+    options.target,
+    click.option(
+        "--explain-below",
+        type=click.FloatRange(0, 1, min_open=True),
+        metavar="P",
+        help="Explain only galaxies whose largest probability is below P.",
+    ),
 )
-@click.option(
-    "--explain",
-    multiple=True,
-    metavar="METHOD",
-    help="Write layers files, see galcnn explain; may be repeated.",
-)
-@click.option("--target", help="Class to explain, or CLASS-CLASS.  [default: the predicted class]")
-@click.option(
-    "--explain-below",
-    type=click.FloatRange(0, 1, min_open=True),
-    metavar="P",
-    help="Explain only galaxies whose largest probability is below P.",
+@options.section(
+    "Large catalogs",
+    click.option(
+        "--chunk", type=click.IntRange(min=1), default=512, show_default=True, help="Galaxies per chunk."
+    ),
+    click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Processes that read files, or requests to a survey, in parallel.  [default: 1; survey: 4]",
+    ),
+    click.option("--tasks", type=click.IntRange(min=1), metavar="N", help="Split the catalog into N tasks."),
+    click.option("--task", type=click.IntRange(min=1), metavar="K", help="Do only task K of --tasks N."),
+    click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Use N Dask worker processes."),
+    click.option("--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler."),
 )
 @options.seed
-@click.option(
-    "--chunk", type=click.IntRange(min=1), default=512, show_default=True, help="Galaxies per chunk."
-)
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Processes that read files or shards, or parallel requests to a survey.  [default: 1; survey: 4]",
-)
-@click.option("--tasks", type=click.IntRange(min=1), metavar="N", help="Split the catalog into N tasks.")
-@click.option("--task", type=click.IntRange(min=1), metavar="K", help="Do only task K of --tasks N.")
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Use N Dask worker processes.")
-@click.option("--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler.")
 @options.device
 @options.yes
 @options.quiet

@@ -18,7 +18,7 @@ from galcnn.cli.answers import tell
 @options.width_columns
 @options.bands
 @options.hdu
-@click.option("--width", metavar="WIDTH", help="Side of the cutouts, e.g. 30arcsec or 64pix.")
+@click.option("--width", metavar="ANGLE", help="Side of the cutouts, e.g. 30arcsec or 64pix.")
 @options.companions(multiple=True)
 @click.option("--weight", multiple=True, metavar="FILE|HDU", help="Weights that are inverse variance.")
 @click.option(

@@ -7,16 +7,19 @@ import click
 from galcnn.cli import options
 
 
-@click.command(name="demo")
-@click.option("--out", default="demo", show_default=True, metavar="DIR")
+@click.command(name="demo", cls=options.Command)
+@click.option("--out", default="demo", show_default=True, metavar="DIR", help="Output folder.")
 @options.overwrite
 @click.option(
-    "-n", "--number", type=click.IntRange(min=60), default=3000, show_default=True, help="Galaxies."
+    "-n", "--number", type=click.IntRange(min=60), default=3000, show_default=True, help="Number of galaxies."
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=16, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=16, show_default=True, help="Epochs of the training."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Random seed.")
+@options.device
 @options.quiet
-def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, quiet: bool) -> None:
+def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, device: str, quiet: bool) -> None:
     """Simulate, train, classify and explain, in a few minutes.
 
     \b
@@ -26,7 +29,7 @@ def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, quie
     from galcnn.cli.quiet import load_tensorflow
 
     options.check_folder(out, overwrite=overwrite)
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.pipeline import DemoSettings, run_demo
 
     settings = DemoSettings(number=number, epochs=epochs, seed=seed)
@@ -43,7 +46,7 @@ def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, quie
     click.echo(
         "\nNext:\n"
         f"  galcnn info {out}/model\n"
-        f"  galcnn explain {out}/model {out}/new/cutouts/*.fits --target spiral-elliptical -o maps/\n"
+        f"  galcnn explain {out}/model {out}/new/cutouts/*.fits --target spiral-elliptical --out maps/\n"
         "  galcnn train --catalog YOUR.csv --image-column FILE --label CLASS --out mymodel\n"
         f"  ds9 -multiframe {out}/layers/*.fits"
     )

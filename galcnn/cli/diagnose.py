@@ -38,8 +38,10 @@ _STACKS = ("tanh", "relu"), ("glorot_normal", "he_normal"), (5, 30)
 @click.option(
     "--draws", type=click.IntRange(min=2), default=10, show_default=True, help="Initialisations per stack."
 )
+@options.settings()
 @click.option("--out", metavar="DIR", help="Output folder for the figure and, with --init, tables (ECSV).")
 @options.overwrite
+@options.device
 @options.quiet
 def command(
     target: str | None,
@@ -51,6 +53,7 @@ def command(
     draws: int,
     out: str | None,
     overwrite: bool,
+    device: str,
     quiet: bool,
 ) -> None:
     """Diagnose why a network does not learn.
@@ -60,6 +63,7 @@ def command(
     galcnn diagnose --init --out signals
     galcnn diagnose --init --activation tanh --initializer he_normal --depth 30
     galcnn diagnose experiment.toml --init --initializer glorot_uniform --out signals
+    galcnn diagnose experiment.toml --init --set network.normalization=batch
 
     For a MODEL trained with --set health=50, also during training or after it has failed: shows what
     is wrong, in which layer and at which update, and what to try.
@@ -72,24 +76,26 @@ def command(
         raise click.UsageError("Expected MODEL, trained with --set health=50; or --init.")
     if not init and (activation or initializer or depth):
         raise click.UsageError("Expected --init with --activation, --initializer and --depth.")
+    if options.assignments() and not (init and target):
+        raise click.UsageError("Expected EXPERIMENT.toml and --init with --set.")
     claim = None if out is None else atomic.claim(out, what="one of galcnn diagnose", overwrite=overwrite)
     if target is not None and not init:
-        _trained(target, claim)
+        _trained(target, claim, device)
         return
     if target is None:
-        tables = _stacks(activation, initializer, depth, units, draws)
+        tables = _stacks(activation, initializer, depth, units, draws, device)
         _show(_summary(tables))
     else:
-        tables = _experiment(target, activation, initializer, quiet)
+        tables = _experiment(target, activation, initializer, quiet, device)
         _show(*tables.values())
     if claim is not None:
         _write(tables, claim)
 
 
-def _trained(model: str, claim: atomic.Claim | None) -> None:
+def _trained(model: str, claim: atomic.Claim | None, device: str) -> None:
     from galcnn.cli.quiet import load_tensorflow
 
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.diagnostics import diagnose
     from galcnn.experiment.preflight import read_health
     from galcnn.viewers import health_figure, save_figure
@@ -123,13 +129,18 @@ def _summary(tables: dict[str, Table]) -> Table:
 
 
 def _stacks(
-    activations: Sequence[str], initializers: Sequence[str], depths: Sequence[int], units: int, draws: int
+    activations: Sequence[str],
+    initializers: Sequence[str],
+    depths: Sequence[int],
+    units: int,
+    draws: int,
+    device: str,
 ) -> dict[str, Table]:
     from itertools import product
 
     from galcnn.cli.quiet import load_tensorflow
 
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.diagnostics import Stack, stack_table
 
     phis, names, sizes = _STACKS
@@ -141,21 +152,25 @@ def _stacks(
 
 
 def _experiment(
-    path: str, activations: Sequence[str], initializers: Sequence[str], quiet: bool
+    path: str, activations: Sequence[str], initializers: Sequence[str], quiet: bool, device: str
 ) -> dict[str, Table]:
     from galcnn.cli.quiet import load_tensorflow
 
-    load_tensorflow()
-    from galcnn.experiment import Experiment, read_settings
+    load_tensorflow(device=device)
+    from galcnn.experiment import Experiment
+    from galcnn.experiment.assignments import content_of, naming_options
     from galcnn.experiment.preflight import experiment_signals
 
     if len(activations) > 1 or len(initializers) > 1:
         raise click.UsageError("Expected one activation and one initializer for an experiment.")
-    content: dict[str, Any] = read_settings(path)
+    assignments = options.assignments()
+    content: dict[str, Any] = content_of(path, assignments)
     words = {"activation": activations, "initializer": initializers}
     said = {name: given[0] for name, given in words.items() if given}
     content["network"] = content.get("network", {}) | said
-    table = experiment_signals(Experiment.from_dict(content), progress=options.progress(quiet))
+    with naming_options(assignments):
+        experiment = Experiment.from_dict(content)
+    table = experiment_signals(experiment, progress=options.progress(quiet))
     return {Path(path).stem: table}
 
 

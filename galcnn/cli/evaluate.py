@@ -19,7 +19,7 @@ from galcnn.cli.answers import tell
 @options.split
 @click.option("--by", multiple=True, metavar="C", help="Also score bins of this quantity; may be repeated.")
 @click.option("--bins", type=click.IntRange(min=2), default=4, show_default=True, help="Bins per quantity.")
-@click.option("--raw", is_flag=True, help="Do not calibrate the probabilities, even after galcnn calibrate.")
+@options.raw
 @options.files
 @click.option("--out", required=True, metavar="DIR", help="Output folder for tables and figures.")
 @options.overwrite

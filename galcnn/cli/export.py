@@ -8,11 +8,12 @@ from galcnn.cli import options
 from galcnn.cli.answers import tell
 
 
-@click.command(name="export")
+@click.command(name="export", cls=options.Command)
 @click.argument("model")
 @click.option("--out", required=True, metavar="FILE.onnx", help="Output file, ending in .onnx.")
 @options.overwrite
-def command(model: str, out: str, overwrite: bool) -> None:
+@options.device
+def command(model: str, out: str, overwrite: bool, device: str) -> None:
     """Export a model to ONNX, with preprocessing and card.
 
     \b
@@ -27,7 +28,7 @@ def command(model: str, out: str, overwrite: bool) -> None:
     from galcnn.cli.quiet import load_tensorflow
 
     atomic.check_writable(out, overwrite=overwrite)
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.model import export_onnx, load_model
 
     difference = export_onnx(load_model(model), out)

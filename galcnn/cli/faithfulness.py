@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _RETRAINING = ("shares", "seeds", "epochs", "yes")
 _REPORT = (
     *("image_column", "label", "id_", "split", "number", "target", "imputation", "epsilon", "keep_layers"),
-    *("seed_models", "shuffled_models", "n_retrained", "fit", "render", "seed"),
+    *("seed_models", "shuffled_models", "n_retrained", "render", "seed", "images"),
+    *("bands", "fit", "grid", "width", "hdu", "zero_point"),
 )
 
 
@@ -29,6 +30,7 @@ _REPORT = (
     "--catalog", metavar="FILE", help="Catalog of galaxies with images.  [default: that of the training]"
 )
 @options.model_columns
+@options.images_folder
 @options.split
 @click.option(
     "-n",
@@ -39,8 +41,7 @@ _REPORT = (
     show_default=True,
     help="Use at most N galaxies, drawn at random.",
 )
-@options.fit
-@options.render
+@options.files
 @click.option(
     "--method",
     "methods",
@@ -127,12 +128,12 @@ _REPORT = (
 def command(
     model: str,
     catalog: str | None,
-    image_column: str | None,
+    image_column: str | tuple[str, ...] | None,
     label: str | None,
     id_: str | None,
+    images: str | None,
     split: str,
     number: int,
-    fit: bool,
     render: str | None,
     methods: tuple[str, ...],
     target: str | None,
@@ -152,6 +153,7 @@ def command(
     device: str,
     yes: bool,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Test whether explanation maps are faithful to a model.
 
@@ -177,6 +179,7 @@ def command(
         raise click.UsageError(f"Expected --retrain with {refused}.")
     removed = options.numbers("--shares", shares)
     chosen_seeds = options.whole_numbers("--seeds", seeds) or ()
+    reading = options.reading(given)
     options.check_folder(out, overwrite=overwrite)
     load_tensorflow(device=device)
     from galcnn.model import load_model
@@ -207,7 +210,9 @@ def command(
     from galcnn.faithfulness.report import Models
 
     columns = options.chosen(image=image_column, class_=label, id=id_)
-    drawn = galaxies_of(trained.card, catalog, columns=columns, split=split, n=number, seed=seed)
+    drawn = galaxies_of(
+        trained.card, catalog, columns=columns, split=split, folder=images, n=number, seed=seed
+    )
     of_seeds = [load_model(path) for path in seed_models]
     of_labels = [load_model(path) for path in shuffled_models]
     if n_retrained is not None:
@@ -228,7 +233,7 @@ def command(
         of_labels += train_alike(differing="labels")
     table = faithfulness_report(
         Models(trained, tuple(of_seeds), tuple(of_labels)),
-        read_sample(trained, drawn, fit=fit, progress=progress),
+        read_sample(trained, drawn, images=images, reading=reading, progress=progress),
         out,
         explainers=explainers_by_name(methods or ("saliency", "input_x_gradient", "guided", "cam")),
         settings=FaithfulnessSettings(

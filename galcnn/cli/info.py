@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from galcnn._runtime import answers
+from galcnn.cli import options
 from galcnn.cli.answers import tell
 
 
-@click.command(name="info")
+@click.command(name="info", cls=options.Command)
 @click.argument("path", required=False)
 @click.option(
     "--schema",

@@ -10,7 +10,7 @@ from galcnn.cli.answers import tell_rows
 _STRATEGIES = ["entropy", "margin", "least-confidence", "bald", "k-center", "diverse", "random"]
 
 
-@click.command(name="label-next")
+@click.command(name="label-next", cls=options.Command)
 @click.argument("run")
 @options.number(100, "Number of galaxies to label.")
 @click.option(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from galcnn.diagnostics.landscape import Statistics
 
 
-@click.command(name="landscape")
+@click.command(name="landscape", cls=options.Command)
 @click.argument("model")
 @click.option("--catalog", metavar="FILE", help="Catalog of the training.  [default: its original path]")
 @click.option(
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--line", is_flag=True, help="One random direction instead of two.")
 @click.option("--reach", type=float, help="Reach along random directions, in filter norms.  [default: 1]")
 @click.option("--points", type=int, default=25, show_default=True, help="Points per direction; odd.")
-@click.option("--galaxies", type=click.IntRange(min=1), default=512, show_default=True, help="At most.")
+@options.number(512, "Use at most N galaxies of the training.")
 @click.option(
     "--statistics",
     type=click.Choice(["recompute", "stored"]),
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     help="Batch-normalisation statistics: recomputed at each point, or as stored in the model.",
 )
 @options.seed
+@options.device
 @options.quiet
 def command(
     model: str,
@@ -44,9 +45,10 @@ def command(
     line: bool,
     reach: float | None,
     points: int,
-    galaxies: int,
+    number: int,
     statistics: Statistics,
     seed: int,
+    device: str,
     quiet: bool,
 ) -> None:
     """Draw the loss landscape around a trained model.
@@ -64,7 +66,7 @@ def command(
     from galcnn.cli.quiet import load_tensorflow
 
     options.check_folder(out, overwrite=overwrite)
-    load_tensorflow()
+    load_tensorflow(device=device)
     from galcnn.diagnostics import Grid
     from galcnn.experiment.landscapes import LandscapeSettings, make_landscape
     from galcnn.model import load_model
@@ -74,7 +76,7 @@ def command(
         load_model(model),
         out,
         catalog=catalog,
-        settings=LandscapeSettings(grid, snapshots, other, galaxies, statistics, seed),
+        settings=LandscapeSettings(grid, snapshots, other, number, statistics, seed),
         progress=options.progress(quiet),
         overwrite=overwrite,
     )

@@ -37,6 +37,7 @@ from galcnn.cli.answers import tell_rows
 @options.table_out
 @options.save("Draw the galaxy and its neighbours to this file (PNG or PDF).")
 @options.overwrite
+@options.device
 def command(
     run: str,
     galaxy: str | None,
@@ -47,10 +48,11 @@ def command(
     catalog: str | None,
     images: str | None,
     id_: str | None,
-    image_column: str | None,
+    image_column: str | tuple[str, ...] | None,
     out: str | None,
     save: str | None,
     overwrite: bool,
+    device: str,
     **given: Any,
 ) -> None:
     """Find the galaxies most like one, by embeddings of the network.
@@ -89,7 +91,7 @@ def command(
     if files and model is not None:
         from galcnn.cli.quiet import load_tensorflow
 
-        load_tensorflow()
+        load_tensorflow(device=device)
         from galcnn.pipeline import features_of_files
 
         features = features_of_files(

@@ -22,8 +22,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 SECTIONS = {
     "Catalog": "--catalog --requests --image-column --images --label --id --ra --dec --merge --drop --split "
     "--number --width-column --width-factor --width-unit",
-    "Input": "--one-galaxy --bands --fit --grid --render --size --width --hdu --zero-point --pixel-scale "
-    "--mask --sigma --weight --psf --instrument --survey --survey-option --server --cache",
+    "Input": "--shards --mosaic --one-galaxy --bands --fit --grid --render --size --width --hdu --zero-point "
+    "--pixel-scale --mask --sigma --weight --psf --instrument --survey --survey-option --server --cache",
     "Output": "--out --save --overwrite",
     "Running": "--seed --seeds --repeats --device --strategy --replicas --workers --jobs --yes --quiet "
     "--help",
@@ -38,28 +38,44 @@ MANY = 200
 _IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
 
 
+#: Metavar of an option by the kind of its values, unless it has its own.
+_METAVARS = {"integer": "N", "integer range": "N", "float": "X", "float range": "X"}
+#: Range of a number in the help, such as "[x>=1]"; an error states it when it matters.
+_LIMITS = r"(?:[\d.]+<=?x(?:<=?[\d.]+)?|x[<>]=?[\d.]+)"
+_RANGE = re.compile(rf"  \[{_LIMITS}\]|; {_LIMITS}(?=[;\]])|(?<=\[){_LIMITS}; ")
+
+
 class Command(click.Command):
     """Command whose help shows the options in sections: ``@click.command(name="x", cls=options.Command)``.
 
     The section of an option is that of `SECTIONS`, or the one given by `section`. The help of a command
-    with few options has no sections.
+    with few options has no sections. Numbers are shown as N or X.
     """
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        shown = [one for one in self.get_params(ctx) if isinstance(one, click.Option) and not one.hidden]
-        if len(shown) <= _FEW:
-            super().format_options(ctx, formatter)
-            return
         rows: dict[str, list[tuple[str, str]]] = {}
-        for option in shown:
-            record = option.get_help_record(ctx)
+        for parameter in self.get_params(ctx):
+            record = _help_record(parameter, ctx)
             if record is not None:
-                rows.setdefault(_section_of(option), []).append(record)
+                rows.setdefault(_section_of(parameter), []).append(record)
+        if sum(map(len, rows.values())) <= _FEW:
+            rows = {"Options": [record for section in rows.values() for record in section]}
         headings = list(SECTIONS)
         place = {"Options": -1.0} | {heading: float(number) for number, heading in enumerate(headings)}
         for heading in sorted(rows, key=lambda heading: place.get(heading, headings.index("Output") - 0.5)):
             with formatter.section(heading):
                 formatter.write_dl(rows[heading])
+
+
+def _help_record(parameter: click.Parameter, ctx: click.Context) -> tuple[str, str] | None:
+    """Return an option and its description, with a plain metavar and without the range of numbers."""
+    if isinstance(parameter, click.Option) and not parameter.is_flag:
+        parameter.metavar = parameter.metavar or _METAVARS.get(parameter.type.name)
+    record = parameter.get_help_record(ctx)
+    if record is None:
+        return None
+    left, text = record
+    return left, _RANGE.sub("", text)
 
 
 def _section_of(parameter: click.Parameter) -> str:
@@ -139,7 +155,12 @@ size: Decorator = click.option(
     help="Crop or pad images (without WCS: resample) to SIZE x SIZE pixels.",
 )
 target: Decorator = click.option(
-    "--target", help="Class to explain, or CLASS-CLASS for a margin.  [default: the predicted class]"
+    "--target",
+    metavar="CLASS",
+    help="Class to explain, or CLASS-CLASS for a margin.  [default: the predicted class]",
+)
+raw: Decorator = click.option(
+    "--raw", is_flag=True, help="Do not calibrate the probabilities, even after galcnn calibrate."
 )
 replicas: Decorator = click.option(
     "--replicas",
@@ -443,8 +464,9 @@ pictures: Decorator = _joined(
     catalog_id,
     click.option(
         "--image-column",
-        metavar="C",
-        help="Column with the image paths.  [default: as in the training, else image]",
+        metavar="C[,C]",
+        callback=_image_columns,
+        help="Column with the image paths, or several, one per band.  [default: as in training, else image]",
     ),
     click.option("--images", metavar="DIR", help="Folder of the images, or of relative image paths."),
 )

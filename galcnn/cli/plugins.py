@@ -9,11 +9,10 @@ import click
 from galcnn.cli import options
 
 
-@click.command(name="plugins")
+@click.command(name="plugins", cls=options.Command)
 @click.option("--check", is_flag=True, help="Import each plugin; exit code 2 if one is broken.")
 @click.option("--survey", metavar="NAME", help="Test this survey by downloads of a galaxy.")
-@click.option("--ra", type=float, help="Right ascension of a galaxy well inside the survey, degrees.")
-@click.option("--dec", type=float, help="Its declination, degrees.")
+@click.option("--position", metavar="RA,DEC", help="Position of a galaxy well inside the survey, degrees.")
 @click.option("--width", metavar="ANGLE", default="30arcsec", show_default=True, help="Side of the images.")
 @options.survey
 def command(check: bool, survey: str | None, **given: Any) -> None:
@@ -22,7 +21,7 @@ def command(check: bool, survey: str | None, **given: Any) -> None:
     \b
     galcnn plugins
     galcnn plugins --check
-    galcnn plugins --survey legacysurvey --ra 188.613 --dec 2.188 --width 60arcsec
+    galcnn plugins --survey legacysurvey --position 188.613,2.188 --width 60arcsec
     """
     if survey is not None:
         _check_survey(survey, **given)
@@ -54,23 +53,20 @@ def command(check: bool, survey: str | None, **given: Any) -> None:
 def _check_survey(
     name: str,
     *,
-    ra: float | None,
-    dec: float | None,
+    position: str | None,
     width: str,
     server: str | None,
     survey_option: tuple[str, ...],
 ) -> None:
-    if ra is None or dec is None:
-        raise click.UsageError("Expected --ra and --dec of a galaxy in the survey.")
-    from astropy.coordinates import SkyCoord
-
+    if position is None:
+        raise click.UsageError("Expected --position RA,DEC of a galaxy in the survey.")
     from galcnn.errors import PluginError
     from galcnn.surveys import open_survey
     from galcnn.testing import check_survey
 
     survey = open_survey(name, server=server, options=options.pairs("--survey-option", survey_option, "="))
     try:
-        check_survey(survey, SkyCoord(ra, dec, unit="deg"), width=options.angle(width))
+        check_survey(survey, options.sky_position(position), width=options.angle(width))
     except AssertionError as error:
         raise PluginError(str(error)) from error
     click.echo(f"{name}: ok, {survey.name} is all that a survey must be")

@@ -21,7 +21,7 @@ from galcnn.cli import options
 @click.option(
     "--images", metavar="DIR", help="Folder of images of galaxies without layers, named by their ids."
 )
-@click.option("--title", help="Title of the page.  [default: the model's name]")
+@click.option("--title", metavar="TITLE", help="Title of the page.  [default: the model's name]")
 @click.option("--out", required=True, metavar="DIR", help="Output folder; an older report is replaced.")
 @options.overwrite
 @options.seed

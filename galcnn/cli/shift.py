@@ -7,15 +7,13 @@ import click
 from galcnn.cli import options
 
 
-@click.command(name="shift")
+@click.command(name="shift", cls=options.Command)
 @click.argument("test", metavar="TEST.toml", required=False)
 @click.option("--out", required=True, metavar="DIR", help="Output folder for tables, figures and summary.md.")
 @options.overwrite
 @click.option("--quick", is_flag=True, help="Two repeats and few galaxies: a first look, no verdict.")
 @click.option("--repeats", type=click.IntRange(min=1), help="Number of trainings per variant.")
-@click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Parallel processes."
-)
+@options.jobs("trainings")
 @options.quiet
 def command(
     test: str | None,

@@ -48,7 +48,7 @@ def command(
     seed: int,
     catalog: str | None,
     id_: str | None,
-    image_column: str | None,
+    image_column: str | tuple[str, ...] | None,
     images: str | None,
     label: str | None,
     one_galaxy: bool,

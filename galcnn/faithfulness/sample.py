@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -112,7 +113,12 @@ def sample_of(
 
 
 def read_sample(
-    trained: TrainedModel, catalog: Catalog, *, fit: bool = False, progress: Progress = silent
+    trained: TrainedModel,
+    catalog: Catalog,
+    *,
+    images: str | os.PathLike[str] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
 ) -> Galaxies:
     """Load the images of a catalog for a model.
 
@@ -121,10 +127,11 @@ def read_sample(
     trained : galcnn.model.TrainedModel
         The model.
     catalog : galcnn.catalog.Catalog
-        Catalog with a column ``image``.
-    fit : bool
-        If True, images may be resampled, cropped or padded to the model's pixel grid, see
-        `galcnn.model.prepare`.
+        Catalog with a column ``image``, or with ids that name files in `images`.
+    images : path-like, optional
+        Folder of the images, see `galcnn.dataset.InputFiles.of`.
+    reading : mapping of str to Any, optional
+        Parameters of `galcnn.dataset.InputFiles`, such as `fit`, `bands` and `width`.
     progress : galcnn._runtime.progress.Progress
         Progress bar over files.
 
@@ -138,7 +145,7 @@ def read_sample(
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
         If an image cannot be read or does not fit the model; the error names it.
     """
-    files = InputFiles.of(catalog, fit=fit)
+    files = InputFiles.of(catalog, images, **dict(reading or {}))
     cutouts = files.all_prepared(trained.card.inputs, progress=progress)
     return Galaxies(tuple(cutouts), tuple(catalog.ids))
 

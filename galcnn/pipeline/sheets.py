@@ -17,7 +17,7 @@ from astropy.table import QTable, Table
 
 from galcnn._runtime import seeding
 from galcnn.catalog import Catalog, read_catalog
-from galcnn.catalog.formats import FORMATS, read_scalars
+from galcnn.catalog.formats import FORMATS, Columns, column_names, read_scalars
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
@@ -124,7 +124,7 @@ def table_sheet(
     seed: int = 0,
     catalog: str | os.PathLike[str] | None = None,
     images: str | os.PathLike[str] | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
     reading: Mapping[str, Any] | None = None,
 ) -> ContactSheet:
     """Draw galaxies of a table side by side, in a chosen order.
@@ -151,7 +151,7 @@ def table_sheet(
         Folder of the images: files that the catalog or the table names, else files named by the ids. Without
         `catalog` and `images`, images are found by the column `image` of the table, by the catalog of
         the training (for a table in a model folder), or in the folder that the manifest of a run names.
-    columns : mapping of str to str, optional
+    columns : mapping of str to str or sequence of str, optional
         Columns `id`, `image` and `class` (true class) in the catalog, see `galcnn.catalog.read_catalog`.
     reading : mapping of str to Any, optional
         Parameters of `galcnn.dataset.InputFiles`, such as `bands` and `width`.
@@ -180,8 +180,9 @@ def table_sheet(
     file, named = table_of(table), dict(columns or {})
     if file is None:
         raise ValueError(message(f"a table ending in {', '.join(FORMATS)}", table=os.fspath(table)))
-    read = read_scalars(file, texts={*_TEXTS, *named.values()})
-    name = "id" if "id" in read.colnames else named.get("id", "id")
+    texts = {one for names in named.values() for one in column_names(names)}
+    read = read_scalars(file, texts={*_TEXTS, *texts})
+    name = "id" if "id" in read.colnames else str(named.get("id", "id"))
     if name not in read.colnames:
         raise ValueError(
             message("a table with a column 'id'", "Name it: --id.", table=str(file), columns=read.colnames)
@@ -191,7 +192,7 @@ def table_sheet(
     files, true = images_of(
         file,
         [*read["id"], *([query] if query else [])],
-        listed=named.get("image", "image") in read.colnames,
+        listed=set(read.colnames).issuperset(column_names(named.get("image", "image"))),
         catalog=catalog,
         images=images,
         columns=named,
@@ -277,7 +278,7 @@ def neighbour_sheet(
     *,
     catalog: str | os.PathLike[str] | None = None,
     images: str | os.PathLike[str] | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
     reading: Mapping[str, Any] | None = None,
 ) -> ContactSheet:
     """Draw a galaxy and its neighbours, with their distances.
@@ -294,7 +295,7 @@ def neighbour_sheet(
         Catalog with the paths of the images, see `table_sheet`.
     images : path-like, optional
         Folder of the images, see `table_sheet`.
-    columns : mapping of str to str, optional
+    columns : mapping of str to str or sequence of str, optional
         Columns `id` and `image` in the catalog.
     reading : mapping of str to Any, optional
         Parameters of `galcnn.dataset.InputFiles`, such as `bands` and `width`.
@@ -447,7 +448,7 @@ def images_of(
     listed: bool = False,
     catalog: str | os.PathLike[str] | None = None,
     images: str | os.PathLike[str] | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
     reading: Mapping[str, Any] | None = None,
 ) -> tuple[InputFiles, dict[str, str]]:
     """Return the images of galaxies of a table, and their true classes by id if a catalog has them.

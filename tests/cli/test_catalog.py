@@ -59,7 +59,7 @@ def test_match(files, capsys):
 
 def test_split(files, capsys):
     words = ["catalog", "split", "t.fits", *NAMES, "--by", "sky-region", "--nside", "32", "--seed", "3"]
-    assert main([*words, "--radius", "2arcmin", "--out", "s.csv"]) == 0
+    assert main([*words, "--neighbours", "2arcmin", "--out", "s.csv"]) == 0
     split = read_catalog("s.csv")
     sides = split.table["split"].tolist()
     said = capsys.readouterr().out

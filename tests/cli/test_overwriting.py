@@ -86,6 +86,7 @@ READ = {
 READ_BY = {
     ("compare", "--set"),
     ("preflight", "--set"),
+    ("diagnose", "--set"),
     ("landscape", "--snapshots"),
     ("classify", "--shards"),
 }

@@ -171,13 +171,13 @@ class AtlasSubject:
 def subject_of(
     trained: TrainedModel,
     catalog: Catalog,
+    files: InputFiles,
     *,
     settings: AtlasSettings,
-    fit: bool = False,
     progress: Progress = silent,
 ) -> AtlasSubject:
     """Load the galaxies of an atlas and compute their logits."""
-    cutouts = InputFiles.of(catalog, fit=fit).all_prepared(trained.card.inputs, progress=progress)
+    cutouts = files.all_prepared(trained.card.inputs, progress=progress)
     seen = Prepared.of(trained, cutouts, ids=catalog.ids)
     labels = tuple(name if name in trained.classes else "" for name in labels_of(catalog))
     sigma, source = _noise(cutouts, seen.images)

@@ -6,7 +6,7 @@ import html
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog
+from galcnn.dataset import InputFiles
 from galcnn.model import TrainedModel, network_layers
 from galcnn.pipeline.atlas.galaxy_pages import galaxy_pages
 from galcnn.pipeline.atlas.network_pages import network_pages
@@ -34,7 +35,8 @@ def make_atlas(
     folder: str | os.PathLike[str],
     *,
     settings: AtlasSettings | None = None,
-    fit: bool = False,
+    images: str | os.PathLike[str] | None = None,
+    reading: Mapping[str, Any] | None = None,
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Path:
@@ -47,14 +49,17 @@ def make_atlas(
     trained : galcnn.model.TrainedModel
         The model; it is not changed.
     catalog : galcnn.catalog.Catalog
-        At least three galaxies, with a column `image`, e.g. from `galcnn.experiment.galaxies_of`. With a
-        column `class`, the galaxies are drawn from all classes of the model alike.
+        At least three galaxies, e.g. from `galcnn.experiment.galaxies_of`, with a column `image` or ids
+        that name files in `images`. With a column `class`, the galaxies are drawn from all classes of
+        the model alike.
     folder : path-like
         Output folder for ``index.html``, ``pages/*.png`` and ``arrays/*.fits``.
     settings : AtlasSettings, optional
         Size of the atlas; the defaults if not given.
-    fit : bool
-        If True, images are resampled, cropped and padded to the model's pixel grid.
+    images : path-like, optional
+        Folder of the images, see `galcnn.dataset.InputFiles.of`.
+    reading : mapping of str to Any, optional
+        Parameters of `galcnn.dataset.InputFiles`, such as `fit`, `bands` and `width`.
     progress : galcnn._runtime.progress.Progress
         Progress display of the reading of files and the drawing of pages.
     overwrite : bool
@@ -76,7 +81,8 @@ def make_atlas(
     own = ("index.html", "pages", "arrays", _NOTES)
     claim = atomic.claim(out, what="an older atlas", own=own, overwrite=overwrite)
     drawn = sample(catalog, trained.classes, chosen)
-    subject = subject_of(trained, drawn, settings=chosen, fit=fit, progress=progress)
+    files = InputFiles.of(drawn, images, **dict(reading or {}))
+    subject = subject_of(trained, drawn, files, settings=chosen, progress=progress)
     all_pages = [*network_pages(subject), *galaxy_pages(subject)]
     pages = [page for page in all_pages if isinstance(page, Page)]
     missing = [page for page in all_pages if isinstance(page, Missing)]
