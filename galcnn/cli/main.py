@@ -101,12 +101,13 @@ def cli(as_json: bool, manifest: str | None) -> None:
     """Classify the morphology of galaxies with neural networks, and explain the predictions.
 
     \b
-    galcnn demo                      all steps on simulated galaxies
-    galcnn train --catalog labels.csv --image-column file --label class --out model
+    galcnn demo
+    galcnn train --catalog labels.csv --label class --out model
     galcnn classify model *.fits --out classes.ecsv
-    galcnn explain model galaxy.fits --method saliency --method cam --out layers.fits
-    galcnn atlas model --catalog labels.csv --out atlas
-    galcnn faithfulness model --catalog labels.csv --out faithfulness
+    galcnn explain model galaxy.fits --method cam --out layers.fits
+
+    The commands are in five groups: get data, train, answer (classes, scores, neighbours), reason (why
+    a model answers so) and show. galcnn COMMAND --help gives examples and all options of a command.
     """
 
 

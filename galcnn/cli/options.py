@@ -54,10 +54,10 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = _help_record(parameter, ctx)
+        for option in self.get_params(ctx):
+            record = _help_record(option, ctx) if isinstance(option, click.Option) else None
             if record is not None:
-                rows.setdefault(_section_of(parameter), []).append(record)
+                rows.setdefault(_section_of(option), []).append(record)
         if sum(map(len, rows.values())) <= _FEW:
             rows = {"Options": [record for section in rows.values() for record in section]}
         headings = list(SECTIONS)
@@ -67,11 +67,11 @@ class Command(click.Command):
                 formatter.write_dl(rows[heading])
 
 
-def _help_record(parameter: click.Parameter, ctx: click.Context) -> tuple[str, str] | None:
+def _help_record(option: click.Option, ctx: click.Context) -> tuple[str, str] | None:
     """Return an option and its description, with a plain metavar and without the range of numbers."""
-    if isinstance(parameter, click.Option) and not parameter.is_flag:
-        parameter.metavar = parameter.metavar or _METAVARS.get(parameter.type.name)
-    record = parameter.get_help_record(ctx)
+    if not option.is_flag:
+        option.metavar = option.metavar or _METAVARS.get(option.type.name)
+    record = option.get_help_record(ctx)
     if record is None:
         return None
     left, text = record

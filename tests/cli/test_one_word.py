@@ -131,6 +131,12 @@ def test_the_help_has_plain_values_and_every_option_a_sentence(name):
     assert not {"INTEGER", "RANGE]", "FLOAT", "TEXT"} & {*shown.split()}
     assert "x>" not in shown
     assert "<x" not in shown
+    listed = [line.split()[0].rstrip(",") for line in shown.splitlines() if line.startswith("  -")]
+    assert {*listed} - {"-h", "--help"} == {
+        one.opts[0] for one in command.params if isinstance(one, click.Option)
+    }
+    arguments = {one.name.upper() for one in command.params if isinstance(one, click.Argument)}
+    assert not arguments & {line.strip() for line in shown.splitlines()}
     for one in command.params:
         if isinstance(one, click.Option) and not hasattr(one, "key"):
             text = (one.help or "").split("  [default")[0]
