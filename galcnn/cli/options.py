@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +273,13 @@ def assignments(context: click.Context | None = None) -> list[Any]:
             found.append(Assignment(option.opts[0], option.key, texts))
         else:
             found += [Assignment.parse(text, option.opts[0]) for text in texts]
-    return found
+    return [_bands_of(one) if one.key == "data.bands" else one for one in found]
+
+
+def _bands_of(assignment: Any) -> Any:
+    """Let bands of one letter run together, as in all commands: gri."""
+    found = band_names(",".join(assignment.texts))
+    return replace(assignment, texts=found) if found else assignment
 
 
 def _list_settings(context: click.Context, asked: bool) -> None:

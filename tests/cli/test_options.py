@@ -5,6 +5,7 @@ import click
 import pytest
 
 from galcnn.cli import options
+from galcnn.experiment.assignments import with_assignments
 
 
 def test_bands_of_one_letter_may_run_together():
@@ -17,6 +18,19 @@ def test_bands_of_one_letter_may_run_together():
         ("gg",),
         None,
     ]
+
+
+@pytest.mark.parametrize("words", [["--bands", "gri"], ["--bands", "g,r,i"], ["--set", "data.bands=gri"]])
+def test_bands_of_an_experiment_may_run_together(words):
+    given = []
+
+    @click.command()
+    @options.settings(options.setting("--bands", "data.bands", "B,B,..."))
+    def command():
+        given.extend(options.assignments())
+
+    command.main(words, standalone_mode=False)
+    assert with_assignments({}, given)["data"]["bands"] == ("g", "r", "i")
 
 
 def test_zero_points_and_hdus():
