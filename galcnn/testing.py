@@ -94,7 +94,7 @@ def check_survey(
             faults += _origin(survey, cutout, position, width)
     if faults:
         shown = "".join(f"\n- {fault}" for fault in faults)
-        raise AssertionError(f"{type(survey).__name__} is not what a survey must be:{shown}")
+        raise AssertionError(f"{type(survey).__name__} fails the checks of a survey:{shown}")
 
 
 def _survey_description(survey: Survey) -> Iterator[str]:
@@ -299,7 +299,7 @@ def check_explainer(explainer: Explainer, *, symmetric: bool = True) -> None:
         faults += _extras(explainer, maps)
     if faults:
         shown = "".join(f"\n- {fault}" for fault in faults)
-        raise AssertionError(f"{type(explainer).__name__} is not what an explainer must be:{shown}")
+        raise AssertionError(f"{type(explainer).__name__} fails the checks of an explainer:{shown}")
 
 
 def _explainer_description(explainer: Explainer) -> Iterator[str]:

@@ -210,15 +210,21 @@ def command(
     if out and not is_table and mimetypes.guess_type(out)[0] and not Path(out).is_dir():
         table_format(out)  # raises an error: the suffix of another file format is not a folder name
     if (explain or split or task) and (requests or is_table):
-        raise click.UsageError("Expected a folder, --out DIR, with --explain and with a run that is split.")
+        raise click.UsageError(
+            "Expected a folder, --out DIR, with --explain, --tasks, --workers and --scheduler."
+        )
     if task and (workers or scheduler or not tasks or task > tasks):
-        raise click.UsageError("Expected --task K with --tasks N, K at most N, and no other engine.")
+        raise click.UsageError(
+            "Expected --task K with --tasks N, K at most N, and without --workers and --scheduler."
+        )
     if task and overwrite:
-        raise click.UsageError("Expected --overwrite without --task, since others do theirs.")
+        raise click.UsageError(
+            "Expected --task without --overwrite, which would remove the results of other tasks."
+        )
     if explain and split:
-        raise click.UsageError("Expected --explain in a run that is not split into tasks.")
+        raise click.UsageError("Expected --explain without --tasks, --workers and --scheduler.")
     if embeddings and suffix == ".csv":
-        raise click.UsageError("Expected --embeddings with a folder, or with a table of another format.")
+        raise click.UsageError("Expected --embeddings with a folder, or with a table that is not CSV.")
     side = None if width is None else options.side(width) if mosaic or survey else options.angle(width)
     reading = options.reading({"bands": bands, "grid": grid, "hdu": hdu, "zero_point": zero_point})
     classify = ClassifySettings(prior, not raw, embeddings, fit, render, dropout_samples or 0, seed)
@@ -311,5 +317,5 @@ def command(
         why = read_scalars(written)["reason"][0]
         raise ValueError(f"None of {rows} images could be classified. {why} See {written}.")
     if failed:
-        click.echo(f"{failed} of {rows} have no answer; {written} says why", err=True)
+        click.echo(f"{failed} of {rows} could not be classified; {written} gives the reasons", err=True)
     click.echo(f"wrote {written}: {rows} rows")

@@ -104,11 +104,11 @@ def _trained(model: str, claim: atomic.Claim | None, device: str) -> None:
     signs = diagnose(record)
     last = record[record["update"] == record["update"].max()]
     _show(last["layer", "gradient_norm", "update_ratio", "weight_norm", "signal", "dead", "nonfinite"])
-    click.echo(f"{len(set(record['update']))} looks, the last after {last['update'][0]} updates")
+    click.echo(f"{len(set(record['update']))} measurements, the last after {last['update'][0]} updates")
     for sign in signs:
         click.echo(str(sign))
     if not signs:
-        click.echo("no sign of vanishing, exploding, stagnation or dead units")
+        click.echo("no vanishing, exploding, stagnation or dead units found")
     if claim is not None:
         claim.mark()
         save_figure(health_figure(record, signs), claim.folder / "health.png")

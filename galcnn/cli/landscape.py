@@ -82,9 +82,9 @@ def command(
     )
     click.echo(f"loss from {surface.loss.min():.4g} to {surface.loss.max():.4g} nat, {surface.plane}")
     if surface.plane == "between":
-        click.echo(f"barrier {surface.barrier:.4f} nat over the line of both losses")
+        click.echo(f"barrier {surface.barrier:.4f} nat above the line between both losses")
     click.echo(f"roughness {surface.roughness:.3f} (0 is convex), variation {surface.variation:.2f}")
     if surface.plane == "trajectory":
         shares = [float(surface.facts[f"explained_{number}"]) for number in (1, 2)]
-        click.echo(f"the plane holds {sum(shares):.1%} of the training's variance")
+        click.echo(f"the plane contains {sum(shares):.1%} of the variance of the trajectory")
     click.echo(f"wrote {out}/: surface.fits, surface.npz, landscape.png")

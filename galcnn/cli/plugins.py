@@ -69,4 +69,4 @@ def _check_survey(
         check_survey(survey, options.sky_position(position), width=options.angle(width))
     except AssertionError as error:
         raise PluginError(str(error)) from error
-    click.echo(f"{name}: ok, {survey.name} is all that a survey must be")
+    click.echo(f"{name}: ok, {survey.name} passes all checks of a survey")

@@ -111,13 +111,13 @@ def command(
         return
     if trained.card == before:
         click.echo(
-            f"{out} holds the model of this experiment, trained {before.created}: nothing was repeated"
+            f"{out} is the model of this experiment, trained {before.created}: it was not trained again"
         )
         if snapshots is not None and not Path(snapshots).is_dir():
-            click.echo(f"{snapshots} got no snapshots: --overwrite trains anew")
+            click.echo(f"{snapshots} has no snapshots of this model: train it again with --overwrite")
     _report(trained.card, path)
     if (path / "health.csv").is_file():
-        click.echo(f"its health: galcnn diagnose {out}")
+        click.echo(f"gradients during the training: galcnn diagnose {out}")
     if experiment is not None and experiment.endswith(".json"):
         same = Card.read(Path(experiment)).data.get("sha256") == trained.card.data["sha256"]
         click.echo(f"the data are {'' if same else 'NOT '}those of {experiment}")

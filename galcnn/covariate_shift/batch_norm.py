@@ -123,7 +123,7 @@ def _moments(
 def _warn(trained: TrainedModel, images: npt.NDArray[np.float32]) -> None:
     if len(images) < _FEW:
         warnings.warn(
-            f"Batch-norm statistics of {len(images)} images are noisy: {_FEW} or more are wanted.",
+            f"Batch-norm statistics of {len(images)} images are noisy: use {_FEW} or more.",
             AdaptationWarning,
             stacklevel=3,
         )
@@ -137,8 +137,8 @@ def _warn(trained: TrainedModel, images: npt.NDArray[np.float32]) -> None:
     ]
     if skewed:
         warnings.warn(
-            f"Most answers fall into {', '.join(skewed)}, {_SKEW:g} times as often as in training or more: "
-            "if the classes differ and not only the images, adapting harms.",
+            f"{', '.join(skewed)} is predicted {_SKEW:g} times as often as in training, or more: "
+            "if the class frequencies differ, and not only the images, adapting reduces the accuracy.",
             AdaptationWarning,
             stacklevel=3,
         )

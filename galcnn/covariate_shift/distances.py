@@ -165,7 +165,7 @@ def _checked(reference: npt.ArrayLike, sample: npt.ArrayLike) -> tuple[_Array, _
             message("at least four galaxies in each sample", "", n_reference=len(near), n_sample=len(far))
         )
     if not (np.isfinite(near).all() and np.isfinite(far).all()):
-        raise ValueError(message("finite features", "Leave galaxies without them out.", finite=False))
+        raise ValueError(message("finite features", "Leave out galaxies without them.", finite=False))
     return near, far
 
 

@@ -221,7 +221,9 @@ def _signs(look: _Look, first: _Look, limits: HealthLimits) -> Iterator[Sign]:
 def _standing_still(look: _Look, limits: HealthLimits) -> Iterator[Sign]:
     last = len(look["signal"]) - 1
     if (same := look["signal"][last]) < limits.answers:
-        yield _sign("stagnation", "scatter of the answers over images", look, last, same, limits.answers)
+        yield _sign(
+            "stagnation", "standard deviation of the logits over images", look, last, same, limits.answers
+        )
     # Updates at the end of a schedule may be small.
     at = int(np.argmax(look["update_ratio"]))
     if look["learning_rate"][0] > 0.1 * look.peak and look["update_ratio"][at] < limits.still:
@@ -369,7 +371,9 @@ class GradientHealth(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         if every < 1:
-            raise ValueError(message("a look every 1 or more updates", "", every=every))
+            raise ValueError(
+                message("a number of updates between two measurements, 1 or more", "", every=every)
+            )
         self.batch = [tf.convert_to_tensor(part) for part in batch]
         self.every, self.log, self.limits = every, log, limits
         self.board = None if tensorboard is None else Board(tensorboard)

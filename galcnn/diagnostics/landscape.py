@@ -582,8 +582,8 @@ def _rows(path: File, identity: str) -> list[Any]:
     if found != identity:
         raise ValueError(
             message(
-                "rows of this very surface: the same model, images, grid and directions",
-                "Choose another folder, or begin anew: overwrite=True.",
+                "rows of the same model, images, grid and directions",
+                "Choose another folder, or start again: overwrite=True.",
                 path=str(path),
             )
         )

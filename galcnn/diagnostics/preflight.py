@@ -70,10 +70,10 @@ def check_loss_at_start(model: keras.Model, dataset: Dataset) -> Check:
     centre = nothing + scatter**2 / 2
     passed = bool(scatter < _SCATTER and abs(loss - centre) <= 2 * scatter + 1e-3)
     meaning = (
-        "the network begins without an opinion"
+        "the initial network prefers no class"
         if passed
-        else "the network is sure of its answers before it has seen a label: look at the initializer, at the "
-        "scale of what it reads, or at the weights it begins with"
+        else "the untrained network is confident: check the initializer, the "
+        "scale of its input, or the weights it starts from"
     )
     expected = (
         f"ln {len(dataset.classes)} = {nothing:.3f}: {centre:.3f} +- {2 * scatter:.3f}, s = {scatter:.3f} < 2"
@@ -135,10 +135,10 @@ def check_overfitting(
     meaning = (
         "the network can learn"
         if passed
-        else "it cannot learn even these by heart: look at the learning rate, at galcnn diagnose --init, and "
-        "whether images of the same pixels bear different labels"
+        else "it cannot memorise even these: check the learning rate, galcnn diagnose --init, and "
+        "whether identical images have different labels"
     )
-    return Check(f"{len(few)} images by heart", passed, right, "1 (100 %)", meaning)
+    return Check(f"{len(few)} images memorised", passed, right, "1 (100 %)", meaning)
 
 
 def check_shuffled_labels(

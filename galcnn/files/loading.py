@@ -153,7 +153,7 @@ def load_cutout(
         Bands to load, in the wanted order; names for all planes if the file names none.
     hdu : int, str or sequence of them, optional
         HDU of the image: index from 0, EXTNAME, or ``EXTNAME,EXTVER``; several for one band each. By
-        default it is found, if there is no doubt.
+        default it is found, if it is certain.
     companions : Companions, optional
         Files or HDUs of mask, noise and PSF, instead of those found.
     position : astropy.coordinates.SkyCoord, optional

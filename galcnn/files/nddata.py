@@ -1,7 +1,7 @@
 """Convert cutouts to and from astropy's CCDData and NDData.
 
 Importing this module registers the format ``galcnn`` with astropy: ``CCDData.read(path,
-format="galcnn", band="r")`` reads whatever `galcnn.load_cutout` reads, and ``image.write(path,
+format="galcnn", band="r")`` reads all files that `galcnn.load_cutout` reads, and ``image.write(path,
 format="galcnn")`` writes a cutout.
 """
 
@@ -240,7 +240,7 @@ def _read(path: str | os.PathLike[str], *, band: str | None = None) -> CCDData:
 
 def _write(image: CCDData, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     if Path(path).exists() and not overwrite:
-        raise OSError(message("a new file", "Say overwrite=True.", path=os.fspath(path)))
+        raise OSError(message("a new file", "Use overwrite=True.", path=os.fspath(path)))
     save_cutout(from_nddata(image), path)
 
 

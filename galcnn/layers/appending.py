@@ -183,7 +183,7 @@ def _refuse_odd_end(file: Path) -> None:
         raise UnreadableImageError(
             message(
                 "a plain FITS file that ends with its last HDU",
-                "Unpack it first (gunzip, bunzip2), or write it anew with astropy.",
+                "Unpack it first (gunzip, bunzip2), or rewrite it with astropy.",
                 path=str(file),
                 size_bytes=file.stat().st_size,
                 last_hdu_ends_at=end if plain else "not plain FITS",

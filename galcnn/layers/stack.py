@@ -276,7 +276,7 @@ class LayerStack:
             raise ValueError(
                 message(
                     f"maps on the cutout's grid, {self.cutout.shape} pixels (ny, nx)",
-                    "Explain this very cutout.",
+                    "Explain the cutout of the stack.",
                     method=explanation.method,
                     shape=explanation.attribution.shape[1:],
                 )

@@ -81,7 +81,7 @@ def _refused(holds: str) -> ValueError:
     return ValueError(
         message(
             "a model file with layers of Keras and their weights, and nothing that runs",
-            "Do not trust it: ask whoever made it.",
+            "Do not use it; ask its author.",
             holds=holds,
         )
     )

@@ -130,7 +130,7 @@ def _shared_devices(settings: DeviceSettings) -> list[str]:
         except RuntimeError as error:
             raise RuntimeError(
                 message(
-                    "TensorFlow not to have begun, to split the CPU",
+                    "TensorFlow not yet initialised, to split the CPU",
                     "Make the strategy first, in a new process.",
                     replicas=wanted,
                 )
@@ -158,7 +158,7 @@ def _workers() -> tf.distribute.Strategy:
     except RuntimeError as error:
         raise RuntimeError(
             message(
-                "TensorFlow not to have begun, to join the other workers",
+                "TensorFlow not yet initialised, to join the other workers",
                 "Make the strategy first, in a new process.",
                 error=str(error),
             )

@@ -172,8 +172,8 @@ class NetworkSettings:
         if idle:
             raise ValueError(
                 message(
-                    f"settings that {self.architecture} heeds",
-                    "It settles these by itself: leave them out.",
+                    f"settings that {self.architecture} uses",
+                    "It has its own: leave these out.",
                     **idle,
                 )
             )
@@ -220,7 +220,7 @@ class DeviceSettings:
             )
         if self.strategy == "mirrored" and ":" in self.device:
             raise ValueError(
-                message("device auto, cpu or gpu to share a batch", "Say replicas.", device=self.device)
+                message("device auto, cpu or gpu to share a batch", "Give replicas.", device=self.device)
             )
 
 

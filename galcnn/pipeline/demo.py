@@ -103,7 +103,7 @@ def run_demo(
     )
     clock.lap("simulate")
     experiment = Experiment(
-        DataSettings(str(out / "catalog.ecsv"), survey="galcnn embedded survey", licence="BSD-3-Clause"),
+        DataSettings(str(out / "catalog.ecsv"), survey="galcnn simulated survey", licence="BSD-3-Clause"),
         NetworkSettings(widths=(16, 32, 64, 128), depth=1, stem=0),
         # No label smoothing, since the labels are exact: it would only lower the probabilities.
         TrainingSettings(
@@ -182,8 +182,8 @@ def _summary(
         "",
         "Figures measured in this run of `galcnn demo`.",
         "",
-        f"- Embedded survey: {sum(counts.values())} galaxies of {len(card.classes)} classes.",
-        f"- {counts['train']} for training, {counts['validation']} to stop it, {counts['test']} to test it.",
+        f"- Simulated survey: {sum(counts.values())} galaxies of {len(card.classes)} classes.",
+        f"- Training {counts['train']}, validation {counts['validation']}, test {counts['test']}.",
         "- Scores on the test set, with 95 % bootstrap intervals: "
         + ", ".join(f"{name.replace('_', ' ')} {_interval(scores[name])}" for name in _HEADLINES)
         + ".",
@@ -195,13 +195,13 @@ def _summary(
     for name in card.classes:
         recall, precision = scores[f"recall_{name}"], scores[f"precision_{name}"]
         lines.append(f"| {name} | {recall['n']} | {_interval(recall)} | {_interval(precision)} |")
-    lines += ["", "Where the new galaxies went (rows: truth, columns: answer):", ""]
+    lines += ["", "Confusion matrix of the new galaxies (rows: true class, columns: predicted class):", ""]
     lines += _confusion_table(answers, truths)
     lines += [
         "",
         "Explained:",
         "",
-        "| galaxy | truth | answer | probability | layers |",
+        "| galaxy | true class | predicted class | probability | layers |",
         "|---|---|---|---|---|",
     ]
     truth = dict(zip(new.ids, new.labels, strict=True))

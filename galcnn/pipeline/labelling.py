@@ -26,9 +26,9 @@ STRATEGIES: Mapping[str, str] = {
     "margin": "probability of the best class less that of the second, smallest first",
     "least-confidence": "probability of the best class, smallest first",
     "bald": "mutual information of several models or dropout samples, largest first",
-    "k-center": "furthest from all that is labelled or chosen, one after the other",
+    "k-center": "distance from the nearest labelled or chosen galaxy, largest first",
     "diverse": "k-means among the ten times as many of largest entropy, the nearest to each centre",
-    "random": "any: the yardstick",
+    "random": "none: the choice is random",
 }
 
 

@@ -68,7 +68,7 @@ class Embedded:
             raise ValueError(message(f"features, probabilities and flags of {n} galaxies", "", shapes=shapes))
         if len(set(self.ids)) != n:
             raise ValueError(
-                message("unique ids", "Two rows are one galaxy.", n=n, different=len(set(self.ids)))
+                message("unique ids", "Remove the repeated rows.", n=n, different=len(set(self.ids)))
             )
 
     def __len__(self) -> int:
@@ -88,7 +88,9 @@ class Embedded:
             )
         row = self.ids.index(id_)
         if not np.isfinite(self.features[row]).all():
-            raise ValueError(message("a galaxy that the network has seen", "See its reason.", id=id_))
+            raise ValueError(
+                message("a galaxy with an embedding", "The column reason says why it has none.", id=id_)
+            )
         return row
 
     def ranked(self, rows: npt.NDArray[np.intp], by: str, values: npt.NDArray[np.float64]) -> Table:
@@ -168,7 +170,7 @@ def _read(file: Path) -> pa.Table:
         )
     if not pa.types.is_fixed_size_list(schema.field("embedding").type):
         raise ValueError(
-            message("embeddings of one width", "", path=str(file), type=str(schema.field("embedding").type))
+            message("embeddings of one length", "", path=str(file), type=str(schema.field("embedding").type))
         )
     numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
     return pq.read_table(file, columns=[*wanted, *numbers])
@@ -226,12 +228,12 @@ def nearest(
             raise ValueError(
                 message(
                     f"{embedded.features.shape[1]} finite features",
-                    "Embed it by the model of the table.",
+                    "Compute them with the model of the run.",
                     shape=features.shape,
                 )
             )
     if not len(rows):
-        raise ValueError(message("another galaxy in the table that was seen", "", n=len(embedded)))
+        raise ValueError(message("another galaxy with an embedding in the table", "", n=len(embedded)))
     index = NearestNeighbors(n_neighbors=min(n, len(rows)), metric=metric, algorithm="brute")
     # float64, because 1 - cosine of nearly parallel vectors loses half of the digits.
     found, places = index.fit(embedded.features[rows].astype(np.float64)).kneighbors(

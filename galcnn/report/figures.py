@@ -85,8 +85,8 @@ def draw_run(
     if not history.is_file() and answers is None:
         raise ValueError(
             message(
-                f"a folder with {_HISTORY}, or answers of classes in one of {_TABLES}, or such a table",
-                "Give what galcnn train, evaluate or classify has made.",
+                f"a folder with {_HISTORY} or one of the tables {_TABLES}, or a table of class predictions",
+                "Give the output of galcnn train, evaluate or classify.",
                 folder=str(source),
             )
         )

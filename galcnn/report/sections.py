@@ -74,9 +74,9 @@ def _mistakes(rows: Rows) -> Section:
     prediction, labels, places = known
     worst = worst_mistakes(prediction, labels, len(labels))
     if not len(worst):
-        return Section("mistakes", title, "None: every answer is right where the true class is known.")
+        return Section("mistakes", title, "None: all predictions with a known true class are correct.")
     chosen = tuple(places[row] for row in worst[:MOST])
-    ranking = f"{len(worst)} wrong answers; those with the smallest probability of the true class first."
+    ranking = f"{len(worst)} wrong predictions; those with the smallest probability of the true class first."
     return Section("mistakes", title, ranking, chosen)
 
 
@@ -98,7 +98,7 @@ def _answered(rows: Rows) -> tuple[Prediction, list[str], list[int]] | None:
 def _uncertain(rows: Rows) -> Section:
     title = "Most uncertain"
     if rows["entropy"] is None:
-        return Section("uncertain", title, "The answers have no column entropy.")
+        return Section("uncertain", title, "The table has no column entropy.")
     chosen = _largest(rows, "entropy")
     return Section("uncertain", title, "Largest entropy of the probabilities first.", chosen, "entropy")
 
@@ -109,7 +109,7 @@ def _unlike(rows: Rows) -> Section:
         return Section(
             "unlike",
             title,
-            "The answers have no column distance: run galcnn calibrate on the model before galcnn classify.",
+            "The table has no column distance: run galcnn calibrate on the model before galcnn classify.",
         )
     ranking = "Largest distance from the training images first, in robust deviations."
     return Section("unlike", title, ranking, _largest(rows, "distance"), "distance")

@@ -173,6 +173,6 @@ class UncertaintyRecord:
             ) from error
         if record.model_sha256 != model_sha256:
             raise ValueError(
-                message("record of this very model", "Run galcnn calibrate again.", path=str(path))
+                message("the record of this model", "Run galcnn calibrate again.", path=str(path))
             )
         return record

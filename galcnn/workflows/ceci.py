@@ -37,8 +37,8 @@ def _together(comm: Any) -> Iterator[None]:
     if not all(told):
         raise RuntimeError(
             message(
-                "every process to do its share",
-                "See the errors of those, then start again: what is done stays.",
+                "all processes to finish",
+                "See the errors of the failed ones, then start again: finished chunks are kept.",
                 failed=[rank for rank, one in enumerate(told) if not one],
             )
         )

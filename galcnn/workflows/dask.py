@@ -91,7 +91,9 @@ def _through(client: Any, tasks: Iterator[Task]) -> Iterator[Task]:
             future.result()
         except KilledWorker as error:
             raise RuntimeError(
-                message("workers that live", "Do they have enough memory?", error=str(error))
+                message(
+                    "Dask workers that keep running", "A worker was killed; out of memory?", error=str(error)
+                )
             ) from error
         yield sent.pop(future.key)
         send()

@@ -52,7 +52,7 @@ def classify_catalog(catalog: lsdb.Catalog, work: Work, *, id_column: str = "id"
     import dask
 
     if id_column not in catalog.columns:
-        raise ValueError(message("a column with identifiers", "Say id_column.", id_column=id_column))
+        raise ValueError(message("a column with identifiers", "Give id_column.", id_column=id_column))
     info = catalog.hc_structure.catalog_info
     names = {"id": id_column, "ra": info.ra_column, "dec": info.dec_column}
     columns = [*names.values(), *(["image"] if "image" in catalog.columns else [])]

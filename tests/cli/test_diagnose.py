@@ -56,13 +56,13 @@ def test_a_training_is_looked_at_and_its_health_read(toy_experiment, tmp_path, c
     assert main(["diagnose", str(model), "--out", str(tmp_path / "look")]) == 0
     shown = capsys.readouterr().out
     assert "network/conv2_1" in shown
-    assert "no sign of vanishing" in shown
+    assert "no vanishing, exploding" in shown
     assert (tmp_path / "look" / "health.png").stat().st_size > 20_000
     record = Table.read(model / "health.csv")
     assert sorted(set(record["update"])) == [0, 1, 4, 5, 8, 12]
     # The same experiment without it is the same experiment: nothing is repeated.
     assert main(["train", str(toy_experiment), "--out", str(model), "--quiet"]) == 0
-    assert "nothing was repeated" in capsys.readouterr().out
+    assert "was not trained again" in capsys.readouterr().out
 
 
 def test_a_training_that_failed_says_why_and_can_be_read(toy_experiment, tmp_path, capsys):

@@ -17,6 +17,6 @@ def test_what_is_wrong_is_said_in_one_line(capsys, monkeypatch):
 
     monkeypatch.setattr(SimulatedSurvey, "name", "")
     assert main(["plugins", "--survey", "simulated", "--position", "150,2"]) == 2
-    assert "SimulatedSurvey is not what a survey must be: - name is ''" in capsys.readouterr().err
+    assert "SimulatedSurvey fails the checks of a survey: - name is ''" in capsys.readouterr().err
     assert main(["plugins", "--survey", "simulated"]) == 2
     assert "--position RA,DEC" in capsys.readouterr().err

@@ -191,7 +191,7 @@ def test_rows_of_another_surface_are_refused(tmp_path, change):
         network.get_layer("logits").bias.assign(np.ones(3))
     images = IMAGES + 1 if change == "images" else IMAGES
     statistics = "stored" if change == "statistics" else "recompute"
-    with pytest.raises(ValueError, match=r"this very surface.*Choose another folder"):
+    with pytest.raises(ValueError, match=r"rows of the same model.*Choose another folder"):
         random_slice(
             Objective(network, images, LABELS, statistics=statistics),
             grid=Grid(5 if change == "grid" else 3),

@@ -59,7 +59,7 @@ def test_twenty_images_are_learned_by_heart_unless_their_labels_contradict(parts
     check = check_overfitting(build, parts[0], settings=HOW)
     assert check.passed
     assert check.value == 1
-    assert check.name == "20 images by heart"
+    assert check.name == "20 images memorised"
     alike = parts[0].images.copy()
     alike[:] = alike[0]
     found = check_overfitting(build, replace(parts[0], images=alike), settings=HOW)
@@ -120,7 +120,7 @@ def test_the_command_says_pass_or_fail_and_ends_with_a_code(toy_experiment, tmp_
         text.replace("batch_size = 16", 'batch_size = 16\noptimizer = "sgd"\nlearning_rate = 1e-9')
     )
     assert main(["preflight", str(broken), "--quiet"]) == 4
-    assert "FAIL  20 images by heart" in capsys.readouterr().out
+    assert "FAIL  20 images memorised" in capsys.readouterr().out
 
 
 def test_a_leak_between_the_splits_of_an_experiment_is_found(toy_experiment):

@@ -94,7 +94,7 @@ def test_the_plane_of_the_training(folder, capsys):
     surface = read_surface(folder / "trajectory" / "surface.fits")
     assert surface.path.shape == (4, 2), "the start and three epochs"
     share = surface.facts["explained_1"] + surface.facts["explained_2"]
-    assert f"{share:.1%} of the training's variance" in capsys.readouterr().out
+    assert f"{share:.1%} of the variance of the trajectory" in capsys.readouterr().out
     distances = np.linalg.norm(surface.path, axis=1)
     assert distances.min() < 1e-6, "the model is one of its snapshots: the best"
     assert distances.argmin() > 0

@@ -127,7 +127,7 @@ def test_a_card_repeats_the_run(resumed, tmp_path, capsys):
     for one, other in zip(trained.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
     assert main(["train", str(out / "card.json"), "--out", str(tmp_path / "again"), "--quiet"]) == 0
-    assert "nothing was repeated" in capsys.readouterr().out
+    assert "was not trained again" in capsys.readouterr().out
 
 
 def test_a_card_without_an_experiment_says_so(trained, tmp_path, capsys):

@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_refused():
         network("ResNet51")
     with pytest.raises(ValueError, match=r"images that InceptionV3 accepts.*at least 75"):
         network("InceptionV3")
-    with pytest.raises(ValueError, match=r"settings that VGG16 heeds.*widths=\(4,\)"):
+    with pytest.raises(ValueError, match=r"settings that VGG16 uses.*widths=\(4,\)"):
         NetworkSettings(architecture="VGG16", widths=(4,))
     with pytest.raises(ValueError, match="at most 1000 parameters"):
         network("MobileNetV3Small", max_parameters=1000)

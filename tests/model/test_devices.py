@@ -212,7 +212,7 @@ def test_an_optimizer_is_scaled_once_and_only_where_it_must():
         ({"strategy": "horovod"}, "a strategy among"),
         ({"replicas": 2}, "two or more replicas, with strategy 'mirrored'"),
         ({"strategy": "mirrored", "replicas": 1}, "two or more replicas"),
-        ({"strategy": "mirrored", "device": "gpu:1"}, "Say replicas"),
+        ({"strategy": "mirrored", "device": "gpu:1"}, "Give replicas"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, text):
@@ -223,7 +223,7 @@ def test_settings_that_cannot_be_are_refused(settings, text):
 def test_what_this_machine_cannot_give_is_refused(monkeypatch):
     with pytest.raises(ValueError, match=r"a device that TensorFlow sees.*device='gpu:9'.*--device auto"):
         make_strategy(DeviceSettings(device="gpu:9"))
-    with pytest.raises(RuntimeError, match="TensorFlow not to have begun, to split the CPU"):
+    with pytest.raises(RuntimeError, match="TensorFlow not yet initialised, to split the CPU"):
         make_strategy(DeviceSettings(device="cpu", strategy="mirrored", replicas=3))
     for config in ("", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'):
         monkeypatch.setenv("TF_CONFIG", config)

@@ -104,7 +104,7 @@ def test_the_index_says_why_a_page_is_missing(sky, trained, toy_dataset, tmp_pat
     few = AtlasSettings(galaxies=4, shown=1, filters=1, stages=1, steps=1)
     index = make_atlas(smooth, galaxies_of(smooth.card, sky / "catalog.ecsv"), tmp_path / "a", settings=few)
     text = html.unescape(index.read_text())
-    reason = r"<li>What the filters of conv1_1 answer to in galaxies: Expected a network whose rectifiers"
+    reason = r"<li>Galaxies that activate the filters of conv1_1 most: Expected a network whose rectifiers"
     assert re.search(reason + r" are all ReLUs.*others=", text)
     assert not list((tmp_path / "a" / "pages").glob("strongest*"))
 
@@ -121,7 +121,7 @@ def test_what_a_page_is_made_by_may_refuse_the_model(sky, trained, toy_dataset, 
     index = make_atlas(pooled, galaxies_of(pooled.card, sky / "catalog.ecsv"), out, settings=few)
     text = html.unescape(index.read_text())
     assert "<li>Decision regions: Expected a network that ends in a Dense layer" in text
-    assert "<li>A learned filter at work, band by band: Expected a plain Conv2D" in text
+    assert "<li>Output of a learned filter, band by band: Expected a plain Conv2D" in text
     assert "turned filter: Expected a Conv2D without dilation or groups" in text
     assert {"weights", "class-models", "gradients", "first-order"} <= pages_of(out)
     assert not {"decision-plane", "filter-result", "backward-pass"} & pages_of(out)

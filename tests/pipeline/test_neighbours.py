@@ -78,7 +78,7 @@ def test_galaxies_that_were_not_seen_are_no_neighbours():
     features[5] = np.nan
     pool = embedded(features, flags=[0, 1, 2, 4, 8, 0, 16])
     assert list(nearest(pool, "g0", metric="euclidean")["id"]) == ["g6"]
-    with pytest.raises(ValueError, match="that the network has seen"):
+    with pytest.raises(ValueError, match="a galaxy with an embedding"):
         nearest(pool, "g5")
 
 
@@ -219,7 +219,7 @@ def test_tables_that_do_not_fit_are_refused(cloud, tmp_path):
         read_embedded(tmp_path / "none")
     with pytest.raises(ValueError, match="Run galcnn classify --embeddings"):
         read_embedded(written(tmp_path / "bare.parquet", cloud, embedding=None))
-    with pytest.raises(ValueError, match="embeddings of one width"):
+    with pytest.raises(ValueError, match="embeddings of one length"):
         read_embedded(written(tmp_path / "odd.parquet", cloud, embedding=[[1.0]] * 300))
     with pytest.raises(ValueError, match="columns p_<class>"):
         read_embedded(written(tmp_path / "votes.parquet", cloud, p_a=None, p_b=None, p_c=None))

@@ -382,7 +382,7 @@ def test_the_command(sky, tmp_path, capsys):
     ]
     every = ["--embeddings", "--dropout-samples", "3", "--explain", "cam", "--explain-below", "0.9"]
     assert main([*base, "--images", str(sky / "cutouts"), *every, "--quiet"]) == 0
-    assert "2 of 40 have no answer" in capsys.readouterr().err
+    assert "2 of 40 could not be classified" in capsys.readouterr().err
     table = Table.read(tmp_path / "o" / "table.parquet")
     assert len(table) == N
     assert {"embedding", "std_thin", "mutual_information", "layers"} <= set(table.colnames)

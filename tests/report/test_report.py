@@ -97,7 +97,7 @@ def test_sections_and_confusion_are_those_of_the_table(report):
     wrong = [row for row in range(N) if table["class"][row] not in ("", truth[row])]
     chances = {row: table[f"p_{truth[row]}"][row] for row in wrong}
     assert mistakes["rows"] == sorted(wrong, key=chances.get)[:24]
-    assert mistakes["ranking"].startswith(f"{len(wrong)} wrong answers")
+    assert mistakes["ranking"].startswith(f"{len(wrong)} wrong predictions")
     usable = [row for row in range(len(IDS)) if row != 5]
     assert uncertain["rows"] == sorted(usable, key=lambda row: -table["entropy"][row])[:24]
     assert unlike["rows"] == []
@@ -434,7 +434,7 @@ def test_the_worst_mistakes_are_those_of_evaluation(tmp_path):
     worst = worst_mistakes(prediction, labels, 60)
     assert len(worst) > 24
     assert section["rows"] == worst[:24].tolist()
-    assert section["ranking"].startswith(f"{len(worst)} wrong answers")
+    assert section["ranking"].startswith(f"{len(worst)} wrong predictions")
 
 
 def test_an_epoch_without_a_loss_is_a_gap(trained, tmp_path):

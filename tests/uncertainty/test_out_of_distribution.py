@@ -127,7 +127,7 @@ def test_uncertainty_records_are_kept_beside_their_model_alone(tmp_path):
         again.out_of_distribution.warn(*probe)[2], record.out_of_distribution.warn(*probe)[2]
     )
     assert isinstance(again.out_of_distribution, OutOfDistribution)
-    with pytest.raises(ValueError, match="record of this very model"):
+    with pytest.raises(ValueError, match="the record of this model"):
         UncertaintyRecord.read(tmp_path, "other")
     path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
     with pytest.raises(ValueError, match="format 9: update galcnn"):

@@ -20,7 +20,7 @@ def test_each_layer_is_a_line_and_each_sign_a_mark():
     np.testing.assert_allclose(weights.lines[0].get_ydata(), 1)
     np.testing.assert_allclose(loss.lines[0].get_ydata(), 0.7)
     assert list(gradient.lines[-1].get_xdata()) == [50, 50]
-    with pytest.raises(ValueError, match="at least one look"):
+    with pytest.raises(ValueError, match="at least one measurement"):
         health_figure(Table())
 
 

@@ -92,7 +92,7 @@ def test_where_one_process_fails_none_waits_for_it(tmp_path):
     assert subprocess.run([*command, str(tmp_path)], timeout=120, check=False).returncode == 0
     assert (tmp_path / "1").read_text() == "OSError: a full disk"
     assert (
-        "RuntimeError: Expected every process to do its share. Received: failed=[1]."
+        "RuntimeError: Expected all processes to finish. Received: failed=[1]."
         in (tmp_path / "0").read_text()
     )
 

@@ -44,17 +44,19 @@ _MOST_TRIED = 24
 def galaxy_pages(subject: AtlasSubject) -> list[Page | Missing]:
     """List the pages about galaxies."""
     first = filters(subject.trained.network).get(subject.stages[0].convolution) if subject.stages else None
-    result = Page("filter-result", "A learned filter at work, band by band", _filter_result)
-    backward = Page("backward-pass", "The backward pass is a convolution with the turned filter", _backward)
+    result = Page("filter-result", "Output of a learned filter, band by band", _filter_result)
+    backward = Page("backward-pass", "The backward pass is a convolution with the rotated filter", _backward)
     pages = [_of_first(first, result)]
     for turn, row in enumerate(subject.shown, start=1):
-        title = f"What the network layers make of {subject.ids[row]}"
+        title = f"Feature maps of {subject.ids[row]}"
         pages.append(Page(f"activations-{turn}", title, partial(_activations, row=row)))
     if len(subject.shown) > 1:
         pages.append(Page("lines", "From one galaxy to another", _lines))
     pages.append(Page("gradients", "Gradients from layer to layer", _gradients))
     pages.append(_of_first(first, backward))
-    pages.append(Page("first-order", "How far the line behind a saliency map holds", _first_order))
+    pages.append(
+        Page("first-order", "Range of the first-order approximation of a saliency map", _first_order)
+    )
     return pages
 
 
@@ -80,7 +82,7 @@ def _filter_result(subject: AtlasSubject) -> Sheet:
     shown += [(f"total {n}", total, {"FILTER": n}) for n, (_, total) in results.items()]
     return Sheet(
         filter_result_figure(subject.cutouts[row], learned, results, inputs=subject.inputs(layer)),
-        f"The {len(results)} filters of {layer} that answer most strongly to this galaxy: their kernels, "
+        f"The {len(results)} filters of {layer} that respond most strongly to this galaxy: their kernels, "
         "what each band adds as the network sees it, and the sum with the bias, which is what the "
         "convolution gives.",
         lambda path: write_arrays(path, shown),
@@ -104,8 +106,8 @@ def _activations(subject: AtlasSubject, *, row: int) -> Sheet:
     ]
     return Sheet(
         activation_figure(cutout, maps, subject.heading(row)),
-        "A row a network layer: the channels that this galaxy excites most, with their numbers; one colour "
-        "scale a row. The FITS file holds all channels, each layer with the WCS of its own cells.",
+        "One row per network layer: the channels with the strongest activations, numbered; one colour "
+        "scale per row. The FITS file holds all channels, each layer with the WCS of its own cells.",
         lambda path: write_arrays(path, arrays),
     )
 
@@ -158,8 +160,8 @@ def _lines(subject: AtlasSubject) -> Sheet:
             tables.append((f"flips {turn + 1}", flipped))
     return Sheet(
         line_figure(lines, subject.classes),
-        "The light of one galaxy turned evenly into that of another (mixed before the stretch), and the "
-        f"logits on the way. Dashed: where the answer flips, bisected; {flips} flips on {len(lines)} lines.",
+        "Linear mixtures of the flux of two galaxies (mixed before the stretch), and their "
+        f"logits. Dashed: where the predicted class changes; {flips} changes on {len(lines)} lines.",
         lambda path: write_arrays(path, [], tables=tables),
     )
 

@@ -53,15 +53,15 @@ def network_pages(subject: AtlasSubject) -> list[Page | Missing]:
         else:
             pages.append(Missing(title, "Its kernels are not those of a plain convolution."))
     for stage in subject.stages:
-        title = f"What the filters of {stage.convolution} want to see"
+        title = f"Images that maximise the filters of {stage.convolution}"
         pages.append(
             Page(f"filter-images-{_plain(stage.convolution)}", title, partial(_filter_images, stage=stage))
         )
     for stage in subject.stages:
-        title = f"What the filters of {stage.convolution} answer to in galaxies"
+        title = f"Galaxies that activate the filters of {stage.convolution} most"
         pages.append(Page(f"strongest-{_plain(stage.convolution)}", title, partial(_strongest, stage=stage)))
-    pages.append(Page("class-models", "Class models, in what the network sees", _class_models))
-    pages.append(Page("class-models-light", "Class models made of light", _class_models_light))
+    pages.append(Page("class-models", "Class models of the stretched image", _class_models))
+    pages.append(Page("class-models-light", "Class models in flux", _class_models_light))
     pages.append(Page("decision-plane", "Decision regions", _plane))
     return pages
 
@@ -168,9 +168,9 @@ def _class_models(subject: AtlasSubject) -> Sheet:
         class_model_figure(rows, subject.classes),
         "Simonyan's class models: the image that raises a class logit most for its RMS, here that of a "
         f"galaxy ({ascent.contrast:.2f}), by gradient ascent on the logit minus lambda |I|^2 from zero and "
-        "from noise; band by band, in standard deviations of the training set. The title says what an "
-        f"independent prediction calls the image: {sum(s.success for s in made)} of {len(made)} are called "
-        "what they were made for.",
+        "from noise; band by band, in standard deviations of the training set. The title gives the class "
+        "from an independent prediction; it is the wanted one for "
+        f"{sum(s.success for s in made)} of {len(made)}.",
         lambda path: write_syntheses(path, made, provenance=_provenance(subject)),
     )
 
@@ -188,8 +188,8 @@ def _class_models_light(subject: AtlasSubject) -> Sheet:
         class_model_figure(rows, subject.classes),
         f"The same before the stretch, in {unit}, with no pixel below zero: light alone, from a blank sky. "
         f"Upper row: any image; lower row: none sharper than a PSF of sigma {_PSF:g} pixel. Drawn in colour "
-        f"as a galaxy would be. {sum(s.success for s in made)} of {len(made)} are called what they were "
-        "made for.",
+        f"like a galaxy. {sum(s.success for s in made)} of {len(made)} are predicted to be of the wanted "
+        "class.",
         lambda path: write_syntheses(path, made, provenance=_provenance(subject)),
     )
 
@@ -209,8 +209,8 @@ def _plane(subject: AtlasSubject) -> Sheet:
         f"The features of {plane.network_layer}, from which the logits are a linear sum, cut by the plane "
         f"of their first two principal components through the mean of {len(labels)} galaxies. Pale: the "
         "class of each point of the plane; markers: galaxies in the colour of their class. "
-        f"{plane.agreement:.0%} of the galaxies lie in the region of their answer; the others owe it to "
-        "directions out of the plane.",
+        f"{plane.agreement:.0%} of the galaxies lie in the region of their predicted class; the class of the "
+        "others depends on directions out of the plane.",
         lambda path: write_arrays(
             path,
             [

@@ -12,7 +12,7 @@ galcnn.overview = (() => {
       const truth = galcnn.value("true_class", row);
       return [`✗ ${galcnn.value("class", row)}`, `true: ${truth} (p ${galcnn.value(`p_${truth}`, row).toFixed(3)})`];
     }
-    return [galcnn.value("class", row) || "no answer", `${section.column} ${galcnn.number(galcnn.value(section.column, row), 3)}`];
+    return [galcnn.value("class", row) || "no prediction", `${section.column} ${galcnn.number(galcnn.value(section.column, row), 3)}`];
   }
 
   function section(content) {
@@ -57,7 +57,7 @@ galcnn.overview = (() => {
       }));
     });
     return element("section", { class: "confusion", "aria-label": "Confusion matrix" }, element("h2", {}, "Confusion matrix"),
-      element("p", { class: "muted" }, "Rows: true class, with its shares. Columns: the answer. A cell shows its objects in the table."),
+      element("p", { class: "muted" }, "Rows: true class, with its shares. Columns: predicted class. A cell shows its objects in the table."),
       element("div", { class: "scrolls" }, element("table", {}, element("thead", {}, element("tr", {}, element("td", {}), ...classes.map((name) => element("th", { scope: "col" }, name)))),
         element("tbody", {}, ...rows))));
   }

@@ -278,7 +278,7 @@ galcnn.viewer = (() => {
     const said = galcnn.value("class", row);
     const truth = galcnn.value("true_class", row);
     const right = galcnn.right(row);
-    const answer = element("p", { class: "answer" }, said || "no answer");
+    const answer = element("p", { class: "answer" }, said || "no prediction");
     if (right !== null) answer.append(" ", element("span", { class: right ? "right" : "wrong" }, right ? "✓ right" : `✗ it is ${truth}`));
     const shares = galcnnReport.columns.filter((column) => column.kind === "probability" && column.values[row] !== null);
     const bars = element("dl", { class: "shares" }, ...shares.map((column) => {

@@ -62,7 +62,7 @@ def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, nam
     draw_signed(panels[0], part, weight)
     title(panels[0], f"filter {filter_}\non {names[source]}", 80)
     bar = draw_signed(panels[1], part[::-1, ::-1], weight)
-    title(panels[1], "turned by\n180 degrees", 80)
+    title(panels[1], "rotated by\n180 degrees", 80)
     draw_bar(figure, bar, [panels[1]], "weight")
     draw_bar(figure, draw_signed(panels[2], upstream[..., filter_]), [panels[2]], "logit per activation")
     title(panels[2], f"gradient that arrives\nat filter {filter_} of {shown.network_layer}")
@@ -70,7 +70,7 @@ def backward_figure(shown: BackwardPass, kernel: npt.NDArray[np.float32], *, nam
     draw_signed(panels[3], automatic[..., source], limit)
     title(panels[3], f"that leaves to {names[source]}:\nautomatic differentiation")
     bar = draw_signed(panels[4], convolved[..., source], limit)
-    title(panels[4], "the same:\nconvolution, filters turned")
+    title(panels[4], "the same:\nconvolution, filters rotated")
     draw_bar(figure, bar, [panels[4]], "logit per input")
     difference = convolved[..., source] - automatic[..., source]
     draw_bar(figure, draw_signed(panels[5], difference), [panels[5]], "logit per input")
@@ -184,7 +184,7 @@ def plane_figure(plane: DecisionPlane, classes: Sequence[str], labels: Sequence[
     axes.tick_params(labelsize=SMALL)
     axes.set_title(
         f"Decision regions in a plane; {plane.agreement:.0%} of {len(plane.positions)} galaxies "
-        "lie in the region of their answer",
+        "lie in the region of their predicted class",
         fontsize=TITLE + 1,
     )
     legend(figure, axes, loc="outside right upper", columns=1)

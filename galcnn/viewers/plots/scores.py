@@ -53,11 +53,11 @@ def reliability_figure(bins: Table) -> Figure:
     )
     upper.annotate("too cautious", (0.05, 0.92), xycoords="axes fraction", fontsize=SMALL, color="0.4")
     upper.set(xlim=(0, 1), ylim=(0, 1.03))
-    finish(upper, y="share of right answers")
+    finish(upper, y="fraction of correct predictions")
     edges = np.array(bins["low_edge"])
     width = np.array(bins["high_edge"]) - edges
     lower.bar(edges, bins["n"], width=width, align="edge", color="0.75", edgecolor="white")
-    finish(lower, "probability of the answer", "galaxies", grid=False)
+    finish(lower, "probability of the predicted class", "galaxies", grid=False)
     return figure
 
 

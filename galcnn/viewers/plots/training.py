@@ -127,7 +127,7 @@ def learning_rate_figure(rates: Series, losses: Series, means: Series, suggestio
     axes.semilogx(rates, losses, ".", color="0.65", markersize=3, label="batch")
     axes.semilogx(rates, means, color=COLOURS[0], label="smoothed")
     if suggestion is not None:
-        axes.axvline(suggestion, color=COLOURS[1], linestyle="--", label=f"suggestion {suggestion:.1e}")
+        axes.axvline(suggestion, color=COLOURS[1], linestyle="--", label=f"suggested rate {suggestion:.1e}")
     low, high = means.min(), means[0]
     axes.set_ylim(low - 0.2 * (high - low) - 0.02, high + 0.6 * (high - low) + 0.02)
     finish(axes, "learning rate", "training loss")
@@ -227,7 +227,7 @@ def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
     from matplotlib import colormaps
 
     if not len(record):
-        raise ValueError(message("a record with at least one look", "", rows=0))
+        raise ValueError(message("a record with at least one measurement", "", rows=0))
     layers = list(dict.fromkeys(map(str, record["layer"])))
     colours = colormaps["viridis"](np.linspace(0, 0.95, len(layers)))
     figure = new_figure(9.6, 5.2)
@@ -236,7 +236,7 @@ def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
         "gradient_norm": "norm of the gradient",
         "update_ratio": "update, as a share of the weights",
         "weight_norm": "norm of the weights / at the start",
-        "signal": "scatter of the output over images",
+        "signal": "standard deviation of the output over images",
         "dead": "share of ReLUs never active",
     }
     for axes, (column, label) in zip(panels, drawn.items(), strict=False):
@@ -251,7 +251,7 @@ def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
     panels[4].set_ylim(-0.03, 1.03)
     first = record[record["layer"] == layers[0]]
     panels[5].plot(first["update"], first["loss"], ".-", color="black", markersize=3, linewidth=1)
-    finish(panels[5], y="loss of the batch looked at")
+    finish(panels[5], y="loss of the measured batch")
     for axes in panels:
         for sign in signs:
             axes.axvline(sign.update, color=COLOURS[1], linestyle="--", linewidth=0.8)
