@@ -57,7 +57,7 @@ def check_loss_at_start(model: keras.Model, dataset: Dataset) -> Check:
     """Compare the loss before training with ln K, the loss of uniform probabilities of K classes.
 
     Logits that are independent of the labels, with standard deviation s over the K classes, have an expected
-    loss of ln K + s**2 / 2 (for small s), with a scatter of about s by the labels.
+    loss of ln K + s**2 / 2 (for small s), with a standard deviation of about s due to the labels.
     """
     with keras.StatelessScope():  # training mode, without changing the model
         logits = forward(model, tf.convert_to_tensor(dataset.images[: len(dataset)]), training=True)[0]

@@ -89,7 +89,7 @@ def calibrate(
     Returns
     -------
     galcnn.uncertainty.UncertaintyRecord
-        Fitted calibration, sets and ood, with their measures on the test set.
+        Calibration, prediction sets and out-of-distribution limit, with their measures on the test set.
 
     Raises
     ------

@@ -92,7 +92,7 @@ class DirichletMultinomial(_VoteLoss):
     """Loss of vote counts: negative log likelihood of a Dirichlet-multinomial per question.
 
     The outputs of the network are the logarithms of the concentrations. Their softmax is the expected
-    fraction; the larger the concentrations, the smaller the expected scatter. The multinomial coefficient
+    fraction; the larger the concentrations, the smaller the expected variance. The multinomial coefficient
     does not depend on the network and is omitted (Walmsley et al. 2022, MNRAS 509, 3966).
     """
 

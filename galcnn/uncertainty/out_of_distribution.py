@@ -229,7 +229,7 @@ class OutOfDistribution:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> OutOfDistribution:
-        """Restore it from a dictionary.
+        """Restore the distribution from a dictionary.
 
         Parameters
         ----------
@@ -239,7 +239,7 @@ class OutOfDistribution:
         Returns
         -------
         OutOfDistribution
-            The ood.
+            Object equal to the one that `to_dict` was called on.
         """
         arrays = {name: np.array(content[name]) for name in ("mean", "components", "variances")}
         features = {name: (float(m), float(a), float(b)) for name, (m, a, b) in content["features"].items()}
@@ -279,7 +279,7 @@ def fit_out_of_distribution(
     Returns
     -------
     OutOfDistribution
-        Fitted ood. Features without scatter in the training set are left out.
+        Fitted distribution. Features with the same value in the whole training set are left out.
 
     Raises
     ------
