@@ -106,7 +106,7 @@ _REPORT = (
         metavar="X,X,...",
         default="0.05,0.2",
         show_default=True,
-        help="Pixels to remove.",
+        help="Fractions of the pixels to remove.",
     ),
     click.option(
         "--seeds",

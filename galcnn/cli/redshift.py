@@ -15,7 +15,7 @@ from galcnn.cli.answers import tell
 @options.section(
     "Catalog",
     click.option(
-        "--catalog", metavar="FILE", help="Table with redshifts and classes by id, and images unless given."
+        "--catalog", metavar="FILE", help="Table with redshifts and classes; without IMAGE, also image paths."
     ),
     options.id_column,
     options.image_column,

@@ -9,9 +9,7 @@ from galcnn.cli import options
 
 @click.command(name="report", cls=options.Command)
 @click.argument("sources", nargs=-1, required=True, metavar="RUN_OR_LAYERS...")
-@click.option(
-    "--figures", is_flag=True, help="Write figures as PNG files, in place of the HTML page; of one source."
-)
+@click.option("--figures", is_flag=True, help="Write figures of one source (PNG), in place of the HTML page.")
 @click.option("--catalog", metavar="FILE", help="Catalog with positions, redshifts, true classes or images.")
 @click.option(
     "--label", metavar="C", help="Column of the catalog with the true class, named as in the model."

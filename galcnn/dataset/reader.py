@@ -389,7 +389,7 @@ def _paths(path: ImagePath) -> tuple[Path, ...]:
     if isinstance(path, str | os.PathLike):
         return (Path(path),)
     if not path:
-        raise ValueError(message("at least one file a galaxy", "", paths=path))
+        raise ValueError(message("at least one file per galaxy", "", paths=path))
     return tuple(map(Path, path))
 
 

@@ -118,7 +118,7 @@ def suspicious_table(
         with several reasons has several rows. Sorted by reason, then by decreasing value.
     """
     if len(ids) != len(measures):
-        raise ValueError(message("one id a measure", "", n_ids=len(ids), n_measures=len(measures)))
+        raise ValueError(message("one id per measure", "", n_ids=len(ids), n_measures=len(measures)))
     limits = limits or SuspicionLimits()
     rows: list[tuple[int, str, float, float, str]] = []
     for row, one in enumerate(measures):

@@ -150,7 +150,7 @@ def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
     apart = all(bands) and len(set(bands)) == len(bands) and all(len(one.values) == 1 for one in companions)
     if (len(companions) > 1 and not apart) or not companions:
         raise UnreadableImageError(
-            message(f"one image of {kind}, or one a band", "", path=source.name, n_images=len(companions))
+            message(f"one image of {kind}, or one per band", "", path=source.name, n_images=len(companions))
         )
     first = companions[0]
     role = role_of_name(source.name) if first.role == "image" else first.role

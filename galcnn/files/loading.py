@@ -270,7 +270,7 @@ def load_bands(
     """
     if bands is not None and len(bands) != len(paths):
         raise ValueError(
-            message("one band a file", "Name the band of each.", bands=tuple(bands), n_files=len(paths))
+            message("one band per file", "Name the band of each.", bands=tuple(bands), n_files=len(paths))
         )
     wanted = [None] * len(paths) if bands is None else [(band,) for band in bands]
     each = replace(treatment or Treatment(), width=None)

@@ -262,6 +262,6 @@ def _refuse_deep_colour(source: Source) -> None:
     if len(start) > _PNG_COLOUR and start[_PNG_BITS] == 16 and start[_PNG_COLOUR] in _PNG_TRUECOLOUR:
         raise UnreadableImageError(
             message(
-                "8-bit colour or 16-bit grey", "Save one file a band, or FITS.", path=source.name, bits=16
+                "8-bit colour or 16-bit grey", "Save one file per band, or FITS.", path=source.name, bits=16
             )
         )

@@ -181,7 +181,7 @@ def _hubble(header: fits.Header, pixels: PixelFacts) -> Scale | None:
         if found is None:
             return Scale(None, doubt)
         per_second = found
-        source += f"; {doubt}: the noise is that of {'electrons a second' if found else 'electrons'}"
+        source += f"; {doubt}: the noise is that of {'electrons per second' if found else 'electrons'}"
     if per_second:
         if pixels.values is not None and _whole(pixels.values):
             return Scale(None, "whole numbers are no rate: a segmentation map or mask?")

@@ -119,7 +119,7 @@ def _shared_devices(settings: DeviceSettings) -> list[str]:
     if gpus:
         wanted = settings.replicas or len(gpus)
         if wanted > len(gpus):
-            raise ValueError(message(f"at most {len(gpus)} replicas, one a GPU", "", replicas=wanted))
+            raise ValueError(message(f"at most {len(gpus)} replicas, one per GPU", "", replicas=wanted))
         return [f"/gpu:{i}" for i in range(wanted)]
     wanted = settings.replicas or 1
     cpu = tf.config.list_physical_devices("CPU")[0]

@@ -109,7 +109,7 @@ def _request(line: bytes) -> tuple[str, tuple[Path, ...]] | ValueError:
         asked = json.loads(line)
     except (ValueError, RecursionError) as error:
         return ValueError(
-            message("a line of JSON", "One request a line, in UTF-8.", line=line[:80], error=str(error))
+            message("a line of JSON", "One request per line, in UTF-8.", line=line[:80], error=str(error))
         )
     path = asked.get("path") if isinstance(asked, dict) else None
     paths: list[Any] = path if isinstance(path, list) else [path]

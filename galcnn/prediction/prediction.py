@@ -60,7 +60,7 @@ class Prediction:
         logits.flags.writeable = False
         adjustment = tuple(float(x) for x in self.adjustment) or (0.0,) * len(self.classes)
         if len(adjustment) != len(self.classes):
-            raise ValueError(message("one adjustment a class", "", adjustment=adjustment))
+            raise ValueError(message("one adjustment per class", "", adjustment=adjustment))
         object.__setattr__(self, "ids", tuple(str(name) for name in self.ids))
         object.__setattr__(self, "logits", logits)
         object.__setattr__(self, "classes", tuple(self.classes))

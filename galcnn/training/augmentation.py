@@ -46,7 +46,7 @@ def is_chiral(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of the training images, drawn anew in every epoch.
+    """Random changes of the training images, drawn again in every epoch.
 
     They are applied to calibrated images, before the stretch, where flux is additive. Rotations, shifts
     and blur conserve the flux of a galaxy that lies within the image; a zoom conserves its surface

@@ -53,7 +53,7 @@ class Batches:
 
 
 def training_batches(dataset: Dataset, settings: TrainingSettings, seed: int) -> Batches:
-    """Make shuffled, augmented batches, drawn anew in each epoch.
+    """Make shuffled, augmented batches, drawn again in each epoch.
 
     With ``batch_size="all"`` an epoch is split into chunks of equal size; the last is padded with
     images of weight 0, and the weights are scaled so that the mean gradient of the chunks is the

@@ -1,4 +1,4 @@
-"""Redshifting as augmentation: galaxies are shown at higher redshifts, drawn anew in every epoch."""
+"""Redshifting as augmentation: galaxies are shown at higher redshifts, drawn again in every epoch."""
 
 from __future__ import annotations
 

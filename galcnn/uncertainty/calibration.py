@@ -54,7 +54,7 @@ class Calibration:
         object.__setattr__(self, "bias", tuple(float(x) for x in self.bias))
         if len(self.scale) != len(self.bias) or min(self.scale, default=0.0) <= 0:
             raise ValueError(
-                message("a positive factor and an offset a class", "", scale=self.scale, bias=self.bias)
+                message("a positive factor and an offset per class", "", scale=self.scale, bias=self.bias)
             )
 
     @property

@@ -199,7 +199,7 @@ def test_several_files_are_one_galaxy_from_python_the_command_line_and_a_catalog
     (apart,) = InputFiles.of(catalog).read([0])
     assert isinstance(apart, UnreadableImageError)
     assert "bands of one shape" in str(apart)
-    with pytest.raises(ValueError, match="at least one file a galaxy"):
+    with pytest.raises(ValueError, match="at least one file per galaxy"):
         InputFiles({"one": ()})
 
 

@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_listed_first_with_its_error():
     table = suspicious_table(["a", "b"], [sound, None], errors=["", "no such file"])
     assert [tuple(row)[:3] for row in table] == [("b", 1, "unreadable")]
     assert table["detail"][0] == "no such file"
-    with pytest.raises(ValueError, match="one id a measure"):
+    with pytest.raises(ValueError, match="one id per measure"):
         suspicious_table(["a"], [])
 
 

@@ -250,7 +250,7 @@ def test_what_is_no_psf_is_refused(psf, said):
 
 def test_a_file_of_several_masks_is_not_guessed_at():
     several = content(layer("MASK", 0.0), layer("DQ", 1.0))
-    with pytest.raises(UnreadableImageError, match=r"one image of mask, or one a band.*n_images=2"):
+    with pytest.raises(UnreadableImageError, match=r"one image of mask, or one per band.*n_images=2"):
         load_cutout(content(sci()), companions=Companions(mask=several))
 
 

@@ -174,7 +174,7 @@ ROWS = [
         make=with_files_beside,
     ),
     Row(
-        ".gz; PC1_1; electrons a second",
+        ".gz; PC1_1; electrons per second",
         "fits/hst_petrofit/abell_2744_cd_galaxy_f105w.fits.gz",
         "F105W",
         hst(3.03865739999999e-20, 10551.047),

@@ -86,7 +86,7 @@ VARIANTS = {
     "bare": dict.fromkeys(("wcs", "position", "mask", "sigma", "psf", "redshift")) | {"meta": {}},
     "display": {"unit": DISPLAY},
     "uncalibrated": {"unit": UNCALIBRATED},
-    "electrons a second": {"unit": u.electron / u.s},
+    "electrons per second": {"unit": u.electron / u.s},
     "nanomaggy": {"unit": NANOMAGGY},
     "surface brightness": {"unit": u.MJy / u.sr},
     "dimensionless": {"unit": u.dimensionless_unscaled},

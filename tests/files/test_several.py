@@ -35,7 +35,7 @@ def test_bands_of_two_surveys_on_one_grid(pair):
     assert load_bands(pair, reference="r").shape == (240, 240)
     with pytest.raises(UnreadableImageError, match="bands of one shape"):
         load_cutout(pair)  # never without being asked
-    with pytest.raises(ValueError, match="one band a file"):
+    with pytest.raises(ValueError, match="one band per file"):
         load_bands(pair, reference="g", bands=("g",))
 
 

@@ -149,7 +149,7 @@ def test_select_keeps_rows_together():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"logits of shape \(1, 2\)"):
         Prediction(("a",), np.zeros((2, 2)), CLASSES)
-    with pytest.raises(ValueError, match="one adjustment a class"):
+    with pytest.raises(ValueError, match="one adjustment per class"):
         Prediction(("a",), np.zeros((1, 2)), CLASSES, (1.0,))
 
 

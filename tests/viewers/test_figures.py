@@ -342,7 +342,7 @@ def test_what_cannot_be_drawn_is_refused():
         explanation_figure([])
     with pytest.raises(ValueError, match="1 to 50 galaxies"):
         explanation_figure([a_stack()] * 51)
-    with pytest.raises(ValueError, match="one true class or None a galaxy"):
+    with pytest.raises(ValueError, match="one true class or None per galaxy"):
         explanation_figure([a_stack()], truth=["spiral", "spiral"])
 
 

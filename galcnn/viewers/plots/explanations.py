@@ -82,7 +82,7 @@ def explanation_figure(
     known = [None] * len(rows) if truth is None else list(truth)
     if len(known) != len(rows):
         raise ValueError(
-            message("one true class or None a galaxy", "", n_galaxies=len(rows), n_truth=len(known))
+            message("one true class or None per galaxy", "", n_galaxies=len(rows), n_truth=len(known))
         )
     methods = {explanation.method for stack in rows for explanation in stack.explanations}
     if contours is not None and contours not in methods:
