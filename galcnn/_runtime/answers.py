@@ -22,12 +22,12 @@ from galcnn.errors import Message, message
 #: Exit codes of all commands.
 EXIT_CODES: Mapping[int, str] = {
     0: "done",
-    1: "an internal error of galcnn (please report it)",
-    2: "wrong input, or an error of the system",
-    3: "some galaxies have no answer: their downloads or requests failed",
+    1: "a bug in galcnn",
+    2: "invalid input, or a missing file, package, network or permission",
+    3: "some galaxies have no result: they could not be downloaded, or their requests were invalid",
     4: "a check failed",
     130: "interrupted (SIGINT)",
-    141: "the reader of the output stopped (SIGPIPE)",
+    141: "the program that read the output has ended (SIGPIPE)",
     143: "interrupted (SIGTERM)",
 }
 SCHEMAS = ("answer", "request", "row")

@@ -263,9 +263,10 @@ def _pick_bands(cutout: Cutout, bands: tuple[str, ...]) -> Cutout:
     if missing:
         raise ValueError(
             message(
-                f"an image in the bands {bands}, like those the network was trained on",
-                "Load the missing bands, name the planes with bands=..., or use another model.",
-                bands=cutout.bands,
+                f"an image in the bands {', '.join(bands)}, like those the network was trained on",
+                "Give the files of all bands together (--one-galaxy), name the planes with bands=..., or use "
+                "another model.",
+                bands=", ".join(cutout.bands),
             )
         )
     return cutout.planes([cutout.bands.index(band) for band in bands], bands)

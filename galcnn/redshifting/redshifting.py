@@ -183,11 +183,18 @@ def _redshift(
 
 
 def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
+    unit = cutout.unit
+    if unit == DISPLAY:
+        raise ValueError(
+            message(
+                "a flux, or linear counts",
+                "A JPEG or PNG image holds no flux: use the FITS image of the galaxy.",
+                unit=str(unit),
+            )
+        )
     z_from = cutout.redshift
     if z_from is None:
-        raise ValueError(
-            message("a galaxy with a known redshift", "Use redshift=... to give it.", redshift=None)
-        )
+        raise ValueError(message("a galaxy with a known redshift", "Give its redshift: redshift=..."))
     if not (0 < z_from <= z_to and math.isfinite(z_to)):
         raise ValueError(
             message(
@@ -195,15 +202,6 @@ def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
                 "A galaxy cannot be brought nearer: the image holds no finer detail.",
                 redshift=z_from,
                 z_to=z_to,
-            )
-        )
-    unit = cutout.unit
-    if unit == DISPLAY:
-        raise ValueError(
-            message(
-                "a flux, or linear counts",
-                "An 8-bit picture cannot be dimmed: use the FITS image of the galaxy.",
-                unit=str(unit),
             )
         )
     allowed = _conventions(unit)

@@ -250,7 +250,7 @@ def test_it_survives_a_file(disc, tmp_path):
         ({"redshift": None}, 0.2, "a galaxy with a known redshift"),
         ({"redshift": -0.01}, 0.2, "redshift=-0.01"),
         ({"redshift": 0.3}, 0.2, "cannot be brought nearer"),
-        ({"unit": DISPLAY}, 0.2, "8-bit picture cannot be dimmed"),
+        ({"unit": DISPLAY}, 0.2, "holds no flux"),
         ({"unit": UNCALIBRATED}, 0.2, "linear_counts=True"),
         ({}, float("nan"), "z_to=nan"),
     ],
