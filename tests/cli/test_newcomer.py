@@ -29,10 +29,6 @@ MISTAKES = {
     "a misspelled file": ("explain model galaxi.fits --out new.fits", 2, ("File not found: galaxi.fits",)),
     "bands on several grids": ("explain model g.fits r.fits --one-galaxy --out new.fits", 2, ("--grid",)),
     "a JPEG to redshift": ("redshift picture.jpg --to 0.3 --out far", 2, ("holds no flux", "FITS")),
-        "redshift picture.jpg --to 0.3 --out far",
-        2,
-        ("holds no flux", "FITS"),
-    ),
     "an existing output": ("explain model galaxy.fits --out old.fits", 2, ("old.fits", "--overwrite")),
     "one band for a model of two": ("explain model g.fits --out new.fits", 2, ("g, r", "--one-galaxy")),
     "a wrong class": (
