@@ -12,11 +12,11 @@ The sky
 - `galcnn.transforms`: Cutout -> Cutout: crop, resample, align, sky, extinction, colour pictures.
 - `galcnn.simulation`, `galcnn.redshifting`: galaxies of known truth; a Cutout as seen further away.
 - `galcnn.files`, `galcnn.mosaic`: image files <-> Cutout; one large image -> many cutouts.
-- `galcnn.surveys`: sky position -> Cutout, one archive a file.
+- `galcnn.surveys`: sky position -> Cutout, from the archives of surveys.
 
 The network
 
-- `galcnn.model`: networks, preprocessing, what a trained model takes and is known by.
+- `galcnn.model`: networks, preprocessing, trained models and their cards.
 - `galcnn.dataset`: one reader of images, splits, leakage.
 - `galcnn.training`: fit, augmentation, optimizers, schedules.
 
@@ -29,18 +29,18 @@ The reason
 
 - `galcnn.explain`: attribution maps, filters, class models, DeepDream.
 - `galcnn.diagnostics`: initialisation, gradients, the loss landscape.
-- `galcnn.adversarial`: images changed until a network errs.
+- `galcnn.adversarial`: adversarial images.
 - `galcnn.layers`, `galcnn.viewers`: maps as FITS layers; figures, DS9, SAMP, glue, Imviz.
 
 Whole jobs
 
 - `galcnn.experiment`: one TOML: catalog -> data -> trained -> scored -> saved.
-- `galcnn.faithfulness`, `galcnn.covariate_shift`: are the maps, and the answers, to be believed?
+- `galcnn.faithfulness`, `galcnn.covariate_shift`: tests of the maps, and of predictions at other redshifts
 - `galcnn.pipeline`: files, catalogs, mosaics and surveys -> answers and maps.
 - `galcnn.report`, `galcnn.workflows`: an HTML report; Dask, LSDB, ceci, LSST.
 - `galcnn.testing`: conformance tests for plugins (`galcnn.plugins`).
 
-Importing galcnn imports none of them: each name below comes when it is first used.
+Importing galcnn imports none of them; each name is imported when it is first used.
 """
 
 import lazy_loader
