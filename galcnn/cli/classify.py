@@ -115,7 +115,7 @@ def command(
     ensemble: tuple[str, ...],
     catalog: str | None,
     id_: str | None,
-    image_column: str | None,
+    image_column: str | tuple[str, ...] | None,
     images: str | None,
     shards: str | None,
     mosaic: tuple[str, ...],
@@ -255,7 +255,9 @@ def command(
             options.ask_before(f"{len(galaxies):,} cutouts are downloaded from {survey}.", yes=yes)
     else:
         named = options.paths_by_id(paths, one_galaxy=one_galaxy)
-        files_of = [list(map(str, own)) if one_galaxy else str(own[0]) for own in named.values()]
+        # Absolute, since the paths identify the run.
+        absolute = [[str(path.absolute()) for path in own] for own in named.values()]
+        files_of = absolute if one_galaxy else [own[0] for own in absolute]
         galaxies = Catalog(QTable({"id": list(named), "image": files_of}))
     words = SourceSettings(
         images=images,

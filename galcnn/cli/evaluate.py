@@ -73,6 +73,7 @@ def command(
         columns=options.chosen(image=image_column, class_=label, id=id_),
         split=split,
         labelled=True,
+        folder=images,
     )
     table = evaluate_catalog(
         model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from galcnn.model import TrainedModel
 
 #: Options that only one of the two tests takes.
-_RETRAINING = ("shares", "seeds", "epochs", "yes")
+_RETRAINING = ("shares", "seeds", "epochs")
 _REPORT = (
     *("image_column", "label", "id_", "split", "number", "target", "imputation", "epsilon", "keep_layers"),
     *("seed_models", "shuffled_models", "n_retrained", "render", "seed", "images"),
@@ -177,6 +178,8 @@ def command(
             raise click.UsageError(f"Expected no {refused} with --retrain.")
     elif refused := options.typed(*_RETRAINING):
         raise click.UsageError(f"Expected --retrain with {refused}.")
+    elif n_retrained is None and options.typed("yes"):
+        raise click.UsageError("Expected --retrain or --retrained-models N with --yes.")
     removed = options.numbers("--shares", shares)
     chosen_seeds = options.whole_numbers("--seeds", seeds) or ()
     reading = options.reading(given)
@@ -219,12 +222,14 @@ def command(
         from galcnn.experiment.data import data_of
         from galcnn.faithfulness.retraining import retrained_models
 
-        prepared, folder = data_of(trained.card, catalog, progress=progress), f"{out}-retrained-models"
+        prepared = data_of(trained.card, catalog, progress=progress)
+        n_images = len(prepared.sides["train"])
+        options.ask_before(f"{2 * n_retrained} trainings on {n_images:,} images each.", yes=yes)
         train_alike = partial(
             retrained_models,
             trained,
             prepared,
-            folder,
+            f"{Path(out)}-retrained-models",
             n=n_retrained,
             progress=progress,
             overwrite=overwrite,

@@ -528,6 +528,8 @@ def check_galaxies(images: Sequence[str], catalog: str | None) -> None:
         raise click.UsageError("Expected image files, or --catalog FILE, and not both.")
     if images and (given := typed(*_CATALOG_ONLY)):
         raise click.UsageError(f"Expected --catalog FILE with {given}.")
+    if catalog and typed("one_galaxy"):
+        raise click.UsageError("Expected image files with --one-galaxy.")
 
 
 def catalog_galaxies(card: Any, given: Mapping[str, Any]) -> Any:

@@ -120,6 +120,12 @@ def command(
     options.check_folder(out, overwrite=overwrite)
     if not images and catalog is None:
         raise click.UsageError("Expected IMAGE... or --catalog FILE.")
+    if catalog is None and (refused := options.typed("folder", "id_", "image_column")):
+        raise click.UsageError(f"Expected --catalog FILE with {refused}.")
+    if images and (refused := options.typed("folder", "image_column")):
+        raise click.UsageError(f"Expected the images of --catalog FILE, and no IMAGE..., with {refused}.")
+    if not images and given["one_galaxy"]:
+        raise click.UsageError("Expected image files with --one-galaxy.")
     columns = options.chosen(id=given["id_"])
     if not images and not (given["folder"] and given["image_column"] == "image"):
         columns |= {"image": given["image_column"]}

@@ -9,6 +9,12 @@ import click
 from galcnn.cli import options
 from galcnn.cli.answers import tell
 
+#: Options that images and layers files do not take.
+_OF_TABLES = (
+    *("number", "by", "reverse", "seed"),
+    *("catalog", "id_", "image_column", "images", "label"),
+)
+
 
 @click.command(name="view", cls=options.Command)
 @click.argument("paths", nargs=-1, metavar="PATH...")
@@ -103,6 +109,8 @@ def command(
             raise click.UsageError(
                 f"Expected one table, and --save FILE.png for its pictures. Received: {tables[0]!r}."
             )
+        if one_galaxy:
+            raise click.UsageError("Expected image files with --one-galaxy.")
         if not catalog and label:
             raise click.UsageError("Expected --catalog FILE with --label.")
         from galcnn.pipeline import table_sheet
@@ -122,11 +130,8 @@ def command(
         tell(ids=list(sheet.ids), left_out=dict(sheet.left_out))
         options.save_sheet(sheet, save)
         return
-    if by or reverse or catalog or images or id_ or image_column or label:
-        raise click.UsageError(
-            "Expected a table with --by, --reverse, --catalog, --id, --label, --image-column and --images. "
-            f"Received: {paths[0]!r}."
-        )
+    if refused := options.typed(*_OF_TABLES):
+        raise click.UsageError(f"Expected a table with {refused}. Received: {paths[0]!r}.")
     files = options.paths_by_id(paths, one_galaxy=one_galaxy)
     one = next(iter(files.values()))[0]
     if len(files) > 1 and (out or method or not save):

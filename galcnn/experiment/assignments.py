@@ -209,7 +209,7 @@ def _pairs(texts: Sequence[str], hint: Any) -> dict[str, Any]:
     """Parse ``NEW=OLD,OLD``; the values of a repeated name are joined if they are lists."""
     pairs: dict[str, Any] = {}
     for text in texts:
-        name, found, value = text.partition("=")
+        name, found, value = (part.strip() for part in text.partition("="))
         if not found or not name or not value or (name in pairs and get_origin(hint) is not tuple):
             raise ValueError(text)
         parsed = _parsed(value, hint)

@@ -12,7 +12,7 @@ from galcnn._runtime import seeding
 from galcnn.catalog import Catalog, read_catalog, read_table, relabel
 from galcnn.catalog.catalog import SPLITS
 from galcnn.catalog.formats import Columns, column_names
-from galcnn.dataset import split_catalog
+from galcnn.dataset import InputFiles, split_catalog
 from galcnn.errors import message
 from galcnn.experiment.settings import Experiment
 from galcnn.model import Card
@@ -36,8 +36,8 @@ def galaxies_of(
     card : galcnn.model.Card or None
         Card of the model. If it is None or has no experiment, the catalog is read without changes.
     catalog : path-like, optional
-        Catalog with images; that of the training by default. Columns and classes of the training may be
-        missing in it.
+        Catalog with images; that of the training by default, with the folder of images of the training.
+        Columns and classes of the training may be missing in it.
     columns : mapping of str to str, optional
         Names of the columns `image`, `class` and `id` in the file, if different, see
         `galcnn.catalog.read_catalog`.
@@ -79,7 +79,8 @@ def galaxies_of(
         name: column for name, column in named.items() if column and present.issuperset(column_names(column))
     }
     found = read_catalog(path, columns=known | dict(columns or {}))
-    if folder is None and "image" not in found.table.colnames:
+    images = data.get("images") if folder is None and catalog is None else None
+    if folder is None and images is None and "image" not in found.table.colnames:
         raise ValueError(
             message(
                 "a catalog with images, in a column 'image' or another",
@@ -112,6 +113,8 @@ def galaxies_of(
         raise ValueError(
             message("a catalog with galaxies of this split", "", catalog=os.fspath(path), split=split)
         )
+    if images is not None:
+        found = _with_images(found, images)
     if n is None:
         return found
     dice = [seeding.uniform(seed, "faithfulness", name) for name in found.ids]
@@ -145,6 +148,24 @@ def _side(settings: Mapping[str, object], catalog: Catalog, split: str) -> Catal
     data = experiment.data
     dealt = split_catalog(catalog, by=data.split_by, fractions=data.fractions, seed=experiment.split_seed)
     return dealt.select(np.flatnonzero(np.asarray(dealt.table["split"]) == split))
+
+
+def _with_images(catalog: Catalog, folder: str) -> Catalog:
+    """Return a catalog whose column `image` has the paths of its files in the folder of the training."""
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(
+            message(
+                "the folder of images that the model was trained on",
+                "If it was moved, give it: --images.",
+                images=folder,
+            )
+        )
+    files = list(InputFiles.of(catalog, folder).paths.values())
+    width = max(map(len, files))
+    padded = np.array([[*map(str, paths), *[""] * (width - len(paths))] for paths in files])
+    table = catalog.table.copy()
+    table["image"] = padded[:, 0] if width == 1 else padded
+    return Catalog(table)
 
 
 def first_galaxies(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,9 +17,18 @@ import numpy as np
 import tensorflow as tf
 from astropy.table import Table
 
+from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
-from galcnn.catalog import cumulative_fractions, fraction_table, write_catalog, write_table
-from galcnn.catalog.formats import Galaxies, as_catalog
+from galcnn.catalog import (
+    Catalog,
+    cumulative_fractions,
+    fraction_table,
+    read_catalog,
+    write_catalog,
+    write_table,
+)
+from galcnn.catalog.catalog import as_text
+from galcnn.catalog.formats import Galaxies, column_names
 from galcnn.catalog.votes import observed_fractions
 from galcnn.diagnostics import GradientHealth
 from galcnn.errors import message, wrong_type
@@ -57,7 +67,8 @@ def train(
     ----------
     experiment : Experiment, path-like, Catalog, Table or DataFrame
         Experiment, or the path of its TOML file; or a catalog with the columns `image` and `class`, from
-        which an experiment is made. A catalog in memory is written beside the model, ``OUT.catalog.ecsv``.
+        which an experiment is made. A catalog in memory is written beside the model, ``OUT.catalog.ecsv``;
+        another file of this name is replaced only if `overwrite`.
     out : path-like
         Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row per epoch), ``test.ecsv``
         (predictions of the test galaxies with their true classes or votes) and, if the experiment sets
@@ -94,16 +105,20 @@ def train(
     if not isinstance(out, str | os.PathLike):
         raise wrong_type("the path of the model folder to write", out=out)
     refuse_foreign_folder(out, overwrite=overwrite)
-    experiment = _experiment(experiment, out, settings or {})
+    experiment, catalog = _experiment(experiment, out, settings or {})
+    content = None if catalog is None else _checked_content(catalog, catalog_of(out), overwrite=overwrite)
     if experiment.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(experiment.devices)
-    prepared = read_data(experiment, progress=progress)
+    prepared = read_data(experiment, catalog=catalog, progress=progress)
     checkpoint = Checkpoint(checkpoint_of(out), identity=_told(experiment))
     if overwrite:
         checkpoint.path.unlink(missing_ok=True)
     finished = None if overwrite else _finished(out, prepared)
     _refuse_unlike_workers(finished is not None, out, strategy)
+    if content is not None:
+        with atomic.writing(catalog_of(out)) as temporary:
+            temporary.write_bytes(content)
     if finished is not None:
         return finished
     training = prepared.sides["train"]
@@ -137,30 +152,49 @@ def train(
 
 def _experiment(
     given: Experiment | Galaxies, out: str | os.PathLike[str], settings: Mapping[str, Mapping[str, Any]]
-) -> Experiment:
-    """Return the experiment that was given, or make one of its file or of a catalog."""
+) -> tuple[Experiment, Catalog | None]:
+    """Return the experiment that was given, or make one of its file or of a catalog.
+
+    A catalog in memory is returned too, with the whole paths of its images.
+    """
+    catalog = None
     if isinstance(given, Experiment):
         content = given.to_dict()
         if not settings:
-            return given
+            return given, None
     elif isinstance(given, str | os.PathLike) and Path(given).suffix.lower() in (".toml", ".json"):
         content = read_settings(given)
     elif isinstance(given, str | os.PathLike):
         content = {"data": {"catalog": os.fspath(given)}}
     else:
         try:
-            catalog = as_catalog(given)
+            catalog = read_catalog(given)
         except TypeError:
             raise wrong_type(
                 "an Experiment or the path of its TOML file, or a catalog: a path to a table, an astropy "
                 "Table, a pandas DataFrame or a Catalog",
                 experiment=given,
             ) from None
-        path = Path(out).resolve()
-        path = path.with_name(f"{path.name}.catalog.ecsv")
-        write_catalog(catalog, path)
-        content = {"data": {"catalog": str(path)}}
-    return Experiment.from_dict(_merged(content, settings))
+        content = {"data": {"catalog": str(catalog_of(out))}}
+    experiment = Experiment.from_dict(_merged(content, settings))
+    if catalog is not None:
+        table = catalog.table
+        for name in {*column_names(experiment.data.image_column)} & {*table.colnames}:
+            texts = as_text(table[name], name)
+            whole = [str(Path.cwd() / text) if text else "" for text in texts.ravel()]
+            table[name] = np.array(whole, dtype=str).reshape(texts.shape)
+    return experiment, catalog
+
+
+def _checked_content(catalog: Catalog, path: Path, *, overwrite: bool) -> bytes | None:
+    """Return the content of the file of a catalog, or None if it exists; another file there is refused."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=path.suffix) as file:
+        write_catalog(catalog, file.name)  # in the same folder, since paths in it are relative
+        content = Path(file.name).read_bytes()
+    if path.is_file() and path.read_bytes() == content:
+        return None
+    atomic.check_writable(path, overwrite=overwrite)
+    return content
 
 
 def _merged(content: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,6 +225,12 @@ def _health(
     first = next(iter(batches.beginning_at(0)))
     log = health_log_of(out)
     return [GradientHealth(first, every=experiment.health, log=log, tensorboard=tensorboard)]
+
+
+def catalog_of(out: str | os.PathLike[str]) -> Path:
+    """Return the file of a catalog that was in memory."""
+    path = Path(out).resolve()
+    return path.with_name(f"{path.name}.catalog.ecsv")
 
 
 def health_log_of(out: str | os.PathLike[str]) -> Path:

@@ -241,7 +241,8 @@ def nearest(
     )
     table = embedded.ranked(rows[places[0]], "distance", np.maximum(found[0], 0.0))
     table["distance"].description = f"{metric} distance of features"
-    table.meta["query"] = query if isinstance(query, str) else "features"
+    if isinstance(query, str):
+        table.meta["query"] = query
     table.meta["metric"] = metric
     return table
 

@@ -182,10 +182,13 @@ def table_sheet(
         raise ValueError(message(f"a table ending in {', '.join(FORMATS)}", table=os.fspath(table)))
     texts = {one for names in named.values() for one in column_names(names)}
     read = read_scalars(file, texts={*_TEXTS, *texts})
-    name = "id" if "id" in read.colnames else str(named.get("id", "id"))
+    # With a catalog, the column is one of the catalog.
+    name = "id" if catalog is not None and "id" in read.colnames else str(named.get("id", "id"))
     if name not in read.colnames:
         raise ValueError(
-            message("a table with a column 'id'", "Name it: --id.", table=str(file), columns=read.colnames)
+            message(
+                f"a table with a column {name!r}", "Name it: --id.", table=str(file), columns=read.colnames
+            )
         )
     read["id"] = [str(value) for value in read[name]]
     query = str(read.meta.get("query", "")) if "distance" in read.colnames else ""

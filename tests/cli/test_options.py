@@ -5,6 +5,7 @@ import click
 import pytest
 
 from galcnn.cli import options
+from galcnn.cli.main import main
 from galcnn.experiment.assignments import with_assignments
 
 
@@ -65,3 +66,28 @@ def test_all_images_may_be_files_of_one_galaxy(tmp_path):
     assert options.paths_by_id(names) == {"x_g": (files[0],), "x_r": (files[1],)}
     assert options.paths_by_id(names, one_galaxy=True) == {"x_g": tuple(files)}
     assert options.paths_by_id([str(tmp_path)], one_galaxy=True) == {"x_g": tuple(files)}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("explain m --catalog c.ecsv --one-galaxy --out o", "image files with --one-galaxy"),
+        ("attack m --catalog c.ecsv --one-galaxy --out o", "image files with --one-galaxy"),
+        ("dream m --catalog c.ecsv --one-galaxy --layer a --out o", "image files with --one-galaxy"),
+        ("redshift --catalog c.ecsv --one-galaxy --to 1 --out o", "image files with --one-galaxy"),
+        ("redshift a.fits --images d --to 1 --out o", "--catalog FILE with --images"),
+        (
+            "redshift a.fits --id a --image-column b --to 1 --out o",
+            "--catalog FILE with --id, --image-column",
+        ),
+        ("redshift a.fits --catalog c.ecsv --images d --to 1 --out o", "no IMAGE..., with --images"),
+        ("view a.fits --save q.png -n 3 --seed 4", "a table with --number, --seed"),
+        ("view c.ecsv --one-galaxy --save q.png", "image files with --one-galaxy"),
+        ("faithfulness m --yes --out o", "--retrain or --retrained-models N with --yes"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "o").exists()

@@ -215,3 +215,7 @@ def test_the_docs_list_all_settings():
     ]
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
     assert [line for line in page.splitlines() if line in rows] == rows, "\n".join(rows)
+
+
+def test_names_are_without_the_spaces_around_them():
+    assert experiment_of(["--merge", "spiral = a, b"]).data.merge == {"spiral": ("a", "b")}

@@ -92,3 +92,25 @@ def test_a_model_without_an_experiment_has_no_split(trained, table):
 def test_a_catalog_that_is_gone_is_said(card, opened):
     with pytest.raises(FileNotFoundError, match=r"gone\.csv.*--catalog"):
         opened(card)
+
+
+def test_images_are_those_of_the_training_unless_others_are_named(card, table, tmp_path):
+    folder = tmp_path / "cutouts"
+    card.settings["data"] = DATA | {"catalog": str(table), "images": str(folder)}
+    with pytest.raises(FileNotFoundError, match=r"trained on.*--images"):
+        galaxies_of(card)
+    folder.mkdir()
+    found = galaxies_of(card, n=5)
+    assert found.images == {name: (folder / f"{name}.fits",) for name in found.ids}
+    assert galaxies_of(card, table).table["image"][3] == str(table.parent / "g3.fits")
+    assert galaxies_of(card, folder=tmp_path).table["image"][3] == str(table.parent / "g3.fits")
+
+
+def test_images_of_the_training_may_be_named_by_the_ids(card, tmp_path):
+    QTable({"name": ["a", "b"], "kind": ["round", "thin"]}).write(tmp_path / "ids.ecsv")
+    (tmp_path / "cutouts").mkdir()
+    (tmp_path / "cutouts" / "b.png").touch()
+    own = {"catalog": str(tmp_path / "ids.ecsv"), "images": str(tmp_path / "cutouts")}
+    card.settings["data"] = DATA | own | {"image_column": "image"}
+    expected = {"a": (tmp_path / "cutouts" / "a.fits",), "b": (tmp_path / "cutouts" / "b.png",)}
+    assert galaxies_of(card).images == expected

@@ -10,7 +10,7 @@ import pytest
 from astropy.table import Table
 from PIL import Image
 
-from galcnn.experiment import Experiment, read_data, train
+from galcnn.experiment import Experiment, galaxies_of, read_data, train
 from galcnn.experiment.settings import DataSettings
 from galcnn.model import NetworkSettings, load_model
 from galcnn.training import Augmentation, TrainingSettings
@@ -153,3 +153,32 @@ def test_a_network_of_mirror_images_refuses_classes_that_a_mirror_swaps(tmp_path
         train(Experiment(data, NetworkSettings(orientations=8), still), tmp_path / "m")
     with pytest.raises(FileNotFoundError):
         train(Experiment(data, NetworkSettings(orientations=4), still), tmp_path / "m")
+
+
+def test_a_catalog_in_memory_replaces_no_other_file(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(pictures)
+    table = Table.read("c.ecsv")
+    table.rename_column("image", "file")
+    quick = {
+        "data": {"image_column": "file"},
+        "network": {"widths": [4, 8], "depth": 1, "stem": 0},
+        "training": {"epochs": 1, "batch_size": 8},
+    }
+    beside = tmp_path / "m.catalog.ecsv"
+    beside.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"m\.catalog\.ecsv"):
+        train(table, tmp_path / "m", settings=quick)
+    assert beside.read_text() == "mine"
+    trained = train(table, tmp_path / "m", settings=quick, overwrite=True)
+    assert trained.card.settings["data"]["catalog"] == str(beside)
+    assert galaxies_of(trained.card).images["3"] == (pictures / "p3.png",)
+    first = beside.read_bytes()
+    assert train(table, tmp_path / "m", settings=quick).card == trained.card, "it is not repeated"
+    table["class"] = table["class"][::-1]
+    with pytest.raises(FileExistsError, match=r"m\.catalog\.ecsv"):
+        train(table, tmp_path / "m", settings=quick)
+    assert beside.read_bytes() == first
+    beside.unlink()
+    with pytest.raises(ValueError, match="the experiment of the existing model"):
+        train(table, tmp_path / "m", settings=quick)
+    assert not beside.exists(), "it is written only if the model is trained"

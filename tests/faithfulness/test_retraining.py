@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from galcnn.cli.main import main
 from galcnn.experiment import Experiment
@@ -20,6 +21,7 @@ from galcnn.faithfulness.retraining import (
     _without,
     retrained_models,
 )
+from galcnn.model import save_model
 
 
 @dataclass(frozen=True)
@@ -168,3 +170,21 @@ def test_too_few_retrained_models_are_refused_at_the_command_line(tmp_path, caps
     ]
     assert main(words) == 2
     assert "--retrained-models" in capsys.readouterr().err
+
+
+def test_retrained_models_are_beside_the_output_and_asked_for(trained, small, tmp_path, monkeypatch, capsys):
+    given = []
+
+    def stop(*arguments, n, **_):
+        given.append((arguments[2], n))
+        raise ValueError("Stopped.")
+
+    monkeypatch.setattr("galcnn.experiment.data.data_of", lambda *_, **__: small)
+    monkeypatch.setattr("galcnn.faithfulness.retraining.retrained_models", stop)
+    save_model(trained, tmp_path / "model")
+    Table({"id": ["a"], "image": ["a.fits"]}).write(tmp_path / "c.ecsv")
+    words = ["faithfulness", str(tmp_path / "model"), "--catalog", str(tmp_path / "c.ecsv"), "--split", "all"]
+    words += ["--retrained-models", "3", "--yes", "--quiet", "--out", f"{tmp_path}/faithful/"]
+    assert main(words) == 2
+    assert f"6 trainings on {len(small.sides['train'])} images each." in capsys.readouterr().err
+    assert given == [(f"{tmp_path}/faithful-retrained-models", 3)]

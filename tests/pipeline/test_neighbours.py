@@ -70,6 +70,8 @@ def test_features_of_another_galaxy_and_more_neighbours_than_there_are(cloud):
     assert found["id"][0] == "g7", "it is another galaxy: itself is not left out"
     assert found["distance"][0] == pytest.approx(0, abs=1e-12)
     assert len(found) == 300
+    assert "query" not in found.meta, "it is not a galaxy of the table"
+    assert nearest(cloud, "g7").meta["query"] == "g7"
 
 
 def test_galaxies_that_were_not_seen_are_no_neighbours():

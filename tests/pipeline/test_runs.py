@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -496,3 +497,30 @@ def test_shards_give_the_rows_that_their_files_give(sky, tmp_path, capsys):
     np.testing.assert_array_equal(one["p_thin"], other["p_thin"])
     assert other["flag"][7] == other["flag"][11] == UNREADABLE
     assert "(16, 16) pixels" in other["reason"][11]
+
+
+def test_files_of_the_same_name_in_another_folder_are_another_run(sky, blobs, tmp_path, monkeypatch, capsys):
+    words = ["classify", str(sky / "model"), "a.fits", "--out", str(tmp_path / "run"), "--quiet"]
+    for night, name in (("night1", "g0"), ("night2", "g1")):
+        (tmp_path / night).mkdir()
+        shutil.copy(sky / "cutouts" / f"{name}.fits", tmp_path / night / "a.fits")
+    monkeypatch.chdir(tmp_path / "night1")
+    assert main(words) == 0
+    first = (tmp_path / "run" / "table.parquet").read_bytes()
+    assert main(words) == 0, "the same run"
+    monkeypatch.chdir(tmp_path / "night2")
+    assert main(words) == 2
+    assert "one with this very run" in capsys.readouterr().err
+    assert (tmp_path / "run" / "table.parquet").read_bytes() == first
+
+
+def test_a_catalog_without_images_is_scored_on_those_of_a_folder(sky, tmp_path):
+    catalog = Table.read(sky / "catalog.ecsv")["id",]
+    catalog["class"] = ["round", "thin"] * (N // 2)
+    catalog.write(tmp_path / "truth.ecsv")
+    words = ["evaluate", str(sky / "model"), "--catalog", str(tmp_path / "truth.ecsv"), "--split", "all"]
+    words += ["--images", str(sky / "cutouts"), "--out", str(tmp_path / "scores"), "--quiet"]
+    assert main(words) == 0
+    read = Table.read(tmp_path / "scores" / "predictions.ecsv")
+    assert [str(row["id"]) for row in read if row["flag"] & UNREADABLE] == ["g7"]
+    assert len(read) == N

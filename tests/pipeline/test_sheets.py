@@ -117,6 +117,20 @@ def test_images_are_found_by_the_table_the_catalog_or_the_run(place):
         table_sheet(place / "run")
 
 
+def test_a_named_column_of_the_table_is_its_identifier(place):
+    table = Table({"id": [1, 2], "objid": ["g3", "g1"]})
+    table["g"], table["r"] = ["cutouts/g3.png", "cutouts/g1.png"], ["cutouts/g5.png", "cutouts/g6.png"]
+    write_table(table, place / "both.ecsv")
+    found = table_sheet(place / "both.ecsv", images=place / "cutouts", columns={"id": "objid"})
+    assert drawn(found) == (["g3", "g1"], ["g3", "g1"])
+    with pytest.raises(ValueError, match="a table with a column 'name'"):
+        table_sheet(place / "both.ecsv", images=place / "cutouts", columns={"id": "name"})
+    # With a catalog, --id names a column of the catalog.
+    columns = {"id": "objid", "image": "file"}
+    read = table_sheet(place / "classes.ecsv", n=2, catalog=place / "catalog.csv", columns=columns)
+    assert list(read.ids) == by_entropy()[:2]
+
+
 def test_ranked_tables_keep_their_order_and_show_what_they_are_ranked_by(place):
     ranked = Table({"rank": [1, 2], "id": ["g3", "g1"], "score": [0.9, 0.123456]})
     ranked["class"], ranked["p"] = ["spiral", "merger"], [0.5, 0.4]
