@@ -342,16 +342,24 @@ def write_catalog(catalog: Catalog, path: str | os.PathLike[str]) -> None:
         folder, table = Path(path).resolve().parent, table.copy()
         texts = np.asarray(table["image"], dtype=str)
         below = np.array([_below(text, folder) for text in texts.ravel()], dtype=str).reshape(texts.shape)
-        names = table.meta.pop(_IMAGE_COLUMNS, ())
+        names = image_columns(table)
+        table.meta.pop(_IMAGE_COLUMNS, None)
         if below.ndim == 1:
             table["image"] = below
         else:
             table.remove_column("image")
-            files = [*below.T]
-            known = names if len(names) == len(files) else [f"image_{i + 1}" for i in range(len(files))]
-            for name, column in zip(known, files, strict=True):
+            for name, column in zip(names, below.T, strict=True):
                 table[name] = column
     write_table(table, path)
+
+
+def image_columns(table: Table) -> list[str]:
+    """Return the columns to which the column `image` is written; one for each file of a galaxy."""
+    shape = table["image"].shape
+    if len(shape) == 1:
+        return ["image"]
+    names = list(table.meta.get(_IMAGE_COLUMNS, ()))
+    return names if len(names) == shape[1] else [f"image_{i + 1}" for i in range(shape[1])]
 
 
 def _below(text: str, folder: Path) -> str:

@@ -28,7 +28,7 @@ from galcnn.catalog import (
     write_table,
 )
 from galcnn.catalog.catalog import as_text
-from galcnn.catalog.formats import Galaxies, column_names
+from galcnn.catalog.formats import Galaxies, column_names, image_columns
 from galcnn.catalog.votes import observed_fractions
 from galcnn.diagnostics import GradientHealth
 from galcnn.errors import message, wrong_type
@@ -176,6 +176,11 @@ def _experiment(
                 experiment=given,
             ) from None
         content = {"data": {"catalog": str(catalog_of(out))}}
+        if "image" in catalog.table.colnames and catalog.table["image"].ndim > 1:
+            names = image_columns(catalog.table)
+            for name, column in zip(names, np.asarray(catalog.table["image"]).T, strict=True):
+                catalog.table[name] = column
+            content["data"]["image_column"] = names
     experiment = Experiment.from_dict(_merged(content, settings))
     if catalog is not None:
         table = catalog.table

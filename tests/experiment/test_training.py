@@ -10,8 +10,11 @@ import pytest
 from astropy.table import Table
 from PIL import Image
 
+from galcnn.catalog import read_catalog
+from galcnn.cutout import Cutout
 from galcnn.experiment import Experiment, galaxies_of, read_data, train
 from galcnn.experiment.settings import DataSettings
+from galcnn.files import save_cutout
 from galcnn.model import NetworkSettings, load_model
 from galcnn.training import Augmentation, TrainingSettings
 
@@ -182,3 +185,24 @@ def test_a_catalog_in_memory_replaces_no_other_file(pictures, tmp_path, monkeypa
     with pytest.raises(ValueError, match="the experiment of the existing model"):
         train(table, tmp_path / "m", settings=quick)
     assert not beside.exists(), "it is written only if the model is trained"
+
+
+def test_a_catalog_in_memory_may_name_several_files_of_a_galaxy(tmp_path):
+    (tmp_path / "sky").mkdir()
+    rng = np.random.default_rng(1)
+    for i in range(24):
+        for band in "gr":
+            planes = rng.normal(100 * (i % 2), 1, (1, 16, 16)).astype(np.float32)
+            save_cutout(Cutout(planes, (band,), survey="toy"), tmp_path / "sky" / f"{i}_{band}.fits")
+    table = Table({"id": [f"g{i}" for i in range(24)], "class": ["a", "b"] * 12})
+    for band in "gr":
+        table[f"file_{band}"] = [f"{i}_{band}.fits" for i in range(24)]
+    table.write(tmp_path / "sky" / "c.ecsv")
+    catalog = read_catalog(tmp_path / "sky" / "c.ecsv", columns={"image": ["file_g", "file_r"]})
+    quick = {
+        "network": {"widths": [4], "depth": 1, "stem": 0},
+        "training": {"epochs": 1, "batch_size": 8},
+    }
+    trained = train(catalog, tmp_path / "m", settings=quick)
+    assert trained.card.inputs.bands == ("g", "r")
+    assert galaxies_of(trained.card).images == catalog.images
