@@ -9,6 +9,8 @@ from PIL import Image
 
 from galcnn.catalog import write_table
 from galcnn.cli.main import main
+from galcnn.cutout import Cutout
+from galcnn.files import save_cutout
 from galcnn.pipeline import table_of, table_sheet
 from galcnn.prediction import Prediction, prediction_table
 from galcnn.prediction.prediction import shannon_entropy
@@ -119,7 +121,6 @@ def test_images_are_found_by_the_table_the_catalog_or_the_run(place):
 
 def test_a_named_column_of_the_table_is_its_identifier(place):
     table = Table({"id": [1, 2], "objid": ["g3", "g1"]})
-    table["g"], table["r"] = ["cutouts/g3.png", "cutouts/g1.png"], ["cutouts/g5.png", "cutouts/g6.png"]
     write_table(table, place / "both.ecsv")
     found = table_sheet(place / "both.ecsv", images=place / "cutouts", columns={"id": "objid"})
     assert drawn(found) == (["g3", "g1"], ["g3", "g1"])
@@ -129,6 +130,18 @@ def test_a_named_column_of_the_table_is_its_identifier(place):
     columns = {"id": "objid", "image": "file"}
     read = table_sheet(place / "classes.ecsv", n=2, catalog=place / "catalog.csv", columns=columns)
     assert list(read.ids) == by_entropy()[:2]
+
+
+def test_a_table_may_have_a_column_of_images_per_band(place):
+    for band, shade in (("g", 1), ("r", 2)):
+        flux = np.full((1, 8, 8), float(shade), dtype=np.float32)
+        save_cutout(Cutout(flux, (band,), survey="toy"), place / f"a_{band}.fits")
+    write_table(Table({"id": ["a"], "g": ["a_g.fits"], "r": ["a_r.fits"]}), place / "bands.ecsv")
+    sheet = table_sheet(place / "bands.ecsv", columns={"image": ("g", "r")})
+    assert (sheet.ids, dict(sheet.left_out)) == (("a",), {})
+    words = ["view", str(place / "bands.ecsv"), "--image-column", "g,r", "--save", str(place / "a.png")]
+    assert main(words) == 0
+    assert main(["view", str(place / "bands.ecsv"), "--save", str(place / "b.png")]) == 2
 
 
 def test_ranked_tables_keep_their_order_and_show_what_they_are_ranked_by(place):
@@ -191,7 +204,6 @@ def test_tables_and_images_are_told_apart(place):
     assert table_of(place / "classes.fits") == place / "classes.fits"
     assert table_of(place / "cutouts") is None
     assert table_of(place / "cutouts" / "g0.png") is None
-    from galcnn.files import save_cutout
     from tests.viewers.test_figures import a_cutout
 
     save_cutout(a_cutout(), place / "image.fits")
