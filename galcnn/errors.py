@@ -53,14 +53,35 @@ class Message(str):
         Names and values received, as shown in the text.
     remedy : str
         What the user can do.
+    subject : str
+        What the error is about, such as a galaxy and its file, shown before *Expected*; may be empty.
     """
 
     expected: str
     received: dict[str, str]
     remedy: str
+    subject: str = ""
+
+    def about(self, subject: str) -> Message:
+        """Return the same text about a subject.
+
+        Parameters
+        ----------
+        subject : str
+            What the error is about, such as a galaxy and its file.
+
+        Returns
+        -------
+        Message
+            *Subject: Expected ...*, with the same parts.
+        """
+        text = Message(f"{subject}: {self}")
+        text.expected, text.received, text.remedy = self.expected, self.received, self.remedy
+        text.subject = f"{subject}: {self.subject}" if self.subject else subject
+        return text
 
 
-def message(expected: str, remedy: str = "", **received: object) -> str:
+def message(expected: str, remedy: str = "", **received: object) -> Message:
     """Return an error text in galcnn's common format.
 
     Parameters
@@ -74,7 +95,7 @@ def message(expected: str, remedy: str = "", **received: object) -> str:
 
     Returns
     -------
-    str
+    Message
         One line: *Expected ... Received: name=value. Remedy.*
 
     Examples

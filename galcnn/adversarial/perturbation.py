@@ -107,7 +107,7 @@ def attack(
     targets = as_targets(target, trained.classes, len(fitting))
     seen = prepared_alike(trained, fitting, names)
     before = _logits(trained, seen.images)
-    columns = [_fooled(seen, before, boxed(one, trained), targets) for one in several]
+    columns = [_attacked(seen, before, boxed(one, trained), targets) for one in several]
     return [tuple(row) for row in zip(*columns, strict=True)] if columns else [() for _ in fitting]
 
 
@@ -152,7 +152,7 @@ def boxed(attack: Attack, trained: TrainedModel) -> Attack:
     return attack
 
 
-def _fooled(
+def _attacked(
     seen: Prepared,
     before: npt.NDArray[np.float32],
     attack: Attack,

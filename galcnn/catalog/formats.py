@@ -20,6 +20,7 @@ from astropy.table import MaskedColumn, QTable, Table
 
 from galcnn._runtime import atomic
 from galcnn.catalog.catalog import COLUMN_OPTIONS, TEXT_COLUMNS, Catalog, as_text
+from galcnn.catalog.names import image_stem
 from galcnn.errors import did_you_mean, message, wrong_type
 
 if TYPE_CHECKING:
@@ -381,5 +382,5 @@ def _default_ids(table: QTable) -> Any:
         if name in table.colnames:
             return table[name]
     if "image" in table.colnames:
-        return [Path(str(np.atleast_1d(names)[0])).stem for names in table["image"]]
+        return [image_stem(str(np.atleast_1d(names)[0])) for names in table["image"]]
     return [str(i) for i in range(len(table))]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from galcnn.errors import message
 
@@ -19,6 +21,14 @@ _CHANGED = re.compile(r"-[0-9a-f]{16}", re.IGNORECASE)
 
 #: Device names on Windows, with any suffix.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def image_stem(path: str | os.PathLike[str]) -> str:
+    """Return the name of an image file without folder, suffix and suffix of compression."""
+    name = Path(path).name
+    for suffix in (".gz", ".bz2", ".fz"):
+        name = name.removesuffix(suffix)
+    return Path(name).stem or name
 
 
 def file_stems(ids: Iterable[str], *, taken: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -247,7 +247,7 @@ def command(
     assert out is not None  # for the type checker
     inputs = [*paths, *mosaic, *([catalog] if catalog else [])]
     own = None if is_table else ()
-    what = "one with this very run"
+    what = "one with the same run"
     atomic.check_writable(out, folder=not is_table, own=own, what=what, inputs=inputs, overwrite=overwrite)
     if catalog:
         galaxies = read_catalog(catalog, columns=options.chosen(id=id_, image=image_column))

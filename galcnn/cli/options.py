@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, bars, silent
+from galcnn.catalog.names import image_stem
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -724,9 +725,9 @@ def paths_by_id(paths: Sequence[str], *, one_galaxy: bool = False) -> dict[str, 
     """
     files = [file for path in paths for file in _images_of(path)]
     if one_galaxy and files:
-        return {stem(files[0]): tuple(map(Path, files))}
-    names = [stem(path) for path in files]
-    for longer in (lambda path: f"{Path(path).resolve().parent.name}/{stem(path)}", str):
+        return {image_stem(files[0]): tuple(map(Path, files))}
+    names = [image_stem(path) for path in files]
+    for longer in (lambda path: f"{Path(path).resolve().parent.name}/{image_stem(path)}", str):
         repeated = {name for name, n in Counter(names).items() if n > 1}
         names = [longer(path) if name in repeated else name for name, path in zip(names, files, strict=True)]
     return dict(zip(_numbered(names), ((Path(file),) for file in files), strict=True))
@@ -751,11 +752,3 @@ def _images_of(path: str) -> list[str]:
             f"Expected images (FITS, JPEG, PNG) in a folder. Received: {path!r}, with none."
         )
     return images
-
-
-def stem(path: str) -> str:
-    """Return the name of a file without folder and suffixes."""
-    name = Path(path).name
-    for suffix in (".gz", ".bz2", ".fz"):
-        name = name.removesuffix(suffix)
-    return Path(name).stem or name

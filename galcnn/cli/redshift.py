@@ -8,6 +8,7 @@ import click
 
 from galcnn.cli import options
 from galcnn.cli.answers import tell
+from galcnn.cli.wording import sentence
 
 
 @click.command(name="redshift", cls=options.Command)
@@ -160,7 +161,10 @@ def command(
     )
     tell(cutouts=len(made), skipped=len(skipped), catalog=f"{out}/catalog.ecsv")
     click.echo(f"wrote {out}/catalog.ecsv and {len(made)} cutouts")
+    here = click.get_current_context().command
     for one in skipped[:3]:
-        click.echo(f"skipped {one.id} at z={one.redshift:g}: {one.reason}", err=True)
+        click.echo(
+            f"skipped {one.id} at z={one.redshift:g}: {sentence(ValueError(one.reason), here)}", err=True
+        )
     if len(skipped) > 3:
         click.echo(f"skipped {len(skipped)} in all, see {out}/skipped.ecsv", err=True)

@@ -29,7 +29,13 @@ _SENTENCES: Mapping[int, str] = {
     errno.ECONNREFUSED: "The host refused the connection.",
 }
 #: Text of an error of the system.
-_SYSTEM = re.compile(r"\[Errno (?P<number>\d+)\] (?P<said>[^:]*)(: '(?P<path>.*?)'( -> '.*?')?)?")
+_QUOTED = r"(?P<{0}>['\"])(?P<{1}>(?:\\.|[^\\])*?)(?P={0})"  # as `repr` quotes a path
+_SYSTEM = re.compile(
+    r"\[Errno (?P<number>\d+)\] (?P<said>[^:]*)"
+    rf"(: {_QUOTED.format('mark', 'path')}( -> {_QUOTED.format('second', 'new')})?)?"
+)
+#: Quoted words, paths and URLs, which may contain the name of an argument.
+_VERBATIM = re.compile(r"""((?<![\w=])(?:'[^']*'|"[^"]*")(?!\w)|\S*/\S*)""")
 
 
 def sentence(error: BaseException, command: click.Command | None = None, words: Sequence[str] = ()) -> str:
@@ -47,11 +53,12 @@ def sentence(error: BaseException, command: click.Command | None = None, words: 
         return text
     names = _options(command)
     if not isinstance(worded, Message) or text != worded:
-        return _told(text, names)
+        return _told(text, names, whole=False)
     typed = {word.partition("=")[0] for word in words if word.startswith("-")}
     given = {name: option for name, option in names.items() if option in typed}
     received = [_received(name, value, given) for name, value in worded.received.items()]
     parts = [
+        f"{worded.subject}:" if worded.subject else "",
         _told(f"Expected {worded.expected}.", names),
         f"Received: {', '.join(received)}." if received else "",
         _told(worded.remedy, names),
@@ -85,11 +92,21 @@ def _received(name: str, value: str, given: Mapping[str, str]) -> str:
     return f"{given[name]} {plain[1] if plain else value}"
 
 
-def _told(text: str, names: Mapping[str, str]) -> str:
-    """Replace ``name=value``, ``name=...`` and ``name=True`` by options, and names with an underscore."""
+def _told(text: str, names: Mapping[str, str], *, whole: bool = True) -> str:
+    """Replace arguments of Python by options, except in quoted words, paths and URLs.
+
+    These are ``name=...`` and ``name=True``; if `whole`, also ``name=value`` and names with an underscore.
+    """
+    parts = _VERBATIM.split(text)  # every second one is verbatim
+    return "".join(part if i % 2 else _replaced(part, names, whole) for i, part in enumerate(parts))
+
+
+def _replaced(text: str, names: Mapping[str, str], whole: bool) -> str:
     for name, option in names.items():
         known = rf"(?<![\w.\-=]){name}_?"
         text = re.sub(rf"{known}=(True\b|\.\.\.)", option, text)
+        if not whole:
+            continue
         text = re.sub(rf"{known}='([^'\s]*)'", rf"{option} \1", text)
         text = re.sub(rf"{known}=(?=\S)", f"{option} ", text)
         if "_" in name:

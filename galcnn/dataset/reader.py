@@ -17,7 +17,7 @@ from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import as_numbers
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import Message, UnreadableImageError, message
 from galcnn.files import Treatment, load_bands, load_cutout
 from galcnn.files.fits_images import HDUChoice
 from galcnn.files.loading import ZeroPoint, treat
@@ -324,7 +324,10 @@ class InputFiles:
         try:
             yield
         except (OSError, ValueError) as error:
-            text = f"Galaxy {name} ({', '.join(map(str, self.paths[name]))}): {error}"
+            subject, told = f"Galaxy {name} ({', '.join(map(str, self.paths[name]))})", str(error)
+            text = f"{subject}: {told}"
+            if error.args and isinstance(worded := error.args[0], Message) and worded == told:
+                text = worded.about(subject)
             try:
                 named = type(error)(text)
             except TypeError:  # its constructor takes other arguments, as UnicodeDecodeError's
@@ -341,6 +344,8 @@ class InputFiles:
 
     def _check_bytes(self, name: str) -> None:
         for path in self.paths[name]:
+            if not path.exists():
+                raise FileNotFoundError(f"File not found: {path}.")
             if (size := path.stat().st_size) > _LARGEST_FILE:
                 raise UnreadableImageError(
                     message(

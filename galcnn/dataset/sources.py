@@ -14,6 +14,7 @@ import astropy.units as u
 import numpy as np
 
 from galcnn.catalog import Catalog
+from galcnn.catalog.names import image_stem
 from galcnn.cutout import Cutout
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import read_shards
@@ -69,9 +70,9 @@ class FromImages:
     def ids(self) -> list[str]:
         """Names of the files without suffix if all differ, else numbers from 0."""
         paths = [one for one in self._images if isinstance(one, str | os.PathLike)]
-        stems = {Path(path).name.split(".")[0] for path in paths}
-        if len(stems) == len(self._images):
-            return [Path(path).name.split(".")[0] for path in paths]
+        stems = [image_stem(path) for path in paths]
+        if len(set(stems)) == len(self._images):
+            return stems
         return [str(i) for i in range(len(self._images))]
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:

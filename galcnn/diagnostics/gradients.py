@@ -69,7 +69,7 @@ class HealthLimits:
     dead : float
         Largest fraction of a layer's ReLUs that no image of the batch activates.
     answers : float
-        Smallest standard deviation of the logits over images; below it, all images get the same answer.
+        Smallest standard deviation of the output; below it, all images get the same answer.
     still : float
         Smallest norm of an update, relative to the norm of the layer's weights.
     patience : int

@@ -153,7 +153,7 @@ class _Seen:
 
 
 def _redshifts(catalog: Catalog) -> dict[str, float]:
-    """Return the redshifts by id, if the catalog has them; they are a measure of the warning."""
+    """Return the redshifts by id, if the catalog has them; the out-of-distribution warning uses them."""
     if REDSHIFT not in catalog.table.colnames:
         return {}
     values = as_numbers(catalog.table[REDSHIFT], REDSHIFT)

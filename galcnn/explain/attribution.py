@@ -144,6 +144,7 @@ def explain(
     target: AnyTarget | Sequence[AnyTarget] | None = None,
     wrt: Wrt | None = None,
     ids: Sequence[str] | None = None,
+    fit: bool = False,
     classes: Sequence[str] | None = None,
     bands: Sequence[str] | None = None,
 ) -> list[tuple[Explanation, ...]]:
@@ -170,6 +171,8 @@ def explain(
         See `explain_cutouts`. Of a plain model always ``"stretched"``: what the network sees.
     ids : sequence of str, optional
         Id of each image, the key of its random stream; by default its position.
+    fit : bool
+        See `explain_cutouts`; without effect for a plain model.
     classes : sequence of str, optional
         Class names of a plain model, in the order of its outputs; by default "0", "1", ...
     bands : sequence of str, optional
@@ -220,7 +223,9 @@ def explain(
                 bands=bands,
             )
         )
-    return explain_cutouts(model, images, explainers=explainers, target=target, wrt=wrt or "flux", ids=ids)
+    return explain_cutouts(
+        model, images, explainers=explainers, target=target, wrt=wrt or "flux", ids=ids, fit=fit
+    )
 
 
 def explain_cutouts(
@@ -231,6 +236,7 @@ def explain_cutouts(
     target: AnyTarget | Sequence[AnyTarget] | None = None,
     wrt: Wrt = "flux",
     ids: Sequence[str] | None = None,
+    fit: bool = False,
 ) -> list[tuple[Explanation, ...]]:
     """Compute attribution maps of a trained model for cutouts.
 
@@ -255,6 +261,8 @@ def explain_cutouts(
         records what was used.
     ids : sequence of str, optional
         Id of each cutout, the key of its random stream; by default its position in `cutouts`.
+    fit : bool
+        If True, images are resampled and cropped to the model's pixel grid, see `galcnn.model.prepare`.
 
     Returns
     -------
@@ -277,7 +285,7 @@ def explain_cutouts(
     results: list[tuple[Explanation, ...]] = []
     for start in range(0, len(own), _BATCH):
         piece = slice(start, start + _BATCH)
-        fitting = [prepare(cutout, spec) for cutout in own[piece]]
+        fitting = [prepare(cutout, spec, fit=fit) for cutout in own[piece]]
         seen = Prepared.of(trained, fitting, ids=names[piece])
         results += explain_prepared(
             seen, explainers=methods, target=None if targets is None else targets[piece], wrt=wrt

@@ -90,6 +90,8 @@ def as_cutouts(
 
 def listed(images: Any) -> list[Any]:
     """Return one or many images as a list, after checking their types; nothing is read."""
+    if isinstance(images, np.ndarray) and images.dtype.kind in "SU":  # paths, as a column of a table
+        images = images.astype(str).ravel().tolist()
     if isinstance(images, np.ndarray):
         return list(images) if images.ndim == 4 else [images]
     if is_one(images):

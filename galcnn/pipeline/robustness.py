@@ -73,7 +73,7 @@ def robustness_curve(
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Table:
-    """Measure the accuracy under attack as a function of the epsilon.
+    """Measure the accuracy under attack as a function of epsilon.
 
     Every galaxy is attacked away from its true class. A galaxy that is misclassified at one epsilon counts
     as misclassified at all larger ones, whose allowed changes include the smaller. For comparison, the

@@ -19,7 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,7 @@ def classify(
     source: CutoutSource | None = None,
     *,
     ids: Sequence[str] | None = None,
+    fit: bool = False,
     settings: RunSettings | None = None,
     progress: Progress = silent,
 ) -> Table:
@@ -123,6 +124,8 @@ def classify(
         default the files in its column `image`. Not with images.
     ids : sequence of str, optional
         Id of each image; by default the file names, else numbers. Not with a catalog.
+    fit : bool
+        If True, images are resampled and cropped to the model's pixel grid, whatever `settings` state.
     settings : RunSettings, optional
         Settings; the defaults if not given. `explain` must be None.
     progress : galcnn._runtime.progress.Progress
@@ -142,6 +145,8 @@ def classify(
         If the settings do not suit the model, or ask for explanations.
     """
     settings = settings or RunSettings()
+    if fit:
+        settings = replace(settings, classify=replace(settings.classify, fit=True))
     if settings.explain is not None:
         raise ValueError(message("no explanations in a table", "run_catalog writes them into its folder."))
     ready, tables = _ready(model, settings), []
@@ -298,7 +303,7 @@ def resumed(
 def claimed(out: str | os.PathLike[str], described: str, *, overwrite: bool = False) -> atomic.Claim:
     """Claim the folder of a run, see `galcnn._runtime.atomic.claim`."""
     own = (_PARTS, "tasks", "layers", TABLE, MANIFEST)
-    what = "one with this very run"
+    what = "one with the same run"
     return atomic.claim(Path(out).resolve(), described, what=what, own=own, overwrite=overwrite)
 
 

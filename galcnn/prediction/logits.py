@@ -26,7 +26,9 @@ BATCH = 256
 _PIECE = 16 * BATCH
 
 
-def predict(model: AnyModel, cutouts: Any, *, ids: Sequence[str] | None = None) -> Prediction:
+def predict(
+    model: AnyModel, cutouts: Any, *, ids: Sequence[str] | None = None, fit: bool = False
+) -> Prediction:
     """Predict the classes of cutouts.
 
     Parameters
@@ -39,6 +41,8 @@ def predict(model: AnyModel, cutouts: Any, *, ids: Sequence[str] | None = None) 
         `galcnn.files.as_cutout`.
     ids : sequence of str, optional
         Identifiers, one per cutout; "0", "1", ... by default.
+    fit : bool
+        If True, images are resampled and cropped to the model's pixel grid, see `galcnn.model.prepare`.
 
     Returns
     -------
@@ -56,7 +60,7 @@ def predict(model: AnyModel, cutouts: Any, *, ids: Sequence[str] | None = None) 
 
     trained = as_trained(model)
     spec = trained.card.inputs
-    fitting = [prepare(cutout, spec) for cutout in cutouts_like(cutouts, spec)]
+    fitting = [prepare(cutout, spec, fit=fit) for cutout in cutouts_like(cutouts, spec)]
     names = tuple(ids) if ids is not None else tuple(str(i) for i in range(len(fitting)))
     return Prediction(names, predict_images(trained.model, images_from(fitting)), trained.classes)
 

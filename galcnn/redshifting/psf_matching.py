@@ -83,7 +83,7 @@ def matched(
         raise ValueError(
             message(
                 f"an input of at least {need} pixels (ny, nx) for an output of {shape}",
-                "Use a larger field or a smaller output (size=...), or fill the rest: fill='sky'.",
+                "Use a larger field or a smaller output, or fill the rest (fill=...).",
                 input=cutout.shape,
                 magnification=round(magnification, 4),
             )
@@ -135,7 +135,9 @@ def _plan(cutout: Cutout, i: int, magnification: float, observation: Observation
     if psf is None:
         raise ValueError(
             message(
-                "the PSF of the input", "Use psf_fwhm=... to give its FWHM in arcsec.", band=cutout.bands[i]
+                "the PSF of the input",
+                "Give the cutout a PSF; for files, its FWHM in arcsec (psf_fwhm=...).",
+                band=cutout.bands[i],
             )
         )
     there = float(observation.pixel_scale.to_value(u.arcsec))

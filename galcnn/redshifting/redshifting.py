@@ -194,7 +194,9 @@ def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
         )
     z_from = cutout.redshift
     if z_from is None:
-        raise ValueError(message("a galaxy with a known redshift", "Give its redshift: redshift=..."))
+        raise ValueError(
+            message("a galaxy with a known redshift", "Give the cutout its redshift (redshift=...).")
+        )
     if not (0 < z_from <= z_to and math.isfinite(z_to)):
         raise ValueError(
             message(
@@ -213,7 +215,8 @@ def _checked(cutout: Cutout, z_to: float, settings: Redshifting) -> float:
         raise ValueError(
             message(
                 "a convention that fits the unit: f_nu for nJy, f_lambda for flux per wavelength",
-                "Give the zero point (zero_point=...), or accept counts (linear_counts=True).",
+                "Load the file with its zero point (zero_point=...), or accept counts in the settings "
+                "(linear_counts=True).",
                 unit=str(unit),
                 convention=settings.convention,
             )
@@ -234,7 +237,7 @@ def _pixel_ratio(cutout: Cutout, observation: Observation | None) -> float:
         raise ValueError(
             message(
                 "a cutout in nJy, whose noise can be compared",
-                "Give its zero point (zero_point=...), or leave out observation=...",
+                "Load the file with its zero point (zero_point=...), or leave out observation=...",
                 unit=str(cutout.unit),
             )
         )

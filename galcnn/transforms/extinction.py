@@ -212,8 +212,10 @@ def ebv_of_map(
 
 def _corrected(meta: Mapping[str, Any]) -> bool:
     """Return True if the cutout, or a part that was combined into it, was corrected."""
-    steps = [step.get("step") for step in meta.get("extinction", [])]
-    return "correct_extinction" in steps or any(_corrected(part) for part in meta.get("parts", []))
+    # Steps in older files are in meta["foreground"].
+    steps = [*meta.get("extinction", []), *meta.get("foreground", [])]
+    done = any(step.get("step") == "correct_extinction" for step in steps)
+    return done or any(_corrected(part) for part in meta.get("parts", []))
 
 
 def _system_of(survey: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
 
+from galcnn.catalog.names import image_stem
 from galcnn.viewers.contents import holds_layers, layers_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def read_layers(path: str | os.PathLike[str]) -> list[Data]:
     """Return the layers of a file as glue data sets, one per grid, and its tables."""
     from glue.core import Data
 
-    stem = Path(path).name.split(".")[0]
+    stem = image_stem(path)
     grids: dict[tuple[Any, ...], Any] = {}
     for layer in layers_of(path):
         if layer.name.startswith("PSF_"):

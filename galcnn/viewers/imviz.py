@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from galcnn.catalog.names import image_stem
 from galcnn.errors import message
 from galcnn.viewers.contents import layers_of
 from galcnn.viewers.ds9 import DRAWN
@@ -46,7 +46,7 @@ def load_into_imviz(
     if missing := sorted(set(names) - {layer.name for layer in known}):
         raise ValueError(message(f"layers among {[layer.name for layer in known]}", "", layers=missing))
     opened: Any = viewer if viewer is not None else _imviz()
-    stem = Path(path).name.split(".")[0]
+    stem = image_stem(path)
     placed = True
     for layer in known:
         if layer.name in names:

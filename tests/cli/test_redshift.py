@@ -117,6 +117,13 @@ def test_what_cannot_be_is_said_in_one_line(sky, tmp_path, capsys, words, told):
     assert not (tmp_path / "far" / "catalog.ecsv").exists()
 
 
+def test_a_skipped_galaxy_is_told_the_options(sky, tmp_path, capsys):
+    image = tmp_path / "near.fits"
+    save_cutout(replace(load_cutout(next(sky.glob("*.fits"))), redshift=None), image)
+    main(["redshift", str(image), "--to", "0.3", "--quiet", "--out", str(tmp_path / "far")])
+    assert "Give the cutout its redshift (--redshift)." in capsys.readouterr().err
+
+
 def test_pictures_are_refused(tmp_path, capsys):
     Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(tmp_path / "galaxy.png")
     words = ["redshift", str(tmp_path / "galaxy.png"), "--redshift", "0.02", "--to", "0.2", "--quiet"]

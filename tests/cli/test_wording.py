@@ -34,6 +34,7 @@ def system_error(number, path=None):
         (system_error(errno.EACCES, "x.fits"), "No permission to use x.fits."),
         (system_error(errno.ENOSPC), "The disk is full."),
         (system_error(errno.EIO, "x.fits"), "Input/output error: x.fits."),
+        (system_error(errno.ENOENT, "it's.fits"), "File not found: it's.fits."),
         (OSError("a.fits: [Errno 28] No space left on device"), "a.fits: The disk is full."),
         (socket.gaierror(-2, "unknown"), "Cannot reach the host; check its name and the network."),
         (MemoryError(), "Not enough memory. Use smaller images or fewer at a time."),
@@ -72,6 +73,40 @@ def test_a_value_is_told_as_its_option_if_the_user_gave_it():
         assert sentence(error, command, words) == (
             "Expected a band of the model. Received: --bands x, shape=(3, 4)."
         )
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "HTTP 404 from https://h/cutout?grid=1&fit=True&bands=gr.",
+        "File not found: /data/image_column/x.fits.",
+        "File not found: /data/grid=3/fit=True/x.fits.",
+        "There is no column 'image_column'.",
+        "The value 'fit=True' is unknown.",
+        "Files of bands=g and image_column.",
+    ],
+)
+def test_what_a_plain_sentence_quotes_is_kept(told):
+    assert sentence(ValueError(told), command, ["classify", "--grid", "r"]) == told
+
+
+def test_arguments_in_a_plain_sentence_are_told_as_options():
+    assert sentence(ValueError("Use fit=True or grid=... here."), command) == "Use --fit or --grid here."
+
+
+def test_quoted_words_and_paths_of_a_message_are_kept():
+    worded = message("a column 'image_column'", "See /data/image_column/fit=True, or use fit=True.")
+    assert sentence(ValueError(worded), command) == (
+        "Expected a column 'image_column'. See /data/image_column/fit=True, or use --fit."
+    )
+
+
+def test_the_subject_and_values_that_the_user_did_not_give_are_kept():
+    worded = message("an image in the bands ('g',)", "Use grid=...", bands=("r",))
+    error = ValueError(worded.about("Galaxy fit=True (fit=True.fits)"))
+    said = "Galaxy fit=True (fit=True.fits): Expected an image in the bands ('g',). Received: "
+    assert str(error) == f"{said}bands=('r',). Use grid=..."
+    assert sentence(error, command, ["classify"]) == f"{said}bands=('r',). Use --grid"
 
 
 @pytest.mark.parametrize(

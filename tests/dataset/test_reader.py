@@ -250,6 +250,24 @@ def test_files_of_one_galaxy_are_found_in_a_folder(tmp_path):
         InputFiles.of(Catalog(QTable({"id": ["x", "y"], "image": images})), tmp_path)
 
 
+def test_a_missing_file_is_told_in_a_sentence(tmp_path):
+    files = InputFiles({"a": tmp_path / "a.fits"})
+    (refused,) = files.read([0])
+    assert type(refused) is FileNotFoundError
+    assert str(refused) == f"File not found: {tmp_path / 'a.fits'}."
+
+
+def test_the_parts_of_a_message_are_kept_where_the_galaxy_is_named(sky):
+    _, paths, _ = sky
+    spec = InputSpec(("i",), "nJy", (8, 8))
+    with pytest.raises(ValueError, match=r"^Galaxy a \(.*a.fits\): Expected an image in the bands") as caught:
+        InputFiles(paths).prepared("a", spec)
+    worded = caught.value.args[0]
+    assert worded.received == {"bands": "('g', 'r')"}
+    assert worded.subject == f"Galaxy a ({paths['a']})"
+    assert worded.expected.startswith("an image in the bands ('i',)")
+
+
 def test_a_large_image_is_read_where_little_of_it_is_wanted(pair, monkeypatch):
     monkeypatch.setattr(reader, "_LARGEST_FILE", 10)
     (refused,) = InputFiles({"one": pair[0]}).read([0])

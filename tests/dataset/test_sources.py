@@ -13,7 +13,7 @@ from PIL import Image
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles, SourceSettings, pack_images, reader
-from galcnn.dataset.sources import FromMosaic, FromShards, FromSurvey
+from galcnn.dataset.sources import FromImages, FromMosaic, FromShards, FromSurvey
 from galcnn.errors import CoverageError, UnreadableImageError
 from galcnn.files import load_cutout
 from galcnn.model import InputSpec, images_from, prepare
@@ -206,3 +206,10 @@ def test_what_cannot_be_packed_is_named_and_has_its_row(pictures, tmp_path, caps
         from galcnn.catalog import read_catalog
 
         pack_images(InputFiles.of(read_catalog(tmp_path / "catalog.ecsv")), tmp_path / "s", shard_size=2)
+
+
+def test_images_are_named_by_their_files_without_suffix(tmp_path):
+    spec = InputSpec(("g",), "nJy", (8, 8))
+    paths = [tmp_path / "J0123+12.5.fits", "J0123+12.7.fits.gz", "c.png"]
+    assert FromImages(paths, spec).ids == ["J0123+12.5", "J0123+12.7", "c"]
+    assert FromImages(["a/x.fits", "b/x.fits"], spec).ids == ["0", "1"]

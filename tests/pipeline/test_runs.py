@@ -114,18 +114,18 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_rows(sky, tmp_path):
 
 def test_another_run_in_the_same_folder_is_refused(sky, tmp_path):
     run(sky, tmp_path / "out")
-    with pytest.raises(ValueError, match="this very run"):
+    with pytest.raises(ValueError, match="the same run"):
         run(sky, tmp_path / "out", chunk=8)
-    with pytest.raises(ValueError, match="this very run"):
+    with pytest.raises(ValueError, match="the same run"):
         run(sky, tmp_path / "out", prior="uniform")
     catalog = read_catalog(sky / "catalog.ecsv")
     named = InputFiles.of(catalog, sky / "cutouts", bands=("r", "g"))  # other cutouts of the same galaxies
     settings = RunSettings(ClassifySettings(embeddings=True), 7)
-    with pytest.raises(ValueError, match="this very run"):
+    with pytest.raises(ValueError, match="the same run"):
         run_catalog(sky / "model", catalog, named, tmp_path / "out", settings=settings)
     catalog.table["redshift"] = 0.1  # by which the out-of-distribution warning goes
     files = InputFiles.of(catalog, sky / "cutouts")
-    with pytest.raises(ValueError, match="this very run"):
+    with pytest.raises(ValueError, match="the same run"):
         run_catalog(sky / "model", catalog, files, tmp_path / "out", settings=settings)
 
 

@@ -16,7 +16,7 @@ from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.files import save_cutout
-from galcnn.model import InputSpec
+from galcnn.model import InputSpec, prepare
 from galcnn.pipeline import ClassifySettings, classify
 from galcnn.pipeline.classification import Classifier
 from galcnn.pipeline.runs import RunSettings
@@ -48,8 +48,8 @@ def trained():
     return made
 
 
-def classified(trained, paths, *, prior="as-trained"):
-    """The table of image files."""
+def ready_of(trained):
+    """A classifier of the model, whose embedding is zero."""
 
     class Answering:
         output_shape = ((None, 2), (None, 1))
@@ -57,10 +57,14 @@ def classified(trained, paths, *, prior="as-trained"):
         def predict(self, images, batch_size, verbose):
             return trained.model.predict(images, batch_size, verbose), np.zeros((len(images), 1))
 
+    return Classifier(trained, None, Answering())
+
+
+def classified(trained, paths, *, prior="as-trained"):
+    """The table of image files."""
     catalog = Catalog(QTable({"id": list(paths), "image": [str(path) for path in paths.values()]}))
     settings = RunSettings(ClassifySettings(prior), chunk=2)  # several batches, some with gaps
-    ready = Classifier(trained, None, Answering())
-    return classify(ready, catalog, InputFiles(paths), settings=settings)
+    return classify(ready_of(trained), catalog, InputFiles(paths), settings=settings)
 
 
 def flat(g, r, **fields):
@@ -166,6 +170,29 @@ def test_predict_gives_the_models_logits(trained):
     np.testing.assert_array_equal(p.logits, [[1, 4], [3, -2]])
     assert (p.ids, p.classes) == (("x", "y"), CLASSES)
     assert predict(trained, [flat(1, 2)]).ids == ("0",)
+
+
+def test_images_of_another_shape_are_fitted_where_that_is_said(trained):
+    larger = np.pad(flat(1, 2).flux, ((0, 0), (3, 3), (3, 3)))
+    cutout = Cutout(larger, ("g", "r"))
+    with pytest.raises(ValueError, match=r"an image of .* pixels.*fit=True"):
+        predict(trained, cutout)
+    expected = predict(trained, prepare(cutout, trained.card.inputs, fit=True)).logits
+    np.testing.assert_array_equal(predict(trained, cutout, fit=True).logits, expected)
+    table = classify(ready_of(trained), [cutout, cutout], fit=True)
+    assert list(table["flag"]) == [0, 0]
+    assert list(classify(ready_of(trained), [cutout])["flag"]) == [UNFIT]
+
+
+@pytest.mark.parametrize("kind", ["column", "text", "bytes"])
+def test_a_column_of_paths_is_read_as_files(trained, tmp_path, kind):
+    paths = []
+    for i in (1, 2):
+        save_cutout(flat(i, i), tmp_path / f"{i}.fits")
+        paths.append(str(tmp_path / f"{i}.fits"))
+    texts = QTable({"image": paths})["image"] if kind == "column" else np.array(paths)
+    found = predict(trained, texts.astype("S") if kind == "bytes" else texts)
+    np.testing.assert_array_equal(found.logits, [[1, 2], [2, 4]])
 
 
 def test_every_file_has_its_row(trained, tmp_path):

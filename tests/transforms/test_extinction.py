@@ -1,6 +1,7 @@
 """Dust: coefficients by survey, fluxes and magnitudes, a HEALPix map in its own frame and order."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -140,6 +141,14 @@ def test_what_is_not_known_is_refused(survey, bands, ebv, said):
     cutout = Cutout(np.ones((1, 2, 2)), tuple(bands), survey=survey)
     with pytest.raises(ValueError, match=said):
         correct_extinction(cutout, ebv)
+
+
+def test_a_correction_recorded_under_the_older_name_is_found():
+    steps = [{"step": "remove_sky"}, {"step": "correct_extinction", "ebv": 0.1}]
+    cutout = Cutout(np.ones((1, 2, 2)), ("g",), survey="SDSS", meta={"foreground": steps})
+    with pytest.raises(ValueError, match="not yet corrected for extinction"):
+        correct_extinction(cutout, 0.1)
+    assert correct_extinction(replace(cutout, meta={"foreground": steps[:1]}), 0.1).flux[0, 0, 0] > 1
 
 
 def test_nothing_is_corrected_twice():

@@ -46,7 +46,7 @@ def test_tasks_in_any_order_give_the_table_of_one_run(work, catalog, whole, tmp_
         raise AssertionError("nothing is to do")
 
     assert run_tasks(work, catalog, tmp_path / "run", tasks=5, engine=never) == manifest
-    with pytest.raises(ValueError, match="this very run"):
+    with pytest.raises(ValueError, match="the same run"):
         run_tasks(work, catalog, tmp_path / "run", tasks=4)
 
 
@@ -66,7 +66,7 @@ def test_tasks_of_an_array_are_joined_and_what_is_missing_is_done(work, catalog,
 def test_other_work_in_the_same_folder_is_refused(work, catalog, tmp_path):
     run_one(work, catalog, tmp_path / "run", number=1, tasks=3)
     other = Work(work.models, SourceSettings(work.source.images, bands=("r", "g")), work.classify, work.chunk)
-    with pytest.raises(ValueError, match="this very run"):
+    with pytest.raises(ValueError, match="the same run"):
         run_tasks(other, catalog, tmp_path / "run", tasks=3)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").touch()
