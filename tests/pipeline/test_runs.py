@@ -510,7 +510,7 @@ def test_files_of_the_same_name_in_another_folder_are_another_run(sky, blobs, tm
     assert main(words) == 0, "the same run"
     monkeypatch.chdir(tmp_path / "night2")
     assert main(words) == 2
-    assert "one with this very run" in capsys.readouterr().err
+    assert "one with the same run" in capsys.readouterr().err
     assert (tmp_path / "run" / "table.parquet").read_bytes() == first
 
 
