@@ -19,7 +19,7 @@ from galcnn.explain import (
     SmoothGrad,
     explain,
 )
-from galcnn.model import Target, TrainedModel, forward, images_from
+from galcnn.model import Target, TrainedModel, forward, images_from, prepare
 from galcnn.prediction import predict
 from tests.conftest import toy_images
 
@@ -278,3 +278,13 @@ def test_a_long_call_says_how_far_it_is_and_a_short_one_nothing(
         explain(trained, cutouts, explainers=[method], wrt="stretched", ids=list("abcd"))
     own = [(done, total) for name, done, total in seen if name == description]
     assert own == ([(i, steps) for i in range(1, steps + 1)] if patience == 0 else [])
+
+
+def test_images_of_another_shape_are_fitted_where_that_is_said(trained, cutouts):
+    cutout, inputs = cutouts[0], trained.card.inputs
+    wider = Cutout(np.pad(cutout.flux, ((0, 0), (2, 2), (2, 2)), mode="edge"), cutout.bands, unit=cutout.unit)
+    with pytest.raises(ValueError, match="fit=True"):
+        explain(trained, [wider], explainers=[Saliency()])
+    ((map_,),) = explain(trained, [wider], explainers=[Saliency()], fit=True)
+    ((expected,),) = explain(trained, [prepare(wider, inputs, fit=True)], explainers=[Saliency()])
+    np.testing.assert_array_equal(map_.attribution, expected.attribution)
