@@ -137,7 +137,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     "Did you mean 'epochs'?"
     """
     words = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(word.casefold(), words, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word.casefold(), words, n=1, cutoff=0.7)
     near = near or [one for one in words if word.casefold() in one][:1]
     return f"Did you mean {words[near[0]]!r}?" if near else otherwise
 
