@@ -222,7 +222,7 @@ def command(
         from galcnn.experiment.data import data_of
         from galcnn.faithfulness.retraining import retrained_models
 
-        prepared = data_of(trained.card, catalog, progress=progress)
+        prepared = data_of(trained.card, catalog, folder=images, progress=progress)
         n_images = len(prepared.sides["train"])
         options.ask_before(f"{2 * n_retrained} trainings on {n_images:,} images each.", yes=yes)
         train_alike = partial(

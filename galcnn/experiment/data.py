@@ -156,14 +156,20 @@ def data_of(
     card: Card,
     catalog: Galaxies | None = None,
     *,
+    folder: str | os.PathLike[str] | None = None,
     same: bool = False,
     progress: Progress = silent,
 ) -> ExperimentData:
-    """Read the data of the experiment in a model's card; check their hash if `same`."""
+    """Read the data of the experiment in a model's card, from another folder of images if one is given.
+
+    With `same`, their hash is checked.
+    """
     given = training_catalog(card) if catalog is None else catalog
     experiment = Experiment.from_dict(card.settings)
     if isinstance(given, str | os.PathLike):
         experiment = replace(experiment, data=replace(experiment.data, catalog=os.fspath(given)))
+    if folder is not None:
+        experiment = replace(experiment, data=replace(experiment.data, images=os.fspath(folder)))
     found = read_data(experiment, catalog=given, progress=progress)
     if same and (sha256 := found.dataset.sha256()) != card.data.get("sha256"):
         raise ValueError(

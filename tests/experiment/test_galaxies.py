@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.table import QTable
+from PIL import Image
 
 from galcnn.catalog import Catalog
 from galcnn.dataset import split_catalog
-from galcnn.experiment import galaxies_of
+from galcnn.experiment import galaxies_of, read_settings
 from galcnn.experiment.data import data_of
+from galcnn.model import Card, InputSpec
 
 LABELS = ["round", "thin", "star", "disc"] * 20
 DATA = {
@@ -114,3 +116,13 @@ def test_images_of_the_training_may_be_named_by_the_ids(card, tmp_path):
     card.settings["data"] = DATA | own | {"image_column": "image"}
     expected = {"a": (tmp_path / "cutouts" / "a.fits",), "b": (tmp_path / "cutouts" / "b.png",)}
     assert galaxies_of(card).images == expected
+
+
+def test_the_data_of_a_model_may_be_read_from_another_folder(toy_experiment, tmp_path):
+    for path in toy_experiment.parent.glob("*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(tmp_path / path.name)
+    card = Card(("round", "thin"), InputSpec(("R", "G", "B"), "display", (16, 16)))
+    card = replace(card, settings=read_settings(toy_experiment))
+    here, there = data_of(card), data_of(card, folder=tmp_path)
+    for side in ("train", "validation", "test"):
+        np.testing.assert_array_equal(there.sides[side].images, 255 - here.sides[side].images)
