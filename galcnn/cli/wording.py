@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import socket
 from collections.abc import Mapping, Sequence
 
 import click
@@ -40,7 +39,7 @@ _VERBATIM = re.compile(r"""((?<![\w=])(?:'[^']*'|"[^"]*")(?!\w)|\S*/\S*)""")
 
 def sentence(error: BaseException, command: click.Command | None = None, words: Sequence[str] = ()) -> str:
     """Return the message of an error of a command that was called with `words`."""
-    if isinstance(error, socket.gaierror):
+    if type(error).__name__ == "gaierror":  # of socket, which only `surveys.http` imports
         return "Cannot reach the host; check its name and the network."
     if isinstance(error, MemoryError):
         return "Not enough memory. Use smaller images or fewer at a time."
