@@ -288,7 +288,7 @@ def test_bad_training_input_is_one_clear_line_and_leaves_nothing(labels, sky, tm
         (["--catalog", str(path), "--render", "sdss"], "a network of 8-bit colour pictures"),
         (["--catalog", str(path), "--set", "training.optimizer=adamm"], "adamm"),
         (["--catalog", str(path), "--set", "network.widths=0"], "widths, depth and kernel of at least 1"),
-        (["--catalog", str(path), "--bands", "z"], "bands=('z',)"),
+        (["--catalog", str(path), "--bands", "z"], "Expected bands among ('g', 'r', 'i'). Received: --bands"),
     ]
     for words, text in cases:
         assert main(["train", *words, "--out", str(out), *TRAIN[:2], "--quiet"]) == 2, words
@@ -323,7 +323,7 @@ def test_bad_input_to_classify_and_explain_is_one_clear_line(model, sky, tmp_pat
     file = tmp_path / "file"
     file.write_text("")
     cases = [
-        (["classify", str(tmp_path / "none"), good, "--out", out], "Expected a model folder"),
+        (["classify", str(tmp_path / "none"), good, "--out", out], "Model folder not found: "),
         (["classify", str(altered), good, "--out", out], "was altered"),
         (["classify", str(partial), good, "--out", out], "card.json"),
         (["classify", str(model), good, "--out", str(file)], "a folder to write"),
@@ -342,7 +342,7 @@ def test_bad_input_to_classify_and_explain_is_one_clear_line(model, sky, tmp_pat
         (["explain", str(model), str(tmp_path / "no.fits"), "--out", str(tmp_path / "l.fits")], "no.fits"),
         (
             ["explain", str(model), good, "--target", "sprial", "--out", str(tmp_path / "l.fits")],
-            "target='sprial'",
+            "Received: --target sprial. Did you mean 'spiral'?",
         ),
         (
             ["explain", str(model), good, "--method", "magic", "--out", str(tmp_path / "l.fits")],
