@@ -296,7 +296,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(survey_file, tmp_path)
         write_into(of(Cutout(np.ones((8, 8)), ("r",), wcs=elsewhere)), path, append=True)
     with pytest.raises(ValueError, match="the steps from the image to the cutout"):
         write_into(of(Cutout(np.ones((8, 8)), ("r",))), path, append=True)
-    with pytest.raises(ValueError, match="Give one of the two"):
+    with pytest.raises(ValueError, match="either out or append=True"):
         write_into(stack, path)
     with pytest.raises(ValueError, match="another file than the original"):
         write_into(stack, path, out=path)
