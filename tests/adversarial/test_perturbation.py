@@ -65,7 +65,7 @@ def test_success_is_what_an_independent_prediction_of_the_written_file_says(trai
             assert one.method == used.name
             seen = predict(trained, [replace(cutout, flux=one.image)])
             np.testing.assert_allclose(seen.logits[0], one.logits, atol=1e-4)
-            if not attack.from_sky:
+            if not used.from_sky:
                 np.testing.assert_array_equal(one.start, cutout.flux)
                 assert one.target == away_from(answer, trained.classes)
                 assert one.success == (seen.best[0] != answer)
@@ -107,7 +107,7 @@ def test_a_target_sends_all_there(trained):
 
 def test_what_does_not_fit_is_refused(trained):
     cutouts = some_cutouts(2)
-    with pytest.raises(ValueError, match="one target for each of 2"):
+    with pytest.raises(ValueError, match="one for each of 2 cutouts"):
         attack(trained, cutouts, attacks=ATTACKS[:1], target=[Target("t", (1, 0))])
     with pytest.raises(ValueError, match="of all cutouts, or of none"):
         attack(trained, [cutouts[0], replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
