@@ -109,9 +109,9 @@ def test_what_does_not_fit_is_refused(trained):
     cutouts = some_cutouts(2)
     with pytest.raises(ValueError, match="one for each of 2 cutouts"):
         attack(trained, cutouts, attacks=ATTACKS[:1], target=[Target("t", (1, 0))])
-    with pytest.raises(ValueError, match="of all cutouts, or of none"):
-        attack(trained, [cutouts[0], replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
     with pytest.raises(ValueError, match="all with sigma, or all without"):
+        attack(trained, [cutouts[0], replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
+    with pytest.raises(ValueError, match="the noise of every pixel"):
         attack(trained, [replace(cutouts[1], sigma=None)], attacks=ATTACKS[:1])
 
 
