@@ -98,5 +98,5 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="direction among"):
         first_order(network, IMAGES, TARGET, sigma=np.float32(1), direction="up")
     for fields in ({"distances": ()}, {"distances": (1, 0.5)}, {"distances": (0, 1)}, {"draws": 0}):
-        with pytest.raises(ValueError, match="growing positive distances"):
+        with pytest.raises(ValueError, match="increasing positive distances"):
             FirstOrderSettings(**fields)
