@@ -93,5 +93,5 @@ def test_a_network_that_the_plane_does_not_fit_is_refused():
     x = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
     with pytest.raises(ValueError, match="ends in a Dense layer behind"):
         decision_plane(keras.Model(inputs, keras.layers.Identity()(x)), SAMPLE)
-    with pytest.raises(ValueError, match="spread in two directions"):
+    with pytest.raises(ValueError, match="vary in two directions"):
         decision_plane(flat(of=mixed), np.repeat(SAMPLE[:1], 5, axis=0))
