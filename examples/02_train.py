@@ -7,7 +7,7 @@ from galcnn import Prediction, TrainedModel, evaluate, read_catalog, save_model
 from galcnn.catalog import write_table
 from galcnn.dataset import read_dataset, split_catalog
 from galcnn.model import Card, NetworkSettings, assemble, build_network, fit_preprocessing
-from galcnn.prediction import predict_images, prediction_table
+from galcnn.prediction import predict_images
 from galcnn.training import TrainingSettings, class_frequency, fit, trained_prior
 
 catalog = split_catalog(read_catalog("sky/catalog.ecsv"), seed=1)
@@ -35,7 +35,7 @@ card = Card(
     trained_prior=trained_prior(training, how.balance),
 )
 curves = Table({"epoch": np.arange(1, 1 + len(history["loss"])), **history})
-answers = prediction_table(prediction)
+answers = prediction.to_table()
 answers.add_column(labels, name="true_class", index=1)
 # Files that galcnn train writes into the model folder, for galcnn report.
 beside = {

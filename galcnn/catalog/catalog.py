@@ -141,6 +141,9 @@ COLUMN_OPTIONS = {
 SPLITS = ("train", "validation", "test")
 
 
+#: Column of the spatial index of HATS: the nested HEALPix cell at order 29.
+HEALPIX = "_healpix_29"
+
 #: Known columns that are read as text.
 TEXT_COLUMNS = ("id", "class", "split", "image")
 

@@ -12,8 +12,8 @@ from galcnn.cli.answers import tell
 
 #: Exit code where some galaxies could not be fetched: run it again later.
 _AGAIN = 3
-#: Numbers of galaxies and of bytes from which a fetch is large, and is asked about.
-_LARGE = (200, 500_000_000)
+#: Number of bytes from which a fetch is large, and is asked about.
+_LARGE = 500_000_000
 
 
 @click.command(name="fetch", cls=options.Command)
@@ -93,7 +93,7 @@ def command(catalog: str, survey: str, out: str, overwrite: bool, **given: Any) 
             click.echo(line)
         return
     number, size = fetch_size(read, source, settings, out=None if overwrite else out)
-    if number >= _LARGE[0] or size >= _LARGE[1]:
+    if number >= options.MANY or size >= _LARGE:
         takes = f", about {_size(size)} on disk" if size else ""
         options.ask_before(f"{number:,} cutouts are fetched from {source.name}{takes}.", yes=given["yes"])
     folder = Path(given["cache"]) if given["cache"] else default_folder()

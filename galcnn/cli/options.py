@@ -342,14 +342,15 @@ def _joined(*options: Decorator) -> Decorator:
 files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point)
 #: Options by which the image files of a catalog are read where no model says how.
 catalog_files: Decorator = _joined(bands, size, grid, render, width, hdu, zero_point)
+_trained_image_column: Decorator = click.option(
+    "--image-column",
+    metavar="C[,C]",
+    callback=_image_columns,
+    help="Column with the image paths, or several, one per band.  [default: as in training, else image]",
+)
 #: Options for the columns of the catalog that a model is applied to, parsed by `chosen`.
 model_columns: Decorator = _joined(
-    click.option(
-        "--image-column",
-        metavar="C[,C]",
-        callback=_image_columns,
-        help="Column with the image paths, or several, one per band.  [default: as in training, else image]",
-    ),
+    _trained_image_column,
     click.option(
         "--label", metavar="C", help="Column with the class.  [default: as in the training, else class]"
     ),
@@ -470,12 +471,7 @@ def jobs(what: str, default: int = 1) -> Decorator:
 pictures: Decorator = _joined(
     click.option("--catalog", metavar="FILE", help="Catalog with the image paths of the galaxies."),
     catalog_id,
-    click.option(
-        "--image-column",
-        metavar="C[,C]",
-        callback=_image_columns,
-        help="Column with the image paths, or several, one per band.  [default: as in training, else image]",
-    ),
+    _trained_image_column,
     click.option("--images", metavar="DIR", help="Folder of the images, or of relative image paths."),
 )
 

@@ -40,7 +40,7 @@ from galcnn.model import Card, TrainedModel, load_model, network_table, save_mod
 from galcnn.model.build import NETWORK
 from galcnn.model.bundle import refuse_foreign_folder
 from galcnn.model.devices import devices_used, is_chief, make_strategy
-from galcnn.prediction import Prediction, predict_images, prediction_table
+from galcnn.prediction import Prediction, predict_images
 from galcnn.training import class_frequency, fit, trained_prior, training_batches
 from galcnn.training.callbacks import epochs_shown
 from galcnn.training.checkpoint import Checkpoint, changed_keys
@@ -419,7 +419,7 @@ def _classes(prepared: ExperimentData, logits: Any) -> Scored:
     prediction = Prediction(test.ids, logits, test.classes)
     labels = [test.classes[i] for i in test.labels]
     mirror = experiment.training.augmentation.mirror_of(test.classes)
-    table = prediction_table(prediction)
+    table = prediction.to_table()
     table.add_column(labels, name="true_class", index=1)
     answers = {
         "classes": test.classes,

@@ -21,7 +21,7 @@ from galcnn.catalog import cumulative_fractions, fraction_table
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.model import Card, InputSpec
-from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction, prediction_table
+from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction
 from galcnn.prediction.flags import flagged
 from galcnn.prediction.logits import BATCH, Fitted, fitted, prior_of
 from galcnn.uncertainty import UncertaintyRecord, image_measures
@@ -213,7 +213,7 @@ def classify_batch(
     Returns
     -------
     astropy.table.Table
-        Columns of `galcnn.prediction.prediction_table`; for a model of vote fractions, those of
+        Columns of `galcnn.prediction.Prediction.to_table`; for a model of vote fractions, those of
         `galcnn.catalog.fraction_table` with `flag` and `reason`. If the (first) model has
         ``uncertainty.json``: `distance` from its training set, in robust standard deviations (beyond the
         limit, `flag` has the bit `OUTSIDE`), and, for a single model of classes, `set`: the classes
@@ -286,7 +286,7 @@ def answered(
             prediction = Prediction(tuple(ids), np.log(np.maximum(mean, _LEAST)), names)
         elif uncertainty is not None:
             extra["set"] = np.array(uncertainty.sets.words(prediction), dtype=str)
-        table = prediction_table(prediction, flags=found.flags, reasons=found.reasons)
+        table = prediction.to_table(flags=found.flags, reasons=found.reasons)
     if len(members) > 1:
         from galcnn.uncertainty import Uncertainty
 

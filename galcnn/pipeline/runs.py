@@ -33,7 +33,7 @@ from filelock import FileLock, Timeout
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
-from galcnn.catalog.catalog import as_numbers
+from galcnn.catalog.catalog import HEALPIX, as_numbers
 from galcnn.catalog.formats import FORMATS, as_catalog
 from galcnn.dataset import InputFiles
 from galcnn.dataset.sources import CutoutSource, FromImages
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
 
 #: Output files of a run.
 TABLE, MANIFEST = "table.parquet", "manifest.json"
-#: Column of the spatial index of HATS: the nested HEALPix cell at order 29.
-HEALPIX = "_healpix_29"
 _PARTS, _LOCK = "parts", "run.lock"
 
 

@@ -24,18 +24,17 @@ from galcnn.errors import message
 from galcnn.evaluation import most_uncertain, worst_mistakes
 from galcnn.experiment import galaxies_of
 from galcnn.model import Card
+from galcnn.pipeline.runs import MANIFEST, TABLE
 from galcnn.prediction import Prediction
-from galcnn.prediction.tables import classes_of, prediction_of
+from galcnn.prediction.tables import prediction_in
 from galcnn.viewers import Entry, sheet_figure
 from galcnn.viewers.plots.sheets import MOST_ENTRIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Files of `galcnn classify`; repeated here since its module imports Keras.
-RUN_TABLE, RUN_MANIFEST = "table.parquet", "manifest.json"
 #: Tables in the folders of `galcnn classify` and `galcnn evaluate`.
-_TABLES = (RUN_TABLE, "predictions.ecsv")
+_TABLES = (TABLE, "predictions.ecsv")
 _CARD = "card.json"
 _TEXTS = ("id", "class", "true_class", "reason")
 #: Orders of a sheet beside the columns of the table, with the heading of a sheet.
@@ -330,7 +329,7 @@ def neighbour_sheet(
 
 def _entries(table: Table, true: Mapping[str, str], by: str | None) -> Callable[[int, Cutout], Entry]:
     """Return a function that makes the entry of a row."""
-    prediction = _prediction(table)
+    prediction = prediction_in(table)
     extra = _SHOWN if prediction is None else ()
     values = [name for name in dict.fromkeys([by, *extra]) if name in table.colnames]
 
@@ -358,21 +357,11 @@ def _shown(value: Any) -> str:
         return str(value)
 
 
-def _prediction(table: Table) -> Prediction | None:
-    classes = classes_of(table)
-    if not classes:
-        return None
-    shares: list[npt.NDArray[np.float64]] = [
-        np.ma.filled(np.ma.asarray(table[f"p_{name}"], dtype=float), np.nan) for name in classes
-    ]
-    return prediction_of(table["id"], np.stack(shares, axis=1), classes)
-
-
 def _ordered(
     table: Table, true: Mapping[str, str], by: str | None, n: int, *, reverse: bool, seed: int
 ) -> tuple[npt.NDArray[np.intp], str]:
     """Return the chosen rows in order, and the heading of the sheet."""
-    prediction = _prediction(table)
+    prediction = prediction_in(table)
     usual = "as-in-table" if prediction is None or "rank" in table.colnames else "least-certain"
     by = by or usual
     if by in table.colnames:
@@ -484,8 +473,8 @@ def images_of(
 
 def _folder_of_run(file: Path) -> str | None:
     """Return the folder of images that the manifest of a run names."""
-    path = file.parent / RUN_MANIFEST
-    if file.name != RUN_TABLE or not path.is_file():
+    path = file.parent / MANIFEST
+    if file.name != TABLE or not path.is_file():
         return None
     images = json.loads(path.read_text(encoding="utf-8")).get("images")
     return None if images is None else str(images)

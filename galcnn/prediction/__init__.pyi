@@ -7,7 +7,6 @@ from .flags import UNREADABLE as UNREADABLE
 from .logits import predict as predict
 from .logits import predict_images as predict_images
 from .prediction import Prediction as Prediction
-from .tables import prediction_table as prediction_table
 
 __all__ = [
     "BLANK",
@@ -19,5 +18,4 @@ __all__ = [
     "UNREADABLE",
     "predict",
     "predict_images",
-    "prediction_table",
 ]

@@ -15,33 +15,6 @@ from galcnn.prediction.prediction import Prediction
 _ROUNDING = 0.01
 
 
-def prediction_table(
-    prediction: Prediction,
-    *,
-    flags: npt.NDArray[np.int16] | None = None,
-    reasons: Sequence[str] | None = None,
-) -> Table:
-    """Convert a prediction to a table.
-
-    Parameters
-    ----------
-    prediction : Prediction
-        The prediction.
-    flags : numpy.ndarray, optional
-        Flags, int16, shape (n,): sums of `UNREADABLE`, `UNFIT`, `MASKED`, `BLANK`, `OUTSIDE` and
-        `UNANSWERED`. Zeros by default.
-    reasons : sequence of str, optional
-        Reasons for the flags, one per galaxy. Empty by default.
-
-    Returns
-    -------
-    astropy.table.Table
-        One row per galaxy. Columns `id`, `class`, ``p_<class>`` for each class, `entropy` (nats),
-        `flag`, `reason`. Without a prediction, the class is empty and the numbers are NaN.
-    """
-    return prediction.to_table(flags=flags, reasons=reasons)
-
-
 def prediction_of(ids: Iterable[str], probabilities: npt.ArrayLike, classes: Sequence[str]) -> Prediction:
     """Create a prediction from probabilities, with their logarithms as logits."""
     with np.errstate(invalid="ignore"):
@@ -55,7 +28,7 @@ def classes_of(table: Table) -> tuple[str, ...]:
     Parameters
     ----------
     table : astropy.table.Table
-        Any table. Columns of `prediction_table` are recognised by their descriptions. In tables without
+        Any table. Columns of `Prediction.to_table` are recognised by their descriptions. In tables without
         descriptions (from CSV or Parquet), adjacent columns ``p_<class>`` that sum to 1 in every row are
         taken; a column such as ``p_value`` is not.
 
@@ -109,3 +82,14 @@ def _numbers(column: npt.ArrayLike) -> npt.NDArray[np.float64] | None:
     except (TypeError, ValueError):
         return None
     return values
+
+
+def prediction_in(table: Table) -> Prediction | None:
+    """Return the prediction of a table with the columns ``p_<class>``; None without them. Masked is NaN."""
+    classes = classes_of(table)
+    if not classes:
+        return None
+    shares: list[npt.NDArray[np.float64]] = [
+        np.ma.filled(np.ma.asarray(table[f"p_{name}"], dtype=float), np.nan) for name in classes
+    ]
+    return prediction_of(table["id"], np.stack(shares, axis=1), classes)

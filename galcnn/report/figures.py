@@ -21,7 +21,7 @@ from galcnn.evaluation import most_confident, most_uncertain, worst_mistakes
 from galcnn.experiment import galaxies_of
 from galcnn.model import Card
 from galcnn.prediction import Prediction
-from galcnn.prediction.tables import classes_of, prediction_of
+from galcnn.prediction.tables import prediction_in
 from galcnn.report.sources import Known, known_of
 from galcnn.viewers import Entry, learning_figure, save_figure, sheet_figure
 from galcnn.viewers.plots.scores import draw_scores
@@ -219,14 +219,11 @@ def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
     if path is None:
         return None
     table = read_scalars(path, texts={"id", "class", "true_class", "reason"})
-    classes = classes_of(table)
-    if not classes:
+    prediction = prediction_in(table)
+    if prediction is None:
         return None
-    shares: list[npt.NDArray[np.float64]] = [
-        np.ma.filled(np.ma.asarray(table[f"p_{name}"], dtype=float), np.nan) for name in classes
-    ]
     labels = [str(name) for name in table["true_class"]] if "true_class" in table.colnames else None
-    return prediction_of(table["id"], np.stack(shares, axis=1), classes), labels
+    return prediction, labels
 
 
 def images_of(

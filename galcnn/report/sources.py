@@ -15,6 +15,7 @@ from astropy.table import Table
 
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import read_catalog
+from galcnn.catalog.catalog import HEALPIX
 from galcnn.catalog.formats import FORMATS, read_scalars
 from galcnn.catalog.names import file_stems
 from galcnn.errors import message
@@ -24,7 +25,7 @@ from galcnn.layers import tables
 from galcnn.layers.appending import numbers
 from galcnn.layers.stack import named
 from galcnn.model import Card
-from galcnn.prediction import Prediction, prediction_table
+from galcnn.prediction import Prediction
 from galcnn.prediction.tables import answers_of, classes_of
 
 #: Files of `galcnn classify`; repeated here since its module imports Keras.
@@ -208,14 +209,12 @@ def _answers_of(stacks: Sequence[tuple[str, Prediction]], models: set[str]) -> l
     return [
         Answers(
             "layers",
-            prediction_table(
-                Prediction(
-                    tuple(one.ids[0] for one in own),
-                    np.concatenate([one.logits for one in own]),
-                    classes,
-                    adjustment,
-                )
-            ),
+            Prediction(
+                tuple(one.ids[0] for one in own),
+                np.concatenate([one.logits for one in own]),
+                classes,
+                adjustment,
+            ).to_table(),
             sha256,
         )
         for (sha256, classes, adjustment), own in alike.items()
@@ -243,7 +242,7 @@ Kind = Literal["id", "class", "text", "number", "probability", "flag"]
 _FIRST = ("id", "class", "true_class")
 _NEXT = ("entropy", "set", "distance", "flag", "reason", "ra", "dec", "redshift")
 #: Columns that are not shown.
-_UNSEEN = ("_healpix_29", "image", "layers", "split")
+_UNSEEN = (HEALPIX, "image", "layers", "split")
 _LARGEST_EXACT = 2**53
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from astropy.table import QTable
 
 from galcnn.catalog import Catalog
+from galcnn.catalog.catalog import HEALPIX
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError, message
 from galcnn.pipeline import Work
@@ -86,7 +87,7 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     """Return the predictions as a data frame, without identifier and position."""
     import pyarrow as pa
 
-    there = [name for name in table.column_names if name not in ("id", "ra", "dec", "_healpix_29")]
+    there = [name for name in table.column_names if name not in ("id", "ra", "dec", HEALPIX)]
     for place, field in enumerate(table.schema):
         if pa.types.is_fixed_size_list(field.type):  # pandas readers support variable-size lists only
             table = table.set_column(

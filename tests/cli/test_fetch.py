@@ -87,7 +87,7 @@ def test_a_dry_run_prints_the_requests_and_writes_nothing(words, tmp_path, capsy
 
 def test_a_large_fetch_says_its_size_before_it_starts_and_what_is_left_is_counted(words, capsys, monkeypatch):
     """12 images of 400 x 400 pixels in two bands of 8 bytes a pixel."""
-    monkeypatch.setattr("galcnn.cli.fetch._LARGE", (12, 10**9))
+    monkeypatch.setattr("galcnn.cli.options.MANY", 12)
     words += ["--bands", "gr", "--width", "160arcsec"]
     assert main(words) == 0
     assert capsys.readouterr().err == "12 cutouts are fetched from simulated, about 31 MB on disk.\n"

@@ -12,7 +12,7 @@ from galcnn.cli.main import main
 from galcnn.cutout import Cutout
 from galcnn.files import save_cutout
 from galcnn.pipeline import table_of, table_sheet
-from galcnn.prediction import Prediction, prediction_table
+from galcnn.prediction import Prediction
 from galcnn.prediction.prediction import shannon_entropy
 
 CLASSES = ("elliptical", "merger", "spiral")
@@ -28,7 +28,7 @@ def place(tmp_path):
     """Predictions of twelve galaxies, one without; images whose shade tells which galaxy they show."""
     logits = np.log(probabilities())
     logits[7] = np.nan
-    table = prediction_table(Prediction(tuple(f"g{i}" for i in range(N)), logits, CLASSES))
+    table = Prediction(tuple(f"g{i}" for i in range(N)), logits, CLASSES).to_table()
     table["distance"] = np.random.default_rng(5).uniform(size=N)
     write_table(table, tmp_path / "classes.ecsv")
     (tmp_path / "cutouts").mkdir()

@@ -20,7 +20,7 @@ from galcnn.model import InputSpec, prepare
 from galcnn.pipeline import ClassifySettings, classify
 from galcnn.pipeline.classification import Classifier
 from galcnn.pipeline.runs import RunSettings
-from galcnn.prediction import MASKED, UNFIT, UNREADABLE, Prediction, predict, prediction_table
+from galcnn.prediction import MASKED, UNFIT, UNREADABLE, Prediction, predict
 from galcnn.prediction.logits import prior_of
 
 CLASSES = ("elliptical", "spiral")
@@ -106,7 +106,7 @@ def test_logits_that_are_not_finite_are_no_answer(lost):
 def test_no_galaxies_are_no_problem():
     p = Prediction((), np.zeros((0, 2)), CLASSES)
     assert (len(p), p.best, p.entropy.shape) == (0, (), (0,))
-    assert len(prediction_table(p)) == 0
+    assert len(p.to_table()) == 0
 
 
 def test_another_prior_is_bayes_theorem():
@@ -237,7 +237,7 @@ def test_files_can_be_read_under_another_prior(trained, tmp_path):
 
 
 def test_the_table_says_what_its_columns_are():
-    table = prediction_table(Prediction(("a",), np.log([[0.25, 0.75]]), CLASSES))
+    table = Prediction(("a",), np.log([[0.25, 0.75]]), CLASSES).to_table()
     assert table.colnames == ["id", "class", "p_elliptical", "p_spiral", "entropy", "flag", "reason"]
     assert table["p_spiral"][0] == pytest.approx(0.75)
     assert "nats" in table["entropy"].description

@@ -12,7 +12,7 @@ from galcnn.cutout import Cutout
 from galcnn.explain import Explanation
 from galcnn.layers import LayerStack
 from galcnn.model import Target
-from galcnn.prediction import BLANK, MASKED, UNREADABLE, Prediction, prediction_table
+from galcnn.prediction import BLANK, MASKED, UNREADABLE, Prediction
 
 CLASSES = ("elliptical", "edge-on / disc", "spiral")
 #: Names that would break a page that pasted them into HTML, a script or a selector.
@@ -76,7 +76,7 @@ def answers(ids, *, seed=0, failed=()):
     for row in failed:
         logits[row], flags[row], reasons[row] = np.nan, UNREADABLE, "no <such> file"
     flags[0] |= MASKED | BLANK
-    return prediction_table(Prediction(tuple(ids), logits, CLASSES), flags=flags, reasons=reasons)
+    return Prediction(tuple(ids), logits, CLASSES).to_table(flags=flags, reasons=reasons)
 
 
 def write_answers(table, path):

@@ -11,7 +11,7 @@ from PIL import Image
 from galcnn.catalog import write_table
 from galcnn.cli.main import main
 from galcnn.evaluation import rankings
-from galcnn.prediction import Prediction, prediction_table
+from galcnn.prediction import Prediction
 from galcnn.report import draw_run
 from galcnn.report.figures import answers_of, images_of
 from tests.viewers.test_score_figures import history
@@ -33,7 +33,7 @@ def answers(n=40, seed=0):
 def folder(tmp_path):
     """As `galcnn train` leaves it, with pictures that tell which galaxy they are of."""
     prediction, labels = answers()
-    table = prediction_table(prediction)
+    table = prediction.to_table()
     table.add_column(labels, name="true_class", index=1)
     (tmp_path / "model").mkdir()
     write_table(table, tmp_path / "model" / "test.ecsv")
@@ -52,7 +52,7 @@ def words(folder):
 
 def test_true_classes_may_come_from_a_catalog(folder):
     prediction, labels = answers()
-    write_table(prediction_table(prediction), folder / "classes.csv")
+    write_table(prediction.to_table(), folder / "classes.csv")
     Table({"id": [f"g{i}" for i in range(30)], "kind": labels[:30]}).write(folder / "labels.csv")
     asked = ["report", str(folder / "classes.csv"), "--figures", "--out", str(folder / "out")]
     asked += ["--catalog", str(folder / "labels.csv"), "--label", "kind", "--images", str(folder / "images")]
@@ -88,7 +88,7 @@ def test_without_images_or_truth_less_is_drawn(folder):
     written = draw_run(folder / "model", folder / "out")
     assert {path.name for path in written} == SCORES | TABLES | {"learning.png"}
     prediction, _ = answers()
-    write_table(prediction_table(prediction), folder / "classes.csv")
+    write_table(prediction.to_table(), folder / "classes.csv")
     images = {f"g{i}": str(folder / "images" / f"g{i}.png") for i in range(1, 30)}
     written = draw_run(folder / "classes.csv", images=images)
     assert {path.name for path in written} == {"confident.png", "uncertain.png"}
