@@ -47,7 +47,7 @@ def test_the_experiment_files_are_valid():
     comparison = EXAMPLES / "compare.toml"
     shifts = set(EXAMPLES.glob("shift_*.toml"))
     for path in shifts:
-        assert read_shift(path).seeds >= 5, "fewer give no verdict"
+        assert read_shift(path).repeats >= 5, "fewer give no verdict"
     for path in set(EXAMPLES.glob("*.toml")) - shifts - {comparison}:
         assert Experiment.from_dict(read_settings(path)).data.catalog.endswith("labels.csv")
     names = ("batch", "stochastic", "mini-batch", "momentum", "nesterov", "adam")

@@ -321,6 +321,8 @@ def test_what_a_plain_model_does_not_hold_is_asked_for(trained):
         explain(model, images, classes=("elliptical", "spiral"))
     with pytest.raises(ValueError, match="plain Keras model"):
         explain(model, images, wrt="flux")
+    with pytest.raises(ValueError, match="no fit=True for a plain Keras model"):
+        explain(model, images, fit=True)
     with pytest.raises(ValueError, match="a network that ends in logits"):
         explain(plain_model("sigmoid"), images)
     with pytest.raises(ValueError, match="for a plain Keras model only"):

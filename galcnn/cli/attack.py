@@ -117,11 +117,9 @@ def command(
     attacks_by_name(words)  # refused before any image is read
     labels: list[str] = []
     if catalog:
-        from galcnn.experiment.galaxies import first_galaxies
-
-        galaxies = first_galaxies(
-            options.catalog_galaxies(trained.card, given | {"catalog": catalog, "number": None}),
-            number=number,
+        galaxies = options.catalog_galaxies(
+            trained.card,
+            given | {"catalog": catalog, "number": number},
             classes=trained.classes if curve else None,
         )
         labels = [str(label) for label in galaxies.labels] if curve else []

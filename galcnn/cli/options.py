@@ -529,9 +529,10 @@ def check_galaxies(images: Sequence[str], catalog: str | None) -> None:
         raise click.UsageError("Expected image files with --one-galaxy.")
 
 
-def catalog_galaxies(card: Any, given: Mapping[str, Any]) -> Any:
-    """Return the galaxies of the catalog that is given by the options `or_catalog`."""
+def catalog_galaxies(card: Any, given: Mapping[str, Any], *, classes: Sequence[str] | None = None) -> Any:
+    """Return the galaxies, of all or some classes, of the catalog given by the options `or_catalog`."""
     from galcnn.experiment import galaxies_of
+    from galcnn.experiment.galaxies import first_galaxies
 
     found = galaxies_of(
         card,
@@ -540,7 +541,7 @@ def catalog_galaxies(card: Any, given: Mapping[str, Any]) -> Any:
         split=given["split"],
         folder=given["folder"],
     )
-    return found if given["number"] is None else found.select(range(len(found))[: given["number"]])
+    return first_galaxies(found, number=given["number"], classes=classes)
 
 
 def check_folder(path: str, *, overwrite: bool) -> None:

@@ -172,7 +172,7 @@ def explain(
     ids : sequence of str, optional
         Id of each image, the key of its random stream; by default its position.
     fit : bool
-        See `explain_cutouts`; without effect for a plain model.
+        See `explain_cutouts`; not for a plain model, whose pixel grid is not known.
     classes : sequence of str, optional
         Class names of a plain model, in the order of its outputs; by default "0", "1", ...
     bands : sequence of str, optional
@@ -209,6 +209,10 @@ def explain(
                     "Flux and noise are known for a TrainedModel.",
                     wrt=wrt,
                 )
+            )
+        if fit:
+            raise ValueError(
+                message("no fit=True for a plain Keras model", "Its pixel grid is not known.", fit=fit)
             )
         seen = _Plain.of_images(model, images, classes=classes, bands=bands, ids=ids)
         return explain_prepared(seen, explainers=_explainers(explainers), target=target, wrt="stretched")

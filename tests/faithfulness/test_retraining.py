@@ -85,7 +85,7 @@ def test_shares_that_are_none_are_refused(capsys, tmp_path):
         RetrainingSettings(shares=(1.5,))
     words = ["faithfulness", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
     assert main([*words, "--retrain"]) == 2
-    assert "model folder" in capsys.readouterr().err
+    assert "Model folder not found" in capsys.readouterr().err
     assert main([*words, "--retrain", "-n", "9", "--epsilon", "2"]) == 2
     assert "no --number, --epsilon with --retrain" in " ".join(capsys.readouterr().err.split())
     assert main([*words, "--shares", "0.1"]) == 2

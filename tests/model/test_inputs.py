@@ -58,7 +58,7 @@ def test_a_cutout_that_fits_passes_untouched_and_bands_are_picked_by_name():
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        (InputSpec(("g", "z"), "nJy", (8, 10), 0.4), r"the bands \('g', 'z'\).*bands=\('g', 'r', 'i'\)"),
+        (InputSpec(("g", "z"), "nJy", (8, 10), 0.4), r"the bands g, z, like.*bands='g, r, i'"),
         (InputSpec(("g",), "display", (8, 10)), r"an 8-bit colour image.*unit='nJy'.*render='sdss'"),
         (InputSpec(("g",), "nJy", (8, 8), 0.4), r"an image of \(8, 8\) pixels.*shape=\(8, 10\).*fit=True"),
         (InputSpec(("g",), "nJy", (8, 10), 0.5), r"pixels of 0.5 arcsec.*0.4000 arcsec.*fit=True"),

@@ -122,7 +122,7 @@ def test_what_a_page_is_made_by_may_refuse_the_model(sky, trained, toy_dataset, 
     text = html.unescape(index.read_text())
     assert "<li>Decision regions: Expected a network that ends in a Dense layer" in text
     assert "<li>Output of a learned filter, band by band: Expected a plain Conv2D" in text
-    assert "turned filter: Expected a Conv2D without dilation or groups" in text
+    assert "rotated filter: Expected a Conv2D without dilation or groups" in text
     assert {"weights", "class-models", "gradients", "first-order"} <= pages_of(out)
     assert not {"decision-plane", "filter-result", "backward-pass"} & pages_of(out)
     assert "attend" in text, "its kernels are those of layers inside of it"
