@@ -66,7 +66,8 @@ def test_galaxies_are_fetched_from_it(installed, tmp_path):
         "import sys\nfrom test_conformance import serve\nfrom galcnn.cli.main import main\nserver = serve()\n"
         "url = f'http://127.0.0.1:{server.server_address[1]}/cutout'\n"
         "words = ['fetch', '--catalog', 'two.ecsv', '--survey', 'cutout-service', '--server', url,\n"
-        "         '--bands', 'gr', '--width', '20arcsec', '--out', 'images', '--cache-size', '0', '-q']\n"
+        "         '--bands', 'gr', '--width', '20arcsec',\n"
+        "         '--out', 'images', '--cache-size', '0', '--quiet']\n"
         "main([*words, '--dry-run'])\nsys.exit(main(words))"
     )
     shutil.copy(PLUGIN / "tests" / "test_conformance.py", tmp_path)
