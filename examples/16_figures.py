@@ -4,11 +4,11 @@ from astropy.table import Table
 
 from galcnn import LayerStack
 from galcnn.pipeline import table_sheet
-from galcnn.report import draw_run
-from galcnn.report.figures import images_of
+from galcnn.report import Known, draw_known
 from galcnn.viewers import save_figure, sky_figure
 
-for path in draw_run("model", images=images_of("model", "sky/catalog.ecsv")):
+written, _ = draw_known("model", "model/figures", known=Known(catalog="sky/catalog.ecsv"))
+for path in written:
     print(path)
 for row in Table.read("model/figures/ranking.ecsv"):
     area, low, high = (row[f"average_precision{end}"] for end in ("", "_low", "_high"))

@@ -88,7 +88,8 @@ def command(
     as-in-table     in the order of the table
     COLUMN          largest value in this column first, such as entropy, distance or p_spiral
     """
-    if hub == bool(paths) or (hub and (save or out)):
+    others = [str(one.name) for one in click.get_current_context().command.params if one.name != "hub"]
+    if hub == bool(paths) or (hub and options.typed(*others)):
         raise click.UsageError("Expected a layers file, images or a table, or --hub alone.")
     if method and not save:
         raise click.UsageError("Expected --save FILE.png with --map.")

@@ -22,12 +22,16 @@ from .redshifts import redshift_files as redshift_files
 from .requests import answer_requests as answer_requests
 from .robustness import Robustness as Robustness
 from .robustness import robustness_curve as robustness_curve
+from .runs import MANIFEST as MANIFEST
+from .runs import TABLE as TABLE
 from .runs import RunSettings as RunSettings
 from .runs import classify as classify
 from .runs import run_catalog as run_catalog
 from .scores import evaluate_catalog as evaluate_catalog
 from .sheets import ContactSheet as ContactSheet
+from .sheets import images_of_table as images_of_table
 from .sheets import neighbour_sheet as neighbour_sheet
+from .sheets import rows_sheet as rows_sheet
 from .sheets import table_of as table_of
 from .sheets import table_sheet as table_sheet
 from .simulated_survey import SurveySettings as SurveySettings
@@ -38,6 +42,8 @@ from .tasks import run_one as run_one
 from .tasks import run_tasks as run_tasks
 
 __all__ = [
+    "MANIFEST",
+    "TABLE",
     "AtlasSettings",
     "ClassifySettings",
     "ContactSheet",
@@ -60,6 +66,7 @@ __all__ = [
     "explain_files",
     "features_of_files",
     "attack_files",
+    "images_of_table",
     "make_atlas",
     "nearest",
     "neighbour_sheet",
@@ -70,6 +77,7 @@ __all__ = [
     "run_demo",
     "run_one",
     "run_tasks",
+    "rows_sheet",
     "show_data",
     "label_next",
     "table_of",

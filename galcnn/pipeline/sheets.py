@@ -20,7 +20,7 @@ from galcnn.catalog import Catalog, read_catalog
 from galcnn.catalog.formats import FORMATS, Columns, column_names, read_scalars
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
-from galcnn.errors import message
+from galcnn.errors import UnreadableImageError, message
 from galcnn.evaluation import most_uncertain, worst_mistakes
 from galcnn.experiment import galaxies_of
 from galcnn.model import Card
@@ -191,7 +191,7 @@ def table_sheet(
         )
     read["id"] = [str(value) for value in read[name]]
     query = str(read.meta.get("query", "")) if "distance" in read.colnames else ""
-    files, true = images_of(
+    files, true = images_of_table(
         file,
         [*read["id"], *([query] if query else [])],
         listed=set(read.colnames).issuperset(column_names(named.get("image", "image"))),
@@ -215,6 +215,7 @@ def rows_sheet(
     query: str | Entry | None = None,
     by: str | None = None,
     heading: str = "",
+    across: int | None = None,
 ) -> ContactSheet:
     """Draw the galaxies of a table in its order.
 
@@ -232,6 +233,8 @@ def rows_sheet(
         Column that is shown with each galaxy.
     heading : str
         Heading of the sheet.
+    across : int, optional
+        Number of pictures in a row; by default some more than there are rows.
 
     Returns
     -------
@@ -240,8 +243,8 @@ def rows_sheet(
 
     Raises
     ------
-    ValueError
-        If no galaxy has an image.
+    galcnn.errors.UnreadableImageError
+        If no galaxy has an image that can be read.
     """
     entry = _entries(table, true or {}, by)
     wanted: list[tuple[str, Callable[[Cutout], Entry]]] = []
@@ -265,11 +268,11 @@ def rows_sheet(
             shown.append(name)
     if not shown:
         why = next(iter(left_out.values()), "The table has no such galaxy.")
-        raise ValueError(
+        raise UnreadableImageError(
             f"None of the {len(wanted)} galaxies has an image that can be read. {why} Name the folder of the "
             "images (--images DIR), or the catalog with their paths (--catalog FILE, --image-column C)."
         )
-    across = int(np.clip(np.ceil(np.sqrt(1.25 * len(entries))), 4, 10))
+    across = across or int(np.clip(np.ceil(np.sqrt(1.25 * len(entries))), 4, 10))
     return ContactSheet(sheet_figure(entries, heading=heading, across=across), tuple(shown), left_out)
 
 
@@ -322,7 +325,7 @@ def neighbour_sheet(
             Entry(InputFiles({name: query}, **dict(reading or {})).load(name), f"{name}\n{QUERY}"),
         )
     file = table_of(run) or Path(run)
-    files, _ = images_of(file, ids, catalog=catalog, images=images, columns=columns, reading=reading)
+    files, _ = images_of_table(file, ids, catalog=catalog, images=images, columns=columns, reading=reading)
     metric = neighbours.meta.get("metric", "")
     return rows_sheet(neighbours, files, query=first, heading=f"Nearest neighbours by {metric} distance")
 
@@ -433,7 +436,7 @@ def _by_column(table: Table, name: str) -> npt.NDArray[np.intp]:
     return known[np.argsort(-values[known], kind="stable")]
 
 
-def images_of(
+def images_of_table(
     file: Path,
     ids: Sequence[str],
     *,
@@ -443,10 +446,36 @@ def images_of(
     columns: Columns | None = None,
     reading: Mapping[str, Any] | None = None,
 ) -> tuple[InputFiles, dict[str, str]]:
-    """Return the images of galaxies of a table, and their true classes by id if a catalog has them.
+    """Find the images of galaxies of a table, and their true classes if a catalog has them.
 
-    `listed` tells whether the table has image paths of its own; the other parameters are as in
-    `table_sheet`.
+    Parameters
+    ----------
+    file : pathlib.Path
+        Table of `galcnn classify`, `galcnn evaluate` or `galcnn train`.
+    ids : sequence of str
+        Galaxies.
+    listed : bool
+        If True, the table has image paths of its own.
+    catalog : path-like, optional
+        Catalog with the paths of the images, see `table_sheet`.
+    images : path-like, optional
+        Folder of the images, see `table_sheet`.
+    columns : mapping of str to str or sequence of str, optional
+        Columns `id`, `image` and `class` in the catalog.
+    reading : mapping of str to Any, optional
+        Parameters of `galcnn.dataset.InputFiles`, such as `bands` and `width`.
+
+    Returns
+    -------
+    files : galcnn.dataset.InputFiles
+        Images by id.
+    true : dict of str to str
+        True classes by id.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If nothing says where the images are, or the catalog cannot be read.
     """
     named = dict(columns or {})
     card = Card.read(file.parent / _CARD) if (file.parent / _CARD).is_file() else None

@@ -8,27 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from astropy.table import QTable, Table
+from astropy.table import Table
 
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
-from galcnn.catalog import Catalog, read_catalog
 from galcnn.catalog.formats import read_scalars
 from galcnn.dataset import InputFiles
 from galcnn.dataset.reader import ImagePath
-from galcnn.errors import message
+from galcnn.errors import UnreadableImageError, message
 from galcnn.evaluation import most_confident, most_uncertain, worst_mistakes
-from galcnn.experiment import galaxies_of
-from galcnn.model import Card
+from galcnn.pipeline import TABLE, images_of_table, rows_sheet
 from galcnn.prediction import Prediction
 from galcnn.prediction.tables import prediction_in
 from galcnn.report.sources import Known, known_of
-from galcnn.viewers import Entry, learning_figure, save_figure, sheet_figure
+from galcnn.viewers import learning_figure, save_figure
 from galcnn.viewers.plots.scores import draw_scores
 
-_CARD, _HISTORY = "card.json", "history.csv"
+_HISTORY = "history.csv"
 #: Tables of predictions of `galcnn train`, `galcnn evaluate` and `galcnn classify`.
-_TABLES = ("test.ecsv", "predictions.ecsv", "table.parquet")
+_TABLES = ("test.ecsv", "predictions.ecsv", TABLE)
 _ACROSS, _ROWS = 8, 4
 _HEADINGS = {
     "confident": "The surest answers of each class",
@@ -57,7 +55,8 @@ def draw_run(
         Output folder. By default ``figures`` in `folder`, or beside the table. Existing figures of an
         earlier run are replaced.
     images : mapping of str to path-like or sequence of path-like, optional
-        Image file or files by id, for the contact sheets; see `images_of`.
+        Image file or files by id, for the contact sheets, see
+        `galcnn.pipeline.images_of_table`.
     true : mapping of str to str, optional
         True classes by id, if they are not in the column `true_class`.
     seed : int
@@ -148,16 +147,24 @@ def draw_known(
     FileNotFoundError, ValueError
         If the folder has nothing to draw, or the catalog or the images cannot be read.
     """
-    images: dict[str, tuple[Path, ...]] = {}
+    images: Mapping[str, ImagePath] = {}
     true, trouble = None, ""
-    try:
-        images = images_of(
-            folder, known.catalog, images=known.images, image_column=known.image_column, id_column=known.id
-        )
-    except (OSError, ValueError) as error:
-        if known.images or known.catalog:
-            raise
-        trouble = str(error)  # the catalog of the training is gone
+    table = _table_in(Path(folder))
+    if table is not None:
+        try:
+            columns = {"image": known.image_column, "id": known.id}
+            found, _ = images_of_table(
+                table,
+                list(map(str, read_scalars(table, texts={"id"})["id"])),
+                catalog=known.catalog,
+                images=known.images,
+                columns={name: column for name, column in columns.items() if column},
+            )
+            images = found.paths
+        except (OSError, ValueError) as error:
+            if known.images or known.catalog:
+                raise
+            trouble = str(error)
     if known.label:
         table = known_of(known)[0].table
         true = dict(zip(map(str, table["id"]), map(str, table["true_class"]), strict=True))
@@ -180,29 +187,21 @@ def draw_sheets(
     seen = prediction.select(rows)
     most = _ACROSS * _ROWS
     chosen = {"confident": most_confident(seen, _ACROSS), "uncertain": most_uncertain(seen, most)}
-    true = None if labels is None else [labels[row] for row in rows]
-    if true is not None:
-        known = _known(seen, true)
-        if len(known):
-            part = worst_mistakes(seen.select(known.tolist()), [true[row] for row in known], most)
-            chosen["worst"] = known[part]
-    files = InputFiles(images)
+    true = {} if labels is None else {seen.ids[i]: labels[row] for i, row in enumerate(rows)}
+    known = _known(seen, [true.get(name, "") for name in seen.ids])
+    if len(known):
+        part = worst_mistakes(seen.select(known.tolist()), [true[seen.ids[i]] for i in known], most)
+        chosen["worst"] = known[part]
+    files, table = InputFiles(images), seen.to_table()
     written = []
-    for name, places in chosen.items():
-        entries = []
-        with progress(f"read images: {name}", len(places)) as step:
-            for place in places.tolist():
-                step()
-                try:
-                    cutout = files.load(seen.ids[place])
-                except (OSError, ValueError):
-                    continue
-                own = None if true is None else true[place] or None
-                entries.append(Entry.answered(cutout, seen.select([place]), own))
-        if entries:
-            save_figure(
-                sheet_figure(entries, heading=_HEADINGS[name], across=_ACROSS), folder / f"{name}.png"
-            )
+    with progress("draw contact sheets", len(chosen)) as step:
+        for name, places in chosen.items():
+            step()
+            try:
+                sheet = rows_sheet(table[places], files, true=true, heading=_HEADINGS[name], across=_ACROSS)
+            except UnreadableImageError:  # no image of the chosen galaxies can be read
+                continue
+            save_figure(sheet.figure, folder / f"{name}.png")
             written.append(folder / f"{name}.png")
     return written
 
@@ -212,10 +211,15 @@ def _known(prediction: Prediction, labels: Sequence[str]) -> npt.NDArray[np.intp
     return np.flatnonzero(np.isfinite(prediction.logits).all(axis=1) & (np.array(labels, dtype=str) != ""))
 
 
+def _table_in(folder: Path) -> Path | None:
+    """Return the table of predictions in a folder, or the table itself."""
+    names = [folder] if folder.is_file() else [folder / name for name in _TABLES]
+    return next((name for name in names if name.is_file()), None)
+
+
 def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
     """Read class probabilities, and true classes if known; None without class probabilities."""
-    names = [folder] if folder.is_file() else [folder / name for name in _TABLES]
-    path = next((name for name in names if name.is_file()), None)
+    path = _table_in(folder)
     if path is None:
         return None
     table = read_scalars(path, texts={"id", "class", "true_class", "reason"})
@@ -224,30 +228,3 @@ def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
         return None
     labels = [str(name) for name in table["true_class"]] if "true_class" in table.colnames else None
     return prediction, labels
-
-
-def images_of(
-    folder: str | os.PathLike[str],
-    catalog: str | os.PathLike[str] | None = None,
-    *,
-    images: str | os.PathLike[str] | None = None,
-    image_column: str | Sequence[str] | None = None,
-    id_column: str | None = None,
-) -> dict[str, tuple[Path, ...]]:
-    """Return the image files by id.
-
-    They are those of a catalog (by default that of the training) or, in the folder `images`, those that the
-    catalog names, or without a catalog those named by the ids.
-    """
-    path = Path(folder) / _CARD
-    card = Card.read(path) if path.is_file() else None
-    given = {"image": image_column, "id": id_column}
-    columns = {known: name for known, name in given.items() if name}
-    if images is not None:
-        answers = answers_of(Path(folder))
-        ids = [] if answers is None else list(answers[0].ids)
-        listed = Catalog(QTable({"id": ids})) if catalog is None else read_catalog(catalog, columns=columns)
-        return InputFiles.of(listed, images).paths if len(listed) else {}
-    if catalog is None and (card is None or not card.settings):
-        return {}
-    return galaxies_of(card, catalog, columns=columns).images

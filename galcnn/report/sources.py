@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import QTable, Table
 
 from galcnn._runtime.progress import Progress, silent
-from galcnn.catalog import read_catalog
+from galcnn.catalog import Catalog, read_catalog
 from galcnn.catalog.catalog import HEALPIX
 from galcnn.catalog.formats import FORMATS, read_scalars
-from galcnn.catalog.names import file_stems
+from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.experiment import galaxies_of
 from galcnn.files.sources import opened
@@ -25,11 +25,10 @@ from galcnn.layers import tables
 from galcnn.layers.appending import numbers
 from galcnn.layers.stack import named
 from galcnn.model import Card
+from galcnn.pipeline import MANIFEST, TABLE
 from galcnn.prediction import Prediction
 from galcnn.prediction.tables import answers_of, classes_of
 
-#: Files of `galcnn classify`; repeated here since its module imports Keras.
-RUN_TABLE, RUN_MANIFEST = "table.parquet", "manifest.json"
 _CARD, _TEST, _HISTORY = "card.json", "test.ecsv", "history.csv"
 _FITS = re.compile(r"\.fits?(\.gz)?$", re.IGNORECASE)
 
@@ -155,10 +154,10 @@ def _take(found: Material, path: Path) -> list[Path]:
 
 
 def _take_folder(found: Material, folder: Path) -> list[Path]:
-    if (folder / RUN_TABLE).is_file() and (folder / RUN_MANIFEST).is_file():
-        found.manifest = json.loads((folder / RUN_MANIFEST).read_text(encoding="utf-8"))
+    if (folder / TABLE).is_file() and (folder / MANIFEST).is_file():
+        found.manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         sha256 = str(found.manifest.get("model_sha256", ""))
-        found.answers.append(Answers(f"{folder.name}/{RUN_TABLE}", _table(folder / RUN_TABLE), sha256))
+        found.answers.append(Answers(f"{folder.name}/{TABLE}", _table(folder / TABLE), sha256))
     if (folder / _CARD).is_file():
         found.card = Card.read(folder / _CARD)
         if (folder / _TEST).is_file():
@@ -435,9 +434,6 @@ def _check_truth(rows: Rows) -> None:
         )
 
 
-_IMAGE = re.compile(r"\.(fits?|fits?\.(gz|fz|bz2)|jpe?g|png)$", re.IGNORECASE)
-
-
 def image_files(
     ids: Sequence[str], card: Card | None, known: Known | None
 ) -> tuple[dict[str, tuple[Path, ...]], str]:
@@ -450,11 +446,5 @@ def image_files(
         except (ValueError, OSError) as error:  # the catalog is missing or has changed
             trouble = str(error)
     if known is not None and known.images is not None:
-        folder = Path(known.images)
-        if not folder.is_dir():
-            raise FileNotFoundError(f"Folder not found: {folder}.")
-        there = {_IMAGE.sub("", path.name): path for path in folder.iterdir() if _IMAGE.search(path.name)}
-        stems = file_stems(ids)
-        files = {name: there.get(name, there.get(stems[name])) for name in ids}
-        found |= {name: (file,) for name, file in files.items() if file}
+        found |= InputFiles.of(Catalog(QTable({"id": ids})), known.images).paths
     return found, trouble

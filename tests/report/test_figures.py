@@ -11,9 +11,10 @@ from PIL import Image
 from galcnn.catalog import write_table
 from galcnn.cli.main import main
 from galcnn.evaluation import rankings
+from galcnn.pipeline import images_of_table
 from galcnn.prediction import Prediction
 from galcnn.report import draw_run
-from galcnn.report.figures import answers_of, images_of
+from galcnn.report.figures import answers_of
 from tests.viewers.test_score_figures import history
 
 CLASSES = ("elliptical", "spiral")
@@ -97,11 +98,14 @@ def test_without_images_or_truth_less_is_drawn(folder):
 
 def test_images_are_found_by_the_card_and_a_catalog(folder):
     Table({"objid": ["g1", "g2"], "file": ["images/g1.png", "images/g2.png"]}).write(folder / "labels.csv")
-    found = images_of(folder / "model", folder / "labels.csv", image_column="file", id_column="objid")
-    assert found == {name: (folder / "images" / f"{name}.png",) for name in ("g1", "g2")}
-    assert images_of(folder / "model") == {}
+    columns = {"image": "file", "id": "objid"}
+    table = folder / "model" / "test.ecsv"
+    files, _ = images_of_table(table, ["g1"], catalog=folder / "labels.csv", columns=columns)
+    assert files.paths == {name: (folder / "images" / f"{name}.png",) for name in ("g1", "g2")}
+    with pytest.raises(ValueError, match="does not say where the images are"):
+        images_of_table(table, ["g1"])
     with pytest.raises(ValueError, match="a column 'image'"):
-        images_of(folder / "model", folder / "labels.csv")
+        images_of_table(table, ["g1"], catalog=folder / "labels.csv")
 
 
 def test_a_folder_with_nothing_to_draw_is_refused(tmp_path, capsys):
@@ -118,7 +122,7 @@ def test_a_catalog_of_the_training_that_is_gone_is_said(folder, trained, capsys)
     settings = {"data": {"catalog": str(folder / "gone.ecsv")}}
     replace(trained.card, settings=settings).write(folder / "model" / "card.json")
     with pytest.raises(FileNotFoundError, match="the catalog that the model was trained on"):
-        images_of(folder / "model")
+        images_of_table(folder / "model" / "test.ecsv", ["g1"])
     assert main([*words(folder), "--quiet"]) == 0
     said = capsys.readouterr()
     assert "no contact sheets: " in said.err

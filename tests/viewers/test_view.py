@@ -129,6 +129,7 @@ def test_without_a_viewer_it_says_how_to_start_one(path, capsys, monkeypatch, tm
     assert "--save" in said
     assert main(["view"]) == 2
     assert main(["view", str(path), "--hub"]) == 2
+    assert main(["view", "--hub", "--by", "random"]) == 2
 
 
 def test_save_draws_without_a_viewer(path, tmp_path, capsys):
