@@ -4,10 +4,10 @@ from astropy.table import Table
 
 from galcnn import LayerStack
 from galcnn.pipeline import table_sheet
-from galcnn.report import Known, draw_known
+from galcnn.report import Known, draw_run
 from galcnn.viewers import save_figure, sky_figure
 
-written, _ = draw_known("model", "model/figures", known=Known(catalog="sky/catalog.ecsv"))
+written, _ = draw_run("model", "model/figures", known=Known(catalog="sky/catalog.ecsv"))
 for path in written:
     print(path)
 for row in Table.read("model/figures/ranking.ecsv"):

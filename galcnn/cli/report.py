@@ -68,9 +68,9 @@ def command(
     known = Known(catalog, label, id_, image_column, images)
     progress = options.progress(quiet)
     if figures:
-        from galcnn.report import draw_known
+        from galcnn.report import draw_run
 
-        written, trouble = draw_known(
+        written, trouble = draw_run(
             sources[0], out, known=known, seed=seed, progress=progress, overwrite=overwrite
         )
         if trouble:

@@ -1,11 +1,9 @@
-from .figures import draw_known as draw_known
 from .figures import draw_run as draw_run
 from .sources import Known as Known
 from .writing import write_report as write_report
 
 __all__ = [
     "Known",
-    "draw_known",
     "draw_run",
     "write_report",
 ]

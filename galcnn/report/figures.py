@@ -37,50 +37,47 @@ _HEADINGS = {
 
 def draw_run(
     folder: str | os.PathLike[str],
-    out: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str],
     *,
-    images: Mapping[str, ImagePath] | None = None,
-    true: Mapping[str, str] | None = None,
+    known: Known | None = None,
     seed: int = 0,
     progress: Progress = silent,
     overwrite: bool = False,
-) -> list[Path]:
+) -> tuple[list[Path], str]:
     """Draw all figures of a folder.
 
     Parameters
     ----------
     folder : path-like
         Folder of `galcnn train`, `galcnn evaluate` or `galcnn classify`, or a table of `galcnn classify`.
-    out : path-like, optional
-        Output folder. By default ``figures`` in `folder`, or beside the table. Existing figures of an
-        earlier run are replaced.
-    images : mapping of str to path-like or sequence of path-like, optional
-        Image file or files by id, for the contact sheets, see
-        `galcnn.pipeline.images_of_table`.
-    true : mapping of str to str, optional
-        True classes by id, if they are not in the column `true_class`.
+    out : path-like
+        Output folder. Figures of an earlier run are replaced.
+    known : Known, optional
+        Catalog, true classes and images. By default the true classes are those of the column
+        `true_class`, and the images those of the training or of the run.
     seed : int
         Seed of the bootstrap.
     progress : galcnn._runtime.progress.Progress
-        Callback that shows the progress of reading images.
+        Progress display.
     overwrite : bool
         If True, replace files of these names in a folder with other content.
 
     Returns
     -------
-    list of pathlib.Path
+    written : list of pathlib.Path
         Files that were written: ``learning.png`` if there is a training history, the figures of
         `draw_scores` if the true classes are known, and those of `draw_sheets` if there are images.
+    trouble : str
+        Why there are no contact sheets; else empty.
 
     Raises
     ------
-    ValueError
-        If the folder has nothing to draw.
+    FileNotFoundError, ValueError
+        If the folder has nothing to draw, or the catalog or the images of `known` cannot be read.
     """
-    source = Path(folder)
-    beside = source if source.is_dir() else source.parent
-    target = beside / "figures" if out is None else Path(out)
-    history, answers = source / _HISTORY, answers_of(source)
+    source, target, known = Path(folder), Path(out), known or Known()
+    history, table = source / _HISTORY, _table_in(source)
+    answers = None if table is None else answers_of(table)
     if not history.is_file() and answers is None:
         raise ValueError(
             message(
@@ -89,89 +86,49 @@ def draw_run(
                 folder=str(source),
             )
         )
+    images, trouble = ({}, "") if answers is None else _images(table, answers[0].ids, known)
+    true = _true_classes(known) if known.label else {}
     atomic.claim(target, what="one of galcnn report --figures", overwrite=overwrite).mark()
     written = []
     if history.is_file():
         save_figure(learning_figure(Table.read(history)), target / "learning.png")
         written.append(target / "learning.png")
     if answers is None:
-        return written
+        return written, trouble
     prediction, labels = answers
     if labels is None and true:
         labels = [true.get(name, "") for name in prediction.ids]
     if labels is not None:
-        known = _known(prediction, labels).tolist()
-        if known:
-            right = [labels[row] for row in known]
-            written += draw_scores(prediction.select(known), right, target, seed=seed)
+        rows = _known(prediction, labels).tolist()
+        if rows:
+            right = [labels[row] for row in rows]
+            written += draw_scores(prediction.select(rows), right, target, seed=seed)
     if images:
         written += draw_sheets(prediction, target, images=images, labels=labels, progress=progress)
-    return written
-
-
-def draw_known(
-    folder: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    *,
-    known: Known,
-    seed: int = 0,
-    progress: Progress = silent,
-    overwrite: bool = False,
-) -> tuple[list[Path], str]:
-    """Draw all figures of a folder, with images and true classes where the user says they are.
-
-    Parameters
-    ----------
-    folder : path-like
-        Folder or table, see `draw_run`.
-    out : path-like
-        Output folder.
-    known : Known
-        Catalog, true classes and images.
-    seed : int
-        Seed of the bootstrap.
-    progress : galcnn._runtime.progress.Progress
-        Callback that shows the progress of reading images.
-    overwrite : bool
-        If True, replace files of these names in a folder with other content.
-
-    Returns
-    -------
-    written : list of pathlib.Path
-        Files that were written.
-    trouble : str
-        Why no images were found in the catalog of the training; else empty.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the folder has nothing to draw, or the catalog or the images cannot be read.
-    """
-    images: Mapping[str, ImagePath] = {}
-    true, trouble = None, ""
-    table = _table_in(Path(folder))
-    if table is not None:
-        try:
-            columns = {"image": known.image_column, "id": known.id}
-            found, _ = images_of_table(
-                table,
-                list(map(str, read_scalars(table, texts={"id"})["id"])),
-                catalog=known.catalog,
-                images=known.images,
-                columns={name: column for name, column in columns.items() if column},
-            )
-            images = found.paths
-        except (OSError, ValueError) as error:
-            if known.images or known.catalog:
-                raise
-            trouble = str(error)
-    if known.label:
-        table = known_of(known)[0].table
-        true = dict(zip(map(str, table["id"]), map(str, table["true_class"]), strict=True))
-    written = draw_run(
-        folder, out, images=images, true=true, seed=seed, progress=progress, overwrite=overwrite
-    )
     return written, trouble
+
+
+def _images(table: Path, ids: Sequence[str], known: Known) -> tuple[Mapping[str, ImagePath], str]:
+    """Return the image files by id, and why there are none unless the user said where they are."""
+    columns = {"image": known.image_column, "id": known.id}
+    try:
+        files, _ = images_of_table(
+            table,
+            ids,
+            catalog=known.catalog,
+            images=known.images,
+            columns={name: column for name, column in columns.items() if column},
+        )
+    except (OSError, ValueError) as error:
+        if known.images or known.catalog:
+            raise
+        return {}, str(error)
+    return files.paths, ""
+
+
+def _true_classes(known: Known) -> dict[str, str]:
+    table = known_of(known)[0].table
+    return dict(zip(map(str, table["id"]), map(str, table["true_class"]), strict=True))
 
 
 def draw_sheets(
@@ -217,11 +174,8 @@ def _table_in(folder: Path) -> Path | None:
     return next((name for name in names if name.is_file()), None)
 
 
-def answers_of(folder: Path) -> tuple[Prediction, list[str] | None] | None:
+def answers_of(path: Path) -> tuple[Prediction, list[str] | None] | None:
     """Read class probabilities, and true classes if known; None without class probabilities."""
-    path = _table_in(folder)
-    if path is None:
-        return None
     table = read_scalars(path, texts={"id", "class", "true_class", "reason"})
     prediction = prediction_in(table)
     if prediction is None:

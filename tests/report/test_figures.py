@@ -13,7 +13,7 @@ from galcnn.cli.main import main
 from galcnn.evaluation import rankings
 from galcnn.pipeline import images_of_table
 from galcnn.prediction import Prediction
-from galcnn.report import draw_run
+from galcnn.report import Known, draw_run
 from galcnn.report.figures import answers_of
 from tests.viewers.test_score_figures import history
 
@@ -66,7 +66,7 @@ def test_true_classes_may_come_from_a_catalog(folder):
 
 def test_answers_come_back_from_the_table(folder):
     prediction, labels = answers()
-    read, read_labels = answers_of(folder / "model")
+    read, read_labels = answers_of(folder / "model" / "test.ecsv")
     assert read.ids == prediction.ids
     assert read_labels == labels
     np.testing.assert_allclose(read.probabilities, prediction.probabilities, rtol=1e-6)
@@ -86,14 +86,16 @@ def test_everything_is_drawn(folder, capsys):
 
 
 def test_without_images_or_truth_less_is_drawn(folder):
-    written = draw_run(folder / "model", folder / "out")
+    written, trouble = draw_run(folder / "model", folder / "out")
+    assert "does not say where the images are" in trouble
     assert {path.name for path in written} == SCORES | TABLES | {"learning.png"}
     prediction, _ = answers()
     write_table(prediction.to_table(), folder / "classes.csv")
-    images = {f"g{i}": str(folder / "images" / f"g{i}.png") for i in range(1, 30)}
-    written = draw_run(folder / "classes.csv", images=images)
+    written, trouble = draw_run(
+        folder / "classes.csv", folder / "figures", known=Known(images=folder / "images")
+    )
     assert {path.name for path in written} == {"confident.png", "uncertain.png"}
-    assert written[0].parent == folder / "figures"
+    assert trouble == ""
 
 
 def test_images_are_found_by_the_card_and_a_catalog(folder):
