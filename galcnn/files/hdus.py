@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
+from galcnn.files.filters import is_dispersed
 from galcnn.files.headers import band_names, survey_of
 from galcnn.files.zero_points import FluxCalibration, calibration_of
 from galcnn.transforms.grid import pixel_degrees
@@ -66,12 +67,13 @@ def stored_image(
     wcs, notes = celestial_wcs(hdu.header, shape)
     scale = None if wcs is None else 3600 * pixel_degrees(wcs)
     calibration = calibration_of(header, scale, values)
-    named = name is not None and len(indices) == 1
+    names = (name,) if name is not None and len(indices) == 1 else band_names(header, len(indices))
+    notes += [f"{name}: a grism or prism, so objects are spectra" for name in names if is_dispersed(name)]
     return StoredImage(
         next(i for i, one in enumerate(hdulist) if one is hdu),
         indices,
         shape,
-        (name,) if named else band_names(header, len(indices)),
+        names,
         wcs,
         calibration,
         survey_of(header),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
+
+from galcnn.files.filters import band_of, combined
 
 _PIPELINES: tuple[tuple[str, Callable[[fits.Header], bool]], ...] = (
     ("SDSS", lambda header: card_text(header, "ORIGIN") == "SDSS"),
@@ -24,6 +26,17 @@ _NUMBERED = {
     "WISE": {1: "W1", 2: "W2", 3: "W3", 4: "W4"},
     "GALEX": {1: "NUV", 2: "FUV"},
 }
+#: Cards that name the filter of an image, one tuple for the wheels of one instrument; JWST has the narrow
+#: filters of NIRCam, and the blue ones of NIRISS, in the pupil wheel. Rubin's cutouts have the last one.
+_WHEELS = (
+    ("BAND",),
+    ("FILTER", "PUPIL"),
+    ("FILTNAM1", "FILTNAM2", "FILTNAM3", "FILTNAM4"),
+    ("FILTER1", "FILTER2", "FILTER3"),
+    ("FPA.FILTERID",),
+    ("ESO INS FILT1 NAME", "ESO INS FILT2 NAME", "ESO INS FILT3 NAME"),
+    ("LSST BUTLER DATAID BAND",),
+)
 _ROLES = (
     ("mask", r"MASK|MASKBITS|DQ|FLAGS?|BPM|MSK"),
     ("inverse variance", r"INVVAR|IVAR|INVVARIANCE"),
@@ -84,13 +97,20 @@ def band_names(header: fits.Header, n_planes: int) -> tuple[str | None, ...]:
     for start in (0, 1):
         numbered = [card_text(header, f"BAND{start + i}") for i in range(n_planes)]
         if all(numbered) and len(set(numbered)) == n_planes:
-            return tuple(numbered)
+            return _unique(numbered)
     for key in ("BANDS", "FILTERS", "FILTER"):
         text = card_text(header, key)
-        names = re.split(r"[\s,;/]+", text.strip()) if re.search(r"[\s,;/]", text) else list(text)
+        separator = next((one for one in (r"[,;/]", r"\s") if re.search(one, text)), None)
+        names = list(text) if separator is None else [one.strip() for one in re.split(f"{separator}+", text)]
         if len(names) == n_planes and all(names) and len(set(names)) == n_planes:
-            return tuple(names)
+            return _unique(names)
     return (None,) * n_planes
+
+
+def _unique(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the bands of filters, or their texts where two would have one name."""
+    bands = tuple(band_of(text) or text for text in texts)
+    return bands if len(set(bands)) == len(bands) else tuple(texts)
 
 
 def survey_of(header: fits.Header) -> str:
@@ -106,20 +126,18 @@ def survey_of(header: fits.Header) -> str:
 
 
 def _single_band(header: fits.Header) -> str | None:
-    if "BAND" in header and isinstance(header["BAND"], int):
-        return _NUMBERED.get(survey_of(header), {}).get(header["BAND"])
-    for key in ("BAND", "FILTER", "FILTNAM1", "FILTER1", "FILTER2", "FPA.FILTERID"):
-        text = card_text(header, key)
-        # HST's filter wheels: the one that is not clear holds the filter.
-        if not text or text.upper().startswith("CLEAR") or text.upper() in ("NONE", "UNKNOWN", "N/A"):
-            continue
-        if re.search(r"[,;/]", text):
-            return None
-        word = text.split()[0]  # DECam: "g DECam SDSS c0001 4720.0 1520.0"
-        if key == "FPA.FILTERID":  # Pan-STARRS: "g.00000"
-            word = word.partition(".")[0]
-        hsc = re.fullmatch(r"HSC-([GRIZY])2?", word)
-        return hsc[1].lower() if hsc else word
+    number = header.get("BAND")
+    if isinstance(number, int) and not isinstance(number, bool):
+        return _NUMBERED.get(survey_of(header), {}).get(number)
+    for keys in _WHEELS:
+        texts = [text for key in keys if (text := card_text(header, key))]
+        band = combined(texts)
+        if band is not None:
+            return band
+        if any(re.search(r"[,;/|]", text) for text in texts):
+            return None  # several bands in one image
+    if card_text(header, "INSTRUME") == "IRAC" and (channel := card_number(header, "CHNLNUM")) is not None:
+        return f"IRAC{channel:g}"
     bands = card_text(header, "BANDS")
     return bands if len(bands) == 1 else None
 

@@ -154,7 +154,7 @@ def join(parts: Sequence[Planes]) -> Planes:
 
 
 def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
-    """Select and order planes by name, or name those without a name."""
+    """Select and order planes by name, or name them; names that a user gives overrule the header."""
     given = [name for name in planes.names if name is not None]
     twins = sorted({name for name in given if given.count(name) > 1})
     # All grey pictures, one per band, name their plane L, so this name may be replaced.
@@ -173,8 +173,15 @@ def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
         raise UnreadableImageError(message("each band once", "", bands=wanted))
     if not twins and set(wanted) <= set(given):
         return planes.pick([planes.names.index(band) for band in wanted])
-    if nameless and len(wanted) == len(planes.names):
-        return replace(planes, names=wanted)
+    # Names of which the header has some are a choice among its bands; others overrule it.
+    renamed = len(given) == 1 or twins or not set(wanted) & set(given)
+    renamed = bool(renamed) and not planes.ours and planes.unit != DISPLAY
+    if len(wanted) == len(planes.names) and (nameless or renamed):
+        if set(given) <= {"L"}:
+            return replace(planes, names=wanted)
+        said = ", ".join(name or "nothing" for name in planes.names)
+        note = f"bands as given: {', '.join(wanted)}; the header says {said}"
+        return replace(planes, names=wanted, notes=(*planes.notes, note))
     if nameless:
         raise UnreadableImageError(
             message(
@@ -184,7 +191,11 @@ def choose_bands(planes: Planes, bands: Sequence[str] | None) -> Planes:
             )
         )
     raise UnreadableImageError(
-        message(f"bands among {tuple(given)}", "Choose bands=... among these.", bands=wanted)
+        message(
+            f"bands among {tuple(given)}",
+            "Choose bands=... among these, or give every plane another name.",
+            bands=wanted,
+        )
     )
 
 

@@ -168,4 +168,11 @@ def _named(planes: Sequence[_Plane], bands: Sequence[str] | None) -> list[Mosaic
     names = tuple(plane.stored.names[plane.number] for plane in planes)
     chosen = choose_bands(Planes(numbers, names, u.one, factors=(1.0,) * len(planes)), bands)
     rows = chosen.values[:, 0, 0].astype(int)
-    return [replace(planes[row].layer, band=str(name)) for row, name in zip(rows, chosen.names, strict=True)]
+    layers = [
+        replace(planes[row].layer, band=str(name)) for row, name in zip(rows, chosen.names, strict=True)
+    ]
+    for layer in layers:
+        said = layer.facts.get("notes")
+        if chosen.notes:
+            layer.facts["notes"] = [*(said if isinstance(said, list) else []), *chosen.notes]
+    return layers

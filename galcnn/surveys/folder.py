@@ -193,7 +193,8 @@ class FolderSurvey:
     def _load(self, file: Path, content: Path | bytes) -> Cutout:
         """Load an image; bands that the file does not name come from `filters` or from the file name."""
         image = load_cutout(content)
-        if not self.filters or set(image.bands) & set(self.bands):
+        named = not all(re.fullmatch(r"band\d+|L", band) for band in image.bands)
+        if not self.filters or named:
             return image
         words = set(re.split(r"[^A-Za-z0-9]+", file.name))
         names = tuple(band for band in self.bands if band in words) if len(image.bands) == 1 else self.bands

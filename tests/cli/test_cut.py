@@ -73,7 +73,7 @@ def test_bad_words_are_one_line(sky, capsys):
         (["--width", "9px", "--width-factor", "2"], "with --width-column C"),
         (["--width", "9px", "--width-column", "size", "--width-unit", "arcsec"], "--width as an angle"),
         (["--width", "9px", "--mask", "a", "--mask", "b", "--mask", "c"], "once for each of 1 mosaics"),
-        (["--width", "9px", "--bands", "z"], "bands among ('g',)"),
+        (["--width", "9px", "--bands", "z,r"], "bands among ('g',)"),
         (
             ["--width", "9px", "--sigma", "nope.fits"],
             "File not found: nope.fits. It is not the name of an HDU either.",

@@ -488,7 +488,7 @@ def test_fixable_headers_warn_in_meta_and_nowhere_else(tmp_path):
         warnings.simplefilter("error")
         cutout = load_cutout(path)
     np.testing.assert_array_equal(cutout.flux[0], GALAXY["r"])
-    assert cutout.bands == ("r",)
+    assert cutout.bands == ("r band of the survey",)
     assert "FILTER" in " ".join(cutout.meta["notes"])
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from galcnn.files.headers import band_names, survey_of
+from galcnn.files.headers import survey_of
 from galcnn.files.zero_points import calibration_of
 from galcnn.photometry.units import UNCALIBRATED
 
@@ -168,40 +168,6 @@ def test_a_segmentation_map_with_the_header_of_its_image_is_no_flux():
     found = calibration_of(cards, 0.06, np.array([[0.0, 3550.0, 12.0, np.nan]]))
     assert found.unit == u.electron / u.s
     assert "a segmentation map" in found.source
-
-
-@pytest.mark.parametrize(
-    ("cards", "n", "names"),
-    [
-        ({"BAND": "r"}, 1, ("r",)),
-        ({"FILTER": "i       "}, 1, ("i",)),
-        ({"BAND": "g", "FILTER": "g DECam SDSS c0001 4720.0 1520.0"}, 1, ("g",)),
-        ({"FILTER": "g DECam SDSS c0001 4720.0 1520.0"}, 1, ("g",)),
-        ({"FILTER": "HSC-I2"}, 1, ("i",)),
-        ({"FILTER1": "CLEAR1L", "FILTER2": "F814W"}, 1, ("F814W",)),
-        ({"FILTER1": "F475W", "FILTER2": "CLEAR2L"}, 1, ("F475W",)),
-        ({"FILTER1": 25, "FILTNAM1": "F555W"}, 1, ("F555W",)),
-        ({"BAND": "g", "BANDS": "grz"}, 1, ("g",)),
-        ({"BANDS": "r"}, 1, ("r",)),
-        ({"BANDS": "grz"}, 1, (None,)),
-        ({"FILTER": "g,r"}, 1, (None,)),
-        ({"FILTER": "UNKNOWN"}, 1, (None,)),
-        ({"FPA.FILTERID": "i.00000", "FPA.FILTER": "i.00000"}, 1, ("i",)),
-        ({"TELESCOP": "WISE", "BAND": 3}, 1, ("W3",)),
-        ({"MPSTYPE": "AIS", "TILENUM": 50205, "BAND": 2}, 1, ("FUV",)),
-        ({"BAND": 3}, 1, (None,)),
-        ({"BANDS": "grz", "BAND0": "g", "BAND1": "r", "BAND2": "z"}, 3, ("g", "r", "z")),
-        ({"BAND1": "u", "BAND2": "g"}, 2, ("u", "g")),
-        ({"BANDS": "g, r, i"}, 3, ("g", "r", "i")),
-        ({"FILTERS": "F105W F160W"}, 2, ("F105W", "F160W")),
-        ({"BANDS": "grz"}, 5, (None,) * 5),
-        ({"BANDS": "ggr"}, 3, (None,) * 3),
-        ({"FILTER": "r"}, 3, (None,) * 3),
-        ({}, 2, (None, None)),
-    ],
-)
-def test_band_names(cards, n, names):
-    assert band_names(header(cards), n) == names
 
 
 @pytest.mark.parametrize(

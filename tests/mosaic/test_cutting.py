@@ -390,7 +390,7 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
         ([MosaicFile(path, mask=tmp_path / "small.fits")], {}, UnreadableImageError, "like the image"),
         ([MosaicFile(path, mask=tmp_path / "small_wht.fits")], {}, UnreadableImageError, "Expected a mask"),
         ([MosaicFile(path, sigma="a", weight="b")], {}, ValueError, "sigma or weight"),
-        ([path], {"bands": ("g",)}, UnreadableImageError, r"bands among \('r',\)"),
+        ([path], {"bands": ("g", "i")}, UnreadableImageError, r"bands among \('r',\)"),
         ([path], {"bands": "r"}, TypeError, r"Write \('r',\)"),
         ([], {}, ValueError, "at least one mosaic"),
         ([path, path], {}, UnreadableImageError, "one plane for each band"),
