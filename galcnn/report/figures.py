@@ -86,7 +86,7 @@ def draw_run(
                 folder=str(source),
             )
         )
-    images, trouble = ({}, "") if answers is None else _images(table, answers[0].ids, known)
+    images, trouble = ({}, "") if table is None or answers is None else _images(table, answers[0].ids, known)
     true = _true_classes(known) if known.label else {}
     atomic.claim(target, what="one of galcnn report --figures", overwrite=overwrite).mark()
     written = []
