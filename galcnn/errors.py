@@ -9,9 +9,18 @@ A class of its own exists only where a caller handles the error differently; all
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
 
 _LONGEST_VALUE = 200
+#: Bytes of an ordinary image: without them no other file can be read either.
+_ORDINARY = 64_000_000
+#: Shortest text of a library that is shown; a shorter one may be the beginning of what a file holds.
+_SHORTEST_TEXT = 8
+#: Name of a card or HDU that was looked up in vain, as Python or astropy says it.
+_MISSING_NAME = re.compile(r"(?:Keyword ')?([A-Z0-9_-]{1,20})(?:' not found\.)?")
 
 
 class CoverageError(ValueError):
@@ -40,6 +49,107 @@ class UnfitImageError(ValueError):
 
 class PluginError(RuntimeError):
     """A plugin is broken or missing, or two packages provide the same name; repair the installation."""
+
+
+@contextmanager
+def reading(expected: str, remedy: str = "", **received: object) -> Iterator[None]:
+    """Make any exception in the block, where a file is read, an error of this file.
+
+    Parameters
+    ----------
+    expected : str
+        What was expected, see `message`.
+    remedy : str
+        What the user can do, see `message`.
+    **received : object
+        What was received, such as the path, by name.
+
+    Yields
+    ------
+    None
+        Nothing is yielded.
+
+    Raises
+    ------
+    Exception
+        See `error_of_file`.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = error_of_file(error, expected, remedy, **received)
+        if found is error:
+            raise
+        raise found from error
+
+
+def error_of_file(error: Exception, expected: str, remedy: str = "", **received: object) -> Exception:
+    """Return the error of one file for any exception of its reading.
+
+    Readers of images and tables raise any exception for a damaged file. Its text may quote the file, so
+    only what the code of the library says in these words is shown.
+
+    Parameters
+    ----------
+    error : Exception
+        Exception that was raised while the file was read.
+    expected : str
+        What was expected, see `message`.
+    remedy : str
+        What the user can do, see `message`.
+    **received : object
+        What was received, such as the path, by name.
+
+    Returns
+    -------
+    Exception
+        `error` itself if it says already what is wrong with the file: it is missing or not permitted, or
+        the error is one of galcnn. Otherwise an `UnreadableImageError`.
+
+    Raises
+    ------
+    MemoryError
+        If there is no memory for an ordinary image either, so that it was not this file that asked for
+        too much.
+    """
+    if isinstance(error, _TELLING):
+        return error
+    if isinstance(error, MemoryError):
+        try:
+            bytearray(_ORDINARY)
+        except MemoryError:
+            raise error from None
+    if error.args and isinstance(error.args[0], Message):
+        return UnreadableImageError(error.args[0])
+    return UnreadableImageError(message(expected, remedy, **received, error=_without_content(error)))
+
+
+def _without_content(error: Exception) -> str:
+    """Return the class of an exception, with as much of its text as stands in the code that raised it."""
+    kind, text = type(error).__name__, str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{kind}: {error.strerror}"
+    if isinstance(error, KeyError) and error.args and (name := _MISSING_NAME.fullmatch(str(error.args[0]))):
+        return f"{kind}: {name[1]}"
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    known = () if trace is None else trace.tb_frame.f_code.co_consts
+    texts = [one for one in known if isinstance(one, str) and len(one) >= _SHORTEST_TEXT]
+    said = max((one for one in texts if text.startswith(one)), key=len, default="").strip(" :'\"`([,")
+    return f"{kind}: {said}" if said else kind
+
+
+#: Errors that say already what is wrong with a file.
+_TELLING = (
+    UnreadableImageError,
+    UnfitImageError,
+    CoverageError,
+    DownloadError,
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+)
 
 
 class Message(str):

@@ -67,3 +67,56 @@ def test_two_packages_with_one_name_are_both_named(tmp_path, monkeypatch):
 def test_a_misspelt_plugin_gets_a_hint():
     with pytest.raises(errors.PluginError, match=r"Did you mean 'saliency'\?"):
         plugins.load(plugins.EXPLAINERS, "salience")
+
+
+SECRET = "token=hunter2"
+
+
+def failing(error):
+    raise error
+
+
+def library():
+    raise RuntimeError(f"an unknown card {SECRET}")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: int(SECRET), "ValueError"),
+        (lambda: {}[SECRET], "KeyError"),
+        (lambda: {}["CTYPE1"], "KeyError: CTYPE1"),
+        (lambda: SECRET.encode()[:-1].decode("utf-16"), "UnicodeDecodeError"),
+        (library, "RuntimeError: an unknown card"),
+        (lambda: failing(RuntimeError(SECRET * 2)), "RuntimeError"),
+        (lambda: failing(RecursionError()), "RecursionError"),
+        (lambda: failing(OSError(5, "Input/output error", SECRET)), "OSError: Input/output error"),
+        (lambda: bytearray(2**62), "MemoryError"),
+    ],
+)
+def test_the_error_of_a_file_quotes_nothing_of_it(make, said):
+    with (
+        pytest.raises(errors.UnreadableImageError) as caught,
+        errors.reading("a whole file", "Fetch it again.", path="a.fits"),
+    ):
+        make()
+    text = f"Expected a whole file. Received: path='a.fits', error='{said}'. Fetch it again."
+    assert str(caught.value) == text
+
+
+def test_an_error_that_says_what_is_wrong_is_passed_on():
+    for known in (FileNotFoundError("x"), errors.UnfitImageError("x"), errors.CoverageError("x")):
+        with pytest.raises(type(known)) as caught, errors.reading("a file"):
+            raise known
+        assert caught.value is known
+    for kind in (ValueError, TypeError):
+        with pytest.raises(errors.UnreadableImageError, match="Received: width=3"), errors.reading("a file"):
+            raise kind(errors.message("a width", "", width=3))
+    with pytest.raises(KeyboardInterrupt), errors.reading("a file"):
+        raise KeyboardInterrupt
+
+
+def test_the_lack_of_memory_for_any_file_is_not_the_error_of_one(monkeypatch):
+    monkeypatch.setattr(errors, "_ORDINARY", 2**62)
+    with pytest.raises(MemoryError), errors.reading("a file"):
+        raise MemoryError

@@ -132,10 +132,14 @@ def _say_rate(rate: float | None, figure: str) -> None:
 
 
 def _report(card: Any, out: Path) -> None:
+    from galcnn.model.bundle import LEFT_OUT
+
     counts = {side: sum(n.values()) for side, n in card.data["counts"].items()}
     click.echo(
         f"{counts['train']} galaxies for training, {counts['validation']} validation, {counts['test']} test"
     )
+    if n := card.data.get("n_left_out"):
+        click.echo(f"{n} galaxies are left out, since their images cannot be read: {out / LEFT_OUT}")
     if card.data["masked_fraction"] > 0.01:
         click.echo(f"{card.data['masked_fraction']:.0%} of all pixels are masked and were filled with sky")
     click.echo(f"scores on the test set, with 95 % intervals, after {card.metrics['epochs']} epochs:")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ class Dataset:
         galaxies in training.
     votes : galcnn.catalog.Votes or None
         Questions and answers of the votes; None if the labels are classes.
+    left_out : mapping of str to str
+        Id -> reason, for galaxies of the catalog whose images cannot be read.
     """
 
     ids: tuple[str, ...]
@@ -54,6 +56,7 @@ class Dataset:
     masked_fraction: float = 0.0
     cutouts: Mapping[str, Cutout] | None = None
     votes: Votes | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.ids)

@@ -17,7 +17,7 @@ from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import as_numbers
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
-from galcnn.errors import Message, UnreadableImageError, message
+from galcnn.errors import Message, UnreadableImageError, error_of_file, message, reading
 from galcnn.files import Treatment, load_bands, load_cutout
 from galcnn.files.fits_images import HDUChoice
 from galcnn.files.loading import ZeroPoint, treat
@@ -218,8 +218,8 @@ class InputFiles:
         paths = self.paths[name]
         if paths == (Path(),):
             raise FileNotFoundError(message("an image file", "Fill in the column of the images.", image=""))
-        try:
-            given = Treatment(zero_point=self.zero_points)
+        given = Treatment(zero_point=self.zero_points)
+        with reading("a readable image", "Leave it out.", path=", ".join(map(str, paths))):
             if self.grid is None or len(paths) == 1:
                 cutout = treat(load_cutout(paths, bands=self.bands, hdu=self.hdu), given)
             else:
@@ -228,10 +228,6 @@ class InputFiles:
                 )
             if self.width is not None:
                 cutout = crop_width(cutout, self.width)
-        except (OSError, ValueError):
-            raise
-        except Exception as error:  # broken files may raise any exception in the reading libraries
-            raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
         if cutout.redshift is None and name in self._redshifts:
             return replace(cutout, redshift=self._redshifts[name])
         return cutout
@@ -309,7 +305,7 @@ class InputFiles:
 
     @contextlib.contextmanager
     def named(self, name: str) -> Iterator[None]:
-        """Prefix the message of an `OSError` or `ValueError` in the block with the galaxy and its files.
+        """Make any exception in the block an `OSError` or `ValueError` that names the galaxy and its files.
 
         Parameters
         ----------
@@ -323,13 +319,16 @@ class InputFiles:
         """
         try:
             yield
-        except (OSError, ValueError) as error:
-            subject, told = f"Galaxy {name} ({', '.join(map(str, self.paths[name]))})", str(error)
+        except Exception as error:
+            known: Exception = error
+            if not isinstance(error, OSError | ValueError):
+                known = error_of_file(error, "an image that fits", "Leave it out.")
+            subject, told = f"Galaxy {name} ({', '.join(map(str, self.paths[name]))})", str(known)
             text = f"{subject}: {told}"
-            if error.args and isinstance(worded := error.args[0], Message) and worded == told:
+            if known.args and isinstance(worded := known.args[0], Message) and worded == told:
                 text = worded.about(subject)
             try:
-                named = type(error)(text)
+                named = type(known)(text)
             except TypeError:  # its constructor takes other arguments, as UnicodeDecodeError's
                 named = UnreadableImageError(text)
             raise named from error
@@ -339,7 +338,7 @@ class InputFiles:
             if self.width is None:  # with a width, a large image is cut
                 self._check_bytes(name)
             return self.load(name)
-        except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
+        except (OSError, ValueError) as error:
             return error
 
     def _check_bytes(self, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.dataset.dataset import Dataset
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import Packed, PackedImages, file_sha256
-from galcnn.errors import message
+from galcnn.errors import UnreadableImageError, message
 from galcnn.model import InputSpec, images_from
 from galcnn.photometry import DISPLAY
 
 _FORMAT = 1
 _SHARD = 512  # images per shard
+#: Default of the largest fraction of galaxies that are left out of a dataset.
+MAX_UNREADABLE = 0.1
 
 
 def read_dataset(
@@ -34,6 +37,7 @@ def read_dataset(
     size: int | None = None,
     render: str | None = None,
     shards: str | os.PathLike[str] | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
     progress: Progress = silent,
 ) -> Dataset:
     """Read the images and classes of a catalog.
@@ -53,18 +57,21 @@ def read_dataset(
     shards : path-like, optional
         Folder of shards. If given, the images are packed there, or read from there if they are
         already packed, and stay on disk. See `galcnn.dataset.pack_images`.
+    max_unreadable : float
+        Largest fraction of galaxies without a readable image that fits the first. They are left out, see
+        `Dataset`.
     progress : galcnn._runtime.progress.Progress
         Progress display.
 
     Returns
     -------
     Dataset
-        Dataset in the order of the catalog.
+        Dataset in the order of the catalog, without galaxies whose images cannot be read.
 
     Raises
     ------
-    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        If an image cannot be read or does not fit the first; the message names the galaxy.
+    OSError, ValueError
+        If more images cannot be read, or do not fit the first; the message names the first such galaxy.
     """
     catalog = as_catalog(catalog)
     files = InputFiles.of(catalog, images, bands=bands, size=size, render=render)
@@ -78,8 +85,9 @@ def read_dataset(
             )
         )
     labels = np.searchsorted(np.array(classes), catalog.labels).astype(np.int32)
-    pixels, masked = _images(files, shards, progress)
-    return Dataset(tuple(files.ids), pixels, labels, classes, files.spec, masked)
+    kept, pixels, masked, left_out = _images(files, shards, max_unreadable, progress)
+    ids = tuple(files.ids[row] for row in kept)
+    return Dataset(ids, pixels, labels[kept], classes, files.spec, masked, left_out=left_out)
 
 
 def read_vote_dataset(
@@ -91,6 +99,7 @@ def read_vote_dataset(
     size: int | None = None,
     render: str | None = None,
     shards: str | os.PathLike[str] | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
     progress: Progress = silent,
 ) -> Dataset:
     """Read the images and votes of a catalog.
@@ -111,24 +120,29 @@ def read_vote_dataset(
         See `InputFiles`.
     shards : path-like, optional
         See `read_dataset`.
+    max_unreadable : float
+        See `read_dataset`.
     progress : galcnn._runtime.progress.Progress
         Progress display.
 
     Returns
     -------
     Dataset
-        Dataset in the order of the catalog.
+        Dataset in the order of the catalog, without galaxies whose images cannot be read.
 
     Raises
     ------
-    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
+    OSError, ValueError
         See `read_dataset` and `galcnn.catalog.read_votes`.
     """
     catalog = as_catalog(catalog)
     observed = read_votes(catalog, votes)  # refused before reading images
     files = InputFiles.of(catalog, images, bands=bands, size=size, render=render)
-    pixels, masked = _images(files, shards, progress)
-    return Dataset(tuple(files.ids), pixels, observed, votes.answers, files.spec, masked, votes=votes)
+    kept, pixels, masked, left_out = _images(files, shards, max_unreadable, progress)
+    ids = tuple(files.ids[row] for row in kept)
+    return Dataset(
+        ids, pixels, observed[kept], votes.answers, files.spec, masked, votes=votes, left_out=left_out
+    )
 
 
 def claim_shards(folder: str | os.PathLike[str], *, overwrite: bool = False) -> atomic.Claim:
@@ -199,7 +213,8 @@ def pack_images(
     shards = tuple(np.load(place / entry["file"], mmap_mode="r", allow_pickle=False) for entry in entries)
     masked = sum(entry["masked"] * len(rows) for entry, rows in zip(entries, pieces, strict=True))
     images = PackedImages(shards, np.arange(len(files)))
-    return Packed(images, InputSpec.from_dict(entries[0]["inputs"]), float(masked / len(files)))
+    failed = {name: str(why) for entry in entries for name, why in entry["failed"].items()}
+    return Packed(images, InputSpec.from_dict(entries[0]["inputs"]), float(masked / len(files)), failed)
 
 
 def _find_first(files: InputFiles) -> None:
@@ -298,19 +313,47 @@ def _foreign(place: Path, name: str) -> ValueError:
 
 
 def _images(
-    files: InputFiles, shards: str | os.PathLike[str] | None, progress: Progress
-) -> tuple[npt.NDArray[np.float32] | PackedImages, float]:
-    """Return all images and the fraction of their pixels that are masked."""
+    files: InputFiles, shards: str | os.PathLike[str] | None, max_unreadable: float, progress: Progress
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32] | PackedImages, float, dict[str, str]]:
+    """Return the rows that can be read, their images, the masked fraction, and why the others cannot."""
+    if not 0 <= max_unreadable < 1:
+        raise ValueError(message("a fraction from 0 to below 1", "", max_unreadable=max_unreadable))
     if shards is not None:
-        packed = pack_images(files, shards, progress=progress)
-        return packed.images, packed.masked_fraction
-    images, masked = np.empty((0,), dtype=np.float32), 0.0
+        packed = pack_images(files, shards, complete=max_unreadable == 0, progress=progress)
+        if len(packed.failed) > max_unreadable * len(files):
+            raise _too_many(packed.failed, len(files), max_unreadable)
+        kept = np.array([row for row, name in enumerate(files.ids) if name not in packed.failed], np.intp)
+        masked = packed.masked_fraction * len(files) / max(len(kept), 1)  # nothing is masked in the others
+        return kept, packed.images.select(kept), masked, dict(packed.failed)
+    rows, masked, left_out = [], 0.0, dict[str, str]()
+    images = np.empty((0,), dtype=np.float32)
     with progress("read images", len(files)) as step:
         for row, name in enumerate(files.ids):
-            cutout = files.prepared(name)
-            if row == 0:
-                images = np.empty((len(files), *files.spec.image_shape), dtype=np.float32)
-            images[row] = images_from([cutout])[0]
-            masked += cutout.masked_fraction / len(files)
             step()
-    return images, masked
+            try:
+                cutout = files.prepared(name)
+            except (OSError, ValueError) as error:
+                left_out[name] = str(error)
+                if max_unreadable == 0:
+                    raise
+                if len(left_out) > max_unreadable * len(files):
+                    raise _too_many(left_out, len(files), max_unreadable) from error
+                continue
+            if not rows:
+                images = np.empty((len(files), *files.spec.image_shape), dtype=np.float32)
+            images[len(rows)] = images_from([cutout])[0]
+            masked += cutout.masked_fraction
+            rows.append(row)
+    return np.array(rows, np.intp), images[: len(rows)], masked / max(len(rows), 1), left_out
+
+
+def _too_many(left_out: Mapping[str, str], n: int, max_unreadable: float) -> UnreadableImageError:
+    """Return the error of a catalog of which too many images cannot be read."""
+    return UnreadableImageError(
+        message(
+            f"readable images of all but {max_unreadable:.0%} of {n} galaxies",
+            "Correct the catalog, or let more be left out: --set data.max_unreadable=0.5.",
+            left_out=len(left_out),
+            first=next(iter(left_out.values())),
+        )
+    )

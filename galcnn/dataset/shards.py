@@ -72,11 +72,14 @@ class Packed:
         Input specification of the images.
     masked_fraction : float
         Fraction of pixels that were masked and replaced by the fill value.
+    failed : mapping of str to str
+        Id -> reason, for galaxies without an image; their pixels are zero.
     """
 
     images: PackedImages
     inputs: InputSpec
     masked_fraction: float
+    failed: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from galcnn.catalog.names import image_stem
 from galcnn.cutout import Cutout
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import read_shards
-from galcnn.errors import CoverageError, UnreadableImageError, message
+from galcnn.errors import CoverageError, UnreadableImageError, error_of_file, message
 from galcnn.files.conversion import listed
 from galcnn.files.fits_images import HDUChoice
 from galcnn.files.loading import ZeroPoint
@@ -82,7 +82,7 @@ class FromImages:
             try:
                 found += cutouts_like([self._images[row]], self._wanted)
             except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
-                found.append(error)
+                found.append(error_of_file(error, "a readable image"))
         return found
 
 
@@ -132,7 +132,7 @@ class FromShards:
                 images = self._shards[number].images()[self._place_of[wanted[here]]]
             except Exception as error:  # noqa: BLE001  any exception is the result of these galaxies
                 for place in here:
-                    found[place] = error
+                    found[place] = error_of_file(error, "a readable shard", "Pack again.")
                 continue
             shard = self._shards[number]
             for place, planes in zip(here, planes_from(images), strict=True):
@@ -162,7 +162,8 @@ class FromMosaic:
             for one in cuts:
                 found[one.row] = one.cutout if one.cutout is not None else CoverageError(one.reason)
         except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
-            return [error] if len(rows) == 1 else [self.read([row])[0] for row in rows]
+            known = error_of_file(error, "a readable mosaic", "Fetch it again.")
+            return [known] if len(rows) == 1 else [self.read([row])[0] for row in rows]
         return found
 
 
@@ -196,7 +197,7 @@ class FromSurvey:
         try:
             return self._survey.cutout(self._positions[row], self._width, self._bands)
         except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
-            return error
+            return error_of_file(error, "an image") if isinstance(error, MemoryError) else error
 
 
 @dataclass(frozen=True)

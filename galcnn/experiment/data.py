@@ -39,9 +39,9 @@ class ExperimentData:
     experiment : Experiment
         Settings of the experiment.
     catalog : galcnn.catalog.Catalog
-        Catalog of all galaxies, with a column `split`.
+        Catalog of all galaxies whose images can be read, with a column `split`.
     dataset : galcnn.dataset.Dataset
-        Images and labels of all galaxies.
+        Images and labels of these galaxies.
     sides : mapping of str to galcnn.dataset.Dataset
         Datasets of ``train``, ``validation`` and ``test``.
     """
@@ -141,8 +141,10 @@ def read_data(
         size=data.size,
         render=data.render,
         shards=data.shards,
+        max_unreadable=data.max_unreadable,
         progress=progress,
     )
+    catalog = catalog.select([name not in dataset.left_out for name in catalog.ids])
     dataset = dataset.cached(data.cache_megabytes)
     if experiment.training.augmentation.redshift is not None:
         files = InputFiles.of(catalog, data.images, bands=dataset.inputs.bands)

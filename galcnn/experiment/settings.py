@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from galcnn._runtime.representation import summary
 from galcnn.catalog import Question, Votes
 from galcnn.catalog.formats import FORMATS
+from galcnn.dataset.reading import MAX_UNREADABLE
 from galcnn.errors import did_you_mean, message, wrong_type
 from galcnn.model import Card, DeviceSettings, NetworkSettings
 from galcnn.model.settings import Per, Scaling, Stretch
@@ -55,6 +56,9 @@ class DataSettings:
     shards : str or None
         Folder into which the images are packed on first use, and read from afterwards. For data that
         are read repeatedly or are larger than the memory, see `galcnn.dataset.pack_images`.
+    max_unreadable : float
+        Largest fraction of galaxies without a readable image that fits the first. They are left out and
+        listed; with more, the training stops.
     cache_megabytes : float
         Largest size of packed images that are kept in memory, in MB. Larger sets are read from their
         shards batch by batch. Also the limit of cutouts kept in memory for redshifting.
@@ -90,6 +94,7 @@ class DataSettings:
     size: int | None = None
     render: str | None = None
     shards: str | None = None
+    max_unreadable: float = MAX_UNREADABLE
     cache_megabytes: float = 1000.0
     split_by: str = "auto"
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)

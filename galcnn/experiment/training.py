@@ -38,7 +38,7 @@ from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment, read_settings
 from galcnn.model import Card, TrainedModel, load_model, network_table, save_model
 from galcnn.model.build import NETWORK
-from galcnn.model.bundle import refuse_foreign_folder
+from galcnn.model.bundle import LEFT_OUT, refuse_foreign_folder
 from galcnn.model.devices import devices_used, is_chief, make_strategy
 from galcnn.prediction import Prediction, predict_images
 from galcnn.training import class_frequency, fit, trained_prior, training_batches
@@ -71,8 +71,9 @@ def train(
         another file of this name is replaced only if `overwrite`.
     out : path-like
         Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row per epoch), ``test.ecsv``
-        (predictions of the test galaxies with their true classes or votes) and, if the experiment sets
-        `health`, ``health.csv`` (``OUT.health.csv`` during training).
+        (predictions of the test galaxies with their true classes or votes), ``left_out.ecsv`` (id and
+        reason of galaxies whose images cannot be read, if any) and, if the experiment sets `health`,
+        ``health.csv`` (``OUT.health.csv`` during training).
     settings : mapping, optional
         Settings that replace those of the experiment, as in its TOML file: section -> key -> value, such
         as ``{"data": {"label": "morphology"}, "training": {"epochs": 20}}``.
@@ -253,7 +254,7 @@ def checkpoint_of(out: str | os.PathLike[str]) -> Path:
 def _told(experiment: Experiment) -> dict[str, Any]:
     """Return the settings that must be equal to resume; paths of the data and devices may differ."""
     content = experiment.to_dict()
-    for name in ("catalog", "images", "shards", "cache_megabytes"):
+    for name in ("catalog", "images", "shards", "cache_megabytes", "max_unreadable"):
         del content["data"][name]
     del content["devices"], content["health"]
     return content
@@ -330,10 +331,19 @@ def _score_and_save(
         extra={
             "history.csv": lambda path: write_table(_history(history), path),
             "test.ecsv": lambda path: write_table(scored.table, path),
+            **_left_out(prepared.dataset.left_out),
             **extra,
         },
         overwrite=overwrite,
     )
+
+
+def _left_out(reasons: Mapping[str, str]) -> dict[str, Callable[[Path], None]]:
+    """Return the table of galaxies whose images cannot be read, if there are any."""
+    if not reasons:
+        return {}
+    table = Table({"id": list(reasons), "reason": list(reasons.values())})
+    return {LEFT_OUT: lambda path: write_table(table, path)}
 
 
 def _describe(prepared: ExperimentData) -> dict[str, Any]:
@@ -344,6 +354,7 @@ def _describe(prepared: ExperimentData) -> dict[str, Any]:
         "sha256": dataset.sha256(),
         "split_by": data.split_by,
         "masked_fraction": round(dataset.masked_fraction, 6),
+        "n_left_out": len(dataset.left_out),
         "counts": {name: side.counts for name, side in prepared.sides.items()},
     }
     training = catalog.select(np.asarray(catalog.table["split"]) == "train").table

@@ -22,7 +22,7 @@ from astropy.io import fits
 from galcnn._runtime import atomic
 from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
-from galcnn.errors import UnreadableImageError, message, wrong_type
+from galcnn.errors import UnreadableImageError, message, reading, wrong_type
 from galcnn.files.astrometry import celestial_wcs, wcs_cards
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name, word
 from galcnn.photometry import parse_unit
@@ -128,7 +128,7 @@ def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
             message(f"{n_bands} layers named SCI_<BAND>", "Restore the file.", found=science)
         )
     suffixes = [name.removeprefix("SCI_") for name in science]
-    try:
+    with reading("a whole cutout in layers", "Write it again."):
         flux = _planes(ours, "SCI", suffixes)
         mask = ours["MASK"].data if "MASK" in ours else _planes(ours, "MASK", suffixes)
         wcs, _ = celestial_wcs(first.header, (flux.shape[1], flux.shape[2]))
@@ -145,10 +145,6 @@ def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
             redshift=first.header.get("REDSHIFT"),
             meta=_meta(ours["META"]) if "META" in ours else {},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnreadableImageError(
-            message("a whole cutout in layers", "Write it again.", error=f"{type(error).__name__}: {error}")
-        ) from error
 
 
 def is_our_layout(hdulist: Iterable[Any]) -> bool:

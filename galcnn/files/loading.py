@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
 from galcnn.cutout import Cutout
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, message, reading
 from galcnn.files.astrometry import central_place
 from galcnn.files.companions import KINDS, Companions, attach, companion_of_file, companion_of_hdu
 from galcnn.files.fits_images import HDUChoice, find_hdu, read_image
@@ -194,36 +194,40 @@ def load_cutout(
     if not sources:
         raise ValueError(message("at least one file", "", path=path))
     given = _given(companions or Companions())
-    planes = join([_read_file(source, bands, hdu, given) for source in sources])
-    for kind, companion in given.items():
-        if isinstance(companion, Source):
-            planes = attach(planes, companion_of_file(companion, kind), kind)
-    planes = choose_bands(planes, bands)
-    if not np.isfinite(planes.values).any():
-        raise UnreadableImageError(
-            message(
-                "an image with at least one number", "Leave it out.", path=_shown(sources), found="all NaN"
+    with reading("a readable image", "Fetch it again.", path=_shown(sources)):
+        planes = join([_read_file(source, bands, hdu, given) for source in sources])
+        for kind, companion in given.items():
+            if isinstance(companion, Source):
+                planes = attach(planes, companion_of_file(companion, kind), kind)
+        planes = choose_bands(planes, bands)
+        if not np.isfinite(planes.values).any():
+            raise UnreadableImageError(
+                message(
+                    "an image with at least one number",
+                    "Leave it out.",
+                    path=_shown(sources),
+                    found="all NaN",
+                )
             )
+        place, place_source = planes.position, None
+        if position is not None:
+            _check_inside(planes, position, sources)
+            place, place_source = position, "given"
+        elif planes.wcs is not None and not planes.ours:
+            place, place_source = central_place(planes.wcs, planes.shape), "centre of the image"
+        return Cutout(
+            planes.values,
+            tuple(str(name) for name in planes.names),
+            wcs=planes.wcs,
+            position=place,
+            survey=planes.survey,
+            unit=planes.unit,
+            mask=planes.mask,  # type: ignore[arg-type]  # None means: only NaN is masked
+            sigma=planes.sigma,
+            psf=planes.psf,
+            redshift=planes.redshift if redshift is None else redshift,
+            meta=_meta(planes, sources, place_source),
         )
-    place, place_source = planes.position, None
-    if position is not None:
-        _check_inside(planes, position, sources)
-        place, place_source = position, "given"
-    elif planes.wcs is not None and not planes.ours:
-        place, place_source = central_place(planes.wcs, planes.shape), "centre of the image"
-    return Cutout(
-        planes.values,
-        tuple(str(name) for name in planes.names),
-        wcs=planes.wcs,
-        position=place,
-        survey=planes.survey,
-        unit=planes.unit,
-        mask=planes.mask,  # type: ignore[arg-type]  # None means: only NaN is masked
-        sigma=planes.sigma,
-        psf=planes.psf,
-        redshift=planes.redshift if redshift is None else redshift,
-        meta=_meta(planes, sources, place_source),
-    )
 
 
 def load_bands(

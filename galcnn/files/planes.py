@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from PIL import Image
 
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, message, reading
 from galcnn.files.sources import Source
 from galcnn.photometry import DISPLAY
 from galcnn.photometry.units import UNCALIBRATED
@@ -224,20 +224,17 @@ def read_picture(source: Source) -> Planes:
     """Read a JPEG or PNG; rows are reversed, since FITS counts them from the bottom."""
     # Pixels that are not opaque are masked. 16-bit grey is uncalibrated, everything else has the unit
     # `display`.
-    try:
-        with source.open() as handle, Image.open(handle, formats=("JPEG", "PNG")) as picture:
-            kind = str(picture.format)
-            if kind == "PNG":
-                _refuse_deep_colour(source)
-            picture.load()
-            deep = picture.mode.startswith("I")
-            pixels = np.asarray(picture if deep else _plain_mode(picture))
-    except (PermissionError, UnreadableImageError):
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(
-            message("a whole JPEG or PNG", "Fetch the picture again.", path=source.name, error=str(error))
-        ) from error
+    with (
+        reading("a whole JPEG or PNG", "Fetch the picture again.", path=source.name),
+        source.open() as handle,
+        Image.open(handle, formats=("JPEG", "PNG")) as picture,
+    ):
+        kind = str(picture.format)
+        if kind == "PNG":
+            _refuse_deep_colour(source)
+        picture.load()
+        deep = picture.mode.startswith("I")
+        pixels = np.asarray(picture if deep else _plain_mode(picture))
     pixels = pixels[::-1] if pixels.ndim == 3 else pixels[::-1, :, np.newaxis]
     transparent = np.zeros(pixels.shape[:2], dtype=np.bool_)
     if pixels.shape[2] in (2, 4):  # the last channel is opacity

@@ -14,36 +14,20 @@ import os
 import threading
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from astropy.io import fits
-from astropy.io.fits.hdu.compressed._compression import CfitsioException  # of tiles; it has no public name
 from astropy.utils.exceptions import AstropyWarning
 
-from galcnn.errors import UnreadableImageError, message, wrong_type
+from galcnn.errors import UnreadableImageError, message, reading, wrong_type
 
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | fits.HDUList
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\xfd7zXZ")
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
-#: Exceptions of astropy and the decompressors for damaged files.
-DAMAGE = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    fits.VerifyError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    CfitsioException,
-)
 _DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma))
 #: Warning filters are common to all threads.
 WARNINGS_LOCK = threading.RLock()
@@ -118,9 +102,9 @@ def kind_of(source: Source) -> str:
     elif text.startswith((b"<!doctype html", b"<html", b"<head")):
         found = "a web page (a service's error message?)"
     elif all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
-        found = f"text: {start[:80].decode('ascii')}"
+        found = "text"
     else:
-        found = f"bytes {start[:8]!r}"
+        found = "bytes of another format"
     raise UnreadableImageError(
         message("a FITS, JPEG or PNG file", "Fetch the image again.", path=source.name, found=found)
     )
@@ -145,28 +129,12 @@ def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
             # memmap=False, since the file may be replaced or removed while the cutout exists.
             # Our own handle, since astropy leaves its handle open if the file is damaged.
             with (
+                reading("a whole FITS file", "Fetch it again.", path=source.name, size_bytes=source.size),
                 _plain(source) as handle,
                 fits.open(handle, memmap=False, lazy_load_hdus=False) as hdulist,
             ):
                 _refuse_cut_off(caught, source.name)
                 yield hdulist, notes
-        except (UnreadableImageError, FileNotFoundError, PermissionError):
-            raise
-        except IsADirectoryError as error:
-            raise UnreadableImageError(
-                message("a FITS file, not a folder", "galcnn info shows a model folder.", path=source.name)
-            ) from error
-        except DAMAGE as error:
-            said = " ".join(str(error).split())
-            raise UnreadableImageError(
-                message(
-                    "a whole FITS file",
-                    "Fetch it again.",
-                    path=source.name,
-                    size_bytes=source.size,
-                    error=f"{type(error).__name__}: {said}",
-                )
-            ) from error
         finally:
             notes += [" ".join(str(w.message).split()) for w in caught if _of_astropy(w)]
             others = [w for w in caught if not _of_astropy(w)]

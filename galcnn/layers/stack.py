@@ -19,7 +19,7 @@ from galcnn._runtime.html import MOST_PICTURES, overview, picture, signed_pictur
 from galcnn._runtime.representation import names, pixels, summary
 from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, message, reading
 from galcnn.explain import Explanation, Synthesis
 from galcnn.files import cutout_from_hdus, cutout_hdus
 from galcnn.files.astrometry import wcs_cards
@@ -400,7 +400,7 @@ def named(hdus: Iterable[Any], number: int = 0) -> dict[str, Any]:
 
 def stack_fields(hdus: Mapping[str, Any], cutout: Cutout | None = None) -> dict[str, Any]:
     """Read the fields of a LayerStack from the HDUs of `stack_hdus`."""
-    try:
+    with reading("a whole layers file", "Write it again."):
         stated = hdus[tables.PROVENANCE].header.get("NHDU", 0)
         if len(hdus) < stated:
             raise UnreadableImageError(
@@ -414,12 +414,6 @@ def stack_fields(hdus: Mapping[str, Any], cutout: Cutout | None = None) -> dict[
             "syntheses": syntheses_from(hdus),
             "segmentation": hdus[SEGMENTATION].data if SEGMENTATION in hdus else None,
         }
-    except UnreadableImageError:
-        raise
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise UnreadableImageError(
-            message("a whole layers file", "Write it again.", error=f"{type(error).__name__}: {error}")
-        ) from error
 
 
 def cutout_of(hdus: Mapping[str, Any]) -> Cutout:

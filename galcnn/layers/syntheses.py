@@ -27,7 +27,7 @@ from astropy.io import fits
 
 from galcnn._runtime import atomic
 from galcnn._runtime.version import __version__
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, message, reading
 from galcnn.explain import Synthesis
 from galcnn.files.astrometry import wcs_cards
 from galcnn.files.sources import check_sums, opened
@@ -170,17 +170,8 @@ def read_syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
                 )
             )
         check_sums(hdulist)
-        try:
+        with reading("a whole file of syntheses", "Write it again.", path=str(file)):
             return syntheses_from(hdulist)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise UnreadableImageError(
-                message(
-                    "a whole file of syntheses",
-                    "Write it again.",
-                    path=str(file),
-                    error=f"{type(error).__name__}: {error}",
-                )
-            ) from error
 
 
 def _parts(synthesis: Synthesis) -> dict[str, npt.NDArray[np.float32]]:

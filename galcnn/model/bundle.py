@@ -26,7 +26,9 @@ from galcnn.model.inputs import check_render
 
 _MODEL, _CARD = "model.keras", "card.json"
 #: Names that a model folder may contain; a folder with other files is not replaced.
-_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", "health.csv", "uncertainty.json", "figures"}
+#: Table of the galaxies that a training left out.
+LEFT_OUT = "left_out.ecsv"
+_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", LEFT_OUT, "health.csv", "uncertainty.json", "figures"}
 
 
 @dataclass(frozen=True, eq=False)

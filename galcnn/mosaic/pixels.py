@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, error_of_file, message, reading
 from galcnn.files.fits_images import find_hdu
 from galcnn.files.hdus import inherited, plane_indices
 from galcnn.files.headers import role_of, role_of_name
-from galcnn.files.sources import DAMAGE, opened
+from galcnn.files.sources import opened
 
 #: Box on the mosaic, all inside: (y0, y1, x0, x1), first row and column included, last excluded.
 Box = tuple[int, int, int, int]
@@ -149,14 +149,8 @@ class Strips:
 
     def _read(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
         self.n_tiles += self._cost((y0, y1, x0, x1))
-        try:
+        with reading("whole pixels", "Fetch the file again.", path=self._name, rows=(y0, y1)):
             found: npt.NDArray[Any] = np.asarray(self.section[(*self.index, slice(y0, y1), slice(x0, x1))])
-        except DAMAGE as error:
-            raise UnreadableImageError(
-                message(
-                    "whole pixels", "Fetch the file again.", path=self._name, rows=(y0, y1), error=str(error)
-                )
-            ) from error
         return found
 
 
@@ -243,15 +237,17 @@ class Files:
         try:
             with unpack(path, "rb") as packed, open(target, "wb") as plain:
                 shutil.copyfileobj(packed, plain, 1 << 20)
-        except (EOFError, gzip.BadGzipFile, ValueError, OSError) as error:
+        except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:  # e.g. a full disk: no damage
                 raise
-            raise UnreadableImageError(
-                message("a whole packed file", "Fetch it again.", path=str(path), error=str(error))
-            ) from error
+            raise error_of_file(error, "a whole packed file", "Fetch it again.", path=str(path)) from error
         return target
 
     def _new_source(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
+        with reading("a whole FITS file", "Fetch it again.", path=str(path)):
+            return self._opened(path, hdu, index)
+
+    def _opened(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
         if path not in self._open:
             self._open[path] = self._stack.enter_context(fits.open(self.plain(path), memmap=None))
         found = self._open[path][hdu]

@@ -23,7 +23,7 @@ from galcnn._runtime.version import __version__
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
-from galcnn.errors import message
+from galcnn.errors import error_of_file, message
 from galcnn.evaluation import segmented
 from galcnn.explain import Explainer
 from galcnn.explain.attribution import Prepared, explain_prepared
@@ -155,7 +155,7 @@ def explain_files(
                         continue
                     given.append(_Galaxy(name, files.prepared(name, inputs), origin))
                 except Exception as error:  # noqa: BLE001  whatever fails is this file's error
-                    found[name] = error
+                    found[name] = error_of_file(error, "a readable image")
             for one, stack in zip(given, _stacks(ready, given, settings, ClassifySettings()), strict=True):
                 name = one.id
                 found[name] = stack

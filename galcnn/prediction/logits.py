@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.errors import UnfitImageError, message
+from galcnn.errors import UnfitImageError, error_of_file, message
 from galcnn.model import InputSpec, images_from, prepare
 from galcnn.model.inputs import blank_bands, cutouts_like
 from galcnn.prediction.flags import BLANK, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
@@ -128,14 +128,14 @@ def fitted(
             flags[row] = UNFIT if isinstance(cutout, UnfitImageError) else UNREADABLE
             reasons[row] = _words(cutout)
             continue
-        if (scale := cutout.pixel_scale) is not None:
-            scales[row] = scale.to_value("arcsec")
         try:
+            if (scale := cutout.pixel_scale) is not None:
+                scales[row] = scale.to_value("arcsec")
             ready = prepare(cutout, spec, fit=fit)
+            flags[row], reasons[row] = faults(ready)
         except Exception as error:  # noqa: BLE001  an error in one galaxy must not affect the others
-            flags[row], reasons[row] = UNFIT, _words(error)
+            flags[row], reasons[row] = UNFIT, str(error_of_file(error, "an image that fits the model"))
             continue
-        flags[row], reasons[row] = faults(ready)
         rows.append(row)
         fitting.append(ready)
     images = images_from(fitting) if fitting else np.empty((0, *spec.image_shape), dtype=np.float32)

@@ -86,18 +86,15 @@ def test_whatever_fails_in_reading_is_the_error_of_its_row(sky, monkeypatch):
     files = InputFiles({**paths, "d": paths["a"].parent / "none.fits"})
     *found, missing = files.read(range(4))
     assert [type(error) for error in found] == [UnreadableImageError] * 3
-    assert list(map(str, found)) == [
-        "RuntimeError: a bug of a library",
-        "MemoryError: ",
-        "KeyError: 'CTYPE1'",
-    ]
+    for error, said in zip(found, ("RuntimeError'", "MemoryError'", "KeyError: CTYPE1'"), strict=True):
+        assert str(error).endswith(f"error='{said}. Leave it out.")
     assert isinstance(missing, FileNotFoundError)
-    with pytest.raises(UnreadableImageError, match=rf"^Galaxy a \({paths['a']}\): RuntimeError: a bug"):
+    with pytest.raises(UnreadableImageError, match=rf"^Galaxy a \({paths['a']}\): Expected a readable image"):
         files.prepared("a")
     errors["a"] = UnicodeDecodeError("ascii", b"\xff", 0, 1, "not in range")  # wants five arguments
-    with pytest.raises(UnreadableImageError, match=r"^Galaxy a .*: 'ascii' codec can't decode"):
+    with pytest.raises(UnreadableImageError, match=r"^Galaxy a .*UnicodeDecodeError"):
         files.prepared("a")
-    assert isinstance(files.read([0])[0], UnicodeDecodeError)
+    assert isinstance(files.read([0])[0], UnreadableImageError)
     errors["a"] = KeyboardInterrupt()  # is no error of a file
     with pytest.raises(KeyboardInterrupt):
         files.read([0])

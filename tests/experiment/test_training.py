@@ -12,6 +12,7 @@ from PIL import Image
 
 from galcnn.catalog import read_catalog
 from galcnn.cutout import Cutout
+from galcnn.errors import UnreadableImageError
 from galcnn.experiment import Experiment, galaxies_of, read_data, train
 from galcnn.experiment.settings import DataSettings
 from galcnn.files import save_cutout
@@ -154,7 +155,7 @@ def test_a_network_of_mirror_images_refuses_classes_that_a_mirror_swaps(tmp_path
     still = TrainingSettings(augmentation=Augmentation(flips=False))
     with pytest.raises(ValueError, match="for a network of 8 orientations"):
         train(Experiment(data, NetworkSettings(orientations=8), still), tmp_path / "m")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UnreadableImageError, match="left_out=3, first='Galaxy 0 .*: File not found"):
         train(Experiment(data, NetworkSettings(orientations=4), still), tmp_path / "m")
 
 

@@ -379,7 +379,7 @@ REFUSED = [
     ("truncated", DES, truncated, "a whole FITS file"),
     ("zero-length", DES, written(b""), "an empty file"),
     ("HTML named .fits", DES, written(b"<!DOCTYPE html><html>503 Service Unavailable"), "a web page"),
-    ("text of a service", "services/ps1filenames/no_coverage.txt", None, "text: projcell subcell"),
+    ("text of a service", "services/ps1filenames/no_coverage.txt", None, "found='text'"),
 ]
 
 

@@ -402,7 +402,7 @@ def whole(folder):
 UNREADABLE = {
     "zero length": (lambda folder: b"", "an empty file"),
     "web page": (lambda folder: b"<!DOCTYPE html><html><body>503", "a web page"),
-    "text": (lambda folder: b"no overlap with this survey\n", "no overlap with this survey"),
+    "text": (lambda folder: b"no overlap with this survey\n", "found='text'"),
     "noise": (lambda folder: bytes(range(128, 256)), "bytes"),
     "cut in the header": (lambda folder: whole(folder)[:1000], "a whole FITS file"),
     "cut in the data": (lambda folder: whole(folder)[:3500], "truncated"),
