@@ -1,0 +1,261 @@
+"""Bad files of every kind, and readers that raise anything: each is a row, and no command ends."""
+
+import gzip
+import io
+import json
+import struct
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable, Table
+from pandas.testing import assert_frame_equal
+from PIL import Image
+
+from galcnn.cli.main import main
+from galcnn.dataset import InputFiles, pack_images, read_shards, reader
+from galcnn.errors import UnreadableImageError
+from galcnn.model import load_model
+from galcnn.pipeline import ExplainSettings, answer_requests, explain_files
+from galcnn.pipeline.tasks import Work
+
+SECRET = b"hunter2hunter2hunter2"
+#: What the libraries that read a file may raise.
+RAISED = {
+    "runtime": RuntimeError("a codec"),
+    "assertion": AssertionError(),
+    "attribute": AttributeError("x"),
+    "arithmetic": ZeroDivisionError(),
+    "struct": struct.error("unpack"),
+    "recursion": RecursionError(),
+    "lookup": LookupError("codec"),
+    "stop": StopIteration(),
+    "size": MemoryError(),
+    "system": SystemError("returned NULL"),
+}
+
+
+def card(key, value):
+    """Return a change of one card, as bytes, whatever the standard says."""
+
+    def change(content):
+        text = f"{key:8}= {value}".encode().ljust(80)
+        place = content.find(f"{key:8}=".encode())
+        end = content.find(b"END     ")
+        content[slice(place, place + 80) if place >= 0 else slice(end, end + 80)] = text
+        return content
+
+    return change
+
+
+def bad_files(folder):
+    """Return name -> file; the kinds differ in what opens them and in what that raises."""
+    image = fits.PrimaryHDU(np.arange(256, dtype=np.float32).reshape(16, 16), fits.Header({"FILTER": "r"}))
+    stream, tiled = io.BytesIO(), io.BytesIO()
+    image.writeto(stream)
+    packed = fits.CompImageHDU(image.data.astype(np.int16), compression_type="RICE_1")
+    fits.HDUList([fits.PrimaryHDU(), packed]).writeto(tiled)
+    whole, tiles = stream.getvalue(), tiled.getvalue()
+    picture = io.BytesIO()
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(picture, "JPEG")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("a", SECRET)
+        made.writestr("b", SECRET)
+    contents = {
+        "empty": b"",
+        "secret text": SECRET,
+        "secret after SIMPLE": b"SIMPLE  =" + SECRET * 200,
+        "cut header": whole[:800],
+        "cut data": whole[:2900],
+        "gzip of text": gzip.compress(SECRET),
+        "half a gzip": gzip.compress(whole)[:100],
+        "zip of two": archive.getvalue(),
+        "xz of nothing": b"\xfd7zXZ" + SECRET,
+        "half a JPEG": picture.getvalue()[:200],
+        "PNG of text": b"\x89PNG\r\n\x1a\n" + SECRET * 9,
+        "BITPIX of text": card("BITPIX", f"'{SECRET.decode()}'")(bytearray(whole)),
+        "NAXIS of -1": card("NAXIS", "-1")(bytearray(whole)),
+        "no float": card("BSCALE", SECRET.decode())(bytearray(whole)),
+        "tile of 0": card("ZTILE1", "0")(bytearray(tiles)),
+        "no such tiles": card("ZCMPTYPE", f"'{SECRET.decode()}'")(bytearray(tiles)),
+        "TFORM of text": card("TFORM1", f"'{SECRET.decode()}'")(bytearray(tiles)),
+        "all NaN": whole[:2880] + np.full(256, np.nan, ">f4").tobytes().ljust(2880, b"\0"),
+    }
+    found = {}
+    for name, content in contents.items():
+        found[name] = folder / f"{name}.fits"
+        found[name].write_bytes(content)
+    found["missing"], found["folder"] = folder / "missing.fits", folder
+    found["null"] = Path("a\0b.fits")
+    for name in RAISED:
+        found[name] = folder / f"raises-{name}.fits"
+        found[name].write_bytes(whole)
+    return found
+
+
+@pytest.fixture
+def bad(tmp_path, monkeypatch):
+    """Bad files, some of which make the reader raise something else than it usually does."""
+    load = reader.load_cutout
+
+    def raising(paths, **how):
+        kind = paths[0].stem.removeprefix("raises-")
+        if paths[0].stem != kind:
+            raise RAISED[kind]
+        return load(paths, **how)
+
+    monkeypatch.setattr(reader, "load_cutout", raising)
+    (tmp_path / "bad").mkdir()
+    return bad_files(tmp_path / "bad")
+
+
+@pytest.fixture
+def catalog(bad, sky, tmp_path):
+    """A catalog of good and bad files in turn, without a path that no table can hold."""
+    good = [sky / "cutouts" / f"g{i}.fits" for i in range(6)]
+    rows = {f"bad {name}": path for name, path in bad.items() if name != "null"}
+    rows = dict(sorted((rows | {path.stem: path for path in good}).items(), key=lambda row: hash(row[0])))
+    table = QTable({"id": list(rows), "image": list(map(str, rows.values()))})
+    table.write(tmp_path / "catalog.ecsv")
+    return tmp_path / "catalog.ecsv", list(rows)
+
+
+def assert_rows(table):
+    """Good galaxies are answered; of bad ones, flag and reason say why not."""
+    for row in table:
+        assert bool(row["flag"]) == str(row["id"]).startswith("bad"), (row["id"], row["reason"])
+        assert bool(row["reason"]) == bool(row["flag"])
+        assert SECRET.decode()[:7] not in row["reason"]
+
+
+def test_each_is_the_error_of_its_row_also_in_threads(bad, sky):
+    files = InputFiles({"good": sky / "cutouts" / "g0.fits", **bad})
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(files.read, [range(len(files))] * 4):
+            assert not isinstance(found[0], Exception)
+            for name, error in zip(bad, found[1:], strict=True):
+                assert isinstance(error, OSError | ValueError), (name, error)
+                assert SECRET.decode()[:7] not in str(error), error
+    for name in RAISED:
+        with pytest.raises(UnreadableImageError, match=f"^Galaxy {name} "):
+            files.prepared(name)
+
+
+def test_in_a_catalog(catalog, sky, tmp_path):
+    path, ids = catalog
+    assert main(["classify", str(sky / "model"), "--catalog", str(path), "--out", str(tmp_path / "run")]) == 0
+    table = Table.read(tmp_path / "run" / "table.parquet")
+    assert list(table["id"]) == ids
+    assert_rows(table)
+    from galcnn.catalog import read_catalog
+
+    work = Work((str(sky / "model"),))
+    with ThreadPoolExecutor(2) as pool:  # as the workers of a scheduler do it
+        tables = list(pool.map(work.answer, [read_catalog(path)] * 2))
+    assert_frame_equal(*(table.to_pandas() for table in tables))
+    assert_rows(Table.from_pandas(tables[0].to_pandas()))
+
+
+def test_as_images(bad, sky, tmp_path):
+    images = [str(path) for name, path in bad.items() if name not in ("folder", "missing", "null")]
+    command = ["classify", str(sky / "model"), *images, str(sky / "cutouts" / "g1.fits"), "--quiet"]
+    assert main([*command, "--out", str(tmp_path / "classes.ecsv")]) == 0
+    table = Table.read(tmp_path / "classes.ecsv")
+    assert [bool(flag) for flag in table["flag"]] == [True] * len(images) + [False]
+
+
+def test_as_requests(bad, sky):
+    paths = [sky / "cutouts" / "g0.fits", *bad.values(), sky / "cutouts" / "g0.fits"]
+    lines, answers = [json.dumps({"path": str(path)}).encode() for path in paths], []
+    assert answer_requests(sky / "model", lines, answers.append) == 0
+    rows = [json.loads(answer) for answer in answers]
+    assert [row["flag"] for row in rows] == [0, *[1] * len(bad), 0]
+    assert rows[0] == rows[-1]
+    assert SECRET.decode()[:7] not in str([row["reason"] for row in rows])
+
+
+def test_in_shards(catalog, sky, tmp_path):
+    path, ids = catalog
+    assert main(["pack", "--catalog", str(path), "--out", str(tmp_path / "s"), "--shard-size", "7"]) == 0
+    failed = {name: why for shard in read_shards(tmp_path / "s") for name, why in shard.failed.items()}
+    assert sorted(failed) == sorted(name for name in ids if name.startswith("bad"))
+    assert SECRET.decode()[:7] not in str(failed)
+    command = ["classify", str(sky / "model"), "--catalog", str(path), "--shards", str(tmp_path / "s")]
+    assert main([*command, "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    assert_rows(Table.read(tmp_path / "run" / "table.parquet"))
+
+
+def test_in_explanations(bad, sky):
+    from galcnn.explain import Saliency
+
+    good = {name: sky / "cutouts" / f"{name}.fits" for name in ("g0", "g1")}
+    files = InputFiles({"g0": good["g0"], **bad, "g1": good["g1"]})
+    made = list(explain_files(load_model(sky / "model"), files, ExplainSettings((Saliency(),))))
+    assert [isinstance(one, Exception) for one in made] == [False, *[True] * len(bad), False]
+    assert SECRET.decode()[:7] not in str(made)
+
+
+def test_in_scores(catalog, sky, tmp_path):
+    table = QTable.read(catalog[0])
+    table["class"] = ["round", "thin"] * (len(table) // 2) + ["round"] * (len(table) % 2)
+    table.write(tmp_path / "labels.ecsv")
+    command = ["evaluate", str(sky / "model"), "--catalog", str(tmp_path / "labels.ecsv"), "--quiet"]
+    assert main([*command, "--split", "all", "--out", str(tmp_path / "scores")]) == 0
+    assert_rows(Table.read(tmp_path / "scores" / "predictions.ecsv"))
+
+
+def test_training_lists_what_it_leaves_out(bad, toy_experiment, tmp_path, capsys, monkeypatch):
+    from galcnn.experiment import Experiment, read_data, read_settings
+
+    table = Table.read(toy_experiment.parent / "catalog.ecsv")
+    table["image"] = [str(toy_experiment.parent / name) for name in table["image"]]
+    n, names = len(table), [name for name in bad if name not in ("null", "all NaN")]
+    table["id"] = [f"p{i}" for i in range(n)]
+    for column in ("id", "image"):
+        table[column] = table[column].astype("U500")
+    for i, name in enumerate(names):
+        table["image"][5 * i], table["id"][5 * i] = str(bad[name]), f"bad {name}"
+    table.write(tmp_path / "catalog.ecsv")
+    text = toy_experiment.read_text().replace("catalog.ecsv", str(tmp_path / "catalog.ecsv"))
+    (tmp_path / "e.toml").write_text(text)
+    command = ["train", str(tmp_path / "e.toml"), "--out", str(tmp_path / "m"), "--quiet"]
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert f"readable images of all but 10% of {n} galaxies" in told
+    assert not (tmp_path / "m").exists()
+    assert main([*command, "--set", "data.max_unreadable=0.3", "--set", "training.epochs=1"]) == 0
+    assert f"{len(names)} galaxies are left out" in capsys.readouterr().out
+    listed = Table.read(tmp_path / "m" / "left_out.ecsv")
+    assert list(listed["id"]) == [f"bad {name}" for name in names]
+    assert all(listed["reason"])
+    settings = read_settings(tmp_path / "e.toml")
+    for shards in (None, str(tmp_path / "s")):
+        settings["data"] |= {"max_unreadable": 0.3, "shards": shards}
+        data = read_data(Experiment.from_dict(settings))
+        assert list(data.catalog.ids) == list(data.dataset.ids)
+        assert len(data.dataset) == n - len(names)
+        assert sum(map(len, data.sides.values())) == len(data.dataset)
+        assert sorted(data.dataset.left_out) == sorted(listed["id"])
+        np.testing.assert_array_equal(
+            data.dataset.labels, np.searchsorted(["round", "thin"], data.catalog.labels)
+        )
+
+
+def test_the_lack_of_all_memory_and_ctrl_c_end_a_run(sky, monkeypatch, tmp_path):
+    from galcnn import errors
+
+    files = InputFiles({"a": sky / "cutouts" / "g0.fits"})
+    for ending in (MemoryError, KeyboardInterrupt):
+
+        def broken(paths, ending=ending, **_):
+            raise ending
+
+        monkeypatch.setattr(reader, "load_cutout", broken)
+        monkeypatch.setattr(errors, "_ORDINARY", 2**62)
+        for read in (lambda: files.read([0]), lambda: pack_images(files, tmp_path / "s", complete=False)):
+            with pytest.raises(ending):
+                read()
