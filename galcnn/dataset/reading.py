@@ -325,7 +325,7 @@ def _images(
         kept = np.array([row for row, name in enumerate(files.ids) if name not in packed.failed], np.intp)
         masked = packed.masked_fraction * len(files) / max(len(kept), 1)  # nothing is masked in the others
         return kept, packed.images.select(kept), masked, dict(packed.failed)
-    rows, masked, left_out = [], 0.0, dict[str, str]()
+    rows, masked, left_out = list[int](), 0.0, dict[str, str]()
     images = np.empty((0,), dtype=np.float32)
     with progress("read images", len(files)) as step:
         for row, name in enumerate(files.ids):
