@@ -21,7 +21,7 @@ from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server
 
 RECORDED = files("astroquery.mast") / "tests/data/astrocut_189.49206_62.20615_100x100px_f.zip"
 PLACE = SkyCoord(189.49206, 62.20615, unit="deg")
-FAST = Limits(idle=0.4, total=1.0, tries=2, pause=0.05)
+FAST = Limits(idle=0.4, total=2.5, tries=2, pause=0.05)
 FILTERS = ("F606W", "F814W", "F850LP")
 
 

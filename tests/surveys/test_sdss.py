@@ -30,7 +30,7 @@ from tests.surveys.sdss_server import (
 )
 from tests.surveys.servers import TRANSPORT_FAULTS
 
-FAST = Limits(idle=0.4, total=1.5, tries=2, pause=0.05)
+FAST = Limits(idle=0.4, total=3.0, tries=2, pause=0.05)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from galcnn.testing import check_survey
 from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server
 
 GALAXY = SkyCoord(150.1, 2.2, unit="deg")
-FAST = Limits(idle=0.4, total=1.0, tries=2, pause=0.05)
+FAST = Limits(idle=0.4, total=2.5, tries=2, pause=0.05)
 FORM = (files("astroquery.skyview") / "tests/data/query_page.html").read_bytes()
 
 

@@ -20,7 +20,7 @@ from tests.surveys.dachs.coadds import AT_THE_EDGE, FLUX, GALAXIES, MIDDLE
 from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server, connection_reset
 from tests.surveys.vo_server import SIA1, SIA2, vo_server
 
-FAST = Limits(idle=0.4, total=1.0, tries=2, pause=0.05)
+FAST = Limits(idle=0.4, total=2.5, tries=2, pause=0.05)
 NOWHERE = MIDDLE.directional_offset_by(0 * u.deg, 1 * u.deg)
 
 
