@@ -11,7 +11,7 @@ import pytest
 
 from tests.workflows.conftest import CHUNK, jobs_of, same_rows, table_of
 
-SUBMIT = Path(__file__).resolve().parents[2] / "examples" / "engines" / "slurm" / "submit.sh"
+SUBMIT = Path(__file__).resolve().parents[2] / "examples" / "workflows" / "slurm" / "submit.sh"
 pytestmark = [
     pytest.mark.full,
     pytest.mark.skipif(

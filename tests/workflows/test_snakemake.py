@@ -12,7 +12,7 @@ import pytest
 
 from tests.workflows.conftest import CHUNK, jobs_of, same_rows, table_of
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "engines" / "snakemake" / "Snakefile"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "workflows" / "snakemake" / "Snakefile"
 SNAKEMAKE = os.environ.get("GALCNN_SNAKEMAKE") or shutil.which("snakemake")
 pytestmark = [
     pytest.mark.full,
