@@ -31,6 +31,8 @@ EXIT_CODES: Mapping[int, str] = {
     143: "interrupted (SIGTERM)",
 }
 SCHEMAS = ("answer", "request", "row")
+#: Longest request in bytes.
+LONGEST_REQUEST = 1 << 16
 #: Format version of the answer: raised when a change would mislead programs that read the old one.
 _FORMAT = 1
 _PACKAGES = ("galcnn", "tensorflow", "keras", "astropy", "numpy")

@@ -21,6 +21,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from galcnn._runtime import atomic
 from galcnn.catalog.catalog import COLUMN_OPTIONS, TEXT_COLUMNS, Catalog, as_text
 from galcnn.catalog.names import image_stem
+from galcnn.catalog.votable import parse_votable
 from galcnn.errors import did_you_mean, message, wrong_type
 
 if TYPE_CHECKING:
@@ -106,7 +107,12 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
             raise IsADirectoryError(f"{file} is a folder; give a table.")
         raise FileNotFoundError(f"File not found: {file}.")
     try:
-        table = _read_csv(file, set(texts)) if form == "ascii.csv" else QTable.read(file, format=form)
+        if form == "ascii.csv":
+            table = _read_csv(file, set(texts))
+        elif form == "votable":
+            table = QTable.read(parse_votable(file.read_bytes()), format=form)
+        else:
+            table = QTable.read(file, format=form)
         if table.meta.pop(_ESCAPED, False):
             _unescape(table)
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import click
 
 from galcnn._runtime import atomic
-from galcnn._runtime.answers import JsonAnswer
+from galcnn._runtime.answers import LONGEST_REQUEST, JsonAnswer
 
 
 def tell(**facts: Any) -> None:
@@ -83,7 +83,11 @@ def request_lines(path: str) -> Iterator[bytes]:
     """Yield lines of a file or of standard input as they arrive; can be used in any thread."""
     # Not sys.stdin: a thread that waits for it would keep Python from exiting after Ctrl-C.
     with open(os.dup(0) if path == "-" else path, "rb") as stream:
-        yield from stream
+        # Of a line that is longer than any request only the beginning is kept.
+        while line := stream.readline(LONGEST_REQUEST + 1):
+            yield line
+            while not line.endswith(b"\n") and (line := stream.readline(LONGEST_REQUEST + 1)):
+                pass
 
 
 def row_writer() -> Callable[[str], None]:

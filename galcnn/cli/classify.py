@@ -39,6 +39,11 @@ _UNANSWERED = 3
     help="Answer JSON requests line by line; - for standard input; see docs/requests.md.",
 )
 @click.option(
+    "--root",
+    metavar="DIR",
+    help="Folder outside of which no file of --requests is read.  [default: current folder]",
+)
+@click.option(
     "--out",
     metavar="OUT",
     help="Table (.csv, .ecsv, .fits, .vot, .parquet), or a folder, which can be resumed.",
@@ -124,6 +129,7 @@ def command(
     server: str | None,
     width: str | None,
     requests: str | None,
+    root: str | None,
     out: str | None,
     overwrite: bool,
     one_galaxy: bool,
@@ -195,6 +201,8 @@ def command(
         raise click.UsageError("Expected --survey NAME with --survey-option and --server.")
     if bool(requests) == bool(out):
         raise click.UsageError("Expected --out OUT, or --requests FILE, which answers on standard output.")
+    if root and not requests:
+        raise click.UsageError("Expected --requests FILE with --root.")
     if not catalog and (image_column or id_ or images or shards or mosaic or survey):
         raise click.UsageError(
             "Expected --catalog FILE with --id, --image-column, --images, --shards, --mosaic and --survey."
@@ -230,6 +238,8 @@ def command(
     classify = ClassifySettings(prior, not raw, embeddings, fit, render, dropout_samples or 0, seed)
     models, progress = (model, *ensemble), options.progress(quiet)
     if requests:
+        if root and not Path(root).is_dir():
+            raise click.UsageError(f"Expected a folder. Received: --root {root}.")
         if requests != "-":
             with open(requests, "rb"):  # raises an error before TensorFlow is loaded
                 pass
@@ -239,7 +249,7 @@ def command(
 
         files = InputFiles({}, width=side, **reading)
         lines = request_lines(requests)
-        bad = answer_requests(models, lines, row_writer(), files=files, settings=classify)
+        bad = answer_requests(models, lines, row_writer(), root=root or ".", files=files, settings=classify)
         tell(bad_requests=bad)
         if bad:
             click.get_current_context().exit(_UNANSWERED)

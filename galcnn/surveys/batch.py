@@ -25,10 +25,10 @@ from galcnn.catalog import Catalog, write_table
 from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
-from galcnn.errors import BadResponseError, CoverageError, message, wrong_type
+from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message, wrong_type
 from galcnn.files import save_cutout
 from galcnn.surveys.cache import Cache
-from galcnn.surveys.http import within
+from galcnn.surveys.http import within, without_credentials
 from galcnn.surveys.manifest import (
     FAILED,
     FETCHED,
@@ -49,6 +49,8 @@ Found = TypeVar("Found")
 Result = TypeVar("Result")
 
 NOT_TRIED = "not tried"
+#: Reason of a galaxy that was not tried.
+_STOPPED = "The fetch ended before it, by too many failures in a row or an interrupt; start it again."
 CATALOG, REPORT = "catalog.ecsv", "report.json"
 #: Bytes of a pixel in a cutout: flux and sigma.
 _BYTES = 8
@@ -78,7 +80,8 @@ class FetchSettings:
         Seconds allowed per galaxy, including all bands and retries. A galaxy that takes longer fails.
     give_up_after : int
         Number of consecutive failures after which the fetch stops, since the service is probably
-        down. Galaxies without a width or E(B-V) in the catalog are not counted.
+        down. Galaxies without a width or E(B-V) in the catalog, and images that cannot be read, are
+        not counted.
     """
 
     width: u.Quantity
@@ -274,7 +277,7 @@ def planned(catalog: Catalog, survey: Survey, settings: FetchSettings) -> Iterat
                 asked = list(survey.requests(request.position, request.width, bands))
             except ValueError as error:  # e.g. too wide for the service; go on with the next
                 asked = [str(error)]
-            yield from (f"  {one}" for one in asked)
+            yield from (f"  {without_credentials(one)}" for one in asked)
 
 
 def fetch_size(
@@ -353,9 +356,9 @@ class _Work:
         File name without suffix, by id.
     done : dict of str to Record
         Record of each galaxy that is settled, by id.
-    impossible : set of str
-        Ids of galaxies that were not requested because their width or E(B-V) is missing. They do
-        not count as failures of the service.
+    alone : set of str
+        Ids of galaxies whose failure says nothing about the service: their width or E(B-V) is missing,
+        or their image cannot be read.
     """
 
     folder: Path
@@ -366,7 +369,7 @@ class _Work:
     cache: Cache | None
     stems: Mapping[str, str]
     done: dict[str, Record]
-    impossible: set[str] = field(default_factory=set)
+    alone: set[str] = field(default_factory=set)
 
     def run(self, requests: Sequence[Request], settings: FetchSettings, progress: Progress) -> None:
         """Fetch until all are done or there are too many consecutive failures."""
@@ -379,7 +382,7 @@ class _Work:
             nonlocal failures
             if record.status != FAILED:
                 failures = 0
-            elif record.id not in self.impossible:
+            elif record.id not in self.alone:
                 failures += 1
             return failures >= settings.give_up_after
 
@@ -421,15 +424,19 @@ class _Work:
                 if isinstance(answer, Exception)
                 else self._written(request, answer)
             )
-        except (TypeError, ValueError) as error:  # a cutout that FITS cannot hold
+        except OSError:  # the folder cannot be written
+            raise
+        except Exception as error:  # noqa: BLE001  a cutout that FITS cannot hold: of a plugin, anything
             record = self._refused(request, error)
         self.done[request.id] = record
         return record
 
     def _refused(self, request: Request, error: Exception) -> Record:
         status = NOT_COVERED if isinstance(error, CoverageError) else FAILED
-        if isinstance(error, _ImpossibleError):
-            self.impossible.add(request.id)
+        if isinstance(error, _ImpossibleError | UnreadableImageError) or isinstance(
+            error.__cause__, UnreadableImageError
+        ):
+            self.alone.add(request.id)
         record = Record(request.id, status, request.hash, reason=_reason(error))
         self.manifest.add(record)
         return record
@@ -454,7 +461,7 @@ def _cache_key(request: Request) -> str:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = without_credentials(" ".join(str(error).split()))
     known = isinstance(error, ValueError | OSError)  # other errors are shown with their type
     return text if known and text else f"{type(error).__name__}: {text}"
 
@@ -530,7 +537,7 @@ def _next(results: queue.SimpleQueue[Found]) -> Found:
 def _write_report(catalog: Catalog, folder: Path, done: Mapping[str, Record], kept: int) -> FetchReport:
     """Write ``report.json`` and ``catalog.ecsv``, the catalog of the fetched galaxies."""
     outcomes = {
-        name: (done[name].status, done[name].reason) if name in done else (NOT_TRIED, "")
+        name: (done[name].status, done[name].reason) if name in done else (NOT_TRIED, _STOPPED)
         for name in catalog.ids
     }
     report = FetchReport(folder, outcomes, kept)

@@ -212,7 +212,9 @@ def _members(answer: Answer, most: int) -> Iterator[tuple[str, bytes]]:
                 raise BadResponseError(message("a zip of FITS files", "", url=answer.url, members=0))
             for name in packed.namelist():
                 yield name, packed.read(name)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except BadResponseError:
+        raise
+    except Exception as error:  # zipfile and the decompressors raise many exceptions for damaged files
         raise BadResponseError(
             message("a whole zip of FITS files", "Try again later.", url=answer.url, error=str(error))
         ) from error

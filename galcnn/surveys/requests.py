@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from galcnn.catalog import Catalog
 from galcnn.errors import did_you_mean, message
+from galcnn.surveys.http import without_credentials
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -110,7 +111,7 @@ def identity(survey: Survey) -> str:
     # affect images, such as time limits, with repr=False.
     kind = type(survey)
     options = re.sub(r" at 0x[0-9a-f]+", "", repr(survey)) if dataclasses.is_dataclass(survey) else ""
-    return f"{kind.__module__}.{kind.__qualname__} {survey.name} {options}".strip()
+    return without_credentials(f"{kind.__module__}.{kind.__qualname__} {survey.name} {options}".strip())
 
 
 def checked_bands(bands: tuple[str, ...] | None, survey: Survey) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import astropy.units as u
 
 from galcnn.errors import message
 from galcnn.surveys.checks import Wanted, wanted
-from galcnn.surveys.http import Limits, address
+from galcnn.surveys.http import Limits, address, speaking
 from galcnn.surveys.survey import RemoteSurvey
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class ServedSurvey(RemoteSurvey):
         return self._requests(wanted(self, position, width=width, bands=bands, most=self.most))
 
     def cutout(self, position: SkyCoord, width: u.Quantity, bands: tuple[str, ...] | None = None) -> Cutout:
-        return self._cutout(wanted(self, position, width=width, bands=bands, most=self.most))
+        want = wanted(self, position, width=width, bands=bands, most=self.most)
+        with speaking(self.name):  # whatever is wrong with an answer concerns this galaxy only
+            return self._cutout(want)
 
     @abstractmethod
     def _requests(self, want: Wanted) -> tuple[str, ...]:

@@ -16,11 +16,12 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
+from galcnn.catalog.votable import parse_votable
 from galcnn.cutout import Cutout
-from galcnn.errors import BadResponseError, CoverageError, DownloadError, message
+from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.files.sources import WARNINGS_LOCK
 from galcnn.surveys.checks import Wanted, fits_bytes, received
-from galcnn.surveys.http import Answer, Limits, Session, address, speaking
+from galcnn.surveys.http import Answer, Limits, Session, address, speaking, without_credentials
 from galcnn.surveys.images import coverage_of, loaded, stacked
 from galcnn.surveys.served import NamedBands
 
@@ -28,6 +29,8 @@ from galcnn.surveys.served import NamedBands
 _TRIED = 3
 #: Pixels that are requested beyond the cutout.
 _MARGIN = 4
+#: Largest list of images, in bytes: pyvo makes an object of every cell.
+_LONGEST_LIST = 1 << 24
 #: Columns that may name the filter, in order of preference.
 _BANDS = ("bandpassId", "obs_bandpass", "bandpass_id", "filter", "filter_name", "band", "em_band")
 _TITLES = ("obs_title", "imageTitle", "title", "obs_id")
@@ -118,7 +121,7 @@ class VOSurvey(NamedBands):
     @property
     def name(self) -> str:
         # The full address is recorded in the meta of each cutout.
-        return f"VO {urlsplit(self.server).netloc} {self.collection}".strip()
+        return f"VO {urlsplit(without_credentials(self.server)).netloc} {self.collection}".strip()
 
     def _requests(self, want: Wanted) -> tuple[str, ...]:
         # The query (by SIA1 unless the protocol is stated as SIA2), then one image per band.
@@ -133,7 +136,11 @@ class VOSurvey(NamedBands):
         with speaking(self.name):
             found = self._found(want, one)
             images = [self._best(band, found, want, one) for band in want.bands]
-        facts = {"release": self.server, "psf_source": "none", "sky": "as the archive left it"}
+        facts = {
+            "release": without_credentials(self.server),
+            "psf_source": "none",
+            "sky": "as the archive left it",
+        }
         stack = stacked(images, want.position, want.side)
         return received(stack, want, survey=self.name, answers=one.answers, facts=facts)
 
@@ -142,19 +149,16 @@ class VOSurvey(NamedBands):
         """Address for queries, and True for SIA2; requested once."""
         if self.protocol != "auto":
             return self.server, self.protocol == "sia2"
-        from pyvo.dal.exceptions import DALServiceError
-        from pyvo.dal.sia2 import SIA2Service
+        from pyvo.utils.url import url_sibling
 
-        one = Session(self.limits)
-        try:
-            with _quietly():
-                return str(SIA2Service(self.server, session=one).query_ep), True
-        except DALServiceError as error:
-            if not one.answers:  # no answer at all, so that its protocol is unknown
-                raise DownloadError(
-                    message("the capabilities of a service", "Try again later.", server=self.server)
-                ) from error
-            return self.server, False  # it has no capabilities, or no SIA2
+        # pyvo would request them itself, while warnings are off for all threads.
+        root, one = self.server.partition("?")[0], Session(self.limits)
+        for url in (f"{root}/capabilities", url_sibling(root, "capabilities")):
+            one.get(url)
+            if one.answers[-1].status != 404:
+                break
+        found = _sia2_of(one.answers[-1])
+        return (self.server, False) if found is None else (found, True)
 
     def _query(self, want: Wanted, url: str, sia2: bool, one: Session) -> Any:
         width = (want.side + _MARGIN) * want.pixel_scale
@@ -231,6 +235,25 @@ class VOSurvey(NamedBands):
         return cutout
 
 
+def _sia2_of(answer: Answer) -> str | None:
+    """Return the address of SIA2 in the capabilities of a service, or None if it offers none."""
+    from pyvo.dal.sia2 import SIA2_STANDARD_ID
+    from pyvo.io.vosi import parse_capabilities
+
+    if answer.status != 200:
+        return None
+    with _quietly():
+        capabilities = parse_capabilities(io.BytesIO(answer.content))
+    for one in capabilities:
+        if str(one.standardid).lower() != SIA2_STANDARD_ID.lower():
+            continue
+        for interface in one.interfaces:
+            methods = [method.standardid for method in interface.securitymethods]
+            if interface.accessurls and methods != ["ivo://ivoa.net/sso#BasicAA"]:
+                return str(interface.accessurls[0].content)
+    return None
+
+
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """Parse XML of a service without warnings about its faults; one thread at a time."""
@@ -241,13 +264,15 @@ def _quietly() -> Iterator[None]:
 
 
 def _votable_of(answer: Answer) -> Any:
-    """Read a VOTable; raise an error if it is truncated."""
-    from astropy.io.votable import parse
-
+    """Read a VOTable; raise an error if it is truncated or larger than a list of images."""
     if b"</VOTABLE>" not in answer.content[-200:] and b":VOTABLE>" not in answer.content[-200:]:
         raise BadResponseError(answer.refusal("a whole VOTable", "Try again later."))
+    if len(answer.content) > _LONGEST_LIST:
+        raise BadResponseError(
+            message(f"a list of at most {_LONGEST_LIST} bytes", "Ask for a smaller field.", url=answer.url)
+        )
     with _quietly():
-        return parse(io.BytesIO(answer.content), verify="ignore")
+        return parse_votable(answer.content, verify="ignore")
 
 
 def _found_by_sia2(votable: Any, url: str, session: Any) -> list[_Found]:

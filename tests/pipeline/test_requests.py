@@ -28,6 +28,7 @@ from galcnn.model import (
     save_model,
 )
 from galcnn.pipeline import answer_requests, classify_batch
+from galcnn.pipeline import requests as requests_module
 from tests.conftest import toy_images
 
 ROW, REQUEST = (Draft202012Validator(schema(name)) for name in ("row", "request"))
@@ -55,9 +56,9 @@ def table_of(model, paths, ids="abc"):
     return classify_batch(model, files.read(range(len(paths))), files.ids)
 
 
-def answered(model, lines):
+def answered(model, lines, root="/"):
     rows = []
-    bad = answer_requests(model, lines, rows.append)
+    bad = answer_requests(model, lines, rows.append, root=root)
     rows = [json.loads(row) for row in rows]
     for row in rows:
         ROW.validate(row)
@@ -101,6 +102,125 @@ def test_a_file_that_is_not_there_has_its_row_with_nulls(model):
     assert "nowhere.fits" in row["reason"]
 
 
+@pytest.fixture
+def rooted(folder, tmp_path):
+    """A folder of one image with files beside it, and ways out of it."""
+    root, image = tmp_path / "root", (folder / "a ä.fits").read_bytes()
+    (root / "sub").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "rootless").mkdir()
+    for place in (
+        root / "a.fits",
+        root / "sub/a.fits",
+        tmp_path / "outside/a.fits",
+        tmp_path / "rootless/a.fits",
+    ):
+        place.write_bytes(image)
+    (tmp_path / "secret").write_text("token=hunter2hunter2\n")
+    (root / "link.fits").symlink_to(tmp_path / "outside/a.fits")
+    (root / "link").symlink_to(tmp_path / "outside")
+    (root / "inner.fits").symlink_to("sub/a.fits")
+    (root / "circle").symlink_to("circle")
+    (root / "text.fits").write_text("token=hunter2hunter2\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    "path", ["a.fits", "sub/a.fits", "sub/../a.fits", "./a.fits", "inner.fits", "{root}/a.fits"]
+)
+def test_a_file_in_the_root_is_read(model, rooted, path):
+    path = path.format(root=rooted)
+    (row,), bad = answered(model, [json.dumps({"path": path}).encode()], rooted)
+    assert (bad, row["flag"], row["id"], row["error"]) == (0, 0, path, None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../outside/a.fits",
+        "sub/../../outside/a.fits",
+        "{root}/../outside/a.fits",
+        "{root}less/a.fits",
+        "link.fits",
+        "link/a.fits",
+        "link/../secret",
+        "../outside/none.fits",
+        "/etc/passwd",
+        "/proc/self/environ",
+        "circle",
+        "..",
+        "~/a.fits/../..",
+        ["a.fits", "../secret"],
+        ["link.fits"],
+    ],
+    ids=str,
+)
+def test_no_path_outside_of_the_root_is_read(model, rooted, path):
+    """Nor does the answer tell whether there is a file."""
+    paths = [one.format(root=rooted) for one in ([path] if isinstance(path, str) else path)]
+    request = {"id": "x", "path": paths if isinstance(path, list) else paths[0]}
+    good = b'{"path": "a.fits"}'
+    rows, bad = answered(model, [good, json.dumps(request).encode(), good], rooted)
+    if path == "~/a.fits/../..":  # ~ is no home here, and so the root itself
+        assert (bad, rows[1]["flag"]) == (0, 1)
+        return
+    assert bad == 1
+    assert [row["error"] is None for row in rows] == [True, False, True]
+    assert rows[1]["error"]["expected"] == f"files in the folder {rooted}"
+    assert "hunter2" not in json.dumps(rows)
+
+
+def test_addresses_are_names_of_files(model, rooted):
+    """No library opens them."""
+    for path in ("file:/etc/passwd", "file:///etc/passwd", "http://127.0.0.1:9/x", "s3://bucket/x"):
+        (row,), _ = answered(model, [json.dumps({"path": path}).encode()], rooted)
+        assert row["flag"] == 1
+        assert "File not found" in row["reason"]
+
+
+def test_no_reason_quotes_a_file(model, rooted):
+    (row,), bad = answered(model, [b'{"path": "text.fits"}'], rooted)
+    assert (bad, row["flag"]) == (0, 1)
+    assert "token" not in json.dumps(row)
+
+
+def test_the_root_is_the_current_folder_by_default(model, rooted, monkeypatch):
+    rows = []
+    monkeypatch.chdir(rooted / "sub")
+    assert answer_requests(model, [b'{"path": "a.fits"}', b'{"path": "../a.fits"}'], rows.append) == 1
+    assert [json.loads(row)["error"] is None for row in rows] == [True, False]
+    with pytest.raises(FileNotFoundError):
+        answer_requests(model, [], rows.append, root=rooted / "none")
+    with pytest.raises(NotADirectoryError):
+        answer_requests(model, [], rows.append, root=rooted / "a.fits")
+
+
+@pytest.mark.parametrize("kind", [AttributeError, RecursionError, SystemError, MemoryError])
+def test_what_no_step_expects_is_the_answer_of_its_request(model, rooted, monkeypatch, kind):
+    real = requests_module.classify_batch
+
+    def broken(ready, cutouts, ids, **settings):
+        if "bad" in ids:
+            raise kind("'int' object has no attribute 'upper'")
+        return real(ready, cutouts, ids, **settings)
+
+    monkeypatch.setattr(requests_module, "classify_batch", broken)
+    lines = [json.dumps({"id": name, "path": "a.fits"}).encode() for name in ("a", "bad", "c")]
+    rows, bad = answered(model, lines, rooted)
+    assert bad == 1
+    assert [row["id"] for row in rows] == ["a", "bad", "c"]
+    assert [row["error"] and row["error"]["kind"] for row in rows] == [None, kind.__name__, None]
+
+
+def test_a_source_of_requests_that_fails_says_so(model):
+    def lines():
+        yield b"{}"
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        answered(model, lines())
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -114,6 +234,10 @@ def test_a_file_that_is_not_there_has_its_row_with_nulls(model):
         b'{"path": "x", "id": 3}',
         b'{"path": "x", "width": "3arcsec"}',
         b"[" * 100_000,
+        b'{"path": "a\\u0000b"}',
+        b'{"path": "\\ud800.fits"}',
+        json.dumps({"path": ["a.fits"] * 101}).encode(),
+        b'{"path": "' + b"a" * (1 << 16) + b'"}',
         b'{"path": "xy", "other": "' + "ä".encode() * 99 + b'"}',  # its first 80 bytes end within one
         '{"path": 3}'.encode("utf-16"),
     ],
@@ -125,6 +249,7 @@ def test_a_line_that_is_no_request_is_answered_and_the_next_one_too(model, folde
     assert [row["error"] is None for row in rows] == [True, False, True]
     assert rows[1]["id"] is None
     assert rows[1]["error"]["kind"] == "ValueError"
+    assert rows[1]["error"]["received"]["request"] == "2"
     assert rows[0]["probabilities"] == pytest.approx(rows[2]["probabilities"])
 
 
@@ -143,8 +268,10 @@ def test_the_command_reads_a_file_and_tells_by_its_exit_code(folder, tmp_path, c
         (str(requests), "file"),
         ("model", "model"),
     ]
-    requests.write_text("rubbish\n")
+    requests.write_text("rubbish\n" + "x" * 200_000 + '\n{"path": "a ä.fits"}', encoding="utf-8")
     assert main(words) == 3
+    rows = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    assert [row["error"] is None for row in rows] == [False, False, True]
     capsys.readouterr()
     assert main(["--json", *words]) == 2
     assert "--manifest FILE in place of --json" in capsys.readouterr().err
@@ -175,7 +302,7 @@ def test_a_program_in_another_language_asks_and_is_answered_one_by_one(model, fo
         pytest.skip("node is not installed")
     paths = [str(folder / f"{name} ä.fits") for name in "abc"]
     words = ["node", "-e", NODE, sys.executable, str(folder / "model"), *paths]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=folder)
     assert done.returncode == 0, done.stderr
     table = table_of(model, paths, ["n0", "n1", "n2"])
     for line, row in zip(done.stdout.splitlines(), table, strict=True):
@@ -188,6 +315,7 @@ def test_a_program_in_another_language_asks_and_is_answered_one_by_one(model, fo
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (None, 141), (signal.SIGTERM, 143)])
 def test_signals_end_it_with_their_codes(folder, sent, code):
     words = [sys.executable, "-m", "galcnn.cli.main", "classify", str(folder / "model"), "--requests", "-"]
+    words += ["--root", str(folder)]
     request = json.dumps({"path": str(folder / "a ä.fits")}).encode() + b"\n"
     with subprocess.Popen(
         words,
@@ -224,5 +352,5 @@ def test_lines_are_answered_before_the_end_of_the_input(model, folder):
             os.close(writing)
 
     with io.FileIO(reading) as raw, io.BufferedReader(raw) as lines:
-        assert answer_requests(model, lines, write) == 0
+        assert answer_requests(model, lines, write, root=folder) == 0
     assert len(rows) == 3

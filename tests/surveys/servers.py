@@ -184,6 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))  # of a POST
         with place.lock:
             place.requests.append(self.path)
+            place.headers.append({name.lower(): value for name, value in self.headers.items()})
             meant = place.fault is not None and place.where in self.path and place.spoiled < place.times
             spoil = place.fault if meant else None
             place.spoiled += spoil is not None
@@ -253,6 +254,7 @@ class Server:
         self.where = ""
         self.spoiled = 0
         self.requests = []
+        self.headers = []
         self.running = 0
         self.most_at_once = 0
         self.lock = threading.Lock()

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import email.utils
 import gzip
 import hashlib
 import os
@@ -111,12 +112,59 @@ def test_retry_after_is_kept_by_every_request_to_this_host(server):
             # Retry-After is 1 second, for both of them.
             assert 1 <= time.monotonic() - began < 4
             assert len(fresh.requests) == 3
-        with fresh.failing(servers.busy_for_an_hour), contextlib.suppress(DownloadError):
-            get(fresh.url + "/image", limits=QUICK)
-        fresh.requests.clear()
+        for times in (1, 2):
+            with fresh.failing(servers.busy_for_an_hour, times=times):
+                for _ in range(times):
+                    with pytest.raises(DownloadError, match="Try again in 3600 s"):
+                        get(fresh.url + "/image", limits=QUICK)
+            fresh.requests.clear()
+            if times == 1:
+                assert get(fresh.url + "/image", limits=QUICK).content == BODY, "one answer ends no fetch"
         with pytest.raises(DownloadError, match=r"Try again in 3\d\d\d s"):
             get(fresh.url + "/image", limits=QUICK)
-        assert fresh.requests == [], "a host that wants an hour is not asked again"
+        assert fresh.requests == [], "a host that wants an hour twice in a row is not asked again"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("1", 1),
+        (" 2 ", 2),
+        ("0", 0),
+        ("31536000", 3600),
+        ("9" * 5000, 3600),
+        ("-5", 0),
+        ("1e9", 0),
+        ("nan", 0),
+        ("inf", 0),
+        ("soon", 0),
+        ("", 0),
+        ("٣", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", 0),
+        ("Mon, 99 Foo 2026 99:99:99 GMT", 0),
+        ("Fri, 31 Dec 2100 23:59:59 -0000", 3600),
+    ],
+)
+def test_retry_after_is_a_number_of_seconds_of_at_most_an_hour(said, seconds):
+    assert http.retry_after({"Retry-After": said}) == pytest.approx(seconds, abs=1)
+
+
+def test_retry_after_may_be_a_date():
+    for seconds, expected in ((40, 40), (365 * 86400, 3600), (-100, 0)):
+        said = email.utils.formatdate(time.time() + seconds, usegmt=True)
+        assert http.retry_after({"Retry-After": said}) == pytest.approx(expected, abs=2)
+
+
+@pytest.mark.parametrize("said", ["9" * 400, "-3", "soon", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_no_retry_after_ends_more_than_its_own_request(said):
+    def busy(handler, reply):
+        handler.answer(Reply(b"busy", "text/plain", 503, {"Retry-After": said}))
+
+    with Server(lambda path, query: Reply(BODY)) as one:
+        with one.failing(busy, times=1), contextlib.suppress(DownloadError):
+            get(one.url, limits=QUICK)
+        assert get(one.url, limits=QUICK).content == BODY
 
 
 def test_one_host_gets_so_many_requests_at_once():
