@@ -30,7 +30,7 @@ def read_image(
     alone = sum(_is_image(one) and role_of(one) == "image" for one in hdulist) == 1
     parts = []
     for one, name in chosen_hdus(hdulist, hdu, bands):
-        planes = _read(hdulist, one, name)
+        planes = _read(hdulist, one, name, bands)
         parts.append(with_own_companions(planes, hdulist, one, alone=alone, kinds=kinds))
     return join(parts)
 
@@ -71,8 +71,9 @@ def find_hdu(hdulist: fits.HDUList, wanted: int | str) -> Any:
 def _science_hdus(hdulist: fits.HDUList, bands: Sequence[str] | None) -> list[Any]:
     science = [one for one in hdulist if _is_image(one) and role_of(one) == "image"]
     if not science:
+        remedy = _remedy_of_tables(hdulist) or "Name it: hdu=..."
         raise UnreadableImageError(
-            message("an HDU with an image of a galaxy", "Name it: hdu=...", found=_listing(hdulist))
+            message("an HDU with an image of a galaxy", remedy, found=_listing(hdulist))
         )
     if len(science) == 1:
         return science
@@ -103,9 +104,9 @@ def _names_by_extension(hdus: Sequence[Any]) -> list[str | None]:
     return [found[1] if (found := _FILTER_LIKE.fullmatch(one.name)) else None for one in hdus]
 
 
-def _read(hdulist: fits.HDUList, hdu: Any, name: str | None) -> Planes:
+def _read(hdulist: fits.HDUList, hdu: Any, name: str | None, bands: Sequence[str] | None) -> Planes:
     raw = raw_planes(hdu)
-    stored = stored_image(hdulist, hdu, name, values=raw)
+    stored = stored_image(hdulist, hdu, name, values=raw, bands=bands)
     return Planes(
         stored.calibration.apply(raw),
         stored.names,
@@ -125,6 +126,16 @@ def _listing(hdulist: fits.HDUList) -> str:
         parts.append(f"{i} {one.name or '-'}: {what}")
     rest = f", and {len(hdulist) - 12} more" if len(hdulist) > 12 else ""
     return "; ".join(parts) + rest
+
+
+def _remedy_of_tables(hdulist: fits.HDUList) -> str:
+    """Return how to write the images in a column of a table, if there is one."""
+    for i, one in enumerate(hdulist):
+        for column in getattr(one, "columns", ()):
+            if re.fullmatch(r"\(\s*\d+\s*,\s*\d+.*\)", str(column.dim or "")):
+                data = f"hdulist[{i}].data[{column.name!r}]"
+                return f"A table holds images: write one, fits.writeto('a.fits', {data}[0])."
+    return ""
 
 
 def _shape(hdu: Any) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ Images too large for memory are read in parts through this module, with the same
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,8 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
+from galcnn.files.axes import PlaneIndex, axes_of, refuse_no_image
 from galcnn.files.filters import is_dispersed
 from galcnn.files.headers import band_names, survey_of
 from galcnn.files.zero_points import FluxCalibration, calibration_of
@@ -29,8 +30,8 @@ class StoredImage:
     ----------
     hdu : int
         Index of the HDU, from 0.
-    indices : tuple of tuple of int
-        Position of each plane along the leading axes of the HDU; one empty tuple for a two-axis image.
+    indices : tuple of tuple of int or None
+        Position of each plane in the HDU, None for the axes of rows and columns.
     shape : tuple of int
         Shape of a plane in pixels, (ny, nx).
     names : tuple of str or None
@@ -48,7 +49,7 @@ class StoredImage:
     """
 
     hdu: int
-    indices: tuple[tuple[int, ...], ...]
+    indices: tuple[PlaneIndex, ...]
     shape: tuple[int, int]
     names: tuple[str | None, ...]
     wcs: WCS | None
@@ -59,15 +60,23 @@ class StoredImage:
 
 
 def stored_image(
-    hdulist: fits.HDUList, hdu: Any, name: str | None, *, values: npt.NDArray[Any] | None = None
+    hdulist: fits.HDUList,
+    hdu: Any,
+    name: str | None,
+    *,
+    values: npt.NDArray[Any] | None = None,
+    bands: Sequence[str] | None = None,
 ) -> StoredImage:
-    """Read the header of an image."""
-    indices, shape = plane_indices(hdu)
+    """Read the header of an image; `bands` are those that a user names."""
+    axes = axes_of(hdu)
+    indices, shape = axes.indices, axes.plane_shape
     header = inherited(hdulist, hdu)
-    wcs, notes = celestial_wcs(hdu.header, shape)
+    names = (name,) if name is not None and len(indices) == 1 else band_names(header, len(indices))
+    refuse_no_image(axes, hdu, named=None not in names or len(bands or ()) == len(indices))
+    wcs, notes = celestial_wcs(axes.sky_header(hdu.header), shape)
+    notes += [axes.note] if axes.note else []
     scale = None if wcs is None else 3600 * pixel_degrees(wcs)
     calibration = calibration_of(header, scale, values)
-    names = (name,) if name is not None and len(indices) == 1 else band_names(header, len(indices))
     notes += [f"{name}: a grism or prism, so objects are spectra" for name in names if is_dispersed(name)]
     return StoredImage(
         next(i for i, one in enumerate(hdulist) if one is hdu),
@@ -82,35 +91,16 @@ def stored_image(
     )
 
 
-def plane_indices(hdu: Any) -> tuple[tuple[tuple[int, ...], ...], tuple[int, int]]:
+def plane_indices(hdu: Any) -> tuple[tuple[PlaneIndex, ...], tuple[int, int]]:
     """Return the position of each plane of an image HDU, and their shape, without reading pixels."""
-    shape = tuple(getattr(hdu, "shape", None) or ())
-    leading = shape[:-2]
-    # (1, 1, ny, nx), as in radio astronomy, is one plane.
-    if not hdu.is_image or len(shape) < 2 or 0 in shape or any(n > 1 for n in leading[:-1]):
-        raise UnreadableImageError(
-            message("an image of two axes, or three with the bands first", "", hdu=hdu.name, shape=shape)
-        )
-    return tuple(np.ndindex(leading)), (shape[-2], shape[-1])
+    axes = axes_of(hdu)
+    return axes.indices, axes.plane_shape
 
 
 def raw_planes(hdu: Any) -> npt.NDArray[Any]:
     """Return the pixels of an image HDU as planes in native byte order, in the values of the file."""
-    if not hdu.is_image or hdu.data is None:
-        raise UnreadableImageError(
-            message("an HDU with an image", "Name another.", hdu=hdu.name, kind=type(hdu).__name__)
-        )
-    data = hdu.data
-    shape = data.shape
-    while data.ndim > 2 and data.shape[0] == 1:  # (1, 1, ny, nx), as in radio astronomy
-        data = data[0]
-    if data.ndim not in (2, 3) or 0 in data.shape:
-        raise UnreadableImageError(
-            message("an image of two axes, or three with the bands first", "", hdu=hdu.name, shape=shape)
-        )
-    planes: npt.NDArray[Any] = np.asarray(data if data.ndim == 3 else data[np.newaxis])
-    native = planes.dtype.newbyteorder("=")
-    return planes.astype(native, copy=False)
+    planes = axes_of(hdu).planes(np.asarray(hdu.data))
+    return planes.astype(planes.dtype.newbyteorder("="), copy=False)
 
 
 def inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:

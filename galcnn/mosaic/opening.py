@@ -104,7 +104,7 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
         try:
             chosen = chosen_hdus(hdulist, file.hdu, bands)
             images = [
-                stored_image(hdulist, hdu, name, values=_sample(opener, path, hdulist, hdu))
+                stored_image(hdulist, hdu, name, values=_sample(opener, path, hdulist, hdu), bands=bands)
                 for hdu, name in chosen
             ]
         except UnreadableImageError as error:

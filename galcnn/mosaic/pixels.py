@@ -19,6 +19,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, error_of_file, message, reading
+from galcnn.files.axes import PlaneIndex, at
 from galcnn.files.fits_images import find_hdu
 from galcnn.files.hdus import inherited, plane_indices
 from galcnn.files.headers import role_of, role_of_name
@@ -70,12 +71,12 @@ class Strips:
 
     # Each tile is decompressed once, since a strip keeps the rows that it shares with the previous one, and
     # at most one strip is in memory. For few boxes, only their own tiles are read. `section` is that of an
-    # astropy HDU; `index` is the position of the plane along leading axes; `shape` and `tile` are (ny, nx).
+    # astropy HDU; `index` is the position of the plane; `shape` and `tile` are (ny, nx).
 
     def __init__(
         self,
         section: Any,
-        index: tuple[int, ...],
+        index: PlaneIndex,
         *,
         shape: tuple[int, int],
         tile: tuple[int, int],
@@ -150,7 +151,7 @@ class Strips:
     def _read(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
         self.n_tiles += self._cost((y0, y1, x0, x1))
         with reading("whole pixels", "Fetch the file again.", path=self._name, rows=(y0, y1)):
-            found: npt.NDArray[Any] = np.asarray(self.section[(*self.index, slice(y0, y1), slice(x0, x1))])
+            found: npt.NDArray[Any] = np.asarray(self.section[at(self.index, slice(y0, y1), slice(x0, x1))])
         return found
 
 
@@ -182,7 +183,7 @@ class Files:
         self._stack = stack
         self._plain: dict[Path, Path] = {}
         self._open: dict[Path, Any] = {}
-        self._sources: dict[tuple[Path, int, tuple[int, ...]], Pixels] = {}
+        self._sources: dict[tuple[Path, int, PlaneIndex], Pixels] = {}
 
     @property
     def sources(self) -> list[Pixels]:
@@ -200,7 +201,7 @@ class Files:
             self._plain[path] = path if unpack is None else self._unpacked(path, unpack)
         return self._plain[path]
 
-    def source(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
+    def source(self, path: Path, hdu: int, index: PlaneIndex) -> Pixels:
         """Return the source of one plane."""
         key = (path, hdu, index)
         if key not in self._sources:
@@ -243,20 +244,20 @@ class Files:
             raise error_of_file(error, "a whole packed file", "Fetch it again.", path=str(path)) from error
         return target
 
-    def _new_source(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
+    def _new_source(self, path: Path, hdu: int, index: PlaneIndex) -> Pixels:
         with reading("a whole FITS file", "Fetch it again.", path=str(path)):
             return self._opened(path, hdu, index)
 
-    def _opened(self, path: Path, hdu: int, index: tuple[int, ...]) -> Pixels:
+    def _opened(self, path: Path, hdu: int, index: PlaneIndex) -> Pixels:
         if path not in self._open:
             self._open[path] = self._stack.enter_context(fits.open(self.plain(path), memmap=None))
         found = self._open[path][hdu]
         _, shape = plane_indices(found)
         if isinstance(found, fits.CompImageHDU):
-            tile = tuple(found.tile_shape[-2:])
+            tile = tuple(n for n, i in zip(found.tile_shape, index, strict=True) if i is None)
             return Strips(found.section, index, shape=shape, tile=tile, name=str(path))
         header = found.header
         if header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0 or "BLANK" in header:
             # astropy scales on reading.
             return Strips(found.section, index, shape=shape, tile=(1, shape[1]), name=str(path))
-        return Mapped(found.data[index])
+        return Mapped(found.data[at(index, slice(None), slice(None))])
