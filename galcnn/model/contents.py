@@ -9,7 +9,10 @@ accepted. Nothing is extracted to disk.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
+import math
 import stat
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -18,38 +21,60 @@ from typing import Any
 
 import h5py
 import keras
+from keras.src.backend.common import global_state
 
 from galcnn.errors import message
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 #: Members of the archive; Keras writes further files only for layers with vocabularies.
 _MEMBERS = {_CONFIG, _METADATA, _WEIGHTS}
-#: Modules whose classes only do arithmetic, except for the classes below.
-_MODULES = {
-    "keras",
-    "keras.constraints",
-    "keras.dtype_policies",
-    "keras.initializers",
-    "keras.layers",
-    "keras.models",
-    "keras.regularizers",
-    "keras.src.models.functional",
-    "keras.src.models.sequential",
-    "keras.src.ops.numpy",
+_LAYERS = """
+Activation ActivityRegularization Add AdaptiveAveragePooling2D AdaptiveMaxPooling2D AdditiveAttention
+AlphaDropout Attention AugMix AutoContrast Average AveragePooling1D AveragePooling2D AveragePooling3D
+BatchNormalization CenterCrop Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D
+Conv3DTranspose Cropping1D Cropping2D Cropping3D CutMix Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU
+EinsumDense Embedding Equalization Flatten GaussianDropout GaussianNoise GlobalAveragePooling1D
+GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
+GroupNormalization GroupQueryAttention Identity InputLayer LayerNormalization LeakyReLU Masking Maximum
+MaxPooling1D MaxPooling2D MaxPooling3D Minimum MixUp MultiHeadAttention Multiply Normalization PReLU Permute
+RMSNormalization RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast
+RandomCrop RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue
+RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness
+RandomShear RandomTranslation RandomZoom ReLU RepeatVector Rescaling Reshape Resizing SeparableConv1D
+SeparableConv2D Softmax Solarization SpatialDropout1D SpatialDropout2D SpatialDropout3D SpectralNormalization
+Subtract TimeDistributed UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D
+ZeroPadding3D
+"""
+#: (module, class) of what Keras writes for a network and what only does arithmetic.
+_CLASSES = {
+    *(("keras.layers", name) for name in _LAYERS.split()),
+    ("keras", "DTypePolicy"),
+    ("keras", "Model"),
+    ("keras", "Sequential"),
+    ("keras.models", "Model"),
+    ("keras.models", "Sequential"),
+    ("keras.src.models.functional", "Functional"),
+    ("keras.src.models.sequential", "Sequential"),
 }
-#: Classes that run code or read files named in the configuration, as of Keras 3.15, which is pinned.
-_FORBIDDEN = {
-    "FlaxLayer",
-    "IntegerLookup",
-    "JaxLayer",
-    "Lambda",
-    "StringLookup",
-    "TFSMLayer",
-    "TextVectorization",
-    "TorchModuleWrapper",
+#: Modules of which every class below the base class only computes numbers.
+_FAMILIES: dict[str, type] = {
+    "keras.constraints": keras.constraints.Constraint,
+    "keras.dtype_policies": keras.dtype_policies.DTypePolicy,
+    "keras.initializers": keras.initializers.Initializer,
+    "keras.regularizers": keras.regularizers.Regularizer,
+    "keras.src.ops.nn": keras.Operation,
+    "keras.src.ops.numpy": keras.Operation,
 }
+#: Functions of these modules that are no activation functions.
+_OF_SAVING = {"deserialize", "get", "serialize"}
+#: Where Keras keeps the variables that are laid out and not allocated.
+_PENDING = "uninitialized_variables"
 #: Class names under which Keras stores values that are not plain JSON.
 _VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__slice__"}
+#: Types of the values of stored arrays.
+_DTYPES = {"bool", "bfloat16", "float16", "float32", "float64"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
 
 
 def check_contents(path: Path) -> None:
@@ -57,14 +82,41 @@ def check_contents(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
-            config = json.loads(archive.read(_CONFIG))
+            config = _parsed(archive.read(_CONFIG))
             _check_config(config)
             with archive.open(_WEIGHTS) as handle, h5py.File(handle, "r") as file:
-                _check_weights(file, set())
-    except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+                held = _check_weights(file, set())
+            if held > archive.getinfo(_WEIGHTS).file_size:
+                raise _refused("weights that share their bytes")
+            wanted = _weights_wanted(config)
+            if wanted > held:  # every weight takes a byte or more
+                raise _refused(f"layers of {wanted:,} weights, of which at most {held:,} are in the file")
+    except (zipfile.BadZipFile, RecursionError) as error:
         raise _refused(f"{type(error).__name__}: {error}") from error
-    except (OSError, KeyError, RuntimeError, EOFError) as error:  # raised by h5py for a corrupt file
+    # h5py raises these for a corrupt file.
+    except (OSError, KeyError, RuntimeError, EOFError, TypeError, OverflowError) as error:
         raise _refused(f"weights that cannot be read: {error}") from error
+
+
+def _weights_wanted(config: Any) -> int:
+    """Return the number of weights of the layers, which are laid out but not allocated."""
+    left = list(global_state.get_global_attribute(_PENDING, []))
+    try:
+        # Without its variables a model of any size is built in milliseconds.
+        with keras.StatelessScope(initialize_variables=False), contextlib.suppress(Exception):
+            keras.saving.deserialize_keras_object(config, safe_mode=True)
+        # What an invalid configuration raises, Keras raises again when it loads: here the weights count.
+        pending = global_state.get_global_attribute(_PENDING, [])[len(left) :]
+        return sum(math.prod(variable.shape) for variable in pending)
+    finally:  # Keras would allocate them at the end of its next scope
+        global_state.set_global_attribute(_PENDING, left)
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise _refused(f"{type(error).__name__}: {error}") from error
 
 
 def saved_by(path: Path) -> str:
@@ -128,23 +180,51 @@ def _entries(content: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _plain(entry: Mapping[str, Any]) -> bool:
-    """Return True if an entry is an arithmetic class of Keras, or was registered in this process."""
-    name, module = entry["class_name"], entry.get("module")
-    registered = entry.get("registered_name")
+    """Return True if Keras would create an allowed object, or one that was registered in this process.
+
+    Keras looks a class up by its registered name first, then as ``module.class_name``; a function by its name.
+    """
+    name, module, config = entry["class_name"], entry.get("module"), entry.get("config")
+    if not isinstance(name, str):
+        return False
     if name in _VALUES:
-        return True
-    if name == "function":  # Keras looks up its name among the registered ones and in its own modules
-        return _registered(entry.get("config")) or module == "builtins"
-    if registered is not None and registered != name:
+        numbers = name in ("__tensor__", "__numpy__")
+        return not numbers or (isinstance(config, dict) and config.get("dtype") in _DTYPES)
+    if name == "function":
+        return _registered(config) or _is_activation(module, config)
+    registered = entry.get("registered_name", name)
+    if registered not in (None, name):
         return _registered(registered)
-    return module in _MODULES and name not in _FORBIDDEN
+    return isinstance(module, str) and ((module, name) in _CLASSES or _in_family(module, name))
+
+
+def _in_family(module: str, name: str) -> bool:
+    base = _FAMILIES.get(module)
+    if base is None:
+        return False
+    found = vars(importlib.import_module(module)).get(name)
+    # Operations that a module only imports are none of its own.
+    own = base is not keras.Operation or getattr(found, "__module__", None) == module
+    return isinstance(found, type) and issubclass(found, base) and found is not base and own
+
+
+def _is_activation(module: object, name: object) -> bool:
+    """Return True for an activation function of Keras, which is written with one of two modules."""
+    return (
+        module in ("builtins", "keras.activations")
+        and isinstance(name, str)
+        and name not in _OF_SAVING
+        and callable(vars(keras.activations).get(name))
+    )
 
 
 def _registered(name: object) -> bool:
     return isinstance(name, str) and keras.saving.get_registered_object(name) is not None
 
 
-def _check_weights(group: h5py.Group, seen: set[int]) -> None:
+def _check_weights(group: h5py.Group, seen: set[int]) -> int:
+    """Return the number of bytes of the weights, or raise if they are anything but stored numbers."""
+    size = 0
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise _refused(f"weights {group.name}/{name} that are a link")
@@ -154,10 +234,13 @@ def _check_weights(group: h5py.Group, seen: set[int]) -> None:
             raise _refused(f"weights {item.name} that are there twice")
         seen.add(address)
         if isinstance(item, h5py.Group):
-            _check_weights(item, seen)
+            size += _check_weights(item, seen)
         elif not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiubV" or item.dtype.hasobject:
             raise _refused(f"weights {item.name} that are not numbers")
         elif item.external or item.is_virtual:
             raise _refused(f"weights {item.name} of another file")
         elif item.id.get_create_plist().get_nfilters() or item.nbytes > item.id.get_storage_size():
             raise _refused(f"weights {item.name} that are compressed or not all there")
+        else:
+            size += item.nbytes
+    return size

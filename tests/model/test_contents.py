@@ -4,6 +4,7 @@ Each attack is a real file, sealed by a card of its own: who forges a model forg
 leaves a mark on the disk, so that running it would be seen.
 """
 
+import importlib
 import io
 import json
 import pickle
@@ -149,6 +150,31 @@ def test_the_lambda_of_the_attack_does_run_in_keras_without_safe_mode(tmp_path):
         {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"},
         {"module": "builtins", "class_name": "__lambda__", "config": {"value": "x"}},
         {"module": "builtins", "class_name": "__typespec__", "spec_name": "x"},
+        {"module": "keras.layers", "class_name": "__lambda__", "config": {"value": "x"}},
+        {"module": "keras.layers", "class_name": "__typespec__", "spec_name": "x"},
+        {"module": "keras", "class_name": "layers.Lambda", "registered_name": None},
+        {"module": "keras", "class_name": "layers.TFSMLayer", "registered_name": "layers.TFSMLayer"},
+        {"module": "keras", "class_name": "utils.get_file", "registered_name": None},
+        {"module": "keras", "class_name": "layers.Dense", "registered_name": None},
+        {"module": "keras", "class_name": "Layer", "registered_name": None},
+        {"module": "keras.models", "class_name": "load_model", "registered_name": None},
+        {"module": "keras.models", "class_name": "clone_model", "registered_name": None},
+        {"module": "keras.initializers", "class_name": "deserialize", "registered_name": None},
+        {"module": "keras.initializers", "class_name": "get", "registered_name": None},
+        {"module": "keras.layers", "class_name": "Wrapper", "registered_name": None},
+        {"module": "keras.layers", "class_name": "Dense ", "registered_name": None},
+        {"module": "keras.layers.", "class_name": "Dense", "registered_name": None},
+        {"module": "keras.src.ops.numpy", "class_name": "keras_export", "registered_name": None},
+        {"module": "keras.src.ops.numpy", "class_name": "Operation", "registered_name": None},
+        {"module": "keras.src.ops.core", "class_name": "Map", "registered_name": None},
+        {"module": "builtins", "class_name": "function", "config": "deserialize"},
+        {"module": "builtins", "class_name": "function", "config": "relu.__globals__"},
+        {"module": "keras.layers", "class_name": "function", "config": "deserialize"},
+        {"module": "keras.saving", "class_name": "function", "config": "load_model"},
+        {"module": "x", "class_name": "__numpy__", "config": {"value": ["x"], "dtype": "object"}},
+        {"module": "x", "class_name": "__tensor__", "config": {"value": ["x"], "dtype": "string"}},
+        {"module": ["keras.layers"], "class_name": "Dense", "registered_name": None},
+        {"module": "keras.layers", "class_name": 5, "registered_name": None},
     ],
     ids=lambda entry: f"{entry['module']}.{entry['class_name']}",
 )
@@ -163,6 +189,54 @@ def test_a_name_that_is_no_layer_of_arithmetic_is_refused(honest, forged, entry,
         layer["config"]["kernel_initializer"] = {"config": {}} | entry
     with pytest.raises(ValueError, match=rf"nothing that runs\. Received: holds=.*{entry['class_name']}"):
         load_model(forged(config__json=json.dumps(config)))
+
+
+@pytest.mark.parametrize("module", ["keras.layers", "keras", "keras.src.ops.nn", "keras.initializers"])
+def test_allowed_pairs_are_those_that_keras_resolves_to_classes_of_arithmetic(module):
+    """Every pair that is let through is found by Keras itself, and none of what runs code is among them."""
+    from keras.src.api_export import get_symbol_from_name
+
+    from galcnn.model.contents import _CLASSES, _plain
+
+    listed = {name for one, name in _CLASSES if one == module}
+    for name in listed:
+        assert isinstance(get_symbol_from_name(f"{module}.{name}"), type)
+    known = {
+        name
+        for name in vars(importlib.import_module(module))
+        if _plain({"class_name": name, "module": module, "registered_name": None})
+    }
+    assert listed <= known
+    assert not known & {"Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "StringLookup"}
+    assert not known & {"IntegerLookup", "TextVectorization", "Layer", "Wrapper", "Operation", "Initializer"}
+
+
+def test_functions_and_operations_of_keras_are_let_through(forged, honest):
+    config = config_of(honest)
+    layer = next(one for one in layers_of(config) if one["class_name"] == "Activation")
+    layer["config"]["activation"] = keras.saving.serialize_keras_object(keras.activations.gelu)
+    load_model(forged(config__json=json.dumps(config)))
+    inputs = keras.Input((4,))
+    ops = keras.Model(inputs, keras.ops.relu(keras.ops.exp(inputs)) + 1)
+    entry = keras.saving.serialize_keras_object(ops)
+    check_contents(forged(config__json=json.dumps(entry)) / "model.keras")
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["valid", "followed-by-an-invalid-layer"])
+@pytest.mark.parametrize(
+    "settings", [{"filters": 10**9}, {"kernel_size": [20_000, 20_000]}], ids=["filters", "kernel"]
+)
+def test_layers_of_more_weights_than_the_file_holds_are_refused_before_they_are_allocated(
+    honest, forged, settings, broken
+):
+    config = config_of(honest)
+    layers = layers_of(config)
+    next(one for one in layers if one["class_name"] == "Conv2D")["config"] |= settings
+    if broken:
+        next(one for one in layers if one["class_name"] == "Dense")["config"]["units"] = -1
+    with pytest.raises(ValueError, match=r"holds=.*layers of [0-9,]{11,} weights"):
+        load_model(forged(config__json=json.dumps(config)))
+    assert not keras.src.backend.common.global_state.get_global_attribute("uninitialized_variables", [])
 
 
 def test_the_old_format_without_modules_is_refused(honest, forged):
@@ -295,6 +369,13 @@ def text(file, outside):
     file["layers/0"] = "a text"
 
 
+def shared_bytes(file, outside):
+    """A hundred names of one array: links are refused, and so are chunks that share their bytes."""
+    file["layers/0"] = np.zeros(1000)
+    for i in range(100):
+        file[f"layers/n{i}"] = file["layers/0"]
+
+
 def references(file, outside):
     file.create_dataset("layers/0", (1,), h5py.ref_dtype)[0] = file["layers"].ref
 
@@ -311,6 +392,7 @@ def references(file, outside):
         (compressed, "compressed"),
         (text, "not numbers"),
         (references, "not numbers"),
+        (shared_bytes, "twice"),
     ],
 )
 def test_weights_that_point_elsewhere_or_explode_are_refused(forged, tmp_path, attack, why):
