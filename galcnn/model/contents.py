@@ -182,7 +182,7 @@ def _entries(content: Any) -> Iterator[Mapping[str, Any]]:
 def _plain(entry: Mapping[str, Any]) -> bool:
     """Return True if Keras would create an allowed object, or one that was registered in this process.
 
-    Keras looks a class up by its registered name first, then as ``module.class_name``; a function by its name.
+    Keras looks a class up by its registered name first, then as ``module.class_name``; functions by name.
     """
     name, module, config = entry["class_name"], entry.get("module"), entry.get("config")
     if not isinstance(name, str):
