@@ -279,13 +279,13 @@ def plain_model(end):
     logits = keras.layers.Dense(3)(pooled)
     if end == "logits":
         return keras.Model(inputs, logits)
-    if end == "sigmoid":
-        return keras.Model(inputs, keras.layers.Activation("sigmoid")(logits))
+    if end in ("sigmoid", "tanh"):
+        return keras.Model(inputs, keras.layers.Activation(end)(logits))
     layer = keras.layers.Softmax() if end == "softmax" else keras.layers.Activation("softmax")
     return keras.Model(inputs, layer(logits))
 
 
-@pytest.mark.parametrize("end", ["dense", "softmax", "activation"])
+@pytest.mark.parametrize("end", ["dense", "softmax", "activation", "sigmoid"])
 def test_a_plain_model_and_an_array_are_explained(end):
     images, _ = toy_images(3)
     classes = ("elliptical", "spiral", "merger")
@@ -306,6 +306,8 @@ def test_a_plain_model_and_an_array_are_explained(end):
     for row, (found,) in zip(rows, ends, strict=True):
         np.testing.assert_allclose(found.attribution, row[0].attribution, rtol=1e-5, atol=1e-7)
         assert (found.bands, found.target.name) == (("g", "r"), "1")
+        assert "at the end of the network is left out" in found.notes[0]
+        assert row[0].notes == ()
     ((one,),) = explain(logits, images[0], classes=classes)
     assert one.target.name == classes[int(np.argmax(logits(images[:1])))]
     ((of_cutout,),) = explain(logits, galcnn.Cutout(np.moveaxis(images[0], -1, 0), ("g", "r")), target=1)
@@ -324,7 +326,7 @@ def test_what_a_plain_model_does_not_hold_is_asked_for(trained):
     with pytest.raises(ValueError, match="no fit=True for a plain Keras model"):
         explain(model, images, fit=True)
     with pytest.raises(ValueError, match="a network that ends in logits"):
-        explain(plain_model("sigmoid"), images)
+        explain(plain_model("tanh"), images)
     with pytest.raises(ValueError, match="for a plain Keras model only"):
         explain(trained, toy_cutouts(), classes=trained.classes)
     for wrong in ((5, images), (model, 5), (model, Junk())):

@@ -156,8 +156,9 @@ def explain(
     Parameters
     ----------
     model : keras.Model, galcnn.model.TrainedModel or path-like
-        Functional, sequential or subclassed model of one input, or a trained model. A softmax at the end
-        of a plain model is removed; a model that otherwise does not end in logits is refused.
+        Functional, sequential or subclassed model of one input, or a trained model. A softmax or
+        sigmoid at the end of a plain model is left out, which `Explanation.notes` says; a model that
+        otherwise does not end in logits is refused.
     images : numpy.ndarray, or one or more cutouts
         For a plain model, an array as `keras.Model.predict` takes it, shape (n, ny, nx, n_bands), or one
         image, shape (ny, nx, n_bands); or cutouts, whose noise, mask and PSF the methods may use. For a
@@ -215,7 +216,9 @@ def explain(
                 message("no fit=True for a plain Keras model", "Its pixel grid is not known.", fit=fit)
             )
         seen = _Plain.of_images(model, images, classes=classes, bands=bands, ids=ids)
-        return explain_prepared(seen, explainers=_explainers(explainers), target=target, wrt="stretched")
+        found = explain_prepared(seen, explainers=_explainers(explainers), target=target, wrt="stretched")
+        notes = (seen.note,) if seen.note else ()
+        return [tuple(replace(one, notes=notes) for one in row) for row in found]
     if not isinstance(model, str | os.PathLike) and not hasattr(model, "card"):
         raise wrong_type("a model: a keras.Model, a TrainedModel or the path of a model folder", model=model)
     if classes is not None or bands is not None:
@@ -329,8 +332,11 @@ class _Bare:
     classes: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
 class _Plain(Prepared):
     """Images of a plain Keras model, which has no preprocessing that is known."""
+
+    note: str = ""
 
     @classmethod
     def of_images(
@@ -342,12 +348,11 @@ class _Plain(Prepared):
         bands: Sequence[str] | None,
         ids: Sequence[str] | None,
     ) -> _Plain:
-        plain = ending_in_logits(model)
         if isinstance(images, np.ndarray):
             array = images[np.newaxis] if images.ndim == 3 else images
-            array = array.astype(working_dtype(plain), copy=False)
-            _check_channels_last(plain, array)
-            check_images(plain, array)
+            array = array.astype(working_dtype(model), copy=False)
+            _check_channels_last(model, array)
+            check_images(model, array)
             given = tuple(bands or (f"band{i + 1}" for i in range(array.shape[-1])))
             if len(given) != array.shape[-1]:
                 raise ValueError(message(f"names of {array.shape[-1]} bands", "", bands=given))
@@ -355,13 +360,16 @@ class _Plain(Prepared):
         else:
             own = as_cutouts(images, bands=bands)
             array = images_from(own)
-            check_images(plain, array)
+            check_images(model, array)
+        ending = ending_in_logits(model, array.shape[1:], binary=classes is not None and len(classes) == 2)
+        plain = ending.model
         n_classes = int(plain(array[:1], training=False).shape[-1])
         names = tuple(str(name) for name in (range(n_classes) if classes is None else classes))
         if len(names) != n_classes:
             raise ValueError(message(f"names of {n_classes} classes, one per output", "", classes=names))
         context = _context(own, tuple(_names(ids, len(own))))
-        return cls(_Bare(plain, names), tuple(own), array, context)  # type: ignore[arg-type]
+        bare = _Bare(plain, names)
+        return cls(bare, tuple(own), array, context, note=ending.note)  # type: ignore[arg-type]
 
     @functools.cached_property
     def stretched(self) -> Images:

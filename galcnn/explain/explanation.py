@@ -253,6 +253,8 @@ class Explanation:
         Meaning of the values, see `Explainer`; None if it is not known.
     coarse : CoarseMap or None
         Map on the cells of `network_layer`, for methods that compute one.
+    notes : tuple of str
+        What was changed of the network, such as a softmax that was left out.
     """
 
     attribution: npt.NDArray[np.float32]
@@ -268,6 +270,7 @@ class Explanation:
     network_layer: str = ""
     kind: Kind | None = None
     coarse: CoarseMap | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         attribution = read_only(self.attribution)
@@ -296,6 +299,7 @@ class Explanation:
             f"{pixels(self.attribution.shape[1:])}, in {self.unit or 'logits'}",
             f"score {self.score:.4g}, with respect to {self.wrt}"
             + ("" if self.delta is None else f", delta {self.delta:.3g}"),
+            *self.notes,
         )
 
     def _repr_html_(self) -> str:

@@ -23,6 +23,7 @@ from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING
 from galcnn.model.card import Card, card_lines
 from galcnn.model.contents import check_contents, saved_by
 from galcnn.model.inputs import check_render
+from galcnn.model.logits import ending_in_logits
 
 _MODEL, _CARD = "model.keras", "card.json"
 #: Names that a model folder may contain; a folder with other files is not replaced.
@@ -39,7 +40,9 @@ class TrainedModel:
     ----------
     model : keras.Model
         Model from calibrated images to logits, with the sub-models ``preprocessing`` and
-        ``network``. It can be compiled, fitted and called like any Keras model.
+        ``network``. It can be compiled, fitted and called like any Keras model. A softmax at its end, or
+        the sigmoid of two classes, is left out, and noted in the card; other models that end in
+        probabilities are refused.
     card : galcnn.model.Card
         Model card: training data, settings and test metrics.
     folder : pathlib.Path or None
@@ -59,6 +62,7 @@ class TrainedModel:
                 model=self.model,
                 card=self.card,
             )
+        self._end_in_logits()
         names = [layer.name for layer in self.model.layers]
         if PREPROCESSING not in names or NETWORK not in names:
             raise ValueError(
@@ -79,6 +83,16 @@ class TrainedModel:
         answers = self.card.classes if self.votes is None else self.votes.answers
         if self.model.output_shape[-1] != len(answers):
             raise ValueError(message(f"{self.model.output_shape[-1]} classes or answers", "", names=answers))
+
+    def _end_in_logits(self) -> None:
+        """Leave out a softmax at the end and note it in the card; refuse other models of probabilities."""
+        binary = self.votes is None and len(self.card.classes) == 2
+        shape = self.card.inputs.image_shape
+        ending = ending_in_logits(self.model, shape, binary=binary, exclusive=True)
+        if not ending.removed:
+            return
+        object.__setattr__(self, "model", ending.model)
+        object.__setattr__(self, "card", replace(self.card, notes=(*self.card.notes, ending.note)))
 
     def __repr__(self) -> str:
         first, reads, tested = card_lines(self.card)
@@ -123,6 +137,7 @@ class TrainedModel:
             "pixel scale": "any" if spec.pixel_scale is None else f"{spec.pixel_scale} arcsec",
             "parameters": f"{self.model.count_params():,}",
             "network layers": len(self.network.layers),
+            "notes": "; ".join(told.notes) or "-",
             "trained on": told.data.get("survey", "unknown"),
         }
         numbers = {key: value for key, value in told.metrics.items() if isinstance(value, int | float)}

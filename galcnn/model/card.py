@@ -48,6 +48,8 @@ class Card:
         Versions of the software.
     devices : mapping
         Devices used in training, see `galcnn.model.devices.devices_used`.
+    notes : tuple of str
+        What galcnn changed of the model, such as a softmax that it left out.
     name : str
         Name of the model, which is the name of its folder; set by `save_model`.
     model_sha256 : str
@@ -69,6 +71,7 @@ class Card:
     cost: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     name: str = "galcnn"
     model_sha256: str = ""
     created: str = ""
@@ -76,6 +79,7 @@ class Card:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "notes", tuple(self.notes))
         if self.votes is not None and self.classes:
             raise ValueError(message("classes or votes", "Leave one out.", classes=self.classes))
         if self.votes is None and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
@@ -102,7 +106,8 @@ class Card:
         dict
             Content of the file that `write` writes, without its hash.
         """
-        return asdict(self) | {"inputs": self.inputs.to_dict(), "classes": list(self.classes)}
+        lists = {"classes": list(self.classes), "notes": list(self.notes)}
+        return asdict(self) | lists | {"inputs": self.inputs.to_dict()}
 
     @property
     def sha256(self) -> str:

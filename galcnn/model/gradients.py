@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from galcnn.errors import message
 from galcnn.model.forward import check_images, compiled, forward, run_in_batches, working_dtype
-from galcnn.model.graph import refuse_squashed
+from galcnn.model.logits import refuse_squashed
 from galcnn.model.target import Target
 
 #: Scale of the gradients during backpropagation: in half precision, small gradients would underflow to
@@ -94,17 +94,11 @@ def target_weights(
     return np.array([t.weights for t in targets], dtype=dtype).reshape(n, n_classes)
 
 
-def check_ends_in_logits(network: keras.Model) -> None:
-    """Raise if the network does not end in logits: gradients of a saturated softmax vanish."""
-    trace = tf.function(lambda images: logits_of(network, images), autograph=False)
-    trace.get_concrete_function(tf.TensorSpec(network.input_shape, working_dtype(network)))
-
-
 def logits_of(network: keras.Model, images: Any) -> Any:
     """Run a network and check that it ends in logits (while tracing a graph)."""
     with keras.StatelessScope():
         logits = network(images, training=False)
-    refuse_squashed(logits)
+    refuse_squashed(logits, images)
     return tf.cast(logits, images.dtype)
 
 
@@ -112,7 +106,7 @@ def logits_and_layers(network: keras.Model, images: Any) -> tuple[Any, dict[str,
     """Run a network like `logits_of`, and return also the output of each network layer."""
     with keras.StatelessScope():
         logits, seen = forward(network, images)
-    refuse_squashed(logits)
+    refuse_squashed(logits, images)
     return tf.cast(logits, images.dtype), seen
 
 

@@ -17,12 +17,6 @@ import keras
 
 from galcnn.errors import did_you_mean, message
 
-#: TensorFlow operations that do not change values.
-_PASSING = {"Cast", "Identity", "Reshape", "Squeeze", "ExpandDims"}
-_SQUASHING = {
-    "Elu", "Erf", "Exp", "LeakyRelu", "LogSoftmax", "Relu", "Relu6", "Selu", "Sigmoid", "Softmax", "Softplus",
-    "Softsign", "Tanh",
-}  # fmt: skip
 _NORMALIZATIONS = (
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
@@ -184,22 +178,6 @@ def producer(tensor: keras.KerasTensor) -> tuple[Any, list[keras.KerasTensor]]:
     """Return the layer that produced a symbolic tensor, and the input tensors of that call."""
     call = _call(tensor)
     return call.operation, list(call.input_tensors)
-
-
-def refuse_squashed(logits: Any) -> None:
-    """Raise if the output is not linear: gradients of a saturated softmax vanish."""
-    operation = logits.op
-    while operation.type in _PASSING:
-        operation = operation.inputs[0].op
-    if operation.type in _SQUASHING:
-        raise ValueError(
-            message(
-                "a network that ends in logits",
-                "Rebuild its last layer without an activation.",
-                last_operation=operation.type,
-                name=operation.name,
-            )
-        )
 
 
 def is_functional(operation: Any) -> bool:

@@ -87,6 +87,7 @@ def _model(folder: Path) -> str:
         f"bands, unit   {', '.join(spec.bands)}; {spec.unit}",
         f"pixel scale   {scale}",
         f"render        {spec.render or 'none'}",
+        *(line for note in card.notes for line in _said("note", note)),
         *_cost(card),
     ]
     for name, score in card.metrics.get("test", {}).items():

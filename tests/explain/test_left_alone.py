@@ -38,7 +38,8 @@ from galcnn.model import (
     network_layers,
     planes_from,
 )
-from galcnn.model.gradients import check_ends_in_logits, target_scores
+from galcnn.model.gradients import target_scores
+from galcnn.model.logits import check_ends_in_logits
 from tests.explain import builds
 
 SHAPE = (12, 12, 2)

@@ -13,7 +13,8 @@ import pytest
 from galcnn.explain import CAM, Context, GradCAM, InputXGradient, Saliency, SmoothGrad
 from galcnn.model import NetworkSettings, Target, assemble, build_network, fit_preprocessing
 from galcnn.model.forward import batches, images_per_batch
-from galcnn.model.gradients import check_ends_in_logits, target_gradient
+from galcnn.model.gradients import target_gradient
+from galcnn.model.logits import check_ends_in_logits
 from tests.explain import builds
 from tests.explain.builds import IMAGES, SHAPE, TARGET
 

@@ -13,7 +13,7 @@ from galcnn.errors import message
 from galcnn.explain.network.activations import activations
 from galcnn.model import network_layers
 from galcnn.model.forward import outputs
-from galcnn.model.gradients import check_ends_in_logits
+from galcnn.model.logits import check_ends_in_logits
 
 #: Number of bisections of the interval in which the prediction changes.
 _BISECTIONS = 30
