@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +25,30 @@ if TYPE_CHECKING:
 _EXACT = 2**53
 
 
+#: What tables write for a missing text: the words of pandas and of astropy; NA and None may be names, too.
+MISSING = frozenset(
+    ["", "nan", "NaN", "-nan", "-NaN", "NULL", "null", "N/A", "n/a", "<NA>", "#N/A", "#N/A N/A", "#NA", "--"]
+)
+
+#: What tables write for a missing class, split or path.
+_MISSING_CLASSES = MISSING | {"NA", "None"}
+
+#: What tables write for a missing number.
+MISSING_NUMBERS = _MISSING_CLASSES | {"none", "-", "NAN", "Null", "1.#QNAN", "-1.#IND"}
+
+#: Key of a table's meta: what was guessed when it was read.
+NOTES = "notes"
+
+#: Columns that may hold the id, in this order, if no column is named.
+ID_COLUMNS = ("objid", "objID", "ID", "name")
+
+
 def as_text(column: Any, name: str) -> npt.NDArray[np.str_]:
-    """Convert a column to text; missing values become empty strings."""
+    """Convert a column to text; missing values, and words for them, become empty strings."""
     if getattr(column, "ndim", 1) > 1:
         return np.array([as_text(row, name) for row in column])
-    texts = [_text(value, name) for value in column]
+    missing = MISSING if name == "id" else _MISSING_CLASSES
+    texts = ["" if text in missing else text for text in (_text(value, name) for value in column)]
     if odd := [text for text in texts if not text.isprintable()]:
         raise ValueError(
             message(f"printable text in {name!r}", "Remove line breaks and the like.", received=odd[0])
@@ -62,28 +83,125 @@ def as_numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
     """
     mask = np.asarray(getattr(column, "mask", False))
     plain = getattr(column, "unmasked", column)
+    data = np.asarray(getattr(plain, "value", np.ma.getdata(plain)))
+    mask = np.broadcast_to(mask, data.shape)
+    if data.dtype.kind in "OSU":
+        mask = mask | np.reshape([_text(value, name) in MISSING_NUMBERS for value in data.flat], data.shape)
+        data = np.where(mask, np.array(np.nan, dtype=object), data.astype(object))
     try:
-        values = np.array(getattr(plain, "value", np.ma.getdata(plain)), dtype=np.float64)
+        values = np.array(data, dtype=np.float64)
     except (TypeError, ValueError) as error:
+        row = next(i for i, value in enumerate(data) if not _is_number(value))
         raise ValueError(
             message(
-                f"numbers in {name!r}", "Convert it to numbers, or name another column.", error=str(error)
+                f"numbers in {name!r}",
+                "Convert it to numbers, or name another column.",
+                row=row + 1,
+                received=data[row],
             )
         ) from error
-    values[np.broadcast_to(mask, values.shape)] = np.nan
+    values[mask] = np.nan
     return values
 
 
-def as_degrees(column: Any, name: str) -> u.Quantity:
-    """Convert a column of angles to degrees; without a unit it is taken to be in degrees."""
-    unit = getattr(column, "unit", None) or u.deg
+def _is_number(value: Any) -> bool:
     try:
+        np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def as_degrees(column: Any, name: str) -> u.Quantity:
+    """Convert a column of angles to degrees, from its unit.
+
+    Without a unit, numbers are degrees; sexagesimal text is hours in `ra`, and degrees in others.
+    """
+    unit = read_unit(getattr(column, "unit", None))
+    if unit == u.hour and name == "ra":
+        unit = u.hourangle
+    if unit is None or unit == u.dimensionless_unscaled:
+        unit = u.hourangle if name == "ra" and is_sexagesimal(column, name) else u.deg
+    if not unit.is_equivalent(u.deg):
+        raise ValueError(message(f"an angle in {name!r}", "Name another column.", unit=str(unit)))
+    if is_sexagesimal(column, name):
+        degrees = sexagesimal_degrees(column, name, unit)
+    else:
         degrees = u.Quantity(as_numbers(column, name), unit).to(u.deg)
-    except u.UnitConversionError as error:
-        raise ValueError(message(f"an angle in {name!r}", "Name another column.", unit=str(unit))) from error
-    if not np.all(np.isfinite(degrees.value)):
-        raise ValueError(message(f"finite degrees in {name!r}", "Remove the rows without a position."))
+    wrong = np.flatnonzero(~np.isfinite(degrees.value))
+    if len(wrong):
+        remedy = "Remove the rows without a position."
+        row, n = int(wrong[0]) + 1, len(wrong)
+        raise ValueError(message(f"finite degrees in {name!r}", remedy, row=row, n_without=n))
     return degrees
+
+
+def is_sexagesimal(column: Any, name: str) -> bool:
+    """Return True for a column of text with angles of several parts, or with their units."""
+    data = np.ma.getdata(getattr(column, "unmasked", column))
+    if np.asarray(data).dtype.kind not in "OSU":
+        return False
+    return any(_PARTS.search(text) for text in as_text(column, name).ravel())
+
+
+def sexagesimal_degrees(column: Any, name: str, unit: u.UnitBase) -> u.Quantity:
+    """Convert a column of sexagesimal text to degrees; `unit` is that of the first part."""
+    from astropy.coordinates import Angle, IllegalSecondWarning
+
+    texts = as_text(column, name).tolist()
+    numbers = [_is_number(text) for text in texts]
+    degrees = np.full(len(texts), np.nan)
+    for row in sorted(range(len(texts)), key=numbers.__getitem__):  # numbers last: they are odd only here
+        if texts[row] in MISSING_NUMBERS:
+            continue
+        try:
+            if numbers[row]:
+                raise ValueError("a number among sexagesimal angles")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", IllegalSecondWarning)  # 59.96 s may be written as 60.0 s
+                degrees[row] = Angle(texts[row], unit).deg
+        except ValueError as error:
+            remedy = "Write all angles of the column alike, as 10:02:33.1 or 10h02m33.1s, or in degrees."
+            raise ValueError(
+                message(f"sexagesimal angles in {name!r}", remedy, row=row + 1, received=texts[row])
+            ) from error
+    return degrees * u.deg
+
+
+#: An angle of several parts, or with its unit.
+_PARTS = re.compile(r"\d\s*(:|[hd\u00b0\u02b0]|\s\d)")
+
+#: Names of units as catalogs write them, in small letters, beside those of astropy.
+_UNITS = {
+    u.deg: "degree degrees degs degr decimaldegrees d:m:s dms dd:mm:ss",
+    u.hour: "hour hours hr hrs h:m:s hms hh:mm:ss hourangle hour_angle",
+    u.rad: "radian radians rads",
+    u.arcmin: "arcmins arcminute arcminutes amin",
+    u.arcsec: "arcsecs arcsecond arcseconds asec",
+    u.mag: "mags magnitude magnitudes",
+}
+_UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in words.split()}
+
+
+def read_unit(given: Any) -> u.UnitBase | None:
+    """Return the unit of a text, also as others write it (``[deg]``, ``Degrees``), or None for None."""
+    if given is None:
+        return None
+    text = str(given).strip()
+    inner = re.sub(r"^[\[({\"']+(.*?)[\])}\"']+$", r"\1", text).strip()
+    known = _UNIT_OF.get(re.sub(r"\s", "", inner).lower())
+    if known is not None:  # for VOTable, astropy makes new units of these words
+        return known
+    if isinstance(given, u.UnitBase | u.function.core.FunctionUnitBase) and not isinstance(
+        given, u.UnrecognizedUnit
+    ):
+        return given
+    for word in (text, inner, inner.lower()):
+        try:
+            return u.Unit(word)
+        except (ValueError, TypeError):
+            continue
+    return u.Unit(text, parse_strict="silent")
 
 
 def check_ids(column: Any) -> None:
@@ -95,6 +213,19 @@ def check_ids(column: Any) -> None:
         )
     if "" in names:
         raise ValueError(message("an id in every row", "Fill it in, or name another column: --id.", id=""))
+
+
+def _check_range(table: QTable, name: str, low: float, high: float, remedy: str) -> None:
+    """Raise an error if an angle is outside of its range."""
+    if name not in table.colnames:
+        return
+    degrees = table[name].value
+    wrong = np.flatnonzero((degrees < low) | (degrees > high))
+    if len(wrong):
+        between = f"within +-{high} deg" if low == -high else f"from {low} to {high} deg"
+        what = {"ra": "right ascensions", "dec": "declinations"}[name]
+        row = int(wrong[0])
+        raise ValueError(message(f"{what} {between}", remedy, row=row + 1, received=float(degrees[row])))
 
 
 def check_redshifts(column: Any) -> None:
@@ -113,15 +244,33 @@ def _text(value: Any, name: str) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         # FITS and pandas turn integers with missing values into floats.
         if name == "id" and abs(float(value)) > _EXACT:
-            raise ValueError(
-                message(
-                    "ids as text or 64-bit integers",
-                    "A float of this size has lost its last digits: read the ids from their source.",
-                    id=float(value),
-                )
-            )
+            raise _rounded(float(value))
         return str(int(value))
-    return value.decode().strip() if isinstance(value, bytes) else str(value).strip()
+    if name == "id" and isinstance(value, str) and _ROUNDED.fullmatch(value) and abs(float(value)) > _EXACT:
+        raise _rounded(value)
+    return as_str(value).strip() if isinstance(value, bytes) else str(value).strip()
+
+
+def as_str(value: bytes) -> str:
+    """Decode text of a file that tells no encoding."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+#: A number in the notation of spreadsheets, which round whole numbers to 15 digits.
+_ROUNDED = re.compile(r"[+-]?\d+\.\d+[eE]\+?\d+")
+
+
+def _rounded(value: object) -> ValueError:
+    return ValueError(
+        message(
+            "ids as text or 64-bit integers",
+            "A float of this size has lost its last digits: read the ids from their source.",
+            id=value,
+        )
+    )
 
 
 def _named_by(name: str) -> str:
@@ -192,8 +341,8 @@ class Catalog:
         for name in ("ra", "dec"):
             if name in table.colnames:
                 table[name] = as_degrees(table[name], name)
-        if "dec" in table.colnames and np.any(np.abs(table["dec"].value) > 90):
-            raise ValueError(message("declinations within +-90 deg", "Are ra and dec swapped?"))
+        _check_range(table, "ra", -180, 360, "Is it in another unit? Write the unit into the table.")
+        _check_range(table, "dec", -90, 90, "Are ra and dec swapped?")
         if "redshift" in table.colnames:
             check_redshifts(table["redshift"])
         if "split" in table.colnames:
@@ -237,8 +386,8 @@ class Catalog:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Distinct classes, sorted."""
-        return tuple(str(name) for name in np.unique(self.labels))
+        """Distinct classes, sorted; a missing value is none."""
+        return tuple(str(name) for name in np.unique(self._column("class")) if name)
 
     @property
     def images(self) -> dict[str, tuple[Path, ...]]:

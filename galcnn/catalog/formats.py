@@ -7,28 +7,46 @@ booleans with missing values: they are written as 1 and 0. Missing text is read 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 import astropy.units as u
 import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
+from astropy.utils.exceptions import AstropyWarning
 
 from galcnn._runtime import atomic
-from galcnn.catalog.catalog import COLUMN_OPTIONS, TEXT_COLUMNS, Catalog, as_text
+from galcnn.catalog.arrow import from_arrow
+from galcnn.catalog.catalog import (
+    COLUMN_OPTIONS,
+    ID_COLUMNS,
+    NOTES,
+    TEXT_COLUMNS,
+    Catalog,
+    as_str,
+    as_text,
+    is_sexagesimal,
+    read_unit,
+    sexagesimal_degrees,
+)
+from galcnn.catalog.delimited import read_delimited
 from galcnn.catalog.names import image_stem
 from galcnn.catalog.votable import parse_votable
-from galcnn.errors import did_you_mean, message, wrong_type
+from galcnn.errors import Message, did_you_mean, message, wrong_type
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Table formats by file suffix; the values are astropy's names.
-FORMATS: Mapping[str, str] = {
+FORMATS: dict[str, str] = {
     ".ecsv": "ascii.ecsv",
     ".csv": "ascii.csv",
     ".fits": "fits",
@@ -42,7 +60,17 @@ FORMATS: Mapping[str, str] = {
 _ESCAPED = "ESCAPED"
 
 
-_WITH_UNIT = re.compile(r"(.+) \[(.+)\]")
+_WITH_UNIT = re.compile(r"(.+?) ?[\[(](.+)[\])]")
+
+
+#: Other suffixes of tables that are read.
+_READ_ONLY = {".tsv": "ascii.csv", ".txt": "ascii.csv", ".dat": "ascii.csv", ".fit": "fits", ".fts": "fits"}
+
+#: Suffixes of FITS files, which may hold images, too.
+FITS_SUFFIXES = (".fits", ".fit", ".fts")
+
+#: A file and, in brackets, the table in it, as CFITSIO writes it.
+_EXTENDED = re.compile(r"(.+\.(?:fits?|fts|vot|xml))\[([^\[\]]+)\]", re.IGNORECASE)
 
 
 def table_format(path: str | os.PathLike[str]) -> str:
@@ -51,6 +79,19 @@ def table_format(path: str | os.PathLike[str]) -> str:
     if suffix not in FORMATS:
         raise ValueError(message(f"a table file ending in {', '.join(FORMATS)}", "", path=str(path)))
     return FORMATS[suffix]
+
+
+def table_file(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """Return the file of a table and the name or number of its HDU, ``survey.fits[OBJECTS]``, or None."""
+    found = _EXTENDED.fullmatch(os.fspath(path))
+    if found is None or Path(path).exists():
+        return Path(path), None
+    return Path(found[1]), found[2].strip()
+
+
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Return True if a name is that of a table that can be read."""
+    return table_file(path)[0].suffix.lower() in FORMATS | _READ_ONLY
 
 
 def write_table(table: Table, path: str | os.PathLike[str]) -> None:
@@ -73,8 +114,13 @@ def write_table(table: Table, path: str | os.PathLike[str]) -> None:
     form = table_format(path)
     if form == "fits":
         table = _for_fits(table)
+    elif form == "votable":
+        table = _for_votable(table)
     elif form == "ascii.csv":
         table = _for_csv(table)
+    if NOTES in table.meta:  # they are about the file that was read
+        table = table.copy(copy_data=False)
+        del table.meta[NOTES]
     with atomic.writing(path) as temporary:
         table.write(temporary, format=form, overwrite=True)
 
@@ -85,14 +131,15 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
     Parameters
     ----------
     path : path-like
-        Table file, written by `write_table` or any other program.
+        Table file, written by `write_table` or any other program. A table of a FITS file or VOTable with
+        several is chosen by name or number: ``survey.fits[LDAC_OBJECTS]``.
     texts : iterable of str
         Columns of a CSV file to read as text, so that 00042 and 100E3 do not become numbers.
 
     Returns
     -------
     astropy.table.QTable
-        Table with units and masked values.
+        Table with units and masked values; ``meta["notes"]`` lists what was guessed, if anything was.
 
     Raises
     ------
@@ -101,40 +148,41 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
     ValueError
         If the table cannot be read or has no rows.
     """
-    file, form = Path(path), table_format(path)
+    file, hdu = table_file(path)
+    form = _READ_ONLY.get(file.suffix.lower()) or table_format(file)
     if not file.is_file():
         if file.is_dir():
             raise IsADirectoryError(f"{file} is a folder; give a table.")
         raise FileNotFoundError(f"File not found: {file}.")
+    notes: list[str] = []
     try:
-        if form == "ascii.csv":
-            table = _read_csv(file, set(texts))
-        elif form == "votable":
-            table = QTable.read(parse_votable(file.read_bytes()), format=form)
-        else:
-            table = QTable.read(file, format=form)
-        if table.meta.pop(_ESCAPED, False):
-            _unescape(table)
+        with warnings.catch_warnings():
+            # Units that astropy does not know are read below, and the table that is read is noted.
+            warnings.simplefilter("ignore", AstropyWarning)
+            table = _read(file, form, hdu, set(texts), notes)
+            if table.meta.pop(_ESCAPED, False):
+                _unescape(table)
+            _read_units(table)
+            table = QTable(table, copy=False)
     except UnicodeDecodeError as error:
         raise ValueError(
             message("a table in UTF-8", "Save it in this encoding.", path=str(file), error=str(error))
         ) from error
     except Exception as error:  # astropy's readers raise many exceptions for broken files
+        if isinstance(error, ValueError) and error.args and isinstance(error.args[0], Message):
+            raise
         raise _unreadable(file, form, error) from error
     if len(table) == 0:
         raise ValueError(message("a catalog with at least one row", "The file is empty.", path=str(file)))
-    only = table.colnames[0]
-    if form == "ascii.csv" and len(table.colnames) == 1 and re.search(r"[;\t|]", only):
-        raise ValueError(
-            message("columns separated by commas", "Save the table with commas.", path=str(file), column=only)
-        )
+    if notes:
+        table.meta[NOTES] = notes
     return table
 
 
 def read_scalars(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> Table:
     """Read a table; from a Parquet file, only the columns with one value per row (no embeddings)."""
     file = Path(path)
-    if table_format(file) != "parquet" or not file.is_file():
+    if FORMATS.get(file.suffix.lower()) != "parquet" or not file.is_file():
         return Table(read_table(file, texts=texts))
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -162,33 +210,142 @@ def _unreadable(file: Path, form: str, error: Exception) -> ValueError:
     )
 
 
-def _read_csv(file: Path, texts: set[str]) -> QTable:
-    import pandas as pd
+def _read(file: Path, form: str, hdu: str | None, texts: set[str], notes: list[str]) -> Table:
+    """Read a table in a format; append what was guessed to the notes."""
+    if form == "ascii.csv":
+        return _read_text(file, texts, notes)
+    if form == "parquet":
+        return _read_parquet(file)
+    if form == "fits":
+        return _read_fits(file, hdu, notes)
+    if form == "votable":
+        return _read_votable(file, hdu, notes)
+    return Table.read(file, format=form)
 
-    frame = pd.read_csv(
-        file,
-        dtype=dict.fromkeys(texts, str),
-        keep_default_na=False,
-        na_values=[""],
-        dtype_backend="numpy_nullable",  # whole numbers with missing values stay whole numbers
-    )
-    table = Table.from_pandas(frame)
+
+def _read_text(file: Path, texts: set[str], notes: list[str]) -> Table:
+    """Read CSV and the like; units are in the names of columns."""
+    read, found = read_delimited(file, texts)
+    notes += found
+    table = from_arrow(read)
     for name in table.colnames:
-        found = _WITH_UNIT.fullmatch(name)
-        if (
-            found is None
-            or name in texts
-            or found[1] in table.colnames
-            or table[name].dtype.kind not in "iuf"
+        found_unit = _WITH_UNIT.fullmatch(name)
+        if found_unit is None or name in texts or found_unit[1] in table.colnames:
+            continue
+        unit = read_unit(found_unit[2])
+        angle = unit is not None and unit in (u.deg, u.hour, u.rad)
+        # Sexagesimal angles are text; round brackets hold remarks, too.
+        if isinstance(unit, u.UnrecognizedUnit) or not (
+            angle or (table[name].dtype.kind in "iuf" and name.endswith("]"))
         ):
             continue
-        try:
-            unit = u.Unit(found[2])
-        except ValueError:  # the brackets do not hold a unit
+        table.rename_column(name, found_unit[1])
+        table[found_unit[1]].unit = unit
+    return table
+
+
+def _read_parquet(file: Path) -> Table:
+    """Read Parquet; a file that astropy wrote has units, masks and times in its metadata."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as parquet:  # read_table would take folders such as class=spiral for columns
+        if b"table_meta_yaml" in (parquet.schema_arrow.metadata or {}):
+            with contextlib.suppress(Exception):  # rewritten by another program, which kept the metadata
+                return Table.read(file, format="parquet")
+        return from_arrow(parquet.read())
+
+
+def _read_fits(file: Path, hdu: str | None, notes: list[str]) -> Table:
+    """Read a table of a FITS file: the named one, the objects of LDAC, or the first."""
+    with fits.open(file, memmap=False, character_as_bytes=True, logical_as_bytes=True) as hdulist:
+        chosen = _fits_table(file, hdulist, hdu, notes)
+        flags = [column.name for column in chosen.columns if "L" in str(column.format)]
+        nulls = {}
+        for column in chosen.columns:
+            if column.null is not None and (column.bzero or column.bscale not in ("", 1)):
+                # astropy compares TNULL with the values after scaling; the standard means those in the file.
+                nulls[column.name] = column.null * (column.bscale or 1) + (column.bzero or 0)
+                column.null = None
+        table = Table.read(chosen, format="fits")
+        for name, value in nulls.items():
+            values = np.asarray(table[name])
+            table[name] = MaskedColumn(values, mask=values == values.dtype.type(value), unit=table[name].unit)
+    for name in table.colnames:
+        column = table[name]
+        if name in flags and column.dtype.kind == "S":
+            values = np.asarray(column)
+            table[name] = (
+                MaskedColumn(values == b"T", mask=values == b"") if b"" in values else values == b"T"
+            )
+        elif column.dtype.kind == "S" and _ESCAPED not in table.meta:
+            table[name] = _each(column, lambda text: as_str(text).rstrip())
+            table[name].unit = column.unit
+    return table
+
+
+def _fits_table(file: Path, hdulist: fits.HDUList, name: str | None, notes: list[str]) -> Any:
+    """Return the HDU of a table."""
+    tables = [one for one in hdulist if isinstance(one, fits.BinTableHDU | fits.TableHDU)]
+    tables = [one for one in tables if not isinstance(one, fits.CompImageHDU)]
+    listed = [f"{hdulist.index_of(one)}: {one.name or 'no name'}" for one in tables]
+    if name is not None:
+        for one in tables:
+            if name.lower() in (one.name.lower(), str(hdulist.index_of(one))):
+                return one
+        raise ValueError(
+            message(f"a table {name!r}", "Give its name or number.", path=str(file), tables=listed)
+        )
+    if not tables:
+        raise ValueError("the file has no table")
+    if len(tables) == 1:
+        return tables[0]
+    objects = [one for one in tables if one.name == _LDAC]
+    useful = [one for one in tables if _is_catalog(one.columns.names)]
+    chosen = (objects or useful or tables)[0]
+    notes.append(
+        f"HDU {hdulist.index_of(chosen)} of the tables {', '.join(listed)} was read; choose another one by "
+        f"{file.name}[NAME]."
+    )
+    return chosen
+
+
+#: The HDU with the objects of SExtractor's FITS_LDAC catalogs, after one with the header of their image.
+_LDAC = "LDAC_OBJECTS"
+
+
+def _is_catalog(names: Iterable[str]) -> bool:
+    """Return True for names of the columns of a catalog."""
+    lower = {name.lower() for name in names}
+    return {"ra", "dec"} <= lower or not lower.isdisjoint(name.lower() for name in ("id", *ID_COLUMNS))
+
+
+def _read_votable(file: Path, hdu: str | None, notes: list[str]) -> Table:
+    """Read a table of a VOTable: the named one, or the first."""
+    tables = list(parse_votable(file.read_bytes()).iter_tables())
+    listed = [f"{i}: {one.name or one.ID or 'no name'}" for i, one in enumerate(tables)]
+    if hdu is not None:
+        tables = [one for i, one in enumerate(tables) if hdu in (one.name, one.ID, str(i))]
+    if not tables:
+        raise ValueError(message(f"a table {hdu or ''}".rstrip(), "", path=str(file), tables=listed))
+    if hdu is None and len(tables) > 1:
+        notes.append(f"The first of the tables {', '.join(listed)} was read; choose by {file.name}[NAME].")
+    return tables[0].to_table()
+
+
+def _read_units(table: Table) -> None:
+    """Read units as other programs write them; text has none, and becomes degrees if it holds angles."""
+    for name in table.colnames:
+        column = table[name]
+        unit = read_unit(getattr(column, "unit", None))
+        if unit is None:
             continue
-        table.rename_column(name, found[1])
-        table[found[1]].unit = unit
-    return QTable(table)
+        if column.dtype.kind not in "OSU":
+            column.unit = unit
+            continue
+        column.unit = None
+        unit = u.hourangle if unit == u.hour else unit
+        if unit.is_equivalent(u.deg) and is_sexagesimal(column, name):
+            table[name] = sexagesimal_degrees(column, name, unit)
 
 
 def _for_csv(table: Table) -> Table:
@@ -209,9 +366,37 @@ def _for_fits(table: Table) -> Table:
         if column.dtype.kind == "U":
             table[name] = _each(column, lambda text: text.encode("unicode_escape"))
             table.meta[_ESCAPED] = True
-        elif column.dtype.kind == "b" and np.any(getattr(column, "mask", False)):
-            table[name] = MaskedColumn(np.asarray(column.data, dtype=np.int16), mask=column.mask)
+        elif column.dtype.kind in "biu" and np.any(getattr(column, "mask", False)):
+            table[name] = _with_null(column)
     return table
+
+
+def _with_null(column: Any) -> MaskedColumn:
+    """Return a column of whole numbers with a TNULL that is none of its values."""
+    mask, unit = np.asarray(column.mask), getattr(column, "unit", None)
+    values = _signed(np.asarray(np.ma.getdata(column)))
+    if values.dtype.kind == "U":
+        return MaskedColumn(values.astype(bytes), mask=mask)
+    used = set(values[~mask].tolist())
+    null = next(value for value in range(int(np.iinfo(values.dtype).min), 0) if value not in used)
+    return MaskedColumn(values, mask=mask, fill_value=null, unit=unit)
+
+
+def _for_votable(table: Table) -> Table:
+    table = table.copy()
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind in "iu" and column.dtype not in (np.uint8, np.int16, np.int32, np.int64):
+            values, mask = _signed(np.asarray(np.ma.getdata(column))), getattr(column, "mask", False)
+            table[name] = MaskedColumn(values, mask=mask, unit=column.unit)
+    return table
+
+
+def _signed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Convert to signed integers, as FITS and VOTable have them, or to text if a number is too large."""
+    if values.dtype == np.uint64:
+        return values.astype(np.int64 if values.max(initial=0) <= np.iinfo(np.int64).max else str)
+    return values.astype(np.promote_types(values.dtype, np.int16))
 
 
 def _unescape(table: QTable) -> None:
@@ -222,12 +407,9 @@ def _unescape(table: QTable) -> None:
 
 def _each(column: Any, change: Any) -> Any:
     mask = getattr(column, "mask", None)
-    changed = np.array([change(value) for value in np.asarray(column).tolist()])
+    values = np.asarray(column)
+    changed = np.array([change(value) for value in values.ravel().tolist()]).reshape(values.shape)
     return changed if mask is None else MaskedColumn(changed, mask=mask)
-
-
-#: Columns used as the id, in this order, if no column is named.
-_ID_COLUMNS = ("objid", "objID", "ID", "name")
 
 
 #: Known column -> its name in a file, or the names of several columns with image paths.
@@ -275,16 +457,15 @@ def read_catalog(table: Galaxies, *, columns: Columns | None = None) -> Catalog:
     elif isinstance(table, Table):
         found = QTable(table, copy=True)
     elif isinstance(table, str | os.PathLike):
-        file = Path(table)
-        found = read_table(file, texts={*_actual_texts(named), *TEXT_COLUMNS, *_ID_COLUMNS})
+        file = table_file(table)[0]
+        found = read_table(table, texts={*_actual_texts(named), *TEXT_COLUMNS, *ID_COLUMNS})
         folder, where = file.resolve().parent, file.name
     elif _is_frame(table):
-        # Columns with missing whole numbers or text become masked columns.
-        found = QTable(Table.from_pandas(table))
+        found = QTable(_from_pandas(table))
     else:
         raise wrong_type(_ACCEPTED, table=table)
     for known, names in named.items():
-        actual = column_names(names)
+        actual = tuple(_without_unit(name, found.colnames) for name in column_names(names))
         for name in actual:
             if name not in found.colnames:
                 raise _no_column(name, known, where, found.colnames)
@@ -301,6 +482,24 @@ def read_catalog(table: Galaxies, *, columns: Columns | None = None) -> Catalog:
     if "id" not in found.colnames:
         found["id"] = _default_ids(found)
     return Catalog(found)
+
+
+def _without_unit(name: str, columns: Sequence[str]) -> str:
+    """Return the name of a column, of which a unit may have been taken off on reading."""
+    unit = _WITH_UNIT.fullmatch(name)
+    return unit[1] if unit and name not in columns and unit[1] in columns else name
+
+
+#: The index of a pandas DataFrame, if it has no name, in CSV, in Parquet and in memory.
+_INDEX = ("Unnamed: 0", "__index_level_0__", "index")
+
+
+def _from_pandas(frame: pd.DataFrame) -> Table:
+    """Convert a DataFrame, and its index unless it counts the rows."""
+    if any(frame.index.names) or frame.index.dtype.kind not in "iu":
+        frame = frame.reset_index(drop=not set(frame.columns).isdisjoint(frame.index.names))
+    # Columns with missing whole numbers or text become masked columns.
+    return Table.from_pandas(frame)
 
 
 def _no_column(name: str, known: str, where: str, columns: list[str]) -> ValueError:
@@ -384,8 +583,11 @@ def _actual_texts(named: Columns) -> list[str]:
 
 
 def _default_ids(table: QTable) -> Any:
-    for name in _ID_COLUMNS:
+    for name in ID_COLUMNS:
         if name in table.colnames:
+            return table[name]
+    for name in _INDEX:
+        if name in table.colnames and table[name].dtype.kind in "UO":
             return table[name]
     if "image" in table.colnames:
         return [image_stem(str(np.atleast_1d(names)[0])) for names in table["image"]]

@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from galcnn._runtime.representation import summary
 from galcnn.catalog import Question, Votes
-from galcnn.catalog.formats import FORMATS
+from galcnn.catalog.formats import is_table
 from galcnn.dataset.reading import MAX_UNREADABLE
 from galcnn.errors import did_you_mean, message, wrong_type
 from galcnn.model import Card, DeviceSettings, NetworkSettings
@@ -255,7 +255,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise IsADirectoryError(f"{file} is a folder; {remedy}.")
     if not file.is_file():
         raise FileNotFoundError(f"File not found: {file}.")
-    if file.suffix.lower() in (*FORMATS, ".tsv", ".txt"):
+    if is_table(file):
         raise ValueError(f"{file} is a table, not a TOML file of settings; give it as --catalog {file}.")
     if file.suffix.lower() == ".json":
         settings = dict(Card.read(file).settings)

@@ -10,8 +10,8 @@ import numpy as np
 
 from galcnn import plugins
 from galcnn.catalog import read_catalog
-from galcnn.catalog.catalog import as_numbers
-from galcnn.catalog.formats import FORMATS
+from galcnn.catalog.catalog import NOTES, as_numbers
+from galcnn.catalog.formats import is_table, table_file
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
 from galcnn.files import load_cutout
@@ -59,17 +59,21 @@ def describe(path: str | None = None) -> str:
     place = Path(path)
     if place.is_dir():
         return _model(place)
+    if table_file(place)[1] is not None:
+        return _catalog(place)
     if not place.exists():
         raise FileNotFoundError(f"File not found: {place}.")
     try:
         return _image(place)
     except UnreadableImageError as error:
-        if place.suffix.lower() not in FORMATS:
+        if not is_table(place):
             raise
         try:
             return _catalog(place)
         except ValueError:
-            if FORMATS[place.suffix.lower()] != "fits":
+            from galcnn.pipeline.sheets import table_of  # which draws, and is slow to import
+
+            if table_of(place) is not None:
                 raise
             raise error from None  # a FITS file was more likely meant as an image
 
@@ -229,5 +233,7 @@ def _catalog(file: Path) -> str:
     for column in ("class", "split"):
         if column in table.colnames:
             names, counts = np.unique(np.asarray(table[column]), return_counts=True)
-            lines.append(f"{column:<13} {', '.join(f'{a} {n}' for a, n in zip(names, counts, strict=True))}")
+            told = [f"{a or 'none'} {n}" for a, n in zip(names, counts, strict=True)]
+            lines.append(f"{column:<13} {', '.join(told)}")
+    lines += [f"note          {note}" for note in table.meta.get(NOTES, ())]
     return "\n".join(lines)

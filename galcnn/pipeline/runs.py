@@ -34,7 +34,7 @@ from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import HEALPIX, as_numbers
-from galcnn.catalog.formats import FORMATS, as_catalog
+from galcnn.catalog.formats import FITS_SUFFIXES, as_catalog, is_table, table_file
 from galcnn.dataset import InputFiles
 from galcnn.dataset.sources import CutoutSource, FromImages
 from galcnn.errors import message
@@ -162,7 +162,8 @@ def _galaxies(
 ) -> tuple[Catalog, CutoutSource]:
     """Return the catalog and the source of cutouts of a catalog, or of images at hand."""
     if isinstance(galaxies, str | os.PathLike):
-        table = Path(galaxies).suffix.lower() in set(FORMATS) - {".fits"}
+        file, hdu = table_file(galaxies)
+        table = is_table(file) and (hdu is not None or file.suffix.lower() not in FITS_SUFFIXES)
     else:
         table = isinstance(galaxies, Catalog) or hasattr(galaxies, "columns")
     if table or source is not None:

@@ -17,7 +17,14 @@ from astropy.table import QTable, Table
 
 from galcnn._runtime import seeding
 from galcnn.catalog import Catalog, read_catalog
-from galcnn.catalog.formats import FORMATS, Columns, column_names, read_scalars
+from galcnn.catalog.formats import (
+    FITS_SUFFIXES,
+    FORMATS,
+    Columns,
+    column_names,
+    is_table,
+    read_scalars,
+)
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.errors import UnreadableImageError, message
@@ -98,10 +105,9 @@ def table_of(path: str | os.PathLike[str]) -> Path | None:
                 f"{file}/test.ecsv --save FILE.png."
             )
         return found
-    suffix = file.suffix.lower()
-    if suffix == ".fits":
+    if file.suffix.lower() in FITS_SUFFIXES:
         return file if _is_fits_table(file) else None
-    return file if suffix in FORMATS else None
+    return file if is_table(file) else None
 
 
 def _is_fits_table(file: Path) -> bool:

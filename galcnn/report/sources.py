@@ -16,7 +16,7 @@ from astropy.table import QTable, Table
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog, read_catalog
 from galcnn.catalog.catalog import HEALPIX
-from galcnn.catalog.formats import FORMATS, read_scalars
+from galcnn.catalog.formats import FORMATS, is_table, read_scalars
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.experiment import galaxies_of
@@ -147,7 +147,7 @@ def _take(found: Material, path: Path) -> list[Path]:
         return _take_folder(found, path)
     if _FITS.search(path.name) and _stacks_of(path):
         return [path]
-    if path.suffix.lower() in FORMATS:
+    if is_table(path):
         found.answers.append(Answers(path.name, _table(path)))
         return []
     raise ValueError(message(f"a layers file, or a table ending in {', '.join(FORMATS)}", "", path=str(path)))

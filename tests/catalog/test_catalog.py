@@ -43,7 +43,9 @@ def test_the_users_table_is_not_touched():
         ({"ra": np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0])}, "finite degrees in 'ra'"),
         ({"ra": Masked([1.0, 2.0, 3.0] * u.deg, mask=[0, 1, 0])}, "finite degrees in 'ra'"),
         ({"ra": [1.0, 2.0, 3.0] * u.km}, "an angle in 'ra'.*unit='km'"),
-        ({"ra": ["12:30:00", "1", "2"]}, "numbers in 'ra'"),
+        ({"ra": ["12:30:00", "1", "2"]}, "sexagesimal angles in 'ra'.*row=2, received='1'"),
+        ({"ra": ["1", "2", "x"]}, "numbers in 'ra'.*row=3, received='x'"),
+        ({"ra": [1.0, 361.0, 2.0]}, r"right ascensions from -180 to 360 deg.*row=2, received=361.0"),
         ({"redshift": ["near", "0.1", "0.2"]}, "numbers in 'redshift'"),
         ({"redshift": [100.0, 200.0, 300.0] * u.km / u.s}, "Divide velocities by the speed of light"),
         ({"id": [588848901537202306.0, 1.0, 2.0]}, "A float of this size has lost its last digits"),
@@ -90,7 +92,7 @@ def test_unreadable_catalogs_say_why(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"File not found: .*\."):
         read_catalog(tmp_path / "no.csv")
     with pytest.raises(ValueError, match=r"a table file ending in .*\.ecsv"):
-        read_catalog(tmp_path / "no.txt")
+        read_catalog(tmp_path / "no.doc")
     (tmp_path / "bad.fits").write_text("<html>")
     with pytest.raises(ValueError, match="a readable fits table"):
         read_catalog(tmp_path / "bad.fits")
@@ -100,12 +102,6 @@ def test_unreadable_catalogs_say_why(tmp_path):
     (tmp_path / "ok.csv").write_text("id,kind\n1,x\n")
     with pytest.raises(ValueError, match=r"a column 'clas' in ok.csv.*columns=\['id', 'kind'\]"):
         read_catalog(tmp_path / "ok.csv", columns={"class": "clas"})
-    (tmp_path / "latin.csv").write_bytes("id\nété\n".encode("latin-1"))
-    with pytest.raises(ValueError, match="a table in UTF-8"):
-        read_catalog(tmp_path / "latin.csv")
-    (tmp_path / "semicolons.csv").write_text("id;ra;dec\na;1;2\n")  # no galaxy '0' without a position
-    with pytest.raises(ValueError, match="columns separated by commas"):
-        read_catalog(tmp_path / "semicolons.csv")
 
 
 def test_gaps_in_the_class_are_refused_where_classes_are_needed(tmp_path):
@@ -204,7 +200,7 @@ def test_tables_of_others_are_read(tmp_path):
     frame.to_parquet(tmp_path / "p.parquet")
     catalog = read_catalog(tmp_path / "p.parquet")
     assert catalog.ids == [str(2**60 + 1), "7"]
-    assert np.isnan(catalog.table["n"]).tolist() == [False, True]
+    assert catalog.table["n"].tolist() == [1, None]
     Table({"id": [r"a\x41", "b"]}).write(tmp_path / "theirs.fits")
     assert read_catalog(tmp_path / "theirs.fits").ids == [r"a\x41", "b"]
     (tmp_path / "c.csv").write_text("id,size [arcmin],mag [see note],w [m]\nx,1.5,20,big\n")

@@ -1,0 +1,370 @@
+"""Read tables of text, such as CSV, as people write them: no value moves to another column in silence."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from galcnn.catalog.catalog import ID_COLUMNS, MISSING, MISSING_NUMBERS, TEXT_COLUMNS
+from galcnn.errors import message
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Separators, in the order in which they are tried; a blank stands for any number of blanks and tabs.
+_SEPARATORS = (",", ";", "\t", "|", " ")
+
+_SAID = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'", " ": "blanks"}
+
+#: Lines that begin so are remarks.
+_REMARKS = ("#", "//")
+
+#: Number of lines that tell the separator and the header.
+_HEAD = 200
+
+#: Number of rows that are held as Python objects.
+_CHUNK = 20_000
+
+#: Encodings that the first bytes of a file tell; UTF-32 first, since its mark begins with that of UTF-16.
+_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+
+_UTF8, _WINDOWS = "utf-8-sig", "cp1252"
+
+#: Names of columns, in small letters, which are values nowhere.
+_KNOWN = {name.lower() for name in (*TEXT_COLUMNS, *ID_COLUMNS, "ra", "dec", "redshift")}
+
+#: A number or a sexagesimal angle, which is not the name of a column.
+_VALUE = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eEdD][+-]?\d+)?|[+-]?\d+[:hd ]\d+([:m ].*)?")
+
+#: Numbers with or without a decimal comma, and those whose comma cannot separate thousands.
+_COMMA = r"^[+-]?\d*,?\d+([eE][+-]?\d+)?$"
+_DECIMAL = r"^[+-]?(0*,\d+|\d+,(\d{1,2}|\d{4,}))([eE][+-]?\d+)?$"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a file is read: separator, names of the columns, number of rows before the first values."""
+
+    separator: str
+    names: tuple[str, ...]
+    n_before: int
+    notes: tuple[str, ...]
+
+
+def read_delimited(file: Path, texts: Iterable[str]) -> tuple[pa.Table, list[str]]:
+    """Read a table of text; return its columns, with types, and notes on what was guessed.
+
+    Columns among `texts` stay text, in which only empty values are missing.
+    """
+    encoding, notes = _encoding(file)
+    try:
+        table, found = _read(file, encoding)
+    except UnicodeDecodeError as error:
+        try:
+            if encoding != _UTF8:
+                raise
+            table, found = _read(file, _WINDOWS)
+        except UnicodeDecodeError:
+            raise ValueError(
+                message("a table in UTF-8", "Save it in this encoding.", path=str(file), tried=encoding)
+            ) from error
+        notes.append("The text is not UTF-8; it was read as Windows-1252.")
+    table, guessed = _typed(table, set(texts))
+    return table, [*notes, *found, *guessed]
+
+
+def _encoding(file: Path) -> tuple[str, list[str]]:
+    """Return the encoding that the first bytes of a file tell; UTF-8 by default."""
+    with file.open("rb") as stream:
+        start = stream.read(4096)
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            return encoding, []
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):  # every other byte of ASCII text is 0
+        half = start[first::2]
+        if len(half) > 1 and half.count(0) > 0.9 * len(half):
+            return encoding, [f"The text was read as {encoding.upper()}."]
+    return _UTF8, []
+
+
+def _read(file: Path, encoding: str) -> tuple[pa.Table, list[str]]:
+    """Read all columns as text."""
+    with file.open(encoding=encoding, newline="") as stream:
+        layout = _layout(file, list(islice(stream, _HEAD)))
+    try:
+        try:
+            return _columns(file, encoding, layout, blanks=False)
+        except csv.Error as error:
+            if "expected after" not in str(error):
+                raise
+            return _columns(file, encoding, layout, blanks=True)
+    except csv.Error as error:
+        remedy = "Close the quotes, and double those inside of a value."
+        raise ValueError(
+            message("values with both quotes", remedy, path=str(file), error=str(error))
+        ) from error
+
+
+def _rows(lines: Iterable[str], separator: str, *, blanks: bool) -> Iterator[tuple[int, list[str]]]:
+    """Return the rows that are not blank, each with the number of its last line.
+
+    With `blanks`, blanks between a closing quote and the separator are removed first.
+    """
+    if separator == " ":
+        lines = (re.sub(r"[ \t]+", " ", line.strip()) for line in lines)
+    elif blanks:
+        after = re.compile(rf'"[ \t]+(?=[{re.escape(separator)}\r\n]|$)')
+        lines = (after.sub('"', line) for line in lines)
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
+    try:
+        for row in reader:
+            if row and (row[0] or any(map(str.strip, row))):
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise csv.Error(f"line {reader.line_num}: {error}") from error
+
+
+def _first_rows(lines: list[str], separator: str) -> list[list[str]]:
+    """Return the rows of the first lines; the last one may go on behind them and is left out then."""
+    rows = []
+    try:
+        for _, row in _rows(lines, separator, blanks=True):
+            rows.append(row)
+    except csv.Error:
+        pass
+    return rows
+
+
+def _is_remark(row: Sequence[str]) -> bool:
+    return row[0].lstrip().startswith(_REMARKS)
+
+
+def _trimmed(row: Sequence[str]) -> list[str]:
+    """Return the fields without blanks around them, and without empty ones at the end."""
+    fields = [field.strip() for field in row]
+    while fields and not fields[-1]:
+        fields.pop()
+    return fields
+
+
+def _known(names: Iterable[str]) -> bool:
+    return not _KNOWN.isdisjoint(name.lower() for name in names)
+
+
+def _layout(file: Path, lines: list[str]) -> _Layout:
+    """Find the separator and the header in the first lines."""
+    fitting: list[tuple[int, int]] = []
+    others: list[tuple[int, int]] = []
+    for order, separator in enumerate(_SEPARATORS):
+        rows = _first_rows(lines, separator)
+        start = next((i for i, row in enumerate(rows) if len(row) > 1 and not _is_remark(row)), None)
+        if start is None:
+            continue
+        header = _trimmed(rows[start])
+        before = sum(not _is_remark(row) for row in rows[:start])
+        values = [row for row in rows[start + 1 :] if not _is_remark(row)]
+        alike = len({len(row) for row in values}) <= 1
+        fits = alike and all(len(_trimmed(row)) <= len(header) <= len(row) for row in values)
+        if separator == " ":  # names and texts have blanks, too
+            known = _known([*header[:1], *_remarked(rows[start - 1] if start else [""], separator)])
+            punctuated = any(_SEPARATORS[one] != "\t" for _, one in others)
+            if fitting or punctuated or not (known or (len(header) > 2 and not before)):
+                continue
+        if fits:
+            fitting.append((before, order))
+        else:
+            others.append((-len(header), order))
+    order = min(fitting or others or [(0, 0)])[1]
+    return _header(file, _SEPARATORS[order], lines, several=bool(fitting or others))
+
+
+def _header(file: Path, separator: str, lines: list[str], *, several: bool) -> _Layout:
+    """Find the header: the first row, with several fields if any has, or the remark just above it."""
+    rows, notes = _first_rows(lines, separator), []
+    start = next((i for i, row in enumerate(rows) if len(row) > several and not _is_remark(row)), None)
+    if start is None:
+        raise ValueError(message("a line of column names", "The file is empty.", path=str(file)))
+    names, n_before = _trimmed(rows[start]), start + 1
+    above = _remarked(rows[start - 1], separator) if start else []
+    # A table without names, as pandas writes it, has the numbers of its columns as their names.
+    counted = [name for name in names if name] == [str(i) for i in range(sum(map(bool, names)))]
+    values = any(map(_VALUE.fullmatch, names)) and not counted and not _known(names)
+    if len(above) == len(names) and (values or (_known(above) and not _known(names))):
+        names, n_before, values = above, start, False
+        notes.append("The names of the columns were read from a remark.")
+    if values:
+        remedy = "Write the names of the columns above the values."
+        raise ValueError(message("a line of column names before the values", remedy, path=str(file)))
+    if text := sum(not _is_remark(row) for row in rows[:start]):
+        notes.append(f"Lines of text before the names of the columns were left out: {text}.")
+    if separator != ",":
+        notes.append(f"The columns were separated at {_SAID[separator]}.")
+    return _Layout(separator, tuple(names), n_before, tuple(notes))
+
+
+def _remarked(row: Sequence[str], separator: str) -> list[str]:
+    """Return the names of columns in a remark, or an empty list for any other row."""
+    if not _is_remark(row):
+        return []
+    fields = _trimmed([row[0].lstrip().lstrip("#/"), *row[1:]])
+    return fields[1:] if separator == " " and fields and not fields[0] else fields
+
+
+def _columns(
+    file: Path, encoding: str, layout: _Layout, *, blanks: bool, remarks: bool = True
+) -> tuple[pa.Table, list[str]]:
+    """Read all columns as text, and check the number of fields in each line."""
+    import pyarrow as pa
+
+    n, n_remarks, width, parts = len(layout.names), 0, 0, []
+    with file.open(encoding=encoding, newline="") as stream:
+        rows = islice(_rows(stream, layout.separator, blanks=blanks), layout.n_before, None)
+        while chunk := list(islice(rows, _CHUNK)):
+            kept = [(line, row) for line, row in chunk if not (remarks and _is_remark(row))]
+            n_remarks += len(chunk) - len(kept)
+            width = width or (len(kept[0][1]) if kept else 0)
+            for line, row in kept:
+                if len(row) != width or width < n or any(map(str.strip, row[n:])):
+                    raise _wrong_fields(file, n, line, row, width)
+            if kept:
+                fields = islice(zip(*(row for _, row in kept), strict=True), n)
+                parts.append(
+                    pa.table([pa.array(column, pa.large_string()) for column in fields], _numbers(n))
+                )
+    if n_remarks and not parts:  # not remarks, but names such as "#1"
+        return _columns(file, encoding, layout, blanks=blanks, remarks=False)
+    notes = list(layout.notes)
+    if n_remarks:
+        notes.append(f"Lines of remarks (#, //) among the values were left out: {n_remarks}.")
+    if width > n:
+        notes.append("A separator at the end of every line was left out.")
+    empty = pa.table([pa.array([], pa.large_string())] * n, _numbers(n))
+    return _named(file, layout.names, pa.concat_tables([empty, *parts]), notes), notes
+
+
+def _numbers(n: int) -> list[str]:
+    return [str(i) for i in range(n)]
+
+
+def _wrong_fields(file: Path, n: int, line: int, row: Sequence[str], width: int) -> ValueError:
+    """Return the error for a line whose values would move to other columns."""
+    remedy = "Put each value that holds a separator in quotes, and write as many separators in every line."
+    if width > n and len(row) == n:
+        remedy = "End all lines with a separator, or none."
+    return ValueError(
+        message(
+            f"{n} values in every line, as many as names of columns",
+            remedy,
+            path=str(file),
+            line=line,
+            n_values=len(row),
+        )
+    )
+
+
+def _named(file: Path, names: Sequence[str], table: pa.Table, notes: list[str]) -> pa.Table:
+    """Name the columns; of columns of the same name, only equal ones are accepted, and one is kept."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    for i, (name, column) in enumerate(zip(names, table.columns, strict=True)):
+        known = name or f"Unnamed: {i}"  # as pandas names them
+        if known not in columns:
+            columns[known] = column
+        elif columns[known].equals(column):
+            notes.append(f"A second column {known!r} with the same values was left out.")
+        else:
+            remedy = "Rename one of the columns."
+            raise ValueError(message("names of columns that differ", remedy, path=str(file), repeated=known))
+    return pa.table(columns)
+
+
+def _typed(table: pa.Table, texts: set[str]) -> tuple[pa.Table, list[str]]:
+    """Convert columns of numbers and of true and false; the others stay text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns, commas, notes, points = {}, {}, [], False
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        text = pc.utf8_trim_whitespace(column)
+        if name in texts:
+            columns[name] = _without(text, [""])
+            continue
+        given = _without(text, MISSING_NUMBERS)
+        number = _number(given)
+        if number is None and _all_match(given, _COMMA):
+            commas[name] = (given, _number(pc.replace_substring(given, ",", ".")))
+        points = points or (number is not None and pa.types.is_floating(number.type) and _any(given, r"\."))
+        columns[name] = _flags(given) if number is None else number
+        if columns[name] is None:
+            columns[name] = _without(text, MISSING)
+    if commas and not points and any(_any(given, _DECIMAL) for given, _ in commas.values()):
+        columns |= {name: number for name, (_, number) in commas.items()}
+        notes.append(f"Numbers with a decimal comma: {', '.join(commas)}.")
+    return pa.table(columns), notes
+
+
+def _without(text: Any, missing: Iterable[str]) -> Any:
+    """Return a column of text with missing values where it has one of these."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    told = pa.array(sorted(missing), text.type)
+    return pc.if_else(pc.is_in(text, value_set=told), pa.scalar(None, text.type), text)
+
+
+def _any(text: Any, pattern: str) -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring_regex(text, pattern)).as_py())
+
+
+def _all_match(text: Any, pattern: str) -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
+
+
+def _number(text: Any) -> Any:
+    """Convert a column of text to whole numbers, exactly, else to floats; None if it has other text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if text.null_count == len(text):
+        return text.cast(pa.float64())
+    plain = pc.replace_substring_regex(text, r"^\+", "")
+    if _any(plain, r"^\+|^-?0[xX]"):
+        return None
+    for kind in (pa.int64(), pa.uint64()):
+        try:
+            return plain.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    if _any(plain, r"^-?\d{20,}$"):
+        return None  # a float would lose digits
+    try:
+        return pc.replace_substring_regex(plain, r"[dD]([+-]?\d+)$", r"e\1").cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+
+
+def _flags(text: Any) -> Any:
+    """Convert a column of true and false; None if it has other text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    lower = pc.utf8_lower(text)
+    flags = pc.is_in(lower, value_set=pa.array(["true", "false"], lower.type))
+    if not pc.all(pc.or_(flags, pc.is_null(lower))).as_py():
+        return None
+    return pc.if_else(pc.is_null(lower), pa.scalar(None, pa.bool_()), pc.equal(lower, "true"))
