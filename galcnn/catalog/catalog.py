@@ -173,12 +173,12 @@ _PARTS = re.compile(r"\d\s*(:|[hd\u00b0\u02b0]|\s\d)")
 
 #: Names of units as catalogs write them, in small letters, beside those of astropy.
 _UNITS = {
-    u.deg: "degree degrees degs degr decimaldegrees d:m:s dms dd:mm:ss",
+    u.deg: "deg degree degrees degs degr decimaldegrees d:m:s dms dd:mm:ss",
     u.hour: "hour hours hr hrs h:m:s hms hh:mm:ss hourangle hour_angle",
-    u.rad: "radian radians rads",
-    u.arcmin: "arcmins arcminute arcminutes amin",
-    u.arcsec: "arcsecs arcsecond arcseconds asec",
-    u.mag: "mags magnitude magnitudes",
+    u.rad: "rad radian radians rads",
+    u.arcmin: "arcmin arcmins arcminute arcminutes amin",
+    u.arcsec: "arcsec arcsecs arcsecond arcseconds asec",
+    u.mag: "mag mags magnitude magnitudes",
 }
 _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in words.split()}
 
