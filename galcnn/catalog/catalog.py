@@ -437,6 +437,27 @@ class Catalog:
         chosen = np.asarray(rows)
         return Catalog(self.table[chosen if chosen.dtype == np.bool_ else chosen.astype(np.intp)])
 
+    def labelled(self) -> Catalog:
+        """Return the galaxies with a class, and note how many have none.
+
+        Returns
+        -------
+        Catalog
+            This catalog if all galaxies have a class, else one without the others.
+
+        Raises
+        ------
+        ValueError
+            If there is no column `class`.
+        """
+        known = np.asarray(self._column("class"), dtype=str) != ""
+        if known.all():
+            return self
+        kept = self.select(known)
+        note = f"Galaxies without a class were left out: {int(np.sum(~known))}."
+        kept.table.meta[NOTES] = [*self.table.meta.get(NOTES, ()), note]
+        return kept
+
     def with_column(self, name: str, values: object) -> Catalog:
         """Return a catalog with one column added or replaced.
 

@@ -45,8 +45,9 @@ def relabel(
     >>> relabel(catalog, merge={"spiral": ["cw", "acw"]}, drop=["star"]).labels.tolist()
     ['spiral', 'spiral']
     """
-    labels = catalog.labels.astype(object)
     known = set(catalog.classes)
+    given = np.asarray(catalog.table["class"], dtype=str)  # may have gaps, which stay
+    labels = given.astype(object)
     named = [old for olds in (merge or {}).values() for old in olds] + list(drop)
     if unknown := sorted(set(named) - known):
         raise ValueError(
@@ -61,8 +62,8 @@ def relabel(
             message("each class merged or dropped once", "Check --merge and --drop.", classes=named)
         )
     for new, olds in (merge or {}).items():
-        labels[np.isin(catalog.labels, list(olds))] = new
-    kept = ~np.isin(catalog.labels, list(drop))
+        labels[np.isin(given, list(olds))] = new
+    kept = ~np.isin(given, list(drop))
     return catalog.with_column("class", labels.astype(str)).select(kept)
 
 

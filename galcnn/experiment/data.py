@@ -193,7 +193,7 @@ def _catalog_of(data: DataSettings, given: Galaxies | None) -> Catalog:
         del columns["image"]  # without this column, files are found by the ids
     if data.votes is not None:
         return read_catalog(table, columns=columns)
-    catalog = read_catalog(table, columns=columns | {"class": data.label})
+    catalog = read_catalog(table, columns=columns | {"class": data.label}).labelled()
     if data.merge or data.drop:
         catalog = relabel(catalog, merge=data.merge, drop=data.drop)
     if len(catalog) == 0 or len(catalog.classes) < 2:

@@ -102,6 +102,8 @@ def galaxies_of(
                 columns=sorted(present),
             )
         )
+    if classes and not data.get("votes") and (labelled or split != "all"):
+        found = found.labelled()
     if classes:
         there = set(found.classes)
         merge = {new: [old for old in olds if old in there] for new, olds in data.get("merge", {}).items()}

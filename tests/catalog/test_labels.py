@@ -24,6 +24,23 @@ def test_merging_into_a_name_that_exists_keeps_both():
     assert relabel(catalog, merge={"spiral": ["cw"]}).labels.tolist() == ["spiral", "spiral", "e"]
 
 
+def test_galaxies_without_a_class_are_left_out_and_counted():
+    catalog = Catalog(QTable({"id": list("abcde"), "class": ["cw", "", "barred spiral", "NaN", "cw"]}))
+    assert catalog.classes == ("barred spiral", "cw")
+    assert relabel(catalog, merge={"spiral": ["cw"]}).table["class"].tolist() == [
+        "spiral",
+        "",
+        "barred spiral",
+        "",
+        "spiral",
+    ]
+    kept = catalog.labelled()
+    assert kept.ids == ["a", "c", "e"]
+    assert kept.labels.tolist() == ["cw", "barred spiral", "cw"]
+    assert kept.table.meta["notes"] == ["Galaxies without a class were left out: 2."]
+    assert kept.labelled() is kept
+
+
 def votes(**columns):
     return Catalog(QTable({"id": ["a", "b", "c"]} | columns))
 
