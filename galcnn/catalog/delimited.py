@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,9 @@ _REMARKS = ("#", "//")
 
 #: Number of lines that tell the separator and the header.
 _HEAD = 200
+
+#: Number of digits of whole numbers that may be too long for 64 bits.
+_LONG = 19
 
 #: Number of rows that are held as Python objects.
 _CHUNK = 20_000
@@ -53,11 +57,12 @@ _DECIMAL = r"^[+-]?(0*,\d+|\d+,(\d{1,2}|\d{4,}))([eE][+-]?\d+)?$"
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a file is read: separator, names of the columns, number of rows before the first values."""
+    """How a file is read: separator, names of the columns, numbers of rows and lines before the values."""
 
     separator: str
     names: tuple[str, ...]
     n_before: int
+    n_lines: int
     notes: tuple[str, ...]
 
 
@@ -101,6 +106,9 @@ def _read(file: Path, encoding: str) -> tuple[pa.Table, list[str]]:
     """Read all columns as text."""
     with file.open(encoding=encoding, newline="") as stream:
         layout = _layout(file, list(islice(stream, _HEAD)))
+    if encoding == _UTF8 and (table := _plain_columns(file, layout)) is not None:
+        notes = list(layout.notes)
+        return _named(file, layout.names, table, notes), notes
     try:
         try:
             return _columns(file, encoding, layout, blanks=False)
@@ -136,12 +144,15 @@ def _rows(lines: Iterable[str], separator: str, *, blanks: bool) -> Iterator[tup
 
 def _first_rows(lines: list[str], separator: str) -> list[list[str]]:
     """Return the rows of the first lines; the last one may go on behind them and is left out then."""
+    return [row for _, row in _numbered(lines, separator)]
+
+
+def _numbered(lines: list[str], separator: str) -> list[tuple[int, list[str]]]:
+    """Return the first rows with the numbers of their lines."""
     rows = []
-    try:
-        for _, row in _rows(lines, separator, blanks=True):
-            rows.append(row)
-    except csv.Error:
-        pass
+    with contextlib.suppress(csv.Error):
+        for one in _rows(lines, separator, blanks=True):
+            rows.append(one)
     return rows
 
 
@@ -190,7 +201,8 @@ def _layout(file: Path, lines: list[str]) -> _Layout:
 
 def _header(file: Path, separator: str, lines: list[str], *, several: bool) -> _Layout:
     """Find the header: the first row, with several fields if any has, or the remark just above it."""
-    rows, notes = _first_rows(lines, separator), []
+    numbered, notes = _numbered(lines, separator), []
+    rows = [row for _, row in numbered]
     start = next((i for i, row in enumerate(rows) if len(row) > several and not _is_remark(row)), None)
     if start is None:
         raise ValueError(message("a line of column names", "The file is empty.", path=str(file)))
@@ -209,7 +221,8 @@ def _header(file: Path, separator: str, lines: list[str], *, several: bool) -> _
         notes.append(f"Lines of text before the names of the columns were left out: {text}.")
     if separator != ",":
         notes.append(f"The columns were separated at {_SAID[separator]}.")
-    return _Layout(separator, tuple(names), n_before, tuple(notes))
+    n_lines = numbered[n_before - 1][0] if n_before else 0
+    return _Layout(separator, tuple(names), n_before, n_lines, tuple(notes))
 
 
 def _remarked(row: Sequence[str], separator: str) -> list[str]:
@@ -218,6 +231,39 @@ def _remarked(row: Sequence[str], separator: str) -> list[str]:
         return []
     fields = _trimmed([row[0].lstrip().lstrip("#/"), *row[1:]])
     return fields[1:] if separator == " " and fields and not fields[0] else fields
+
+
+def _plain_columns(file: Path, layout: _Layout) -> pa.Table | None:
+    """Read all columns as text with Arrow, which is fast; None if the file has quotes, remarks or faults."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow_csv
+
+    n = len(layout.names)
+    if layout.separator == " " or n < 2 or _has_quotes(file):
+        return None
+    names = _numbers(n)
+    try:
+        table = arrow_csv.read_csv(
+            file,
+            read_options=arrow_csv.ReadOptions(
+                use_threads=False, skip_rows=layout.n_lines, column_names=names
+            ),
+            parse_options=arrow_csv.ParseOptions(delimiter=layout.separator, quote_char=False),
+            convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.large_string())),
+        )
+    except pa.ArrowInvalid:
+        return None
+    first = pc.utf8_trim_whitespace(table["0"])
+    odd = [pc.equal(first, ""), *(pc.starts_with(first, mark) for mark in _REMARKS)]
+    if not len(table) or any(pc.any(one).as_py() for one in odd):
+        return None
+    return table
+
+
+def _has_quotes(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return any(b'"' in chunk for chunk in iter(lambda: stream.read(1 << 20), b""))
 
 
 def _columns(
@@ -294,24 +340,27 @@ def _typed(table: pa.Table, texts: set[str]) -> tuple[pa.Table, list[str]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns, commas, notes, points = {}, {}, [], False
+    columns, commas, floats = {}, {}, []
     for name, column in zip(table.column_names, table.columns, strict=True):
         text = pc.utf8_trim_whitespace(column)
         if name in texts:
             columns[name] = _without(text, [""])
             continue
         given = _without(text, MISSING_NUMBERS)
-        number = _number(given)
-        if number is None and _all_match(given, _COMMA):
-            commas[name] = (given, _number(pc.replace_substring(given, ",", ".")))
-        points = points or (number is not None and pa.types.is_floating(number.type) and _any(given, r"\."))
-        columns[name] = _flags(given) if number is None else number
+        columns[name] = _number(given)
+        if columns[name] is None and _all(given, _COMMA):
+            commas[name] = given
+        elif columns[name] is not None and pa.types.is_floating(columns[name].type):
+            floats.append(column)
+        if columns[name] is None:
+            columns[name] = _flags(given)
         if columns[name] is None:
             columns[name] = _without(text, MISSING)
-    if commas and not points and any(_any(given, _DECIMAL) for given, _ in commas.values()):
-        columns |= {name: number for name, (_, number) in commas.items()}
-        notes.append(f"Numbers with a decimal comma: {', '.join(commas)}.")
-    return pa.table(columns), notes
+    decimal = any(_any(given, _DECIMAL) for given in commas.values())
+    if not decimal or any(_any(given, "[.]") for given in floats):
+        return pa.table(columns), []
+    columns |= {name: _number(pc.replace_substring(given, ",", ".")) for name, given in commas.items()}
+    return pa.table(columns), [f"Numbers with a decimal comma: {', '.join(commas)}."]
 
 
 def _without(text: Any, missing: Iterable[str]) -> Any:
@@ -329,7 +378,7 @@ def _any(text: Any, pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(text, pattern)).as_py())
 
 
-def _all_match(text: Any, pattern: str) -> bool:
+def _all(text: Any, pattern: str) -> bool:
     import pyarrow.compute as pc
 
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
@@ -342,20 +391,19 @@ def _number(text: Any) -> Any:
 
     if text.null_count == len(text):
         return text.cast(pa.float64())
-    plain = pc.replace_substring_regex(text, r"^\+", "")
-    if _any(plain, r"^\+|^-?0[xX]"):
-        return None
+    if pc.any(pc.starts_with(text, "+")).as_py():
+        text = pc.replace_substring_regex(text, r"^\+([^+-])", r"\1")
     for kind in (pa.int64(), pa.uint64()):
-        try:
-            return plain.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-    if _any(plain, r"^-?\d{20,}$"):
+        with contextlib.suppress(pa.ArrowInvalid):
+            number = text.cast(kind)
+            return None if _any(text, "^-?0[xX]") else number
+    if pc.max(pc.binary_length(text)).as_py() >= _LONG and _any(text, rf"^-?\d{{{_LONG},}}$"):
         return None  # a float would lose digits
-    try:
-        return pc.replace_substring_regex(plain, r"[dD]([+-]?\d+)$", r"e\1").cast(pa.float64())
-    except pa.ArrowInvalid:
-        return None
+    with contextlib.suppress(pa.ArrowInvalid):
+        return text.cast(pa.float64())
+    with contextlib.suppress(pa.ArrowInvalid):  # exponents of Fortran
+        return pc.replace_substring_regex(text, r"^([+-]?[\d.]+)[dD]([+-]?\d+)$", r"\1e\2").cast(pa.float64())
+    return None
 
 
 def _flags(text: Any) -> Any:

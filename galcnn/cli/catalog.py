@@ -43,7 +43,7 @@ def command() -> None:
 @_named
 def convert(catalog: str, out: str, overwrite: bool, **given: Any) -> None:
     """Write a catalog in another format; units and digits are kept."""
-    atomic.check_writable(out, inputs=[catalog], overwrite=overwrite)
+    _check_out(out, catalog, overwrite=overwrite)
     _write(_read(catalog, given), out)
 
 
@@ -68,7 +68,7 @@ def match(
     """
     from galcnn.catalog import cross_match, join_match, read_catalog
 
-    atomic.check_writable(out, inputs=[catalog, other], overwrite=overwrite)
+    _check_out(out, catalog, other, overwrite=overwrite)
     first, second = _read(catalog, given), read_catalog(other)
     found = cross_match(first, second, radius=options.angle(radius, "--radius"), one_to_one=one_to_one)
     click.echo(f"{len(found)} of {len(first)} galaxies matched")
@@ -118,7 +118,7 @@ def split(
     from galcnn.catalog.catalog import SPLITS
     from galcnn.dataset import split_catalog
 
-    atomic.check_writable(out, inputs=[catalog], overwrite=overwrite)
+    _check_out(out, catalog, overwrite=overwrite)
     within = options.angle(neighbours, "--neighbours")
     read = _read(catalog, given)
     if "split" in read.table.colnames:
@@ -127,6 +127,14 @@ def split(
     sides = dealt.table["split"].tolist()
     click.echo(", ".join(f"{sides.count(side)} {side}" for side in SPLITS))
     _write(dealt, out)
+
+
+def _check_out(out: str, *catalogs: str, overwrite: bool) -> None:
+    """Raise an error, before the work, if a table cannot be written or is one that is read."""
+    from galcnn.catalog.formats import table_file, table_format
+
+    table_format(out)
+    atomic.check_writable(out, inputs=[table_file(path)[0] for path in catalogs], overwrite=overwrite)
 
 
 def _read(path: str, given: dict[str, Any]) -> Any:

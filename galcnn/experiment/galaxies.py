@@ -11,7 +11,7 @@ import numpy as np
 from galcnn._runtime import seeding
 from galcnn.catalog import Catalog, read_catalog, read_table, relabel
 from galcnn.catalog.catalog import SPLITS
-from galcnn.catalog.formats import Columns, column_names
+from galcnn.catalog.formats import Columns, column_names, table_file
 from galcnn.dataset import InputFiles, split_catalog
 from galcnn.errors import message
 from galcnn.experiment.settings import Experiment
@@ -134,7 +134,7 @@ def training_catalog(card: Card | None) -> str:
                 model=None if card is None else card.name,
             )
         )
-    if not Path(path).is_file():
+    if not table_file(path)[0].is_file():
         raise FileNotFoundError(
             message(
                 "the catalog that the model was trained on",

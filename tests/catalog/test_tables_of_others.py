@@ -241,6 +241,45 @@ def test_the_table_with_positions_is_the_catalog(tmp_path):
     assert "HDU 2" in catalog.table.meta["notes"][0]
 
 
+# --- VOTable ------------------------------------------------------------------------------------------------
+
+
+def votable(fields, data):
+    """Return a VOTable of one table."""
+    start = (
+        '<?xml version="1.0"?><VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE>'
+    )
+    return f"{start}<TABLE>{fields}<DATA>{data}</DATA></TABLE></RESOURCE></VOTABLE>"
+
+
+def test_votable_columns_of_every_kind(tmp_path):
+    fields = (
+        '<FIELD name="id" datatype="long"><VALUES null="-1"/></FIELD>'
+        '<FIELD name="n" datatype="long"><VALUES null="-999"/></FIELD>'
+        '<FIELD name="flag" datatype="boolean"/><FIELD name="class" datatype="unicodeChar" arraysize="*"/>'
+    )
+    rows = [(IDS[0], IDS[0], "T", "barred spiral"), (IDS[1], "", "?", ""), (IDS[2], -999, "F", "NULL")]
+    cells = "".join(f"<TR>{''.join(f'<TD>{v}</TD>' for v in row)}</TR>" for row in rows)
+    (tmp_path / "t.vot").write_text(votable(fields, f"<TABLEDATA>{cells}</TABLEDATA>"))
+    catalog = read_catalog(tmp_path / "t.vot")
+    assert catalog.ids == [str(i) for i in IDS]
+    assert catalog.table["n"].tolist() == [IDS[0], None, None]
+    assert catalog.table["flag"].tolist() == [True, None, False]
+    assert catalog.table["class"].tolist() == ["barred spiral", "", ""]
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "BINARY2", "FITS"])
+@pytest.mark.parametrize("scheme", ["file://", "HTTP://localhost:1/", "ftp://localhost:1/"])
+def test_data_elsewhere_are_not_opened(tmp_path, kind, scheme):
+    (tmp_path / "private.txt").write_text("private words")
+    stream = f'<{kind}><STREAM actuate="onRequest" href="{scheme}{tmp_path}/private.txt"/></{kind}>'
+    content = votable('<FIELD name="x" datatype="unsignedByte"/>', stream)
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "t.vot").write_bytes(content.replace("?>", f' encoding="{encoding}"?>').encode(encoding))
+        with pytest.raises(ValueError, match="a VOTable that holds its data itself"):
+            read_catalog(tmp_path / "t.vot")
+
+
 # --- Every format -------------------------------------------------------------------------------------------
 
 
