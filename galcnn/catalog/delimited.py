@@ -22,11 +22,17 @@ _SEPARATORS = (",", ";", "\t", "|", " ")
 
 _SAID = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'", " ": "blanks"}
 
-#: Lines that begin so are remarks.
-_REMARKS = ("#", "//")
+#: Lines that begin so are remarks; the last one is for spreadsheets.
+_REMARKS = ("#", "//", "sep=")
+
+#: Files that begin so are pages of a service, such as that of an error.
+_PAGES = ("<html", "<!doctype", "<?xml")
 
 #: Number of lines that tell the separator and the header.
 _HEAD = 200
+
+#: Number of rows among which the header is looked for by its names.
+_TITLES = 20
 
 #: Number of digits of whole numbers that may be too long for 64 bits.
 _LONG = 19
@@ -172,13 +178,22 @@ def _known(names: Iterable[str]) -> bool:
     return not _KNOWN.isdisjoint(name.lower() for name in names)
 
 
+def _start(rows: list[list[str]], least: int) -> int | None:
+    """Return the first row with so many fields, or the one below it that names the columns."""
+    found = [i for i, row in enumerate(rows) if len(row) >= least and not _is_remark(row)]
+    if not found or _known(_trimmed(rows[found[0]])):
+        return found[0] if found else None
+    named = (i for i in found[:_TITLES] if len(_KNOWN.intersection(map(str.lower, _trimmed(rows[i])))) > 1)
+    return next(named, found[0])
+
+
 def _layout(file: Path, lines: list[str]) -> _Layout:
     """Find the separator and the header in the first lines."""
     fitting: list[tuple[int, int]] = []
     others: list[tuple[int, int]] = []
     for order, separator in enumerate(_SEPARATORS):
         rows = _first_rows(lines, separator)
-        start = next((i for i, row in enumerate(rows) if len(row) > 1 and not _is_remark(row)), None)
+        start = _start(rows, 2)
         if start is None:
             continue
         header = _trimmed(rows[start])
@@ -203,9 +218,9 @@ def _header(file: Path, separator: str, lines: list[str], *, several: bool) -> _
     """Find the header: the first row, with several fields if any has, or the remark just above it."""
     numbered, notes = _numbered(lines, separator), []
     rows = [row for _, row in numbered]
-    start = next((i for i, row in enumerate(rows) if len(row) > several and not _is_remark(row)), None)
-    if start is None:
-        raise ValueError(message("a line of column names", "The file is empty.", path=str(file)))
+    start = _start(rows, 1 + several)
+    if start is None or rows[0][0].lstrip().lower().startswith(_PAGES):
+        raise ValueError(message("a line of column names", "The file has no table.", path=str(file)))
     names, n_before = _trimmed(rows[start]), start + 1
     above = _remarked(rows[start - 1], separator) if start else []
     # A table without names, as pandas writes it, has the numbers of its columns as their names.

@@ -35,6 +35,9 @@ ROWS = "g1,150.1,2.2,17.5\ng2,150.2,-2.3,18.5\n"
         "#id,ra,dec,mag\n" + ROWS,  # the header is a remark
         "# by hand\n# id, ra, dec, mag\n" + ROWS,
         "Galaxies by hand\nSecond version\n\nid,ra,dec,mag\n" + ROWS,
+        "Galaxies, by hand\nid,ra,dec,mag\n" + ROWS,
+        "Galaxies, by hand, in 2020, for all\nid,ra,dec,mag\n" + ROWS,
+        "sep=;\nid;ra;dec;mag\n" + ROWS.replace(",", ";"),
         "id, ra ,dec, mag\ng1 , 150.1, 2.2,17.5\n g2, 150.2 ,-2.3 , 18.5\n",
         '"id" , "ra","dec","mag"\n"g1" , "150.1","2.2",17.5\n"g2", 150.2, "-2.3",18.5\n',
         "id,ra,dec,mag\n" + ROWS.replace("2.2", "+2.2").replace("150.1", "1.501D+02"),
@@ -125,6 +128,7 @@ def test_letters_of_every_encoding(tmp_path, encoding):
         ("id,ra,dec\ng1,1,2\ng2,,4\ng3,NaN,4\n", "finite degrees in 'ra'.*row=2, n_without=2"),
         ("objid,ra,dec\n1.23766829659875E+18,1,2\n", "lost its last digits"),  # a spreadsheet
         ("id,ra\ng1,1\nnan,2\n", "an id in every row"),
+        ("<!DOCTYPE html>\n<p>Error, please, wait\n", "a line of column names"),
         ("# only\n# remarks\n", "a line of column names"),
         ("", "a line of column names"),
     ],
