@@ -131,9 +131,14 @@ def _lists(column: Any) -> Any:
     if len(lengths) == 1 and lengths[0] and not pa.types.is_nested(flat.type):
         values = _column(_storage(flat))
         return values.reshape((len(column), lengths[0]))
+    kind: Any = np.float64
+    if _is_text(flat.type):
+        kind = np.str_
+    elif pa.types.is_nested(flat.type) or flat.null_count:
+        kind = object
+    elif pa.types.is_integer(flat.type) or pa.types.is_boolean(flat.type):
+        kind = flat.type.to_pandas_dtype()
     cells = np.empty(len(column), dtype=object)
     for row, value in enumerate(column.to_pylist()):
-        cells[row] = (
-            value if value and isinstance(value[0], dict | list) else np.array(value if value else [])
-        )
+        cells[row] = np.array(value or [], dtype=kind)
     return cells

@@ -21,7 +21,7 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
-from astropy.table import MaskedColumn, QTable, Table
+from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
@@ -369,6 +369,9 @@ def _read_units(table: Table) -> None:
 
 def _for_csv(table: Table) -> Table:
     """Append units to the names of columns, except degrees of `ra` and `dec`, which galcnn assumes."""
+    if several := [name for name in table.colnames if _has_arrays(table[name])]:
+        remedy = "Write another format: .ecsv, .fits or .parquet."
+        raise ValueError(message("columns of one value per row, for CSV", remedy, columns=several))
     plain = table.copy()
     for name in table.colnames:
         unit = getattr(table[name], "unit", None)
@@ -376,6 +379,12 @@ def _for_csv(table: Table) -> Table:
             continue
         plain.rename_column(name, f"{name} [{unit.to_string()}]")
     return plain
+
+
+def _has_arrays(column: Any) -> bool:
+    """Return True for a column with an array in a row."""
+    objects = isinstance(column, Column) and column.dtype.kind == "O"
+    return len(column.shape) > 1 or (objects and any(isinstance(value, np.ndarray) for value in column))
 
 
 def _for_fits(table: Table) -> Table:
@@ -517,6 +526,10 @@ def _from_pandas(frame: pd.DataFrame) -> Table:
     """Convert a DataFrame, and its index unless it counts the rows."""
     if any(frame.index.names) or frame.index.dtype.kind not in "iu":
         frame = frame.reset_index(drop=not set(frame.columns).isdisjoint(frame.index.names))
+    frame = frame.rename(columns=str)
+    if frame.columns.has_duplicates:
+        repeated = sorted(set(frame.columns[frame.columns.duplicated()]))
+        raise ValueError(message("names of columns that differ", "Rename one of them.", repeated=repeated))
     # Columns with missing whole numbers or text become masked columns.
     return Table.from_pandas(frame)
 

@@ -98,6 +98,27 @@ def test_the_index_of_pandas_holds_the_ids(tmp_path, index):
     assert read_catalog(frame.reset_index(drop=True)).ids == ["0", "1"]
 
 
+def test_data_frames_in_memory(tmp_path):
+    frame = pd.DataFrame({"id": ["a", "b"], "ra": ["10:00:00", "11:00:00"], "dec": [1, 2], 5: [2**60 + 1, 3]})
+    table = read_catalog(frame.set_index("id", drop=False)).table
+    assert table.colnames == ["id", "ra", "dec", "5"]
+    assert table["ra"].value.round(9).tolist() == [150.0, 165.0]
+    assert table["5"].tolist() == [2**60 + 1, 3]
+    with pytest.raises(ValueError, match=r"names of columns that differ.*repeated=\['ra'\]"):
+        read_catalog(pd.DataFrame([["a", 1, 2]], columns=["id", "ra", "ra"]))
+
+
+def test_arrays_are_written_where_there_is_a_place_for_them(tmp_path):
+    lists = pa.array([[1.0, 2.0], [3.0], None])
+    catalog = read_catalog(parquet(tmp_path / "t.parquet", id=["a", "b", "c"], x=lists))
+    for suffix in (".ecsv", ".fits", ".vot", ".parquet"):
+        write_catalog(catalog, tmp_path / f"u{suffix}")
+        again = read_catalog(tmp_path / f"u{suffix}").table["x"]
+        assert [np.asarray(values).tolist() for values in again] == [[1.0, 2.0], [3.0], []]
+    with pytest.raises(ValueError, match=r"one value per row, for CSV.*columns=\['x'\]"):
+        write_catalog(catalog, tmp_path / "u.csv")
+
+
 def test_folders_of_a_parquet_file_are_no_columns(tmp_path):
     (tmp_path / "class=wrong").mkdir()
     file = parquet(tmp_path / "class=wrong" / "t.parquet", id=["a"], x=[1])
