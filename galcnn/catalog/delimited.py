@@ -11,7 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from galcnn.catalog.catalog import ID_COLUMNS, MISSING, MISSING_NUMBERS, TEXT_COLUMNS
+import astropy.units as u
+
+from galcnn.catalog.catalog import ID_COLUMNS, MISSING, MISSING_NUMBERS, TEXT_COLUMNS, read_unit
 from galcnn.errors import message
 
 if TYPE_CHECKING:
@@ -234,10 +236,31 @@ def _header(file: Path, separator: str, lines: list[str], *, several: bool) -> _
         raise ValueError(message("a line of column names before the values", remedy, path=str(file)))
     if text := sum(not _is_remark(row) for row in rows[:start]):
         notes.append(f"Lines of text before the names of the columns were left out: {text}.")
+    if rules := [i for i, row in enumerate(rows[n_before : n_before + 2]) if _is_rule(row)]:
+        if rules[0]:
+            names = _with_units(names, rows[n_before])
+            notes.append("The line below the names of the columns was read as their units.")
+        n_before += rules[0] + 1
     if separator != ",":
         notes.append(f"The columns were separated at {_SAID[separator]}.")
     n_lines = numbered[n_before - 1][0] if n_before else 0
     return _Layout(separator, tuple(names), n_before, n_lines, tuple(notes))
+
+
+def _is_rule(row: Sequence[str]) -> bool:
+    """Return True for a line of dashes, below the names of the columns and their units (VizieR, psql)."""
+    text = "".join(row)
+    return "--" in text and not text.strip("-+=|: ")
+
+
+def _with_units(names: Sequence[str], units: Sequence[str]) -> list[str]:
+    """Return names of columns with those units that are known, as ``ra [deg]``."""
+    named = []
+    for name, text in zip(names, [*units, *[""] * len(names)], strict=False):
+        unit = read_unit(text.strip() or None)
+        known = unit is not None and not isinstance(unit, u.UnrecognizedUnit)
+        named.append(f"{name} [{text.strip()}]" if known else name)
+    return named
 
 
 def _remarked(row: Sequence[str], separator: str) -> list[str]:

@@ -66,13 +66,21 @@ _WITH_UNIT = re.compile(r"(.+?) ?[\[(](.+)[\])]")
 
 
 #: Other suffixes of tables that are read.
-_READ_ONLY = {".tsv": "ascii.csv", ".txt": "ascii.csv", ".dat": "ascii.csv", ".fit": "fits", ".fts": "fits"}
+_READ_ONLY = {
+    ".tsv": "ascii.csv",
+    ".txt": "ascii.csv",
+    ".dat": "ascii.csv",
+    ".cat": "ascii.csv",  # of SExtractor: text or FITS
+    ".ldac": "fits",
+    ".fit": "fits",
+    ".fts": "fits",
+}
 
 #: Suffixes of FITS files, which may hold images, too.
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
 
 #: A file and, in brackets, the table in it, as CFITSIO writes it.
-_EXTENDED = re.compile(r"(.+\.(?:fits?|fts|vot|xml))\[([^\[\]]+)\]", re.IGNORECASE)
+_EXTENDED = re.compile(r"(.+\.(?:fits?|fts|cat|ldac|vot|xml))\[([^\[\]]+)\]", re.IGNORECASE)
 
 
 def table_format(path: str | os.PathLike[str]) -> str:
@@ -161,7 +169,7 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
         with warnings.catch_warnings():
             # Units that astropy does not know are read below, and the table that is read is noted.
             warnings.simplefilter("ignore", AstropyWarning)
-            table = _read(file, form, hdu, set(texts), notes)
+            table = _read(file, _format_of(file, form), hdu, set(texts), notes)
             if table.meta.pop(_ESCAPED, False):
                 _unescape(table)
             _read_units(table)
@@ -210,6 +218,23 @@ def _unreadable(file: Path, form: str, error: Exception) -> ValueError:
     return ValueError(
         message(f"a readable {form} table", "Is the file complete?", path=str(file), error=str(error))
     )
+
+
+#: First bytes of files of text that are not CSV; SExtractor's catalogs number their columns.
+_STARTS = {
+    "fits": re.compile(rb"SIMPLE  ="),
+    "ascii.ecsv": re.compile(rb"# %ECSV"),
+    "ascii.sextractor": re.compile(rb"#\s+1\s+\w+\s"),
+}
+
+
+def _format_of(file: Path, form: str) -> str:
+    """Return the format of a file of text by its first bytes, which decide over the suffix."""
+    if form != "ascii.csv":
+        return form
+    with file.open("rb") as stream:
+        start = stream.read(80)
+    return next((kind for kind, pattern in _STARTS.items() if pattern.match(start)), form)
 
 
 def _read(file: Path, form: str, hdu: str | None, texts: set[str], notes: list[str]) -> Table:

@@ -37,6 +37,26 @@ ROWS = "g1,150.1,2.2,17.5\ng2,150.2,-2.3,18.5\n"
         "Galaxies by hand\nSecond version\n\nid,ra,dec,mag\n" + ROWS,
         "Galaxies, by hand\nid,ra,dec,mag\n" + ROWS,
         "Galaxies, by hand, in 2020, for all\nid,ra,dec,mag\n" + ROWS,
+        (
+            '#Title: a catalog of VizieR\nid\tra\tdec\tmag\n\t"h:m:s"\t"d:m:s"\tmag\n--\t---\t---\t---\n'
+            "g1\t10 00 24\t+02 12 00\t17.5\ng2\t10 00 48\t-02 18 00\t18.5\n"
+        ),
+        "| id | ra | dec | mag |\n|----|:--:|-----|-----|\n|g1 |150.1 |2.2| 17.5 |\n| g2 |150.2 |-2.3 |18.5|",
+        " id | ra | dec | mag\n----+----+-----+-----\n g1 | 150.1 | 2.2 | 17.5\n g2 | 150.2 | -2.3 | 18.5\n",
+        (
+            "id;ra;dec;mag\n;rad;rad;mag\n---;---;---;---\n"
+            "g1;2.619739207;.0383972435;17.5\ng2;2.621484536;-.0401425728;18.5\n"
+        ),
+        (
+            "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: id, datatype: string}\n"
+            "# - {name: ra, unit: rad, datatype: float64}\n# - {name: dec, unit: arcmin, datatype: float64}\n"
+            "# - {name: mag, unit: mag, datatype: float64}\nid ra dec mag\n"
+            "g1 2.619739207 132 17.5\ng2 2.621484536 -138 18.5\n"
+        ),
+        (
+            "#   1 name   Name\n#   2 ra   Right ascension   [deg]\n#   3 dec   Declination   [deg]\n"
+            "#   4 mag   Magnitude  [mag]\n  g1 150.1 2.2 17.5\n  g2 150.2 -2.3 18.5\n"
+        ),
         "sep=;\nid;ra;dec;mag\n" + ROWS.replace(",", ";"),
         "id, ra ,dec, mag\ng1 , 150.1, 2.2,17.5\n g2, 150.2 ,-2.3 , 18.5\n",
         '"id" , "ra","dec","mag"\n"g1" , "150.1","2.2",17.5\n"g2", 150.2, "-2.3",18.5\n',
@@ -80,7 +100,8 @@ def test_values_stay_in_their_columns(tmp_path, monkeypatch, text, fast):
     assert catalog.ids == IDS
     np.testing.assert_allclose(catalog.table["ra"].value, RA, rtol=0, atol=1e-7)
     np.testing.assert_allclose(catalog.table["dec"].value, DEC, rtol=0, atol=1e-7)
-    assert np.asarray(catalog.table["mag"]).tolist() == [17.5, 18.5]
+    mags = catalog.table["mag"]
+    assert np.asarray(getattr(mags, "value", mags)).tolist() == [17.5, 18.5]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])

@@ -241,6 +241,10 @@ def test_a_table_among_several_is_recognised_or_named(tmp_path):
     for name in ("LDAC_OBJECTS", "ldac_objects", "2"):
         assert len(read_catalog(f"{file}[{name}]")) == 2
     assert read_table(f"{file}[PSF]")["psf"].tolist() == [9.0]
+    for suffix in (".cat", ".ldac"):  # as SExtractor's users name them
+        assert len(read_catalog(file.rename(file.with_suffix(suffix)))) == 2
+        assert len(read_catalog(f"{file.with_suffix(suffix)}[LDAC_OBJECTS]")) == 2
+        file.with_suffix(suffix).rename(file)
     with pytest.raises(ValueError, match=r"a table 'STARS'.*LDAC_OBJECTS"):
         read_catalog(f"{file}[STARS]")
     with pytest.raises(FileNotFoundError):
