@@ -15,14 +15,12 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
-from xml.parsers import expat
 
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, QTable, Table
-from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
 from galcnn._runtime import atomic
@@ -348,10 +346,7 @@ def _is_catalog(names: Iterable[str]) -> bool:
 
 def _read_votable(file: Path, hdu: str | None, notes: list[str]) -> Table:
     """Read a table of a VOTable: the named one, or the first."""
-    from astropy.io.votable import parse
-
-    _refuse_addresses(file)
-    tables = list(parse(file).iter_tables())
+    tables = list(parse_votable(file.read_bytes()).iter_tables())
     listed = [f"{i}: {one.name or one.ID or 'no name'}" for i, one in enumerate(tables)]
     if hdu is not None:
         tables = [one for i, one in enumerate(tables) if hdu in (one.name, one.ID, str(i))]
@@ -360,20 +355,6 @@ def _read_votable(file: Path, hdu: str | None, notes: list[str]) -> Table:
     if hdu is None and len(tables) > 1:
         notes.append(f"The first of the tables {', '.join(listed)} was read; choose by {file.name}[NAME].")
     return tables[0].to_table()
-
-
-def _refuse_addresses(file: Path) -> None:
-    """Raise an error for a VOTable whose data are elsewhere: astropy would open any address and file."""
-
-    def check(tag: str, attributes: Mapping[str, str]) -> None:
-        if tag.rpartition(":")[2].upper() == "STREAM" and any(name.lower() == "href" for name in attributes):
-            remedy = "Download the data, and save the table with them."
-            raise ValueError(message("a VOTable that holds its data itself", remedy, path=str(file)))
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = check
-    with get_readable_fileobj(str(file), encoding="binary") as stream:  # as astropy opens it
-        parser.ParseFile(stream)
 
 
 def _read_units(table: Table) -> None:

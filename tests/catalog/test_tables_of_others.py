@@ -293,18 +293,6 @@ def test_votable_columns_of_every_kind(tmp_path):
     assert catalog.table["class"].tolist() == ["barred spiral", "", ""]
 
 
-@pytest.mark.parametrize("kind", ["BINARY", "BINARY2", "FITS"])
-@pytest.mark.parametrize("scheme", ["file://", "HTTP://localhost:1/", "ftp://localhost:1/"])
-def test_data_elsewhere_are_not_opened(tmp_path, kind, scheme):
-    (tmp_path / "private.txt").write_text("private words")
-    stream = f'<{kind}><STREAM actuate="onRequest" href="{scheme}{tmp_path}/private.txt"/></{kind}>'
-    content = votable('<FIELD name="x" datatype="unsignedByte"/>', stream)
-    for encoding in ("utf-8", "utf-16"):
-        (tmp_path / "t.vot").write_bytes(content.replace("?>", f' encoding="{encoding}"?>').encode(encoding))
-        with pytest.raises(ValueError, match="a VOTable that holds its data itself"):
-            read_catalog(tmp_path / "t.vot")
-
-
 # --- Every format -------------------------------------------------------------------------------------------
 
 
