@@ -5,8 +5,8 @@ A noise map is converted to a standard deviation, or raises an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import astropy.units as u
@@ -15,9 +15,11 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
+from galcnn.files.flags import in_one, meaning_of, names_planes, table_of_flags
 from galcnn.files.hdus import inherited, raw_planes
-from galcnn.files.headers import bad_pixels, band_names, role_of, role_of_name
+from galcnn.files.headers import band_names, role_of, role_of_name
 from galcnn.files.planes import Planes, read_picture
+from galcnn.files.sentinels import beyond
 from galcnn.files.sources import FileLike, Source, kind_of, opened
 from galcnn.files.zero_points import flux_unit
 
@@ -68,17 +70,23 @@ def standard_deviation(
     noise: npt.NDArray[Any], role: str, factor: float | npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float32]:
     """Convert the values of a noise map to the standard deviation of each pixel."""
-    # Negative standard deviations, which some pipelines write for "unknown", and other impossible values
-    # become NaN.
     values = noise.astype(np.float64)
+    unknown = no_noise(values, role)
     with np.errstate(invalid="ignore", divide="ignore"):
         if role == "variance":
             values = np.sqrt(values)
         elif role == "inverse variance":
-            values = np.where(values > 0, 1 / np.sqrt(values), np.nan)
-        values = values * factor
-    known = np.where(np.isfinite(values) & (values >= 0), values, np.nan)
+            values = 1 / np.sqrt(values)
+        known = np.where(unknown, np.nan, values * factor)
     return known.astype(np.float32)
+
+
+def no_noise(noise: npt.NDArray[Any], role: str) -> npt.NDArray[np.bool_]:
+    """Return where a map of noise or weights says that nothing was measured: 0, negative or not finite."""
+    with np.errstate(invalid="ignore"):
+        unknown: npt.NDArray[np.bool_] = ~((noise > 0) & (noise < np.inf))
+    infinite = beyond(noise) if role in ("sigma", "variance", "image") else None  # SExtractor's 1e30
+    return unknown if infinite is None else unknown | infinite
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,8 @@ class Companions:
     Attributes
     ----------
     mask : path-like, bytes or str, optional
-        Mask of pixels not to use. Known flag bits (HSC and LSST, Legacy Surveys, JWST) are interpreted;
-        in other masks every pixel that is not 0 is masked.
+        Mask of pixels not to use. Flag bits are read as the file names them or as its mission defines
+        them (`galcnn.files.flags`); in other masks every pixel that is not 0 is masked.
     sigma : path-like, bytes or str, optional
         Standard deviation in the unit of the image or, if the name of the HDU or file says so, variance
         or inverse variance.
@@ -120,6 +128,8 @@ class CompanionPlanes:
         Header of the first plane, with cards inherited from the primary header.
     source : str
         Name of the file or HDU.
+    flags : mapping of str to int
+        Planes of a mask that a table of the file names, with their values.
     """
 
     values: npt.NDArray[Any]
@@ -127,14 +137,17 @@ class CompanionPlanes:
     bands: tuple[str | None, ...]
     header: fits.Header
     source: str
+    flags: Mapping[str, int] = field(default_factory=dict)
 
 
 def companion_of_hdu(hdulist: fits.HDUList, hdu: Any) -> CompanionPlanes:
     """Read one HDU as a companion."""
-    values = raw_planes(hdu)
     header = inherited(hdulist, hdu)
+    role = role_of(hdu)
+    values = raw_planes(hdu)
     name = hdu.name or next(i for i, one in enumerate(hdulist) if one is hdu)
-    return CompanionPlanes(values, role_of(hdu), band_names(hdu.header, len(values)), header, f"HDU {name}")
+    bands = band_names(hdu.header, len(values))
+    return CompanionPlanes(values, role, bands, header, f"HDU {name}", table_of_flags(hdulist, hdu.name))
 
 
 def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
@@ -159,19 +172,28 @@ def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
     if len({one.values.shape for one in companions}) > 1:
         raise UnreadableImageError(message(f"{kind} planes of one shape", "", path=source.name))
     return CompanionPlanes(
-        np.concatenate([one.values for one in companions]), role, tuple(bands), first.header, source.name
+        np.concatenate([one.values for one in companions]),
+        role,
+        tuple(bands),
+        first.header,
+        source.name,
+        first.flags,
     )
 
 
 def attach(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
-    """Add a mask, noise map or PSF to planes."""
+    """Add a mask, noise map, PSF, or map of weights or contexts (for its gaps) to planes."""
+    if kind in ("weight", "context"):
+        return _without_gaps(planes, companion)
     planes = replace(planes, facts=planes.facts | {f"{kind}_source": _said(companion, kind)})
     if kind == "psf":
         return replace(planes, psf=_psf(planes, companion))
+    if kind == "mask":
+        companion = _in_one(companion)
     _check_shape(planes, companion, kind)
     if kind == "mask":
         refuse_no_mask(companion.role, companion.source)
-        return _masked(planes, bad_pixels(_by_band(companion, planes), companion.header, planes.names))
+        return _with_flags(planes, companion)
     return _with_sigma(planes, companion)
 
 
@@ -180,13 +202,22 @@ def with_own_companions(
 ) -> Planes:
     """Add mask, noise map and PSF from the image's own file, if their roles are certain."""
     others = [(one, role_of(one)) for one in hdulist if one is not hdu and one.is_image and _planes_of(one)]
+
+    def of_role(role: str, kind: str) -> list[Any]:
+        of_shape = [one for one, its in others if its == role and _fits(one, planes, kind)]
+        return [one for one in of_shape if alone or _belongs(one, hdu)]
+
+    for role in ("weight", "context"):
+        for one in of_role(role, "mask"):
+            planes = _attached_if_good(planes, companion_of_hdu(hdulist, one), role)
     for kind in kinds:
         for role in _SERVES[kind]:
-            fitting = [
-                one
-                for one, its in others
-                if its == role and _fits(one, planes, kind) and (alone or _belongs(one, hdu))
-            ]
+            fitting = of_role(role, kind)
+            if kind == "mask" and len(fitting) > 1 and all(names_planes(one.header) for one in fitting):
+                # A mask of many planes continues in further HDUs.
+                for one in fitting:
+                    planes = _attached_if_good(planes, companion_of_hdu(hdulist, one), kind)
+                break
             plain = [one for one in fitting if "_" not in one.name]
             chosen = fitting if len(fitting) == 1 else plain
             if len(chosen) == 1:
@@ -227,6 +258,9 @@ def _belongs(companion: Any, image: Any) -> bool:
 
 def _key(hdu: Any) -> tuple[str, object]:
     """Return what an image shares with its companions: band, ending of the EXTNAME, or EXTVER."""
+    start, dot, _ = hdu.name.rpartition(".")
+    if dot:  # a quadrant of Euclid: "3-4.E.SCI"
+        return ("name", start)
     band = band_names(hdu.header, 1)[0]
     if band is not None:
         return ("band", band)
@@ -255,18 +289,57 @@ def _by_band(companion: CompanionPlanes, planes: Planes) -> npt.NDArray[Any]:
     return companion.values[[companion.bands.index(name) for name in planes.names]]
 
 
-def _masked(planes: Planes, bad: npt.NDArray[np.bool_]) -> Planes:
+def _masked(planes: Planes, bad: npt.NDArray[np.bool_], note: str = "") -> Planes:
     fresh = np.broadcast_to(bad, planes.values.shape)
-    return replace(planes, mask=fresh if planes.mask is None else fresh | planes.mask)
+    mask = fresh if planes.mask is None else fresh | planes.mask
+    return replace(planes, mask=mask, notes=(*planes.notes, note) if note else planes.notes)
+
+
+def _in_one(companion: CompanionPlanes) -> CompanionPlanes:
+    """Return a mask whose planes of bytes are one plane."""
+    whole = in_one(companion.values, companion.header)
+    if whole is companion.values:
+        return companion
+    return replace(companion, values=whole, bands=(None,))
+
+
+def _with_flags(planes: Planes, companion: CompanionPlanes) -> Planes:
+    flags = _by_band(companion, planes)
+    meaning = meaning_of(companion.header, companion.flags)
+    said = meaning.said(flags, planes.names)
+    bad = meaning.bad_pixels(flags, planes.names)
+    return _masked(planes, bad, f"{companion.source}: {said}" if said else "")
+
+
+def _without_gaps(planes: Planes, companion: CompanionPlanes) -> Planes:
+    """Mask pixels of weight 0, or to which no exposure contributes."""
+    planes = replace(planes, facts=planes.facts | {"mask_source": _said(companion, "mask")})
+    if companion.role == "context":  # 32 exposures a plane
+        gaps = (companion.values == 0).all(axis=0, keepdims=True)
+        return _masked(planes, gaps, _counted(gaps, f"{companion.source}: pixels of no exposure"))
+    _check_shape(planes, companion, "weights")
+    gaps = no_noise(_by_band(companion, planes), companion.role)
+    return _masked(planes, gaps, _counted(gaps, f"{companion.source}: pixels without weight"))
+
+
+def _counted(bad: npt.NDArray[np.bool_], what: str) -> str:
+    n = int(np.count_nonzero(bad))
+    return f"{what} are masked ({n})" if n else ""
 
 
 def _with_sigma(planes: Planes, companion: CompanionPlanes) -> Planes:
     refuse_other_roles(companion.role, companion.source)
-    values = np.broadcast_to(_by_band(companion, planes), planes.values.shape)
+    values = _by_band(companion, planes)
+    unknown = no_noise(values, companion.role)
+    if unknown.all():
+        raise UnreadableImageError(
+            message("a noise map with positive numbers", "", found=companion.source, kind=companion.role)
+        )
     own = noise_factor(companion.header, companion.role, planes.unit)
     factors = np.array([own] if own is not None else planes.factors)[:, np.newaxis, np.newaxis]
-    if companion.role == "inverse variance":
-        planes = _masked(planes, ~(values > 0))  # pixels without weight were not measured
+    what = "weight" if companion.role == "inverse variance" else "noise"
+    planes = _masked(planes, unknown, _counted(unknown, f"{companion.source}: pixels without {what}"))
+    values = np.broadcast_to(values, planes.values.shape)
     return replace(planes, sigma=standard_deviation(values, companion.role, factors))
 
 

@@ -1,4 +1,4 @@
-"""Read bands, survey, role and mask bits from FITS headers, only where they are certain."""
+"""Read bands, survey and role from FITS headers, only where they are certain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.files.filters import band_of, combined
@@ -38,13 +37,14 @@ _WHEELS = (
     ("LSST BUTLER DATAID BAND",),
 )
 _ROLES = (
-    ("mask", r"MASK|MASKBITS|DQ|FLAGS?|BPM|MSK"),
+    ("mask", r"MASK|MASKBITS|DQM?|FLAGS?|FLG|BPM|MSK|BADPIX"),
     ("inverse variance", r"INVVAR|IVAR|INVVARIANCE"),
     ("variance", r"VAR|VARIANCE"),
     ("sigma", r"SIGMA|ERR|ERROR|RMS|STD|STDDEV|NOISE|UNCERT"),
-    ("weight", r"WGT|WHT|WEIGHT|WEIGHTS|EXPMAP|EXP|NEXP|COVERAGE"),
+    ("weight", r"WGT|WHT|WEIGHT|WEIGHTS|EXPMAP|EXP|NEXP|COVERAGE|CONF|CONFIDENCE"),
+    ("context", r"CTX|CON|CONTEXT"),  # of Drizzle: which exposures contribute, as bits
     ("psf", r"PSF|COPSF"),
-    ("other", r"SEG|SEGMAP|SEGMENTATION|MODEL|RESID|RESIDUAL|CTX|CON|SKY|BKG|BACKGROUND|THUMB|CHI2"),
+    ("other", r"SEG|SEGMAP|SEGMENTATION|MODEL|RESID|RESIDUAL|SKY|BKG|BACKGROUND|THUMB|CHI2"),
 )
 #: Roles by words in file names; the last one is Pan-STARRS's word for variances.
 _OF_NAMES = (
@@ -54,13 +54,6 @@ _OF_NAMES = (
     ("other", r"SEG|SEGMAP|SEGMENTATION"),
     ("variance", r"WT"),
 )
-
-# Mask planes of the LSST and HSC pipelines whose pixels are not used. DETECTED, BRIGHT_OBJECT,
-# INEXACT_PSF, SENSOR_EDGE, CLIPPED and others mark pixels that were measured.
-_LSST = ("BAD", "CR", "CROSSTALK", "EDGE", "NO_DATA", "SAT", "SUSPECT", "UNMASKEDNAN", "VIGNETTED")
-# Bits of the Legacy Surveys, DR8 to DR10 (legacysurvey.org/dr10/bitmasks): saturated, and bad in all
-# exposures, by band. The other bits mark stars, galaxies and clusters.
-_LEGACY = {"g": (2, 5), "r": (3, 6), "z": (4, 7), "i": (14, 15)}
 
 
 def card_text(header: fits.Header, key: str) -> str:
@@ -149,7 +142,7 @@ def role_of(hdu: Any) -> str:
     if card_text(hdu.header, "DES_EXT") == "WEIGHT":
         return "inverse variance"  # Morganson et al. 2018, PASP 130, 074501
     for text in (hdu.name, hdu.header.get("EXTTYPE"), hdu.header.get("IMAGETYP")):
-        word = re.split(r"[\s_\-]", str(text or "").strip().upper())[0]
+        word = re.split(r"[\s_\-]", str(text or "").strip().upper().rpartition(".")[2])[0]
         for role, pattern in _ROLES:
             if re.fullmatch(pattern, word):
                 return role
@@ -170,26 +163,3 @@ def role_of_name(name: str) -> str:
         if re.fullmatch(pattern, word):
             return role
     return "image"
-
-
-def bad_pixels(
-    flags: npt.NDArray[Any], header: fits.Header, bands: tuple[str | None, ...]
-) -> npt.NDArray[np.bool_]:
-    """Return the pixels not to use, from the meaning of a mask's bits."""
-    # Shape (n_planes, ny, nx), or (n_bands, ny, nx) if the flags depend on the band.
-    planes = {key[3:]: header[key] for key in header if key.startswith("MP_")}
-    if planes:
-        return _any_bit(flags, [int(bit) for name, bit in planes.items() if name in _LSST])
-    if card_text(header, "IMAGETYP").lower().startswith("maskbits"):
-        own = [_any_bit(flags, _LEGACY.get(str(band), ())) for band in bands]
-        return np.concatenate(own)
-    if card_text(header, "TELESCOP") == "JWST":  # DO_NOT_USE; other bits give reasons, or are harmless
-        return _any_bit(flags, [0])
-    bad: npt.NDArray[np.bool_] = flags != 0  # NaN is not 0 either
-    return bad
-
-
-def _any_bit(flags: npt.NDArray[Any], bits: Any) -> npt.NDArray[np.bool_]:
-    chosen = sum(1 << bit for bit in set(bits))
-    bad: npt.NDArray[np.bool_] = (flags.astype(np.int64) & chosen) != 0
-    return bad

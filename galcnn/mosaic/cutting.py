@@ -98,21 +98,17 @@ def read_window(layers: Sequence[MosaicBand], window: Window) -> WindowPlanes:
     for plane, layer in zip(flux, layers, strict=True):
         plane[part] = layer.read(box)
     mask = sigma = None
-    if any(layer.mask is not None for layer in layers):
+    if any(len(layer.sources) > 1 for layer in layers):
         mask = np.zeros(shape, dtype=np.bool_)
-        for plane, layer in zip(mask, layers, strict=True):
-            if layer.mask is not None:
-                plane[part] = layer.mask.read(box, layer.band)
-    if all(layer.noise is not None for layer in layers):
         sigma = _empty(shape, window.whole)
-        for plane, layer in zip(sigma, layers, strict=True):
+        for bad, noise, layer in zip(mask, sigma, layers, strict=True):
+            if layer.mask is not None:
+                bad[part] = layer.mask.read(box, layer.band)
             if layer.noise is not None:
-                plane[part] = layer.noise.read(box)
-        # Pixels without weight were not measured.
-        unmeasured = [layer.noise is not None and layer.noise.role == "inverse variance" for layer in layers]
-        if any(unmeasured):
-            holes = np.isnan(sigma) & np.array(unmeasured)[:, np.newaxis, np.newaxis]
-            mask = holes if mask is None else mask | holes
+                noise[part] = layer.noise.read(box)
+                bad |= np.isnan(noise)  # pixels without weight or noise were not measured
+    if any(layer.noise is None for layer in layers):
+        sigma = None
     return WindowPlanes(flux, mask, sigma)
 
 

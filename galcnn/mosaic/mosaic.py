@@ -10,13 +10,13 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 from astropy.wcs import WCS
 
 from galcnn.files.companions import standard_deviation
 from galcnn.files.fits_images import HDUChoice
-from galcnn.files.headers import bad_pixels
+from galcnn.files.flags import Meaning
 from galcnn.files.planes import GRID_TOLERANCE
+from galcnn.files.sentinels import Sentinel, piled_up, without
 from galcnn.files.zero_points import FluxCalibration
 from galcnn.mosaic.pixels import Box, Pixels
 from galcnn.transforms.grid import grid_offset
@@ -35,8 +35,7 @@ class MosaicFile:
     hdu : int, str, sequence of them, or None
         HDU of the image, see `galcnn.load_cutout`.
     mask : path-like or None
-        Mask: another file, or the name of an HDU. Known flag bits (HSC and LSST, Legacy Surveys, JWST) are
-        interpreted; in other masks every pixel that is not 0 is masked.
+        Mask: another file, or the name of an HDU, read as by `galcnn.files.Companions`.
     sigma : path-like or None
         Noise map, likewise: a standard deviation or, if its name says so, (inverse) variance.
     weight : path-like or None
@@ -59,17 +58,17 @@ class Flags:
     ----------
     pixels : Pixels
         Pixels of the mask, on the grid of its band.
-    header : astropy.io.fits.Header
-        Header that defines the bits.
+    meaning : galcnn.files.flags.Meaning
+        Meaning of its bits.
     """
 
     pixels: Pixels
-    header: fits.Header
+    meaning: Meaning
 
     def read(self, box: Box, band: str) -> npt.NDArray[np.bool_]:
         """Return the mask of a box, True = do not use."""
         flags = np.asarray(self.pixels.read(box))[np.newaxis]
-        bad: npt.NDArray[np.bool_] = bad_pixels(flags, self.header, (band,))[0]
+        bad: npt.NDArray[np.bool_] = self.meaning.bad_pixels(flags, (band or None,))[0]
         return bad
 
 
@@ -116,6 +115,8 @@ class MosaicBand:
         Noise map of the band.
     facts : dict
         Entries for the meta of cutouts.
+    missing : tuple of galcnn.files.sentinels.Sentinel
+        Values in the file that stand for missing data.
     """
 
     band: str
@@ -125,6 +126,7 @@ class MosaicBand:
     mask: Flags | None
     noise: NoiseMap | None
     facts: dict[str, object]
+    missing: tuple[Sentinel, ...] = ()
 
     @property
     def sources(self) -> list[Pixels]:
@@ -132,8 +134,10 @@ class MosaicBand:
         return [self.pixels, *(beside.pixels for beside in (self.mask, self.noise) if beside is not None)]
 
     def read(self, box: Box) -> npt.NDArray[np.float32]:
-        """Return the pixels of a box in the unit of the mosaic."""
-        return self.calibration.apply(self.pixels.read(box))
+        """Return the pixels of a box in the unit of the mosaic; NaN where data are missing."""
+        values = self.pixels.read(box)
+        values, _ = without(values, (*self.missing, *piled_up(values)))
+        return self.calibration.apply(values)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ from astropy.io import fits
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.companions import noise_factor, refuse_no_mask, refuse_other_roles
 from galcnn.files.fits_images import chosen_hdus
+from galcnn.files.flags import meaning_of
 from galcnn.files.hdus import StoredImage, plane_indices, stored_image
 from galcnn.files.planes import Planes, choose_bands, joined_facts
+from galcnn.files.sentinels import Sentinel, sentinels, without
 from galcnn.files.sources import opened
 from galcnn.mosaic.mosaic import Flags, Mosaic, MosaicBand, MosaicFile, NoiseMap
 from galcnn.mosaic.pixels import Files
@@ -27,6 +29,8 @@ _FilePath = str | os.PathLike[str]
 
 #: Side in pixels of the central part that is read for the calibration.
 _SAMPLE = 512
+#: Side in pixels of the parts in corners, edges and centre where values of missing data are looked for.
+_PART = 64
 
 
 @contextmanager
@@ -103,39 +107,72 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
     with opened(opener.plain(path)) as (hdulist, notes):
         try:
             chosen = chosen_hdus(hdulist, file.hdu, bands)
-            images = [
-                stored_image(hdulist, hdu, name, values=_sample(opener, path, hdulist, hdu), bands=bands)
-                for hdu, name in chosen
-            ]
+            images = []
+            for hdu, name in chosen:
+                missing, noted = _missing(opener, path, hdulist, hdu)
+                sample = _sample(opener, path, hdulist, hdu, missing)
+                image = stored_image(hdulist, hdu, name, values=sample, bands=bands)
+                images.append((image, missing, noted))
         except UnreadableImageError as error:
             raise UnreadableImageError(f"{path}: {error}") from error
-    n_planes = sum(len(image.indices) for image in images)
+    n_planes = sum(len(image.indices) for image, *_ in images)
     planes: list[_Plane] = []
-    for image in images:
+    for image, missing, noted in images:
         if image.wcs is None:
             raise UnreadableImageError(
                 message("a mosaic with a WCS, to find galaxies on it", "Use another file.", path=str(path))
             )
-        facts = dict(image.facts)
-        if said := [*image.notes, *notes]:
-            facts["notes"] = said
         for number, index in enumerate(image.indices):
+            facts = dict(image.facts)
             mask, noise = _beside(opener, file, image, len(planes), n_planes)
+            said = [*image.notes, *notes, *noted]
+            if mask is not None and (meant := mask.meaning.stated()):
+                said.append(f"{file.mask}: {meant}")
+            if said:
+                facts["notes"] = said
             pixels = opener.source(path, image.hdu, index)
             band = image.names[number] or ""
-            layer = MosaicBand(band, image.wcs, pixels, image.calibration, mask, noise, facts)
+            layer = MosaicBand(band, image.wcs, pixels, image.calibration, mask, noise, facts, missing)
             planes.append(_Plane(image, number, layer))
     return planes
 
 
-def _sample(opener: Files, path: Path, hdulist: fits.HDUList, hdu: Any) -> npt.NDArray[Any] | None:
+def _sample(
+    opener: Files, path: Path, hdulist: fits.HDUList, hdu: Any, missing: Sequence[Sentinel]
+) -> npt.NDArray[Any] | None:
     """Return the central pixels of an image, for headers that leave the calibration to the noise."""
     indices, (ny, nx) = plane_indices(hdu)
-    number = next(i for i, one in enumerate(hdulist) if one is hdu)
     y0, x0 = max(0, (ny - _SAMPLE) // 2), max(0, (nx - _SAMPLE) // 2)
     box = (y0, min(ny, y0 + _SAMPLE), x0, min(nx, x0 + _SAMPLE))
-    values = opener.source(path, number, indices[0]).read(box)
+    values, _ = without(opener.source(path, _index(hdulist, hdu), indices[0]).read(box), missing)
     return values if np.isfinite(values).any() else None
+
+
+def _missing(
+    opener: Files, path: Path, hdulist: fits.HDUList, hdu: Any
+) -> tuple[tuple[Sentinel, ...], list[str]]:
+    """Return the values of missing data, by the header and small parts of each plane, and their note."""
+    indices, (ny, nx) = plane_indices(hdu)
+    sides = [
+        [(start, min(start + _PART, n)) for start in sorted({0, max(0, (n - _PART) // 2), max(0, n - _PART)})]
+        for n in (ny, nx)
+    ]
+    found: list[Sentinel] = []
+    seen: dict[str, int] = {}
+    floats = "BLANK" in hdu.header and hdu.header["BITPIX"] < 0
+    for index in indices:
+        source = opener.source(path, _index(hdulist, hdu), index)
+        parts = [source.read((*rows, *columns)).ravel() for rows in sides[0] for columns in sides[1]]
+        pixels = np.concatenate(parts)[np.newaxis]
+        found += sentinels(pixels, hdu.header, floats=floats)
+        seen |= without(pixels, found)[1]
+    shown = [f"{one.value:.15g}" for one in found] + list(seen)
+    note = f"values that stand for missing data are masked: {', '.join(dict.fromkeys(shown))}"
+    return tuple(dict.fromkeys(found)), [note] if shown else []
+
+
+def _index(hdulist: fits.HDUList, hdu: Any) -> int:
+    return next(i for i, one in enumerate(hdulist) if one is hdu)
 
 
 def _beside(
@@ -146,7 +183,7 @@ def _beside(
     if file.mask is not None:
         flags = opener.companion(path, os.fspath(file.mask))
         refuse_no_mask(flags.role, flags.name)
-        mask = Flags(flags.of(plane, image.shape, n_planes), flags.header)
+        mask = Flags(flags.of(plane, image.shape, n_planes), meaning_of(flags.header, flags.flags))
     said = file.sigma if file.weight is None else file.weight
     if said is not None:
         companion = opener.companion(path, os.fspath(said))

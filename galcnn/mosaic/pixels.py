@@ -10,6 +10,7 @@ import bz2
 import gzip
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from astropy.io import fits
 from galcnn.errors import UnreadableImageError, error_of_file, message, reading
 from galcnn.files.axes import PlaneIndex, at
 from galcnn.files.fits_images import find_hdu
+from galcnn.files.flags import table_of_flags
 from galcnn.files.hdus import inherited, plane_indices
 from galcnn.files.headers import role_of, role_of_name
 from galcnn.files.sources import opened
@@ -158,8 +160,11 @@ class Strips:
 class MosaicCompanion:
     """A mask or noise map of a mosaic."""
 
-    def __init__(self, planes: list[Pixels], header: fits.Header, role: str, name: str) -> None:
+    def __init__(
+        self, planes: list[Pixels], header: fits.Header, role: str, name: str, flags: Mapping[str, int]
+    ) -> None:
         self.planes, self.header, self.role, self.name = planes, header, role, name
+        self.flags = flags
 
     def of(self, plane: int, shape: tuple[int, int], n_planes: int) -> Pixels:
         """Return the map of one band."""
@@ -228,9 +233,11 @@ class Files:
             indices, _ = plane_indices(hdu)
             number = next(i for i, one in enumerate(hdulist) if one is hdu)
             header, role, name = inherited(hdulist, hdu).copy(), role_of(hdu), hdu.name
+            flags = table_of_flags(hdulist, hdu.name)
         if elsewhere and role == "image":
             role = role_of_name(path.name)
-        return MosaicCompanion([self.source(file, number, index) for index in indices], header, role, name)
+        planes = [self.source(file, number, index) for index in indices]
+        return MosaicCompanion(planes, header, role, name, flags)
 
     def _unpacked(self, path: Path, unpack: Any) -> Path:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="galcnn-mosaic-")))

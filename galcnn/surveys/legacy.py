@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
-from galcnn.files.headers import bad_pixels
+from galcnn.files.flags import meaning_of
 from galcnn.files.sources import opened
 from galcnn.photometry.units import NANOMAGGY
 from galcnn.surveys.checks import Wanted, fits_bytes, received
@@ -166,7 +166,7 @@ def _read_image(answer: Answer, want: Wanted) -> Cutout:
     flux, sigma, mask = _measured(planes, _companion(sent, "invvar", shape, answer))
     bits = _companion(sent, "maskbits", (1, *shape[1:]), answer)
     if bits is not None:
-        mask |= bad_pixels(bits, fits.Header({"IMAGETYP": "maskbits"}), bands)
+        mask |= meaning_of(fits.Header({"IMAGETYP": "maskbits"})).bad_pixels(bits, bands)
     order = [bands.index(band) for band in want.bands]
     version = f"{image.cards['SURVEY']} {image.cards['VERSION']}".strip()
     return Cutout(

@@ -8,7 +8,8 @@ from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError
 from galcnn.files import Companions, load_cutout
-from galcnn.files.headers import bad_pixels, role_of_name
+from galcnn.files.flags import meaning_of
+from galcnn.files.headers import role_of_name
 
 NY, NX = 6, 7
 Y, X = np.mgrid[:NY, :NX]
@@ -149,7 +150,7 @@ def test_hsc_flags_by_their_planes():
     header = fits.Header()
     for key, bit in planes.items():
         header[f"HIERARCH {key}"] = bit
-    bad = bad_pixels(BITS, header, ("r",))
+    bad = meaning_of(header).bad_pixels(BITS, ("r",))
     np.testing.assert_array_equal(bad[0, 0], [0, 1, 1, 0, 1, 1, 0, 1, 0])
 
 
@@ -164,7 +165,7 @@ def test_hsc_flags_in_a_file():
 
 def test_flags_of_the_legacy_surveys_are_of_one_band():
     flags = np.array([[[0, 1, 2, 4, 8, 16, 1 << 5, 1 << 7, 1 << 12]]])
-    bad = bad_pixels(flags, fits.Header({"IMAGETYP": "maskbits"}), ("g", "z"))
+    bad = meaning_of(fits.Header({"IMAGETYP": "maskbits"})).bad_pixels(flags, ("g", "z"))
     #        NPRIMARY BRIGHT SATUR_G SATUR_R SATUR_Z ALLMASK_G ALLMASK_Z GALAXY
     np.testing.assert_array_equal(bad[0, 0], [0, 0, 0, 1, 0, 0, 1, 0, 0])
     np.testing.assert_array_equal(bad[1, 0], [0, 0, 0, 0, 0, 1, 0, 1, 0])
@@ -201,9 +202,10 @@ def test_a_cube_of_the_legacy_surveys_with_invvar_and_maskbits():
 
 def test_jwst_flags_and_unknown_ones():
     np.testing.assert_array_equal(
-        bad_pixels(BITS, fits.Header({"TELESCOP": "JWST"}), ("r",))[0, 0], [0, 1, 0, 0, 0, 0, 0, 0, 0]
+        meaning_of(fits.Header({"TELESCOP": "JWST"})).bad_pixels(BITS, ("r",))[0, 0],
+        [0, 1, 0, 0, 0, 0, 0, 0, 0],
     )
-    np.testing.assert_array_equal(bad_pixels(BITS, fits.Header(), ("r",))[0, 0], BITS[0, 0] != 0)
+    np.testing.assert_array_equal(meaning_of(fits.Header()).bad_pixels(BITS, ("r",))[0, 0], BITS[0, 0] != 0)
 
 
 # Named ----------------------------------------------------------------------------------------
