@@ -181,7 +181,9 @@ def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:
     primary.header["FILETYPE"] = ("galcnn cutout", "kind of this file")
     primary.header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
     primary.header.update(_object_cards(cutout))
-    hdulist = fits.HDUList([primary, *cutout_hdus(cutout)])
+    extensions = cutout_hdus(cutout)
+    primary.header["NEXTEND"] = (len(extensions), "number of extensions when first written")
+    hdulist = fits.HDUList([primary, *extensions])
     for hdu in hdulist:
         hdu.add_checksum()
     # A file object, since astropy would compress or fail by the name of the temporary file.

@@ -19,7 +19,7 @@ from galcnn.files.fits_images import HDUChoice, find_hdu, read_image
 from galcnn.files.headers import role_of_name
 from galcnn.files.layout import cutout_from_hdus, is_our_layout
 from galcnn.files.planes import Planes, choose_bands, join, read_picture
-from galcnn.files.sources import FileLike, Source, check_sums, kind_of, opened, source_of
+from galcnn.files.sources import FileLike, Source, kind_of, opened, source_of
 from galcnn.photometry import DISPLAY, ab_flux
 from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms import combine, correct_extinction, crop_width, remove_sky
@@ -136,6 +136,7 @@ def load_cutout(
     companions: Companions | None = None,
     position: SkyCoord | None = None,
     redshift: float | None = None,
+    strict: bool = False,
 ) -> Cutout:
     """Load an image file as a cutout, with flux in nJy if the file states its calibration.
 
@@ -161,6 +162,10 @@ def load_cutout(
         often those of the telescope.
     redshift : float, optional
         Redshift of the galaxy.
+    strict : bool
+        If True, a CHECKSUM or DATASUM that does not match is an error in every file. By default it is one
+        in files of galcnn and tile-compressed images, else a note, and `meta` names the HDUs as
+        "checksum_mismatch".
 
     Returns
     -------
@@ -195,7 +200,7 @@ def load_cutout(
         raise ValueError(message("at least one file", "", path=path))
     given = _given(companions or Companions())
     with reading("a readable image", "Fetch it again.", path=_shown(sources)):
-        planes = join([_read_file(source, bands, hdu, given) for source in sources])
+        planes = join([_read_file(source, bands, hdu, given, strict=strict) for source in sources])
         for kind, companion in given.items():
             if isinstance(companion, Source):
                 planes = attach(planes, companion_of_file(companion, kind), kind)
@@ -291,6 +296,8 @@ def _read_file(
     bands: Sequence[str] | None,
     hdu: HDUChoice | None,
     given: Mapping[str, Source | str],
+    *,
+    strict: bool,
 ) -> Planes:
     named = {kind: name for kind, name in given.items() if isinstance(name, str)}
     if kind_of(source) == "picture":
@@ -300,21 +307,18 @@ def _read_file(
                 message("no HDU of a JPEG or PNG", "Leave it out.", path=source.name, hdu=asked[0])
             )
         return read_picture(source)
-    with opened(source) as (hdulist, notes):
-        try:
-            planes = _science(hdulist, bands, hdu, [kind for kind in KINDS if kind not in given])
-            for kind, name in named.items():
-                planes = attach(planes, companion_of_hdu(hdulist, find_hdu(hdulist, name)), kind)
-        except UnreadableImageError as error:
-            raise UnreadableImageError(f"{source.name}: {error}") from error
-    return _doubted(replace(planes, notes=(*planes.notes, *notes)), source)
+    with opened(source, strict=strict) as (hdulist, notes):
+        planes = _science(hdulist, bands, hdu, [kind for kind in KINDS if kind not in given])
+        for kind, name in named.items():
+            planes = attach(planes, companion_of_hdu(hdulist, find_hdu(hdulist, name)), kind)
+    facts = planes.facts | ({"checksum_mismatch": notes.changed} if notes.changed else {})
+    return _doubted(replace(planes, notes=(*planes.notes, *notes), facts=facts), source)
 
 
 def _science(
     hdulist: fits.HDUList, bands: Sequence[str] | None, hdu: HDUChoice | None, kinds: Sequence[str]
 ) -> Planes:
     if hdu is None and is_our_layout(hdulist):
-        check_sums(hdulist)
         return _planes_of(cutout_from_hdus(hdulist))
     try:
         return read_image(hdulist, hdu, bands, kinds=kinds)

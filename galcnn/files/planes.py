@@ -10,18 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
-from PIL import Image
 
-from galcnn.errors import UnreadableImageError, message, reading
-from galcnn.files.sources import Source
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files.sources import Source, decoded_picture
 from galcnn.photometry import DISPLAY
 from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms.grid import grid_offset
 
 #: Grids are equal if their corners differ by less than this, in pixels.
 GRID_TOLERANCE = 0.1
-#: Bytes 24 and 25 of a PNG hold bits per sample and colour type; 2 and 6 are RGB and RGBA.
-_PNG_BITS, _PNG_COLOUR, _PNG_TRUECOLOUR = 24, 25, (2, 6)
 
 
 @dataclass(frozen=True)
@@ -224,17 +221,7 @@ def read_picture(source: Source) -> Planes:
     """Read a JPEG or PNG; rows are reversed, since FITS counts them from the bottom."""
     # Pixels that are not opaque are masked. 16-bit grey is uncalibrated, everything else has the unit
     # `display`.
-    with (
-        reading("a whole JPEG or PNG", "Fetch the picture again.", path=source.name),
-        source.open() as handle,
-        Image.open(handle, formats=("JPEG", "PNG")) as picture,
-    ):
-        kind = str(picture.format)
-        if kind == "PNG":
-            _refuse_deep_colour(source)
-        picture.load()
-        deep = picture.mode.startswith("I")
-        pixels = np.asarray(picture if deep else _plain_mode(picture))
+    kind, deep, pixels = decoded_picture(source)
     pixels = pixels[::-1] if pixels.ndim == 3 else pixels[::-1, :, np.newaxis]
     transparent = np.zeros(pixels.shape[:2], dtype=np.bool_)
     if pixels.shape[2] in (2, 4):  # the last channel is opacity
@@ -250,26 +237,3 @@ def read_picture(source: Source) -> Planes:
         mask=np.broadcast_to(transparent, values.shape),
         facts={"format": kind},
     )
-
-
-def _plain_mode(picture: Image.Image) -> Image.Image:
-    if picture.mode in ("L", "RGB", "LA", "RGBA"):
-        if "transparency" in picture.info:
-            return picture.convert("RGBA" if picture.mode == "RGB" else "LA")
-        return picture
-    if picture.mode == "1":
-        return picture.convert("L")
-    transparent = picture.mode == "PA" or "transparency" in picture.info
-    return picture.convert("RGBA" if transparent else "RGB")
-
-
-def _refuse_deep_colour(source: Source) -> None:
-    """Raise an error for 16-bit colour, of which Pillow silently drops the low byte."""
-    with source.open() as handle:
-        start = handle.read(_PNG_COLOUR + 1)
-    if len(start) > _PNG_COLOUR and start[_PNG_BITS] == 16 and start[_PNG_COLOUR] in _PNG_TRUECOLOUR:
-        raise UnreadableImageError(
-            message(
-                "8-bit colour or 16-bit grey", "Save one file per band, or FITS.", path=source.name, bits=16
-            )
-        )

@@ -1,34 +1,42 @@
 """Sources of images (paths, bytes in memory, open files), and opening of FITS files.
 
-All damage raises one kind of error, and astropy's warnings are kept as notes.
+What passes a decoder in C (tiles, gzip and the like, JPEG, PNG) is decoded in a reader process
+(`galcnn._runtime.reader`), and so is everything of an untrusted source. All damage raises one kind of error,
+and astropy's warnings are kept as notes.
 """
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
 import io
-import lzma
 import os
+import stat
+import sys
 import threading
 import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
+from galcnn._runtime.decoding import COMPRESSED, PICTURES
+from galcnn._runtime.fits_blocks import Unit, changed, units_of
+from galcnn._runtime.reader import decode
 from galcnn.errors import UnreadableImageError, message, reading, wrong_type
 
 FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | fits.HDUList
 
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\xfd7zXZ")
-_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
-_DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma))
+#: Opening a pipe waits for its other end, unless told otherwise.
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+#: First bytes that name a kind of compression.
+_MAGIC = 6
+#: Larger plain files are read in parts.
+_SMALL = 64 << 20
 #: Warning filters are common to all threads.
 WARNINGS_LOCK = threading.RLock()
 
@@ -45,22 +53,41 @@ class Source:
         File on disk.
     content : bytes or None
         Content in memory.
+    untrusted : bool
+        If True, plain FITS is also read in a reader process first, see `untrusted`.
     """
 
     name: str
     path: Path | None = None
     content: bytes | None = None
+    untrusted: bool = False
 
     def open(self) -> BinaryIO:
-        """Open the file at its start."""
-        if self.path is not None:
-            return open(self.path, "rb")
-        return io.BytesIO(self.content or b"")
+        """Open the file at its start; pipes, sockets and devices are refused, and do not block."""
+        if self.path is None:
+            return io.BytesIO(self.content or b"")
+        found = os.open(self.path, os.O_RDONLY | _NO_WAIT)
+        kind = os.fstat(found).st_mode
+        if not stat.S_ISREG(kind):
+            os.close(found)
+            if stat.S_ISDIR(kind):
+                raise IsADirectoryError(f"{self.name} is a folder; give an image file.")
+            raise UnreadableImageError(
+                message("a file, not a pipe, socket or device", "Write it to a file first.", path=self.name)
+            )
+        return os.fdopen(found, "rb")
 
     @property
     def size(self) -> int:
         """Size in bytes."""
         return self.path.stat().st_size if self.path is not None else len(self.content or b"")
+
+    def read(self) -> bytes:
+        """Return the content; of a file, as many bytes as it has when it is opened."""
+        if self.path is None:
+            return self.content or b""
+        with self.open() as handle:
+            return handle.read(os.fstat(handle.fileno()).st_size)
 
 
 def source_of(file: FileLike | Source) -> Source:
@@ -87,14 +114,26 @@ def source_of(file: FileLike | Source) -> Source:
     return Source(named if isinstance(named, str) else f"{len(found)} bytes in memory", content=found)
 
 
+def untrusted(file: FileLike | Source, name: str | None = None) -> Source:
+    """Make a source of what came from a service or a request: a reader process reads it first.
+
+    Examples
+    --------
+    >>> untrusted(b"SIMPLE  =", "answer of a service")
+    Source(name='answer of a service', path=None, content=b'SIMPLE  =', untrusted=True)
+    """
+    source = source_of(file)
+    return replace(source, name=name or source.name, untrusted=True)
+
+
 def kind_of(source: Source) -> str:
     """Return "fits" or "picture", from the first bytes of a file and not from its name."""
     _check_file(source)
     with source.open() as handle:
         start = handle.read(512)
-    if start.startswith((b"SIMPLE  =", *_COMPRESSED)):
+    if start.startswith((b"SIMPLE  =", *COMPRESSED)):
         return "fits"
-    if start.startswith(_PICTURES):
+    if start.startswith(PICTURES):
         return "picture"
     text = start.lstrip().lower()
     if not start:
@@ -118,28 +157,56 @@ def _check_file(source: Source) -> None:
 
 
 @contextlib.contextmanager
-def opened(file: FileLike | Source) -> Iterator[tuple[fits.HDUList, list[str]]]:
-    """Open a FITS file; astropy's warnings are collected in a list."""
+def opened(
+    file: FileLike | Source, *, strict: bool = False, parts: bool = False
+) -> Iterator[tuple[fits.HDUList, Notes]]:
+    """Open a FITS file; astropy's warnings, and sums that do not match, are collected in notes.
+
+    With `strict`, these sums are an error. With `parts`, for files of which parts are read later,
+    tile-compressed images are left so, and sums of plain ones are not verified.
+    """
     source = source_of(file)
     _check_file(source)
-    notes: list[str] = []
-    with WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", AstropyWarning)
-        try:
-            # memmap=False, since the file may be replaced or removed while the cutout exists.
-            # Our own handle, since astropy leaves its handle open if the file is damaged.
-            with (
-                reading("a whole FITS file", "Fetch it again.", path=source.name, size_bytes=source.size),
-                _plain(source) as handle,
-                fits.open(handle, memmap=False, lazy_load_hdus=False) as hdulist,
-            ):
-                _refuse_cut_off(caught, source.name)
-                yield hdulist, notes
-        finally:
-            notes += [" ".join(str(w.message).split()) for w in caught if _of_astropy(w)]
-            others = [w for w in caught if not _of_astropy(w)]
+    notes = Notes()
+    others: list[warnings.WarningMessage] = []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_damage(source))
+        # All before the lock: the file may be slow, and its decoder too.
+        handle, units = stack.enter_context(_plain(source, notes, parts=parts))
+        _check_sums(handle, units, notes, strict=strict, parts=parts)
+        handle.seek(0)
+        with WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", AstropyWarning)
+            try:
+                # memmap=False, since the file may be replaced or removed while the cutout exists.
+                # Our own handle, since astropy leaves its handle open if the file is damaged.
+                with fits.open(
+                    handle, memmap=False, lazy_load_hdus=False, disable_image_compression=not parts
+                ) as hdulist:
+                    _refuse_cut_off(caught, source.name)
+                    yield hdulist, notes
+            finally:
+                notes += [" ".join(str(w.message).split()) for w in caught if _of_astropy(w)]
+                others += [w for w in caught if not _of_astropy(w)]
     for w in others:
         warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+
+
+def decoded_picture(source: Source) -> tuple[str, bool, npt.NDArray[Any]]:
+    """Return format, depth (True for 16-bit grey) and pixels of a JPEG or PNG, the upper row first."""
+    facts, pixels = decode(source.read(), source.name)
+    if pixels is None or "format" not in facts:
+        raise UnreadableImageError(message("a JPEG or PNG", "Fetch the picture again.", path=source.name))
+    shape = tuple(facts["shape"])
+    return facts["format"], facts["deep"], np.frombuffer(pixels, dtype=facts["dtype"]).reshape(shape)
+
+
+class Notes(list[str]):
+    """Notes on an open file, and its HDUs that do not match their checksums."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: list[str] = []
 
 
 def check_sums(hdulist: fits.HDUList) -> None:
@@ -156,22 +223,58 @@ def check_sums(hdulist: fits.HDUList) -> None:
         )
 
 
-def _plain(source: Source) -> BinaryIO:
-    """Return a handle for astropy, which decompresses files but not content in memory."""
-    handle = source.open()
-    if source.content is None:
-        return handle
-    if source.content.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(handle) as archive:
-            names = archive.namelist()
-            if len(names) != 1:
-                raise OSError(f"a zip archive of {len(names)} files, not one")
-            return io.BytesIO(archive.read(names[0]))
-    for magic, module in _DECOMPRESSORS:
-        if source.content.startswith(magic):
-            with module.open(handle) as plain:
-                return io.BytesIO(plain.read())
-    return handle
+@contextlib.contextmanager
+def _damage(source: Source) -> Iterator[None]:
+    """Make whatever is raised for a damaged file one kind of error, which names the file."""
+    try:
+        with reading("a whole FITS file", "Fetch it again.", path=source.name, size_bytes=source.size):
+            yield
+    except UnreadableImageError as error:
+        if source.name in str(error):
+            raise
+        raise UnreadableImageError(f"{source.name}: {error}") from error
+
+
+@contextlib.contextmanager
+def _plain(source: Source, notes: Notes, *, parts: bool) -> Iterator[tuple[BinaryIO, list[Unit]]]:
+    """Open a file as plain FITS, with its structure, which fits into the file."""
+    with source.open() as file:
+        handle, size = file, source.size
+        if size <= _SMALL and source.path is not None:
+            handle = io.BytesIO(file.read(size))
+        packed = handle.read(_MAGIC).startswith(COMPRESSED)
+        units = [] if packed else units_of(handle, size, sys.maxsize)
+        if packed or source.untrusted or (not parts and any(unit.tiled for unit in units)):
+            handle.seek(0)
+            facts, plain = decode(handle.read(size), source.name)
+            notes += facts.get("notes", [])
+            if plain is not None:
+                handle, size = io.BytesIO(plain), len(plain)
+                units = units_of(handle, size, sys.maxsize)
+        end = units[-1].end if units else size
+        if end < size:
+            notes.append(f"{size - end} bytes after the last HDU are not read")
+            if isinstance(handle, io.BytesIO):
+                handle.truncate(end)
+        yield handle, units
+
+
+def _check_sums(handle: BinaryIO, units: list[Unit], notes: Notes, *, strict: bool, parts: bool) -> None:
+    """Note what was changed after it was written; in our own files, or if strict, raise an error."""
+    ours = bool(units) and units[0].ours
+    for unit, keyword in changed(handle, [unit for unit in units if unit.tiled or not parts]):
+        if strict or ours or unit.ours or unit.tiled:
+            raise UnreadableImageError(
+                message(
+                    "data that match their checksum", "Restore the file.", damaged=unit.name, card=keyword
+                )
+            )
+        notes.changed.append(unit.name)
+        what = "pixels" if keyword == "DATASUM" else "header cards"
+        notes.append(
+            f"{keyword} of HDU {unit.name} does not match: other {what} than when it was written "
+            "(damage, an edit, or a cutout with the header of its image)"
+        )
 
 
 def _of_astropy(caught: warnings.WarningMessage) -> bool:

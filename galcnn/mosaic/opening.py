@@ -104,7 +104,7 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
     path = Path(file.image)
     if file.sigma is not None and file.weight is not None:
         raise ValueError(message("sigma or weight, not both", "", sigma=file.sigma, weight=file.weight))
-    with opened(opener.plain(path)) as (hdulist, notes):
+    with opened(opener.plain(path), parts=True) as (hdulist, notes):
         try:
             chosen = chosen_hdus(hdulist, file.hdu, bands)
             images = []

@@ -220,7 +220,7 @@ class Files:
         if not elsewhere and (path.suffix or path.name != said):
             raise FileNotFoundError(f"File not found: {said}. It is not the name of an HDU either.")
         file = path if elsewhere else image
-        with opened(self.plain(file)) as (hdulist, _):
+        with opened(self.plain(file), parts=True) as (hdulist, _):
             if elsewhere:
                 images = [one for one in hdulist if one.is_image and len(one.shape or ()) >= 2]
                 if len(images) != 1:
