@@ -116,7 +116,9 @@ def units_of(handle: BinaryIO, size: int, limit: int) -> list[Unit]:
         start = unit.end
     if units and units[0].ours:
         if start < size:
-            raise _refusal(units[-1], "the end of the file", left_bytes=size - start)
+            raise UnreadableImageError(
+                message("a file that ends with its last HDU", "Write it again.", left_bytes=size - start)
+            )
         # Layers may have been appended to a cutout since it was written.
         if len(units) - 1 < (least := units[0].integer("NEXTEND", 0, _MOST_HDUS, 0)):
             raise _refusal(units[-1], f"{least} extensions, as the file says (NEXTEND)", found=len(units) - 1)

@@ -399,7 +399,7 @@ def test_other_files_are_refused_by_name(tmp_path):
 def test_a_newer_version_is_refused_with_a_clear_word(tmp_path, version):
     hdulist = a_stack().to_hdulist()
     hdulist[0].header["FILEVERS"] = version
-    hdulist.writeto(tmp_path / "a.fits")
+    hdulist.writeto(tmp_path / "a.fits", checksum=True)
     with pytest.raises(UnreadableImageError, match=r"version 1 or older.*Update galcnn"):
         LayerStack.read(tmp_path / "a.fits")
 
