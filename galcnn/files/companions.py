@@ -181,8 +181,10 @@ def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
     )
 
 
-def attach(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
-    """Add a mask, noise map, PSF, or map of weights or contexts (for its gaps) to planes."""
+def attach(
+    planes: Planes, companion: CompanionPlanes, kind: str, bands: Sequence[str] | None = None
+) -> Planes:
+    """Add a mask, noise map, PSF, or map of weights or contexts (its gaps); users may name `bands`."""
     if kind in ("weight", "context"):
         return _without_gaps(planes, companion)
     planes = replace(planes, facts=planes.facts | {f"{kind}_source": _said(companion, kind)})
@@ -193,15 +195,23 @@ def attach(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
     _check_shape(planes, companion, kind)
     if kind == "mask":
         refuse_no_mask(companion.role, companion.source)
-        return _with_flags(planes, companion)
+        return _with_flags(planes, companion, bands)
     return _with_sigma(planes, companion)
 
 
 def with_own_companions(
-    planes: Planes, hdulist: fits.HDUList, hdu: Any, *, alone: bool, kinds: Sequence[str]
+    planes: Planes,
+    hdulist: fits.HDUList,
+    hdu: Any,
+    bands: Sequence[str] | None,
+    *,
+    alone: bool,
+    kinds: Sequence[str],
 ) -> Planes:
     """Add mask, noise map and PSF from the image's own file, if their roles are certain."""
     others = [(one, role_of(one)) for one in hdulist if one is not hdu and one.is_image and _planes_of(one)]
+    if not others:
+        return planes
 
     def of_role(role: str, kind: str) -> list[Any]:
         of_shape = [one for one, its in others if its == role and _fits(one, planes, kind)]
@@ -209,19 +219,19 @@ def with_own_companions(
 
     for role in ("weight", "context"):
         for one in of_role(role, "mask"):
-            planes = _attached_if_good(planes, companion_of_hdu(hdulist, one), role)
+            planes = _attached_if_good(planes, companion_of_hdu(hdulist, one), role, bands)
     for kind in kinds:
         for role in _SERVES[kind]:
             fitting = of_role(role, kind)
             if kind == "mask" and len(fitting) > 1 and all(names_planes(one.header) for one in fitting):
                 # A mask of many planes continues in further HDUs.
                 for one in fitting:
-                    planes = _attached_if_good(planes, companion_of_hdu(hdulist, one), kind)
+                    planes = _attached_if_good(planes, companion_of_hdu(hdulist, one), kind, bands)
                 break
             plain = [one for one in fitting if "_" not in one.name]
             chosen = fitting if len(fitting) == 1 else plain
             if len(chosen) == 1:
-                planes = _attached_if_good(planes, companion_of_hdu(hdulist, chosen[0]), kind)
+                planes = _attached_if_good(planes, companion_of_hdu(hdulist, chosen[0]), kind, bands)
                 break
             if fitting:
                 note = f"{len(fitting)} HDUs of {role}, not told apart: name one"
@@ -229,9 +239,11 @@ def with_own_companions(
     return planes
 
 
-def _attached_if_good(planes: Planes, companion: CompanionPlanes, kind: str) -> Planes:
+def _attached_if_good(
+    planes: Planes, companion: CompanionPlanes, kind: str, bands: Sequence[str] | None
+) -> Planes:
     try:
-        found = attach(planes, companion, kind)
+        found = attach(planes, companion, kind, bands)
     except UnreadableImageError as error:
         return replace(planes, notes=(*planes.notes, f"{companion.source} is left out: {error}"))
     if found.mask is not None and found.mask.all() and kind != "psf":
@@ -303,11 +315,14 @@ def _in_one(companion: CompanionPlanes) -> CompanionPlanes:
     return replace(companion, values=whole, bands=(None,))
 
 
-def _with_flags(planes: Planes, companion: CompanionPlanes) -> Planes:
+def _with_flags(planes: Planes, companion: CompanionPlanes, bands: Sequence[str] | None) -> Planes:
     flags = _by_band(companion, planes)
+    names: Sequence[str | None] = planes.names
+    if bands is not None and len(bands) == len(names) and not set(bands) <= set(names):
+        names = bands  # the planes will have these names, see `choose_bands`
     meaning = meaning_of(companion.header, companion.flags)
-    said = meaning.said(flags, planes.names)
-    bad = meaning.bad_pixels(flags, planes.names)
+    said = meaning.said(flags, names)
+    bad = meaning.bad_pixels(flags, names)
     return _masked(planes, bad, f"{companion.source}: {said}" if said else "")
 
 

@@ -32,7 +32,7 @@ def read_image(
     parts = []
     for one, name in chosen_hdus(hdulist, hdu, bands):
         planes = _read(hdulist, one, name, bands)
-        parts.append(with_own_companions(planes, hdulist, one, alone=alone, kinds=kinds))
+        parts.append(with_own_companions(planes, hdulist, one, bands, alone=alone, kinds=kinds))
     return join(parts)
 
 

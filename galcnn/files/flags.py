@@ -80,10 +80,10 @@ def _of(telescope: str, *instruments: str) -> Callable[[fits.Header], bool]:
     return known
 
 
-def _pipeline_version(header: fits.Header) -> float | None:
-    """Return the version of the NOIRLab Community Pipeline (PLVER), 3.5 for ``V3.5.0``; None without."""
-    found = re.search(r"(\d+\.\d+)", card_text(header, "PLVER"))
-    return float(found[1]) if found and "DES_EXT" not in header else None
+def _pipeline_version(header: fits.Header) -> tuple[int, int] | None:
+    """Return the version of the NOIRLab Community Pipeline (PLVER), (3, 5) for ``V3.5.0``; None without."""
+    found = re.search(r"(\d+)\.(\d+)", card_text(header, "PLVER"))
+    return (int(found[1]), int(found[2])) if found and "DES_EXT" not in header else None
 
 
 def _is_maskbits(header: fits.Header) -> bool:
@@ -197,7 +197,7 @@ MISSIONS = (
     Mission(
         "DECam Community Pipeline",
         bits="- BADPIX NO_VALUE SATURATED BLEED COSMIC_RAY LOW_WEIGHT DIFF_DETECT LONG_STREAK",
-        known_by=lambda header: (_pipeline_version(header) or 0) >= 3.5,
+        known_by=lambda header: (_pipeline_version(header) or (0, 0)) >= (3, 5),
         codes=True,
     ),
     Mission(

@@ -203,7 +203,7 @@ def load_cutout(
         planes = join([_read_file(source, bands, hdu, given, strict=strict) for source in sources])
         for kind, companion in given.items():
             if isinstance(companion, Source):
-                planes = attach(planes, companion_of_file(companion, kind), kind)
+                planes = attach(planes, companion_of_file(companion, kind), kind, bands)
         planes = choose_bands(planes, bands)
         if not np.isfinite(planes.values).any():
             raise UnreadableImageError(
@@ -310,7 +310,7 @@ def _read_file(
     with opened(source, strict=strict) as (hdulist, notes):
         planes = _science(hdulist, bands, hdu, [kind for kind in KINDS if kind not in given])
         for kind, name in named.items():
-            planes = attach(planes, companion_of_hdu(hdulist, find_hdu(hdulist, name)), kind)
+            planes = attach(planes, companion_of_hdu(hdulist, find_hdu(hdulist, name)), kind, bands)
     facts = planes.facts | ({"checksum_mismatch": notes.changed} if notes.changed else {})
     return _doubted(replace(planes, notes=(*planes.notes, *notes), facts=facts), source)
 

@@ -135,6 +135,18 @@ def test_planes_of_a_band_spoil_their_band_only(bands, expected):
     assert [bad_columns(cutout, n) for n in range(len(bands))] == expected
 
 
+@pytest.mark.parametrize("filter_card", [None, "z"])
+def test_the_band_that_a_user_names_chooses_the_planes(filter_card):
+    hdu = image()
+    del hdu.header["FILTER"]
+    if filter_card:
+        hdu.header["FILTER"] = filter_card
+    flags = mask("MASKBITS", cards={"MB_SAT_G": 4, "MB_SAT_R": 8, "MB_SAT_Z": 16})
+    assert bad_columns(load_cutout(content(hdu, flags), bands=("g",))) == [2]
+    given = Companions(mask=content(flags))
+    assert bad_columns(load_cutout(content(hdu), bands=("r",), companions=given)) == [3]
+
+
 def test_planes_of_all_bands_count_where_the_image_names_none():
     hdu = image()
     del hdu.header["FILTER"]
@@ -226,7 +238,7 @@ def test_a_quadrant_of_euclid_has_the_flags_of_its_name():
 def test_codes_of_the_community_pipeline_are_no_bits():
     flags = np.zeros((NY, NX), np.int16)
     flags[:, :12] = np.arange(12)
-    cutout = load_cutout(content(image(), mask("DQ", flags, {"PLVER": "V4.8.2"})))
+    cutout = load_cutout(content(image(), mask("DQ", flags, {"PLVER": "V3.10.2"})))
     assert bad_columns(cutout) == list(range(1, 9))
     assert "of unknown meaning, not masked: value 9 8, value 10 8, value 11 8" in cutout.meta["notes"][0]
 
