@@ -454,7 +454,7 @@ def _planes_of_table(hdu: Any) -> dict[str, int]:
     if name is None or (value is None and bit is None):
         return {}
     read = [_whole(one) for one in hdu.data[value if value is not None else bit]]
-    numbers = [number for number in read if number is not None and number >= 0]
+    numbers = [number for number in read if number is not None and 0 <= number < 1 << 64]
     if len(numbers) < len(read):
         return {}
     if value is None and all(number < 64 for number in numbers):

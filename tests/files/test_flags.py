@@ -193,6 +193,15 @@ def test_cards_come_before_a_table_and_a_table_before_the_mission():
     assert bad_columns(load_cutout(content(image(), cards, planes, TELESCOP="JWST"))) == [6]
 
 
+@pytest.mark.parametrize("values", [["0x10000000000000000"], ["-4"], ["four"], [""]])
+def test_a_table_without_bits_names_nothing(values):
+    planes = table("MASK_DEF", VALUE=values, NAME=["BAD"])
+    flags = np.zeros((NY, NX), np.int16)
+    flags[0, :5] = 8
+    cutout = load_cutout(content(image(), mask("MASK", flags), planes))
+    assert cutout.mask.sum() == 5
+
+
 def test_of_two_tables_that_of_the_mask_is_used():
     both = [table("DQ_DEF", BIT=[3], NAME=["BAD"]), table("OTHERFLAGS", BIT=[5], NAME=["BAD"])]
     assert bad_columns(load_cutout(content(image(), mask("DQ"), *both))) == [3]
