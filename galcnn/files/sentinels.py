@@ -23,7 +23,7 @@ _STATED = {
     *("FILVAL", "FILLVALUE", "_FILLVALUE", "BADVAL", "BADPIXVA", "UNDEF", "UNDEFVAL", "INDEF", "EMPTYVAL"),
 }
 #: Values that are written where nothing was measured.
-_USUAL = (-99.0, -999.0, -9999.0, -99999.0, -999999.0, -32767.0, -32768.0, -2147483647.0, -2147483648.0)
+_USUAL = (-99.0, -999.0, -9999.0, -99999.0, -999999.0, -32767.0, -32768.0, -2147483648.0)
 #: Least number of pixels of a pile-up: at a usual value, and at any other.
 _FEW, _MANY = 4, 16
 #: Least distance of a pile-up from the other pixels, in units of their own extent below the median.
@@ -31,6 +31,8 @@ _NEAR, _FAR = 3.0, 10.0
 _SAMPLE = 16_384
 #: Distance from a usual value of pixels that have it: compression of floats is lossy.
 _SPREAD = 0.5
+#: Share of the distance to the median, and of the pixels of a lower limit that are there at least.
+_CLOSE = 0.25
 #: Most values of missing data in one image.
 _VALUES = 4
 
@@ -142,15 +144,14 @@ def piled_up(plane: npt.NDArray[Any]) -> list[Sentinel]:
     lowest = np.fmin.reduce(plane.ravel())
     if not lowest < 0 or (lowest > _USUAL[0] + _SPREAD and np.count_nonzero(plane == lowest) < _FEW):
         return []
-    rest = plane[np.abs(plane.astype(np.float64)) < LARGEST]  # without NaN
-    n_pixels = rest.size
+    pixels = rest = plane[np.abs(plane.astype(np.float64)) < LARGEST]  # without NaN
     found: list[Sentinel] = []
     lower: list[Sentinel] = []  # piled up, but not yet seen to lie apart from all that are above
     while rest.size and rest.min() < 0 and len(lower) < _VALUES:
         one = _near_usual(float(rest.min()))
         others = rest[rest > one.value + one.spread]
         n, usual = rest.size - others.size, one.spread > 0
-        if n < (_FEW if usual else _MANY) or (not usual and n > n_pixels / 2):
+        if n < (_FEW if usual else _MANY) or (not usual and n > pixels.size / 2):
             break
         lower.append(one)
         if not others.size:  # nothing was measured at all
@@ -160,7 +161,9 @@ def piled_up(plane: npt.NDArray[Any]) -> list[Sentinel]:
         if apart and (extent > 0 or usual):
             found, lower = [*found, *lower], []
         rest = others
-    return found + [Sentinel(value) for value in _repeated(rest)]
+    for one in found:
+        pixels = pixels[~one.held(pixels)]
+    return found + [Sentinel(value) for value in _repeated(pixels)]
 
 
 def _near_usual(value: float) -> Sentinel:
@@ -170,14 +173,20 @@ def _near_usual(value: float) -> Sentinel:
 
 
 def _repeated(values: npt.NDArray[Any]) -> list[float]:
-    """Return the usual values that many pixels have, where no others repeat: inside of the noise."""
+    """Return the usual values that many pixels have, where no others repeat: at or inside of the noise."""
     if values.dtype.kind != "f" or not values.size or values.min() > _USUAL[0]:
         return []
-    # An image that is clipped has many pixels of its lowest value.
-    inside = [value for value in _USUAL if value > values.min()]
-    found = [value for value in inside if np.count_nonzero(values == value) >= _MANY]
-    if not found:
-        return []
+    found = [value for value in _USUAL if np.count_nonzero(values == value) >= _MANY]
     others = values[~np.isin(values, [0.0, *found])]
     sample = others[:: 1 + others.size // _SAMPLE]
-    return found if sample.size and len(np.unique(sample)) > 0.9 * sample.size else []
+    if not found or not sample.size or len(np.unique(sample)) < 0.9 * sample.size:
+        return []
+    return [value for value in found if not _clipped(values, others, value)]
+
+
+def _clipped(values: npt.NDArray[Any], others: npt.NDArray[Any], value: float) -> bool:
+    """Return True if a value is the lower limit of an image: then many pixels are little above it."""
+    if others.min() < value:
+        return False
+    above = np.count_nonzero(others < value + _CLOSE * (float(np.median(others)) - value))
+    return above > _CLOSE * np.count_nonzero(values == value)

@@ -85,9 +85,11 @@ def test_two_values_at_once():
     ]
 
 
-def test_a_usual_value_within_the_noise():
-    noisy = RNG.normal(0, 300, SHAPE).astype(np.float32)
-    check(load_cutout(content(filled(-99, noisy))))
+@pytest.mark.parametrize("noise", [1, 5, 10, 20, 25, 30, 60, 300])
+@pytest.mark.parametrize(("value", "unit"), [(-99, 1), (-999, 10), (-9999, 100), (-32768, 300)])
+def test_a_usual_value_at_or_within_the_noise(noise, value, unit):
+    noisy = np.random.default_rng(noise).normal(0, noise * unit, SHAPE).astype(np.float32)
+    check(load_cutout(content(filled(value, noisy))))
 
 
 @pytest.mark.parametrize("key", ["BLANK", "NODATA", "MISSVAL", "FILLVAL", "BADVAL"])
@@ -128,6 +130,8 @@ NULLS = {
     "saturated without wings": np.where(GAP, 65535, SKY),
     "clipped below": np.maximum(SKY, -1),
     "clipped at a usual value": np.maximum(100 * SKY, -99),
+    "clipped in the tail": np.maximum(RNG.normal(0, 48, SHAPE), -99),
+    "clipped in the wings": np.maximum(RNG.normal(0, 999, SHAPE), -999),
     "mostly zeros": np.where(Y < 50, 0, SKY),
     "no noise": GALAXY,
     "no noise, sky subtracted": np.maximum(GALAXY, 5) - 5.5,
