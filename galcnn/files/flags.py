@@ -314,7 +314,8 @@ class Meaning:
         if self.mission is None:
             n = int(np.count_nonzero(flags))
             if np.isin(whole, (0, rest)).all():  # 0 and one other value: a plain mask
-                return ""
+                doubt = f"{n} of {flags.size} pixels are masked: are those of 0 the bad ones?"
+                return doubt if 2 * n > flags.size else ""
             bits = _listed(_counted(whole, rest))
             return f"nothing names its bits: all pixels but those of 0 are masked ({n}; {bits})"
         held = {name: value for name, value in self.planes.items() if self.codes or rest & value}

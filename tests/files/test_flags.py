@@ -118,6 +118,14 @@ def test_a_plain_mask_needs_no_note(value):
     assert "notes" not in cutout.meta
 
 
+def test_a_plain_mask_of_most_pixels_is_doubted():
+    flags = np.ones((NY, NX), np.uint8)
+    flags[0] = 0
+    cutout = load_cutout(content(image(), mask("MASK", flags)))
+    assert cutout.mask.sum() == 490
+    assert cutout.meta["notes"] == ["HDU MASK: 490 of 560 pixels are masked: are those of 0 the bad ones?"]
+
+
 @pytest.mark.parametrize(
     ("bands", "expected"), [(("r",), [[3, 6]]), (("g", "N501"), [[2, 5], [4, 9]]), (("W1",), [[]])]
 )
