@@ -189,4 +189,4 @@ def _clipped(values: npt.NDArray[Any], others: npt.NDArray[Any], value: float) -
     if others.min() < value:
         return False
     above = np.count_nonzero(others < value + _CLOSE * (float(np.median(others)) - value))
-    return above > _CLOSE * np.count_nonzero(values == value)
+    return bool(above > _CLOSE * np.count_nonzero(values == value))
