@@ -90,8 +90,8 @@ def _without_tiles(plain: bytes, limit: int) -> list[Any]:
     units = units_of(handle, len(plain), limit)
     tiled = [unit for unit in units if unit.tiled]
     refuse_changed_tiles(handle, units)
-    for unit in units:
-        _try_wcs(plain[unit.start : unit.data])
+    for cards in {_sky_cards(plain[unit.start : unit.data]) for unit in units}:
+        _try_wcs(cards)
     if not tiled:
         return []
     options = {"memmap": False, "lazy_load_hdus": False, "do_not_scale_image_data": True}
@@ -198,14 +198,17 @@ def _fill_fresh_memory(value: int) -> None:
         ctypes.CDLL(None).mallopt(_M_PERTURB, value)
 
 
-def _try_wcs(header: bytes) -> None:
-    """Give a header to wcslib, which may die of it; what it says is asked again later."""
-    cards = [header[at : at + 80] for at in range(0, len(header), 80)]
-    kept = b"".join(card for card in cards if _SKY.match(card))
-    if kept:
+def _sky_cards(header: bytes) -> bytes:
+    cards = (header[at : at + 80] for at in range(0, len(header), 80))
+    return b"".join(card for card in cards if _SKY.match(card))
+
+
+def _try_wcs(cards: bytes) -> None:
+    """Give cards to wcslib, which may die of them; what it says is asked again later."""
+    if cards:
         with contextlib.suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            Wcsprm(kept, relax=True).set()
+            Wcsprm(cards, relax=True).set()
 
 
 def _picture(content: bytes, limit: int) -> Decoded:

@@ -3,7 +3,7 @@
 ``python -m galcnn._runtime.reader`` waits for files on its input and forks a worker that decodes them, one
 after another, within limits of time and memory. A worker that decoded tiles ends afterwards, since a decoder
 that wrote to the wrong place may have changed it; if a worker dies, its process ends and the next file
-starts another. Each message is a line of JSON followed by bytes; nothing is unpickled.
+starts another. Each message is a piece of JSON followed by bytes; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from galcnn.errors import UnreadableImageError, error_of_file, message
 _LIMIT, _RATIO = 128 << 20, 32
 #: Processor time for any file in seconds, and bytes of a file for each further second; wall time is more.
 _SECONDS, _BYTES_PER_SECOND, _WALL = 10.0, 4 << 20, 4.0
-#: Longest line of JSON.
-_LINE = 1 << 24
+#: Longest JSON of a message.
+_LONGEST = 1 << 24
 #: Idle processes that are kept.
 _IDLE = max(2, os.cpu_count() or 1)
 
@@ -99,8 +99,8 @@ class _Process:
             self._ready = True
         asked = {"size": len(content), "limit": limit, "seconds": seconds}
         try:
-            _write(self._in, json.dumps(asked).encode() + b"\n", content)
-            answer = json.loads(_line(self._out))
+            _write(self._in, _message(asked), content)
+            answer = _told(self._out)
             size = answer["size"]
             if size is not None and not 0 <= size <= 2 * limit:  # headers and other HDUs are beside
                 raise _Died(self.kill())
@@ -197,15 +197,18 @@ def _write(pipe: IO[bytes], *parts: Any) -> None:
             left = left[pipe.write(left) :]
 
 
-def _line(pipe: IO[bytes]) -> bytes:
-    """Read a line without reading on, since a worker's bytes belong to the next reader of the pipe."""
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        byte = pipe.read(1)
-        if not byte or len(line) > _LINE:
-            raise EOFError
-        line += byte
-    return bytes(line)
+def _told(pipe: IO[bytes]) -> dict[str, Any]:
+    """Read a message: the length of its JSON in 8 bytes, and the JSON."""
+    length = int.from_bytes(_read(pipe, 8), "big")
+    if length > _LONGEST:
+        raise EOFError
+    told: dict[str, Any] = json.loads(_read(pipe, length))
+    return told
+
+
+def _message(told: dict[str, Any]) -> bytes:
+    text = json.dumps(told).encode()
+    return len(text).to_bytes(8, "big") + text
 
 
 def _read(pipe: IO[bytes], size: int) -> bytearray:
@@ -243,7 +246,7 @@ def _work(target: IO[bytes]) -> int:
     source = os.fdopen(0, "rb", 0, closefd=False)
     while True:
         try:
-            asked = json.loads(_line(source))
+            asked = _told(source)
             content = bytes(_read(source, asked["size"]))
         except (EOFError, ValueError):
             return 1
@@ -258,7 +261,7 @@ def _work(target: IO[bytes]) -> int:
         answer, parts, spent = _answered(content, asked["limit"])
         for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
             signal.setitimer(timer, 0)
-        _write(target, json.dumps(answer).encode() + b"\n", *parts)
+        _write(target, _message(answer), *parts)
         if spent:
             return 0
 
