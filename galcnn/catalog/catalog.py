@@ -246,7 +246,13 @@ def _text(value: Any, name: str) -> str:
         if name == "id" and abs(float(value)) > _EXACT:
             raise _rounded(float(value))
         return str(int(value))
-    if name == "id" and isinstance(value, str) and _ROUNDED.fullmatch(value) and abs(float(value)) > _EXACT:
+    if (
+        name == "id"
+        and isinstance(value, str)
+        and "." in value
+        and _ROUNDED.fullmatch(value)
+        and abs(float(value)) > _EXACT
+    ):
         raise _rounded(str(value))
     return as_str(value).strip() if isinstance(value, bytes) else str(value).strip()
 

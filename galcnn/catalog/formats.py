@@ -44,6 +44,7 @@ from galcnn.errors import Message, did_you_mean, message, wrong_type
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 #: Table formats by file suffix; the values are astropy's names.
 FORMATS: dict[str, str] = {
@@ -79,6 +80,10 @@ FITS_SUFFIXES = (".fits", ".fit", ".fts")
 
 #: A file and, in brackets, the table in it, as CFITSIO writes it.
 _EXTENDED = re.compile(r"(.+\.(?:fits?|fts|cat|ldac|vot|xml))\[([^\[\]]+)\]", re.IGNORECASE)
+
+
+#: The name of a position that ends in its unit.
+_UNIT_AT_END = re.compile(r"(.+)_(deg|degrees?|rad|radians?|h|hrs?|hours?|hms|dms)", re.IGNORECASE)
 
 
 def table_format(path: str | os.PathLike[str]) -> str:
@@ -269,6 +274,10 @@ def _read_text(file: Path, texts: set[str], notes: list[str]) -> Table:
     return table
 
 
+#: Key of the VOTable without rows in the metadata of a Parquet file (IVOA VOParquet 1.0).
+_VOPARQUET = b"IVOA.VOTable-Parquet.content"
+
+
 def _read_parquet(file: Path) -> Table:
     """Read Parquet; a file that astropy wrote has units, masks and times in its metadata."""
     import pyarrow.parquet as pq
@@ -277,7 +286,20 @@ def _read_parquet(file: Path) -> Table:
         if b"table_meta_yaml" in (parquet.schema_arrow.metadata or {}):
             with contextlib.suppress(Exception):  # rewritten by another program, which kept the metadata
                 return Table.read(file, format="parquet")
-        return from_arrow(parquet.read())
+        read = parquet.read()
+        table = from_arrow(read)
+        _set_units(table, read.schema)
+        return table
+
+
+def _set_units(table: Table, schema: pa.Schema) -> None:
+    """Set the units that the metadata of a Parquet file tell: of each column, or a VOTable (VOParquet)."""
+    units = {field.name: (field.metadata or {}).get(b"unit") for field in schema}
+    if content := (schema.metadata or {}).get(_VOPARQUET):
+        units |= {field.name: field.unit for field in parse_votable(content).get_first_table().fields}
+    for name, unit in units.items():
+        if unit and name in table.colnames and isinstance(table[name], Column):
+            table[name].unit = read_unit(unit.decode() if isinstance(unit, bytes) else unit)
 
 
 def _read_fits(file: Path, hdu: str | None, notes: list[str]) -> Table:
@@ -285,12 +307,10 @@ def _read_fits(file: Path, hdu: str | None, notes: list[str]) -> Table:
     with fits.open(file, memmap=False, character_as_bytes=True, logical_as_bytes=True) as hdulist:
         chosen = _fits_table(file, hdulist, hdu, notes)
         flags = [column.name for column in chosen.columns if "L" in str(column.format)]
-        nulls = {}
-        for column in chosen.columns:
-            if column.null is not None and (column.bzero or column.bscale not in ("", 1)):
-                # astropy compares TNULL with the values after scaling; the standard means those in the file.
-                nulls[column.name] = column.null * (column.bscale or 1) + (column.bzero or 0)
-                column.null = None
+        nulls = {column.name: _null(column) for column in chosen.columns}
+        nulls = {name: null for name, null in nulls.items() if null is not None}
+        for name in nulls:
+            chosen.columns[name].null = None
         table = Table.read(chosen, format="fits")
         for name, value in nulls.items():
             values = np.asarray(table[name])
@@ -306,6 +326,17 @@ def _read_fits(file: Path, hdu: str | None, notes: list[str]) -> Table:
             table[name] = _each(column, lambda text: as_str(text).rstrip())
             table[name].unit = column.unit
     return table
+
+
+def _null(column: fits.Column) -> float | None:
+    """Return the value that TNULL stands for, where astropy takes another one or fails; else None."""
+    null, scale, zero = column.null, column.bscale or 1, column.bzero or 0
+    if isinstance(null, int) and (scale, zero) != (1, 0):
+        value: float = null * scale + zero
+        return value
+    if isinstance(null, str) and null.strip().lstrip("-").isdigit():  # of an ASCII table
+        return int(null)
+    return None
 
 
 def _fits_table(file: Path, hdulist: fits.HDUList, name: str | None, notes: list[str]) -> Any:
@@ -509,6 +540,8 @@ def read_catalog(table: Galaxies, *, columns: Columns | None = None) -> Catalog:
         elif known != actual[0]:
             # Copied, not renamed: one column may be used twice (an image's name as its id).
             found[known] = found[actual[0]]
+            if known in ("ra", "dec"):
+                _read_named_unit(found, known, actual[0])
     if "image" in found.colnames:
         texts = as_text(found["image"], "image")
         whole = [str(folder / text) if text else "" for text in texts.ravel()]
@@ -516,6 +549,22 @@ def read_catalog(table: Galaxies, *, columns: Columns | None = None) -> Catalog:
     if "id" not in found.colnames:
         found["id"] = _default_ids(found)
     return Catalog(found)
+
+
+def _read_named_unit(table: QTable, known: str, name: str) -> None:
+    """Read the unit of a position from the name of its column, if nothing else tells it: ``ra_rad``."""
+    said = _WITH_UNIT.fullmatch(name) or _UNIT_AT_END.fullmatch(name)
+    unit = None if said is None else read_unit(said[2])
+    if unit not in (u.deg, u.hour, u.rad, u.arcmin, u.arcsec) or getattr(table[known], "unit", None):
+        return
+    one = Table({known: table[known]})
+    one[known].unit = unit
+    _read_units(one)
+    table[known] = QTable(one)[known]
+    table.meta[NOTES] = [
+        *table.meta.get(NOTES, ()),
+        f"{known} was read in the unit {unit}, which the name of its column tells.",
+    ]
 
 
 def _without_unit(name: str, columns: Sequence[str]) -> str:

@@ -73,6 +73,31 @@ def test_parquet_columns_of_every_kind(tmp_path, column, expected):
                 assert given == [None if v is None else str(v) for v in expected]
 
 
+def test_units_of_parquet_columns(tmp_path):
+    """In the metadata of each column, in a VOTable (VOParquet), or in the names."""
+    ra, dec = pa.array([10.0, 1.0]), pa.array(np.radians([-30.0, 45.0]))
+    schema = pa.schema(
+        [
+            pa.field("ra", pa.float64(), metadata={"unit": "hour"}),
+            pa.field("dec", pa.float64(), metadata={"unit": "rad"}),
+        ]
+    )
+    pq.write_table(pa.table([ra, dec], schema=schema), tmp_path / "columns.parquet")
+    fields = '<FIELD name="ra" datatype="double" unit="h"/><FIELD name="dec" datatype="double" unit="rad"/>'
+    told = {
+        "IVOA.VOTable-Parquet.version": "1.0",
+        "IVOA.VOTable-Parquet.content": votable(fields, "<TABLEDATA/>"),
+    }
+    pq.write_table(pa.table({"ra": ra, "dec": dec}).replace_schema_metadata(told), tmp_path / "vo.parquet")
+    parquet(tmp_path / "names.parquet", **{"RA [hours]": ra, "DEC_rad": dec})
+    columns = {"ra": "RA [hours]", "dec": "DEC_rad"}
+    for name, named in (("columns", {}), ("vo", {}), ("names", columns)):
+        table = read_catalog(tmp_path / f"{name}.parquet", columns=named).table
+        np.testing.assert_allclose(table["ra"].value, [150.0, 15.0], rtol=1e-15)
+        np.testing.assert_allclose(table["dec"].value, [-30.0, 45.0], rtol=1e-15)
+    assert "dec was read in the unit rad" in table.meta["notes"][1]
+
+
 def test_structures_become_columns_and_lists_arrays(tmp_path):
     flux = pa.array(
         [{"g": 1.0, "r": {"mean": 2.0}}, None],
@@ -156,6 +181,18 @@ def test_fits_columns_of_every_kind(tmp_path):
     assert catalog.table["remark"].tolist() == ["aé", " b", None]
     assert [values.tolist() for values in catalog.table["spectrum"]] == [[1.0, 2.0], [3.0], []]
     assert catalog.table["pair"].tolist() == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+
+
+def test_missing_numbers_of_scaled_columns_and_ascii_tables(tmp_path):
+    """TNULL is compared with the values in the file (FITS standard 4.0, section 7.3.2)."""
+    stored = fits.Column("v", "J", array=np.array([100, -99, 300], dtype=np.int32))
+    fits.BinTableHDU.from_columns([stored]).writeto(tmp_path / "scaled.fits")
+    with fits.open(tmp_path / "scaled.fits", mode="update") as hdulist:
+        hdulist[1].header.update({"TSCAL1": 0.01, "TZERO1": 5.0, "TNULL1": -99})
+    assert read_table(tmp_path / "scaled.fits")["v"].tolist() == [6.0, None, 8.0]
+    columns = [fits.Column("id", "A8", array=["a", "b"]), fits.Column("n", "I10", null="-99", array=[-99, 6])]
+    fits.TableHDU.from_columns(columns).writeto(tmp_path / "ascii.fits")
+    assert read_catalog(tmp_path / "ascii.fits").table["n"].tolist() == [None, 6]
 
 
 @pytest.mark.parametrize(
