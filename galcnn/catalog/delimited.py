@@ -59,7 +59,7 @@ _KNOWN = {name.lower() for name in (*TEXT_COLUMNS, *ID_COLUMNS, "ra", "dec", "re
 _VALUE = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eEdD][+-]?\d+)?|[+-]?\d+[:hd ]\d+([:m ].*)?")
 
 #: Numbers with or without a decimal comma, and those whose comma cannot separate thousands.
-_COMMA = r"^[+-]?\d*,?\d+([eE][+-]?\d+)?$"
+_COMMA = r"^[+-]?\d{0,15},?\d{1,15}([eE][+-]?\d+)?$"
 _DECIMAL = r"^[+-]?(0*,\d+|\d+,(\d{1,2}|\d{4,}))([eE][+-]?\d+)?$"
 
 
@@ -81,18 +81,19 @@ def read_delimited(file: Path, texts: Iterable[str]) -> tuple[pa.Table, list[str
     """
     encoding, notes = _encoding(file)
     try:
-        table, found = _read(file, encoding)
+        table, layout, found = _read(file, encoding)
     except UnicodeDecodeError as error:
         try:
             if encoding != _UTF8:
                 raise
-            table, found = _read(file, _WINDOWS)
+            table, layout, found = _read(file, _WINDOWS)
         except UnicodeDecodeError:
             raise ValueError(
                 message("a table in UTF-8", "Save it in this encoding.", path=str(file), tried=encoding)
             ) from error
         notes.append("The text is not UTF-8; it was read as Windows-1252.")
-    table, guessed = _typed(table, set(texts))
+    # Where commas separate columns, one within a value separates anything but decimals.
+    table, guessed = _typed(table, set(texts), commas=layout.separator != ",")
     return table, [*notes, *found, *guessed]
 
 
@@ -110,25 +111,25 @@ def _encoding(file: Path) -> tuple[str, list[str]]:
     return _UTF8, []
 
 
-def _read(file: Path, encoding: str) -> tuple[pa.Table, list[str]]:
+def _read(file: Path, encoding: str) -> tuple[pa.Table, _Layout, list[str]]:
     """Read all columns as text."""
     with file.open(encoding=encoding, newline="") as stream:
         layout = _layout(file, list(islice(stream, _HEAD)))
-    if encoding == _UTF8 and (table := _plain_columns(file, layout)) is not None:
-        notes = list(layout.notes)
-        return _named(file, layout.names, table, notes), notes
+    notes = list(layout.notes)
+    table = _plain_columns(file, layout) if encoding == _UTF8 else None
     try:
         try:
-            return _columns(file, encoding, layout, blanks=False)
+            table = table or _columns(file, encoding, layout, notes, blanks=False)
         except csv.Error as error:
             if "expected after" not in str(error):
                 raise
-            return _columns(file, encoding, layout, blanks=True)
+            table = _columns(file, encoding, layout, notes, blanks=True)
     except csv.Error as error:
         remedy = "Close the quotes, and double those inside of a value."
         raise ValueError(
             message("values with both quotes", remedy, path=str(file), error=str(error))
         ) from error
+    return _named(file, layout.names, table, notes), layout, notes
 
 
 def _rows(lines: Iterable[str], separator: str, *, blanks: bool) -> Iterator[tuple[int, list[str]]]:
@@ -305,8 +306,8 @@ def _has_quotes(file: Path) -> bool:
 
 
 def _columns(
-    file: Path, encoding: str, layout: _Layout, *, blanks: bool, remarks: bool = True
-) -> tuple[pa.Table, list[str]]:
+    file: Path, encoding: str, layout: _Layout, notes: list[str], *, blanks: bool, remarks: bool = True
+) -> pa.Table:
     """Read all columns as text, and check the number of fields in each line."""
     import pyarrow as pa
 
@@ -326,14 +327,13 @@ def _columns(
                     pa.table([pa.array(column, pa.large_string()) for column in fields], _numbers(n))
                 )
     if n_remarks and not parts:  # not remarks, but names such as "#1"
-        return _columns(file, encoding, layout, blanks=blanks, remarks=False)
-    notes = list(layout.notes)
+        return _columns(file, encoding, layout, notes, blanks=blanks, remarks=False)
     if n_remarks:
         notes.append(f"Lines of remarks (#, //) among the values were left out: {n_remarks}.")
     if width > n:
         notes.append("A separator at the end of every line was left out.")
     empty = pa.table([pa.array([], pa.large_string())] * n, _numbers(n))
-    return _named(file, layout.names, pa.concat_tables([empty, *parts]), notes), notes
+    return pa.concat_tables([empty, *parts])
 
 
 def _numbers(n: int) -> list[str]:
@@ -373,32 +373,38 @@ def _named(file: Path, names: Sequence[str], table: pa.Table, notes: list[str]) 
     return pa.table(columns)
 
 
-def _typed(table: pa.Table, texts: set[str]) -> tuple[pa.Table, list[str]]:
-    """Convert columns of numbers and of true and false; the others stay text."""
+def _typed(table: pa.Table, texts: set[str], *, commas: bool) -> tuple[pa.Table, list[str]]:
+    """Convert columns of numbers and of true and false; the others stay text.
+
+    With `commas`, numbers may have a decimal comma.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns, commas, floats = {}, {}, []
+    columns, decimals, floats = {}, {}, []
     for name, column in zip(table.column_names, table.columns, strict=True):
         text = pc.utf8_trim_whitespace(column)
+        if pc.any(pc.starts_with(text, '="')).as_py():  # text, for spreadsheets
+            text = pc.replace_substring_regex(text, '^="(.*)"$', r"\1")
         if name in texts:
             columns[name] = _without(text, [""])
             continue
         given = _without(text, MISSING_NUMBERS)
         columns[name] = _number(given)
-        if columns[name] is None and _all(given, _COMMA):
-            commas[name] = given
+        if columns[name] is None and commas and _all(given, _COMMA):
+            decimals[name] = given
         elif columns[name] is not None and pa.types.is_floating(columns[name].type):
             floats.append(column)
         if columns[name] is None:
             columns[name] = _flags(given)
         if columns[name] is None:
             columns[name] = _without(text, MISSING)
-    decimal = any(_any(given, _DECIMAL) for given in commas.values())
-    if not decimal or any(_any(given, "[.]") for given in floats):
+    if any(_any(column, "[.]") for column in floats) or not any(
+        _any(given, _DECIMAL) for given in decimals.values()
+    ):
         return pa.table(columns), []
-    columns |= {name: _number(pc.replace_substring(given, ",", ".")) for name, given in commas.items()}
-    return pa.table(columns), [f"Numbers with a decimal comma: {', '.join(commas)}."]
+    columns |= {name: _number(pc.replace_substring(given, ",", ".")) for name, given in decimals.items()}
+    return pa.table(columns), [f"Numbers with a decimal comma: {', '.join(decimals)}."]
 
 
 def _without(text: Any, missing: Iterable[str]) -> Any:

@@ -194,6 +194,16 @@ def test_numbers_are_kept_as_they_are(tmp_path):
     assert table["thousand"].tolist() == [1.234, 5.0]
 
 
+def test_commas_in_text_and_text_for_spreadsheets(tmp_path):
+    text = 'id,pair,ra\n"=""1237668296598749281""","1,25",5\n"=""00042""","3,7",6\n'
+    catalog = read_catalog(written(tmp_path, text))
+    assert catalog.ids == ["1237668296598749281", "00042"]
+    assert catalog.table["pair"].tolist() == ["1,25", "3,7"]
+    assert catalog.table["ra"].value.tolist() == [5.0, 6.0]
+    table = read_table(written(tmp_path, "id;n;x\na;1,234;5.5\nb;1,25;6\n"))  # points for decimals
+    assert table["n"].tolist() == ["1,234", "1,25"]
+
+
 def test_names_that_look_like_remarks_or_numbers(tmp_path):
     assert read_catalog(written(tmp_path, "id,ra\n#1,5\n#2,6\n")).ids == ["#1", "#2"]
     assert read_catalog(written(tmp_path, "id,3.6,4.5\na,5,6\n")).table.colnames == ["id", "3.6", "4.5"]
