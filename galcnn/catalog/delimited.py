@@ -59,7 +59,7 @@ _KNOWN = {name.lower() for name in (*TEXT_COLUMNS, *ID_COLUMNS, "ra", "dec", "re
 _VALUE = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eEdD][+-]?\d+)?|[+-]?\d+[:hd ]\d+([:m ].*)?")
 
 #: Numbers with or without a decimal comma, and those whose comma cannot separate thousands.
-_COMMA = r"^[+-]?\d{0,15},?\d{1,15}([eE][+-]?\d+)?$"
+_COMMA = r"^[+-]?\d*,?\d+([eE][+-]?\d+)?$"
 _DECIMAL = r"^[+-]?(0*,\d+|\d+,(\d{1,2}|\d{4,}))([eE][+-]?\d+)?$"
 
 
@@ -399,11 +399,11 @@ def _typed(table: pa.Table, texts: set[str], *, commas: bool) -> tuple[pa.Table,
             columns[name] = _flags(given)
         if columns[name] is None:
             columns[name] = _without(text, MISSING)
-    if any(_any(column, "[.]") for column in floats) or not any(
-        _any(given, _DECIMAL) for given in decimals.values()
-    ):
+    points = any(_any(column, "[.]") for column in floats)
+    if points or not any(_any(given, _DECIMAL) for given in decimals.values()):
         return pa.table(columns), []
-    columns |= {name: _number(pc.replace_substring(given, ",", ".")) for name, given in decimals.items()}
+    numbers = {name: _number(pc.replace_substring(given, ",", ".")) for name, given in decimals.items()}
+    columns |= {name: number for name, number in numbers.items() if number is not None}
     return pa.table(columns), [f"Numbers with a decimal comma: {', '.join(decimals)}."]
 
 

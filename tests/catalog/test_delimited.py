@@ -1,8 +1,10 @@
 """Tables of text as people write them: the right values, or an error that names the line."""
 
+import csv
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from galcnn.catalog import read_catalog, read_table, write_catalog
@@ -194,12 +196,56 @@ def test_numbers_are_kept_as_they_are(tmp_path):
     assert table["thousand"].tolist() == [1.234, 5.0]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+@pytest.mark.parametrize(
+    ("separator", "point"), [(",", "."), (";", ","), (";", "."), ("\t", ","), ("|", ".")]
+)
+def test_what_pandas_writes_is_read_back(tmp_path, separator, point, quoting, encoding):
+    words = [
+        "x, y",
+        'q"q',
+        "é",
+        "line\nbreak",
+        "#no",
+        "E/S0",
+        "12a",
+        "- x",
+        "//w",
+        "a;b",
+        "t\tb",
+        "p|q",
+        None,
+    ]
+    dice = np.random.default_rng(len(encoding) + quoting)
+    frame = pd.DataFrame(
+        {
+            "id": [f"g{i}" for i in range(len(words))],
+            "text": words,
+            "n": pd.array([None, 2**63 - 1, -(2**63), *dice.integers(-9, 9, len(words) - 3)], dtype="Int64"),
+            "x": [np.nan, 1e-300, 1 / 3, *dice.normal(size=len(words) - 3)],
+            "flag": dice.random(len(words)) < 0.5,
+        }
+    )
+    text = frame.to_csv(sep=separator, decimal=point, quoting=quoting, na_rep="NaN", index=False)
+    table = read_table(written(tmp_path, text, encoding=encoding), texts={"id"})
+    assert table["id"].tolist() == frame["id"].tolist()
+    assert table["text"].tolist() == words
+    assert table["n"].tolist() == [None, *frame["n"][1:]]
+    assert table["x"].tolist() == [None, *frame["x"][1:]]
+    assert table["flag"].tolist() == frame["flag"].tolist()
+
+
 def test_commas_in_text_and_text_for_spreadsheets(tmp_path):
     text = 'id,pair,ra\n"=""1237668296598749281""","1,25",5\n"=""00042""","3,7",6\n'
     catalog = read_catalog(written(tmp_path, text))
     assert catalog.ids == ["1237668296598749281", "00042"]
     assert catalog.table["pair"].tolist() == ["1,25", "3,7"]
     assert catalog.table["ra"].value.tolist() == [5.0, 6.0]
+    digits = "id;x;n\na;0,3333333333333333;12345678901234567890123\nb;-1,7976931348623157e+308;1,5\n"
+    table = read_table(written(tmp_path, digits))
+    assert table["x"].tolist() == [1 / 3, -1.7976931348623157e308]
+    assert table["n"].tolist() == ["12345678901234567890123", "1,5"]
     table = read_table(written(tmp_path, "id;n;x\na;1,234;5.5\nb;1,25;6\n"))  # points for decimals
     assert table["n"].tolist() == ["1,234", "1,25"]
 
