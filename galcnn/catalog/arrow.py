@@ -62,7 +62,9 @@ def _column(column: Any) -> Any:
         if not missing:
             return column.to_numpy()
         mask = pc.is_null(column).to_numpy()
-        return MaskedColumn(column.fill_null(False if pa.types.is_boolean(kind) else 0).to_numpy(), mask=mask)
+        # NaN below the mask, for those who do not look at it.
+        filler = False if pa.types.is_boolean(kind) else np.nan if pa.types.is_floating(kind) else 0
+        return MaskedColumn(column.fill_null(filler).to_numpy(), mask=mask)
     if _is_list(kind):
         return _lists(column)
     if pa.types.is_map(kind):

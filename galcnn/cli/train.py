@@ -138,6 +138,8 @@ def _report(card: Any, out: Path) -> None:
     click.echo(
         f"{counts['train']} galaxies for training, {counts['validation']} validation, {counts['test']} test"
     )
+    for note in card.data.get("catalog_notes", ()):
+        click.echo(f"catalog: {note}")
     if n := card.data.get("n_left_out"):
         click.echo(f"{n} galaxies are left out, since their images cannot be read: {out / LEFT_OUT}")
     if card.data["masked_fraction"] > 0.01:

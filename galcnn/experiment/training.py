@@ -27,7 +27,7 @@ from galcnn.catalog import (
     write_catalog,
     write_table,
 )
-from galcnn.catalog.catalog import as_text
+from galcnn.catalog.catalog import NOTES, as_numbers, as_text
 from galcnn.catalog.formats import Galaxies, column_names, image_columns
 from galcnn.catalog.votes import observed_fractions
 from galcnn.diagnostics import GradientHealth
@@ -355,12 +355,13 @@ def _describe(prepared: ExperimentData) -> dict[str, Any]:
         "split_by": data.split_by,
         "masked_fraction": round(dataset.masked_fraction, 6),
         "n_left_out": len(dataset.left_out),
+        "catalog_notes": list(catalog.table.meta.get(NOTES, ())),
         "counts": {name: side.counts for name, side in prepared.sides.items()},
     }
     training = catalog.select(np.asarray(catalog.table["split"]) == "train").table
     for column in ("redshift", "mag_r"):
         if column in training.colnames:
-            values = np.asarray(training[column], dtype=float)
+            values = as_numbers(training[column], column)
             if np.isfinite(values).any():
                 content[f"{column}_range"] = [float(np.nanmin(values)), float(np.nanmax(values))]
     return content

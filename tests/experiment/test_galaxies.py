@@ -49,6 +49,21 @@ def test_classes_are_merged_and_those_without_one_are_no_fault(card, table):
     assert galaxies_of(None, table, columns={"image": "file", "class": "kind"}).labels.tolist() == LABELS
 
 
+def test_galaxies_without_a_class_are_left_out_and_counted(card, tmp_path):
+    kinds = ["", *LABELS[1:5], "NaN", *LABELS[6:]]
+    made = QTable({"name": [f"g{i}" for i in range(80)], "kind": kinds, "file": ["x.fits"] * 80})
+    made.write(tmp_path / "gaps.ecsv")
+    kept = galaxies_of(card, tmp_path / "gaps.ecsv", labelled=True)
+    assert len(kept) == 58
+    assert not {"g0", "g5"} & set(kept.ids)
+    assert kept.table.meta["notes"] == ["Galaxies without a class were left out: 2."]
+    assert len(galaxies_of(card, tmp_path / "gaps.ecsv")) == 80
+    sides = [
+        galaxies_of(card, tmp_path / "gaps.ecsv", split=side) for side in ("train", "validation", "test")
+    ]
+    assert sorted(name for side in sides for name in side.ids) == sorted(kept.ids)
+
+
 def test_a_side_is_that_of_the_training(card, table):
     labels = np.array(["round", "flat", "star", "flat"] * 20)
     kept = np.flatnonzero(labels != "star")
