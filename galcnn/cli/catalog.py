@@ -69,7 +69,7 @@ def match(
     from galcnn.catalog import cross_match, join_match, read_catalog
 
     _check_out(out, catalog, other, overwrite=overwrite)
-    first, second = _read(catalog, given), read_catalog(other)
+    first, second = _read(catalog, given), options.noted(read_catalog(other))
     found = cross_match(first, second, radius=options.angle(radius, "--radius"), one_to_one=one_to_one)
     click.echo(f"{len(found)} of {len(first)} galaxies matched")
     _write(join_match(first, second, found), out)
@@ -141,7 +141,7 @@ def _read(path: str, given: dict[str, Any]) -> Any:
     from galcnn.catalog import read_catalog
 
     image = given.pop("image_column")
-    return read_catalog(path, columns=options.chosen(image=image, **given))
+    return options.noted(read_catalog(path, columns=options.chosen(image=image, **given)))
 
 
 def _write(catalog: Any, out: str) -> None:

@@ -260,7 +260,7 @@ def command(
     what = "one with the same run"
     atomic.check_writable(out, folder=not is_table, own=own, what=what, inputs=inputs, overwrite=overwrite)
     if catalog:
-        galaxies = read_catalog(catalog, columns=options.chosen(id=id_, image=image_column))
+        galaxies = options.noted(read_catalog(catalog, columns=options.chosen(id=id_, image=image_column)))
         if survey and len(galaxies) >= options.MANY:
             options.ask_before(f"{len(galaxies):,} cutouts are downloaded from {survey}.", yes=yes)
     else:

@@ -85,7 +85,7 @@ def command(
     trained, progress = load_model(model).with_render(render), options.progress(quiet)
     reading = options.reading(given)
     if catalog:
-        read = read_catalog(catalog, columns=options.chosen(id=id_, image=image_column))
+        read = options.noted(read_catalog(catalog, columns=options.chosen(id=id_, image=image_column)))
         files = InputFiles.of(read, images, **reading)
     else:
         files = InputFiles(new, **reading)

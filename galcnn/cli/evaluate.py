@@ -62,7 +62,6 @@ def command(
 
     options.check_folder(out, overwrite=overwrite)
     load_tensorflow(device=device)
-    from galcnn.catalog.catalog import NOTES
     from galcnn.dataset import InputFiles
     from galcnn.experiment import galaxies_of
     from galcnn.model import Card
@@ -88,8 +87,7 @@ def command(
         progress=options.progress(quiet),
         overwrite=overwrite,
     )
-    for note in labelled.table.meta.get(NOTES, ()):
-        click.echo(f"catalog: {note}")
+    options.noted(labelled)
     for row in table[table["by"] == "all"]:
         click.echo(f"{row['score']:<28} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]  {row['n']}")
     click.echo(f"calibration error: {table.meta['calibration']}")

@@ -74,7 +74,7 @@ def command(
     from galcnn.pipeline import DataView, show_data
 
     columns = options.chosen(id=id_) | ({} if images and image_column == "image" else {"image": image_column})
-    read = read_catalog(catalog, columns=columns)
+    read = options.noted(read_catalog(catalog, columns=columns))
     limits = {
         "masked": masked_limit,
         "saturated": saturated_limit,

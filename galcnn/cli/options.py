@@ -505,7 +505,16 @@ def read_sky_catalog(path: str, given: dict[str, Any]) -> Any:
     from galcnn.catalog import read_catalog
 
     columns = chosen(id=given["id_"], ra=given["ra"], dec=given["dec"], class_=given["label"])
-    return read_catalog(path, columns=columns)
+    return noted(read_catalog(path, columns=columns))
+
+
+def noted(catalog: Any) -> Any:
+    """Return a catalog, and say what was guessed when it was read."""
+    from galcnn.catalog.catalog import NOTES
+
+    for note in catalog.table.meta.get(NOTES, ()):
+        click.echo(f"catalog: {note}", err=True)
+    return catalog
 
 
 def typed(*names: str) -> str:
@@ -541,7 +550,7 @@ def catalog_galaxies(card: Any, given: Mapping[str, Any], *, classes: Sequence[s
         split=given["split"],
         folder=given["folder"],
     )
-    return first_galaxies(found, number=given["number"], classes=classes)
+    return first_galaxies(noted(found), number=given["number"], classes=classes)
 
 
 def check_folder(path: str, *, overwrite: bool) -> None:

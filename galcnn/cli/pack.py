@@ -48,7 +48,7 @@ def command(
 
     options.check_folder(out, overwrite=overwrite)
     columns = options.chosen(id=id_) | ({} if images and image_column == "image" else {"image": image_column})
-    read = read_catalog(catalog, columns=columns)
+    read = options.noted(read_catalog(catalog, columns=columns))
     files = InputFiles.of(read, images, size=given["size"], render=given["render"], **options.reading(given))
     progress = options.progress(quiet)
     packed = pack_images(

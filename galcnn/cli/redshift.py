@@ -130,7 +130,7 @@ def command(
     columns = options.chosen(id=given["id_"])
     if not images and not (given["folder"] and given["image_column"] == "image"):
         columns |= {"image": given["image_column"]}
-    read = None if catalog is None else read_catalog(catalog, columns=columns)
+    read = None if catalog is None else options.noted(read_catalog(catalog, columns=columns))
     seen = None if given["observation"] is None else telescope_of(given["observation"])
     if seen is not None and given["instrument_bands"]:
         seen = seen.only(options.band_names(given["instrument_bands"]) or ())

@@ -57,6 +57,20 @@ def test_match(files, capsys):
     assert both.table["separation"].to_value("arcsec") == pytest.approx(0.036, rel=0.02)
 
 
+def test_what_is_guessed_is_said_and_inputs_stay(files, capsys):
+    from astropy.io import fits
+
+    columns = [fits.Column("ra", "D", array=[1.0]), fits.Column("dec", "D", array=[2.0])]
+    tables = [fits.BinTableHDU.from_columns(columns, name=name) for name in ("OLD", "NEW")]
+    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto("two.fits")
+    assert main(["catalog", "convert", "two.fits", "--out", "first.csv"]) == 0
+    assert "catalog: HDU 1 of the tables 1: OLD, 2: NEW was read" in capsys.readouterr().err
+    assert main(["catalog", "convert", "two.fits[NEW]", "--out", "second.csv"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["catalog", "convert", "two.fits[NEW]", "--out", "two.fits", "--overwrite"]) == 2
+    assert "another place than that of the input" in capsys.readouterr().err
+
+
 def test_split(files, capsys):
     words = ["catalog", "split", "t.fits", *NAMES, "--by", "sky-region", "--nside", "32", "--seed", "3"]
     assert main([*words, "--neighbours", "2arcmin", "--out", "s.csv"]) == 0
