@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from galcnn.catalog.catalog import as_str
+from galcnn.errors import message
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +26,8 @@ def from_arrow(table: pa.Table) -> Table:
     while any(pa.types.is_struct(column.type) for column in table.columns):
         table = table.flatten()
         table = pa.table([_storage(column) for column in table.columns], names=table.column_names)
+    if repeated := [name for name, number in Counter(table.column_names).items() if number > 1]:
+        raise ValueError(message("names of columns that differ", "Rename one of them.", repeated=repeated))
     return Table(
         {name: _column(column) for name, column in zip(table.column_names, table.columns, strict=True)},
         copy=False,

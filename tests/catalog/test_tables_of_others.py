@@ -144,6 +144,13 @@ def test_arrays_are_written_where_there_is_a_place_for_them(tmp_path):
         write_catalog(catalog, tmp_path / "u.csv")
 
 
+def test_columns_of_one_name_are_refused(tmp_path):
+    arrays, names = [pa.array(["a"]), pa.array([1.0]), pa.array([2.0])], ["id", "ra", "ra"]
+    pq.write_table(pa.Table.from_arrays(arrays, names=names), tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match=r"names of columns that differ.*repeated=\['ra'\]"):
+        read_catalog(tmp_path / "t.parquet")
+
+
 def test_folders_of_a_parquet_file_are_no_columns(tmp_path):
     (tmp_path / "class=wrong").mkdir()
     file = parquet(tmp_path / "class=wrong" / "t.parquet", id=["a"], x=[1])
