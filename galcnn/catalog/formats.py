@@ -385,7 +385,11 @@ def _read_votable(file: Path, hdu: str | None, notes: list[str]) -> Table:
         raise ValueError(message(f"a table {hdu or ''}".rstrip(), "", path=str(file), tables=listed))
     if hdu is None and len(tables) > 1:
         notes.append(f"The first of the tables {', '.join(listed)} was read; choose by {file.name}[NAME].")
-    return tables[0].to_table()
+    names = [field.name for field in tables[0].fields]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        remedy = "Rename one of them."
+        raise ValueError(message("names of columns that differ", remedy, path=str(file), repeated=repeated))
+    return tables[0].to_table(use_names_over_ids=True)  # ids may be col1, col2 ...
 
 
 def _read_units(table: Table) -> None:

@@ -145,6 +145,13 @@ def test_arrays_are_written_where_there_is_a_place_for_them(tmp_path):
 
 
 def test_columns_of_one_name_are_refused(tmp_path):
+    cells = "<TABLEDATA><TR><TD>1</TD><TD>2</TD></TR></TABLEDATA>"
+    fields = '<FIELD ID="c1" name="ra" datatype="int"/><FIELD ID="c2" name="{}" datatype="int"/>'
+    (tmp_path / "t.vot").write_text(votable(fields.format("dec"), cells))
+    assert read_table(tmp_path / "t.vot").colnames == ["ra", "dec"]  # not their ids
+    (tmp_path / "t.vot").write_text(votable(fields.format("ra"), cells))
+    with pytest.raises(ValueError, match=r"names of columns that differ.*repeated=\['ra'\]"):
+        read_table(tmp_path / "t.vot")
     arrays, names = [pa.array(["a"]), pa.array([1.0]), pa.array([2.0])], ["id", "ra", "ra"]
     pq.write_table(pa.Table.from_arrays(arrays, names=names), tmp_path / "t.parquet")
     with pytest.raises(ValueError, match=r"names of columns that differ.*repeated=\['ra'\]"):
