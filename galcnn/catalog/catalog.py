@@ -36,6 +36,9 @@ _MISSING_CLASSES = MISSING | {"NA", "None"}
 #: What tables write for a missing number.
 MISSING_NUMBERS = _MISSING_CLASSES | {"none", "-", "NAN", "Null", "1.#QNAN", "-1.#IND"}
 
+#: The minus sign of typesetting, which tables copied from papers have.
+MINUS = "\N{MINUS SIGN}"
+
 #: Key of a table's meta: what was guessed when it was read.
 NOTES = "notes"
 
@@ -159,7 +162,7 @@ def sexagesimal_degrees(column: Any, name: str, unit: u.UnitBase) -> u.Quantity:
                 raise ValueError("a number among sexagesimal angles")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", IllegalSecondWarning)  # 59.96 s may be written as 60.0 s
-                degrees[row] = Angle(texts[row], unit).deg
+                degrees[row] = Angle(texts[row].replace(MINUS, "-"), unit).deg
         except ValueError as error:
             remedy = "Write all angles of the column alike, as 10:02:33.1 or 10h02m33.1s, or in degrees."
             raise ValueError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 
-from galcnn.catalog.catalog import ID_COLUMNS, MISSING, MISSING_NUMBERS, TEXT_COLUMNS, read_unit
+from galcnn.catalog.catalog import ID_COLUMNS, MINUS, MISSING, MISSING_NUMBERS, TEXT_COLUMNS, read_unit
 from galcnn.errors import message
 
 if TYPE_CHECKING:
@@ -435,6 +435,8 @@ def _number(text: Any) -> Any:
 
     if text.null_count == len(text):
         return text.cast(pa.float64())
+    if pc.any(pc.starts_with(text, MINUS)).as_py():
+        text = pc.replace_substring(text, MINUS, "-")
     if pc.any(pc.starts_with(text, "+")).as_py():
         text = pc.replace_substring_regex(text, r"^\+([^+-])", r"\1")
     for kind in (pa.int64(), pa.uint64()):

@@ -59,6 +59,8 @@ ROWS = "g1,150.1,2.2,17.5\ng2,150.2,-2.3,18.5\n"
             "#   1 name   Name\n#   2 ra   Right ascension   [deg]\n#   3 dec   Declination   [deg]\n"
             "#   4 mag   Magnitude  [mag]\n  g1 150.1 2.2 17.5\n  g2 150.2 -2.3 18.5\n"
         ),
+        "id,ra,dec,mag\n" + ROWS.replace("-", "\N{MINUS SIGN}"),
+        "id,ra,dec,mag\ng1,10:00:24,2:12:00,17.5\ng2,10:00:48,\N{MINUS SIGN}2:18:00,18.5\n",
         "sep=;\nid;ra;dec;mag\n" + ROWS.replace(",", ";"),
         "id, ra ,dec, mag\ng1 , 150.1, 2.2,17.5\n g2, 150.2 ,-2.3 , 18.5\n",
         '"id" , "ra","dec","mag"\n"g1" , "150.1","2.2",17.5\n"g2", 150.2, "-2.3",18.5\n',
