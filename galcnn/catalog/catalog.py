@@ -47,10 +47,10 @@ ID_COLUMNS = ("objid", "objID", "ID", "name")
 
 
 def as_text(column: Any, name: str) -> npt.NDArray[np.str_]:
-    """Convert a column to text; missing values, and words for them, become empty strings."""
+    """Convert a column to text; missing values, and words for them but in ids, become empty strings."""
     if getattr(column, "ndim", 1) > 1:
         return np.array([as_text(row, name) for row in column])
-    missing = MISSING if name == "id" else _MISSING_CLASSES
+    missing = {""} if name == "id" else _MISSING_CLASSES  # a galaxy may be called "nan"
     texts = ["" if text in missing else text for text in (_text(value, name) for value in column)]
     if odd := [text for text in texts if not text.isprintable()]:
         raise ValueError(

@@ -152,7 +152,8 @@ def test_letters_of_every_encoding(tmp_path, encoding):
         ("id,ra,dec [hour]\ng1,1,2\n", "an angle in 'dec'"),
         ("id,ra,dec\ng1,1,2\ng2,,4\ng3,NaN,4\n", "finite degrees in 'ra'.*row=2, n_without=2"),
         ("objid,ra,dec\n1.23766829659875E+18,1,2\n", "lost its last digits"),  # a spreadsheet
-        ("id,ra\ng1,1\nnan,2\n", "an id in every row"),
+        ("id,ra\ng1,1\n,2\n", "an id in every row"),
+        ("id,ra\nnan,1\nnan,2\n", "unique ids"),
         ("<!DOCTYPE html>\n<p>Error, please, wait\n", "a line of column names"),
         ("# only\n# remarks\n", "a line of column names"),
         ("", "a line of column names"),
