@@ -122,13 +122,23 @@ class Cutout:
         return bool(self.unit.is_equivalent(u.nJy))
 
     @property
-    def pixel_scale(self) -> u.Quantity | None:
-        """Angular size of a pixel (square root of its area), or None without a WCS."""
+    def pixel_scales(self) -> u.Quantity | None:
+        """Angular size of a pixel along x and y, at the middle of the image and with distortions.
+
+        None without a WCS, unless ``meta["pixel_scale"]`` states it: arcsec along x and y.
+        """
         if self.wcs is None:
-            return None
-        # What astropy.wcs.utils.proj_plane_pixel_area gives, without copying the WCS.
-        area = abs(np.linalg.det(self.wcs.pixel_scale_matrix))
-        return float(np.sqrt(area) * 3600) * u.arcsec
+            stated = self.meta.get("pixel_scale")
+            return None if stated is None else np.array(stated, dtype=np.float64) * u.arcsec
+        return np.linalg.norm(pixel_steps(self.wcs, self.shape), axis=0) * u.arcsec
+
+    @property
+    def pixel_scale(self) -> u.Quantity | None:
+        """Square root of the area of a pixel, else as `pixel_scales`."""
+        if self.wcs is None:
+            scales = self.pixel_scales
+            return None if scales is None else np.sqrt(scales[0] * scales[1])
+        return float(np.sqrt(abs(np.linalg.det(pixel_steps(self.wcs, self.shape))))) * u.arcsec
 
     @property
     def masked_fraction(self) -> float:
@@ -261,6 +271,21 @@ class Cutout:
                     array_shape=stated,
                 )
             )
+
+
+def pixel_steps(wcs: WCS, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Return the steps on the sky, arcsec, of one pixel at the middle: [[lon/x, lon/y], [lat/x, lat/y]]."""
+    # With all distortions, which the matrix of the WCS does not hold; in the frame of the WCS.
+    x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    pixels = [[x + 0.5, y], [x - 0.5, y], [x, y + 0.5], [x, y - 0.5], [x, y]]
+    world = np.radians(wcs.all_pix2world(pixels, 0))
+    lon, lat = world[:, wcs.wcs.lng], world[:, wcs.wcs.lat]
+    xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    east = np.array([-np.sin(lon[-1]), np.cos(lon[-1]), 0.0])
+    north = np.cross(xyz[:, -1], east)
+    along = xyz[:, [0, 2]] - xyz[:, [1, 3]]
+    steps: npt.NDArray[np.float64] = np.degrees(np.stack([east, north]) @ along) * 3600
+    return steps
 
 
 def _plane_stack(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:

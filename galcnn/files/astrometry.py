@@ -5,31 +5,49 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord, Supergalactic
 from astropy.io import fits
 from astropy.wcs import WCS, WcsError
 from astropy.wcs.utils import wcs_to_celestial_frame
 
-from galcnn.errors import message
 
-# wcslib gets these cards only: dates, observatories, third axes and alternate systems do not affect sky
+# astropy gets these cards only: dates, observatories, third axes and alternate systems do not affect sky
 # positions, but most faulty headers are faulty there.
 _KEYS = re.compile(
     r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d{1,2}"
     r"|LONPOLE|LATPOLE|RADESYS|EQUINOX|EPOCH|(A|B|AP|BP)_(ORDER|\d_\d)"
+    r"|AMD[XY]\d{1,2}|CNPIX[12]|PLTRA[HMS]|PLTDEC(SN|[DMS])|PPO\d|[XY]PIXELSZ|PLTSCALE|PLATEID"
+    r"|WAT[0-2]_\d{3}|C[PQ]DIS[12]|CPERR[12]|D[PQ][12]|D2IM(DIS|ERR)?[12]|AXISCORR"
 )
 _SIP = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d_\d)")
+_PV = re.compile(r"PV[12]_(\d{1,2})")
+#: The cards of a plate of the Digitized Sky Survey; wcslib makes its WCS from them if all are there.
+_PLATE = re.compile(
+    r"AMD[XY]\d{1,2}|CNPIX[12]|PLTRA[HMS]|PLTDEC(SN|[DMS])|PPO\d|[XY]PIXELSZ|PLTSCALE|PLATEID"
+)
+#: Cards of look-up tables, which are in HDUs of their own.
+_TABLES = re.compile(r"CPDIS[12]|CPERR[12]|DP[12](\..*)?|D2IM(DIS|ERR)?[12](\..*)?|AXISCORR")
 #: Cards of images drizzled from HST exposures.
 _DRIZZLED = re.compile(r"D\d{3}(VER|DATA|OUDA)|NDRIZIM")
 #: Keywords of drafts of the standard; Pan-STARRS writes its matrix with them.
 _OLD_NAMES = {"RADECSYS": "RADESYS"} | {f"PC00{i}00{j}": f"PC{i}_{j}" for i in (1, 2) for j in (1, 2)}
-_LOOKUP_TABLES = ("CPDIS1", "CPDIS2", "D2IMDIS1", "D2IMDIS2")
+#: Equinoxes written for the frame.
+_FRAMES = {"J2000": "FK5", "J2000.0": "FK5", "B1950": "FK4", "B1950.0": "FK4"}
+#: Longitudes of which astropy does not know the frame.
+_TURNED = ("ELON", "SLON")
+#: Frames of the sky; others are those of the Earth and the planets.
+_SKY = ("icrs", "fk5", "fk4", "fk4noeterms", "galactic")
+#: PVi_m with m >= 5 on a tangent plane are the polynomial of SCAMP, since TAN itself has none of them.
+_SCAMP = 5
 
 
-def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | None, list[str]]:
+def celestial_wcs(
+    header: fits.Header, shape: tuple[int, int], hdulist: fits.HDUList | None = None
+) -> tuple[WCS | None, list[str]]:
     """Read the celestial WCS of the first two axes; return it, or None, and notes.
 
-    Parity, rotation, swapped axes, SIP and TPV distortions are kept.
+    Sky positions are those of `astropy.wcs.WCS`: all projections and frames, SIP, TPV, SCAMP's PV, the
+    plate solutions of the DSS and, from the HDUs of `hdulist`, look-up tables.
 
     Examples
     --------
@@ -37,15 +55,21 @@ def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | No
     (None, [])
     """
     cards, notes = _cards_of_wcs(header)
-    if "CTYPE1" not in cards or "CTYPE2" not in cards:
+    if "AMDX1" not in cards and not ("CTYPE1" in cards and "CTYPE2" in cards):
         return None, notes
     try:
-        wcs = WCS(cards, naxis=2, fix=False)
+        wcs = _wcs_of(cards, hdulist, notes)
         fixes = wcs.wcs.fix()
         wcs.wcs.set()
         if not wcs.has_celestial:
-            return None, [*notes, f"axes are not celestial: {list(wcs.wcs.ctype)}"]
-        wcs_to_celestial_frame(wcs)  # raises an error for an invalid RADESYS or EQUINOX
+            return None, [*notes, f"no WCS: axes are not celestial: {list(wcs.wcs.ctype)}"]
+        if wcs.wcs.lngtyp in _TURNED:
+            said = "/".join(wcs.wcs.ctype)
+            wcs = _equatorial(wcs, cards, hdulist)
+            notes.append(f"{said}: axes are turned to right ascension and declination, ICRS")
+        frame = wcs_to_celestial_frame(wcs)  # raises an error for an invalid RADESYS or EQUINOX
+        if frame.name not in _SKY:
+            return None, [*notes, f"no WCS: {frame.name} coordinates are not those of a galaxy"]
         ny, nx = shape
         x, y = nx - 1, ny - 1
         places = wcs.all_pix2world([[0, 0], [x, 0], [0, y], [x, y], [x / 2, y / 2]], 0)
@@ -58,58 +82,156 @@ def celestial_wcs(header: fits.Header, shape: tuple[int, int]) -> tuple[WCS | No
     mended = {name: said for name, said in fixes.items() if said != "No change" and name != "datfix"}
     notes += [f"WCS mended ({name}): {said}" for name, said in mended.items()]
     wcs.array_shape = shape
+    if "AMDX1" in cards:
+        notes.append(_plate_note(cards, wcs, shape))
     return wcs, notes
 
 
 def central_place(wcs: WCS, shape: tuple[int, int]) -> SkyCoord:
-    """Return the sky position of the middle of an image."""
+    """Return the sky position of the middle of an image, in the frame of its WCS."""
     sky = wcs.all_pix2world([[(shape[1] - 1) / 2, (shape[0] - 1) / 2]], 0)[0]
     return SkyCoord(sky[wcs.wcs.lng], sky[wcs.wcs.lat], unit="deg", frame=wcs_to_celestial_frame(wcs))
 
 
 def wcs_cards(wcs: WCS | None) -> fits.Header:
-    """Write a celestial WCS as cards, including RADESYS."""
+    """Write a celestial WCS as cards, including RADESYS; look-up tables are left out, see `lost_tables`."""
     if wcs is None:
         return fits.Header()
-    if any(table is not None for table in (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)):
-        raise ValueError(
-            message(
-                "a WCS that header cards can hold",
-                "Resample the image to a plain WCS: galcnn.transforms.resample.",
-                distortion="look-up tables",
-            )
-        )
     full = wcs.to_header(relax=True)
-    kept = [card for card in full.cards if _KEYS.fullmatch(card.keyword) or card.keyword == "WCSAXES"]
+    kept = [card for card in full.cards if _KEYS.fullmatch(card.rawkeyword) or card.keyword == "WCSAXES"]
     header = fits.Header(kept)
-    if "RADESYS" not in header:
+    if "RADESYS" not in header and wcs.wcs.lngtyp == "RA":
         header["RADESYS"] = ("ICRS", "Equatorial coordinate system")
     return header
+
+
+def lost_tables(wcs: WCS | None) -> str | None:
+    """Return a note on what cards cannot hold of a WCS; None if nothing."""
+    tables = [] if wcs is None else [wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2]
+    largest = [float(np.abs(table.data).max(initial=0)) for table in tables if table is not None]
+    if not largest:
+        return None
+    return f"look-up tables of the WCS are not written: up to {sum(largest):.2g} pixels"
+
+
+def _wcs_of(cards: fits.Header, hdulist: fits.HDUList | None, notes: list[str]) -> WCS:
+    tables = [keyword for keyword in cards if _TABLES.fullmatch(keyword)]
+    if not tables:
+        return WCS(cards, naxis=2, fix=False)
+    if hdulist is not None:
+        try:
+            return WCS(cards, fobj=hdulist, naxis=2, fix=False)
+        except (KeyError, IndexError, AttributeError):  # a table is not in the file
+            pass
+    notes.append("distortion look-up tables of the WCS are left out: they are not in the file")
+    return WCS(_without(cards, _TABLES), naxis=2, fix=False)
+
+
+def _equatorial(wcs: WCS, cards: fits.Header, hdulist: fits.HDUList | None) -> WCS:
+    """Return the same WCS in ICRS: astropy has no frame for supergalactic axes, and takes ecliptic for ICRS."""
+    lng, lat = wcs.wcs.lng, wcs.wcs.lat
+    if any(axis == lng + 1 and m in (3, 4) for axis, m, _ in wcs.wcs.get_pv()):
+        raise ValueError(f"LONPOLE as PV cards of {wcs.wcs.lngtyp} axes")
+    equinox = "B1950" if wcs.wcs.radesys.startswith("FK4") else "J2000"
+    if np.isfinite(wcs.wcs.equinox):
+        equinox = f"{equinox[0]}{wcs.wcs.equinox}"
+    frame = Supergalactic() if wcs.wcs.lngtyp == "SLON" else BarycentricMeanEcliptic(equinox=equinox)
+    centre = SkyCoord(wcs.wcs.crval[lng], wcs.wcs.crval[lat], unit="deg", frame=frame).icrs
+    pole = SkyCoord(0, 90, unit="deg", frame="icrs").transform_to(frame).spherical
+    place = np.empty((1, 2))
+    place[0, lng], place[0, lat] = pole.lon.deg, pole.lat.deg
+    native = wcs.deepcopy().wcs
+    native.bounds_check(False, False)  # the pole may be behind the plane of projection
+    found = native.s2p(place, 0)
+    for axis, name, value in ((lng, "RA--", centre.ra.deg), (lat, "DEC-", centre.dec.deg)):
+        cards[f"CTYPE{axis + 1}"] = name + wcs.wcs.ctype[axis][4:]
+        cards[f"CRVAL{axis + 1}"], cards[f"CUNIT{axis + 1}"] = float(value), "deg"
+    cards["LONPOLE"], cards["LATPOLE"] = float(found["phi"][0]), float(found["theta"][0])
+    cards["RADESYS"] = "ICRS"
+    for key in ("EQUINOX", "EPOCH"):
+        cards.remove(key, ignore_missing=True)
+    turned = _wcs_of(cards, hdulist, [])
+    turned.wcs.set()
+    return turned
+
+
+def _without(cards: fits.Header, pattern: re.Pattern[str]) -> fits.Header:
+    return fits.Header([card for card in cards.cards if not pattern.fullmatch(card.keyword)])
+
+
+def _plate_note(cards: fits.Header, wcs: WCS, shape: tuple[int, int]) -> str:
+    """Say that the plate solution was used, and how far the header's other WCS is from it."""
+    said = "WCS of the plate solution of the Digitized Sky Survey (AMDX1, AMDY1 ...)"
+    if "CTYPE1" not in cards:
+        return said
+    try:
+        other = WCS(_without(cards, _PLATE), naxis=2)
+        apart = central_place(other, shape).separation(central_place(wcs, shape)).arcsec
+    except (WcsError, ValueError):
+        return said
+    return f"{said}, {apart:.2f} arcsec from that of CTYPE1"
 
 
 def _cards_of_wcs(header: fits.Header) -> tuple[fits.Header, list[str]]:
     notes = []
     cards = fits.Header()
     for card in header.cards:
-        keyword = card.keyword
+        keyword = card.rawkeyword
         if keyword in _OLD_NAMES:
             keyword = _OLD_NAMES[keyword]
             if keyword in header:
                 continue
-        if _KEYS.fullmatch(keyword) and not isinstance(card.value, fits.card.Undefined):
+        if not _KEYS.fullmatch(keyword) or isinstance(card.value, fits.card.Undefined):
+            continue
+        if card.field_specifier is None:
             cards[keyword] = card.value
-    if any(keyword in header for keyword in _LOOKUP_TABLES):
-        notes.append("distortion look-up tables of the WCS are left out")
-    suffixed = [str(cards.get(key, "")).endswith("-SIP") for key in ("CTYPE1", "CTYPE2")]
-    if "A_ORDER" in cards and "B_ORDER" in cards and not all(suffixed):
-        if any(_DRIZZLED.fullmatch(key) for key in header):
-            # Left over from the exposures: drizzling has removed their distortion.
-            for key in [key for key in cards if _SIP.fullmatch(key)]:
-                del cards[key]
-            notes.append("SIP coefficients without -SIP in CTYPE are left out: the image is drizzled")
-        else:
-            # Written by pipelines (Spitzer, HST exposures) that mean SIP, so the coefficients are used.
-            for key in ("CTYPE1", "CTYPE2"):
-                cards[key] = f"{str(cards.get(key, '')).removesuffix('-SIP')}-SIP"
-            notes.append("SIP coefficients without -SIP in CTYPE are applied")
-    return cards, notes
+        else:  # DP1 = 'EXTVER: 1': one of several cards of this keyword
+            cards.append((keyword, card.rawvalue), end=True)
+    frame = str(cards.get("RADESYS", "")).strip().upper()
+    if frame in _FRAMES:
+        cards["RADESYS"] = _FRAMES[frame]
+        notes.append(f"RADESYS = {frame} is taken for {_FRAMES[frame]}")
+    for key in ("CPDIS1", "CPDIS2"):
+        if key in cards and str(cards[key]).lower() != "lookup":
+            notes.append(f"{key} = {cards[key]} is left out: astropy applies look-up tables only")
+            del cards[key]
+    if "AMDX1" in cards and not all(key in cards for key in ("AMDY1", "PLTRAH", "PPO3", "PPO6", "XPIXELSZ")):
+        notes.append("an incomplete plate solution (AMDX1) is left out")
+        cards = _without(cards, _PLATE)
+    return _one_distortion(header, cards, notes), notes
+
+
+def _one_distortion(header: fits.Header, cards: fits.Header, notes: list[str]) -> fits.Header:
+    """Drop what states a distortion a second time, as astropy does, and name the one in use in CTYPE."""
+    types = [str(cards.get(key, "")).strip() for key in ("CTYPE1", "CTYPE2")]
+    has_sip = "A_ORDER" in cards and "B_ORDER" in cards
+    scamp = any((found := _PV.fullmatch(key)) and int(found[1]) >= _SCAMP for key in cards)
+    if all(one.endswith("-TPV") for one in types):
+        if has_sip:
+            notes.append("SIP coefficients are left out: CTYPE says TPV")
+        return _without(cards, _SIP)
+    if scamp and all(one.endswith("-TAN") for one in types):
+        # SCAMP before 2012. See Shupe et al. 2012, SPIE 8451, section 7.
+        if has_sip:
+            notes.append("SIP coefficients are left out: the PV cards of SCAMP state the distortion")
+        cards = _without(cards, _SIP)
+        for key, one in zip(("CTYPE1", "CTYPE2"), types, strict=True):
+            cards[key] = f"{one.removesuffix('-TAN')}-TPV"
+        notes.append("PV cards of SCAMP are applied: CTYPE means TPV")
+        return cards
+    if not has_sip:
+        return cards
+    if all(one.endswith("-SIP") for one in types):
+        if scamp and all("-TAN" in one for one in types):
+            notes.append("PV cards of SCAMP are left out: the SIP coefficients state the distortion")
+            return _without(cards, _PV)
+        return cards
+    if any(_DRIZZLED.fullmatch(key) for key in header):
+        # Left over from the exposures: drizzling has removed their distortion.
+        notes.append("SIP coefficients without -SIP in CTYPE are left out: the image is drizzled")
+        return _without(cards, _SIP)
+    # Written by pipelines (Spitzer, HST exposures) that mean SIP, so the coefficients are used.
+    for key, one in zip(("CTYPE1", "CTYPE2"), types, strict=True):
+        cards[key] = f"{one.removesuffix('-SIP')}-SIP"
+    notes.append("SIP coefficients without -SIP in CTYPE are applied")
+    return cards

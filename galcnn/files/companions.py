@@ -351,7 +351,7 @@ def _with_sigma(planes: Planes, companion: CompanionPlanes) -> Planes:
             message("a noise map with positive numbers", "", found=companion.source, kind=companion.role)
         )
     own = noise_factor(companion.header, companion.role, planes.unit)
-    factors = np.array([own] if own is not None else planes.factors)[:, np.newaxis, np.newaxis]
+    factors = planes.factor_planes if own is None else own
     what = "weight" if companion.role == "inverse variance" else "noise"
     planes = _masked(planes, unknown, _counted(unknown, f"{companion.source}: pixels without {what}"))
     values = np.broadcast_to(values, planes.values.shape)

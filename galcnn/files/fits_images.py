@@ -116,7 +116,7 @@ def _read(hdulist: fits.HDUList, hdu: Any, name: str | None, bands: Sequence[str
         stored.names,
         stored.calibration.unit,
         wcs=stored.wcs,
-        factors=(stored.calibration.factor,) * len(raw),
+        factors=(stored.calibration.factors(raw.shape),) * len(raw),
         survey=stored.survey,
         facts=stored.facts,
         notes=(*stored.notes, *noted(missing)),

@@ -19,7 +19,7 @@ from galcnn.files.axes import PlaneIndex, axes_of, refuse_no_image
 from galcnn.files.filters import is_dispersed
 from galcnn.files.headers import band_names, survey_of
 from galcnn.files.zero_points import FluxCalibration, calibration_of
-from galcnn.transforms.grid import pixel_degrees
+from galcnn.transforms.grid import PixelAreas, pixel_degrees
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,11 @@ def stored_image(
     header = inherited(hdulist, hdu)
     names = (name,) if name is not None and len(indices) == 1 else band_names(header, len(indices))
     refuse_no_image(axes, hdu, named=None not in names or len(bands or ()) == len(indices))
-    wcs, notes = celestial_wcs(axes.sky_header(hdu.header), shape)
+    wcs, notes = celestial_wcs(axes.sky_header(hdu.header), shape, hdulist)
     notes += [axes.note] if axes.note else []
     scale = None if wcs is None else 3600 * pixel_degrees(wcs)
-    calibration = calibration_of(header, scale, values)
+    areas = None if wcs is None else PixelAreas(wcs, shape)
+    calibration = calibration_of(header, scale, values, areas=areas)
     notes += [f"{name}: a grism or prism, so objects are spectra" for name in names if is_dispersed(name)]
     return StoredImage(
         next(i for i, one in enumerate(hdulist) if one is hdu),

@@ -23,7 +23,7 @@ from galcnn._runtime import atomic
 from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message, reading, wrong_type
-from galcnn.files.astrometry import celestial_wcs, wcs_cards
+from galcnn.files.astrometry import celestial_wcs, lost_tables, wcs_cards
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name, word
 from galcnn.photometry import parse_unit
 
@@ -85,8 +85,11 @@ def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
         hdus += of_bands("SIGMA", cutout.sigma, unit, *wcs.cards)
     if cutout.psf is not None:
         hdus += of_bands("PSF", cutout.psf)
-    if cutout.meta:
-        hdus.append(_meta_table(cutout.meta))
+    meta = dict(cutout.meta)
+    if (lost := lost_tables(cutout.wcs)) is not None:
+        meta["notes"] = [*meta.get("notes", []), lost]
+    if meta:
+        hdus.append(_meta_table(meta))
     return hdus
 
 

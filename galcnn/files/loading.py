@@ -335,7 +335,7 @@ def _doubted(planes: Planes, source: Source) -> Planes:
     notes = (*planes.notes, f"the name of the file says {role}: is this the image of a galaxy?")
     if planes.unit != u.nJy:
         return replace(planes, notes=notes)
-    factors = np.array(planes.factors, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    factors = planes.factor_planes.astype(np.float32)
     facts = {key: value for key, value in planes.facts.items() if key != "zero_point_ab"}
     return replace(
         planes,

@@ -161,7 +161,8 @@ def _part(image: NDData) -> dict[str, Any]:
     header = _header(image.meta, image.unit)
     wcs = _celestial(image.wcs, (values.shape[1], values.shape[2]))
     scale = None if wcs is None else 3600 * pixel_degrees(wcs)
-    calibration = calibration_of(header, scale, values)
+    areas = None if wcs is None else PixelAreas(wcs, (values.shape[1], values.shape[2]))
+    calibration = calibration_of(header, scale, values, areas=areas)
     own = json.loads(header["META"]) if "META" in header else {}
     unit = calibration.unit if image.unit is None or calibration.unit.is_equivalent("nJy") else image.unit
     return {
@@ -169,7 +170,7 @@ def _part(image: NDData) -> dict[str, Any]:
         "bands": band_names(header, len(values)),
         "unit": unit,
         "mask": _mask(image.mask, values.shape),
-        "sigma": _sigma(image, values.shape, calibration.factor),
+        "sigma": _sigma(image, values.shape, calibration.factors(values.shape)),
         "psf": _psf(image.psf),
         "wcs": wcs,
         "survey": survey_of(header),
@@ -207,7 +208,7 @@ def _mask(mask: Any, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     return np.broadcast_to(flags, shape)
 
 
-def _sigma(image: NDData, shape: tuple[int, ...], factor: float) -> npt.NDArray[np.float32] | None:
+def _sigma(image: NDData, shape: tuple[int, ...], factor: Factor) -> npt.NDArray[np.float32] | None:
     if image.uncertainty is None or image.uncertainty.uncertainty_type == "unknown":
         return None
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -13,6 +13,7 @@ from astropy.wcs import WCS
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.sources import Source, decoded_picture
+from galcnn.files.zero_points import Factor
 from galcnn.photometry import DISPLAY
 from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms.grid import grid_offset
@@ -33,8 +34,8 @@ class Planes:
         Names of the bands; None if the file does not name them.
     unit : astropy.units.UnitBase
         Unit of `values`.
-    factors : tuple of float
-        Factor by which each plane of the file was multiplied.
+    factors : tuple of float or numpy.ndarray
+        Factor by which each plane of the file was multiplied, for all its pixels or for each.
     wcs : astropy.wcs.WCS or None
         Celestial WCS.
     survey : str
@@ -60,7 +61,7 @@ class Planes:
     values: npt.NDArray[np.float32]
     names: tuple[str | None, ...]
     unit: u.UnitBase
-    factors: tuple[float, ...]
+    factors: tuple[Factor, ...]
     wcs: WCS | None = None
     survey: str = "unknown"
     mask: npt.NDArray[np.bool_] | None = None
@@ -76,6 +77,17 @@ class Planes:
     def shape(self) -> tuple[int, int]:
         """Image shape in pixels, (ny, nx)."""
         return (int(self.values.shape[1]), int(self.values.shape[2]))
+
+    @property
+    def factor_planes(self) -> npt.NDArray[np.float64]:
+        """Factors of all planes, shape (n_planes, 1, 1) or that of `values`."""
+        planes = [
+            np.reshape(factor, (1, *np.shape(factor)) if np.ndim(factor) else (1, 1, 1))
+            for factor in self.factors
+        ]
+        if any(plane.size > 1 for plane in planes):
+            planes = [np.broadcast_to(plane, (1, *self.shape)) for plane in planes]
+        return np.concatenate(planes)
 
     def pick(self, order: Sequence[int]) -> Planes:
         """Return selected planes."""

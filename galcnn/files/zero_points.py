@@ -20,6 +20,7 @@ from galcnn.files.headers import card_number, card_text, survey_of
 from galcnn.photometry import ab_flux, ab_magnitude, parse_unit
 from galcnn.photometry.units import UNCALIBRATED, VEGA_TO_AB
 from galcnn.transforms.background import sky_statistics
+from galcnn.transforms.grid import PixelAreas
 
 #: Pogson's 2.5 log10(e): asinh-scaled values are asinh magnitudes of opposite sign.
 _POGSON = 2.5 * np.log10(np.e)
@@ -29,6 +30,9 @@ _LARGEST_ASINH = 40.0
 _ELECTRONS = (0.5, 5000.0)
 _LIGHT = 2.99792458e18  # Angstrom per second
 
+#: One factor for all pixels, or one for each, shape (ny, nx).
+Factor = float | npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class PixelFacts:
@@ -37,13 +41,16 @@ class PixelFacts:
     Attributes
     ----------
     scale : float or None
-        Pixel scale, arcsec per pixel.
+        Pixel scale at the reference point of the WCS, arcsec per pixel.
     values : numpy.ndarray or None
         Values in the file.
+    areas : galcnn.transforms.grid.PixelAreas or None
+        Area of each pixel.
     """
 
     scale: float | None
     values: npt.NDArray[np.generic] | None = None
+    areas: PixelAreas | None = None
 
     def has_scale(self, arcsec: float) -> bool:
         """Return True if the pixels have this size; pixels that a survey resampled may not hold flux."""
@@ -62,11 +69,14 @@ class Scale:
         Cards that it is based on, or the reason for None.
     asinh : tuple of float or None
         Softening and offset, see `FluxCalibration`.
+    areas : galcnn.transforms.grid.PixelAreas or None
+        See `FluxCalibration`.
     """
 
     njy: float | None
     source: str
     asinh: tuple[float, float] | None = None
+    areas: PixelAreas | None = None
 
 
 def linear(values: npt.NDArray[np.float64], softening: float, offset: float) -> npt.NDArray[np.float64]:
@@ -97,19 +107,23 @@ def stated_unit(text: str) -> u.UnitBase | None:
 
 
 def _surface_brightness(header: fits.Header, pixels: PixelFacts) -> Scale | None:
-    """Apply surface brightness in BUNIT (MJy/sr and others): multiply by the area of a pixel."""
+    """Apply surface brightness in BUNIT (MJy/sr and others): multiply by the area of each pixel."""
     text = card_text(header, "BUNIT")
     unit = stated_unit(text)
     if unit is not None and "beam" in [getattr(base, "name", "") for base in unit.bases]:
         return Scale(None, f"BUNIT = {text}: a beam is no pixel")
     if unit is None or not unit.is_equivalent(u.nJy / u.sr):
         return None
-    if pixels.scale is None:
+    areas = pixels.areas
+    if areas is None:
         return Scale(None, f"BUNIT = {text}, but no WCS to give the area of a pixel")
-    area = pixels.scale**2 * u.arcsec**2
-    return Scale(
-        float((1 * unit * area).to_value(u.nJy)), f"BUNIT = {text}, pixels of {pixels.scale:.6g} arcsec"
-    )
+    area = areas.middle * u.sr
+    njy, side = float((1 * unit * area).to_value(u.nJy)), np.sqrt(area.to_value(u.arcsec**2))
+    if areas.varies:
+        return Scale(
+            njy, f"BUNIT = {text}, area of each pixel, {side:.6g}^2 arcsec^2 in the middle", None, areas
+        )
+    return Scale(njy, f"BUNIT = {text}, pixels of {side:.6g} arcsec")
 
 
 def _fluxmag0(header: fits.Header, _: PixelFacts) -> Scale | None:
@@ -282,32 +296,48 @@ class FluxCalibration:
         Cards that it is based on.
     asinh : tuple of float or None
         Softening and offset of asinh-scaled values; the scaling is undone before the factor is applied.
+    areas : galcnn.transforms.grid.PixelAreas or None
+        Areas of the pixels, if they differ and the file holds surface brightness; `factor` is then that of
+        the pixel in the middle.
     """
 
     unit: u.UnitBase
     factor: float
     source: str
     asinh: tuple[float, float] | None = field(default=None, repr=False)
+    areas: PixelAreas | None = field(default=None, repr=False, compare=False)
 
-    def apply(self, raw: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Convert values of the file to `unit`."""
+    def factors(self, shape: tuple[int, ...], corner: tuple[int, int] = (0, 0)) -> Factor:
+        """Return the factor of each pixel of a window, or of all; `corner` is its first pixel, (y, x)."""
+        if self.areas is None:
+            return self.factor
+        return self.factor * self.areas.relative((shape[-2], shape[-1]), corner)
+
+    def apply(
+        self, raw: npt.NDArray[np.generic], corner: tuple[int, int] = (0, 0)
+    ) -> npt.NDArray[np.float32]:
+        """Convert values of the file, or of a window of it, to `unit`."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self.asinh is None and self.factor == 1:
                 return raw.astype(np.float32)
             values = raw.astype(np.float64)
             if self.asinh is not None:
                 values = linear(values, *self.asinh)
-            return (values * self.factor).astype(np.float32)
+            return (values * self.factors(raw.shape, corner)).astype(np.float32)
 
     def facts(self) -> dict[str, object]:
         """Return the entries for the meta of a cutout."""
-        if self.unit != u.nJy:
+        if self.unit != u.nJy or self.areas is not None:
             return {"calibration": self.source}
         return {"calibration": self.source, "zero_point_ab": round(ab_magnitude(self.factor), 6)}
 
 
 def calibration_of(
-    header: fits.Header, pixel_scale: float | None, values: npt.NDArray[np.generic] | None = None
+    header: fits.Header,
+    pixel_scale: float | None,
+    values: npt.NDArray[np.generic] | None = None,
+    *,
+    areas: PixelAreas | None = None,
 ) -> FluxCalibration:
     """Return the calibration of an image: unit and factor.
 
@@ -324,7 +354,7 @@ def calibration_of(
     own = flux_unit(header)
     if own is not None:
         return own
-    pixels = PixelFacts(pixel_scale, values)
+    pixels = PixelFacts(pixel_scale, values, areas)
     for rule in RULES:
         scale = rule(header, pixels)
         if scale is not None:
@@ -349,4 +379,4 @@ def flux_unit(header: fits.Header) -> FluxCalibration | None:
 def _calibration(scale: Scale, kept: u.UnitBase) -> FluxCalibration:
     if scale.njy is None:
         return FluxCalibration(kept, 1.0, f"none: {scale.source}")
-    return FluxCalibration(u.nJy, scale.njy, scale.source, scale.asinh)
+    return FluxCalibration(u.nJy, scale.njy, scale.source, scale.asinh, scale.areas)

@@ -39,9 +39,9 @@ class CellGrid:
         return slices[0], slices[1]
 
 
-def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS | None:
-    """Scale the WCS of an image to the cells of a feature map; return None for a WCS with distortions."""
-    if wcs.sip is not None or wcs.cpdis1 is not None or wcs.det2im1 is not None:
-        return None
+def cell_wcs(wcs: WCS, grid: CellGrid, shape: tuple[int, int]) -> WCS:
+    """Scale the WCS of an image, with its distortions, to the cells of a feature map."""
     first = (float(grid.start[0]), float(grid.start[1]))
-    return scaled_wcs(wcs, (float(grid.jump[0]), float(grid.jump[1])), first, shape)
+    scaled = scaled_wcs(wcs, (float(grid.jump[0]), float(grid.jump[1])), first, shape)
+    assert scaled is not None  # for the type checker: only None gives None
+    return scaled

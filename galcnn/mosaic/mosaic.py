@@ -19,7 +19,7 @@ from galcnn.files.planes import GRID_TOLERANCE
 from galcnn.files.sentinels import Sentinel, piled_up, without
 from galcnn.files.zero_points import FluxCalibration
 from galcnn.mosaic.pixels import Box, Pixels
-from galcnn.transforms.grid import grid_offset
+from galcnn.transforms.grid import PixelAreas, grid_offset
 
 _FilePath = str | os.PathLike[str]
 
@@ -84,15 +84,20 @@ class NoiseMap:
         ``sigma``, ``variance`` or ``inverse variance``.
     factor : float
         Factor that converts the standard deviation to the unit of the band.
+    areas : galcnn.transforms.grid.PixelAreas or None
+        Areas of the pixels, if they differ and the map holds surface brightness.
     """
 
     pixels: Pixels
     role: str
     factor: float
+    areas: PixelAreas | None = None
 
     def read(self, box: Box) -> npt.NDArray[np.float32]:
         """Return the standard deviation of the pixels of a box."""
-        return standard_deviation(self.pixels.read(box), self.role, self.factor)
+        y0, y1, x0, x1 = box
+        part = 1.0 if self.areas is None else self.areas.relative((y1 - y0, x1 - x0), (y0, x0))
+        return standard_deviation(self.pixels.read(box), self.role, self.factor * part)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ class MosaicBand:
         """Return the pixels of a box in the unit of the mosaic; NaN where data are missing."""
         values = self.pixels.read(box)
         values, _ = without(values, (*self.missing, *piled_up(values)))
-        return self.calibration.apply(values)
+        return self.calibration.apply(values, (box[0], box[2]))
 
 
 @dataclass(frozen=True)

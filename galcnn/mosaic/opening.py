@@ -191,7 +191,8 @@ def _beside(
         refuse_other_roles(role, companion.name)
         own = noise_factor(companion.header, role, image.calibration.unit)
         factor = image.calibration.factor if own is None else own
-        noise = NoiseMap(companion.of(plane, image.shape, n_planes), role, factor)
+        areas = image.calibration.areas if own is None else None
+        noise = NoiseMap(companion.of(plane, image.shape, n_planes), role, factor, areas)
     return mask, noise
 
 

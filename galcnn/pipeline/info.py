@@ -22,6 +22,10 @@ from galcnn.photometry import ab_magnitude
 _PACKAGES = ("galcnn", "tensorflow", "keras", "astropy", "astroquery", "numpy", "scikit-image", "galsim")
 
 
+#: Relative difference of the pixel scales along x and y up to which one number is shown.
+_SQUARE = 1e-3
+
+
 def _installation() -> str:
     """List the versions of packages and the plugins, without importing them."""
     lines = [f"python        {platform.python_version()} on {platform.system()} {platform.machine()}"]
@@ -133,7 +137,7 @@ def _image(file: Path) -> str:
     cutout = load_cutout(file)
     meta = cutout.meta
     parts = [meta, *meta.get("parts", [])]  # of bands that were combined
-    where = "unknown" if cutout.position is None else cutout.position.to_string("hmsdms")
+    where = "unknown" if cutout.position is None else cutout.position.icrs.to_string("hmsdms")
     lines = [
         *_layers(file),
         f"image         {cutout.shape[1]} x {cutout.shape[0]} pixels, bands {', '.join(cutout.bands)}",
@@ -162,18 +166,23 @@ def _image(file: Path) -> str:
 
 
 def _wcs(cutout: Cutout) -> list[str]:
-    """Return pixel scale, projection and orientation, from sky positions; also valid for swapped axes."""
-    scale = cutout.pixel_scale
-    if cutout.wcs is None or scale is None:
+    """Return pixel scale, projection and orientation in ICRS; also valid for swapped axes and other frames."""
+    scales = cutout.pixel_scales
+    if scales is None:
         return ["pixel scale   no WCS"]
+    x_scale, y_scale = scales
+    alike = abs(float(x_scale / y_scale) - 1) < _SQUARE
+    scale = f"{cutout.pixel_scale:.4f}" if alike else f"{x_scale:.4f} along x, {y_scale:.4f} along y"
+    if cutout.wcs is None:
+        return [f"pixel scale   {scale} (as given: no WCS)"]
     x, y = (cutout.shape[1] - 1) / 2, (cutout.shape[0] - 1) / 2
-    middle, right, up = cutout.wcs.pixel_to_world([x, x + 1, x], [y, y, y + 1])
+    middle, right, up = cutout.wcs.pixel_to_world([x, x + 1, x], [y, y, y + 1]).icrs
     angle = middle.position_angle(up).deg
     mirrored = np.sin(middle.position_angle(right).rad - middle.position_angle(up).rad) > 0
     parity = "mirrored" if mirrored else "as on the sky"
     turned = f"y axis {(angle + 180) % 360 - 180:.1f} deg from north to east"
     return [
-        f"pixel scale   {scale:.4f}",
+        f"pixel scale   {scale}",
         f"WCS           {'/'.join(cutout.wcs.wcs.ctype)}, {turned}, {parity}",
     ]
 

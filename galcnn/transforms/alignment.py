@@ -11,7 +11,15 @@ from astropy.wcs import WCS
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.transforms.grid import MIN_COVERAGE, SAME_GRID, grid_offset, per_area, recorded, stacked_psfs
+from galcnn.transforms.grid import (
+    MIN_COVERAGE,
+    SAME_GRID,
+    grid_offset,
+    per_area,
+    pixel_areas,
+    recorded,
+    stacked_psfs,
+)
 
 #: Largest step m in `_noise` for which weights are squared exactly; above it they are averaged.
 _EXACT_NOISE = 6
@@ -64,8 +72,8 @@ def align(cutout: Cutout, reference: Cutout) -> Cutout:
         return cutout
     good = ~cutout.mask
     surface = per_area(cutout.unit)
-    area_old = np.ones(cutout.shape) if surface else _pixel_areas(old, cutout.shape)
-    area_new = np.ones(reference.shape) if surface else _pixel_areas(new, reference.shape)
+    area_old = np.ones(cutout.shape) if surface else pixel_areas(old, cutout.shape)
+    area_new = np.ones(reference.shape) if surface else pixel_areas(new, reference.shape)
 
     def project(planes: _Array) -> tuple[_Array, _Array]:
         shape = (len(planes), *reference.shape)
@@ -185,14 +193,6 @@ def _corners(shape: tuple[int, int]) -> tuple[_Array, _Array]:
     return x, y
 
 
-def _pixel_areas(wcs: WCS, shape: tuple[int, int]) -> _Array:
-    """Return the solid angle of each pixel, sr, with distortions: half the cross product of its diagonals."""
-    xyz = wcs.pixel_to_world(*_corners(shape)).cartesian.xyz.value
-    one, two = xyz[:, 1:, 1:] - xyz[:, :-1, :-1], xyz[:, 1:, :-1] - xyz[:, :-1, 1:]
-    areas: _Array = np.linalg.norm(np.cross(one, two, axis=0), axis=0) / 2
-    return areas
-
-
 def _noise(sigma: _Array, grids: tuple[WCS, WCS], shape: tuple[int, int], project: _Project) -> _Array:
     """Return the square root of the sum of squared weights times variances."""
     # Projecting sigma gives sums of w s. If only every m-th pixel is kept, with m so large that a new
@@ -203,7 +203,7 @@ def _noise(sigma: _Array, grids: tuple[WCS, WCS], shape: tuple[int, int], projec
     x, y = old.world_to_pixel(new.pixel_to_world(*_corners(shape)))
     every = int(np.floor(max(_widest(x), _widest(y)))) + 2
     if every > _EXACT_NOISE:
-        side = np.sqrt(_pixel_areas(new, shape) / np.median(_pixel_areas(old, sigma.shape[1:])))
+        side = np.sqrt(pixel_areas(new, shape) / np.median(pixel_areas(old, sigma.shape[1:])))
         variance, _ = project(sigma**2)
         averaged: _Array = np.sqrt(variance) * (side - 1 / 3) / side**2
         return averaged

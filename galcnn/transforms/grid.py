@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
-from astropy.wcs import WCS, Sip, WCSBase
+from astropy.wcs import WCS, DistortionLookupTable, Sip, WCSBase
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
@@ -21,6 +23,11 @@ MIN_COVERAGE = 0.5
 SAME_GRID = 1e-3
 
 _DISTORTING = ("TPV", "TPD", "TNX", "ZPX")
+#: Areas of pixels count as equal if they differ by less than this.
+_SAME_AREA = 1e-4
+
+#: Attributes of a WCS with look-up tables, and the axis that each of them shifts.
+_TABLES = {"cpdis1": 0, "cpdis2": 1, "det2im1": 0, "det2im2": 1}
 
 _Array = npt.NDArray[Any]
 
@@ -54,8 +61,48 @@ def recorded(meta: Mapping[str, Any], kind: str, step: Mapping[str, Any]) -> dic
 
 
 def pixel_degrees(wcs: WCS) -> float:
-    """Return the square root of the area of a pixel, deg."""
+    """Return the square root of the area of a pixel by the matrix of a WCS, deg: at its reference point."""
     return float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))))
+
+
+def pixel_areas(wcs: WCS, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> _Array:
+    """Return the solid angle of each pixel of a window, sr, with distortions."""
+    x, y = np.meshgrid(np.arange(shape[1] + 1) - 0.5 + corner[1], np.arange(shape[0] + 1) - 0.5 + corner[0])
+    world = np.radians(wcs.all_pix2world(np.stack([x.ravel(), y.ravel()], axis=1), 0))
+    lon, lat = (world[:, axis].reshape(x.shape) for axis in (wcs.wcs.lng, wcs.wcs.lat))
+    xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    # Half the cross product of the diagonals.
+    one, two = xyz[:, 1:, 1:] - xyz[:, :-1, :-1], xyz[:, 1:, :-1] - xyz[:, :-1, 1:]
+    areas: _Array = np.linalg.norm(np.cross(one, two, axis=0), axis=0) / 2
+    return areas
+
+
+@dataclass(frozen=True, eq=False)
+class PixelAreas:
+    """Areas of the pixels of an image with this WCS and shape (ny, nx)."""
+
+    wcs: WCS
+    shape: tuple[int, int]
+
+    @functools.cached_property
+    def middle(self) -> float:
+        """Area of the pixel in the middle, sr."""
+        return self._at((self.shape[0] - 1) // 2, (self.shape[1] - 1) // 2)
+
+    @functools.cached_property
+    def varies(self) -> bool:
+        """True if the areas of pixels differ; eight pixels along the edges are compared with the middle."""
+        rows, columns = ([0, (n - 1) // 2, n - 1] for n in self.shape)
+        areas = np.array([self._at(y, x) for y in rows for x in columns])
+        return bool(np.nanmax(np.abs(areas / self.middle - 1)) > _SAME_AREA)
+
+    def _at(self, y: int, x: int) -> float:
+        return float(pixel_areas(self.wcs, (1, 1), (y, x))[0, 0])
+
+    def relative(self, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> _Array:
+        """Return the area of each pixel of a window, in units of that in the middle."""
+        relative: _Array = pixel_areas(self.wcs, shape, corner) / self.middle
+        return relative
 
 
 def scaled_wcs(
@@ -70,7 +117,7 @@ def scaled_wcs(
     crpix = (wcs.wcs.crpix - 1 - origin) / ratio + 1
     matrix = (wcs.wcs.cd if wcs.wcs.has_cd() else wcs.wcs.get_pc()) * ratio  # columns are pixel axes
     header = wcs.to_header(relax=True)
-    if header["CTYPE1"][-3:] in _DISTORTING:
+    if header["CTYPE1"][-3:] in _DISTORTING or "CQDIS1" in header:
         # wcslib keeps distortions as read and ignores a changed matrix, so a changed header is read.
         old = WCS(header).wcs
         for i in (0, 1):
@@ -87,6 +134,8 @@ def scaled_wcs(
             new.wcs.pc = matrix
     if wcs.sip is not None:
         new.sip = _scaled_sip(wcs.sip, ratio, (np.array(wcs.sip.crpix) - 1 - origin) / ratio + 1)
+    for name, axis in _TABLES.items():
+        setattr(new, name, _scaled_table(getattr(wcs, name), ratio, origin, axis))
     new.array_shape = shape
     new.wcs.set()
     return new
@@ -94,15 +143,18 @@ def scaled_wcs(
 
 def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WCS:
     """Return the WCS of a window of a grid; `corner` is its first pixel, (y, x)."""
-    # For a WCS without look-up tables. Creating an empty WCS takes most of the time of a copy and is
-    # avoided here, since one mosaic has thousands of windows.
+    # Creating an empty WCS takes most of the time of a copy and is avoided here, since one mosaic has
+    # thousands of windows.
     first = np.array([corner[1], corner[0]])
     sip, basis = wcs.sip, copy.deepcopy(wcs.wcs)
     if sip is not None:
         sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - first)
     basis.crpix = basis.crpix - first
     new: WCS = WCS.__new__(WCS)
-    WCSBase.__init__(new, sip, (None, None), basis, (None, None))
+    cpdis1, cpdis2, det2im1, det2im2 = (
+        _scaled_table(getattr(wcs, name), np.ones(2), first, axis) for name, axis in _TABLES.items()
+    )
+    WCSBase.__init__(new, sip, (cpdis1, cpdis2), basis, (det2im1, det2im2))
     new.__dict__.update(wcs.__dict__)
     new.array_shape = shape
     return new
@@ -145,6 +197,18 @@ def stacked_psfs(psfs: Sequence[npt.NDArray[np.float32] | None]) -> npt.NDArray[
     return np.concatenate(
         [np.pad(psf, ((0, 0), (dy, dy), (dx, dx))) for psf, (dy, dx) in zip(known, margins, strict=True)]
     )
+
+
+def _scaled_table(
+    table: DistortionLookupTable | None, ratio: _Array, origin: _Array, axis: int
+) -> DistortionLookupTable | None:
+    """Return the same shifts along an axis (0 is x), in new pixels, for new pixels."""
+    if table is None:
+        return None
+    crval = (np.array(table.crval) - 1 - origin) / ratio + 1
+    cdelt = np.array(table.cdelt) / ratio
+    shifts = np.asarray(table.data / ratio[axis], dtype=np.float32)
+    return DistortionLookupTable(shifts, tuple(table.crpix), tuple(crval), tuple(cdelt))
 
 
 def _scaled_sip(sip: Sip, ratio: _Array, crpix: _Array) -> Sip:
