@@ -10,7 +10,6 @@ from astropy.io import fits
 from astropy.wcs import WCS, WcsError
 from astropy.wcs.utils import wcs_to_celestial_frame
 
-
 # astropy gets these cards only: dates, observatories, third axes and alternate systems do not affect sky
 # positions, but most faulty headers are faulty there.
 _KEYS = re.compile(
@@ -128,7 +127,7 @@ def _wcs_of(cards: fits.Header, hdulist: fits.HDUList | None, notes: list[str]) 
 
 
 def _equatorial(wcs: WCS, cards: fits.Header, hdulist: fits.HDUList | None) -> WCS:
-    """Return the same WCS in ICRS: astropy has no frame for supergalactic axes, and takes ecliptic for ICRS."""
+    """Return the same WCS in ICRS: astropy has no frame for these axes, or takes them for ICRS."""
     lng, lat = wcs.wcs.lng, wcs.wcs.lat
     if any(axis == lng + 1 and m in (3, 4) for axis, m, _ in wcs.wcs.get_pv()):
         raise ValueError(f"LONPOLE as PV cards of {wcs.wcs.lngtyp} axes")
@@ -213,11 +212,12 @@ def _one_distortion(header: fits.Header, cards: fits.Header, notes: list[str]) -
     if scamp and all(one.endswith("-TAN") for one in types):
         # SCAMP before 2012. See Shupe et al. 2012, SPIE 8451, section 7.
         if has_sip:
-            notes.append("SIP coefficients are left out: the PV cards of SCAMP state the distortion")
+            notes.append("SIP coefficients are left out: the PV cards of SCAMP, meant as TPV, are applied")
+        else:
+            notes.append("PV cards of SCAMP are applied: CTYPE means TPV")
         cards = _without(cards, _SIP)
         for key, one in zip(("CTYPE1", "CTYPE2"), types, strict=True):
             cards[key] = f"{one.removesuffix('-TAN')}-TPV"
-        notes.append("PV cards of SCAMP are applied: CTYPE means TPV")
         return cards
     if not has_sip:
         return cards

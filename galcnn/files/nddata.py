@@ -27,9 +27,9 @@ from galcnn.files.headers import band_names, survey_of
 from galcnn.files.layout import save_cutout
 from galcnn.files.loading import load_cutout
 from galcnn.files.text import to_json
-from galcnn.files.zero_points import calibration_of
+from galcnn.files.zero_points import Factor, calibration_of
 from galcnn.photometry.units import UNCALIBRATED
-from galcnn.transforms.grid import pixel_degrees
+from galcnn.transforms.grid import PixelAreas, pixel_degrees
 
 FORMAT = "galcnn"
 

@@ -115,11 +115,11 @@ def _surface_brightness(header: fits.Header, pixels: PixelFacts) -> Scale | None
     if unit is None or not unit.is_equivalent(u.nJy / u.sr):
         return None
     areas = pixels.areas
-    if areas is None:
+    if areas is None and pixels.scale is None:
         return Scale(None, f"BUNIT = {text}, but no WCS to give the area of a pixel")
-    area = areas.middle * u.sr
+    area = (pixels.scale or 0) ** 2 * u.arcsec**2 if areas is None else areas.middle * u.sr
     njy, side = float((1 * unit * area).to_value(u.nJy)), np.sqrt(area.to_value(u.arcsec**2))
-    if areas.varies:
+    if areas is not None and areas.varies:
         return Scale(
             njy, f"BUNIT = {text}, area of each pixel, {side:.6g}^2 arcsec^2 in the middle", None, areas
         )

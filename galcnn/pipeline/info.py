@@ -166,7 +166,7 @@ def _image(file: Path) -> str:
 
 
 def _wcs(cutout: Cutout) -> list[str]:
-    """Return pixel scale, projection and orientation in ICRS; also valid for swapped axes and other frames."""
+    """Return pixel scale, projection and orientation in ICRS; also valid for swapped axes."""
     scales = cutout.pixel_scales
     if scales is None:
         return ["pixel scale   no WCS"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,8 @@ MIN_COVERAGE = 0.5
 #: Grids are equal if their corners differ by less than this, in pixels.
 SAME_GRID = 1e-3
 
-_DISTORTING = ("TPV", "TPD", "TNX", "ZPX")
+#: Cards of distortions that wcslib applies itself; those read as TPV have TAN in the CTYPE of the object.
+_DISTORTING = re.compile(r"CQDIS1|-(TPV|TPD|TNX|ZPX) *'")
 #: Areas of pixels count as equal if they differ by less than this.
 _SAME_AREA = 1e-4
 
@@ -116,8 +118,8 @@ def scaled_wcs(
     ratio, origin = np.array(ratios[::-1]), np.array(first[::-1])  # FITS has x first
     crpix = (wcs.wcs.crpix - 1 - origin) / ratio + 1
     matrix = (wcs.wcs.cd if wcs.wcs.has_cd() else wcs.wcs.get_pc()) * ratio  # columns are pixel axes
-    header = wcs.to_header(relax=True)
-    if header["CTYPE1"][-3:] in _DISTORTING or "CQDIS1" in header:
+    if _DISTORTING.search(wcs.wcs.to_header(True)):
+        header = wcs.to_header(relax=True)
         # wcslib keeps distortions as read and ignores a changed matrix, so a changed header is read.
         old = WCS(header).wcs
         for i in (0, 1):

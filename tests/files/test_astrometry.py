@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from galcnn.files.astrometry import celestial_wcs, wcs_cards
+from galcnn.files.astrometry import celestial_wcs, lost_tables, wcs_cards
 
 SHAPE = (40, 60)
 BASE = {
@@ -134,7 +134,7 @@ def test_a_wcs_that_leaves_the_sky_in_any_corner_is_none(corner):
 def test_look_up_tables_are_left_out_and_said_so():
     wcs, notes = celestial_wcs(fits.Header(BASE | CD | {"CPDIS1": "LOOKUP", "DP1": "EXTVER: 1"}), SHAPE)
     assert wcs.cpdis1 is None
-    assert notes == ["distortion look-up tables of the WCS are left out"]
+    assert notes == ["distortion look-up tables of the WCS are left out: they are not in the file"]
 
 
 @pytest.mark.parametrize("form", [*FORMS, "sip", "tpv"])
@@ -168,10 +168,12 @@ def test_no_wcs_has_no_cards():
     assert len(wcs_cards(None)) == 0
 
 
-def test_a_wcs_with_tables_has_no_cards():
+def test_cards_leave_out_tables_and_say_so():
     from astropy.wcs import DistortionLookupTable
 
     wcs, _ = celestial_wcs(fits.Header(BASE | CD), SHAPE)
-    wcs.cpdis1 = DistortionLookupTable(np.zeros((2, 2), np.float32), (1, 1), (1, 1), (1, 1))
-    with pytest.raises(ValueError, match="look-up tables"):
-        wcs_cards(wcs)
+    assert lost_tables(wcs) is None
+    plain = wcs_cards(wcs)
+    wcs.cpdis1 = DistortionLookupTable(np.full((2, 2), -0.25, np.float32), (1, 1), (1, 1), (1, 1))
+    assert wcs_cards(wcs) == plain
+    assert lost_tables(wcs) == "look-up tables of the WCS are not written: up to 0.25 pixels"

@@ -84,7 +84,8 @@ def test_pixels_unit_and_sky(real_data, sample):
     np.testing.assert_allclose(cutout.flux, np.atleast_3d(raw.T).T * (factor or 1), rtol=1e-6)
     assert cutout.calibrated == (factor is not None)
     assert cutout.bands == bands
-    assert cutout.pixel_scale.to_value("arcsec") == pytest.approx(arcsec, rel=2e-3)
+    # With distortions: 0.2626 arcsec in that corner of DECam.
+    assert cutout.pixel_scale.to_value("arcsec") == pytest.approx(arcsec, rel=3e-3)
     ny, nx = cutout.shape
     corners = np.array([[0, 0], [nx - 1, 0], [nx - 1, ny - 1], [nx / 3, ny / 2]])
     ours = SkyCoord(cutout.wcs.pixel_to_world(*corners.T))

@@ -28,10 +28,19 @@ def test_cells_stand_where_their_pixels_stand(wcs):
     assert wcs.to_header_string() == before
 
 
-def test_a_distorted_wcs_has_none():
+def test_sip_is_scaled_to_the_cells():
+    """With u = r u', A'_pq = A_pq rx^(p-1) ry^q and B'_pq = B_pq rx^p ry^(q-1)."""
     wcs = tan_wcs()
-    wcs.sip = Sip(np.zeros((3, 3)), np.zeros((3, 3)), None, None, [8, 8])
-    assert cell_wcs(wcs, CellGrid(), (4, 4)) is None
+    wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
+    a, b = np.zeros((2, 3, 3))
+    a[2, 0], a[1, 1], b[0, 2], b[1, 1] = 4e-4, 2e-4, -3e-4, 5e-4
+    wcs.sip = Sip(a, b, None, None, [8, 8])
+    scaled = cell_wcs(wcs, CellGrid((3.5, 1.0), (8, 2)), (4, 9))
+    y, x = np.mgrid[:4, :9]
+    expected = wcs.all_pix2world(1.0 + 2 * x.ravel(), 3.5 + 8 * y.ravel(), 0)
+    np.testing.assert_allclose(scaled.all_pix2world(x.ravel(), y.ravel(), 0), expected, rtol=0, atol=1e-10)
+    assert scaled.sip.a[2, 0] == pytest.approx(4e-4 * 2)
+    assert scaled.sip.b[1, 1] == pytest.approx(5e-4 * 2)
 
 
 def test_a_distortion_of_the_projection_is_scaled_along():
