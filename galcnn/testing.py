@@ -27,6 +27,7 @@ from galcnn.files import load_cutout, save_cutout
 from galcnn.model import Target
 from galcnn.surveys import Survey
 from galcnn.surveys.survey import RemoteSurvey
+from galcnn.transforms.grid import icrs_steps
 
 if TYPE_CHECKING:
     import keras
@@ -132,8 +133,11 @@ def _image(survey: Survey, cutout: Cutout, position: SkyCoord, width: u.Quantity
     if cutout.wcs is None or cutout.pixel_scale is None:
         yield "the cutout has no WCS"
         return
-    if abs(float((cutout.pixel_scale / survey.pixel_scale).to_value(u.one)) - 1) > 0.01:
-        yield f"pixel_scale is {survey.pixel_scale}, but that of the image {cutout.pixel_scale}"
+    steps = icrs_steps(cutout.wcs, cutout.shape) / survey.pixel_scale.to_value(u.arcsec)
+    if not abs(np.linalg.norm(steps, axis=0) - 1).max() <= 0.01:
+        yield f"pixel_scale is {survey.pixel_scale}, but that of the image {cutout.pixel_scales}"
+    if np.linalg.det(steps) > 0:
+        yield "the image is mirrored: east must be to the left where north is up"
     x, y = (float(value) for value in cutout.wcs.world_to_pixel(position))
     off = (x - (cutout.shape[1] - 1) / 2, y - (cutout.shape[0] - 1) / 2)
     if not max(map(abs, off)) <= _HALF:

@@ -233,7 +233,7 @@ def command(
         raise click.UsageError("Expected --explain without --tasks, --workers and --scheduler.")
     if embeddings and suffix == ".csv":
         raise click.UsageError("Expected --embeddings with a folder, or with a table that is not CSV.")
-    side = None if width is None else options.side(width) if mosaic or survey else options.angle(width)
+    side = None if width is None else options.side(width)
     reading = options.reading({"bands": bands, "grid": grid, "hdu": hdu, "zero_point": zero_point})
     classify = ClassifySettings(prior, not raw, embeddings, fit, render, dropout_samples or 0, seed)
     models, progress = (model, *ensemble), options.progress(quiet)

@@ -14,6 +14,7 @@ from galcnn.cli import options
 @options.width
 @options.hdu
 @options.zero_point
+@click.option("--pixel-scale", metavar="ANGLE", help="Angle per pixel of an image without a WCS: 0.4arcsec.")
 @options.companions()
 @click.option("--psf", metavar="FILE|HDU", help="PSF, on pixels of the size of the image's.")
 @options.section(
@@ -46,6 +47,7 @@ def command(
     position: str | None,
     redshift: float | None,
     zero_point: str | None,
+    pixel_scale: str | None,
     remove_sky: bool,
     extinction: float | None,
     system: str | None,
@@ -71,7 +73,8 @@ def command(
         raise click.BadParameter(f"expected a name ending in .fits, received {out!r}", param_hint="--out")
     names, place, chosen = options.band_names(bands), options.sky_position(position), options.hdus(hdu)
     magnitudes = options.zero_points(zero_point)
-    treatment = Treatment(magnitudes, remove_sky, extinction, system, options.angle(width))
+    scale = options.angle(pixel_scale, "--pixel-scale")
+    treatment = Treatment(magnitudes, remove_sky, extinction, system, options.side(width), scale)
     inputs = [*files, *(name for name in (mask, sigma, psf) if name)]
     atomic.check_writable(out, inputs=inputs, overwrite=overwrite)
     if grid is not None:

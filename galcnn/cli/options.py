@@ -137,7 +137,7 @@ one_galaxy: Decorator = click.option(
     "--one-galaxy", is_flag=True, help="The images are files of one galaxy, one per band."
 )
 width: Decorator = click.option(
-    "--width", metavar="ANGLE", help="Use the central field of this width, e.g. 40arcsec; needs a WCS."
+    "--width", metavar="ANGLE", help="Use the central field of this width: 40arcsec, or 96pix without a WCS."
 )
 split: Decorator = click.option(
     "--split",
@@ -642,7 +642,7 @@ def reading(given: Mapping[str, Any]) -> dict[str, Any]:
         "bands": ("bands", band_names),
         "fit": ("fit", bool),
         "grid": ("grid", lambda text: text),
-        "width": ("width", angle),
+        "width": ("width", side),
         "hdu": ("hdu", hdus),
         "zero_point": ("zero_points", zero_points),
     }

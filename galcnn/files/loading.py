@@ -44,7 +44,9 @@ class Treatment:
     system : str or None
         Photometric system of the bands, if it cannot be found from the survey.
     width : astropy.units.Quantity or None
-        Side of the central field to keep; this is the last step.
+        Side of the central field to keep, an angle or pixels; this is the last step.
+    pixel_scale : astropy.units.Quantity or None
+        Angle per pixel of an image without a WCS, noted in ``meta["pixel_scale"]``.
     """
 
     zero_point: ZeroPoint | None = None
@@ -52,10 +54,13 @@ class Treatment:
     ebv: float | None = None
     system: str | None = None
     width: u.Quantity | None = None
+    pixel_scale: u.Quantity | None = None
 
 
 def treat(cutout: Cutout, treatment: Treatment) -> Cutout:
     """Apply the steps of a treatment in order."""
+    if treatment.pixel_scale is not None:
+        cutout = _with_scale(cutout, treatment.pixel_scale)
     if treatment.zero_point is not None:
         cutout = calibrate(cutout, treatment.zero_point)
     if treatment.sky:
@@ -65,6 +70,19 @@ def treat(cutout: Cutout, treatment: Treatment) -> Cutout:
     if treatment.width is not None:
         cutout = crop_width(cutout, treatment.width)
     return cutout
+
+
+def _with_scale(cutout: Cutout, pixel_scale: u.Quantity) -> Cutout:
+    own, arcsec = cutout.pixel_scales, float(pixel_scale.to_value(u.arcsec))
+    if cutout.wcs is not None and own is not None:
+        raise ValueError(
+            message(
+                "an image without a WCS, for the pixel scale",
+                "Leave the pixel scale out: --pixel-scale.",
+                pixel_scale=f"{own[0]:.4f} along x, {own[1]:.4f} along y",
+            )
+        )
+    return replace(cutout, meta={**cutout.meta, "pixel_scale": [arcsec, arcsec]})
 
 
 def calibrate(cutout: Cutout, zero_point: ZeroPoint) -> Cutout:
@@ -402,7 +420,7 @@ def _check_inside(planes: Planes, position: SkyCoord, sources: Sequence[Source])
             "the galaxy inside of the image",
             "The WCS may be wrong; leave the position out to use the image as its header says.",
             path=_shown(sources),
-            position=position.to_string("decimal"),
+            position=f"{position.icrs.to_string('decimal')} (ICRS)",
             from_centre=f"{centre.separation(position).to_value(u.arcsec):.1f} arcsec",
         )
     )

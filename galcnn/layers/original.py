@@ -26,7 +26,7 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from galcnn.cutout import Cutout
+from galcnn.cutout import Cutout, pixel_steps
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs, wcs_cards
 from galcnn.files.fits_images import HDUChoice, chosen_hdus
@@ -139,8 +139,8 @@ class Placement:
             return self.step[0] * self.step[1]
         assert self.wcs is not None
         assert self.cutout.wcs is not None
-        own, old = (abs(np.linalg.det(w.pixel_scale_matrix)) for w in (self.cutout.wcs, self.wcs))
-        return float(own / old)
+        own, old = pixel_steps(self.cutout.wcs, self.cutout.shape), pixel_steps(self.wcs, self.shape)
+        return float(abs(np.linalg.det(own) / np.linalg.det(old)))
 
     def _collected(self, values: _Array, good: npt.NDArray[np.bool_]) -> tuple[_Array, _Array]:
         """Return, for each image pixel, the values summed with shared area as weight, and that area."""

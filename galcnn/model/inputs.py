@@ -20,6 +20,7 @@ from galcnn.errors import message
 from galcnn.files.conversion import as_cutouts
 from galcnn.photometry import parse_unit
 from galcnn.transforms import cropping, rgb
+from galcnn.transforms.grid import pixel_sides
 
 #: Value of masked and NaN pixels: the level of the subtracted sky.
 FILL = 0.0
@@ -145,7 +146,9 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
     Raises
     ------
     ValueError
-        If bands, unit, shape or pixel scale do not match and cannot be converted.
+        If bands, unit, shape or pixel scale do not match and cannot be converted; also if a file has no
+        WCS, the network has a pixel scale, and neither the file's pixel scale (`Treatment`) nor a width in
+        pixels was stated.
     """
     if spec.render is not None and cutout.calibrated and spec.unit == "display":
         cutout = rgb.render(cutout, spec.render)
@@ -154,6 +157,7 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
     if cutout.bands != spec.bands:
         cutout = _pick_bands(cutout, spec.bands)
     _check_unit(cutout, spec)
+    _check_known(cutout, spec)
     if fit:
         scale = None if spec.pixel_scale is None else spec.pixel_scale * u.arcsec
         return cropping.fit(cutout, spec.shape, pixel_scale=scale)
@@ -273,15 +277,23 @@ def _pick_bands(cutout: Cutout, bands: tuple[str, ...]) -> Cutout:
 
 
 def _check_scale(cutout: Cutout, spec: InputSpec) -> None:
-    scale = cutout.pixel_scale
-    if scale is None or spec.pixel_scale is None:
+    if cutout.pixel_scales is None or spec.pixel_scale is None:
         return
-    ratio = float(scale.to_value(u.arcsec)) / spec.pixel_scale
-    if abs(ratio - 1) > SCALE_TOLERANCE:
+    y_side, x_side = pixel_sides(cutout)
+    if not max(abs(side / spec.pixel_scale - 1) for side in (x_side, y_side)) <= SCALE_TOLERANCE:
+        alike = abs(x_side / y_side - 1) < SCALE_TOLERANCE
+        shown = f"{cutout.pixel_scale:.4f}" if alike else f"{x_side:.4f} arcsec along x, {y_side:.4f} along y"
         raise ValueError(
             message(
                 f"pixels of {spec.pixel_scale} arcsec, like those the network was trained on",
                 "Resample it with fit=True; in training, with --size.",
-                pixel_scale=f"{scale.to_value(u.arcsec):.4f} arcsec",
+                pixel_scale=shown,
             )
         )
+
+
+def _check_known(cutout: Cutout, spec: InputSpec) -> None:
+    """Raise if the network has a pixel scale, and that of a file is neither known nor stated."""
+    from_file = "path" in cutout.meta  # arrays have the scale that their user knows
+    if spec.pixel_scale is not None and from_file and "width" not in cutout.meta:
+        pixel_sides(cutout)

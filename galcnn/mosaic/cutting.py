@@ -19,7 +19,7 @@ from galcnn.cutout import LARGEST_SIDE, Cutout
 from galcnn.errors import message
 from galcnn.mosaic.mosaic import Mosaic, MosaicBand
 from galcnn.mosaic.pixels import Box
-from galcnn.mosaic.positions import corners, pixel_positions, sides
+from galcnn.mosaic.positions import corners, pixel_positions, pixel_scales, sides
 from galcnn.transforms import align
 from galcnn.transforms.grid import pixel_degrees, shifted_wcs
 
@@ -27,6 +27,9 @@ from galcnn.transforms.grid import pixel_degrees, shifted_wcs
 _MARGIN = 3
 #: Reasons for a missing cutout.
 OFF, NO_WIDTH = "not on the mosaic", "no width is known"
+OBLONG = "pixels there are oblong or oblique: resample the mosaic, or give the width in pixels"
+#: Side, for now, of cutouts that are not cut for this reason.
+OBLONG_SIDE = -1
 TOO_WIDE = f"wider than {LARGEST_SIDE} pixels"
 
 #: WCS and positions are made for this many galaxies at a time, which is twice as fast as one by one.
@@ -281,8 +284,12 @@ def cut(
         raise ValueError(
             message("a catalog with positions", "Name its columns ra, dec.", columns=catalog.table.colnames)
         )
-    side = sides(width, pixel_degrees(mosaic.wcs) * u.deg, len(catalog))
     x, y = pixel_positions(positions, mosaic.wcs, mosaic.shape)
+    scales, square = pixel_scales(mosaic.wcs, x, y)
+    nominal = pixel_degrees(mosaic.wcs)
+    side = sides(width, (nominal if (scales == nominal).all() else scales) * u.deg, len(catalog))
+    if not u.Quantity(width).unit.is_equivalent(u.pix):
+        side = np.where(square, side, OBLONG_SIDE)
     return _cuts(mosaic, catalog, _Boxes(x, y, side), minimum_coverage)
 
 
@@ -293,7 +300,11 @@ class _Boxes:
         self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], side: npt.NDArray[np.int64]
     ) -> None:
         self.side_of = side
-        why = np.select([np.isnan(x), side == 0, side > LARGEST_SIDE], [OFF, NO_WIDTH, TOO_WIDE], "")
+        why = np.select(
+            [np.isnan(x), side == 0, side == OBLONG_SIDE, side > LARGEST_SIDE],
+            [OFF, NO_WIDTH, OBLONG, TOO_WIDE],
+            "",
+        )
         self.missing = [(int(row), str(why[row])) for row in np.flatnonzero(why != "")]
         on = np.flatnonzero(why == "")
         left, bottom = corners(x[on], side[on]), corners(y[on], side[on])

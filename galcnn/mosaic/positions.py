@@ -23,6 +23,10 @@ _RETURN = 0.1
 
 _STEPS = 30
 
+#: Relative difference of pixel scales, and cosine of the angle of a pixel, that are neglected: the
+#: tolerance of a network, `galcnn.model.inputs.SCALE_TOLERANCE`.
+_SAME_SCALE = 0.02
+
 
 def pixel_positions(
     positions: SkyCoord, wcs: WCS, shape: tuple[int, int]
@@ -51,6 +55,30 @@ def pixel_positions(
     inside = (found > -0.5).all(axis=1) & (found < [nx - 0.5, ny - 0.5]).all(axis=1) & returns
     x[near[inside]], y[near[inside]] = found[inside].T
     return x, y
+
+
+def pixel_scales(
+    wcs: WCS, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return the pixel scale at each position, deg, and if pixels there are square."""
+    # Within the tolerance of a network, all positions get the scale of the whole mosaic, so that one
+    # width gives one shape.
+    nominal = pixel_degrees(wcs)
+    scales, square = np.full(len(x), nominal), np.ones(len(x), np.bool_)
+    on = np.flatnonzero(~np.isnan(x))
+    if not len(on):
+        return scales, square
+    along = []
+    for step in 0.5 * np.eye(2):
+        pixels = np.stack([x[on], y[on]], axis=1)
+        apart = _unit(*_lonlat(wcs, pixels + step)) - _unit(*_lonlat(wcs, pixels - step))
+        along.append(apart)
+    one, other = (np.degrees(np.linalg.norm(apart, axis=1)) for apart in along)
+    cosine = np.degrees(np.degrees(np.sum(along[0] * along[1], axis=1))) / (one * other)
+    square[on] = (abs(one / other - 1) <= _SAME_SCALE) & (abs(cosine) <= _SAME_SCALE)
+    local = np.sqrt(one * other)
+    scales[on] = np.where(abs(local / nominal - 1) <= _SAME_SCALE, nominal, local)
+    return scales, square
 
 
 def sides(width: u.Quantity, pixel_scale: u.Quantity, n: int) -> npt.NDArray[np.int64]:

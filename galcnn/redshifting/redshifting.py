@@ -22,6 +22,7 @@ from galcnn.redshifting.bandpass import shifted, source_bands
 from galcnn.redshifting.noise import digest, noised
 from galcnn.redshifting.psf_matching import matched
 from galcnn.redshifting.settings import Redshifting, default_cosmology, flux_factor, magnification
+from galcnn.transforms.grid import icrs_steps, pixel_sides
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from astropy.nddata import NDData
 
 
+#: Largest relative difference of the sides of a pixel that counts as square.
+_SQUARE = 0.02
 _F_LAMBDA = u.erg / u.s / u.cm**2 / u.AA
 
 
@@ -249,6 +252,15 @@ def _pixel_ratio(cutout: Cutout, observation: Observation | None) -> float:
                 wcs=None,
             )
         )
+    y_side, x_side = pixel_sides(cutout)
+    if not abs(x_side / y_side - 1) <= _SQUARE:
+        raise ValueError(
+            message(
+                "square pixels",
+                "Resample the image first: galcnn.transforms.resample.",
+                pixel_scale=f"{x_side:.4f} arcsec along x, {y_side:.4f} along y",
+            )
+        )
     return float((cutout.pixel_scale / observation.pixel_scale).to_value(u.one))
 
 
@@ -292,7 +304,7 @@ def _wcs(cutout: Cutout, shape: tuple[int, int], scale: float, ratio: float) -> 
     wcs.wcs.radesys = "ICRS"
     wcs.wcs.crval = [sky.ra.deg, sky.dec.deg]
     wcs.wcs.crpix = (anchor - middle_old) * scale + middle_new + 1
-    wcs.wcs.cd = old.pixel_scale_matrix / ratio
+    wcs.wcs.cd = icrs_steps(old, cutout.shape) / 3600 / ratio
     wcs.wcs.set()
     wcs.array_shape = shape
     return wcs

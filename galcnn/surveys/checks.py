@@ -16,6 +16,7 @@ from astropy.wcs import WCS
 from galcnn.cutout import LARGEST_SIDE, Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
 from galcnn.surveys.http import Answer, Limits
+from galcnn.transforms.grid import icrs_steps
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -28,6 +29,10 @@ _BLOCK = 2880
 _DIGITS = 10
 #: Half a pixel, plus the rounding error of float32 header cards.
 _HALF = 0.51
+#: Largest relative difference of a side of a pixel, and cosine of its angle.
+_SCALE = 1e-2
+#: Largest angle between north and the y axis where north was asked to be up, degrees: a pixel over 100.
+_TURN = 0.6
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,14 @@ def fits_bytes(answer: Answer) -> bytes:
 
 
 def received(
-    cutout: Cutout, want: Wanted, *, survey: str, answers: Sequence[Answer], facts: Mapping[str, Any]
+    cutout: Cutout,
+    want: Wanted,
+    *,
+    survey: str,
+    answers: Sequence[Answer],
+    facts: Mapping[str, Any],
+    north_up: bool = False,
+    mirrored: bool = False,
 ) -> Cutout:
     """Check a received image against the request and record its provenance.
 
@@ -181,6 +193,10 @@ def received(
         All answers that were used.
     facts : mapping
         Entries for `meta`, such as release, source of the PSF and treatment of the sky.
+    north_up : bool
+        True if the service was asked for an image with north up, east to the left.
+    mirrored : bool
+        True if images may be mirrored, as those of a user's folder.
 
     Returns
     -------
@@ -191,7 +207,7 @@ def received(
     Raises
     ------
     galcnn.errors.BadResponseError
-        If shape, bands, pixel scale or centre differ from the request.
+        If shape, bands, centre, pixel scale along x or y, orientation or parity differ from the request.
     galcnn.errors.CoverageError
         If a band has no finite pixel near the position.
     """
@@ -208,6 +224,7 @@ def received(
             )
         )
     _check_place(cutout, want, url)
+    _check_grid(cutout, want, url, north_up=north_up, mirrored=mirrored)
     finite = np.isfinite(cutout.flux)
     coverage = {band: round(float(plane.mean()), 4) for band, plane in zip(want.bands, finite, strict=True)}
     first, reach = want.side // 2, max(1, want.side // 16)
@@ -233,16 +250,37 @@ def _check_place(cutout: Cutout, want: Wanted, url: str) -> None:
     middle = (want.side - 1) / 2
     x, y = (float(value) for value in cutout.wcs.world_to_pixel(want.position))
     offset = (round(x - middle, 2), round(y - middle, 2))
-    scale = u.Quantity(cutout.pixel_scale).to_value(u.arcsec)
-    wished = want.pixel_scale.to_value(u.arcsec)
-    # Far from its reference point a tangent plane is stretched, by 1 in 10^4 within a degree.
-    if not max(map(abs, offset)) <= _HALF or abs(scale / wished - 1) > 1e-2:
+    if not max(map(abs, offset)) <= _HALF:
         raise BadResponseError(
             message(
-                f"the position in the middle, within half a pixel of {wished:g} arcsec",
+                "the position in the middle, within half a pixel",
                 "Try again later; the service may have changed.",
                 off_by_pixels=offset,
-                pixel_scale_arcsec=round(float(scale), 5),
+                url=url,
+            )
+        )
+
+
+def _check_grid(cutout: Cutout, want: Wanted, url: str, *, north_up: bool, mirrored: bool) -> None:
+    """Raise an error for pixels of another size along x or y, oblique or mirrored ones, or another north."""
+    wished = float(want.pixel_scale.to_value(u.arcsec))
+    # East and north of a step along x and along y, in wanted pixels.
+    assert cutout.wcs is not None  # for the type checker: it was checked
+    steps = icrs_steps(cutout.wcs, cutout.shape) / wished
+    sides = np.linalg.norm(steps, axis=0)
+    parity, turn = np.linalg.det(steps), np.degrees(np.arctan2(steps[0, 1], steps[1, 1]))
+    oblique = abs(steps[:, 0] @ steps[:, 1])
+    # Far from its reference point a tangent plane is stretched, by 1 in 10^4 within a degree.
+    fits = max(abs(sides - 1)) <= _SCALE and oblique <= _SCALE and (mirrored or parity < 0)
+    shown = np.round(sides * wished, 5).tolist()
+    if not fits or (north_up and not abs(turn) <= _TURN):
+        raise BadResponseError(
+            message(
+                f"square pixels of {wished:g} arcsec, as on the sky{', north up' if north_up else ''}",
+                "Try again later; the service may have changed.",
+                pixel_scale_arcsec=shown[0] if shown[0] == shown[1] else tuple(shown),
+                mirrored=bool(parity > 0),
+                y_axis_deg_from_north_to_east=round(float(turn), 2),
                 url=url,
             )
         )

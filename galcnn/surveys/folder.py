@@ -109,7 +109,9 @@ class FolderSurvey:
             best.append(found)
         used = [answers[i] for i in dict.fromkeys(i for _, _, i in best)]
         stack = stacked([image for _, image, _ in best], position, want.side)
-        return received(stack, want, survey=self.name, answers=used, facts={"release": self.folder})
+        return received(
+            stack, want, survey=self.name, answers=used, facts={"release": self.folder}, mirrored=True
+        )
 
     @property
     def _images(self) -> list[_Indexed]:

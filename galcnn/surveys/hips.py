@@ -122,9 +122,11 @@ class HipsSurvey(ServedSurvey):
         for band, answer in zip(want.bands, answers, strict=True):
             image = _image(self._ids[band], band, answer)
             one = replace(want, bands=(band,))
-            images.append(received(image, one, survey=self.name, answers=[answer], facts=facts))
+            images.append(
+                received(image, one, survey=self.name, answers=[answer], facts=facts, north_up=True)
+            )
         stack = stacked(images, want.position, want.side)
-        found = received(stack, want, survey=self.name, answers=answers, facts=facts)
+        found = received(stack, want, survey=self.name, answers=answers, facts=facts, north_up=True)
         return self._with_psf(self._calibrated(remove_sky(found) if self.sky else found))
 
     def _answer(self, hips: str, want: Wanted) -> Answer:

@@ -112,7 +112,7 @@ class LegacySurvey(ServedSurvey):
             "sky": "subtracted by the survey",
             "psf_source": "none",
         }
-        found = received(cutout, want, survey=self.name, answers=answers, facts=facts)
+        found = received(cutout, want, survey=self.name, answers=answers, facts=facts, north_up=True)
         if not self.psf:
             return found
         answers.append(get(asked[1], limits=self.limits))

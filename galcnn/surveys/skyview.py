@@ -81,7 +81,7 @@ class SkyViewSurvey(NamedBands):
             "sky": "not subtracted",
         }
         stack = stacked(images, want.position, want.side)
-        return received(stack, want, survey=self.name, answers=answers, facts=facts)
+        return received(stack, want, survey=self.name, answers=answers, facts=facts, north_up=True)
 
     def _addresses(self, want: Wanted) -> list[str]:
         """Return the addresses of the images that SkyView made."""

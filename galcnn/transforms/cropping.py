@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnfitImageError, message
-from galcnn.transforms.grid import checked_shape, recorded, scaled_wcs
+from galcnn.transforms.grid import checked_shape, pixel_sides, recorded, scaled_wcs
 from galcnn.transforms.resampling import resample, resize
 
 #: Relative difference below which pixel scales are equal: 0.1 pixel over 100.
@@ -128,9 +128,9 @@ def window(cutout: Cutout, shape: tuple[int, int], corner: tuple[int, int]) -> C
 def fit(cutout: Cutout, shape: tuple[int, int], *, pixel_scale: u.Quantity | None = None) -> Cutout:
     """Fit a cutout to the grid of a network.
 
-    If both pixel scales are known, the cutout is resampled to `pixel_scale`, then cropped or padded about
-    the centre. Otherwise it is cropped about the centre to the aspect ratio of `shape`, and the whole
-    remaining field is resampled.
+    If both pixel scales are known, the cutout is resampled to `pixel_scale` along x and y, then cropped or
+    padded about the centre. Otherwise it is cropped about the centre to the aspect ratio of `shape`, on the
+    sky if its own scales are known, and the whole remaining field is resampled.
 
     Parameters
     ----------
@@ -156,58 +156,66 @@ def fit(cutout: Cutout, shape: tuple[int, int], *, pixel_scale: u.Quantity | Non
     ['crop', 'resize']
     """
     shape = checked_shape(shape)
-    own = cutout.pixel_scale
-    if own is not None and pixel_scale is not None:
-        if abs(float(pixel_scale / own) - 1) > _SAME_SCALE:
+    if cutout.pixel_scales is not None and pixel_scale is not None:
+        arcsec = float(pixel_scale.to_value(u.arcsec))
+        if max(abs(arcsec / side - 1) for side in pixel_sides(cutout)) > _SAME_SCALE:
             return resample(cutout, pixel_scale, shape)
         smaller = (min(shape[0], cutout.shape[0]), min(shape[1], cutout.shape[1]))
         return pad(crop(cutout, smaller), shape)
     ny, nx = cutout.shape
-    per_pixel = min(ny / shape[0], nx / shape[1])
-    part = (max(1, round(per_pixel * shape[0])), max(1, round(per_pixel * shape[1])))
+    y_side, x_side = (1.0, 1.0) if cutout.pixel_scales is None else pixel_sides(cutout)
+    per_pixel = min(ny * y_side / shape[0], nx * x_side / shape[1])
+    part = (max(1, round(per_pixel * shape[0] / y_side)), max(1, round(per_pixel * shape[1] / x_side)))
     return resize(crop(cutout, (min(part[0], ny), min(part[1], nx))), shape)
 
 
 def crop_width(cutout: Cutout, width: u.Quantity) -> Cutout:
-    """Crop a cutout to a central square of given angular width.
+    """Crop a cutout to a central square of given width.
 
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Cutout with a WCS.
+        Cutout. Its pixel scale must be known for an angular width.
     width : astropy.units.Quantity
-        Side of the square; rounded to whole pixels.
+        Side of the square in pixels, or an angle: along x and y alike, so that oblong pixels give an image
+        of other numbers of pixels along x and y. Rounded to whole pixels.
 
     Returns
     -------
     galcnn.cutout.Cutout
-        Square cutout.
+        Cutout of a square of the sky. Without a WCS, a width in pixels is noted in ``meta["width"]``: it
+        states the field for a network with a pixel scale.
 
     Raises
     ------
     galcnn.errors.UnfitImageError
-        If there is no WCS, or the width exceeds the image or is less than a pixel.
+        If the pixel scale is unknown, pixels are oblique, or the width exceeds the image or is less than a
+        pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> crop_width(Cutout(np.ones((6, 8)), ("r",)), 4 * u.pix).shape
+    (4, 4)
     """
-    scale = cutout.pixel_scale
-    if scale is None:
-        raise UnfitImageError(
-            message(
-                "an image with a WCS, to cut an angular width",
-                "Leave out width=..., or use a file with a WCS.",
-                wcs=None,
-            )
-        )
-    side = round(float((width / scale).to_value(u.dimensionless_unscaled)))
-    if not 1 <= side <= min(cutout.shape):
+    in_pixels = width.unit.is_equivalent(u.pix)
+    sides = (1.0, 1.0) if in_pixels else pixel_sides(cutout)
+    unit = u.pix if in_pixels else u.arcsec
+    ny, nx = (round(float(width.to_value(unit)) / side) for side in sides)
+    if not (1 <= ny <= cutout.shape[0] and 1 <= nx <= cutout.shape[1]):
+        whole = min(n * side for n, side in zip(cutout.shape, sides, strict=True))
         raise UnfitImageError(
             message(
                 "a width within the image",
                 "Choose a smaller one, or an image of a wider field.",
                 width=str(width),
-                image=str((scale * min(cutout.shape)).to(width.unit)),
+                image=str((whole * unit).to(width.unit)),
             )
         )
-    return crop(cutout, (side, side))
+    part = crop(cutout, (ny, nx))
+    if in_pixels and part.wcs is None:
+        return replace(part, meta={**part.meta, "width": f"{nx} pix"})
+    return part
 
 
 def _centred(old: tuple[int, int], new: tuple[int, int]) -> tuple[int, int]:

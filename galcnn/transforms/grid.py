@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS, DistortionLookupTable, Sip, WCSBase
 
-from galcnn.cutout import Cutout
-from galcnn.errors import message
+from galcnn.cutout import Cutout, pixel_steps
+from galcnn.errors import UnfitImageError, message
 from galcnn.photometry import DISPLAY
 
 #: New pixels are masked if less than this fraction of them is covered by unmasked old pixels.
@@ -25,6 +25,8 @@ SAME_GRID = 1e-3
 
 #: Cards of distortions that wcslib applies itself; those read as TPV have TAN in the CTYPE of the object.
 _DISTORTING = re.compile(r"CQDIS1|-(TPV|TPD|TNX|ZPX) *'")
+#: Cosine of the angle between the sides of a pixel up to which it counts as a right angle.
+_OBLIQUE = 0.02
 #: Areas of pixels count as equal if they differ by less than this.
 _SAME_AREA = 1e-4
 
@@ -65,6 +67,43 @@ def recorded(meta: Mapping[str, Any], kind: str, step: Mapping[str, Any]) -> dic
 def pixel_degrees(wcs: WCS) -> float:
     """Return the square root of the area of a pixel by the matrix of a WCS, deg: at its reference point."""
     return float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))))
+
+
+def pixel_sides(cutout: Cutout) -> tuple[float, float]:
+    """Return the sides (y, x) of the pixel in the middle, arcsec; raise an error if unknown or oblique."""
+    scales = cutout.pixel_scales
+    if scales is None:
+        raise UnfitImageError(
+            message(
+                "an image with a WCS, whose pixel scale is known",
+                "State a width in pixels (--width 96pix), or the scale: galcnn convert --pixel-scale "
+                "0.4arcsec, in Python Treatment(pixel_scale=...).",
+                wcs=None,
+            )
+        )
+    if cutout.wcs is not None:
+        along_x, along_y = (pixel_steps(cutout.wcs, cutout.shape) / scales.value).T
+        if not abs(along_x @ along_y) < _OBLIQUE:
+            raise UnfitImageError(
+                message(
+                    "pixels with right angles",
+                    "Resample the image onto another grid first: galcnn.transforms.align.",
+                    angle=f"{np.degrees(np.arccos(along_x @ along_y)):.1f} deg",
+                )
+            )
+    return float(scales[1].value), float(scales[0].value)
+
+
+def icrs_steps(wcs: WCS, shape: tuple[int, int]) -> _Array:
+    """Return the steps of one pixel at the middle, arcsec, ICRS: [[east/x, east/y], [north/x, north/y]]."""
+    if wcs.wcs.radesys == "ICRS":
+        return pixel_steps(wcs, shape)
+    x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    xs, ys = np.array([[x + 0.5, y], [x - 0.5, y], [x, y + 0.5], [x, y - 0.5], [x, y]]).T
+    places = wcs.pixel_to_world(xs, ys).icrs
+    sky = np.stack([angle.to_value(u.arcsec) for angle in places[-1].spherical_offsets_to(places[:4])])
+    steps: _Array = sky[:, [0, 2]] - sky[:, [1, 3]]
+    return steps
 
 
 def pixel_areas(wcs: WCS, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> _Array:

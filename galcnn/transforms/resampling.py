@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.transforms.grid import MIN_COVERAGE, checked_shape, per_area, recorded, scaled_wcs
+from galcnn.transforms.grid import MIN_COVERAGE, checked_shape, per_area, pixel_sides, recorded, scaled_wcs
 
 _Array = npt.NDArray[Any]
 
@@ -23,9 +23,9 @@ def resample(cutout: Cutout, pixel_scale: u.Quantity, shape: tuple[int, int] | N
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
-        Cutout with a WCS.
+        Cutout with a WCS, or of which ``meta["pixel_scale"]`` states the scale.
     pixel_scale : astropy.units.Quantity
-        Pixel scale of the result.
+        Pixel scale of the result, along x and y: oblong pixels become square.
     shape : tuple of int, optional
         Shape of the result in pixels, (ny, nx); by default the pixels that fit into the old field.
 
@@ -42,7 +42,7 @@ def resample(cutout: Cutout, pixel_scale: u.Quantity, shape: tuple[int, int] | N
     Raises
     ------
     ValueError
-        If there is no WCS (use `resize`), or the scale is not a positive angle.
+        If the pixel scale is unknown (use `resize`), it is not a positive angle, or pixels are oblique.
 
     Examples
     --------
@@ -56,24 +56,17 @@ def resample(cutout: Cutout, pixel_scale: u.Quantity, shape: tuple[int, int] | N
     """
     if not pixel_scale.unit.is_equivalent(u.arcsec) or not np.isfinite(pixel_scale) or not pixel_scale > 0:
         raise ValueError(message("a positive angle per pixel", "", pixel_scale=pixel_scale))
-    own = cutout.pixel_scale
-    if own is None:
-        raise ValueError(
-            message(
-                "a cutout with a WCS, whose pixel scale is known",
-                "Use resize to bring the whole field onto another grid.",
-                wcs=None,
-            )
-        )
-    ratio = float((pixel_scale / own).to_value(u.dimensionless_unscaled))
+    arcsec = float(pixel_scale.to_value(u.arcsec))
+    y_side, x_side = pixel_sides(cutout)
+    ratios = (arcsec / y_side, arcsec / x_side)
     if shape is None:
-        ny, nx = (max(1, int(n / ratio + 1e-6)) for n in cutout.shape)
+        ny, nx = (max(1, int(n / r + 1e-6)) for n, r in zip(cutout.shape, ratios, strict=True))
         shape = (ny, nx)
     shape = checked_shape(shape)
-    if abs(ratio - 1) < 1e-9 and shape == cutout.shape:
+    if max(abs(r - 1) for r in ratios) < 1e-9 and shape == cutout.shape:
         return cutout
     step = {"step": "resample", "pixel_scale": float(pixel_scale.to_value(u.arcsec))}
-    return _regridded(cutout, shape, (ratio, ratio), step)
+    return _regridded(cutout, shape, ratios, step)
 
 
 def resize(cutout: Cutout, shape: tuple[int, int]) -> Cutout:
@@ -134,6 +127,9 @@ def _regridded(
             sigma = np.where(enough, spread * area, np.nan).astype(np.float32)
     first = tuple((n - 1) / 2 - (m - 1) / 2 * r for n, m, r in zip(cutout.shape, shape, ratios, strict=True))
     facts = {"from": list(cutout.shape), "shape": list(shape), "ratio": list(ratios)}
+    meta = recorded(cutout.meta, "geometry", {**step, **facts})
+    if "pixel_scale" in meta:
+        meta["pixel_scale"] = [side * r for side, r in zip(meta["pixel_scale"], ratios[::-1], strict=True)]
     return replace(
         cutout,
         flux=flux.astype(np.float32),
@@ -141,7 +137,7 @@ def _regridded(
         sigma=sigma,
         psf=None if cutout.psf is None else _regridded_psf(cutout.psf, ratios),
         wcs=scaled_wcs(cutout.wcs, ratios, (first[0], first[1]), shape),
-        meta=recorded(cutout.meta, "geometry", {**step, **facts}),
+        meta=meta,
     )
 
 

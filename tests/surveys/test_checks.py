@@ -154,3 +154,53 @@ def test_a_moffat_has_its_width_and_its_wings():
     for wrong in (((), 0.25), ((0.0,), 0.25), ((1.0,), 0)):
         with pytest.raises(ValueError, match="positive widths"):
             moffat_planes(*wrong)
+
+
+def turned(matrix, frame="icrs"):
+    """Return the wanted grid with another matrix, pixels of 0.4 arcsec; in galactic coordinates if wished."""
+    wcs = WANT.wcs
+    if frame == "galactic":
+        wcs.wcs.ctype, wcs.wcs.radesys = ["GLON-TAN", "GLAT-TAN"], ""
+        wcs.wcs.crval = [WHERE.galactic.l.deg, WHERE.galactic.b.deg]
+    wcs.wcs.cdelt, wcs.wcs.pc = [0.4 / 3600] * 2, matrix
+    return wcs
+
+
+def rotation(degrees):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s], [s, c]])
+
+
+AS_ON_THE_SKY = np.diag([-1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "frame", "right", "north_up"),
+    [
+        (AS_ON_THE_SKY, "icrs", True, True),
+        (rotation(0.4) @ AS_ON_THE_SKY, "icrs", True, True),
+        (rotation(30) @ AS_ON_THE_SKY, "icrs", True, False),
+        (rotation(180) @ AS_ON_THE_SKY, "icrs", True, False),
+        (AS_ON_THE_SKY, "galactic", True, False),
+        (np.diag([1.0, 1.0]), "icrs", False, False),  # mirrored
+        (np.diag([-1.0, -1.0]), "icrs", False, False),  # upside down
+        (np.diag([-2.0, 0.5]), "icrs", False, False),  # the same area
+        (np.diag([-1.05, 1 / 1.05]), "icrs", False, False),
+        (AS_ON_THE_SKY @ np.array([[1, 0.1], [0, 1]]), "icrs", False, False),  # oblique, the same area
+    ],
+)
+def test_orientation_parity_and_aspect_are_checked(matrix, frame, right, north_up):
+    cutout = image(wcs=turned(matrix, frame))
+    for asked, good in ((False, right), (True, north_up)):
+        said = {"survey": "toy", "answers": [answer(b"")], "facts": {}, "north_up": asked}
+        if good:
+            assert received(cutout, WANT, **said).survey == "toy"
+        else:
+            with pytest.raises(BadResponseError, match=r"square pixels of 0\.4 arcsec"):
+                received(cutout, WANT, **said)
+
+
+def test_a_folder_may_hold_mirrored_images():
+    said = {"survey": "toy", "answers": [answer(b"")], "facts": {}}
+    mirrored = image(wcs=turned(np.eye(2)))
+    assert received(mirrored, WANT, **said, mirrored=True).survey == "toy"

@@ -223,6 +223,9 @@ def _axes(figure: Figure, place: int, cutout: Cutout) -> Axes:
         axes.set_xlabel("x [pixel]", fontsize=TITLE)
         axes.set_ylabel("y [pixel]" if place == 1 else "", fontsize=TITLE)
         return axes
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    frame = wcs_to_celestial_frame(cutout.wcs)
     on_sky: Any = figure.add_subplot(1, 2, place, projection=cutout.wcs)
     for coordinate, default in zip(on_sky.coords, ("RA", "Dec"), strict=True):
         coordinate.set_ticks(number=4)
@@ -232,6 +235,8 @@ def _axes(figure: Figure, place: int, cutout: Cutout) -> Axes:
         label = {"longitude": "RA", "latitude": "Dec"}.get(name, default)
         if cutout.wcs.wcs.lngtyp not in ("RA", ""):
             label = {"RA": cutout.wcs.wcs.lngtyp.strip(), "Dec": cutout.wcs.wcs.lattyp.strip()}[label]
+        elif frame.name != "icrs":
+            label = f"{label} ({frame.name.upper()} {frame.equinox.value})"
         coordinate.set_axislabel(label, size=TITLE)
     if place == 2:
         on_sky.coords[1].set_axislabel("")
