@@ -274,8 +274,29 @@ class Cutout:
 
 
 def pixel_steps(wcs: WCS, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
-    """Return the steps on the sky, arcsec, of one pixel at the middle: [[lon/x, lon/y], [lat/x, lat/y]]."""
-    # With all distortions, which the matrix of the WCS does not hold; in the frame of the WCS.
+    """Return the steps on the sky of one pixel along x and y, at the middle of an image.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Celestial WCS; its distortions count, which its matrix does not hold.
+    shape : tuple of int
+        Shape of the image in pixels, (ny, nx).
+
+    Returns
+    -------
+    numpy.ndarray
+        [[longitude by x, longitude by y], [latitude by x, latitude by y]], arcsec on the sky, in the frame of
+        the WCS. NaN where it has no sky.
+
+    Examples
+    --------
+    >>> from astropy.wcs import WCS
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 2 / 3600]
+    >>> np.abs(pixel_steps(wcs, (1, 1))).round(6).tolist()
+    [[1.0, 0.0], [0.0, 2.0]]
+    """
     x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     pixels = [[x + 0.5, y], [x - 0.5, y], [x, y + 0.5], [x, y - 0.5], [x, y]]
     world = np.radians(wcs.all_pix2world(pixels, 0))

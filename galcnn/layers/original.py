@@ -352,7 +352,7 @@ class _Image:
             first = chosen[0]
             places = " ".join(str(i) for i, one in enumerate(hdulist) if any(one is c for c in chosen))
         _, shape = plane_indices(first)
-        wcs, _ = celestial_wcs(first.header, shape)
+        wcs, _ = celestial_wcs(first.header, shape, hdulist)
         return cls(shape, wcs, places)
 
 
