@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Side of the largest cutout that is cut or requested, in pixels: 1 GB per band.
 LARGEST_SIDE = 16_384
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,7 +307,9 @@ def pixel_steps(wcs: WCS, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
     north = np.cross(xyz[:, -1], east)
     along = xyz[:, [0, 2]] - xyz[:, [1, 3]]
     steps: npt.NDArray[np.float64] = np.degrees(np.stack([east, north]) @ along) * 3600
-    return steps
+    # Differences are rounded; near its reference point, an undistorted WCS has its matrix.
+    matrix: npt.NDArray[np.float64] = wcs.pixel_scale_matrix[[wcs.wcs.lng, wcs.wcs.lat]] * 3600
+    return matrix if np.abs(steps - matrix).max() < _ROUNDING * np.abs(matrix).max() else steps
 
 
 def _plane_stack(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:

@@ -314,7 +314,8 @@ def _pixel_of(wcs: WCS, position: SkyCoord) -> npt.NDArray[np.float64]:
     """Return the pixel (x, y) of a position; astropy's general function would take a fifth of the time."""
     if wcs.wcs.radesys == "ICRS":
         sky = _icrs(position)
-        return np.array(wcs.all_world2pix(sky.ra.deg, sky.dec.deg, 0), dtype=np.float64)
+        world = [sky.ra.deg, sky.dec.deg] if wcs.wcs.lng == 0 else [sky.dec.deg, sky.ra.deg]
+        return np.array(wcs.all_world2pix(*world, 0), dtype=np.float64)
     return np.array(wcs.world_to_pixel(position), dtype=np.float64)
 
 

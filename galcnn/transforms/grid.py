@@ -13,6 +13,7 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS, DistortionLookupTable, Sip, WCSBase
+from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.cutout import Cutout, pixel_steps
 from galcnn.errors import UnfitImageError, message
@@ -96,7 +97,7 @@ def pixel_sides(cutout: Cutout) -> tuple[float, float]:
 
 def icrs_steps(wcs: WCS, shape: tuple[int, int]) -> _Array:
     """Return the steps of one pixel at the middle, arcsec, ICRS: [[east/x, east/y], [north/x, north/y]]."""
-    if wcs.wcs.radesys == "ICRS":
+    if wcs_to_celestial_frame(wcs).name == "icrs":
         return pixel_steps(wcs, shape)
     x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     xs, ys = np.array([[x + 0.5, y], [x - 0.5, y], [x, y + 0.5], [x, y - 0.5], [x, y]]).T

@@ -375,3 +375,39 @@ def test_a_position_is_not_needed(disc):
     middle = far.wcs.pixel_to_world(*[(n - 1) / 2 for n in far.shape[::-1]])
     want = disc.wcs.pixel_to_world(127.5, 127.5)
     assert middle.separation(SkyCoord(want)).to_value(u.arcsec) < 1e-3
+
+
+@pytest.mark.parametrize("frame", ["galactic", "fk4", "swapped"])
+def test_north_stays_north_in_other_frames(disc, frame):
+    middle = [(n - 1) / 2 for n in disc.shape[::-1]]
+    at = disc.wcs.pixel_to_world(*middle)
+    wcs = disc.wcs.deepcopy()
+    if frame == "swapped":
+        wcs.wcs.ctype, wcs.wcs.crval = ["DEC--TAN", "RA---TAN"], wcs.wcs.crval[::-1]
+        wcs.wcs.cd = [[0.0, 1e-4], [-1e-4, 0.0]]
+    else:
+        own = at.galactic if frame == "galactic" else at.transform_to("fk4")
+        wcs.wcs.crval = [own.spherical.lon.deg, own.spherical.lat.deg]
+        if frame == "galactic":
+            wcs.wcs.ctype, wcs.wcs.radesys = ["GLON-TAN", "GLAT-TAN"], ""
+        else:
+            wcs.wcs.radesys, wcs.wcs.equinox = "FK4", 1950.0
+    wcs.wcs.crpix = [n + 1 for n in middle]
+    wcs.wcs.set()
+    near = replace(disc, wcs=wcs, position=wcs.pixel_to_world(*middle).icrs)
+    far = redshift(near, 0.2)
+    angles = []
+    for one in (near, far):
+        x, y = [(n - 1) / 2 for n in one.shape[::-1]]
+        centre, right, up = one.wcs.pixel_to_world([x, x + 1, x], [y, y, y + 1]).icrs
+        angles.append([centre.position_angle(right).deg, centre.position_angle(up).deg])
+    turns = (np.array(angles[1]) - angles[0] + 180) % 360 - 180
+    np.testing.assert_allclose(turns, 0, atol=1e-2)
+    assert far.wcs.pixel_to_world(x, y).separation(near.position) < 1 * far.pixel_scale
+
+
+def test_oblong_pixels_are_not_redshifted(disc):
+    wcs = disc.wcs.deepcopy()
+    wcs.wcs.pc = [[2, 0], [0, 1]]
+    with pytest.raises(ValueError, match=r"square pixels.*along x.*galcnn\.transforms\.resample"):
+        redshift(replace(disc, wcs=wcs), 0.2, observation=FAR)
