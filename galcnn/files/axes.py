@@ -138,7 +138,8 @@ def axes_of(hdu: Any) -> ImageAxes:
 
 def refuse_no_image(axes: ImageAxes, hdu: Any, *, named: bool) -> None:
     """Raise an error for one row or column, and for planes of a spectrum that nothing names as bands."""
-    if 1 in axes.plane_shape:
+    one_pixel_of_the_sky = axes.plane_shape == (1, 1) and "CTYPE1" in hdu.header
+    if 1 in axes.plane_shape and not one_pixel_of_the_sky:
         raise UnreadableImageError(
             message(
                 "an image of several rows and columns",

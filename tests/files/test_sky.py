@@ -276,3 +276,10 @@ def test_info_prints_position_and_north_in_icrs(frame, tmp_path):
     angle = (middle.position_angle(up).deg + 180) % 360 - 180
     assert f"y axis {angle:.1f} deg" in text
     assert "1.0800 arcsec along x, 1.4040 arcsec along y" in text
+
+
+def test_one_pixel_has_its_place():
+    content = io.BytesIO()
+    fits.PrimaryHDU(np.ones((1, 1), np.float32), header("TAN", "b1950", seed=8)).writeto(content)
+    cutout = load_cutout(content.getvalue())
+    assert off(cutout.wcs, WCS(header("TAN", "b1950", seed=8)), 0, 0) < 1e-6
