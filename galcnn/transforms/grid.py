@@ -28,6 +28,8 @@ SAME_GRID = 1e-3
 _DISTORTING = re.compile(r"CQDIS1|-(TPV|TPD|TNX|ZPX) *'")
 #: Cosine of the angle between the sides of a pixel up to which it counts as a right angle.
 _OBLIQUE = 0.02
+#: Relative difference of the sides of a pixel up to which it counts as square.
+_SQUARE = 0.01
 #: Areas of pixels count as equal if they differ by less than this.
 _SAME_AREA = 1e-4
 
@@ -72,6 +74,7 @@ def pixel_degrees(wcs: WCS) -> float:
 
 def pixel_sides(cutout: Cutout) -> tuple[float, float]:
     """Return the sides (y, x) of the pixel in the middle, arcsec; raise an error if unknown or oblique."""
+    # Equal sides of pixels that a distortion makes slightly oblong: grids stay parallel, squares square.
     scales = cutout.pixel_scales
     if scales is None:
         raise UnfitImageError(
@@ -92,7 +95,12 @@ def pixel_sides(cutout: Cutout) -> tuple[float, float]:
                     angle=f"{np.degrees(np.arccos(along_x @ along_y)):.1f} deg",
                 )
             )
-    return float(scales[1].value), float(scales[0].value)
+    x_side, y_side = scales.value.tolist()
+    if abs(x_side / y_side - 1) < _SQUARE:
+        mean = cutout.pixel_scale
+        assert mean is not None  # for the type checker: the scales are known
+        x_side = y_side = float(mean.value)
+    return y_side, x_side
 
 
 def icrs_steps(wcs: WCS, shape: tuple[int, int]) -> _Array:

@@ -147,3 +147,11 @@ def test_a_mosaic_says_where_its_pixels_are_oblong(tmp_path):
         assert "oblong" in found["high"].reason
         by_pixels = {one.id: one for one in cut(mosaic, catalog, width=8 * u.pix)}
     np.testing.assert_allclose(by_pixels["high"].cutout.pixel_scales.to_value(u.deg), [0.25, 0.5], rtol=1e-2)
+
+
+def test_pixels_that_a_distortion_makes_slightly_oblong_count_as_square():
+    one = cutout(0.5, 0.503)
+    assert crop_width(one, 24 * u.arcsec).shape == (48, 48)
+    assert resample(one, 1 * u.arcsec).meta["geometry"][0]["ratio"] == pytest.approx(
+        [1 / 0.5015] * 2, rel=1e-4
+    )
