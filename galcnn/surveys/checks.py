@@ -196,7 +196,7 @@ def received(
     north_up : bool
         True if the service was asked for an image with north up, east to the left.
     mirrored : bool
-        True if images may be mirrored, as those of a user's folder.
+        True if images may be mirrored, as those of a folder or of an archive's cameras.
 
     Returns
     -------

@@ -142,7 +142,7 @@ class VOSurvey(NamedBands):
             "sky": "as the archive left it",
         }
         stack = stacked(images, want.position, want.side)
-        return received(stack, want, survey=self.name, answers=one.answers, facts=facts)
+        return received(stack, want, survey=self.name, answers=one.answers, facts=facts, mirrored=True)
 
     @functools.cached_property
     def _endpoint(self) -> tuple[str, bool]:
