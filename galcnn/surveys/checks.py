@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 2880
+#: Largest size of a decompressed file in bytes, and for each byte of a large compressed one. Images of the
+#: sky become a tenth of their size at most, and blank ones a thousandth.
+_PLAIN, _PLAIN_PER_BYTE = 1 << 27, 16
 #: Decimal places of positions in degrees: conversions between frames change a microarcsecond.
 _DIGITS = 10
 #: Half a pixel, plus the rounding error of float32 header cards.
@@ -287,7 +290,7 @@ def _check_grid(cutout: Cutout, want: Wanted, url: str, *, north_up: bool, mirro
 
 
 def _unpacked(content: bytes, answer: Answer) -> bytes:
-    limit = Limits().size
+    limit = min(max(_PLAIN, _PLAIN_PER_BYTE * len(content)), Limits().size)
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
             plain = packed.read(limit + 1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.coordinates import SkyCoord
+from astropy.table import Table
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
@@ -20,10 +21,6 @@ from galcnn.surveys.checks import Wanted, received
 from galcnn.surveys.http import Answer, Limits, Session, address, get, speaking
 from galcnn.surveys.images import coverage_of, moffat_planes, stacked
 from galcnn.surveys.served import ServedSurvey
-
-if TYPE_CHECKING:
-    from astropy.table import Table
-
 
 _ARCSEC = 0.396
 #: Maximum number of overlapping fields that are compared.
@@ -190,17 +187,20 @@ class SDSSSurvey(ServedSurvey):
     def _fields(self, want: Wanted, answers: list[Answer]) -> list[Field]:
         client = self._client()
         with speaking(f"SDSS ({self.database})"):
-            table: Table | None = client.query_sql(_sql(want), data_release=self.release, cache=False)
+            client.query_sql_async(_sql(want), data_release=self.release, cache=False)
         answers += client._session.answers
         if not answers[-1].content.endswith(b"\n"):  # a truncated table would still parse
             raise BadResponseError(
                 answers[-1].refusal("a table that ends with its last row", "Try again later.")
             )
-        return [] if table is None else _fields_of(table, {_REFERENCE, *want.bands}, answers[-1])
+        # As lines: astroquery gives astropy the text, which it opens if it looks like an address or a path.
+        lines = answers[-1].content.decode("utf-8", "replace").splitlines()
+        with speaking(f"SDSS ({self.database})"):
+            table = Table.read(lines, format="ascii.csv", comment="#")
+        return _fields_of(table, {_REFERENCE, *want.bands}, answers[-1])
 
     def _address(self, one: Field, band: str) -> str:
         """Return the address that the client would use, on our server."""
-        from astropy.table import Table
         from astroquery.sdss import conf
 
         row = Table(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,8 @@ class Layer:
     Attributes
     ----------
     name : str
-        Name used by viewers: EXTNAME, or the number of the HDU.
+        Name used by viewers: EXTNAME, or the number of the HDU if another one has this name or it
+        contains brackets, braces, quotes, a dollar, semicolon or backslash.
     role : str
         ``science``, ``map``, ``coarse`` (map with one pixel per cell), ``difference`` (attack or dream
         minus its start), ``synthesis`` (other image made for a target), ``mask``, ``segmentation`` or
@@ -82,7 +84,7 @@ def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
     with opened(path) as (hdulist, _):
         names = [hdu.name for hdu in hdulist]
         layers = [
-            _layer(hdu, hdu.name if names.count(hdu.name) == 1 and number else str(number))
+            _layer(hdu, hdu.name if number and _is_safe(hdu.name, names) else str(number))
             for number, hdu in enumerate(hdulist)
             if hdu.is_image and len(hdu.shape) == 2
         ]
@@ -91,6 +93,11 @@ def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
             message("a FITS file with images of two axes", "", path=str(Path(path)), found=names)
         )
     return tuple(layers)
+
+
+def _is_safe(name: str, names: Sequence[str]) -> bool:
+    """Tell whether an EXTNAME names one HDU, and contains nothing that DS9 would take for a command."""
+    return names.count(name) == 1 and re.search(r"[\[\]{}$;\"'\\]|[^ -~]", name) is None
 
 
 def holds_layers(path: str | os.PathLike[str]) -> bool:

@@ -1,5 +1,7 @@
 """A folder of cutouts is whole, complete and the same, whatever happened on the way."""
 
+import gzip
+import io
 import json
 import os
 import random
@@ -8,20 +10,25 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from galcnn.catalog import Catalog, read_catalog, write_table
 from galcnn.errors import CoverageError
 from galcnn.files import load_cutout
-from galcnn.surveys import FetchSettings, SimulatedSurvey, Survey, fetch, planned
+from galcnn.surveys import FetchSettings, Limits, SimulatedSurvey, Survey, fetch, planned
 from galcnn.surveys.cache import Cache
+from galcnn.surveys.legacy import LegacySurvey
 from galcnn.surveys.manifest import file_hash
+from tests.surveys import servers
 from tests.surveys.served import WIDTH, ServedSurvey, flat_cutout, key_of, serving, some_catalog
+from tests.surveys.servers import Reply, Server
 
 SETTINGS = FetchSettings(WIDTH, ("g", "r"), jobs=3)
 
@@ -438,3 +445,114 @@ def test_killed_at_three_moments_it_ends_as_if_never_killed(tmp_path):
 @pytest.mark.full
 def test_killed_at_twenty_moments_it_ends_as_if_never_killed(tmp_path):
     check_kills(20, 200, tmp_path, seed=2)
+
+
+def as_legacy(query):
+    """What the Legacy viewer answers: an image of one band."""
+    n, ra, dec = int(query["size"]), float(query["ra"]), float(query["dec"])
+    hdu = fits.PrimaryHDU(np.ones((n, n), np.float32))
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": ra, "CRVAL2": dec}
+    cards |= {"CRPIX1": (n + 1) / 2, "CRPIX2": (n + 1) / 2, "CDELT1": -0.262 / 3600, "CDELT2": 0.262 / 3600}
+    hdu.header.update(cards | {"IMAGETYP": "IMAGE", "BANDS": "g", "BAND0": "g"})
+    return hdu
+
+
+def body_of(hdu, **cards):
+    out = io.BytesIO()
+    hdu.writeto(out)
+    content = bytearray(out.getvalue())
+    for name, value in cards.items():
+        place = content.find(f"{name:<8}=".encode())
+        content[place : place + 80] = f"{name:<8}= {value:>20}".encode().ljust(80)
+    return bytes(content)
+
+
+def endless(handler, reply):
+    handler.head(reply, None)
+    while not handler.server.closing.is_set():
+        handler.wfile.write(bytes(1 << 16))
+
+
+def redirected(to):
+    return lambda handler, reply: handler.answer(Reply(b"", "text/plain", 302, {"Location": to}))
+
+
+def told_to_wait(said):
+    return lambda handler, reply: handler.answer(Reply(b"", "text/plain", 503, {"Retry-After": said}))
+
+
+def with_cards(**cards):
+    return lambda handler, reply: handler.answer(
+        Reply(body_of(fits.open(io.BytesIO(reply.body))[0], **cards))
+    )
+
+
+def sent(content, **headers):
+    return lambda handler, reply: handler.answer(Reply(content, headers=headers))
+
+
+ONE_ANSWER = {
+    "hangs": servers.hang,
+    "drips": servers.slow_drip,
+    "headers without end": servers.drip_of_headers,
+    "endless": endless,
+    "reset": servers.connection_reset,
+    "bomb": sent(gzip.compress(bytes(1 << 28))),
+    "encoded bomb": sent(gzip.compress(bytes(1 << 28)), **{"Content-Encoding": "gzip"}),
+    "to a file": redirected("file:///etc/passwd"),
+    "to no host": redirected("http://[::1"),
+    "wait a year": told_to_wait("31536000"),
+    "wait for ever": told_to_wait("9" * 400),
+    "wait until 9999": told_to_wait("Fri, 31 Dec 9999 23:59:59 GMT"),
+    "text": sent(b"token=hunter2"),
+    "numeric CTYPE": with_cards(CTYPE1="1"),
+    "CRPIX of text": with_cards(CRPIX1="'x'"),
+    "CDELT 0": with_cards(CDELT1="0.0"),
+    "BITPIX 7": with_cards(BITPIX="7"),
+    "BANDS": with_cards(BANDS="T"),
+}
+
+
+@pytest.mark.parametrize("fault", ONE_ANSWER)
+def test_one_answer_stops_no_fetch(fault, tmp_path):
+    """The galaxy has its row with a reason, and all others are fetched."""
+    asked = Counter()
+
+    def respond(path, query):
+        asked[query["ra"]] += 1
+        return Reply(body_of(as_legacy(query)))
+
+    catalog = some_catalog(8)
+    first = f"ra={round(float(catalog.positions.ra.deg[1]), 10)}&"
+    with Server(respond) as one, one.failing(ONE_ANSWER[fault], where=first):
+        limits = Limits(idle=1, total=3, tries=2, pause=0.02, size=20_000_000)
+        survey = LegacySurvey(psf=False, server=one.url, limits=limits)
+        settings = FetchSettings(15 * u.arcsec, ("g",), jobs=4, time_limit=5)
+        began = time.monotonic()
+        report = fetch(catalog, survey, out=tmp_path, settings=settings)
+        assert time.monotonic() - began < 20
+    assert report.counts == {"fetched": 7, "not covered": 0, "failed": 1, "not tried": 0}
+    (missing,) = report.missing
+    assert missing["id"] == catalog.ids[1]
+    assert missing["reason"]
+    assert "root:" not in missing["reason"]
+    assert len(read_catalog(tmp_path / "catalog.ecsv")) == 7
+
+
+def test_images_that_cannot_be_read_are_no_sign_of_a_service_that_is_down(tmp_path):
+    def respond(path, query):
+        return Reply(body_of(as_legacy(query)))
+
+    catalog = some_catalog(26)
+    with Server(respond) as one, one.failing(ONE_ANSWER["BITPIX 7"], times=24):
+        survey = LegacySurvey(psf=False, server=one.url)
+        report = fetch(catalog, survey, out=tmp_path, settings=FetchSettings(15 * u.arcsec, ("g",), jobs=1))
+    assert report.counts == {"fetched": 2, "not covered": 0, "failed": 24, "not tried": 0}
+
+
+def test_a_galaxy_that_was_not_tried_has_its_reason(served, tmp_path):
+    served.status = {key_of(i): 500 for i in range(9)}
+    settings = FetchSettings(WIDTH, ("g", "r"), jobs=1, give_up_after=2)
+    report = fetch(some_catalog(9), ServedSurvey(served.url), out=tmp_path, settings=settings)
+    assert {row["status"] for row in report.missing} == {"failed", "not tried"}
+    assert all(row["reason"] for row in report.missing)

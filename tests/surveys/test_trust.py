@@ -15,6 +15,7 @@ from galcnn.errors import BadResponseError, DownloadError
 from galcnn.surveys import Limits, get, http
 from galcnn.surveys.http import Session, has_left, within, without_credentials
 from galcnn.surveys.requests import identity
+from galcnn.surveys.sdss import SDSSSurvey
 from galcnn.surveys.vo import VOSurvey
 from tests.surveys.dachs.coadds import MIDDLE
 from tests.surveys.servers import Reply, Server
@@ -347,4 +348,19 @@ def test_addresses_of_images_and_services_go_through_the_client_or_are_refused(a
             with pytest.raises(BadResponseError) as caught:
                 survey.cutout(MIDDLE, 30 * u.arcsec)
             assert "root:" not in str(caught.value)
+    assert target.requests == []
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("said", ["{url}/x", "file://{file}", "{file}", "s3://bucket/x"])
+def test_a_table_of_a_service_is_never_taken_for_its_address(said, end, target, tmp_path):
+    """astropy opens a text that is an address or a path, where it is given one in place of a table."""
+    file = tmp_path / "fields.csv"
+    file.write_text("run,rerun\n1,2\n")
+    said = said.format(url=target.url, file=file) + end
+    with Server(lambda path, query: Reply(said.encode(), "text/plain")) as one:
+        survey = SDSSSurvey(server=one.url, database=one.url, limits=QUICK)
+        with pytest.raises(BadResponseError):
+            survey.cutout(MIDDLE, 30 * u.arcsec, ("r",))
+        assert len(one.requests) == 1
     assert target.requests == []

@@ -120,6 +120,21 @@ def test_the_scene_is_symmetric_about_zero_and_links_the_mask(path):
     assert "'a b.fits[X]'" in command_line([("file", "a b.fits[X]")])
 
 
+@pytest.mark.parametrize("name", ["X]} ; tcl {exec x", "A$B", "A;B", 'A"B', "A{B"])
+def test_a_name_that_is_a_command_of_ds9_is_shown_by_its_number(name, tmp_path):
+    path = tmp_path / "layers.fits"
+    plane = np.ones((8, 8), np.float32)
+    fits.HDUList(
+        [fits.PrimaryHDU(), fits.ImageHDU(plane, name="SCI"), fits.ImageHDU(plane, name=name)]
+    ).writeto(path)
+    layers = layers_of(path)
+    assert [layer.name for layer in layers] == ["SCI", "2"]
+    words = [samp_words(command) for command in scene(str(path), layers, {})]
+    assert [word for word in words if word.startswith("file")] == [
+        f"file {{{path}[{n}]}}" for n in ("SCI", "2")
+    ]
+
+
 def test_without_a_viewer_it_says_how_to_start_one(path, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SAMP_HUB", raising=False)
