@@ -197,6 +197,8 @@ class SDSSSurvey(ServedSurvey):
         lines = answers[-1].content.decode("utf-8", "replace").splitlines()
         with speaking(f"SDSS ({self.database})"):
             table = Table.read(lines, format="ascii.csv", comment="#")
+        if not {"run", "rerun", "camcol", "field"} <= set(table.colnames):  # a message is one row of names
+            raise BadResponseError(answers[-1].refusal("a table of fields", "Try again later."))
         return _fields_of(table, {_REFERENCE, *want.bands}, answers[-1])
 
     def _address(self, one: Field, band: str) -> str:
