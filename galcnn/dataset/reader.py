@@ -21,6 +21,7 @@ from galcnn.errors import Message, UnreadableImageError, error_of_file, message,
 from galcnn.files import Treatment, load_bands, load_cutout
 from galcnn.files.fits_images import HDUChoice
 from galcnn.files.loading import ZeroPoint, treat
+from galcnn.files.sources import FileLike, untrusted
 from galcnn.model import InputSpec, prepare
 from galcnn.model.inputs import check_render
 from galcnn.transforms import crop_width
@@ -73,6 +74,8 @@ class InputFiles:
         Ids of the galaxies, in order.
     folder : str or None
         Folder of the files, if given; see `of`.
+    untrusted : bool
+        If True, the files are of unknown origin, as those of requests: a reader process reads them first.
     described : str
         See `galcnn.dataset.sources.CutoutSource`.
     """
@@ -101,6 +104,7 @@ class InputFiles:
         self._redshifts = dict(redshifts or {})
         self._spec: InputSpec | None = None
         self.folder: str | None = None
+        self.untrusted = False
 
     @classmethod
     def of(cls, catalog: Catalog, folder: str | os.PathLike[str] | None = None, **reading: Any) -> InputFiles:
@@ -220,11 +224,12 @@ class InputFiles:
             raise FileNotFoundError(message("an image file", "Fill in the column of the images.", image=""))
         given = Treatment(zero_point=self.zero_points)
         with reading("a readable image", "Leave it out.", path=", ".join(map(str, paths))):
+            files: Sequence[FileLike] = [untrusted(one) for one in paths] if self.untrusted else paths
             if self.grid is None or len(paths) == 1:
-                cutout = treat(load_cutout(paths, bands=self.bands, hdu=self.hdu), given)
+                cutout = treat(load_cutout(files, bands=self.bands, hdu=self.hdu), given)
             else:
                 cutout = load_bands(
-                    paths, reference=self.grid, bands=self.bands, hdu=self.hdu, treatment=given
+                    files, reference=self.grid, bands=self.bands, hdu=self.hdu, treatment=given
                 )
             if self.width is not None:
                 cutout = crop_width(cutout, self.width)

@@ -18,6 +18,7 @@ from astropy.wcs import NoConvergence
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files import load_cutout
+from galcnn.files.sources import untrusted
 from galcnn.surveys.http import Answer
 from galcnn.transforms import align, combine
 from galcnn.transforms.cropping import window
@@ -36,7 +37,7 @@ _REACH = 4.0
 def loaded(content: bytes, answer: Answer, *, hdu: int | None = None) -> Cutout:
     """Read a FITS image that a service sent; raise CoverageError if no pixel is finite."""
     try:
-        return load_cutout(content, hdu=hdu)
+        return load_cutout(untrusted(content), hdu=hdu)
     except UnreadableImageError as error:
         if "all NaN" in str(error):
             raise CoverageError(

@@ -16,7 +16,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.flags import meaning_of
-from galcnn.files.sources import opened
+from galcnn.files.sources import opened, untrusted
 from galcnn.photometry.units import NANOMAGGY
 from galcnn.surveys.checks import Wanted, fits_bytes, received
 from galcnn.surveys.http import Answer, Limits, address, get
@@ -212,7 +212,7 @@ def _read(answer: Answer) -> list[_Sent]:
     """Read all image HDUs of an answer."""
     content = fits_bytes(answer)
     try:
-        with opened(content) as (hdulist, _):
+        with opened(untrusted(content)) as (hdulist, _):
             return [_sent(hdu) for hdu in hdulist if getattr(hdu, "is_image", False)]
     except UnreadableImageError as error:
         raise BadResponseError(

@@ -16,7 +16,7 @@ from astropy.io import fits
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
-from galcnn.files.sources import opened
+from galcnn.files.sources import opened, untrusted
 from galcnn.surveys.checks import Wanted, received
 from galcnn.surveys.http import Answer, Limits, Session, address, speaking
 from galcnn.surveys.images import coverage_of, loaded, stacked
@@ -231,7 +231,7 @@ def _contents(name: str, content: bytes, answer: Answer) -> Sequence[tuple[str, 
             )
         )
     try:
-        with opened(content) as (hdulist, _):
+        with opened(untrusted(content)) as (hdulist, _):
             for hdu in hdulist:
                 if not hdu.is_image or len(np.shape(hdu.data)) != 2:
                     continue

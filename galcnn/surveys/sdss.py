@@ -15,7 +15,7 @@ from astropy.table import Table
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
-from galcnn.files.sources import opened
+from galcnn.files.sources import opened, untrusted
 from galcnn.photometry.units import NANOMAGGY
 from galcnn.surveys.checks import Wanted, received
 from galcnn.surveys.http import Answer, Limits, Session, address, get, speaking
@@ -285,7 +285,7 @@ def read_frame(answer: Answer, one: Field, band: str) -> Cutout:
     if not answer.content.startswith((b"BZh", b"SIMPLE  =")):
         raise BadResponseError(answer.refusal("a frame", "Try again later."))
     try:
-        with opened(answer.content) as (hdulist, _):
+        with opened(untrusted(answer.content)) as (hdulist, _):
             header, image = hdulist[0].header, hdulist[0].data
             calibration = np.asarray(hdulist[1].data, dtype=float)
             sky = _sky(hdulist[2].data[0])
@@ -311,7 +311,7 @@ def _psf_of(answer: Answer, index: int, *, row: float, column: float) -> npt.NDA
     # The file holds eigenimages of each band, and for each a polynomial in row and column / 1000 for
     # its weight (Lupton et al. 2001, ASPC 238, 269; as in SDSS's own read_PSF).
     try:
-        with opened(answer.content) as (hdulist, _):
+        with opened(untrusted(answer.content)) as (hdulist, _):
             psf: _Array = np.zeros(())
             for eigen in hdulist[1 + index].data:
                 rows, columns = int(eigen["nrow_b"]), int(eigen["ncol_b"])

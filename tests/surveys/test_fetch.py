@@ -509,6 +509,8 @@ ONE_ANSWER = {
     "CRPIX of text": with_cards(CRPIX1="'x'"),
     "CDELT 0": with_cards(CDELT1="0.0"),
     "BITPIX 7": with_cards(BITPIX="7"),
+    "NAXIS": with_cards(NAXIS="2147483647"),
+    "NAXIS1": with_cards(NAXIS1="2147483647"),
     "BANDS": with_cards(BANDS="T"),
 }
 
