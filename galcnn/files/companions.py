@@ -15,9 +15,10 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
+from galcnn.files.bunit import stated_logarithm, stated_unit
 from galcnn.files.flags import in_one, meaning_of, names_planes, table_of_flags
 from galcnn.files.hdus import inherited, raw_planes
-from galcnn.files.headers import band_names, role_of, role_of_name
+from galcnn.files.headers import band_names, card_text, role_of, role_of_name
 from galcnn.files.planes import Planes, read_picture
 from galcnn.files.sentinels import beyond
 from galcnn.files.sources import FileLike, Source, kind_of, opened
@@ -350,12 +351,30 @@ def _with_sigma(planes: Planes, companion: CompanionPlanes) -> Planes:
         raise UnreadableImageError(
             message("a noise map with positive numbers", "", found=companion.source, kind=companion.role)
         )
-    own = noise_factor(companion.header, companion.role, planes.unit)
-    factors = planes.factor_planes if own is None else own
+    factors = _noise_factors(planes, companion)
     what = "weight" if companion.role == "inverse variance" else "noise"
     planes = _masked(planes, unknown, _counted(unknown, f"{companion.source}: pixels without {what}"))
     values = np.broadcast_to(values, planes.values.shape)
     return replace(planes, sigma=standard_deviation(values, companion.role, factors))
+
+
+def _noise_factors(planes: Planes, companion: CompanionPlanes) -> float | npt.NDArray[np.float64]:
+    """Return the factors to the unit of the image of standard deviations in the unit of a noise map."""
+    own = noise_factor(companion.header, companion.role, planes.unit)
+    if own is not None:
+        return own
+    text = card_text(companion.header, "BUNIT")
+    logarithm, unit = stated_logarithm(text), stated_unit(text)
+    if logarithm is None and (planes.linear or unit is None):
+        return planes.factor_planes
+    if logarithm is None or not logarithm.decades or planes.unit != u.nJy:
+        raise UnreadableImageError(
+            message("noise in the unit of the image", "Convert it first.", found=companion.source, BUNIT=text)
+        )
+    # sigma of a magnitude m is that of ln(flux), times 1 / (0.4 ln 10)
+    flux = np.where(planes.values > 0, planes.values, np.nan).astype(np.float64)
+    scaled: npt.NDArray[np.float64] = flux * (np.log(10) * abs(logarithm.decades))
+    return scaled
 
 
 def _psf(planes: Planes, companion: CompanionPlanes) -> npt.NDArray[np.float32]:

@@ -111,12 +111,14 @@ def _read(hdulist: fits.HDUList, hdu: Any, name: str | None, bands: Sequence[str
     raw = raw_planes(hdu)
     raw, missing = without(raw, sentinels(raw, hdu.header, floats=floats))
     stored = stored_image(hdulist, hdu, name, values=raw, bands=bands)
+    values = stored.calibration.apply(raw)
     return Planes(
-        stored.calibration.apply(raw),
+        values,
         stored.names,
         stored.calibration.unit,
         wcs=stored.wcs,
-        factors=(stored.calibration.factors(raw.shape),) * len(raw),
+        factors=stored.calibration.slopes(values),
+        linear=stored.calibration.decades is None,
         survey=stored.survey,
         facts=stored.facts,
         notes=(*stored.notes, *noted(missing)),

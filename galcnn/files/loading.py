@@ -20,8 +20,8 @@ from galcnn.files.headers import role_of_name
 from galcnn.files.layout import cutout_from_hdus, is_our_layout
 from galcnn.files.planes import Planes, choose_bands, join, read_picture
 from galcnn.files.sources import FileLike, Source, kind_of, opened, source_of
-from galcnn.photometry import DISPLAY, ab_flux
-from galcnn.photometry.units import UNCALIBRATED
+from galcnn.photometry import ab_flux
+from galcnn.photometry.units import UNCALIBRATED, is_count
 from galcnn.transforms import combine, correct_extinction, crop_width, remove_sky
 
 #: AB magnitude of a value of 1: of all bands, or of each.
@@ -112,7 +112,7 @@ def calibrate(cutout: Cutout, zero_point: ZeroPoint) -> Cutout:
     >>> round(float(calibrate(counts, 22.5).flux[0, 0, 0]), 3)
     3631.0
     """
-    if cutout.calibrated or cutout.unit == DISPLAY:
+    if not is_count(cutout.unit):
         raise ValueError(
             message(
                 "an image of counts, for the zero point",
@@ -351,6 +351,10 @@ def _doubted(planes: Planes, source: Source) -> Planes:
     if planes.ours or role == "image":
         return planes
     notes = (*planes.notes, f"the name of the file says {role}: is this the image of a galaxy?")
+    if not planes.linear:
+        raise UnreadableImageError(
+            message("an image of a galaxy", "Name its file.", path=source.name, name_says=role)
+        )
     if planes.unit != u.nJy:
         return replace(planes, notes=notes)
     factors = planes.factor_planes.astype(np.float32)

@@ -165,12 +165,15 @@ def _part(image: NDData) -> dict[str, Any]:
     calibration = calibration_of(header, scale, values, areas=areas)
     own = json.loads(header["META"]) if "META" in header else {}
     unit = calibration.unit if image.unit is None or calibration.unit.is_equivalent("nJy") else image.unit
+    flux = calibration.apply(values)
+    linear = calibration.decades is None
+    factors = calibration.factors(values.shape) if linear else np.stack(calibration.slopes(flux))
     return {
-        "flux": calibration.apply(values),
+        "flux": flux,
         "bands": band_names(header, len(values)),
         "unit": unit,
         "mask": _mask(image.mask, values.shape),
-        "sigma": _sigma(image, values.shape, calibration.factors(values.shape)),
+        "sigma": _sigma(image, values.shape, factors),
         "psf": _psf(image.psf),
         "wcs": wcs,
         "survey": survey_of(header),
@@ -215,7 +218,7 @@ def _sigma(image: NDData, shape: tuple[int, ...], factor: Factor) -> npt.NDArray
         sigma = image.uncertainty.represent_as(StdDevUncertainty)
     values = np.asarray(sigma.array, dtype=np.float64)
     if sigma.unit is not None and image.unit is not None:
-        values = values * sigma.unit.to(image.unit)
+        values = values * sigma.unit.to(getattr(image.unit, "function_unit", image.unit))
     values = np.where(np.isfinite(values) & (values >= 0), values * factor, np.nan)
     return np.broadcast_to(values, shape).astype(np.float32)
 

@@ -54,6 +54,8 @@ class Planes:
         Entries for the meta of the cutout.
     notes : tuple of str
         Notes on what was repaired or is missing.
+    linear : bool
+        If False, the file holds logarithms; `factors` are then those of small differences.
     ours : bool
         If True, galcnn wrote the file, and position and meta are kept unchanged.
     """
@@ -71,6 +73,7 @@ class Planes:
     redshift: float | None = None
     facts: dict[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    linear: bool = True
     ours: bool = False
 
     @property
@@ -157,6 +160,7 @@ def join(parts: Sequence[Planes]) -> Planes:
         position=first.position,
         redshift=first.redshift,
         facts=joined_facts([part.facts for part in parts]),
+        linear=all(part.linear for part in parts),
         ours=all(part.ours for part in parts),
         notes=tuple(dict.fromkeys(notes)),
     )

@@ -7,18 +7,19 @@ file is used. A file that no rule recognises keeps the unit it states, or is unc
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from galcnn.errors import UnreadableImageError, message
+from galcnn.files.bunit import Logarithm, of_system, stated_logarithm, stated_unit
 from galcnn.files.headers import card_number, card_text, survey_of
-from galcnn.photometry import ab_flux, ab_magnitude, parse_unit
-from galcnn.photometry.units import UNCALIBRATED, VEGA_TO_AB
+from galcnn.photometry import ab_flux, ab_magnitude
+from galcnn.photometry.units import UNCALIBRATED, VEGA_TO_AB, VegaOffset, is_count
 from galcnn.transforms.background import sky_statistics
 from galcnn.transforms.grid import PixelAreas
 
@@ -28,6 +29,12 @@ _POGSON = 2.5 * np.log10(np.e)
 _LARGEST_ASINH = 40.0
 #: Plausible sky noise of an exposure, electrons per pixel: from read noise alone to a very bright sky.
 _ELECTRONS = (0.5, 5000.0)
+#: Magnitudes of this size and beyond, such as 99, -99 and infinity, are none.
+_NO_MAGNITUDE = 90.0
+#: Units of counts that astropy does not parse, and words for no unit.
+_COUNTS = re.compile(
+    r"(?i)count|cnt|\bct|adu|\bdn|electron|\be-|photon|cps|unknown|none|n/a|arbitrary|relative"
+)
 _LIGHT = 2.99792458e18  # Angstrom per second
 
 #: One factor for all pixels, or one for each, shape (ny, nx).
@@ -89,21 +96,6 @@ def linear(values: npt.NDArray[np.float64], softening: float, offset: float) -> 
     """
     scaled: npt.NDArray[np.float64] = offset + 2 * softening * np.sinh(values / _POGSON)
     return scaled
-
-
-def stated_unit(text: str) -> u.UnitBase | None:
-    """Parse BUNIT as headers write it; None if it is no unit."""
-    if not text:
-        return None
-    for candidate in (text, text.lower(), re.sub(r"\b(electron|count|photon)s\b", r"\1", text.lower())):
-        with warnings.catch_warnings():
-            # "a/b/c" is discouraged in FITS but common in headers, and its meaning is clear.
-            warnings.simplefilter("ignore", u.UnitsWarning)
-            try:
-                return parse_unit(candidate)
-            except (ValueError, TypeError):
-                continue
-    return None
 
 
 def _surface_brightness(header: fits.Header, pixels: PixelFacts) -> Scale | None:
@@ -223,9 +215,7 @@ def _whole(values: npt.NDArray[np.generic]) -> bool:
 
 def _stated_ab(header: fits.Header, _: PixelFacts) -> Scale | None:
     """Apply a zero point that the header states to be AB, in a card or a comment."""
-    system = next(
-        (card_text(header, key) for key in ("MAGSYS", "PHOTSYS", "ZPSYS") if card_text(header, key)), ""
-    )
+    system = _stated_system(header)
     per_second = re.compile(r"/\s*s\b|/\s*sec|per sec|s-1", re.IGNORECASE)
     for key in _AB_KEYS:
         value = card_number(header, key)
@@ -240,6 +230,13 @@ def _stated_ab(header: fits.Header, _: PixelFacts) -> Scale | None:
             continue
         return Scale(ab_flux(value), f"{key} = {value:g} AB")
     return None
+
+
+def _stated_system(header: fits.Header) -> str:
+    """Return the system of magnitudes that a card names."""
+    return next(
+        (card_text(header, key) for key in ("MAGSYS", "PHOTSYS", "ZPSYS") if card_text(header, key)), ""
+    )
 
 
 _AB_KEYS = ("ABMAGZP", "ABZP", "ZP_AB", "ZPAB", "MAGZERO", "MAGZPT", "PHOTZP", "ZEROPT", "ZPT", "MAGZP", "ZP")
@@ -259,8 +256,7 @@ def _vega(header: fits.Header, pixels: PixelFacts) -> Scale | None:
     native = {"2MASS": 1.0, "WISE": 1.375}.get(survey)
     if zero_point is None or native is None:
         return None
-    band = card_text(header, "FILTER").upper() if survey == "2MASS" else f"W{header.get('BAND')}"
-    offset = VEGA_TO_AB.get(f"{survey} {band}")
+    offset = _vega_offset(header)
     if offset is None:
         return None
     if not pixels.has_scale(native):
@@ -269,9 +265,15 @@ def _vega(header: fits.Header, pixels: PixelFacts) -> Scale | None:
     return Scale(ab_flux(zero_point + offset.magnitude), source)
 
 
+def _vega_offset(header: fits.Header) -> VegaOffset | None:
+    """Return the offset from Vega to AB magnitudes of an image of 2MASS or WISE."""
+    survey = survey_of(header)
+    band = card_text(header, "FILTER").upper() if survey == "2MASS" else f"W{header.get('BAND')}"
+    return VEGA_TO_AB.get(f"{survey} {band}")
+
+
 Rule = Callable[[fits.Header, PixelFacts], Scale | None]
 RULES: tuple[Rule, ...] = (
-    _surface_brightness,
     _fluxmag0,
     _legacy_surveys,
     _pan_starrs,
@@ -299,6 +301,9 @@ class FluxCalibration:
     areas : galcnn.transforms.grid.PixelAreas or None
         Areas of the pixels, if they differ and the file holds surface brightness; `factor` is then that of
         the pixel in the middle.
+    decades : float or None
+        Factors of ten in flux of a value of 1 (-0.4 for magnitudes), if the file holds logarithms; `factor`
+        is then the flux of a value of 0.
     """
 
     unit: u.UnitBase
@@ -306,6 +311,7 @@ class FluxCalibration:
     source: str
     asinh: tuple[float, float] | None = field(default=None, repr=False)
     areas: PixelAreas | None = field(default=None, repr=False, compare=False)
+    decades: float | None = field(default=None, repr=False)
 
     def factors(self, shape: tuple[int, ...], corner: tuple[int, int] = (0, 0)) -> Factor:
         """Return the factor of each pixel of a window, or of all; `corner` is its first pixel, (y, x)."""
@@ -318,16 +324,26 @@ class FluxCalibration:
     ) -> npt.NDArray[np.float32]:
         """Convert values of the file, or of a window of it, to `unit`."""
         with np.errstate(over="ignore", invalid="ignore"):
-            if self.asinh is None and self.factor == 1:
+            if self.asinh is None and self.decades is None and self.factor == 1:
                 return raw.astype(np.float32)
             values = raw.astype(np.float64)
             if self.asinh is not None:
                 values = linear(values, *self.asinh)
+            if self.decades is not None:
+                most = _NO_MAGNITUDE if self.decades < 0 else np.inf
+                values = np.where(np.abs(values) < most, 10 ** (self.decades * values), np.nan)
             return (values * self.factors(raw.shape, corner)).astype(np.float32)
+
+    def slopes(self, flux: npt.NDArray[np.float32]) -> tuple[Factor, ...]:
+        """Return the flux of a difference of 1 in the values of each plane, which converts their noise."""
+        if self.decades is None:
+            return (self.factors(flux.shape),) * len(flux)
+        known = np.where(flux > 0, flux, np.nan).astype(np.float64)
+        return tuple(known * (np.log(10) * abs(self.decades)))
 
     def facts(self) -> dict[str, object]:
         """Return the entries for the meta of a cutout."""
-        if self.unit != u.nJy or self.areas is not None:
+        if self.unit != u.nJy or self.areas is not None or self.decades is not None:
             return {"calibration": self.source}
         return {"calibration": self.source, "zero_point_ab": round(ab_magnitude(self.factor), 6)}
 
@@ -349,12 +365,20 @@ def calibration_of(
     Unit("electron / s")
     """
     text = card_text(header, "BUNIT")
+    pixels = PixelFacts(pixel_scale, values, areas)
+    logarithm = stated_logarithm(text)
+    if logarithm is not None:
+        return _of_logarithm(header, pixels, logarithm)
     unit = stated_unit(text)
-    kept = UNCALIBRATED if unit is None or unit == u.dimensionless_unscaled else unit
+    kept = UNCALIBRATED if unit is None or unit.is_equivalent(u.dimensionless_unscaled) else unit
     own = flux_unit(header)
     if own is not None:
         return own
-    pixels = PixelFacts(pixel_scale, values, areas)
+    surface = _surface_brightness(header, pixels)
+    if surface is not None:
+        return _calibration(surface, kept)
+    if not (is_count(kept) if unit is not None or not text else _COUNTS.search(text)):
+        return FluxCalibration(kept, 1.0, f"none: BUNIT = {text}, neither a flux density nor counts")
     for rule in RULES:
         scale = rule(header, pixels)
         if scale is not None:
@@ -368,12 +392,62 @@ def flux_unit(header: fits.Header) -> FluxCalibration | None:
     """Return the calibration if BUNIT is a unit of flux density, the first rule; else None."""
     text = card_text(header, "BUNIT")
     unit = stated_unit(text)
-    if unit is not None and unit.is_equivalent(u.nJy / u.pix):
+    if unit is not None and u.pix in unit.bases:
         unit = unit * u.pix
-    if unit is None or not unit.is_equivalent(u.nJy):
+    if unit is None:
         return None
-    # 15 digits: unit conversion gives 3631.0000000000005 nJy for a nanomaggy.
-    return FluxCalibration(u.nJy, float(f"{unit.to(u.nJy):.15g}"), f"BUNIT = {text}")
+    if unit.is_equivalent(u.nJy):
+        # 15 digits: unit conversion gives 3631.0000000000005 nJy for a nanomaggy.
+        return FluxCalibration(u.nJy, float(f"{unit.to(u.nJy):.15g}"), f"BUNIT = {text}")
+    pivot = card_number(header, "PHOTPLAM")
+    if not unit.is_equivalent(u.ST) or pivot is None or pivot <= 0:
+        return None
+    njy = float(unit.to(u.nJy, equivalencies=u.spectral_density(pivot * u.AA)))
+    return FluxCalibration(u.nJy, njy, f"BUNIT = {text}, PHOTPLAM = {pivot:g}")
+
+
+def _of_logarithm(header: fits.Header, pixels: PixelFacts, logarithm: Logarithm) -> FluxCalibration:
+    """Return the calibration of magnitudes, dex or decibels by their definition, or raise an error."""
+    text = card_text(header, "BUNIT")
+    found = logarithm if logarithm.reference is not None else _with_system(header, logarithm)
+    reason = "which flux has the value 0"
+    if found.reference is not None:
+        linear_header = header.copy()
+        linear_header["BUNIT"] = found.reference.to_string()
+        flux = flux_unit(linear_header)
+        scale = _surface_brightness(linear_header, pixels)
+        if flux is not None or (scale is not None and scale.njy is not None):
+            known = flux if flux is not None or scale is None else _calibration(scale, u.nJy)
+            assert known is not None  # for the type checker
+            said = known.source.replace(f"BUNIT = {linear_header['BUNIT']}", f"BUNIT = {text}")
+            undone = "magnitudes undone (none from +-90)" if found.decades < 0 else "logarithms undone"
+            source = f"{said}, {undone}"
+            return replace(known, source=source, decades=found.decades)
+        reason = "how to make it a flux density" if scale is None else scale.source
+    raise UnreadableImageError(
+        message(
+            "values in a linear unit, or logarithms of a stated flux density",
+            "Convert them first; AB magnitudes m are 3631 Jy * 10**(-0.4 m), and BUNIT = mag(AB).",
+            BUNIT=text,
+            unknown=reason,
+        )
+    )
+
+
+def _with_system(header: fits.Header, logarithm: Logarithm) -> Logarithm:
+    """Return magnitudes with the system that other cards state, if they are no instrumental ones."""
+    instrumental = any(card_number(header, key) is not None for key in _AB_KEYS)
+    if logarithm.decades >= 0 or (instrumental and not logarithm.system):
+        return logarithm
+    system = logarithm.system or _stated_system(header)
+    if not system and re.search(r"\bAB\b", header.comments["BUNIT"]):
+        system = "AB"
+    offset = _vega_offset(header) if system.upper().startswith("VEGA") else None
+    if offset is not None:
+        return replace(logarithm, reference=u.Unit(ab_flux(offset.magnitude) * u.nJy) * logarithm.per)
+    return of_system(
+        logarithm, {"AB": "AB", "ABMAG": "AB", "ST": "ST", "STMAG": "ST"}.get(system.upper(), "")
+    )
 
 
 def _calibration(scale: Scale, kept: u.UnitBase) -> FluxCalibration:

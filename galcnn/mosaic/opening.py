@@ -15,10 +15,12 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
+from galcnn.files.bunit import stated_logarithm
 from galcnn.files.companions import noise_factor, refuse_no_mask, refuse_other_roles
 from galcnn.files.fits_images import chosen_hdus
 from galcnn.files.flags import meaning_of
 from galcnn.files.hdus import StoredImage, plane_indices, stored_image
+from galcnn.files.headers import card_text
 from galcnn.files.planes import Planes, choose_bands, joined_facts
 from galcnn.files.sentinels import Sentinel, sentinels, without
 from galcnn.files.sources import opened
@@ -189,6 +191,10 @@ def _beside(
         companion = opener.companion(path, os.fspath(said))
         role = companion.role if file.weight is None else "inverse variance"
         refuse_other_roles(role, companion.name)
+        if image.calibration.decades is not None or stated_logarithm(card_text(companion.header, "BUNIT")):
+            raise UnreadableImageError(
+                message("image and noise in linear units", "Leave the noise out.", hdu=companion.name)
+            )
         own = noise_factor(companion.header, role, image.calibration.unit)
         factor = image.calibration.factor if own is None else own
         areas = image.calibration.areas if own is None else None

@@ -115,7 +115,7 @@ def parse_unit(text: str) -> u.UnitBase:
     Raises
     ------
     ValueError
-        If there is no such unit.
+        If there is no such unit, or it is logarithmic (mag, dex, dB), so that its values are not linear.
     """
     own = {unit.name: unit for unit in (DISPLAY, UNCALIBRATED, NANOMAGGY)}
     own |= {"nanomaggies": NANOMAGGY, "nmgy": NANOMAGGY}
@@ -123,8 +123,28 @@ def parse_unit(text: str) -> u.UnitBase:
     if known is not None:
         return known
     try:
-        return u.Unit(text)
+        unit = u.Unit(text)
     except ValueError as error:
         raise ValueError(
             message("a unit that astropy knows", "Give the unit yourself.", unit=text)
         ) from error
+    if is_logarithmic(unit):
+        raise ValueError(message("a linear unit", "Convert the values to a flux.", unit=text))
+    return unit
+
+
+def is_logarithmic(unit: object) -> bool:
+    """Return True for magnitudes, dex and decibels, also within a unit."""
+    if isinstance(unit, u.function.FunctionUnitBase):
+        return True
+    return any(base.is_equivalent(u.dex) for base in getattr(unit, "bases", ()))
+
+
+def is_count(unit: u.UnitBase) -> bool:
+    """Return True for counts of a detector, in a pixel or a second or not, and for numbers without unit."""
+    if unit == UNCALIBRATED:
+        return True
+    names = ("ct", "adu", "DN", "electron", "ph")
+    others = [base for base in unit.bases if getattr(base, "name", "") not in names]
+    beside = all(base.is_equivalent(u.s) or base.is_equivalent(u.pix) for base in others)
+    return beside and (len(others) < len(unit.bases) or not others)
