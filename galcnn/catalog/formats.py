@@ -24,6 +24,7 @@ from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils.exceptions import AstropyWarning
 
 from galcnn._runtime import atomic
+from galcnn._runtime.fits_blocks import units_of
 from galcnn.catalog.arrow import from_arrow
 from galcnn.catalog.catalog import (
     COLUMN_OPTIONS,
@@ -304,6 +305,9 @@ def _set_units(table: Table, schema: pa.Schema) -> None:
 
 def _read_fits(file: Path, hdu: str | None, notes: list[str]) -> Table:
     """Read a table of a FITS file: the named one, the objects of LDAC, or the first."""
+    with file.open("rb") as stream:
+        if stream.read(6) == b"SIMPLE":  # not packed; its sizes fit into the file, or it is refused
+            units_of(stream, file.stat().st_size, sys.maxsize)
     with fits.open(file, memmap=False, character_as_bytes=True, logical_as_bytes=True) as hdulist:
         chosen = _fits_table(file, hdulist, hdu, notes)
         flags = [column.name for column in chosen.columns if "L" in str(column.format)]
