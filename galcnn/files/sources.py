@@ -29,8 +29,6 @@ from galcnn._runtime.fits_blocks import Unit, changed, units_of
 from galcnn._runtime.reader import decode
 from galcnn.errors import UnreadableImageError, message, reading, wrong_type
 
-FileLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | fits.HDUList
-
 #: Opening a pipe waits for its other end, unless told otherwise.
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 #: First bytes that name a kind of compression.
@@ -90,7 +88,12 @@ class Source:
             return handle.read(os.fstat(handle.fileno()).st_size)
 
 
-def source_of(file: FileLike | Source) -> Source:
+FileLike: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | fits.HDUList | Source
+)
+
+
+def source_of(file: FileLike) -> Source:
     """Make a source from a path, bytes, an open binary file or an HDUList."""
     if isinstance(file, Source):
         return file
@@ -114,7 +117,7 @@ def source_of(file: FileLike | Source) -> Source:
     return Source(named if isinstance(named, str) else f"{len(found)} bytes in memory", content=found)
 
 
-def untrusted(file: FileLike | Source, name: str | None = None) -> Source:
+def untrusted(file: FileLike, name: str | None = None) -> Source:
     """Make a source of what came from a service or a request: a reader process reads it first.
 
     Examples
@@ -158,7 +161,7 @@ def _check_file(source: Source) -> None:
 
 @contextlib.contextmanager
 def opened(
-    file: FileLike | Source, *, strict: bool = False, parts: bool = False
+    file: FileLike, *, strict: bool = False, parts: bool = False
 ) -> Iterator[tuple[fits.HDUList, Notes]]:
     """Open a FITS file; astropy's warnings, and sums that do not match, are collected in notes.
 
