@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ from galcnn._runtime import atomic
 from galcnn._runtime.representation import names, pixels, summary
 from galcnn.catalog import Votes
 from galcnn.errors import message
-from galcnn.model.inputs import InputSpec
+from galcnn.model.inputs import InputSpec, is_number
 
 CARD_FORMAT = 1
+#: Accepted difference between the sum of a class prior and 1.
+_PRIOR_TOLERANCE = 1e-3
+#: No number of a card reaches this.
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,58 @@ class Card:
             raise ValueError(message("classes or votes", "Leave one out.", classes=self.classes))
         if self.votes is None and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
             raise ValueError(message("at least two distinct classes", "", classes=self.classes))
+        for name in ("classes", "notes"):
+            if not all(isinstance(one, str) and one for one in getattr(self, name)):
+                raise ValueError(message(f"{name} as text", "", **{name: getattr(self, name)}))
+        for name in ("name", "model_sha256", "created"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(message(f"{name} as text", "", **{name: getattr(self, name)}))
+        for name in (
+            "data",
+            "class_prior",
+            "trained_prior",
+            "settings",
+            "metrics",
+            "cost",
+            "versions",
+            "devices",
+        ):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(message(f"{name} as a mapping", "", **{name: getattr(self, name)}))
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Raise if a number is not finite, out of its range, or no number."""
+        for name in ("class_prior", "trained_prior"):
+            prior = getattr(self, name)
+            shares = all(is_number(share) and 0 <= share <= 1 for share in prior.values())
+            if prior and not (shares and abs(sum(prior.values()) - 1) < _PRIOR_TOLERANCE):
+                raise ValueError(message(f"{name} of shares from 0 to 1 with sum 1", "", **{name: prior}))
+            if prior and set(prior) != set(self.classes):
+                raise ValueError(message(f"{name} of the classes {self.classes}", "", **{name: prior}))
+        if not isinstance(self.format, int) or isinstance(self.format, bool) or self.format < 1:
+            raise ValueError(message("a format number from 1", "", format=self.format))
+        for name, value in self.cost.items():
+            lowest = -1 if name == "receptive_field" else 0  # -1: not known
+            if not is_number(value) or not lowest <= value < _LARGEST:
+                raise ValueError(message(f"cost.{name} as a number from {lowest}", "", value=value))
+        test = self.metrics.get("test", {})
+        if not isinstance(test, Mapping) or not all(isinstance(one, Mapping) for one in test.values()):
+            raise ValueError(message("metrics.test as mappings by name", "", test=test))
+        for score, parts in test.items():
+            for name in ("value", "low", "high", *parts):
+                value = parts.get(name)
+                if value is not None and not (is_number(value) and abs(value) < _LARGEST):
+                    raise ValueError(
+                        message(f"metrics.test.{score}.{name} as a finite number or null", "", value=value)
+                    )
+        count = self.metrics.get("n_test")
+        if count is not None and not (is_number(count) and 0 <= count < _LARGEST):
+            raise ValueError(message("metrics.n_test as a number from 0", "", n_test=count))
+        rest = {name: getattr(self, name) for name in ("data", "settings", "metrics", "devices")}
+        for name, value in _numbers(rest, ""):
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(message(f"{name} as a finite number", "", value=value))
 
     def __repr__(self) -> str:
         return summary("Card", *card_lines(self))
@@ -135,11 +192,19 @@ class Card:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            newer = int(content["format"]) > CARD_FORMAT
+            newer = is_number(content["format"]) and content["format"] > CARD_FORMAT
             stated = content.pop("card_sha256", None)
             # The fields of a newer format may be unknown here.
             card = None if newer else cls._of(content)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             raise ValueError(
                 message(
                     "a model card",
@@ -170,6 +235,18 @@ class Card:
         return cls(**values)
 
 
+def _numbers(content: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Iterate over the values in nested mappings and lists, and their names."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _numbers(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(content, list | tuple):
+        for value in content:
+            yield from _numbers(value, name)
+    else:
+        yield name, content
+
+
 def _digest(content: Mapping[str, Any]) -> str:
     """SHA-256 of the content; it detects changes, such as reordered classes, that no other check finds."""
     plain = json.loads(json.dumps(content))
@@ -184,7 +261,7 @@ def card_lines(card: Card) -> tuple[str, str, str]:
     scores = [
         f"{name} {one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
         for name, one in list(test.items())[:2]
-        if None not in (one["value"], one["low"], one["high"])
+        if None not in (one.get("value"), one.get("low"), one.get("high"))
     ]
     n = card.metrics.get("n_test")
     return (

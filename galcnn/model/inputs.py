@@ -6,6 +6,8 @@ channels last) and `planes_from` (back).
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,6 +26,9 @@ from galcnn.transforms.grid import pixel_sides
 
 #: Value of masked and NaN pixels: the level of the subtracted sky.
 FILL = 0.0
+
+#: Largest side of an image in pixels, and largest pixel scale in arcsec (ten degrees).
+MAX_SIDE, MAX_SCALE = 2**16, 36_000.0
 
 #: Pixel scales with a smaller relative difference count as equal.
 SCALE_TOLERANCE = 0.02
@@ -53,6 +58,22 @@ class InputSpec:
     shape: tuple[int, int]
     pixel_scale: float | None = None
     render: str | None = None
+
+    def __post_init__(self) -> None:
+        bands, shape, scale = tuple(self.bands), tuple(self.shape), self.pixel_scale
+        if not bands or not all(isinstance(band, str) and band for band in bands):
+            raise ValueError(message("one or more names of bands", "", bands=self.bands))
+        whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) for side in shape)
+        if len(shape) != 2 or not whole or not all(1 <= side <= MAX_SIDE for side in shape):
+            raise ValueError(message(f"a shape (ny, nx) of 1 to {MAX_SIDE} pixels", "", shape=self.shape))
+        if scale is not None and not (is_number(scale) and 0 < scale <= MAX_SCALE):
+            raise ValueError(
+                message(f"a pixel scale of more than 0 and at most {MAX_SCALE} arcsec", "", pixel_scale=scale)
+            )
+        for name in ("unit", "render"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and not (name == "render" and value is None):
+                raise ValueError(message(f"{name} as text", "", **{name: value}))
 
     @classmethod
     def of(cls, cutout: Cutout, *, render: str | None = None) -> InputSpec:
@@ -88,9 +109,11 @@ class InputSpec:
         InputSpec
             Specification with these values.
         """
-        ny, nx = content["shape"]
-        values = dict(content) | {"bands": tuple(content["bands"]), "shape": (int(ny), int(nx))}
-        return cls(**values)
+        values = {name: tuple(content[name]) for name in ("bands", "shape")}
+        spec = cls(**(dict(content) | values))
+        if spec.render is not None:
+            check_render(spec.render, spec.unit)
+        return spec
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain values that can be written as JSON.
@@ -171,6 +194,11 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
         )
     _check_scale(cutout, spec)
     return cutout
+
+
+def is_number(value: object) -> bool:
+    """Return True for a finite real number, which True and False are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_render(render: str, unit: str) -> None:

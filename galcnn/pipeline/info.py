@@ -99,7 +99,7 @@ def _model(folder: Path) -> str:
         *_cost(card),
     ]
     for name, score in card.metrics.get("test", {}).items():
-        if score["value"] is not None:
+        if None not in (score.get("value"), score.get("low"), score.get("high")):
             lines.append(f"test {name:<28} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]")
     return "\n".join(lines)
 

@@ -51,12 +51,46 @@ def test_it_is_never_the_plain_gradient_in_silence(method, build):
         (lambda x: keras.ops.gelu(x, approximate=True), "'Swish': 1"),
         (keras.layers.ReLU(threshold=0.5), "'Greater': 1"),
         (keras.layers.ReLU(negative_slope=0.1), "'LeakyRelu': 1"),
+        (keras.layers.PReLU(alpha_initializer="ones", shared_axes=[1, 2]), "'PReLU': 1"),
+        (keras.layers.PReLU(), "'PReLU': 1"),
+        (lambda x: keras.ops.relu(x) - 0.2 * keras.ops.relu(-x), "'PReLU': 1"),
+        (lambda x: keras.layers.Add()([keras.ops.relu(x), keras.ops.relu(-x)]), "'PReLU': 1"),
+        (lambda x: 0.1 * x + 0.9 * keras.ops.relu(x), "'PReLU': 1"),
+        (lambda x: keras.ops.relu(x) - keras.ops.relu(x - 1), "'PReLU': 1"),
+        (lambda x: keras.layers.Average()([x, keras.ops.relu(2 * x)]), "'PReLU': 1"),
+        (keras.layers.Activation("squareplus"), "'PReLU': 1"),
+        (keras.layers.Activation("tanh_shrink"), "'PReLU': 1"),
     ],
 )
 def test_a_rectifier_that_would_escape_is_refused_with_what_was_found(method, rectify, found):
     with pytest.raises(ValueError, match=r"rectifiers are all ReLUs.*relus=.*others=") as error:
         method(with_rectifier(rectify), IMAGES, TARGET)
     assert found in str(error.value)
+
+
+@BOTH
+def test_the_slopes_of_grouped_convolutions_and_of_pairs_of_relus_are_those_of_their_parts(method):
+    """A convolution of two groups is two convolutions; both halves of a concatenated ReLU are ReLUs."""
+    inputs = keras.Input(SHAPE)
+    grouped = keras.layers.Conv2D(4, 3, groups=2)
+    parts = [keras.layers.Conv2D(2, 3), keras.layers.Conv2D(2, 3)]
+
+    def network(found):
+        both = keras.layers.Concatenate()([keras.ops.relu(found), keras.ops.relu(-found)])
+        return keras.Model(
+            inputs, keras.layers.Dense(3, name="head")(keras.layers.GlobalAveragePooling2D()(both))
+        )
+
+    halves = [part(inputs[..., i : i + 1]) for i, part in enumerate(parts)]
+    one, other = network(grouped(inputs)), network(keras.layers.Concatenate()(halves))
+    builds.settle(one)
+    kernel, bias = grouped.get_weights()
+    for i, part in enumerate(parts):
+        part.set_weights([kernel[..., 2 * i : 2 * i + 2], bias[2 * i : 2 * i + 2]])
+    other.get_layer("head").set_weights(one.get_layer("head").get_weights())
+    np.testing.assert_allclose(
+        method(one, IMAGES, TARGET), method(other, IMAGES, TARGET), rtol=1e-4, atol=1e-6
+    )
 
 
 @BOTH

@@ -32,13 +32,19 @@ _RELUS = ("Relu", "Relu6")
 #: Operations that can implement a rectifier without ReLU, or that hide the operations inside them.
 _ESCAPING = {
     "Abs", "ClipByValue", "Elu", "Erf", "Erfc", "Greater", "GreaterEqual", "IdentityN", "LeakyRelu", "Less",
-    "LessEqual", "Maximum", "Minimum", "PartitionedCall", "Select", "SelectV2", "Selu", "Sign", "Softplus",
-    "Swish", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "If", "While",
+    "LessEqual", "Maximum", "Minimum", "PReLU", "PartitionedCall", "Select", "SelectV2", "Selu", "Sign",
+    "Softplus", "Swish", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile", "If", "While",
 }  # fmt: skip
 
 #: Operations that form gates, and those that may lie between a gate and the factor that it multiplies.
-_BENDING = {"Sigmoid", "Tanh", *_RELUS}
-_ELEMENTWISE = {"Add", "AddV2", "Cast", "Identity", "Mul", "Neg", "Pow", "RealDiv", "Square", "Sub"}
+_BENDING = {"Rsqrt", "Sigmoid", "Sqrt", "Tanh", *_RELUS}
+_ELEMENTWISE = {
+    "Add", "AddN", "AddV2", "BiasAdd", "Cast", "Identity", "Mul", "Neg", "Pow", "RealDiv", "Square", "Sub",
+}  # fmt: skip
+_PASSIVE = {"Cast", "Identity"}
+#: Operations that join two functions of one signal to another rectifier.
+_SUMS = {"Add", "AddN", "AddV2", "Sub"}
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 
 
 def _guided(operation: Any, gradient: Any) -> Any:
@@ -139,18 +145,36 @@ def _census(output: Any, images: Any) -> Counter[str]:
     for operation in queue:
         if operation.name in after and operation.name not in seen:
             seen.add(operation.name)
-            gated = operation.type == "Mul" and _is_own_gate(operation, after)
-            census["Swish" if gated else operation.type] += 1
+            census[_kind(operation, after)] += 1
             queue += [tensor.op for tensor in operation.inputs]
     return census
 
 
-def _is_own_gate(product: Any, after: set[Any]) -> bool:
-    """Return True for x times a nonlinear function of x, as in SiLU, hard SiLU and GELU."""
-    if not all(factor.op.name in after for factor in product.inputs):
-        return False
-    one, other = product.inputs
-    return _bends(one, _made_of(other, after), after) or _bends(other, _made_of(one, after), after)
+def _kind(operation: Any, after: set[Any]) -> str:
+    """Return the type of an operation, or the rectifier that is made of it and of others before it."""
+    if operation.type == "Mul" and _is_bent(operation, after):
+        return "Swish"
+    if operation.type in _SUMS and _is_bent(operation, after):
+        return "PReLU"
+    if operation.type in _CALLS:
+        body = operation.graph._get_function(operation.get_attr("f").name).graph
+        inside = {one.type for one in body.get_operations()}
+        if not inside & (_ESCAPING | _BENDING | _ELEMENTWISE - _PASSIVE):
+            return "Conv2D"  # Keras puts a convolution of several groups into a function of its own
+    return str(operation.type)
+
+
+def _is_bent(operation: Any, after: set[Any]) -> bool:
+    """Return True for the product or sum of a signal and a nonlinear function of it.
+
+    Products are SiLU, hard SiLU and GELU; sums are PReLU, relu(x) - a relu(-x), and other rectifiers of
+    several pieces.
+    """
+    parts = [part for part in operation.inputs if part.op.name in after]
+    made = [_made_of(part, after) for part in parts]
+    return any(
+        _bends(one, other, after) for i, one in enumerate(parts) for j, other in enumerate(made) if i != j
+    )
 
 
 def _made_of(tensor: Any, after: set[Any]) -> set[str]:
