@@ -110,7 +110,7 @@ def _work(folder: Path) -> None:
     warnings.simplefilter("ignore")
     name, seed, indices = json.loads(sys.stdin.readline())
     if name not in FORMATS:  # a test of the fuzzer
-        importlib.import_module(f"tests.fuzz.{name}")
+        importlib.import_module(f"tests.fuzz.{name}").add()
     answers.write("ready\n")
     for index in indices:
         answers.write(json.dumps(judge(name, seed, index, folder).to_dict()) + "\n")

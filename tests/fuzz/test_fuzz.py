@@ -6,6 +6,7 @@ from tests.fuzz import judging, running
 from tests.fuzz.__main__ import FAILURES
 from tests.fuzz.damage import FITS, KINDS
 from tests.fuzz.files import FORMATS
+from tests.fuzz.pretended import FATES, NAME, add
 
 #: Numbers of files in the tests: 300 together.
 N_FITS, N_OTHERS = 100, 20
@@ -31,8 +32,7 @@ def test_there_are_enough_kinds_and_a_file_can_be_made_again():
 
 def test_every_outcome_is_told_and_the_next_file_is_read():
     """Processes that die, hang or grow are replaced."""
-    from tests.fuzz.pretended import FATES, NAME
-
+    add()
     try:
         found = running.run(NAME, range(2 * len(FATES)), seed=3, jobs=2, seconds=3)
     finally:
