@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 
 import numpy as np
@@ -173,7 +174,8 @@ def _plate_note(cards: fits.Header, wcs: WCS, shape: tuple[int, int]) -> str:
 
 def _cards_of_wcs(header: fits.Header) -> tuple[fits.Header, list[str]]:
     notes = []
-    cards = fits.Header()
+    # The last one of a keyword counts. Copies, since headers change their cards; they keep their text.
+    kept: dict[str, fits.Card] = {}
     for card in header.cards:
         keyword = card.rawkeyword
         if keyword in _OLD_NAMES:
@@ -182,10 +184,10 @@ def _cards_of_wcs(header: fits.Header) -> tuple[fits.Header, list[str]]:
                 continue
         if not _KEYS.fullmatch(keyword) or isinstance(card.value, fits.card.Undefined):
             continue
-        if card.field_specifier is None:
-            cards[keyword] = card.value
-        else:  # DP1 = 'EXTVER: 1': one of several cards of this keyword
-            cards.append((keyword, card.rawvalue), end=True)
+        # DP1 = 'EXTVER: 1' is one of several cards of this keyword.
+        name = keyword if card.field_specifier is None else card.keyword
+        kept[name] = copy.copy(card) if keyword == card.rawkeyword else fits.Card(keyword, card.value)
+    cards = fits.Header(kept.values())
     frame = str(cards.get("RADESYS", "")).strip().upper()
     if frame in _FRAMES:
         cards["RADESYS"] = _FRAMES[frame]

@@ -140,7 +140,7 @@ def _legacy_surveys(header: fits.Header, pixels: PixelFacts) -> Scale | None:
 def _pan_starrs(header: fits.Header, pixels: PixelFacts) -> Scale | None:
     """Apply the zero point of Pan-STARRS, FPA.ZP + 2.5 log10(EXPTIME) (Waters et al. 2020)."""
     exposure, base = card_number(header, "EXPTIME"), card_number(header, "FPA.ZP")
-    if survey_of(header) != "Pan-STARRS" or base is None:
+    if base is None or survey_of(header) != "Pan-STARRS":
         return None
     if exposure is None or exposure <= 0:
         return Scale(None, "Pan-STARRS without EXPTIME")
@@ -252,9 +252,12 @@ def _des_coadd(header: fits.Header, _: PixelFacts) -> Scale | None:
 
 def _vega(header: fits.Header, pixels: PixelFacts) -> Scale | None:
     """Apply the Vega zero point MAGZP of 2MASS and WISE Atlas images, with published offsets to AB."""
-    zero_point, survey = card_number(header, "MAGZP"), survey_of(header)
+    zero_point = card_number(header, "MAGZP")
+    if zero_point is None:
+        return None
+    survey = survey_of(header)
     native = {"2MASS": 1.0, "WISE": 1.375}.get(survey)
-    if zero_point is None or native is None:
+    if native is None:
         return None
     offset = _vega_offset(header)
     if offset is None:
