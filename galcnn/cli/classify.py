@@ -56,6 +56,7 @@ _UNANSWERED = 3
 @options.render
 @options.hdu
 @options.zero_point
+@options.strict
 @options.section(
     "Prediction",
     click.option(
@@ -139,6 +140,7 @@ def command(
     render: str | None,
     hdu: str | None,
     zero_point: str | None,
+    strict: bool,
     prior: str,
     raw: bool,
     embeddings: bool,
@@ -234,7 +236,9 @@ def command(
     if embeddings and suffix == ".csv":
         raise click.UsageError("Expected --embeddings with a folder, or with a table that is not CSV.")
     side = None if width is None else options.side(width)
-    reading = options.reading({"bands": bands, "grid": grid, "hdu": hdu, "zero_point": zero_point})
+    reading = options.reading(
+        {"bands": bands, "grid": grid, "hdu": hdu, "zero_point": zero_point, "strict": strict}
+    )
     classify = ClassifySettings(prior, not raw, embeddings, fit, render, dropout_samples or 0, seed)
     models, progress = (model, *ensemble), options.progress(quiet)
     if requests:

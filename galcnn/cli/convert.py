@@ -14,6 +14,7 @@ from galcnn.cli import options
 @options.width
 @options.hdu
 @options.zero_point
+@options.strict
 @click.option("--pixel-scale", metavar="ANGLE", help="Angle per pixel of an image without a WCS: 0.4arcsec.")
 @options.companions()
 @click.option("--psf", metavar="FILE|HDU", help="PSF, on pixels of the size of the image's.")
@@ -47,6 +48,7 @@ def command(
     position: str | None,
     redshift: float | None,
     zero_point: str | None,
+    strict: bool,
     pixel_scale: str | None,
     remove_sky: bool,
     extinction: float | None,
@@ -88,11 +90,18 @@ def command(
             position=place,
             redshift=redshift,
             treatment=treatment,
+            strict=strict,
         )
     else:
         layers = Companions(mask, sigma, psf)
         cutout = load_cutout(
-            list(files), bands=names, hdu=chosen, companions=layers, position=place, redshift=redshift
+            list(files),
+            bands=names,
+            hdu=chosen,
+            companions=layers,
+            position=place,
+            redshift=redshift,
+            strict=strict,
         )
         cutout = treat(cutout, treatment)
     save_cutout(cutout, out)

@@ -132,6 +132,9 @@ zero_point: Decorator = click.option(
     metavar="B=MAG,...",
     help="AB magnitude of pixel value 1, if not in the header: 25.3, or g=25.3,r=26.1 for each band.",
 )
+strict: Decorator = click.option(
+    "--strict", is_flag=True, help="Refuse files whose checksums do not match, not only note it."
+)
 #: Passed to `paths_by_id`.
 one_galaxy: Decorator = click.option(
     "--one-galaxy", is_flag=True, help="The images are files of one galaxy, one per band."
@@ -339,9 +342,9 @@ def _joined(*options: Decorator) -> Decorator:
 
 
 #: Options by which image files are read, parsed by `reading`; --render is passed to the model.
-files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point)
+files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point, strict)
 #: Options by which the image files of a catalog are read where no model says how.
-catalog_files: Decorator = _joined(bands, size, grid, render, width, hdu, zero_point)
+catalog_files: Decorator = _joined(bands, size, grid, render, width, hdu, zero_point, strict)
 _trained_image_column: Decorator = click.option(
     "--image-column",
     metavar="C[,C]",
@@ -645,6 +648,7 @@ def reading(given: Mapping[str, Any]) -> dict[str, Any]:
         "width": ("width", side),
         "hdu": ("hdu", hdus),
         "zero_point": ("zero_points", zero_points),
+        "strict": ("strict", bool),
     }
     return {known: parse(given[name]) for name, (known, parse) in parsers.items() if name in given}
 

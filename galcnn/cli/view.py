@@ -39,6 +39,7 @@ _OF_TABLES = (
 @options.width
 @options.hdu
 @options.zero_point
+@options.strict
 @options.save("Draw to this file (PNG or PDF), without a viewer.")
 @click.option(
     "--out", metavar="DIR", help="Write contours, regions, one FITS file per layer, PNG and ds9.sh."

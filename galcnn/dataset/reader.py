@@ -65,6 +65,8 @@ class InputFiles:
         HDU of the image in each file, see `galcnn.files.load_cutout`.
     zero_points : float or mapping of str to float, optional
         AB magnitude of a value of 1, for all bands or band -> magnitude, of files that do not state it.
+    strict : bool
+        If True, files whose checksums do not match are not read, see `galcnn.files.load_cutout`.
 
     Attributes
     ----------
@@ -95,12 +97,13 @@ class InputFiles:
         redshifts: Mapping[str, float] | None = None,
         hdu: HDUChoice | None = None,
         zero_points: ZeroPoint | None = None,
+        strict: bool = False,
     ) -> None:
         self.paths = {name: _paths(path) for name, path in paths.items()}
         self.ids = list(self.paths)
         self.bands, self.grid, self.width, self.fit = bands, grid, width, fit
         self.size, self.render = size, render
-        self.hdu, self.zero_points = hdu, zero_points
+        self.hdu, self.zero_points, self.strict = hdu, zero_points, strict
         self._redshifts = dict(redshifts or {})
         self._spec: InputSpec | None = None
         self.folder: str | None = None
@@ -175,6 +178,7 @@ class InputFiles:
             render=self.render,
             hdu=self.hdu,
             zero_points=self.zero_points,
+            strict=self.strict,
         )
 
     def __len__(self) -> int:
@@ -187,7 +191,7 @@ class InputFiles:
         for name in ("grid", "width", "hdu", "zero_points"):
             if getattr(self, name) is not None:
                 text += f", {name} {getattr(self, name)}"
-        return text
+        return text + (", strict" if self.strict else "")
 
     @property
     def spec(self) -> InputSpec:
@@ -226,10 +230,16 @@ class InputFiles:
         with reading("a readable image", "Leave it out.", path=", ".join(map(str, paths))):
             files: Sequence[FileLike] = [untrusted(one) for one in paths] if self.untrusted else paths
             if self.grid is None or len(paths) == 1:
-                cutout = treat(load_cutout(files, bands=self.bands, hdu=self.hdu), given)
+                cutout = load_cutout(files, bands=self.bands, hdu=self.hdu, strict=self.strict)
+                cutout = treat(cutout, given)
             else:
                 cutout = load_bands(
-                    files, reference=self.grid, bands=self.bands, hdu=self.hdu, treatment=given
+                    files,
+                    reference=self.grid,
+                    bands=self.bands,
+                    hdu=self.hdu,
+                    treatment=given,
+                    strict=self.strict,
                 )
             if self.width is not None:
                 cutout = crop_width(cutout, self.width)

@@ -227,6 +227,8 @@ class SourceSettings:
         HDU of the image in each file, see `galcnn.files.load_cutout`.
     zero_points : float, mapping of str to float, or None
         AB magnitude of a value of 1 of files that do not state it, see `galcnn.dataset.InputFiles`.
+    strict : bool
+        If True, files whose checksums do not match are not read.
     server : str or None
         URL to use instead of the server of the survey.
     survey_options : mapping of str to str, or None
@@ -243,6 +245,7 @@ class SourceSettings:
     grid: str | None = None
     hdu: HDUChoice | None = None
     zero_points: ZeroPoint | None = None
+    strict: bool = False
     server: str | None = None
     survey_options: Mapping[str, str] | None = None
 
@@ -267,7 +270,12 @@ class SourceSettings:
                 message("no width with shards", "Leave out --width, or pack other cutouts.", width=self.width)
             )
         if self.shards or self.mosaic or self.survey:
-            of_files = {"grid": self.grid, "hdu": self.hdu, "zero_points": self.zero_points}
+            of_files = {
+                "grid": self.grid,
+                "hdu": self.hdu,
+                "zero_points": self.zero_points,
+                "strict": self.strict or None,
+            }
             if given := {name: value for name, value in of_files.items() if value is not None}:
                 raise ValueError(message(f"{', '.join(given)} with image files only", "", **given))
         if (self.server or self.survey_options) and not self.survey:
@@ -320,4 +328,5 @@ class SourceSettings:
                 width=side,
                 hdu=self.hdu,
                 zero_points=self.zero_points,
+                strict=self.strict,
             )

@@ -262,6 +262,7 @@ def load_bands(
     position: SkyCoord | None = None,
     redshift: float | None = None,
     treatment: Treatment | None = None,
+    strict: bool = False,
 ) -> Cutout:
     """Load files of one galaxy, on any pixel grids, as one cutout.
 
@@ -282,6 +283,8 @@ def load_bands(
         Redshift of the galaxy.
     treatment : Treatment, optional
         Steps applied to each file before resampling; its width is cut last.
+    strict : bool
+        See `load_cutout`.
 
     Returns
     -------
@@ -301,10 +304,11 @@ def load_bands(
         )
     wanted = [None] * len(paths) if bands is None else [(band,) for band in bands]
     each = replace(treatment or Treatment(), width=None)
-    cutouts = [
-        treat(load_cutout(path, bands=own, hdu=hdu, position=position, redshift=redshift), each)
+    loaded = [
+        load_cutout(path, bands=own, hdu=hdu, position=position, redshift=redshift, strict=strict)
         for path, own in zip(paths, wanted, strict=True)
     ]
+    cutouts = [treat(one, each) for one in loaded]
     both = combine(cutouts, reference=reference)
     return both if treatment is None else treat(both, Treatment(width=treatment.width))
 

@@ -1,4 +1,5 @@
 from .flags import BLANK as BLANK
+from .flags import CHANGED as CHANGED
 from .flags import MASKED as MASKED
 from .flags import OUTSIDE as OUTSIDE
 from .flags import UNANSWERED as UNANSWERED
@@ -10,6 +11,7 @@ from .prediction import Prediction as Prediction
 
 __all__ = [
     "BLANK",
+    "CHANGED",
     "MASKED",
     "OUTSIDE",
     "Prediction",

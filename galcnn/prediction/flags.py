@@ -10,7 +10,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 #: Bits of the column `flag`.
-UNREADABLE, UNFIT, MASKED, BLANK, OUTSIDE, UNANSWERED = 1, 2, 4, 8, 16, 32
+UNREADABLE, UNFIT, MASKED, BLANK, OUTSIDE, UNANSWERED, CHANGED = 1, 2, 4, 8, 16, 32, 64
 #: Flags of galaxies without a prediction.
 NO_ANSWER = UNREADABLE | UNFIT | UNANSWERED
 #: Fraction of masked pixels above which a galaxy is flagged `MASKED`.
@@ -23,7 +23,7 @@ def flagged(table: Table, flags: npt.NDArray[np.int16] | None, reasons: Sequence
     table["flag"].description = (
         f"sum of {UNREADABLE} unreadable, {UNFIT} unfit for the model, {MASKED} over "
         f"{MASKED_LIMIT:.0%} masked, {BLANK} blank band, {OUTSIDE} unlike the training set, "
-        f"{UNANSWERED} an answer that is no number"
+        f"{UNANSWERED} an answer that is no number, {CHANGED} a checksum that does not match"
     )
     table["reason"] = np.array([""] * len(table) if reasons is None else list(reasons), dtype=str)
     return table

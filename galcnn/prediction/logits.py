@@ -12,7 +12,7 @@ import numpy.typing as npt
 from galcnn.errors import UnfitImageError, error_of_file, message
 from galcnn.model import InputSpec, images_from, prepare
 from galcnn.model.inputs import blank_bands, cutouts_like
-from galcnn.prediction.flags import BLANK, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
+from galcnn.prediction.flags import BLANK, CHANGED, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
 from galcnn.prediction.prediction import Prediction, log_prior
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ class Fitted:
     images : numpy.ndarray
         Images of these galaxies, float32, shape (n_images, ny, nx, n_bands).
     flags : numpy.ndarray
-        Flags of all galaxies, int16, shape (n,): sums of `UNREADABLE`, `UNFIT`, `MASKED`, `BLANK`.
+        Flags of all galaxies, int16, shape (n,): sums of `UNREADABLE`, `UNFIT`, `MASKED`, `BLANK`
+        and `CHANGED`.
     reasons : list of str
         Reason for each flag; empty if the flag is 0.
     pixel_scales : numpy.ndarray
@@ -150,7 +151,7 @@ def _words(error: Exception) -> str:
 
 
 def faults(cutout: Cutout) -> tuple[int, str]:
-    """Return flag and reason of an image with many masked pixels or blank bands."""
+    """Return flag and reason of an image with many masked pixels, blank bands or a changed file."""
     flag, reasons = 0, []
     if cutout.masked_fraction > MASKED_LIMIT:
         flag |= MASKED
@@ -158,6 +159,9 @@ def faults(cutout: Cutout) -> tuple[int, str]:
     if blank := blank_bands(cutout):
         flag |= BLANK
         reasons.append(f"nothing is seen in {', '.join(blank)}: all pixels are equal")
+    if changed := cutout.meta.get("checksum_mismatch"):
+        flag |= CHANGED
+        reasons.append(f"the checksum of HDU {', '.join(map(str, changed))} does not match")
     return flag, "; ".join(reasons)
 
 

@@ -94,8 +94,8 @@ class Prediction:
         Parameters
         ----------
         flags : numpy.ndarray, optional
-            Flags, int16, shape (n,): sums of `UNREADABLE`, `UNFIT`, `MASKED`, `BLANK`, `OUTSIDE` and
-            `UNANSWERED`. Zeros by default.
+            Flags, int16, shape (n,): sums of `UNREADABLE`, `UNFIT`, `MASKED`, `BLANK`, `OUTSIDE`,
+            `UNANSWERED` and `CHANGED`. Zeros by default.
         reasons : sequence of str, optional
             Reasons for the flags, one per galaxy. Empty by default.
 

@@ -18,7 +18,7 @@ from galcnn._runtime.progress import Progress, silent
 from galcnn._runtime.version import __version__
 from galcnn.errors import UnreadableImageError, message, wrong_type
 from galcnn.model import Card
-from galcnn.prediction import BLANK, MASKED, OUTSIDE, UNANSWERED, UNFIT, UNREADABLE
+from galcnn.prediction import BLANK, CHANGED, MASKED, OUTSIDE, UNANSWERED, UNFIT, UNREADABLE
 from galcnn.report.objects import ACROSS, SIDE, Sheets, colours, object_of_image, object_of_layers
 from galcnn.report.sections import confusion_of, sections_of
 from galcnn.report.sources import Known, Material, Rows, gather, image_files, known_of, merge
@@ -35,6 +35,7 @@ _FLAGS = {
     MASKED: "over 10 % masked",
     BLANK: "blank band",
     OUTSIDE: "unlike the training set",
+    CHANGED: "checksum does not match",
     UNANSWERED: "no number for an answer",
 }
 

@@ -80,7 +80,16 @@ READ = {
         "--labelled",
         "--mask",
     ),
-    *("--model", "--mosaic", "--psf", "--reference", "--requests", "--seed-model", "--shuffled-model"),
+    *(
+        "--model",
+        "--mosaic",
+        "--psf",
+        "--reference",
+        "--requests",
+        "--root",
+        "--seed-model",
+        "--shuffled-model",
+    ),
     *("--sigma", "--weight"),
 }
 READ_BY = {

@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable, Table
+from astropy.wcs import WCS
 from pandas.testing import assert_frame_equal
 from PIL import Image
 
 from galcnn.cli.main import main
 from galcnn.dataset import InputFiles, pack_images, read_shards, reader
 from galcnn.errors import UnreadableImageError
+from galcnn.files import load_cutout
 from galcnn.model import load_model
 from galcnn.pipeline import ExplainSettings, answer_requests, explain_files
 from galcnn.pipeline.tasks import Work
+from galcnn.prediction import CHANGED, UNREADABLE
 
 SECRET = b"hunter2hunter2hunter2"
 #: What the libraries that read a file may raise.
@@ -259,3 +262,24 @@ def test_the_lack_of_all_memory_and_ctrl_c_end_a_run(sky, monkeypatch, tmp_path)
         for read in (lambda: files.read([0]), lambda: pack_images(files, tmp_path / "s", complete=False)):
             with pytest.raises(ending):
                 read()
+
+
+def test_a_checksum_that_does_not_match_is_flagged_or_refused(sky, tmp_path):
+    good, path = sky / "cutouts" / "g0.fits", tmp_path / "changed.fits"
+    cutout, wcs = load_cutout(good), WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.4 / 3600, 0.4 / 3600]
+    images = [
+        fits.ImageHDU(plane, fits.Header({"FILTER": band, "BUNIT": "nJy"}) + wcs.to_header(), band)
+        for band, plane in zip(cutout.bands, cutout.flux, strict=True)
+    ]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path, checksum=True)
+    with open(path, "r+b") as handle:
+        handle.seek(-2880 + 100, 2)
+        handle.write(b"\x3f\x80")
+    for words, flag in ((), CHANGED), (("--strict",), UNREADABLE):
+        out = tmp_path / f"{flag}.ecsv"
+        asked = ["classify", str(sky / "model"), str(good), str(path), *words, "--out", str(out), "--quiet"]
+        assert main(asked) == 0
+        table = Table.read(out)
+        assert table["flag"].tolist() == [0, flag]
+        assert "HDU 2 (R)" in table["reason"][1]
