@@ -282,4 +282,4 @@ def test_a_checksum_that_does_not_match_is_flagged_or_refused(sky, tmp_path):
         assert main(asked) == 0
         table = Table.read(out)
         assert table["flag"].tolist() == [0, flag]
-        assert "HDU 2 (R)" in table["reason"][1]
+        assert "2 (R)" in table["reason"][1]
