@@ -32,6 +32,7 @@ _KEPT = re.compile(
 #: First letters of the above: most cards need no other look.
 _FIRST = frozenset(b"SXBNPGTECDZLF")
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
+_NUMBER = re.compile(r"[+-]?[\d.]{1,25}([DEde][+-]?\d{1,5})?")
 _WORDS = 1 << 24  # bytes that are summed at a time
 
 
@@ -110,7 +111,7 @@ def units_of(handle: BinaryIO, size: int, limit: int) -> list[Unit]:
         # A file without padding at its end is left to astropy, which says so.
         if unit.data + unit.size > size:
             needed = unit.data + unit.size
-            raise _refusal(unit, "all of its data", found="truncated", size_bytes=size, needed_bytes=needed)
+            raise _refusal(unit, "all of its data, not truncated", size_bytes=size, needed_bytes=needed)
         if unit.tiled:
             limit -= _checked_tiles(unit, limit)
         start = unit.end
@@ -228,7 +229,7 @@ def _checked_tiles(unit: Unit, limit: int) -> int:
     kind = unit.text("ZCMPTYPE") or "RICE_1"
     bits = unit.integer("ZBITPIX", -64, 64)
     if kind not in _TILES or bits not in _BITPIX:
-        raise _refusal(unit, "tiles of a known kind", ZCMPTYPE=kind, ZBITPIX=bits)
+        raise _refusal(unit, f"ZCMPTYPE among {_TILES}", ZBITPIX=bits)
     axes = range(1, unit.integer("ZNAXIS", 1, 32) + 1)
     shape = [unit.integer(f"ZNAXIS{i}", 1, (1 << 31) - 1) for i in axes]
     tile = [unit.integer(f"ZTILE{i}", 1, (1 << 31) - 1, shape[0] if i == 1 else 1) for i in axes]
@@ -278,6 +279,12 @@ def _sum(handle: BinaryIO, start: int, size: int) -> int:
 
 
 def _refusal(unit: Unit, expected: str, **received: object) -> UnreadableImageError:
+    # Texts of cards are not quoted: any file may be named, and errors are shown to others.
+    shown = {key: value if _is_number(value) else "no such number" for key, value in received.items()}
     return UnreadableImageError(
-        message(f"a whole FITS file with {expected}", "Fetch it again.", hdu=unit.name, **received)
+        message(f"a whole FITS file with {expected}", "Fetch it again.", hdu=unit.name, **shown)
     )
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int) or bool(_NUMBER.fullmatch(str(value)))

@@ -133,10 +133,13 @@ class _Pool:
         self._idle: list[_Process] = []
 
     def take(self) -> _Process:
-        """Return an idle process, or start one."""
+        """Return an idle process that lives, or start one."""
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            while self._idle:
+                process = self._idle.pop()
+                if process._popen.poll() is None:
+                    return process
+                process.close()
         return _Process()
 
     def give(self, process: _Process) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.dataset.dataset import Dataset
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import Packed, PackedImages, file_sha256
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import Message, UnreadableImageError, message
 from galcnn.model import InputSpec, images_from
 from galcnn.photometry import DISPLAY
 
@@ -321,11 +320,12 @@ def _images(
     if shards is not None:
         packed = pack_images(files, shards, complete=max_unreadable == 0, progress=progress)
         if len(packed.failed) > max_unreadable * len(files):
-            raise _too_many(packed.failed, len(files), max_unreadable)
+            first = next(iter(packed.failed.values()))
+            raise _too_many(first, len(packed.failed), len(files), max_unreadable)
         kept = np.array([row for row, name in enumerate(files.ids) if name not in packed.failed], np.intp)
         masked = packed.masked_fraction * len(files) / max(len(kept), 1)  # nothing is masked in the others
         return kept, packed.images.select(kept), masked, dict(packed.failed)
-    rows, masked, left_out = list[int](), 0.0, dict[str, str]()
+    rows, masked, left_out, told = list[int](), 0.0, dict[str, str](), ""
     images = np.empty((0,), dtype=np.float32)
     with progress("read images", len(files)) as step:
         for row, name in enumerate(files.ids):
@@ -333,11 +333,12 @@ def _images(
             try:
                 cutout = files.prepared(name)
             except (OSError, ValueError) as error:
-                left_out[name] = str(error)
                 if max_unreadable == 0:
                     raise
+                told = told or (error.args[0] if error.args else "") or str(error)
+                left_out[name] = str(error)
                 if len(left_out) > max_unreadable * len(files):
-                    raise _too_many(left_out, len(files), max_unreadable) from error
+                    raise _too_many(told, len(left_out), len(files), max_unreadable) from error
                 continue
             if not rows:
                 images = np.empty((len(files), *files.spec.image_shape), dtype=np.float32)
@@ -347,13 +348,10 @@ def _images(
     return np.array(rows, np.intp), images[: len(rows)], masked / max(len(rows), 1), left_out
 
 
-def _too_many(left_out: Mapping[str, str], n: int, max_unreadable: float) -> UnreadableImageError:
+def _too_many(first: str, n_left_out: int, n: int, max_unreadable: float) -> UnreadableImageError:
     """Return the error of a catalog of which too many images cannot be read."""
-    return UnreadableImageError(
-        message(
-            f"readable images of all but {max_unreadable:.0%} of {n} galaxies",
-            "Correct the catalog, or let more be left out: --set data.max_unreadable=0.5.",
-            left_out=len(left_out),
-            first=next(iter(left_out.values())),
-        )
+    subject = (
+        f"{n_left_out} of {n} images cannot be read, more than {max_unreadable:.0%} (to leave out more: "
+        "--set data.max_unreadable=0.5). The first"
     )
+    return UnreadableImageError(first.about(subject) if isinstance(first, Message) else f"{subject}: {first}")
