@@ -19,6 +19,7 @@ from astropy.coordinates import SkyCoord
 from galcnn.catalog.votable import parse_votable
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
+from galcnn.files.filters import band_of
 from galcnn.files.sources import WARNINGS_LOCK
 from galcnn.surveys.checks import Wanted, fits_bytes, received
 from galcnn.surveys.http import Answer, Limits, Session, address, speaking, without_credentials
@@ -63,10 +64,10 @@ class _Found:
 
     def is_in(self, band: str, bands: Sequence[str]) -> bool:
         """Return True if it is an image in a band, one of those of the survey."""
-        # The filter column decides, by its full text or first word ("g DECam SDSS"). Without one, the title
-        # must contain the name of this band and of no other.
+        # The filter column decides, by its full text or as in a header ("g DECam SDSS c0001", "Johnson V").
+        # Without one, the title must contain the name of this band and of no other.
         if self.band:
-            return self.band == band or self.band.split()[0] == band
+            return self.band == band or band_of(self.band) == band
         words = set(re.split(r"[^A-Za-z0-9]+", self.title))
         return [one for one in bands if one in words] == [band]
 

@@ -14,7 +14,7 @@ from galcnn.errors import BadResponseError, CoverageError, DownloadError
 from galcnn.files import load_cutout
 from galcnn.surveys import Limits
 from galcnn.surveys.survey import RemoteSurvey
-from galcnn.surveys.vo import VOSurvey
+from galcnn.surveys.vo import VOSurvey, _Found
 from galcnn.testing import check_survey
 from tests.surveys.dachs.coadds import AT_THE_EDGE, FLUX, GALAXIES, MIDDLE
 from tests.surveys.servers import TRANSPORT_FAULTS, Reply, Server, connection_reset
@@ -206,3 +206,20 @@ def test_a_service_that_was_down_at_first_is_asked_again_what_it_speaks(service)
     with server.failing(connection_reset, where="capabilities"), pytest.raises(DownloadError, match="capab"):
         survey.cutout(MIDDLE, 30 * u.arcsec)
     assert survey.cutout(MIDDLE, 30 * u.arcsec).shape == (60, 60)
+
+
+@pytest.mark.parametrize(
+    ("column", "band", "same"),
+    [
+        ("g", "g", True),
+        ("g DECam SDSS c0001 4720.0 1520.0", "g", True),
+        ("Johnson V", "V", True),
+        ("Johnson V", "Johnson V", True),
+        ("Johnson V", "B", False),
+        ("SDSS r", "r", True),
+        ("VR DECam c0007 6300.0 2600.0", "r", False),
+    ],
+)
+def test_the_filter_column_is_read_as_the_filter_of_a_header(column, band, same):
+    found = _Found(None, "", "image/fits", column, "", None)
+    assert found.is_in(band, ("g", "r", "V", "B")) is same
