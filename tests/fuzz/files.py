@@ -258,7 +258,8 @@ def galaxies() -> QTable:
 
 def written_card() -> bytes:
     """Return the card of a model."""
-    made = Card(("round", "thin"), InputSpec(("g", "r"), "nJy", (16, 16), 0.4), class_prior={"round": 0.5})
+    prior = {"round": 0.5, "thin": 0.5}
+    made = Card(("round", "thin"), InputSpec(("g", "r"), "nJy", (16, 16), 0.4), class_prior=prior)
     return _saved(made.write, ".json")
 
 

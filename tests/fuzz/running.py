@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,12 +55,13 @@ def _answers(name: str, indices: list[int], seed: int, seconds: float) -> Iterat
         with tempfile.TemporaryDirectory(prefix="galcnn-fuzz-") as folder, _worker(folder) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(json.dumps([name, seed, indices]) + "\n")
+            process.stdin.write(json.dumps([name, seed, indices]).encode() + b"\n")
             process.stdin.close()
+            lines = _Lines(process.stdout)
             try:
-                _line(process.stdout, 10 * seconds)  # the imports
+                lines.next(10 * seconds)  # the imports
                 while indices:
-                    line = _line(process.stdout, seconds)
+                    line = lines.next(seconds)
                     index = indices.pop(0)
                     if line:
                         outcome = Outcome(**json.loads(line))
@@ -76,30 +78,45 @@ def _answers(name: str, indices: list[int], seed: int, seconds: float) -> Iterat
                 _end(process)
 
 
-def _worker(folder: str) -> "subprocess.Popen[str]":
+def _worker(folder: str) -> "subprocess.Popen[bytes]":
     """Start a worker in a session of its own, so that it can be ended with its children."""
     return subprocess.Popen(
         [sys.executable, "-m", "tests.fuzz.running", folder],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
+        bufsize=0,
         cwd=_ROOT,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+def _end(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _line(stream: IO[str], seconds: float) -> str | None:
-    """Return the next line, empty at the end of the stream; None if there is none in time."""
-    ready, _, _ = select.select([stream], [], [], seconds)
-    return stream.readline() if ready else None
+class _Lines:
+    """Lines of a pipe, each within a time."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe, self._read = pipe, b""
+
+    def next(self, seconds: float) -> bytes | None:
+        """Return the next line, empty at the end of the pipe; None if there is none in time."""
+        ends = time.monotonic() + seconds
+        while b"\n" not in self._read:
+            ready, _, _ = select.select([self._pipe], [], [], max(0.0, ends - time.monotonic()))
+            if not ready:
+                return None
+            part = os.read(self._pipe.fileno(), 1 << 16)
+            if not part:
+                return b""
+            self._read += part
+        line, _, self._read = self._read.partition(b"\n")
+        return line
 
 
 def _work(folder: Path) -> None:

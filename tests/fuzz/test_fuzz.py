@@ -34,7 +34,7 @@ def test_every_outcome_is_told_and_the_next_file_is_read():
     """Processes that die, hang or grow are replaced."""
     add()
     try:
-        found = running.run(NAME, range(2 * len(FATES)), seed=3, jobs=2, seconds=3)
+        found = running.run(NAME, range(2 * len(FATES)), seed=3, jobs=2, seconds=5)
     finally:
         del FORMATS[NAME], KINDS[NAME]
     assert len(found) == 2 * len(FATES)
