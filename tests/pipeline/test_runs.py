@@ -359,7 +359,8 @@ def test_every_door_gives_the_calibrated_answer(measured, sky, tmp_path, capsys)
         assert "set" not in tables[name].colnames
     # Of requests a batch is what waits, so that the last bits are its own.
     for words, table in ([], first), (["--raw"], tables["raw"]):
-        assert main(["classify", str(folder), "--requests", str(tmp_path / "requests"), *words]) == 0
+        asked = ["--requests", str(tmp_path / "requests"), "--root", "/"]
+        assert main(["classify", str(folder), *asked, *words]) == 0
         rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         for row, expected in zip(rows, table, strict=True):
             assert (row["class"] or "", row["flag"]) == (expected["class"], expected["flag"])
