@@ -52,9 +52,12 @@ class Calibration:
             raise ValueError(message(f"a kind among {get_args(Kind)}", "", kind=self.kind))
         object.__setattr__(self, "scale", tuple(float(x) for x in self.scale))
         object.__setattr__(self, "bias", tuple(float(x) for x in self.bias))
-        if len(self.scale) != len(self.bias) or min(self.scale, default=0.0) <= 0:
+        finite = np.isfinite([*self.scale, *self.bias]).all()
+        if len(self.scale) != len(self.bias) or not finite or min(self.scale, default=0.0) <= 0:
             raise ValueError(
-                message("a positive factor and an offset per class", "", scale=self.scale, bias=self.bias)
+                message(
+                    "a positive factor and a finite offset per class", "", scale=self.scale, bias=self.bias
+                )
             )
 
     @property

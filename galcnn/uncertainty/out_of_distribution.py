@@ -140,6 +140,20 @@ class OutOfDistribution:
     n: int
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not 0 < self.false_alarms < 1 or not self.limit >= 0:
+            raise ValueError(
+                message(
+                    "a limit from 0, and false alarms between 0 and 1",
+                    "",
+                    limit=self.limit,
+                    false_alarms=self.false_alarms,
+                )
+            )
+        values = (*self.features.values(), self.mean, self.components, self.variances)
+        if not all(np.isfinite(np.asarray(value, dtype=float)).all() for value in values):
+            raise ValueError(message("finite medians, means, components and variances", "", n=self.n))
+
     def deviations(
         self, measures: Mapping[str, npt.ArrayLike], embedding: npt.NDArray[np.floating]
     ) -> dict[str, Floats]:

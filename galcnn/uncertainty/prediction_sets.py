@@ -49,6 +49,12 @@ class ConformalSets:
     per_class: bool
     n: int
 
+    def __post_init__(self) -> None:
+        if not 0 < self.coverage < 1:
+            raise ValueError(message("a coverage between 0 and 1", "", coverage=self.coverage))
+        if np.isnan(self.limits).any() or len(self.limits) != len(self.classes):
+            raise ValueError(message("a limit for each class", "", limits=self.limits))
+
     def sets(self, prediction: Prediction) -> npt.NDArray[np.bool_]:
         """Compute the prediction sets.
 

@@ -113,3 +113,11 @@ def test_records_and_refusals():
         Calibration("platt", (1.0,), (0.0,), 3)
     with pytest.raises(ValueError, match="a prediction of 2 classes"):
         Calibration("vector", (1.0, 1.0), (0.0, 0.0), 3).apply(prediction)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["scale", "bias"])
+def test_numbers_that_are_not_finite_are_refused(name, value):
+    whole = Calibration("vector", (1.0, 2.0), (0.0, 0.5), 40).to_dict()
+    with pytest.raises(ValueError, match="a positive factor and a finite offset"):
+        Calibration.from_dict(whole | {name: [1.0, value]})

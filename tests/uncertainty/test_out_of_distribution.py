@@ -135,3 +135,12 @@ def test_uncertainty_records_are_kept_beside_their_model_alone(tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match=r"uncertainty.json as galcnn calibrate wrote it"):
         UncertaintyRecord.read(tmp_path, "hash")
+
+
+def test_a_record_of_senseless_numbers_is_refused():
+    whole = fit_out_of_distribution(*sample(200, 1), *sample(100, 2)).to_dict()
+    for change in ({"limit": float("nan")}, {"limit": -1.0}, {"false_alarms": 1.0}):
+        with pytest.raises(ValueError, match="a limit from 0, and false alarms"):
+            OutOfDistribution.from_dict(whole | change)
+    with pytest.raises(ValueError, match="finite medians"):
+        OutOfDistribution.from_dict(whole | {"mean": [float("nan")] * len(whole["mean"])})

@@ -72,3 +72,19 @@ def test_refusals():
         fit_conformal(*drawn(20), coverage=1.0)
     with pytest.raises(ValueError, match="a rule among"):
         fit_conformal(*drawn(20), rule="best")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("coverage", float("nan"), "a coverage between 0 and 1"),
+        ("coverage", 1.0, "a coverage between 0 and 1"),
+        ("limits", [0.5, float("nan")], "a limit for each class"),
+        ("limits", [0.5], "a limit for each class"),
+    ],
+)
+def test_a_record_of_senseless_numbers_is_refused(name, value, text):
+    whole = ConformalSets(("a", "b"), 0.9, "threshold", (0.5, 0.5), False, 40).to_dict()
+    assert ConformalSets.from_dict(whole).coverage == 0.9
+    with pytest.raises(ValueError, match=text):
+        ConformalSets.from_dict(whole | {name: value})
