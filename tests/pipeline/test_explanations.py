@@ -36,6 +36,9 @@ def road(trained, tmp_path):
     for i, image in enumerate(images):
         path = tmp_path / f"g{i}.fits"
         header = fits.Header({"BUNIT": "nJy", "BANDS": "g,r"})
+        header.update(
+            {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.4 / 3600, "CDELT2": 0.4 / 3600}
+        )
         fits.PrimaryHDU(np.moveaxis(image, -1, 0), header).writeto(path)
         paths[f"g{i}"] = path
     paths["g2"].write_bytes(paths["g2"].read_bytes()[:3000])
