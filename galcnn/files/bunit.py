@@ -107,7 +107,7 @@ def stated_logarithm(text: str) -> Logarithm | None:
     --------
     >>> found = stated_logarithm("mag(AB/arcsec2)")
     >>> round(found.decades, 1), found.reference
-    (-0.4, Unit("AB / arcsec2"))
+    (-0.4, Unit("3631 Jy / arcsec2"))
     """
     found = _of_astropy(text)
     if found is not None:

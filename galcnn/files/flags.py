@@ -382,7 +382,7 @@ def meaning_of(header: fits.Header, table: Mapping[str, int] | None = None) -> M
 
     Examples
     --------
-    >>> header = fits.Header({"MP_NO_DATA": 0, "MP_DETECTED": 5})
+    >>> header = fits.Header({"HIERARCH MP_NO_DATA": 0, "HIERARCH MP_DETECTED": 5})
     >>> meaning_of(header).bad_pixels(np.array([[[0, 1, 32, 33]]]), ("r",)).tolist()
     [[[False, True, False, True]]]
     """
