@@ -417,8 +417,7 @@ def _paths_in(folder: Path, catalog: Catalog) -> dict[str, tuple[Path, ...]]:
     if not folder.is_dir():
         raise FileNotFoundError(f"Folder not found: {folder}.")
     if "image" not in catalog.table.colnames:
-        stems, there = file_stems(catalog.ids), {path.name for path in folder.iterdir()}
-        return {name: (folder / _named((name, stem), there),) for name, stem in stems.items()}
+        return files_named(folder, catalog.ids)
     images = catalog.images
     names = Counter(path.name for path in {path for paths in images.values() for path in paths})
     if twice := next((name for name, n in names.items() if n > 1), None):
@@ -430,6 +429,14 @@ def _paths_in(folder: Path, catalog: Catalog) -> dict[str, tuple[Path, ...]]:
             )
         )
     return {name: tuple(folder / path.name for path in paths) for name, paths in images.items()}
+
+
+def files_named(folder: Path, ids: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Return the files in a folder that are named by the ids; they need not exist."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"Folder not found: {folder}.")
+    stems, there = file_stems(ids), {path.name for path in folder.iterdir()}
+    return {name: (folder / _named((name, stem), there),) for name, stem in stems.items()}
 
 
 def _named(stems: Sequence[str], there: set[str]) -> str:

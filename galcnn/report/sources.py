@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from astropy.table import QTable, Table
+from astropy.table import Table
 
 from galcnn._runtime.progress import Progress, silent
-from galcnn.catalog import Catalog, read_catalog
+from galcnn.catalog import read_catalog
 from galcnn.catalog.catalog import HEALPIX
 from galcnn.catalog.formats import FORMATS, is_table, read_scalars
-from galcnn.dataset import InputFiles
+from galcnn.dataset.reader import files_named
 from galcnn.errors import message
 from galcnn.experiment import galaxies_of
 from galcnn.files.sources import opened
@@ -446,5 +446,5 @@ def image_files(
         except (ValueError, OSError) as error:  # the catalog is missing or has changed
             trouble = str(error)
     if known is not None and known.images is not None:
-        found |= InputFiles.of(Catalog(QTable({"id": ids})), known.images).paths
+        found |= files_named(Path(known.images), ids)
     return found, trouble

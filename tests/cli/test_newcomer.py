@@ -43,7 +43,11 @@ MISTAKES = {
 def desk(trained, tmp_path, monkeypatch):
     """A model, a few files and a table in the current folder."""
     monkeypatch.chdir(tmp_path)
-    named = replace(trained, card=replace(trained.card, classes=("elliptical", "spiral")))
+    prior = {"elliptical": 0.5, "spiral": 0.5}
+    card = replace(
+        trained.card, classes=("elliptical", "spiral"), class_prior=prior, trained_prior=dict(prior)
+    )
+    named = replace(trained, card=card)
     save_model(named, "model")
     images, _ = toy_images(2)
     planes = np.moveaxis(images, -1, 1)

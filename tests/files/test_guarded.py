@@ -190,12 +190,12 @@ def test_a_picture_bomb_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
-def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
+def test_what_is_no_file_is_refused_at_once(tmp_path, kind, monkeypatch):
     path, server = tmp_path / "a.fits", socket.socket(socket.AF_UNIX)
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "socket":
-        os.chdir(tmp_path)
+        monkeypatch.chdir(tmp_path)
         server.bind("a.fits")
     else:
         path = "/dev/zero"

@@ -66,7 +66,8 @@ def test_dropout_masks_are_the_galaxys_own(sky, blobs):
 
 def test_votes_give_fractions(trained, blobs):
     votes = Votes((Question("shape", ("round", "thin")),))
-    model = TrainedModel(trained.model, replace(trained.card, classes=(), votes=votes))
+    card = replace(trained.card, classes=(), class_prior={}, trained_prior={}, votes=votes)
+    model = TrainedModel(trained.model, card)
     from galcnn.model.bundle import with_embedding
 
     ready = Classifier(model, None, with_embedding(model))
