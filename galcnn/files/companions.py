@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import astropy.units as u
@@ -23,6 +24,7 @@ from galcnn.files.planes import Planes, read_picture
 from galcnn.files.sentinels import beyond
 from galcnn.files.sources import FileLike, Source, kind_of, opened
 from galcnn.files.zero_points import flux_unit
+from galcnn.photometry.units import is_count
 
 #: Roles (`galcnn.files.headers.role_of`) that can be converted to a standard deviation.
 NOISE_ROLES = ("sigma", "variance", "inverse variance", "image")
@@ -366,7 +368,7 @@ def _noise_factors(planes: Planes, companion: CompanionPlanes) -> float | npt.ND
     text = card_text(companion.header, "BUNIT")
     logarithm, unit = stated_logarithm(text), stated_unit(text)
     if logarithm is None and (planes.linear or unit is None):
-        return planes.factor_planes
+        return planes.factor_planes * _in_unit_of_image(unit, planes, companion)
     if logarithm is None or not logarithm.decades or planes.unit != u.nJy:
         raise UnreadableImageError(
             message("noise in the unit of the image", "Convert it first.", found=companion.source, BUNIT=text)
@@ -375,6 +377,31 @@ def _noise_factors(planes: Planes, companion: CompanionPlanes) -> float | npt.ND
     flux = np.where(planes.values > 0, planes.values, np.nan).astype(np.float64)
     scaled: npt.NDArray[np.float64] = flux * (np.log(10) * abs(logarithm.decades))
     return scaled
+
+
+def _in_unit_of_image(unit: u.UnitBase | None, planes: Planes, companion: CompanionPlanes) -> float:
+    """Return the factor of standard deviations from the unit of a noise map to that of the file's image."""
+    image = stated_unit(planes.bunit)
+    if unit is None or image is None or unit == image or (is_count(unit) and is_count(image)):
+        return 1.0  # not stated, or the header is that of the image
+    power = {"variance": 2, "inverse variance": -2}.get(companion.role, 1)
+    try:
+        return float(_without_pixels(unit ** Fraction(1, power)).to(_without_pixels(image)))
+    except u.UnitConversionError as error:
+        raise UnreadableImageError(
+            message(
+                "noise in the unit of the image",
+                "Convert it first.",
+                found=companion.source,
+                BUNIT=card_text(companion.header, "BUNIT"),
+                image=planes.bunit,
+            )
+        ) from error
+
+
+def _without_pixels(unit: u.UnitBase) -> u.UnitBase:
+    powers = dict(zip(unit.bases, unit.powers, strict=True))
+    return unit * u.pix ** -powers[u.pix] if u.pix in powers else unit
 
 
 def _psf(planes: Planes, companion: CompanionPlanes) -> npt.NDArray[np.float32]:

@@ -58,6 +58,8 @@ class Planes:
         If False, the file holds logarithms; `factors` are then those of small differences.
     ours : bool
         If True, galcnn wrote the file, and position and meta are kept unchanged.
+    bunit : str
+        BUNIT of the values of the file; empty if it is not stated.
     """
 
     values: npt.NDArray[np.float32]
@@ -75,6 +77,7 @@ class Planes:
     notes: tuple[str, ...] = ()
     linear: bool = True
     ours: bool = False
+    bunit: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -152,6 +155,7 @@ def join(parts: Sequence[Planes]) -> Planes:
         tuple(name for part in parts for name in part.names),
         first.unit,
         factors=tuple(factor for part in parts for factor in part.factors),
+        bunit=first.bunit if len({part.bunit for part in parts}) == 1 else "",
         wcs=placed[0] if placed else None,
         survey=first.survey,
         mask=masks,

@@ -113,8 +113,7 @@ def beyond(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
     """Return the finite pixels beyond `LARGEST`, None if there are none or all others are as large."""
     if values.dtype.kind != "f" or not values.size:
         return None
-    flat = values.ravel()
-    if max(float(np.fmax.reduce(flat)), -float(np.fmin.reduce(flat))) < LARGEST:
+    if max(float(np.fmax.reduce(values, axis=None)), -float(np.fmin.reduce(values, axis=None))) < LARGEST:
         return None
     size = np.abs(values)
     huge: npt.NDArray[np.bool_] = (size >= LARGEST) & np.isfinite(values)
@@ -141,7 +140,7 @@ def piled_up(plane: npt.NDArray[Any]) -> list[Sentinel]:
     """Return the negative values that many pixels have and that lie apart from all others."""
     if plane.dtype.kind not in "fi" or not plane.size:
         return []
-    lowest = np.fmin.reduce(plane.ravel())
+    lowest = np.fmin.reduce(plane, axis=None)
     if not lowest < 0 or (lowest > _USUAL[0] + _SPREAD and np.count_nonzero(plane == lowest) < _FEW):
         return []
     pixels = rest = plane[np.abs(plane.astype(np.float64)) < LARGEST]  # without NaN

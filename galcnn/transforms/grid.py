@@ -201,9 +201,11 @@ def shifted_wcs(wcs: WCS, corner: tuple[int, int], shape: tuple[int, int]) -> WC
         sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - first)
     basis.crpix = basis.crpix - first
     new: WCS = WCS.__new__(WCS)
-    cpdis1, cpdis2, det2im1, det2im2 = (
-        _scaled_table(getattr(wcs, name), np.ones(2), first, axis) for name, axis in _TABLES.items()
-    )
+    cpdis1 = cpdis2 = det2im1 = det2im2 = None
+    if any(getattr(wcs, name) is not None for name in _TABLES):
+        cpdis1, cpdis2, det2im1, det2im2 = (
+            _scaled_table(getattr(wcs, name), np.ones(2), first, axis) for name, axis in _TABLES.items()
+        )
     WCSBase.__init__(new, sip, (cpdis1, cpdis2), basis, (det2im1, det2im2))
     new.__dict__.update(wcs.__dict__)
     new.array_shape = shape

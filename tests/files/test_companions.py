@@ -49,6 +49,41 @@ def test_noise_of_the_same_file(name, value):
     assert cutout.meta["sigma_source"].startswith(f"HDU {name}")
 
 
+@pytest.mark.parametrize(
+    ("name", "unit", "value"),
+    [
+        ("ERR", "nJy", 3000.0),
+        ("ERR", "uJy/pix", 3.0),
+        ("VAR", "uJy2", 9.0),
+        ("VAR", "nJy2", 9e6),
+        ("VAR", "mJy2", 9e-6),
+        ("VAR", "uJy", 9.0),  # the header of the image
+        ("IVAR", "nJy-2", 1 / 9e6),
+        ("IVAR", "uJy-2", 1 / 9),
+    ],
+)
+def test_noise_in_another_unit_than_the_image_is_converted(name, unit, value):
+    cutout = load_cutout(content(sci(), layer(name, value, BUNIT=unit)))
+    np.testing.assert_allclose(cutout.sigma, np.full((1, NY, NX), 3000.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("ERR", "K"), ("VAR", "K2"), ("VAR", "uJy4"), ("IVAR", "uJy-1")])
+def test_noise_in_a_unit_of_something_else_is_left_out(name, unit):
+    cutout = load_cutout(content(sci(), layer(name, 9.0, BUNIT=unit)))
+    assert cutout.sigma is None
+    assert any("noise in the unit of the image" in note for note in cutout.meta["notes"])
+
+
+def test_noise_of_a_surface_brightness_in_another_unit():
+    sky = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -1e-4, "CDELT2": 1e-4}
+    image = hdu("SCI", BUNIT="MJy/sr", FILTER="r", **sky)
+    same = load_cutout(content(image, layer("ERR", 2.0, BUNIT="MJy/sr")))
+    other = load_cutout(content(image, layer("ERR", 2e9, BUNIT="mJy/sr")))
+    np.testing.assert_allclose(other.sigma, same.sigma, rtol=1e-6)
+    square = load_cutout(content(image, layer("VAR", 4e12, BUNIT="Jy2 / sr2")))
+    np.testing.assert_allclose(square.sigma, same.sigma, rtol=1e-6)
+
+
 def test_a_standard_deviation_comes_before_a_variance():
     everything = [layer("IVAR", 1.0), layer("VAR", 1.0), layer("ERR", 2.0)]
     assert (load_cutout(content(sci(), *everything)).sigma == 2000).all()
