@@ -69,6 +69,28 @@ def noise_factor(header: fits.Header, role: str, unit: u.UnitBase) -> float | No
     return own.factor if own is not None and unit == own.unit else None
 
 
+def noise_in_unit_of(bunit: str, header: fits.Header, role: str, name: str) -> float:
+    """Return the factor of standard deviations from the unit of a noise map to that of the file's image."""
+    text = card_text(header, "BUNIT")
+    unit, image = stated_unit(text), stated_unit(bunit)
+    if unit is None or image is None or unit == image or (is_count(unit) and is_count(image)):
+        return 1.0  # not stated, or the header is that of the image
+    power = {"variance": 2, "inverse variance": -2}.get(role, 1)
+    try:
+        return float(_without_pixels(unit ** Fraction(1, power)).to(_without_pixels(image)))
+    except u.UnitConversionError as error:
+        raise UnreadableImageError(
+            message(
+                "noise in the unit of the image", "Convert it first.", found=name, BUNIT=text, image=bunit
+            )
+        ) from error
+
+
+def _without_pixels(unit: u.UnitBase) -> u.UnitBase:
+    powers = dict(zip(unit.bases, unit.powers, strict=True))
+    return unit * u.pix ** -powers[u.pix] if u.pix in powers else unit
+
+
 def standard_deviation(
     noise: npt.NDArray[Any], role: str, factor: float | npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float32]:
@@ -133,6 +155,8 @@ class CompanionPlanes:
         Name of the file or HDU.
     flags : mapping of str to int
         Planes of a mask that a table of the file names, with their values.
+    changed : tuple of str
+        HDUs of its file that do not match their checksums.
     """
 
     values: npt.NDArray[Any]
@@ -141,6 +165,7 @@ class CompanionPlanes:
     header: fits.Header
     source: str
     flags: Mapping[str, int] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
 
 def companion_of_hdu(hdulist: fits.HDUList, hdu: Any) -> CompanionPlanes:
@@ -148,17 +173,17 @@ def companion_of_hdu(hdulist: fits.HDUList, hdu: Any) -> CompanionPlanes:
     header = inherited(hdulist, hdu)
     role = role_of(hdu)
     values = raw_planes(hdu)
-    name = hdu.name or next(i for i, one in enumerate(hdulist) if one is hdu)
+    name = hdu.name or hdulist.index(hdu)
     bands = band_names(hdu.header, len(values))
     return CompanionPlanes(values, role, bands, header, f"HDU {name}", table_of_flags(hdulist, hdu.name))
 
 
-def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
+def companion_of_file(source: Source, kind: str, *, strict: bool = False) -> CompanionPlanes:
     """Read a mask, noise map or PSF from a file of its own."""
     if kind_of(source) == "picture":
         picture = read_picture(source).values
         return CompanionPlanes(picture, "image", (None,) * len(picture), fits.Header(), source.name)
-    with opened(source) as (hdulist, _):
+    with opened(source, strict=strict) as (hdulist, notes):
         images = [one for one in hdulist if one.is_image and len(getattr(one, "shape", None) or ()) >= 2]
         fitting = [one for one in images if role_of(one) in _SERVES[kind]] or images
         companions = [companion_of_hdu(hdulist, one) for one in fitting]
@@ -171,7 +196,7 @@ def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
     first = companions[0]
     role = role_of_name(source.name) if first.role == "image" else first.role
     if len(companions) == 1:
-        return replace(first, role=role, source=source.name)
+        return replace(first, role=role, source=source.name, changed=tuple(notes.changed))
     if len({one.values.shape for one in companions}) > 1:
         raise UnreadableImageError(message(f"{kind} planes of one shape", "", path=source.name))
     return CompanionPlanes(
@@ -181,6 +206,7 @@ def companion_of_file(source: Source, kind: str) -> CompanionPlanes:
         first.header,
         source.name,
         first.flags,
+        tuple(notes.changed),
     )
 
 
@@ -188,6 +214,10 @@ def attach(
     planes: Planes, companion: CompanionPlanes, kind: str, bands: Sequence[str] | None = None
 ) -> Planes:
     """Add a mask, noise map, PSF, or map of weights or contexts (its gaps); users may name `bands`."""
+    if companion.changed:
+        said = [f"{name} of the {kind}" for name in companion.changed]
+        notes = [f"HDU {one} ({companion.source}) does not match its checksum" for one in said]
+        planes = replace(planes, notes=(*planes.notes, *notes), changed=(*planes.changed, *said))
     if kind in ("weight", "context"):
         return _without_gaps(planes, companion)
     planes = replace(planes, facts=planes.facts | {f"{kind}_source": _said(companion, kind)})
@@ -368,7 +398,8 @@ def _noise_factors(planes: Planes, companion: CompanionPlanes) -> float | npt.ND
     text = card_text(companion.header, "BUNIT")
     logarithm, unit = stated_logarithm(text), stated_unit(text)
     if logarithm is None and (planes.linear or unit is None):
-        return planes.factor_planes * _in_unit_of_image(unit, planes, companion)
+        within = noise_in_unit_of(planes.bunit, companion.header, companion.role, companion.source)
+        return planes.factor_planes * within
     if logarithm is None or not logarithm.decades or planes.unit != u.nJy:
         raise UnreadableImageError(
             message("noise in the unit of the image", "Convert it first.", found=companion.source, BUNIT=text)
@@ -377,31 +408,6 @@ def _noise_factors(planes: Planes, companion: CompanionPlanes) -> float | npt.ND
     flux = np.where(planes.values > 0, planes.values, np.nan).astype(np.float64)
     scaled: npt.NDArray[np.float64] = flux * (np.log(10) * abs(logarithm.decades))
     return scaled
-
-
-def _in_unit_of_image(unit: u.UnitBase | None, planes: Planes, companion: CompanionPlanes) -> float:
-    """Return the factor of standard deviations from the unit of a noise map to that of the file's image."""
-    image = stated_unit(planes.bunit)
-    if unit is None or image is None or unit == image or (is_count(unit) and is_count(image)):
-        return 1.0  # not stated, or the header is that of the image
-    power = {"variance": 2, "inverse variance": -2}.get(companion.role, 1)
-    try:
-        return float(_without_pixels(unit ** Fraction(1, power)).to(_without_pixels(image)))
-    except u.UnitConversionError as error:
-        raise UnreadableImageError(
-            message(
-                "noise in the unit of the image",
-                "Convert it first.",
-                found=companion.source,
-                BUNIT=card_text(companion.header, "BUNIT"),
-                image=planes.bunit,
-            )
-        ) from error
-
-
-def _without_pixels(unit: u.UnitBase) -> u.UnitBase:
-    powers = dict(zip(unit.bases, unit.powers, strict=True))
-    return unit * u.pix ** -powers[u.pix] if u.pix in powers else unit
 
 
 def _psf(planes: Planes, companion: CompanionPlanes) -> npt.NDArray[np.float32]:

@@ -10,8 +10,8 @@ from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.companions import KINDS, with_own_companions
-from galcnn.files.hdus import inherited, raw_planes, stored_image
-from galcnn.files.headers import band_names, card_text, role_of
+from galcnn.files.hdus import raw_planes, stored_image
+from galcnn.files.headers import band_names, role_of
 from galcnn.files.planes import Planes, join
 from galcnn.files.sentinels import noted, sentinels, without
 
@@ -122,7 +122,7 @@ def _read(hdulist: fits.HDUList, hdu: Any, name: str | None, bands: Sequence[str
         survey=stored.survey,
         facts=stored.facts,
         notes=(*stored.notes, *noted(missing)),
-        bunit=card_text(inherited(hdulist, hdu), "BUNIT"),
+        bunit=stored.bunit,
     )
 
 

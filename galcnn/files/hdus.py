@@ -17,7 +17,7 @@ from astropy.wcs import WCS
 from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.axes import PlaneIndex, axes_of, refuse_no_image
 from galcnn.files.filters import is_dispersed
-from galcnn.files.headers import band_names, survey_of
+from galcnn.files.headers import band_names, card_text, survey_of
 from galcnn.files.zero_points import FluxCalibration, calibration_of
 from galcnn.transforms.grid import PixelAreas, pixel_degrees
 
@@ -46,6 +46,8 @@ class StoredImage:
         Entries for the meta of a cutout.
     notes : tuple of str
         Notes on what was repaired or is missing.
+    bunit : str
+        BUNIT; empty if it is not stated.
     """
 
     hdu: int
@@ -57,6 +59,7 @@ class StoredImage:
     survey: str
     facts: dict[str, object]
     notes: tuple[str, ...]
+    bunit: str
 
 
 def stored_image(
@@ -80,7 +83,7 @@ def stored_image(
     calibration = calibration_of(header, scale, values, areas=areas)
     notes += [f"{name}: a grism or prism, so objects are spectra" for name in names if is_dispersed(name)]
     return StoredImage(
-        next(i for i, one in enumerate(hdulist) if one is hdu),
+        hdulist.index(hdu),
         indices,
         shape,
         names,
@@ -89,6 +92,7 @@ def stored_image(
         survey_of(header),
         {"format": "FITS", "hdu": _label(hdulist, hdu), **calibration.facts()},
         tuple(notes),
+        card_text(header, "BUNIT"),
     )
 
 
@@ -116,4 +120,4 @@ def inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
 def _label(hdulist: fits.HDUList, hdu: Any) -> str | int:
     if hdu.name and sum(one.name == hdu.name for one in hdulist) == 1:
         return str(hdu.name)
-    return next(i for i, one in enumerate(hdulist) if one is hdu)
+    return hdulist.index(hdu)

@@ -24,6 +24,8 @@ from galcnn.photometry import ab_flux
 from galcnn.photometry.units import UNCALIBRATED, is_count
 from galcnn.transforms import combine, correct_extinction, crop_width, remove_sky
 
+#: Entry of the meta of a cutout: HDUs that do not match their checksums.
+_CHANGED = "checksum_mismatch"
 #: AB magnitude of a value of 1: of all bands, or of each.
 ZeroPoint = float | Mapping[str, float]
 
@@ -221,7 +223,7 @@ def load_cutout(
         planes = join([_read_file(source, bands, hdu, given, strict=strict) for source in sources])
         for kind, companion in given.items():
             if isinstance(companion, Source):
-                planes = attach(planes, companion_of_file(companion, kind), kind, bands)
+                planes = attach(planes, companion_of_file(companion, kind, strict=strict), kind, bands)
         planes = choose_bands(planes, bands)
         if not np.isfinite(planes.values).any():
             raise UnreadableImageError(
@@ -310,6 +312,8 @@ def load_bands(
     ]
     cutouts = [treat(one, each) for one in loaded]
     both = combine(cutouts, reference=reference)
+    if changed := [name for one in loaded for name in one.meta.get(_CHANGED, ())]:
+        both = replace(both, meta={**both.meta, _CHANGED: changed})
     return both if treatment is None else treat(both, Treatment(width=treatment.width))
 
 
@@ -333,8 +337,8 @@ def _read_file(
         planes = _science(hdulist, bands, hdu, [kind for kind in KINDS if kind not in given])
         for kind, name in named.items():
             planes = attach(planes, companion_of_hdu(hdulist, find_hdu(hdulist, name)), kind, bands)
-    facts = planes.facts | ({"checksum_mismatch": notes.changed} if notes.changed else {})
-    return _doubted(replace(planes, notes=(*planes.notes, *notes), facts=facts), source)
+    changed = (*planes.changed, *notes.changed)
+    return _doubted(replace(planes, notes=(*planes.notes, *notes), changed=changed), source)
 
 
 def _science(
@@ -442,6 +446,8 @@ def _meta(planes: Planes, sources: Sequence[Source], position_source: str | None
         meta["position_source"] = position_source
     if planes.notes:
         meta["notes"] = list(planes.notes)
+    if planes.changed:
+        meta[_CHANGED] = list(planes.changed)
     return meta
 
 

@@ -60,6 +60,8 @@ class Planes:
         If True, galcnn wrote the file, and position and meta are kept unchanged.
     bunit : str
         BUNIT of the values of the file; empty if it is not stated.
+    changed : tuple of str
+        HDUs that do not match their checksums.
     """
 
     values: npt.NDArray[np.float32]
@@ -78,6 +80,7 @@ class Planes:
     linear: bool = True
     ours: bool = False
     bunit: str = ""
+    changed: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -166,6 +169,7 @@ def join(parts: Sequence[Planes]) -> Planes:
         facts=joined_facts([part.facts for part in parts]),
         linear=all(part.linear for part in parts),
         ours=all(part.ours for part in parts),
+        changed=tuple(name for part in parts for name in part.changed),
         notes=tuple(dict.fromkeys(notes)),
     )
 

@@ -16,7 +16,7 @@ from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.bunit import stated_logarithm
-from galcnn.files.companions import noise_factor, refuse_no_mask, refuse_other_roles
+from galcnn.files.companions import noise_factor, noise_in_unit_of, refuse_no_mask, refuse_other_roles
 from galcnn.files.fits_images import chosen_hdus
 from galcnn.files.flags import meaning_of
 from galcnn.files.hdus import StoredImage, plane_indices, stored_image
@@ -146,7 +146,7 @@ def _sample(
     indices, (ny, nx) = plane_indices(hdu)
     y0, x0 = max(0, (ny - _SAMPLE) // 2), max(0, (nx - _SAMPLE) // 2)
     box = (y0, min(ny, y0 + _SAMPLE), x0, min(nx, x0 + _SAMPLE))
-    values, _ = without(opener.source(path, _index(hdulist, hdu), indices[0]).read(box), missing)
+    values, _ = without(opener.source(path, hdulist.index(hdu), indices[0]).read(box), missing)
     return values if np.isfinite(values).any() else None
 
 
@@ -163,7 +163,7 @@ def _missing(
     seen: dict[str, int] = {}
     floats = "BLANK" in hdu.header and hdu.header["BITPIX"] < 0
     for index in indices:
-        source = opener.source(path, _index(hdulist, hdu), index)
+        source = opener.source(path, hdulist.index(hdu), index)
         parts = [source.read((*rows, *columns)).ravel() for rows in sides[0] for columns in sides[1]]
         pixels = np.concatenate(parts)[np.newaxis]
         found += sentinels(pixels, hdu.header, floats=floats)
@@ -171,10 +171,6 @@ def _missing(
     shown = [f"{one.value:.15g}" for one in found] + list(seen)
     note = f"values that stand for missing data are masked: {', '.join(dict.fromkeys(shown))}"
     return tuple(dict.fromkeys(found)), [note] if shown else []
-
-
-def _index(hdulist: fits.HDUList, hdu: Any) -> int:
-    return next(i for i, one in enumerate(hdulist) if one is hdu)
 
 
 def _beside(
@@ -196,7 +192,8 @@ def _beside(
                 message("image and noise in linear units", "Leave the noise out.", hdu=companion.name)
             )
         own = noise_factor(companion.header, role, image.calibration.unit)
-        factor = image.calibration.factor if own is None else own
+        within = noise_in_unit_of(image.bunit, companion.header, role, companion.name)
+        factor = image.calibration.factor * within if own is None else own
         areas = image.calibration.areas if own is None else None
         noise = NoiseMap(companion.of(plane, image.shape, n_planes), role, factor, areas)
     return mask, noise

@@ -231,7 +231,7 @@ class Files:
             else:
                 hdu = find_hdu(hdulist, said)
             indices, _ = plane_indices(hdu)
-            number = next(i for i, one in enumerate(hdulist) if one is hdu)
+            number = hdulist.index(hdu)
             header, role, name = inherited(hdulist, hdu).copy(), role_of(hdu), hdu.name
             flags = table_of_flags(hdulist, hdu.name)
         if elsewhere and role == "image":

@@ -21,7 +21,7 @@ from PIL import Image
 from galcnn import Cutout
 from galcnn._runtime import reader
 from galcnn.errors import UnreadableImageError
-from galcnn.files import load_cutout, save_cutout
+from galcnn.files import Companions, load_bands, load_cutout, save_cutout
 from galcnn.files.sources import WARNINGS_LOCK, opened, untrusted
 
 KINDS = ("RICE_1", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1")
@@ -217,6 +217,23 @@ def test_changed_pixels_and_cards_of_others_are_noted_or_refused():
         assert any(note.startswith(f"{keyword} of HDU 0") for note in meta["notes"])
         with pytest.raises(UnreadableImageError, match=keyword):
             load_cutout(bytes(damaged), strict=True)
+
+
+def test_sums_of_all_files_of_a_galaxy_are_noted_or_refused(tmp_path):
+    sky = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -1e-4, "CDELT2": 1e-4}
+    whole, damaged = plain(checksum=True, FILTER="g", **sky), bytearray(plain(checksum=True, **sky))
+    damaged[2880 + 400] ^= 0x40
+    assert load_cutout([whole, bytes(damaged)]).meta["checksum_mismatch"] == ["0"]
+    both = load_bands([whole, bytes(damaged)], reference="g")
+    assert both.meta["checksum_mismatch"] == ["0"]
+    with pytest.raises(UnreadableImageError, match="DATASUM"):
+        load_bands([whole, bytes(damaged)], reference="g", strict=True)
+    beside = Companions(sigma=bytes(damaged))
+    meta = load_cutout(whole, companions=beside).meta
+    assert meta["checksum_mismatch"] == ["0 of the sigma"]
+    assert any(note.startswith("HDU 0 of the sigma (") for note in meta["notes"])
+    with pytest.raises(UnreadableImageError, match="DATASUM"):
+        load_cutout(whole, companions=beside, strict=True)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "u4", "i8", "f4", "f8"])

@@ -94,3 +94,16 @@ def test_pixels_without_noise(tmp_path, name):
     np.testing.assert_array_equal(whole.mask[0], (Y < 20) | (X < 9) | (X > 400))
     for (y, x), part in parts(MosaicFile(path, sigma=tmp_path / name)):
         np.testing.assert_array_equal(part.mask, whole.mask[:, y : y + SIDE, x : x + SIDE])
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "value"), [("m_rms.fits", "mJy", 2e-6), ("m_var.fits", "uJy2", 4e-6)]
+)
+def test_noise_in_another_unit_than_the_image(tmp_path, name, unit, value):
+    path = mosaics.write_plain(tmp_path / "m.fits", mosaics.header(BUNIT="nJy"), SKY)
+    noise = np.full(mosaics.SHAPE, value, np.float32)
+    fits.PrimaryHDU(noise, fits.Header({"BUNIT": unit})).writeto(tmp_path / name)
+    whole = load_cutout(path, companions=Companions(sigma=tmp_path / name))
+    np.testing.assert_allclose(whole.sigma, 2, rtol=1e-6)
+    for _, part in parts(MosaicFile(path, sigma=tmp_path / name)):
+        np.testing.assert_allclose(part.sigma, 2, rtol=1e-6)
