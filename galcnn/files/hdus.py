@@ -120,4 +120,4 @@ def inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
 def _label(hdulist: fits.HDUList, hdu: Any) -> str | int:
     if hdu.name and sum(one.name == hdu.name for one in hdulist) == 1:
         return str(hdu.name)
-    return hdulist.index(hdu)
+    return int(hdulist.index(hdu))
