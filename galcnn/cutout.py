@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -122,24 +123,27 @@ class Cutout:
         """True if `flux` is a flux density."""
         return bool(self.unit.is_equivalent(u.nJy))
 
+    @functools.cached_property
+    def sky_steps(self) -> npt.NDArray[np.float64] | None:
+        """Steps on the sky of one pixel along x and y, in the middle of the image and with distortions.
+
+        In arcsec, [[longitude by x, longitude by y], [latitude by x, latitude by y]]. None without a WCS,
+        unless ``meta["pixel_scale"]`` states the pixel scale: arcsec along x and y.
+        """
+        if self.wcs is not None:
+            return pixel_steps(self.wcs, self.shape)
+        stated = self.meta.get("pixel_scale")
+        return None if stated is None else np.diag(np.array(stated, dtype=np.float64))
+
     @property
     def pixel_scales(self) -> u.Quantity | None:
-        """Angular size of a pixel along x and y, at the middle of the image and with distortions.
-
-        None without a WCS, unless ``meta["pixel_scale"]`` states it: arcsec along x and y.
-        """
-        if self.wcs is None:
-            stated = self.meta.get("pixel_scale")
-            return None if stated is None else np.array(stated, dtype=np.float64) * u.arcsec
-        return np.linalg.norm(pixel_steps(self.wcs, self.shape), axis=0) * u.arcsec
+        """Angular size of a pixel along x and y, in the middle of the image; None if it is not known."""
+        return None if self.sky_steps is None else np.linalg.norm(self.sky_steps, axis=0) * u.arcsec
 
     @property
     def pixel_scale(self) -> u.Quantity | None:
-        """Square root of the area of a pixel, else as `pixel_scales`."""
-        if self.wcs is None:
-            scales = self.pixel_scales
-            return None if scales is None else np.sqrt(scales[0] * scales[1])
-        return float(np.sqrt(abs(np.linalg.det(pixel_steps(self.wcs, self.shape))))) * u.arcsec
+        """Square root of the area of a pixel in the middle of the image; None if it is not known."""
+        return None if self.sky_steps is None else np.sqrt(abs(np.linalg.det(self.sky_steps))) * u.arcsec
 
     @property
     def masked_fraction(self) -> float:
@@ -304,7 +308,7 @@ def pixel_steps(wcs: WCS, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
     lon, lat = world[:, wcs.wcs.lng], world[:, wcs.wcs.lat]
     xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
     east = np.array([-np.sin(lon[-1]), np.cos(lon[-1]), 0.0])
-    north = np.cross(xyz[:, -1], east)
+    north = np.array([*(-np.sin(lat[-1]) * np.array([np.cos(lon[-1]), np.sin(lon[-1])])), np.cos(lat[-1])])
     along = xyz[:, [0, 2]] - xyz[:, [1, 3]]
     steps: npt.NDArray[np.float64] = np.degrees(np.stack([east, north]) @ along) * 3600
     # Differences are rounded; near its reference point, an undistorted WCS has its matrix.

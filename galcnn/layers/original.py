@@ -138,8 +138,8 @@ class Placement:
         if self.step is not None:
             return self.step[0] * self.step[1]
         assert self.wcs is not None
-        assert self.cutout.wcs is not None
-        own, old = pixel_steps(self.cutout.wcs, self.cutout.shape), pixel_steps(self.wcs, self.shape)
+        own, old = self.cutout.sky_steps, pixel_steps(self.wcs, self.shape)
+        assert own is not None  # it has a WCS
         return float(abs(np.linalg.det(own) / np.linalg.det(old)))
 
     def _collected(self, values: _Array, good: npt.NDArray[np.bool_]) -> tuple[_Array, _Array]:

@@ -305,7 +305,7 @@ def _pick_bands(cutout: Cutout, bands: tuple[str, ...]) -> Cutout:
 
 
 def _check_scale(cutout: Cutout, spec: InputSpec) -> None:
-    if cutout.pixel_scales is None or spec.pixel_scale is None:
+    if cutout.sky_steps is None or spec.pixel_scale is None:
         return
     y_side, x_side = pixel_sides(cutout)
     if not max(abs(side / spec.pixel_scale - 1) for side in (x_side, y_side)) <= SCALE_TOLERANCE:

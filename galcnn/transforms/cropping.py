@@ -156,14 +156,14 @@ def fit(cutout: Cutout, shape: tuple[int, int], *, pixel_scale: u.Quantity | Non
     ['crop', 'resize']
     """
     shape = checked_shape(shape)
-    if cutout.pixel_scales is not None and pixel_scale is not None:
+    if cutout.sky_steps is not None and pixel_scale is not None:
         arcsec = float(pixel_scale.to_value(u.arcsec))
         if max(abs(arcsec / side - 1) for side in pixel_sides(cutout)) > _SAME_SCALE:
             return resample(cutout, pixel_scale, shape)
         smaller = (min(shape[0], cutout.shape[0]), min(shape[1], cutout.shape[1]))
         return pad(crop(cutout, smaller), shape)
     ny, nx = cutout.shape
-    y_side, x_side = (1.0, 1.0) if cutout.pixel_scales is None else pixel_sides(cutout)
+    y_side, x_side = (1.0, 1.0) if cutout.sky_steps is None else pixel_sides(cutout)
     per_pixel = min(ny * y_side / shape[0], nx * x_side / shape[1])
     part = (max(1, round(per_pixel * shape[0] / y_side)), max(1, round(per_pixel * shape[1] / x_side)))
     return resize(crop(cutout, (min(part[0], ny), min(part[1], nx))), shape)

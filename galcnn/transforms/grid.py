@@ -75,8 +75,8 @@ def pixel_degrees(wcs: WCS) -> float:
 def pixel_sides(cutout: Cutout) -> tuple[float, float]:
     """Return the sides (y, x) of the pixel in the middle, arcsec; raise an error if unknown or oblique."""
     # Equal sides of pixels that a distortion makes slightly oblong: grids stay parallel, squares square.
-    scales = cutout.pixel_scales
-    if scales is None:
+    steps = cutout.sky_steps
+    if steps is None:
         raise UnfitImageError(
             message(
                 "an image with a WCS, whose pixel scale is known",
@@ -85,21 +85,19 @@ def pixel_sides(cutout: Cutout) -> tuple[float, float]:
                 wcs=None,
             )
         )
-    if cutout.wcs is not None:
-        along_x, along_y = (pixel_steps(cutout.wcs, cutout.shape) / scales.value).T
-        if not abs(along_x @ along_y) < _OBLIQUE:
-            raise UnfitImageError(
-                message(
-                    "pixels with right angles",
-                    "Resample the image onto another grid first: galcnn.transforms.align.",
-                    angle=f"{np.degrees(np.arccos(along_x @ along_y)):.1f} deg",
-                )
+    sides = np.linalg.norm(steps, axis=0)
+    along_x, along_y = (steps / sides).T
+    if not abs(along_x @ along_y) < _OBLIQUE:
+        raise UnfitImageError(
+            message(
+                "pixels with right angles",
+                "Resample the image onto another grid first: galcnn.transforms.align.",
+                angle=f"{np.degrees(np.arccos(along_x @ along_y)):.1f} deg",
             )
-    x_side, y_side = scales.value.tolist()
+        )
+    x_side, y_side = sides.tolist()
     if abs(x_side / y_side - 1) < _SQUARE:
-        mean = cutout.pixel_scale
-        assert mean is not None  # for the type checker: the scales are known
-        x_side = y_side = float(mean.value)
+        x_side = y_side = float(np.sqrt(abs(np.linalg.det(steps))))
     return y_side, x_side
 
 

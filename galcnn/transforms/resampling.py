@@ -57,7 +57,7 @@ def resample(cutout: Cutout, pixel_scale: u.Quantity, shape: tuple[int, int] | N
     if not pixel_scale.unit.is_equivalent(u.arcsec) or not np.isfinite(pixel_scale) or not pixel_scale > 0:
         raise ValueError(message("a positive angle per pixel", "", pixel_scale=pixel_scale))
     arcsec = float(pixel_scale.to_value(u.arcsec))
-    if cutout.pixel_scales is None:
+    if cutout.sky_steps is None:
         raise ValueError(
             message(
                 "a cutout with a WCS, whose pixel scale is known",
