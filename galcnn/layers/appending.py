@@ -95,10 +95,11 @@ def read_stacks(path: str | os.PathLike[str]) -> tuple[LayerStack, ...]:
     file = Path(path)
     with opened(file) as (hdulist, _):
         try:
-            check_sums(hdulist)
             stacks: dict[int, LayerStack] = {}
             if hdulist[0].header.get("FILETYPE") == FILE_TYPE:
                 stacks[0] = LayerStack.from_hdulist(hdulist)
+            else:
+                check_sums(hdulist)  # of a file of others, whose HDUs `opened` only notes
             for number in numbers(hdulist):
                 hdus = named(hdulist, number)
                 stacks[number] = LayerStack(**stack_fields(hdus, _cutout_of(hdus, stacks, file)))
@@ -115,11 +116,6 @@ def holds_result(
     """Tell whether a file holds a stack or syntheses of this provenance and, if given, of this galaxy."""
     wanted = json.loads(json.dumps(provenance))
     with opened(path) as (hdulist, _):
-        header = hdulist[0].header
-        if header.get("FILETYPE") in (FILE_TYPE, SYNTHESES_FILE):
-            check_sums(hdulist)
-            if len(hdulist) - 1 < header.get("NEXTEND", 0):
-                raise UnreadableImageError(message("a whole file", "Write it again.", path=str(path)))
         for number in (0, *numbers(hdulist)):
             hdus = named(hdulist, number)
             known = tables.PROVENANCE in hdus and tables.provenance_from(hdus[tables.PROVENANCE]) == wanted

@@ -23,7 +23,7 @@ from galcnn.errors import UnreadableImageError, message, reading
 from galcnn.explain import Explanation, Synthesis
 from galcnn.files import cutout_from_hdus, cutout_hdus
 from galcnn.files.astrometry import wcs_cards
-from galcnn.files.sources import check_sums, opened
+from galcnn.files.sources import opened
 from galcnn.files.text import to_json, unique_name
 from galcnn.layers import tables
 from galcnn.layers.headers import (
@@ -249,7 +249,6 @@ class LayerStack:
         file = Path(path)
         with opened(file) as (hdulist, _):
             try:
-                check_sums(hdulist)
                 return cls.from_hdulist(hdulist)
             except UnreadableImageError as error:
                 raise UnreadableImageError(f"{file}: {error}") from error

@@ -30,7 +30,7 @@ from galcnn._runtime.version import __version__
 from galcnn.errors import UnreadableImageError, message, reading
 from galcnn.explain import Synthesis
 from galcnn.files.astrometry import wcs_cards
-from galcnn.files.sources import check_sums, opened
+from galcnn.files.sources import opened
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name
 from galcnn.layers import tables
 from galcnn.layers.headers import extension_name, synthesis_header
@@ -169,7 +169,6 @@ def read_syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
                     extensions=(len(hdulist) - 1, stated),
                 )
             )
-        check_sums(hdulist)
         with reading("a whole file of syntheses", "Write it again.", path=str(file)):
             return syntheses_from(hdulist)
 
