@@ -414,8 +414,7 @@ def _paths(path: ImagePath) -> tuple[Path, ...]:
 
 def _paths_in(folder: Path, catalog: Catalog) -> dict[str, tuple[Path, ...]]:
     """Return the files of a catalog in a folder, by id."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"Folder not found: {folder}.")
+    _check_folder(folder)
     if "image" not in catalog.table.colnames:
         return files_named(folder, catalog.ids)
     images = catalog.images
@@ -431,10 +430,14 @@ def _paths_in(folder: Path, catalog: Catalog) -> dict[str, tuple[Path, ...]]:
     return {name: tuple(folder / path.name for path in paths) for name, paths in images.items()}
 
 
-def files_named(folder: Path, ids: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Return the files in a folder that are named by the ids; they need not exist."""
+def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"Folder not found: {folder}.")
+
+
+def files_named(folder: Path, ids: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Return the files in a folder that are named by the ids; they need not exist."""
+    _check_folder(folder)
     stems, there = file_stems(ids), {path.name for path in folder.iterdir()}
     return {name: (folder / _named((name, stem), there),) for name, stem in stems.items()}
 

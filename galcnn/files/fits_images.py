@@ -13,7 +13,7 @@ from galcnn.files.companions import KINDS, with_own_companions
 from galcnn.files.hdus import raw_planes, stored_image
 from galcnn.files.headers import band_names, role_of
 from galcnn.files.planes import Planes, join
-from galcnn.files.sentinels import noted, sentinels, without
+from galcnn.files.sentinels import has_blank_floats, noted, sentinels, without
 
 HDUChoice = int | str | Sequence[int | str]
 
@@ -106,8 +106,7 @@ def _names_by_extension(hdus: Sequence[Any]) -> list[str | None]:
 
 
 def _read(hdulist: fits.HDUList, hdu: Any, name: str | None, bands: Sequence[str] | None) -> Planes:
-    # Before astropy scales integers on reading.
-    floats = "BLANK" in hdu.header and hdu.header["BITPIX"] < 0
+    floats = has_blank_floats(hdu.header)
     raw = raw_planes(hdu)
     raw, missing = without(raw, sentinels(raw, hdu.header, floats=floats))
     stored = stored_image(hdulist, hdu, name, values=raw, bands=bands)

@@ -37,6 +37,11 @@ _CLOSE = 0.25
 _VALUES = 4
 
 
+def has_blank_floats(header: fits.Header) -> bool:
+    """Return True if BLANK is of floating-point numbers; asked before astropy scales integers on reading."""
+    return "BLANK" in header and header["BITPIX"] < 0
+
+
 @dataclass(frozen=True)
 class Sentinel:
     """A value that stands for missing data: all pixels that differ from it by `spread` at most."""

@@ -429,12 +429,18 @@ def _sources(place: _Place) -> list[_Place]:
     return sources[1:] if operation.type in ("Select", "SelectV2") else sources  # without the condition
 
 
+def called_graph(operation: Any) -> Any:
+    """Return the graph of the function that an operation calls; None if it calls none."""
+    if operation.type not in _CALLS:
+        return None
+    return operation.graph._get_function(operation.get_attr("f").name).graph
+
+
 def _resolved(place: _Place) -> _Place:
     """Return the tensor in the body of a function for its output, and in its caller for its input."""
     tensor, calls = place
     while True:
-        if tensor.op.type in _CALLS:
-            body = tensor.graph._get_function(tensor.op.get_attr("f").name).graph
+        if (body := called_graph(tensor.op)) is not None:
             tensor, calls = body.outputs[tensor.value_index], (tensor.op, *calls)
         elif tensor.op.type == "Placeholder" and calls:
             index = [one.name for one in tensor.graph.inputs].index(tensor.name)

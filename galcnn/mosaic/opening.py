@@ -22,7 +22,7 @@ from galcnn.files.flags import meaning_of
 from galcnn.files.hdus import StoredImage, plane_indices, stored_image
 from galcnn.files.headers import card_text
 from galcnn.files.planes import Planes, choose_bands, joined_facts
-from galcnn.files.sentinels import Sentinel, sentinels, without
+from galcnn.files.sentinels import Sentinel, has_blank_floats, sentinels, without
 from galcnn.files.sources import opened
 from galcnn.mosaic.mosaic import Flags, Mosaic, MosaicBand, MosaicFile, NoiseMap
 from galcnn.mosaic.pixels import Files
@@ -161,7 +161,7 @@ def _missing(
     ]
     found: list[Sentinel] = []
     seen: dict[str, int] = {}
-    floats = "BLANK" in hdu.header and hdu.header["BITPIX"] < 0
+    floats = has_blank_floats(hdu.header)
     for index in indices:
         source = opener.source(path, hdulist.index(hdu), index)
         parts = [source.read((*rows, *columns)).ravel() for rows in sides[0] for columns in sides[1]]

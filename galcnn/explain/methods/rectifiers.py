@@ -25,6 +25,7 @@ from galcnn.model.build import PREPROCESSING
 from galcnn.model.forward import compiled, run_in_batches
 from galcnn.model.gradients import gradient_of, logits_and_layers, logits_of, target_weights, weighted_sum
 from galcnn.model.graph import is_functional
+from galcnn.model.logits import called_graph
 
 Rectifier = Literal["guided", "deconvnet"]
 
@@ -44,7 +45,6 @@ _ELEMENTWISE = {
 _PASSIVE = {"Cast", "Identity"}
 #: Operations that join two functions of one signal to another rectifier.
 _SUMS = {"Add", "AddN", "AddV2", "Sub"}
-_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 
 
 def _guided(operation: Any, gradient: Any) -> Any:
@@ -156,8 +156,7 @@ def _kind(operation: Any, after: set[Any]) -> str:
         return "Swish"
     if operation.type in _SUMS and _is_bent(operation, after):
         return "PReLU"
-    if operation.type in _CALLS:
-        body = operation.graph._get_function(operation.get_attr("f").name).graph
+    if (body := called_graph(operation)) is not None:
         inside = {one.type for one in body.get_operations()}
         if not inside & (_ESCAPING | _BENDING | _ELEMENTWISE - _PASSIVE):
             return "Conv2D"  # Keras puts a convolution of several groups into a function of its own
