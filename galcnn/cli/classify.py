@@ -62,13 +62,7 @@ _UNANSWERED = 3
     click.option(
         "--ensemble", multiple=True, metavar="MODEL", help="Further model of an ensemble; may be repeated."
     ),
-    click.option(
-        "--prior",
-        metavar="PRIOR",
-        default="as-trained",
-        show_default=True,
-        help="Expected class frequencies: as-trained, catalog (training set), uniform, or CLASS=SHARE,...",
-    ),
+    options.prior,
     options.raw,
     click.option("--embeddings", is_flag=True, help="Keep the features that the last layer reads."),
     click.option(

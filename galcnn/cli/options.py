@@ -164,6 +164,14 @@ target: Decorator = click.option(
     metavar="CLASS",
     help="Class to explain, or CLASS-CLASS for a margin.  [default: the predicted class]",
 )
+prior: Decorator = click.option(
+    "--prior",
+    metavar="PRIOR",
+    default="catalog",
+    show_default=True,
+    help="Expected class frequencies: catalog (training set), sqrt (their square roots, for rare classes), "
+    "uniform, as-trained (of the loss), CLASS=SHARE,..., or a table with columns class and share.",
+)
 raw: Decorator = click.option(
     "--raw", is_flag=True, help="Do not calibrate the probabilities, even after galcnn calibrate."
 )

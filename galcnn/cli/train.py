@@ -68,9 +68,9 @@ def command(
     galcnn train experiment.toml --find-learning-rate rates.png
     galcnn train model/card.json --out again
 
-    Scores are measured once, on the test set. An interrupted training is continued by the same
-    command. A card.json repeats the training of its model. Every setting of EXPERIMENT.toml can also be
-    given by --set, and --list-settings lists them.
+    Scores are measured once, on the test set, for two class priors, see galcnn classify --prior. An
+    interrupted training is continued by the same command. A card.json repeats the training of its model.
+    Every setting of EXPERIMENT.toml can also be given by --set, and --list-settings lists them.
     """
     from galcnn.cli.quiet import load_tensorflow, muted_stderr
 
@@ -145,10 +145,23 @@ def _report(card: Any, out: Path) -> None:
     if card.data["masked_fraction"] > 0.01:
         click.echo(f"{card.data['masked_fraction']:.0%} of all pixels are masked and were filled with sky")
     click.echo(f"scores on the test set, with 95 % intervals, after {card.metrics['epochs']} epochs:")
+    sides = [card.metrics["test"], card.metrics.get("test_sqrt", {})]
+    if sides[1]:
+        click.echo(f"  {'':<28} {'--prior catalog (default)':<25}  {'--prior sqrt':<20}")
     for name, score in card.metrics["test"].items():
         if score["value"] is not None:
+            told = [
+                f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+                if None not in (one["value"], one["low"], one["high"])
+                else "-"
+                for one in (side[name] for side in sides if name in side)
+            ]
             click.echo(
-                f"  {name:<28} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]  n={score['n']}"
+                f"  {name:<28} {told[0]:<25}  {''.join(f'{one:<22}' for one in told[1:])}n={score['n']}"
             )
+    if sides[1]:
+        click.echo(
+            "catalog: class frequencies of the training set; sqrt: their square roots, for rare classes"
+        )
     click.echo(f"wrote {out}/: model.keras, card.json, history.csv, test.ecsv")
     click.echo(f"next: galcnn classify {out} IMAGE... --out classes.ecsv")

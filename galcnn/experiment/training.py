@@ -7,7 +7,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from galcnn.model.build import NETWORK
 from galcnn.model.bundle import LEFT_OUT, refuse_foreign_folder
 from galcnn.model.devices import devices_used, is_chief, make_strategy
 from galcnn.prediction import Prediction, predict_images
+from galcnn.prediction.priors import sqrt_prior
 from galcnn.training import class_frequency, fit, trained_prior, training_batches
 from galcnn.training.callbacks import epochs_shown
 from galcnn.training.checkpoint import Checkpoint, changed_keys
@@ -373,11 +374,15 @@ def _metrics(scored: Scored) -> dict[str, Any]:
     def plain(value: float) -> float | None:
         return round(value, 6) if np.isfinite(value) else None
 
+    sides = {"test": scored.scores} | ({"test_sqrt": scored.sqrt} if scored.sqrt else {})
     figures = {
-        name: {"value": plain(s.value), "low": plain(s.low), "high": plain(s.high), "n": s.n}
-        for name, s in scored.scores.items()
+        side: {
+            name: {"value": plain(s.value), "low": plain(s.low), "high": plain(s.high), "n": s.n}
+            for name, s in scores.items()
+        }
+        for side, scores in sides.items()
     }
-    return {"interval": scored.interval, "test": figures}
+    return {"interval": scored.interval} | figures
 
 
 def _cost(model: keras.Model, pixel_scale: float | None) -> dict[str, Any]:
@@ -412,12 +417,15 @@ class Scored:
         Description of the intervals of the scores.
     table : astropy.table.Table
         Predictions of the test galaxies with their true classes or vote fractions.
+    sqrt : mapping of str to galcnn.evaluation.Score
+        Scores under the class prior ``sqrt``; those of `scores` are under ``catalog``. Empty for votes.
     """
 
     answers: Mapping[str, Any]
     scores: Mapping[str, Score]
     interval: str
     table: Table
+    sqrt: Mapping[str, Score] = field(default_factory=dict)
 
 
 def score(prepared: ExperimentData, model: keras.Model) -> Scored:
@@ -428,18 +436,20 @@ def score(prepared: ExperimentData, model: keras.Model) -> Scored:
 
 def _classes(prepared: ExperimentData, logits: Any) -> Scored:
     experiment, training, test = prepared.experiment, prepared.sides["train"], prepared.sides["test"]
-    prediction = Prediction(test.ids, logits, test.classes)
     labels = [test.classes[i] for i in test.labels]
     mirror = experiment.training.augmentation.mirror_of(test.classes)
+    catalog = class_frequency(training)
+    trained = trained_prior(training, experiment.training.balance, mirror)
+    answers = {"classes": test.classes, "class_prior": catalog, "trained_prior": trained}
+    prediction = Prediction(test.ids, logits, test.classes).with_prior(catalog, trained)
     table = prediction.to_table()
     table.add_column(labels, name="true_class", index=1)
-    answers = {
-        "classes": test.classes,
-        "class_prior": class_frequency(training),
-        "trained_prior": trained_prior(training, experiment.training.balance, mirror),
-    }
+    scores, balanced = (
+        evaluate(prediction.with_prior(prior, trained), labels, seed=experiment.seed)
+        for prior in (catalog, sqrt_prior(catalog))
+    )
     interval = "95 % bootstrap, stratified by class; Wilson for a share of 0 or 1"
-    return Scored(answers, evaluate(prediction, labels, seed=experiment.seed), interval, table)
+    return Scored(answers, scores, interval, table, balanced)
 
 
 def _votes(prepared: ExperimentData, logits: Any) -> Scored:

@@ -124,16 +124,16 @@ class Card:
             lowest = -1 if name == "receptive_field" else 0  # -1: not known
             if not is_number(value) or not lowest <= value < _LARGEST:
                 raise ValueError(message(f"cost.{name} as a number from {lowest}", "", value=value))
-        test = self.metrics.get("test", {})
-        if not isinstance(test, Mapping) or not all(isinstance(one, Mapping) for one in test.values()):
-            raise ValueError(message("metrics.test as mappings by name", "", test=test))
-        for score, parts in test.items():
-            for name in ("value", "low", "high", *parts):
-                value = parts.get(name)
-                if value is not None and not (is_number(value) and abs(value) < _LARGEST):
-                    raise ValueError(
-                        message(f"metrics.test.{score}.{name} as a finite number or null", "", value=value)
-                    )
+        for side in ("test", "test_sqrt"):
+            test = self.metrics.get(side, {})
+            if not isinstance(test, Mapping) or not all(isinstance(one, Mapping) for one in test.values()):
+                raise ValueError(message(f"metrics.{side} as mappings by name", "", **{side: test}))
+            for score, parts in test.items():
+                for name in ("value", "low", "high", *parts):
+                    value = parts.get(name)
+                    if value is not None and not (is_number(value) and abs(value) < _LARGEST):
+                        wanted = f"metrics.{side}.{score}.{name} as a finite number or null"
+                        raise ValueError(message(wanted, "", value=value))
         count = self.metrics.get("n_test")
         if count is not None and not (is_number(count) and 0 <= count < _LARGEST):
             raise ValueError(message("metrics.n_test as a number from 0", "", n_test=count))

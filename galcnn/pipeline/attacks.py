@@ -217,7 +217,7 @@ class _Run:
         cutouts = [self.files.prepared(name, self.trained.card.inputs) for name in names]
         if self.settings.of is None or not names:
             return list(names), cutouts
-        answers = predict(self.trained, cutouts).best
+        answers = predict(self.trained, cutouts, prior="as-trained").best
         pairs = [(n, c) for n, c, a in zip(names, cutouts, answers, strict=True) if a == self.settings.of]
         return [name for name, _ in pairs], [cutout for _, cutout in pairs]
 

@@ -23,7 +23,8 @@ from galcnn.errors import message
 from galcnn.model import Card, InputSpec
 from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction
 from galcnn.prediction.flags import flagged
-from galcnn.prediction.logits import BATCH, Fitted, fitted, prior_of
+from galcnn.prediction.logits import BATCH, Fitted, fitted
+from galcnn.prediction.priors import DEFAULT_PRIOR, parse_prior, prior_of
 from galcnn.uncertainty import UncertaintyRecord, image_measures
 from galcnn.uncertainty.out_of_distribution import PIXEL_SCALE
 from galcnn.uncertainty.record import UNCERTAINTY_FILE
@@ -44,10 +45,12 @@ class ClassifySettings:
 
     Attributes
     ----------
-    prior : str
-        Class prior of the probabilities: ``as-trained`` (frequencies in the loss, class weights and
-        sampling included), ``catalog`` (frequencies in the training set), ``uniform``, or
-        explicit frequencies such as ``elliptical=0.6,spiral=0.4``.
+    prior : str or mapping of str to float
+        Class frequencies for which the probabilities hold: ``catalog`` (those of the training set; for a
+        model whose card has none, as trained), ``as-trained`` (those in the loss, class weights and
+        sampling included), ``sqrt`` (proportional to the square root of those in the training set: half
+        their logarithm is subtracted), ``uniform``; or explicit ones, as a mapping, a text such as
+        ``elliptical=0.6,spiral=0.4``, or the path of a table with columns `class` and `share`.
     calibrated : bool
         If True and the model folder has ``uncertainty.json``: calibrate the probabilities, add sets of
         classes, and flag galaxies that are out of distribution.
@@ -64,13 +67,16 @@ class ClassifySettings:
         Seed of the dropout masks, which also depend on the id of the galaxy.
     """
 
-    prior: str = "as-trained"
+    prior: str | Mapping[str, float] = DEFAULT_PRIOR
     calibrated: bool = True
     embeddings: bool = False
     fit: bool = False
     render: str | None = None
     dropout_samples: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prior", parse_prior(self.prior))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as plain values.
@@ -114,9 +120,10 @@ class Classifier:
 
     def check(self, settings: ClassifySettings) -> None:
         """Check that the settings suit this model, before a long run."""
-        if self.trained.votes is not None and settings.prior != "as-trained":
-            raise ValueError(message("the prior as-trained of vote fractions", "", prior=settings.prior))
-        prior_of(settings.prior, self.trained)
+        if self.trained.votes is None:
+            prior_of(settings.prior, self.trained)
+        elif settings.prior not in (DEFAULT_PRIOR, "as-trained"):
+            raise ValueError(message("no class prior for vote fractions", "", prior=settings.prior))
         self.trained.with_render(settings.render)
         if settings.dropout_samples:
             _ = self.sampler
@@ -124,7 +131,7 @@ class Classifier:
     def prediction(
         self, ids: Sequence[str], logits: npt.NDArray[np.float32], settings: ClassifySettings
     ) -> Prediction:
-        """Return the prediction under the requested prior, calibrated if there is a record."""
+        """Return the prediction, calibrated if there is a record, under the requested prior."""
         found = Prediction(tuple(ids), logits, self.trained.classes)
         if (prior := prior_of(settings.prior, self.trained)) is not None:
             found = found.with_prior(prior, self.trained.card.trained_prior)
@@ -217,10 +224,11 @@ def classify_batch(
         `galcnn.catalog.fraction_table` with `flag` and `reason`. If the (first) model has
         ``uncertainty.json``: `distance` from its training set, in robust standard deviations (beyond the
         limit, `flag` has the bit `OUTSIDE`), and, for a single model of classes, `set`: the classes
-        that cannot be excluded, joined by ``|``. For an ensemble or with dropout samples:
-        ``std_<class>`` (standard deviation over the members or samples) and, except for vote
-        fractions, `mutual_information` (nats). If requested, `embedding`: features of the first
-        model, float32, shape (n, n_features).
+        that cannot be excluded, joined by ``|``, with the promised coverage under the requested prior
+        (none if the record cannot give it). For an ensemble or with dropout samples: ``std_<class>``
+        (standard deviation over the members or samples) and, except for vote fractions,
+        `mutual_information` (nats). If requested, `embedding`: features of the first model, float32,
+        shape (n, n_features).
 
     Raises
     ------
@@ -284,7 +292,7 @@ def answered(
         prediction = models[0].prediction(ids, logits[0], settings)
         if len(models) > 1:
             prediction = Prediction(tuple(ids), np.log(np.maximum(mean, _LEAST)), names)
-        elif uncertainty is not None:
+        elif uncertainty is not None and uncertainty.sets.limits_of(prediction) is not None:
             extra["set"] = np.array(uncertainty.sets.words(prediction), dtype=str)
         table = prediction.to_table(flags=found.flags, reasons=found.reasons)
     if len(members) > 1:

@@ -67,7 +67,7 @@ def evaluate_catalog(
     files : galcnn.dataset.InputFiles, optional
         Image files of the galaxies, in the order of the catalog; by default those in its column `image`.
     settings : ClassifySettings, optional
-        Settings of the classification; by default, the prior is that of the training set (``catalog``).
+        Settings of the classification; the defaults if not given.
     by : sequence of str
         Quantities to bin the galaxies by, besides the scores of all: columns of the catalog (a magnitude,
         a size, a redshift), or measures of the images, see `galcnn.uncertainty.image_measures`.
@@ -94,7 +94,7 @@ def evaluate_catalog(
     OSError, ValueError
         If there is no such model or column, a class is unknown to the model, or no image can be used.
     """
-    settings = settings or ClassifySettings(prior="catalog")
+    settings = settings or ClassifySettings()
     ready = open_classifier(folder)
     spec, classes = ready.inputs(settings), ready.trained.classes
     if unknown := sorted(set(catalog.classes) - set(classes)):
@@ -137,7 +137,7 @@ def evaluate_catalog(
         "calibration": str(calibration_test(known, labels, seed=seed)),
         "calibrated": record is not None,
     }
-    if record is not None:
+    if record is not None and record.sets.limits_of(known) is not None:
         table.meta["sets"] = {name: str(score) for name, score in record.sets.check(known, labels).items()}
     rows.add_column(catalog.labels, name="true_class", index=1)
     with claim.writing() as temporary:

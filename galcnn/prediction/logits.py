@@ -1,23 +1,23 @@
-"""Compute logits of images or cutouts, flag cutouts that do not fit the model, and read class priors."""
+"""Compute logits of images or cutouts, and flag cutouts that do not fit the model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.errors import UnfitImageError, error_of_file, message
+from galcnn.errors import UnfitImageError, error_of_file
 from galcnn.model import InputSpec, images_from, prepare
 from galcnn.model.inputs import blank_bands, cutouts_like
 from galcnn.prediction.flags import BLANK, CHANGED, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
-from galcnn.prediction.prediction import Prediction, log_prior
+from galcnn.prediction.prediction import Prediction
+from galcnn.prediction.priors import DEFAULT_PRIOR, prior_of
 
 if TYPE_CHECKING:
     from galcnn.cutout import Cutout
-    from galcnn.model import TrainedModel
     from galcnn.model.bundle import AnyModel
 
 
@@ -27,7 +27,12 @@ _PIECE = 16 * BATCH
 
 
 def predict(
-    model: AnyModel, cutouts: Any, *, ids: Sequence[str] | None = None, fit: bool = False
+    model: AnyModel,
+    cutouts: Any,
+    *,
+    ids: Sequence[str] | None = None,
+    fit: bool = False,
+    prior: str | Mapping[str, float] = DEFAULT_PRIOR,
 ) -> Prediction:
     """Predict the classes of cutouts.
 
@@ -43,26 +48,29 @@ def predict(
         Identifiers, one per cutout; "0", "1", ... by default.
     fit : bool
         If True, images are resampled and cropped to the model's pixel grid, see `galcnn.model.prepare`.
+    prior : str or mapping of str to float
+        Class prior of the probabilities, see `galcnn.pipeline.ClassifySettings`.
 
     Returns
     -------
     Prediction
-        Logits, in the order of the cutouts.
+        Logits, in the order of the cutouts, with the `adjustment` to the class prior.
 
     Raises
     ------
     TypeError
         If the type of an argument is not accepted; the text says which are.
     ValueError
-        If a cutout does not fit the model.
+        If a cutout does not fit the model, or the prior is not one of its classes.
     """
     from galcnn.model.bundle import as_trained  # imports Keras
 
     trained = as_trained(model)
-    spec = trained.card.inputs
+    spec, shares = trained.card.inputs, prior_of(prior, trained)
     fitting = [prepare(cutout, spec, fit=fit) for cutout in cutouts_like(cutouts, spec)]
     names = tuple(ids) if ids is not None else tuple(str(i) for i in range(len(fitting)))
-    return Prediction(names, predict_images(trained.model, images_from(fitting)), trained.classes)
+    found = Prediction(names, predict_images(trained.model, images_from(fitting)), trained.classes)
+    return found.with_prior(shares, trained.card.trained_prior) if shares is not None else found
 
 
 def predict_images(model: Any, images: Any) -> npt.NDArray[np.float32]:
@@ -163,21 +171,3 @@ def faults(cutout: Cutout) -> tuple[int, str]:
         flag |= CHANGED
         reasons.append(f"the checksum of HDU {', '.join(map(str, changed))} does not match")
     return flag, "; ".join(reasons)
-
-
-def prior_of(text: str, trained: TrainedModel) -> dict[str, float] | None:
-    """Parse a class prior given as text; None for the prior of the training."""
-    if text == "as-trained":
-        return None
-    if text == "catalog":
-        return dict(trained.card.class_prior)
-    if text == "uniform":
-        return dict.fromkeys(trained.classes, 1 / len(trained.classes))
-    try:
-        prior = {name: float(value) for name, value in (part.split("=") for part in text.split(","))}
-    except ValueError as error:
-        raise ValueError(
-            message("a prior: as-trained, catalog, uniform or CLASS=SHARE,CLASS=SHARE", "", prior=text)
-        ) from error
-    log_prior(prior, trained.classes)
-    return prior

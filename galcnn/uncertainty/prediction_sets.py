@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.evaluation import Score, exact_share
 from galcnn.prediction import Prediction
@@ -16,10 +17,21 @@ from galcnn.prediction import Prediction
 Rule = Literal["threshold", "adaptive"]
 Floats = npt.NDArray[np.float64]
 
+#: Largest number of galaxies whose logits are kept for other class priors: the standard deviation of the
+#: coverage over samples of this size is 0.4 %.
+_MOST = 5000
+#: Decimals of these logits.
+_DECIMALS = 4
+
 
 @dataclass(frozen=True)
 class ConformalSets:
     """Conformal prediction sets: the classes that cannot be excluded.
+
+    The coverage holds for galaxies with the class frequencies of the prediction, see
+    `galcnn.prediction.Prediction.with_prior`. If these differ from those in the fit, the limits are computed
+    anew: the scores of the calibration galaxies under the new prior, each weighted by the ratio of the new to
+    the old frequency of its class (Tibshirani et al. 2019; Podkopaev & Ramdas 2021, section 3.1).
 
     Attributes
     ----------
@@ -40,6 +52,13 @@ class ConformalSets:
         If True, the coverage holds for the galaxies of each class, not only for all together.
     n : int
         Number of galaxies used in the fit.
+    adjustment : tuple of float
+        Adjustment of the prediction used in the fit to its class prior; zeros by default.
+    logits : tuple of tuple of float
+        Logits of the prediction used in the fit, rounded; of 5,000 random galaxies if there are more. If
+        empty, there are no sets under another class prior.
+    truth : tuple of int
+        True classes of these galaxies.
     """
 
     classes: tuple[str, ...]
@@ -48,12 +67,47 @@ class ConformalSets:
     limits: tuple[float, ...]
     per_class: bool
     n: int
+    adjustment: tuple[float, ...] = ()
+    logits: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+    truth: tuple[int, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.coverage < 1:
             raise ValueError(message("a coverage between 0 and 1", "", coverage=self.coverage))
         if np.isnan(self.limits).any() or len(self.limits) != len(self.classes):
             raise ValueError(message("a limit for each class", "", limits=self.limits))
+        n_classes, n_truth = len(self.classes), len(self.truth)
+        if np.shape(self.logits) not in {(n_truth, n_classes)} - {(0, n_classes)} | {(0,)}:
+            raise ValueError(message("logits and a true class of each galaxy", "", n_true_classes=n_truth))
+        object.__setattr__(self, "adjustment", tuple(self.adjustment) or (0.0,) * n_classes)
+
+    def limits_of(self, prediction: Prediction) -> Floats | None:
+        """Return the highest score of each class that is kept in the set, under the prior of a prediction.
+
+        Parameters
+        ----------
+        prediction : galcnn.prediction.Prediction
+            Prediction, calibrated like the one used in the fit, under any class prior.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            Limits, float64, shape (n_classes,); None under another class prior than that of the fit if no
+            logits were kept.
+        """
+        if prediction.classes != self.classes:
+            raise ValueError(message(f"classes {self.classes}", "", classes=prediction.classes))
+        shift = np.subtract(prediction.adjustment, self.adjustment)
+        shift -= shift.max()  # a common value does not change probabilities
+        if np.allclose(shift, 0, atol=1e-9):
+            return np.asarray(self.limits)
+        if not self.logits:
+            return None
+        ids = tuple(map(str, range(len(self.truth))))
+        sample = Prediction(ids, np.asarray(self.logits), self.classes, prediction.adjustment)
+        truth = np.asarray(self.truth)
+        weights = np.ones(len(self.classes)) if self.per_class else np.exp(shift)
+        return _limits(sample.probabilities, truth, weights, self.rule, self.coverage, self.per_class)
 
     def sets(self, prediction: Prediction) -> npt.NDArray[np.bool_]:
         """Compute the prediction sets.
@@ -69,10 +123,17 @@ class ConformalSets:
             True for classes in the set, bool, shape (n, n_classes); all True for galaxies without a
             prediction.
         """
-        if prediction.classes != self.classes:
-            raise ValueError(message(f"classes {self.classes}", "", classes=prediction.classes))
+        limits = self.limits_of(prediction)
+        if limits is None:
+            raise ValueError(
+                message(
+                    "the class prior of the fit",
+                    "Run galcnn calibrate again: it keeps what other priors need.",
+                    adjustment=prediction.adjustment,
+                )
+            )
         scores = _scores(prediction.probabilities, self.rule)
-        return ~(scores > np.asarray(self.limits))  # NaN: no class is excluded
+        return ~(scores > limits)  # NaN: no class is excluded
 
     def words(self, prediction: Prediction) -> list[str]:
         """Return the prediction sets as strings.
@@ -129,7 +190,8 @@ class ConformalSets:
             Input of `from_dict`, which restores an equal object.
         """
         limits = [None if np.isinf(x) else x for x in self.limits]
-        return asdict(self) | {"classes": list(self.classes), "limits": limits}
+        lists = {name: list(getattr(self, name)) for name in ("classes", "adjustment", "truth")}
+        return asdict(self) | lists | {"limits": limits, "logits": list(map(list, self.logits))}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> ConformalSets:
@@ -146,7 +208,9 @@ class ConformalSets:
             The prediction sets.
         """
         limits = tuple(np.inf if x is None else float(x) for x in content["limits"])
-        return cls(**(dict(content) | {"classes": tuple(content["classes"]), "limits": limits}))
+        lists = {name: tuple(content[name]) for name in ("classes", "adjustment", "truth") if name in content}
+        logits = tuple(map(tuple, content.get("logits", ())))
+        return cls(**(dict(content) | lists | {"limits": limits, "logits": logits}))
 
 
 def fit_conformal(
@@ -191,13 +255,23 @@ def fit_conformal(
         raise ValueError(message("a coverage in (0, 1)", "", coverage=coverage))
     if rule not in get_args(Rule):
         raise ValueError(message(f"a rule among {get_args(Rule)}", "", rule=rule))
-    truth = prediction.positions(labels)
-    own = _scores(prediction.probabilities, rule)[np.arange(len(truth)), truth]
-    groups = [truth == k for k in range(len(prediction.classes))] if per_class else [truth >= 0]
-    limits = [_limit(own[group], coverage) for group in groups]
-    if not per_class:
-        limits *= len(prediction.classes)
-    return ConformalSets(prediction.classes, coverage, rule, tuple(limits), per_class, len(truth))
+    truth, weights = prediction.positions(labels), np.ones(len(prediction.classes))
+    limits = _limits(prediction.probabilities, truth, weights, rule, coverage, per_class)
+    rows = np.arange(len(truth))
+    if len(truth) > _MOST:
+        rows = np.sort(seeding.generator(0, "conformal").permutation(rows)[:_MOST])
+    logits = prediction.logits[rows].astype(np.float64).round(_DECIMALS)
+    return ConformalSets(
+        prediction.classes,
+        coverage,
+        rule,
+        tuple(limits.tolist()),
+        per_class,
+        len(truth),
+        prediction.adjustment,
+        tuple(map(tuple, logits.tolist())),
+        tuple(truth[rows].tolist()),
+    )
 
 
 def conformal_rank(n: int, coverage: float) -> int:
@@ -205,9 +279,26 @@ def conformal_rank(n: int, coverage: float) -> int:
     return int(np.ceil((n + 1) * coverage - 1e-9))
 
 
-def _limit(scores: Floats, coverage: float) -> float:
-    rank = conformal_rank(len(scores), coverage)
-    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else float("inf")
+def _limits(
+    probabilities: Floats,
+    truth: npt.NDArray[np.int_],
+    weights: Floats,
+    rule: Rule,
+    coverage: float,
+    per_class: bool,
+) -> Floats:
+    """Return the limit of each class from calibration galaxies, each with the weight of its class."""
+    own = _scores(probabilities, rule)[np.arange(len(truth)), truth]
+    limits = np.full(len(weights), np.inf)
+    for k, weight in enumerate(weights):
+        among = truth == k if per_class else truth >= 0
+        order = np.argsort(own[among])
+        total = np.append(0.0, weights[truth[among]][order].cumsum())
+        # The galaxy to classify counts as one more, with an infinite score.
+        rank = int(np.searchsorted(total, coverage * (total[-1] + weight) * (1 - 1e-12)))
+        if rank < len(total):
+            limits[k] = own[among][order][max(rank, 1) - 1]
+    return limits
 
 
 def _scores(probabilities: Floats, rule: Rule) -> Floats:

@@ -52,7 +52,7 @@ class MorphologyConfig(  # type: ignore[call-arg]
     idColumn = pex.Field(doc="Column with the identifier.", dtype=str, default="objectId")
     raColumn = pex.Field(doc="Column with the right ascension, deg.", dtype=str, default="coord_ra")
     decColumn = pex.Field(doc="Column with the declination, deg.", dtype=str, default="coord_dec")
-    prior = pex.Field(doc="See galcnn classify.", dtype=str, default="as-trained")
+    prior = pex.Field(doc="See galcnn classify.", dtype=str, default="catalog")
     calibrated = pex.Field(doc="Use uncertainty.json of the model.", dtype=bool, default=True)
     embeddings = pex.Field(doc="Keep the features that the last layer reads.", dtype=bool, default=False)
     chunk = pex.Field(doc="Galaxies at once.", dtype=int, default=512)

@@ -159,7 +159,7 @@ def test_what_needs_classes_is_refused_in_one_line(folder, models, tmp_path, cap
         assert "Expected a model of classes" in said, (words, said)
         assert "galcnn classify writes them" in said
     assert main(["classify", model, image, "--prior", "uniform", "--out", str(tmp_path / "c.csv")]) == 2
-    assert "Expected the prior as-trained of vote fractions" in capsys.readouterr().err
+    assert "Expected no class prior for vote fractions" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from galcnn.catalog import read_catalog
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
+from galcnn.evaluation.metrics import calibration_error
 from galcnn.experiment import Experiment, galaxies_of, read_data, train
 from galcnn.experiment.settings import DataSettings
 from galcnn.files import save_cutout
@@ -207,3 +208,29 @@ def test_a_catalog_in_memory_may_name_several_files_of_a_galaxy(tmp_path):
     trained = train(catalog, tmp_path / "m", settings=quick)
     assert trained.card.inputs.bands == ("g", "r")
     assert galaxies_of(trained.card).images == catalog.images
+
+
+def test_scores_for_the_catalog_and_for_its_square_roots(pictures, tmp_path):
+    """Both are those of the logits with a prior each; the table of the test set is for the catalog."""
+    table = Table.read(pictures / "c.ecsv")
+    table["image"] = [str(pictures / name) for name in table["image"]]
+    rare = np.flatnonzero(table["class"] == "red")[::3]
+    table.remove_rows(rare)
+    table.write(tmp_path / "c.ecsv")
+    trained = train(
+        Experiment(DataSettings(str(tmp_path / "c.ecsv")), NETWORK, replace(ONCE, balance="weights")),
+        tmp_path / "m",
+    )
+    rows = Table.read(tmp_path / "m" / "test.ecsv")
+    card, metrics = trained.card, trained.card.metrics
+    assert card.class_prior["red"] < 0.5 == card.trained_prior["red"]
+    catalog = np.array([rows[f"p_{name}"] for name in card.classes]).T
+    prior = np.array([card.class_prior[name] for name in card.classes])
+    truth = np.array([card.classes.index(name) for name in rows["true_class"]])
+    for name, p in {"test": catalog, "test_sqrt": catalog / np.sqrt(prior)}.items():
+        p = p / p.sum(axis=1, keepdims=True)
+        right = np.mean(p.argmax(axis=1) == truth)
+        assert metrics[name]["accuracy"]["value"] == pytest.approx(right, abs=1e-6)
+        error = calibration_error(p, truth)
+        assert metrics[name]["calibration_error"]["value"] == pytest.approx(error, abs=1e-5)
+    assert metrics["test"] != metrics["test_sqrt"]

@@ -83,7 +83,7 @@ def test_votes_give_fractions(trained, blobs):
     ]
     assert table["flag"].tolist() == [0, 0, 0, 0, 0, UNREADABLE]
     assert np.isnan(table["f_thin"][5])
-    with pytest.raises(ValueError, match="the prior as-trained of vote fractions"):
+    with pytest.raises(ValueError, match="no class prior for vote fractions"):
         classify_batch(ready, cutouts, list("abcde"), settings=ClassifySettings(prior="uniform"))
 
 

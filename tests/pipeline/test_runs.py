@@ -24,7 +24,7 @@ from galcnn.dataset.sources import FromMosaic
 from galcnn.model import load_model, save_model
 from galcnn.pipeline import ClassifySettings, classify, classify_batch, run_catalog
 from galcnn.pipeline.runs import RunSettings
-from galcnn.prediction import OUTSIDE, UNFIT, UNREADABLE, Prediction, predict_images
+from galcnn.prediction import OUTSIDE, UNFIT, UNREADABLE, Prediction, predict, predict_images
 from tests.conftest import embed, toy_images
 from tests.pipeline.conftest import N
 
@@ -371,6 +371,41 @@ def test_every_door_gives_the_calibrated_answer(measured, sky, tmp_path, capsys)
                 if row["class"]:
                     assert row["distance"] == pytest.approx(expected["distance"], rel=1e-4)
             assert ("set" in row) == ("set" in table.colnames)
+
+
+def test_a_prior_comes_after_the_calibration_in_every_answer(measured, sky, tmp_path, capsys):
+    """Table, requests and Python: calibrated probabilities times new over old shares, and their sets."""
+    folder, many, prediction, calibration, sets = measured
+    new, old = {"round": 0.95, "thin": 0.05}, {"round": 0.5, "thin": 0.5}
+    expected = calibration.apply(prediction).probabilities * [1.9, 0.1]
+    expected /= expected.sum(axis=1, keepdims=True)
+    changed = calibration.apply(prediction).with_prior(new, old)
+    assert sets.limits_of(changed) != pytest.approx(sets.limits)  # else nothing were tested
+    table = classify_batch(
+        folder, many[:40], [str(i) for i in range(40)], settings=ClassifySettings(prior=new)
+    )
+    np.testing.assert_allclose(table["p_thin"], expected[:40, 1], atol=1e-5)
+    assert list(table["set"]) == sets.words(changed)[:40]
+
+    catalog = read_catalog(sky / "catalog.ecsv").select(range(6))
+    paths = [str(sky / "cutouts" / f"{name}.fits") for name in catalog.ids]
+    Table({"class": list(new), "share": [19, 1]}).write(tmp_path / "shares.csv")
+    words = [*paths, "--prior", str(tmp_path / "shares.csv"), "--out", str(tmp_path / "t.parquet")]
+    assert main(["classify", str(folder), *words, "--quiet"]) == 0
+    capsys.readouterr()
+    (tmp_path / "requests").write_text("\n".join(f'{{"path": "{path}"}}' for path in paths))
+    asked = ["--requests", str(tmp_path / "requests"), "--root", "/"]
+    assert main(["classify", str(folder), *asked, "--prior", "round=19,thin=1"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    raw = predict(folder, paths, prior=new)
+    own = calibration.apply(raw)
+    tables = Table.read(tmp_path / "t.parquet")
+    for row, line, p, held in zip(tables, rows, own.probabilities, sets.words(own), strict=True):
+        assert row["p_thin"] == pytest.approx(p[1], abs=1e-5)
+        assert line["probabilities"]["thin"] == pytest.approx(p[1], abs=1e-5)
+        assert row["set"] == "|".join(line["set"]) == held
+    ratio = predict(folder, paths, prior="uniform").probabilities * [1.9, 0.1]
+    np.testing.assert_allclose(raw.probabilities, ratio / ratio.sum(axis=1, keepdims=True), rtol=1e-5)
 
 
 def test_the_command(sky, tmp_path, capsys):

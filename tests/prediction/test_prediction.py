@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,7 +21,7 @@ from galcnn.pipeline import ClassifySettings, classify
 from galcnn.pipeline.classification import Classifier
 from galcnn.pipeline.runs import RunSettings
 from galcnn.prediction import MASKED, UNFIT, UNREADABLE, Prediction, predict
-from galcnn.prediction.logits import prior_of
+from galcnn.prediction.priors import prior_of
 
 CLASSES = ("elliptical", "spiral")
 
@@ -134,14 +134,48 @@ def test_a_prior_is_normalised_and_checked():
             p.with_prior(wrong, {"elliptical": 0.5, "spiral": 0.5})
 
 
-def test_priors_as_users_type_them(trained):
+def test_priors_as_users_type_them(trained, tmp_path):
     assert prior_of("as-trained", trained) is None
     assert prior_of("catalog", trained) == {"elliptical": 0.9, "spiral": 0.1}
+    assert prior_of("sqrt", trained) == pytest.approx({"elliptical": 0.75, "spiral": 0.25})  # 3 to 1
     assert prior_of("uniform", trained) == {"elliptical": 0.5, "spiral": 0.5}
     assert prior_of("elliptical=0.6,spiral=0.4", trained) == {"elliptical": 0.6, "spiral": 0.4}
-    for wrong in ("half", "elliptical=x,spiral=1", "elliptical=1"):
+    assert prior_of({"spiral": 1, "elliptical": 3}, trained) == {"elliptical": 0.75, "spiral": 0.25}
+    table = Table({"share": [20, 60], "class": ["elliptical", "spiral"]})
+    for name in ("shares.csv", "a=b.ecsv"):
+        table.write(tmp_path / name)
+        assert prior_of(str(tmp_path / name), trained) == {"elliptical": 0.25, "spiral": 0.75}
+    for wrong in (
+        "half",
+        "elliptical=x,spiral=1",
+        "elliptical=1",
+        "elliptical=1,spiral=0",
+        "spiral=1,spiral=2",
+    ):
         with pytest.raises(ValueError, match="Expected"):
             prior_of(wrong, trained)
+    with pytest.raises(ValueError, match="Did you mean 'uniform'"):
+        ClassifySettings(prior="unifrom")
+    Table({"kind": ["spiral"], "share": [1]}).write(tmp_path / "kinds.csv")
+    with pytest.raises(ValueError, match="a table with columns class and share"):
+        ClassifySettings(prior=str(tmp_path / "kinds.csv"))
+
+
+def test_a_model_without_priors_answers_as_trained(trained):
+    trained.card.class_prior = {}
+    assert prior_of("catalog", trained) is None
+    with pytest.raises(ValueError, match="a model whose card has its class priors"):
+        prior_of("uniform", trained)
+
+
+def test_half_the_log_prior_is_subtracted(trained):
+    """sqrt: the logits of a model trained without weights, less half the log of its class frequencies."""
+    trained.card.trained_prior = trained.card.class_prior
+    p = Prediction(("a",), [[0.3, -0.2]], CLASSES).with_prior(
+        prior_of("sqrt", trained), trained.card.trained_prior
+    )
+    scores = np.array([0.3, -0.2]) - 0.5 * np.log([0.9, 0.1])
+    np.testing.assert_allclose(p.probabilities[0], np.exp(scores) / np.exp(scores).sum(), rtol=1e-6)
 
 
 def test_select_keeps_rows_together():
@@ -231,7 +265,12 @@ def test_every_file_has_its_row(trained, tmp_path):
 
 def test_files_can_be_read_under_another_prior(trained, tmp_path):
     save_cutout(flat(1, 0.5), tmp_path / "a.fits")  # logits 1 and 1
-    for prior, share in [("as-trained", 0.5), ("elliptical=0.9,spiral=0.1", 0.9)]:
+    for prior, share in [
+        ("as-trained", 0.5),
+        ("catalog", 0.9),
+        ("sqrt", 0.75),
+        ("elliptical=0.2,spiral=0.8", 0.2),
+    ]:
         table = classified(trained, {"a": tmp_path / "a.fits"}, prior=prior)
         assert table["p_elliptical"][0] == pytest.approx(share)
 

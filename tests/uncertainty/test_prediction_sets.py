@@ -88,3 +88,89 @@ def test_a_record_of_senseless_numbers_is_refused(name, value, text):
     assert ConformalSets.from_dict(whole).coverage == 0.9
     with pytest.raises(ValueError, match=text):
         ConformalSets.from_dict(whole | {name: value})
+
+
+OLD = {"elliptical": 0.55, "spiral": 0.4, "merger": 0.05}
+
+
+def population(n, shares, *, seed):
+    """Galaxies of given class frequencies and fixed p(x | class); logits calibrated for equal frequencies."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(3, size=n, p=[shares[name] for name in CLASSES])
+    x = rng.normal(size=(n, 2)) + np.array([[0.0, 0.0], [1.6, 0.0], [0.0, 1.6]])[truth]
+    logits = x @ np.array([[0.0, 1.6, 0.0], [0.0, 0.0, 1.6]]) - np.array([0.0, 1.28, 1.28])
+    uniform = dict.fromkeys(CLASSES, 1.0)
+    names = [CLASSES[i] for i in truth]
+    return Prediction(tuple(map(str, range(n))), logits, CLASSES).with_prior(OLD, uniform), names
+
+
+@pytest.mark.parametrize("rule", ["threshold", "adaptive"])
+@pytest.mark.parametrize(
+    "new",
+    [
+        dict.fromkeys(CLASSES, 1 / 3),
+        {"elliptical": 0.2, "spiral": 0.2, "merger": 0.6},
+        {name: p**0.5 / sum(q**0.5 for q in OLD.values()) for name, p in OLD.items()},
+        OLD,
+    ],
+)
+def test_coverage_holds_where_the_class_frequencies_change(new, rule):
+    """Calibrated on one population and asked about another: the mean coverage is the promised one.
+
+    Above it by no more than the weight of the galaxy to classify, which counts as one with an infinite score.
+    """
+    n, coverage = 400, 0.8
+    uniform = dict.fromkeys(CLASSES, 1.0)
+    big, truth = population(8000, new, seed=1)
+    asked = big.with_prior(new, uniform)
+    covered, unweighted = [], []
+    for seed in range(60):
+        sets = fit_conformal(*population(n, OLD, seed=100 + seed), coverage=coverage, rule=rule)
+        covered.append(sets.check(asked, truth)["coverage"].value)
+        unweighted.append(sets.check(big, truth)["coverage"].value)
+    error = 3 * (np.std(covered) / np.sqrt(60) + 0.4 / np.sqrt(8000))
+    assert np.mean(covered) > coverage - error
+    if rule == "threshold":
+        assert np.mean(covered) < coverage + error + 3 * max(new[c] / OLD[c] for c in CLASSES) / n
+    if new is OLD:
+        assert covered == unweighted
+    elif rule == "threshold":  # the limits of the old population break the promise
+        assert np.mean(unweighted) < coverage - 2 * error
+
+
+def test_each_class_is_covered_under_any_prior():
+    new = dict.fromkeys(CLASSES, 1 / 3)
+    sets = fit_conformal(*population(3000, OLD, seed=3), coverage=0.9, per_class=True)
+    big, truth = population(9000, new, seed=4)
+    found = sets.check(big.with_prior(new, dict.fromkeys(CLASSES, 1.0)), truth)
+    for name in CLASSES:  # 150 mergers: the standard deviation of their coverage is 0.025
+        assert found[f"coverage_{name}"].value == pytest.approx(0.9, abs=0.06)
+
+
+def test_limits_of_another_prior_by_hand():
+    """Three galaxies of one class, one of the other; their classes weigh 1/2 and 1 after the change."""
+    p = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.5, 0.5]])
+    prediction = Prediction(tuple("abcd"), np.log(p).astype(np.float32), ("elliptical", "spiral"))
+    labels = ["elliptical"] * 3 + ["spiral"]
+    sets = fit_conformal(prediction, labels, coverage=0.5)
+    new = prediction.with_prior({"elliptical": 1, "spiral": 2}, {"elliptical": 1, "spiral": 1})
+    # Scores 1 - p of the true classes are now 2/11, 1/3, 4/7 with weight 1/2, and 1/3 with weight 1.
+    # elliptical: 0.5 (2.5 + 0.5) = 1.5 is reached at 1/3; spiral: 0.5 (2.5 + 1) = 1.75 too.
+    assert sets.limits_of(new) == pytest.approx((1 / 3, 1 / 3), abs=1e-4)
+    strict = fit_conformal(prediction, labels, coverage=0.8)
+    # elliptical: 2.4 is reached at 4/7, where all is summed; spiral: 2.8 never is, so that it is always kept.
+    assert strict.limits_of(new) == pytest.approx((4 / 7, np.inf), abs=1e-4)
+
+
+def test_sets_without_logits_hold_for_their_own_prior_only():
+    sample, labels = drawn(200)
+    content = fit_conformal(sample, labels).to_dict()
+    old = ConformalSets.from_dict({k: v for k, v in content.items() if k not in ("logits", "truth")})
+    assert old.limits_of(sample) == pytest.approx(old.limits)
+    new = sample.with_prior(dict.fromkeys(CLASSES, 1.0), OLD)
+    assert old.limits_of(new) is None
+    with pytest.raises(ValueError, match="the class prior of the fit"):
+        old.sets(new)
+    whole = ConformalSets.from_dict(content)
+    assert whole.to_dict() == content
+    np.testing.assert_array_equal(whole.sets(new), fit_conformal(sample, labels).sets(new))

@@ -116,7 +116,7 @@ def test_the_words_of_a_configuration(sky):
     }
     work = Work.from_words(words)
     assert work.source.mosaic == tuple(str(Path(name).resolve()) for name in ("g.fits", "r.fits"))
-    assert (work.source.bands, work.chunk, work.classify.prior) == (None, 9, "as-trained")
+    assert (work.source.bands, work.chunk, work.classify.prior) == (None, 9, "catalog")
     words = {"model": str(sky / "model"), "hdu": "SCI,2", "zero_points": "g=25.3,r=26"}
     source = Work.from_words(words).source
     assert (source.hdu, source.zero_points) == (["SCI", 2], {"g": 25.3, "r": 26.0})
