@@ -6,15 +6,11 @@ the numbers of the file, before BSCALE and BZERO.
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import ctypes
-import gzip
 import io
-import lzma
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, TypeAlias
 
@@ -25,15 +21,13 @@ from astropy.io.fits.hdu.compressed import _tiled_compression as tiles  # it has
 from astropy.wcs import Wcsprm
 from PIL import Image
 
+from galcnn._runtime.compressed import COMPRESSED, unpacked
 from galcnn._runtime.fits_blocks import BLOCK, Unit, changed, too_large, units_of
 from galcnn.errors import UnreadableImageError, message
 
 #: Facts about the result, and its bytes in parts; no parts if the content is plain FITS already.
 Decoded: TypeAlias = tuple[dict[str, Any], list[Any]]
 
-ZIP = b"PK\x03\x04"
-_DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma))
-COMPRESSED = (ZIP, *(magic for magic, _ in _DECOMPRESSORS))
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 #: Bytes 24 and 25 of a PNG hold bits per sample and colour type; 2 and 6 are RGB and RGBA.
 _PNG_BITS, _PNG_COLOUR, _PNG_TRUECOLOUR = 24, 25, (2, 6)
@@ -64,17 +58,7 @@ def decoded(content: bytes, limit: int) -> Decoded:
 
 
 def _decompressed(content: bytes, limit: int) -> bytes:
-    with contextlib.ExitStack() as stack:
-        handle: BinaryIO = io.BytesIO(content)
-        if content.startswith(ZIP):
-            archive = stack.enter_context(zipfile.ZipFile(handle))
-            names = archive.namelist()
-            if len(names) != 1:
-                raise OSError(f"a zip archive of {len(names)} files, not one")
-            handle = stack.enter_context(archive.open(names[0]))  # type: ignore[assignment]
-        else:
-            module = next(module for magic, module in _DECOMPRESSORS if content.startswith(magic))
-            handle = stack.enter_context(module.open(handle))
+    with unpacked(io.BytesIO(content)) as handle:
         plain = handle.read(limit + 1)
         # One more read verifies the sum at the end of the stream.
         if len(plain) > limit or handle.read(1):

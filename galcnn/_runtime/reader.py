@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,16 +20,24 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
+from galcnn._runtime.fits_blocks import too_large
 from galcnn.errors import UnreadableImageError, error_of_file, message
 
 #: A file may be decompressed to this many bytes, or to this multiple of its own size if that is more.
 _LIMIT, _RATIO = 128 << 20, 32
 #: Processor time for any file in seconds, and bytes of a file for each further second; wall time is more.
 _SECONDS, _BYTES_PER_SECOND, _WALL = 10.0, 4 << 20, 4.0
+#: A file on disk is decompressed to another of at most this many bytes, or this multiple of its size.
+_LIMIT_ON_DISK = 4 << 30
+_PIECE = 1 << 20
 #: Longest JSON of a message.
 _LONGEST = 1 << 24
 #: Idle processes that are kept.
 _IDLE = max(2, os.cpu_count() or 1)
+
+
+#: What a process that unpacks says: an error number of the system, or 0, and a text.
+_REFUSED = re.compile(r"(\d+) (.*)", re.DOTALL)
 
 
 class _Died(Exception):
@@ -59,32 +68,66 @@ def decode(content: bytes, name: str) -> tuple[dict[str, Any], bytearray | None]
     return answer, payload
 
 
+def unpack(path: Path, target: Path) -> None:
+    """Decompress a file into another, in a process of its own and in little memory, within the limits."""
+    size = path.stat().st_size
+    limit = max(_LIMIT_ON_DISK, _RATIO * size)
+    with open(path, "rb") as packed, open(target, "wb") as plain:
+        process = _started(
+            str(limit),
+            str(_SECONDS + size / _BYTES_PER_SECOND),
+            stdin=packed,
+            stdout=plain,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            _, told = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode == 0:
+        return
+    refused = _REFUSED.fullmatch(told.decode(errors="replace"))
+    if refused is None:
+        raise UnreadableImageError(
+            message(
+                "a whole packed file", "Fetch it again.", path=str(path), decoder=_fate(process.returncode)
+            )
+        )
+    if refused[1] != "0":
+        raise OSError(int(refused[1]), os.strerror(int(refused[1])), str(target))
+    raise UnreadableImageError(f"{path}: {refused[2]}")
+
+
+def _started(*arguments: str, **pipes: Any) -> subprocess.Popen[bytes]:
+    """Start this module as another process."""
+    # What this process can import, the reader can; `-m` would look into the current folder first.
+    paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
+    settings = {
+        "PYTHONPATH": paths,
+        "PYTHONSAFEPATH": "1",
+        "PYTHONWARNINGS": "ignore",
+        "OPENBLAS_NUM_THREADS": "1",
+        # Without caches, new memory is filled as `decoding` says.
+        "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
+    }
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "galcnn._runtime.reader", *arguments],
+            bufsize=0,
+            env=os.environ | settings,
+            start_new_session=True,  # Ctrl-C is for the caller
+            **pipes,
+        )
+    except (OSError, ValueError) as error:
+        raise _unavailable(f"{type(error).__name__}: {error}") from error
+
+
 class _Process:
     """A reader process, used by one thread at a time."""
 
     def __init__(self) -> None:
-        # What this process can import, the reader can; `-m` would look into the current folder first.
-        paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
-        settings = {
-            "PYTHONPATH": paths,
-            "PYTHONSAFEPATH": "1",
-            "PYTHONWARNINGS": "ignore",
-            "OPENBLAS_NUM_THREADS": "1",
-            # Without caches, new memory is filled as `decoding` says.
-            "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
-        }
-        try:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-m", "galcnn._runtime.reader"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                env=os.environ | settings,
-                start_new_session=True,  # Ctrl-C is for the caller
-            )
-        except (OSError, ValueError) as error:
-            raise _unavailable(f"{type(error).__name__}: {error}") from error
+        self._popen = _started(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._popen.stdin is not None  # for the type checker
         assert self._popen.stdout is not None
         self._in: IO[bytes] = self._popen.stdin
@@ -288,6 +331,34 @@ def _answered(content: bytes, limit: int) -> tuple[dict[str, Any], list[Any], bo
     return {"size": size, **facts}, parts, len(parts) > 1
 
 
+def _unpack(limit: int, seconds: float) -> int:
+    """Decompress the input to the output; what is wrong is told on the other output."""
+    import resource
+
+    from galcnn._runtime.compressed import unpacked
+
+    for timer, more in ((signal.ITIMER_PROF, 1.0), (signal.ITIMER_REAL, 10 * _WALL)):
+        signal.setitimer(timer, more * seconds)
+    resource.setrlimit(resource.RLIMIT_AS, (_address_space() + (256 << 20),) * 2)
+    number, n = 0, 0
+    try:
+        with unpacked(os.fdopen(0, "rb")) as packed, os.fdopen(1, "wb") as plain:
+            while piece := packed.read(_PIECE):
+                n += len(piece)
+                if n > limit:
+                    raise UnreadableImageError(too_large(f"more than {limit}", limit))
+                try:
+                    plain.write(piece)
+                except OSError as error:  # a full disk: no damage
+                    number = error.errno or 0
+                    raise
+        return 0
+    except Exception as error:  # noqa: BLE001  # whatever a decoder says of a damaged file
+        text = error_of_file(error, "a whole packed file", "Fetch it again.")
+        os.write(2, f"{number} {text}".encode())
+        return 1
+
+
 def _address_space() -> int:
     """Return the bytes of address space in use; a guess where the system does not say."""
     with contextlib.suppress(OSError), open("/proc/self/statm", "rb") as handle:
@@ -296,4 +367,6 @@ def _address_space() -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        os._exit(_unpack(int(sys.argv[1]), float(sys.argv[2])))
     _serve()

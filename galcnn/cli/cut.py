@@ -18,6 +18,7 @@ from galcnn.cli.answers import tell
 @options.width_columns
 @options.bands
 @options.hdu
+@options.strict
 @click.option("--width", metavar="ANGLE", help="Side of the cutouts, e.g. 30arcsec or 64pix.")
 @options.companions(multiple=True)
 @click.option("--weight", multiple=True, metavar="FILE|HDU", help="Weights that are inverse variance.")
@@ -57,7 +58,8 @@ def command(mosaics: tuple[str, ...], catalog: str, out: str, overwrite: bool, *
         )
         for i, image in enumerate(mosaics)
     ]
-    with open_mosaic(files, bands=options.band_names(given["bands"])) as mosaic:
+    names = options.band_names(given["bands"])
+    with open_mosaic(files, bands=names, strict=given["strict"]) as mosaic:
         report = write_cuts(
             mosaic,
             read,

@@ -155,15 +155,10 @@ class FromMosaic:
         self.described = described_cuts(mosaic, catalog, width)
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
-        """Cut out some rows; if that fails, each on its own, so that one failure affects one row."""
-        cuts = cut(self._mosaic, self._catalog.select(list(rows)), width=self._width)
+        """Cut out some rows."""
         found: list[Cutout | Exception] = [CoverageError("not on the mosaic")] * len(rows)
-        try:
-            for one in cuts:
-                found[one.row] = one.cutout if one.cutout is not None else CoverageError(one.reason)
-        except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
-            known = error_of_file(error, "a readable mosaic", "Fetch it again.")
-            return [known] if len(rows) == 1 else [self.read([row])[0] for row in rows]
+        for one in cut(self._mosaic, self._catalog.select(list(rows)), width=self._width):
+            found[one.row] = one.cutout or one.error or CoverageError(one.reason)
         return found
 
 
@@ -228,7 +223,7 @@ class SourceSettings:
     zero_points : float, mapping of str to float, or None
         AB magnitude of a value of 1 of files that do not state it, see `galcnn.dataset.InputFiles`.
     strict : bool
-        If True, files whose checksums do not match are not read.
+        If True, files and mosaics whose checksums do not match are not read.
     server : str or None
         URL to use instead of the server of the survey.
     survey_options : mapping of str to str, or None
@@ -274,7 +269,7 @@ class SourceSettings:
                 "grid": self.grid,
                 "hdu": self.hdu,
                 "zero_points": self.zero_points,
-                "strict": self.strict or None,
+                "strict": (self.strict and not self.mosaic) or None,
             }
             if given := {name: value for name, value in of_files.items() if value is not None}:
                 raise ValueError(message(f"{', '.join(given)} with image files only", "", **given))
@@ -310,7 +305,7 @@ class SourceSettings:
             Source, open until the end of the block.
         """
         if self.mosaic:
-            with open_mosaic(list(self.mosaic), bands=self.bands) as mosaic:
+            with open_mosaic(list(self.mosaic), bands=self.bands, strict=self.strict) as mosaic:
                 yield FromMosaic(catalog, mosaic, u.Quantity(self.width))
         elif self.survey:
             survey = open_survey(self.survey, server=self.server, options=self.survey_options)

@@ -25,7 +25,7 @@ from galcnn.photometry.units import UNCALIBRATED, is_count
 from galcnn.transforms import combine, correct_extinction, crop_width, remove_sky
 
 #: Entry of the meta of a cutout: HDUs that do not match their checksums.
-_CHANGED = "checksum_mismatch"
+CHANGED = "checksum_mismatch"
 #: AB magnitude of a value of 1: of all bands, or of each.
 ZeroPoint = float | Mapping[str, float]
 
@@ -312,8 +312,8 @@ def load_bands(
     ]
     cutouts = [treat(one, each) for one in loaded]
     both = combine(cutouts, reference=reference)
-    if changed := [name for one in loaded for name in one.meta.get(_CHANGED, ())]:
-        both = replace(both, meta={**both.meta, _CHANGED: changed})
+    if changed := [name for one in loaded for name in one.meta.get(CHANGED, ())]:
+        both = replace(both, meta={**both.meta, CHANGED: changed})
     return both if treatment is None else treat(both, Treatment(width=treatment.width))
 
 
@@ -447,7 +447,7 @@ def _meta(planes: Planes, sources: Sequence[Source], position_source: str | None
     if planes.notes:
         meta["notes"] = list(planes.notes)
     if planes.changed:
-        meta[_CHANGED] = list(planes.changed)
+        meta[CHANGED] = list(planes.changed)
     return meta
 
 

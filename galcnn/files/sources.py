@@ -24,15 +24,14 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from galcnn._runtime.decoding import COMPRESSED, PICTURES
+from galcnn._runtime.compressed import COMPRESSED, MAGIC
+from galcnn._runtime.decoding import PICTURES
 from galcnn._runtime.fits_blocks import Unit, changed, units_of
 from galcnn._runtime.reader import decode
 from galcnn.errors import UnreadableImageError, message, reading, wrong_type
 
 #: Opening a pipe waits for its other end, unless told otherwise.
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-#: First bytes that name a kind of compression.
-_MAGIC = 6
 #: Larger plain files are read in parts.
 _SMALL = 64 << 20
 #: Warning filters are common to all threads.
@@ -152,6 +151,14 @@ def kind_of(source: Source) -> str:
     )
 
 
+def is_packed(path: Path) -> bool:
+    """Return True for a file that is compressed as a whole, as by gzip."""
+    source = source_of(path)
+    _check_file(source)
+    with source.open() as handle:
+        return handle.read(MAGIC).startswith(COMPRESSED)
+
+
 def _check_file(source: Source) -> None:
     if source.path is not None and not source.path.exists():
         raise FileNotFoundError(f"File not found: {source.name}.")
@@ -161,12 +168,12 @@ def _check_file(source: Source) -> None:
 
 @contextlib.contextmanager
 def opened(
-    file: FileLike, *, strict: bool = False, parts: bool = False
+    file: FileLike, *, strict: bool = False, parts: bool = False, sums: bool = True
 ) -> Iterator[tuple[fits.HDUList, Notes]]:
     """Open a FITS file; astropy's warnings, and sums that do not match, are collected in notes.
 
     With `strict`, these sums are an error. With `parts`, for files of which parts are read later,
-    tile-compressed images are left so, and sums of plain ones are not verified.
+    tile-compressed images are left so. Without `sums`, they are not verified again.
     """
     source = source_of(file)
     _check_file(source)
@@ -176,7 +183,8 @@ def opened(
         stack.enter_context(_damage(source))
         # All before the lock: the file may be slow, and its decoder too.
         handle, units = stack.enter_context(_plain(source, notes, parts=parts))
-        _check_sums(handle, units, notes, strict=strict, parts=parts)
+        if sums:
+            _check_sums(handle, units, notes, strict=strict)
         handle.seek(0)
         with WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", AstropyWarning)
@@ -245,7 +253,7 @@ def _plain(source: Source, notes: Notes, *, parts: bool) -> Iterator[tuple[Binar
         handle, size = file, source.size
         if size <= _SMALL and source.path is not None:
             handle = io.BytesIO(file.read(size))
-        packed = handle.read(_MAGIC).startswith(COMPRESSED)
+        packed = handle.read(MAGIC).startswith(COMPRESSED)
         units = [] if packed else units_of(handle, size, sys.maxsize)
         if packed or source.untrusted or (not parts and any(unit.tiled for unit in units)):
             handle.seek(0)
@@ -262,10 +270,10 @@ def _plain(source: Source, notes: Notes, *, parts: bool) -> Iterator[tuple[Binar
         yield handle, units
 
 
-def _check_sums(handle: BinaryIO, units: list[Unit], notes: Notes, *, strict: bool, parts: bool) -> None:
+def _check_sums(handle: BinaryIO, units: list[Unit], notes: Notes, *, strict: bool) -> None:
     """Note what was changed after it was written; in our own files, or if strict, raise an error."""
     ours = bool(units) and units[0].ours
-    for unit, keyword in changed(handle, [unit for unit in units if unit.tiled or not parts]):
+    for unit, keyword in changed(handle, units):
         if strict or ours or unit.ours or unit.tiled:
             raise UnreadableImageError(
                 message(

@@ -172,7 +172,7 @@ def _refuse_odd_end(file: Path) -> None:
         plain = handle.read(6) == b"SIMPLE"
     end = -1
     if plain:
-        with opened(file, parts=True) as (hdulist, _):
+        with opened(file, parts=True, sums=False) as (hdulist, _):
             place = hdulist[-1].fileinfo()
             end = place["datLoc"] + place["datSpan"]
     if end != file.stat().st_size:

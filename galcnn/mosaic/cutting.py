@@ -16,7 +16,7 @@ import numpy.typing as npt
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import as_numbers
 from galcnn.cutout import LARGEST_SIDE, Cutout
-from galcnn.errors import message
+from galcnn.errors import error_of_file, message
 from galcnn.mosaic.mosaic import Mosaic, MosaicBand
 from galcnn.mosaic.pixels import Box
 from galcnn.mosaic.positions import corners, pixel_positions, pixel_scales, sides
@@ -219,6 +219,8 @@ class Cut:
         Fraction of pixels, over all bands, that hold a number.
     reason : str
         Reason for a missing cutout; empty if there is one.
+    error : Exception or None
+        Error of the reading, if that is the reason.
     """
 
     row: int
@@ -226,6 +228,7 @@ class Cut:
     cutout: Cutout | None
     coverage: float
     reason: str = ""
+    error: Exception | None = None
 
 
 def cut(
@@ -252,7 +255,8 @@ def cut(
     Returns
     -------
     iterator of Cut
-        One entry per galaxy of the catalog; those not on the mosaic come first.
+        One entry per galaxy of the catalog; those not on the mosaic come first. Where the file is damaged,
+        the entry has the reason, and the others are cut.
 
     Raises
     ------
@@ -332,23 +336,28 @@ def _cuts(mosaic: Mosaic, catalog: Catalog, boxes: _Boxes, minimum: float) -> It
         grids = [shifted_wcs(mosaic.wcs, one.corner, (one.side, one.side)) for one in windows]
         places = [positions[row] for row in rows]
         for row, window, wcs, place in zip(rows, windows, grids, places, strict=True):
-            planes = read_window(own, window)
-            cutout = Cutout(
-                planes.flux,
-                bands,
-                wcs=wcs,
-                position=place,
-                survey=mosaic.survey,
-                unit=mosaic.unit,
-                mask=planes.mask,  # type: ignore[arg-type]  # None means: only NaN is masked
-                sigma=planes.sigma,
-                redshift=redshifts[row],
-                meta={**mosaic.meta, "corner": list(window.corner)},
-            )
-            coverage = planes.coverage(cutout.mask)
-            if others:
-                cutout = with_other_grids(cutout, others, row, mosaic.bands)
-                coverage = float(np.isfinite(cutout.flux).mean())
+            try:
+                planes = read_window(own, window)
+                cutout = Cutout(
+                    planes.flux,
+                    bands,
+                    wcs=wcs,
+                    position=place,
+                    survey=mosaic.survey,
+                    unit=mosaic.unit,
+                    mask=planes.mask,  # type: ignore[arg-type]  # None means: only NaN is masked
+                    sigma=planes.sigma,
+                    redshift=redshifts[row],
+                    meta={**mosaic.meta, "corner": list(window.corner)},
+                )
+                coverage = planes.coverage(cutout.mask)
+                if others:
+                    cutout = with_other_grids(cutout, others, row, mosaic.bands)
+                    coverage = float(np.isfinite(cutout.flux).mean())
+            except Exception as error:  # noqa: BLE001  damage there must not affect the other galaxies
+                why = error_of_file(error, "a readable mosaic", "Fetch it again.")
+                yield Cut(row, ids[row], None, 0.0, str(why), why)
+                continue
             if coverage < minimum or coverage == 0:
                 yield Cut(row, ids[row], None, coverage, f"covered to {coverage:.3f}")
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,9 +23,9 @@ from galcnn.files.fits_images import chosen_hdus
 from galcnn.files.flags import meaning_of
 from galcnn.files.hdus import StoredImage, plane_indices, stored_image
 from galcnn.files.headers import card_text
+from galcnn.files.loading import CHANGED
 from galcnn.files.planes import Planes, choose_bands, joined_facts
 from galcnn.files.sentinels import Sentinel, has_blank_floats, sentinels, without
-from galcnn.files.sources import opened
 from galcnn.mosaic.mosaic import Flags, Mosaic, MosaicBand, MosaicFile, NoiseMap
 from galcnn.mosaic.pixels import Files
 
@@ -33,17 +35,22 @@ _FilePath = str | os.PathLike[str]
 _SAMPLE = 512
 #: Side in pixels of the parts in corners, edges and centre where values of missing data are looked for.
 _PART = 64
+#: Places (y, x), as fractions of the sides, of smaller parts that are read instead of a damaged centre.
+_ELSEWHERE = ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75))
 
 
 @contextmanager
 def open_mosaic(
-    files: _FilePath | MosaicFile | Sequence[_FilePath | MosaicFile], *, bands: Sequence[str] | None = None
+    files: _FilePath | MosaicFile | Sequence[_FilePath | MosaicFile],
+    *,
+    bands: Sequence[str] | None = None,
+    strict: bool = False,
 ) -> Iterator[Mosaic]:
     """Open one or more mosaics of the same part of the sky.
 
     Bands, unit, zero point and WCS are read from headers as by `galcnn.load_cutout`; where the calibration
-    depends on pixel values, those of the central part are used. Files compressed with gzip or bzip2 are
-    decompressed to the folder for temporary files.
+    depends on pixel values, those of the central part are used. Files that are compressed as a whole are
+    decompressed to the folder for temporary files. Checksums are verified once, on opening.
 
     Parameters
     ----------
@@ -51,6 +58,9 @@ def open_mosaic(
         One file with one or more bands, or several files.
     bands : sequence of str, optional
         Bands to use, in the wanted order; or names for all planes if the files name none.
+    strict : bool
+        If True, a CHECKSUM or DATASUM that does not match is an error, see `galcnn.load_cutout`. By default,
+        the meta of every cutout names the HDUs as "checksum_mismatch".
 
     Yields
     ------
@@ -84,12 +94,14 @@ def open_mosaic(
         raise ValueError(message("at least one mosaic", "", files=given))
     wanted = [one if isinstance(one, MosaicFile) else MosaicFile(one) for one in given]
     with ExitStack() as stack:
-        opener = Files(stack)
+        opener = Files(stack, strict=strict)
         found = [plane for one in wanted for plane in _planes_of(opener, one, bands)]
         layers = _named(found, bands)
         facts = [layer.facts for layer in layers]
         paths = list(dict.fromkeys(str(one.image) for one in wanted))
         meta = {"path": paths[0] if len(paths) == 1 else paths, **joined_facts(facts)}
+        if opener.changed:
+            meta[CHANGED] = opener.changed
         yield Mosaic(tuple(layers), found[0].stored.calibration.unit, found[0].stored.survey, meta)
 
 
@@ -106,7 +118,7 @@ def _planes_of(opener: Files, file: MosaicFile, bands: Sequence[str] | None) -> 
     path = Path(file.image)
     if file.sigma is not None and file.weight is not None:
         raise ValueError(message("sigma or weight, not both", "", sigma=file.sigma, weight=file.weight))
-    with opened(opener.plain(path), parts=True) as (hdulist, notes):
+    with opener.headers(path) as (hdulist, notes):
         try:
             chosen = chosen_hdus(hdulist, file.hdu, bands)
             images = []
@@ -143,11 +155,19 @@ def _sample(
     opener: Files, path: Path, hdulist: fits.HDUList, hdu: Any, missing: Sequence[Sentinel]
 ) -> npt.NDArray[Any] | None:
     """Return the central pixels of an image, for headers that leave the calibration to the noise."""
-    indices, (ny, nx) = plane_indices(hdu)
-    y0, x0 = max(0, (ny - _SAMPLE) // 2), max(0, (nx - _SAMPLE) // 2)
-    box = (y0, min(ny, y0 + _SAMPLE), x0, min(nx, x0 + _SAMPLE))
-    values, _ = without(opener.source(path, hdulist.index(hdu), indices[0]).read(box), missing)
-    return values if np.isfinite(values).any() else None
+    indices, shape = plane_indices(hdu)
+    source = opener.source(path, hdulist.index(hdu), indices[0])
+    for part, (y, x) in ((1, (0.5, 0.5)), *((4, place) for place in _ELSEWHERE)):
+        sides = [min(_SAMPLE, max(1, n // part)) for n in shape]
+        y0, x0 = (
+            max(0, int(n * place) - side // 2) for n, place, side in zip(shape, (y, x), sides, strict=True)
+        )
+        try:
+            values, _ = without(source.read((y0, y0 + sides[0], x0, x0 + sides[1])), missing)
+        except UnreadableImageError:  # damaged there
+            continue
+        return values if np.isfinite(values).any() else None
+    raise UnreadableImageError(message("an image of which the middle can be read", "Fetch it again."))
 
 
 def _missing(
@@ -164,7 +184,12 @@ def _missing(
     floats = has_blank_floats(hdu.header)
     for index in indices:
         source = opener.source(path, hdulist.index(hdu), index)
-        parts = [source.read((*rows, *columns)).ravel() for rows in sides[0] for columns in sides[1]]
+        parts = []
+        for rows, columns in itertools.product(*sides):
+            with contextlib.suppress(UnreadableImageError):  # damaged there
+                parts.append(source.read((*rows, *columns)).ravel())
+        if not parts:
+            raise UnreadableImageError(message("an image that can be read", "Fetch it again."))
         pixels = np.concatenate(parts)[np.newaxis]
         found += sentinels(pixels, hdu.header, floats=floats)
         seen |= without(pixels, found)[1]

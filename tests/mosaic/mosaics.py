@@ -69,8 +69,16 @@ def write_unsigned(path):
     return path
 
 
-def write_compressed(path, *, tile=None, kind="RICE_1"):
-    hdu = fits.CompImageHDU(pixels(), header(), compression_type=kind, tile_shape=tile, quantize_level=16)
+def write_compressed(path, *, tile=None, kind="RICE_1", dither=-1):
+    hdu = fits.CompImageHDU(
+        pixels(),
+        header(),
+        compression_type=kind,
+        tile_shape=tile,
+        quantize_level=16,
+        quantize_method=dither,
+        dither_seed=9990,
+    )
     hdu.writeto(path)
     return path
 

@@ -1,6 +1,7 @@
 """Cutouts of mosaics are those of astropy bit by bit, on the same place of the sky, in little memory."""
 
 import bz2
+import errno
 import gzip
 import mmap
 import tracemalloc
@@ -14,14 +15,16 @@ from astropy.nddata import Cutout2D
 from astropy.table import QTable
 from astropy.wcs import WCS
 
+from galcnn._runtime.reader import unpack
 from galcnn.catalog import Catalog
 from galcnn.cutout import LARGEST_SIDE
 from galcnn.errors import UnreadableImageError
-from galcnn.files import load_cutout
+from galcnn.files import load_cutout, sources
 from galcnn.mosaic import MosaicFile, cut, open_mosaic
 from galcnn.mosaic.cutting import TOO_WIDE
-from galcnn.mosaic.pixels import Mapped, Strips
+from galcnn.mosaic.pixels import Strips
 from galcnn.mosaic.positions import pixel_positions
+from galcnn.mosaic.tiles import Tiles
 from tests.mosaic import mosaics
 
 KINDS = {
@@ -31,6 +34,8 @@ KINDS = {
     "rows": mosaics.write_compressed,
     "tiles": lambda path: mosaics.write_compressed(path, tile=(64, 50)),
     "gzip tiles": lambda path: mosaics.write_compressed(path, tile=(100, 420), kind="GZIP_2"),
+    "dithered rows": lambda path: mosaics.write_compressed(path, dither=1),
+    "dithered tiles": lambda path: mosaics.write_compressed(path, tile=(64, 50), dither=2),
     "gz": lambda path: mosaics.pack(mosaics.write_plain(path), gzip),
     "bz2": lambda path: mosaics.pack(mosaics.write_plain(path), bz2),
     "gz of tiles": lambda path: mosaics.pack(mosaics.write_compressed(path, tile=(64, 50)), gzip),
@@ -278,6 +283,7 @@ def test_rows_come_in_order_and_the_catalogs_order_changes_nothing(tmp_path):
 @pytest.mark.parametrize(("tile", "strip"), [((1, 420), 40), ((64, 50), 64), ((300, 420), 10)])
 def test_each_tile_is_decompressed_once(tmp_path, monkeypatch, tile, strip):
     monkeypatch.setattr("galcnn.mosaic.pixels.STRIP", strip)
+    monkeypatch.setattr("galcnn.mosaic.pixels.REQUEST", 0)
     path = mosaics.write_compressed(tmp_path / "m.fits", tile=tile)
     catalog = mosaics.scattered(mosaics.header(), 400, beyond=0)
     n_tiles = -(-300 // tile[0]) * -(-420 // tile[1])
@@ -300,8 +306,7 @@ def test_each_tile_is_decompressed_once(tmp_path, monkeypatch, tile, strip):
 def test_plain_mosaics_are_mapped_and_cutouts_outlive_them(tmp_path):
     path = mosaics.write_plain(tmp_path / "mosaic.fits")
     with open_mosaic(path) as mosaic:
-        assert isinstance(mosaic.layers[0].pixels, Mapped)
-        base = mosaic.layers[0].pixels.plane
+        base = mosaic.layers[0].pixels.section
         while isinstance(base, np.ndarray):
             base = base.base
         assert isinstance(base, mmap.mmap)
@@ -332,7 +337,8 @@ def test_memory_does_not_grow_with_the_number_of_galaxies(tmp_path, kind):
         catalog = mosaics.scattered(mosaics.header(), n, beyond=0)
         with open_mosaic(path) as mosaic:
             cuts = cut(mosaic, catalog, width=64 * u.pix)
-            next(cuts)  # imports, the catalog's own arrays
+            while next(cuts).cutout is None:  # imports, the catalog's own arrays, the first strip
+                pass
             tracemalloc.start()
             assert sum(one.cutout is not None for one in cuts) > 0.9 * n
             peaks.append(tracemalloc.get_traced_memory()[1])
@@ -372,8 +378,14 @@ def test_damaged_tiles_are_one_kind_of_error(tmp_path, kind):
         for place in rng.integers(8640, len(whole) - 2880, 50):
             damaged[place] = rng.integers(256)
         path.write_bytes(damaged)
-        with pytest.raises(UnreadableImageError), open_mosaic(path) as mosaic:
-            list(cut(mosaic, catalog, width=24 * u.pix))
+        try:
+            with open_mosaic(path) as mosaic:
+                cuts = list(cut(mosaic, catalog, width=24 * u.pix))
+        except UnreadableImageError:
+            pass
+        else:
+            assert len(cuts) == 40
+            assert any(one.cutout is None and "m.fits" in one.reason for one in cuts)
         with pytest.raises(UnreadableImageError):
             load_cutout(path)
 
@@ -458,3 +470,101 @@ def test_an_upside_down_strip_is_read_once(tmp_path, monkeypatch):
         for y0, y1, x0, x1 in boxes[::-1].tolist():
             assert np.array_equal(source.read((y0, y1, x0, x1)), data[y0:y1, x0:x1], equal_nan=True)
         assert source.n_tiles - looked < 2 * 30
+
+
+def test_tiles_are_decoded_in_another_process(tmp_path, monkeypatch):
+    """What the decoder here would do of them does not matter."""
+    from astropy.io.fits.hdu.compressed import _tiled_compression as decoders
+
+    path = mosaics.write_compressed(tmp_path / "m.fits", tile=(64, 50))
+    data, _ = read_whole(path)
+
+    def dying(*_, **__):
+        raise AssertionError("decoded in this process")
+
+    monkeypatch.setattr(decoders, "_decompress_tile", dying)
+    with open_mosaic(path) as mosaic:
+        found = mosaic.layers[0].pixels.read((37, 201, 10, 333))
+    np.testing.assert_array_equal(found, data[37:201, 10:333])
+
+
+@pytest.mark.parametrize("dither", [-1, 1])
+def test_parts_of_cubes_of_tiles(tmp_path, monkeypatch, dither):
+    """Whatever the tiles, and however many are decoded at a time."""
+    monkeypatch.setattr("galcnn.mosaic.tiles._AT_ONCE", 9000)
+    data = np.random.default_rng(2).normal(size=(3, 60, 90)).astype(np.float32)
+    for tile in ((1, 1, 90), (2, 25, 40), (3, 60, 7)):
+        path = tmp_path / f"{tile[2]}.fits"
+        fits.CompImageHDU(
+            data, tile_shape=tile, quantize_level=16, quantize_method=dither, dither_seed=9998
+        ).writeto(path)
+        whole = fits.getdata(path)
+        tiles = Tiles(path, 1)
+        assert tiles.shape == data.shape
+        for key in (np.s_[1, 10:52, 33:90], np.s_[2, 0:60, 0:90], np.s_[0:3, 59:60, 5:6]):
+            np.testing.assert_array_equal(tiles[key], whole[key])
+
+
+def test_a_damaged_tile_is_the_reason_of_its_galaxies_alone(tmp_path):
+    path = mosaics.write_compressed(tmp_path / "m.fits", tile=(30, 42))
+    data, wcs = read_whole(path)
+    content = bytearray(path.read_bytes())
+    with fits.open(path, disable_image_compression=True, memmap=False) as hdus:
+        table = hdus[1]
+        place, width = table._data_offset, table.header["NAXIS1"]
+    row = place + 27 * width  # tile (2, 7): rows 60 to 90, columns 294 to 336
+    content[row : row + 8] = (10**6).to_bytes(4, "big") + (10**8).to_bytes(4, "big")
+    path.write_bytes(content)
+    catalog = mosaics.scattered(mosaics.header(), 80, beyond=-20)
+    x, y = wcs.world_to_pixel(catalog.positions)
+    with open_mosaic(path) as mosaic:
+        cuts = list(cut(mosaic, catalog, width=10 * u.pix))
+    assert len(cuts) == 80
+    bad = {one.row for one in cuts if one.cutout is None}
+    clear = (x < 288) | (x > 341) | (y < 54) | (y > 95)
+    inside = (x > 300) & (x < 330) & (y > 66) & (y < 84)
+    assert inside.any()
+    assert set(np.flatnonzero(inside)) <= bad <= set(np.flatnonzero(~clear))
+    assert all("tiles inside of the file" in one.reason for one in cuts if one.row in bad)
+    for one in cuts:
+        if one.cutout is not None:
+            (y0, x0), flux = one.cutout.meta["corner"], one.cutout.flux[0]
+            expected = (data[y0 : y0 + 10, x0 : x0 + 10] * np.float64(3631)).astype(np.float32)
+            np.testing.assert_array_equal(flux, expected)
+
+
+@pytest.mark.parametrize("module", [gzip, bz2])
+def test_a_bomb_is_refused_and_a_full_disk_is_no_damage(tmp_path, monkeypatch, module):
+    path = tmp_path / "m.fits.gz"
+    path.write_bytes(module.compress(bytes(3 << 20)))
+    monkeypatch.setattr("galcnn._runtime.reader._LIMIT_ON_DISK", 1 << 20)
+    monkeypatch.setattr("galcnn._runtime.reader._RATIO", 1)
+    with pytest.raises(UnreadableImageError, match=r"m\.fits\.gz: Expected at most 1 MiB"), open_mosaic(path):
+        pass
+    monkeypatch.setattr("galcnn._runtime.reader._LIMIT_ON_DISK", 4 << 20)
+    with pytest.raises(OSError, match="No space left") as caught:
+        unpack(path, "/dev/full")
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_sums_are_verified_once_on_opening(tmp_path, monkeypatch):
+    path, calls = tmp_path / "m.fits", []
+    mask = fits.ImageHDU(np.zeros(mosaics.SHAPE, np.uint8), name="MASK")
+    fits.HDUList([fits.PrimaryHDU(mosaics.pixels(), mosaics.header()), mask]).writeto(path, checksum=True)
+    content = bytearray(path.read_bytes())
+    content[2880 + 4 * 420 * 20 + 2] ^= 1
+    verify = sources.changed
+    monkeypatch.setattr(sources, "changed", lambda *given: calls.append(1) or verify(*given))
+    catalog = mosaics.scattered(mosaics.header(), 3, beyond=-60)
+    for data, changed in ((path.read_bytes(), None), (bytes(content), ["0"])):
+        path.write_bytes(data)
+        calls.clear()
+        with open_mosaic(MosaicFile(path, hdu=0, mask="MASK")) as mosaic:
+            metas = [one.cutout.meta for one in cut(mosaic, catalog, width=9 * u.pix)]
+        assert len(calls) == 1
+        assert [meta.get("checksum_mismatch") for meta in metas] == [changed] * 3
+        assert [any("does not match" in note for note in meta.get("notes", ())) for meta in metas] == [
+            bool(changed)
+        ] * 3
+    with pytest.raises(UnreadableImageError, match="match their checksum"), open_mosaic(path, strict=True):
+        pass
